@@ -1,0 +1,132 @@
+/* arena.c - see arena.h.  A list of blocks that doubles in size; a mark is a block and an offset. */
+#include "base/arena.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_MIN_BYTES = 64 * 1024, BLOCK_MAX_BYTES = 64 * 1024 * 1024, ALIGNMENT = 16 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size_bytes; /* of data */
+    _Alignas(ALIGNMENT) unsigned char data[];
+};
+
+void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes)
+{
+    *arena = (struct arena){.memory = memory, .limit_bytes = limit_bytes};
+}
+
+void arena_release(struct arena *arena)
+{
+    struct arena_block *block = arena->first;
+    while (block) {
+        struct arena_block *next = block->next;
+        if (arena->memory) {
+            arena->memory->release(arena->memory, block, sizeof *block + block->size_bytes);
+        } else {
+            free(block);
+        }
+        block = next;
+    }
+    *arena = (struct arena){.memory = arena->memory, .limit_bytes = arena->limit_bytes};
+}
+
+static _Noreturn void run_out(struct arena *arena)
+{
+    assert(arena->recover && "memory ran out and no recovery point is set");
+    longjmp(*arena->recover, 1);
+}
+
+static struct arena_block *make_block(struct arena *arena, size_t size_bytes)
+{
+    size_t total = sizeof(struct arena_block) + size_bytes;
+    if (total < size_bytes ||
+        (arena->limit_bytes && (total > arena->limit_bytes ||
+                                arena->held_bytes > arena->limit_bytes - total))) {
+        run_out(arena);
+    }
+    struct arena_block *block =
+        arena->memory ? arena->memory->allocate(arena->memory, total) : malloc(total);
+    if (!block) {
+        run_out(arena);
+    }
+    block->size_bytes = size_bytes;
+    arena->held_bytes += total;
+    return block;
+}
+
+/* Makes the next block with room for size bytes the current one: a spare block when the next
+ * fits, else a new one put before the spare ones. */
+static void advance(struct arena *arena, size_t size_bytes)
+{
+    struct arena_block *next = arena->current ? arena->current->next : arena->first;
+    if (!next || next->size_bytes < size_bytes) {
+        size_t want = arena->current ? arena->current->size_bytes * 2 : BLOCK_MIN_BYTES;
+        want = want > BLOCK_MAX_BYTES ? BLOCK_MAX_BYTES : want;
+        if (arena->limit_bytes && want > arena->limit_bytes / 8) {
+            want = arena->limit_bytes / 8;
+        }
+        struct arena_block *block = make_block(arena, want > size_bytes ? want : size_bytes);
+        block->next = next;
+        if (arena->current) {
+            arena->current->next = block;
+        } else {
+            arena->first = block;
+        }
+        next = block;
+    }
+    arena->current = next;
+    arena->used_bytes = 0;
+}
+
+void *arena_alloc(struct arena *arena, size_t size_bytes)
+{
+    if (size_bytes > SIZE_MAX / 2) {
+        run_out(arena);
+    }
+    size_t need = (size_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (!arena->current || need > arena->current->size_bytes - arena->used_bytes) {
+        advance(arena, need);
+    }
+    void *memory = arena->current->data + arena->used_bytes;
+    arena->used_bytes += need;
+    return memory;
+}
+
+void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size_bytes, &total)) {
+        run_out(arena);
+    }
+    return memset(arena_alloc(arena, total), 0, total);
+}
+
+void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
+                 size_t size_bytes)
+{
+    assert(new_count >= old_count);
+    size_t total;
+    if (__builtin_mul_overflow(new_count, size_bytes, &total)) {
+        run_out(arena);
+    }
+    void *grown = arena_alloc(arena, total);
+    if (old_count > 0) {
+        memcpy(grown, array, old_count * size_bytes);
+    }
+    return grown;
+}
+
+struct arena_mark arena_mark(const struct arena *arena)
+{
+    return (struct arena_mark){.block = arena->current, .used_bytes = arena->used_bytes};
+}
+
+void arena_rewind(struct arena *arena, struct arena_mark mark)
+{
+    arena->current = mark.block;
+    arena->used_bytes = mark.block ? mark.used_bytes : 0;
+}

@@ -1,0 +1,65 @@
+/* arena.h - memory by lifetime: everything of a run comes from its arena and goes in one call.
+ *
+ *     arena_init -> arena_alloc ... arena_mark -> arena_alloc ... arena_rewind -> ... arena_release
+ *
+ * Promise: an allocation never returns NULL.  When the arena's limit (or the machine's memory)
+ * is reached it jumps to the arena's one recovery point, which the owner of the run has set
+ * with ARENA_RECOVER; so nobody checks an allocation and nobody frees.  Price of this: code between
+ * recovery point and allocation must hold no file, lock or other arena across an allocation.
+ * Blocks are kept after a rewind, since the first touch of fresh memory is ten times dearer
+ * than the second.  An arena belongs to one thread at a time.
+ */
+#ifndef FARTHING_BASE_ARENA_H
+#define FARTHING_BASE_ARENA_H
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct arena_block;
+
+/* Where an arena gets its blocks.  allocate returns NULL when there is no memory.  The
+ * engine hands one down that counts bytes against the limit of the whole run. */
+struct memory {
+    void *(*allocate)(struct memory *memory, size_t size_bytes);
+    void (*release)(struct memory *memory, void *block, size_t size_bytes);
+};
+
+struct arena {
+    struct memory *memory;       /* NULL: malloc and free */
+    struct arena_block *first;   /* list of blocks, in order of use */
+    struct arena_block *current; /* the block in use; those behind it are spare */
+    size_t used_bytes;           /* of the current block */
+    size_t held_bytes;           /* of all blocks, spare ones included */
+    size_t limit_bytes;          /* 0: none but the memory's own */
+    jmp_buf *recover;            /* NULL: no recovery point, running out is a bug */
+};
+
+struct arena_mark {
+    struct arena_block *block;
+    size_t used_bytes;
+};
+
+void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes);
+void arena_release(struct arena *arena);
+
+/* Aligned to 16 bytes.  Not zeroed.  size 0 gives a valid pointer. */
+void *arena_alloc(struct arena *arena, size_t size_bytes)
+    __attribute__((returns_nonnull, alloc_size(2)));
+/* Zeroed array; a product that overflows is the same as memory that ran out. */
+void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
+    __attribute__((returns_nonnull));
+/* Grows an array to new_count items of size_bytes, keeping old_count of them.  The old array stays where it
+ * was until the arena is rewound (doubling makes that at most the size of the new one). */
+void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
+                 size_t size_bytes) __attribute__((returns_nonnull));
+
+struct arena_mark arena_mark(const struct arena *arena);
+void arena_rewind(struct arena *arena, struct arena_mark mark);
+
+/* True on the second return, when memory has run out:
+ *     jmp_buf recover;
+ *     if (ARENA_RECOVER(&arena, recover)) { return fail(err, ERR_LIMIT, ...); } */
+#define ARENA_RECOVER(arena, buffer) ((arena)->recover = &(buffer), setjmp(buffer) != 0)
+
+#endif

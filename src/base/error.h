@@ -1,0 +1,47 @@
+/* error.h - how a call says that it could not finish.
+ *
+ * Three kinds of trouble, three mechanisms.  A bug stops the process (assert, never compiled
+ * out).  A call that cannot finish returns a status, one for each different reaction of the
+ * caller, with the cause as one line of text.  A record that is refused is none of these: it
+ * is a finding, kept as data, and the run goes on.
+ */
+#ifndef FARTHING_BASE_ERROR_H
+#define FARTHING_BASE_ERROR_H
+
+/* The order is the order of exit codes and of doc/exit_codes.md; append only. */
+/* clang-format off */
+enum [[nodiscard]] status {
+    OK = 0,
+    ERR_INPUT,      /* the input is wrong: the user must change it */
+    ERR_NOT_FOUND,  /* a named thing does not exist */
+    ERR_CONFLICT,   /* two inputs contradict each other */
+    ERR_LIMIT,      /* a stated limit (memory, size, count) was reached */
+    ERR_OVERFLOW,   /* a number left its range: an error, never a wrap */
+    ERR_IO,         /* the outside failed: disk, pipe, permission */
+    ERR_CORRUPT,    /* data that we wrote is not as we wrote it */
+};
+/* clang-format on */
+
+struct error {
+    enum status status;
+    char message[512]; /* one line, factual, names the place */
+    char hint[256];    /* what would be right; may be empty */
+};
+
+/* Fills *err (when not NULL) and returns status, so that failing is one statement. */
+enum status fail(struct error *err, enum status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Adds the hint to *err (when not NULL); returns err->status. */
+enum status fail_hint(struct error *err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#define TRY(call)                        \
+    do {                                 \
+        enum status try_status = (call); \
+        if (try_status != OK) {          \
+            return try_status;           \
+        }                                \
+    } while (0)
+
+#endif

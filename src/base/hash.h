@@ -1,0 +1,51 @@
+/* hash.h - hashes, each with the promise it makes.
+ *
+ *     hash_secret      keyed, 128 bits: identity of events; a tenant cannot aim at it
+ *     hash_print       fixed key, 128 bits: fingerprints and ids, the same on every machine
+ *     hash_digest      SHA-256: what a bill names (catalog, zones, inputs)
+ *
+ * XXH3 (xxHash 0.8, stable output since 0.8.0) for the first two, OpenSSL for the third.
+ */
+#ifndef FARTHING_BASE_HASH_H
+#define FARTHING_BASE_HASH_H
+
+#include <stdint.h>
+
+#include "base/text.h"
+
+struct hash128 {
+    uint64_t low, high;
+};
+
+/* 192 random bytes; the same for all hashes that are compared with each other. */
+struct hash_secret {
+    unsigned char bytes[192];
+};
+
+struct hash128 hash_secret128(const struct hash_secret *secret, const void *bytes, size_t size);
+struct hash128 hash_print(const void *bytes, size_t size);
+uint64_t hash_print64(const void *bytes, size_t size, uint64_t seed);
+
+struct digest {
+    unsigned char bytes[32];
+};
+struct digest hash_digest(struct text text);
+/* 64 lower-case hexadecimal digits and a zero. */
+void digest_format(const struct digest *digest, char out[65]);
+/* 32 lower-case hexadecimal digits (high first) and a zero. */
+void hash128_format(struct hash128 hash, char out[33]);
+
+/* Order-free sum of fingerprints, modulo 2^128: adding is commutative and associative. */
+static inline struct hash128 hash_add(struct hash128 a, struct hash128 b)
+{
+    unsigned __int128 sum = (((unsigned __int128)a.high << 64) | a.low) +
+                            (((unsigned __int128)b.high << 64) | b.low);
+    return (struct hash128){(uint64_t)sum, (uint64_t)(sum >> 64)};
+}
+
+static inline int hash_equal(struct hash128 a, struct hash128 b)
+{
+    return a.low == b.low && a.high == b.high;
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* map.h - text -> index: the one hash table of the pure rooms.
+ *
+ * Open addressing with stored 64-bit hashes; keys are not copied.  Iteration is not offered: order of a hash
+ * table must never reach a result.  Grows in its arena.
+ */
+#ifndef FARTHING_BASE_MAP_H
+#define FARTHING_BASE_MAP_H
+
+#include <stdint.h>
+
+#include "base/text.h"
+
+enum { MAP_NONE = 0xFFFFFFFFu };
+
+struct map_slot {
+    uint64_t hash;
+    struct text key;
+    uint32_t value; /* MAP_NONE: empty slot */
+};
+
+struct map {
+    struct arena *arena;
+    struct map_slot *slots;
+    uint32_t mask; /* number of slots less one */
+    uint32_t count;
+};
+
+void map_init(struct map *map, struct arena *arena, uint32_t count_expected);
+/* The value of key, or MAP_NONE. */
+uint32_t map_find(const struct map *map, struct text key);
+/* Puts value (not MAP_NONE) unless the key is there; returns the value that is there now. */
+uint32_t map_put(struct map *map, struct text key, uint32_t value);
+
+#endif

@@ -1,0 +1,77 @@
+/* text.h - bytes with a length; not ended by a zero, never owned.
+ *
+ * A text points into memory that somebody else keeps: an arena, a file's bytes, a literal.
+ * Order is by bytes; there is no locale anywhere.
+ */
+#ifndef FARTHING_BASE_TEXT_H
+#define FARTHING_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/arena.h"
+
+struct text {
+    const char *at;
+    size_t size;
+};
+
+#define TEXT(literal) ((struct text){(literal), sizeof(literal) - 1})
+/* For "%.*s". */
+#define TEXT_ARG(text) (int)(text).size, (text).at
+
+static inline struct text text_of(const char *string)
+{
+    return (struct text){string, strlen(string)};
+}
+
+static inline bool text_equal(struct text a, struct text b)
+{
+    return a.size == b.size && (a.size == 0 || memcmp(a.at, b.at, a.size) == 0);
+}
+
+/* Negative, zero, positive: by bytes, a prefix before what it is a prefix of. */
+int text_compare(struct text a, struct text b);
+
+/* A copy in the arena, with a zero byte after it that does not count. */
+struct text text_copy(struct arena *arena, struct text text);
+
+/* The concatenation, in the arena. */
+struct text text_join(struct arena *arena, struct text a, struct text b);
+
+/* A printf into the arena. */
+struct text text_format(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* True when the bytes are valid UTF-8: no overlong form, no surrogate, nothing above U+10FFFF. */
+bool text_is_utf8(struct text text);
+
+/* A growing buffer of bytes, in an arena.  Appending never fails. */
+struct buffer {
+    struct arena *arena;
+    char *at;
+    size_t size;
+    size_t capacity;
+};
+
+void buffer_init(struct buffer *buffer, struct arena *arena, size_t capacity);
+/* Room for size more bytes; returns where they go.  The caller adds to buffer->size. */
+char *buffer_reserve(struct buffer *buffer, size_t size);
+void buffer_add(struct buffer *buffer, const void *bytes, size_t size);
+void buffer_add_text(struct buffer *buffer, struct text text);
+void buffer_add_char(struct buffer *buffer, char c);
+void buffer_add_u64(struct buffer *buffer, uint64_t value);
+void buffer_format(struct buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* A JSON string with its quotes; control characters, quote and backslash escaped; bytes that
+ * are no UTF-8 become U+FFFD. */
+void buffer_add_json(struct buffer *buffer, struct text text);
+
+static inline struct text buffer_text(const struct buffer *buffer)
+{
+    return (struct text){buffer->at, buffer->size};
+}
+
+#endif
