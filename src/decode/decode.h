@@ -1,0 +1,84 @@
+/* decode.h - bytes to events.
+ *
+ *     line of NDJSON (an event, or an array of events) --+
+ *                                                        +--> sink(event) / sink(refusal), in order
+ *     row of CSV + the mapping of its header ------------+
+ *
+ * A fast scanner takes the shapes that producers write: no escapes, flat data, a depth of two.
+ * Whatever it does not take, and every refusal, goes to the general path on yyjson, which is the authority: the
+ * fast path accepts exactly what the general one accepts, with an equal event (fuzz_json shows it).
+ * Texts of an event point into the line or into the decoder's buffers and live until the next call.
+ */
+#ifndef FARTHING_DECODE_DECODE_H
+#define FARTHING_DECODE_DECODE_H
+
+#include "base/arena.h"
+#include "decode/event.h"
+
+/* Why and where a record was refused. offset is from the start of the line. */
+struct finding {
+    enum refusal refusal;
+    size_t offset;
+    struct text record;  /* the bytes of the record: the line, or the batch's item */
+    char detail[96];     /* e.g. the member's name; never more than 64 bytes of input, escaped */
+};
+
+struct sink {
+    void *context;
+    /* record_offset: of the event's first byte from the start of the line. */
+    void (*event)(void *context, const struct event *event, size_t record_offset,
+                  struct text record);
+    void (*refused)(void *context, const struct finding *finding);
+};
+
+struct decoder; /* one a thread */
+
+/* From the arena, which the decoder keeps using for scratch memory (rewound at each call). */
+struct decoder *decoder_new(struct arena *arena);
+
+/* One line without its newline (a carriage return before it is dropped).  A blank line gives nothing.
+ * first_of_file: where a byte order mark would stand. */
+void decode_json_line(struct decoder *decoder, struct text line, bool first_of_file,
+                      const struct sink *sink);
+/* The general path alone, for the differential fuzzer. */
+void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
+                         const struct sink *sink);
+
+/* ---- CSV: RFC 4180 but for newlines inside quotes, so that a damaged row ends at its line ---- */
+
+/* Which column goes where.  Declared in the catalog (csv:) or the default: columns named id, source, type, subject, time are
+ * attributes, `specversion` is ignored, any other column `x` or `data.x` is the text data.x; "number" columns must be numbers; an empty field is a missing member. */
+struct csv_column {
+    struct text column;  /* as in the header */
+    struct text target;  /* "id", "source", "type", "subject", "time", "data.x", "" to ignore */
+    bool is_number;
+};
+struct csv_constant { /* for files that lack an attribute: source: "billing-export" */
+    struct text target, value;
+};
+struct csv_mapping {
+    char separator; /* ',' default; ';' and tab allowed */
+    const struct csv_column *columns;
+    uint32_t column_count;
+    const struct csv_constant *constants;
+    uint32_t constant_count;
+};
+
+struct csv_header; /* a mapping matched with one file's header */
+/* ERR_INPUT names a declared column that the header lacks, a duplicate column, a BOM ... mapping may be NULL. */
+enum status csv_header_read(struct arena *arena, struct text line,
+                            const struct csv_mapping *mapping, const struct csv_header **header,
+                            struct error *err);
+void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
+                    const struct sink *sink);
+
+/* ---- canonical form ---- */
+
+/* The canonical bytes of an event: RFC 8785-like JSON of {data, id, source, subject, time, type}, members sorted by bytes, numbers in plain
+ * decimal notation, time in UTC.  Of the records of one key in a set of files, the one with the smallest
+ * canonical bytes is accepted. record is what the sink was given; header is NULL for JSON. ERR_INPUT when it cannot be decoded (it was before: the file changed). */
+enum status decode_canonical(struct decoder *decoder, struct text record,
+                             const struct csv_header *header, struct buffer *out,
+                             struct error *err);
+
+#endif
