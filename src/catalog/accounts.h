@@ -1,0 +1,86 @@
+/* accounts.h - who uses and who pays: accounts, dated memberships, overrides of prices; a million of them.
+ *
+ *     accounts.csv, memberships.csv, overrides.csv (or .ndjson), YAML --> struct accounts
+ *
+ * Records are streamed: the loader is given bytes and keeps only what it needs, in arrays by index.  An
+ * account's index is the rank of its id by bytes, so that order by index is order by id.
+ *
+ * An organization is an account that has members; the root of a tree is the payer.  Membership has dates; an
+ * account is in at most one organization at a time (else ERR_CONFLICT), and trees have no cycles.
+ */
+#ifndef FARTHING_CATALOG_ACCOUNTS_H
+#define FARTHING_CATALOG_ACCOUNTS_H
+
+#include "catalog/catalog.h"
+
+struct membership { /* sorted by (account, from) */
+    uint32_t account;
+    uint32_t organization;
+    instant from, to;
+};
+
+struct override { /* prices of one account, in catalog->... order; sorted by account */
+    uint32_t account;
+    struct price_set prices; /* into accounts->prices: an override has steps of its own, scope account */
+};
+
+struct account {
+    struct text id;
+    uint32_t membership_first, membership_count;
+    uint32_t override;        /* in overrides, or NONE */
+    uint32_t contract_first, contract_count; /* in accounts->contract_of, by (from) */
+    uint32_t plan;            /* in catalog->plans, or NONE: the default plan */
+    const struct zone *zone;  /* NULL: UTC */
+    instant since;            /* start of the account; INSTANT_MIN when not given: anchor of anniversaries */
+};
+
+struct accounts {
+    struct account *items; /* sorted by id */
+    uint32_t count;
+    struct map by_id;
+    const struct membership *memberships;
+    uint32_t membership_count;
+    const struct override *overrides;
+    uint32_t override_count;
+    const struct price *prices; /* of all overrides */
+    uint32_t price_count;
+    const uint32_t *contract_of;
+    struct digest digest; /* of the records, whatever their order and format */
+    uint32_t node_first;  /* nodes of overrides are numbered from here on, one for each step */
+    uint32_t node_count;
+};
+
+enum record_kind { RECORD_ACCOUNT, RECORD_MEMBERSHIP, RECORD_OVERRIDE, RECORD_KINDS };
+
+/* Columns (CSV header) or members (NDJSON), with their aliases; unknown ones are errors:
+ *   account     id, organization (a membership without dates), from, to (of that membership), plan, zone, since
+ *   membership  account, organization, from, to
+ *   override    account, sku, from, to, up_to, rate, flat, scope     one row a tier, in any order; one row without up_to
+ *               (or with an empty one) is the open tier; a single row without tiers is a rate
+ * Which kind a file is, its columns say: `id` account, `organization` without `id` membership, `sku` override.
+ * Dates are dates (UTC midnight) or instants. */
+struct accounts_builder *accounts_builder_new(struct arena *arena, const struct catalog_input *zones);
+
+/* Feeds the next bytes of a file, cut anywhere; last: the file ends.  Complaints name file and line; at most
+ * 100 are kept, the number goes on. */
+void accounts_feed(struct accounts_builder *builder, struct text file, struct text bytes, bool last,
+                   struct complaints *complaints);
+
+/* Sorts, links memberships, contracts, plans and overrides, checks. ERR_INPUT when there are complaints. The catalog is needed
+ * for SKUs, plans and contracts. */
+enum status accounts_finish(struct accounts_builder *builder, const struct catalog *catalog,
+                            struct accounts **accounts, struct complaints *complaints,
+                            struct error *err);
+
+/* The organization's root at an instant: the payer; the account itself when it is in none. */
+uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, instant at);
+/* The contract of the account at an instant: its own, else that of the nearest organization above; NULL when none. */
+const struct contract *accounts_contract(const struct accounts *accounts,
+                                         const struct catalog *catalog, uint32_t account,
+                                         instant at);
+/* The largest edge <= at of catalog and account: membership and contract dates of the account and of all above it.  *next gets the
+ * smallest edge > at (INSTANT_MAX when none).  Slots are cut there. */
+instant accounts_edge(const struct accounts *accounts, const struct catalog *catalog,
+                      uint32_t account, instant at, instant *next);
+
+#endif

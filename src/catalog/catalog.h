@@ -1,0 +1,468 @@
+/* catalog.h - what is sold and to whom: meters, products, prices, plans, contracts, accounts.
+ *
+ *     YAML of a folder --catalog_load--> struct catalog     checked, typed, immutable, named by its digest
+ *     CSV, NDJSON ------records_load---> struct accounts    a million in seconds
+ *
+ * Everything a bill may depend on is resolved when it loads: names to indices, dates to
+ * instants, numbers to decimals, expressions to code.  Nothing here is looked up by text while
+ * usage is priced.  A catalog that loaded has a price curve for every quantity it can meet.
+ *
+ * Indices are positions in the arrays below; they follow the order of the text of the names or of the files, and never
+ * reach an id: ids are made of names.  All memory belongs to the arena handed to the loader.
+ */
+#ifndef FARTHING_CATALOG_CATALOG_H
+#define FARTHING_CATALOG_CATALOG_H
+
+#include "base/arena.h"
+#include "base/calendar.h"
+#include "base/decimal.h"
+#include "base/hash.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "expr/expr.h"
+
+enum { NONE = 0xFFFFFFFFu }; /* no index */
+
+/* Where a thing was written, for errors and for explain. */
+struct place {
+    struct text file;
+    uint32_t line, column; /* from 1 */
+};
+
+/* A number of a step: a constant, or an expression evaluated once per bucket. */
+struct number {
+    struct dec value;
+    const struct expr *expr; /* NULL: the constant */
+};
+
+/* ---- names that expressions may use ---------------------------------------------------------- */
+
+/* Slots of expressions over a row or a charge (where, rate cases, convert's quantity ...).  A dimension d is the
+ * slot NAME_DIMENSION + its index in catalog->dimensions, an attribute of the SKU NAME_ATTRIBUTE + its index in
+ * catalog->attributes, a contract parameter NAME_PARAMETER + its index in catalog->parameters.  A bare name is looked up in this
+ * order: fixed name, dimension, attribute.  `attributes.x`, `dims.x`, `contract.x` say which. */
+enum name_slot {
+    NAME_QUANTITY,
+    NAME_EVENTS,
+    NAME_UNIT,
+    NAME_SKU,
+    NAME_PRODUCT,
+    NAME_ACCOUNT,
+    NAME_RESOURCE,
+    NAME_TIME,
+    NAME_AMOUNT,
+    NAME_NET,
+    NAME_RATE,
+    NAME_KIND,
+    NAME_STEP,
+    NAME_PERIOD_HOURS, /* of the bill's period */
+    NAME_PERIOD_DAYS,
+    NAME_PERIOD_SECONDS,
+    NAME_PERIOD_START,
+    NAME_TURN_HOURS, /* of the step's clock */
+    NAME_TURN_DAYS,
+    NAME_TURN_SECONDS,
+    NAME_TURN_START,
+    NAME_FIXED_COUNT,
+    NAME_DIMENSION = 1000,
+    NAME_ATTRIBUTE = 2000,
+    NAME_PARAMETER = 3000,
+};
+
+/* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`, `source`, `id`, `subject`, `time`. */
+enum meter_slot { NAME_TYPE, NAME_SOURCE, NAME_ID, NAME_SUBJECT, NAME_EVENT_TIME, NAME_MEMBER };
+
+/* ---- products -------------------------------------------------------------------------------- */
+
+struct attribute { /* of a SKU; sorted by index */
+    uint32_t name; /* in catalog->attributes */
+    struct expr_value value;
+};
+
+struct sku {
+    struct text name;
+    uint32_t product; /* NONE: sold under no product */
+    struct text unit; /* empty: any */
+    const struct attribute *attributes;
+    uint32_t attribute_count;
+    struct place place;
+};
+
+struct product {
+    struct text name;  /* the key */
+    struct text title; /* for people; the key when absent */
+};
+
+/* ---- meters ---------------------------------------------------------------------------------- */
+
+enum aggregate { AGGREGATE_COUNT, AGGREGATE_SUM, AGGREGATE_MAX, AGGREGATE_LATEST };
+enum grain { GRAIN_MONTH, GRAIN_HOUR, GRAIN_EVENT }; /* month: one row from edge to edge of the period */
+
+struct meter_dimension {
+    uint32_t name; /* in catalog->dimensions */
+    const struct expr *value;
+    uint32_t member; /* index in members when value is one plain member, else NONE */
+};
+
+struct meter {
+    struct text name;
+    struct text event_type;
+    struct place place;
+    enum aggregate aggregate;
+    enum grain grain;         /* default hour */
+    bool carry;               /* latest, max: the state goes into the next period */
+    bool negative;            /* negative values allowed; default false: exclusion NEGATIVE */
+    const struct expr *where; /* NULL: all */
+    const struct expr *value; /* NULL: 1 (count) */
+    uint32_t value_member;    /* fast form: value is members[i], or number(members[i]); else NONE */
+    bool value_from_text;     /* number(...): a text may stand for the number */
+    const struct expr *sku_expr;
+    uint32_t sku;             /* constant SKU; NONE when sku_expr says it */
+    uint32_t sku_member;      /* fast form of sku_expr: a plain member */
+    const struct expr *resource; /* NULL: none */
+    uint32_t resource_member;
+    struct text unit;
+    const uint64_t *members;  /* member_path of each data.x used; see decode/event.h */
+    const struct text *member_names;
+    uint32_t member_count;
+    const struct meter_dimension *dimensions; /* in name order */
+    uint32_t dimension_count;
+};
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+enum step_kind {
+    STEP_CONVERT,
+    STEP_ALLOWANCE,
+    STEP_RATE,
+    STEP_TIER,
+    STEP_FIXED,
+    STEP_BOUND,
+    STEP_ROUND,
+    STEP_KINDS
+};
+const char *step_kind_name(enum step_kind kind);
+
+enum scope { SCOPE_RESOURCE, SCOPE_ACCOUNT, SCOPE_ORGANIZATION, SCOPE_CONTRACT };
+
+/* What a step's clock is. */
+enum step_clock {
+    CLOCK_ROW,           /* each row alone */
+    CLOCK_PERIOD,        /* the bill's */
+    CLOCK_RULE,          /* a clock of its own: step->rule */
+    CLOCK_CONTRACT,      /* step->rule.every and .count, anchored at the contract's start */
+    CLOCK_ALWAYS,
+};
+
+enum attribution { ATTRIBUTE_IN_ORDER, ATTRIBUTE_PRO_RATA, ATTRIBUTE_NONE };
+enum prorate { PRORATE_NONE, PRORATE_DAY, PRORATE_DAY_INCLUSIVE, PRORATE_SECOND, PRORATE_30_DAY };
+
+/* What a bucket is split by, besides scope and clock. */
+enum by_kind { BY_SKU, BY_PRODUCT, BY_DIMENSION, BY_ATTRIBUTE, BY_ACCOUNT, BY_RESOURCE, BY_UNIT };
+struct by_key {
+    enum by_kind kind;
+    uint32_t index; /* of the dimension or attribute */
+};
+
+struct increment { /* up_to NULL-ish (open) only in the last */
+    bool open;
+    struct dec up_to;
+    struct dec size;
+};
+
+struct step_convert {
+    const struct expr *quantity; /* or NULL: multiply and divide */
+    struct number multiply, divide;
+    struct text to; /* unit; empty: unchanged */
+    bool has_minimum;
+    struct number minimum;
+    const struct increment *increments; /* steps of `increment:`; a single one is open */
+    uint32_t increment_count;
+    bool has_round;
+    int round_digits;
+    enum rounding round_mode;
+};
+
+struct step_allowance {
+    bool has_quantity, has_events;
+    struct number quantity, events;
+    enum prorate prorate;
+    int digits;           /* of proration; default 18 */
+    enum rounding mode;
+    bool emit_free;       /* the free part becomes a charge of rate 0 */
+    /* rollover is of issue 3: refused until then */
+};
+
+/* One alternative of a rate; where NULL: always. */
+struct rate_case {
+    const struct expr *where;
+    struct number rate, flat; /* flat: for each row */
+};
+/* A table of rates by dimension or attribute values: sorted by key values (bytes), looked up by bisection. */
+struct rate_table {
+    struct by_key keys[8];
+    uint32_t key_count;
+    const struct text *values; /* row-major: row_count x key_count */
+    const struct dec *rates;
+    uint32_t row_count;
+    struct text name;
+};
+struct step_rate {
+    const struct rate_case *cases; /* the last is open */
+    uint32_t case_count;
+    const struct rate_table *table; /* instead of cases; no entry: exclusion UNPRICED */
+    const struct expr *from;        /* instead of cases: the row says its rate */
+    bool has_per;
+    struct dec per; /* divides the quantity */
+};
+
+enum tier_mode { TIER_GRADUATED, TIER_VOLUME };
+struct tier {
+    bool open;        /* the last one */
+    bool below;       /* limit belongs to the next tier */
+    struct dec up_to;
+    struct number rate, flat;
+    bool is_percent;  /* rate is a percentage of the measure */
+    bool has_package;
+    struct dec package;
+};
+enum past_last { PAST_REFUSED, PAST_LAST, PAST_FREE };
+struct step_tier {
+    enum tier_mode mode;
+    const struct tier *tiers;
+    uint32_t tier_count;
+    bool at_zero_charge;          /* the first tier's flat without usage */
+    enum past_last past_last;
+    enum rounding package_round;  /* up (default), down, half_up ("nearest") */
+    bool settle_at_end;
+};
+
+enum fixed_when { FIXED_IN_ARREARS, FIXED_IN_ADVANCE, FIXED_ONCE };
+struct step_fixed {
+    struct number amount, quantity;
+    enum fixed_when when;
+    enum prorate prorate;
+    int digits; /* of the factor; default 18 */
+    enum rounding mode;
+    bool stub_back; /* a first part-turn is measured against one turn counted back from its end */
+};
+
+struct step_bound {
+    bool has_min, has_max;
+    struct number min, max;
+    enum prorate prorate;
+    int digits;
+    enum rounding mode;
+};
+
+enum round_at { ROUND_AT_ROW, ROUND_AT_LINE, ROUND_AT_BUCKET };
+struct step_round {
+    int digits;
+    enum rounding mode;
+    enum round_at at;
+    bool show;
+    bool small_up;
+};
+
+struct step {
+    enum step_kind kind;
+    struct text name;   /* default: the primitive's name */
+    uint32_t shared;    /* index in catalog->shared when it is one (`use:`), else NONE */
+    uint32_t node;      /* where it accumulates: see struct catalog */
+    const struct expr *where; /* NULL: all */
+    enum scope scope;
+    const struct by_key *by;
+    uint32_t by_count;
+    enum step_clock clock;
+    struct clock rule; /* of CLOCK_RULE, CLOCK_CONTRACT */
+    enum attribution attribute;
+    bool on_change_restart;
+    struct place place;
+    union {
+        struct step_convert convert;
+        struct step_allowance allowance;
+        struct step_rate rate;
+        struct step_tier tier;
+        struct step_fixed fixed;
+        struct step_bound bound;
+        struct step_round round;
+    };
+};
+
+/* ---- prices ---------------------------------------------------------------------------------- */
+
+struct selector { /* dimension in values */
+    struct by_key key;
+    const struct text *values; /* sorted */
+    uint32_t value_count;
+};
+
+/* A version of a price. Prices with equal name are versions of one price and do not overlap in time. */
+struct price {
+    struct text name;      /* default: the SKU's name, "*", or the first of the list + selectors */
+    const uint32_t *skus;  /* sorted; NULL: every SKU (`*`) */
+    uint32_t sku_count;
+    const struct selector *selectors; /* `where:`; most selectors win */
+    uint32_t selector_count;
+    instant from, to;      /* INSTANT_MIN, INSTANT_MAX when open */
+    bool has_list;
+    struct dec list;
+    enum grain grain;      /* of its lines: month (default) or hour */
+    const struct step *steps;
+    uint32_t step_count;
+    bool is_fixed;         /* fixed steps only: takes no usage */
+    struct place place;
+};
+
+/* A set of prices of one level (catalog, plan, contract or account), with the index that finds a row's price. */
+struct price_set {
+    const uint32_t *prices; /* indices in catalog->prices, in (name, from) order */
+    uint32_t count;
+    /* Of each SKU (by index; the last entry is for `*`): a range in `prices_of_sku`. */
+    const uint32_t *sku_first; /* sku_count + 2 entries, or NULL when count is small: then search */
+    const uint32_t *by_sku;
+};
+
+struct plan {
+    struct text name;
+    struct price_set prices;
+    struct place place;
+};
+
+struct parameter { /* of a contract */
+    uint32_t name; /* in catalog->parameters */
+    struct expr_value value;
+};
+
+/* What one buyer agreed to. */
+struct contract {
+    struct text id;
+    struct text buyer;  /* an account's id */
+    uint32_t buyer_account; /* index in struct accounts; set by accounts_link */
+    instant from, to;
+    uint32_t plan;      /* NONE */
+    struct price_set prices;
+    bool has_billing;
+    struct clock billing;
+    bool billing_at_start; /* anchored at the contract's start */
+    const struct parameter *parameters;
+    uint32_t parameter_count;
+    struct place place;
+};
+
+/* How a bill's lines and total are rounded. */
+struct line_rounding {
+    bool exact;        /* no rounding at all: pricing cases */
+    int digits;        /* of a line; default 10 */
+    enum rounding mode; /* default half_up */
+    bool at_total;     /* round the total, lines by largest remainder */
+};
+
+struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built from it */
+    char separator;
+    const struct text *columns, *targets;
+    const bool *is_number;
+    uint32_t count;
+    const struct text *constant_targets, *constant_values;
+    uint32_t constant_count;
+};
+
+struct catalog {
+    struct text name;     /* also the provider */
+    struct text currency; /* "USD" */
+    int minor_digits;     /* of the currency */
+    struct line_rounding rounding;
+    struct clock billing; /* the bill's clock; calendar month, UTC, by default */
+    bool billing_at_account; /* anchor: subscription, the account's own start */
+    struct digest digest; /* SHA-256 of the canonical content: comments, order of files and of mapping keys do not matter */
+
+    const struct text *dimensions; /* names, sorted; all that meters declare, and those only cases use */
+    uint32_t dimension_count;
+    const struct text *attributes;
+    uint32_t attribute_count;
+    const struct text *parameters;
+    uint32_t parameter_count;
+
+    const struct product *products;
+    uint32_t product_count;
+    const struct sku *skus; /* sorted by name; every name that products, meters (constants) or prices mention */
+    uint32_t sku_count;
+    struct map sku_by_name;
+    const struct meter *meters; /* sorted by name */
+    uint32_t meter_count;
+
+    const struct step *shared; /* under `steps:` */
+    uint32_t shared_count;
+    const struct price *prices; /* all, of every level; sorted by (name, from) within a level */
+    uint32_t price_count;
+    struct price_set public_prices; /* the catalog's own */
+    const struct plan *plans;
+    uint32_t plan_count;
+    uint32_t default_plan; /* NONE */
+    const struct contract *contracts; /* sorted by (buyer, from, id) */
+    uint32_t contract_count;
+
+    /* Nodes: where rows meet.  A private step's node is made of its level (contract or plan), price name and step name, so that
+     * versions of a price share it; a shared step has one node.  Numbered so that every price passes its nodes in ascending order
+     * (a cycle does not load). */
+    uint32_t node_count;
+    const struct text *node_names; /* "storage/tier", "free-hours": part of bucket ids */
+
+    const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
+    uint32_t edge_count;
+    bool has_csv;
+    struct csv_columns csv;
+};
+
+/* One thing that is wrong. */
+struct complaint {
+    struct place place;
+    char code[24];      /* "UNKNOWN_KEY", "TIER_GAP", "UNIT_MISMATCH" ...; listed in doc/catalog.md */
+    char message[320];
+    char hint[200];
+    bool is_warning;
+};
+struct complaints {
+    struct arena *arena;
+    struct complaint *items; /* in order of file, line, column */
+    uint32_t count, errors;
+};
+
+/* A file of the catalog, read by the engine. */
+struct catalog_file {
+    struct text name;  /* relative to the folder */
+    struct text bytes;
+};
+
+/* Gives a zone's TZif bytes by name; false when there is none. */
+struct zone_source {
+    void *context;
+    bool (*find)(void *context, struct text name, struct text *bytes);
+};
+
+struct catalog_input {
+    const struct catalog_file *files;
+    uint32_t file_count;
+    const struct zone_source *zones;
+    bool exact_rounding_default; /* pricing cases: without `rounding:` amounts stay exact */
+};
+
+/* All complaints at once; *catalog is NULL when there are errors. ERR_INPUT then. Accounts and contracts that
+ * stand in the YAML are handed out in *accounts when it is not NULL (see accounts.h). */
+struct accounts_builder;
+enum status catalog_load(struct arena *arena, const struct catalog_input *input,
+                         struct accounts_builder *accounts, const struct catalog **catalog,
+                         struct complaints *complaints, struct error *err);
+
+/* The price of a row: contract's prices, else plan's, else the catalog's; named SKU before `*`, more selectors
+ * before fewer; the version whose [from, to) holds at.  NULL: unpriced. dims[i] is the value of catalog->dimensions[i] (empty text when absent).
+ * level gets where it was found (for explain): 0 account override, 1 contract, 2 plan, 3 catalog. */
+const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
+                                  const struct contract *contract, uint32_t sku,
+                                  const struct text *dims, instant at, int *level);
+
+/* The smallest edge > at among the catalog's; INSTANT_MAX when none. And the largest <= at, INSTANT_MIN when none. */
+instant catalog_edge_after(const struct catalog *catalog, instant at);
+instant catalog_edge_before(const struct catalog *catalog, instant at);
+
+#endif
