@@ -27,7 +27,7 @@ enum {
     DEC_SCALE = 18,          /* digits after the point of an input or a quantized value */
     DEC_SCALE_MAX = 36,      /* of an exact product */
     DEC_LENGTH_MAX = 64,     /* characters of a number's text: NUM_LENGTH beyond */
-    DEC_FORMAT_MAX = 48,     /* characters dec_format writes, with its zero byte */
+    DEC_FORMAT_MAX = 64,     /* characters a dec_format... writes at most, with its zero byte */
 };
 
 struct dec {
@@ -57,7 +57,7 @@ enum number_fault {
     NUMBER_OK = 0,
     NUMBER_LENGTH, /* more than DEC_LENGTH_MAX characters */
     NUMBER_SYNTAX, /* not a JSON number: NaN, 0x10, 01, +1, .5, 5., 1_000, blanks, empty */
-    NUMBER_RANGE,  /* more than 38 digits before and after the point together, once trailing zeros are gone */
+    NUMBER_RANGE,  /* more than 38 significant digits, those of a whole number's trailing zeros included */
     NUMBER_SCALE,  /* more than 18 digits after the point: refused, never rounded */
 };
 const char *number_fault_name(enum number_fault fault); /* "NUM_SYNTAX" ... */
@@ -69,7 +69,7 @@ enum number_fault dec_parse(struct text text, struct dec *value);
 /* Plain notation without exponent or trailing zeros ("-1234.5"); returns the length.  out has
  * DEC_FORMAT_MAX bytes. */
 int dec_format(struct dec value, char *out);
-/* With at least digits after the point ("12.50"), for a currency's minor unit. */
+/* With at least digits (0..18) after the point ("12.50"), for a currency's minor unit. */
 int dec_format_digits(struct dec value, int digits, char *out);
 
 struct dec dec_from_int(int64_t value);
@@ -147,7 +147,8 @@ int wide_format(const struct wide *sum, char *out);
 struct exact {
     struct wide at36;
 };
-/* ERR_OVERFLOW when a term or the sum leaves 256 bits (about 5 x 10^40). */
+/* ERR_OVERFLOW, and the sum as it was, when a term or the sum leaves 256 bits (about 5 x 10^40) or a product has
+ * more than 36 digits after the point. */
 enum status exact_add(struct exact *sum, struct dec value, struct error *err);
 enum status exact_add_product(struct exact *sum, struct dec a, struct dec b, struct error *err);
 /* Quantized to digits (0..18); ERR_OVERFLOW beyond 38 digits. */

@@ -1,0 +1,1027 @@
+/* decimal.c - see decimal.h.
+ *
+ * Every operation works on a sign and a magnitude.  Nearly all magnitudes of real bills fit 64 bits and their
+ * products 128, so each operation tries these first, in registers; the rest goes through a struct
+ * big of fixed size on the stack and GMP's mpn functions, which neither allocate nor fail.
+ * Three facts keep the bodies short:
+ *   - a canonical mantissa with a scale ends in a digit other than zero, so a sum of two different
+ *     scales is canonical as it stands;
+ *   - 10^38 < 2^127, so a mantissa can be negated, and two of them add up in 128 unsigned bits;
+ *   - x is a multiple of 10 exactly when x * (1/5 mod 2^n), rotated right by one bit, is at most
+ *     (2^n - 1) / 10, and that is then the quotient: trailing zeros go without a division.
+ */
+#include "base/decimal.h"
+
+#include <assert.h>
+#include <gmp.h>
+#include <stddef.h>
+#include <string.h>
+
+#pragma GCC poison float double
+
+_Static_assert(GMP_LIMB_BITS == 64 && GMP_NAIL_BITS == 0, "limbs are those of struct wide");
+
+enum {
+    POWER64_MAX = 19,
+    POWER128_MAX = 38,
+    BIG_LIMBS = 8, /* a x b x 10^54 has 434 bits */
+    WIDE_LIMBS = 4,
+};
+
+static const uint64_t POWER64[POWER64_MAX + 1] = {
+    1,
+    10,
+    100,
+    1'000,
+    10'000,
+    100'000,
+    1'000'000,
+    10'000'000,
+    100'000'000,
+    1'000'000'000,
+    10'000'000'000,
+    100'000'000'000,
+    1'000'000'000'000,
+    10'000'000'000'000,
+    100'000'000'000'000,
+    1'000'000'000'000'000,
+    10'000'000'000'000'000,
+    100'000'000'000'000'000,
+    1'000'000'000'000'000'000,
+    10'000'000'000'000'000'000u,
+};
+
+#define E19 ((u128)10'000'000'000'000'000'000u)
+#define MANTISSA_END (E19 * E19) /* 10^38: the first magnitude that is too large */
+
+/* 10^0 .. 10^38. */
+static u128 power128(int exponent)
+{
+    assert(exponent >= 0 && exponent <= POWER128_MAX);
+    return exponent <= POWER64_MAX ? POWER64[exponent] : E19 * POWER64[exponent - POWER64_MAX];
+}
+
+static u128 magnitude_of(i128 value)
+{
+    return value < 0 ? -(u128)value : (u128)value;
+}
+
+static bool fits64(u128 value)
+{
+    return (uint64_t)(value >> 64) == 0;
+}
+
+/* ---- names --------------------------------------------------------------------------------- */
+
+static const char *const ROUNDING_NAMES[ROUND_MODES] = {
+    [ROUND_HALF_UP] = "half_up",     [ROUND_HALF_EVEN] = "half_even",
+    [ROUND_HALF_DOWN] = "half_down", [ROUND_UP] = "up",
+    [ROUND_DOWN] = "down",           [ROUND_CEILING] = "ceiling",
+    [ROUND_FLOOR] = "floor",
+};
+
+bool rounding_parse(struct text name, enum rounding *mode)
+{
+    for (int i = 0; i < ROUND_MODES; i++) {
+        if (text_equal(name, text_of(ROUNDING_NAMES[i]))) {
+            *mode = (enum rounding)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *rounding_name(enum rounding mode)
+{
+    assert((unsigned)mode < ROUND_MODES);
+    return ROUNDING_NAMES[mode];
+}
+
+const char *number_fault_name(enum number_fault fault)
+{
+    static const char *const names[] = {
+        [NUMBER_OK] = "NUM_OK",       [NUMBER_LENGTH] = "NUM_LENGTH", [NUMBER_SYNTAX] = "NUM_SYNTAX",
+        [NUMBER_RANGE] = "NUM_RANGE", [NUMBER_SCALE] = "NUM_SCALE",
+    };
+    assert((size_t)fault < sizeof names / sizeof *names);
+    return names[fault];
+}
+
+/* ---- canonical form ------------------------------------------------------------------------ */
+
+static void strip64(uint64_t *value, int *scale)
+{
+    const uint64_t fifth = 0xCCCC'CCCC'CCCC'CCCDu;      /* 1/5 mod 2^64 */
+    const uint64_t fifth_8th = 0xC767'074B'22E9'0E21u;  /* 1/5^8 mod 2^64 */
+    uint64_t rest = *value;
+    int left = *scale;
+    if (left >= 8) {
+        uint64_t product = rest * fifth_8th;
+        uint64_t quotient = product >> 8 | product << 56;
+        if (quotient <= UINT64_MAX / 100'000'000) {
+            rest = quotient;
+            left -= 8;
+        }
+    }
+    while (left > 0) {
+        uint64_t product = rest * fifth;
+        uint64_t quotient = product >> 1 | product << 63;
+        if (quotient > UINT64_MAX / 10) {
+            break;
+        }
+        rest = quotient;
+        left--;
+    }
+    *value = rest;
+    *scale = left;
+}
+
+/* Takes trailing zeros off while scale allows it; zero ends at scale 0. */
+static void strip(u128 *value, int *scale)
+{
+    const u128 fifth = (u128)0xCCCC'CCCC'CCCC'CCCCu << 64 | 0xCCCC'CCCC'CCCC'CCCDu;
+    while (*scale > 0 && !fits64(*value)) {
+        u128 product = *value * fifth;
+        u128 quotient = product >> 1 | product << 127;
+        if (quotient > ~(u128)0 / 10) {
+            return;
+        }
+        *value = quotient;
+        --*scale;
+    }
+    if (*scale > 0 && ((uint64_t)*value & 1) == 0) {
+        uint64_t rest = (uint64_t)*value;
+        strip64(&rest, scale);
+        *value = rest;
+    }
+}
+
+static enum status overflow(struct error *err)
+{
+    return fail(err, ERR_OVERFLOW, "a number needs more than %d digits, or %d after the point",
+                DEC_DIGITS_MAX, DEC_SCALE_MAX);
+}
+
+static enum status zero_divisor(struct error *err)
+{
+    return fail(err, ERR_INPUT, "a number is divided by zero");
+}
+
+static struct dec make_signed(bool negative, u128 magnitude, int scale)
+{
+    i128 mantissa = (i128)magnitude;
+    return (struct dec){negative ? -mantissa : mantissa, scale};
+}
+
+/* The canonical value of magnitude x 10^-scale, when there is one. */
+static enum status settle(bool negative, u128 magnitude, int scale, struct dec *value,
+                          struct error *err)
+{
+    strip(&magnitude, &scale);
+    if (magnitude >= MANTISSA_END || scale > DEC_SCALE_MAX) {
+        return overflow(err);
+    }
+    *value = make_signed(negative, magnitude, scale);
+    return OK;
+}
+
+struct dec dec_from_int(int64_t value)
+{
+    return (struct dec){value, 0};
+}
+
+enum status dec_make(i128 mantissa, int scale, struct dec *value, struct error *err)
+{
+    assert(scale >= 0 && scale <= DEC_SCALE_MAX);
+    return settle(mantissa < 0, magnitude_of(mantissa), scale, value, err);
+}
+
+/* ---- big ----------------------------------------------------------------------------------- */
+
+struct big {
+    mp_limb_t limb[BIG_LIMBS];
+    mp_size_t size; /* limbs in use; the highest of them is not zero */
+};
+
+static void trim(struct big *big)
+{
+    while (big->size > 0 && big->limb[big->size - 1] == 0) {
+        big->size--;
+    }
+}
+
+static struct big make_big(u128 value)
+{
+    struct big big = {.limb = {(mp_limb_t)value, (mp_limb_t)(value >> 64)}, .size = 2};
+    trim(&big);
+    return big;
+}
+
+static void scale_big(struct big *big, uint64_t factor)
+{
+    mp_limb_t carry = big->size ? mpn_mul_1(big->limb, big->limb, big->size, factor) : 0;
+    if (carry) {
+        assert(big->size < BIG_LIMBS);
+        big->limb[big->size++] = carry;
+    }
+}
+
+static void raise_big(struct big *big, int exponent)
+{
+    for (; exponent > POWER64_MAX; exponent -= POWER64_MAX) {
+        scale_big(big, POWER64[POWER64_MAX]);
+    }
+    scale_big(big, POWER64[exponent]);
+}
+
+/* a x b x 10^exponent. */
+static struct big multiply_big(u128 a, u128 b, int exponent)
+{
+    struct big left = make_big(a);
+    struct big right = make_big(b);
+    struct big product = {.size = 0};
+    if (left.size && right.size) {
+        product.size = left.size + right.size;
+        if (left.size >= right.size) {
+            mpn_mul(product.limb, left.limb, left.size, right.limb, right.size);
+        } else {
+            mpn_mul(product.limb, right.limb, right.size, left.limb, left.size);
+        }
+        trim(&product);
+        raise_big(&product, exponent);
+    }
+    return product;
+}
+
+static int compare_big(const struct big *a, const struct big *b)
+{
+    if (a->size != b->size) {
+        return a->size < b->size ? -1 : 1;
+    }
+    return a->size ? mpn_cmp(a->limb, b->limb, a->size) : 0;
+}
+
+static void add_big(struct big *sum, const struct big *other)
+{
+    struct big larger = sum->size >= other->size ? *sum : *other;
+    struct big smaller = sum->size >= other->size ? *other : *sum;
+    *sum = larger;
+    if (smaller.size == 0) {
+        return;
+    }
+    mp_limb_t carry = mpn_add(sum->limb, larger.limb, larger.size, smaller.limb, smaller.size);
+    if (carry) {
+        assert(sum->size < BIG_LIMBS);
+        sum->limb[sum->size++] = carry;
+    }
+}
+
+/* Leaves the remainder in *number. */
+static struct big divide_big(struct big *number, const struct big *divisor)
+{
+    struct big quotient = {.size = 0};
+    if (number->size < divisor->size) {
+        return quotient;
+    }
+    quotient.size = number->size - divisor->size + 1;
+    if (divisor->size == 1) {
+        number->limb[0] =
+            mpn_divrem_1(quotient.limb, 0, number->limb, number->size, divisor->limb[0]);
+        number->size = 1;
+    } else {
+        mp_limb_t remainder[BIG_LIMBS];
+        mpn_tdiv_qr(quotient.limb, remainder, 0, number->limb, number->size, divisor->limb,
+                    divisor->size);
+        memcpy(number->limb, remainder, (size_t)divisor->size * sizeof *remainder);
+        number->size = divisor->size;
+    }
+    trim(number);
+    trim(&quotient);
+    return quotient;
+}
+
+static enum status settle_big(bool negative, struct big big, int scale, struct dec *value,
+                              struct error *err)
+{
+    while (big.size > 2) {
+        struct big rest = big;
+        if (scale == 0 || mpn_divrem_1(rest.limb, 0, big.limb, big.size, 10) != 0) {
+            return overflow(err);
+        }
+        trim(&rest);
+        big = rest;
+        scale--;
+    }
+    u128 magnitude = (u128)(big.size > 1 ? big.limb[1] : 0) << 64 | (big.size ? big.limb[0] : 0);
+    return settle(negative, magnitude, scale, value, err);
+}
+
+/* ---- rounding ------------------------------------------------------------------------------ */
+
+/* Whether a truncated magnitude grows by one.  half is the sign of (remainder - divisor / 2). */
+static bool rounds_away(enum rounding mode, bool negative, bool odd, bool inexact, int half)
+{
+    if (!inexact) {
+        return false;
+    }
+    switch (mode) {
+    case ROUND_HALF_UP:
+        return half >= 0;
+    case ROUND_HALF_EVEN:
+        return half > 0 || (half == 0 && odd);
+    case ROUND_HALF_DOWN:
+        return half > 0;
+    case ROUND_UP:
+        return true;
+    case ROUND_DOWN:
+        return false;
+    case ROUND_CEILING:
+        return !negative;
+    case ROUND_FLOOR:
+        return negative;
+    case ROUND_MODES:
+        break;
+    }
+    assert(mode < ROUND_MODES && "no such rounding mode");
+    return false;
+}
+
+static u128 divide_round(u128 number, u128 divisor, bool negative, enum rounding mode)
+{
+    u128 quotient, remainder;
+    if (fits64(number) && fits64(divisor)) {
+        quotient = (uint64_t)number / (uint64_t)divisor;
+        remainder = (uint64_t)number % (uint64_t)divisor;
+    } else {
+        quotient = number / divisor;
+        remainder = number - quotient * divisor;
+    }
+    u128 gap = divisor - remainder; /* compared so, nothing is doubled */
+    int half = (remainder > gap) - (remainder < gap);
+    return quotient + rounds_away(mode, negative, (quotient & 1) != 0, remainder != 0, half);
+}
+
+/* The multiple of divisor that *number, divided and rounded, is; and how many times it is that. */
+static struct big round_big(struct big *number, const struct big *divisor, bool negative,
+                            enum rounding mode)
+{
+    struct big quotient = divide_big(number, divisor);
+    struct big twice = *number;
+    scale_big(&twice, 2);
+    int half = compare_big(&twice, divisor);
+    if (rounds_away(mode, negative, quotient.size && (quotient.limb[0] & 1), number->size != 0,
+                    half)) {
+        struct big one = make_big(1);
+        add_big(&quotient, &one);
+    }
+    return quotient;
+}
+
+/* a x b x 10^exponent / divisor, rounded to an integer, as a value of the given scale. */
+static enum status settle_ratio(bool negative, u128 a, u128 b, int exponent, u128 divisor,
+                                int scale, enum rounding mode, struct dec *value,
+                                struct error *err)
+{
+    u128 number;
+    bool fits = !__builtin_mul_overflow(a, b, &number);
+    u128 small_divisor = divisor;
+    if (exponent > 0) {
+        fits = fits && exponent <= POWER128_MAX &&
+               !__builtin_mul_overflow(number, power128(exponent), &number);
+    } else if (exponent < 0) {
+        fits = fits && exponent >= -POWER128_MAX &&
+               !__builtin_mul_overflow(divisor, power128(-exponent), &small_divisor);
+    }
+    if (fits) {
+        return settle(negative, divide_round(number, small_divisor, negative, mode), scale, value,
+                      err);
+    }
+    struct big big_number = multiply_big(a, b, exponent > 0 ? exponent : 0);
+    struct big big_divisor = multiply_big(divisor, 1, exponent < 0 ? -exponent : 0);
+    struct big quotient = round_big(&big_number, &big_divisor, negative, mode);
+    return settle_big(negative, quotient, scale, value, err);
+}
+
+/* ---- text ---------------------------------------------------------------------------------- */
+
+static bool is_digit(char c)
+{
+    return (unsigned char)(c - '0') <= 9;
+}
+
+/* The mantissa of at most 38 digits. */
+static u128 read_digits(const unsigned char *digits, int count)
+{
+    u128 value = 0;
+    for (int i = 0; i < count; i++) {
+        value = value * 10 + digits[i];
+    }
+    return value;
+}
+
+/* The whole grammar, for texts that the quick path leaves: exponents, many digits, faults. */
+static enum number_fault parse_slowly(const char *at, const char *end, struct dec *value)
+{
+    enum { EXPONENT_CAP = 1'000'000 }; /* beyond any that 64 digits can make up for */
+    bool negative = at < end && *at == '-';
+    at += negative;
+    if (at == end || !is_digit(*at) || (*at == '0' && at + 1 < end && is_digit(at[1]))) {
+        return NUMBER_SYNTAX;
+    }
+    unsigned char digits[DEC_LENGTH_MAX];
+    int count = 0; /* significant so far: no leading zeros */
+    int scale = 0;
+    for (; at < end && is_digit(*at); at++) {
+        if (count > 0 || *at != '0') {
+            digits[count++] = (unsigned char)(*at - '0');
+        }
+    }
+    if (at < end && *at == '.') {
+        const char *point = at++;
+        for (; at < end && is_digit(*at); at++) {
+            if (count > 0 || *at != '0') {
+                digits[count++] = (unsigned char)(*at - '0');
+            }
+        }
+        scale = (int)(at - point) - 1;
+        if (scale == 0) {
+            return NUMBER_SYNTAX;
+        }
+    }
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        bool shrinks = at < end && *at == '-';
+        at += at < end && (*at == '-' || *at == '+');
+        if (at == end || !is_digit(*at)) {
+            return NUMBER_SYNTAX;
+        }
+        int exponent = 0;
+        for (; at < end && is_digit(*at); at++) {
+            if (exponent < EXPONENT_CAP) {
+                exponent = exponent * 10 + (*at - '0');
+            }
+        }
+        scale += shrinks ? exponent : -exponent;
+    }
+    if (at != end) {
+        return NUMBER_SYNTAX;
+    }
+    while (count > 0 && digits[count - 1] == 0) {
+        count--;
+        scale--;
+    }
+    if (count == 0) {
+        *value = DEC_ZERO;
+        return NUMBER_OK;
+    }
+    int zeros = scale < 0 ? -scale : 0;
+    if (count + zeros > DEC_DIGITS_MAX) {
+        return NUMBER_RANGE;
+    }
+    if (scale > DEC_SCALE) {
+        return NUMBER_SCALE;
+    }
+    *value = make_signed(negative, read_digits(digits, count) * power128(zeros), scale + zeros);
+    return NUMBER_OK;
+}
+
+enum number_fault dec_parse(struct text text, struct dec *value)
+{
+    if (text.size > DEC_LENGTH_MAX) {
+        return NUMBER_LENGTH;
+    }
+    if (text.size == 0) {
+        return NUMBER_SYNTAX;
+    }
+    const char *at = text.at;
+    const char *end = at + text.size;
+    bool negative = *at == '-';
+    at += negative;
+    const char *start = at;
+    uint64_t mantissa = 0; /* wraps when there are many digits, and is then not used */
+    for (; at < end && is_digit(*at); at++) {
+        mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+    }
+    ptrdiff_t whole = at - start;
+    ptrdiff_t part = 0;
+    if (at < end && *at == '.') {
+        const char *point = ++at;
+        for (; at < end && is_digit(*at); at++) {
+            mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+        }
+        part = at - point;
+        if (part == 0) {
+            return NUMBER_SYNTAX;
+        }
+    }
+    if (at != end || whole == 0 || whole + part > POWER64_MAX || (whole > 1 && *start == '0')) {
+        return parse_slowly(text.at, end, value);
+    }
+    int scale = (int)part;
+    if (scale > 0 && (mantissa & 1) == 0) {
+        strip64(&mantissa, &scale);
+    }
+    i128 wide = (i128)mantissa;
+    *value = (struct dec){negative ? -wide : wide, scale};
+    return NUMBER_OK;
+}
+
+static const char PAIRS[201] = "0001020304050607080910111213141516171819"
+                               "2021222324252627282930313233343536373839"
+                               "4041424344454647484950515253545556575859"
+                               "6061626364656667686970717273747576777879"
+                               "8081828384858687888990919293949596979899";
+
+/* Writes the lowest count digits of value so that they end before end; returns what is left of it. */
+static uint64_t write_digits(char *end, uint64_t value, int count)
+{
+    for (; count >= 2; count -= 2) {
+        end -= 2;
+        memcpy(end, &PAIRS[value % 100 * 2], 2);
+        value /= 100;
+    }
+    if (count > 0) {
+        *--end = (char)('0' + value % 10);
+        value /= 10;
+    }
+    return value;
+}
+
+static int count_digits(uint64_t value)
+{
+    int guess = (64 - __builtin_clzll(value | 1)) * 1233 >> 12;
+    return guess + (guess <= POWER64_MAX && value >= POWER64[guess]) + (value == 0);
+}
+
+/* The digits of a magnitude with a point, at least one before it and exactly scale after it. */
+static int write_plain(char *out, bool negative, const char *digits, int count, int scale)
+{
+    char *at = out;
+    if (negative) {
+        *at++ = '-';
+    }
+    int whole = count - scale;
+    if (whole <= 0) {
+        *at++ = '0';
+    } else {
+        memcpy(at, digits, (size_t)whole);
+        at += whole;
+    }
+    if (scale > 0) {
+        *at++ = '.';
+        for (int i = whole; i < 0; i++) {
+            *at++ = '0';
+        }
+        int from = whole > 0 ? whole : 0;
+        memcpy(at, digits + from, (size_t)(count - from));
+        at += count - from;
+    }
+    *at = '\0';
+    return (int)(at - out);
+}
+
+int dec_format(struct dec value, char *out)
+{
+    bool negative = value.mantissa < 0;
+    u128 magnitude = magnitude_of(value.mantissa);
+    int scale = value.scale;
+    assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
+    if (!fits64(magnitude)) {
+        char digits[2 * POWER64_MAX];
+        u128 high = magnitude / E19;
+        write_digits(digits + POWER64_MAX, (uint64_t)high, POWER64_MAX);
+        write_digits(digits + 2 * POWER64_MAX, (uint64_t)(magnitude - high * E19), POWER64_MAX);
+        int skip = POWER64_MAX - count_digits((uint64_t)high);
+        return write_plain(out, negative, digits + skip, 2 * POWER64_MAX - skip, scale);
+    }
+    uint64_t rest = (uint64_t)magnitude;
+    int count = count_digits(rest);
+    int whole = count > scale ? count - scale : 1;
+    int length = negative + whole + (scale > 0) + scale;
+    char *end = out + length;
+    *end = '\0';
+    if (scale > 0) {
+        rest = write_digits(end, rest, scale);
+        end -= scale;
+        *--end = '.';
+    }
+    write_digits(end, rest, whole);
+    if (negative) {
+        *out = '-';
+    }
+    return length;
+}
+
+int dec_format_digits(struct dec value, int digits, char *out)
+{
+    assert(digits >= 0 && digits <= DEC_SCALE);
+    int length = dec_format(value, out);
+    if (value.scale >= digits) {
+        return length;
+    }
+    if (value.scale == 0) {
+        out[length++] = '.';
+    }
+    for (int i = value.scale; i < digits; i++) {
+        out[length++] = '0';
+    }
+    out[length] = '\0';
+    return length;
+}
+
+/* ---- arithmetic ---------------------------------------------------------------------------- */
+
+int dec_compare(struct dec a, struct dec b)
+{
+    if (a.scale == b.scale || (a.mantissa < 0) != (b.mantissa < 0)) {
+        return (a.mantissa > b.mantissa) - (a.mantissa < b.mantissa);
+    }
+    /* Same sign, other scale: never equal, and the one that outgrows 128 bits is the larger. */
+    int sign = a.mantissa < 0 ? -1 : 1;
+    u128 left = magnitude_of(a.mantissa);
+    u128 right = magnitude_of(b.mantissa);
+    if (a.scale < b.scale) {
+        if (__builtin_mul_overflow(left, power128(b.scale - a.scale), &left)) {
+            return sign;
+        }
+    } else {
+        if (__builtin_mul_overflow(right, power128(a.scale - b.scale), &right)) {
+            return -sign;
+        }
+    }
+    return left > right ? sign : -sign;
+}
+
+/* a + b for two magnitudes with signs, at one scale; the result of different signs is exact at once. */
+static enum status add_scaled(struct dec a, struct dec b, struct dec *sum, struct error *err)
+{
+    if (a.scale > b.scale) {
+        struct dec swap = a;
+        a = b;
+        b = swap;
+    }
+    u128 left = magnitude_of(a.mantissa);
+    u128 right = magnitude_of(b.mantissa);
+    if (__builtin_mul_overflow(left, power128(b.scale - a.scale), &left) ||
+        left >= 2 * MANTISSA_END) {
+        return overflow(err); /* whatever b is: the last digit cannot be stripped */
+    }
+    bool negative = a.mantissa < 0;
+    u128 magnitude;
+    if (negative == (b.mantissa < 0)) {
+        magnitude = left + right;
+    } else if (left >= right) {
+        magnitude = left - right;
+    } else {
+        magnitude = right - left;
+        negative = !negative;
+    }
+    return settle(negative, magnitude, b.scale, sum, err);
+}
+
+enum status dec_add(struct dec a, struct dec b, struct dec *sum, struct error *err)
+{
+    int64_t left = (int64_t)a.mantissa;
+    int64_t right = (int64_t)b.mantissa;
+    int64_t total;
+    if (a.scale == b.scale && left == a.mantissa && right == b.mantissa &&
+        !__builtin_add_overflow(left, right, &total)) {
+        uint64_t magnitude = total < 0 ? -(uint64_t)total : (uint64_t)total;
+        int scale = a.scale;
+        if (scale > 0 && (magnitude & 1) == 0) {
+            strip64(&magnitude, &scale);
+        }
+        i128 wide = (i128)magnitude;
+        *sum = (struct dec){total < 0 ? -wide : wide, scale};
+        return OK;
+    }
+    return add_scaled(a, b, sum, err);
+}
+
+enum status dec_subtract(struct dec a, struct dec b, struct dec *difference, struct error *err)
+{
+    return dec_add(a, dec_negate(b), difference, err);
+}
+
+enum status dec_multiply(struct dec a, struct dec b, struct dec *product, struct error *err)
+{
+    bool negative = (a.mantissa < 0) != (b.mantissa < 0);
+    u128 left = magnitude_of(a.mantissa);
+    u128 right = magnitude_of(b.mantissa);
+    int scale = a.scale + b.scale;
+    u128 small;
+    if (fits64(left) && fits64(right)) {
+        small = (u128)(uint64_t)left * (uint64_t)right;
+    } else if (__builtin_mul_overflow(left, right, &small)) {
+        return settle_big(negative, multiply_big(left, right, 0), scale, product, err);
+    }
+    return settle(negative, small, scale, product, err);
+}
+
+enum status dec_multiply_round(struct dec a, struct dec b, int digits, enum rounding mode,
+                               struct dec *product, struct error *err)
+{
+    return dec_multiply_divide(a, b, (struct dec){1, 0}, digits, mode, product, err);
+}
+
+enum status dec_divide(struct dec a, struct dec b, int digits, enum rounding mode,
+                       struct dec *quotient, struct error *err)
+{
+    return dec_multiply_divide(a, (struct dec){1, 0}, b, digits, mode, quotient, err);
+}
+
+enum status dec_multiply_divide(struct dec a, struct dec b, struct dec c, int digits,
+                                enum rounding mode, struct dec *result, struct error *err)
+{
+    assert(digits >= 0 && digits <= DEC_SCALE);
+    if (dec_is_zero(c)) {
+        return zero_divisor(err);
+    }
+    bool negative = ((a.mantissa < 0) != (b.mantissa < 0)) != (c.mantissa < 0);
+    return settle_ratio(negative, magnitude_of(a.mantissa), magnitude_of(b.mantissa),
+                        c.scale + digits - a.scale - b.scale, magnitude_of(c.mantissa), digits,
+                        mode, result, err);
+}
+
+enum status dec_round(struct dec value, int digits, enum rounding mode, struct dec *rounded,
+                      struct error *err)
+{
+    assert(digits >= 0 && digits <= DEC_SCALE_MAX);
+    if (value.scale <= digits) {
+        *rounded = value;
+        return OK;
+    }
+    bool negative = value.mantissa < 0;
+    u128 magnitude = divide_round(magnitude_of(value.mantissa), power128(value.scale - digits),
+                                  negative, mode);
+    return settle(negative, magnitude, digits, rounded, err);
+}
+
+/* Both magnitudes at the larger of the two scales, which it returns. */
+static int align_big(struct dec a, struct dec b, struct big *left, struct big *right)
+{
+    int scale = a.scale > b.scale ? a.scale : b.scale;
+    *left = multiply_big(magnitude_of(a.mantissa), 1, scale - a.scale);
+    *right = multiply_big(magnitude_of(b.mantissa), 1, scale - b.scale);
+    return scale;
+}
+
+/* The same in 128 bits; false when they do not hold them. */
+static bool align(struct dec a, struct dec b, u128 *left, u128 *right)
+{
+    *left = magnitude_of(a.mantissa);
+    *right = magnitude_of(b.mantissa);
+    int gap = b.scale - a.scale;
+    return gap >= 0 ? !__builtin_mul_overflow(*left, power128(gap), left)
+                    : !__builtin_mul_overflow(*right, power128(-gap), right);
+}
+
+enum status dec_round_to(struct dec value, struct dec step, enum rounding mode,
+                         struct dec *rounded, struct error *err)
+{
+    if (step.mantissa <= 0) {
+        return fail(err, ERR_INPUT, "a rounding step must be greater than zero");
+    }
+    bool negative = value.mantissa < 0;
+    int scale = value.scale > step.scale ? value.scale : step.scale;
+    u128 left, right, product;
+    if (align(value, step, &left, &right) &&
+        !__builtin_mul_overflow(divide_round(left, right, negative, mode), right, &product)) {
+        return settle(negative, product, scale, rounded, err);
+    }
+    struct big number, divisor;
+    align_big(value, step, &number, &divisor);
+    struct big multiple = number;
+    struct big truncated = divide_big(&number, &divisor); /* leaves the remainder */
+    struct big twice = number;
+    scale_big(&twice, 2);
+    mpn_sub(multiple.limb, multiple.limb, multiple.size, number.limb, number.size);
+    trim(&multiple);
+    if (rounds_away(mode, negative, truncated.size && (truncated.limb[0] & 1), number.size != 0,
+                    compare_big(&twice, &divisor))) {
+        add_big(&multiple, &divisor);
+    }
+    return settle_big(negative, multiple, scale, rounded, err);
+}
+
+enum status dec_remainder(struct dec a, struct dec b, struct dec *remainder, struct error *err)
+{
+    if (dec_is_zero(b)) {
+        return zero_divisor(err);
+    }
+    bool negative = a.mantissa < 0;
+    int scale = a.scale > b.scale ? a.scale : b.scale;
+    u128 left, right;
+    if (align(a, b, &left, &right)) {
+        return settle(negative, left % right, scale, remainder, err);
+    }
+    struct big number, divisor;
+    align_big(a, b, &number, &divisor);
+    divide_big(&number, &divisor);
+    return settle_big(negative, number, scale, remainder, err);
+}
+
+/* ---- sums ---------------------------------------------------------------------------------- */
+
+static u128 join_limbs(uint64_t low, uint64_t high)
+{
+    return (u128)high << 64 | low;
+}
+
+static void add_halves(struct wide *sum, u128 low, u128 high)
+{
+    u128 sum_low = join_limbs(sum->limb[0], sum->limb[1]) + low;
+    u128 sum_high = join_limbs(sum->limb[2], sum->limb[3]) + high + (sum_low < low);
+    *sum = (struct wide){{(uint64_t)sum_low, (uint64_t)(sum_low >> 64), (uint64_t)sum_high,
+                          (uint64_t)(sum_high >> 64)}};
+}
+
+static u128 low_half(const struct wide *wide)
+{
+    return join_limbs(wide->limb[0], wide->limb[1]);
+}
+
+static u128 high_half(const struct wide *wide)
+{
+    return join_limbs(wide->limb[2], wide->limb[3]);
+}
+
+static struct wide negate(const struct wide *wide)
+{
+    struct wide result = {{0}};
+    add_halves(&result, ~low_half(wide), ~high_half(wide));
+    add_halves(&result, 1, 0);
+    return result;
+}
+
+void wide_add_i64(struct wide *sum, int64_t mantissa, int scale)
+{
+    assert(scale >= 0 && scale <= DEC_SCALE);
+    i128 term = (i128)mantissa * (i128)POWER64[DEC_SCALE - scale];
+    add_halves(sum, (u128)term, term < 0 ? ~(u128)0 : 0);
+}
+
+void wide_add_dec(struct wide *sum, struct dec value)
+{
+    assert(value.scale >= 0 && value.scale <= DEC_SCALE);
+    int64_t small = (int64_t)value.mantissa;
+    if (small == value.mantissa) {
+        wide_add_i64(sum, small, value.scale);
+        return;
+    }
+    uint64_t factor = POWER64[DEC_SCALE - value.scale];
+    u128 magnitude = magnitude_of(value.mantissa);
+    u128 low = (u128)(uint64_t)magnitude * factor;
+    u128 middle = (magnitude >> 64) * factor + (low >> 64);
+    struct wide term = {{(uint64_t)low, (uint64_t)middle, (uint64_t)(middle >> 64), 0}};
+    if (value.mantissa < 0) {
+        term = negate(&term);
+    }
+    wide_add(sum, &term);
+}
+
+void wide_add(struct wide *sum, const struct wide *other)
+{
+    add_halves(sum, low_half(other), high_half(other));
+}
+
+void wide_subtract(struct wide *sum, const struct wide *other)
+{
+    struct wide opposite = negate(other);
+    wide_add(sum, &opposite);
+}
+
+bool wide_equal(const struct wide *a, const struct wide *b)
+{
+    return low_half(a) == low_half(b) && high_half(a) == high_half(b);
+}
+
+bool wide_is_negative(const struct wide *a)
+{
+    return a->limb[3] >> 63 != 0;
+}
+
+static struct big big_of_wide(const struct wide *wide)
+{
+    struct wide magnitude = wide_is_negative(wide) ? negate(wide) : *wide;
+    struct big big = {.size = WIDE_LIMBS};
+    memcpy(big.limb, magnitude.limb, sizeof magnitude.limb);
+    trim(&big);
+    return big;
+}
+
+enum status wide_read(const struct wide *sum, struct dec *value, struct error *err)
+{
+    bool negative = wide_is_negative(sum);
+    u128 high = high_half(sum);
+    if (high == 0) {
+        return settle(false, low_half(sum), DEC_SCALE, value, err);
+    }
+    if (~high == 0 && low_half(sum) != 0) {
+        return settle(true, -low_half(sum), DEC_SCALE, value, err);
+    }
+    return settle_big(negative, big_of_wide(sum), DEC_SCALE, value, err);
+}
+
+int wide_format(const struct wide *sum, char *out)
+{
+    enum { CHUNKS = 5, DIGITS = CHUNKS * POWER64_MAX }; /* 2^256 has 78 digits */
+    char digits[DIGITS];
+    struct big rest = big_of_wide(sum);
+    for (int i = CHUNKS; i > 0; i--) {
+        mp_limb_t chunk = 0;
+        if (rest.size > 0) {
+            struct big number = rest;
+            chunk = mpn_divrem_1(rest.limb, 0, number.limb, number.size, POWER64[POWER64_MAX]);
+            trim(&rest);
+        }
+        write_digits(digits + i * POWER64_MAX, chunk, POWER64_MAX);
+    }
+    int scale = DEC_SCALE;
+    int end = DIGITS;
+    while (scale > 0 && digits[end - 1] == '0') {
+        end--;
+        scale--;
+    }
+    int from = 0;
+    while (from < end - scale - 1 && digits[from] == '0') {
+        from++;
+    }
+    return write_plain(out, wide_is_negative(sum), digits + from, end - from, scale);
+}
+
+/* ---- curves -------------------------------------------------------------------------------- */
+
+static enum status add_exactly(struct exact *sum, bool negative, const struct wide *magnitude,
+                               struct error *err)
+{
+    struct wide term = negative ? negate(magnitude) : *magnitude;
+    struct wide total = sum->at36;
+    wide_add(&total, &term);
+    bool same = wide_is_negative(&sum->at36) == wide_is_negative(&term);
+    if (wide_is_negative(magnitude) ||
+        (same && wide_is_negative(&total) != wide_is_negative(&term))) {
+        return fail(err, ERR_OVERFLOW, "a sum of amounts leaves 256 bits");
+    }
+    sum->at36 = total;
+    return OK;
+}
+
+/* Any two factors: 256 bits hold the product. */
+static struct wide multiply_wide(u128 a, u128 b)
+{
+    uint64_t a0 = (uint64_t)a, a1 = (uint64_t)(a >> 64);
+    uint64_t b0 = (uint64_t)b, b1 = (uint64_t)(b >> 64);
+    u128 low = (u128)a0 * b0;
+    u128 cross = (u128)a1 * b0 + (low >> 64);
+    u128 other = (u128)a0 * b1 + (uint64_t)cross;
+    u128 high = (u128)a1 * b1 + (cross >> 64) + (other >> 64);
+    return (struct wide){
+        {(uint64_t)low, (uint64_t)other, (uint64_t)high, (uint64_t)(high >> 64)}};
+}
+
+enum status exact_add(struct exact *sum, struct dec value, struct error *err)
+{
+    struct wide term =
+        multiply_wide(magnitude_of(value.mantissa), power128(DEC_SCALE_MAX - value.scale));
+    return add_exactly(sum, value.mantissa < 0, &term, err);
+}
+
+enum status exact_add_product(struct exact *sum, struct dec a, struct dec b, struct error *err)
+{
+    bool negative = (a.mantissa < 0) != (b.mantissa < 0);
+    u128 left = magnitude_of(a.mantissa);
+    u128 right = magnitude_of(b.mantissa);
+    int exponent = DEC_SCALE_MAX - a.scale - b.scale;
+    u128 product;
+    if (exponent >= 0 && !__builtin_mul_overflow(left, right, &product)) {
+        struct wide term = multiply_wide(product, power128(exponent));
+        return add_exactly(sum, negative, &term, err);
+    }
+    struct big big = multiply_big(left, right, exponent > 0 ? exponent : 0);
+    for (; exponent < 0 && big.size > 0; exponent++) {
+        struct big number = big;
+        if (mpn_divrem_1(big.limb, 0, number.limb, number.size, 10) != 0) {
+            return fail(err, ERR_OVERFLOW, "a product has more than %d digits after the point",
+                        DEC_SCALE_MAX);
+        }
+        trim(&big);
+    }
+    if (big.size > WIDE_LIMBS) {
+        return fail(err, ERR_OVERFLOW, "a product of amounts leaves 256 bits");
+    }
+    struct wide term = {{0}};
+    memcpy(term.limb, big.limb, (size_t)big.size * sizeof *big.limb);
+    return add_exactly(sum, negative, &term, err);
+}
+
+enum status exact_round(const struct exact *sum, int digits, enum rounding mode, struct dec *value,
+                        struct error *err)
+{
+    assert(digits >= 0 && digits <= DEC_SCALE);
+    bool negative = wide_is_negative(&sum->at36);
+    struct big number = big_of_wide(&sum->at36);
+    struct big divisor = multiply_big(1, 1, DEC_SCALE_MAX - digits);
+    struct big quotient = round_big(&number, &divisor, negative, mode);
+    return settle_big(negative, quotient, digits, value, err);
+}

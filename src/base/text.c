@@ -1,0 +1,242 @@
+/* text.c - see text.h.  UTF-8 is read by one function, which both the check and the JSON writer use: it
+ * takes the longest run of bytes that could still have become a character, so a damaged text
+ * gets one U+FFFD per damage, as the Unicode standard recommends (chapter 3, "maximal subpart").
+ */
+#include "base/text.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+int text_compare(struct text a, struct text b)
+{
+    size_t common = a.size < b.size ? a.size : b.size;
+    int order = common ? memcmp(a.at, b.at, common) : 0;
+    return order != 0 ? order : (a.size > b.size) - (a.size < b.size);
+}
+
+struct text text_copy(struct arena *arena, struct text text)
+{
+    return text_join(arena, text, (struct text){"", 0});
+}
+
+struct text text_join(struct arena *arena, struct text a, struct text b)
+{
+    char *at = arena_alloc(arena, a.size + b.size + 1);
+    if (a.size) {
+        memcpy(at, a.at, a.size);
+    }
+    if (b.size) {
+        memcpy(at + a.size, b.at, b.size);
+    }
+    at[a.size + b.size] = '\0';
+    return (struct text){at, a.size + b.size};
+}
+
+struct text text_format(struct arena *arena, const char *format, ...)
+{
+    char small[256];
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int length = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    assert(length >= 0);
+    size_t size = (size_t)length;
+    char *at = arena_alloc(arena, size + 1);
+    if (size < sizeof small) {
+        memcpy(at, small, size + 1);
+    } else {
+        vsnprintf(at, size + 1, format, again);
+    }
+    va_end(again);
+    return (struct text){at, size};
+}
+
+/* ---- UTF-8 --------------------------------------------------------------------------------- */
+
+static size_t count_ascii(const unsigned char *at, size_t size)
+{
+    size_t count = 0;
+    for (uint64_t eight; count + 8 <= size; count += 8) {
+        memcpy(&eight, at + count, 8);
+        if (eight & 0x8080'8080'8080'8080u) {
+            break;
+        }
+    }
+    while (count < size && at[count] < 0x80) {
+        count++;
+    }
+    return count;
+}
+
+/* The bytes of the character at a byte that is not ASCII, or of the damage there (at least 1). */
+static size_t read_character(const unsigned char *at, size_t size, bool *valid)
+{
+    unsigned char lead = at[0];
+    unsigned char low = 0x80, high = 0xBF; /* of the second byte */
+    size_t length = lead < 0xE0 ? 2 : lead < 0xF0 ? 3 : 4;
+    *valid = false;
+    if (lead < 0xC2 || lead > 0xF4) {
+        return 1;
+    }
+    switch (lead) {
+    case 0xE0: /* below: overlong */
+        low = 0xA0;
+        break;
+    case 0xED: /* above: surrogates */
+        high = 0x9F;
+        break;
+    case 0xF0: /* below: overlong */
+        low = 0x90;
+        break;
+    case 0xF4: /* above: beyond U+10FFFF */
+        high = 0x8F;
+        break;
+    default:
+        break;
+    }
+    size_t count = 1;
+    while (count < length && count < size && at[count] >= low && at[count] <= high) {
+        low = 0x80;
+        high = 0xBF;
+        count++;
+    }
+    *valid = count == length;
+    return count;
+}
+
+bool text_is_utf8(struct text text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.at;
+    for (size_t i = 0; i < text.size;) {
+        if (bytes[i] < 0x80) {
+            i += count_ascii(bytes + i, text.size - i);
+            continue;
+        }
+        bool valid;
+        i += read_character(bytes + i, text.size - i, &valid);
+        if (!valid) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* ---- buffer -------------------------------------------------------------------------------- */
+
+void buffer_init(struct buffer *buffer, struct arena *arena, size_t capacity)
+{
+    *buffer = (struct buffer){.arena = arena, .capacity = capacity};
+    buffer->at = arena_alloc(arena, capacity);
+}
+
+char *buffer_reserve(struct buffer *buffer, size_t size)
+{
+    if (size > buffer->capacity - buffer->size) {
+        size_t need;
+        if (__builtin_add_overflow(buffer->size, size, &need)) {
+            need = SIZE_MAX; /* the arena answers */
+        }
+        size_t twice = buffer->capacity > SIZE_MAX / 2 ? SIZE_MAX : buffer->capacity * 2;
+        size_t capacity = need > twice ? need : twice;
+        buffer->at = arena_grow(buffer->arena, buffer->at, buffer->size, capacity, 1);
+        buffer->capacity = capacity;
+    }
+    return buffer->at + buffer->size;
+}
+
+void buffer_add(struct buffer *buffer, const void *bytes, size_t size)
+{
+    char *to = buffer_reserve(buffer, size);
+    if (size) {
+        memcpy(to, bytes, size);
+    }
+    buffer->size += size;
+}
+
+void buffer_add_text(struct buffer *buffer, struct text text)
+{
+    buffer_add(buffer, text.at, text.size);
+}
+
+void buffer_add_char(struct buffer *buffer, char c)
+{
+    *buffer_reserve(buffer, 1) = c;
+    buffer->size++;
+}
+
+void buffer_add_u64(struct buffer *buffer, uint64_t value)
+{
+    char digits[20];
+    char *at = digits + sizeof digits;
+    do {
+        *--at = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    buffer_add(buffer, at, (size_t)(digits + sizeof digits - at));
+}
+
+void buffer_format(struct buffer *buffer, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    size_t room = buffer->capacity - buffer->size;
+    int length = vsnprintf(buffer->at + buffer->size, room, format, args);
+    va_end(args);
+    assert(length >= 0);
+    size_t size = (size_t)length;
+    if (size >= room) {
+        vsnprintf(buffer_reserve(buffer, size + 1), size + 1, format, again);
+    }
+    va_end(again);
+    buffer->size += size;
+}
+
+static void add_escape(struct buffer *buffer, unsigned char c)
+{
+    static const char hex[] = "0123456789abcdef";
+    static const char letters[32] = {
+        ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't',
+    };
+    if (c >= 0x20) {
+        buffer_add(buffer, (char[]){'\\', (char)c}, 2);
+    } else if (letters[c]) {
+        buffer_add(buffer, (char[]){'\\', letters[c]}, 2);
+    } else {
+        buffer_add(buffer, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
+    }
+}
+
+void buffer_add_json(struct buffer *buffer, struct text text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.at;
+    buffer_reserve(buffer, text.size + 2);
+    buffer_add_char(buffer, '"');
+    size_t from = 0; /* of the bytes that go out as they are */
+    for (size_t i = 0; i < text.size;) {
+        unsigned char c = bytes[i];
+        bool plain = c >= 0x20 && c != '"' && c != '\\';
+        size_t count = 1;
+        if (c >= 0x80) {
+            count = read_character(bytes + i, text.size - i, &plain);
+        }
+        if (!plain) {
+            if (i > from) {
+                buffer_add(buffer, bytes + from, i - from);
+            }
+            if (c >= 0x80) {
+                buffer_add(buffer, "\xEF\xBF\xBD", 3);
+            } else {
+                add_escape(buffer, c);
+            }
+            from = i + count;
+        }
+        i += count;
+    }
+    if (text.size > from) {
+        buffer_add(buffer, bytes + from, text.size - from);
+    }
+    buffer_add_char(buffer, '"');
+}
