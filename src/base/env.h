@@ -26,6 +26,7 @@ struct file_info {
     enum file_kind kind;
     uint64_t size_bytes;   /* of a regular file */
     uint64_t device, inode; /* identity: the same file given twice is read once */
+    int64_t modified_ns;    /* with size_bytes: has it changed while it was read? */
 };
 
 struct env {
@@ -33,12 +34,15 @@ struct env {
 
     /* ---- files: ERR_NOT_FOUND, ERR_IO; messages name the path ---- */
     enum status (*file_stat)(struct env *, const char *path, struct file_info *, struct error *);
-    /* "-" is standard input. */
+    /* The same of an open file, whatever its path names by now. */
+    enum status (*file_stat_open)(struct env *, struct file *, struct file_info *,
+                                  struct error *);
+    /* "-" is standard input.  A folder can be opened too, for file_sync after a rename. */
     enum status (*file_open)(struct env *, const char *path, struct file **, struct error *);
     /* Creates or truncates; fails with ERR_CONFLICT when exclusive and the file exists. */
     enum status (*file_create)(struct env *, const char *path, bool exclusive, struct file **,
                                struct error *);
-    /* A file without a name in folder, gone when closed. */
+    /* A file without a name in folder (NULL: where temporary files go), gone when closed. */
     enum status (*file_temporary)(struct env *, const char *folder, struct file **,
                                   struct error *);
     /* *got is 0 at the end only; interrupted reads are gone on with. */
@@ -56,6 +60,7 @@ struct env {
     /* Close of a written file reports what the kernel could not write. */
     enum status (*file_close)(struct env *, struct file *, struct error *);
     enum status (*file_rename)(struct env *, const char *from, const char *to, struct error *);
+    /* A file, or a folder that is empty. */
     enum status (*file_remove)(struct env *, const char *path, struct error *);
     /* Makes the folder and its parents; an existing folder is fine. */
     enum status (*folder_create)(struct env *, const char *path, struct error *);
@@ -69,11 +74,12 @@ struct env {
 
     void (*random_bytes)(struct env *, void *bytes, size_t size);
 
-    /* ---- threads: runs work(argument, 0..count-1), each on a thread of its own, and waits for all ---- */
+    /* ---- threads: runs work(argument, 0..count-1), each on a thread of its own, and waits for all.
+     * ERR_LIMIT when they cannot all be started: then work was called for none of them. ---- */
     enum status (*threads_run)(struct env *, int count, void (*work)(void *argument, int index),
                                void *argument, struct error *);
     int (*processors)(struct env *);
-    struct lock *(*lock_new)(struct env *);
+    struct lock *(*lock_new)(struct env *); /* NULL when there is no memory */
     void (*lock_free)(struct env *, struct lock *);
     void (*lock_take)(struct env *, struct lock *);
     void (*lock_give)(struct env *, struct lock *);
