@@ -5,6 +5,9 @@
  * plain computation, which is what a pure room needs. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
+/* Compiled in here: most of what is hashed has less than 32 bytes, where a call into the library costs as
+ * much as the hash. */
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 _Static_assert(sizeof(struct hash_secret) >= XXH3_SECRET_SIZE_MIN, "XXH3 refuses shorter secrets");
@@ -22,6 +25,11 @@ struct hash128 hash_secret128(const struct hash_secret *secret, const void *byte
 struct hash128 hash_print(const void *bytes, size_t size)
 {
     return hash_of(XXH3_128bits(bytes, size));
+}
+
+struct hash128 hash_print_seeded(const void *bytes, size_t size, uint64_t seed)
+{
+    return hash_of(XXH3_128bits_withSeed(bytes, size, seed));
 }
 
 uint64_t hash_print64(const void *bytes, size_t size, uint64_t seed)

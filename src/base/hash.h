@@ -24,6 +24,8 @@ struct hash_secret {
 
 struct hash128 hash_secret128(const struct hash_secret *secret, const void *bytes, size_t size);
 struct hash128 hash_print(const void *bytes, size_t size);
+/* Another hash for each seed: of values that mean something else where they stand elsewhere. */
+struct hash128 hash_print_seeded(const void *bytes, size_t size, uint64_t seed);
 uint64_t hash_print64(const void *bytes, size_t size, uint64_t seed);
 
 struct digest {
