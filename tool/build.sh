@@ -17,5 +17,7 @@ if [ ! -f "build/$preset/build.ninja" ]; then
         exit 1
     }
 fi
+quiet=--quiet # progress is for people
+[ -t 1 ] && quiet=
 # -k 0: one run names every file that does not compile.
-cmake --build "build/$preset" ${1:+--target "$@"} -- -k 0 --quiet
+cmake --build "build/$preset" ${1:+--target "$@"} -- -k 0 $quiet
