@@ -66,6 +66,26 @@ struct accounts_builder *accounts_builder_new(struct arena *arena, const struct 
 void accounts_feed(struct accounts_builder *builder, struct text file, struct text bytes, bool last,
                    struct complaints *complaints);
 
+/* An account that stands in the catalog's YAML; the catalog loader calls this for each.  Everything is copied as needed: texts live as
+ * long as the catalog's arena.  A child of `children: [..]` comes as a record of its own with is_implied: another record of the
+ * same id (also from CSV) may add to it; two that are not implied are an error, as in CSV.
+ * (To the helper of accounts.c, from the one of load.c: this is all I hand over; plan and zone are names that are not checked yet.) */
+struct account_membership {
+    struct text organization;
+    instant from, to;
+};
+struct account_record {
+    struct place place;
+    struct text id;
+    bool is_implied;
+    struct text plan;  /* empty: none */
+    struct text zone;  /* empty: UTC */
+    instant since;     /* INSTANT_MIN when not given */
+    const struct account_membership *memberships;
+    uint32_t membership_count;
+};
+void accounts_add(struct accounts_builder *builder, const struct account_record *record);
+
 /* Sorts, links memberships, contracts, plans and overrides, checks. ERR_INPUT when there are complaints. The catalog is needed
  * for SKUs, plans and contracts. */
 enum status accounts_finish(struct accounts_builder *builder, const struct catalog *catalog,

@@ -316,10 +316,11 @@ struct price {
 
 /* A set of prices of one level (catalog, plan, contract or account), with the index that finds a row's price. */
 struct price_set {
-    const uint32_t *prices; /* indices in catalog->prices, in (name, from) order */
+    const struct price *base; /* what the indices count in: catalog->prices, or accounts->prices of an override */
+    const uint32_t *prices;   /* indices in base, in (name, from) order */
     uint32_t count;
-    /* Of each SKU (by index; the last entry is for `*`): a range in `prices_of_sku`. */
-    const uint32_t *sku_first; /* sku_count + 2 entries, or NULL when count is small: then search */
+    /* Of each SKU (by index; then one for `*`): a range in by_sku, which holds indices in base, more selectors first. */
+    const uint32_t *sku_first; /* sku_count + 2 entries, or NULL: then prices is searched */
     const uint32_t *by_sku;
 };
 
@@ -443,7 +444,9 @@ struct zone_source {
 struct catalog_input {
     const struct catalog_file *files;
     uint32_t file_count;
-    const struct zone_source *zones;
+    const struct zone_source *zones; /* NULL: UTC only */
+    const struct text *dimensions;   /* that rows may have besides those of meters: pricing cases give rows */
+    uint32_t dimension_count;
     bool exact_rounding_default; /* pricing cases: without `rounding:` amounts stay exact */
 };
 
@@ -454,12 +457,20 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
                          struct accounts_builder *accounts, const struct catalog **catalog,
                          struct complaints *complaints, struct error *err);
 
-/* The price of a row: contract's prices, else plan's, else the catalog's; named SKU before `*`, more selectors
- * before fewer; the version whose [from, to) holds at.  NULL: unpriced. dims[i] is the value of catalog->dimensions[i] (empty text when absent).
- * level gets where it was found (for explain): 0 account override, 1 contract, 2 plan, 3 catalog. */
+/* The price of a row: overrides of its account, else the contract's prices, else its plan's, else the catalog's; in each,
+ * a named SKU before `*`, more selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced.
+ * overrides and contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes before it, the
+ * catalog's default plan after it. dims[i] is the value of catalog->dimensions[i] (empty text when absent).
+ * level gets where it was found (for explain; may be NULL): 0 account override, 1 contract, 2 plan, 3 catalog. */
 const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
-                                  const struct contract *contract, uint32_t sku,
+                                  const struct contract *contract, uint32_t plan, uint32_t sku,
                                   const struct text *dims, instant at, int *level);
+
+/* The plan in force: the contract's, else plan (the account's own), else the catalog's default; NONE when there is none. */
+uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract, uint32_t plan);
+
+/* The rate at key values (row-major, as in table->values), by bisection; NULL when the table has no such row. */
+const struct dec *rate_table_find(const struct rate_table *table, const struct text *key);
 
 /* The smallest edge > at among the catalog's; INSTANT_MAX when none. And the largest <= at, INSTANT_MIN when none. */
 instant catalog_edge_after(const struct catalog *catalog, instant at);
