@@ -86,6 +86,25 @@ struct account_record {
 };
 void accounts_add(struct accounts_builder *builder, const struct account_record *record);
 
+/* An account that stands in the catalog's YAML.  The texts are copied. */
+struct membership_record {
+    struct text organization;
+    instant from, to; /* INSTANT_MIN, INSTANT_MAX when open */
+};
+struct account_record {
+    struct text id;
+    const struct text *children; /* memberships without dates */
+    uint32_t child_count;
+    const struct membership_record *member_of;
+    uint32_t member_of_count;
+    struct text plan, zone; /* empty: none */
+    instant since;          /* INSTANT_MIN: not given */
+    struct place place;
+};
+/* What is wrong with it is told by accounts_finish; ids are the caller's to check: not empty, at
+ * most 255 bytes, no control characters. */
+void accounts_add(struct accounts_builder *builder, const struct account_record *record);
+
 /* Sorts, links memberships, contracts, plans and overrides, checks. ERR_INPUT when there are complaints. The catalog is needed
  * for SKUs, plans and contracts. */
 enum status accounts_finish(struct accounts_builder *builder, const struct catalog *catalog,
