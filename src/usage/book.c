@@ -1,0 +1,281 @@
+/* book.c - deltas to usage rows, and the totals that prove that nothing is lost.
+ *
+ * A row's state is merged, never replaced: sums and counts add, max and latest keep the greater of
+ * two under a total order.  So the rows are the same for any order of deltas.
+ */
+#include "usage/usage.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static const uint32_t FREE = 0xFFFFFFFFu;
+
+/* ---- totals ------------------------------------------------------------------------------------ */
+
+void total_add(struct total *total, const struct total *other)
+{
+    total->count += other->count;
+    wide_add(&total->sum, &other->sum);
+    total->print = hash_add(total->print, other->print);
+    total->bound += other->bound;
+}
+
+bool total_equal(const struct total *a, const struct total *b)
+{
+    return a->count == b->count && wide_equal(&a->sum, &b->sum) &&
+           hash_equal(a->print, b->print) && a->bound == b->bound;
+}
+
+/* ---- folding ----------------------------------------------------------------------------------- */
+
+void book_init(struct book *book, struct arena *arena, uint32_t rows_expected)
+{
+    uint32_t slot_count = 64;
+    while (slot_count < rows_expected * 2) {
+        slot_count *= 2;
+    }
+    *book = (struct book){.arena = arena, .slot_mask = slot_count - 1};
+    book->slots = arena_alloc(arena, slot_count * sizeof *book->slots);
+    memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
+}
+
+static void put_slot(struct book *book, uint32_t row)
+{
+    const struct usage_row *item = &book->rows[row];
+    uint64_t key = row_key(item->account, item->series, item->slot_s);
+    uint32_t at = (uint32_t)(key >> 24) & book->slot_mask;
+    while (book->slots[at] != FREE) {
+        at = (at + 1) & book->slot_mask;
+    }
+    book->slots[at] = row;
+}
+
+static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t series,
+                                  uint32_t slot_s, uint64_t key)
+{
+    for (uint32_t at = (uint32_t)(key >> 24) & book->slot_mask;; at = (at + 1) & book->slot_mask) {
+        uint32_t index = book->slots[at];
+        if (index == FREE) {
+            break;
+        }
+        struct usage_row *row = &book->rows[index];
+        if (row->account == account && row->series == series && row->slot_s == slot_s) {
+            return row;
+        }
+    }
+    if (book->row_count == book->row_capacity) {
+        uint32_t capacity = book->row_capacity ? book->row_capacity * 2 : 32;
+        book->rows =
+            arena_grow(book->arena, book->rows, book->row_count, capacity, sizeof *book->rows);
+        book->row_capacity = capacity;
+    }
+    struct usage_row *row = &book->rows[book->row_count];
+    *row = (struct usage_row){.account = account, .series = series, .slot_s = slot_s};
+    book->row_count++;
+    if (book->row_count * 2 > book->slot_mask) {
+        uint32_t slot_count = (book->slot_mask + 1) * 4;
+        book->slots = arena_alloc(book->arena, slot_count * sizeof *book->slots);
+        memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
+        book->slot_mask = slot_count - 1;
+        for (uint32_t i = 0; i < book->row_count; i++) {
+            put_slot(book, i);
+        }
+    } else {
+        put_slot(book, book->row_count - 1);
+    }
+    return row;
+}
+
+static struct total *find_excluded(struct book *book, uint32_t account, enum exclusion reason,
+                                   uint32_t meter)
+{
+    for (uint32_t i = 0; i < book->excluded_count; i++) {
+        struct excluded *item = &book->excluded[i];
+        if (item->account == account && item->reason == reason && item->meter == meter) {
+            return &item->total;
+        }
+    }
+    if (book->excluded_count == book->excluded_capacity) {
+        uint32_t capacity = book->excluded_capacity ? book->excluded_capacity * 2 : 8;
+        book->excluded = arena_grow(book->arena, book->excluded, book->excluded_count, capacity,
+                                    sizeof *book->excluded);
+        book->excluded_capacity = capacity;
+    }
+    struct excluded *item = &book->excluded[book->excluded_count++];
+    *item = (struct excluded){.account = account, .reason = reason, .meter = meter};
+    return &item->total;
+}
+
+static const struct record_tail *tail_of(const struct delta *delta)
+{
+    return (const struct record_tail *)(const void *)(delta + 1);
+}
+
+/* The order of latest: time, then source, then id; equal only for the same event. */
+static bool is_later(const struct usage_row *row, instant at, struct text source, struct text id)
+{
+    if (!row->has_value || row->value_at != at) {
+        return !row->has_value || row->value_at < at;
+    }
+    int order = text_compare(row->value_source, source);
+    return order < 0 || (order == 0 && text_compare(row->value_id, id) < 0);
+}
+
+static void merge_value(struct book *book, struct usage_row *row, enum aggregate aggregate,
+                        struct dec value, instant at, struct text source, struct text id)
+{
+    if (aggregate == AGGREGATE_MAX) {
+        if (!row->has_value || dec_compare(value, row->value) > 0) {
+            row->value = value;
+            row->has_value = true;
+        }
+    } else if (aggregate == AGGREGATE_LATEST && is_later(row, at, source, id)) {
+        row->value = value;
+        row->value_at = at;
+        row->value_source = text_copy(book->arena, source);
+        row->value_id = text_copy(book->arena, id);
+        row->has_value = true;
+    }
+}
+
+static void merge_delta(struct book *book, struct usage_row *row, enum aggregate aggregate,
+                        const struct delta *delta)
+{
+    struct dec value = {delta->mantissa, delta->scale};
+    if (!(delta->flags & RECORD_TAIL)) {
+        merge_value(book, row, aggregate, value, 0, TEXT(""), TEXT(""));
+        return;
+    }
+    const struct record_tail *tail = tail_of(delta);
+    const char *texts = (const char *)(tail + 1);
+    if (delta->flags & RECORD_WIDE) {
+        value.mantissa = tail->mantissa;
+    }
+    merge_value(book, row, aggregate, value, tail->at, (struct text){texts, tail->source_size},
+                (struct text){texts + tail->source_size, tail->id_size});
+}
+
+void book_fold(struct book *book, const struct delta *delta, const struct series_table *series,
+               const struct catalog *catalog)
+{
+    uint64_t key = row_key(delta->account, delta->series, delta->slot_s);
+    struct usage_row *row = NULL;
+    struct total *total;
+    if (delta->flags & RECORD_EXCLUDED) {
+        uint32_t meter = delta->series & 0xFFFFu;
+        total = find_excluded(book, delta->account, (enum exclusion)(delta->series >> 16),
+                              meter == 0xFFFFu ? NONE : meter);
+    } else {
+        row = find_row(book, delta->account, delta->series, delta->slot_s, key);
+        total = &row->total;
+    }
+    total->count++;
+    total->print = hash_add(total->print, delta->print);
+    total->bound += bind_event(delta->print, key);
+    if (delta->flags & RECORD_WIDE) {
+        wide_add_dec(&total->sum, (struct dec){tail_of(delta)->mantissa, delta->scale});
+    } else {
+        wide_add_i64(&total->sum, delta->mantissa, delta->scale);
+    }
+    if (row) {
+        enum aggregate aggregate = catalog->meters[series->items[delta->series].meter].aggregate;
+        if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST) {
+            merge_delta(book, row, aggregate, delta);
+        }
+    }
+}
+
+void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t slot_s,
+                struct dec value, instant at, struct text source, struct text id,
+                const struct series_table *table)
+{
+    struct usage_row *row =
+        find_row(book, account, series, slot_s, row_key(account, series, slot_s));
+    row->carried = true;
+    enum aggregate aggregate =
+        table->catalog->meters[table->items[series].meter].aggregate;
+    assert(aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST);
+    merge_value(book, row, aggregate, value, at, source, id);
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+
+static int compare_rows(const void *a_row, const void *b_row)
+{
+    const struct usage_row *a = a_row, *b = b_row;
+    if (a->slot_s != b->slot_s) {
+        return a->slot_s < b->slot_s ? -1 : 1;
+    }
+    if (a->account != b->account) {
+        return a->account < b->account ? -1 : 1;
+    }
+    return a->rank < b->rank ? -1 : a->rank > b->rank;
+}
+
+static int compare_excluded(const void *a_item, const void *b_item)
+{
+    const struct excluded *a = a_item, *b = b_item;
+    if (a->account != b->account) {
+        return a->account < b->account ? -1 : 1;
+    }
+    if (a->reason != b->reason) {
+        return a->reason < b->reason ? -1 : 1;
+    }
+    return a->meter < b->meter ? -1 : a->meter > b->meter;
+}
+
+static enum status read_quantity(struct usage_row *row, enum aggregate aggregate,
+                                 struct error *err)
+{
+    switch (aggregate) {
+    case AGGREGATE_COUNT:
+        row->quantity = dec_from_int((int64_t)row->total.count);
+        return OK;
+    case AGGREGATE_SUM:
+        return wide_read(&row->total.sum, &row->quantity, err);
+    case AGGREGATE_MAX:
+    case AGGREGATE_LATEST:
+        row->quantity = row->value;
+        return OK;
+    }
+    return OK;
+}
+
+enum status book_close(struct book *book, const struct series_table *series,
+                       const struct catalog *catalog, const struct accounts *accounts,
+                       struct error *err)
+{
+    for (uint32_t i = 0; i < book->row_count; i++) {
+        struct usage_row *row = &book->rows[i];
+        const struct series *item = &series->items[row->series];
+        const struct meter *meter = &catalog->meters[item->meter];
+        row->rank = item->rank;
+        if (read_quantity(row, meter->aggregate, NULL) != OK) {
+            (void)fail(err, ERR_OVERFLOW,
+                 "AGG_OVERFLOW: the %s of meter %.*s for account %.*s has more than 38 digits",
+                 meter->aggregate == AGGREGATE_SUM ? "sum" : "value", TEXT_ARG(meter->name),
+                 TEXT_ARG(accounts->items[row->account].id));
+            return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
+        }
+    }
+    if (book->row_count > 1) {
+        qsort(book->rows, book->row_count, sizeof *book->rows, compare_rows);
+    }
+    if (book->excluded_count > 1) {
+        qsort(book->excluded, book->excluded_count, sizeof *book->excluded, compare_excluded);
+    }
+    return OK;
+}
+
+void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
+                 uint32_t meter_count)
+{
+    for (uint32_t i = 0; i < book->row_count; i++) {
+        const struct usage_row *row = &book->rows[i];
+        total_add(&totals[series->items[row->series].meter], &row->total);
+    }
+    for (uint32_t i = 0; i < book->excluded_count; i++) {
+        const struct excluded *item = &book->excluded[i];
+        total_add(&totals[item->meter == NONE ? meter_count : item->meter], &item->total);
+    }
+}

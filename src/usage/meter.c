@@ -1,0 +1,297 @@
+/* meter.c - what a meter makes of an event.
+ *
+ * Most meters read plain members: their place is known when the catalog loads, and they are
+ * found by the hash of their path.  Only meters with real expressions fill slots and evaluate.
+ */
+#include "usage/usage.h"
+
+#include <assert.h>
+
+static const char *const EXCLUSION_NAMES[EXCLUSIONS] = {
+    [EXCLUDE_NONE] = "NONE",
+    [EXCLUDE_WITHDRAWN] = "WITHDRAWN",
+    [EXCLUDE_NO_METER] = "NO_METER",
+    [EXCLUDE_NO_ACCOUNT] = "NO_ACCOUNT",
+    [EXCLUDE_OUT_OF_PERIOD] = "OUT_OF_PERIOD",
+    [EXCLUDE_FIELD_MISSING] = "FIELD_MISSING",
+    [EXCLUDE_FIELD_TYPE] = "FIELD_TYPE",
+    [EXCLUDE_EXPRESSION] = "EXPRESSION",
+    [EXCLUDE_NEGATIVE] = "NEGATIVE",
+    [EXCLUDE_UNKNOWN_SKU] = "UNKNOWN_SKU",
+    [EXCLUDE_UNPRICED] = "UNPRICED",
+    [EXCLUDE_FREE] = "FREE",
+};
+
+const char *exclusion_name(enum exclusion exclusion)
+{
+    assert((unsigned)exclusion < EXCLUSIONS);
+    return EXCLUSION_NAMES[exclusion];
+}
+
+/* ---- the plan: event type -> meters ------------------------------------------------------------ */
+
+struct meter_plan {
+    struct map by_type;
+    const uint32_t *meters; /* grouped by type */
+    const uint32_t *first;  /* of each type, one more at the end */
+};
+
+struct meter_plan *meter_plan_new(struct arena *arena, const struct catalog *catalog)
+{
+    struct meter_plan *plan = arena_calloc(arena, 1, sizeof *plan);
+    map_init(&plan->by_type, arena, catalog->meter_count);
+    uint32_t type_count = 0;
+    uint32_t *type_of = arena_calloc(arena, catalog->meter_count + 1, sizeof *type_of);
+    for (uint32_t m = 0; m < catalog->meter_count; m++) {
+        type_of[m] = map_put(&plan->by_type, catalog->meters[m].event_type, type_count);
+        type_count += type_of[m] == type_count;
+    }
+    uint32_t *first = arena_calloc(arena, type_count + 1, sizeof *first);
+    uint32_t *meters = arena_calloc(arena, catalog->meter_count + 1, sizeof *meters);
+    uint32_t at = 0;
+    for (uint32_t type = 0; type < type_count; type++) {
+        first[type] = at;
+        for (uint32_t m = 0; m < catalog->meter_count; m++) {
+            if (type_of[m] == type) {
+                meters[at++] = m;
+            }
+        }
+    }
+    first[type_count] = at;
+    plan->first = first;
+    plan->meters = meters;
+    return plan;
+}
+
+const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type, uint32_t *count)
+{
+    uint32_t index = map_find(&plan->by_type, type);
+    if (index == MAP_NONE) {
+        *count = 0;
+        return NULL;
+    }
+    *count = plan->first[index + 1] - plan->first[index];
+    return plan->meters + plan->first[index];
+}
+
+/* ---- applying a meter -------------------------------------------------------------------------- */
+
+struct meter_scratch {
+    struct arena *arena;
+    struct arena_mark mark; /* what the last event's texts took is given back */
+    struct expr_value *slots;
+};
+
+struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog)
+{
+    uint32_t members_max = 0;
+    for (uint32_t m = 0; m < catalog->meter_count; m++) {
+        uint32_t count = catalog->meters[m].member_count;
+        members_max = count > members_max ? count : members_max;
+    }
+    struct meter_scratch *scratch = arena_calloc(arena, 1, sizeof *scratch);
+    scratch->slots = arena_calloc(arena, NAME_MEMBER + members_max, sizeof *scratch->slots);
+    scratch->arena = arena;
+    scratch->mark = arena_mark(arena);
+    return scratch;
+}
+
+static struct expr_value value_of_member(const struct member *member)
+{
+    if (!member) {
+        return (struct expr_value){.type = EXPR_MISSING};
+    }
+    switch (member->kind) {
+    case MEMBER_TEXT:
+        return expr_text(member->text);
+    case MEMBER_NUMBER:
+        return expr_number(member->number);
+    case MEMBER_BOOL:
+        return expr_bool(member->truth);
+    case MEMBER_NULL:
+        return (struct expr_value){.type = EXPR_NULL};
+    case MEMBER_EMPTY_OBJECT:
+    case MEMBER_EMPTY_ARRAY:
+        break;
+    }
+    return (struct expr_value){.type = EXPR_OTHER};
+}
+
+static void fill_slots(const struct meter *meter, const struct event *event,
+                       struct expr_value *slots)
+{
+    slots[NAME_TYPE] = expr_text(event->type);
+    slots[NAME_SOURCE] = expr_text(event->source);
+    slots[NAME_ID] = expr_text(event->id);
+    slots[NAME_SUBJECT] = expr_text(event->subject);
+    slots[NAME_EVENT_TIME] = expr_time(event->at);
+    for (uint32_t i = 0; i < meter->member_count; i++) {
+        slots[NAME_MEMBER + i] = value_of_member(event_member(event, meter->members[i]));
+    }
+}
+
+static enum exclusion exclusion_of_fault(const struct expr_value *failed)
+{
+    switch ((enum expr_fault)failed->failure.fault) {
+    case EXPR_FAULT_MISSING:
+        return EXCLUDE_FIELD_MISSING;
+    case EXPR_FAULT_TYPE:
+        return EXCLUDE_FIELD_TYPE;
+    default:
+        return EXCLUDE_EXPRESSION;
+    }
+}
+
+/* Text of a value for a key: dimension, resource, SKU. Missing and null are empty. */
+static struct text key_text(struct expr_value value, struct arena *arena)
+{
+    if (value.type == EXPR_TEXT) {
+        return value.text;
+    }
+    if (value.type == EXPR_MISSING || value.type == EXPR_NULL) {
+        return TEXT("");
+    }
+    if (value.type == EXPR_NUMBER) {
+        char *out = arena_alloc(arena, DEC_FORMAT_MAX);
+        int size = dec_format(value.number, out);
+        return (struct text){out, (size_t)size};
+    }
+    if (value.type == EXPR_BOOL) {
+        return value.truth ? TEXT("true") : TEXT("false");
+    }
+    struct buffer buffer;
+    buffer_init(&buffer, arena, 64);
+    expr_value_format(&value, &buffer);
+    return buffer_text(&buffer);
+}
+
+/* A key that is one plain member, or an expression; fault is set when the expression fails. A missing
+ * member is empty text, as language.md has it for dimensions. */
+static struct text read_key(const struct meter *meter, const struct event *event,
+                            uint32_t member, const struct expr *expr,
+                            struct meter_scratch *scratch, enum exclusion *fault)
+{
+    if (member != NONE) {
+        const struct member *found = event_member(event, meter->members[member]);
+        if (found && found->kind == MEMBER_TEXT) {
+            return found->text;
+        }
+        return key_text(value_of_member(found), scratch->arena);
+    }
+    struct expr_value value;
+    struct expr_env env = {.slots = scratch->slots};
+    if (expr_eval(expr, &env, scratch->arena, &value, NULL) != OK) {
+        if (*fault == EXCLUDE_NONE) {
+            *fault = exclusion_of_fault(&value);
+        }
+        return TEXT("");
+    }
+    return key_text(value, scratch->arena);
+}
+
+static enum exclusion read_value(const struct meter *meter, const struct event *event,
+                                 struct meter_scratch *scratch, struct dec *out)
+{
+    if (!meter->value) {
+        *out = dec_from_int(1);
+        return EXCLUDE_NONE;
+    }
+    if (meter->value_member != NONE) {
+        const struct member *member = event_member(event, meter->members[meter->value_member]);
+        if (!member || member->kind == MEMBER_NULL) {
+            return EXCLUDE_FIELD_MISSING;
+        }
+        if (member->kind == MEMBER_NUMBER) {
+            *out = member->number;
+            return EXCLUDE_NONE;
+        }
+        if (member->kind == MEMBER_TEXT && meter->value_from_text) {
+            return dec_parse(member->text, out) == NUMBER_OK ? EXCLUDE_NONE
+                                                            : EXCLUDE_FIELD_TYPE;
+        }
+        return EXCLUDE_FIELD_TYPE;
+    }
+    struct expr_value value;
+    struct expr_env env = {.slots = scratch->slots};
+    if (expr_eval(meter->value, &env, scratch->arena, &value, NULL) != OK) {
+        return exclusion_of_fault(&value);
+    }
+    if (value.type != EXPR_NUMBER) {
+        return EXCLUDE_FIELD_TYPE;
+    }
+    /* A state holds 18 digits after the point: a product beyond that is quantized here, once. */
+    if (value.number.scale > DEC_SCALE &&
+        dec_round(value.number, DEC_SCALE, ROUND_HALF_EVEN, &value.number, NULL) != OK) {
+        return EXCLUDE_EXPRESSION;
+    }
+    *out = value.number;
+    return EXCLUDE_NONE;
+}
+
+static bool needs_slots(const struct meter *meter)
+{
+    if (meter->where || (meter->value && meter->value_member == NONE) ||
+        (meter->sku_expr && meter->sku_member == NONE) ||
+        (meter->resource && meter->resource_member == NONE)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        if (meter->dimensions[i].member == NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void meter_apply(const struct catalog *catalog, const struct meter *meter,
+                 const struct event *event, struct meter_scratch *scratch, struct measure *out)
+{
+    arena_rewind(scratch->arena, scratch->mark);
+    out->exclusion = EXCLUDE_NONE;
+    out->matched = true;
+    out->dimension_count = meter->dimension_count;
+    out->resource = TEXT("");
+    out->sku = meter->sku;
+    out->value = DEC_ZERO;
+
+    if (needs_slots(meter)) {
+        fill_slots(meter, event, scratch->slots);
+    }
+    if (meter->where) {
+        struct expr_value value;
+        struct expr_env env = {.slots = scratch->slots};
+        if (expr_eval(meter->where, &env, scratch->arena, &value, NULL) != OK) {
+            out->exclusion = exclusion_of_fault(&value);
+            return;
+        }
+        if (value.type != EXPR_BOOL || !value.truth) {
+            out->matched = value.type != EXPR_BOOL;
+            out->exclusion = out->matched ? EXCLUDE_FIELD_TYPE : EXCLUDE_NONE;
+            return;
+        }
+    }
+
+    enum exclusion fault = read_value(meter, event, scratch, &out->value);
+    if (fault == EXCLUDE_NONE && !meter->negative && dec_sign(out->value) < 0) {
+        fault = EXCLUDE_NEGATIVE;
+    }
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        const struct meter_dimension *dimension = &meter->dimensions[i];
+        out->dimensions[i] =
+            read_key(meter, event, dimension->member, dimension->value, scratch, &fault);
+    }
+    if (meter->resource) {
+        out->resource =
+            read_key(meter, event, meter->resource_member, meter->resource, scratch, &fault);
+    }
+    if (meter->sku_expr) {
+        struct text name =
+            read_key(meter, event, meter->sku_member, meter->sku_expr, scratch, &fault);
+        uint32_t sku = map_find(&catalog->sku_by_name, name);
+        out->sku = sku;
+        if (sku == MAP_NONE && fault == EXCLUDE_NONE) {
+            fault = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;
+        }
+    }
+    out->exclusion = fault;
+}

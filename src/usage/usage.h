@@ -1,0 +1,273 @@
+/* usage.h - what happened, counted: events to usage rows, with the proof that none is lost.
+ *
+ *     event --meter_apply--> measure --> record --dedup--> accepted records --book_fold--> usage rows
+ *                                                  |                             |
+ *                                            totals of acceptance  ==  totals of the rows and exclusions
+ *
+ * Every aggregation is a commutative monoid: rows do not depend on the order of events, on how
+ * they were split over files, or on threads.  Sums are 256 bits wide, so no partial sum
+ * overflows; ranges are checked when a state is read.
+ *
+ * Each (accepted event, meter that matches it) is in exactly one usage row or one named
+ * exclusion.  This is not believed but checked, on every run, by counts, exact sums and
+ * fingerprints that bind an event to its row (struct total).
+ */
+#ifndef FARTHING_USAGE_USAGE_H
+#define FARTHING_USAGE_USAGE_H
+
+#include "base/arena.h"
+#include "base/calendar.h"
+#include "base/decimal.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "catalog/accounts.h"
+#include "catalog/catalog.h"
+#include "decode/event.h"
+
+/* ---- exclusions ------------------------------------------------------------------------------ */
+
+/* Why an accepted event is on no line, in order of precedence.  What a catalog decides is here and not among the
+ * refusals, so that a later catalog can lift it. */
+enum exclusion {
+    EXCLUDE_NONE = 0,
+    EXCLUDE_WITHDRAWN,     /* a withdrawal names it */
+    EXCLUDE_NO_METER,      /* no meter takes its type, or each one's filter is false */
+    EXCLUDE_NO_ACCOUNT,    /* its subject is no account */
+    EXCLUDE_OUT_OF_PERIOD, /* its time lies outside the period that is billed */
+    EXCLUDE_FIELD_MISSING, /* a member the meter needs is not there */
+    EXCLUDE_FIELD_TYPE,    /* a member has the wrong type: a text where a number is wanted */
+    EXCLUDE_EXPRESSION,    /* an expression of the meter fails on it: zero divisor, range */
+    EXCLUDE_NEGATIVE,      /* a negative value where the meter forbids it */
+    EXCLUDE_UNKNOWN_SKU,   /* the SKU it names is not in the catalog */
+    EXCLUDE_UNPRICED,      /* of a row: no price matches */
+    EXCLUDE_FREE,          /* of a row: an allowance took it and emits no line */
+    EXCLUSIONS
+};
+const char *exclusion_name(enum exclusion exclusion); /* "NO_ACCOUNT" */
+
+/* ---- meters ---------------------------------------------------------------------------------- */
+
+/* Which meters an event type has; made once per catalog. */
+struct meter_plan;
+struct meter_plan *meter_plan_new(struct arena *arena, const struct catalog *catalog);
+/* The meters of an event type, or count 0. */
+const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type, uint32_t *count);
+
+/* What a meter makes of an event. Texts point into the event or the catalog. */
+enum { DIMENSIONS_MAX = 32 };
+struct measure {
+    enum exclusion exclusion;
+    bool matched;     /* false: the filter says no; nothing else is set */
+    uint32_t sku;
+    struct text dimensions[DIMENSIONS_MAX]; /* of the meter, in its order */
+    uint32_t dimension_count;
+    struct text resource;
+    struct dec value;
+};
+
+/* Scratch memory of one thread for meter_apply: expression slots. */
+struct meter_scratch;
+struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog);
+void meter_apply(const struct catalog *catalog, const struct meter *meter,
+                 const struct event *event, struct meter_scratch *scratch, struct measure *out);
+
+/* ---- series: what a row is about, but for account and time ------------------------------------ */
+
+struct series {
+    uint32_t meter, sku;
+    struct text resource;
+    const struct text *dimensions; /* of the meter, in its order */
+    uint32_t rank; /* order by (resource, SKU name, dimension values, meter name); set by series_rank */
+};
+
+/* A table that gives equal series one number. Numbers depend on arrival and never reach a result: ranks do. */
+struct series_table {
+    struct arena *arena;
+    struct series *items;
+    uint64_t *hashes;
+    uint32_t count, capacity;
+    uint32_t *slots;
+    uint32_t slot_mask;
+    const struct catalog *catalog;
+};
+void series_table_init(struct series_table *table, struct arena *arena,
+                       const struct catalog *catalog);
+uint64_t series_hash(uint32_t meter, uint32_t sku, struct text resource,
+                     const struct text *dimensions, uint32_t dimension_count);
+/* NONE when it is not there. */
+uint32_t series_find(const struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
+                     struct text resource, const struct text *dimensions,
+                     uint32_t dimension_count);
+/* Adds what series_find did not find, copying the texts. */
+uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
+                    struct text resource, const struct text *dimensions, uint32_t dimension_count);
+/* Sets every rank: equal for equal content, whatever the numbers. */
+void series_rank(struct series_table *table);
+
+/* ---- slots ----------------------------------------------------------------------------------- */
+
+/* The start of the slot that holds at: not before the cut's start, the hour (unless the meter's grain is the month), and the last
+ * effective date, membership or contract edge of the account. */
+instant slot_start(const struct catalog *catalog, const struct accounts *accounts,
+                   uint32_t account, enum grain grain, struct period cut, instant at);
+/* The end of the slot that starts there. */
+instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
+                 enum grain grain, struct period cut, instant start);
+
+/* ---- records: events on their way ------------------------------------------------------------- */
+
+enum record_flag {
+    RECORD_FIRST = 1,      /* the first record of its event; others of the event follow it */
+    RECORD_EXCLUDED = 2,   /* series holds exclusion << 16 | meter (0xFFFF: no meter) */
+    RECORD_TAIL = 4,       /* followed by units that hold its tail */
+    RECORD_WITHDRAWAL = 8, /* takes back the event with its key */
+    RECORD_WIDE = 16,      /* the value does not fit: tail starts with 16 bytes of mantissa */
+};
+
+/* One (event, meter), 64 bytes.  An event that several meters match is one record each, adjacent. */
+struct record {
+    struct hash128 key;   /* keyed hash of (source, id): identity */
+    struct hash128 print; /* fingerprint of the content */
+    uint64_t position;    /* file << 48 | offset of the record in the file */
+    uint32_t account;     /* NONE: excluded */
+    uint32_t series;
+    uint32_t slot_s;      /* start of the slot, seconds after the run's first instant */
+    uint8_t flags;
+    uint8_t scale;        /* of the value */
+    uint8_t tail_units;   /* 64-byte units that follow */
+    uint8_t pad;
+    int64_t mantissa;
+};
+_Static_assert(sizeof(struct record) == 64, "records are 64 bytes");
+
+/* The tail of a record: what a wide value or the order of `latest` needs. */
+struct record_tail {
+    i128 mantissa;  /* when RECORD_WIDE */
+    instant at;     /* exact time, for latest */
+    uint16_t source_size, id_size;
+    /* source and id bytes follow, for latest's tie */
+};
+
+/* ---- dedup ------------------------------------------------------------------------------------ */
+
+/* What dedup found in one partition of keys. Callbacks are called in an order that does not depend on the order of records? It
+ * does; what they count and where they put records must not. */
+struct dedup_sink {
+    void *context;
+    /* records[0..count): the units of one accepted event; withdrawn: it goes to EXCLUDE_WITHDRAWN. */
+    void (*accepted)(void *context, const struct record *records, uint32_t count, bool withdrawn);
+    /* Copies of an accepted event: as many as are not accepted. */
+    void (*duplicate)(void *context, const struct record *first, uint64_t copies);
+    /* A group that only the bytes can decide: contents differ under one identity hash, or a withdrawal is among them. Units of
+     * all its records, one pointer an event. */
+    void (*undecided)(void *context, const struct record *const *events, uint32_t count);
+};
+
+/* Units of a partition, in pieces of memory. */
+struct record_chunk {
+    const struct record *records;
+    uint32_t count;
+};
+
+/* Memory for dedup_partition that is kept between calls; grows in its arena. */
+struct dedup_memory {
+    struct arena *arena;
+    uint32_t *slots;
+    uint32_t slot_count;
+    const struct record **events;
+    uint32_t *next;
+    uint8_t *state;
+    uint32_t event_capacity;
+};
+
+/* Every event of the partition ends in exactly one call of the sink: accepted, counted in duplicate, or in an undecided group. */
+void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chunks,
+                     uint32_t chunk_count, const struct dedup_sink *sink);
+
+/* The number of 64-byte units an event at records[0] has: up to the next RECORD_FIRST. */
+uint32_t record_event_units(const struct record *records, const struct record *end);
+
+/* ---- books ------------------------------------------------------------------------------------ */
+
+/* An accepted record on its way to its account's book, 48 bytes (+ tail units of 48). */
+struct delta {
+    struct hash128 print;
+    int64_t mantissa;
+    uint32_t account, series, slot_s;
+    uint8_t flags, scale, tail_units, pad;
+    uint64_t position; /* for explain */
+};
+_Static_assert(sizeof(struct delta) == 48, "deltas are 48 bytes");
+
+/* What is counted on both sides of every step.  bound binds each event to the row it belongs to, so an event that
+ * moved to another row is seen as well as one lost or doubled. */
+struct total {
+    uint64_t count;
+    struct wide sum;
+    struct hash128 print;
+    uint64_t bound;
+};
+void total_add(struct total *total, const struct total *other);
+bool total_equal(const struct total *a, const struct total *b);
+
+/* What binds an event to its row. */
+static inline uint64_t row_key(uint32_t account, uint32_t series, uint32_t slot_s)
+{
+    uint64_t key = ((uint64_t)account << 32 | series) * UINT64_C(0x9E3779B97F4A7C15);
+    return (key ^ (key >> 29) ^ slot_s) * UINT64_C(0xD6E8FEB86659FD93);
+}
+static inline uint64_t bind_event(struct hash128 print, uint64_t row_key)
+{
+    uint64_t x = (print.low ^ row_key) * UINT64_C(0xBF58476D1CE4E5B9);
+    return x ^ (x >> 32);
+}
+
+/* The state of one meter, account, series and slot. */
+struct usage_row {
+    uint32_t account, series, slot_s;
+    uint32_t rank; /* of the series */
+    struct dec quantity; /* set by book_close: sum, count, max or latest */
+    struct total total;
+    /* of max and latest: */
+    bool has_value;
+    bool carried; /* holds a state that came with the opening */
+    struct dec value;
+    instant value_at;
+    struct text value_source, value_id;
+};
+
+/* An exclusion of an account: events that a meter matched and that are on no row. */
+struct excluded {
+    uint32_t account; /* NONE */
+    enum exclusion reason;
+    uint32_t meter;   /* NONE */
+    struct total total;
+};
+
+struct book {
+    struct arena *arena;
+    struct usage_row *rows;
+    uint32_t row_count, row_capacity;
+    struct excluded *excluded;
+    uint32_t excluded_count, excluded_capacity;
+    uint32_t *slots;
+    uint32_t slot_mask;
+};
+void book_init(struct book *book, struct arena *arena, uint32_t rows_expected);
+/* Merges a delta: any order, any grouping, same book. */
+void book_fold(struct book *book, const struct delta *delta, const struct series_table *series,
+               const struct catalog *catalog);
+/* Merges a carried state of max or latest (its quantity, the time it is of). */
+void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t slot_s,
+                struct dec value, instant at, struct text source, struct text id,
+                const struct series_table *table);
+/* Reads the states, sorts the rows in the total order (slot, account, resource, SKU, dimension values). ERR_OVERFLOW names
+ * the row whose quantity left the range. */
+enum status book_close(struct book *book, const struct series_table *series,
+                       const struct catalog *catalog, const struct accounts *accounts,
+                       struct error *err);
+/* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
+void book_totals(const struct book *book, const struct series_table *series,
+                 struct total *totals, uint32_t meter_count);
+
+#endif
