@@ -6,7 +6,10 @@
  * account's index is the rank of its id by bytes, so that order by index is order by id.
  *
  * An organization is an account that has members; the root of a tree is the payer.  Membership has dates; an
- * account is in at most one organization at a time (else ERR_CONFLICT), and trees have no cycles.
+ * account is in at most one organization at a time, and trees have no cycles and at most 32 levels.  A membership
+ * without dates gives way to dated ones of the same organization; what remains of one organization and touches or
+ * overlaps is one membership.  An account that is only named (as a member, an organization or the buyer of a contract) exists too;
+ * overrides are for accounts that exist.  The same record twice is one record.
  */
 #ifndef FARTHING_CATALOG_ACCOUNTS_H
 #define FARTHING_CATALOG_ACCOUNTS_H
@@ -66,10 +69,10 @@ struct accounts_builder *accounts_builder_new(struct arena *arena, const struct 
 void accounts_feed(struct accounts_builder *builder, struct text file, struct text bytes, bool last,
                    struct complaints *complaints);
 
-/* An account that stands in the catalog's YAML; the catalog loader calls this for each.  Everything is copied as needed: texts live as
- * long as the catalog's arena.  A child of `children: [..]` comes as a record of its own with is_implied: another record of the
- * same id (also from CSV) may add to it; two that are not implied are an error, as in CSV.
- * (To the helper of accounts.c, from the one of load.c: this is all I hand over; plan and zone are names that are not checked yet.) */
+/* An account that stands in the catalog's YAML; the catalog loader calls this for each.  Texts live as long as the
+ * arena.  A child of `children: [..]` comes as a record of its own with is_implied, which adds memberships to the
+ * account but declares nothing.  What is wrong with a record is told by accounts_finish; that ids are ids (not
+ * empty, at most 255 bytes, no control characters) and from < to is the caller's to see to. */
 struct account_membership {
     struct text organization;
     instant from, to;
@@ -84,25 +87,6 @@ struct account_record {
     const struct account_membership *memberships;
     uint32_t membership_count;
 };
-void accounts_add(struct accounts_builder *builder, const struct account_record *record);
-
-/* An account that stands in the catalog's YAML.  The texts are copied. */
-struct membership_record {
-    struct text organization;
-    instant from, to; /* INSTANT_MIN, INSTANT_MAX when open */
-};
-struct account_record {
-    struct text id;
-    const struct text *children; /* memberships without dates */
-    uint32_t child_count;
-    const struct membership_record *member_of;
-    uint32_t member_of_count;
-    struct text plan, zone; /* empty: none */
-    instant since;          /* INSTANT_MIN: not given */
-    struct place place;
-};
-/* What is wrong with it is told by accounts_finish; ids are the caller's to check: not empty, at
- * most 255 bytes, no control characters. */
 void accounts_add(struct accounts_builder *builder, const struct account_record *record);
 
 /* Sorts, links memberships, contracts, plans and overrides, checks. ERR_INPUT when there are complaints. The catalog is needed
