@@ -39,7 +39,7 @@ fi
 
 install_missing() {
     $as_root DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends $missing
+        apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 $missing
 }
 
 # Package lists may be absent or older than the archive; then, and only then, they are renewed.
