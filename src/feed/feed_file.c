@@ -1,0 +1,1347 @@
+/* feed_file.c - see feed.h.
+ *
+ * One lock guards who reads what; it is never held over a read.  A thread claims either a block of a plain file, or a
+ * stream (a compressed file, a pipe) for the time that its next block takes to decompress; it takes the first
+ * file that has something unclaimed, so the files come nearly in order and few are open.
+ *
+ * Plain file: block k has the lines that START in [k*B, (k+1)*B).  Its reader starts one byte early, skips to the first newline,
+ * and reads on past its end until the last line is whole, so no thread waits for a neighbour and each byte is read once,
+ * but for the few that a line crosses over.  Since B is at most the longest line allowed, only the line that crosses the end
+ * can be too long, and a block in the middle of an endless line is simply empty: this is what makes a line of a gigabyte cost no memory.
+ *
+ * Stream: blocks are cut at the last newline, the rest is carried to the next block.  A line that is too long makes a block of its own,
+ * without bytes; what follows is skipped to the next newline.  Both kinds of block add the line they do not deliver to the line count.
+ *
+ * A stream that ends in a fault does not deliver its last, cut line: "...,12" may have been "...,123".
+ */
+#define ZSTD_STATIC_LINKING_ONLY
+#include "feed/feed.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <zlib.h>
+#include <zstd.h>
+#include <zstd_errors.h>
+
+enum {
+    BLOCK_BYTES = 1024 * 1024,
+    READ_ON_BYTES = 8 * 1024, /* read past a block's end at once: nearly always holds the last line's end */
+    STEP_BYTES = 64 * 1024,
+    RAW_BYTES = 128 * 1024, /* of a compressed file or a pipe */
+    WINDOW_LOG_MAX = 23,    /* RFC 9659: 8 MiB */
+    RATIO_MAX = 1000,
+    FINDINGS_MAX = 3, /* of a block: a long line, a fault, a change */
+    REASON_BYTES = 96,
+};
+static const uint64_t ratio_free_bytes = UINT64_C(64) * 1024 * 1024;
+
+enum packing { PACKED_UNKNOWN, PACKED_NONE, PACKED_GZIP, PACKED_ZSTD };
+
+/* A file that is read from its start to its end, decompressed. */
+struct stream {
+    struct env *env;
+    struct file *file;
+    struct file *spool; /* file is a pipe: what is read goes here */
+    enum packing packing;
+    char *raw;
+    size_t raw_at, raw_size;
+    uint64_t raw_offset; /* of the next read, or write to the spool */
+    bool raw_end;
+    z_stream gzip;
+    bool gzip_is_on;
+    ZSTD_DCtx *zstd;
+    bool is_between; /* frames or members */
+    uint64_t out_bytes;
+    bool is_end;
+    enum refusal fault; /* why is_end is too early */
+    char reason[REASON_BYTES];
+    /* Of a block that was cut: */
+    char *carry;
+    size_t carry_capacity, carry_size;
+    uint64_t carry_offset;
+    uint32_t next_block;
+};
+
+enum progress { INPUT_NEW, INPUT_OPEN, INPUT_DONE };
+
+struct input {
+    char *path;
+    struct file_info info; /* when the feed was opened */
+    enum feed_format format;
+    enum packing packing;
+    bool is_pipe;
+    /* Under the feed's lock: */
+    enum progress progress;
+    bool is_busy; /* being opened, or the stream is in a thread's hands */
+    int readers;  /* threads that read a block of the plain file */
+    uint64_t next_block, block_count;
+    uint64_t *lines; /* by block; when is_summed: of all blocks before it */
+    size_t line_capacity;
+    uint64_t line_total;
+    bool is_summed;
+    /* Written while it is busy, read only afterwards: */
+    struct file *file, *spool;
+    struct stream *stream;
+    uint64_t size_bytes;
+    char *header;
+    size_t header_size;
+};
+
+/* One thread's. */
+struct slot {
+    char *buffer;
+    struct feed_finding findings[FINDINGS_MAX];
+    uint32_t finding_count;
+    char heads[FINDINGS_MAX][FEED_HEAD_BYTES];
+    char reasons[FINDINGS_MAX][REASON_BYTES];
+};
+
+/* Where the last feed_reread was. */
+struct reread {
+    struct input *input; /* NULL: nothing is open */
+    struct file *file;   /* NULL: the input's spool */
+    struct stream *stream;
+    char *window;
+    size_t window_size;
+    uint64_t window_offset;
+};
+
+struct feed {
+    struct env *env;
+    struct feed_options options;
+    size_t buffer_bytes, window_bytes;
+    struct input *inputs;
+    uint32_t input_count;
+    struct slot *slots;
+    struct lock *lock;
+    uint32_t first_open; /* all inputs before it are done */
+    bool has_failed;
+    struct error failure;
+    uint64_t bytes_total;
+    _Atomic(uint64_t) bytes_read;
+    struct reread reread;
+};
+
+/* ---- memory ---- */
+
+static enum status take_memory(struct env *env, const char *path, size_t size_bytes, void **memory,
+                               struct error *err)
+{
+    *memory = env->memory.allocate(&env->memory, size_bytes);
+    return *memory ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
+}
+
+static void give_memory(struct env *env, void *memory, size_t size_bytes)
+{
+    if (memory) {
+        env->memory.release(&env->memory, memory, size_bytes);
+    }
+}
+
+/* For libraries that free without a size: it is kept in front. */
+enum { SIZE_ROOM = 16 };
+
+static void *take_sized(void *context, size_t size_bytes)
+{
+    struct env *env = context;
+    char *memory = env->memory.allocate(&env->memory, size_bytes + SIZE_ROOM);
+    if (!memory) {
+        return NULL;
+    }
+    memcpy(memory, &size_bytes, sizeof size_bytes);
+    return memory + SIZE_ROOM;
+}
+
+static void give_sized(void *context, void *memory)
+{
+    struct env *env = context;
+    if (memory) {
+        char *start = (char *)memory - SIZE_ROOM;
+        size_t size_bytes;
+        memcpy(&size_bytes, start, sizeof size_bytes);
+        env->memory.release(&env->memory, start, size_bytes + SIZE_ROOM);
+    }
+}
+
+static void *take_items(void *context, unsigned count, unsigned size_bytes)
+{
+    return take_sized(context, (size_t)count * size_bytes);
+}
+
+/* ---- streams ---- */
+
+static enum packing detect_packing(const unsigned char *bytes, size_t size)
+{
+    if (size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b) {
+        return PACKED_GZIP;
+    }
+    if (size >= 4 && ((memcmp(bytes, "\x28\xb5\x2f\xfd", 4) == 0) ||
+                      ((bytes[0] & 0xf0) == 0x50 && memcmp(bytes + 1, "\x2a\x4d\x18", 3) == 0))) {
+        return PACKED_ZSTD;
+    }
+    return PACKED_NONE;
+}
+
+static void close_stream(struct stream *stream)
+{
+    if (!stream) {
+        return;
+    }
+    struct env *env = stream->env;
+    if (stream->gzip_is_on) {
+        inflateEnd(&stream->gzip);
+    }
+    ZSTD_freeDCtx(stream->zstd);
+    give_memory(env, stream->raw, RAW_BYTES);
+    give_memory(env, stream->carry, stream->carry_capacity);
+    give_memory(env, stream, sizeof *stream);
+}
+
+static enum status fill_raw(struct stream *stream, struct error *err)
+{
+    struct env *env = stream->env;
+    memmove(stream->raw, stream->raw + stream->raw_at, stream->raw_size - stream->raw_at);
+    stream->raw_size -= stream->raw_at;
+    stream->raw_at = 0;
+    while (stream->raw_size < RAW_BYTES && !stream->raw_end) {
+        char *to = stream->raw + stream->raw_size;
+        size_t room = RAW_BYTES - stream->raw_size;
+        size_t got = 0;
+        if (stream->spool) {
+            TRY(env->file_read(env, stream->file, to, room, &got, err));
+            TRY(env->file_write_at(env, stream->spool, to, got, stream->raw_offset, err));
+        } else {
+            TRY(env->file_read_at(env, stream->file, to, room, stream->raw_offset, &got, err));
+        }
+        stream->raw_end = got == 0;
+        stream->raw_size += got;
+        stream->raw_offset += got;
+    }
+    return OK;
+}
+
+/* The stream's file and spool stay the caller's.  carry_capacity may be 0. */
+static enum status open_stream(struct env *env, const char *path, struct file *file,
+                               struct file *spool, enum packing packing, size_t carry_capacity,
+                               struct stream **stream, struct error *err)
+{
+    void *memory;
+    TRY(take_memory(env, path, sizeof **stream, &memory, err));
+    struct stream *made = memory;
+    *made = (struct stream){
+        .env = env, .file = file, .spool = spool, .packing = packing, .is_between = true};
+    *stream = made; /* so that the caller closes it when anything below fails */
+    TRY(take_memory(env, path, RAW_BYTES, &memory, err));
+    made->raw = memory;
+    if (carry_capacity > 0) {
+        TRY(take_memory(env, path, carry_capacity, &memory, err));
+        made->carry = memory;
+        made->carry_capacity = carry_capacity;
+    }
+    TRY(fill_raw(made, err));
+    if (made->packing == PACKED_UNKNOWN) {
+        made->packing = detect_packing((unsigned char *)made->raw, made->raw_size);
+    }
+    bool is_ready = true;
+    if (made->packing == PACKED_GZIP) {
+        made->gzip = (z_stream){.zalloc = take_items, .zfree = give_sized, .opaque = env};
+        is_ready = inflateInit2(&made->gzip, 16 + MAX_WBITS) == Z_OK;
+        made->gzip_is_on = is_ready;
+    } else if (made->packing == PACKED_ZSTD) {
+        made->zstd = ZSTD_createDCtx_advanced(
+            (ZSTD_customMem){.customAlloc = take_sized, .customFree = give_sized, .opaque = env});
+        is_ready = made->zstd && !ZSTD_isError(ZSTD_DCtx_setParameter(
+                                     made->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX));
+    }
+    return is_ready ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
+}
+
+static void end_with_fault(struct stream *stream, enum refusal fault, const char *what,
+                           const char *detail)
+{
+    stream->is_end = true;
+    stream->fault = fault;
+    (void)snprintf(stream->reason, sizeof stream->reason, "%s: %s%s%s",
+                   stream->packing == PACKED_GZIP ? "gzip" : "zstd", what, *detail ? ": " : "",
+                   detail);
+}
+
+static size_t raw_left(const struct stream *stream)
+{
+    return stream->raw_size - stream->raw_at;
+}
+
+/* At the start of a gzip member or a zstd frame: is it one? Ends the stream when it is none. */
+static enum status check_start(struct stream *stream, struct error *err)
+{
+    if (raw_left(stream) < 6) {
+        TRY(fill_raw(stream, err));
+    }
+    const unsigned char *at = (const unsigned char *)stream->raw + stream->raw_at;
+    size_t left = raw_left(stream);
+    bool is_first = stream->raw_offset == left;
+    if (left == 0 && !is_first) {
+        stream->is_end = true;
+    } else if (left < (stream->packing == PACKED_GZIP ? 2 : 4)) {
+        bool is_cut = left == 0 || (stream->packing == PACKED_GZIP
+                                        ? at[0] == 0x1f
+                                        : at[0] == 0x28 || (at[0] & 0xf0) == 0x50);
+        end_with_fault(stream, REFUSE_ENCODING,
+                       is_cut ? "the stream is cut short" : "other bytes follow the stream", "");
+    } else if (detect_packing(at, left) != stream->packing) {
+        end_with_fault(stream, REFUSE_ENCODING, "other bytes follow the stream", "");
+    } else if (stream->packing == PACKED_ZSTD && at[0] == 0x28 && left >= 6 && !(at[4] & 0x20)) {
+        /* The library would let a wide window pass when the content is small. */
+        unsigned exponent = 10U + (at[5] >> 3);
+        if (exponent > WINDOW_LOG_MAX || (exponent == WINDOW_LOG_MAX && (at[5] & 7) != 0)) {
+            end_with_fault(stream, REFUSE_ENCODING, "a window of more than 8 MiB", "");
+        }
+    }
+    stream->is_between = false;
+    return OK;
+}
+
+static enum status inflate_some(struct stream *stream, char *out, size_t size, size_t *got,
+                                struct error *err)
+{
+    z_stream *gzip = &stream->gzip;
+    gzip->next_in = (unsigned char *)stream->raw + stream->raw_at;
+    gzip->avail_in = (unsigned)raw_left(stream);
+    gzip->next_out = (unsigned char *)out;
+    gzip->avail_out = (unsigned)size;
+    int result = inflate(gzip, Z_NO_FLUSH);
+    stream->raw_at = stream->raw_size - gzip->avail_in;
+    *got = size - gzip->avail_out;
+    if (result == Z_STREAM_END) {
+        stream->is_between = true;
+        inflateReset(gzip);
+    } else if (result == Z_MEM_ERROR) {
+        return fail(err, ERR_LIMIT, "gzip: the memory limit is reached");
+    } else if (result != Z_OK && result != Z_BUF_ERROR) {
+        end_with_fault(stream, REFUSE_ENCODING, "the stream is damaged",
+                       gzip->msg ? gzip->msg : "");
+    }
+    return OK;
+}
+
+static enum status unzstd_some(struct stream *stream, char *out, size_t size, size_t *got,
+                               struct error *err)
+{
+    ZSTD_inBuffer from = {stream->raw + stream->raw_at, raw_left(stream), 0};
+    ZSTD_outBuffer to = {out, size, 0};
+    size_t result = ZSTD_decompressStream(stream->zstd, &to, &from);
+    stream->raw_at += from.pos;
+    *got = to.pos;
+    if (result == 0) {
+        stream->is_between = true;
+    } else if (ZSTD_isError(result)) {
+        ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
+        if (code == ZSTD_error_memory_allocation) {
+            return fail(err, ERR_LIMIT, "zstd: the memory limit is reached");
+        }
+        bool is_wide = code == ZSTD_error_frameParameter_windowTooLarge;
+        end_with_fault(stream, REFUSE_ENCODING,
+                       is_wide ? "a window of more than 8 MiB" : "the stream is damaged",
+                       is_wide ? "" : ZSTD_getErrorString(code));
+    }
+    return OK;
+}
+
+/* Decompresses up to size bytes; *got is 0 only at the end, be it the right one or a fault. */
+static enum status read_stream(struct stream *stream, char *out, size_t size, size_t *got,
+                               struct error *err)
+{
+    *got = 0;
+    while (*got == 0 && !stream->is_end) {
+        if (raw_left(stream) == 0 && !stream->raw_end) {
+            TRY(fill_raw(stream, err));
+        }
+        if (stream->packing == PACKED_NONE) {
+            size_t left = raw_left(stream);
+            *got = left < size ? left : size;
+            memcpy(out, stream->raw + stream->raw_at, *got);
+            stream->raw_at += *got;
+            stream->is_end = *got == 0;
+            continue;
+        }
+        if (stream->is_between) {
+            TRY(check_start(stream, err));
+            continue;
+        }
+        size_t raw_before = raw_left(stream);
+        TRY((stream->packing == PACKED_GZIP ? inflate_some : unzstd_some)(stream, out, size, got,
+                                                                          err));
+        if (*got == 0 && raw_before == 0 && stream->raw_end && !stream->is_end &&
+            !stream->is_between) {
+            end_with_fault(stream, REFUSE_ENCODING, "the stream is cut short", "");
+        }
+        stream->out_bytes += *got;
+        uint64_t in_bytes = stream->raw_offset - raw_left(stream);
+        if (stream->out_bytes > ratio_free_bytes && stream->out_bytes / RATIO_MAX > in_bytes) {
+            end_with_fault(stream, REFUSE_DECOMP_LIMIT, "more than 1000 times its compressed size",
+                           "");
+        }
+    }
+    return OK;
+}
+
+/* ---- opening: the list of files ---- */
+
+/* The files and folders that were seen, by device and inode. */
+struct identity {
+    uint64_t device, inode;
+    bool is_used;
+};
+
+struct listing {
+    struct env *env;
+    struct arena *arena;
+    const struct feed_options *options;
+    struct input *inputs;
+    size_t count, capacity;
+    struct identity *seen; /* open addressing; capacity is a power of two */
+    size_t seen_count, seen_capacity;
+};
+
+static struct identity *find_identity(struct identity *seen, size_t capacity,
+                                      const struct file_info *info)
+{
+    uint64_t hash = (info->inode ^ info->device << 40) * UINT64_C(0x9e3779b97f4a7c15);
+    size_t at = (size_t)(hash >> 32) & (capacity - 1);
+    while (seen[at].is_used &&
+           !(seen[at].inode == info->inode && seen[at].device == info->device)) {
+        at = (at + 1) & (capacity - 1);
+    }
+    return &seen[at];
+}
+
+static bool is_seen_before(struct listing *listing, const struct file_info *info)
+{
+    if (2 * listing->seen_count >= listing->seen_capacity) {
+        size_t capacity = listing->seen_capacity > 0 ? 2 * listing->seen_capacity : 64;
+        struct identity *grown = arena_calloc(listing->arena, capacity, sizeof *grown);
+        for (size_t i = 0; i < listing->seen_capacity; i++) {
+            const struct identity *old = &listing->seen[i];
+            if (old->is_used) {
+                struct file_info of_old = {.device = old->device, .inode = old->inode};
+                *find_identity(grown, capacity, &of_old) = *old;
+            }
+        }
+        listing->seen = grown;
+        listing->seen_capacity = capacity;
+    }
+    struct identity *place = find_identity(listing->seen, listing->seen_capacity, info);
+    bool was_seen = place->is_used;
+    *place = (struct identity){.device = info->device, .inode = info->inode, .is_used = true};
+    listing->seen_count += !was_seen;
+    return was_seen;
+}
+
+static bool ends_with(const char *path, size_t *size, const char *ending)
+{
+    size_t ending_size = strlen(ending);
+    if (*size < ending_size || memcmp(path + *size - ending_size, ending, ending_size) != 0) {
+        return false;
+    }
+    *size -= ending_size;
+    return true;
+}
+
+static enum status add_file(struct listing *listing, const char *path,
+                            const struct file_info *info, struct error *err)
+{
+    struct env *env = listing->env;
+    struct input input = {.info = *info, .is_pipe = info->kind == FILE_PIPE};
+    size_t size = strlen(path);
+    bool says_gzip = ends_with(path, &size, ".gz");
+    bool says_zstd = !says_gzip && ends_with(path, &size, ".zst");
+    input.format = listing->options->format != FEED_BY_NAME ? listing->options->format
+                   : ends_with(path, &size, ".csv")         ? FEED_CSV
+                                                            : FEED_NDJSON;
+    if (!input.is_pipe) {
+        unsigned char magic[4];
+        size_t got = 0;
+        struct file *file;
+        TRY(env->file_open(env, path, &file, err));
+        enum status status = env->file_read_at(env, file, magic, sizeof magic, 0, &got, err);
+        enum status close_status = env->file_close(env, file, status == OK ? err : NULL);
+        TRY(status);
+        TRY(close_status);
+        input.packing = detect_packing(magic, got);
+        /* An empty file has no magic; one that is named .gz was cut at its very start. */
+        if (got == 0 && (says_gzip || says_zstd)) {
+            input.packing = says_gzip ? PACKED_GZIP : PACKED_ZSTD;
+        }
+    }
+    input.path = arena_alloc(listing->arena, strlen(path) + 1);
+    memcpy(input.path, path, strlen(path) + 1);
+    if (listing->count == listing->capacity) {
+        size_t capacity = listing->capacity > 0 ? 2 * listing->capacity : 16;
+        listing->inputs = arena_grow(listing->arena, listing->inputs, listing->count, capacity,
+                                     sizeof *listing->inputs);
+        listing->capacity = capacity;
+    }
+    listing->inputs[listing->count++] = input;
+    return OK;
+}
+
+static enum status add_path(struct listing *listing, const char *path, bool is_named,
+                            struct error *err);
+
+static enum status add_folder(struct listing *listing, const char *path, struct error *err)
+{
+    struct text *names;
+    size_t count = 0;
+    TRY(listing->env->folder_list(listing->env, path, listing->arena, &names, &count, err));
+    size_t path_size = strlen(path);
+    while (path_size > 1 && path[path_size - 1] == '/') {
+        path_size--;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].size > 0 && names[i].at[0] == '.') {
+            continue;
+        }
+        char *joined = arena_alloc(listing->arena, path_size + names[i].size + 2);
+        memcpy(joined, path, path_size);
+        joined[path_size] = '/';
+        memcpy(joined + path_size + 1, names[i].at, names[i].size);
+        joined[path_size + 1 + names[i].size] = '\0';
+        TRY(add_path(listing, joined, false, err));
+    }
+    return OK;
+}
+
+/* is_named: given by the user, not found in a folder; only then may it be a pipe. */
+static enum status add_path(struct listing *listing, const char *path, bool is_named,
+                            struct error *err)
+{
+    struct file_info info;
+    TRY(listing->env->file_stat(listing->env, path, &info, err));
+    bool is_readable = info.kind == FILE_REGULAR || info.kind == FILE_FOLDER ||
+                       (info.kind == FILE_PIPE && is_named);
+    if (!is_readable) {
+        (void)fail(err, ERR_INPUT, "PATH: %s is %s", path,
+                   info.kind == FILE_DEVICE ? "a device"
+                   : info.kind == FILE_PIPE ? "a pipe in a folder"
+                                            : "neither a file, a folder nor a pipe");
+        return err ? fail_hint(err, "give files, folders, pipes, or - for standard input")
+                   : ERR_INPUT;
+    }
+    if (is_seen_before(listing, &info)) {
+        return OK;
+    }
+    return info.kind == FILE_FOLDER ? add_folder(listing, path, err)
+                                    : add_file(listing, path, &info, err);
+}
+
+enum status feed_open(struct env *env, struct arena *arena, const char *const *paths, size_t count,
+                      const struct feed_options *options, struct feed **feed, struct error *err)
+{
+    struct feed_options settled = *options;
+    settled.line_max_bytes = settled.line_max_bytes > 0 ? settled.line_max_bytes : LINE_MAX_BYTES;
+    settled.block_bytes = settled.block_bytes > 0 ? settled.block_bytes : BLOCK_BYTES;
+    if (settled.block_bytes > settled.line_max_bytes) {
+        settled.block_bytes = settled.line_max_bytes;
+    }
+    settled.threads = settled.threads > 0 ? settled.threads : 1;
+
+    /* Until the lock is made nothing is held, so the arena may run out anywhere. */
+    struct listing listing = {.env = env, .arena = arena, .options = &settled};
+    for (size_t i = 0; i < count; i++) {
+        TRY(add_path(&listing, paths[i], true, err));
+    }
+    if (listing.count >= UINT32_MAX) {
+        return fail(err, ERR_LIMIT, "too many files");
+    }
+    struct feed *made = arena_calloc(arena, 1, sizeof *made);
+    made->env = env;
+    made->options = settled;
+    made->buffer_bytes = 1 + settled.block_bytes + settled.line_max_bytes + 1 + READ_ON_BYTES +
+                         FEED_PADDING_BYTES;
+    made->window_bytes = settled.line_max_bytes + 1 + 2 * STEP_BYTES;
+    made->inputs = listing.inputs;
+    made->input_count = (uint32_t)listing.count;
+    made->slots = arena_calloc(arena, (size_t)settled.threads, sizeof *made->slots);
+    for (uint32_t i = 0; i < made->input_count; i++) {
+        made->bytes_total += made->inputs[i].info.size_bytes;
+    }
+
+    enum status status = OK;
+    made->lock = env->lock_new(env);
+    if (!made->lock) {
+        status = fail(err, ERR_LIMIT, "no memory for a lock");
+    }
+    for (int i = 0; i < settled.threads && status == OK; i++) {
+        void *memory;
+        status = take_memory(env, "reading", made->buffer_bytes, &memory, err);
+        made->slots[i].buffer = memory;
+    }
+    if (status != OK) {
+        feed_close(made);
+        return status;
+    }
+    *feed = made;
+    return OK;
+}
+
+static void close_quietly(struct env *env, struct file **file)
+{
+    if (*file) {
+        (void)env->file_close(env, *file, NULL); /* it was only read, or is thrown away */
+        *file = NULL;
+    }
+}
+
+static void close_reread(struct feed *feed)
+{
+    struct reread *reread = &feed->reread;
+    close_stream(reread->stream);
+    close_quietly(feed->env, &reread->file);
+    give_memory(feed->env, reread->window, feed->window_bytes);
+    *reread = (struct reread){0};
+}
+
+void feed_close(struct feed *feed)
+{
+    if (!feed) {
+        return;
+    }
+    struct env *env = feed->env;
+    close_reread(feed);
+    for (uint32_t i = 0; i < feed->input_count; i++) {
+        struct input *input = &feed->inputs[i];
+        close_stream(input->stream);
+        close_quietly(env, &input->file);
+        close_quietly(env, &input->spool);
+        give_memory(env, input->lines, input->line_capacity * sizeof *input->lines);
+        give_memory(env, input->header, input->header_size);
+    }
+    for (int i = 0; i < feed->options.threads; i++) {
+        give_memory(env, feed->slots[i].buffer, feed->buffer_bytes);
+    }
+    env->lock_free(env, feed->lock);
+    feed->input_count = 0;
+}
+
+/* ---- findings ---- */
+
+static void add_finding(struct slot *slot, struct feed_finding finding, const char *reason)
+{
+    assert(slot->finding_count < FINDINGS_MAX);
+    uint32_t at = slot->finding_count++;
+    size_t size = finding.head.size < FEED_HEAD_BYTES ? finding.head.size : FEED_HEAD_BYTES;
+    if (size > 0) {
+        memcpy(slot->heads[at], finding.head.at, size);
+    }
+    finding.head = (struct text){slot->heads[at], size};
+    (void)snprintf(slot->reasons[at], REASON_BYTES, "%s", reason);
+    finding.reason = slot->reasons[at];
+    slot->findings[at] = finding;
+}
+
+static void add_long_line(struct feed *feed, struct slot *slot, uint32_t file_index,
+                          uint64_t block_index, uint64_t offset, struct text head)
+{
+    char reason[REASON_BYTES];
+    (void)snprintf(reason, sizeof reason, "the line has more than %zu bytes",
+                   feed->options.line_max_bytes);
+    add_finding(slot,
+                (struct feed_finding){.refusal = REFUSE_LINE_LIMIT,
+                                      .file_index = file_index,
+                                      .block_index = (uint32_t)block_index,
+                                      .offset = offset,
+                                      .head = head},
+                reason);
+}
+
+static bool is_changed(const struct input *input, const struct file_info *now)
+{
+    const struct file_info *then = &input->info;
+    return now->size_bytes != then->size_bytes || now->modified_ns != then->modified_ns ||
+           now->inode != then->inode || now->device != then->device;
+}
+
+/* After the last read of a file that is not a pipe. */
+static enum status check_change(struct feed *feed, struct slot *slot, uint32_t file_index,
+                                uint64_t block_index, uint64_t offset, struct file *file,
+                                struct error *err)
+{
+    struct file_info now;
+    TRY(feed->env->file_stat_open(feed->env, file, &now, err));
+    if (is_changed(&feed->inputs[file_index], &now)) {
+        add_finding(slot,
+                    (struct feed_finding){.refusal = REFUSE_NONE,
+                                          .file_index = file_index,
+                                          .block_index = (uint32_t)block_index,
+                                          .offset = offset},
+                    "the file changed while it was read");
+    }
+    return OK;
+}
+
+/* ---- plain files ---- */
+
+static char *find_newline(char *at, size_t size)
+{
+    return size > 0 ? memchr(at, '\n', size) : NULL;
+}
+
+/* The position after the last newline in bytes[from, to), else from. */
+static size_t last_line_start(const char *bytes, size_t from, size_t to)
+{
+    const char *newline = to > from ? memrchr(bytes + from, '\n', to - from) : NULL;
+    return newline ? (size_t)(newline - bytes) + 1 : from;
+}
+
+struct bytes_read {
+    char *bytes;
+    uint64_t offset; /* of bytes[0] */
+    size_t size;
+    bool is_end; /* of the file */
+};
+
+static enum status read_more(struct feed *feed, const struct input *input,
+                             struct bytes_read *into, size_t want, struct error *err)
+{
+    uint64_t at = into->offset + into->size;
+    uint64_t left = input->size_bytes > at ? input->size_bytes - at : 0;
+    size_t room = feed->buffer_bytes - FEED_PADDING_BYTES - into->size;
+    want = want < room ? want : room;
+    want = want < left ? want : (size_t)left;
+    size_t got = 0;
+    TRY(feed->env->file_read_at(feed->env, input->file, into->bytes + into->size, want, at, &got,
+                                err));
+    into->size += got;
+    into->is_end = got < want || want == left;
+    return OK;
+}
+
+/* The lines that start in the block, as slot->buffer[*from, *to). */
+static enum status read_block(struct feed *feed, struct slot *slot, uint32_t file_index,
+                              uint64_t block_index, size_t *from, size_t *to, uint64_t *offset,
+                              struct error *err)
+{
+    const struct input *input = &feed->inputs[file_index];
+    size_t block_bytes = feed->options.block_bytes;
+    size_t line_max = feed->options.line_max_bytes;
+    size_t lead = block_index > 0; /* is the byte before the block a newline? */
+    struct bytes_read read = {.bytes = slot->buffer,
+                              .offset = block_index * block_bytes - lead};
+    *from = *to = 0;
+    *offset = read.offset;
+    TRY(read_more(feed, input, &read, lead + block_bytes + READ_ON_BYTES, err));
+    size_t own = lead + block_bytes < read.size ? lead + block_bytes : read.size;
+    size_t start = 0;
+    if (lead > 0) {
+        char *newline = own > 0 ? find_newline(read.bytes, own - 1) : NULL;
+        start = newline ? (size_t)(newline - read.bytes) + 1 : own;
+    }
+    if (start >= own) {
+        return OK;
+    }
+    size_t searched = own - 1;
+    char *newline;
+    for (;;) {
+        newline = find_newline(read.bytes + searched, read.size - searched);
+        searched = read.size;
+        if (newline || read.is_end || read.size - own >= line_max) {
+            break;
+        }
+        TRY(read_more(feed, input, &read, STEP_BYTES, err));
+    }
+    size_t end = newline ? (size_t)(newline - read.bytes) + 1 : read.size;
+    if (end - start > line_max) {
+        size_t last = last_line_start(read.bytes, start, own - 1);
+        size_t size = end - last - (newline != NULL);
+        if (size > line_max) {
+            add_long_line(feed, slot, file_index, block_index, read.offset + last,
+                          (struct text){read.bytes + last, size});
+            end = last;
+        }
+    }
+    *from = start;
+    *to = end;
+    *offset = read.offset + start;
+    return OK;
+}
+
+static enum status read_header(struct feed *feed, struct slot *slot, struct input *input,
+                               struct error *err)
+{
+    struct bytes_read read = {.bytes = slot->buffer};
+    char *newline = NULL;
+    while (!newline && !read.is_end && read.size <= feed->options.line_max_bytes) {
+        size_t searched = read.size;
+        TRY(read_more(feed, input, &read, STEP_BYTES, err));
+        newline = find_newline(read.bytes + searched, read.size - searched);
+    }
+    size_t size = newline ? (size_t)(newline - read.bytes) : read.size;
+    if (size == 0 || size > feed->options.line_max_bytes) {
+        return OK;
+    }
+    void *memory;
+    TRY(take_memory(feed->env, input->path, size, &memory, err));
+    input->header = memcpy(memory, read.bytes, size);
+    input->header_size = size;
+    return OK;
+}
+
+/* ---- streams as blocks ---- */
+
+static enum status keep_header(struct feed *feed, struct input *input, char *bytes, size_t size,
+                               struct error *err)
+{
+    char *newline = find_newline(bytes, size);
+    size = newline ? (size_t)(newline - bytes) : size;
+    if (size == 0) {
+        return OK;
+    }
+    void *memory;
+    TRY(take_memory(feed->env, input->path, size, &memory, err));
+    input->header = memcpy(memory, bytes, size);
+    input->header_size = size;
+    return OK;
+}
+
+static void carry_over(struct stream *stream, const char *bytes, size_t size, uint64_t offset)
+{
+    assert(size <= stream->carry_capacity);
+    if (size > 0) {
+        memcpy(stream->carry, bytes, size);
+    }
+    stream->carry_size = size;
+    stream->carry_offset = offset;
+}
+
+/* Throws the rest of a long line away; what follows its newline is carried over. */
+static enum status skip_line(struct stream *stream, char *scratch, size_t scratch_size,
+                             uint64_t offset, struct error *err)
+{
+    for (;;) {
+        size_t got;
+        TRY(read_stream(stream, scratch, scratch_size, &got, err));
+        char *newline = find_newline(scratch, got);
+        if (newline || got == 0) {
+            size_t skipped = newline ? (size_t)(newline - scratch) + 1 : 0;
+            carry_over(stream, scratch + skipped, got - skipped, offset + skipped);
+            return OK;
+        }
+        offset += got;
+    }
+}
+
+/* The next block of the stream, as slot->buffer[0, *size); *missing is 1 when a line after it is not
+ * delivered.  Nothing at all is the end. */
+static enum status cut_block(struct feed *feed, struct slot *slot, uint32_t file_index,
+                             size_t *size, uint64_t *offset, uint64_t *missing, struct error *err)
+{
+    struct stream *stream = feed->inputs[file_index].stream;
+    size_t block_bytes = feed->options.block_bytes;
+    size_t line_max = feed->options.line_max_bytes;
+    char *bytes = slot->buffer;
+    size_t have = stream->carry_size;
+    size_t cut = 0; /* after the last newline */
+    if (have > 0) {
+        memcpy(bytes, stream->carry, have);
+    }
+    *offset = stream->carry_offset;
+    *missing = 0;
+    *size = 0;
+    bool has_ended = false;
+    while (!has_ended && (have < block_bytes || (cut == 0 && have <= line_max))) {
+        size_t step = STEP_BYTES < block_bytes ? STEP_BYTES : block_bytes;
+        size_t want = have < block_bytes ? block_bytes - have : line_max + 1 - have;
+        want = have >= block_bytes && want > step ? step : want;
+        size_t got;
+        TRY(read_stream(stream, bytes + have, want, &got, err));
+        has_ended = got == 0;
+        have += got;
+        if (has_ended || have >= block_bytes) {
+            cut = last_line_start(bytes, 0, have);
+        }
+    }
+    assert(!has_ended || have <= line_max);
+    if (has_ended && stream->fault == REFUSE_NONE) {
+        *size = have;
+        carry_over(stream, NULL, 0, *offset + have);
+    } else if (cut > 0 || has_ended) {
+        *size = cut;
+        carry_over(stream, bytes + cut, has_ended ? 0 : have - cut, *offset + cut);
+    } else {
+        add_long_line(feed, slot, file_index, stream->next_block, *offset,
+                      (struct text){bytes, have});
+        *missing = 1;
+        TRY(skip_line(stream, bytes, stream->carry_capacity, *offset + have, err));
+    }
+    if (has_ended && stream->fault != REFUSE_NONE) {
+        add_finding(slot,
+                    (struct feed_finding){.refusal = stream->fault,
+                                          .file_index = file_index,
+                                          .block_index = stream->next_block,
+                                          .offset = *offset + cut,
+                                          .head = {bytes + cut, have - cut}},
+                    stream->reason);
+        *missing = 1;
+    }
+    return OK;
+}
+
+/* ---- claims ---- */
+
+enum claim_kind { CLAIM_NONE, CLAIM_OPEN, CLAIM_BLOCK, CLAIM_STREAM };
+
+struct claim {
+    enum claim_kind kind;
+    uint32_t file_index;
+    uint64_t block_index;
+};
+
+static enum status fail_feed(struct feed *feed, enum status status, const struct error *cause)
+{
+    feed->env->lock_take(feed->env, feed->lock);
+    if (!feed->has_failed) {
+        feed->has_failed = true;
+        feed->failure = *cause;
+        feed->failure.status = status;
+    }
+    feed->env->lock_wake_all(feed->env, feed->lock);
+    feed->env->lock_give(feed->env, feed->lock);
+    return status;
+}
+
+/* Under the lock.  False when nothing can be claimed now; *may_come then says whether to wait. */
+static bool find_claim(struct feed *feed, struct claim *claim, bool *may_come)
+{
+    *may_come = false;
+    for (uint32_t i = feed->first_open; i < feed->input_count; i++) {
+        struct input *input = &feed->inputs[i];
+        if (input->progress == INPUT_DONE) {
+            feed->first_open += i == feed->first_open;
+            continue;
+        }
+        if (input->is_busy) {
+            *may_come = true;
+            continue;
+        }
+        bool is_plain = !input->stream && input->progress == INPUT_OPEN;
+        if (is_plain && input->next_block == input->block_count) {
+            continue; /* others are reading its last blocks */
+        }
+        *claim = (struct claim){.file_index = i};
+        if (is_plain) {
+            claim->kind = CLAIM_BLOCK;
+            claim->block_index = input->next_block++;
+            input->readers++;
+        } else {
+            claim->kind = input->progress == INPUT_NEW ? CLAIM_OPEN : CLAIM_STREAM;
+            input->is_busy = true;
+        }
+        return true;
+    }
+    return false;
+}
+
+static enum status claim_next(struct feed *feed, struct claim *claim, struct error *err)
+{
+    struct env *env = feed->env;
+    *claim = (struct claim){.kind = CLAIM_NONE};
+    enum status status = OK;
+    env->lock_take(env, feed->lock);
+    for (;;) {
+        bool may_come;
+        if (feed->has_failed) {
+            if (err) {
+                *err = feed->failure;
+            }
+            status = feed->failure.status;
+            break;
+        }
+        if (find_claim(feed, claim, &may_come) || !may_come) {
+            break;
+        }
+        env->lock_wait(env, feed->lock);
+    }
+    env->lock_give(env, feed->lock);
+    return status;
+}
+
+static void put_back(struct feed *feed, struct input *input, bool is_done)
+{
+    struct env *env = feed->env;
+    env->lock_take(env, feed->lock);
+    input->is_busy = false;
+    input->progress = is_done ? INPUT_DONE : INPUT_OPEN;
+    env->lock_wake_all(env, feed->lock);
+    env->lock_give(env, feed->lock);
+}
+
+/* Room for the line count of one more block.  The old counts move under the lock, since others count. */
+static enum status reserve_lines(struct feed *feed, struct input *input, uint64_t block_count,
+                                 struct error *err)
+{
+    struct env *env = feed->env;
+    if (block_count <= input->line_capacity) {
+        return OK;
+    }
+    if (block_count >= UINT32_MAX) {
+        return fail(err, ERR_LIMIT, "%s: too many blocks", input->path);
+    }
+    size_t capacity = input->line_capacity > 0 ? 2 * input->line_capacity : 64;
+    capacity = capacity > block_count ? capacity : (size_t)block_count;
+    void *memory;
+    TRY(take_memory(env, input->path, capacity * sizeof(uint64_t), &memory, err));
+    memset(memory, 0, capacity * sizeof(uint64_t));
+    env->lock_take(env, feed->lock);
+    uint64_t *old = input->lines;
+    size_t old_capacity = input->line_capacity;
+    if (old) {
+        memcpy(memory, old, old_capacity * sizeof *old);
+    }
+    input->lines = memory;
+    input->line_capacity = capacity;
+    env->lock_give(env, feed->lock);
+    give_memory(env, old, old_capacity * sizeof *old);
+    return OK;
+}
+
+/* The input is this thread's alone until it is put back. */
+static enum status open_input(struct feed *feed, struct slot *slot, uint32_t file_index,
+                              struct error *err)
+{
+    struct env *env = feed->env;
+    struct input *input = &feed->inputs[file_index];
+    TRY(env->file_open(env, input->path, &input->file, err));
+    if (input->is_pipe) {
+        TRY(env->file_temporary(env, feed->options.temporary_folder, &input->spool, err));
+    } else {
+        struct file_info now;
+        TRY(env->file_stat_open(env, input->file, &now, err));
+        input->size_bytes = now.size_bytes;
+    }
+    if (input->is_pipe || input->packing != PACKED_NONE) {
+        enum status status =
+            open_stream(env, input->path, input->file, input->spool, input->packing,
+                        feed->options.block_bytes, &input->stream, err);
+        TRY(status);
+        input->packing = input->stream->packing; /* a pipe's is known by now */
+        return OK;
+    }
+    size_t block_bytes = feed->options.block_bytes;
+    input->block_count =
+        input->size_bytes / block_bytes + (input->size_bytes % block_bytes > 0);
+    TRY(reserve_lines(feed, input, input->block_count, err));
+    return input->format == FEED_CSV ? read_header(feed, slot, input, err) : OK;
+}
+
+static void fill_block(const struct feed *feed, struct slot *slot, const struct claim *claim,
+                       char *bytes, size_t size, uint64_t offset, struct feed_block *block)
+{
+    const struct input *input = &feed->inputs[claim->file_index];
+    bytes[size] = '\n';
+    *block = (struct feed_block){
+        .bytes = bytes,
+        .size = size,
+        .file_index = claim->file_index,
+        .block_index = (uint32_t)claim->block_index,
+        .offset = offset,
+        .is_first_of_file = offset == 0,
+        .format = input->format,
+        .header = {input->header, input->header_size},
+        .findings = slot->findings,
+        .finding_count = slot->finding_count,
+    };
+}
+
+static enum status next_of_file(struct feed *feed, struct slot *slot, const struct claim *claim,
+                                struct feed_block *block, struct error *err)
+{
+    struct env *env = feed->env;
+    struct input *input = &feed->inputs[claim->file_index];
+    size_t from, to;
+    uint64_t offset;
+    TRY(read_block(feed, slot, claim->file_index, claim->block_index, &from, &to, &offset, err));
+    uint64_t start = claim->block_index * feed->options.block_bytes;
+    uint64_t left = input->size_bytes - start;
+    atomic_fetch_add(&feed->bytes_read,
+                     left < feed->options.block_bytes ? left : feed->options.block_bytes);
+
+    env->lock_take(env, feed->lock);
+    input->lines[claim->block_index] += slot->finding_count; /* the long line */
+    input->readers--;
+    bool is_last = input->readers == 0 && input->next_block == input->block_count;
+    struct file *file = input->file;
+    if (is_last) {
+        input->progress = INPUT_DONE;
+        input->file = NULL;
+    }
+    env->lock_give(env, feed->lock);
+    if (is_last) {
+        enum status status = check_change(feed, slot, claim->file_index, claim->block_index,
+                                          input->size_bytes, file, err);
+        close_quietly(env, &file);
+        TRY(status);
+    }
+    fill_block(feed, slot, claim, slot->buffer + from, to - from, offset, block);
+    return OK;
+}
+
+static enum status next_of_stream(struct feed *feed, struct slot *slot, struct claim *claim,
+                                  struct feed_block *block, struct error *err)
+{
+    struct env *env = feed->env;
+    struct input *input = &feed->inputs[claim->file_index];
+    struct stream *stream = input->stream;
+    size_t size;
+    uint64_t offset, missing;
+    uint64_t raw_before = stream->next_block == 0 ? 0 : stream->raw_offset;
+    TRY(reserve_lines(feed, input, (uint64_t)stream->next_block + 1, err));
+    TRY(cut_block(feed, slot, claim->file_index, &size, &offset, &missing, err));
+    claim->block_index = stream->next_block;
+    if (!input->is_pipe) {
+        atomic_fetch_add(&feed->bytes_read, stream->raw_offset - raw_before);
+    }
+    if (input->format == FEED_CSV && stream->next_block == 0) {
+        TRY(keep_header(feed, input, slot->buffer, size, err));
+    }
+    env->lock_take(env, feed->lock);
+    input->lines[stream->next_block] += missing;
+    env->lock_give(env, feed->lock);
+    stream->next_block++;
+    bool is_done = stream->is_end && stream->carry_size == 0 &&
+                   (stream->fault == REFUSE_NONE || slot->finding_count > 0);
+    if (is_done && stream->fault != REFUSE_NONE) {
+        /* A long line may have been skipped up to the fault, which is then yet to be told. */
+        is_done = slot->findings[slot->finding_count - 1].refusal == stream->fault;
+    }
+    if (is_done) {
+        if (!input->is_pipe) {
+            TRY(check_change(feed, slot, claim->file_index, claim->block_index, offset + size,
+                             input->file, err));
+        }
+        close_stream(stream);
+        input->stream = NULL;
+        close_quietly(env, &input->file);
+    }
+    fill_block(feed, slot, claim, slot->buffer, size, offset, block);
+    put_back(feed, input, is_done);
+    return OK;
+}
+
+static enum status follow_claim(struct feed *feed, struct slot *slot, struct claim *claim,
+                                struct feed_block *block, struct error *err)
+{
+    struct input *input = &feed->inputs[claim->file_index];
+    if (claim->kind == CLAIM_OPEN) {
+        TRY(open_input(feed, slot, claim->file_index, err));
+        if (!input->stream) {
+            bool is_empty = input->block_count == 0;
+            if (is_empty) {
+                close_quietly(feed->env, &input->file);
+            }
+            put_back(feed, input, is_empty);
+            return OK;
+        }
+        claim->kind = CLAIM_STREAM;
+    }
+    return claim->kind == CLAIM_STREAM ? next_of_stream(feed, slot, claim, block, err)
+                                       : next_of_file(feed, slot, claim, block, err);
+}
+
+enum status feed_next(struct feed *feed, int thread_index, struct feed_block *block,
+                      struct error *err)
+{
+    assert(thread_index >= 0 && thread_index < feed->options.threads);
+    struct slot *slot = &feed->slots[thread_index];
+    for (;;) {
+        struct claim claim;
+        struct error cause = {0};
+        *block = (struct feed_block){0};
+        slot->finding_count = 0;
+        TRY(claim_next(feed, &claim, err));
+        if (claim.kind == CLAIM_NONE) {
+            return OK;
+        }
+        enum status status = follow_claim(feed, slot, &claim, block, &cause);
+        if (status != OK) {
+            if (err) {
+                *err = cause;
+            }
+            *block = (struct feed_block){0};
+            return fail_feed(feed, status, &cause);
+        }
+        if (block->size > 0 || block->finding_count > 0) {
+            return OK;
+        }
+    }
+}
+
+uint32_t feed_file_count(const struct feed *feed)
+{
+    return feed->input_count;
+}
+
+const char *feed_file_path(const struct feed *feed, uint32_t file_index)
+{
+    assert(file_index < feed->input_count);
+    return feed->inputs[file_index].path;
+}
+
+uint64_t feed_bytes_total(const struct feed *feed)
+{
+    return feed->bytes_total;
+}
+
+uint64_t feed_bytes_read(const struct feed *feed)
+{
+    return atomic_load(&feed->bytes_read);
+}
+
+/* ---- line numbers ---- */
+
+void feed_count_lines(struct feed *feed, uint32_t file_index, uint32_t block_index,
+                      uint32_t lines)
+{
+    assert(file_index < feed->input_count);
+    struct input *input = &feed->inputs[file_index];
+    feed->env->lock_take(feed->env, feed->lock);
+    assert(block_index < input->line_capacity && !input->is_summed);
+    input->lines[block_index] += lines;
+    feed->env->lock_give(feed->env, feed->lock);
+}
+
+uint64_t feed_line_number(struct feed *feed, uint32_t file_index, uint32_t block_index,
+                          uint64_t line_in_block)
+{
+    assert(file_index < feed->input_count);
+    struct input *input = &feed->inputs[file_index];
+    assert(block_index < input->line_capacity);
+    if (!input->is_summed) {
+        uint64_t before = 0;
+        for (size_t i = 0; i < input->line_capacity; i++) {
+            uint64_t lines = input->lines[i];
+            input->lines[i] = before;
+            before += lines;
+        }
+        input->line_total = before;
+        input->is_summed = true;
+    }
+    if (line_in_block != FEED_LINE_LAST) {
+        return input->lines[block_index] + line_in_block + 1;
+    }
+    return block_index + 1 < input->line_capacity ? input->lines[block_index + 1]
+                                                  : input->line_total;
+}
+
+/* ---- reading again ---- */
+
+static enum status fail_changed(const struct input *input, struct error *err)
+{
+    return fail(err, ERR_INPUT, "%s: the file changed after it was read", input->path);
+}
+
+static enum status open_reread(struct feed *feed, struct input *input, struct error *err)
+{
+    struct env *env = feed->env;
+    struct reread *reread = &feed->reread;
+    close_reread(feed);
+    reread->input = input;
+    if (!input->spool) {
+        struct file_info now;
+        TRY(env->file_open(env, input->path, &reread->file, err));
+        TRY(env->file_stat_open(env, reread->file, &now, err));
+        if (is_changed(input, &now)) {
+            return fail_changed(input, err);
+        }
+    }
+    if (input->packing != PACKED_NONE) {
+        void *memory;
+        TRY(take_memory(env, input->path, feed->window_bytes, &memory, err));
+        reread->window = memory;
+        TRY(open_stream(env, input->path, input->spool ? input->spool : reread->file, NULL,
+                        input->packing, 0, &reread->stream, err));
+    }
+    return OK;
+}
+
+static enum status reread_plain(struct feed *feed, const struct input *input, uint64_t offset,
+                                char *buffer, size_t size_max, size_t *size, struct error *err)
+{
+    struct env *env = feed->env;
+    struct file *file = input->spool ? input->spool : feed->reread.file;
+    size_t have = 0;
+    char *newline = NULL;
+    size_t step = 4096;
+    while (!newline && have < size_max) {
+        size_t want = size_max - have < step ? size_max - have : step;
+        size_t got;
+        TRY(env->file_read_at(env, file, buffer + have, want, offset + have, &got, err));
+        newline = find_newline(buffer + have, got);
+        have += got;
+        if (got < want) {
+            break;
+        }
+        step = STEP_BYTES;
+    }
+    *size = newline ? (size_t)(newline - buffer) : have;
+    return OK;
+}
+
+/* The window holds bytes [window_offset, + window_size) of the stream and slides forward. */
+static enum status reread_stream(struct feed *feed, uint64_t offset, char *buffer,
+                                 size_t size_max, size_t *size, struct error *err)
+{
+    struct reread *reread = &feed->reread;
+    for (;;) {
+        uint64_t window_end = reread->window_offset + reread->window_size;
+        size_t have = 0;
+        char *from = reread->window;
+        if (offset < window_end) {
+            size_t skip = (size_t)(offset - reread->window_offset);
+            from += skip;
+            have = reread->window_size - skip;
+            char *newline = find_newline(from, have < size_max ? have : size_max);
+            if (newline || have >= size_max || reread->stream->is_end) {
+                *size = newline ? (size_t)(newline - from) : have < size_max ? have : size_max;
+                memcpy(buffer, from, *size);
+                return OK;
+            }
+        }
+        if (feed->window_bytes - reread->window_size < STEP_BYTES) {
+            memmove(reread->window, from, have);
+            reread->window_offset = have > 0 ? offset : window_end;
+            reread->window_size = have;
+        }
+        size_t got;
+        TRY(read_stream(reread->stream, reread->window + reread->window_size, STEP_BYTES, &got,
+                        err));
+        reread->window_size += got;
+        if (got == 0 && offset >= window_end) {
+            *size = 0;
+            return OK;
+        }
+    }
+}
+
+enum status feed_reread(struct feed *feed, uint32_t file_index, uint64_t offset, char *buffer,
+                        size_t size_max, size_t *size, struct error *err)
+{
+    assert(file_index < feed->input_count);
+    struct input *input = &feed->inputs[file_index];
+    size_max = size_max <= feed->options.line_max_bytes ? size_max : feed->options.line_max_bytes;
+    struct reread *reread = &feed->reread;
+    bool is_open = reread->input == input &&
+                   (!reread->stream || offset >= reread->window_offset);
+    *size = 0;
+    if (!is_open) {
+        enum status status = open_reread(feed, input, err);
+        if (status != OK) {
+            close_reread(feed);
+            return status;
+        }
+    }
+    return input->packing == PACKED_NONE
+               ? reread_plain(feed, input, offset, buffer, size_max, size, err)
+               : reread_stream(feed, offset, buffer, size_max, size, err);
+}
