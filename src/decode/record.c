@@ -15,7 +15,10 @@ static void show(char *detail, size_t size_bytes, struct text text)
     size_t at = strlen(detail);
     for (size_t i = 0; i < text.size && i < SHOWN_MAX_BYTES && at + 5 < size_bytes; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        if (c >= 0x20 && c < 0x7f && c != '\\') {
+        if (c == '\\') {
+            detail[at++] = '\\';
+            detail[at++] = '\\';
+        } else if (c >= 0x20 && c < 0x7f) {
             detail[at++] = (char)c;
         } else {
             static const char HEX[] = "0123456789abcdef";
@@ -192,7 +195,7 @@ static struct text judge_target(const struct decoder *decoder, const struct even
 static void judge_time(struct finding *finding, const struct field *field, instant *at)
 {
     enum time_fault fault =
-        field->state == FIELD_TEXT ? time_parse(field->text, at) : TIME_SYNTAX;
+        field->state == FIELD_TEXT ? scan_time(field->text, at) : TIME_SYNTAX;
     if (fault == TIME_SYNTAX) {
         fault = time_parse_epoch(field->text, at);
     }

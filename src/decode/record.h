@@ -95,6 +95,9 @@ enum scan_flags {
 size_t scan_marks(struct text text, char mark, char escape, uint16_t *marks,
                   unsigned *flags);
 
+/* Reads the number that text begins with when it has at most 18 digits and no exponent, and returns its size; 0
+ * when it is another one, or none.  What follows it is for the caller to judge. */
+size_t scan_plain_number(struct text text, struct dec *number);
 /* As dec_parse and time_parse, and as fast as the usual shapes allow. */
 enum number_fault scan_number(struct text text, struct dec *number);
 enum time_fault scan_time(struct text text, instant *at);

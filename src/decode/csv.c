@@ -1,0 +1,430 @@
+/* csv.c - rows of CSV to events.
+ *
+ * A row ends at its line, quotes or not: of a file with a quote too many, one row is refused and the
+ * next one stands on its own.  So a newline within quotes is refused (CSV_ROW), both halves of it.
+ *
+ * A row without quotes is found by the positions of its separators; one with quotes is copied
+ * field by field.  What follows is the same for both.
+ */
+#include <string.h>
+
+#include "decode/record.h"
+
+enum { COLUMNS_MAX = 4096 };
+
+/* ---- fields -------------------------------------------------------------------------------- */
+
+/* Reads the field that starts at row[*at]; *at is then at the separator behind it, or at the end.  A quoted field
+ * with doubled quotes is copied to scratch.  False when its quotes are wrong. */
+static bool read_field(struct text row, char separator, size_t *at, char **scratch,
+                       struct text *field)
+{
+    size_t start = *at;
+    if (start == row.size || row.at[start] != '"') {
+        while (*at < row.size && row.at[*at] != separator) {
+            if (row.at[*at] == '"') {
+                return false;
+            }
+            ++*at;
+        }
+        *field = (struct text){row.at + start, *at - start};
+        return true;
+    }
+    char *out = *scratch;
+    for (++*at; *at < row.size; ++*at) {
+        char c = row.at[*at];
+        if (c == '"') {
+            bool is_doubled = *at + 1 < row.size && row.at[*at + 1] == '"';
+            if (!is_doubled) {
+                ++*at;
+                *field = (struct text){*scratch, (size_t)(out - *scratch)};
+                *scratch = out;
+                return *at == row.size || row.at[*at] == separator;
+            }
+            ++*at;
+        }
+        *out++ = c;
+    }
+    return false;
+}
+
+/* ---- header -------------------------------------------------------------------------------- */
+
+static enum status split_header(struct arena *arena, struct text line, char separator,
+                                struct text *names, uint32_t *count, struct error *err)
+{
+    char *scratch = arena_alloc(arena, line.size);
+    *count = 0;
+    for (size_t at = 0;; at++) {
+        if (*count == COLUMNS_MAX) {
+            return fail(err, ERR_INPUT, "the header has more than %d columns", COLUMNS_MAX);
+        }
+        struct text *name = &names[*count];
+        if (!read_field(line, separator, &at, &scratch, name)) {
+            return fail(err, ERR_INPUT, "column %u of the header: wrong quotes", *count + 1);
+        }
+        if (name->size == 0) {
+            return fail(err, ERR_INPUT, "column %u of the header has no name", *count + 1);
+        }
+        if (has_control(*name)) {
+            return fail(err, ERR_INPUT, "column %u of the header: control character in its name",
+                        *count + 1);
+        }
+        ++*count;
+        if (at == line.size) {
+            return OK;
+        }
+    }
+}
+
+/* The names of a path joined by zero bytes, which sorts as sorting name by name does. */
+static enum status make_path(struct arena *arena, struct text names, struct csv_target *target,
+                             struct text *key, struct error *err)
+{
+    char *joined = arena_alloc(arena, names.size + 1);
+    target->path = PATH_DATA;
+    size_t start = 0;
+    int depth = 2; /* the record and data */
+    for (size_t i = 0; i <= names.size; i++) {
+        if (i < names.size && names.at[i] != '.') {
+            joined[i] = names.at[i];
+            continue;
+        }
+        if (i == start) {
+            (void)fail(err, ERR_INPUT, "target %.*s: a name is empty", TEXT_ARG(target->name));
+            return fail_hint(err, "data.x or data.x.y");
+        }
+        if (depth++ > JSON_DEPTH_MAX) {
+            return fail(err, ERR_INPUT, "target %.*s is nested too deep", TEXT_ARG(target->name));
+        }
+        joined[i] = '\0';
+        target->path = member_path(target->path, (struct text){names.at + start, i - start});
+        start = i + 1;
+    }
+    *key = (struct text){joined, names.size};
+    return OK;
+}
+
+static bool starts_with(struct text text, struct text start)
+{
+    return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
+}
+
+/* Fills target from its name: an attribute, data.x, or "" for nowhere. */
+static enum status resolve(struct arena *arena, struct csv_target *target, struct text *key,
+                           struct error *err)
+{
+    target->attribute = attribute_find(target->name);
+    if (target->name.size == 0 || target->attribute != ATTRIBUTE_NONE) {
+        return OK;
+    }
+    const struct text data = TEXT("data.");
+    if (!starts_with(target->name, data)) {
+        (void)fail(err, ERR_INPUT, "unknown target %.*s", TEXT_ARG(target->name));
+        return fail_hint(err, "id, source, type, subject, time, data.NAME, or \"\" to ignore");
+    }
+    target->is_data = true;
+    return make_path(arena,
+                     (struct text){target->name.at + data.size, target->name.size - data.size},
+                     target, key, err);
+}
+
+static const struct csv_column *find_declared(const struct csv_mapping *mapping,
+                                              struct text column)
+{
+    for (uint32_t i = 0; mapping && i < mapping->column_count; i++) {
+        if (text_equal(mapping->columns[i].column, column)) {
+            return &mapping->columns[i];
+        }
+    }
+    return NULL;
+}
+
+/* Where a column goes when nothing is declared for it. */
+static struct text default_target(struct arena *arena, struct text column)
+{
+    if (attribute_find(column) != ATTRIBUTE_NONE) {
+        return column;
+    }
+    return starts_with(column, TEXT("data.")) ? column : text_join(arena, TEXT("data."), column);
+}
+
+static enum status check_columns(const struct text *names, uint32_t count,
+                                 const struct csv_mapping *mapping, struct error *err)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (text_equal(names[i], names[j])) {
+                return fail(err, ERR_INPUT, "the header has column %.*s twice",
+                            TEXT_ARG(names[i]));
+            }
+        }
+    }
+    for (uint32_t i = 0; mapping && i < mapping->column_count; i++) {
+        struct text declared = mapping->columns[i].column;
+        uint32_t at = 0;
+        while (at < count && !text_equal(names[at], declared)) {
+            at++;
+        }
+        if (at == count) {
+            (void)fail(err, ERR_INPUT, "the header lacks column %.*s, which the mapping declares",
+                 TEXT_ARG(declared));
+            return fail_hint(err, "the separator is \"%c\"", mapping->separator);
+        }
+    }
+    return OK;
+}
+
+/* Every target once, none below another, and the attributes that each event has. */
+static enum status check_targets(const struct csv_header *header, struct error *err)
+{
+    uint32_t total = header->column_count + header->constant_count;
+    bool has[ATTRIBUTES] = {false};
+    for (uint32_t i = 0; i < total; i++) {
+        enum attribute attribute = header->targets[i].attribute;
+        if (attribute == ATTRIBUTE_NONE) {
+            continue;
+        }
+        if (has[attribute]) {
+            (void)fail(err, ERR_INPUT, "two columns give %s", ATTRIBUTE_NAMES[attribute]);
+            return fail_hint(err, "declare target \"\" for the one to ignore");
+        }
+        has[attribute] = true;
+    }
+    for (uint32_t i = 1; i < header->sorted_count; i++) {
+        const struct entry *a = &header->sorted[i - 1];
+        const struct entry *b = &header->sorted[i];
+        const struct csv_target *below = b->value;
+        if (starts_with(b->key, a->key) &&
+            (b->key.size == a->key.size || b->key.at[a->key.size] == '\0')) {
+            const struct csv_target *above = a->value;
+            return fail(err, ERR_INPUT, "two columns give %.*s and %.*s, which exclude each other",
+                        TEXT_ARG(above->name), TEXT_ARG(below->name));
+        }
+    }
+    static const enum attribute NEEDED[] = {ATTRIBUTE_ID, ATTRIBUTE_SOURCE, ATTRIBUTE_TYPE,
+                                            ATTRIBUTE_TIME};
+    for (size_t i = 0; i < sizeof NEEDED / sizeof *NEEDED; i++) {
+        if (!has[NEEDED[i]]) {
+            (void)fail(err, ERR_INPUT, "no column gives %s", ATTRIBUTE_NAMES[NEEDED[i]]);
+            return fail_hint(err,
+                             "a column of that name, or csv: in the catalog to declare which "
+                             "column or constant it is; the separator is \"%c\"",
+                             header->separator);
+        }
+    }
+    return OK;
+}
+
+static struct text drop_return(struct text line)
+{
+    if (line.size && line.at[line.size - 1] == '\r') {
+        line.size--;
+    }
+    return line;
+}
+
+enum status csv_header_read(struct arena *arena, struct text line,
+                            const struct csv_mapping *mapping, const struct csv_header **header,
+                            struct error *err)
+{
+    line = drop_return(line);
+    if (line.size >= 2 &&
+        (starts_with(line, TEXT("\xEF\xBB\xBF")) || starts_with(line, TEXT("\xFF\xFE")) ||
+         starts_with(line, TEXT("\xFE\xFF")) || !line.at[0] != !line.at[1])) {
+        (void)fail(err, ERR_INPUT, "the header begins with a byte order mark, or is no UTF-8");
+        return fail_hint(err, "save the file as UTF-8 without a byte order mark");
+    }
+    if (line.size > LINE_MAX_BYTES) {
+        return fail(err, ERR_INPUT, "the header has more than %d bytes", LINE_MAX_BYTES);
+    }
+    if (!text_is_utf8(line)) {
+        return fail(err, ERR_INPUT, "the header is no valid UTF-8");
+    }
+    struct csv_header *made = arena_calloc(arena, 1, sizeof *made);
+    made->separator = mapping && mapping->separator ? mapping->separator : ',';
+    struct text *names = arena_calloc(arena, COLUMNS_MAX, sizeof *names);
+    line = text_copy(arena, line);
+    TRY(split_header(arena, line, made->separator, names, &made->column_count, err));
+    TRY(check_columns(names, made->column_count, mapping, err));
+    made->constant_count = mapping ? mapping->constant_count : 0;
+    uint32_t total = made->column_count + made->constant_count;
+    struct csv_target *targets = arena_calloc(arena, total, sizeof *targets);
+    struct entry *sorted = arena_calloc(arena, total, sizeof *sorted);
+    for (uint32_t i = 0; i < total; i++) {
+        struct csv_target *target = &targets[i];
+        if (i < made->column_count) {
+            const struct csv_column *declared = find_declared(mapping, names[i]);
+            target->name = declared ? text_copy(arena, declared->target)
+                                    : default_target(arena, names[i]);
+            target->is_number = declared && declared->is_number;
+        } else {
+            const struct csv_constant *constant = &mapping->constants[i - made->column_count];
+            target->name = text_copy(arena, constant->target);
+            target->value = text_copy(arena, constant->value);
+        }
+        struct text key = {0};
+        TRY(resolve(arena, target, &key, err));
+        if (target->is_data) {
+            sorted[made->sorted_count++] = (struct entry){key, target};
+        }
+        if (target->attribute == ATTRIBUTE_SPECVERSION) {
+            target->attribute = ATTRIBUTE_NONE; /* a row has no version: the column is ignored */
+        }
+    }
+    entries_sort(sorted, made->sorted_count);
+    made->targets = targets;
+    made->sorted = sorted;
+    TRY(check_targets(made, err));
+    *header = made;
+    return OK;
+}
+
+/* ---- rows ---------------------------------------------------------------------------------- */
+
+/* A row being read: what its fields have given so far. */
+struct reading {
+    struct decoder *decoder;
+    const struct csv_header *header;
+    struct draft draft;
+    struct finding *finding;
+};
+
+static void take_field(struct reading *reading, uint32_t index, struct text field, size_t offset)
+{
+    const struct csv_target *target = &reading->header->targets[index];
+    if (field.size == 0) {
+        return;
+    }
+    if (target->attribute != ATTRIBUTE_NONE) {
+        reading->draft.attributes[target->attribute] =
+            (struct field){.state = FIELD_TEXT, .text = field, .offset = offset};
+        return;
+    }
+    if (!target->is_data) {
+        return;
+    }
+    struct dec number = DEC_ZERO;
+    if (target->is_number) {
+        enum number_fault fault = scan_number(field, &number);
+        if (fault != NUMBER_OK) {
+            finding_note(reading->finding, refusal_of_number(fault), offset, "", field);
+        }
+    }
+    struct member *member =
+        draft_add(reading->decoder, &reading->draft, target->path, offset);
+    if (member) {
+        member->kind = target->is_number ? MEMBER_NUMBER : MEMBER_TEXT;
+        member->text = target->is_number ? (struct text){0} : field;
+        member->number = number;
+        reading->decoder->targets[member - reading->decoder->members] = index;
+    }
+}
+
+static void note_row(struct reading *reading, size_t offset, const char *what)
+{
+    finding_note(reading->finding, REFUSE_CSV_ROW, offset, what, (struct text){0});
+}
+
+/* Any row. */
+static void split_row(struct reading *reading, struct text row)
+{
+    const struct csv_header *header = reading->header;
+    char *scratch = arena_alloc(reading->decoder->arena, row.size);
+    uint32_t count = 0;
+    for (size_t at = 0;; at++) {
+        size_t start = at;
+        struct text field;
+        if (!read_field(row, header->separator, &at, &scratch, &field)) {
+            note_row(reading, at < row.size ? at : start, "quotes");
+            return;
+        }
+        if (count == header->column_count) {
+            note_row(reading, start, "more fields than the header");
+            return;
+        }
+        take_field(reading, count++, field, start);
+        if (at == row.size) {
+            break;
+        }
+    }
+    if (count < header->column_count) {
+        note_row(reading, row.size, "fewer fields than the header");
+    }
+}
+
+/* A row without quotes whose separators are known. */
+static void split_plain_row(struct reading *reading, struct text row, const uint16_t *separators,
+                            size_t separator_count)
+{
+    uint32_t column_count = reading->header->column_count;
+    if (separator_count + 1 != column_count) {
+        bool has_more = separator_count >= column_count;
+        note_row(reading, has_more ? (size_t)separators[column_count - 1] + 1 : row.size,
+                 has_more ? "more fields than the header" : "fewer fields than the header");
+        return;
+    }
+    size_t start = 0;
+    for (uint32_t i = 0; i < column_count; i++) {
+        take_field(reading, i, (struct text){row.at + start, separators[i] - start}, start);
+        start = (size_t)separators[i] + 1;
+    }
+}
+
+enum { PLAIN_MIN_BYTES = 64 };
+
+bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
+              struct finding *finding, struct event *event)
+{
+    struct reading reading = {.decoder = decoder, .header = header, .finding = finding};
+    unsigned flags = SCAN_ESCAPE | SCAN_CONTROL | SCAN_HIGH;
+    size_t separator_count = 0;
+    if (row.size >= PLAIN_MIN_BYTES && row.size <= FAST_MAX_BYTES) {
+        separator_count = scan_marks(row, header->separator, '"', decoder->marks, &flags);
+    }
+    size_t fault = flags & SCAN_HIGH ? utf8_fault(row) : row.size;
+    if (fault < row.size) {
+        finding_note(finding, REFUSE_UTF8, fault, "invalid UTF-8", (struct text){0});
+        return false;
+    }
+    const char *zero = flags & SCAN_CONTROL ? memchr(row.at, '\0', row.size) : NULL;
+    if (zero) {
+        note_row(&reading, (size_t)(zero - row.at), "a zero byte");
+    }
+    if (flags & SCAN_ESCAPE) {
+        split_row(&reading, row);
+    } else {
+        split_plain_row(&reading, row, decoder->marks, separator_count);
+    }
+    for (uint32_t i = 0; i < header->constant_count; i++) {
+        take_field(&reading, header->column_count + i,
+                   header->targets[header->column_count + i].value, 0);
+    }
+    /* A row is of the one version there is. */
+    reading.draft.attributes[ATTRIBUTE_SPECVERSION] =
+        (struct field){.state = FIELD_TEXT, .text = TEXT("1.0")};
+    if (finding->refusal != REFUSE_NONE && finding->refusal <= REFUSE_CSV_ROW) {
+        return false; /* which field is which is not known */
+    }
+    return record_judge(decoder, &reading.draft, finding, event);
+}
+
+void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
+                    const struct sink *sink)
+{
+    arena_rewind(decoder->arena, decoder->empty);
+    struct text row = drop_return(line);
+    if (row.size == 0) {
+        return;
+    }
+    struct finding finding = {.record = row};
+    struct event event;
+    if (row.size > LINE_MAX_BYTES) {
+        finding_note(&finding, REFUSE_LINE_LIMIT, LINE_MAX_BYTES, "", (struct text){0});
+        sink->refused(sink->context, &finding);
+    } else if (csv_read(decoder, header, row, &finding, &event)) {
+        sink->event(sink->context, &event, 0, row);
+    } else {
+        sink->refused(sink->context, &finding);
+    }
+}
