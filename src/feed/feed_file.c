@@ -28,6 +28,7 @@
 enum {
     BLOCK_BYTES = 1024 * 1024,
     READ_ON_BYTES = 8 * 1024, /* read past a block's end at once: nearly always holds the last line's end */
+    LEAD_ROOM_BYTES = 64,
     STEP_BYTES = 64 * 1024,
     RAW_BYTES = 128 * 1024, /* of a compressed file or a pipe */
     WINDOW_LOG_MAX = 23,    /* RFC 9659: 8 MiB */
@@ -558,8 +559,8 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
     struct feed *made = arena_calloc(arena, 1, sizeof *made);
     made->env = env;
     made->options = settled;
-    made->buffer_bytes = 1 + settled.block_bytes + settled.line_max_bytes + 1 + READ_ON_BYTES +
-                         FEED_PADDING_BYTES;
+    made->buffer_bytes = LEAD_ROOM_BYTES + settled.block_bytes + settled.line_max_bytes + 1 +
+                         READ_ON_BYTES + FEED_PADDING_BYTES;
     made->window_bytes = settled.line_max_bytes + 1 + 2 * STEP_BYTES;
     made->inputs = listing.inputs;
     made->input_count = (uint32_t)listing.count;
@@ -707,7 +708,7 @@ static enum status read_more(struct feed *feed, const struct input *input,
 {
     uint64_t at = into->offset + into->size;
     uint64_t left = input->size_bytes > at ? input->size_bytes - at : 0;
-    size_t room = feed->buffer_bytes - FEED_PADDING_BYTES - into->size;
+    size_t room = feed->buffer_bytes - LEAD_ROOM_BYTES - FEED_PADDING_BYTES - into->size;
     want = want < room ? want : room;
     want = want < left ? want : (size_t)left;
     size_t got = 0;
@@ -718,18 +719,20 @@ static enum status read_more(struct feed *feed, const struct input *input,
     return OK;
 }
 
-/* The lines that start in the block, as slot->buffer[*from, *to). */
+/* The lines that start in the block, as (*bytes)[0, *size). */
 static enum status read_block(struct feed *feed, struct slot *slot, uint32_t file_index,
-                              uint64_t block_index, size_t *from, size_t *to, uint64_t *offset,
+                              uint64_t block_index, char **bytes, size_t *size, uint64_t *offset,
                               struct error *err)
 {
     const struct input *input = &feed->inputs[file_index];
     size_t block_bytes = feed->options.block_bytes;
     size_t line_max = feed->options.line_max_bytes;
     size_t lead = block_index > 0; /* is the byte before the block a newline? */
-    struct bytes_read read = {.bytes = slot->buffer,
+    /* The kernel copies twice as fast when both sides have the same alignment. */
+    struct bytes_read read = {.bytes = slot->buffer + (lead > 0 ? LEAD_ROOM_BYTES - 1 : 0),
                               .offset = block_index * block_bytes - lead};
-    *from = *to = 0;
+    *bytes = read.bytes;
+    *size = 0;
     *offset = read.offset;
     TRY(read_more(feed, input, &read, lead + block_bytes + READ_ON_BYTES, err));
     size_t own = lead + block_bytes < read.size ? lead + block_bytes : read.size;
@@ -754,15 +757,14 @@ static enum status read_block(struct feed *feed, struct slot *slot, uint32_t fil
     size_t end = newline ? (size_t)(newline - read.bytes) + 1 : read.size;
     if (end - start > line_max) {
         size_t last = last_line_start(read.bytes, start, own - 1);
-        size_t size = end - last - (newline != NULL);
-        if (size > line_max) {
-            add_long_line(feed, slot, file_index, block_index, read.offset + last,
-                          (struct text){read.bytes + last, size});
+        struct text line = {read.bytes + last, end - last - (newline != NULL)};
+        if (line.size > line_max) {
+            add_long_line(feed, slot, file_index, block_index, read.offset + last, line);
             end = last;
         }
     }
-    *from = start;
-    *to = end;
+    *bytes = read.bytes + start;
+    *size = end - start;
     *offset = read.offset + start;
     return OK;
 }
@@ -1059,9 +1061,11 @@ static enum status next_of_file(struct feed *feed, struct slot *slot, const stru
 {
     struct env *env = feed->env;
     struct input *input = &feed->inputs[claim->file_index];
-    size_t from, to;
+    char *bytes;
+    size_t size;
     uint64_t offset;
-    TRY(read_block(feed, slot, claim->file_index, claim->block_index, &from, &to, &offset, err));
+    TRY(read_block(feed, slot, claim->file_index, claim->block_index, &bytes, &size, &offset,
+                   err));
     uint64_t start = claim->block_index * feed->options.block_bytes;
     uint64_t left = input->size_bytes - start;
     atomic_fetch_add(&feed->bytes_read,
@@ -1083,7 +1087,7 @@ static enum status next_of_file(struct feed *feed, struct slot *slot, const stru
         close_quietly(env, &file);
         TRY(status);
     }
-    fill_block(feed, slot, claim, slot->buffer + from, to - from, offset, block);
+    fill_block(feed, slot, claim, bytes, size, offset, block);
     return OK;
 }
 
