@@ -1,8 +1,8 @@
 /* decimal.c - see decimal.h.
  *
- * Every operation works on a sign and a magnitude.  Nearly all magnitudes of real bills fit 64 bits and their
- * products 128, so each operation tries these first, in registers; the rest goes through a struct
- * big of fixed size on the stack and GMP's mpn functions, which neither allocate nor fail.
+ * Every operation works on a sign and a magnitude.  Nearly all magnitudes of real bills fit 64 bits
+ * and their products 128, so each operation tries these first, in registers; the rest goes through
+ * a struct big of fixed size on the stack and GMP's mpn functions, which neither allocate nor fail.
  * Three facts keep the bodies short:
  *   - a canonical mantissa with a scale ends in a digit other than zero, so a sum of two different
  *     scales is canonical as it stands;
@@ -19,6 +19,7 @@
 
 #pragma GCC poison float double
 
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "dec_parse reads digits as words");
 _Static_assert(GMP_LIMB_BITS == 64 && GMP_NAIL_BITS == 0, "limbs are those of struct wide");
 
 enum {
@@ -51,7 +52,7 @@ static const uint64_t POWER64[POWER64_MAX + 1] = {
     10'000'000'000'000'000'000u,
 };
 
-#define E19 ((u128)10'000'000'000'000'000'000u)
+#define E19          ((u128)10'000'000'000'000'000'000u)
 #define MANTISSA_END (E19 * E19) /* 10^38: the first magnitude that is too large */
 
 /* 10^0 .. 10^38. */
@@ -74,9 +75,8 @@ static bool fits64(u128 value)
 /* ---- names --------------------------------------------------------------------------------- */
 
 static const char *const ROUNDING_NAMES[ROUND_MODES] = {
-    [ROUND_HALF_UP] = "half_up",     [ROUND_HALF_EVEN] = "half_even",
-    [ROUND_HALF_DOWN] = "half_down", [ROUND_UP] = "up",
-    [ROUND_DOWN] = "down",           [ROUND_CEILING] = "ceiling",
+    [ROUND_HALF_UP] = "half_up", [ROUND_HALF_EVEN] = "half_even", [ROUND_HALF_DOWN] = "half_down",
+    [ROUND_UP] = "up",           [ROUND_DOWN] = "down",           [ROUND_CEILING] = "ceiling",
     [ROUND_FLOOR] = "floor",
 };
 
@@ -100,8 +100,9 @@ const char *rounding_name(enum rounding mode)
 const char *number_fault_name(enum number_fault fault)
 {
     static const char *const names[] = {
-        [NUMBER_OK] = "NUM_OK",       [NUMBER_LENGTH] = "NUM_LENGTH", [NUMBER_SYNTAX] = "NUM_SYNTAX",
-        [NUMBER_RANGE] = "NUM_RANGE", [NUMBER_SCALE] = "NUM_SCALE",
+        [NUMBER_OK] = "NUM_OK",         [NUMBER_LENGTH] = "NUM_LENGTH",
+        [NUMBER_SYNTAX] = "NUM_SYNTAX", [NUMBER_RANGE] = "NUM_RANGE",
+        [NUMBER_SCALE] = "NUM_SCALE",
     };
     assert((size_t)fault < sizeof names / sizeof *names);
     return names[fault];
@@ -111,17 +112,18 @@ const char *number_fault_name(enum number_fault fault)
 
 static void strip64(uint64_t *value, int *scale)
 {
-    const uint64_t fifth = 0xCCCC'CCCC'CCCC'CCCDu;      /* 1/5 mod 2^64 */
-    const uint64_t fifth_8th = 0xC767'074B'22E9'0E21u;  /* 1/5^8 mod 2^64 */
+    const uint64_t fifth = 0xCCCC'CCCC'CCCC'CCCDu;     /* 1/5 mod 2^64 */
+    const uint64_t fifth_8th = 0xC767'074B'22E9'0E21u; /* 1/5^8 mod 2^64 */
     uint64_t rest = *value;
     int left = *scale;
-    if (left >= 8) {
+    while (left >= 8) {
         uint64_t product = rest * fifth_8th;
         uint64_t quotient = product >> 8 | product << 56;
-        if (quotient <= UINT64_MAX / 100'000'000) {
-            rest = quotient;
-            left -= 8;
+        if (quotient > UINT64_MAX / 100'000'000) {
+            break;
         }
+        rest = quotient;
+        left -= 8;
     }
     while (left > 0) {
         uint64_t product = rest * fifth;
@@ -136,20 +138,37 @@ static void strip64(uint64_t *value, int *scale)
     *scale = left;
 }
 
+/* x / 10^count by the inverse of 5^count: whole exactly when it is at most (2^128 - 1) / 10^count.
+ */
+static bool strip_zeros(u128 *value, u128 inverse, int count, uint64_t power)
+{
+    u128 product = *value * inverse;
+    u128 quotient = product >> count | product << (128 - count);
+    if (quotient > ~(u128)0 / power) {
+        return false;
+    }
+    *value = quotient;
+    return true;
+}
+
 /* Takes trailing zeros off while scale allows it; zero ends at scale 0. */
 static void strip(u128 *value, int *scale)
 {
     const u128 fifth = (u128)0xCCCC'CCCC'CCCC'CCCCu << 64 | 0xCCCC'CCCC'CCCC'CCCDu;
+    const u128 fifth_8th = (u128)0xF36B'7213'EE9F'5A78u << 64 | 0xC767'074B'22E9'0E21u;
+    if (((uint64_t)*value & 1) != 0) {
+        return;
+    }
+    while (*scale >= 8 && !fits64(*value) && strip_zeros(value, fifth_8th, 8, 100'000'000)) {
+        *scale -= 8;
+    }
     while (*scale > 0 && !fits64(*value)) {
-        u128 product = *value * fifth;
-        u128 quotient = product >> 1 | product << 127;
-        if (quotient > ~(u128)0 / 10) {
+        if (!strip_zeros(value, fifth, 1, 10)) {
             return;
         }
-        *value = quotient;
         --*scale;
     }
-    if (*scale > 0 && ((uint64_t)*value & 1) == 0) {
+    if (*scale > 0) {
         uint64_t rest = (uint64_t)*value;
         strip64(&rest, scale);
         *value = rest;
@@ -379,8 +398,7 @@ static struct big round_big(struct big *number, const struct big *divisor, bool 
 
 /* a x b x 10^exponent / divisor, rounded to an integer, as a value of the given scale. */
 static enum status settle_ratio(bool negative, u128 a, u128 b, int exponent, u128 divisor,
-                                int scale, enum rounding mode, struct dec *value,
-                                struct error *err)
+                                int scale, enum rounding mode, struct dec *value, struct error *err)
 {
     u128 number;
     bool fits = !__builtin_mul_overflow(a, b, &number);
@@ -485,6 +503,26 @@ static enum number_fault parse_slowly(const char *at, const char *end, struct de
     return NUMBER_OK;
 }
 
+/* Reads eight digits at once, the first in the lowest byte: as pairs, fours, eights.  Leaves
+ * *mantissa when one of them is no digit. */
+static bool read_eight(const char *at, uint64_t *mantissa)
+{
+    const uint64_t ones = 0x0101'0101'0101'0101u;
+    const uint64_t mask = 0x0000'00FF'0000'00FFu;
+    uint64_t digits;
+    memcpy(&digits, at, sizeof digits);
+    digits ^= ones * '0';
+    if ((((digits + ones * 0x76) | digits) & ones * 0x80) != 0) {
+        return false;
+    }
+    digits = digits * 10 + (digits >> 8);
+    digits = ((digits & mask) * (100 + (UINT64_C(1'000'000) << 32)) +
+              (digits >> 16 & mask) * (1 + (UINT64_C(10'000) << 32))) >>
+             32;
+    *mantissa = *mantissa * 100'000'000 + digits;
+    return true;
+}
+
 enum number_fault dec_parse(struct text text, struct dec *value)
 {
     if (text.size > DEC_LENGTH_MAX) {
@@ -506,6 +544,9 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     ptrdiff_t part = 0;
     if (at < end && *at == '.') {
         const char *point = ++at;
+        if (end - at >= 8 && read_eight(at, &mantissa)) {
+            at += 8;
+        }
         for (; at < end && is_digit(*at); at++) {
             mantissa = mantissa * 10 + (uint64_t)(*at - '0');
         }
@@ -532,7 +573,8 @@ static const char PAIRS[201] = "0001020304050607080910111213141516171819"
                                "6061626364656667686970717273747576777879"
                                "8081828384858687888990919293949596979899";
 
-/* Writes the lowest count digits of value so that they end before end; returns what is left of it. */
+/* Writes the lowest count digits of value so that they end before end; returns what is left of it.
+ */
 static uint64_t write_digits(char *end, uint64_t value, int count)
 {
     for (; count >= 2; count -= 2) {
@@ -652,7 +694,8 @@ int dec_compare(struct dec a, struct dec b)
     return left > right ? sign : -sign;
 }
 
-/* a + b for two magnitudes with signs, at one scale; the result of different signs is exact at once. */
+/* a + b for two magnitudes with signs, at one scale; the result of different signs is exact at
+ * once. */
 static enum status add_scaled(struct dec a, struct dec b, struct dec *sum, struct error *err)
 {
     if (a.scale > b.scale) {
@@ -752,8 +795,8 @@ enum status dec_round(struct dec value, int digits, enum rounding mode, struct d
         return OK;
     }
     bool negative = value.mantissa < 0;
-    u128 magnitude = divide_round(magnitude_of(value.mantissa), power128(value.scale - digits),
-                                  negative, mode);
+    u128 magnitude =
+        divide_round(magnitude_of(value.mantissa), power128(value.scale - digits), negative, mode);
     return settle(negative, magnitude, digits, rounded, err);
 }
 
@@ -776,8 +819,8 @@ static bool align(struct dec a, struct dec b, u128 *left, u128 *right)
                     : !__builtin_mul_overflow(*right, power128(-gap), right);
 }
 
-enum status dec_round_to(struct dec value, struct dec step, enum rounding mode,
-                         struct dec *rounded, struct error *err)
+enum status dec_round_to(struct dec value, struct dec step, enum rounding mode, struct dec *rounded,
+                         struct error *err)
 {
     if (step.mantissa <= 0) {
         return fail(err, ERR_INPUT, "a rounding step must be greater than zero");
@@ -976,8 +1019,7 @@ static struct wide multiply_wide(u128 a, u128 b)
     u128 cross = (u128)a1 * b0 + (low >> 64);
     u128 other = (u128)a0 * b1 + (uint64_t)cross;
     u128 high = (u128)a1 * b1 + (cross >> 64) + (other >> 64);
-    return (struct wide){
-        {(uint64_t)low, (uint64_t)other, (uint64_t)high, (uint64_t)(high >> 64)}};
+    return (struct wide){{(uint64_t)low, (uint64_t)other, (uint64_t)high, (uint64_t)(high >> 64)}};
 }
 
 enum status exact_add(struct exact *sum, struct dec value, struct error *err)
@@ -1015,11 +1057,36 @@ enum status exact_add_product(struct exact *sum, struct dec a, struct dec b, str
     return add_exactly(sum, negative, &term, err);
 }
 
+/* The common case of exact_round: a divisor of one limb and a quotient of two. */
+static bool round_quickly(const struct wide *sum, int exponent, bool negative, enum rounding mode,
+                          u128 *quotient)
+{
+    if (exponent > POWER64_MAX) {
+        return false;
+    }
+    struct wide magnitude = negative ? negate(sum) : *sum;
+    uint64_t divisor = POWER64[exponent];
+    if (magnitude.limb[3] != 0 || magnitude.limb[2] >= divisor) {
+        return false;
+    }
+    mp_limb_t limb[3];
+    uint64_t remainder = mpn_divrem_1(limb, 0, magnitude.limb, 3, divisor);
+    uint64_t gap = divisor - remainder;
+    *quotient = join_limbs(limb[0], limb[1]);
+    bool away = rounds_away(mode, negative, (limb[0] & 1) != 0, remainder != 0,
+                            (remainder > gap) - (remainder < gap));
+    return !__builtin_add_overflow(*quotient, (u128)away, quotient);
+}
+
 enum status exact_round(const struct exact *sum, int digits, enum rounding mode, struct dec *value,
                         struct error *err)
 {
     assert(digits >= 0 && digits <= DEC_SCALE);
     bool negative = wide_is_negative(&sum->at36);
+    u128 small;
+    if (round_quickly(&sum->at36, DEC_SCALE_MAX - digits, negative, mode, &small)) {
+        return settle(negative, small, digits, value, err);
+    }
     struct big number = big_of_wide(&sum->at36);
     struct big divisor = multiply_big(1, 1, DEC_SCALE_MAX - digits);
     struct big quotient = round_big(&number, &divisor, negative, mode);

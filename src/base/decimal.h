@@ -4,8 +4,8 @@
  *     struct wide   256 bits, two's complement, at a fixed scale the user knows: sums and products
  *
  * A dec is canonical: scale 0..36, mantissa not divisible by ten unless scale is 0, zero is
- * {0, 0}.  So equal values are equal bytes.  Input has at most 38 significant digits and 18 after the
- * point (design.md, section 6); the room above 18 is for exact products.  Nothing here rounds
+ * {0, 0}.  So equal values are equal bytes.  Input has at most 38 significant digits and 18 after
+ * the point (design.md, section 6); the room above 18 is for exact products.  Nothing here rounds
  * unless its name says so, and what leaves the range is ERR_OVERFLOW, never a wrap.
  *
  * Quotients and curves are quantized once, at DEC_SCALE digits.
@@ -23,11 +23,11 @@ typedef __int128 i128;
 typedef unsigned __int128 u128;
 
 enum {
-    DEC_DIGITS_MAX = 38,     /* significant digits of a value */
-    DEC_SCALE = 18,          /* digits after the point of an input or a quantized value */
-    DEC_SCALE_MAX = 36,      /* of an exact product */
-    DEC_LENGTH_MAX = 64,     /* characters of a number's text: NUM_LENGTH beyond */
-    DEC_FORMAT_MAX = 64,     /* characters a dec_format... writes at most, with its zero byte */
+    DEC_DIGITS_MAX = 38, /* significant digits of a value */
+    DEC_SCALE = 18,      /* digits after the point of an input or a quantized value */
+    DEC_SCALE_MAX = 36,  /* of an exact product */
+    DEC_LENGTH_MAX = 64, /* characters of a number's text: NUM_LENGTH beyond */
+    DEC_FORMAT_MAX = 64, /* characters a dec_format... writes at most, with its zero byte */
 };
 
 struct dec {
@@ -38,7 +38,7 @@ struct dec {
 #define DEC_ZERO ((struct dec){0, 0})
 
 enum rounding {
-    ROUND_HALF_UP,   /* halves away from zero, as invoices do */
+    ROUND_HALF_UP, /* halves away from zero, as invoices do */
     ROUND_HALF_EVEN,
     ROUND_HALF_DOWN, /* halves towards zero */
     ROUND_UP,        /* away from zero */
@@ -57,13 +57,13 @@ enum number_fault {
     NUMBER_OK = 0,
     NUMBER_LENGTH, /* more than DEC_LENGTH_MAX characters */
     NUMBER_SYNTAX, /* not a JSON number: NaN, 0x10, 01, +1, .5, 5., 1_000, blanks, empty */
-    NUMBER_RANGE,  /* more than 38 significant digits, those of a whole number's trailing zeros included */
+    NUMBER_RANGE,  /* more than 38 significant digits; 1e38 has 39 */
     NUMBER_SCALE,  /* more than 18 digits after the point: refused, never rounded */
 };
 const char *number_fault_name(enum number_fault fault); /* "NUM_SYNTAX" ... */
 
-/* Reads a JSON number (RFC 8259), exponents included: 1e3 is 1000, -0 and 0e5 are 0, 1E1000000000 is NUMBER_RANGE
- * at once.  The whole text must be the number. */
+/* Reads a JSON number (RFC 8259), exponents included: 1e3 is 1000, -0 and 0e5 are 0, 1E1000000000
+ * is NUMBER_RANGE at once.  The whole text must be the number. */
 enum number_fault dec_parse(struct text text, struct dec *value);
 
 /* Plain notation without exponent or trailing zeros ("-1234.5"); returns the length.  out has
@@ -76,7 +76,10 @@ struct dec dec_from_int(int64_t value);
 /* From a mantissa and scale (0..36), made canonical; ERR_OVERFLOW beyond 38 digits. */
 enum status dec_make(i128 mantissa, int scale, struct dec *value, struct error *err);
 
-static inline bool dec_is_zero(struct dec value) { return value.mantissa == 0; }
+static inline bool dec_is_zero(struct dec value)
+{
+    return value.mantissa == 0;
+}
 static inline int dec_sign(struct dec value)
 {
     return (value.mantissa > 0) - (value.mantissa < 0);
@@ -94,8 +97,14 @@ static inline struct dec dec_abs(struct dec value)
 {
     return value.mantissa < 0 ? dec_negate(value) : value;
 }
-static inline struct dec dec_min(struct dec a, struct dec b) { return dec_compare(a, b) <= 0 ? a : b; }
-static inline struct dec dec_max(struct dec a, struct dec b) { return dec_compare(a, b) >= 0 ? a : b; }
+static inline struct dec dec_min(struct dec a, struct dec b)
+{
+    return dec_compare(a, b) <= 0 ? a : b;
+}
+static inline struct dec dec_max(struct dec a, struct dec b)
+{
+    return dec_compare(a, b) >= 0 ? a : b;
+}
 
 /* Exact, or ERR_OVERFLOW. err may be NULL. */
 enum status dec_add(struct dec a, struct dec b, struct dec *sum, struct error *err);
@@ -114,9 +123,10 @@ enum status dec_multiply_divide(struct dec a, struct dec b, struct dec c, int di
 /* To digits (0..36) after the point; ERR_OVERFLOW only when rounding up leaves the range. */
 enum status dec_round(struct dec value, int digits, enum rounding mode, struct dec *rounded,
                       struct error *err);
-/* The multiple of step (> 0) next to value in the mode: increments of 60, nickels. ERR_INPUT when step <= 0. */
-enum status dec_round_to(struct dec value, struct dec step, enum rounding mode,
-                         struct dec *rounded, struct error *err);
+/* The multiple of step (> 0) next to value in the mode: increments of 60, nickels. ERR_INPUT when
+ * step <= 0. */
+enum status dec_round_to(struct dec value, struct dec step, enum rounding mode, struct dec *rounded,
+                         struct error *err);
 /* Truncated quotient's integer part and the remainder with the sign of a (CEL's %). */
 enum status dec_remainder(struct dec a, struct dec b, struct dec *remainder, struct error *err);
 
@@ -127,8 +137,9 @@ struct wide {
     uint64_t limb[4];
 };
 
-/* A sum of inputs: a wide at scale 18.  2^62 inputs of 38 digits at scale 18 cannot overflow it (10^56 x 2^62
- * < 2^255), so adding has no error path, is commutative and associative; the range is checked when it is read. */
+/* A sum of inputs: a wide at scale 18.  2^62 inputs of 38 digits at scale 18 cannot overflow it
+ * (10^56 x 2^62 < 2^255), so adding has no error path, is commutative and associative; the range is
+ * checked when it is read. */
 void wide_add_dec(struct wide *sum, struct dec value); /* value.scale <= 18 */
 /* The bulk form: mantissa x 10^-scale with a 64-bit mantissa. */
 void wide_add_i64(struct wide *sum, int64_t mantissa, int scale);
@@ -143,12 +154,13 @@ int wide_format(const struct wide *sum, char *out);
 
 /* ---- curves -------------------------------------------------------------------------------- */
 
-/* An exact sum of products: a wide at scale 36.  For F(x) = sum of flat + rate x part, quantized once at the end. */
+/* An exact sum of products: a wide at scale 36.  For F(x) = sum of flat + rate x part, quantized
+ * once at the end. */
 struct exact {
     struct wide at36;
 };
-/* ERR_OVERFLOW, and the sum as it was, when a term or the sum leaves 256 bits (about 5 x 10^40) or a product has
- * more than 36 digits after the point. */
+/* ERR_OVERFLOW, and the sum as it was, when a term or the sum leaves 256 bits (about 5 x 10^40) or
+ * a product has more than 36 digits after the point. */
 enum status exact_add(struct exact *sum, struct dec value, struct error *err);
 enum status exact_add_product(struct exact *sum, struct dec a, struct dec b, struct error *err);
 /* Quantized to digits (0..18); ERR_OVERFLOW beyond 38 digits. */

@@ -1,12 +1,12 @@
 /* hash.c - see hash.h. */
 #include "base/hash.h"
 
-/* The one-shot calls of OpenSSL 3 look an algorithm up, allocate and can fail; the older three are a
- * plain computation, which is what a pure room needs. */
+/* The one-shot calls of OpenSSL 3 look an algorithm up, allocate and can fail; the older three are
+ * a plain computation, which is what a pure room needs. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
-/* Compiled in here: most of what is hashed has less than 32 bytes, where a call into the library costs as
- * much as the hash. */
+/* Compiled in here: most of what is hashed has less than 32 bytes, where a call into the library
+ * costs as much as the hash. */
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 

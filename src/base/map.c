@@ -1,5 +1,5 @@
-/* map.c - see map.h.  Linear probing in a power of two of slots, at most three quarters full; the stored
- * hashes make growing cheap and a comparison of keys rare.
+/* map.c - see map.h.  Linear probing in a power of two of slots, at most three quarters full; the
+ * stored hashes make growing cheap and a comparison of keys rare.
  */
 #include "base/map.h"
 

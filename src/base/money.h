@@ -1,8 +1,8 @@
 /* money.h - currencies: the digits of their minor unit.
  *
- * A table of facts: the active codes of ISO 4217 that have a minor unit (0, 2, 3 or 4 digits).  Codes without
- * one (gold, units of account, XXX "none", XTS "test") are not found, since nothing can be
- * billed in them; neither are withdrawn ones.
+ * A table of facts: the active codes of ISO 4217 that have a minor unit (0, 2, 3 or 4 digits).
+ * Codes without one (gold, units of account, XXX "none", XTS "test") are not found, since nothing
+ * can be billed in them; neither are withdrawn ones.
  */
 #ifndef FARTHING_BASE_MONEY_H
 #define FARTHING_BASE_MONEY_H

@@ -1,6 +1,7 @@
-/* text.c - see text.h.  UTF-8 is read by one function, which both the check and the JSON writer use: it
- * takes the longest run of bytes that could still have become a character, so a damaged text
- * gets one U+FFFD per damage, as the Unicode standard recommends (chapter 3, "maximal subpart").
+/* text.c - see text.h.  UTF-8 is read by one function, which both the check and the JSON writer
+ * use: it takes the longest run of bytes that could still have become a character, so a damaged
+ * text gets one U+FFFD per damage, as the Unicode standard recommends (chapter 3, "maximal
+ * subpart").
  */
 #include "base/text.h"
 

@@ -153,8 +153,7 @@ static void check_small_pair(int64_t a, int a_scale, int64_t b, int b_scale)
         }
         if (b > 0) {
             status = dec_round_to(left, right, mode, &got, NULL);
-            check_small("round_to", left, right, status, got, small_quotient(a3, b3, mode) * b3,
-                        3);
+            check_small("round_to", left, right, status, got, small_quotient(a3, b3, mode) * b3, 3);
         }
     }
 }
@@ -299,7 +298,8 @@ static void round_quotient(struct oracle *oracle, enum rounding mode)
     }
 }
 
-/* A canonical value with a bias to what breaks things: nines, powers of ten, few digits, limits of words. */
+/* A canonical value with a bias to what breaks things: nines, powers of ten, few digits, limits of
+ * words. */
 static struct dec random_dec(int scale_max)
 {
     int digits = random_below(3) == 0 ? random_below(39) : random_below(19);
@@ -348,8 +348,8 @@ struct operands {
     enum rounding mode;
 };
 
-static void check_random(struct oracle *oracle, const char *operation,
-                         const struct operands *with, enum status status, struct dec got, int scale)
+static void check_random(struct oracle *oracle, const char *operation, const struct operands *with,
+                         enum status status, struct dec got, int scale)
 {
     struct dec expected = DEC_ZERO;
     bool fits = expect(oracle, scale, &expected);
@@ -807,8 +807,8 @@ static void random_values_are_exact(void **)
     printf("  FARTHING_SEED=%llu FARTHING_CASES=%llu\n", (unsigned long long)random_state,
            (unsigned long long)cases);
     struct oracle oracle;
-    mpz_inits(oracle.number, oracle.divisor, oracle.quotient, oracle.rest, oracle.ten,
-              oracle.limit, oracle.low, oracle.high, NULL);
+    mpz_inits(oracle.number, oracle.divisor, oracle.quotient, oracle.rest, oracle.ten, oracle.limit,
+              oracle.low, oracle.high, NULL);
     mpz_ui_pow_ui(oracle.limit, 10, DEC_DIGITS_MAX);
     while (case_count < cases) {
         case_count++;
@@ -930,8 +930,10 @@ static void errors_are_told(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_read_or_refused), cmocka_unit_test(names_are_stable),
-        cmocka_unit_test(errors_are_told),             cmocka_unit_test(small_values_are_exact),
+        cmocka_unit_test(numbers_are_read_or_refused),
+        cmocka_unit_test(names_are_stable),
+        cmocka_unit_test(errors_are_told),
+        cmocka_unit_test(small_values_are_exact),
         cmocka_unit_test(random_values_are_exact),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

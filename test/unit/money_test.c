@@ -29,9 +29,9 @@ static void currencies_are_found(void **)
 
 static void others_are_not(void **)
 {
-    static const char *const unknown[] = {"XXX", "XTS", "XAU", "XDR", "XBA", "ABC", "usd",  "Usd",
-                                          "",    "U",   "US",  "USDX", "DEM", "HRK", "ANG", "BTC",
-                                          "AAA", "ZZZ", " USD", "USD "};
+    static const char *const unknown[] = {"XXX", "XTS", "XAU", "XDR", "XBA",  "ABC", "usd",
+                                          "Usd", "",    "U",   "US",  "USDX", "DEM", "HRK",
+                                          "ANG", "BTC", "AAA", "ZZZ", " USD", "USD "};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
         if (currency_find(text_of(unknown[i]))) {
             printf("  %s was found\n", unknown[i]);

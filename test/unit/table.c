@@ -143,7 +143,8 @@ struct table table_read(const char *name)
         struct table_row *row = &table.rows[table.row_count++];
         *row = (struct table_row){.line = reader.line};
         for (int i = 0; i < TABLE_FIELDS_MAX; i++) {
-            row->fields[i] = TEXT(""); /* read_field puts memory of its own in those that are there */
+            row->fields[i] =
+                TEXT(""); /* read_field puts memory of its own in those that are there */
         }
         for (;;) {
             if (row->field_count == TABLE_FIELDS_MAX) {

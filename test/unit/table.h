@@ -6,8 +6,8 @@
  *     \xED\xA0\x80   | bad        |              any byte by its value; \t \n \r \\ \" \|
  *     \(9*1000000)   | NUM_LENGTH |              a text many times over
  *
- * Blank lines and lines that start with # are skipped.  A file that is missing or badly written ends the program:
- * a table that is not read tests nothing.
+ * Blank lines and lines that start with # are skipped.  A file that is missing or badly written
+ * ends the program: a table that is not read tests nothing.
  */
 #ifndef FARTHING_TEST_TABLE_H
 #define FARTHING_TEST_TABLE_H

@@ -79,7 +79,11 @@ static void texts_are_made(void **state)
 static bool is_utf8_plainly(const unsigned char *at, size_t size)
 {
     for (size_t i = 0; i < size;) {
-        int more = at[i] < 0x80 ? 0 : at[i] >> 5 == 6 ? 1 : at[i] >> 4 == 14 ? 2 : at[i] >> 3 == 30 ? 3 : -1;
+        int more = at[i] < 0x80       ? 0
+                   : at[i] >> 5 == 6  ? 1
+                   : at[i] >> 4 == 14 ? 2
+                   : at[i] >> 3 == 30 ? 3
+                                      : -1;
         if (more < 0 || (size_t)more >= size - i) {
             return false;
         }
@@ -127,9 +131,9 @@ static void utf8_is_checked(void **state)
 /* All sequences of up to three bytes, and all of four from the bytes where the rules change. */
 static void utf8_agrees_with_its_definition(void **)
 {
-    static const unsigned char edges[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF, 0xC0,
-                                          0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE, 0xEF, 0xF0,
-                                          0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFE, 0xFF};
+    static const unsigned char edges[] = {0x00, 0x41, 0x7F, 0x80, 0x8F, 0x90, 0x9F, 0xA0, 0xBF,
+                                          0xC0, 0xC1, 0xC2, 0xDF, 0xE0, 0xE1, 0xEC, 0xED, 0xEE,
+                                          0xEF, 0xF0, 0xF1, 0xF3, 0xF4, 0xF5, 0xF8, 0xFE, 0xFF};
     enum { EDGES = sizeof edges };
     long cases = 0, mismatches = 0;
     for (uint32_t i = 0; i < 1 << 24; i++) {
@@ -138,8 +142,8 @@ static void utf8_agrees_with_its_definition(void **)
         size_t size = i < 1 << 8 ? 1 : i < 1 << 16 ? 2 : 3;
         const unsigned char *at = bytes + 3 - size;
         cases++;
-        mismatches += text_is_utf8((struct text){(const char *)at, size}) !=
-                      is_utf8_plainly(at, size);
+        mismatches +=
+            text_is_utf8((struct text){(const char *)at, size}) != is_utf8_plainly(at, size);
     }
     for (int i = 0; i < EDGES * EDGES * EDGES * EDGES; i++) {
         unsigned char bytes[9] = "01234567";
@@ -148,8 +152,8 @@ static void utf8_agrees_with_its_definition(void **)
             bytes[4 + j] = edges[rest % EDGES];
         }
         cases++; /* with four characters before it, across the border of the step of eight */
-        mismatches += text_is_utf8((struct text){(const char *)bytes, 8}) !=
-                      is_utf8_plainly(bytes, 8);
+        mismatches +=
+            text_is_utf8((struct text){(const char *)bytes, 8}) != is_utf8_plainly(bytes, 8);
     }
     printf("  UTF-8: %ld cases, %ld mismatches\n", cases, mismatches);
     assert_int_equal(mismatches, 0);
