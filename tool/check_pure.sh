@@ -64,7 +64,8 @@ while read -r object symbol; do
     offend "${object#"$build"/CMakeFiles/}: $symbol can be written: a global"
 done < <(nm -A $pure_objects | awk '$2 ~ /^[BbDdCGgSs]$/ { sub(/:.*/, "", $1); print $1, $3 }' |
     while read -r object symbol; do
-        section=$(objdump -t "$object" | awk -v symbol="$symbol" '$NF == symbol { print $(NF - 2) }')
+        section=$(objdump -t "$object" | awk -v symbol="$symbol" '
+            $NF == symbol && match($0, /\.[^ \t]+/) { print substr($0, RSTART, RLENGTH); exit }')
         [[ $section == .data.rel.ro* ]] || echo "$object" "$symbol"
     done)
 
