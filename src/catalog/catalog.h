@@ -411,6 +411,7 @@ struct catalog {
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;
+    bool has_fixed; /* some price of some level needs no usage */
     bool has_csv;
     struct csv_columns csv;
 };

@@ -1,0 +1,486 @@
+/* bill.c - see bill.h.  Charges are grouped by sorting: equal keys are neighbours, and the order of the keys is
+ * the order of the lines. */
+#include "bill/bill.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+/* ---- a charge's line ----------------------------------------------------------------------------- */
+
+/* "name=value;name=value" of the dimensions that have a value; values percent-encode what separates. */
+static struct text format_dimensions(struct arena *arena, const struct pricing *pricing,
+                                     const struct charge *charge)
+{
+    if (charge->series == NONE) {
+        return TEXT("");
+    }
+    const struct series *series = &pricing->series->items[charge->series];
+    const struct meter *meter = &pricing->catalog->meters[series->meter];
+    if (meter->dimension_count == 0) {
+        return TEXT("");
+    }
+    static const char HEX[] = "0123456789ABCDEF";
+    struct buffer out;
+    buffer_init(&out, arena, 64);
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        struct text value = series->dimensions[i];
+        if (value.size == 0) {
+            continue;
+        }
+        if (out.size > 0) {
+            buffer_add_char(&out, ';');
+        }
+        buffer_add_text(&out, pricing->catalog->dimensions[meter->dimensions[i].name]);
+        buffer_add_char(&out, '=');
+        for (size_t c = 0; c < value.size; c++) {
+            unsigned char byte = (unsigned char)value.at[c];
+            if (byte == ';' || byte == '=' || byte == '%' || byte < 0x20 || byte == 0x7F) {
+                buffer_add_char(&out, '%');
+                buffer_add_char(&out, HEX[byte >> 4]);
+                buffer_add_char(&out, HEX[byte & 15]);
+            } else {
+                buffer_add_char(&out, value.at[c]);
+            }
+        }
+    }
+    return buffer_text(&out);
+}
+
+static struct period line_span(const struct pricing *pricing, const struct charge *charge)
+{
+    if (charge->row == NONE || charge->price->grain != GRAIN_MONTH) {
+        return charge->span;
+    }
+    struct period version = {charge->price->from, charge->price->to};
+    return period_intersect(pricing->cut, version);
+}
+
+static struct line line_of(struct arena *arena, const struct pricing *pricing,
+                           const struct charge *charge)
+{
+    const struct catalog *catalog = pricing->catalog;
+    struct period span = line_span(pricing, charge);
+    struct line line = {.account = pricing->accounts->items[charge->account].id,
+                        .dimensions = format_dimensions(arena, pricing, charge),
+                        .price = charge->price->name,
+                        .step = charge->step->name,
+                        .kind = text_of(charge_kind_name(charge->kind)),
+                        .unit = charge->unit,
+                        .tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1,
+                        .from = span.from,
+                        .to = span.to,
+                        .version = charge->price->from,
+                        .has_rate = charge->has_rate,
+                        .rate = charge->has_rate ? charge->rate : DEC_ZERO,
+                        .level = text_of(price_level_name(charge->level)),
+                        .quantity = charge->quantity,
+                        .exact = charge->amount,
+                        .list = charge->list,
+                        .events = charge->events};
+    if (charge->sku != NONE) {
+        const struct sku *sku = &catalog->skus[charge->sku];
+        line.sku = sku->name;
+        line.product = sku->product == NONE ? TEXT("") : catalog->products[sku->product].name;
+    } else {
+        line.sku = line.product = TEXT("");
+    }
+    line.resource = TEXT("");
+    if (charge->series != NONE && charge->price->grain != GRAIN_MONTH) {
+        line.resource = pricing->series->items[charge->series].resource;
+    }
+    line.contract = charge->contract ? charge->contract->id : TEXT("");
+    return line;
+}
+
+/* The order of lines, by their key. */
+static int compare_lines(const void *a_line, const void *b_line)
+{
+    const struct line *a = a_line, *b = b_line;
+    const struct text *const texts[][2] = {
+        {&a->account, &b->account}, {&a->product, &b->product},       {&a->sku, &b->sku},
+        {&a->price, &b->price},     {&a->dimensions, &b->dimensions}, {&a->resource, &b->resource},
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        int order = texts[i][0]->at == texts[i][1]->at && texts[i][0]->size == texts[i][1]->size
+                        ? 0
+                        : text_compare(*texts[i][0], *texts[i][1]);
+        if (order != 0) {
+            return order;
+        }
+    }
+    const int64_t numbers[][2] = {
+        {a->from, b->from}, {a->to, b->to}, {a->version, b->version}, {a->tier, b->tier}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (numbers[i][0] != numbers[i][1]) {
+            return numbers[i][0] < numbers[i][1] ? -1 : 1;
+        }
+    }
+    int order = text_compare(a->step, b->step);
+    order = order ? order : text_compare(a->kind, b->kind);
+    order = order ? order : (int)a->has_rate - (int)b->has_rate;
+    order = order ? order : dec_compare(a->rate, b->rate);
+    order = order ? order : text_compare(a->unit, b->unit);
+    return order ? order : text_compare(a->contract, b->contract);
+}
+
+static void add_key(struct buffer *key, struct text part)
+{
+    uint32_t size = (uint32_t)part.size;
+    buffer_add(key, &size, sizeof size);
+    buffer_add_text(key, part);
+}
+
+static struct hash128 line_id(struct arena *arena, const struct bill *bill,
+                              const struct line *line)
+{
+    struct arena_mark mark = arena_mark(arena);
+    struct buffer key;
+    buffer_init(&key, arena, 512);
+    const struct text parts[] = {bill->provider, bill->payer,    line->account,  line->sku,
+                                 line->price,    line->step,     line->kind,     line->dimensions,
+                                 line->resource, line->contract, line->unit};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        add_key(&key, parts[i]);
+    }
+    const int64_t numbers[] = {bill->period.from, bill->period.to, line->from,    line->to,
+                               line->version,     line->tier,      line->has_rate};
+    buffer_add(&key, numbers, sizeof numbers);
+    int64_t rate[3] = {(int64_t)(uint64_t)line->rate.mantissa,
+                       (int64_t)(line->rate.mantissa >> 64), line->rate.scale};
+    buffer_add(&key, rate, sizeof rate);
+    struct hash128 id = hash_print(key.at, key.size);
+    arena_rewind(arena, mark);
+    return id;
+}
+
+static enum status merge_line(struct line *into, const struct line *from, struct error *err)
+{
+    TRY(dec_add(into->quantity, from->quantity, &into->quantity, err));
+    TRY(dec_add(into->exact, from->exact, &into->exact, err));
+    TRY(dec_add(into->amount, from->amount, &into->amount, err));
+    TRY(dec_add(into->list, from->list, &into->list, err));
+    into->events += from->events;
+    into->print = hash_add(into->print, from->print);
+    return OK;
+}
+
+/* Sorts and merges neighbours with equal keys. */
+static enum status merge_lines(struct bill *bill, struct error *err)
+{
+    if (bill->line_count == 0) {
+        return OK;
+    }
+    if (bill->line_count > 1) {
+        qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_lines);
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 1; i < bill->line_count; i++) {
+        if (compare_lines(&bill->lines[kept], &bill->lines[i]) == 0) {
+            TRY(merge_line(&bill->lines[kept], &bill->lines[i], err));
+        } else {
+            bill->lines[++kept] = bill->lines[i];
+        }
+    }
+    bill->line_count = kept + 1;
+    return OK;
+}
+
+static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
+                                 const struct usage_row *rows, uint32_t row_count,
+                                 const struct priced *priced, struct bill *bill,
+                                 struct error *err)
+{
+    /* The fingerprint of a row goes with its first charge on a line; the room for issued lines and the rounding line is the caller's. */
+    for (uint32_t i = 0; i < priced->charge_count; i++) {
+        const struct charge *charge = &priced->charges[i];
+        if (!charge->has_amount) {
+            continue; /* a row that an allowance took whole, or one that is unpriced */
+        }
+        struct line line = line_of(arena, pricing, charge);
+        if (charge->row != NONE && charge->of == NONE) {
+            assert(charge->row < row_count);
+            line.print = rows[charge->row].total.print;
+        }
+        bill->lines[bill->line_count++] = line;
+    }
+    return merge_lines(bill, err);
+}
+
+/* ---- rounding ------------------------------------------------------------------------------------ */
+
+/* Largest remainders: every line is cut down to the digits, and the units that lack go to the lines that lost most, first
+ * lines first. */
+struct share {
+    uint32_t line;
+    struct dec lost;
+};
+
+static int compare_shares(const void *a_share, const void *b_share)
+{
+    const struct share *a = a_share, *b = b_share;
+    int order = dec_compare(b->lost, a->lost);
+    return order ? order : (a->line > b->line) - (a->line < b->line);
+}
+
+static enum status round_at_total(struct arena *arena, const struct line_rounding *rounding,
+                                  struct bill *bill, struct error *err)
+{
+    struct dec exact = DEC_ZERO, total, given = DEC_ZERO;
+    struct share *shares = arena_calloc(arena, bill->line_count + 1, sizeof *shares);
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        struct line *line = &bill->lines[i];
+        TRY(dec_add(exact, line->exact, &exact, err));
+        TRY(dec_round(line->exact, rounding->digits, ROUND_FLOOR, &line->amount, err));
+        TRY(dec_add(given, line->amount, &given, err));
+        shares[i].line = i;
+        TRY(dec_subtract(line->exact, line->amount, &shares[i].lost, err));
+    }
+    TRY(dec_round(exact, rounding->digits, rounding->mode, &total, err));
+    qsort(shares, bill->line_count, sizeof *shares, compare_shares);
+    struct dec unit;
+    TRY(dec_make(1, rounding->digits, &unit, err));
+    for (uint32_t i = 0; i < bill->line_count && dec_compare(given, total) < 0; i++) {
+        struct line *line = &bill->lines[shares[i].line];
+        TRY(dec_add(line->amount, unit, &line->amount, err));
+        TRY(dec_add(given, unit, &given, err));
+    }
+    return OK;
+}
+
+static enum status round_lines(struct arena *arena, const struct line_rounding *rounding,
+                               struct bill *bill, struct error *err)
+{
+    if (rounding->at_total && !rounding->exact) {
+        return round_at_total(arena, rounding, bill, err);
+    }
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        struct line *line = &bill->lines[i];
+        if (rounding->exact) {
+            line->amount = line->exact;
+        } else {
+            TRY(dec_round(line->exact, rounding->digits, rounding->mode, &line->amount, err));
+        }
+    }
+    return OK;
+}
+
+/* The line that makes the lines add up to a total in the currency's minor unit. */
+static enum status add_rounding_line(const struct line_rounding *rounding, struct bill *bill,
+                                     struct error *err)
+{
+    struct dec sum = DEC_ZERO, total, difference;
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        TRY(dec_add(sum, bill->lines[i].amount, &sum, err));
+    }
+    if (rounding->exact) {
+        return OK;
+    }
+    TRY(dec_round(sum, bill->minor_digits, ROUND_HALF_UP, &total, err));
+    TRY(dec_subtract(total, sum, &difference, err));
+    if (!dec_is_zero(difference)) {
+        bill->lines[bill->line_count++] = (struct line){.account = bill->payer,
+                                                        .sku = TEXT(""),
+                                                        .product = TEXT(""),
+                                                        .dimensions = TEXT(""),
+                                                        .resource = TEXT(""),
+                                                        .contract = TEXT(""),
+                                                        .price = TEXT(""),
+                                                        .level = TEXT(""),
+                                                        .unit = TEXT(""),
+                                                        .step = TEXT("total"),
+                                                        .kind = TEXT("rounding"),
+                                                        .from = bill->period.from,
+                                                        .to = bill->period.to,
+                                                        .amount = difference};
+    }
+    return OK;
+}
+
+/* ---- the difference ------------------------------------------------------------------------------ */
+
+static int compare_ids(const void *a_line, const void *b_line)
+{
+    const struct line *a = a_line, *b = b_line;
+    if (a->id.high != b->id.high) {
+        return a->id.high < b->id.high ? -1 : 1;
+    }
+    return a->id.low < b->id.low ? -1 : a->id.low > b->id.low;
+}
+
+static void negate_line(struct line *line)
+{
+    line->quantity = dec_negate(line->quantity);
+    line->exact = dec_negate(line->exact);
+    line->amount = dec_negate(line->amount);
+    line->list = dec_negate(line->list);
+    line->events = 0 - line->events;
+    struct hash128 zero = {0, 0};
+    unsigned __int128 print =
+        -(((unsigned __int128)line->print.high << 64) | line->print.low);
+    line->print = hash_add(zero, (struct hash128){(uint64_t)print, (uint64_t)(print >> 64)});
+}
+
+static bool is_nothing(const struct line *line)
+{
+    return dec_is_zero(line->quantity) && dec_is_zero(line->amount) && dec_is_zero(line->exact);
+}
+
+/* lines now + negated lines issued, summed by id; what is zero goes. */
+static enum status subtract_issued(struct bill *bill, const struct issued *issued,
+                                   struct error *err)
+{
+    for (uint32_t i = 0; i < issued->count; i++) {
+        bill->lines[bill->line_count] = issued->lines[i];
+        negate_line(&bill->lines[bill->line_count++]);
+    }
+    qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_ids);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < bill->line_count;) {
+        struct line line = bill->lines[i++];
+        while (i < bill->line_count && compare_ids(&line, &bill->lines[i]) == 0) {
+            TRY(merge_line(&line, &bill->lines[i++], err));
+        }
+        if (!is_nothing(&line)) {
+            bill->lines[kept++] = line;
+        }
+    }
+    bill->line_count = kept;
+    if (kept > 1) {
+        qsort(bill->lines, kept, sizeof *bill->lines, compare_lines);
+    }
+    return OK;
+}
+
+/* The rounding line goes last, whatever its account. */
+static void move_rounding_last(struct bill *bill)
+{
+    for (uint32_t i = 0; i + 1 < bill->line_count; i++) {
+        struct line line = bill->lines[i];
+        if (line.price.size == 0 && text_equal(line.kind, TEXT("rounding"))) {
+            memmove(&bill->lines[i], &bill->lines[i + 1],
+                    (bill->line_count - i - 1) * sizeof line);
+            bill->lines[bill->line_count - 1] = line;
+            return;
+        }
+    }
+}
+
+/* ---- the bill ------------------------------------------------------------------------------------ */
+
+static void add_encoded(struct buffer *out, struct text name)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < name.size; i++) {
+        unsigned char c = (unsigned char)name.at[i];
+        if (c == '/' || c == '%' || c <= 0x20 || c == 0x7F) {
+            buffer_add_char(out, '%');
+            buffer_add_char(out, HEX[c >> 4]);
+            buffer_add_char(out, HEX[c & 15]);
+        } else {
+            buffer_add_char(out, (char)c);
+        }
+    }
+}
+
+struct text bill_id(struct arena *arena, struct text provider, struct text payer,
+                    struct period period)
+{
+    struct buffer out;
+    buffer_init(&out, arena, 96);
+    add_encoded(&out, provider);
+    buffer_add_char(&out, '/');
+    add_encoded(&out, payer);
+    char time[TIME_FORMAT_MAX];
+    const instant edges[] = {period.from, period.to};
+    for (int i = 0; i < 2; i++) {
+        buffer_add_char(&out, '/');
+        int size = time_format_short(edges[i], time);
+        buffer_add(&out, time, (size_t)size);
+    }
+    return buffer_text(&out);
+}
+
+static enum status add_sections(struct arena *arena, struct bill *bill, struct error *err)
+{
+    bill->sections = arena_calloc(arena, bill->line_count + 1, sizeof *bill->sections);
+    bill->total = bill->exact = DEC_ZERO;
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        const struct line *line = &bill->lines[i];
+        struct section *section =
+            bill->section_count > 0 ? &bill->sections[bill->section_count - 1] : NULL;
+        if (!section || !text_equal(section->account, line->account)) {
+            section = &bill->sections[bill->section_count++];
+            *section = (struct section){.account = line->account, .line_first = i};
+        }
+        section->line_count++;
+        TRY(dec_add(section->amount, line->amount, &section->amount, err));
+        TRY(dec_add(bill->total, line->amount, &bill->total, err));
+        TRY(dec_add(bill->exact, line->exact, &bill->exact, err));
+    }
+    return OK;
+}
+
+static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
+                      const struct excluded *excluded, uint32_t excluded_count,
+                      const struct priced *priced, struct bill *bill)
+{
+    bill->row_count = row_count;
+    for (uint32_t i = 0; i < row_count; i++) {
+        bill->event_count += rows[i].total.count;
+        bill->print = hash_add(bill->print, rows[i].total.print);
+    }
+    uint32_t count = excluded_count + priced->excluded_count;
+    struct excluded *all = arena_calloc(arena, count + 1, sizeof *all);
+    if (excluded_count > 0) {
+        memcpy(all, excluded, excluded_count * sizeof *all);
+    }
+    if (priced->excluded_count > 0) {
+        memcpy(all + excluded_count, priced->excluded, priced->excluded_count * sizeof *all);
+    }
+    bill->excluded = all;
+    bill->excluded_count = count;
+}
+
+enum status bill_make(struct arena *arena, const struct pricing *pricing,
+                      const struct usage_row *rows, uint32_t row_count,
+                      const struct excluded *excluded, uint32_t excluded_count,
+                      const struct priced *priced, const struct issued *issued, struct bill *bill,
+                      struct error *err)
+{
+    const struct catalog *catalog = pricing->catalog;
+    struct text payer = pricing->accounts->items[pricing->payer].id;
+    *bill = (struct bill){.id = bill_id(arena, catalog->name, payer, pricing->cut),
+                          .kind = issued && issued->count > 0 ? BILL_CORRECTION : BILL_FIRST,
+                          .provider = catalog->name,
+                          .payer = payer,
+                          .currency = catalog->currency,
+                          .minor_digits = catalog->minor_digits,
+                          .period = pricing->cut};
+    size_t most = (size_t)priced->charge_count + (issued ? issued->count : 0) + 2;
+    bill->lines = arena_alloc(arena, most * sizeof *bill->lines);
+    TRY(collect_lines(arena, pricing, rows, row_count, priced, bill, err));
+    TRY(round_lines(arena, &catalog->rounding, bill, err));
+    TRY(add_rounding_line(&catalog->rounding, bill, err));
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        bill->lines[i].id = line_id(arena, bill, &bill->lines[i]);
+    }
+    if (issued && issued->count > 0) {
+        TRY(subtract_issued(bill, issued, err));
+        move_rounding_last(bill);
+    }
+    TRY(add_sections(arena, bill, err));
+    add_proof(arena, rows, row_count, excluded, excluded_count, priced, bill);
+    return OK;
+}
+
+bool line_has_charge(struct arena *arena, const struct pricing *pricing, const struct line *line,
+                     const struct charge *charge)
+{
+    if (!charge->has_amount) {
+        return false;
+    }
+    struct line other = line_of(arena, pricing, charge);
+    return compare_lines(line, &other) == 0;
+}

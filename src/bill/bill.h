@@ -1,0 +1,89 @@
+/* bill.h - charges to lines: rounded once, summed to the last digit, with their proof.
+ *
+ *     charges --group by line key--> lines --round--> sections by account --> total
+ *                                      |
+ *             lines issued before -----+--> the bill is the difference, line by line
+ *
+ * A bill is what is known now, less what was billed already.  First bill, estimate, correction
+ * and credit note are this one computation; with nothing issued before it is the whole.
+ *
+ * Lines hold texts and no indices, so that a line that was read from a file is as good as one that was
+ * made: show, explain and the next difference use the same struct.
+ *
+ * Promise: the amounts of a bill's lines add up to its total, to the last digit.
+ */
+#ifndef FARTHING_BILL_BILL_H
+#define FARTHING_BILL_BILL_H
+
+#include "price/price.h"
+
+struct line {
+    struct hash128 id; /* made of the key: equal in every run */
+    /* The key, besides provider and payer: */
+    struct text account, sku, dimensions, resource; /* dimensions: "region=eu-west-1;size=large", in name order */
+    struct text contract, price, step, kind, unit;
+    int32_t tier;      /* from 1; 0: none */
+    instant from, to;  /* the time it is for */
+    instant version;   /* from when its price version is in force */
+    bool has_rate;
+    struct dec rate;
+    /* What it says: */
+    struct text product, level;
+    struct dec quantity;
+    struct dec exact;  /* before rounding */
+    struct dec amount;
+    struct dec list;   /* at the list rate, exact */
+    uint64_t events;
+    struct hash128 print; /* sum of the fingerprints of its usage rows' events */
+};
+
+struct section {
+    struct text account;
+    uint32_t line_first, line_count;
+    struct dec amount;
+};
+
+enum bill_kind { BILL_FIRST, BILL_CORRECTION };
+
+struct bill {
+    struct text id;    /* "provider/payer/2026-10-01/2026-11-01", names percent-encoded */
+    enum bill_kind kind;
+    struct text provider, payer, currency;
+    int minor_digits;
+    struct period period;
+    struct line *lines; /* sorted by account, SKU, price, ...; the rounding line last */
+    uint32_t line_count;
+    struct section *sections;
+    uint32_t section_count;
+    struct dec exact;  /* sum of the lines' exact amounts */
+    struct dec total;
+    /* proof */
+    uint32_t row_count;
+    uint64_t event_count;
+    struct hash128 print;
+    const struct excluded *excluded; /* of the book, then of pricing; sorted */
+    uint32_t excluded_count;
+};
+
+/* Lines issued for one payer and period before: of one or several bills. */
+struct issued {
+    const struct line *lines; /* in any order; lines with equal ids are summed */
+    uint32_t count;
+};
+
+/* Makes the bill of one payer. All memory is of the arena. ERR_OVERFLOW when an amount leaves its range. */
+enum status bill_make(struct arena *arena, const struct pricing *pricing,
+                      const struct usage_row *rows, uint32_t row_count,
+                      const struct excluded *excluded, uint32_t excluded_count,
+                      const struct priced *priced, const struct issued *issued, struct bill *bill,
+                      struct error *err);
+
+/* "provider/payer/from/to" with names percent-encoded. */
+struct text bill_id(struct arena *arena, struct text provider, struct text payer,
+                    struct period period);
+
+/* True when the charge is on the line: for explain. */
+bool line_has_charge(struct arena *arena, const struct pricing *pricing, const struct line *line,
+                     const struct charge *charge);
+
+#endif

@@ -1,0 +1,309 @@
+/* bucket.c - where rows accumulate, and what is carried from bill to bill.
+ *
+ * The key of a bucket within a run is binary: node, scope, start of the turn, then the by values.  Its name,
+ * which goes into closings and explanations, is made of texts, so that it is the same in every
+ * run and with every version of the catalog that keeps the names.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+static const uint32_t FREE = 0xFFFFFFFFu;
+
+struct period turn_find(struct work *work, const struct step *step,
+                        const struct contract *contract, instant at)
+{
+    struct clock anchored;
+    const struct clock *clock = &step->rule;
+    const void *owner = &step->rule;
+    switch (step->clock) {
+    case CLOCK_ROW:
+        return (struct period){at, at};
+    case CLOCK_ALWAYS:
+        return (struct period){INSTANT_MIN, INSTANT_MAX};
+    case CLOCK_PERIOD:
+        clock = &work->pricing->billing;
+        owner = clock;
+        break;
+    case CLOCK_RULE:
+        break;
+    case CLOCK_CONTRACT:
+        if (contract) {
+            anchored = clock_anchored(step->rule.every, step->rule.count, contract->from,
+                                      step->rule.zone);
+            clock = &anchored;
+            owner = contract;
+        }
+        break;
+    }
+    if (work->turn_of == owner && period_has(work->turn, at)) {
+        return work->turn;
+    }
+    work->turn_of = step->clock == CLOCK_CONTRACT ? NULL : owner;
+    work->turn = clock_turn(clock, at);
+    return work->turn;
+}
+
+/* ---- keys -------------------------------------------------------------------------------------- */
+
+static uint32_t scope_account(const struct work *work, const struct step *step,
+                              const struct charge *charge)
+{
+    switch (step->scope) {
+    case SCOPE_RESOURCE:
+    case SCOPE_ACCOUNT:
+        return charge->account;
+    case SCOPE_CONTRACT:
+        return charge->contract ? charge->contract->buyer_account : work->pricing->payer;
+    case SCOPE_ORGANIZATION:
+        break;
+    }
+    return work->pricing->payer;
+}
+
+struct key_head {
+    uint32_t node, account;
+    uint64_t contract;
+    instant turn, version;
+};
+
+static void add_part(struct buffer *key, struct text part)
+{
+    uint32_t size = (uint32_t)part.size;
+    buffer_add(key, &size, sizeof size);
+    buffer_add_text(key, part);
+}
+
+/* A version that restarts has buckets of its own. */
+static instant restart_of(const struct step *step, const struct charge *charge)
+{
+    return step->on_change_restart ? charge->price->from : 0;
+}
+
+static struct bucket *add_bucket(struct work *work)
+{
+    if (work->bucket_count == work->bucket_capacity) {
+        uint32_t capacity = work->bucket_capacity ? work->bucket_capacity * 2 : 16;
+        work->buckets = arena_grow(work->arena, work->buckets, work->bucket_count, capacity,
+                                   sizeof *work->buckets);
+        work->bucket_capacity = capacity;
+        uint32_t slot_count = capacity * 4;
+        work->bucket_slots = arena_alloc(work->arena, slot_count * sizeof *work->bucket_slots);
+        memset(work->bucket_slots, 0xFF, slot_count * sizeof *work->bucket_slots);
+        work->bucket_mask = slot_count - 1;
+        for (uint32_t i = 0; i < work->bucket_count; i++) {
+            uint32_t at = (uint32_t)work->buckets[i].hash & work->bucket_mask;
+            while (work->bucket_slots[at] != FREE) {
+                at = (at + 1) & work->bucket_mask;
+            }
+            work->bucket_slots[at] = i;
+        }
+    }
+    return &work->buckets[work->bucket_count++];
+}
+
+static const struct bucket_state *find_opening(const struct pricing *pricing, struct text key)
+{
+    uint32_t low = 0, high = pricing->opening_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = text_compare(pricing->opening[middle].key, key);
+        if (order == 0) {
+            return &pricing->opening[middle];
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+/* Which by values and resource a bucket has. */
+static void copy_parts(struct work *work, const struct step *step, const struct charge *charge,
+                       struct bucket *bucket)
+{
+    if (step->by_count > 0) {
+        struct text *by = arena_calloc(work->arena, step->by_count, sizeof *by);
+        for (uint32_t i = 0; i < step->by_count; i++) {
+            by[i] = charge_key_value(work, charge, step->by[i]);
+        }
+        bucket->by = by;
+        bucket->by_count = step->by_count;
+    }
+    if (step->scope == SCOPE_RESOURCE) {
+        bucket->resource = charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0});
+    }
+}
+
+enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
+                        uint32_t *found)
+{
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct key_head head;
+    memset(&head, 0, sizeof head);
+    head.node = step->node;
+    head.account = scope_account(work, step, charge);
+    head.contract =
+        step->scope == SCOPE_CONTRACT && charge->contract
+            ? (uint64_t)(charge->contract - work->catalog->contracts) + 1
+            : 0;
+    head.turn = step->clock == CLOCK_ROW ? charge->order : turn.from;
+    head.version = restart_of(step, charge);
+
+    struct arena_mark mark = arena_mark(work->arena);
+    struct buffer key;
+    buffer_init(&key, work->arena, 256);
+    buffer_add(&key, &head, sizeof head);
+    if (step->scope == SCOPE_RESOURCE) {
+        add_part(&key, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
+    }
+    for (uint32_t i = 0; i < step->by_count; i++) {
+        add_part(&key, charge_key_value(work, charge, step->by[i]));
+    }
+    uint64_t hash = hash_print64(key.at, key.size, 0);
+    if (work->bucket_slots) {
+        for (uint32_t at = (uint32_t)hash & work->bucket_mask;
+             work->bucket_slots[at] != FREE; at = (at + 1) & work->bucket_mask) {
+            const struct bucket *bucket = &work->buckets[work->bucket_slots[at]];
+            if (bucket->hash == hash && text_equal(bucket->key, buffer_text(&key))) {
+                *found = work->bucket_slots[at];
+                arena_rewind(work->arena, mark);
+                return OK;
+            }
+        }
+    }
+
+    struct bucket *bucket = add_bucket(work);
+    *bucket = (struct bucket){.hash = hash,
+                              .key = buffer_text(&key),
+                              .step = step,
+                              .price = charge->price,
+                              .contract = charge->contract,
+                              .account = head.account,
+                              .turn = turn,
+                              .last_charge = NONE};
+    copy_parts(work, step, charge, bucket);
+    *found = work->bucket_count - 1;
+    uint32_t at = (uint32_t)hash & work->bucket_mask;
+    while (work->bucket_slots[at] != FREE) {
+        at = (at + 1) & work->bucket_mask;
+    }
+    work->bucket_slots[at] = *found;
+    if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
+        const struct bucket_state *state =
+            find_opening(work->pricing, bucket_name(work, bucket));
+        if (state) {
+            bucket->x = bucket->opening_x = state->x;
+            bucket->y = state->y;
+            bucket->events = state->events;
+            bucket->high = state->high;
+        }
+    }
+    return OK;
+}
+
+/* ---- names ------------------------------------------------------------------------------------- */
+
+/* Percent-encodes what separates, so that names are unambiguous. */
+static void add_name(struct buffer *out, struct text text)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if (c == '|' || c == '%' || c < 0x20 || c == 0x7F) {
+            buffer_add_char(out, '%');
+            buffer_add_char(out, HEX[c >> 4]);
+            buffer_add_char(out, HEX[c & 15]);
+        } else {
+            buffer_add_char(out, (char)c);
+        }
+    }
+}
+
+static struct text node_name(const struct work *work, const struct bucket *bucket)
+{
+    uint32_t node = bucket->step->node;
+    if (node < work->catalog->node_count) {
+        return work->catalog->node_names[node];
+    }
+    /* An override's: its account is in the name already, since its scope is the account. */
+    return text_join(work->arena, text_join(work->arena, bucket->price->name, TEXT("/")),
+                     bucket->step->name);
+}
+
+struct text bucket_name(struct work *work, const struct bucket *bucket)
+{
+    struct buffer out;
+    buffer_init(&out, work->arena, 128);
+    add_name(&out, node_name(work, bucket));
+    buffer_add_char(&out, '|');
+    add_name(&out, work->pricing->accounts->items[bucket->account].id);
+    buffer_add_char(&out, '|');
+    char time[TIME_FORMAT_MAX];
+    int size = time_format(bucket->turn.from, time);
+    buffer_add(&out, time, (size_t)size);
+    if (bucket->step->scope == SCOPE_CONTRACT && bucket->contract) {
+        buffer_add_text(&out, TEXT("|contract="));
+        add_name(&out, bucket->contract->id);
+    }
+    if (bucket->step->on_change_restart) {
+        size = time_format(bucket->price->from, time);
+        buffer_add_text(&out, TEXT("|version="));
+        buffer_add(&out, time, (size_t)size);
+    }
+    if (bucket->step->scope == SCOPE_RESOURCE) {
+        buffer_add_text(&out, TEXT("|resource="));
+        add_name(&out, bucket->resource);
+    }
+    for (uint32_t i = 0; i < bucket->by_count; i++) {
+        buffer_add_char(&out, '|');
+        add_name(&out, bucket->by[i]);
+    }
+    return buffer_text(&out);
+}
+
+/* ---- closing ----------------------------------------------------------------------------------- */
+
+static int compare_states(const void *a, const void *b)
+{
+    return text_compare(((const struct bucket_state *)a)->key,
+                        ((const struct bucket_state *)b)->key);
+}
+
+void bucket_closing(struct work *work, struct priced *priced)
+{
+    const struct pricing *pricing = work->pricing;
+    instant end = pricing->cut.to;
+    uint32_t most = work->bucket_count + pricing->opening_count;
+    struct bucket_state *states = arena_calloc(work->arena, most + 1, sizeof *states);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < work->bucket_count; i++) {
+        const struct bucket *bucket = &work->buckets[i];
+        if (bucket->step->clock != CLOCK_ROW && bucket->turn.to > end) {
+            states[count++] = (struct bucket_state){.key = bucket_name(work, bucket),
+                                                    .turn = bucket->turn,
+                                                    .x = bucket->x,
+                                                    .y = bucket->y,
+                                                    .events = bucket->events,
+                                                    .high = bucket->high};
+        }
+    }
+    uint32_t touched = count;
+    qsort(states, touched, sizeof *states, compare_states);
+    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+        const struct bucket_state *state = &pricing->opening[i];
+        if (state->turn.to > end &&
+            !bsearch(state, states, touched, sizeof *states, compare_states)) {
+            states[count++] = *state;
+        }
+    }
+    qsort(states, count, sizeof *states, compare_states);
+    priced->closing = states;
+    priced->closing_count = count;
+}

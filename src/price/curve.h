@@ -1,0 +1,41 @@
+/* curve.h - the curves F that steps are: pure functions of what has accumulated.
+ *
+ * Each takes exact decimals and gives F(x) quantized once at 18 digits, half-even.  The limits and
+ * rates of a bucket are numbers already (struct number evaluated): a curve knows no expressions.
+ */
+#ifndef FARTHING_PRICE_CURVE_H
+#define FARTHING_PRICE_CURVE_H
+
+#include "base/arena.h"
+#include "catalog/catalog.h"
+
+/* A tier with its numbers evaluated, and where it begins. */
+struct tier_values {
+    struct dec from, up_to; /* (from, up_to], or [from, up_to) after a tier with `below` */
+    bool open, from_is_in;
+    struct dec rate, flat;
+    const struct tier *tier;
+};
+
+/* Graduated: F(x), all flats of the tiers up to high (>= x) included. */
+enum status curve_graduated(const struct step_tier *step, const struct tier_values *tiers,
+                            struct dec x, struct dec high, struct dec *value, struct error *err);
+/* Volume: F(x) and the tier x lies in. */
+enum status curve_volume(const struct step_tier *step, const struct tier_values *tiers,
+                         struct dec x, uint32_t *tier, struct dec *value, struct error *err);
+/* The tier that a quantity of x reaches into: that of the last unit up to x. */
+uint32_t curve_tier_of(const struct tier_values *tiers, uint32_t count, struct dec x);
+
+/* Convert: factor or nothing, minimum, increments, round. quantity is after the expression, if there is one. */
+struct convert_values {
+    struct dec multiply, divide, minimum;
+};
+enum status curve_convert(const struct step_convert *step, const struct convert_values *values,
+                          struct dec x, struct dec *value, struct error *err);
+
+/* The part of turn that active has, by the step's rule, quantized to digits; 1 for PRORATE_NONE. */
+enum status prorate_factor(enum prorate prorate, int digits, enum rounding mode,
+                           struct period active, struct period turn, const struct zone *zone,
+                           struct dec *factor, struct error *err);
+
+#endif

@@ -1,0 +1,251 @@
+/* fixed.c - charges that need no usage: fees of a subscription, seats, standing charges.
+ *
+ * Who pays: a fixed price of the catalog is paid by each account (scope account) or by the payer (scope
+ * organization); of an account's plan, by the account; of a contract or its plan, by the
+ * contract's buyer, once.
+ *
+ * When: one charge for each turn of the step's clock in which the price is active.  In advance it falls due when
+ * its turn (or the active part of it) begins, in arrears when that ends, once when the price becomes
+ * active; it is on the bill whose time holds that instant.
+ */
+#include <assert.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+/* Who pays a fixed price, and while what is true. */
+struct subscription {
+    uint32_t account;
+    int level;
+    const struct contract *contract;
+    struct period active;
+};
+
+static bool falls_due(const struct step_fixed *fixed, struct period part, struct period cut)
+{
+    if (fixed->when == FIXED_IN_ARREARS) {
+        return cut.from < part.to && part.to <= cut.to;
+    }
+    return period_has(cut, part.from);
+}
+
+/* A first part-turn may be measured against one turn counted back from its end. */
+static struct period measured_turn(const struct step_fixed *fixed, const struct clock *clock,
+                                   struct period part, struct period turn)
+{
+    if (!fixed->stub_back || part.from <= turn.from) {
+        return turn;
+    }
+    struct clock back = clock_anchored(clock->every, clock->count, turn.to, clock->zone);
+    return clock_turn(&back, turn.to - 1);
+}
+
+/* A fixed price gives way to a price of the same SKU on a narrower level, as a rated one does. */
+static bool is_in_force(const struct work *work, const struct price *price,
+                        const struct subscription *who, instant at)
+{
+    if (price->sku_count == 0) {
+        return true;
+    }
+    const struct account *account = &work->pricing->accounts->items[who->account];
+    const struct contract *contract =
+        who->contract ? who->contract
+                      : accounts_contract(work->pricing->accounts, work->catalog, who->account, at);
+    struct arena_mark mark = arena_mark(work->arena);
+    struct text *dims = arena_calloc(work->arena, work->catalog->dimension_count + 1,
+                                     sizeof *dims);
+    const struct price *found = catalog_price(work->catalog, NULL, contract, account->plan,
+                                              price->skus[0], dims, at, NULL);
+    arena_rewind(work->arena, mark);
+    return found == price;
+}
+
+static enum status emit_turn(struct work *work, const struct price *price,
+                             const struct step *step, const struct subscription *who,
+                             const struct clock *clock, struct period part, struct period turn)
+{
+    const struct step_fixed *fixed = &step->fixed;
+    struct charge charge = {.kind = CHARGE_FEE,
+                            .has_amount = true,
+                            .has_rate = true,
+                            .level = (int8_t)who->level,
+                            .account = who->account,
+                            .sku = price->sku_count > 0 ? price->skus[0] : NONE,
+                            .series = NONE,
+                            .row = NONE,
+                            .order = 0xFFFFFFFFu, /* after the rows of its node */
+                            .tier = NONE,
+                            .of = NONE,
+                            .at = part.from,
+                            .span = part,
+                            .price = price,
+                            .step = step,
+                            .contract = who->contract};
+    struct dec amount, quantity, factor;
+    TRY(number_value(work, &fixed->amount, &charge, turn, &amount));
+    TRY(number_value(work, &fixed->quantity, &charge, turn, &quantity));
+    charge.quantity = quantity;
+    charge.rate = amount;
+    struct period measure = measured_turn(fixed, clock, part, turn);
+    enum prorate prorate = fixed->when == FIXED_ONCE ? PRORATE_NONE : fixed->prorate;
+    TRY(prorate_factor(prorate, fixed->digits, fixed->mode, part, measure, clock->zone, &factor,
+                       work->err));
+    TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
+                           work->err));
+    TRY(dec_multiply_round(charge.amount, factor, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
+                           work->err));
+    charge.net = charge.list = charge.amount;
+    struct trace trace = {.row = NONE,
+                          .account = who->account,
+                          .price = price,
+                          .step = step,
+                          .bucket = TEXT(""),
+                          .before = DEC_ZERO,
+                          .after = quantity,
+                          .f_before = factor,
+                          .f_after = charge.amount,
+                          .tier = NONE};
+    work_trace(work, &trace);
+    /* It goes on with the step after its own. */
+    charge.next_step = (uint32_t)(step - price->steps) + 1;
+    uint32_t index = work_add_charge(work, &charge);
+    work_push(work, index);
+    return OK;
+}
+
+static struct clock clock_of(const struct work *work, const struct step *step,
+                             const struct contract *contract)
+{
+    switch (step->clock) {
+    case CLOCK_RULE:
+        return step->rule;
+    case CLOCK_CONTRACT:
+        if (contract) {
+            return clock_anchored(step->rule.every, step->rule.count, contract->from,
+                                  step->rule.zone);
+        }
+        return step->rule;
+    case CLOCK_ALWAYS:
+        return clock_calendar(EVERY_ALWAYS, NULL);
+    case CLOCK_ROW:
+    case CLOCK_PERIOD:
+        break;
+    }
+    return work->pricing->billing;
+}
+
+static enum status emit_fixed(struct work *work, const struct price *price,
+                              const struct step *step, const struct subscription *who)
+{
+    struct period cut = work->pricing->cut;
+    struct period active = period_intersect(who->active, (struct period){price->from, price->to});
+    if (active.from >= active.to) {
+        return OK;
+    }
+    struct clock clock = clock_of(work, step, who->contract);
+    if (step->fixed.when == FIXED_ONCE) {
+        /* Active from before all time: due with the first bill there is, which is not this function's to know. */
+        return period_has(cut, active.from) && is_in_force(work, price, who, active.from)
+                   ? emit_turn(work, price, step, who, &clock, active, active)
+                   : OK;
+    }
+    /* Turns that touch the cut, those that end with its start left out. */
+    for (instant at = cut.from; at <= cut.to;) {
+        struct period turn = clock_turn(&clock, at == cut.to ? at - 1 : at);
+        struct period part = period_intersect(active, turn);
+        if (part.from < part.to && falls_due(&step->fixed, part, cut) &&
+            is_in_force(work, price, who, part.from)) {
+            TRY(emit_turn(work, price, step, who, &clock, part, turn));
+        }
+        if (turn.to >= cut.to) {
+            break;
+        }
+        at = turn.to;
+    }
+    return OK;
+}
+
+static enum status emit_price(struct work *work, const struct price *price,
+                              const struct subscription *who)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        const struct step *step = &price->steps[i];
+        if (step->kind == STEP_FIXED) {
+            enum status status = emit_fixed(work, price, step, who);
+            if (status != OK) {
+                return work_fail(work, status, price, step, who->account);
+            }
+        }
+    }
+    return OK;
+}
+
+static enum status emit_set(struct work *work, const struct price_set *set,
+                            const struct subscription *who, bool payer_only)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        if (!price->is_fixed) {
+            continue;
+        }
+        bool of_payer = price->steps[0].scope == SCOPE_ORGANIZATION;
+        if (who->level == LEVEL_CATALOG && of_payer != payer_only) {
+            continue;
+        }
+        TRY(emit_price(work, price, who));
+    }
+    return OK;
+}
+
+static enum status emit_contract(struct work *work, const struct contract *contract,
+                                 struct period member_span)
+{
+    const struct catalog *catalog = work->catalog;
+    struct subscription who = {
+        .account = contract->buyer_account,
+        .level = LEVEL_CONTRACT,
+        .contract = contract,
+        .active = period_intersect((struct period){contract->from, contract->to}, member_span)};
+    TRY(emit_set(work, &contract->prices, &who, false));
+    if (contract->plan != NONE) {
+        who.level = LEVEL_PLAN;
+        TRY(emit_set(work, &catalog->plans[contract->plan].prices, &who, false));
+    }
+    return OK;
+}
+
+static enum status emit_member(struct work *work, const struct member_span *member)
+{
+    const struct account *account = &work->pricing->accounts->items[member->account];
+    struct subscription who = {
+        .account = member->account, .level = LEVEL_CATALOG, .active = member->span};
+    if (account->since > who.active.from) {
+        who.active.from = account->since;
+    }
+    for (uint32_t i = 0; i < account->contract_count; i++) {
+        uint32_t index = work->pricing->accounts->contract_of[account->contract_first + i];
+        TRY(emit_contract(work, &work->catalog->contracts[index], member->span));
+    }
+    TRY(emit_set(work, &work->catalog->public_prices, &who, false));
+    if (member->account == work->pricing->payer) {
+        TRY(emit_set(work, &work->catalog->public_prices, &who, true));
+    }
+    uint32_t plan = catalog_plan_of(work->catalog, NULL, account->plan);
+    if (plan != NONE) {
+        who.level = LEVEL_PLAN;
+        TRY(emit_set(work, &work->catalog->plans[plan].prices, &who, false));
+    }
+    return OK;
+}
+
+enum status fixed_emit(struct work *work)
+{
+    if (!work->catalog->has_fixed) {
+        return OK;
+    }
+    for (uint32_t i = 0; i < work->pricing->member_count; i++) {
+        TRY(emit_member(work, &work->pricing->members[i]));
+    }
+    return OK;
+}

@@ -1,0 +1,222 @@
+/* values.c - what a step may ask of a row or a charge: keys, dimensions, expressions. */
+#include <assert.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+struct text charge_dimension(const struct work *work, const struct charge *charge, uint32_t name)
+{
+    if (charge->series == NONE) {
+        return TEXT("");
+    }
+    const struct series *series = &work->pricing->series->items[charge->series];
+    const struct meter *meter = &work->catalog->meters[series->meter];
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        if (meter->dimensions[i].name == name) {
+            return series->dimensions[i];
+        }
+    }
+    return TEXT("");
+}
+
+static struct expr_value attribute_value(const struct work *work, const struct charge *charge,
+                                         uint32_t name)
+{
+    if (charge->sku != NONE) {
+        const struct sku *sku = &work->catalog->skus[charge->sku];
+        for (uint32_t i = 0; i < sku->attribute_count; i++) {
+            if (sku->attributes[i].name == name) {
+                return sku->attributes[i].value;
+            }
+        }
+    }
+    return (struct expr_value){.type = EXPR_MISSING};
+}
+
+static struct text charge_resource(const struct work *work, const struct charge *charge)
+{
+    return charge->series == NONE ? TEXT("")
+                                  : work->pricing->series->items[charge->series].resource;
+}
+
+static struct text charge_sku(const struct work *work, const struct charge *charge)
+{
+    return charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name;
+}
+
+static struct text charge_product(const struct work *work, const struct charge *charge)
+{
+    if (charge->sku == NONE || work->catalog->skus[charge->sku].product == NONE) {
+        return TEXT("");
+    }
+    return work->catalog->products[work->catalog->skus[charge->sku].product].name;
+}
+
+struct text charge_key_value(struct work *work, const struct charge *charge, struct by_key key)
+{
+    switch (key.kind) {
+    case BY_SKU:
+        return charge_sku(work, charge);
+    case BY_PRODUCT:
+        return charge_product(work, charge);
+    case BY_DIMENSION:
+        return charge_dimension(work, charge, key.index);
+    case BY_ACCOUNT:
+        return work->pricing->accounts->items[charge->account].id;
+    case BY_RESOURCE:
+        return charge_resource(work, charge);
+    case BY_UNIT:
+        return charge->unit;
+    case BY_ATTRIBUTE:
+        break;
+    }
+    struct expr_value value = attribute_value(work, charge, key.index);
+    if (value.type == EXPR_MISSING) {
+        return TEXT("");
+    }
+    if (value.type == EXPR_TEXT) {
+        return value.text;
+    }
+    struct buffer out;
+    buffer_init(&out, work->arena, DEC_FORMAT_MAX);
+    expr_value_format(&value, &out);
+    return buffer_text(&out);
+}
+
+/* ---- expressions ------------------------------------------------------------------------------- */
+
+/* Spans of time as decimals: hours and days of a turn that a DST change or odd cut makes fractional are quantized. */
+static struct expr_value span_in(struct period span, int64_t unit_ns)
+{
+    struct dec value;
+    enum status status = dec_divide(dec_from_int(span.to - span.from), dec_from_int(unit_ns),
+                                    DEC_SCALE, ROUND_HALF_EVEN, &value, NULL);
+    assert(status == OK);
+    (void)status;
+    return expr_number(value);
+}
+
+static struct expr_value span_value(uint32_t which, struct period span)
+{
+    switch (which) {
+    case 0:
+        return span_in(span, NS_PER_HOUR);
+    case 1:
+        return span_in(span, NS_PER_DAY);
+    case 2:
+        return span_in(span, NS_PER_SECOND);
+    default:
+        return expr_time(span.from);
+    }
+}
+
+static struct expr_value parameter_value(const struct charge *charge, uint32_t name)
+{
+    const struct contract *contract = charge->contract;
+    for (uint32_t i = 0; contract && i < contract->parameter_count; i++) {
+        if (contract->parameters[i].name == name) {
+            return contract->parameters[i].value;
+        }
+    }
+    return (struct expr_value){.type = EXPR_MISSING};
+}
+
+static struct expr_value slot_value(struct work *work, uint32_t slot, const struct charge *charge,
+                                    struct period turn)
+{
+    if (slot >= NAME_PARAMETER) {
+        return parameter_value(charge, slot - NAME_PARAMETER);
+    }
+    if (slot >= NAME_ATTRIBUTE) {
+        return attribute_value(work, charge, slot - NAME_ATTRIBUTE);
+    }
+    if (slot >= NAME_DIMENSION) {
+        return expr_text(charge_dimension(work, charge, slot - NAME_DIMENSION));
+    }
+    switch ((enum name_slot)slot) {
+    case NAME_QUANTITY:
+        return expr_number(charge->quantity);
+    case NAME_EVENTS:
+        return expr_number(dec_from_int((int64_t)charge->events));
+    case NAME_UNIT:
+        return expr_text(charge->unit);
+    case NAME_SKU:
+        return expr_text(charge_sku(work, charge));
+    case NAME_PRODUCT:
+        return expr_text(charge_product(work, charge));
+    case NAME_ACCOUNT:
+        return expr_text(work->pricing->accounts->items[charge->account].id);
+    case NAME_RESOURCE:
+        return expr_text(charge_resource(work, charge));
+    case NAME_TIME:
+        return expr_time(charge->at);
+    case NAME_AMOUNT:
+        return expr_number(charge->amount);
+    case NAME_NET:
+        return expr_number(charge->net);
+    case NAME_RATE:
+        return expr_number(charge->rate);
+    case NAME_KIND:
+        return expr_text(text_of(charge_kind_name(charge->kind)));
+    case NAME_STEP:
+        return expr_text(charge->step ? charge->step->name : TEXT(""));
+    case NAME_PERIOD_HOURS:
+    case NAME_PERIOD_DAYS:
+    case NAME_PERIOD_SECONDS:
+    case NAME_PERIOD_START:
+        return span_value(slot - NAME_PERIOD_HOURS,
+                          clock_turn(&work->pricing->billing, charge->at));
+    case NAME_TURN_HOURS:
+    case NAME_TURN_DAYS:
+    case NAME_TURN_SECONDS:
+    case NAME_TURN_START:
+        return span_value(slot - NAME_TURN_HOURS, turn);
+    default:
+        assert(!"a slot that the catalog does not hand out");
+    }
+    return (struct expr_value){.type = EXPR_MISSING};
+}
+
+enum status charge_eval(struct work *work, const struct expr *expr, const struct charge *charge,
+                        struct period turn, struct expr_value *value)
+{
+    if (!work->slots) {
+        work->slots = arena_alloc(work->arena, (NAME_PARAMETER + work->catalog->parameter_count) *
+                                                   sizeof *work->slots);
+    }
+    size_t count;
+    const uint32_t *slots = expr_slots(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        work->slots[slots[i]] = slot_value(work, slots[i], charge, turn);
+    }
+    struct expr_env env = {.slots = work->slots};
+    return expr_eval(expr, &env, work->arena, value, work->err);
+}
+
+enum status charge_where(struct work *work, const struct step *step, const struct charge *charge,
+                         bool *takes)
+{
+    *takes = true;
+    if (!step->where) {
+        return OK;
+    }
+    struct expr_value value;
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    TRY(charge_eval(work, step->where, charge, turn, &value));
+    *takes = value.truth;
+    return OK;
+}
+
+enum status number_value(struct work *work, const struct number *number,
+                         const struct charge *charge, struct period turn, struct dec *value)
+{
+    if (!number->expr) {
+        *value = number->value;
+        return OK;
+    }
+    struct expr_value result;
+    TRY(charge_eval(work, number->expr, charge, turn, &result));
+    *value = result.number;
+    return OK;
+}

@@ -1,0 +1,109 @@
+/* work.h - the state of pricing one payer; private to this room.
+ *
+ * Charges live in one array and are named by index, since the array moves when it grows.
+ */
+#ifndef FARTHING_PRICE_WORK_H
+#define FARTHING_PRICE_WORK_H
+
+#include "price/curve.h"
+#include "price/price.h"
+
+/* A bucket: one value of (node, scope, by, turn). */
+struct bucket {
+    uint64_t hash;
+    struct text key;       /* binary; see bucket.c */
+    const struct step *step; /* whose numbers `values` holds: the version met last */
+    const struct price *price;
+    const struct contract *contract;
+    uint32_t account;      /* of the scope: the account itself, the payer, or a contract's buyer */
+    struct text resource;
+    const struct text *by; /* values of step->by */
+    uint32_t by_count;
+    struct period turn;
+    struct dec x, y;       /* accumulated, emitted */
+    struct dec high;       /* the greatest x so far: flats paid once */
+    struct dec events;
+    struct dec opening_x;  /* what x was when the bill's period began */
+    void *values;          /* evaluated numbers of step */
+    uint32_t last_charge;  /* index of the last charge that entered it, NONE */
+    bool is_touched;       /* by this bill */
+};
+
+/* A charge waiting for a node: a heap by (node, order, sequence). */
+struct waiting {
+    uint64_t place;    /* node << 32 | order */
+    uint64_t sequence; /* sequence << 32 | index of the charge */
+};
+
+struct work {
+    struct arena *arena;
+    const struct pricing *pricing;
+    const struct catalog *catalog;
+    const struct usage_row *rows;
+    struct error *err;
+    struct dec *left;  /* of each row: quantity that is not yet on a charge or exclusion */
+
+    struct charge *charges;
+    uint32_t charge_count, charge_capacity;
+    struct waiting *heap;
+    uint32_t heap_count, heap_capacity;
+    uint32_t sequence;
+
+    struct bucket *buckets;
+    uint32_t bucket_count, bucket_capacity;
+    uint32_t *bucket_slots;
+    uint32_t bucket_mask;
+
+    struct excluded *excluded;
+    uint32_t excluded_count, excluded_capacity;
+    struct trace *traces;
+    uint32_t trace_count, trace_capacity;
+
+    struct expr_value *slots; /* made when the first expression is met */
+    const void *turn_of;      /* cache of turn_find: the clock it is of */
+    struct period turn;
+};
+
+/* ---- bucket.c ---- */
+
+/* The turn of the step's clock that holds at. */
+struct period turn_find(struct work *work, const struct step *step,
+                        const struct contract *contract, instant at);
+/* The bucket that a charge enters at a step; made, with what the opening carries, when it is not there. Index, since
+ * buckets move. */
+enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
+                        uint32_t *bucket);
+/* The name of a bucket, for openings and explanations, in the arena. */
+struct text bucket_name(struct work *work, const struct bucket *bucket);
+/* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key. */
+void bucket_closing(struct work *work, struct priced *priced);
+
+/* ---- values.c ---- */
+
+/* The values of by keys and dimensions. */
+struct text charge_dimension(const struct work *work, const struct charge *charge, uint32_t name);
+struct text charge_key_value(struct work *work, const struct charge *charge, struct by_key key);
+/* An expression over a charge. */
+enum status charge_eval(struct work *work, const struct expr *expr, const struct charge *charge,
+                        struct period turn, struct expr_value *value);
+enum status charge_where(struct work *work, const struct step *step, const struct charge *charge,
+                         bool *takes);
+enum status number_value(struct work *work, const struct number *number,
+                         const struct charge *charge, struct period turn, struct dec *value);
+
+/* ---- price.c ---- */
+
+uint32_t work_add_charge(struct work *work, const struct charge *charge);
+/* The charge waits for its next step, or is done. */
+void work_push(struct work *work, uint32_t charge);
+void work_trace(struct work *work, const struct trace *trace);
+/* Adds where it happened to work->err and returns its status. */
+enum status work_fail(struct work *work, enum status status, const struct price *price,
+                      const struct step *step, uint32_t account);
+
+/* ---- fixed.c ---- */
+
+/* Emits the charges of all fixed prices of the payer's accounts that fall due in the cut. */
+enum status fixed_emit(struct work *work);
+
+#endif
