@@ -48,6 +48,7 @@ struct env {
     /* *got is 0 at the end only; interrupted reads are gone on with. */
     enum status (*file_read)(struct env *, struct file *, void *bytes, size_t size, size_t *got,
                              struct error *);
+    /* *got is less than size at the end only. */
     enum status (*file_read_at)(struct env *, struct file *, void *bytes, size_t size,
                                 uint64_t offset, size_t *got, struct error *);
     /* All of size or an error; short writes are gone on with. */

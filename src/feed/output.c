@@ -1,0 +1,389 @@
+/* output.c - see output.h.
+ *
+ * Commit: all files are flushed, synced and closed under their temporary names; only then the renames begin, which need no room on disk and
+ * nearly never fail.  A file to be replaced is set aside first under a hidden name of its own, so that a rename
+ * that does fail can be undone; the set-aside files are removed when all has worked.  Last the folder itself is
+ * synced.  A process that dies between two renames leaves some files new and hidden ones behind: files
+ * are renamed in the order they were opened, so the one opened last says that all are there.
+ */
+#include "feed/output.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { BUFFER_BYTES = 1024 * 1024, NAME_MAX_BYTES = 200 };
+
+enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
+
+struct output_file {
+    struct output *output;
+    struct output_file *next;
+    struct file *file; /* NULL: closed */
+    bool is_named;
+    bool has_aside;
+    enum status status; /* of the first failure */
+    uint64_t size_bytes;
+    size_t held_bytes; /* in the buffer */
+    size_t path_bytes;
+    char *path, *temporary_path, *aside_path; /* one block, path_bytes each */
+    char *buffer;
+};
+
+struct output {
+    struct env *env;
+    struct output_options options;
+    struct lock *lock;
+    struct output_file *files; /* in the order they were opened */
+    /* Under the lock: */
+    uint64_t turn;
+    bool has_failed;
+    struct error failure;
+    char tag[17]; /* tells the temporary names of this run from others' */
+    size_t folder_bytes;
+    char folder[];
+};
+
+static void *take_memory(struct env *env, size_t size_bytes)
+{
+    return env->memory.allocate(&env->memory, size_bytes);
+}
+
+static void give_memory(struct env *env, void *memory, size_t size_bytes)
+{
+    if (memory) {
+        env->memory.release(&env->memory, memory, size_bytes);
+    }
+}
+
+static enum status check_empty(struct env *env, const char *folder, struct error *err)
+{
+    struct arena arena;
+    jmp_buf recover;
+    arena_init(&arena, &env->memory, 0);
+    if (ARENA_RECOVER(&arena, recover)) {
+        arena_release(&arena);
+        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
+    }
+    struct text *names;
+    size_t count = 0;
+    enum status status = env->folder_list(env, folder, &arena, &names, &count, err);
+    for (size_t i = 0; i < count && status == OK; i++) {
+        if (names[i].at[0] != '.') {
+            status = fail(err, ERR_CONFLICT, "%s: the output folder is not empty: it has %.*s",
+                          folder, names[i].size < 100 ? (int)names[i].size : 100, names[i].at);
+            (void)fail_hint(err, "give another folder, or --force to replace its files");
+        }
+    }
+    arena_release(&arena);
+    return status;
+}
+
+enum status output_open(struct env *env, const char *folder, const struct output_options *options,
+                        struct output **output, struct error *err)
+{
+    TRY(env->folder_create(env, folder, err));
+    if (!options->replace) {
+        TRY(check_empty(env, folder, err));
+    }
+    size_t folder_bytes = strlen(folder) + 1;
+    struct output *made = take_memory(env, sizeof *made + folder_bytes);
+    if (!made) {
+        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
+    }
+    *made = (struct output){
+        .env = env, .options = *options, .lock = env->lock_new(env), .folder_bytes = folder_bytes};
+    memcpy(made->folder, folder, folder_bytes);
+    uint64_t chance;
+    env->random_bytes(env, &chance, sizeof chance);
+    (void)snprintf(made->tag, sizeof made->tag, "%016llx", (unsigned long long)chance);
+    if (!made->lock) {
+        output_abort(made);
+        return fail(err, ERR_LIMIT, "%s: no memory for a lock", folder);
+    }
+    *output = made;
+    return OK;
+}
+
+static enum status check_name(const struct output *output, const char *name, struct error *err)
+{
+    size_t size = strlen(name);
+    bool is_plain = size > 0 && size <= NAME_MAX_BYTES && name[0] != '.';
+    for (size_t i = 0; i < size; i++) {
+        is_plain = is_plain && name[i] != '/' && (unsigned char)name[i] >= 0x20 && name[i] != 0x7f;
+    }
+    if (!is_plain) {
+        return fail(err, ERR_INPUT, "PATH: an output file cannot have this name (of %zu bytes)",
+                    size);
+    }
+    for (const struct output_file *file = output->files; file; file = file->next) {
+        if (strcmp(file->path + output->folder_bytes, name) == 0) {
+            return fail(err, ERR_CONFLICT, "%s: the output file is opened twice", file->path);
+        }
+    }
+    return OK;
+}
+
+static void free_file(struct output_file *file)
+{
+    struct env *env = file->output->env;
+    give_memory(env, file->path, 3 * file->path_bytes);
+    give_memory(env, file->buffer, BUFFER_BYTES);
+    give_memory(env, file, sizeof *file);
+}
+
+enum status output_file_open(struct output *output, const char *name, struct output_file **file,
+                             struct error *err)
+{
+    TRY(check_name(output, name, err));
+    struct env *env = output->env;
+    struct output_file *made = take_memory(env, sizeof *made);
+    if (!made) {
+        return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
+    }
+    *made = (struct output_file){
+        .output = output, .path_bytes = output->folder_bytes + strlen(name) + 64};
+    made->path = take_memory(env, 3 * made->path_bytes);
+    made->buffer = take_memory(env, BUFFER_BYTES);
+    if (!made->path || !made->buffer) {
+        free_file(made);
+        return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
+    }
+    made->temporary_path = made->path + made->path_bytes;
+    made->aside_path = made->temporary_path + made->path_bytes;
+    (void)snprintf(made->path, made->path_bytes, "%s/%s", output->folder, name);
+    (void)snprintf(made->temporary_path, made->path_bytes, "%s/.%s.%s.new", output->folder, name,
+                   output->tag);
+    (void)snprintf(made->aside_path, made->path_bytes, "%s/.%s.%s.old", output->folder, name,
+                   output->tag);
+    enum status status = env->file_create(env, made->temporary_path, true, &made->file, err);
+    if (status != OK) {
+        free_file(made);
+        return status;
+    }
+    struct output_file **link = &output->files;
+    while (*link) {
+        link = &(*link)->next;
+    }
+    *link = made;
+    *file = made;
+    return OK;
+}
+
+/* The message names the path that the user knows. */
+static enum status fail_file(struct output_file *file, enum status status, const char *what,
+                             const struct error *cause, struct error *err)
+{
+    file->status = status;
+    struct error failure;
+    (void)fail(&failure, status, "%s: cannot %s it: %s", file->path, what, cause->message);
+    output_fail(file->output, &failure);
+    if (err) {
+        *err = failure;
+    }
+    return status;
+}
+
+static enum status write_out(struct output_file *file, const void *bytes, size_t size,
+                             struct error *err)
+{
+    struct error cause = {0};
+    struct env *env = file->output->env;
+    enum status status =
+        size > 0 ? env->file_write(env, file->file, bytes, size, &cause) : OK;
+    return status == OK ? OK : fail_file(file, status, "write", &cause, err);
+}
+
+static enum status flush(struct output_file *file, struct error *err)
+{
+    size_t held = file->held_bytes;
+    file->held_bytes = 0;
+    return write_out(file, file->buffer, held, err);
+}
+
+enum status output_append(struct output_file *file, const void *bytes, size_t size,
+                          struct error *err)
+{
+    if (file->status != OK) {
+        return fail(err, file->status, "%s: writing to it has failed before", file->path);
+    }
+    if (size > BUFFER_BYTES - file->held_bytes) {
+        TRY(flush(file, err));
+    }
+    if (size >= BUFFER_BYTES) {
+        TRY(write_out(file, bytes, size, err));
+    } else if (size > 0) {
+        memcpy(file->buffer + file->held_bytes, bytes, size);
+        file->held_bytes += size;
+    }
+    file->size_bytes += size;
+    return OK;
+}
+
+uint64_t output_file_size(const struct output_file *file)
+{
+    return file->size_bytes;
+}
+
+/* ---- turns ---- */
+
+static enum status return_failure(const struct output *output, struct error *err)
+{
+    if (err) {
+        *err = output->failure;
+    }
+    return output->failure.status;
+}
+
+enum status output_turn_take(struct output *output, uint64_t turn, struct error *err)
+{
+    struct env *env = output->env;
+    env->lock_take(env, output->lock);
+    while (output->turn != turn && !output->has_failed) {
+        assert(output->turn < turn && "a turn was taken twice");
+        env->lock_wait(env, output->lock);
+    }
+    enum status status = output->has_failed ? return_failure(output, err) : OK;
+    env->lock_give(env, output->lock);
+    return status;
+}
+
+void output_turn_give(struct output *output)
+{
+    struct env *env = output->env;
+    env->lock_take(env, output->lock);
+    output->turn++;
+    env->lock_wake_all(env, output->lock);
+    env->lock_give(env, output->lock);
+}
+
+void output_fail(struct output *output, const struct error *cause)
+{
+    struct env *env = output->env;
+    assert(cause->status != OK);
+    env->lock_take(env, output->lock);
+    if (!output->has_failed) {
+        output->has_failed = true;
+        output->failure = *cause;
+    }
+    env->lock_wake_all(env, output->lock);
+    env->lock_give(env, output->lock);
+}
+
+/* ---- the end ---- */
+
+static void free_output(struct output *output)
+{
+    struct env *env = output->env;
+    while (output->files) {
+        struct output_file *file = output->files;
+        output->files = file->next;
+        free_file(file);
+    }
+    env->lock_free(env, output->lock);
+    give_memory(env, output, sizeof *output + output->folder_bytes);
+}
+
+void output_abort(struct output *output)
+{
+    if (!output) {
+        return;
+    }
+    struct env *env = output->env;
+    for (struct output_file *file = output->files; file; file = file->next) {
+        if (file->file) {
+            (void)env->file_close(env, file->file, NULL); /* it is thrown away */
+        }
+        (void)env->file_remove(env, file->is_named ? file->path : file->temporary_path,
+                               NULL);
+        if (file->has_aside) {
+            (void)env->file_rename(env, file->aside_path, file->path, NULL);
+        }
+    }
+    free_output(output);
+}
+
+static enum status finish_file(struct output_file *file, struct error *err)
+{
+    struct env *env = file->output->env;
+    struct error cause = {0};
+    TRY(flush(file, err));
+    enum status status = env->file_sync(env, file->file, &cause);
+    if (status != OK) {
+        return fail_file(file, status, "sync", &cause, err);
+    }
+    struct file *closing = file->file;
+    file->file = NULL;
+    status = env->file_close(env, closing, &cause);
+    return status == OK ? OK : fail_file(file, status, "close", &cause, err);
+}
+
+static enum status name_file(struct output_file *file, struct error *err)
+{
+    struct env *env = file->output->env;
+    struct file_info info;
+    struct error cause = {0};
+    enum status status = env->file_stat(env, file->path, &info, &cause);
+    if (status == OK) {
+        if (info.kind == FILE_FOLDER) {
+            return fail(err, ERR_CONFLICT, "%s: a folder is where the output file goes",
+                        file->path);
+        }
+        if (!file->output->options.replace) {
+            return fail(err, ERR_CONFLICT, "%s: somebody else has made it meanwhile", file->path);
+        }
+        status = env->file_rename(env, file->path, file->aside_path, &cause);
+        file->has_aside = status == OK;
+    } else if (status == ERR_NOT_FOUND) {
+        status = OK;
+    }
+    if (status == OK) {
+        status = env->file_rename(env, file->temporary_path, file->path, &cause);
+    }
+    if (status != OK) {
+        return fail_file(file, status, "name", &cause, err);
+    }
+    file->is_named = true;
+    return OK;
+}
+
+static enum status sync_folder(struct output *output, struct error *err)
+{
+    struct env *env = output->env;
+    struct file *folder;
+    TRY(env->file_open(env, output->folder, &folder, err));
+    enum status status = env->file_sync(env, folder, err);
+    enum status close_status = env->file_close(env, folder, status == OK ? err : NULL);
+    return status != OK ? status : close_status;
+}
+
+static enum status finish(struct output *output, struct error *err)
+{
+    if (output->has_failed) {
+        return return_failure(output, err);
+    }
+    for (struct output_file *file = output->files; file; file = file->next) {
+        TRY(finish_file(file, err));
+    }
+    for (struct output_file *file = output->files; file; file = file->next) {
+        TRY(name_file(file, err));
+    }
+    return sync_folder(output, err);
+}
+
+enum status output_commit(struct output *output, struct error *err)
+{
+    enum status status = finish(output, err);
+    if (status != OK) {
+        output_abort(output);
+        return status;
+    }
+    struct env *env = output->env;
+    for (struct output_file *file = output->files; file; file = file->next) {
+        if (file->has_aside) {
+            (void)env->file_remove(env, file->aside_path, NULL); /* hidden; the output is whole */
+        }
+    }
+    free_output(output);
+    return OK;
+}
