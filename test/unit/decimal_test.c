@@ -927,6 +927,32 @@ static void errors_are_told(void **)
     assert_true(dec_equal(value, largest));
 }
 
+static struct dec number(const char *text)
+{
+    struct dec value = DEC_ZERO;
+    assert_int_equal(dec_parse(text_of(text), &value), NUMBER_OK);
+    return value;
+}
+
+/* Borders that random values do not meet. */
+static void borders_hold(void **)
+{
+    struct dec value = DEC_ZERO;
+    /* The largest multiple of ten in 128 bits becomes a value once its zero is gone. */
+    assert_int_equal(dec_multiply(number("680564733841876926926749214863536422.9"),
+                                  dec_from_int(50), &value, NULL),
+                     OK);
+    assert_true(dec_equal(value, number("34028236692093846346337460743176821145")));
+    /* 10^18 x 2^128, cut by 10^18, is 2^128: one more than 128 bits hold, and 39 digits. */
+    struct exact sum = {{{0, 0, 1'000'000'000'000'000'000, 0}}};
+    assert_int_equal(exact_round(&sum, 18, ROUND_DOWN, &value, NULL), ERR_OVERFLOW);
+    /* 2^64 has no room in the quick sum of two 64-bit mantissas. */
+    assert_int_equal(dec_add(dec_from_int(INT64_MIN), dec_from_int(INT64_MIN), &value, NULL), OK);
+    assert_true(dec_equal(value, number("-18446744073709551616")));
+    assert_int_equal(dec_subtract(DEC_ZERO, dec_from_int(INT64_MIN), &value, NULL), OK);
+    assert_true(dec_equal(value, number("9223372036854775808")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
