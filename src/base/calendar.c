@@ -82,8 +82,11 @@ struct period period_intersect(struct period a, struct period b)
 /* Whole cycles of 400 years, added so that any year of 32 bits is counted from a positive one. */
 enum { CYCLES = 5368710 };
 #define CYCLE_YEARS UINT64_C(400)
-#define CYCLE_DAYS UINT64_C(146097)
+#define CYCLE_DAYS  UINT64_C(146097)
 enum { DAYS_TO_1970 = 719468 }; /* from 1 March of the year 0 */
+/* The first and the last day that have a year of 32 bits. */
+#define DAYS_MIN (-INT64_C(784353015833))
+#define DAYS_MAX INT64_C(784351576776)
 
 int64_t civil_to_days(int32_t year, int32_t month, int32_t day)
 {
@@ -98,7 +101,7 @@ int64_t civil_to_days(int32_t year, int32_t month, int32_t day)
 
 struct civil civil_from_days(int64_t days)
 {
-    assert(days > -INT64_C(784000000000) && days < INT64_C(784000000000));
+    assert(days >= DAYS_MIN && days <= DAYS_MAX);
     uint64_t n = (uint64_t)(days + DAYS_TO_1970) + CYCLES * CYCLE_DAYS;
     uint64_t cycle = n / CYCLE_DAYS;
     uint64_t in_cycle = n % CYCLE_DAYS;
@@ -454,46 +457,28 @@ static bool read_json_number(struct text text, struct digits *digits)
 
 enum time_fault time_parse_epoch(struct text text, instant *at)
 {
-    static const uint64_t ten_to[19] = {
-        UINT64_C(1),
-        UINT64_C(10),
-        UINT64_C(100),
-        UINT64_C(1000),
-        UINT64_C(10000),
-        UINT64_C(100000),
-        UINT64_C(1000000),
-        UINT64_C(10000000),
-        UINT64_C(100000000),
-        UINT64_C(1000000000),
-        UINT64_C(10000000000),
-        UINT64_C(100000000000),
-        UINT64_C(1000000000000),
-        UINT64_C(10000000000000),
-        UINT64_C(100000000000000),
-        UINT64_C(1000000000000000),
-        UINT64_C(10000000000000000),
-        UINT64_C(100000000000000000),
-        UINT64_C(1000000000000000000),
-    };
     struct digits digits;
     if (!read_json_number(text, &digits)) {
         return TIME_SYNTAX;
     }
-    int64_t power_ns = digits.power + 9;
-    uint64_t sum = 0; /* below 10^19, which 64 bits hold */
+    uint64_t sum = 0;
     bool far = false;
+    int64_t power = digits.power + 9; /* of ten, in ns: of the digit at c */
     for (const char *c = digits.from; c < digits.to; c++) {
         if (*c == '.') {
             continue;
         }
-        if (*c != '0') {
-            if (power_ns < 0) {
-                return TIME_SYNTAX;
-            }
-            far = far || power_ns > 18;
-            sum += far ? 0 : (uint64_t)(*c - '0') * ten_to[power_ns];
+        if (power < 0 && *c != '0') {
+            return TIME_SYNTAX;
         }
-        power_ns--;
+        if (power >= 0 && !far) {
+            far = __builtin_mul_overflow(sum, 10, &sum) ||
+                  __builtin_add_overflow(sum, (uint64_t)(*c - '0'), &sum);
+        }
+        power--;
+    }
+    for (; power >= 0 && sum > 0 && !far; power--) {
+        far = __builtin_mul_overflow(sum, 10, &sum);
     }
     if (far || sum >= (uint64_t)INSTANT_MAX || (digits.negative && sum > 0)) {
         return TIME_RANGE;
@@ -846,34 +831,42 @@ static int64_t find_rule_second(const struct rule_day *rule, int32_t year, int32
     return days * SECONDS_PER_DAY + rule->seconds - offset;
 }
 
-/* Room that add_rule may need from a second on. */
-static size_t count_rule_changes(int64_t from)
+/* The first year whose stretches of daylight time may matter from a second on. */
+static int32_t first_rule_year(int64_t from)
 {
-    int32_t year = civil_from_days(floor_divide(from, SECONDS_PER_DAY)).year;
-    return year > YEAR_MAX ? 8 : (size_t)(YEAR_MAX - year) * 2 + 16;
+    int64_t second = clamp(from, SECOND_MIN, SECOND_MAX);
+    return civil_from_days(floor_divide(second, SECONDS_PER_DAY)).year - 2;
 }
 
-/* One stretch of daylight time, as far as it is after from. */
+/* Room that add_rule needs at most. */
+static size_t count_rule_changes(int64_t from)
+{
+    return (size_t)(YEAR_MAX + 2 - first_rule_year(from)) * 2;
+}
+
 static void add_daylight(struct table *table, const struct rule *rule, int64_t from, int64_t start,
                          int64_t end)
 {
-    if (end > from && start < end) {
-        add_change(table, start > from ? start : from, rule->daylight);
+    if (start >= end) {
+        return;
+    }
+    if (start > from) {
+        add_change(table, start, rule->daylight);
+    }
+    if (end > from) {
         add_change(table, end, rule->standard);
     }
 }
 
-/* What the rule says from a second on.  Stretches of daylight time that touch or overlap (daylight
- * time all year is written so) are joined. */
+/* The changes of the rule after a second.  Stretches of daylight time that touch or overlap
+ * (daylight time all year is written so) are joined. */
 static void add_rule(struct table *table, const struct rule *rule, int64_t from)
 {
-    add_change(table, from, rule->standard);
     if (!rule->has_daylight) {
         return;
     }
-    int32_t year = civil_from_days(floor_divide(from, SECONDS_PER_DAY)).year - 2;
     int64_t start = 0, end = 0; /* the stretch that may still grow; empty */
-    for (; year <= YEAR_MAX + 1; year++) {
+    for (int32_t year = first_rule_year(from); year <= YEAR_MAX + 1; year++) {
         int64_t next_start = find_rule_second(&rule->start, year, rule->standard);
         int64_t next_end = find_rule_second(&rule->end, year, rule->daylight);
         if (next_end < next_start) {
@@ -1060,12 +1053,12 @@ enum status zone_parse(struct arena *arena, struct text name, struct text bytes,
                     TEXT_ARG(name), tzif.footer.size > 64 ? 64 : (int)tzif.footer.size,
                     tzif.footer.at);
     }
-    /* RFC 8536: type 0 before the first transition; the footer, if there is one, from the last on,
-     * and always where there is none. */
-    int64_t ruled_from = SECOND_MIN;
+    /* Type 0 before the first transition, the footer's rule after the last one.  The last one's
+     * type holds until the rule's next change: the file should agree with its footer there, and
+     * where one does not (a known bug of zic), this is what was meant. */
+    int64_t ruled_from = SECOND_LOW;
     if (tzif.time_count > 0) {
-        ruled_from = clamp(load_be64(tzif.times + (size_t)(tzif.time_count - 1) * 8), SECOND_MIN,
-                           SECOND_MAX + 1);
+        ruled_from = load_be64(tzif.times + (size_t)(tzif.time_count - 1) * 8);
     }
     size_t capacity = 1 + (size_t)tzif.time_count + (has_rule ? count_rule_changes(ruled_from) : 0);
     int64_t *shown = arena_calloc(arena, capacity, sizeof *shown);
@@ -1075,7 +1068,7 @@ enum status zone_parse(struct arena *arena, struct text name, struct text bytes,
         .count = 1,
     };
     table.starts[0] = SECOND_LOW;
-    table.offsets[0] = type_offset(&tzif, 0);
+    table.offsets[0] = has_rule && tzif.time_count == 0 ? rule.standard : type_offset(&tzif, 0);
     for (uint32_t i = 0; i < tzif.time_count; i++) {
         add_change(&table, load_be64(tzif.times + (size_t)i * 8),
                    type_offset(&tzif, tzif.time_types[i]));
