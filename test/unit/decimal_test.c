@@ -959,6 +959,7 @@ int main(void)
         cmocka_unit_test(numbers_are_read_or_refused),
         cmocka_unit_test(names_are_stable),
         cmocka_unit_test(errors_are_told),
+        cmocka_unit_test(borders_hold),
         cmocka_unit_test(small_values_are_exact),
         cmocka_unit_test(random_values_are_exact),
     };
