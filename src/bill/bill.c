@@ -9,15 +9,10 @@
 
 /* ---- a charge's line ----------------------------------------------------------------------------- */
 
-/* "name=value;name=value" of the dimensions that have a value; values percent-encode what separates. */
-static struct text format_dimensions(struct arena *arena, const struct pricing *pricing,
-                                     const struct charge *charge)
+struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
+                            const struct series *series)
 {
-    if (charge->series == NONE) {
-        return TEXT("");
-    }
-    const struct series *series = &pricing->series->items[charge->series];
-    const struct meter *meter = &pricing->catalog->meters[series->meter];
+    const struct meter *meter = &catalog->meters[series->meter];
     if (meter->dimension_count == 0) {
         return TEXT("");
     }
@@ -32,7 +27,7 @@ static struct text format_dimensions(struct arena *arena, const struct pricing *
         if (out.size > 0) {
             buffer_add_char(&out, ';');
         }
-        buffer_add_text(&out, pricing->catalog->dimensions[meter->dimensions[i].name]);
+        buffer_add_text(&out, catalog->dimensions[meter->dimensions[i].name]);
         buffer_add_char(&out, '=');
         for (size_t c = 0; c < value.size; c++) {
             unsigned char byte = (unsigned char)value.at[c];
@@ -63,7 +58,7 @@ static struct line line_of(struct arena *arena, const struct pricing *pricing,
     const struct catalog *catalog = pricing->catalog;
     struct period span = line_span(pricing, charge);
     struct line line = {.account = pricing->accounts->items[charge->account].id,
-                        .dimensions = format_dimensions(arena, pricing, charge),
+                        .dimensions = TEXT(""),
                         .price = charge->price->name,
                         .step = charge->step->name,
                         .kind = text_of(charge_kind_name(charge->kind)),
@@ -87,6 +82,10 @@ static struct line line_of(struct arena *arena, const struct pricing *pricing,
         line.sku = line.product = TEXT("");
     }
     line.resource = TEXT("");
+    if (charge->series != NONE) {
+        line.dimensions =
+            bill_dimensions(arena, catalog, &pricing->series->items[charge->series]);
+    }
     if (charge->series != NONE && charge->price->grain != GRAIN_MONTH) {
         line.resource = pricing->series->items[charge->series].resource;
     }

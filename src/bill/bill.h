@@ -82,6 +82,10 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
 struct text bill_id(struct arena *arena, struct text provider, struct text payer,
                     struct period period);
 
+/* "name=value;name=value" of the dimensions that have a value, in name order; values percent-encode what separates. */
+struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
+                            const struct series *series);
+
 /* True when the charge is on the line: for explain. */
 bool line_has_charge(struct arena *arena, const struct pricing *pricing, const struct line *line,
                      const struct charge *charge);

@@ -1,0 +1,55 @@
+/* render.h - bills as text: the files that `farthing bill` writes and reads again.
+ *
+ *     struct bill --render_bill_json--> a line of bills.ndjson     head, sections, proof, digests
+ *                 --render_lines_csv--> rows of lines.csv           every line
+ *     rows        --render_usage_csv--> rows of usage.csv           what explain reads
+ *     priced      --render_closing-----> lines of closing.ndjson    state for the next period
+ *     row of lines.csv --parse_line---> struct line                 for show, explain, --billed
+ *
+ * The formats are described for users in doc/output.md.  They are for machines: no locale, times in UTC, decimals in full.
+ */
+#ifndef FARTHING_RENDER_RENDER_H
+#define FARTHING_RENDER_RENDER_H
+
+#include "bill/bill.h"
+
+/* What a bill names of its inputs. */
+struct inputs {
+    struct text catalog_digest, accounts_digest, zones_digest, opening_digest;
+    struct text rules; /* version of the rules of this program */
+};
+
+void render_bill_json(struct buffer *out, const struct catalog *catalog,
+                      const struct accounts *accounts, const struct bill *bill,
+                      const struct inputs *inputs);
+
+extern const char LINES_HEADER[]; /* with its newline */
+void render_lines_csv(struct buffer *out, const struct bill *bill);
+/* A row of lines.csv without its newline; texts point into row or the arena. *bill gets the first column. ERR_INPUT. */
+enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
+                       struct error *err);
+
+extern const char USAGE_HEADER[];
+void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct text payer,
+                      const struct usage_row *rows, uint32_t count);
+
+extern const char EXCLUSIONS_HEADER[];
+void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
+                           const struct accounts *accounts, struct text payer,
+                           const struct excluded *excluded, uint32_t count);
+
+/* Bucket states, then meter states (max and latest meters with carry) of the payer. */
+void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
+                    const struct priced *priced, const struct usage_row *rows,
+                    uint32_t row_count);
+
+/* A CSV field: quoted when it must be. */
+void add_csv_text(struct buffer *out, struct text text);
+void add_decimal(struct buffer *out, struct dec value);
+void add_time(struct buffer *out, instant at);
+void add_print(struct buffer *out, struct hash128 print);
+/* Splits a CSV row; unquoted fields point into it. Returns the number of fields, or max + 1 when there are more, or -1
+ * when quotes are wrong. */
+int split_csv(struct arena *arena, struct text row, struct text *fields, int max);
+
+#endif

@@ -1,0 +1,330 @@
+/* render_csv.c - lines, usage rows and exclusions as CSV (RFC 4180, newline ends a row). */
+#include <assert.h>
+
+#include "render/render.h"
+
+void add_csv_text(struct buffer *out, struct text text)
+{
+    bool quote = false;
+    for (size_t i = 0; i < text.size && !quote; i++) {
+        char c = text.at[i];
+        quote = c == ',' || c == '"' || c == '\n' || c == '\r';
+    }
+    if (!quote) {
+        buffer_add_text(out, text);
+        return;
+    }
+    buffer_add_char(out, '"');
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] == '"') {
+            buffer_add_char(out, '"');
+        }
+        buffer_add_char(out, text.at[i]);
+    }
+    buffer_add_char(out, '"');
+}
+
+void add_decimal(struct buffer *out, struct dec value)
+{
+    char *at = buffer_reserve(out, DEC_FORMAT_MAX);
+    out->size += (size_t)dec_format(value, at);
+}
+
+void add_time(struct buffer *out, instant at)
+{
+    char *to = buffer_reserve(out, TIME_FORMAT_MAX);
+    out->size += (size_t)time_format_short(at, to);
+}
+
+void add_print(struct buffer *out, struct hash128 print)
+{
+    char *at = buffer_reserve(out, 33);
+    hash128_format(print, at);
+    out->size += 32;
+}
+
+static void add_field(struct buffer *out, struct text text)
+{
+    add_csv_text(out, text);
+    buffer_add_char(out, ',');
+}
+
+static void add_decimal_field(struct buffer *out, struct dec value)
+{
+    add_decimal(out, value);
+    buffer_add_char(out, ',');
+}
+
+/* ---- lines --------------------------------------------------------------------------------------- */
+
+enum line_column {
+    COLUMN_BILL,
+    COLUMN_LINE,
+    COLUMN_ACCOUNT,
+    COLUMN_PRODUCT,
+    COLUMN_SKU,
+    COLUMN_DIMENSIONS,
+    COLUMN_RESOURCE,
+    COLUMN_KIND,
+    COLUMN_FROM,
+    COLUMN_TO,
+    COLUMN_QUANTITY,
+    COLUMN_UNIT,
+    COLUMN_RATE,
+    COLUMN_TIER,
+    COLUMN_AMOUNT,
+    COLUMN_EXACT,
+    COLUMN_LIST,
+    COLUMN_CURRENCY,
+    COLUMN_CONTRACT,
+    COLUMN_LEVEL,
+    COLUMN_PRICE,
+    COLUMN_VERSION,
+    COLUMN_STEP,
+    COLUMN_EVENTS,
+    COLUMN_FINGERPRINT,
+    LINE_COLUMNS
+};
+
+const char LINES_HEADER[] =
+    "bill,line,account,product,sku,dimensions,resource,kind,from,to,quantity,unit,rate,tier,amount,"
+    "exact,list,currency,contract,level,price,version,step,events,fingerprint\n";
+
+void render_lines_csv(struct buffer *out, const struct bill *bill)
+{
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        const struct line *line = &bill->lines[i];
+        add_field(out, bill->id);
+        add_print(out, line->id);
+        buffer_add_char(out, ',');
+        add_field(out, line->account);
+        add_field(out, line->product);
+        add_field(out, line->sku);
+        add_field(out, line->dimensions);
+        add_field(out, line->resource);
+        add_field(out, line->kind);
+        add_time(out, line->from);
+        buffer_add_char(out, ',');
+        add_time(out, line->to);
+        buffer_add_char(out, ',');
+        add_decimal_field(out, line->quantity);
+        add_field(out, line->unit);
+        if (line->has_rate) {
+            add_decimal(out, line->rate);
+        }
+        buffer_add_char(out, ',');
+        if (line->tier > 0) {
+            buffer_add_u64(out, (uint64_t)line->tier);
+        }
+        buffer_add_char(out, ',');
+        add_decimal_field(out, line->amount);
+        add_decimal_field(out, line->exact);
+        add_decimal_field(out, line->list);
+        add_field(out, bill->currency);
+        add_field(out, line->contract);
+        add_field(out, line->level);
+        add_field(out, line->price);
+        if (line->version > INSTANT_MIN) {
+            add_time(out, line->version);
+        }
+        buffer_add_char(out, ',');
+        add_field(out, line->step);
+        if ((int64_t)line->events < 0) {
+            buffer_add_char(out, '-');
+        }
+        buffer_add_u64(out, (int64_t)line->events < 0 ? 0 - line->events : line->events);
+        buffer_add_char(out, ',');
+        add_print(out, line->print);
+        buffer_add_char(out, '\n');
+    }
+}
+
+/* ---- reading a row ------------------------------------------------------------------------------- */
+
+static bool read_quoted(struct arena *arena, struct text row, size_t *at, struct text *field)
+{
+    char *out = arena_alloc(arena, row.size - *at + 1);
+    size_t size = 0, i = *at + 1;
+    for (;; i++) {
+        if (i >= row.size) {
+            return false;
+        }
+        if (row.at[i] == '"') {
+            if (i + 1 < row.size && row.at[i + 1] == '"') {
+                i++;
+            } else {
+                break;
+            }
+        }
+        out[size++] = row.at[i];
+    }
+    *field = (struct text){out, size};
+    *at = i + 1;
+    return *at == row.size || row.at[*at] == ',';
+}
+
+int split_csv(struct arena *arena, struct text row, struct text *fields, int max)
+{
+    int count = 0;
+    for (size_t at = 0;; at++) {
+        if (count == max) {
+            return max + 1;
+        }
+        if (at < row.size && row.at[at] == '"') {
+            if (!read_quoted(arena, row, &at, &fields[count++])) {
+                return -1;
+            }
+        } else {
+            const char *end =
+                at < row.size ? memchr(row.at + at, ',', row.size - at) : NULL;
+            size_t size = end ? (size_t)(end - row.at) - at : row.size - at;
+            fields[count++] = (struct text){row.at + at, size};
+            at += size;
+        }
+        if (at >= row.size) {
+            return count;
+        }
+    }
+}
+
+static bool read_hex(struct text text, struct hash128 *out)
+{
+    if (text.size != 32) {
+        return false;
+    }
+    uint64_t half[2] = {0, 0};
+    for (int i = 0; i < 32; i++) {
+        char c = text.at[i];
+        uint64_t digit = c >= '0' && c <= '9'   ? (uint64_t)(c - '0')
+                         : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10)
+                                                : 16;
+        if (digit > 15) {
+            return false;
+        }
+        half[i / 16] = half[i / 16] << 4 | digit;
+    }
+    *out = (struct hash128){.low = half[1], .high = half[0]};
+    return true;
+}
+
+static bool read_integer(struct text text, int64_t *out)
+{
+    struct dec value;
+    if (text.size == 0) {
+        *out = 0;
+        return true;
+    }
+    if (dec_parse(text, &value) != NUMBER_OK || value.scale != 0 || value.mantissa > INT64_MAX ||
+        value.mantissa < INT64_MIN) {
+        return false;
+    }
+    *out = (int64_t)value.mantissa;
+    return true;
+}
+
+static bool read_decimal(struct text text, struct dec *out)
+{
+    *out = DEC_ZERO;
+    return text.size == 0 || dec_parse(text, out) == NUMBER_OK;
+}
+
+static bool read_time(struct text text, instant *out)
+{
+    *out = INSTANT_MIN;
+    return text.size == 0 || time_parse_date(text, NULL, out) == TIME_OK;
+}
+
+enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
+                       struct error *err)
+{
+    struct text f[LINE_COLUMNS];
+    if (split_csv(arena, row, f, LINE_COLUMNS) != LINE_COLUMNS) {
+        return fail(err, ERR_INPUT, "CSV_ROW: a row of lines.csv has %d fields", LINE_COLUMNS);
+    }
+    int64_t tier, events;
+    *bill = f[COLUMN_BILL];
+    *line = (struct line){.account = f[COLUMN_ACCOUNT],
+                          .product = f[COLUMN_PRODUCT],
+                          .sku = f[COLUMN_SKU],
+                          .dimensions = f[COLUMN_DIMENSIONS],
+                          .resource = f[COLUMN_RESOURCE],
+                          .kind = f[COLUMN_KIND],
+                          .unit = f[COLUMN_UNIT],
+                          .contract = f[COLUMN_CONTRACT],
+                          .level = f[COLUMN_LEVEL],
+                          .price = f[COLUMN_PRICE],
+                          .step = f[COLUMN_STEP],
+                          .has_rate = f[COLUMN_RATE].size > 0};
+    if (!read_hex(f[COLUMN_LINE], &line->id) || !read_hex(f[COLUMN_FINGERPRINT], &line->print) ||
+        !read_time(f[COLUMN_FROM], &line->from) || !read_time(f[COLUMN_TO], &line->to) ||
+        !read_time(f[COLUMN_VERSION], &line->version) ||
+        !read_decimal(f[COLUMN_QUANTITY], &line->quantity) ||
+        !read_decimal(f[COLUMN_RATE], &line->rate) ||
+        !read_decimal(f[COLUMN_AMOUNT], &line->amount) ||
+        !read_decimal(f[COLUMN_EXACT], &line->exact) ||
+        !read_decimal(f[COLUMN_LIST], &line->list) || !read_integer(f[COLUMN_TIER], &tier) ||
+        !read_integer(f[COLUMN_EVENTS], &events)) {
+        return fail(err, ERR_INPUT, "CSV_ROW: a field of a row of lines.csv is damaged");
+    }
+    line->tier = (int32_t)tier;
+    line->events = (uint64_t)events;
+    return OK;
+}
+
+/* ---- usage rows and exclusions ------------------------------------------------------------------- */
+
+const char USAGE_HEADER[] =
+    "payer,account,meter,sku,resource,dimensions,from,to,quantity,events,sum,fingerprint\n";
+
+void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct text payer,
+                      const struct usage_row *rows, uint32_t count)
+{
+    const struct catalog *catalog = pricing->catalog;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct usage_row *row = &rows[i];
+        const struct series *series = &pricing->series->items[row->series];
+        const struct meter *meter = &catalog->meters[series->meter];
+        add_field(out, payer);
+        add_field(out, pricing->accounts->items[row->account].id);
+        add_field(out, meter->name);
+        add_field(out, catalog->skus[series->sku].name);
+        add_field(out, series->resource);
+        add_field(out, bill_dimensions(out->arena, catalog, series));
+        instant from = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
+        add_time(out, from);
+        buffer_add_char(out, ',');
+        add_time(out, slot_end(catalog, pricing->accounts, row->account, meter->grain,
+                               pricing->cut, from));
+        buffer_add_char(out, ',');
+        add_decimal_field(out, row->quantity);
+        buffer_add_u64(out, row->total.count);
+        buffer_add_char(out, ',');
+        char *sum = buffer_reserve(out, 96);
+        out->size += (size_t)wide_format(&row->total.sum, sum);
+        buffer_add_char(out, ',');
+        add_print(out, row->total.print);
+        buffer_add_char(out, '\n');
+    }
+}
+
+const char EXCLUSIONS_HEADER[] = "payer,account,reason,meter,events,quantity,fingerprint\n";
+
+void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
+                           const struct accounts *accounts, struct text payer,
+                           const struct excluded *excluded, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct excluded *item = &excluded[i];
+        add_field(out, payer);
+        add_field(out, item->account == NONE ? TEXT("") : accounts->items[item->account].id);
+        add_field(out, text_of(exclusion_name(item->reason)));
+        add_field(out, item->meter == NONE ? TEXT("") : catalog->meters[item->meter].name);
+        buffer_add_u64(out, item->total.count);
+        buffer_add_char(out, ',');
+        char *sum = buffer_reserve(out, 96);
+        out->size += (size_t)wide_format(&item->total.sum, sum);
+        buffer_add_char(out, ',');
+        add_print(out, item->total.print);
+        buffer_add_char(out, '\n');
+    }
+}
