@@ -630,8 +630,15 @@ static enum status read_folder(const char *path, struct name_list *list, struct 
     return status;
 }
 
-static void copy_names(struct arena *arena, const struct name_list *list, struct text **names)
+/* False when the arena runs out, which must not pass by the list, since that is not the arena's. */
+static bool copy_names(struct arena *arena, const struct name_list *list, struct text **names)
 {
+    jmp_buf *outer = arena->recover;
+    jmp_buf recover;
+    if (ARENA_RECOVER(arena, recover)) {
+        arena->recover = outer;
+        return false;
+    }
     struct text *copies = arena_calloc(arena, list->count, sizeof *copies);
     for (size_t i = 0; i < list->count; i++) {
         size_t size = strlen(list->names[i]);
@@ -639,7 +646,9 @@ static void copy_names(struct arena *arena, const struct name_list *list, struct
         memcpy(copy, list->names[i], size + 1);
         copies[i] = (struct text){copy, size};
     }
+    arena->recover = outer;
     *names = copies;
+    return true;
 }
 
 static enum status folder_list(struct env *, const char *path, struct arena *arena,
@@ -651,16 +660,10 @@ static enum status folder_list(struct env *, const char *path, struct arena *are
         if (list.count > 1) {
             qsort(list.names, list.count, sizeof *list.names, compare_names);
         }
-        /* The list is not the arena's, so an arena that runs out must come by here. */
-        jmp_buf *outer = arena->recover;
-        jmp_buf recover;
-        if (ARENA_RECOVER(arena, recover)) {
+        *count = list.count;
+        if (!copy_names(arena, &list, names)) {
             status = fail_path(err, "list the folder", path, ENOMEM);
-        } else {
-            copy_names(arena, &list, names);
-            *count = list.count;
         }
-        arena->recover = outer;
     }
     free_names(&list);
     return status;

@@ -12,7 +12,8 @@
  * Stream: blocks are cut at the last newline, the rest is carried to the next block.  A line that is too long makes a block of its own,
  * without bytes; what follows is skipped to the next newline.  Both kinds of block add the line they do not deliver to the line count.
  *
- * A stream that ends in a fault does not deliver its last, cut line: "...,12" may have been "...,123".
+ * A stream that ends in a fault does not deliver its last, cut line: "...,12" may have been "...,123".  Nor does a file that grows or
+ * shrinks while it is read.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "feed/feed.h"
@@ -701,6 +702,7 @@ struct bytes_read {
     uint64_t offset; /* of bytes[0] */
     size_t size;
     bool is_end; /* of the file */
+    bool is_short; /* the file ends before the size it had */
 };
 
 static enum status read_more(struct feed *feed, const struct input *input,
@@ -715,7 +717,19 @@ static enum status read_more(struct feed *feed, const struct input *input,
     TRY(feed->env->file_read_at(feed->env, input->file, into->bytes + into->size, want, at, &got,
                                 err));
     into->size += got;
-    into->is_end = got < want || want == left;
+    into->is_short = got < want;
+    into->is_end = into->is_short || want == left;
+    return OK;
+}
+
+/* The file's last line has no newline: did somebody cut it short, or is he just writing it? */
+static enum status check_last_line(struct feed *feed, const struct input *input,
+                                   const struct bytes_read *read, bool *is_cut, struct error *err)
+{
+    char beyond;
+    size_t got;
+    TRY(feed->env->file_read_at(feed->env, input->file, &beyond, 1, input->size_bytes, &got, err));
+    *is_cut = read->is_short || got > 0;
     return OK;
 }
 
@@ -760,6 +774,21 @@ static enum status read_block(struct feed *feed, struct slot *slot, uint32_t fil
         struct text line = {read.bytes + last, end - last - (newline != NULL)};
         if (line.size > line_max) {
             add_long_line(feed, slot, file_index, block_index, read.offset + last, line);
+            end = last;
+        }
+    }
+    if (!newline && read.is_end && slot->finding_count == 0) {
+        bool is_cut;
+        TRY(check_last_line(feed, input, &read, &is_cut, err));
+        size_t last = last_line_start(read.bytes, start, end);
+        if (is_cut && last < end) {
+            add_finding(slot,
+                        (struct feed_finding){.refusal = REFUSE_ENCODING,
+                                              .file_index = file_index,
+                                              .block_index = (uint32_t)block_index,
+                                              .offset = read.offset + last,
+                                              .head = {read.bytes + last, end - last}},
+                        "the file changed while it was read: its last line is cut");
             end = last;
         }
     }
@@ -1072,7 +1101,7 @@ static enum status next_of_file(struct feed *feed, struct slot *slot, const stru
                      left < feed->options.block_bytes ? left : feed->options.block_bytes);
 
     env->lock_take(env, feed->lock);
-    input->lines[claim->block_index] += slot->finding_count; /* the long line */
+    input->lines[claim->block_index] += slot->finding_count; /* the line not delivered */
     input->readers--;
     bool is_last = input->readers == 0 && input->next_block == input->block_count;
     struct file *file = input->file;
