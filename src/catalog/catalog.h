@@ -299,7 +299,7 @@ struct selector { /* dimension in values */
 
 /* A version of a price. Prices with equal name are versions of one price and do not overlap in time. */
 struct price {
-    struct text name;      /* default: the SKU's name, "*", or the first of the list + selectors */
+    struct text name;      /* default: "vm", "*", "vm+2" of a list of three, each with its selectors: "vm[region=eu]" */
     const uint32_t *skus;  /* sorted; NULL: every SKU (`*`) */
     uint32_t sku_count;
     const struct selector *selectors; /* `where:`; most selectors win */
@@ -330,6 +330,7 @@ struct plan {
     struct place place;
 };
 
+/* A contract's id is by default its buyer, with the first day when it has one: globex@2026-01-01. */
 struct parameter { /* of a contract */
     uint32_t name; /* in catalog->parameters */
     struct expr_value value;
@@ -458,7 +459,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
                          struct accounts_builder *accounts, const struct catalog **catalog,
                          struct complaints *complaints, struct error *err);
 
-/* The price of a row: overrides of its account, else the contract's prices, else its plan's, else the catalog's; in each,
+/* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the contract's prices, else its plan's, else the catalog's; in each,
  * a named SKU before `*`, more selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced.
  * overrides and contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes before it, the
  * catalog's default plan after it. dims[i] is the value of catalog->dimensions[i] (empty text when absent).

@@ -1,0 +1,548 @@
+/* check.c - what only the whole catalog shows.
+ *
+ *   - Nodes: where rows meet.  Every price passes its steps in order; the steps of all prices must have one common order, or a
+ *     shared step would wait for itself.  Numbers are given by (longest way to the node, name).
+ *   - Ambiguity: two prices of one level that the same row could have.  Selectors are values of
+ *     dimensions, so this is decided here and never while a bill is made.
+ *   - Units, and what is probably not meant (warnings).
+ */
+#include "catalog/load.h"
+
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+/* ---- nodes ------------------------------------------------------------------------------------ */
+
+struct node {
+    struct text name;
+    struct place place;
+    uint32_t first_edge; /* in edges, sorted by from */
+    uint32_t waiting;    /* nodes before it that have no depth yet */
+    uint32_t depth;
+    uint32_t number;
+};
+struct edge {
+    uint32_t from, to;
+};
+struct graph {
+    struct loader *loader;
+    struct map by_name;
+    struct node *nodes;
+    uint32_t node_count, node_capacity;
+    struct edge *edges;
+    uint32_t edge_count, edge_capacity;
+};
+
+static uint32_t add_node(struct graph *graph, struct text name, struct place place)
+{
+    uint32_t index = map_put(&graph->by_name, name, graph->node_count);
+    if (index == graph->node_count) {
+        graph->nodes = grow_array(graph->loader, graph->nodes, graph->node_count,
+                                  &graph->node_capacity, sizeof *graph->nodes);
+        graph->nodes[graph->node_count++] = (struct node){.name = name, .place = place};
+    }
+    return index;
+}
+
+static int compare_edges(const void *a, const void *b)
+{
+    const struct edge *left = a, *right = b;
+    if (left->from != right->from) {
+        return left->from < right->from ? -1 : 1;
+    }
+    return (left->to > right->to) - (left->to < right->to);
+}
+
+static void sort_edges(struct graph *graph)
+{
+    if (graph->edge_count > 0) {
+        qsort(graph->edges, graph->edge_count, sizeof *graph->edges, compare_edges);
+    }
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < graph->edge_count; i++) {
+        if (kept == 0 || compare_edges(&graph->edges[kept - 1], &graph->edges[i]) != 0) {
+            graph->edges[kept++] = graph->edges[i];
+        }
+    }
+    graph->edge_count = kept;
+    for (uint32_t i = 0, at = 0; i < graph->node_count; i++) {
+        graph->nodes[i].first_edge = at;
+        while (at < kept && graph->edges[at].from == i) {
+            graph->nodes[graph->edges[at++].to].waiting++;
+        }
+    }
+}
+
+static uint32_t edges_end(const struct graph *graph, uint32_t node)
+{
+    return node + 1 < graph->node_count ? graph->nodes[node + 1].first_edge : graph->edge_count;
+}
+
+/* From a node that waits there is a way back to itself or to another one that waits: walk against the edges until a node repeats. */
+static void complain_of_cycle(struct graph *graph)
+{
+    struct loader *loader = graph->loader;
+    uint32_t *before = arena_calloc(loader->arena, graph->node_count, sizeof *before);
+    uint32_t *seen = arena_calloc(loader->arena, graph->node_count, sizeof *seen);
+    uint32_t start = NONE;
+    for (uint32_t i = 0; i < graph->edge_count; i++) {
+        const struct edge *edge = &graph->edges[i];
+        if (graph->nodes[edge->from].waiting > 0 && graph->nodes[edge->to].waiting > 0) {
+            before[edge->to] = edge->from;
+            start = edge->to;
+        }
+    }
+    uint32_t at = start, steps = 1;
+    while (seen[at] == 0) {
+        seen[at] = steps++;
+        at = before[at];
+    }
+    /* at lies on the cycle; before[] leads around it backwards. */
+    uint32_t *cycle = arena_calloc(loader->arena, graph->node_count, sizeof *cycle);
+    uint32_t length = 0, least = 0;
+    uint32_t walk = at;
+    do {
+        cycle[length++] = walk;
+        walk = before[walk];
+    } while (walk != at);
+    for (uint32_t i = 0; i < length; i++) {
+        if (text_compare(graph->nodes[cycle[i]].name, graph->nodes[cycle[least]].name) < 0) {
+            least = i;
+        }
+    }
+    struct buffer out;
+    buffer_init(&out, loader->arena, 128);
+    for (uint32_t i = 0; i <= length; i++) {
+        struct text name = graph->nodes[cycle[(least + length - i % length) % length]].name;
+        if (out.size > 200) {
+            buffer_add_text(&out, TEXT(" -> ..."));
+            break;
+        }
+        buffer_format(&out, "%s%.*s", i == 0 ? "" : " -> ", TEXT_ARG(name));
+    }
+    complain(loader->complaints, graph->nodes[cycle[least]].place, "STEP_CYCLE",
+             TEXT("write the shared steps in the same order in every price"),
+             "steps wait for each other: %.*s", TEXT_ARG(buffer_text(&out)));
+}
+
+static int compare_nodes(const void *a, const void *b)
+{
+    const struct node *const *left = a, *const *right = b;
+    if ((*left)->depth != (*right)->depth) {
+        return (*left)->depth < (*right)->depth ? -1 : 1;
+    }
+    return text_compare((*left)->name, (*right)->name);
+}
+
+/* Depths by Kahn's algorithm; false when there is a cycle. */
+static bool find_depths(struct graph *graph)
+{
+    struct loader *loader = graph->loader;
+    uint32_t *queue = arena_calloc(loader->arena, graph->node_count, sizeof *queue);
+    uint32_t head = 0, tail = 0;
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].waiting == 0) {
+            queue[tail++] = i;
+        }
+    }
+    while (head < tail) {
+        uint32_t index = queue[head++];
+        uint32_t depth = graph->nodes[index].depth;
+        for (uint32_t e = graph->nodes[index].first_edge; e < edges_end(graph, index); e++) {
+            struct node *next = &graph->nodes[graph->edges[e].to];
+            next->depth = next->depth > depth + 1 ? next->depth : depth + 1;
+            if (--next->waiting == 0) {
+                queue[tail++] = graph->edges[e].to;
+            }
+        }
+    }
+    return tail == graph->node_count;
+}
+
+void number_nodes(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    struct graph graph = {.loader = loader};
+    map_init(&graph.by_name, loader->arena, catalog->price_count);
+    for (uint32_t i = 0; i < catalog->shared_count; i++) {
+        add_node(&graph, catalog->shared[i].name, catalog->shared[i].place);
+    }
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        struct price *price = (struct price *)&catalog->prices[p];
+        struct step *steps = (struct step *)price->steps;
+        struct text level = loader->level_names[loader->drafts[p].level];
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            struct text name =
+                steps[i].shared != NONE
+                    ? steps[i].name
+                    : text_format(loader->arena, "%.*s%.*s/%.*s", TEXT_ARG(level),
+                                  TEXT_ARG(price->name), TEXT_ARG(steps[i].name));
+            steps[i].node = add_node(&graph, name, steps[i].place);
+            if (i > 0 && steps[i].node != steps[i - 1].node) {
+                graph.edges = grow_array(loader, graph.edges, graph.edge_count,
+                                         &graph.edge_capacity, sizeof *graph.edges);
+                graph.edges[graph.edge_count++] =
+                    (struct edge){steps[i - 1].node, steps[i].node};
+            }
+        }
+    }
+    sort_edges(&graph);
+    if (!find_depths(&graph)) {
+        complain_of_cycle(&graph);
+        return;
+    }
+    const struct node **sorted = arena_calloc(loader->arena, graph.node_count, sizeof *sorted);
+    struct text *names = arena_calloc(loader->arena, graph.node_count, sizeof *names);
+    for (uint32_t i = 0; i < graph.node_count; i++) {
+        sorted[i] = &graph.nodes[i];
+    }
+    if (graph.node_count > 0) {
+        qsort(sorted, graph.node_count, sizeof *sorted, compare_nodes);
+    }
+    for (uint32_t i = 0; i < graph.node_count; i++) {
+        graph.nodes[sorted[i] - graph.nodes].number = i;
+        names[i] = sorted[i]->name;
+    }
+    for (uint32_t i = 0; i < catalog->shared_count; i++) {
+        struct step *step = (struct step *)&catalog->shared[i];
+        step->node = graph.nodes[map_find(&graph.by_name, step->name)].number;
+    }
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        struct step *steps = (struct step *)catalog->prices[p].steps;
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            steps[i].node = graph.nodes[steps[i].node].number;
+        }
+    }
+    catalog->node_count = graph.node_count;
+    catalog->node_names = names;
+}
+
+/* ---- ambiguity -------------------------------------------------------------------------------- */
+
+enum { PAIRS_MAX = 20'000'000 }; /* compared; a catalog that needs more is refused */
+
+/* True when no row can have both: a dimension that both name, with no common value. */
+static bool excludes(const struct price *a, const struct price *b)
+{
+    for (uint32_t i = 0; i < a->selector_count; i++) {
+        for (uint32_t k = 0; k < b->selector_count; k++) {
+            const struct selector *left = &a->selectors[i], *right = &b->selectors[k];
+            if (left->key.kind != right->key.kind || left->key.index != right->key.index) {
+                continue;
+            }
+            uint32_t l = 0, r = 0;
+            bool common = false;
+            while (l < left->value_count && r < right->value_count && !common) {
+                int order = text_compare(left->values[l], right->values[r]);
+                common = order == 0;
+                l += order < 0;
+                r += order > 0;
+            }
+            if (!common) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static void complain_of_pair(struct loader *loader, const struct price *a, const struct price *b)
+{
+    bool later = text_compare(a->place.file, b->place.file) < 0 ||
+                 (text_equal(a->place.file, b->place.file) && a->place.line <= b->place.line);
+    const struct price *second = later ? b : a, *first = later ? a : b;
+    bool same = text_equal(a->name, b->name);
+    char from[TIME_FORMAT_MAX];
+    time_format_short(a->from > b->from ? a->from : b->from, from);
+    complain(loader->complaints, second->place, same ? "PRICE_OVERLAP" : "PRICE_AMBIGUOUS",
+             text_format(loader->arena, "the other is in %.*s on line %u%s",
+                         TEXT_ARG(first->place.file), first->place.line,
+                         same ? ": give it a to, this one a from" : ": select by dates or where"),
+             same ? "two versions of the price %.*s hold at once, from %s on%.*s"
+                  : "a row can have the price %.*s and, from %s on, %.*s too",
+             TEXT_ARG(second->name), from, same ? 0 : (int)first->name.size, first->name.at);
+}
+
+struct candidate {
+    uint32_t sku; /* sku_count: `*` */
+    const struct price *price;
+};
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct candidate *left = a, *right = b;
+    if (left->sku != right->sku) {
+        return left->sku < right->sku ? -1 : 1;
+    }
+    if (left->price->selector_count != right->price->selector_count) {
+        return left->price->selector_count < right->price->selector_count ? -1 : 1;
+    }
+    if (left->price->from != right->price->from) {
+        return left->price->from < right->price->from ? -1 : 1;
+    }
+    return (left->price > right->price) - (left->price < right->price);
+}
+
+/* Prices of one SKU with as many selectors, by from: each against those still open. False when it is too much work. */
+static bool check_group(struct loader *loader, const struct candidate *group, uint32_t count,
+                        uint32_t *pairs, struct map *told)
+{
+    const struct price **open = arena_calloc(loader->arena, count, sizeof *open);
+    uint32_t open_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct price *price = group[i].price;
+        uint32_t kept = 0;
+        for (uint32_t k = 0; k < open_count; k++) {
+            if (open[k]->to <= price->from) {
+                continue;
+            }
+            open[kept++] = open[k];
+            if (++*pairs > PAIRS_MAX) {
+                complain(loader->complaints, price->place, "LIMIT", TEXT("fewer prices for one SKU"),
+                         "too many prices could be meant for the same rows");
+                return false;
+            }
+            /* Prices of many SKUs meet in each: said once. */
+            struct text pair = {0};
+            if (!excludes(open[k], price)) {
+                pair = text_format(loader->arena, "%p %p", (const void *)open[k],
+                                   (const void *)price);
+            }
+            uint32_t told_count = told->count;
+            if (pair.size > 0 && map_put(told, pair, told_count) == told_count) {
+                complain_of_pair(loader, open[k], price);
+            }
+            if (loader->complaints->errors > COMPLAINTS_MAX) {
+                return false;
+            }
+        }
+        open_count = kept;
+        open[open_count++] = price;
+    }
+    return true;
+}
+
+static void check_set(struct loader *loader, const struct price_set *set, uint32_t *pairs)
+{
+    uint32_t sku_count = loader->catalog->sku_count, count = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        count += price->skus == NULL ? 1 : price->sku_count;
+    }
+    struct candidate *candidates = arena_calloc(loader->arena, count, sizeof *candidates);
+    count = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        if (price->is_fixed) { /* takes no rows */
+            continue;
+        }
+        for (uint32_t k = 0; k < price->sku_count; k++) {
+            candidates[count++] = (struct candidate){price->skus[k], price};
+        }
+        if (price->skus == NULL) {
+            candidates[count++] = (struct candidate){sku_count, price};
+        }
+    }
+    if (count > 0) {
+        qsort(candidates, count, sizeof *candidates, compare_candidates);
+    }
+    struct map told;
+    map_init(&told, loader->arena, 16);
+    for (uint32_t from = 0, to = 0; from < count; from = to) {
+        while (to < count && candidates[to].sku == candidates[from].sku &&
+               candidates[to].price->selector_count == candidates[from].price->selector_count) {
+            to++;
+        }
+        if (!check_group(loader, &candidates[from], to - from, pairs, &told)) {
+            return;
+        }
+    }
+    /* Versions of one price that no SKU brings together. */
+    for (uint32_t i = 1; i < set->count; i++) {
+        const struct price *before = &set->base[set->prices[i - 1]];
+        const struct price *price = &set->base[set->prices[i]];
+        struct text pair = text_format(loader->arena, "%p %p", (const void *)before,
+                                       (const void *)price);
+        if (text_equal(before->name, price->name) && before->to > price->from &&
+            before < price && set->prices[i] == set->prices[i - 1] + 1 &&
+            map_find(&told, pair) == MAP_NONE) {
+            complain_of_pair(loader, before, price);
+        }
+    }
+}
+
+static void check_contracts(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    struct map ids;
+    map_init(&ids, loader->arena, catalog->contract_count);
+    const struct contract *longest = NULL; /* of the buyer so far: the one that ends last */
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        const struct contract *contract = &catalog->contracts[i];
+        uint32_t first = map_put(&ids, contract->id, i);
+        if (first != i && contract->id.size > 0) {
+            complain(loader->complaints, contract->place, "DUPLICATE_NAME",
+                     text_format(loader->arena, "the other is in %.*s on line %u",
+                                 TEXT_ARG(catalog->contracts[first].place.file),
+                                 catalog->contracts[first].place.line),
+                     "two contracts have the id %.*s", TEXT_ARG(contract->id));
+        }
+        if (longest != NULL && text_equal(longest->buyer, contract->buyer) &&
+            longest->to > contract->from && contract->buyer.size > 0) {
+            char from[TIME_FORMAT_MAX];
+            time_format_short(contract->from, from);
+            complain(loader->complaints, contract->place, "CONTRACT_OVERLAP",
+                     text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id), from),
+                     "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
+                     TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
+        }
+        if (longest == NULL || !text_equal(longest->buyer, contract->buyer) ||
+            contract->to > longest->to) {
+            longest = contract;
+        }
+    }
+}
+
+/* ---- units ------------------------------------------------------------------------------------ */
+
+/* The last `to` of a price's converts; NULL when no step changes the unit. */
+static const struct step *last_convert(const struct price *price)
+{
+    const struct step *last = NULL;
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].kind == STEP_CONVERT && price->steps[i].convert.to.size > 0) {
+            last = &price->steps[i];
+        }
+    }
+    return last;
+}
+
+static void check_units(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    bool *converted = arena_calloc(loader->arena, catalog->sku_count, sizeof *converted);
+    bool *plain = arena_calloc(loader->arena, catalog->sku_count, sizeof *plain);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        const struct step *convert = last_convert(price);
+        for (uint32_t i = 0; i < price->sku_count; i++) {
+            const struct sku *sku = &catalog->skus[price->skus[i]];
+            converted[price->skus[i]] |= convert != NULL;
+            plain[price->skus[i]] |= convert == NULL;
+            if (convert != NULL && sku->unit.size > 0 &&
+                !text_equal(convert->convert.to, sku->unit)) {
+                complain(loader->complaints, convert->place, "UNIT_MISMATCH",
+                         text_format(loader->arena, "to: %.*s", TEXT_ARG(sku->unit)),
+                         "the SKU %.*s is sold by the %.*s, and the price converts to %.*s",
+                         TEXT_ARG(sku->name), TEXT_ARG(sku->unit), TEXT_ARG(convert->convert.to));
+                break;
+            }
+        }
+    }
+    for (uint32_t m = 0; m < catalog->meter_count; m++) {
+        const struct meter *meter = &catalog->meters[m];
+        if (meter->sku == NONE || meter->sku == MAP_NONE || meter->unit.size == 0) {
+            continue;
+        }
+        const struct sku *sku = &catalog->skus[meter->sku];
+        if (sku->unit.size > 0 && !text_equal(sku->unit, meter->unit) &&
+            (plain[meter->sku] || !converted[meter->sku])) {
+            complain(loader->complaints, meter->place, "UNIT_MISMATCH",
+                     text_format(loader->arena, "add convert: {..., to: %.*s} to its price",
+                                 TEXT_ARG(sku->unit)),
+                     "the meter %.*s counts %.*s, and the SKU %.*s is sold by the %.*s",
+                     TEXT_ARG(meter->name), TEXT_ARG(meter->unit), TEXT_ARG(sku->name),
+                     TEXT_ARG(sku->unit));
+        }
+    }
+}
+
+/* ---- edges, warnings, all --------------------------------------------------------------------- */
+
+static int compare_instants(const void *a, const void *b)
+{
+    const instant *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+static void collect_edges(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    instant *edges = arena_calloc(loader->arena, 2 * (size_t)catalog->price_count, sizeof *edges);
+    uint32_t count = 0, kept = 0;
+    for (uint32_t i = 0; i < catalog->price_count; i++) {
+        if (catalog->prices[i].from != INSTANT_MIN) {
+            edges[count++] = catalog->prices[i].from;
+        }
+        if (catalog->prices[i].to != INSTANT_MAX) {
+            edges[count++] = catalog->prices[i].to;
+        }
+    }
+    if (count > 0) {
+        qsort(edges, count, sizeof *edges, compare_instants);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (kept == 0 || edges[kept - 1] != edges[i]) {
+            edges[kept++] = edges[i];
+        }
+    }
+    catalog->edges = edges;
+    catalog->edge_count = kept;
+}
+
+static void warn(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t i = 0; i < catalog->shared_count; i++) {
+        if (!loader->shared_used[i]) {
+            complain_softly(loader->complaints, catalog->shared[i].place, "STEP_UNUSED",
+                            text_format(loader->arena, "- use: %.*s",
+                                        TEXT_ARG(catalog->shared[i].name)),
+                            "no price uses the step %.*s", TEXT_ARG(catalog->shared[i].name));
+        }
+    }
+    bool *sold = arena_calloc(loader->arena, catalog->sku_count, sizeof *sold);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        if (price->skus == NULL) {
+            return; /* `*` sells them all */
+        }
+        for (uint32_t i = 0; i < price->sku_count; i++) {
+            sold[price->skus[i]] = true;
+        }
+    }
+    for (uint32_t i = 0; i < catalog->sku_count; i++) {
+        const struct sku *sku = &catalog->skus[i];
+        if (!sold[i] && sku->product != NONE) {
+            complain_softly(loader->complaints, sku->place, "SKU_UNPRICED",
+                            TEXT("usage of it is excluded as UNPRICED"),
+                            "no price sells the SKU %.*s", TEXT_ARG(sku->name));
+        }
+    }
+}
+
+void check_catalog(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t pairs = 0;
+    check_set(loader, &catalog->public_prices, &pairs);
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        check_set(loader, &catalog->plans[i].prices, &pairs);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        check_set(loader, &catalog->contracts[i].prices, &pairs);
+    }
+    check_contracts(loader);
+    check_units(loader);
+    collect_edges(loader);
+    warn(loader);
+    price_set_index(loader->arena, catalog, &catalog->public_prices);
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        price_set_index(loader->arena, catalog, (struct price_set *)&catalog->plans[i].prices);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        price_set_index(loader->arena, catalog,
+                        (struct price_set *)&catalog->contracts[i].prices);
+    }
+}

@@ -1,0 +1,137 @@
+/* complain.c - see complain.h. */
+#include "catalog/complain.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+enum { CHOICES_SHOWN = 12 };
+
+/* Texts of a catalog may hold anything: what goes into a message stays on its line and is valid UTF-8 when cut. */
+static void make_printable(char *text, size_t size)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++) {
+        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7F) {
+            text[i] = '?';
+        }
+    }
+    if (length + 1 == size) {
+        while (length > 0 && ((unsigned char)text[length - 1] & 0xC0) == 0x80) {
+            length--;
+        }
+        if (length > 0 && (unsigned char)text[length - 1] >= 0xC0) {
+            length--;
+        }
+        text[length] = '\0';
+    }
+}
+
+static void add(struct complaints *complaints, struct place place, const char *code,
+                struct text hint, bool is_warning, const char *format, va_list arguments)
+{
+    complaints->errors += !is_warning;
+    if (complaints->count >= COMPLAINTS_MAX) {
+        return;
+    }
+    if ((complaints->count & (complaints->count - 1)) == 0) { /* full at each power of two */
+        complaints->items =
+            arena_grow(complaints->arena, complaints->items, complaints->count,
+                       complaints->count == 0 ? 1 : 2 * (size_t)complaints->count,
+                       sizeof *complaints->items);
+    }
+    struct complaint *complaint = &complaints->items[complaints->count++];
+    *complaint = (struct complaint){.place = place, .is_warning = is_warning};
+    snprintf(complaint->code, sizeof complaint->code, "%s", code);
+    vsnprintf(complaint->message, sizeof complaint->message, format, arguments);
+    make_printable(complaint->message, sizeof complaint->message);
+    snprintf(complaint->hint, sizeof complaint->hint, "%.*s", TEXT_ARG(hint));
+    make_printable(complaint->hint, sizeof complaint->hint);
+}
+
+void complain(struct complaints *complaints, struct place place, const char *code,
+              struct text hint, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(complaints, place, code, hint, false, format, arguments);
+    va_end(arguments);
+}
+
+void complain_softly(struct complaints *complaints, struct place place, const char *code,
+                     struct text hint, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    add(complaints, place, code, hint, true, format, arguments);
+    va_end(arguments);
+}
+
+static int compare_places(const struct complaint *a, const struct complaint *b)
+{
+    int order = text_compare(a->place.file, b->place.file);
+    if (order == 0 && a->place.line != b->place.line) {
+        order = a->place.line < b->place.line ? -1 : 1;
+    }
+    if (order == 0 && a->place.column != b->place.column) {
+        order = a->place.column < b->place.column ? -1 : 1;
+    }
+    return order;
+}
+
+/* qsort is not stable: the order of coming is sorted with the places. */
+static int compare_pointers(const void *a, const void *b)
+{
+    const struct complaint *const *left = a, *const *right = b;
+    int order = compare_places(*left, *right);
+    return order != 0 ? order : (*left > *right) - (*left < *right);
+}
+
+void complaints_sort(struct complaints *complaints)
+{
+    uint32_t count = complaints->count;
+    const struct complaint **order =
+        arena_alloc(complaints->arena, count * sizeof *order);
+    struct complaint *sorted = arena_alloc(complaints->arena, count * sizeof *sorted);
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = &complaints->items[i];
+    }
+    if (count > 0) {
+        qsort(order, count, sizeof *order, compare_pointers);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        sorted[i] = *order[i];
+    }
+    if (count > 0) {
+        memcpy(complaints->items, sorted, count * sizeof *sorted);
+    }
+}
+
+struct text hint_nearest(struct arena *arena, struct text word, const struct text *candidates,
+                         size_t count)
+{
+    struct text nearest = expr_nearest(word, candidates, count);
+    return nearest.size == 0 ? (struct text){"", 0}
+                             : text_format(arena, "did you mean %.*s?", TEXT_ARG(nearest));
+}
+
+struct text hint_choice(struct arena *arena, struct text word, const struct text *candidates,
+                        size_t count)
+{
+    struct text nearest = expr_nearest(word, candidates, count);
+    struct buffer out;
+    buffer_init(&out, arena, 128);
+    if (nearest.size != 0) {
+        buffer_format(&out, "did you mean %.*s? ", TEXT_ARG(nearest));
+    }
+    buffer_add_text(&out, nearest.size != 0 ? TEXT("One of ") : TEXT("one of "));
+    for (size_t i = 0; i < count && i < CHOICES_SHOWN; i++) {
+        buffer_format(&out, "%s%.*s", i == 0 ? "" : ", ", TEXT_ARG(candidates[i]));
+    }
+    if (count > CHOICES_SHOWN) {
+        buffer_add_text(&out, TEXT(" ..."));
+    }
+    return buffer_text(&out);
+}

@@ -1,0 +1,31 @@
+/* complain.h - what is wrong with a catalog, collected; nothing stops at the first.
+ *
+ * A complaint says where (file, line, column), which rule (code), what is wrong, and what would be right.
+ * The codes are listed for users in doc/catalog.md; a test holds the two together.
+ */
+#ifndef FARTHING_CATALOG_COMPLAIN_H
+#define FARTHING_CATALOG_COMPLAIN_H
+
+#include "catalog/catalog.h"
+
+enum { COMPLAINTS_MAX = 1000 }; /* kept; the numbers go on */
+
+/* Adds an error.  hint may be empty. */
+void complain(struct complaints *complaints, struct place place, const char *code,
+              struct text hint, const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* Adds a warning: the catalog loads. */
+void complain_softly(struct complaints *complaints, struct place place, const char *code,
+                     struct text hint, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
+
+/* In order of file, line, column; those of one place as they came. */
+void complaints_sort(struct complaints *complaints);
+
+/* "did you mean x?" when one of candidates is near to word, else empty. */
+struct text hint_nearest(struct arena *arena, struct text word, const struct text *candidates,
+                         size_t count);
+/* "one of a, b, c", with the nearest first when there is one. */
+struct text hint_choice(struct arena *arena, struct text word, const struct text *candidates,
+                        size_t count);
+
+#endif

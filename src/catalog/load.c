@@ -1,0 +1,994 @@
+/* load.c - catalog_load: from files to a catalog, in an order in which each part finds the names of those before.
+ *
+ *     trees -> sections (all files together) -> names (SKUs, dimensions, attributes, parameters) -> zone, currency, rounding
+ *           -> products, tables, meters -> shared steps -> prices, plans, contracts -> nodes, checks, indices
+ *
+ * Nothing depends on the order of files: sections are sorted, by name or by content.
+ */
+#include "catalog/load.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/money.h"
+
+#include "base/nofloat.h"
+
+static const char *const top_keys[] = {
+    "catalog",  "currency", "rounding", "profile",   "billing",  "default_plan", "csv",   "products",
+    "meters",   "clocks",   "tables",   "steps",     "prices",   "plans",        "contracts",
+    "accounts", NULL};
+static const char *const later_top_keys[] = {"calendars", "series", "terms", "commitments", NULL};
+
+static const struct profile profiles[] = {
+    {"none", false, PAST_REFUSED, ROUND_UP, PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_ROW, false},
+    {"lago", true, PAST_REFUSED, ROUND_UP, PRORATE_NONE, 5, ROUND_UP, ROUND_AT_ROW, false},
+    {"openmeter", true, PAST_REFUSED, ROUND_UP, PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_BUCKET, false},
+    {"killbill", false, PAST_LAST, ROUND_UP, PRORATE_NONE, 9, ROUND_HALF_UP, ROUND_AT_ROW, false},
+    {"stripe", true, PAST_REFUSED, ROUND_UP, PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_ROW, true},
+    {"flexprice", false, PAST_REFUSED, ROUND_UP, PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_ROW, false},
+};
+enum { PROFILE_COUNT = sizeof profiles / sizeof profiles[0] };
+
+/* ---- sections --------------------------------------------------------------------------------- */
+
+static int compare_nodes(const void *a, const void *b)
+{
+    const struct yaml_node *const *left = a, *const *right = b;
+    return text_compare((*left)->key, (*right)->key);
+}
+
+struct section collect_list(struct loader *loader, const char *key)
+{
+    struct section section = {0};
+    uint32_t capacity = 0;
+    for (uint32_t r = 0; r < loader->root_count; r++) {
+        const struct yaml_node *node = yaml_member(loader->roots[r], key);
+        if (node == NULL || node->kind == YAML_NONE || !want_kind(loader, node, YAML_LIST)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < node->count; i++) {
+            section.items = grow_array(loader, section.items, section.count, &capacity,
+                                       sizeof *section.items);
+            section.items[section.count++] = &node->items[i];
+        }
+    }
+    return section;
+}
+
+struct section collect_mapping(struct loader *loader, const char *key)
+{
+    struct section section = {0};
+    uint32_t capacity = 0;
+    struct map seen;
+    map_init(&seen, loader->arena, 64);
+    for (uint32_t r = 0; r < loader->root_count; r++) {
+        const struct yaml_node *node = yaml_member(loader->roots[r], key);
+        if (node == NULL || node->kind == YAML_NONE || !want_kind(loader, node, YAML_MAP)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < node->count; i++) {
+            const struct yaml_node *item = &node->items[i];
+            uint32_t first = map_put(&seen, item->key, section.count);
+            if (first != section.count) {
+                const struct yaml_node *other = section.items[first];
+                if (other->file != item->file) { /* in one file, the reader has said so */
+                    complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME",
+                             text_format(loader->arena, "the other is in %.*s on line %u",
+                                         TEXT_ARG(other->file->name), other->key_line),
+                             "%.*s stands twice under %s", TEXT_ARG(item->key), key);
+                }
+                continue;
+            }
+            check_name(loader, yaml_key_place(item), item->key);
+            section.items = grow_array(loader, section.items, section.count, &capacity,
+                                       sizeof *section.items);
+            section.items[section.count++] = item;
+        }
+    }
+    if (section.count > 0) {
+        qsort(section.items, section.count, sizeof *section.items, compare_nodes);
+    }
+    return section;
+}
+
+/* A key that stands once in all files. */
+static const struct yaml_node *collect_single(struct loader *loader, const char *key)
+{
+    const struct yaml_node *first = NULL;
+    for (uint32_t r = 0; r < loader->root_count; r++) {
+        const struct yaml_node *node = yaml_member(loader->roots[r], key);
+        if (node == NULL) {
+            continue;
+        }
+        if (first != NULL) {
+            complain(loader->complaints, yaml_key_place(node), "DUPLICATE_NAME",
+                     text_format(loader->arena, "the other is in %.*s on line %u",
+                                 TEXT_ARG(first->file->name), first->key_line),
+                     "%s stands in two files", key);
+            continue;
+        }
+        first = node;
+    }
+    return first;
+}
+
+static void index_names(struct loader *loader, struct section section, struct map *by_name,
+                        struct text **names)
+{
+    map_init(by_name, loader->arena, section.count);
+    struct text *texts = arena_calloc(loader->arena, section.count, sizeof *texts);
+    for (uint32_t i = 0; i < section.count; i++) {
+        texts[i] = section.items[i]->key;
+        map_put(by_name, texts[i], i);
+    }
+    if (names != NULL) {
+        *names = texts;
+    }
+}
+
+/* ---- names ------------------------------------------------------------------------------------ */
+
+struct name_set {
+    struct loader *loader;
+    struct map map;
+    struct text *items;
+    uint32_t count, capacity;
+};
+
+static void name_set_init(struct name_set *set, struct loader *loader)
+{
+    *set = (struct name_set){.loader = loader};
+    map_init(&set->map, loader->arena, 64);
+}
+
+static void name_set_add(struct name_set *set, struct text name)
+{
+    if (map_put(&set->map, name, set->count) == set->count) {
+        set->items =
+            grow_array(set->loader, set->items, set->count, &set->capacity, sizeof *set->items);
+        set->items[set->count++] = name;
+    }
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    const struct text *left = a, *right = b;
+    return text_compare(*left, *right);
+}
+
+/* Sorted, with a map to the positions. */
+static void name_set_finish(struct name_set *set, struct map *by_name, const struct text **names,
+                            uint32_t *count)
+{
+    if (set->count > 0) {
+        qsort(set->items, set->count, sizeof *set->items, compare_texts);
+    }
+    map_init(by_name, set->loader->arena, set->count);
+    for (uint32_t i = 0; i < set->count; i++) {
+        map_put(by_name, set->items[i], i);
+    }
+    *names = set->items;
+    *count = set->count;
+}
+
+static void add_keys(struct name_set *set, const struct yaml_node *map)
+{
+    for (uint32_t i = 0; map != NULL && map->kind == YAML_MAP && i < map->count; i++) {
+        if (check_name(set->loader, yaml_key_place(&map->items[i]), map->items[i].key)) {
+            name_set_add(set, map->items[i].key);
+        }
+    }
+}
+
+/* Types of the values that a name has in several mappings; of two types, it is known when it runs. */
+static void note_types(struct loader *loader, const struct yaml_node *map,
+                       const struct map *by_name, enum expr_type *types)
+{
+    for (uint32_t i = 0; map != NULL && map->kind == YAML_MAP && i < map->count; i++) {
+        uint32_t index = map_find(by_name, map->items[i].key);
+        struct expr_value value;
+        if (index != MAP_NONE && map->items[i].kind == YAML_TEXT &&
+            read_value(loader, &map->items[i], &value)) {
+            bool first = types[index] == EXPR_MISSING;
+            types[index] = first || types[index] == value.type ? value.type : EXPR_DYNAMIC;
+        }
+    }
+}
+
+struct sections {
+    struct section products, meters, prices, plans, contracts, steps, accounts;
+};
+
+static void collect_dimensions(struct loader *loader, struct section meters)
+{
+    struct name_set set;
+    name_set_init(&set, loader);
+    for (uint32_t i = 0; i < meters.count; i++) {
+        add_keys(&set, yaml_member(meters.items[i], "dimensions"));
+    }
+    for (uint32_t i = 0; i < loader->input->dimension_count; i++) {
+        name_set_add(&set, loader->input->dimensions[i]);
+    }
+    name_set_finish(&set, &loader->dimension_by_name, &loader->catalog->dimensions,
+                    &loader->catalog->dimension_count);
+    if (loader->catalog->dimension_count > NAME_ATTRIBUTE - NAME_DIMENSION) {
+        complain(loader->complaints, yaml_key_place(meters.items[0]), "LIMIT", NO_HINT,
+                 "more than 1,000 dimensions");
+    }
+}
+
+/* The attributes of SKUs or the parameters of contracts; items[i] holds them under key, or in the members of its skus. */
+static void collect_values(struct loader *loader, struct section section, bool in_skus,
+                           const char *key, struct map *by_name, const struct text **names,
+                           uint32_t *count, enum expr_type **types)
+{
+    struct name_set set;
+    name_set_init(&set, loader);
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < section.count; i++) {
+            const struct yaml_node *holder = section.items[i];
+            const struct yaml_node *skus = in_skus ? yaml_member(holder, "skus") : NULL;
+            uint32_t inner = !in_skus ? 1 : skus != NULL && skus->kind == YAML_MAP ? skus->count : 0;
+            for (uint32_t k = 0; k < inner; k++) {
+                const struct yaml_node *map =
+                    yaml_member(in_skus ? &skus->items[k] : holder, key);
+                if (pass == 0) {
+                    add_keys(&set, map);
+                } else {
+                    note_types(loader, map, by_name, *types);
+                }
+            }
+        }
+        if (pass == 0) {
+            name_set_finish(&set, by_name, names, count);
+            *types = arena_calloc(loader->arena, *count, sizeof **types);
+        }
+    }
+    if (*count > 1000) {
+        complain(loader->complaints, yaml_key_place(section.items[0]), "LIMIT", NO_HINT,
+                 "more than 1,000 names of %s", key);
+    }
+}
+
+static void add_price_skus(struct name_set *set, const struct map *declared,
+                           const struct yaml_node *price);
+
+static void complain_of_sku(struct loader *loader, const struct yaml_node *node,
+                            const struct name_set *set, uint32_t declared_count)
+{
+    COMPLAIN(loader, node, "UNKNOWN_NAME",
+             hint_nearest(loader->arena, node->text, set->items, declared_count),
+             "no product has the SKU %.*s", TEXT_ARG(node->text));
+}
+
+/* A name that a price or meter mentions: with products, it must be one of theirs. */
+static void add_sku(struct name_set *set, const struct map *declared, const struct yaml_node *node,
+                    struct text name)
+{
+    struct loader *loader = set->loader;
+    if (node->kind != YAML_TEXT || text_equal(name, TEXT("*"))) {
+        return;
+    }
+    if (loader->has_products && map_find(declared, name) == MAP_NONE) {
+        complain_of_sku(loader, node, set, declared->count);
+    }
+    if (check_name(loader, yaml_place(node), name)) {
+        name_set_add(set, name);
+    }
+}
+
+static void add_price_skus(struct name_set *set, const struct map *declared,
+                           const struct yaml_node *price)
+{
+    const struct yaml_node *sku = yaml_member(price, "sku");
+    for (uint32_t i = 0; sku != NULL && sku->kind == YAML_LIST && i < sku->count; i++) {
+        add_sku(set, declared, &sku->items[i], sku->items[i].text);
+    }
+    if (sku != NULL && sku->kind == YAML_TEXT) {
+        add_sku(set, declared, sku, sku->text);
+    }
+}
+
+bool sku_is_name(struct text text)
+{
+    static const char *const names[] = {"type", "source", "id", "subject"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (text_equal(text, text_of(names[i]))) {
+            return false;
+        }
+    }
+    if (text.size >= 5 && memcmp(text.at, "data", 4) == 0 &&
+        (text.at[4] == '.' || text.at[4] == '[')) {
+        return false;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        bool letter = ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || (c >= '0' && c <= '9') ||
+                      (unsigned char)c >= 0x80;
+        if (!letter && c != '.' && c != '-' && c != '_' && c != '/' && c != ':') {
+            return false;
+        }
+    }
+    return text.size > 0;
+}
+
+static void collect_skus(struct loader *loader, const struct sections *all)
+{
+    struct name_set set;
+    name_set_init(&set, loader);
+    for (uint32_t i = 0; i < all->products.count; i++) {
+        add_keys(&set, yaml_member(all->products.items[i], "skus"));
+    }
+    /* The first names of set.items, in the order they came, are the declared ones. */
+    struct map declared;
+    map_init(&declared, loader->arena, set.count);
+    for (uint32_t i = 0; i < set.count; i++) {
+        map_put(&declared, set.items[i], i);
+    }
+    for (uint32_t i = 0; i < all->meters.count; i++) {
+        const struct yaml_node *sku = yaml_member(all->meters.items[i], "sku");
+        if (sku == NULL) { /* the meter's name is */
+            struct yaml_node name = *all->meters.items[i];
+            name.kind = YAML_TEXT;
+            name.text = name.key;
+            name.line = name.key_line;
+            name.column = name.key_column;
+            add_sku(&set, &declared, &name, name.key);
+        } else if (sku->kind == YAML_TEXT && sku_is_name(sku->text)) {
+            add_sku(&set, &declared, sku, sku->text);
+        }
+    }
+    for (uint32_t i = 0; i < all->prices.count; i++) {
+        add_price_skus(&set, &declared, all->prices.items[i]);
+    }
+    for (uint32_t i = 0; i < all->plans.count + all->contracts.count; i++) {
+        const struct yaml_node *owner = i < all->plans.count
+                                            ? all->plans.items[i]
+                                            : all->contracts.items[i - all->plans.count];
+        const struct yaml_node *prices = yaml_member(owner, "prices");
+        for (uint32_t k = 0; prices != NULL && prices->kind == YAML_LIST && k < prices->count; k++) {
+            add_price_skus(&set, &declared, &prices->items[k]);
+        }
+    }
+    const struct text *names;
+    struct catalog *catalog = loader->catalog;
+    name_set_finish(&set, &catalog->sku_by_name, &names, &catalog->sku_count);
+    struct sku *skus = arena_calloc(loader->arena, catalog->sku_count, sizeof *skus);
+    for (uint32_t i = 0; i < catalog->sku_count; i++) {
+        skus[i] = (struct sku){.name = names[i], .product = NONE};
+    }
+    catalog->skus = skus;
+}
+
+/* ---- small sections --------------------------------------------------------------------------- */
+
+void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
+                  bool *at_contract, bool *at_account)
+{
+    static const char *const keys[] = {"every", "anchor", "zone", NULL};
+    static const char *const later[] = {"thresholds", "recurring", "late_periods", NULL};
+    enum clock_every every = EVERY_MONTH;
+    int32_t count = 1;
+    const struct zone *zone = loader->zone;
+    const struct yaml_node *member = node;
+    if (node->kind != YAML_TEXT) {
+        if (!want_kind(loader, node, YAML_MAP)) {
+            return;
+        }
+        check_keys(loader, node, "billing", keys, later);
+        member = yaml_member(node, "every");
+    }
+    if (member != NULL) {
+        read_every(loader, member, &every, &count);
+    }
+    if (yaml_member(node, "zone") != NULL) {
+        read_zone(loader, yaml_member(node, "zone"), &zone);
+    }
+    *billing = clock_calendar(every, zone);
+    billing->count = count;
+    const struct yaml_node *anchor = yaml_member(node, "anchor");
+    if (anchor == NULL || !want_kind(loader, anchor, YAML_TEXT) ||
+        text_equal(anchor->text, TEXT("calendar"))) {
+        return;
+    }
+    *at_account = text_equal(anchor->text, TEXT("subscription"));
+    *at_contract = text_equal(anchor->text, TEXT("contract"));
+    instant at;
+    if (!*at_account && !*at_contract && read_instant(loader, anchor, &at)) {
+        *billing = clock_anchored(every, count, at, zone);
+    }
+}
+
+static void load_head(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    bool lenient = loader->input->exact_rounding_default;
+    struct place start = {loader->root_count > 0 ? loader->roots[0]->file->name : TEXT("catalog"),
+                          1, 1};
+    const struct yaml_node *node = collect_single(loader, "catalog");
+    catalog->name = TEXT("catalog");
+    if (node != NULL) {
+        read_name(loader, node, &catalog->name);
+    } else if (!lenient && loader->root_count > 0) {
+        complain(loader->complaints, start, "MISSING_KEY", TEXT("catalog: acme-cloud"),
+                 "no file says the catalog's name");
+    }
+    node = collect_single(loader, "currency");
+    catalog->currency = TEXT("USD");
+    catalog->minor_digits = 2;
+    if (node != NULL && want_kind(loader, node, YAML_TEXT)) {
+        const struct currency *currency = currency_find(node->text);
+        if (currency == NULL) {
+            COMPLAIN(loader, node, "CURRENCY", TEXT("a code of ISO 4217 with a minor unit: USD, EUR, JPY"),
+                     "nothing can be billed in %.*s", TEXT_ARG(node->text));
+        } else {
+            catalog->currency = node->text;
+            catalog->minor_digits = currency->digits;
+        }
+    } else if (node == NULL && !lenient && loader->root_count > 0) {
+        complain(loader->complaints, start, "MISSING_KEY", TEXT("currency: USD"),
+                 "no file says the catalog's currency");
+    }
+    node = collect_single(loader, "profile");
+    loader->profile = &profiles[0];
+    if (node != NULL) {
+        const char *names[PROFILE_COUNT + 1] = {0};
+        for (int i = 0; i < PROFILE_COUNT; i++) {
+            names[i] = profiles[i].name;
+        }
+        int choice;
+        if (read_choice(loader, node, names, &choice)) {
+            loader->profile = &profiles[choice];
+        }
+    }
+    node = collect_single(loader, "billing");
+    catalog->billing = clock_calendar(EVERY_MONTH, NULL);
+    if (node != NULL) {
+        bool at_contract = false;
+        if (yaml_member(node, "zone") != NULL) { /* first: the anchor's date is in it */
+            const struct yaml_node *zone = yaml_member(node, "zone");
+            if (zone->kind == YAML_TEXT) {
+                find_zone(loader, zone->text, &loader->zone);
+            }
+        }
+        load_billing(loader, node, &catalog->billing, &at_contract, &catalog->billing_at_account);
+        if (at_contract) {
+            COMPLAIN(loader, yaml_member(node, "anchor"), "BAD_VALUE",
+                     TEXT("calendar, subscription or a date"),
+                     "the catalog's bills cannot begin with a contract; a contract's own can");
+        }
+    }
+}
+
+static void load_rounding(struct loader *loader)
+{
+    static const char *const keys[] = {"digits", "mode", "at", NULL};
+    static const char *const ats[] = {"line", "total", NULL};
+    struct line_rounding *rounding = &loader->catalog->rounding;
+    const struct yaml_node *node = collect_single(loader, "rounding");
+    *rounding = (struct line_rounding){.digits = 10, .mode = ROUND_HALF_UP};
+    if (loader->profile->lines_to_minor) {
+        rounding->digits = loader->catalog->minor_digits;
+    }
+    if (node == NULL) {
+        rounding->exact =
+            loader->input->exact_rounding_default && !loader->profile->lines_to_minor;
+        return;
+    }
+    if (node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
+        rounding->exact = true;
+        return;
+    }
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "rounding", keys, NULL);
+    if (yaml_member(node, "digits") != NULL) {
+        read_int(loader, yaml_member(node, "digits"), 0, DEC_SCALE, &rounding->digits);
+    }
+    if (yaml_member(node, "mode") != NULL) {
+        read_rounding_mode(loader, yaml_member(node, "mode"), &rounding->mode);
+    }
+    int at = 0;
+    if (yaml_member(node, "at") != NULL) {
+        read_choice(loader, yaml_member(node, "at"), ats, &at);
+    }
+    rounding->at_total = at == 1;
+}
+
+static void load_products(struct loader *loader, struct section section)
+{
+    static const char *const keys[] = {"title", "skus", NULL};
+    static const char *const sku_keys[] = {"unit", "attributes", NULL};
+    static const char *const later[] = {"name", NULL};
+    struct catalog *catalog = loader->catalog;
+    struct product *products = arena_calloc(loader->arena, section.count, sizeof *products);
+    struct sku *skus = arena_calloc(loader->arena, catalog->sku_count, sizeof *skus);
+    if (catalog->sku_count > 0) {
+        memcpy(skus, catalog->skus, catalog->sku_count * sizeof *skus);
+    }
+    for (uint32_t i = 0; i < section.count; i++) {
+        const struct yaml_node *node = section.items[i];
+        products[i] = (struct product){node->key, node->key};
+        if (!want_kind(loader, node, YAML_MAP)) {
+            continue;
+        }
+        check_keys(loader, node, "a product", keys, later);
+        if (yaml_member(node, "title") != NULL) {
+            read_name(loader, yaml_member(node, "title"), &products[i].title);
+        }
+        const struct yaml_node *list = yaml_member(node, "skus");
+        for (uint32_t k = 0; list != NULL && want_kind(loader, list, YAML_MAP) && k < list->count;
+             k++) {
+            const struct yaml_node *item = &list->items[k];
+            uint32_t index = map_find(&catalog->sku_by_name, item->key);
+            if (index == MAP_NONE) { /* no name */
+                continue;
+            }
+            struct sku *sku = &skus[index];
+            if (sku->product != NONE) {
+                complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME", NO_HINT,
+                         "the SKU %.*s is of the product %.*s already", TEXT_ARG(item->key),
+                         TEXT_ARG(products[sku->product].name));
+                continue;
+            }
+            sku->product = i;
+            sku->place = yaml_key_place(item);
+            if (item->kind == YAML_NONE || !want_kind(loader, item, YAML_MAP)) {
+                continue;
+            }
+            check_keys(loader, item, "a SKU", sku_keys, NULL);
+            if (yaml_member(item, "unit") != NULL) {
+                read_name(loader, yaml_member(item, "unit"), &sku->unit);
+            }
+            const struct yaml_node *attributes = yaml_member(item, "attributes");
+            if (attributes == NULL || !want_kind(loader, attributes, YAML_MAP)) {
+                continue;
+            }
+            struct attribute *values =
+                arena_calloc(loader->arena, attributes->count, sizeof *values);
+            for (uint32_t a = 0; a < attributes->count; a++) {
+                uint32_t name = map_find(&loader->attribute_by_name, attributes->items[a].key);
+                struct expr_value value;
+                if (name == MAP_NONE || !read_value(loader, &attributes->items[a], &value)) {
+                    continue;
+                }
+                uint32_t at = sku->attribute_count++;
+                for (; at > 0 && values[at - 1].name > name; at--) { /* sorted by index */
+                    values[at] = values[at - 1];
+                }
+                values[at] = (struct attribute){name, value};
+            }
+            sku->attributes = values;
+        }
+    }
+    catalog->products = products;
+    catalog->product_count = section.count;
+    catalog->skus = skus;
+}
+
+/* ---- tables ----------------------------------------------------------------------------------- */
+
+struct table_row {
+    const struct text *values;
+    struct dec rate;
+    const struct yaml_node *node;
+    uint32_t key_count;
+};
+
+static int compare_values(const struct text *a, const struct text *b, uint32_t count)
+{
+    int order = 0;
+    for (uint32_t i = 0; i < count && order == 0; i++) {
+        order = text_compare(a[i], b[i]);
+    }
+    return order;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct table_row *left = a, *right = b;
+    return compare_values(left->values, right->values, left->key_count);
+}
+
+static void fill_table(struct loader *loader, const struct yaml_node *rows,
+                       struct rate_table *table)
+{
+    struct table_row *sorted = arena_calloc(loader->arena, rows->count, sizeof *sorted);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < rows->count; i++) {
+        const struct yaml_node *row = &rows->items[i];
+        if (!want_kind(loader, row, YAML_LIST)) {
+            continue;
+        }
+        if (row->count != table->key_count + 1) {
+            COMPLAIN(loader, row, "TABLE_ROW", NO_HINT,
+                     "a row has a value for each of %u keys, then the rate: %u, not %u",
+                     table->key_count, table->key_count + 1, row->count);
+            continue;
+        }
+        struct text *values = arena_calloc(loader->arena, table->key_count, sizeof *values);
+        struct table_row *out = &sorted[count];
+        bool good = read_dec(loader, &row->items[table->key_count], &out->rate);
+        for (uint32_t k = 0; k < table->key_count; k++) {
+            good = want_kind(loader, &row->items[k], YAML_TEXT) && good;
+            values[k] = row->items[k].text;
+        }
+        out->values = values;
+        out->node = row;
+        out->key_count = table->key_count;
+        count += good;
+    }
+    if (count > 0) {
+        qsort(sorted, count, sizeof *sorted, compare_rows);
+    }
+    struct text *values = arena_calloc(loader->arena, (size_t)count * table->key_count,
+                                       sizeof *values);
+    struct dec *rates = arena_calloc(loader->arena, count, sizeof *rates);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0 && compare_rows(&sorted[i - 1], &sorted[i]) == 0) {
+            bool later = sorted[i].node->offset > sorted[i - 1].node->offset ||
+                         sorted[i].node->line > sorted[i - 1].node->line;
+            COMPLAIN(loader, sorted[later ? i : i - 1].node, "TABLE_ROW", NO_HINT,
+                     "the table has two rows for these keys");
+        }
+        memcpy(&values[(size_t)i * table->key_count], sorted[i].values,
+               table->key_count * sizeof *values);
+        rates[i] = sorted[i].rate;
+    }
+    table->values = values;
+    table->rates = rates;
+    table->row_count = count;
+}
+
+static void load_tables(struct loader *loader)
+{
+    static const char *const keys[] = {"keys", "rows", NULL};
+    static const char *const later[] = {"file", "value", "from", NULL};
+    struct section tables = loader->tables;
+    loader->rate_tables = arena_calloc(loader->arena, tables.count, sizeof *loader->rate_tables);
+    loader->table_needs_keys = arena_calloc(loader->arena, tables.count, sizeof(bool));
+    for (uint32_t i = 0; i < tables.count; i++) {
+        const struct yaml_node *node = tables.items[i];
+        struct rate_table *table = &loader->rate_tables[i];
+        table->name = node->key;
+        if (!want_kind(loader, node, YAML_MAP)) {
+            continue;
+        }
+        check_keys(loader, node, "a table", keys, later);
+        const struct yaml_node *names = want_member(loader, node, "keys");
+        const struct yaml_node *rows = yaml_member(node, "file") == NULL
+                                           ? want_member(loader, node, "rows")
+                                           : yaml_member(node, "rows");
+        if (names == NULL || !want_kind(loader, names, YAML_LIST)) {
+            continue;
+        }
+        if (names->count == 0 || names->count > TABLE_KEYS_MAX) {
+            COMPLAIN(loader, names, "LIMIT", NO_HINT, "a table has 1 to %d keys", TABLE_KEYS_MAX);
+            continue;
+        }
+        table->key_count = names->count;
+        for (uint32_t k = 0; k < names->count; k++) {
+            if (!want_kind(loader, &names->items[k], YAML_TEXT) ||
+                !find_by_key(loader, names->items[k].text, &table->keys[k])) {
+                loader->table_needs_keys[i] = true;
+            }
+        }
+        if (rows != NULL && want_kind(loader, rows, YAML_LIST)) {
+            fill_table(loader, rows, table);
+        }
+    }
+}
+
+const struct dec *rate_table_find(const struct rate_table *table, const struct text *key)
+{
+    uint32_t low = 0, high = table->row_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int order = compare_values(&table->values[(size_t)middle * table->key_count], key,
+                                   table->key_count);
+        if (order == 0) {
+            return &table->rates[middle];
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+/* ---- csv -------------------------------------------------------------------------------------- */
+
+static bool check_target(struct loader *loader, const struct yaml_node *node, struct text target)
+{
+    static const char *const attributes[] = {"id", "source", "type", "subject", "time"};
+    struct text names[6] = {[5] = TEXT("data.x")};
+    for (int i = 0; i < 5; i++) {
+        names[i] = text_of(attributes[i]);
+        if (text_equal(target, names[i])) {
+            return true;
+        }
+    }
+    if (target.size == 0 || (target.size > 5 && memcmp(target.at, "data.", 5) == 0)) {
+        return true;
+    }
+    COMPLAIN(loader, node, "BAD_VALUE", hint_choice(loader->arena, target, names, 6),
+             "an event has no %.*s", TEXT_ARG(target));
+    return false;
+}
+
+static void load_csv_columns(struct loader *loader, const struct yaml_node *node,
+                             struct csv_columns *csv, struct name_set *targets)
+{
+    static const char *const keys[] = {"to", "number", NULL};
+    struct text *columns = arena_calloc(loader->arena, node->count, sizeof *columns);
+    struct text *to = arena_calloc(loader->arena, node->count, sizeof *to);
+    bool *is_number = arena_calloc(loader->arena, node->count, sizeof *is_number);
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        const struct yaml_node *target = item;
+        columns[i] = item->key;
+        if (item->kind == YAML_MAP) {
+            check_keys(loader, item, "a column", keys, NULL);
+            target = want_member(loader, item, "to");
+            if (yaml_member(item, "number") != NULL) {
+                read_bool(loader, yaml_member(item, "number"), &is_number[i]);
+            }
+        }
+        if (target == NULL || !want_kind(loader, target, YAML_TEXT) ||
+            !check_target(loader, target, target->text)) {
+            continue;
+        }
+        to[i] = target->text;
+        uint32_t before = targets->count;
+        if (to[i].size > 0) {
+            name_set_add(targets, to[i]);
+            if (targets->count == before) {
+                COMPLAIN(loader, target, "DUPLICATE_NAME", NO_HINT,
+                         "two columns or constants give %.*s", TEXT_ARG(to[i]));
+            }
+        }
+    }
+    csv->columns = columns;
+    csv->targets = to;
+    csv->is_number = is_number;
+    csv->count = node->count;
+}
+
+static void load_csv(struct loader *loader)
+{
+    static const char *const keys[] = {"separator", "columns", "constants", NULL};
+    static const char *const separators[] = {",", ";", "\t", NULL};
+    const struct yaml_node *node = collect_single(loader, "csv");
+    struct csv_columns *csv = &loader->catalog->csv;
+    csv->separator = ',';
+    if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    loader->catalog->has_csv = true;
+    check_keys(loader, node, "csv", keys, NULL);
+    struct name_set targets;
+    name_set_init(&targets, loader);
+    int choice = 0;
+    if (yaml_member(node, "separator") != NULL &&
+        read_choice(loader, yaml_member(node, "separator"), separators, &choice)) {
+        csv->separator = separators[choice][0];
+    }
+    const struct yaml_node *columns = yaml_member(node, "columns");
+    if (columns != NULL && want_kind(loader, columns, YAML_MAP)) {
+        load_csv_columns(loader, columns, csv, &targets);
+    }
+    const struct yaml_node *constants = yaml_member(node, "constants");
+    if (constants == NULL || !want_kind(loader, constants, YAML_MAP)) {
+        return;
+    }
+    struct text *names = arena_calloc(loader->arena, constants->count, sizeof *names);
+    struct text *values = arena_calloc(loader->arena, constants->count, sizeof *values);
+    for (uint32_t i = 0; i < constants->count; i++) {
+        const struct yaml_node *item = &constants->items[i];
+        if (!want_kind(loader, item, YAML_TEXT) || !check_target(loader, item, item->key)) {
+            continue;
+        }
+        uint32_t before = targets.count;
+        name_set_add(&targets, item->key);
+        if (targets.count == before) {
+            complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME", NO_HINT,
+                     "two columns or constants give %.*s", TEXT_ARG(item->key));
+        }
+        names[csv->constant_count] = item->key;
+        values[csv->constant_count++] = item->text;
+    }
+    csv->constant_targets = names;
+    csv->constant_values = values;
+}
+
+/* ---- digest ----------------------------------------------------------------------------------- */
+
+/* The content of all files as one object with sorted keys.  A list's entries are sorted, since their order over files says
+ * nothing; accounts are records and have a digest of their own. */
+static void write_list(struct loader *loader, const char *key, struct buffer *out)
+{
+    struct name_set set;
+    name_set_init(&set, loader);
+    for (uint32_t r = 0; r < loader->root_count; r++) {
+        const struct yaml_node *node = yaml_member(loader->roots[r], key);
+        for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
+            struct buffer item;
+            buffer_init(&item, loader->arena, 256);
+            yaml_write_canonical(&node->items[i], loader->arena, &item);
+            set.items = grow_array(loader, set.items, set.count, &set.capacity, sizeof *set.items);
+            set.items[set.count++] = buffer_text(&item);
+        }
+    }
+    if (set.count > 0) {
+        qsort(set.items, set.count, sizeof *set.items, compare_texts);
+    }
+    buffer_add_char(out, '[');
+    for (uint32_t i = 0; i < set.count; i++) {
+        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
+        buffer_add_text(out, set.items[i]);
+    }
+    buffer_add_char(out, ']');
+}
+
+static void write_mapping(struct loader *loader, const char *key, struct buffer *out)
+{
+    uint32_t errors = loader->complaints->errors;
+    struct section section = collect_mapping(loader, key);
+    assert(loader->complaints->errors == errors); /* a catalog with errors has no digest */
+    buffer_add_char(out, '{');
+    for (uint32_t i = 0; i < section.count; i++) {
+        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
+        buffer_add_json(out, section.items[i]->key);
+        buffer_add_char(out, ':');
+        yaml_write_canonical(section.items[i], loader->arena, out);
+    }
+    buffer_add_char(out, '}');
+}
+
+static void compute_digest(struct loader *loader)
+{
+    static const struct {
+        const char *key;
+        char shape; /* of all files together: single, mapping or list */
+    } parts[] = {
+        {"billing", 's'},  {"catalog", 's'}, {"clocks", 'm'},   {"contracts", 'l'},
+        {"csv", 's'},      {"currency", 's'}, {"default_plan", 's'}, {"meters", 'm'},
+        {"plans", 'm'},    {"prices", 'l'},  {"products", 'm'}, {"profile", 's'},
+        {"rounding", 's'}, {"steps", 'm'},   {"tables", 'm'},
+    };
+    struct buffer out;
+    buffer_init(&out, loader->arena, 4096);
+    buffer_add_char(&out, '{');
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        buffer_format(&out, "%s\"%s\":", i == 0 ? "" : ",", parts[i].key);
+        const struct yaml_node *single = NULL;
+        for (uint32_t r = 0; r < loader->root_count && single == NULL; r++) {
+            single = yaml_member(loader->roots[r], parts[i].key);
+        }
+        if (parts[i].shape == 'l') {
+            write_list(loader, parts[i].key, &out);
+        } else if (parts[i].shape == 'm') {
+            write_mapping(loader, parts[i].key, &out);
+        } else if (single == NULL) {
+            buffer_add_text(&out, TEXT("null"));
+        } else {
+            yaml_write_canonical(single, loader->arena, &out);
+        }
+    }
+    buffer_add_char(&out, '}');
+    loader->catalog->digest = hash_digest(buffer_text(&out));
+}
+
+/* ---- all of it -------------------------------------------------------------------------------- */
+
+/* False when a file cannot be read at all: names that it may hold would be missed for no reason. */
+static bool read_files(struct loader *loader)
+{
+    bool readable = true;
+    const struct catalog_input *input = loader->input;
+    loader->roots = arena_calloc(loader->arena, input->file_count, sizeof *loader->roots);
+    for (uint32_t i = 0; i < input->file_count; i++) {
+        struct yaml_file *file = arena_alloc(loader->arena, sizeof *file);
+        *file = (struct yaml_file){input->files[i].name, input->files[i].bytes};
+        uint32_t errors = loader->complaints->errors;
+        struct yaml_node *root = yaml_read(loader->arena, file, loader->complaints);
+        readable = readable && (root != NULL || loader->complaints->errors == errors);
+        if (root == NULL || root->kind == YAML_NONE || !want_kind(loader, root, YAML_MAP)) {
+            continue;
+        }
+        check_keys(loader, root, "a catalog", top_keys, later_top_keys);
+        loader->roots[loader->root_count++] = root;
+    }
+    if (readable && loader->root_count == 0 && loader->complaints->errors == 0) {
+        struct place place = {input->file_count > 0 ? input->files[0].name : TEXT("catalog"), 1, 1};
+        complain(loader->complaints, place, "EMPTY", TEXT("at least catalog, currency and prices"),
+                 "there is nothing in the catalog");
+        return false;
+    }
+    return readable;
+}
+
+static void load_sections(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    load_head(loader);
+    load_rounding(loader);
+    struct sections all = {
+        .products = collect_mapping(loader, "products"),
+        .meters = collect_mapping(loader, "meters"),
+        .prices = collect_list(loader, "prices"),
+        .plans = collect_mapping(loader, "plans"),
+        .contracts = collect_list(loader, "contracts"),
+        .steps = collect_mapping(loader, "steps"),
+        .accounts = collect_list(loader, "accounts"),
+    };
+    loader->clocks = collect_mapping(loader, "clocks");
+    loader->tables = collect_mapping(loader, "tables");
+    loader->has_products = all.products.count > 0;
+    index_names(loader, loader->clocks, &loader->clock_by_name, NULL);
+    index_names(loader, loader->tables, &loader->table_by_name, &loader->table_names);
+    index_names(loader, all.plans, &loader->plan_by_name, &loader->plan_names);
+    index_names(loader, all.steps, &loader->shared_by_name, &loader->shared_names);
+    loader->shared_used = arena_calloc(loader->arena, all.steps.count, sizeof(bool));
+    catalog->plan_count = all.plans.count;
+    catalog->default_plan = NONE;
+    collect_dimensions(loader, all.meters);
+    collect_values(loader, all.products, true, "attributes", &loader->attribute_by_name,
+                   &catalog->attributes, &catalog->attribute_count, &loader->attribute_types);
+    collect_values(loader, all.contracts, false, "parameters", &loader->parameter_by_name,
+                   &catalog->parameters, &catalog->parameter_count, &loader->parameter_types);
+    collect_skus(loader, &all);
+    load_products(loader, all.products);
+    load_tables(loader);
+    load_meters(loader, all.meters);
+    load_csv(loader);
+    load_shared_steps(loader, all.steps);
+    load_prices(loader, all.prices, all.plans, all.contracts);
+    const struct yaml_node *plan = collect_single(loader, "default_plan");
+    if (plan != NULL) {
+        catalog->default_plan = find_name(loader, plan, &loader->plan_by_name, loader->plan_names,
+                                          catalog->plan_count, "plan");
+    }
+    load_accounts(loader, all.accounts);
+}
+
+enum status catalog_load(struct arena *arena, const struct catalog_input *input,
+                         struct accounts_builder *accounts, const struct catalog **catalog,
+                         struct complaints *complaints, struct error *err)
+{
+    struct loader loader = {
+        .arena = arena,
+        .input = input,
+        .accounts = accounts,
+        .complaints = complaints,
+        .catalog = arena_calloc(arena, 1, sizeof(struct catalog)),
+    };
+    *catalog = NULL;
+    complaints->arena = arena;
+    map_init(&loader.zone_by_name, arena, 8);
+    if (read_files(&loader)) {
+        load_sections(&loader);
+        number_nodes(&loader);
+        check_catalog(&loader);
+    }
+    complaints_sort(complaints);
+    if (complaints->errors > 0) {
+        const struct complaint *first = complaints->items;
+        while (first->is_warning && first + 1 < complaints->items + complaints->count) {
+            first++;
+        }
+        enum status status =
+            fail(err, ERR_INPUT, "the catalog has %u error%s; the first is in %.*s:%u:%u: %s: %s",
+                 complaints->errors, complaints->errors == 1 ? "" : "s",
+                 TEXT_ARG(first->place.file), first->place.line, first->place.column, first->code,
+                 first->message);
+        return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
+    }
+    compute_digest(&loader);
+    *catalog = loader.catalog;
+    return OK;
+}

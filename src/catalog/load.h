@@ -1,0 +1,200 @@
+/* load.h - private to the catalog's loader: what its files share.
+ *
+ *     files --yaml.c--> trees --load.c--> names, tables, clocks
+ *                               meter.c    meters
+ *                               step.c     steps
+ *                               price.c    prices, plans, contracts, accounts
+ *                               check.c    what only the whole shows: nodes, ambiguity, units
+ *                               select.c   the indices that find a price
+ *     names.c: what an expression may say, and where; read.c: texts to numbers, dates and choices
+ *
+ * Loading never stops at an error: a thing that is wrong leaves a complaint and a harmless stand-in, and the
+ * next thing is read.  A stand-in reaches nobody, since a catalog with errors is not handed out.
+ */
+#ifndef FARTHING_CATALOG_LOAD_H
+#define FARTHING_CATALOG_LOAD_H
+
+#include "catalog/accounts.h"
+#include "catalog/complain.h"
+#include "catalog/yaml.h"
+
+enum {
+    NAME_MAX_BYTES = 255,
+    TIERS_MAX = 1000,
+    STEPS_MAX = 100,       /* of a price */
+    TABLE_KEYS_MAX = 8,
+    MEMBERS_USED_MAX = 250, /* members of data that one meter's expressions use */
+};
+
+/* Defaults where systems differ (language.md, section 6). It has options only. */
+struct profile {
+    const char *name;
+    bool at_zero_charge;
+    enum past_last past_last;
+    enum rounding package_round;
+    enum prorate prorate; /* of fixed steps */
+    int prorate_digits;
+    enum rounding prorate_mode;
+    enum round_at round_at;
+    bool lines_to_minor; /* lines are rounded to the currency's minor unit */
+};
+
+/* A top-level list or mapping of all files: its parts in order of files. */
+struct section {
+    const struct yaml_node **items;
+    uint32_t count;
+};
+
+/* A price as read, before all are sorted. */
+struct draft {
+    struct price price;
+    uint32_t level; /* 0: the catalog's; 1 + plan; 1 + plans + contract */
+    bool is_public;
+    uint32_t index; /* in catalog->prices, when sorted */
+};
+
+struct loader {
+    struct arena *arena;
+    const struct catalog_input *input;
+    struct accounts_builder *accounts;
+    struct complaints *complaints;
+    struct catalog *catalog;
+    const struct profile *profile;
+    const struct zone *zone; /* of dates and calendar clocks: billing.zone */
+    const struct yaml_node **roots;
+    uint32_t root_count;
+
+    struct map dimension_by_name, attribute_by_name, parameter_by_name;
+    enum expr_type *attribute_types, *parameter_types;
+    struct map shared_by_name, table_by_name, clock_by_name, plan_by_name, zone_by_name;
+    struct section tables, clocks;
+    struct rate_table *rate_tables;
+    bool *table_needs_keys; /* its keys are no dimensions: a rate must say which to use */
+    struct text *shared_names, *table_names, *plan_names;
+    bool *shared_used;
+    struct text *level_names; /* "", "@plan/pro/", "@contract/id/": begins the names of nodes */
+    const struct zone **zones;
+    uint32_t zone_count, zone_capacity;
+    bool has_products;
+
+    struct draft *drafts;
+    uint32_t draft_count, draft_capacity;
+    /* Per plan and contract: prices named rather than written there. */
+    struct named_price *named;
+    uint32_t named_count, named_capacity;
+};
+
+struct named_price {
+    uint32_t level;
+    const struct yaml_node *node;
+};
+
+/* ---- read.c: a node as what its place wants; false with a complaint ---------------------------- */
+
+#define COMPLAIN(loader, node, code, hint, ...) \
+    complain((loader)->complaints, yaml_place(node), code, hint, __VA_ARGS__)
+#define NO_HINT ((struct text){"", 0})
+
+bool want_kind(struct loader *loader, const struct yaml_node *node, enum yaml_kind kind);
+/* A key that a mapping must have, or NULL with a complaint. */
+const struct yaml_node *want_member(struct loader *loader, const struct yaml_node *map,
+                                    const char *key);
+/* Complains about keys that are neither known nor of a later version. Lists end with NULL; later may be NULL. */
+void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
+                const char *const *known, const char *const *later);
+bool read_name(struct loader *loader, const struct yaml_node *node, struct text *name);
+/* The text of a name that a key is: at most 255 bytes, no control characters, not empty, no @ in front. */
+bool check_name(struct loader *loader, struct place place, struct text name);
+bool read_bool(struct loader *loader, const struct yaml_node *node, bool *value);
+/* names end with NULL; *choice gets the index. */
+bool read_choice(struct loader *loader, const struct yaml_node *node, const char *const *names,
+                 int *choice);
+bool read_rounding_mode(struct loader *loader, const struct yaml_node *node, enum rounding *mode);
+bool read_int(struct loader *loader, const struct yaml_node *node, int min, int max, int *value);
+/* A plain number; an expression without names will do. */
+bool read_dec(struct loader *loader, const struct yaml_node *node, struct dec *value);
+/* A date (a day's start in the catalog's zone) or a time. */
+bool read_instant(struct loader *loader, const struct yaml_node *node, instant *at);
+/* from and to of a mapping; both may be absent. */
+void read_dates(struct loader *loader, const struct yaml_node *map, instant *from, instant *to);
+/* False when there is none; NULL is UTC. */
+bool find_zone(struct loader *loader, struct text name, const struct zone **zone);
+bool read_zone(struct loader *loader, const struct yaml_node *node, const struct zone **zone);
+/* "month", "10 days", "3 months". */
+bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
+                int32_t *count);
+/* Index of a text in a map of names, or NONE with a complaint that names the nearest. */
+uint32_t find_name(struct loader *loader, const struct yaml_node *node, const struct map *by_name,
+                   const struct text *names, uint32_t count, const char *what);
+/* A scalar as a value: bare numbers and truths are such, all else is a text. */
+bool read_value(struct loader *loader, const struct yaml_node *node, struct expr_value *value);
+void *grow_array(struct loader *loader, void *array, uint32_t count, uint32_t *capacity,
+                 size_t item_size);
+
+/* ---- names.c: expressions ---------------------------------------------------------------------- */
+
+enum scope_kind {
+    NAMES_NONE,   /* constants only */
+    NAMES_BUCKET, /* period, turn, contract: numbers of a step */
+    NAMES_ROW,    /* and a row's */
+    NAMES_CHARGE, /* and a charge's */
+    NAMES_METER,  /* an event's */
+};
+/* Members of data that a meter's expressions use, collected while they compile. */
+struct member_list {
+    struct text *names; /* as in the expression: data.x.y */
+    uint64_t *paths;
+    uint32_t count;
+};
+struct expr_context {
+    enum scope_kind kind;
+    bool has_turn;               /* turn.* may be used: the step has a clock with turns */
+    struct member_list *members; /* of NAMES_METER */
+};
+
+bool read_expr(struct loader *loader, const struct yaml_node *node,
+               const struct expr_context *context, enum expr_type wanted,
+               const struct expr **expr);
+/* The same for a text made of the node's; places are those of the node. */
+bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct text text,
+                    const struct expr_context *context, enum expr_type wanted,
+                    const struct expr **expr);
+/* A number of a step: plain, or an expression over bucket names. */
+bool read_number(struct loader *loader, const struct yaml_node *node,
+                 const struct expr_context *context, struct number *number);
+/* `sku`, `region`, `dims.region`, `attributes.size` ... */
+bool find_by_key(struct loader *loader, struct text name, struct by_key *key);
+bool read_by_key(struct loader *loader, const struct yaml_node *node, struct by_key *key);
+/* A list of such keys, each once. */
+bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by_key *keys,
+                  uint32_t max, uint32_t *count);
+struct text by_key_name(const struct catalog *catalog, struct by_key key);
+
+/* ---- sections ---------------------------------------------------------------------------------- */
+
+/* All entries of a top-level mapping over all files, each name once, sorted by name. */
+struct section collect_mapping(struct loader *loader, const char *key);
+/* All entries of a top-level list over all files. */
+struct section collect_list(struct loader *loader, const char *key);
+
+/* The rule of bills: of the catalog or of a contract. */
+void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
+                  bool *at_contract, bool *at_account);
+/* True when a meter's `sku:` is a name and no expression. */
+bool sku_is_name(struct text text);
+void load_meters(struct loader *loader, struct section meters);
+void load_shared_steps(struct loader *loader, struct section steps);
+/* Reads the list of steps of a price; node is the list. */
+void load_steps(struct loader *loader, const struct yaml_node *node, struct price *price);
+void load_prices(struct loader *loader, struct section prices, struct section plans,
+                 struct section contracts);
+void load_accounts(struct loader *loader, struct section accounts);
+
+/* check.c */
+void number_nodes(struct loader *loader);
+void check_catalog(struct loader *loader);
+
+/* select.c: fills sku_first and by_sku when the set is large. */
+void price_set_index(struct arena *arena, const struct catalog *catalog, struct price_set *set);
+
+#endif

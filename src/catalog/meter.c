@@ -1,0 +1,233 @@
+/* meter.c - meters: which events, which quantity, sold as what.
+ *
+ * An expression that is one plain member of data (most are) is also given as the index of that member, so that the event path
+ * need not evaluate it.  Whether it is one is seen from its canonical form.
+ */
+#include "catalog/load.h"
+
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+static const char *const meter_keys[] = {"event",    "where", "value", "aggregate", "dimensions",
+                                         "sku",      "unit",  "resource", "grain",  "carry",
+                                         "negative", NULL};
+static const char *const later_meter_keys[] = {"spread", "input", "clock", "percentile", NULL};
+
+struct meter_work {
+    struct loader *loader;
+    const struct yaml_node *node;
+    struct meter *meter;
+    struct member_list members;
+    struct expr_context context;
+};
+
+static bool read_meter_expr(struct meter_work *work, const struct yaml_node *node,
+                            enum expr_type wanted, const struct expr **expr)
+{
+    return read_expr(work->loader, node, &work->context, wanted, expr);
+}
+
+/* The member that the expression is, with or without number(); NONE when it is more than that. */
+static uint32_t plain_member(struct meter_work *work, const struct expr *expr, bool *from_text)
+{
+    struct buffer form;
+    buffer_init(&form, work->loader->arena, 64);
+    expr_format(expr, NULL, &form);
+    struct text text = buffer_text(&form);
+    struct text call = TEXT("number(");
+    *from_text = text.size > call.size + 1 && memcmp(text.at, call.at, call.size) == 0 &&
+                 text.at[text.size - 1] == ')';
+    if (*from_text) {
+        text = (struct text){text.at + call.size, text.size - call.size - 1};
+    }
+    for (uint32_t i = 0; i < work->members.count; i++) {
+        if (text_equal(text, work->members.names[i])) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+static void read_value_key(struct meter_work *work)
+{
+    struct loader *loader = work->loader;
+    struct meter *meter = work->meter;
+    static const char *const aggregates[] = {"count",   "sum",    "max",           "latest",    "min",
+                                             "average", "unique", "time_weighted", "percentile", NULL};
+    const struct yaml_node *value = yaml_member(work->node, "value");
+    const struct yaml_node *aggregate = yaml_member(work->node, "aggregate");
+    int choice = value == NULL ? AGGREGATE_COUNT : AGGREGATE_SUM;
+    if (aggregate != NULL && read_choice(loader, aggregate, aggregates, &choice) &&
+        choice > AGGREGATE_LATEST) {
+        COMPLAIN(loader, aggregate, "NOT_YET", TEXT("now: count, sum, max, latest"),
+                 "the aggregation %s comes in a later version", aggregates[choice]);
+        choice = AGGREGATE_SUM;
+    }
+    meter->aggregate = (enum aggregate)choice;
+    meter->value_member = NONE;
+    if (value == NULL) {
+        if (meter->aggregate != AGGREGATE_COUNT) {
+            complain(loader->complaints, yaml_key_place(work->node), "MISSING_KEY",
+                     TEXT("value: data.quantity"), "%s of what? the key value is missing",
+                     aggregates[choice]);
+        }
+        return;
+    }
+    if (meter->aggregate == AGGREGATE_COUNT) {
+        complain(loader->complaints, yaml_key_place(value), "CHOOSE_ONE",
+                 TEXT("aggregate: sum, or no value"), "a count counts events: it has no value");
+    }
+    if (read_meter_expr(work, value, EXPR_NUMBER, &meter->value)) {
+        meter->value_member = plain_member(work, meter->value, &meter->value_from_text);
+        meter->value_from_text = meter->value_from_text && meter->value_member != NONE;
+    }
+}
+
+static void read_sku(struct meter_work *work)
+{
+    struct loader *loader = work->loader;
+    struct meter *meter = work->meter;
+    const struct yaml_node *node = yaml_member(work->node, "sku");
+    const struct map *by_name = &loader->catalog->sku_by_name;
+    meter->sku = meter->sku_member = NONE;
+    if (node == NULL) {
+        meter->sku = map_find(by_name, meter->name);
+        return;
+    }
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return;
+    }
+    if (sku_is_name(node->text)) {
+        meter->sku = map_find(by_name, node->text);
+        return;
+    }
+    bool from_text;
+    struct expr_value value;
+    if (!read_meter_expr(work, node, EXPR_TEXT, &meter->sku_expr)) {
+        return;
+    }
+    if (!expr_is_constant(meter->sku_expr, &value)) {
+        meter->sku_member = plain_member(work, meter->sku_expr, &from_text);
+        return;
+    }
+    meter->sku = map_find(by_name, value.text);
+    meter->sku_expr = NULL;
+    if (meter->sku == MAP_NONE) {
+        struct text *names = arena_calloc(loader->arena, loader->catalog->sku_count, sizeof *names);
+        for (uint32_t i = 0; i < loader->catalog->sku_count; i++) {
+            names[i] = loader->catalog->skus[i].name;
+        }
+        COMPLAIN(loader, node, "UNKNOWN_NAME",
+                 hint_nearest(loader->arena, value.text, names, loader->catalog->sku_count),
+                 "nothing sells the SKU %.*s", TEXT_ARG(value.text));
+    }
+}
+
+static int compare_dimensions(const void *a, const void *b)
+{
+    const struct meter_dimension *left = a, *right = b;
+    return (left->name > right->name) - (left->name < right->name);
+}
+
+static void read_dimensions(struct meter_work *work)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = yaml_member(work->node, "dimensions");
+    if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    struct meter_dimension *dimensions =
+        arena_calloc(loader->arena, node->count, sizeof *dimensions);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct meter_dimension *dimension = &dimensions[count];
+        dimension->name = map_find(&loader->dimension_by_name, node->items[i].key);
+        bool from_text;
+        if (dimension->name != MAP_NONE &&
+            read_meter_expr(work, &node->items[i], EXPR_TEXT, &dimension->value)) {
+            dimension->member = plain_member(work, dimension->value, &from_text);
+            dimension->member = from_text ? NONE : dimension->member;
+            count++;
+        }
+    }
+    if (count > 0) {
+        qsort(dimensions, count, sizeof *dimensions, compare_dimensions);
+    }
+    work->meter->dimensions = dimensions;
+    work->meter->dimension_count = count;
+}
+
+static void read_meter(struct loader *loader, const struct yaml_node *node, struct meter *meter)
+{
+    static const char *const grains[] = {"month", "hour", "event", NULL};
+    struct meter_work work = {.loader = loader, .node = node, .meter = meter};
+    work.context = (struct expr_context){.kind = NAMES_METER, .members = &work.members};
+    *meter = (struct meter){
+        .name = node->key,
+        .event_type = node->key,
+        .place = yaml_key_place(node),
+        .resource_member = NONE,
+        .value_member = NONE,
+        .sku = NONE,
+        .sku_member = NONE,
+    };
+    struct yaml_node empty = *node;
+    if (node->kind == YAML_NONE) {
+        empty.kind = YAML_MAP;
+        empty.count = 0;
+        work.node = &empty;
+    } else if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, work.node, "a meter", meter_keys, later_meter_keys);
+    const struct yaml_node *member = yaml_member(work.node, "event");
+    if (member != NULL) {
+        read_name(loader, member, &meter->event_type);
+    }
+    int grain = GRAIN_HOUR;
+    member = yaml_member(work.node, "grain");
+    if (member != NULL) {
+        read_choice(loader, member, grains, &grain);
+    }
+    meter->grain = (enum grain)grain;
+    member = yaml_member(work.node, "unit");
+    if (member != NULL) {
+        read_name(loader, member, &meter->unit);
+    }
+    member = yaml_member(work.node, "where");
+    if (member != NULL) {
+        read_meter_expr(&work, member, EXPR_BOOL, &meter->where);
+    }
+    read_value_key(&work);
+    member = yaml_member(work.node, "carry");
+    if (member != NULL && read_bool(loader, member, &meter->carry) && meter->carry &&
+        meter->aggregate != AGGREGATE_MAX && meter->aggregate != AGGREGATE_LATEST) {
+        COMPLAIN(loader, member, "BAD_VALUE", TEXT("aggregate: latest, or max"),
+                 "only a gauge (latest, max) has a value to carry into the next period");
+    }
+    member = yaml_member(work.node, "negative");
+    if (member != NULL) {
+        read_bool(loader, member, &meter->negative);
+    }
+    read_sku(&work);
+    member = yaml_member(work.node, "resource");
+    bool from_text;
+    if (member != NULL && read_meter_expr(&work, member, EXPR_TEXT, &meter->resource)) {
+        meter->resource_member = plain_member(&work, meter->resource, &from_text);
+    }
+    read_dimensions(&work);
+    meter->members = work.members.paths;
+    meter->member_names = work.members.names;
+    meter->member_count = work.members.count;
+}
+
+void load_meters(struct loader *loader, struct section meters)
+{
+    struct meter *array = arena_calloc(loader->arena, meters.count, sizeof *array);
+    for (uint32_t i = 0; i < meters.count; i++) {
+        read_meter(loader, meters.items[i], &array[i]);
+    }
+    loader->catalog->meters = array;
+    loader->catalog->meter_count = meters.count;
+}

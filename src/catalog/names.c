@@ -1,0 +1,484 @@
+/* names.c - what an expression may name, and where.
+ *
+ * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x` and `contract.x` say
+ * which.  Where a name exists but not at this place (a charge's amount before there are charges), the complaint
+ * is the same as for one that does not exist, and the hint lists what there is.
+ */
+#include "catalog/load.h"
+
+#include <stdio.h>
+
+#include "base/nofloat.h"
+
+struct fixed_name {
+    const char *name;
+    uint8_t from; /* the narrowest scope that has it */
+    bool of_turn;
+    enum expr_type type;
+    uint32_t slot;
+};
+
+static const struct fixed_name fixed_names[] = {
+    {"period.hours", NAMES_BUCKET, false, EXPR_NUMBER, NAME_PERIOD_HOURS},
+    {"period.days", NAMES_BUCKET, false, EXPR_NUMBER, NAME_PERIOD_DAYS},
+    {"period.seconds", NAMES_BUCKET, false, EXPR_NUMBER, NAME_PERIOD_SECONDS},
+    {"period.start", NAMES_BUCKET, false, EXPR_TIME, NAME_PERIOD_START},
+    {"turn.hours", NAMES_BUCKET, true, EXPR_NUMBER, NAME_TURN_HOURS},
+    {"turn.days", NAMES_BUCKET, true, EXPR_NUMBER, NAME_TURN_DAYS},
+    {"turn.seconds", NAMES_BUCKET, true, EXPR_NUMBER, NAME_TURN_SECONDS},
+    {"turn.start", NAMES_BUCKET, true, EXPR_TIME, NAME_TURN_START},
+    {"quantity", NAMES_ROW, false, EXPR_NUMBER, NAME_QUANTITY},
+    {"events", NAMES_ROW, false, EXPR_NUMBER, NAME_EVENTS},
+    {"unit", NAMES_ROW, false, EXPR_TEXT, NAME_UNIT},
+    {"sku", NAMES_ROW, false, EXPR_TEXT, NAME_SKU},
+    {"product", NAMES_ROW, false, EXPR_TEXT, NAME_PRODUCT},
+    {"account", NAMES_ROW, false, EXPR_TEXT, NAME_ACCOUNT},
+    {"resource", NAMES_ROW, false, EXPR_TEXT, NAME_RESOURCE},
+    {"time", NAMES_ROW, false, EXPR_TIME, NAME_TIME},
+    {"amount", NAMES_CHARGE, false, EXPR_NUMBER, NAME_AMOUNT},
+    {"net", NAMES_CHARGE, false, EXPR_NUMBER, NAME_NET},
+    {"rate", NAMES_CHARGE, false, EXPR_NUMBER, NAME_RATE},
+    {"kind", NAMES_CHARGE, false, EXPR_TEXT, NAME_KIND},
+    {"step", NAMES_CHARGE, false, EXPR_TEXT, NAME_STEP},
+};
+enum { FIXED_NAME_COUNT = sizeof fixed_names / sizeof fixed_names[0] };
+
+static const struct fixed_name meter_names[] = {
+    {"type", NAMES_METER, false, EXPR_TEXT, NAME_TYPE},
+    {"source", NAMES_METER, false, EXPR_TEXT, NAME_SOURCE},
+    {"id", NAMES_METER, false, EXPR_TEXT, NAME_ID},
+    {"subject", NAMES_METER, false, EXPR_TEXT, NAME_SUBJECT},
+    {"time", NAMES_METER, false, EXPR_TIME, NAME_EVENT_TIME},
+};
+enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
+
+/* Functions of the language that come later. */
+static const char *const later_functions[] = {"lookup", "series", "in_calendar", "usage", "charges"};
+
+struct resolver {
+    struct loader *loader;
+    const struct expr_context *context;
+    bool not_yet;
+    bool too_many_members;
+};
+
+/* If path is prefix.rest: the rest, without brackets and quotes when it is one key in brackets. */
+static bool take_prefix(struct arena *arena, struct text path, const char *prefix,
+                        struct text *rest)
+{
+    size_t size = strlen(prefix);
+    if (path.size < size + 2 || memcmp(path.at, prefix, size) != 0) {
+        return false;
+    }
+    *rest = (struct text){path.at + size, path.size - size};
+    if (rest->at[0] == '.') {
+        *rest = (struct text){rest->at + 1, rest->size - 1};
+        return true;
+    }
+    if (rest->at[0] != '[' || rest->size < 4 || rest->at[rest->size - 1] != ']') {
+        return false;
+    }
+    /* A JSON string; the few escapes that it may hold. */
+    struct buffer out;
+    buffer_init(&out, arena, rest->size);
+    for (size_t i = 2; i + 2 < rest->size; i++) {
+        char c = rest->at[i];
+        if (c == '"') {
+            return false; /* more than one key */
+        }
+        if (c == '\\') {
+            c = rest->at[++i];
+            static const char escapes[] = "n\nt\tr\rb\bf\f";
+            const char *escape = strchr("ntrbf", c);
+            if (c != '\0' && escape != NULL) {
+                c = escapes[2 * (escape - "ntrbf") + 1];
+            }
+        }
+        buffer_add_char(&out, c);
+    }
+    *rest = buffer_text(&out);
+    return true;
+}
+
+/* The hash of data.a.b["c"], as decode makes it (member_path; a test holds the two together). */
+static uint64_t hash_member(struct arena *arena, struct text path)
+{
+    uint64_t hash = 0;
+    size_t at = strlen("data");
+    while (at < path.size) {
+        size_t end = at + 1;
+        bool quoted = path.at[at] == '[';
+        bool in_text = false;
+        while (end < path.size) {
+            char c = path.at[end];
+            if (quoted && in_text && c == '\\') {
+                end++;
+            } else if (quoted && c == '"') {
+                in_text = !in_text;
+            } else if (quoted ? !in_text && c == ']' : c == '.' || c == '[') {
+                break;
+            }
+            end++;
+        }
+        end += quoted && end < path.size;
+        struct text key;
+        if (!take_prefix(arena, (struct text){path.at + at, end - at}, "", &key)) {
+            key = (struct text){path.at + at, end - at};
+        }
+        hash = hash_print64(key.at, key.size, hash);
+        at = end;
+    }
+    return hash;
+}
+
+static bool resolve_member(struct resolver *resolver, struct text path, struct expr_name *out)
+{
+    struct member_list *members = resolver->context->members;
+    if (path.size < 6 || memcmp(path.at, "data", 4) != 0 ||
+        (path.at[4] != '.' && path.at[4] != '[')) {
+        return false;
+    }
+    uint32_t index = 0;
+    while (index < members->count && !text_equal(members->names[index], path)) {
+        index++;
+    }
+    if (index == MEMBERS_USED_MAX) {
+        resolver->too_many_members = true;
+        return false;
+    }
+    if (index == members->count) {
+        struct arena *arena = resolver->loader->arena;
+        if (index == 0) {
+            members->names = arena_calloc(arena, MEMBERS_USED_MAX, sizeof *members->names);
+            members->paths = arena_calloc(arena, MEMBERS_USED_MAX, sizeof *members->paths);
+        }
+        members->names[index] = text_copy(arena, path);
+        members->paths[index] = hash_member(arena, path);
+        members->count++;
+    }
+    *out = (struct expr_name){EXPR_DYNAMIC, NAME_MEMBER + index, NULL};
+    return true;
+}
+
+static bool resolve_in(const struct map *by_name, struct text name, uint32_t base,
+                       const enum expr_type *types, struct expr_name *out)
+{
+    uint32_t index = map_find(by_name, name);
+    if (index == MAP_NONE) {
+        return false;
+    }
+    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL};
+    return true;
+}
+
+static bool resolve(void *context, struct text path, struct expr_name *out)
+{
+    struct resolver *resolver = context;
+    struct loader *loader = resolver->loader;
+    enum scope_kind kind = resolver->context->kind;
+    bool is_meter = kind == NAMES_METER;
+    const struct fixed_name *names = is_meter ? meter_names : fixed_names;
+    for (size_t i = 0; i < (is_meter ? (size_t)METER_NAME_COUNT : FIXED_NAME_COUNT); i++) {
+        if (names[i].from <= kind && (!names[i].of_turn || resolver->context->has_turn) &&
+            text_equal(path, text_of(names[i].name))) {
+            *out = (struct expr_name){names[i].type, names[i].slot, NULL};
+            return true;
+        }
+    }
+    struct text rest;
+    if (is_meter) {
+        return resolve_member(resolver, path, out);
+    }
+    if (kind >= NAMES_BUCKET && take_prefix(loader->arena, path, "contract", &rest)) {
+        return resolve_in(&loader->parameter_by_name, rest, NAME_PARAMETER,
+                          loader->parameter_types, out);
+    }
+    if (kind < NAMES_ROW) {
+        return false;
+    }
+    if (take_prefix(loader->arena, path, "dims", &rest)) {
+        return resolve_in(&loader->dimension_by_name, rest, NAME_DIMENSION, NULL, out);
+    }
+    if (take_prefix(loader->arena, path, "attributes", &rest)) {
+        return resolve_in(&loader->attribute_by_name, rest, NAME_ATTRIBUTE,
+                          loader->attribute_types, out);
+    }
+    return resolve_in(&loader->dimension_by_name, path, NAME_DIMENSION, NULL, out) ||
+           resolve_in(&loader->attribute_by_name, path, NAME_ATTRIBUTE, loader->attribute_types,
+                      out);
+}
+
+static enum status call(void *context, const struct expr_call *called,
+                        struct expr_function *out, struct error *err)
+{
+    struct resolver *resolver = context;
+    (void)out;
+    for (size_t i = 0; i < sizeof later_functions / sizeof later_functions[0]; i++) {
+        if (text_equal(called->name, text_of(later_functions[i]))) {
+            resolver->not_yet = true;
+            return fail(err, ERR_INPUT, "the function %s comes in a later version",
+                        later_functions[i]);
+        }
+    }
+    err->message[0] = '\0';
+    return ERR_NOT_FOUND;
+}
+
+static bool resolve_zone(void *context, struct text name, const struct zone **zone)
+{
+    struct resolver *resolver = context;
+    return find_zone(resolver->loader, name, zone);
+}
+
+/* Names for "did you mean". */
+static struct text *list_names(struct resolver *resolver, size_t *count)
+{
+    struct loader *loader = resolver->loader;
+    const struct catalog *catalog = loader->catalog;
+    enum scope_kind kind = resolver->context->kind;
+    size_t room = FIXED_NAME_COUNT + METER_NAME_COUNT + catalog->dimension_count +
+                  catalog->attribute_count + catalog->parameter_count;
+    struct text *names = arena_calloc(loader->arena, room, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < METER_NAME_COUNT && kind == NAMES_METER; i++) {
+        names[n++] = text_of(meter_names[i].name);
+    }
+    for (size_t i = 0; i < FIXED_NAME_COUNT && kind != NAMES_METER; i++) {
+        if (fixed_names[i].from <= kind &&
+            (!fixed_names[i].of_turn || resolver->context->has_turn)) {
+            names[n++] = text_of(fixed_names[i].name);
+        }
+    }
+    for (uint32_t i = 0; i < catalog->parameter_count && kind != NAMES_METER &&
+                         kind != NAMES_NONE; i++) {
+        names[n++] = text_join(loader->arena, TEXT("contract."), catalog->parameters[i]);
+    }
+    if (kind == NAMES_ROW || kind == NAMES_CHARGE) {
+        for (uint32_t i = 0; i < catalog->dimension_count; i++) {
+            names[n++] = catalog->dimensions[i];
+        }
+        for (uint32_t i = 0; i < catalog->attribute_count; i++) {
+            names[n++] = catalog->attributes[i];
+        }
+    }
+    *count = n;
+    return names;
+}
+
+bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct text text,
+                    const struct expr_context *context, enum expr_type wanted,
+                    const struct expr **expr)
+{
+    struct resolver resolver = {.loader = loader, .context = context};
+    struct expr_scope scope = {
+        .context = &resolver,
+        .resolve = resolve,
+        .call = call,
+        .zone = resolve_zone,
+        .zone_default = loader->zone,
+    };
+    struct expr_error err = {0};
+    enum status status = expr_compile(loader->arena, text, &scope, wanted, expr, &err);
+    if (status == OK) {
+        return true;
+    }
+    if (status == ERR_NOT_FOUND) { /* once more for the hint: the names are listed only when one is wrong */
+        scope.names = list_names(&resolver, &scope.name_count);
+        const struct expr *unused;
+        status = expr_compile(loader->arena, text, &scope, wanted, &unused, &err);
+    }
+    const char *code = "EXPRESSION";
+    if (resolver.not_yet) {
+        code = "NOT_YET";
+    } else if (resolver.too_many_members || status == ERR_LIMIT) {
+        code = "EXPRESSION_LIMIT";
+    } else if (status == ERR_NOT_FOUND) {
+        code = "EXPRESSION_NAME";
+    }
+    complain(loader->complaints, yaml_place_in(node, err.offset), code,
+             text_of(err.error.hint), "%s", err.error.message);
+    return false;
+}
+
+bool read_expr(struct loader *loader, const struct yaml_node *node,
+               const struct expr_context *context, enum expr_type wanted,
+               const struct expr **expr)
+{
+    return want_kind(loader, node, YAML_TEXT) &&
+           read_expr_text(loader, node, node->text, context, wanted, expr);
+}
+
+/* ---- numbers ---- */
+
+/* True when the text was meant as a number, well or badly written, and not as an expression. */
+static bool is_meant_as_number(struct text text)
+{
+    static const char *const words[] = {"NaN", "nan", ".nan", ".NaN", "inf", ".inf", "-.inf",
+                                        "Infinity", "-Infinity", "+Infinity", "-inf"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (text_equal(text, text_of(words[i]))) {
+            return true;
+        }
+    }
+    size_t at = text.size > 0 && (text.at[0] == '-' || text.at[0] == '+');
+    if (at == text.size || !((text.at[at] >= '0' && text.at[at] <= '9') || text.at[at] == '.')) {
+        return text.size > 0 && text.at[0] == '+';
+    }
+    for (; at < text.size; at++) {
+        char c = text.at[at];
+        bool after_exponent = (c == '+' || c == '-') && (text.at[at - 1] | 0x20) == 'e';
+        if (!after_exponent && c != '.' && c != ',' && c != '_' && !(c >= '0' && c <= '9') &&
+            !((c | 0x20) >= 'a' && (c | 0x20) <= 'z')) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool read_plain_number(struct loader *loader, const struct yaml_node *node,
+                              struct dec *value)
+{
+    struct text text = node->text;
+    enum number_fault fault = dec_parse(text, value);
+    if (fault == NUMBER_OK && (memchr(text.at, 'e', text.size) || memchr(text.at, 'E', text.size))) {
+        COMPLAIN(loader, node, "NUM_EXPONENT", TEXT("write the digits out: 1000, 0.001"),
+                 "%.*s has an exponent", TEXT_ARG(text));
+        return false;
+    }
+    if (fault == NUMBER_OK) {
+        return true;
+    }
+    static const struct text hints[] = {
+        [NUMBER_LENGTH] = {"at most 64 characters", 21},
+        [NUMBER_SYNTAX] = {"a number as in JSON: 1000, -2.5, 0.023", 38},
+        [NUMBER_RANGE] = {"at most 38 significant digits", 29},
+        [NUMBER_SCALE] = {"at most 18 digits after the point", 33},
+    };
+    COMPLAIN(loader, node, number_fault_name(fault), hints[fault], "'%.*s' is no number we take",
+             (int)(text.size < 64 ? text.size : 64), text.at);
+    return false;
+}
+
+bool read_number(struct loader *loader, const struct yaml_node *node,
+                 const struct expr_context *context, struct number *number)
+{
+    *number = (struct number){0};
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return false;
+    }
+    if (is_meant_as_number(node->text)) {
+        return read_plain_number(loader, node, &number->value);
+    }
+    const struct expr *expr;
+    if (!read_expr(loader, node, context, EXPR_NUMBER, &expr)) {
+        return false;
+    }
+    struct expr_value value;
+    if (expr_is_constant(expr, &value)) {
+        number->value = value.number;
+    } else {
+        number->expr = expr;
+    }
+    return true;
+}
+
+/* ---- keys that split ---- */
+
+static const struct {
+    const char *name;
+    enum by_kind kind;
+} by_names[] = {
+    {"sku", BY_SKU},           {"product", BY_PRODUCT}, {"account", BY_ACCOUNT},
+    {"resource", BY_RESOURCE}, {"unit", BY_UNIT},
+};
+
+bool find_by_key(struct loader *loader, struct text name, struct by_key *key)
+{
+    for (size_t i = 0; i < sizeof by_names / sizeof by_names[0]; i++) {
+        if (text_equal(name, text_of(by_names[i].name))) {
+            *key = (struct by_key){by_names[i].kind, NONE};
+            return true;
+        }
+    }
+    struct text rest = name;
+    bool only_attribute = take_prefix(loader->arena, name, "attributes", &rest);
+    bool only_dimension = take_prefix(loader->arena, name, "dims", &rest);
+    uint32_t index = only_attribute ? MAP_NONE : map_find(&loader->dimension_by_name, rest);
+    if (index != MAP_NONE) {
+        *key = (struct by_key){BY_DIMENSION, index};
+        return true;
+    }
+    index = only_dimension ? MAP_NONE : map_find(&loader->attribute_by_name, rest);
+    *key = (struct by_key){BY_ATTRIBUTE, index};
+    return index != MAP_NONE;
+}
+
+bool read_by_key(struct loader *loader, const struct yaml_node *node, struct by_key *key)
+{
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return false;
+    }
+    if (find_by_key(loader, node->text, key)) {
+        return true;
+    }
+    const struct catalog *catalog = loader->catalog;
+    uint32_t fixed = sizeof by_names / sizeof by_names[0];
+    uint32_t count = fixed + catalog->dimension_count + catalog->attribute_count;
+    struct text *names = arena_calloc(loader->arena, count, sizeof *names);
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = i < fixed ? text_of(by_names[i].name)
+                   : i - fixed < catalog->dimension_count
+                       ? catalog->dimensions[i - fixed]
+                       : catalog->attributes[i - fixed - catalog->dimension_count];
+    }
+    COMPLAIN(loader, node, "UNKNOWN_NAME", hint_choice(loader->arena, node->text, names, count),
+             "no meter has a dimension and no SKU an attribute %.*s", TEXT_ARG(node->text));
+    return false;
+}
+
+bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by_key *keys,
+                  uint32_t max, uint32_t *count)
+{
+    *count = 0;
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return false;
+    }
+    if (node->count > max) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "at most %u keys", max);
+        return false;
+    }
+    bool good = true;
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct by_key key;
+        if (!read_by_key(loader, &node->items[i], &key)) {
+            good = false;
+            continue;
+        }
+        for (uint32_t k = 0; k < *count; k++) {
+            if (keys[k].kind == key.kind && keys[k].index == key.index) {
+                COMPLAIN(loader, &node->items[i], "DUPLICATE_NAME", NO_HINT,
+                         "%.*s stands twice", TEXT_ARG(node->items[i].text));
+                good = false;
+            }
+        }
+        keys[(*count)++] = key;
+    }
+    return good;
+}
+
+struct text by_key_name(const struct catalog *catalog, struct by_key key)
+{
+    switch (key.kind) {
+    case BY_DIMENSION:
+        return catalog->dimensions[key.index];
+    case BY_ATTRIBUTE:
+        return catalog->attributes[key.index];
+    default:
+        for (size_t i = 0; i < sizeof by_names / sizeof by_names[0]; i++) {
+            if (by_names[i].kind == key.kind) {
+                return text_of(by_names[i].name);
+            }
+        }
+        return TEXT("?");
+    }
+}

@@ -1,0 +1,220 @@
+/* select.c - which price a row has, and where time is cut.
+ *
+ * A set with more than a few prices has an index by SKU: a range for each, more selectors first.  Within a
+ * range the first match is the price, since check.c has shown that no two with as many selectors can match.
+ */
+#include "catalog/load.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+enum { SMALL_SET = 16 };
+
+void price_set_index(struct arena *arena, const struct catalog *catalog, struct price_set *set)
+{
+    if (set->count <= SMALL_SET) {
+        return;
+    }
+    uint32_t *first = arena_calloc(arena, catalog->sku_count + 2u, sizeof *first);
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        for (uint32_t k = 0; k < price->sku_count; k++) {
+            first[price->skus[k] + 1]++;
+        }
+        first[catalog->sku_count + 1] += price->skus == NULL;
+    }
+    for (uint32_t i = 0; i <= catalog->sku_count; i++) {
+        first[i + 1] += first[i];
+    }
+    uint32_t *fill = arena_alloc(arena, (catalog->sku_count + 1u) * sizeof *fill);
+    memcpy(fill, first, (catalog->sku_count + 1u) * sizeof *fill);
+    uint32_t *by_sku = arena_calloc(arena, first[catalog->sku_count + 1], sizeof *by_sku);
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < set->count; i++) {
+        uint32_t selectors = set->base[set->prices[i]].selector_count;
+        most = selectors > most ? selectors : most;
+    }
+    for (uint32_t wanted = most + 1; wanted-- > 0;) {
+        for (uint32_t i = 0; i < set->count; i++) {
+            const struct price *price = &set->base[set->prices[i]];
+            if (price->selector_count != wanted) {
+                continue;
+            }
+            for (uint32_t k = 0; k < price->sku_count; k++) {
+                by_sku[fill[price->skus[k]]++] = set->prices[i];
+            }
+            if (price->skus == NULL) {
+                by_sku[fill[catalog->sku_count]++] = set->prices[i];
+            }
+        }
+    }
+    set->sku_first = first;
+    set->by_sku = by_sku;
+}
+
+static bool has_sku(const struct price *price, uint32_t sku)
+{
+    uint32_t low = 0, high = price->sku_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (price->skus[middle] < sku) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < price->sku_count && price->skus[low] == sku;
+}
+
+/* The text of a SKU's attribute; buffer has room for a number. */
+static struct text attribute_text(const struct catalog *catalog, uint32_t sku, uint32_t name,
+                                  char buffer[DEC_FORMAT_MAX])
+{
+    const struct sku *of = &catalog->skus[sku];
+    for (uint32_t i = 0; i < of->attribute_count; i++) {
+        const struct expr_value *value = &of->attributes[i].value;
+        if (of->attributes[i].name != name) {
+            continue;
+        }
+        switch (value->type) {
+        case EXPR_TEXT:
+            return value->text;
+        case EXPR_NUMBER:
+            return (struct text){buffer, (size_t)dec_format(value->number, buffer)};
+        case EXPR_BOOL:
+            return value->truth ? TEXT("true") : TEXT("false");
+        default:
+            break;
+        }
+    }
+    return (struct text){"", 0};
+}
+
+static bool selects(const struct catalog *catalog, const struct price *price, uint32_t sku,
+                    const struct text *dims)
+{
+    for (uint32_t i = 0; i < price->selector_count; i++) {
+        const struct selector *selector = &price->selectors[i];
+        char buffer[DEC_FORMAT_MAX];
+        struct text value = selector->key.kind == BY_DIMENSION
+                                ? dims[selector->key.index]
+                                : attribute_text(catalog, sku, selector->key.index, buffer);
+        uint32_t low = 0, high = selector->value_count;
+        int order = 1;
+        while (low < high && order != 0) {
+            uint32_t middle = low + (high - low) / 2;
+            order = text_compare(selector->values[middle], value);
+            if (order < 0) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        if (order != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool holds(const struct catalog *catalog, const struct price *price, uint32_t sku,
+                  const struct text *dims, instant at)
+{
+    return price->from <= at && at < price->to && !price->is_fixed &&
+           selects(catalog, price, sku, dims);
+}
+
+static const struct price *find_in(const struct catalog *catalog, const struct price_set *set,
+                                   uint32_t sku, const struct text *dims, instant at)
+{
+    if (set->sku_first != NULL) {
+        uint32_t ranges[2] = {sku, catalog->sku_count};
+        for (int r = 0; r < 2; r++) {
+            for (uint32_t i = set->sku_first[ranges[r]]; i < set->sku_first[ranges[r] + 1]; i++) {
+                const struct price *price = &set->base[set->by_sku[i]];
+                if (holds(catalog, price, sku, dims, at)) {
+                    return price;
+                }
+            }
+        }
+        return NULL;
+    }
+    const struct price *best = NULL;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        bool named = price->skus != NULL;
+        if ((named && !has_sku(price, sku)) || !holds(catalog, price, sku, dims, at)) {
+            continue;
+        }
+        bool better = best == NULL || (named && best->skus == NULL) ||
+                      (named == (best->skus != NULL) &&
+                       price->selector_count > best->selector_count);
+        best = better ? price : best;
+    }
+    return best;
+}
+
+uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract,
+                         uint32_t plan)
+{
+    if (contract != NULL && contract->plan != NONE) {
+        return contract->plan;
+    }
+    return plan != NONE ? plan : catalog->default_plan;
+}
+
+const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
+                                  const struct contract *contract, uint32_t plan, uint32_t sku,
+                                  const struct text *dims, instant at, int *level)
+{
+    assert(sku < catalog->sku_count);
+    uint32_t in_force = catalog_plan_of(catalog, contract, plan);
+    const struct price_set *sets[] = {
+        overrides,
+        contract == NULL ? NULL : &contract->prices,
+        in_force == NONE ? NULL : &catalog->plans[in_force].prices,
+        &catalog->public_prices,
+    };
+    for (int i = 0; i < 4; i++) {
+        const struct price *price =
+            sets[i] == NULL ? NULL : find_in(catalog, sets[i], sku, dims, at);
+        if (price != NULL) {
+            if (level != NULL) {
+                *level = i;
+            }
+            return price;
+        }
+    }
+    return NULL;
+}
+
+/* ---- edges ---- */
+
+/* The number of edges <= at. */
+static uint32_t count_edges(const struct catalog *catalog, instant at)
+{
+    uint32_t low = 0, high = catalog->edge_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (catalog->edges[middle] <= at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+instant catalog_edge_after(const struct catalog *catalog, instant at)
+{
+    uint32_t index = count_edges(catalog, at);
+    return index < catalog->edge_count ? catalog->edges[index] : INSTANT_MAX;
+}
+
+instant catalog_edge_before(const struct catalog *catalog, instant at)
+{
+    uint32_t index = count_edges(catalog, at);
+    return index > 0 ? catalog->edges[index - 1] : INSTANT_MIN;
+}

@@ -1,0 +1,968 @@
+/* step.c - the steps of a price: keys to numbers, clocks and curves.
+ *
+ * Idea: each primitive is a table of its keys and one function that reads them.  What all steps have (name, where, scope, by,
+ * clock, attribute) is read before, once.  Checks that need one step alone are here; what several steps
+ * or prices decide is in check.c.
+ */
+#include "catalog/load.h"
+
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+static const char *const kind_names[STEP_KINDS] = {
+    [STEP_CONVERT] = "convert", [STEP_ALLOWANCE] = "allowance", [STEP_RATE] = "rate",
+    [STEP_TIER] = "tier",       [STEP_FIXED] = "fixed",         [STEP_BOUND] = "bound",
+    [STEP_ROUND] = "round",
+};
+
+const char *step_kind_name(enum step_kind kind)
+{
+    return kind_names[kind];
+}
+
+static const char *const later_kinds[] = {
+    "aggregate", "cover",    "percent", "formula", "commit",   "credit",
+    "fee",       "tax",      "discount", "markup", "allocate", NULL,
+};
+
+/* Keys of each primitive; those of all steps are added where they mean something. */
+#define ACCUMULATES "name", "where", "scope", "by", "clock", "on_change"
+static const char *const step_keys[STEP_KINDS][20] = {
+    [STEP_CONVERT] = {ACCUMULATES, "multiply", "divide", "quantity", "to", "minimum", "increment",
+                      "round"},
+    [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits",
+                        "mode", "emit"},
+    [STEP_RATE] = {"name", "clock", "rate", "per", "flat", "cases", "table", "keys", "from"},
+    [STEP_TIER] = {ACCUMULATES, "attribute", "mode", "tiers", "settle", "at_zero", "past_last",
+                   "package_round"},
+    [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
+                    "mode", "stub"},
+    [STEP_BOUND] = {ACCUMULATES, "attribute", "min", "max", "prorate", "digits", "mode"},
+    [STEP_ROUND] = {ACCUMULATES, "digits", "mode", "at", "show", "small"},
+};
+static const char *const later_keys[STEP_KINDS][8] = {
+    [STEP_CONVERT] = {"order"},
+    [STEP_ALLOWANCE] = {"order", "measure", "rollover"},
+    [STEP_RATE] = {"series", "where"},
+    [STEP_TIER] = {"order", "measure", "position"},
+    [STEP_FIXED] = {"installments", "where", "by", "order"},
+    [STEP_BOUND] = {"order", "measure", "settle"},
+    [STEP_ROUND] = {"order", "measure"},
+};
+
+static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
+static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NULL};
+static const char *const prorate_names[] = {"none", "day", "day_inclusive", "second", "30_day",
+                                            NULL};
+
+/* A step that is being read. */
+struct work {
+    struct loader *loader;
+    const struct yaml_node *body; /* the mapping of its keys, or the value of a short form */
+    struct step *step;
+    struct expr_context bucket, rows; /* what its numbers and its filters may name */
+};
+
+static const struct yaml_node *key(const struct work *work, const char *name)
+{
+    return yaml_member(work->body, name);
+}
+
+static void read_step_number(struct work *work, const char *name, struct number *number)
+{
+    if (key(work, name) != NULL) {
+        read_number(work->loader, key(work, name), &work->bucket, number);
+    }
+}
+
+/* A constant that a rule bounds; expressions are checked when they are evaluated. */
+static void check_sign(struct work *work, const char *name, const struct number *number,
+                       bool zero_too)
+{
+    const struct yaml_node *node = key(work, name);
+    int sign = dec_sign(number->value);
+    if (node == NULL || number->expr != NULL || node->kind != YAML_TEXT ||
+        sign > 0 || (sign == 0 && !zero_too)) {
+        return;
+    }
+    COMPLAIN(work->loader, node, zero_too ? "NEGATIVE" : "NOT_POSITIVE", NO_HINT,
+             "%s must %s", name, zero_too ? "not be negative" : "be greater than zero");
+}
+
+/* Amounts are money: no more digits than the currency has. */
+static void check_amount(struct work *work, const char *name, const struct number *number)
+{
+    const struct catalog *catalog = work->loader->catalog;
+    const struct yaml_node *node = key(work, name);
+    if (node == NULL && work->body->kind == YAML_TEXT) {
+        node = work->body;
+    }
+    if (node != NULL && number->expr == NULL && number->value.scale > catalog->minor_digits) {
+        COMPLAIN(work->loader, node, "AMOUNT_SCALE",
+                 text_format(work->loader->arena, "%.*s has %d digits after the point",
+                             TEXT_ARG(catalog->currency), catalog->minor_digits),
+                 "%s has more digits after the point than %.*s", name,
+                 TEXT_ARG(catalog->currency));
+    }
+}
+
+static void read_flag(struct work *work, const char *name, bool *value)
+{
+    if (key(work, name) != NULL) {
+        read_bool(work->loader, key(work, name), value);
+    }
+}
+
+/* Gives fallback when the key is absent or wrong. */
+static int read_option(struct work *work, const char *name, const char *const *names,
+                       int fallback)
+{
+    int choice = fallback;
+    if (key(work, name) != NULL && !read_choice(work->loader, key(work, name), names, &choice)) {
+        return fallback;
+    }
+    return choice;
+}
+
+static void read_proration(struct work *work, enum prorate *prorate, int *digits,
+                           enum rounding *mode, enum prorate fallback)
+{
+    struct loader *loader = work->loader;
+    *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
+    *digits = loader->profile->prorate_digits;
+    *mode = loader->profile->prorate_mode;
+    if (key(work, "digits") != NULL) {
+        read_int(loader, key(work, "digits"), 0, DEC_SCALE, digits);
+    }
+    if (key(work, "mode") != NULL) {
+        read_rounding_mode(loader, key(work, "mode"), mode);
+    }
+}
+
+/* ---- clocks ---- */
+
+static const char *const clock_names[] = {"row",     "period", "hour",          "day",    "week", "month",
+                                          "quarter", "year",   "contract_year", "always", NULL};
+enum { CLOCK_NAMES = 10 };
+
+/* A clock of the catalog's `clocks:`. */
+static void read_own_clock(struct work *work, const struct yaml_node *node)
+{
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    static const char *const keys[] = {"every", "anchor", "zone", NULL};
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "a clock", keys, NULL);
+    const struct zone *zone = loader->zone;
+    const struct yaml_node *every_node = want_member(loader, node, "every");
+    const struct yaml_node *anchor = yaml_member(node, "anchor");
+    enum clock_every every;
+    int32_t count;
+    if (yaml_member(node, "zone") != NULL) {
+        read_zone(loader, yaml_member(node, "zone"), &zone);
+    }
+    if (every_node == NULL || !read_every(loader, every_node, &every, &count)) {
+        return;
+    }
+    step->clock = CLOCK_RULE;
+    step->rule = clock_calendar(every, zone);
+    step->rule.count = count;
+    if (anchor == NULL || text_equal(anchor->text, TEXT("calendar"))) {
+        return;
+    }
+    if (text_equal(anchor->text, TEXT("contract"))) {
+        step->clock = CLOCK_CONTRACT;
+    } else if (text_equal(anchor->text, TEXT("subscription"))) {
+        COMPLAIN(loader, anchor, "NOT_YET", TEXT("billing: {anchor: subscription} and clock: period"),
+                 "a step's clock that begins with the account comes in a later version");
+    } else {
+        instant at;
+        if (read_instant(loader, anchor, &at)) {
+            step->rule = clock_anchored(every, count, at, zone);
+        }
+    }
+}
+
+static void read_clock(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    const struct yaml_node *node = key(work, "clock");
+    if (node == NULL || !want_kind(loader, node, YAML_TEXT)) {
+        return;
+    }
+    struct text name = node->text;
+    enum clock_every every;
+    if (text_equal(name, TEXT("row"))) {
+        step->clock = CLOCK_ROW;
+    } else if (text_equal(name, TEXT("period"))) {
+        step->clock = CLOCK_PERIOD;
+    } else if (text_equal(name, TEXT("always"))) {
+        step->clock = CLOCK_ALWAYS;
+    } else if (text_equal(name, TEXT("contract_year"))) {
+        step->clock = CLOCK_CONTRACT;
+        step->rule = clock_calendar(EVERY_YEAR, loader->zone);
+    } else if (map_find(&loader->clock_by_name, name) != MAP_NONE) {
+        read_own_clock(work, loader->clocks.items[map_find(&loader->clock_by_name, name)]);
+    } else if (clock_every_parse(name, &every)) {
+        step->clock = CLOCK_RULE;
+        step->rule = clock_calendar(every, loader->zone);
+    } else {
+        uint32_t count = CLOCK_NAMES + loader->clocks.count;
+        struct text *names = arena_calloc(loader->arena, count, sizeof *names);
+        for (uint32_t i = 0; i < count; i++) {
+            names[i] = i < CLOCK_NAMES ? text_of(clock_names[i])
+                                       : loader->clocks.items[i - CLOCK_NAMES]->key;
+        }
+        COMPLAIN(loader, node, "UNKNOWN_NAME", hint_choice(loader->arena, name, names, count),
+                 "there is no clock %.*s", TEXT_ARG(name));
+    }
+}
+
+/* ---- what all steps have ---- */
+
+static void read_common(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    if (key(work, "name") != NULL && read_name(loader, key(work, "name"), &step->name) &&
+        memchr(step->name.at, '/', step->name.size) != NULL) {
+        COMPLAIN(loader, key(work, "name"), "BAD_NAME", NO_HINT, "a step's name has a slash");
+    }
+    read_clock(work);
+    work->bucket.has_turn = step->clock != CLOCK_ROW && step->clock != CLOCK_ALWAYS;
+    work->rows = work->bucket;
+    work->rows.kind = step->kind >= STEP_BOUND ? NAMES_CHARGE : NAMES_ROW;
+    step->scope = (enum scope)read_option(work, "scope", scope_names, SCOPE_ACCOUNT);
+    if (key(work, "where") != NULL && step->kind != STEP_RATE && step->kind != STEP_FIXED) {
+        if (step->kind == STEP_TIER) {
+            COMPLAIN(loader, key(work, "where"), "RATING_WHERE",
+                     TEXT("the price's own where: {dimension: value}, or rate: {cases: ...}"),
+                     "a rating step takes every row: one that it left would have no price");
+        } else {
+            read_expr(loader, key(work, "where"), &work->rows, EXPR_BOOL, &step->where);
+        }
+    }
+    if (key(work, "by") != NULL) {
+        struct by_key *keys = arena_calloc(loader->arena, TABLE_KEYS_MAX, sizeof *keys);
+        read_by_keys(loader, key(work, "by"), keys, TABLE_KEYS_MAX, &step->by_count);
+        step->by = keys;
+    }
+    step->attribute =
+        (enum attribution)read_option(work, "attribute", attribute_names, (int)step->attribute);
+    static const char *const on_change[] = {"continue", "restart", NULL};
+    step->on_change_restart = read_option(work, "on_change", on_change, 0) == 1;
+}
+
+/* ---- each primitive ---- */
+
+static void read_increments(struct work *work, struct step_convert *convert)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "increment");
+    static const char *const keys[] = {"up_to", "size", NULL};
+    bool is_list = node->kind == YAML_LIST;
+    uint32_t count = is_list ? node->count : 1;
+    if (count == 0 || count > TIERS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "1 to 1,000 increments are wanted");
+        return;
+    }
+    struct increment *increments = arena_calloc(loader->arena, count, sizeof *increments);
+    struct dec before = DEC_ZERO;
+    for (uint32_t i = 0; i < count; i++) {
+        struct increment *increment = &increments[i];
+        const struct yaml_node *item = is_list ? &node->items[i] : node;
+        const struct yaml_node *size = item, *up_to = NULL;
+        if (item->kind == YAML_MAP) {
+            check_keys(loader, item, "an increment", keys, NULL);
+            up_to = yaml_member(item, "up_to");
+            size = want_member(loader, item, "size");
+        }
+        increment->open = up_to == NULL;
+        increment->size = dec_from_int(1);
+        if (size != NULL && read_dec(loader, size, &increment->size) &&
+            dec_sign(increment->size) <= 0) {
+            COMPLAIN(loader, size, "NOT_POSITIVE", NO_HINT,
+                     "an increment must be greater than zero");
+        }
+        if (increment->open != (i + 1 == count)) {
+            COMPLAIN(loader, item, "TIER_OPEN", TEXT("leave up_to out in the last, and only there"),
+                     "the last increment is open, the others end");
+        }
+        if (up_to != NULL && read_dec(loader, up_to, &increment->up_to)) {
+            if (dec_compare(increment->up_to, before) <= 0) {
+                COMPLAIN(loader, up_to, "TIER_ORDER", NO_HINT,
+                         "an increment ends before it begins");
+            }
+            before = increment->up_to;
+        }
+    }
+    convert->increments = increments;
+    convert->increment_count = count;
+}
+
+static void read_round_part(struct work *work, const struct yaml_node *node, int *digits,
+                            enum rounding *mode)
+{
+    struct loader *loader = work->loader;
+    static const char *const keys[] = {"digits", "mode", NULL};
+    if (node->kind == YAML_TEXT) {
+        read_int(loader, node, 0, DEC_SCALE, digits);
+    } else if (want_kind(loader, node, YAML_MAP)) {
+        check_keys(loader, node, "round", keys, NULL);
+        if (want_member(loader, node, "digits") != NULL) {
+            read_int(loader, yaml_member(node, "digits"), 0, DEC_SCALE, digits);
+        }
+        if (yaml_member(node, "mode") != NULL) {
+            read_rounding_mode(loader, yaml_member(node, "mode"), mode);
+        }
+    }
+}
+
+static void read_convert(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_convert *convert = &work->step->convert;
+    convert->multiply.value = convert->divide.value = dec_from_int(1);
+    read_step_number(work, "multiply", &convert->multiply);
+    read_step_number(work, "divide", &convert->divide);
+    check_sign(work, "multiply", &convert->multiply, true);
+    check_sign(work, "divide", &convert->divide, false);
+    if (key(work, "quantity") != NULL) {
+        read_expr(loader, key(work, "quantity"), &work->rows, EXPR_NUMBER, &convert->quantity);
+        const struct yaml_node *other =
+            key(work, "multiply") != NULL ? key(work, "multiply") : key(work, "divide");
+        if (other != NULL) {
+            complain(loader->complaints, yaml_key_place(other), "CHOOSE_ONE",
+                     TEXT("put the factor into the expression"),
+                     "convert has either quantity, or multiply and divide");
+        }
+    }
+    if (key(work, "to") != NULL) {
+        read_name(loader, key(work, "to"), &convert->to);
+    }
+    if (key(work, "minimum") != NULL) {
+        convert->has_minimum = true;
+        read_step_number(work, "minimum", &convert->minimum);
+        check_sign(work, "minimum", &convert->minimum, true);
+        if (work->step->clock != CLOCK_ROW) {
+            COMPLAIN(loader, key(work, "minimum"), "STEP_CLOCK", TEXT("take clock out: row is its default"),
+                     "a minimum holds for each row alone");
+        }
+    }
+    if (key(work, "increment") != NULL) {
+        read_increments(work, convert);
+    }
+    if (key(work, "round") != NULL) {
+        convert->has_round = true;
+        read_round_part(work, key(work, "round"), &convert->round_digits, &convert->round_mode);
+    }
+}
+
+static void read_allowance(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_allowance *allowance = &work->step->allowance;
+    if (work->body->kind == YAML_TEXT) {
+        allowance->has_quantity =
+            read_number(loader, work->body, &work->bucket, &allowance->quantity);
+        if (allowance->quantity.expr == NULL && dec_sign(allowance->quantity.value) < 0) {
+            COMPLAIN(loader, work->body, "NEGATIVE", NO_HINT, "an allowance must not be negative");
+        }
+    }
+    allowance->has_quantity |= key(work, "quantity") != NULL;
+    allowance->has_events = key(work, "events") != NULL;
+    read_step_number(work, "quantity", &allowance->quantity);
+    read_step_number(work, "events", &allowance->events);
+    check_sign(work, "quantity", &allowance->quantity, true);
+    check_sign(work, "events", &allowance->events, true);
+    if (work->body->kind == YAML_MAP && !allowance->has_quantity && !allowance->has_events) {
+        complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
+                 TEXT("allowance: 200 or allowance: {quantity: 200}"),
+                 "an allowance has a quantity or events");
+    }
+    read_proration(work, &allowance->prorate, &allowance->digits, &allowance->mode, PRORATE_NONE);
+    static const char *const emit[] = {"none", "free", NULL};
+    allowance->emit_free = read_option(work, "emit", emit, 0) == 1;
+}
+
+/* ---- rate ---- */
+
+static void read_cases(struct work *work, struct step_rate *rate)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "cases");
+    static const char *const keys[] = {"where", "rate", "flat", NULL};
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count == 0 || node->count > TIERS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "1 to 1,000 cases are wanted");
+        return;
+    }
+    struct rate_case *cases = arena_calloc(loader->arena, node->count, sizeof *cases);
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        if (!want_kind(loader, item, YAML_MAP)) {
+            continue;
+        }
+        check_keys(loader, item, "a case", keys, NULL);
+        const struct yaml_node *where = yaml_member(item, "where");
+        const struct yaml_node *flat = yaml_member(item, "flat");
+        const struct yaml_node *rated = flat == NULL ? want_member(loader, item, "rate")
+                                                     : yaml_member(item, "rate");
+        if ((where == NULL) != (i + 1 == node->count)) {
+            complain(loader->complaints, yaml_place(item), "CASE_OPEN",
+                     TEXT("end the list with {rate: ...}, for all that no case took"),
+                     where == NULL ? "only the last case has no where"
+                                   : "the last case must take what is left: no where");
+        }
+        if (where != NULL) {
+            read_expr(loader, where, &work->rows, EXPR_BOOL, &cases[i].where);
+        }
+        if (rated != NULL) {
+            read_number(loader, rated, &work->bucket, &cases[i].rate);
+        }
+        if (flat != NULL) {
+            read_number(loader, flat, &work->bucket, &cases[i].flat);
+        }
+    }
+    rate->cases = cases;
+    rate->case_count = node->count;
+}
+
+static void read_table_use(struct work *work, struct step_rate *rate)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "table");
+    uint32_t index = find_name(loader, node, &loader->table_by_name, loader->table_names,
+                               loader->tables.count, "table");
+    if (index == NONE) {
+        return;
+    }
+    const struct rate_table *table = &loader->rate_tables[index];
+    rate->table = table;
+    if (key(work, "keys") == NULL) {
+        if (loader->table_needs_keys[index]) {
+            COMPLAIN(loader, node, "MISSING_KEY", TEXT("rate: {table: name, keys: [dimension, ...]}"),
+                     "the keys of the table %.*s are no dimensions or attributes: say which to use",
+                     TEXT_ARG(table->name));
+        }
+        return;
+    }
+    struct rate_table *other = arena_alloc(loader->arena, sizeof *other);
+    *other = *table;
+    uint32_t count;
+    if (read_by_keys(loader, key(work, "keys"), other->keys, TABLE_KEYS_MAX, &count) &&
+        count != table->key_count) {
+        COMPLAIN(loader, key(work, "keys"), "TABLE_KEYS", NO_HINT,
+                 "the table %.*s has %u keys, and here are %u", TEXT_ARG(table->name),
+                 table->key_count, count);
+    }
+    rate->table = other;
+}
+
+static void read_rate(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_rate *rate = &work->step->rate;
+    struct rate_case *only = arena_calloc(loader->arena, 1, sizeof *only);
+    rate->cases = only;
+    rate->case_count = 1;
+    if (work->body->kind == YAML_TEXT) {
+        read_number(loader, work->body, &work->bucket, &only->rate);
+        return;
+    }
+    static const char *const ways[] = {"rate", "cases", "table", "from", NULL};
+    const struct yaml_node *way = NULL;
+    for (int i = 0; ways[i] != NULL; i++) {
+        const struct yaml_node *node = key(work, ways[i]);
+        if (node != NULL && way != NULL) {
+            complain(loader->complaints, yaml_key_place(node), "CHOOSE_ONE", NO_HINT,
+                     "rate has one of rate, cases, table and from; here are %.*s and %.*s",
+                     TEXT_ARG(way->key), TEXT_ARG(node->key));
+        }
+        way = node != NULL ? node : way;
+    }
+    if (key(work, "flat") != NULL) {
+        read_number(loader, key(work, "flat"), &work->bucket, &only->flat);
+        if (way != NULL && way != key(work, "rate")) {
+            complain(loader->complaints, yaml_key_place(key(work, "flat")), "CHOOSE_ONE", NO_HINT,
+                     "flat stands beside rate, or inside a case");
+        }
+    } else if (way == NULL) {
+        complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
+                 TEXT("rate: 0.10, or one of rate, cases, table, from"),
+                 "nothing says what the rate is");
+    }
+    if (key(work, "rate") != NULL) {
+        read_number(loader, key(work, "rate"), &work->bucket, &only->rate);
+    } else if (key(work, "cases") != NULL) {
+        read_cases(work, rate);
+    } else if (key(work, "table") != NULL) {
+        rate->case_count = 0;
+        read_table_use(work, rate);
+    } else if (key(work, "from") != NULL) {
+        const struct yaml_node *from = key(work, "from");
+        rate->case_count = 0;
+        /* A dimension is a text: one that stands alone is read as the number it holds. */
+        struct by_key by;
+        struct text text = from->text;
+        if (from->kind == YAML_TEXT && find_by_key(loader, text, &by) && by.kind == BY_DIMENSION) {
+            text = text_format(loader->arena, "number(%.*s)", TEXT_ARG(text));
+        }
+        if (want_kind(loader, from, YAML_TEXT)) {
+            read_expr_text(loader, from, text, &work->rows, EXPR_NUMBER, &rate->from);
+        }
+    }
+    if (key(work, "keys") != NULL && key(work, "table") == NULL) {
+        complain(loader->complaints, yaml_key_place(key(work, "keys")), "MISSING_KEY", NO_HINT,
+                 "keys are those of a table: the key table is missing");
+    }
+    if (key(work, "per") != NULL) {
+        rate->has_per = read_dec(loader, key(work, "per"), &rate->per);
+        struct number per = {.value = rate->has_per ? rate->per : dec_from_int(1)};
+        check_sign(work, "per", &per, false);
+    }
+}
+
+/* ---- tier ---- */
+
+static void read_tier_numbers(struct work *work, const struct yaml_node *item, struct tier *tier)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *rate = yaml_member(item, "rate");
+    const struct yaml_node *percent = yaml_member(item, "percent");
+    const struct yaml_node *flat = yaml_member(item, "flat");
+    const struct yaml_node *package = yaml_member(item, "package");
+    if (rate != NULL && percent != NULL) {
+        complain(loader->complaints, yaml_key_place(percent), "CHOOSE_ONE", NO_HINT,
+                 "a tier has a rate or a percent");
+    }
+    if (rate == NULL && percent == NULL && flat == NULL) {
+        complain(loader->complaints, yaml_place(item), "MISSING_KEY", TEXT("rate: 0 when it is free"),
+                 "a tier has a rate, a percent or a flat amount");
+    }
+    tier->is_percent = percent != NULL;
+    if (rate != NULL || percent != NULL) {
+        read_number(loader, rate != NULL ? rate : percent, &work->bucket, &tier->rate);
+    }
+    if (flat != NULL) {
+        read_number(loader, flat, &work->bucket, &tier->flat);
+    }
+    if (package != NULL && read_dec(loader, package, &tier->package)) {
+        tier->has_package = true;
+        if (dec_sign(tier->package) <= 0) {
+            COMPLAIN(loader, package, "NOT_POSITIVE", NO_HINT, "a package must hold something");
+        }
+    }
+}
+
+/* Where a tier ends, against the one before it. */
+static void check_limit(struct work *work, const struct yaml_node *item, const struct tier *tier,
+                        const struct tier *before)
+{
+    struct loader *loader = work->loader;
+    struct dec start = before == NULL ? DEC_ZERO : before->up_to;
+    const struct yaml_node *from = yaml_member(item, "from");
+    char number[DEC_FORMAT_MAX];
+    dec_format(start, number);
+    struct dec from_value;
+    if (from != NULL && read_dec(loader, from, &from_value)) {
+        int order = dec_compare(from_value, start);
+        if (order != 0) {
+            COMPLAIN(loader, from, order > 0 ? "TIER_GAP" : "TIER_OVERLAP",
+                     text_format(loader->arena, "from: %s, or leave it out", number),
+                     order > 0 ? "between this tier and the one before it is a gap"
+                               : "this tier overlaps the one before it");
+        }
+    }
+    const struct yaml_node *end = yaml_member(item, tier->below ? "below" : "up_to");
+    if (tier->open || end == NULL) {
+        return;
+    }
+    int order = dec_compare(tier->up_to, start);
+    if (before == NULL ? dec_sign(tier->up_to) < 0 || (tier->below && order == 0) : order < 0) {
+        COMPLAIN(loader, end, "TIER_ORDER", TEXT("write the tiers in ascending order"),
+                 "this tier ends before it begins at %s", number);
+    } else if (before != NULL && order == 0 && (!before->below || tier->below)) {
+        COMPLAIN(loader, end, "TIER_OVERLAP", TEXT("a tier ends above the one before it"),
+                 "this tier ends where it begins, at %s", number);
+    }
+}
+
+/* F at the limit of a volume tier, seen from the tier itself; false when it cannot be said now. */
+static bool volume_at(const struct tier *tier, struct dec at, struct dec *amount)
+{
+    struct dec product;
+    if (tier->rate.expr != NULL || tier->flat.expr != NULL || tier->has_package ||
+        dec_multiply(tier->rate.value, at, &product, NULL) != OK) {
+        return false;
+    }
+    if (tier->is_percent && dec_divide(product, dec_from_int(100), DEC_SCALE, ROUND_HALF_EVEN,
+                                       &product, NULL) != OK) {
+        return false;
+    }
+    return dec_add(product, tier->flat.value, amount, NULL) == OK;
+}
+
+static void warn_of_drops(struct work *work, const struct yaml_node *node, const struct tier *tiers)
+{
+    for (uint32_t i = 0; i + 1 < node->count; i++) {
+        struct dec end, begin;
+        if (volume_at(&tiers[i], tiers[i].up_to, &end) &&
+            volume_at(&tiers[i + 1], tiers[i].up_to, &begin) && dec_compare(begin, end) < 0) {
+            char limit[DEC_FORMAT_MAX], high[DEC_FORMAT_MAX], low[DEC_FORMAT_MAX];
+            dec_format(tiers[i].up_to, limit);
+            dec_format(end, high);
+            dec_format(begin, low);
+            complain_softly(work->loader->complaints, yaml_place(&node->items[i + 1]), "VOLUME_DROP",
+                            TEXT("mode: graduated never drops; as a volume price this may be meant"),
+                            "the price falls at %s, from %s to %s: using more costs less", limit,
+                            high, low);
+            return;
+        }
+    }
+}
+
+static void read_tiers(struct work *work, const struct yaml_node *node)
+{
+    struct loader *loader = work->loader;
+    struct step_tier *tier_step = &work->step->tier;
+    static const char *const keys[] = {"from", "up_to", "below", "rate", "percent", "flat",
+                                       "package", NULL};
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count == 0 || node->count > TIERS_MAX) {
+        COMPLAIN(loader, node, "TIER_COUNT", NO_HINT, "1 to 1,000 tiers are wanted, here are %u",
+                 node->count);
+        return;
+    }
+    struct tier *tiers = arena_calloc(loader->arena, node->count, sizeof *tiers);
+    uint32_t errors = loader->complaints->errors;
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        struct tier *tier = &tiers[i];
+        if (!want_kind(loader, item, YAML_MAP)) {
+            continue;
+        }
+        check_keys(loader, item, "a tier", keys, NULL);
+        const struct yaml_node *up_to = yaml_member(item, "up_to");
+        const struct yaml_node *below = yaml_member(item, "below");
+        if (up_to != NULL && below != NULL) {
+            complain(loader->complaints, yaml_key_place(below), "CHOOSE_ONE", NO_HINT,
+                     "a tier ends with up_to (the limit is in it) or below (it is not)");
+        }
+        tier->below = below != NULL;
+        tier->open = up_to == NULL && below == NULL;
+        bool limit_read = tier->open || read_dec(loader, up_to != NULL ? up_to : below, &tier->up_to);
+        read_tier_numbers(work, item, tier);
+        if (tier->open && i + 1 < node->count) {
+            complain(loader->complaints, yaml_place(item), "TIER_OPEN", TEXT("up_to: or below:"),
+                     "only the last tier is open, and this one has no end");
+        } else if (limit_read) {
+            check_limit(work, item, tier, i == 0 ? NULL : &tiers[i - 1]);
+        }
+        if (!tier->open && i + 1 == node->count && tier_step->past_last == PAST_REFUSED) {
+            complain(loader->complaints, yaml_place(item), "TIER_OPEN",
+                     TEXT("end with {rate: ...}, or say past_last: last or free"),
+                     "no tier takes what is above the last: the list has no open end");
+        }
+    }
+    tier_step->tiers = tiers;
+    tier_step->tier_count = node->count;
+    if (tier_step->mode == TIER_VOLUME && loader->complaints->errors == errors) {
+        warn_of_drops(work, node, tiers);
+    }
+}
+
+static void read_tier(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_tier *tier = &work->step->tier;
+    static const char *const modes[] = {"graduated", "volume", NULL};
+    static const char *const at_zero[] = {"skip", "charge", NULL};
+    static const char *const past_last[] = {"refuse", "last", "free", NULL};
+    static const char *const package_round[] = {"up", "down", "nearest", NULL};
+    static const char *const settle[] = {"now", "at_end", NULL};
+    static const enum rounding package_modes[] = {ROUND_UP, ROUND_DOWN, ROUND_HALF_UP};
+    tier->mode = (enum tier_mode)read_option(work, "mode", modes, TIER_GRADUATED);
+    tier->at_zero_charge =
+        read_option(work, "at_zero", at_zero, loader->profile->at_zero_charge) == 1;
+    tier->past_last =
+        (enum past_last)read_option(work, "past_last", past_last, (int)loader->profile->past_last);
+    int round = read_option(work, "package_round", package_round, -1);
+    tier->package_round = round < 0 ? loader->profile->package_round : package_modes[round];
+    tier->settle_at_end = read_option(work, "settle", settle, 0) == 1;
+    if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
+        work->step->attribute = ATTRIBUTE_PRO_RATA;
+    }
+    const struct yaml_node *tiers = work->body;
+    if (work->body->kind == YAML_MAP) {
+        tiers = want_member(loader, work->body, "tiers");
+    }
+    if (tiers != NULL) {
+        read_tiers(work, tiers);
+    }
+}
+
+/* ---- fixed, bound, round ---- */
+
+static void read_fixed(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_fixed *fixed = &work->step->fixed;
+    fixed->quantity.value = dec_from_int(1);
+    if (work->body->kind == YAML_TEXT) {
+        read_number(loader, work->body, &work->bucket, &fixed->amount);
+    } else if (want_member(loader, work->body, "amount") != NULL) {
+        read_step_number(work, "amount", &fixed->amount);
+    }
+    check_amount(work, "amount", &fixed->amount);
+    read_step_number(work, "quantity", &fixed->quantity);
+    check_sign(work, "quantity", &fixed->quantity, true);
+    static const char *const when[] = {"in_arrears", "in_advance", "once", NULL};
+    static const char *const stub[] = {"turn", "back", NULL};
+    fixed->when = (enum fixed_when)read_option(work, "when", when, FIXED_IN_ARREARS);
+    fixed->stub_back = read_option(work, "stub", stub, 0) == 1;
+    read_proration(work, &fixed->prorate, &fixed->digits, &fixed->mode, loader->profile->prorate);
+    if (work->step->clock == CLOCK_ROW) {
+        COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK", TEXT("clock: period, or month, year ..."),
+                 "a fixed amount has no rows");
+    }
+}
+
+static void read_bound(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_bound *bound = &work->step->bound;
+    if (!want_kind(loader, work->body, YAML_MAP)) {
+        return;
+    }
+    bound->has_min = key(work, "min") != NULL;
+    bound->has_max = key(work, "max") != NULL;
+    read_step_number(work, "min", &bound->min);
+    read_step_number(work, "max", &bound->max);
+    check_amount(work, "min", &bound->min);
+    check_amount(work, "max", &bound->max);
+    if (!bound->has_min && !bound->has_max) {
+        complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
+                 TEXT("bound: {min: 100}"), "a bound has a min, a max or both");
+    }
+    if (bound->has_min && bound->has_max && bound->min.expr == NULL && bound->max.expr == NULL &&
+        dec_compare(bound->min.value, bound->max.value) > 0) {
+        COMPLAIN(loader, key(work, "min"), "BOUND_ORDER", NO_HINT, "min is greater than max");
+    }
+    if (bound->has_min && key(work, "attribute") == NULL) {
+        work->step->attribute = ATTRIBUTE_NONE;
+    }
+    read_proration(work, &bound->prorate, &bound->digits, &bound->mode, PRORATE_NONE);
+}
+
+static void read_round(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_round *round = &work->step->round;
+    round->digits = loader->catalog->minor_digits;
+    if (work->body->kind == YAML_TEXT) {
+        read_int(loader, work->body, 0, DEC_SCALE, &round->digits);
+    } else if (key(work, "digits") != NULL) {
+        read_int(loader, key(work, "digits"), 0, DEC_SCALE, &round->digits);
+    }
+    round->mode = ROUND_HALF_UP;
+    if (key(work, "mode") != NULL) {
+        read_rounding_mode(loader, key(work, "mode"), &round->mode);
+    }
+    static const char *const at[] = {"row", "line", "bucket", NULL};
+    static const char *const small[] = {"none", "up", NULL};
+    round->at = (enum round_at)read_option(work, "at", at, (int)loader->profile->round_at);
+    round->small_up = read_option(work, "small", small, 0) == 1;
+    read_flag(work, "show", &round->show);
+}
+
+/* ---- a step, a list of steps ---- */
+
+static const struct {
+    void (*read)(struct work *work);
+    enum yaml_kind short_form; /* YAML_NONE: none */
+} readers[STEP_KINDS] = {
+    [STEP_CONVERT] = {read_convert, YAML_NONE}, [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
+    [STEP_RATE] = {read_rate, YAML_TEXT},       [STEP_TIER] = {read_tier, YAML_LIST},
+    [STEP_FIXED] = {read_fixed, YAML_TEXT},     [STEP_BOUND] = {read_bound, YAML_NONE},
+    [STEP_ROUND] = {read_round, YAML_TEXT},
+};
+
+/* {primitive: body}; false with a complaint when it is no step. */
+static bool read_step(struct loader *loader, const struct yaml_node *node, struct step *step)
+{
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return false;
+    }
+    if (node->count != 1) {
+        COMPLAIN(loader, node, "STEP_KEYS", TEXT("- tier: {...} with its keys inside the braces"),
+                 "a step is a mapping of one key, its primitive; here are %u", node->count);
+        return false;
+    }
+    const struct yaml_node *body = &node->items[0];
+    int kind = 0;
+    while (kind < STEP_KINDS && !text_equal(body->key, text_of(kind_names[kind]))) {
+        kind++;
+    }
+    if (kind == STEP_KINDS) {
+        for (int i = 0; later_kinds[i] != NULL; i++) {
+            if (text_equal(body->key, text_of(later_kinds[i]))) {
+                complain(loader->complaints, yaml_key_place(body), "NOT_YET",
+                         TEXT("now: convert, allowance, rate, tier, fixed, bound, round"),
+                         "the step %s comes in a later version", later_kinds[i]);
+                return false;
+            }
+        }
+        struct text names[STEP_KINDS + 1];
+        for (int i = 0; i < STEP_KINDS; i++) {
+            names[i] = text_of(kind_names[i]);
+        }
+        names[STEP_KINDS] = TEXT("use");
+        complain(loader->complaints, yaml_key_place(body), "UNKNOWN_STEP",
+                 hint_choice(loader->arena, body->key, names, STEP_KINDS + 1),
+                 "there is no step %.*s", TEXT_ARG(body->key));
+        return false;
+    }
+    *step = (struct step){
+        .kind = (enum step_kind)kind,
+        .name = text_of(kind_names[kind]),
+        .shared = NONE,
+        .clock = kind == STEP_CONVERT ? CLOCK_ROW : CLOCK_PERIOD,
+        .place = yaml_key_place(body),
+    };
+    if (body->kind != YAML_MAP && (readers[kind].short_form == YAML_NONE ||
+                                   body->kind != readers[kind].short_form)) {
+        want_kind(loader, body, YAML_MAP);
+        return false;
+    }
+    struct work work = {.loader = loader, .body = body, .step = step,
+                        .bucket = {.kind = NAMES_BUCKET}};
+    check_keys(loader, body, kind_names[kind], step_keys[kind], later_keys[kind]);
+    read_common(&work);
+    readers[kind].read(&work);
+    return true;
+}
+
+static bool read_use(struct loader *loader, const struct yaml_node *node, struct step *step)
+{
+    uint32_t index = find_name(loader, node, &loader->shared_by_name, loader->shared_names,
+                               loader->catalog->shared_count, "shared step");
+    if (index == NONE) {
+        return false;
+    }
+    loader->shared_used[index] = true;
+    *step = loader->catalog->shared[index];
+    step->shared = index;
+    step->place = yaml_key_place(node);
+    return true;
+}
+
+/* The kinds in the order in which a price may have them. */
+static int stage(enum step_kind kind)
+{
+    return kind <= STEP_ALLOWANCE ? 0 : kind <= STEP_FIXED ? 1 : 2;
+}
+
+/* Usage steps, one rating step, charge steps. */
+static void check_order(struct loader *loader, const struct yaml_node *node,
+                        const struct price *price)
+{
+    const struct step *rating = NULL;
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        const struct step *step = &price->steps[i];
+        const char *name = kind_names[step->kind];
+        if (stage(step->kind) == 1) {
+            if (rating != NULL) {
+                complain(loader->complaints, step->place, "RATING_TWICE",
+                         TEXT("a price of its own for what is charged besides"),
+                         "%s is a second rating step: %s on line %u has made the amounts", name,
+                         kind_names[rating->kind], rating->place.line);
+            }
+            if (step->kind == STEP_FIXED && i > 0 && rating == NULL) {
+                complain(loader->complaints, step->place, "STEP_ORDER", NO_HINT,
+                         "a fixed amount takes no usage: no step can stand before it");
+            }
+            rating = rating == NULL ? step : rating;
+        } else if (stage(step->kind) == 0 && rating != NULL) {
+            complain(loader->complaints, step->place, "STEP_ORDER",
+                     text_format(loader->arena, "put it before %s", kind_names[rating->kind]),
+                     "%s works on quantities, and %s on line %u has made amounts of them", name,
+                     kind_names[rating->kind], rating->place.line);
+        } else if (stage(step->kind) == 2 && rating == NULL) {
+            complain(loader->complaints, step->place, "STEP_ORDER",
+                     TEXT("put it after rate, tier or fixed"),
+                     "%s works on amounts, and no step before it makes any", name);
+        }
+    }
+    if (rating == NULL) {
+        complain(loader->complaints, yaml_key_place(node), "RATING_MISSING",
+                 TEXT("add a rate, a tier or a fixed amount"),
+                 "no step makes an amount of the usage");
+    }
+}
+
+void load_steps(struct loader *loader, const struct yaml_node *node, struct price *price)
+{
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count > STEPS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "a price has at most %d steps", STEPS_MAX);
+        return;
+    }
+    struct step *steps = arena_calloc(loader->arena, node->count, sizeof *steps);
+    bool complete = true;
+    price->steps = steps;
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        struct step *step = &steps[price->step_count];
+        bool is_use = item->kind == YAML_MAP && item->count == 1 &&
+                      text_equal(item->items[0].key, TEXT("use"));
+        if (!(is_use ? read_use(loader, &item->items[0], step) : read_step(loader, item, step))) {
+            complete = false;
+            continue;
+        }
+        for (uint32_t k = 0; k < price->step_count; k++) {
+            if (text_equal(steps[k].name, step->name) && steps[k].shared == step->shared) {
+                complain(loader->complaints, step->place, "DUPLICATE_NAME",
+                         TEXT("give one of them a name: of its own"),
+                         "a step named %.*s stands on line %u already", TEXT_ARG(step->name),
+                         steps[k].place.line);
+            }
+        }
+        price->step_count++;
+    }
+    /* With a step that could not be read, what the others lack is not known. */
+    if (complete) {
+        check_order(loader, node, price);
+    }
+    price->is_fixed = price->step_count > 0 && steps[0].kind == STEP_FIXED;
+}
+
+void load_shared_steps(struct loader *loader, struct section steps)
+{
+    struct step *shared = arena_calloc(loader->arena, steps.count, sizeof *shared);
+    loader->catalog->shared = shared;
+    for (uint32_t i = 0; i < steps.count; i++) {
+        const struct yaml_node *node = steps.items[i];
+        if (memchr(node->key.at, '/', node->key.size) != NULL) {
+            complain(loader->complaints, yaml_key_place(node), "BAD_NAME", NO_HINT,
+                     "a step's name has a slash");
+        }
+        if (!read_step(loader, node, &shared[i])) {
+            shared[i] = (struct step){.kind = STEP_RATE};
+        }
+        shared[i].name = node->key;
+        shared[i].shared = i;
+        shared[i].place = yaml_key_place(node);
+    }
+    loader->catalog->shared_count = steps.count;
+}

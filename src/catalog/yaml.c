@@ -1,0 +1,544 @@
+/* yaml.c - see yaml.h.
+ *
+ * Idea: libfyaml scans and gives events; the tree is ours.  So every check is linear (its own document builder compares each
+ * key with all others), and nothing of libfyaml outlives the call.
+ *
+ * libfyaml allocates for itself, and an allocation from the arena may jump out.  So the arena's
+ * recovery point is ours while the parser is open: on a jump the parser is freed, and the jump goes on.
+ */
+#include "catalog/yaml.h"
+
+#include <assert.h>
+#include <libfyaml.h>
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+enum { SMALL_MAP = 12 }; /* keys that are compared with each other rather than hashed */
+
+struct reader {
+    struct arena *arena;
+    const struct yaml_file *file;
+    struct complaints *complaints;
+    struct fy_parser *parser;
+    struct fy_diag *diag;
+    uint32_t node_count;
+    uint32_t last_line, last_column; /* of the last token, for nodes that have none */
+    bool failed;
+};
+
+/* ---- places ---- */
+
+struct place yaml_place(const struct yaml_node *node)
+{
+    return (struct place){node->file->name, node->line, node->column};
+}
+
+struct place yaml_key_place(const struct yaml_node *node)
+{
+    return node->key_line == 0
+               ? yaml_place(node)
+               : (struct place){node->file->name, node->key_line, node->key_column};
+}
+
+/* Bytes of the escape sequence at at, and bytes it stands for. */
+static size_t skip_escape(struct text bytes, size_t at, char quote, size_t *meant)
+{
+    *meant = 1;
+    if (quote == '\'' && bytes.at[at] == '\'') {
+        return 2;
+    }
+    if (quote != '"' || bytes.at[at] != '\\' || at + 1 >= bytes.size) {
+        return 1;
+    }
+    char kind = bytes.at[at + 1];
+    size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
+    if (digits > 2) { /* counted as the bytes of its UTF-8 */
+        size_t value = 0;
+        for (size_t i = at + 2; i < at + 2 + digits && i < bytes.size; i++) {
+            char c = bytes.at[i];
+            value = value * 16 + (size_t)(c <= '9' ? c - '0' : (c & 7) + 9);
+        }
+        *meant = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    }
+    return 2 + digits;
+}
+
+struct place yaml_place_in(const struct yaml_node *node, size_t offset)
+{
+    struct place place = yaml_place(node);
+    if (!node->is_inline) {
+        return place;
+    }
+    struct text bytes = node->file->bytes;
+    size_t at = node->offset;
+    char quote = 0;
+    if (!node->is_plain && at < bytes.size) {
+        quote = bytes.at[at++];
+        place.column++;
+    }
+    size_t done = 0;
+    while (done < offset && at < bytes.size && bytes.at[at] != '\n') {
+        size_t meant;
+        size_t step = skip_escape(bytes, at, quote, &meant);
+        for (size_t i = 0; i < step && at + i < bytes.size; i++) {
+            place.column += ((unsigned char)bytes.at[at + i] & 0xC0) != 0x80; /* characters */
+        }
+        at += step;
+        done += meant;
+    }
+    return place;
+}
+
+const struct yaml_node *yaml_member(const struct yaml_node *node, const char *key)
+{
+    if (node == NULL || node->kind != YAML_MAP) {
+        return NULL;
+    }
+    struct text wanted = text_of(key);
+    for (uint32_t i = 0; i < node->count; i++) {
+        if (text_equal(node->items[i].key, wanted)) {
+            return &node->items[i];
+        }
+    }
+    return NULL;
+}
+
+const char *yaml_kind_phrase(enum yaml_kind kind)
+{
+    static const char *const phrases[] = {"nothing", "a text", "a list", "a mapping"};
+    return phrases[kind];
+}
+
+/* ---- reading ---- */
+
+static void refuse(struct reader *reader, const char *code, struct text hint, const char *message)
+{
+    struct place place = {reader->file->name, reader->last_line, reader->last_column};
+    complain(reader->complaints, place, code, hint, "%s", message);
+    reader->failed = true;
+}
+
+static void note_place(struct reader *reader, struct fy_token *token)
+{
+    const struct fy_mark *mark = token == NULL ? NULL : fy_token_start_mark(token);
+    if (mark != NULL) {
+        reader->last_line = (uint32_t)mark->line + 1;
+        reader->last_column = (uint32_t)mark->column + 1;
+    }
+}
+
+/* What libfyaml says, at its place; the first error is the cause, others follow from it. */
+static void refuse_syntax(struct reader *reader)
+{
+    void *iterator = NULL;
+    const struct fy_diag_error *error = fy_diag_errors_iterate(reader->diag, &iterator);
+    struct text message = TEXT("this is no YAML");
+    if (error != NULL) {
+        reader->last_line = error->line > 0 ? (uint32_t)error->line : 1;
+        reader->last_column = error->column > 0 ? (uint32_t)error->column : 1;
+        message = text_copy(reader->arena, text_of(error->msg));
+    }
+    refuse(reader, "YAML_SYNTAX", TEXT("indentation, a bracket or a quote before this place"),
+           message.at);
+}
+
+/* Complains about what an event's node must not have. */
+static void check_event(struct reader *reader, const struct fy_event *event)
+{
+    struct fy_token *anchor = NULL, *tag = NULL;
+    switch (event->type) {
+    case FYET_SCALAR:
+        anchor = event->scalar.anchor;
+        tag = event->scalar.tag;
+        note_place(reader, event->scalar.value);
+        break;
+    case FYET_SEQUENCE_START:
+        anchor = event->sequence_start.anchor;
+        tag = event->sequence_start.tag;
+        note_place(reader, event->sequence_start.sequence_start);
+        break;
+    case FYET_MAPPING_START:
+        anchor = event->mapping_start.anchor;
+        tag = event->mapping_start.tag;
+        note_place(reader, event->mapping_start.mapping_start);
+        break;
+    case FYET_ALIAS:
+        note_place(reader, event->alias.anchor);
+        refuse(reader, "YAML_ALIAS", TEXT("write it out: what is shared has a name of its own"),
+               "aliases are not allowed");
+        return;
+    default:
+        return;
+    }
+    if (anchor != NULL) {
+        note_place(reader, anchor);
+        refuse(reader, "YAML_ANCHOR", TEXT("remove &name"), "anchors are not allowed");
+    } else if (tag != NULL) {
+        note_place(reader, tag);
+        refuse(reader, "YAML_TAG", TEXT("remove it: what a key wants decides how it is read"),
+               "tags are not allowed");
+    }
+    if (++reader->node_count > YAML_NODES_MAX && !reader->failed) {
+        refuse(reader, "YAML_NODES", TEXT("cut it into several files"),
+               "more than 250,000 nodes in a file");
+    }
+}
+
+/* The next event, or NULL at the end and when reading has failed. */
+static struct fy_event *next_event(struct reader *reader)
+{
+    if (reader->failed) {
+        return NULL;
+    }
+    struct fy_event *event = fy_parser_parse(reader->parser);
+    if (event == NULL) {
+        if (fy_parser_get_stream_error(reader->parser)) {
+            refuse_syntax(reader);
+        }
+        return NULL;
+    }
+    check_event(reader, event);
+    if (reader->failed) {
+        fy_parser_event_free(reader->parser, event);
+        return NULL;
+    }
+    return event;
+}
+
+static void fill_scalar(struct reader *reader, struct fy_token *token, struct yaml_node *node)
+{
+    const struct fy_mark *from = fy_token_start_mark(token), *to = fy_token_end_mark(token);
+    size_t size = 0;
+    const char *text = fy_token_get_text(token, &size);
+    enum fy_scalar_style style = fy_token_scalar_style(token);
+    node->kind = YAML_TEXT;
+    node->is_plain = style == FYSS_PLAIN;
+    node->is_inline = from != NULL && to != NULL && from->line == to->line &&
+                      (style == FYSS_PLAIN || style == FYSS_SINGLE_QUOTED ||
+                       style == FYSS_DOUBLE_QUOTED);
+    /* The mark of a quoted text is inside its quotes or before them, by style; look. */
+    node->offset = from == NULL ? 0 : from->input_pos;
+    if (node->is_inline && !node->is_plain) {
+        char quote = style == FYSS_SINGLE_QUOTED ? '\'' : '"';
+        if (node->offset > 0 && reader->file->bytes.at[node->offset] != quote) {
+            node->offset--;
+            node->column--;
+        }
+        node->is_inline = reader->file->bytes.at[node->offset] == quote;
+    }
+    node->text = text_copy(reader->arena, (struct text){text == NULL ? "" : text, size});
+    if (node->is_plain &&
+        (size == 0 || text_equal(node->text, TEXT("~")) || text_equal(node->text, TEXT("null")))) {
+        node->kind = YAML_NONE;
+    }
+}
+
+static void read_node(struct reader *reader, struct fy_event *event, int depth,
+                      struct yaml_node *node);
+
+/* Two keys that are equal: the first stays. */
+static void check_duplicate(struct reader *reader, const struct yaml_node *map,
+                            struct map *by_key, uint32_t index)
+{
+    const struct yaml_node *item = &map->items[index];
+    uint32_t first = index;
+    if (by_key != NULL) {
+        first = map_put(by_key, item->key, index);
+    } else {
+        for (first = 0; !text_equal(map->items[first].key, item->key); first++) {
+        }
+    }
+    if (first != index) {
+        complain(reader->complaints, yaml_key_place(item), "DUPLICATE_KEY",
+                 text_format(reader->arena, "the first is on line %u", map->items[first].key_line),
+                 "the key %.*s stands twice in a mapping", TEXT_ARG(item->key));
+    }
+}
+
+/* Reads a mapping's key into node; false when the mapping ends, or with a complaint. */
+static bool read_key(struct reader *reader, struct yaml_node *node)
+{
+    struct fy_event *event = next_event(reader);
+    if (event == NULL) {
+        return false;
+    }
+    bool more = event->type != FYET_MAPPING_END;
+    if (more && event->type != FYET_SCALAR) {
+        refuse(reader, "YAML_KEY", TEXT("quote it when it begins with a bracket"),
+               "a key must be a text");
+        more = false;
+    } else if (more) {
+        struct yaml_node key = {.file = reader->file, .line = reader->last_line,
+                                .column = reader->last_column};
+        fill_scalar(reader, event->scalar.value, &key);
+        node->key = key.text;
+        node->key_line = key.line;
+        node->key_column = key.column;
+        if (key.is_plain && text_equal(key.text, TEXT("<<"))) {
+            refuse(reader, "YAML_MERGE", TEXT("write the members out"),
+                   "merge keys are not allowed");
+            more = false;
+        }
+    }
+    fy_parser_event_free(reader->parser, event);
+    return more;
+}
+
+static void read_items(struct reader *reader, int depth, struct yaml_node *node)
+{
+    uint32_t capacity = 0;
+    struct map by_key;
+    bool is_map = node->kind == YAML_MAP, hashed = false;
+    if (depth >= YAML_DEPTH_MAX) {
+        refuse(reader, "YAML_DEPTH", TEXT("nothing in a catalog is nested that deep"),
+               "more than 32 levels of brackets or indentation");
+        return;
+    }
+    for (;;) {
+        struct yaml_node item = {0};
+        if (is_map && !read_key(reader, &item)) {
+            return;
+        }
+        struct fy_event *event = next_event(reader);
+        if (event == NULL) {
+            return;
+        }
+        if (event->type == FYET_SEQUENCE_END) {
+            fy_parser_event_free(reader->parser, event);
+            return;
+        }
+        read_node(reader, event, depth + 1, &item);
+        if (reader->failed) {
+            return;
+        }
+        if (node->count == capacity) {
+            capacity = capacity == 0 ? 4 : capacity * 2;
+            node->items =
+                arena_grow(reader->arena, node->items, node->count, capacity, sizeof *node->items);
+        }
+        node->items[node->count++] = item;
+        if (!is_map) {
+            continue;
+        }
+        if (node->count > SMALL_MAP && !hashed) {
+            hashed = true;
+            map_init(&by_key, reader->arena, 4 * SMALL_MAP);
+            for (uint32_t i = 0; i + 1 < node->count; i++) {
+                map_put(&by_key, node->items[i].key, i);
+            }
+        }
+        check_duplicate(reader, node, hashed ? &by_key : NULL, node->count - 1);
+        if (node->count > YAML_KEYS_MAX) {
+            refuse(reader, "YAML_KEYS", TEXT("cut it into several files"),
+                   "more than 5,000 keys in a mapping");
+            return;
+        }
+    }
+}
+
+/* Takes the event (and frees it) and all that belongs to it. */
+static void read_node(struct reader *reader, struct fy_event *event, int depth,
+                      struct yaml_node *node)
+{
+    node->file = reader->file;
+    node->line = reader->last_line;
+    node->column = reader->last_column;
+    enum fy_event_type type = event->type;
+    if (type == FYET_SCALAR) {
+        fill_scalar(reader, event->scalar.value, node);
+    } else {
+        node->kind = type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST;
+    }
+    fy_parser_event_free(reader->parser, event);
+    if (node->kind == YAML_MAP || node->kind == YAML_LIST) {
+        read_items(reader, depth, node);
+    }
+}
+
+static struct yaml_node *read_stream(struct reader *reader)
+{
+    struct yaml_node *root = NULL;
+    struct fy_event *event;
+    while ((event = next_event(reader)) != NULL) {
+        switch (event->type) {
+        case FYET_SCALAR:
+        case FYET_MAPPING_START:
+        case FYET_SEQUENCE_START:
+            root = arena_calloc(reader->arena, 1, sizeof *root);
+            read_node(reader, event, 0, root);
+            continue;
+        case FYET_DOCUMENT_START:
+            note_place(reader, event->document_start.document_start);
+            if (root != NULL) {
+                refuse(reader, "YAML_DOCUMENTS", TEXT("put it into a file of its own"),
+                       "a second document in a file");
+            }
+            break;
+        default:
+            break;
+        }
+        fy_parser_event_free(reader->parser, event);
+    }
+    return reader->failed ? NULL : root;
+}
+
+/* ---- before the parser ---- */
+
+static struct place find_place(const struct yaml_file *file, size_t offset)
+{
+    struct place place = {file->name, 1, 1};
+    for (size_t i = 0; i < offset; i++) {
+        if (file->bytes.at[i] == '\n') {
+            place.line++;
+            place.column = 1;
+        } else if (((unsigned char)file->bytes.at[i] & 0xC0) != 0x80) {
+            place.column++;
+        }
+    }
+    return place;
+}
+
+static bool check_bytes(const struct yaml_file *file, struct complaints *complaints)
+{
+    struct place start = {file->name, 1, 1};
+    struct text bytes = file->bytes;
+    if (bytes.size > YAML_SIZE_MAX_BYTES) {
+        complain(complaints, start, "FILE_SIZE", TEXT("cut it into several files of the folder"),
+                 "the file has more than 1 MB");
+        return false;
+    }
+    if (bytes.size >= 3 && memcmp(bytes.at, "\xEF\xBB\xBF", 3) == 0) {
+        complain(complaints, start, "ENCODING", TEXT("save it as UTF-8 without a mark"),
+                 "the file begins with a byte order mark");
+        return false;
+    }
+    const char *zero = bytes.size == 0 ? NULL : memchr(bytes.at, 0, bytes.size);
+    if (zero != NULL) {
+        complain(complaints, find_place(file, (size_t)(zero - bytes.at)), "ENCODING",
+                 TEXT("save it as UTF-8"), "a zero byte");
+        return false;
+    }
+    if (!text_is_utf8(bytes)) {
+        size_t line = 0; /* the first line that is none: a line's end cannot lie inside a character */
+        for (size_t i = 0; i <= bytes.size; i++) {
+            if (i == bytes.size || bytes.at[i] == '\n') {
+                if (!text_is_utf8((struct text){bytes.at + line, i - line})) {
+                    break;
+                }
+                line = i + 1;
+            }
+        }
+        complain(complaints, find_place(file, line), "ENCODING", TEXT("save it as UTF-8"),
+                 "bytes that are no UTF-8 on this line");
+        return false;
+    }
+    return true;
+}
+
+struct yaml_node *yaml_read(struct arena *arena, const struct yaml_file *file,
+                            struct complaints *complaints)
+{
+    if (!check_bytes(file, complaints)) {
+        return NULL;
+    }
+    struct fy_diag_cfg diag_config;
+    fy_diag_cfg_default(&diag_config);
+    diag_config.fp = NULL;
+    diag_config.level = FYET_ERROR;
+    struct fy_diag *diag = fy_diag_create(&diag_config);
+    struct fy_parse_cfg config = {
+        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
+        .diag = diag,
+    };
+    struct fy_parser *parser = diag == NULL ? NULL : fy_parser_create(&config);
+    if (parser == NULL) {
+        fy_diag_unref(diag);
+        struct place start = {file->name, 1, 1};
+        complain(complaints, start, "YAML_MEMORY", (struct text){"", 0}, "no memory for its parser");
+        return NULL;
+    }
+    fy_diag_set_collect_errors(diag, true);
+
+    jmp_buf *outer = arena->recover;
+    jmp_buf recover;
+    if (ARENA_RECOVER(arena, recover)) {
+        fy_parser_destroy(parser);
+        fy_diag_unref(diag);
+        arena->recover = outer;
+        assert(outer != NULL && "out of memory without a recovery point");
+        longjmp(*outer, 1);
+    }
+    struct reader reader = {.arena = arena, .file = file, .complaints = complaints,
+                            .parser = parser, .diag = diag, .last_line = 1, .last_column = 1};
+    struct yaml_node *root = NULL;
+    if (fy_parser_set_string(parser, file->bytes.at, file->bytes.size) == 0) {
+        root = read_stream(&reader);
+    }
+    arena->recover = outer;
+    fy_parser_destroy(parser);
+    fy_diag_unref(diag);
+    return root;
+}
+
+/* ---- canonical form ---- */
+
+static int compare_keys(const void *a, const void *b)
+{
+    const struct yaml_node *const *left = a, *const *right = b;
+    return text_compare((*left)->key, (*right)->key);
+}
+
+static bool is_bare(const struct yaml_node *node)
+{
+    struct dec value;
+    return node->is_plain &&
+           (dec_parse(node->text, &value) == NUMBER_OK || text_equal(node->text, TEXT("true")) ||
+            text_equal(node->text, TEXT("false")));
+}
+
+void yaml_write_canonical(const struct yaml_node *node, struct arena *arena, struct buffer *out)
+{
+    switch (node->kind) {
+    case YAML_NONE:
+        buffer_add_text(out, TEXT("null"));
+        break;
+    case YAML_TEXT:
+        if (is_bare(node)) {
+            buffer_add_text(out, node->text);
+        } else {
+            buffer_add_json(out, node->text);
+        }
+        break;
+    case YAML_LIST:
+        buffer_add_char(out, '[');
+        for (uint32_t i = 0; i < node->count; i++) {
+            if (i > 0) {
+                buffer_add_char(out, ',');
+            }
+            yaml_write_canonical(&node->items[i], arena, out);
+        }
+        buffer_add_char(out, ']');
+        break;
+    case YAML_MAP: {
+        const struct yaml_node **sorted = arena_alloc(arena, node->count * sizeof *sorted);
+        for (uint32_t i = 0; i < node->count; i++) {
+            sorted[i] = &node->items[i];
+        }
+        if (node->count > 0) {
+            qsort(sorted, node->count, sizeof *sorted, compare_keys);
+        }
+        buffer_add_char(out, '{');
+        for (uint32_t i = 0; i < node->count; i++) {
+            if (i > 0) {
+                buffer_add_char(out, ',');
+            }
+            buffer_add_json(out, sorted[i]->key);
+            buffer_add_char(out, ':');
+            yaml_write_canonical(sorted[i], arena, out);
+        }
+        buffer_add_char(out, '}');
+        break;
+    }
+    }
+}
