@@ -236,6 +236,14 @@ static uint32_t temp_after(struct operand operand, uint32_t temp)
     return is_temp(operand, temp) ? temp + 1 : temp;
 }
 
+/* True when the operand is known to be true or false now. */
+static bool is_known(const struct compiler *c, struct operand operand, bool *truth)
+{
+    const struct expr_value *value = constant_of(c, operand);
+    *truth = value && value->type == EXPR_BOOL && value->truth;
+    return value && value->type == EXPR_BOOL;
+}
+
 static enum status lower(struct compiler *c, uint16_t index, uint32_t temp, struct operand *out);
 
 /* ---- types ---------------------------------------------------------------------------------- */
@@ -515,8 +523,7 @@ static enum status lower_and_or(struct compiler *c, const struct node *node, uin
     uint16_t left = node->first, right = node_at(c, left)->next;
     struct operand a, b;
     TRY(lower_value(c, left, temp, EXPR_BOOL, name, &a));
-    const struct expr_value *known = constant_of(c, a);
-    bool decides = known && known->truth == (node->op == OP_OR);
+    bool truth, known = is_known(c, a, &truth), decides = known && truth == (node->op == OP_OR);
     uint32_t start = c->code_count, cost = c->cost, skip = 0;
     if (!known) {
         TRY(emit_skip(c, node->op, node, temp, a, &skip));
@@ -667,19 +674,19 @@ static enum status join_types(struct compiler *c, const struct node *node, struc
     return OK;
 }
 
-/* A condition known at load leaves one branch; the other is lowered for its types only. */
+/* A condition known at load leaves one branch; the other is lowered for its types only, so that types never depend on
+ * values. */
 static enum status lower_known_choice(struct compiler *c, const struct node *node, bool truth,
                                       uint32_t temp, struct operand *out)
 {
     uint16_t yes = node_at(c, node->first)->next, no = node_at(c, yes)->next;
-    struct operand unused;
+    struct operand dropped;
     uint32_t start = c->code_count, cost = c->cost;
-    TRY(lower(c, truth ? no : yes, temp, &unused));
+    TRY(lower(c, truth ? no : yes, temp, &dropped));
     c->code_count = start;
     c->cost = cost;
     TRY(lower(c, truth ? yes : no, temp, out));
-    enum expr_type type;
-    return join_types(c, node, *out, unused, &type);
+    return join_types(c, node, truth ? *out : dropped, truth ? dropped : *out, &out->type);
 }
 
 static enum status lower_choice(struct compiler *c, const struct node *node, uint32_t temp,
@@ -688,8 +695,9 @@ static enum status lower_choice(struct compiler *c, const struct node *node, uin
     uint16_t yes = node_at(c, node->first)->next, no = node_at(c, yes)->next;
     struct operand condition, a, b;
     TRY(lower_value(c, node->first, temp, EXPR_BOOL, "'?:'", &condition));
-    if (is_constant(condition)) {
-        return lower_known_choice(c, node, constant_of(c, condition)->truth, temp, out);
+    bool truth;
+    if (is_known(c, condition, &truth)) {
+        return lower_known_choice(c, node, truth, temp, out);
     }
     uint32_t choose = c->code_count;
     TRY(add_code(c,
@@ -822,6 +830,7 @@ static enum status lower_size(struct compiler *c, const struct node *node, uint3
         if (!is_constant(element)) {
             struct code code = {.op = OP_GUARD,
                                 .to = (uint16_t)temp,
+                                .more = true,
                                 .a = out->at,
                                 .b = element.at,
                                 .offset = node->offset};
@@ -961,9 +970,9 @@ static enum status lower_conversion(struct compiler *c, const struct node *node,
     TRY(check_arg_count(c, node, 1, 1));
     struct operand a;
     TRY(lower(c, node->first, temp, &a));
-    bool is_known = op == OP_STRING ? a.type != EXPR_NULL
+    bool is_taken = op == OP_STRING ? a.type != EXPR_NULL
                                     : may_be(a.type, EXPR_TEXT) || a.type == result;
-    if (!is_known) {
+    if (!is_taken) {
         return fail_type(c, node_at(c, node->first)->offset, "%s() takes %s, not %s", op_name(op),
                          op == OP_STRING ? "a value" : "a text", expr_type_phrase(a.type));
     }
@@ -998,6 +1007,21 @@ static enum status lower_seconds(struct compiler *c, const struct node *node, ui
     return emit_pure(c, code, a, b, is_between ? 4 : 1, EXPR_NUMBER, out);
 }
 
+/* Over no elements the body decides nothing, but it must be right. */
+static enum status lower_empty_macro(struct compiler *c, const struct node *node, enum op op,
+                                     uint16_t body, const struct variable *variable, uint32_t temp,
+                                     struct operand *out)
+{
+    uint32_t start = c->code_count, cost = c->cost;
+    c->variables = variable;
+    TRY(lower_value(c, body, temp + 1, EXPR_BOOL, op == OP_OR ? "exists()" : "all()", out));
+    c->variables = variable->outer;
+    c->code_count = start;
+    c->cost = cost;
+    struct expr_value value = expr_bool(op == OP_AND);
+    return add_constant(c, &value, node->offset, out);
+}
+
 /* [a, b].exists(x, body) is (body with a for x) || (body with b for x); all() is the same with &&.  Elements that are computed are
  * computed once, before the bodies, and a failed one fails the whole. */
 static enum status lower_macro(struct compiler *c, const struct node *node, enum op op,
@@ -1025,9 +1049,11 @@ static enum status lower_macro(struct compiler *c, const struct node *node, enum
             next++;
         }
     }
-    struct expr_value start = expr_bool(op == OP_AND); /* of the empty list */
-    TRY(add_constant(c, &start, node->offset, out));
     struct variable variable = {.name = name->text, .outer = c->variables};
+    if (list->child_count == 0) {
+        variable.value = operand_of(OPERAND_TEMP, temp, EXPR_DYNAMIC);
+        return lower_empty_macro(c, node, op, body, &variable, temp, out);
+    }
     for (int i = 0; i < list->child_count; i++) {
         struct operand b;
         uint32_t skip = 0;
@@ -1255,6 +1281,9 @@ static void list_uses(struct compiler *c, struct expr *expr)
 static enum status finish(struct compiler *c, enum expr_type wanted, struct operand *result)
 {
     const struct node *root = node_at(c, c->tree.root);
+    if (is_constant(*result)) {
+        result->type = constant_of(c, *result)->type; /* which a choice has called dynamic, perhaps */
+    }
     if (wanted != EXPR_DYNAMIC && !may_be(result->type, wanted)) {
         return fail_type(c, root->offset, "%s is wanted here, not %s", expr_type_phrase(wanted),
                          expr_type_phrase(result->type));
@@ -1282,8 +1311,8 @@ enum status expr_compile(struct arena *arena, struct text source, const struct e
     view_code(&c, expr);
     expr->type = result.type;
     list_uses(&c, expr);
-    bool is_known = c.name_count == 0 && c.call_count == 0;
-    if (is_known && !is_constant(result)) {
+    bool has_inputs = c.name_count > 0 || c.call_count > 0;
+    if (!has_inputs && !is_constant(result)) {
         struct expr_value value;
         expr_run(expr, NULL, arena, &value);
         if (value.type == EXPR_ERROR) {

@@ -69,7 +69,7 @@ enum op {
     OP_MOVE,
     OP_IN_CONSTANTS, /* b: the first constant, more: how many */
     OP_EITHER,       /* a or b, an error wins: "in" over elements that are computed */
-    OP_GUARD,        /* b's error, else a: a list with a failed element has failed */
+    OP_GUARD,        /* a, but b's error when it has failed (a's, if more and a has too): for elements of a list */
     OP_JUMP,         /* more: where to */
     OP_SKIP_TRUE,    /* if a is true: the result is a, jump */
     OP_SKIP_FALSE,

@@ -648,7 +648,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env,
             }
             break;
         case OP_GUARD:
-            if (has_failed(b)) {
+            if (has_failed(b) && !(code->more && has_failed(a))) {
                 (void)pass_failure(expr, code, code->b, b, to);
             } else if (to != a) {
                 *to = *a;

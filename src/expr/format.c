@@ -88,6 +88,17 @@ static int level_of(const struct node *node)
     }
 }
 
+/* Two signs in a row are what the parser leaves of any even number; a third needs brackets to stay. */
+static bool is_pair(const struct printer *p, const struct node *node)
+{
+    const struct node *child = &p->expr->tree.nodes[node->first];
+    if (child->kind != NODE_UNARY || child->op != node->op) {
+        return false;
+    }
+    const struct node *grandchild = &p->expr->tree.nodes[child->first];
+    return grandchild->kind != NODE_UNARY || grandchild->op != node->op;
+}
+
 /* level is what the place needs: brackets go around what binds less. */
 static void print(const struct printer *p, uint16_t index, int level)
 {
@@ -100,13 +111,10 @@ static void print(const struct printer *p, uint16_t index, int level)
     switch ((enum node_kind)node->kind) {
     case NODE_LITERAL: expr_value_format(node->value, p->out); break;
     case NODE_NAME: print_name(p, node); break;
-    case NODE_UNARY: {
-        const struct node *child = &p->expr->tree.nodes[node->first];
-        bool is_double = child->kind == NODE_UNARY && child->op == node->op;
+    case NODE_UNARY:
         buffer_format(p->out, "%s", op_name(node->op));
-        print(p, node->first, is_double ? LEVEL_UNARY : LEVEL_MEMBER);
+        print(p, node->first, is_pair(p, node) ? LEVEL_UNARY : LEVEL_MEMBER);
         break;
-    }
     case NODE_BINARY:
         print(p, node->first, own);
         buffer_format(p->out, " %s ", op_name(node->op));

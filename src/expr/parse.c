@@ -180,7 +180,7 @@ static enum status scan_hexadecimal(struct parser *p)
     p->at += 2;
     size_t start = p->at;
     for (int digit; (digit = hex_value(peek(p, p->at))) >= 0; p->at++) {
-        if (value >> 120) {
+        if (value >> 123) { /* the next digit may leave 127 bits */
             return fail_number(p, "a number has at most 38 digits");
         }
         value = value * 16 + digit;
@@ -269,7 +269,7 @@ static enum status scan_escape(struct parser *p, struct buffer *out)
     static const char values[] = "\a\b\f\n\r\t\v\\\"'`?";
     size_t offset = p->at++;
     char c = peek(p, p->at++);
-    const char *letter = c ? strchr(letters, c) : NULL;
+    const char *letter = memchr(letters, c, sizeof letters - 1);
     if (letter) {
         buffer_add_char(out, values[letter - letters]);
         return OK;

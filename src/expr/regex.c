@@ -264,7 +264,7 @@ static enum status take_escape(struct builder *b, int32_t *point)
         return fail_at(b, escape, ERR_INPUT, "the pattern ends with a backslash");
     }
     int32_t c = take_character(b);
-    const char *letter = c < 0x80 && c != 0 ? strchr(letters, c) : NULL;
+    const char *letter = c < 0x80 ? memchr(letters, c, sizeof letters - 1) : NULL;
     if (letter) {
         *point = values[letter - letters];
     } else if (c == 'x') {
