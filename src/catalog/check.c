@@ -458,6 +458,129 @@ static void check_units(struct loader *loader)
     }
 }
 
+/* ---- dimensions ------------------------------------------------------------------------------- */
+
+/* Which dimensions rows of a SKU surely have: those that each of its meters declares.  A SKU that only expressions name, or
+ * none, is not known. */
+struct known_dimensions {
+    uint64_t *bits; /* NULL: not known */
+};
+
+static bool has_bit(const uint64_t *bits, uint32_t index)
+{
+    return (bits[index / 64] >> (index % 64) & 1) != 0;
+}
+
+static struct known_dimensions *find_known_dimensions(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    uint32_t words = catalog->dimension_count / 64 + 1;
+    struct known_dimensions *known =
+        arena_calloc(loader->arena, catalog->sku_count, sizeof *known);
+    for (uint32_t m = 0; m < catalog->meter_count; m++) {
+        const struct meter *meter = &catalog->meters[m];
+        if (meter->sku == NONE) {
+            continue;
+        }
+        uint64_t *bits = arena_calloc(loader->arena, words, sizeof *bits);
+        for (uint32_t i = 0; i < meter->dimension_count; i++) {
+            bits[meter->dimensions[i].name / 64] |= UINT64_C(1) << (meter->dimensions[i].name % 64);
+        }
+        struct known_dimensions *of = &known[meter->sku];
+        for (uint32_t w = 0; w < words && of->bits != NULL; w++) {
+            bits[w] &= of->bits[w];
+        }
+        of->bits = bits;
+    }
+    /* Rows of a pricing case bring dimensions of their own. */
+    for (uint32_t i = 0; i < loader->input->dimension_count; i++) {
+        uint32_t index = map_find(&loader->dimension_by_name, loader->input->dimensions[i]);
+        for (uint32_t s = 0; s < catalog->sku_count; s++) {
+            if (known[s].bits != NULL) {
+                known[s].bits[index / 64] |= UINT64_C(1) << (index % 64);
+            }
+        }
+    }
+    return known;
+}
+
+static void add_key_use(uint64_t *used, struct by_key key)
+{
+    if (key.kind == BY_DIMENSION) {
+        used[key.index / 64] |= UINT64_C(1) << (key.index % 64);
+    }
+}
+
+static void add_expr_use(uint64_t *used, const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i] >= NAME_DIMENSION && slots[i] < NAME_ATTRIBUTE) {
+            add_key_use(used, (struct by_key){BY_DIMENSION, slots[i] - NAME_DIMENSION});
+        }
+    }
+}
+
+/* The dimensions that a step reads. */
+static void add_step_use(uint64_t *used, const struct step *step)
+{
+    add_expr_use(used, step->where);
+    for (uint32_t i = 0; i < step->by_count; i++) {
+        add_key_use(used, step->by[i]);
+    }
+    if (step->kind == STEP_CONVERT) {
+        add_expr_use(used, step->convert.quantity);
+    } else if (step->kind == STEP_RATE) {
+        add_expr_use(used, step->rate.from);
+        for (uint32_t i = 0; i < step->rate.case_count; i++) {
+            add_expr_use(used, step->rate.cases[i].where);
+        }
+        for (uint32_t i = 0; step->rate.table != NULL && i < step->rate.table->key_count; i++) {
+            add_key_use(used, step->rate.table->keys[i]);
+        }
+    }
+}
+
+static void check_dimensions(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    uint32_t words = catalog->dimension_count / 64 + 1;
+    const struct known_dimensions *known = find_known_dimensions(loader);
+    uint64_t *used = arena_calloc(loader->arena, words, sizeof *used);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        memset(used, 0, words * sizeof *used);
+        for (uint32_t i = 0; i < price->selector_count; i++) {
+            add_key_use(used, price->selectors[i].key);
+        }
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            add_step_use(used, &price->steps[i]);
+        }
+        for (uint32_t i = 0; i < price->sku_count; i++) {
+            const uint64_t *has = known[price->skus[i]].bits;
+            uint32_t w = 0;
+            while (w < words && (has == NULL || (used[w] & ~has[w]) == 0)) {
+                w++;
+            }
+            if (w == words) {
+                continue;
+            }
+            uint32_t index = w * 64;
+            while (!has_bit(used, index) || has_bit(has, index)) {
+                index++;
+            }
+            complain(loader->complaints, price->place, "DIMENSION_MISSING",
+                     text_format(loader->arena, "add it to the dimensions of the meter of %.*s",
+                                 TEXT_ARG(catalog->skus[price->skus[i]].name)),
+                     "the price reads the dimension %.*s, and a meter of %.*s has none such",
+                     TEXT_ARG(catalog->dimensions[index]),
+                     TEXT_ARG(catalog->skus[price->skus[i]].name));
+            break;
+        }
+    }
+}
+
 /* ---- edges, warnings, all --------------------------------------------------------------------- */
 
 static int compare_instants(const void *a, const void *b)
@@ -535,6 +658,9 @@ void check_catalog(struct loader *loader)
     }
     check_contracts(loader);
     check_units(loader);
+    if (loader->complaints->errors == 0) { /* a meter that could not be read may have them */
+        check_dimensions(loader);
+    }
     collect_edges(loader);
     warn(loader);
     price_set_index(loader->arena, catalog, &catalog->public_prices);

@@ -1,6 +1,8 @@
 /* load.h - private to the catalog's loader: what its files share.
  *
  *     files --yaml.c--> trees --load.c--> names, tables, clocks
+ *                               clock.c    clocks of bills and steps
+ *                               table.c    tables of rates
  *                               meter.c    meters
  *                               step.c     steps
  *                               price.c    prices, plans, contracts, accounts
@@ -71,7 +73,7 @@ struct loader {
     struct rate_table *rate_tables;
     bool *table_needs_keys; /* its keys are no dimensions: a rate must say which to use */
     struct text *shared_names, *table_names, *plan_names;
-    bool *shared_used;
+    bool *shared_used, *shared_broken;
     struct text *level_names; /* "", "@plan/pro/", "@contract/id/": begins the names of nodes */
     const struct zone **zones;
     uint32_t zone_count, zone_capacity;
@@ -120,9 +122,6 @@ void read_dates(struct loader *loader, const struct yaml_node *map, instant *fro
 /* False when there is none; NULL is UTC. */
 bool find_zone(struct loader *loader, struct text name, const struct zone **zone);
 bool read_zone(struct loader *loader, const struct yaml_node *node, const struct zone **zone);
-/* "month", "10 days", "3 months". */
-bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
-                int32_t *count);
 /* Index of a text in a map of names, or NONE with a complaint that names the nearest. */
 uint32_t find_name(struct loader *loader, const struct yaml_node *node, const struct map *by_name,
                    const struct text *names, uint32_t count, const char *what);
@@ -177,11 +176,13 @@ struct section collect_mapping(struct loader *loader, const char *key);
 /* All entries of a top-level list over all files. */
 struct section collect_list(struct loader *loader, const char *key);
 
-/* The rule of bills: of the catalog or of a contract. */
+/* clock.c: the `clock:` of a step; the rule of bills, of the catalog or of a contract. */
+void read_step_clock(struct loader *loader, const struct yaml_node *node, struct step *step);
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
                   bool *at_contract, bool *at_account);
 /* True when a meter's `sku:` is a name and no expression. */
 bool sku_is_name(struct text text);
+void load_tables(struct loader *loader);
 void load_meters(struct loader *loader, struct section meters);
 void load_shared_steps(struct loader *loader, struct section steps);
 /* Reads the list of steps of a price; node is the list. */

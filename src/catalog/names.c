@@ -295,8 +295,13 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     } else if (status == ERR_NOT_FOUND) {
         code = "EXPRESSION_NAME";
     }
-    complain(loader->complaints, yaml_place_in(node, err.offset), code,
-             text_of(err.error.hint), "%s", err.error.message);
+    struct text hint = text_of(err.error.hint);
+    if (status == ERR_NOT_FOUND && context->kind == NAMES_NONE) {
+        code = "NOT_CONSTANT";
+        hint = TEXT("a plain number: no names are known here");
+    }
+    complain(loader->complaints, yaml_place_in(node, err.offset), code, hint, "%s",
+             err.error.message);
     return false;
 }
 

@@ -281,37 +281,6 @@ void read_dates(struct loader *loader, const struct yaml_node *map, instant *fro
     }
 }
 
-bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
-                int32_t *count)
-{
-    if (!want_kind(loader, node, YAML_TEXT)) {
-        return false;
-    }
-    struct text unit = node->text;
-    int32_t number = 0;
-    size_t at = 0;
-    for (; at < unit.size && at < 6 && unit.at[at] >= '0' && unit.at[at] <= '9'; at++) {
-        number = number * 10 + (unit.at[at] - '0');
-    }
-    if (at > 0 && at < unit.size && unit.at[at] == ' ') {
-        unit = (struct text){unit.at + at + 1, unit.size - at - 1};
-        if (unit.size > 1 && unit.at[unit.size - 1] == 's') {
-            unit.size--;
-        }
-    } else {
-        number = at == 0 ? 1 : 0;
-    }
-    *count = number;
-    if (number >= 1 && number <= 10'000 && clock_every_parse(unit, every) &&
-        *every != EVERY_ALWAYS) {
-        return true;
-    }
-    COMPLAIN(loader, node, "BAD_VALUE",
-             TEXT("hour, day, week, month, quarter or year, or a number of them: 10 days"),
-             "'%.*s' is no length of time", TEXT_ARG(node->text));
-    return false;
-}
-
 /* ---- names and values ---- */
 
 uint32_t find_name(struct loader *loader, const struct yaml_node *node, const struct map *by_name,

@@ -33,7 +33,7 @@ static const char *const step_keys[STEP_KINDS][20] = {
                       "round"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits",
                         "mode", "emit"},
-    [STEP_RATE] = {"name", "clock", "rate", "per", "flat", "cases", "table", "keys", "from"},
+    [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "keys", "from"},
     [STEP_TIER] = {ACCUMULATES, "attribute", "mode", "tiers", "settle", "at_zero", "past_last",
                    "package_round"},
     [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
@@ -44,7 +44,7 @@ static const char *const step_keys[STEP_KINDS][20] = {
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_CONVERT] = {"order"},
     [STEP_ALLOWANCE] = {"order", "measure", "rollover"},
-    [STEP_RATE] = {"series", "where"},
+    [STEP_RATE] = {"series"},
     [STEP_TIER] = {"order", "measure", "position"},
     [STEP_FIXED] = {"installments", "where", "by", "order"},
     [STEP_BOUND] = {"order", "measure", "settle"},
@@ -140,88 +140,6 @@ static void read_proration(struct work *work, enum prorate *prorate, int *digits
     }
 }
 
-/* ---- clocks ---- */
-
-static const char *const clock_names[] = {"row",     "period", "hour",          "day",    "week", "month",
-                                          "quarter", "year",   "contract_year", "always", NULL};
-enum { CLOCK_NAMES = 10 };
-
-/* A clock of the catalog's `clocks:`. */
-static void read_own_clock(struct work *work, const struct yaml_node *node)
-{
-    struct loader *loader = work->loader;
-    struct step *step = work->step;
-    static const char *const keys[] = {"every", "anchor", "zone", NULL};
-    if (!want_kind(loader, node, YAML_MAP)) {
-        return;
-    }
-    check_keys(loader, node, "a clock", keys, NULL);
-    const struct zone *zone = loader->zone;
-    const struct yaml_node *every_node = want_member(loader, node, "every");
-    const struct yaml_node *anchor = yaml_member(node, "anchor");
-    enum clock_every every;
-    int32_t count;
-    if (yaml_member(node, "zone") != NULL) {
-        read_zone(loader, yaml_member(node, "zone"), &zone);
-    }
-    if (every_node == NULL || !read_every(loader, every_node, &every, &count)) {
-        return;
-    }
-    step->clock = CLOCK_RULE;
-    step->rule = clock_calendar(every, zone);
-    step->rule.count = count;
-    if (anchor == NULL || text_equal(anchor->text, TEXT("calendar"))) {
-        return;
-    }
-    if (text_equal(anchor->text, TEXT("contract"))) {
-        step->clock = CLOCK_CONTRACT;
-    } else if (text_equal(anchor->text, TEXT("subscription"))) {
-        COMPLAIN(loader, anchor, "NOT_YET", TEXT("billing: {anchor: subscription} and clock: period"),
-                 "a step's clock that begins with the account comes in a later version");
-    } else {
-        instant at;
-        if (read_instant(loader, anchor, &at)) {
-            step->rule = clock_anchored(every, count, at, zone);
-        }
-    }
-}
-
-static void read_clock(struct work *work)
-{
-    struct loader *loader = work->loader;
-    struct step *step = work->step;
-    const struct yaml_node *node = key(work, "clock");
-    if (node == NULL || !want_kind(loader, node, YAML_TEXT)) {
-        return;
-    }
-    struct text name = node->text;
-    enum clock_every every;
-    if (text_equal(name, TEXT("row"))) {
-        step->clock = CLOCK_ROW;
-    } else if (text_equal(name, TEXT("period"))) {
-        step->clock = CLOCK_PERIOD;
-    } else if (text_equal(name, TEXT("always"))) {
-        step->clock = CLOCK_ALWAYS;
-    } else if (text_equal(name, TEXT("contract_year"))) {
-        step->clock = CLOCK_CONTRACT;
-        step->rule = clock_calendar(EVERY_YEAR, loader->zone);
-    } else if (map_find(&loader->clock_by_name, name) != MAP_NONE) {
-        read_own_clock(work, loader->clocks.items[map_find(&loader->clock_by_name, name)]);
-    } else if (clock_every_parse(name, &every)) {
-        step->clock = CLOCK_RULE;
-        step->rule = clock_calendar(every, loader->zone);
-    } else {
-        uint32_t count = CLOCK_NAMES + loader->clocks.count;
-        struct text *names = arena_calloc(loader->arena, count, sizeof *names);
-        for (uint32_t i = 0; i < count; i++) {
-            names[i] = i < CLOCK_NAMES ? text_of(clock_names[i])
-                                       : loader->clocks.items[i - CLOCK_NAMES]->key;
-        }
-        COMPLAIN(loader, node, "UNKNOWN_NAME", hint_choice(loader->arena, name, names, count),
-                 "there is no clock %.*s", TEXT_ARG(name));
-    }
-}
-
 /* ---- what all steps have ---- */
 
 static void read_common(struct work *work)
@@ -232,13 +150,15 @@ static void read_common(struct work *work)
         memchr(step->name.at, '/', step->name.size) != NULL) {
         COMPLAIN(loader, key(work, "name"), "BAD_NAME", NO_HINT, "a step's name has a slash");
     }
-    read_clock(work);
+    if (key(work, "clock") != NULL) {
+        read_step_clock(loader, key(work, "clock"), step);
+    }
     work->bucket.has_turn = step->clock != CLOCK_ROW && step->clock != CLOCK_ALWAYS;
     work->rows = work->bucket;
     work->rows.kind = step->kind >= STEP_BOUND ? NAMES_CHARGE : NAMES_ROW;
     step->scope = (enum scope)read_option(work, "scope", scope_names, SCOPE_ACCOUNT);
-    if (key(work, "where") != NULL && step->kind != STEP_RATE && step->kind != STEP_FIXED) {
-        if (step->kind == STEP_TIER) {
+    if (key(work, "where") != NULL && step->kind != STEP_FIXED) {
+        if (step->kind == STEP_RATE || step->kind == STEP_TIER) {
             COMPLAIN(loader, key(work, "where"), "RATING_WHERE",
                      TEXT("the price's own where: {dimension: value}, or rate: {cases: ...}"),
                      "a rating step takes every row: one that it left would have no price");
@@ -859,6 +779,9 @@ static bool read_use(struct loader *loader, const struct yaml_node *node, struct
         return false;
     }
     loader->shared_used[index] = true;
+    if (loader->shared_broken[index]) { /* said where it stands */
+        return false;
+    }
     *step = loader->catalog->shared[index];
     step->shared = index;
     step->place = yaml_key_place(node);
@@ -959,6 +882,7 @@ void load_shared_steps(struct loader *loader, struct section steps)
         }
         if (!read_step(loader, node, &shared[i])) {
             shared[i] = (struct step){.kind = STEP_RATE};
+            loader->shared_broken[i] = true;
         }
         shared[i].name = node->key;
         shared[i].shared = i;

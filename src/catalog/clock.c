@@ -1,0 +1,150 @@
+/* clock.c - clocks: of bills, of steps, and those that the catalog names. */
+#include "catalog/load.h"
+
+#include "base/nofloat.h"
+
+/* "month", "10 days", "3 months". */
+static bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
+                int32_t *count)
+{
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return false;
+    }
+    struct text unit = node->text;
+    int32_t number = 0;
+    size_t at = 0;
+    for (; at < unit.size && at < 6 && unit.at[at] >= '0' && unit.at[at] <= '9'; at++) {
+        number = number * 10 + (unit.at[at] - '0');
+    }
+    if (at > 0 && at < unit.size && unit.at[at] == ' ') {
+        unit = (struct text){unit.at + at + 1, unit.size - at - 1};
+        if (unit.size > 1 && unit.at[unit.size - 1] == 's') {
+            unit.size--;
+        }
+    } else {
+        number = at == 0 ? 1 : 0;
+    }
+    *count = number;
+    if (number >= 1 && number <= 10'000 && clock_every_parse(unit, every) &&
+        *every != EVERY_ALWAYS) {
+        return true;
+    }
+    COMPLAIN(loader, node, "BAD_VALUE",
+             TEXT("hour, day, week, month, quarter or year, or a number of them: 10 days"),
+             "'%.*s' is no length of time", TEXT_ARG(node->text));
+    return false;
+}
+
+void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
+                  bool *at_contract, bool *at_account)
+{
+    static const char *const keys[] = {"every", "anchor", "zone", NULL};
+    static const char *const later[] = {"thresholds", "recurring", "late_periods", NULL};
+    enum clock_every every = EVERY_MONTH;
+    int32_t count = 1;
+    const struct zone *zone = loader->zone;
+    const struct yaml_node *member = node;
+    if (node->kind != YAML_TEXT) {
+        if (!want_kind(loader, node, YAML_MAP)) {
+            return;
+        }
+        check_keys(loader, node, "billing", keys, later);
+        member = yaml_member(node, "every");
+    }
+    if (member != NULL) {
+        read_every(loader, member, &every, &count);
+    }
+    if (yaml_member(node, "zone") != NULL) {
+        read_zone(loader, yaml_member(node, "zone"), &zone);
+    }
+    *billing = clock_calendar(every, zone);
+    billing->count = count;
+    const struct yaml_node *anchor = yaml_member(node, "anchor");
+    if (anchor == NULL || !want_kind(loader, anchor, YAML_TEXT) ||
+        text_equal(anchor->text, TEXT("calendar"))) {
+        return;
+    }
+    *at_account = text_equal(anchor->text, TEXT("subscription"));
+    *at_contract = text_equal(anchor->text, TEXT("contract"));
+    instant at;
+    if (!*at_account && !*at_contract && read_instant(loader, anchor, &at)) {
+        *billing = clock_anchored(every, count, at, zone);
+    }
+}
+
+/* ---- of steps ---- */
+
+static const char *const clock_names[] = {"row",     "period", "hour",          "day",    "week", "month",
+                                          "quarter", "year",   "contract_year", "always", NULL};
+enum { CLOCK_NAMES = 10 };
+
+/* A clock of the catalog's `clocks:`. */
+static void read_own_clock(struct loader *loader, const struct yaml_node *node, struct step *step)
+{
+    static const char *const keys[] = {"every", "anchor", "zone", NULL};
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "a clock", keys, NULL);
+    const struct zone *zone = loader->zone;
+    const struct yaml_node *every_node = want_member(loader, node, "every");
+    const struct yaml_node *anchor = yaml_member(node, "anchor");
+    enum clock_every every;
+    int32_t count;
+    if (yaml_member(node, "zone") != NULL) {
+        read_zone(loader, yaml_member(node, "zone"), &zone);
+    }
+    if (every_node == NULL || !read_every(loader, every_node, &every, &count)) {
+        return;
+    }
+    step->clock = CLOCK_RULE;
+    step->rule = clock_calendar(every, zone);
+    step->rule.count = count;
+    if (anchor == NULL || text_equal(anchor->text, TEXT("calendar"))) {
+        return;
+    }
+    if (text_equal(anchor->text, TEXT("contract"))) {
+        step->clock = CLOCK_CONTRACT;
+    } else if (text_equal(anchor->text, TEXT("subscription"))) {
+        COMPLAIN(loader, anchor, "NOT_YET", TEXT("billing: {anchor: subscription} and clock: period"),
+                 "a step's clock that begins with the account comes in a later version");
+    } else {
+        instant at;
+        if (read_instant(loader, anchor, &at)) {
+            step->rule = clock_anchored(every, count, at, zone);
+        }
+    }
+}
+
+void read_step_clock(struct loader *loader, const struct yaml_node *node, struct step *step)
+{
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return;
+    }
+    struct text name = node->text;
+    enum clock_every every;
+    if (text_equal(name, TEXT("row"))) {
+        step->clock = CLOCK_ROW;
+    } else if (text_equal(name, TEXT("period"))) {
+        step->clock = CLOCK_PERIOD;
+    } else if (text_equal(name, TEXT("always"))) {
+        step->clock = CLOCK_ALWAYS;
+    } else if (text_equal(name, TEXT("contract_year"))) {
+        step->clock = CLOCK_CONTRACT;
+        step->rule = clock_calendar(EVERY_YEAR, loader->zone);
+    } else if (map_find(&loader->clock_by_name, name) != MAP_NONE) {
+        read_own_clock(loader, loader->clocks.items[map_find(&loader->clock_by_name, name)], step);
+    } else if (clock_every_parse(name, &every)) {
+        step->clock = CLOCK_RULE;
+        step->rule = clock_calendar(every, loader->zone);
+    } else {
+        uint32_t count = CLOCK_NAMES + loader->clocks.count;
+        struct text *names = arena_calloc(loader->arena, count, sizeof *names);
+        for (uint32_t i = 0; i < count; i++) {
+            names[i] = i < CLOCK_NAMES ? text_of(clock_names[i])
+                                       : loader->clocks.items[i - CLOCK_NAMES]->key;
+        }
+        COMPLAIN(loader, node, "UNKNOWN_NAME", hint_choice(loader->arena, name, names, count),
+                 "there is no clock %.*s", TEXT_ARG(name));
+    }
+}
