@@ -1,0 +1,402 @@
+/* output_test.c - whole or not at all, whatever fails; turns keep the order. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/env_faulty.h"
+#include "engine/env_posix.h"
+#include "feed/output.h"
+
+#include <cmocka.h> /* last: it defines fail() */
+
+static char base[256];
+
+static int make_base(void **state)
+{
+    (void)state;
+    const char *root = getenv("TMPDIR");
+    (void)snprintf(base, sizeof base, "%s/output_test.XXXXXX", root ? root : "/tmp");
+    return mkdtemp(base) ? 0 : 1;
+}
+
+static void remove_all(const char *path)
+{
+    char command[600];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", path);
+    assert_int_equal(system(command), 0);
+}
+
+static int remove_base(void **state)
+{
+    (void)state;
+    remove_all(base);
+    return 0;
+}
+
+/* What the folder has, hidden files too: "name=content name=content", content cut at 20 bytes. */
+static const char *look(struct env *env, const char *folder)
+{
+    static char all[2048];
+    all[0] = '\0';
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct text *names;
+    size_t count = 0;
+    struct error err;
+    if (env->folder_list(env, folder, &arena, &names, &count, &err) != OK) {
+        return "no folder";
+    }
+    for (size_t i = 0; i < count; i++) {
+        char path[512];
+        char content[21] = "";
+        (void)snprintf(path, sizeof path, "%s/%s", folder, names[i].at);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        content[fread(content, 1, 20, file)] = '\0';
+        (void)fclose(file);
+        size_t size = strlen(all);
+        (void)snprintf(all + size, sizeof all - size, "%s%s=%s", i > 0 ? " " : "", names[i].at,
+                       content);
+    }
+    arena_release(&arena);
+    return all;
+}
+
+static void write_file(const char *folder, const char *name, const char *content)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    (void)fputs(content, file);
+    (void)fclose(file);
+}
+
+/* Two files, the first larger than a buffer when is_large; committed, or aborted at the first error. */
+static enum status write_two(struct env *env, const char *folder, bool replace, bool is_large,
+                             struct error *err)
+{
+    static char large[3 * 1024 * 1024];
+    memset(large, 'x', sizeof large);
+    struct output *output;
+    struct output_file *a, *b;
+    struct output_options options = {.replace = replace};
+    TRY(output_open(env, folder, &options, &output, err));
+    enum status status = output_file_open(output, "a", &a, err);
+    status = status != OK ? status : output_file_open(output, "b", &b, err);
+    status = status != OK ? status : output_append_text(a, TEXT("new "), err);
+    status = status != OK ? status : output_append_text(b, TEXT("new"), err);
+    for (size_t size = 0; is_large && size < sizeof large && status == OK;) {
+        size_t part = size == 0 ? 2 * 1024 * 1024 : 700 * 1000;
+        part = part < sizeof large - size ? part : sizeof large - size;
+        status = output_append(a, large + size, part, err);
+        size += part;
+    }
+    status = status != OK ? status : output_append_text(a, TEXT("end"), err);
+    if (status != OK) {
+        output_abort(output);
+        return status;
+    }
+    assert_int_equal(output_file_size(a), (is_large ? sizeof large : 0) + 7);
+    return output_commit(output, err);
+}
+
+static void test_commit_and_abort(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/deep/er", base);
+    struct error err;
+    assert_int_equal(write_two(env, folder, false, false, &err), OK);
+    assert_string_equal(look(env, folder), "a=new end b=new");
+
+    struct output *output;
+    struct output_file *file;
+    struct output_options options = {.replace = true};
+    assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+    assert_int_equal(output_file_open(output, "a", &file, &err), OK);
+    assert_int_equal(output_append_text(file, TEXT("lost"), &err), OK);
+    output_abort(output);
+    assert_string_equal(look(env, folder), "a=new end b=new");
+    output_abort(NULL);
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    env_posix_free(env);
+}
+
+static void test_files_of_an_earlier_run(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/earlier", base);
+    struct error err;
+    assert_int_equal(mkdir(folder, 0777), 0);
+    write_file(folder, ".hidden", "kept");
+    assert_int_equal(write_two(env, folder, false, false, &err), OK);
+    write_file(folder, "b", "old");
+    write_file(folder, "other", "kept");
+    assert_int_equal(write_two(env, folder, false, false, &err), ERR_CONFLICT);
+    assert_non_null(strstr(err.message, "not empty"));
+    assert_non_null(strstr(err.hint, "--force"));
+    assert_int_equal(write_two(env, folder, true, false, &err), OK);
+    assert_string_equal(look(env, folder), ".hidden=kept a=new end b=new other=kept");
+    /* A file where the folder should be. */
+    char path[520];
+    (void)snprintf(path, sizeof path, "%s/other", folder);
+    assert_int_equal(write_two(env, path, true, false, &err), ERR_CONFLICT);
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    env_posix_free(env);
+}
+
+/* Without --force nothing is overwritten, not even what comes while the run works. */
+static void test_somebody_else_writes(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/race", base);
+    struct error err;
+    struct output *output;
+    struct output_file *file;
+    struct output_options options = {.replace = false};
+    assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+    assert_int_equal(output_file_open(output, "a", &file, &err), OK);
+    assert_int_equal(output_file_open(output, "b", &file, &err), OK);
+    write_file(folder, "b", "theirs");
+    assert_int_equal(output_commit(output, &err), ERR_CONFLICT);
+    assert_string_equal(look(env, folder), "b=theirs");
+    env_posix_free(env);
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",     ".",      "..",     "../x", "/etc/x", "a/b",
+                                      "a/..", "x\ny",   ".x",     "a\x7f"};
+    struct env *env = env_posix_new(0);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/names", base);
+    struct error err;
+    struct output *output;
+    struct output_file *file;
+    struct output_options options = {.replace = false};
+    assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(output_file_open(output, bad[i], &file, &err), ERR_INPUT);
+        assert_int_equal(strncmp(err.message, "PATH", 4), 0);
+    }
+    char longest[300];
+    memset(longest, 'n', sizeof longest);
+    longest[299] = '\0';
+    assert_int_equal(output_file_open(output, longest, &file, &err), ERR_INPUT);
+    longest[200] = '\0';
+    assert_int_equal(output_file_open(output, longest, &file, &err), OK);
+    assert_int_equal(output_file_open(output, "same", &file, &err), OK);
+    assert_int_equal(output_file_open(output, "same", &file, &err), ERR_CONFLICT);
+    output_abort(output);
+    assert_string_equal(look(env, folder), "");
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    env_posix_free(env);
+}
+
+/* The n-th call of each kind fails, once or from then on: the folder is as it was before the run, or as it is
+ * after it, never between. */
+static void test_fault_sweep(void **state)
+{
+    (void)state;
+    static const enum fault_kind kinds[] = {FAULT_STAT,   FAULT_OPEN,     FAULT_WRITE, FAULT_SYNC,
+                                            FAULT_RENAME, FAULT_ALLOCATE, FAULT_CLOSE};
+    struct env *posix = env_posix_new(0);
+    struct env *env = env_faulty_new(posix);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/sweep", base);
+    unsigned runs = 0;
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        for (int replace = 0; replace < 2; replace++) {
+            bool has_struck = true;
+            for (uint64_t n = 1; has_struck; n++, runs++) {
+                remove_all(folder);
+                assert_int_equal(mkdir(folder, 0777), 0);
+                if (replace) {
+                    write_file(folder, "a", "old");
+                    write_file(folder, "b", "old");
+                }
+                /* One-shot only: with sticky renames an undone rename fails too. */
+                struct fault_plan plan = {.kind = kinds[k], .nth = n,
+                                          .is_sticky = kinds[k] != FAULT_RENAME};
+                env_faulty_plan(env, &plan);
+                struct error err = {0};
+                enum status status = write_two(env, folder, replace, true, &err);
+                has_struck = env_faulty_has_struck(env);
+                env_faulty_plan(env, NULL);
+                if (status == OK) {
+                    assert_false(has_struck);
+                    assert_string_equal(look(env, folder), "a=new xxxxxxxxxxxxxxxx b=new");
+                } else {
+                    assert_true(has_struck);
+                    assert_true(status == ERR_IO || status == ERR_LIMIT);
+                    assert_non_null(strstr(err.message, folder));
+                    assert_string_equal(look(env, folder), replace ? "a=old b=old" : "");
+                }
+                assert_int_equal(env_faulty_open_files(env), 0);
+                assert_int_equal(env->memory_used_bytes(env), 0);
+            }
+        }
+    }
+    print_message("fault sweep: %u runs\n", runs);
+    env_faulty_free(env);
+    env_posix_free(posix);
+}
+
+static void test_causes_name_the_path(void **state)
+{
+    (void)state;
+    static const char *const causes[] = {"No space left on device", "Input/output error",
+                                         "Broken pipe"};
+    struct env *posix = env_posix_new(0);
+    struct env *env = env_faulty_new(posix);
+    char folder[512];
+    char path[520];
+    (void)snprintf(folder, sizeof folder, "%s/causes", base);
+    (void)snprintf(path, sizeof path, "%s/a: ", folder);
+    for (size_t i = 0; i < 3; i++) {
+        struct fault_plan plan = {.kind = FAULT_WRITE, .nth = 1, .cause = causes[i]};
+        env_faulty_plan(env, &plan);
+        struct error err;
+        assert_int_equal(write_two(env, folder, false, true, &err), ERR_IO);
+        assert_int_equal(strncmp(err.message, path, strlen(path)), 0);
+        assert_non_null(strstr(err.message, causes[i]));
+    }
+    env_faulty_free(env);
+    env_posix_free(posix);
+}
+
+/* A disk that is full for real, where there is one. */
+static void test_a_full_disk(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    struct file *file;
+    struct error err;
+    if (env->file_create(env, "/dev/full", false, &file, &err) != OK) {
+        print_message("no /dev/full here: skipped\n");
+        env_posix_free(env);
+        skip();
+    }
+    assert_int_equal(env->file_write(env, file, "x", 1, &err), ERR_IO);
+    assert_string_equal(err.message, "/dev/full: cannot write to it: No space left on device");
+    assert_int_equal(env->file_close(env, file, &err), OK);
+    env_posix_free(env);
+}
+
+/* ---- turns ---- */
+
+enum { PARTITIONS = 2000 };
+
+struct relay {
+    struct env *env;
+    struct output *output;
+    struct output_file *file;
+    atomic_uint_least64_t next;
+    uint64_t fails_at; /* partition whose thread gives up; PARTITIONS: none */
+    atomic_int failures;
+    atomic_int in_turn, wrong;
+};
+
+static void run_relay(void *argument, int index)
+{
+    (void)index;
+    struct relay *relay = argument;
+    for (;;) {
+        uint64_t partition = relay->next++;
+        if (partition >= PARTITIONS) {
+            return;
+        }
+        char line[64];
+        int size = snprintf(line, sizeof line, "%llu\n", (unsigned long long)partition);
+        volatile uint64_t spin = partition * UINT64_C(0x9e3779b97f4a7c15) >> 50;
+        while (spin > 0) { /* so that threads overtake each other */
+            spin--;
+        }
+        struct error err = {.status = ERR_LIMIT, .message = "gave up"};
+        if (partition == relay->fails_at) {
+            output_fail(relay->output, &err);
+            relay->failures++;
+            return;
+        }
+        if (output_turn_take(relay->output, partition, &err) != OK) {
+            relay->wrong += strcmp(err.message, "gave up") != 0;
+            relay->failures++;
+            return;
+        }
+        relay->wrong += relay->in_turn++ != 0;
+        relay->wrong += output_append(relay->file, line, (size_t)size, &err) != OK;
+        relay->in_turn--;
+        output_turn_give(relay->output);
+    }
+}
+
+static void test_turns(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    char expected[PARTITIONS * 6];
+    size_t expected_size = 0;
+    for (int i = 0; i < PARTITIONS; i++) {
+        expected_size += (size_t)snprintf(expected + expected_size, 7, "%d\n", i);
+    }
+    for (int threads = 1; threads <= 7; threads++) {
+        for (int round = 0; round < 3; round++) {
+            char folder[512];
+            (void)snprintf(folder, sizeof folder, "%s/turns.%d.%d", base, threads, round);
+            struct relay relay = {.env = env,
+                                  .fails_at = round == 0   ? PARTITIONS
+                                              : round == 1 ? 0
+                                                           : 700};
+            struct output_options options = {.replace = false};
+            struct error err;
+            assert_int_equal(output_open(env, folder, &options, &relay.output, &err), OK);
+            assert_int_equal(output_file_open(relay.output, "o", &relay.file, &err), OK);
+            assert_int_equal(env->threads_run(env, threads, run_relay, &relay, &err), OK);
+            assert_int_equal(relay.wrong, 0);
+            enum status status = output_commit(relay.output, &err);
+            if (round > 0) {
+                assert_int_equal(relay.failures, threads);
+                assert_int_equal(status, ERR_LIMIT);
+                assert_string_equal(err.message, "gave up");
+                assert_string_equal(look(env, folder), "");
+                continue;
+            }
+            assert_int_equal(status, OK);
+            char path[520];
+            static char found[sizeof expected + 1];
+            (void)snprintf(path, sizeof path, "%s/o", folder);
+            FILE *file = fopen(path, "rb");
+            assert_non_null(file);
+            assert_int_equal(fread(found, 1, sizeof found, file), expected_size);
+            (void)fclose(file);
+            assert_memory_equal(found, expected, expected_size);
+        }
+    }
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    env_posix_free(env);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_commit_and_abort),    cmocka_unit_test(test_files_of_an_earlier_run),
+        cmocka_unit_test(test_somebody_else_writes), cmocka_unit_test(test_names),
+        cmocka_unit_test(test_fault_sweep),         cmocka_unit_test(test_causes_name_the_path),
+        cmocka_unit_test(test_a_full_disk),         cmocka_unit_test(test_turns),
+    };
+    return cmocka_run_group_tests(tests, make_base, remove_base);
+}
