@@ -262,6 +262,10 @@ enum status csv_header_read(struct arena *arena, struct text line,
             const struct csv_constant *constant = &mapping->constants[i - made->column_count];
             target->name = text_copy(arena, constant->target);
             target->value = text_copy(arena, constant->value);
+            if (has_control(target->value) || !text_is_utf8(target->value)) {
+                return fail(err, ERR_INPUT, "the constant for %.*s is no plain text",
+                            TEXT_ARG(target->name));
+            }
         }
         struct text key = {0};
         TRY(resolve(arena, target, &key, err));
@@ -286,6 +290,7 @@ enum status csv_header_read(struct arena *arena, struct text line,
 struct reading {
     struct decoder *decoder;
     const struct csv_header *header;
+    struct text row;
     struct draft draft;
     struct finding *finding;
 };
@@ -306,7 +311,7 @@ static void take_field(struct reading *reading, uint32_t index, struct text fiel
     }
     struct dec number = DEC_ZERO;
     if (target->is_number) {
-        enum number_fault fault = scan_number(field, &number);
+        enum number_fault fault = scan_number(field, reading->row, &number);
         if (fault != NUMBER_OK) {
             finding_note(reading->finding, refusal_of_number(fault), offset, "", field);
         }
@@ -353,49 +358,101 @@ static void split_row(struct reading *reading, struct text row)
     }
 }
 
-/* A row without quotes whose separators are known. */
-static void split_plain_row(struct reading *reading, struct text row, const uint16_t *separators,
-                            size_t separator_count)
+/* Puts a field or constant where it goes.  False when the other way must decide. */
+static inline bool take_plain(struct decoder *decoder, const struct csv_header *header,
+                              uint32_t index, struct text field, struct text row,
+                              struct text texts[ATTRIBUTES], uint32_t *member_count)
 {
-    uint32_t column_count = reading->header->column_count;
-    if (separator_count + 1 != column_count) {
-        bool has_more = separator_count >= column_count;
-        note_row(reading, has_more ? (size_t)separators[column_count - 1] + 1 : row.size,
-                 has_more ? "more fields than the header" : "fewer fields than the header");
-        return;
+    const struct csv_target *target = &header->targets[index];
+    if (target->attribute != ATTRIBUTE_NONE) {
+        texts[target->attribute] = field;
+        return true;
     }
-    size_t start = 0;
-    for (uint32_t i = 0; i < column_count; i++) {
-        take_field(reading, i, (struct text){row.at + start, separators[i] - start}, start);
-        start = (size_t)separators[i] + 1;
+    if (!target->is_data || field.size == 0) {
+        return true;
     }
+    if (*member_count == MEMBERS_MAX) {
+        return false;
+    }
+    decoder->targets[*member_count] = index;
+    struct member *member = &decoder->members[(*member_count)++];
+    *member = (struct member){.path = target->path};
+    if (target->is_number) {
+        member->kind = MEMBER_NUMBER;
+        return scan_number(field, row, &member->number) == NUMBER_OK;
+    }
+    member->kind = MEMBER_TEXT;
+    member->text = field;
+    return true;
 }
 
-enum { PLAIN_MIN_BYTES = 64 };
+static bool has_control_besides(struct text row, char separator)
+{
+    bool found = false;
+    for (size_t i = 0; i < row.size; i++) {
+        unsigned char c = (unsigned char)row.at[i];
+        found |= (c < 0x20 || c == 0x7f) && row.at[i] != separator;
+    }
+    return found;
+}
+
+/* A row without quotes, control characters or anything to refuse.  False as json_fast_read. */
+static bool read_plain_row(struct decoder *decoder, const struct csv_header *header,
+                           struct text row, struct event *event)
+{
+    if (row.size < SCAN_MIN_BYTES || row.size > SCAN_MAX_BYTES) {
+        return false;
+    }
+    unsigned flags = scan_marks(row, header->separator, '"', decoder->marks);
+    if ((flags & SCAN_ESCAPE) ||
+        ((flags & SCAN_CONTROL) && has_control_besides(row, header->separator)) ||
+        ((flags & SCAN_HIGH) && !text_is_utf8(row))) {
+        return false;
+    }
+    struct marks separators = marks_start(decoder->marks);
+    struct text texts[ATTRIBUTES] = {0};
+    uint32_t member_count = 0;
+    size_t start = 0;
+    for (uint32_t i = 0; i < header->column_count; i++) {
+        size_t end = marks_next(&separators);
+        bool is_last = i + 1 == header->column_count;
+        if ((end >= row.size) != is_last) {
+            return false;
+        }
+        struct text field = {row.at + start, (is_last ? row.size : end) - start};
+        start = end + 1;
+        if (!take_plain(decoder, header, i, field, row, texts, &member_count)) {
+            return false;
+        }
+    }
+    for (uint32_t i = 0; i < header->constant_count; i++) {
+        uint32_t index = header->column_count + i;
+        if (!take_plain(decoder, header, index, header->targets[index].value, row, texts,
+                        &member_count)) {
+            return false;
+        }
+    }
+    return record_finish(decoder, texts, member_count, row, event);
+}
 
 bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
               struct finding *finding, struct event *event)
 {
-    struct reading reading = {.decoder = decoder, .header = header, .finding = finding};
-    unsigned flags = SCAN_ESCAPE | SCAN_CONTROL | SCAN_HIGH;
-    size_t separator_count = 0;
-    if (row.size >= PLAIN_MIN_BYTES && row.size <= FAST_MAX_BYTES) {
-        separator_count = scan_marks(row, header->separator, '"', decoder->marks, &flags);
+    if (read_plain_row(decoder, header, row, event)) {
+        return true;
     }
-    size_t fault = flags & SCAN_HIGH ? utf8_fault(row) : row.size;
+    struct reading reading = {
+        .decoder = decoder, .header = header, .row = row, .finding = finding};
+    size_t fault = utf8_fault(row);
     if (fault < row.size) {
         finding_note(finding, REFUSE_UTF8, fault, "invalid UTF-8", (struct text){0});
         return false;
     }
-    const char *zero = flags & SCAN_CONTROL ? memchr(row.at, '\0', row.size) : NULL;
+    const char *zero = row.size ? memchr(row.at, '\0', row.size) : NULL;
     if (zero) {
         note_row(&reading, (size_t)(zero - row.at), "a zero byte");
     }
-    if (flags & SCAN_ESCAPE) {
-        split_row(&reading, row);
-    } else {
-        split_plain_row(&reading, row, decoder->marks, separator_count);
-    }
+    split_row(&reading, row);
     for (uint32_t i = 0; i < header->constant_count; i++) {
         take_field(&reading, header->column_count + i,
                    header->targets[header->column_count + i].value, 0);
@@ -406,7 +463,7 @@ bool csv_read(struct decoder *decoder, const struct csv_header *header, struct t
     if (finding->refusal != REFUSE_NONE && finding->refusal <= REFUSE_CSV_ROW) {
         return false; /* which field is which is not known */
     }
-    return record_judge(decoder, &reading.draft, finding, event);
+    return record_judge(decoder, &reading.draft, row, finding, event);
 }
 
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
@@ -417,7 +474,9 @@ void decode_csv_row(struct decoder *decoder, const struct csv_header *header, st
     if (row.size == 0) {
         return;
     }
-    struct finding finding = {.record = row};
+    struct finding finding;
+    finding.refusal = REFUSE_NONE;
+    finding.record = row;
     struct event event;
     if (row.size > LINE_MAX_BYTES) {
         finding_note(&finding, REFUSE_LINE_LIMIT, LINE_MAX_BYTES, "", (struct text){0});

@@ -14,7 +14,6 @@
 #include "decode/record.h"
 
 enum {
-    RECORD_MIN_BYTES = 64,
     MEMBERS_FAST_MAX = 64,    /* names are compared each with each */
     EXTENSIONS_FAST_MAX = 16,
 };
@@ -23,7 +22,7 @@ struct cursor {
     const char *at;
     const char *record; /* ends with a brace, so that looking at one more byte is allowed before it */
     const char *end;
-    const uint16_t *quote; /* the next one */
+    struct marks quotes; /* those not read yet */
 };
 
 static inline void skip_blanks(struct cursor *cursor)
@@ -36,12 +35,16 @@ static inline void skip_blanks(struct cursor *cursor)
 /* The string that begins at the cursor. */
 static inline bool read_string(struct cursor *cursor, struct text *text)
 {
-    if (cursor->record + cursor->quote[0] != cursor->at) {
+    const char *first = cursor->record + marks_next(&cursor->quotes);
+    if (first != cursor->at) {
         return false;
     }
-    *text = (struct text){cursor->at + 1, (size_t)(cursor->quote[1] - cursor->quote[0] - 1)};
-    cursor->at = cursor->record + cursor->quote[1] + 1;
-    cursor->quote += 2;
+    size_t last = marks_next(&cursor->quotes);
+    if (last >= (size_t)(cursor->end - cursor->record)) {
+        return false;
+    }
+    cursor->at = cursor->record + last + 1;
+    *text = (struct text){first + 1, (size_t)(cursor->at - first) - 2};
     return true;
 }
 
@@ -146,11 +149,6 @@ static inline bool read_data(struct cursor *cursor, struct member *members, uint
     return after == AFTER_END;
 }
 
-static inline bool is_attribute(struct text text)
-{
-    return text.size > 0 && text.size <= ATTRIBUTE_MAX_BYTES;
-}
-
 /* What the members of a record have given so far. */
 struct fields {
     struct text texts[ATTRIBUTES];
@@ -218,20 +216,19 @@ static inline bool read_member(struct cursor *cursor, struct decoder *decoder,
 
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event)
 {
-    if (record.size < RECORD_MIN_BYTES || record.size > FAST_MAX_BYTES || record.at[0] != '{' ||
+    if (record.size < SCAN_MIN_BYTES || record.size > SCAN_MAX_BYTES || record.at[0] != '{' ||
         record.at[record.size - 1] != '}') {
         return false;
     }
-    unsigned flags;
-    size_t quote_count = scan_marks(record, '"', '\\', decoder->marks, &flags);
-    if ((flags & (SCAN_ESCAPE | SCAN_CONTROL)) || quote_count % 2 != 0 ||
+    unsigned flags = scan_marks(record, '"', '\\', decoder->marks);
+    if ((flags & (SCAN_ESCAPE | SCAN_CONTROL)) ||
         ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
         return false;
     }
     struct cursor cursor = {.at = record.at + 1,
                             .record = record.at,
                             .end = record.at + record.size,
-                            .quote = decoder->marks};
+                            .quotes = marks_start(decoder->marks)};
     struct fields fields;
     memset(fields.texts, 0, sizeof fields.texts);
     fields.extension_count = 0;
@@ -248,23 +245,7 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
         }
         after = read_after(&cursor);
     }
-    const struct text *texts = fields.texts;
-    if (after != AFTER_END || cursor.at != cursor.end ||
-        !text_equal(texts[ATTRIBUTE_SPECVERSION], TEXT("1.0")) ||
-        !is_attribute(texts[ATTRIBUTE_ID]) || !is_attribute(texts[ATTRIBUTE_SOURCE]) ||
-        !is_attribute(texts[ATTRIBUTE_TYPE]) || !is_attribute(texts[ATTRIBUTE_SUBJECT]) ||
-        text_equal(texts[ATTRIBUTE_TYPE], TEXT(WITHDRAWAL_TYPE)) ||
-        scan_time(texts[ATTRIBUTE_TIME], &event->at) != TIME_OK) {
-        return false;
-    }
-    event->kind = EVENT_USAGE;
-    event->source = texts[ATTRIBUTE_SOURCE];
-    event->id = texts[ATTRIBUTE_ID];
-    event->type = texts[ATTRIBUTE_TYPE];
-    event->subject = texts[ATTRIBUTE_SUBJECT];
-    event->members = decoder->members;
-    event->member_count = member_count;
-    event->target_source = event->target_id = (struct text){0};
-    event->print = record_print(decoder, event);
-    return true;
+    return after == AFTER_END && cursor.at == cursor.end &&
+           text_equal(fields.texts[ATTRIBUTE_SPECVERSION], TEXT("1.0")) &&
+           record_finish(decoder, fields.texts, member_count, record, event);
 }

@@ -509,7 +509,7 @@ bool json_general_read(struct decoder *decoder, struct text record, struct findi
         return false;
     }
     walk_record(&walk, parse.root, data);
-    return record_judge(decoder, &draft, finding, event);
+    return record_judge(decoder, &draft, record, finding, event);
 }
 
 /* ---- lines and batches --------------------------------------------------------------------- */
@@ -528,13 +528,25 @@ static void refuse(const struct line *line, struct finding *finding, struct text
     line->sink->refused(line->sink->context, finding);
 }
 
+static bool decode_fast(const struct line *line, struct text record)
+{
+    struct event event;
+    if (!json_fast_read(line->decoder, record, &event)) {
+        return false;
+    }
+    line->sink->event(line->sink->context, &event, (size_t)(record.at - line->text.at), record);
+    return true;
+}
+
 static void decode_record(const struct line *line, struct text record)
 {
+    if (line->is_fast && decode_fast(line, record)) {
+        return;
+    }
     struct event event;
     struct finding finding = {0};
     const void *data;
-    if ((line->is_fast && json_fast_read(line->decoder, record, &event)) ||
-        json_general_read(line->decoder, record, &finding, &event, &data)) {
+    if (json_general_read(line->decoder, record, &finding, &event, &data)) {
         line->sink->event(line->sink->context, &event, (size_t)(record.at - line->text.at),
                           record);
     } else {
@@ -628,12 +640,17 @@ static bool is_other_encoding(struct text line, bool first_of_file)
     return (first_of_file && has_mark) || (line.at[0] == '\0') != (line.at[1] == '\0');
 }
 
+static struct text drop_return(struct text line)
+{
+    if (line.size && line.at[line.size - 1] == '\r') {
+        line.size--;
+    }
+    return line;
+}
+
 static void decode_line(struct line line, bool first_of_file)
 {
     arena_rewind(line.decoder->arena, line.decoder->empty);
-    if (line.text.size && line.text.at[line.text.size - 1] == '\r') {
-        line.text.size--;
-    }
     struct text record = text_trim(line.text);
     struct finding finding = {0};
     if (is_other_encoding(line.text, first_of_file)) {
@@ -652,13 +669,16 @@ static void decode_line(struct line line, bool first_of_file)
 void decode_json_line(struct decoder *decoder, struct text line, bool first_of_file,
                       const struct sink *sink)
 {
-    decode_line((struct line){decoder, line, sink, true}, first_of_file);
+    const struct line whole = {decoder, drop_return(line), sink, true};
+    if (!decode_fast(&whole, whole.text)) {
+        decode_line(whole, first_of_file);
+    }
 }
 
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
                          const struct sink *sink)
 {
-    decode_line((struct line){decoder, line, sink, false}, first_of_file);
+    decode_line((struct line){decoder, drop_return(line), sink, false}, first_of_file);
 }
 
 struct decoder *decoder_new(struct arena *arena)

@@ -204,8 +204,8 @@ static void judge_time(struct finding *finding, const struct field *field, insta
     }
 }
 
-bool record_judge(struct decoder *decoder, const struct draft *draft, struct finding *finding,
-                  struct event *event)
+bool record_judge(struct decoder *decoder, const struct draft *draft, struct text record,
+                  struct finding *finding, struct event *event)
 {
     const struct field *attributes = draft->attributes;
     const struct field *type = &attributes[ATTRIBUTE_TYPE];
@@ -238,7 +238,35 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct fin
     if (finding->refusal != REFUSE_NONE) {
         return false;
     }
-    event->print = record_print(decoder, event);
+    event->print = record_print(decoder, event, record);
+    return true;
+}
+
+static inline bool is_attribute(struct text text)
+{
+    return text.size - 1 < ATTRIBUTE_MAX_BYTES;
+}
+
+bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
+                   uint32_t member_count, struct text record, struct event *event)
+{
+    struct text type = texts[ATTRIBUTE_TYPE];
+    if (!is_attribute(texts[ATTRIBUTE_ID]) || !is_attribute(texts[ATTRIBUTE_SOURCE]) ||
+        !is_attribute(type) || !is_attribute(texts[ATTRIBUTE_SUBJECT]) ||
+        (type.size == sizeof WITHDRAWAL_TYPE - 1 &&
+         memcmp(type.at, WITHDRAWAL_TYPE, sizeof WITHDRAWAL_TYPE - 1) == 0) ||
+        scan_time(texts[ATTRIBUTE_TIME], &event->at) != TIME_OK) {
+        return false;
+    }
+    event->kind = EVENT_USAGE;
+    event->source = texts[ATTRIBUTE_SOURCE];
+    event->id = texts[ATTRIBUTE_ID];
+    event->type = type;
+    event->subject = texts[ATTRIBUTE_SUBJECT];
+    event->members = decoder->members;
+    event->member_count = member_count;
+    event->target_source = event->target_id = (struct text){0};
+    event->print = record_print(decoder, event, record);
     return true;
 }
 
@@ -251,36 +279,20 @@ static inline void put_u64(unsigned char *out, uint64_t value)
     }
 }
 
-/* A copy of at most 255 bytes.  Two blocks that overlap cost less than a call that finds out how to copy
- * so little. */
-static inline void copy_short(unsigned char *out, const char *bytes, size_t size)
+/* Most attributes are shorter than COPY_BYTES and have more than that of their record behind them: then one copy of that size
+ * does, which needs no branch on the size. */
+static inline unsigned char *put_attribute(unsigned char *out, struct text text,
+                                           struct text record)
 {
-    if (size > 64) {
-        memcpy(out, bytes, size);
-    } else if (size > 32) {
-        memcpy(out, bytes, 32);
-        memcpy(out + size - 32, bytes + size - 32, 32);
-    } else if (size >= 16) {
-        memcpy(out, bytes, 16);
-        memcpy(out + size - 16, bytes + size - 16, 16);
-    } else if (size >= 8) {
-        memcpy(out, bytes, 8);
-        memcpy(out + size - 8, bytes + size - 8, 8);
-    } else if (size >= 4) {
-        memcpy(out, bytes, 4);
-        memcpy(out + size - 4, bytes + size - 4, 4);
-    } else {
-        for (size_t i = 0; i < size; i++) {
-            out[i] = (unsigned char)bytes[i];
-        }
+    uintptr_t start = (uintptr_t)text.at - (uintptr_t)record.at;
+    *out++ = (unsigned char)text.size;
+    if (text.size <= COPY_BYTES && record.size >= COPY_BYTES &&
+        start <= record.size - COPY_BYTES) {
+        memcpy(out, text.at, COPY_BYTES);
+    } else if (text.size > 0) {
+        memcpy(out, text.at, text.size);
     }
-}
-
-static inline unsigned char *put_attribute(unsigned char *out, struct text text)
-{
-    *out = (unsigned char)text.size;
-    copy_short(out + 1, text.at, text.size);
-    return out + 1 + text.size;
+    return out + text.size;
 }
 
 /* Of a value at its place: the seed tells apart equal bytes of another kind or at another path. */
@@ -288,15 +300,17 @@ static inline struct hash128 print_member(const struct member *member)
 {
     uint64_t seed =
         member->path + ((uint64_t)member->kind + 1) * UINT64_C(0x9E3779B97F4A7C15);
-    unsigned char bytes[20];
+    unsigned char bytes[17];
     switch (member->kind) {
     case MEMBER_TEXT: return hash_print_seeded(member->text.at, member->text.size, seed);
     case MEMBER_NUMBER:
-        put_u64(bytes, (uint64_t)member->number.mantissa);
-        put_u64(bytes + 8, (uint64_t)((u128)member->number.mantissa >> 64));
-        for (int i = 0; i < 4; i++) {
-            bytes[16 + i] = (unsigned char)((uint32_t)member->number.scale >> 8 * i);
+        /* Nearly all mantissas have 64 bits; the size tells the two forms apart. */
+        bytes[0] = (unsigned char)member->number.scale;
+        put_u64(bytes + 1, (uint64_t)member->number.mantissa);
+        if (member->number.mantissa == (int64_t)member->number.mantissa) {
+            return hash_print_seeded(bytes, 9, seed);
         }
+        put_u64(bytes + 9, (uint64_t)((u128)member->number.mantissa >> 64));
         return hash_print_seeded(bytes, sizeof bytes, seed);
     case MEMBER_BOOL:
         bytes[0] = member->truth;
@@ -308,13 +322,14 @@ static inline struct hash128 print_member(const struct member *member)
     return hash_print_seeded(bytes, 0, seed);
 }
 
-struct hash128 record_print(struct decoder *decoder, const struct event *event)
+struct hash128 record_print(struct decoder *decoder, const struct event *event,
+                            struct text record)
 {
     unsigned char *out = decoder->print_bytes;
-    out = put_attribute(out, event->source);
-    out = put_attribute(out, event->id);
-    out = put_attribute(out, event->type);
-    out = put_attribute(out, event->subject);
+    out = put_attribute(out, event->source, record);
+    out = put_attribute(out, event->id, record);
+    out = put_attribute(out, event->type, record);
+    out = put_attribute(out, event->subject, record);
     put_u64(out, (uint64_t)event->at);
     out += 8;
     struct hash128 print = hash_print(decoder->print_bytes, (size_t)(out - decoder->print_bytes));

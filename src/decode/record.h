@@ -15,8 +15,10 @@
 #include "decode/event.h"
 
 enum {
-    FAST_MAX_BYTES = 16 * 1024,                 /* a longer line goes the general way */
-    PRINT_MAX_BYTES = 4 * (ATTRIBUTE_MAX_BYTES + 1) + 8,
+    SCAN_MIN_BYTES = 64, /* what is shorter or longer goes the general way */
+    SCAN_MAX_BYTES = 16 * 1024,
+    COPY_BYTES = 64, /* copied at once, when there is so much to read */
+    PRINT_MAX_BYTES = 4 * (ATTRIBUTE_MAX_BYTES + 1) + 8 + COPY_BYTES,
 };
 
 struct decoder {
@@ -27,7 +29,7 @@ struct decoder {
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
     unsigned char print_bytes[PRINT_MAX_BYTES];
-    uint16_t marks[FAST_MAX_BYTES + 64]; /* positions of quotes or separators */
+    uint64_t marks[SCAN_MAX_BYTES / 64 + 2]; /* of scan_marks: quotes or separators */
 };
 
 /* ---- findings ------------------------------------------------------------------------------ */
@@ -72,15 +74,22 @@ struct draft {
 
 /* Notes what is wrong with the attributes; when the finding is empty then, fills the event and
  * returns true.  The draft's members are the decoder's. */
-bool record_judge(struct decoder *decoder, const struct draft *draft, struct finding *finding,
-                  struct event *event);
+bool record_judge(struct decoder *decoder, const struct draft *draft, struct text record,
+                  struct finding *finding, struct event *event);
+
+/* The same for a fast reader, which has seen to control characters and the version: when each attribute is in order, fills
+ * the event from texts and the decoder's members and returns true.  False says that record_judge is to be asked. */
+bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
+                   uint32_t member_count, struct text record, struct event *event);
 
 /* Notes a member of data; its value is given by the caller in the returned slot, NULL when there are too many. */
 struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t path,
                          size_t offset);
 
-/* The fingerprint of the content: a hash of the attributes plus one of each member. */
-struct hash128 record_print(struct decoder *decoder, const struct event *event);
+/* The fingerprint of the content: a hash of the attributes plus one of each member.  record is what
+ * attributes may lie in and be read ahead in. */
+struct hash128 record_print(struct decoder *decoder, const struct event *event,
+                            struct text record);
 
 /* ---- scanning ------------------------------------------------------------------------------ */
 
@@ -90,16 +99,36 @@ enum scan_flags {
     SCAN_CONTROL = 2, /* U+0000..U+001F, U+007F */
     SCAN_HIGH = 4,    /* bytes from 0x80 on */
 };
-/* Positions of mark in text (64 to FAST_MAX_BYTES bytes) go to marks, followed by two positions of
- * the end; returns how many. */
-size_t scan_marks(struct text text, char mark, char escape, uint16_t *marks,
-                  unsigned *flags);
+/* Bit i of word k is set where text[64 k + i] is mark.  A word of ones follows, beyond the text.  Returns the flags. */
+unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words);
+
+/* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
+struct marks {
+    const uint64_t *word;
+    uint64_t bits;
+    size_t base;
+};
+static inline struct marks marks_start(const uint64_t *words)
+{
+    return (struct marks){words, words[0], 0};
+}
+static inline size_t marks_next(struct marks *marks)
+{
+    while (marks->bits == 0) {
+        marks->bits = *++marks->word;
+        marks->base += 64;
+    }
+    size_t at = marks->base + (size_t)__builtin_ctzll(marks->bits);
+    marks->bits &= marks->bits - 1;
+    return at;
+}
 
 /* Reads the number that text begins with when it has at most 18 digits and no exponent, and returns its size; 0
  * when it is another one, or none.  What follows it is for the caller to judge. */
 size_t scan_plain_number(struct text text, struct dec *number);
-/* As dec_parse and time_parse, and as fast as the usual shapes allow. */
-enum number_fault scan_number(struct text text, struct dec *number);
+/* As dec_parse and time_parse, and as fast as the usual shapes allow.  around is what text may lie in and be read ahead
+ * in, such as its row. */
+enum number_fault scan_number(struct text text, struct text around, struct dec *number);
 enum time_fault scan_time(struct text text, instant *at);
 
 /* ---- sorting ------------------------------------------------------------------------------- */

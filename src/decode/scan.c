@@ -1,7 +1,7 @@
 /* scan.c - the loops under the fast readers: where the marks are, numbers and times of the usual shape.
  *
- * Marks are found in blocks of 64 bytes, each giving one word of bits; the last block overlaps the one before it, so
- * nothing is read beyond the text.  A wider vector unit only needs another mark_block.
+ * Marks are found in blocks of 64 bytes, each giving one word of bits; the last block overlaps the
+ * one before it, so nothing is read beyond the text.  A wider vector unit only needs another mark_block.
  */
 #include <assert.h>
 #include <string.h>
@@ -15,20 +15,19 @@ enum { BLOCK_BYTES = 64 };
 
 #ifdef __SSE2__
 
-/* What was seen so far, byte for byte; asked once at the end. */
+/* What was seen so far: the extremes tell whether a control character or anything beyond ASCII was
+ * there, at two operations a block. */
 struct seen {
-    __m128i escape, control, high;
+    __m128i escape, lowest, highest;
 };
 
 static inline uint64_t mark_quarter(struct seen *seen, const char *bytes, __m128i mark,
                                     __m128i escape)
 {
     __m128i x = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
-    __m128i delete = _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f));
     seen->escape = _mm_or_si128(seen->escape, _mm_cmpeq_epi8(x, escape));
-    seen->control = _mm_or_si128(seen->control, _mm_or_si128(low, delete));
-    seen->high = _mm_or_si128(seen->high, x);
+    seen->lowest = _mm_min_epu8(seen->lowest, x);
+    seen->highest = _mm_max_epu8(seen->highest, x);
     return (uint64_t)(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, mark));
 }
 
@@ -42,81 +41,109 @@ static inline uint64_t mark_block(struct seen *seen, const char *bytes, char mar
            mark_quarter(seen, bytes + 48, marks, escapes) << 48;
 }
 
-static inline unsigned seen_flags(const struct seen *seen)
-{
-    return (_mm_movemask_epi8(seen->escape) ? SCAN_ESCAPE : 0u) |
-           (_mm_movemask_epi8(seen->control) ? SCAN_CONTROL : 0u) |
-           (_mm_movemask_epi8(seen->high) ? SCAN_HIGH : 0u);
-}
-
 static inline struct seen seen_nothing(void)
 {
-    __m128i zero = _mm_setzero_si128();
-    return (struct seen){zero, zero, zero};
+    return (struct seen){_mm_setzero_si128(), _mm_set1_epi8(' '), _mm_set1_epi8(' ')};
+}
+
+static inline bool seen_escape(const struct seen *seen)
+{
+    return _mm_movemask_epi8(seen->escape) != 0;
+}
+
+/* Nothing but what ASCII prints. */
+static inline bool seen_plain(const struct seen *seen)
+{
+    __m128i low = _mm_cmpeq_epi8(seen->lowest, _mm_set1_epi8(' '));
+    __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(seen->highest, _mm_set1_epi8(0x7e)),
+                                  _mm_set1_epi8(0x7e));
+    return _mm_movemask_epi8(_mm_and_si128(low, high)) == 0xFFFF;
 }
 
 #else
 
 struct seen {
-    unsigned flags;
+    bool is_escape, is_other;
 };
 
 static inline uint64_t mark_block(struct seen *seen, const char *bytes, char mark, char escape)
 {
     uint64_t marks = 0;
     for (int i = 0; i < BLOCK_BYTES; i++) {
-        unsigned char c = (unsigned char)bytes[i];
         marks |= (uint64_t)(bytes[i] == mark) << i;
-        seen->flags |= (bytes[i] == escape ? SCAN_ESCAPE : 0u) |
-                       (c < 0x20 || c == 0x7f ? SCAN_CONTROL : 0u) |
-                       (c >= 0x80 ? SCAN_HIGH : 0u);
+        seen->is_escape |= bytes[i] == escape;
+        seen->is_other |= (unsigned char)(bytes[i] - 0x20) > 0x5e;
     }
     return marks;
 }
 
-static inline unsigned seen_flags(const struct seen *seen)
-{
-    return seen->flags;
-}
-
 static inline struct seen seen_nothing(void)
 {
-    return (struct seen){0};
+    return (struct seen){false, false};
+}
+
+static inline bool seen_escape(const struct seen *seen)
+{
+    return seen->is_escape;
+}
+
+static inline bool seen_plain(const struct seen *seen)
+{
+    return !seen->is_other;
 }
 
 #endif
 
-/* Writes more positions than there are marks, which costs less than a branch for each; what is
- * beyond is overwritten by the next block. */
-static inline size_t put_marks(uint16_t *marks, size_t count, uint64_t bits, size_t base)
+static unsigned name_flags(struct text text)
 {
-    size_t total = count + (size_t)__builtin_popcountll(bits);
-    for (size_t i = count; i < total;) {
-        for (int k = 0; k < 8; k++, i++) {
-            marks[i] = (uint16_t)(base + (bits ? (size_t)__builtin_ctzll(bits) : 0));
-            bits &= bits - 1;
-        }
+    unsigned flags = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        flags |= (c < 0x20 || c == 0x7f ? SCAN_CONTROL : 0u) | (c >= 0x80 ? SCAN_HIGH : 0u);
     }
-    return total;
+    return flags;
 }
 
-size_t scan_marks(struct text text, char mark, char escape, uint16_t *marks, unsigned *flags)
+unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
 {
-    assert(text.size >= BLOCK_BYTES && text.size <= FAST_MAX_BYTES);
+    assert(text.size >= SCAN_MIN_BYTES && text.size <= SCAN_MAX_BYTES);
     struct seen seen = seen_nothing();
-    size_t count = 0;
-    size_t base = 0;
-    for (; base + BLOCK_BYTES <= text.size; base += BLOCK_BYTES) {
-        count = put_marks(marks, count, mark_block(&seen, text.at + base, mark, escape), base);
+    const char *at = text.at;
+    size_t rest = text.size;
+    for (; rest >= BLOCK_BYTES; rest -= BLOCK_BYTES, at += BLOCK_BYTES) {
+        *words++ = mark_block(&seen, at, mark, escape);
     }
-    size_t rest = text.size - base;
     if (rest > 0) {
-        uint64_t bits = mark_block(&seen, text.at + text.size - BLOCK_BYTES, mark, escape);
-        count = put_marks(marks, count, bits >> (BLOCK_BYTES - rest), base);
+        uint64_t bits = mark_block(&seen, at + rest - BLOCK_BYTES, mark, escape);
+        *words++ = bits >> (BLOCK_BYTES - rest);
     }
-    marks[count] = marks[count + 1] = (uint16_t)text.size;
-    *flags = seen_flags(&seen);
-    return count;
+    *words = UINT64_MAX; /* so that there is always a next mark, beyond the text */
+    return (seen_escape(&seen) ? SCAN_ESCAPE : 0u) | (seen_plain(&seen) ? 0u : name_flags(text));
+}
+
+/* ---- eight characters at once -------------------------------------------------------------- */
+
+/* The first character in the lowest byte. */
+static inline uint64_t load_eight(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, 8);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
+/* The number that eight digits (0 to 9, not their characters) are, the lowest byte being the first. */
+static inline uint64_t eight_digits(uint64_t digits)
+{
+    digits = digits * 10 + (digits >> 8);
+    const uint64_t pairs = UINT64_C(0x000000FF000000FF);
+    return ((digits & pairs) * (100 + (UINT64_C(1000000) << 32)) +
+            (digits >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
+           32;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------- */
@@ -128,7 +155,8 @@ static inline bool is_digit(char c)
     return (unsigned char)(c - '0') <= 9;
 }
 
-size_t scan_plain_number(struct text text, struct dec *number)
+/* Digit by digit: near the end of a text, and where there are no vectors. */
+static size_t read_number_slowly(struct text text, struct dec *number)
 {
     const char *at = text.at;
     const char *end = at + text.size;
@@ -162,14 +190,95 @@ size_t scan_plain_number(struct text text, struct dec *number)
         value /= 10;
         scale--;
     }
-    int64_t mantissa = is_negative ? -(int64_t)value : (int64_t)value;
-    *number = (struct dec){mantissa, scale};
+    *number = (struct dec){is_negative ? -(int64_t)value : (int64_t)value, scale};
     return (size_t)(at - text.at);
 }
 
-enum number_fault scan_number(struct text text, struct dec *number)
+#ifdef __SSE2__
+
+enum { NUMBER_WINDOW_BYTES = 33, EIGHT = 8 }; /* a sign, and two vectors */
+
+static const uint64_t POWER_OF_TEN[] = {
+    1,       10,        100,        1'000,        10'000,        100'000,
+    1'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000};
+enum { FRACTION_MAX = sizeof POWER_OF_TEN / sizeof *POWER_OF_TEN - 1 };
+
+static inline uint32_t find_digits(const char *at)
 {
-    if (text.size > 0 && scan_plain_number(text, number) == text.size) {
+    __m128i zeros = _mm_set1_epi8('0');
+    __m128i nine = _mm_set1_epi8(9);
+    __m128i a = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)at), zeros);
+    __m128i b = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(const void *)(at + 16)), zeros);
+    return (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(a, nine), a)) |
+           (uint32_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(b, nine), b)) << 16;
+}
+
+/* The number that the first count (0 to 8) characters at at are. */
+static inline uint64_t read_digits(const char *at, unsigned count)
+{
+    uint64_t digits = load_eight(at) - EACH_BYTE('0');
+    return count ? eight_digits(digits << 8 * (EIGHT - count)) : 0;
+}
+
+/* At most 8 digits before the point and 10 after it; else what is slower decides. */
+size_t scan_plain_number(struct text text, struct dec *number)
+{
+    if (text.size < NUMBER_WINDOW_BYTES) {
+        return read_number_slowly(text, number);
+    }
+    bool is_negative = text.at[0] == '-';
+    const char *at = text.at + is_negative;
+    uint32_t others = ~find_digits(at) | UINT32_C(1) << 31;
+    unsigned whole = (unsigned)__builtin_ctz(others);
+    if (whole - 1 >= EIGHT || (at[0] == '0' && whole > 1)) {
+        return read_number_slowly(text, number);
+    }
+    uint64_t value = read_digits(at, whole);
+    at += whole;
+    unsigned scale = 0;
+    if (*at == '.') {
+        at++;
+        scale = (unsigned)__builtin_ctz(others >> (whole + 1));
+        if (scale - 1 >= FRACTION_MAX) {
+            return read_number_slowly(text, number);
+        }
+        unsigned first = scale < EIGHT ? scale : EIGHT;
+        uint64_t fraction = read_digits(at, first);
+        if (scale > EIGHT) {
+            fraction = fraction * POWER_OF_TEN[scale - EIGHT] +
+                       read_digits(at + EIGHT, scale - EIGHT);
+        }
+        value = value * POWER_OF_TEN[scale] + fraction;
+        at += scale;
+        while (scale > 0 && value % 10 == 0) {
+            value /= 10;
+            scale--;
+        }
+    }
+    if ((*at | 0x20) == 'e') {
+        return 0;
+    }
+    *number = (struct dec){is_negative ? -(int64_t)value : (int64_t)value, (int32_t)scale};
+    return (size_t)(at - text.at);
+}
+
+#else
+
+size_t scan_plain_number(struct text text, struct dec *number)
+{
+    return read_number_slowly(text, number);
+}
+
+#endif
+
+enum number_fault scan_number(struct text text, struct text around, struct dec *number)
+{
+    uintptr_t start = (uintptr_t)text.at - (uintptr_t)around.at;
+    struct text rest = text;
+    if (start < around.size) {
+        rest.size = around.size - start; /* what follows may be looked at */
+    }
+    if (text.size > 0 && scan_plain_number(rest, number) == text.size) {
         return NUMBER_OK;
     }
     return dec_parse(text, number);
@@ -177,41 +286,61 @@ enum number_fault scan_number(struct text text, struct dec *number)
 
 /* ---- times --------------------------------------------------------------------------------- */
 
-/* The value of two digits; what is no digit shows in *bad. */
-static inline int two_digits(const char *at, unsigned *bad)
+/* Characters that must be as in a form, with 0 for any digit: the digits' values come out in
+ * their places. */
+static inline uint64_t match_form(const char *at, const char *form, unsigned *is_bad)
 {
-    unsigned high = (unsigned char)at[0] - (unsigned)'0';
-    unsigned low = (unsigned char)at[1] - (unsigned)'0';
-    *bad |= (high > 9) | (low > 9);
-    return (int)(high * 10 + low);
+    uint64_t shape = load_eight(form);
+    uint64_t digits = load_eight(at) ^ shape;
+    /* 0xFF where the form has a zero, so a digit. */
+    uint64_t places = 0;
+    for (int i = 0; i < 8; i++) {
+        places |= form[i] == '0' ? UINT64_C(0xFF) << 8 * i : 0;
+    }
+    uint64_t high = EACH_BYTE(0xF0);
+    *is_bad |= ((digits & (~places | high)) | (((digits & places) + (places & EACH_BYTE(6))) & high)) != 0;
+    return digits;
+}
+
+/* The number of the two digits at a place: each byte becomes ten times itself and the next. */
+static inline uint64_t pair_up(uint64_t digits)
+{
+    return digits * 10 + (digits >> 8);
+}
+
+static inline int byte_of(uint64_t word, int index)
+{
+    return (int)(word >> 8 * index & 0xFF);
 }
 
 /* 2026-10-01T00:00:00Z, or with three digits of fraction: what most producers write. */
-static bool read_usual_time(struct text text, instant *at)
+static inline bool read_usual_time(struct text text, instant *at)
 {
-    const char *c = text.at;
-    bool has_fraction = text.size == 24;
-    if ((!has_fraction && text.size != 20) || c[text.size - 1] != 'Z') {
+    if (text.size != 24 && text.size != 20) {
         return false;
     }
-    unsigned bad = (c[4] != '-') | (c[7] != '-') | (c[10] != 'T') | (c[13] != ':') |
-                   (c[16] != ':');
-    int year = two_digits(c, &bad) * 100 + two_digits(c + 2, &bad);
-    int month = two_digits(c + 5, &bad);
-    int day = two_digits(c + 8, &bad);
-    int hour = two_digits(c + 11, &bad);
-    int minute = two_digits(c + 14, &bad);
-    int second = two_digits(c + 17, &bad);
-    int milli = 0;
-    if (has_fraction) {
-        unsigned digit = (unsigned char)c[20] - (unsigned)'0';
-        bad |= (c[19] != '.') | (digit > 9);
-        milli = (int)digit * 100 + two_digits(c + 21, &bad);
+    unsigned is_bad = 0;
+    uint64_t date = pair_up(match_form(text.at, "0000-00-", &is_bad));
+    uint64_t clock = pair_up(match_form(text.at + 8, "00T00:00", &is_bad));
+    int second, milli = 0;
+    if (text.size == 24) {
+        uint64_t rest = match_form(text.at + 16, ":00.000Z", &is_bad);
+        milli = byte_of(rest, 4) * 100;
+        rest = pair_up(rest);
+        milli += byte_of(rest, 5);
+        second = byte_of(rest, 1);
+    } else {
+        second = byte_of(pair_up(match_form(text.at + 12, "0:00:00Z", &is_bad)), 5);
     }
-    /* Days 29 to 31 and the rest of the calendar's corners are left to time_parse. */
-    bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (hour > 23) |
-           (minute > 59) | (second > 59);
-    if (bad || (day > 28 && day > civil_days_in_month(year, month))) {
+    int year = byte_of(date, 0) * 100 + byte_of(date, 2);
+    int month = byte_of(date, 5);
+    int day = byte_of(clock, 0);
+    int hour = byte_of(clock, 3);
+    int minute = byte_of(clock, 6);
+    /* The corners of the calendar are left to time_parse. */
+    is_bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) |
+              (hour > 23) | (minute > 59) | (second > 59);
+    if (is_bad || (day > 28 && day > civil_days_in_month(year, month))) {
         return false;
     }
     int64_t seconds = civil_to_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
