@@ -39,7 +39,7 @@ struct env {
                                   struct error *);
     /* "-" is standard input.  A folder can be opened too, for file_sync after a rename. */
     enum status (*file_open)(struct env *, const char *path, struct file **, struct error *);
-    /* Creates or truncates; fails with ERR_CONFLICT when exclusive and the file exists. */
+    /* For writing only.  Creates or truncates; fails with ERR_CONFLICT when exclusive and the file exists. */
     enum status (*file_create)(struct env *, const char *path, bool exclusive, struct file **,
                                struct error *);
     /* A file without a name in folder (NULL: where temporary files go), gone when closed. */

@@ -1,4 +1,5 @@
-/* env_faulty.c - see env_faulty.h.  Each operation asks strikes() first and hands on to the inner environment. */
+/* env_faulty.c - see env_faulty.h.  Each operation asks strikes() first and hands on to the inner
+ * environment. */
 #include "engine/env_faulty.h"
 
 #include <stdatomic.h>
@@ -141,8 +142,7 @@ static enum status file_temporary(struct env *env, const char *folder, struct fi
     }
     struct file *made;
     TRY(make_file(path, &made, err));
-    enum status status =
-        inner_of(env)->file_temporary(inner_of(env), folder, &made->inner, err);
+    enum status status = inner_of(env)->file_temporary(inner_of(env), folder, &made->inner, err);
     return keep_file(env, status, made, file);
 }
 
@@ -160,10 +160,9 @@ static enum status file_read(struct env *env, struct file *file, void *bytes, si
 static enum status file_read_at(struct env *env, struct file *file, void *bytes, size_t size,
                                 uint64_t offset, size_t *got, struct error *err)
 {
-    return strikes(env, FAULT_READ)
-               ? fail_planned(env, file->path, err)
-               : inner_of(env)->file_read_at(inner_of(env), file->inner, bytes, size, offset,
-                                             got, err);
+    return strikes(env, FAULT_READ) ? fail_planned(env, file->path, err)
+                                    : inner_of(env)->file_read_at(inner_of(env), file->inner, bytes,
+                                                                  size, offset, got, err);
 }
 
 static enum status file_write(struct env *env, struct file *file, const void *bytes, size_t size,
@@ -177,13 +176,12 @@ static enum status file_write(struct env *env, struct file *file, const void *by
     return inner_of(env)->file_write(inner_of(env), file->inner, bytes, size, err);
 }
 
-static enum status file_write_at(struct env *env, struct file *file, const void *bytes,
-                                 size_t size, uint64_t offset, struct error *err)
+static enum status file_write_at(struct env *env, struct file *file, const void *bytes, size_t size,
+                                 uint64_t offset, struct error *err)
 {
     return strikes(env, FAULT_WRITE)
                ? fail_planned(env, file->path, err)
-               : inner_of(env)->file_write_at(inner_of(env), file->inner, bytes, size, offset,
-                                              err);
+               : inner_of(env)->file_write_at(inner_of(env), file->inner, bytes, size, offset, err);
 }
 
 static enum status file_sync(struct env *env, struct file *file, struct error *err)
@@ -203,8 +201,7 @@ static enum status file_close(struct env *env, struct file *file, struct error *
     return status;
 }
 
-static enum status file_rename(struct env *env, const char *from, const char *to,
-                               struct error *err)
+static enum status file_rename(struct env *env, const char *from, const char *to, struct error *err)
 {
     return strikes(env, FAULT_RENAME) ? fail_planned(env, to, err)
                                       : inner_of(env)->file_rename(inner_of(env), from, to, err);

@@ -1,4 +1,5 @@
-/* env_faulty.h - an environment for tests: another one, with faults on demand and a clock that stands.
+/* env_faulty.h - an environment for tests: another one, with faults on demand and a clock that
+ * stands.
  *
  *     n = 1, 2, 3 ...: env_faulty_plan(env, n-th call of a kind fails) -> run -> a clean error
  *     until env_faulty_has_struck() says that the run made fewer calls than n
@@ -12,12 +13,12 @@
 
 enum fault_kind {
     FAULT_NONE,
-    FAULT_STAT,     /* file_stat, file_stat_open, folder_list, folder_create */
-    FAULT_OPEN,     /* file_open, file_create, file_temporary */
-    FAULT_READ,     /* file_read, file_read_at */
-    FAULT_WRITE,    /* file_write, file_write_at */
+    FAULT_STAT,  /* file_stat, file_stat_open, folder_list, folder_create */
+    FAULT_OPEN,  /* file_open, file_create, file_temporary */
+    FAULT_READ,  /* file_read, file_read_at */
+    FAULT_WRITE, /* file_write, file_write_at */
     FAULT_SYNC,
-    FAULT_CLOSE,    /* the file is closed all the same */
+    FAULT_CLOSE, /* the file is closed all the same */
     FAULT_RENAME,
     FAULT_REMOVE,
     FAULT_ALLOCATE, /* memory, lock_new */

@@ -1,13 +1,14 @@
 /* env_posix.c - see env_posix.h.
  *
  * Memory: large blocks come from mmap and are kept when they are released, since the first touch
- * of a page costs ten times what using it again does.  The size of a mapping is a function of the size asked for (eight steps
- * a doubling), so that a block of the same step fits exactly and a release needs no header.  Kept blocks count against the
- * limit as long as they are kept, and are unmapped when the limit would else refuse an allocation.
- * Under a sanitizer every block is malloc's, so that it sees overflows and leaks.
+ * of a page costs ten times what using it again does.  The size of a mapping is a function of the
+ * size asked for (eight steps a doubling), so that a block of the same step fits exactly and a
+ * release needs no header.  Kept blocks count against the limit as long as they are kept, and are
+ * unmapped when the limit would else refuse an allocation. Under a sanitizer every block is
+ * malloc's, so that it sees overflows and leaks.
  *
- * Threads: all are started before the first works, so that a start that fails ends in "none has run", never in
- * a run with a worker missing.
+ * Threads: all are started before the first works, so that a start that fails ends in "none has
+ * run", never in a run with a worker missing.
  */
 #include "engine/env_posix.h"
 
@@ -72,10 +73,10 @@ struct lock {
 /* A message is one line, whatever bytes a path has. */
 static enum status fail_path(struct error *err, const char *what, const char *path, int number)
 {
-    enum status status = number == ENOENT || number == ENOTDIR                    ? ERR_NOT_FOUND
-                         : number == EEXIST                                       ? ERR_CONFLICT
+    enum status status = number == ENOENT || number == ENOTDIR                      ? ERR_NOT_FOUND
+                         : number == EEXIST                                         ? ERR_CONFLICT
                          : number == EMFILE || number == ENFILE || number == ENOMEM ? ERR_LIMIT
-                                                                                  : ERR_IO;
+                                                                                    : ERR_IO;
     const char *cause = strerrordesc_np(number);
     (void)fail(err, status, "%s: cannot %s: %s", path, what, cause ? cause : "unknown error");
     for (char *at = err ? err->message : NULL; at && *at; at++) {
@@ -103,8 +104,8 @@ static size_t step_up(size_t size_bytes)
 static void *map_large(size_t size_bytes)
 {
     size_t slack = size_bytes >= 2 * HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0;
-    char *at = mmap(NULL, size_bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                    -1, 0);
+    char *at =
+        mmap(NULL, size_bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         return NULL;
     }
@@ -235,11 +236,11 @@ static void info_of_stat(const struct stat *stat, struct file_info *info)
 {
     mode_t mode = stat->st_mode;
     *info = (struct file_info){
-        .kind = S_ISREG(mode)                      ? FILE_REGULAR
-                : S_ISDIR(mode)                    ? FILE_FOLDER
-                : S_ISFIFO(mode)                   ? FILE_PIPE
-                : S_ISCHR(mode) || S_ISBLK(mode)   ? FILE_DEVICE
-                                                   : FILE_OTHER,
+        .kind = S_ISREG(mode)                    ? FILE_REGULAR
+                : S_ISDIR(mode)                  ? FILE_FOLDER
+                : S_ISFIFO(mode)                 ? FILE_PIPE
+                : S_ISCHR(mode) || S_ISBLK(mode) ? FILE_DEVICE
+                                                 : FILE_OTHER,
         .size_bytes = S_ISREG(mode) ? (uint64_t)stat->st_size : 0,
         .device = (uint64_t)stat->st_dev,
         .inode = (uint64_t)stat->st_ino,
@@ -328,8 +329,7 @@ static int open_patiently(const char *path, int flags, mode_t mode)
     return descriptor;
 }
 
-static enum status file_open(struct env *, const char *path, struct file **file,
-                             struct error *err)
+static enum status file_open(struct env *, const char *path, struct file **file, struct error *err)
 {
     if (strcmp(path, "-") == 0) {
         TRY(make_file(STDIN_FILENO, path, file, err));
@@ -347,11 +347,12 @@ static enum status file_open(struct env *, const char *path, struct file **file,
     return OK;
 }
 
-static enum status file_create(struct env *, const char *path, bool exclusive,
-                               struct file **file, struct error *err)
+static enum status file_create(struct env *, const char *path, bool exclusive, struct file **file,
+                               struct error *err)
 {
+    /* Not for reading too: a pipe would count us among its readers and never break. */
     int descriptor =
-        open_patiently(path, O_RDWR | O_CREAT | (exclusive ? O_EXCL : O_TRUNC), 0666);
+        open_patiently(path, O_WRONLY | O_CREAT | (exclusive ? O_EXCL : O_TRUNC), 0666);
     if (descriptor < 0) {
         return fail_path(err, "create it", path, errno);
     }
@@ -386,8 +387,8 @@ static enum status file_temporary(struct env *, const char *folder, struct file 
         char path[4096];
         uint64_t chance;
         fill_random(&chance, sizeof chance);
-        int size = snprintf(path, sizeof path, "%s/.farthing-%016llx", folder,
-                            (unsigned long long)chance);
+        int size =
+            snprintf(path, sizeof path, "%s/.farthing-%016llx", folder, (unsigned long long)chance);
         if (size < 0 || (size_t)size >= sizeof path) {
             return fail_path(err, "create a temporary file in it", folder, ENAMETOOLONG);
         }
@@ -402,8 +403,8 @@ static enum status file_temporary(struct env *, const char *folder, struct file 
     return make_file(descriptor, folder, file, err);
 }
 
-static enum status file_read(struct env *, struct file *file, void *bytes, size_t size,
-                             size_t *got, struct error *err)
+static enum status file_read(struct env *, struct file *file, void *bytes, size_t size, size_t *got,
+                             struct error *err)
 {
     for (;;) {
         ssize_t count = read(file->descriptor, bytes, size < IO_MAX_BYTES ? size : IO_MAX_BYTES);
@@ -424,8 +425,8 @@ static enum status file_read_at(struct env *, struct file *file, void *bytes, si
     uint64_t position = file->base_bytes + offset;
     *got = 0;
     while (size > 0) {
-        ssize_t count = pread(file->descriptor, at, size < IO_MAX_BYTES ? size : IO_MAX_BYTES,
-                              (off_t)position);
+        ssize_t count =
+            pread(file->descriptor, at, size < IO_MAX_BYTES ? size : IO_MAX_BYTES, (off_t)position);
         if (count == 0) {
             return OK;
         }
@@ -443,8 +444,8 @@ static enum status file_read_at(struct env *, struct file *file, void *bytes, si
     return OK;
 }
 
-/* Writing to a pipe whose reader is gone raises SIGPIPE, which must not end the program that the library
- * lives in: it is held back in this thread and taken away. */
+/* Writing to a pipe whose reader is gone raises SIGPIPE, which must not end the program that the
+ * library lives in: it is held back in this thread and taken away. */
 static ssize_t write_quietly(int descriptor, const void *bytes, size_t size)
 {
     sigset_t pipe_set, old_set, pending;
@@ -490,8 +491,8 @@ static enum status file_write_at(struct env *, struct file *file, const void *by
 {
     const char *at = bytes;
     while (size > 0) {
-        ssize_t count = pwrite(file->descriptor, at, size < IO_MAX_BYTES ? size : IO_MAX_BYTES,
-                               (off_t)offset);
+        ssize_t count =
+            pwrite(file->descriptor, at, size < IO_MAX_BYTES ? size : IO_MAX_BYTES, (off_t)offset);
         if (count < 0) {
             if (errno == EINTR) {
                 continue;

@@ -1,7 +1,7 @@
 /* env_posix.h - the real environment: POSIX files, clocks, random bytes, threads, counted memory.
  *
- * The one that a program uses.  Everything a run holds goes through it, so that its memory can be limited and a
- * test can stand in for any part (env_faulty.h).
+ * The one that a program uses.  Everything a run holds goes through it, so that its memory can be
+ * limited and a test can stand in for any part (env_faulty.h).
  */
 #ifndef FARTHING_ENGINE_ENV_POSIX_H
 #define FARTHING_ENGINE_ENV_POSIX_H

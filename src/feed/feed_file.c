@@ -1,19 +1,23 @@
 /* feed_file.c - see feed.h.
  *
- * One lock guards who reads what; it is never held over a read.  A thread claims either a block of a plain file, or a
- * stream (a compressed file, a pipe) for the time that its next block takes to decompress; it takes the first
- * file that has something unclaimed, so the files come nearly in order and few are open.
+ * One lock guards who reads what; it is never held over a read.  A thread claims either a block of
+ * a plain file, or a stream (a compressed file, a pipe) for the time that its next block takes to
+ * decompress; it takes the first file that has something unclaimed, so the files come nearly in
+ * order and few are open.
  *
- * Plain file: block k has the lines that START in [k*B, (k+1)*B).  Its reader starts one byte early, skips to the first newline,
- * and reads on past its end until the last line is whole, so no thread waits for a neighbour and each byte is read once,
- * but for the few that a line crosses over.  Since B is at most the longest line allowed, only the line that crosses the end
- * can be too long, and a block in the middle of an endless line is simply empty: this is what makes a line of a gigabyte cost no memory.
+ * Plain file: block k has the lines that START in [k*B, (k+1)*B).  Its reader starts one byte
+ * early, skips to the first newline, and reads on past its end until the last line is whole, so no
+ * thread waits for a neighbour and each byte is read once, but for the few that a line crosses
+ * over.  Since B is at most the longest line allowed, only the line that crosses the end can be too
+ * long, and a block in the middle of an endless line is simply empty: this is what makes a line of
+ * a gigabyte cost no memory.
  *
- * Stream: blocks are cut at the last newline, the rest is carried to the next block.  A line that is too long makes a block of its own,
- * without bytes; what follows is skipped to the next newline.  Both kinds of block add the line they do not deliver to the line count.
+ * Stream: blocks are cut at the last newline, the rest is carried to the next block.  A line that
+ * is too long makes a block of its own, without bytes; what follows is skipped to the next newline.
+ * Both kinds of block add the line they do not deliver to the line count.
  *
- * A stream that ends in a fault does not deliver its last, cut line: "...,12" may have been "...,123".  Nor does a file that grows or
- * shrinks while it is read.
+ * A stream that ends in a fault does not deliver its last, cut line: "...,12" may have been
+ * "...,123".  Nor does a file that grows or shrinks while it is read.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include "feed/feed.h"
@@ -28,7 +32,7 @@
 
 enum {
     BLOCK_BYTES = 1024 * 1024,
-    READ_ON_BYTES = 8 * 1024, /* read past a block's end at once: nearly always holds the last line's end */
+    READ_ON_BYTES = 8 * 1024, /* read past a block's end at once: its last line mostly ends there */
     LEAD_ROOM_BYTES = 64,
     STEP_BYTES = 64 * 1024,
     RAW_BYTES = 128 * 1024, /* of a compressed file or a pipe */
@@ -254,8 +258,9 @@ static enum status open_stream(struct env *env, const char *path, struct file *f
     } else if (made->packing == PACKED_ZSTD) {
         made->zstd = ZSTD_createDCtx_advanced(
             (ZSTD_customMem){.customAlloc = take_sized, .customFree = give_sized, .opaque = env});
-        is_ready = made->zstd && !ZSTD_isError(ZSTD_DCtx_setParameter(
-                                     made->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX));
+        is_ready =
+            made->zstd &&
+            !ZSTD_isError(ZSTD_DCtx_setParameter(made->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX));
     }
     return is_ready ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
 }
@@ -287,9 +292,9 @@ static enum status check_start(struct stream *stream, struct error *err)
     if (left == 0 && !is_first) {
         stream->is_end = true;
     } else if (left < (stream->packing == PACKED_GZIP ? 2 : 4)) {
-        bool is_cut = left == 0 || (stream->packing == PACKED_GZIP
-                                        ? at[0] == 0x1f
-                                        : at[0] == 0x28 || (at[0] & 0xf0) == 0x50);
+        bool is_cut =
+            left == 0 || (stream->packing == PACKED_GZIP ? at[0] == 0x1f
+                                                         : at[0] == 0x28 || (at[0] & 0xf0) == 0x50);
         end_with_fault(stream, REFUSE_ENCODING,
                        is_cut ? "the stream is cut short" : "other bytes follow the stream", "");
     } else if (detect_packing(at, left) != stream->packing) {
@@ -451,8 +456,8 @@ static bool ends_with(const char *path, size_t *size, const char *ending)
     return true;
 }
 
-static enum status add_file(struct listing *listing, const char *path,
-                            const struct file_info *info, struct error *err)
+static enum status add_file(struct listing *listing, const char *path, const struct file_info *info,
+                            struct error *err)
 {
     struct env *env = listing->env;
     struct input input = {.info = *info, .is_pipe = info->kind == FILE_PIPE};
@@ -701,12 +706,12 @@ struct bytes_read {
     char *bytes;
     uint64_t offset; /* of bytes[0] */
     size_t size;
-    bool is_end; /* of the file */
+    bool is_end;   /* of the file */
     bool is_short; /* the file ends before the size it had */
 };
 
-static enum status read_more(struct feed *feed, const struct input *input,
-                             struct bytes_read *into, size_t want, struct error *err)
+static enum status read_more(struct feed *feed, const struct input *input, struct bytes_read *into,
+                             size_t want, struct error *err)
 {
     uint64_t at = into->offset + into->size;
     uint64_t left = input->size_bytes > at ? input->size_bytes - at : 0;
@@ -863,8 +868,8 @@ static enum status skip_line(struct stream *stream, char *scratch, size_t scratc
     }
 }
 
-/* The next block of the stream, as slot->buffer[0, *size); *missing is 1 when a line after it is not
- * delivered.  Nothing at all is the end. */
+/* The next block of the stream, as slot->buffer[0, *size); *missing is 1 when a line after it is
+ * not delivered.  Nothing at all is the end. */
 static enum status cut_block(struct feed *feed, struct slot *slot, uint32_t file_index,
                              size_t *size, uint64_t *offset, uint64_t *missing, struct error *err)
 {
@@ -1008,7 +1013,8 @@ static void put_back(struct feed *feed, struct input *input, bool is_done)
     env->lock_give(env, feed->lock);
 }
 
-/* Room for the line count of one more block.  The old counts move under the lock, since others count. */
+/* Room for the line count of one more block.  The old counts move under the lock, since others
+ * count. */
 static enum status reserve_lines(struct feed *feed, struct input *input, uint64_t block_count,
                                  struct error *err)
 {
@@ -1060,8 +1066,7 @@ static enum status open_input(struct feed *feed, struct slot *slot, uint32_t fil
         return OK;
     }
     size_t block_bytes = feed->options.block_bytes;
-    input->block_count =
-        input->size_bytes / block_bytes + (input->size_bytes % block_bytes > 0);
+    input->block_count = input->size_bytes / block_bytes + (input->size_bytes % block_bytes > 0);
     TRY(reserve_lines(feed, input, input->block_count, err));
     return input->format == FEED_CSV ? read_header(feed, slot, input, err) : OK;
 }
@@ -1093,8 +1098,7 @@ static enum status next_of_file(struct feed *feed, struct slot *slot, const stru
     char *bytes;
     size_t size;
     uint64_t offset;
-    TRY(read_block(feed, slot, claim->file_index, claim->block_index, &bytes, &size, &offset,
-                   err));
+    TRY(read_block(feed, slot, claim->file_index, claim->block_index, &bytes, &size, &offset, err));
     uint64_t start = claim->block_index * feed->options.block_bytes;
     uint64_t left = input->size_bytes - start;
     atomic_fetch_add(&feed->bytes_read,
@@ -1233,8 +1237,7 @@ uint64_t feed_bytes_read(const struct feed *feed)
 
 /* ---- line numbers ---- */
 
-void feed_count_lines(struct feed *feed, uint32_t file_index, uint32_t block_index,
-                      uint32_t lines)
+void feed_count_lines(struct feed *feed, uint32_t file_index, uint32_t block_index, uint32_t lines)
 {
     assert(file_index < feed->input_count);
     struct input *input = &feed->inputs[file_index];
@@ -1322,8 +1325,8 @@ static enum status reread_plain(struct feed *feed, const struct input *input, ui
 }
 
 /* The window holds bytes [window_offset, + window_size) of the stream and slides forward. */
-static enum status reread_stream(struct feed *feed, uint64_t offset, char *buffer,
-                                 size_t size_max, size_t *size, struct error *err)
+static enum status reread_stream(struct feed *feed, uint64_t offset, char *buffer, size_t size_max,
+                                 size_t *size, struct error *err)
 {
     struct reread *reread = &feed->reread;
     for (;;) {
@@ -1364,8 +1367,7 @@ enum status feed_reread(struct feed *feed, uint32_t file_index, uint64_t offset,
     struct input *input = &feed->inputs[file_index];
     size_max = size_max <= feed->options.line_max_bytes ? size_max : feed->options.line_max_bytes;
     struct reread *reread = &feed->reread;
-    bool is_open = reread->input == input &&
-                   (!reread->stream || offset >= reread->window_offset);
+    bool is_open = reread->input == input && (!reread->stream || offset >= reread->window_offset);
     *size = 0;
     if (!is_open) {
         enum status status = open_reread(feed, input, err);

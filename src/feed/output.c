@@ -1,10 +1,11 @@
 /* output.c - see output.h.
  *
- * Commit: all files are flushed, synced and closed under their temporary names; only then the renames begin, which need no room on disk and
- * nearly never fail.  A file to be replaced is set aside first under a hidden name of its own, so that a rename
- * that does fail can be undone; the set-aside files are removed when all has worked.  Last the folder itself is
- * synced.  A process that dies between two renames leaves some files new and hidden ones behind: files
- * are renamed in the order they were opened, so the one opened last says that all are there.
+ * Commit: all files are flushed, synced and closed under their temporary names; only then the
+ * renames begin, which need no room on disk and nearly never fail.  A file to be replaced is set
+ * aside first under a hidden name of its own, so that a rename that does fail can be undone; the
+ * set-aside files are removed when all has worked.  Last the folder itself is synced.  A process
+ * that dies between two renames leaves some files new and hidden ones behind: files are renamed in
+ * the order they were opened, so the one opened last says that all are there.
  */
 #include "feed/output.h"
 
@@ -141,8 +142,8 @@ enum status output_file_open(struct output *output, const char *name, struct out
     if (!made) {
         return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
     }
-    *made = (struct output_file){
-        .output = output, .path_bytes = output->folder_bytes + strlen(name) + 64};
+    *made = (struct output_file){.output = output,
+                                 .path_bytes = output->folder_bytes + strlen(name) + 64};
     made->path = take_memory(env, 3 * made->path_bytes);
     made->buffer = take_memory(env, BUFFER_BYTES);
     if (!made->path || !made->buffer) {
@@ -189,8 +190,7 @@ static enum status write_out(struct output_file *file, const void *bytes, size_t
 {
     struct error cause = {0};
     struct env *env = file->output->env;
-    enum status status =
-        size > 0 ? env->file_write(env, file->file, bytes, size, &cause) : OK;
+    enum status status = size > 0 ? env->file_write(env, file->file, bytes, size, &cause) : OK;
     return status == OK ? OK : fail_file(file, status, "write", &cause, err);
 }
 
@@ -294,8 +294,7 @@ void output_abort(struct output *output)
         if (file->file) {
             (void)env->file_close(env, file->file, NULL); /* it is thrown away */
         }
-        (void)env->file_remove(env, file->is_named ? file->path : file->temporary_path,
-                               NULL);
+        (void)env->file_remove(env, file->is_named ? file->path : file->temporary_path, NULL);
         if (file->has_aside) {
             (void)env->file_rename(env, file->aside_path, file->path, NULL);
         }

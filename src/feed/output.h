@@ -1,12 +1,14 @@
 /* output.h - output files, written whole or not at all.
  *
- *     output_open --> output_file_open, output_append ... --> output_commit: all have their names, on disk
+ *     output_open --> output_file_open, output_append ... --> output_commit: all have their names,
+ * on disk
  *                                                        \-> output_abort:  none has
  *
- * Files are written under hidden temporary names in their folder and renamed at the end, all or none.  Threads
- * append in an order that is known beforehand by taking turns:
+ * Files are written under hidden temporary names in their folder and renamed at the end, all or
+ * none.  Threads append in an order that is known beforehand by taking turns:
  *
- *     make the bytes of partition p; output_turn_take(output, p); output_append ...; output_turn_give(output)
+ *     make the bytes of partition p; output_turn_take(output, p); output_append ...;
+ * output_turn_give(output)
  *
  * A thread whose turn has not come waits, so at most one partition a thread is held in memory.
  */
@@ -28,18 +30,19 @@ struct output_options {
 struct output;
 struct output_file;
 
-/* Makes the folder when it is not there.  ERR_CONFLICT when it has files and replace is not set (hidden ones do not count).
- * The output owns all its memory, from env->memory. */
+/* Makes the folder when it is not there.  ERR_CONFLICT when it has files and replace is not set
+ * (hidden ones do not count). The output owns all its memory, from env->memory. */
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err);
 
-/* ERR_INPUT "PATH ..." when name is not a plain name: empty, hidden, with a slash or a control character; ERR_CONFLICT when it is given twice.
- * The file belongs to the output.  From one thread, before others append. */
+/* ERR_INPUT "PATH ..." when name is not a plain name: empty, hidden, with a slash or a control
+ * character; ERR_CONFLICT when it is given twice. The file belongs to the output.  From one thread,
+ * before others append. */
 enum status output_file_open(struct output *output, const char *name, struct output_file **file,
                              struct error *err);
 
-/* ERR_IO names the path.  After the first failure the file takes no more, and the output cannot be committed.
- * One thread at a time for a file. */
+/* ERR_IO names the path.  After the first failure the file takes no more, and the output cannot be
+ * committed. One thread at a time for a file. */
 enum status output_append(struct output_file *file, const void *bytes, size_t size,
                           struct error *err);
 static inline enum status output_append_text(struct output_file *file, struct text text,
@@ -52,11 +55,13 @@ uint64_t output_file_size(const struct output_file *file);
 
 /* ---- turns ---- */
 
-/* Waits until turns 0..turn-1 have been given.  Each turn is taken once, and threads begin partitions in ascending
- * order, else they wait for ever.  Fails with the first failure of any thread. */
+/* Waits until turns 0..turn-1 have been given.  Each turn is taken once, and threads begin
+ * partitions in ascending order, else they wait for ever.  Fails with the first failure of any
+ * thread. */
 enum status output_turn_take(struct output *output, uint64_t turn, struct error *err);
 void output_turn_give(struct output *output);
-/* For a thread that cannot make its partition: wakes those that wait for it; cause (not NULL) is what they return. */
+/* For a thread that cannot make its partition: wakes those that wait for it; cause (not NULL) is
+ * what they return. */
 void output_fail(struct output *output, const struct error *cause);
 
 /* ---- the end; output and its files are gone after either ---- */

@@ -79,7 +79,8 @@ static void write_file(const char *folder, const char *name, const char *content
     (void)fclose(file);
 }
 
-/* Two files, the first larger than a buffer when is_large; committed, or aborted at the first error. */
+/* Two files, the first larger than a buffer when is_large; committed, or aborted at the first
+ * error. */
 static enum status write_two(struct env *env, const char *folder, bool replace, bool is_large,
                              struct error *err)
 {
@@ -179,8 +180,8 @@ static void test_somebody_else_writes(void **state)
 static void test_names(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",     ".",      "..",     "../x", "/etc/x", "a/b",
-                                      "a/..", "x\ny",   ".x",     "a\x7f"};
+    static const char *const bad[] = {"",    ".",    "..",   "../x", "/etc/x",
+                                      "a/b", "a/..", "x\ny", ".x",   "a\x7f"};
     struct env *env = env_posix_new(0);
     char folder[512];
     (void)snprintf(folder, sizeof folder, "%s/names", base);
@@ -207,8 +208,8 @@ static void test_names(void **state)
     env_posix_free(env);
 }
 
-/* The n-th call of each kind fails, once or from then on: the folder is as it was before the run, or as it is
- * after it, never between. */
+/* The n-th call of each kind fails, once or from then on: the folder is as it was before the run,
+ * or as it is after it, never between. */
 static void test_fault_sweep(void **state)
 {
     (void)state;
@@ -230,8 +231,8 @@ static void test_fault_sweep(void **state)
                     write_file(folder, "b", "old");
                 }
                 /* One-shot only: with sticky renames an undone rename fails too. */
-                struct fault_plan plan = {.kind = kinds[k], .nth = n,
-                                          .is_sticky = kinds[k] != FAULT_RENAME};
+                struct fault_plan plan = {
+                    .kind = kinds[k], .nth = n, .is_sticky = kinds[k] != FAULT_RENAME};
                 env_faulty_plan(env, &plan);
                 struct error err = {0};
                 enum status status = write_two(env, folder, replace, true, &err);
@@ -393,10 +394,10 @@ static void test_turns(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_commit_and_abort),    cmocka_unit_test(test_files_of_an_earlier_run),
+        cmocka_unit_test(test_commit_and_abort),     cmocka_unit_test(test_files_of_an_earlier_run),
         cmocka_unit_test(test_somebody_else_writes), cmocka_unit_test(test_names),
-        cmocka_unit_test(test_fault_sweep),         cmocka_unit_test(test_causes_name_the_path),
-        cmocka_unit_test(test_a_full_disk),         cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_fault_sweep),          cmocka_unit_test(test_causes_name_the_path),
+        cmocka_unit_test(test_a_full_disk),          cmocka_unit_test(test_turns),
     };
     return cmocka_run_group_tests(tests, make_base, remove_base);
 }
