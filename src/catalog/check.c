@@ -253,15 +253,19 @@ static void complain_of_pair(struct loader *loader, const struct price *a, const
                  (text_equal(a->place.file, b->place.file) && a->place.line <= b->place.line);
     const struct price *second = later ? b : a, *first = later ? a : b;
     bool same = text_equal(a->name, b->name);
-    char from[TIME_FORMAT_MAX];
-    time_format_short(a->from > b->from ? a->from : b->from, from);
+    char from[TIME_FORMAT_MAX] = "";
+    instant both = a->from > b->from ? a->from : b->from;
+    if (both != INSTANT_MIN) {
+        time_format_short(both, from);
+    }
+    const char *since = from[0] == '\0' ? "" : " from ";
     complain(loader->complaints, second->place, same ? "PRICE_OVERLAP" : "PRICE_AMBIGUOUS",
              text_format(loader->arena, "the other is in %.*s on line %u%s",
                          TEXT_ARG(first->place.file), first->place.line,
                          same ? ": give it a to, this one a from" : ": select by dates or where"),
-             same ? "two versions of the price %.*s hold at once, from %s on%.*s"
-                  : "a row can have the price %.*s and, from %s on, %.*s too",
-             TEXT_ARG(second->name), from, same ? 0 : (int)first->name.size, first->name.at);
+             same ? "two versions of the price %.*s%.*s hold at once%s%s"
+                  : "a row can have the price %.*s and the price %.*s%s%s",
+             TEXT_ARG(second->name), same ? 0 : (int)first->name.size, first->name.at, since, from);
 }
 
 struct candidate {

@@ -78,12 +78,13 @@ static const char *const clock_names[] = {"row",     "period", "hour",          
                                           "quarter", "year",   "contract_year", "always", NULL};
 enum { CLOCK_NAMES = 10 };
 
-/* A clock of the catalog's `clocks:`. */
-static void read_own_clock(struct loader *loader, const struct yaml_node *node, struct step *step)
+/* A clock of the catalog's `clocks:`, as the clock of a step. */
+static struct own_clock read_own_clock(struct loader *loader, const struct yaml_node *node)
 {
     static const char *const keys[] = {"every", "anchor", "zone", NULL};
+    struct own_clock own = {CLOCK_PERIOD, clock_calendar(EVERY_MONTH, NULL)};
     if (!want_kind(loader, node, YAML_MAP)) {
-        return;
+        return own;
     }
     check_keys(loader, node, "a clock", keys, NULL);
     const struct zone *zone = loader->zone;
@@ -95,24 +96,33 @@ static void read_own_clock(struct loader *loader, const struct yaml_node *node, 
         read_zone(loader, yaml_member(node, "zone"), &zone);
     }
     if (every_node == NULL || !read_every(loader, every_node, &every, &count)) {
-        return;
+        return own;
     }
-    step->clock = CLOCK_RULE;
-    step->rule = clock_calendar(every, zone);
-    step->rule.count = count;
-    if (anchor == NULL || text_equal(anchor->text, TEXT("calendar"))) {
-        return;
+    own = (struct own_clock){CLOCK_RULE, clock_calendar(every, zone)};
+    own.rule.count = count;
+    instant at;
+    if (anchor == NULL || !want_kind(loader, anchor, YAML_TEXT) ||
+        text_equal(anchor->text, TEXT("calendar"))) {
+        return own;
     }
     if (text_equal(anchor->text, TEXT("contract"))) {
-        step->clock = CLOCK_CONTRACT;
+        own.clock = CLOCK_CONTRACT;
     } else if (text_equal(anchor->text, TEXT("subscription"))) {
-        COMPLAIN(loader, anchor, "NOT_YET", TEXT("billing: {anchor: subscription} and clock: period"),
+        COMPLAIN(loader, anchor, "NOT_YET",
+                 TEXT("billing: {anchor: subscription} and clock: period"),
                  "a step's clock that begins with the account comes in a later version");
-    } else {
-        instant at;
-        if (read_instant(loader, anchor, &at)) {
-            step->rule = clock_anchored(every, count, at, zone);
-        }
+    } else if (read_instant(loader, anchor, &at)) {
+        own.rule = clock_anchored(every, count, at, zone);
+    }
+    return own;
+}
+
+void load_clocks(struct loader *loader)
+{
+    loader->own_clocks =
+        arena_calloc(loader->arena, loader->clocks.count, sizeof *loader->own_clocks);
+    for (uint32_t i = 0; i < loader->clocks.count; i++) {
+        loader->own_clocks[i] = read_own_clock(loader, loader->clocks.items[i]);
     }
 }
 
@@ -133,7 +143,10 @@ void read_step_clock(struct loader *loader, const struct yaml_node *node, struct
         step->clock = CLOCK_CONTRACT;
         step->rule = clock_calendar(EVERY_YEAR, loader->zone);
     } else if (map_find(&loader->clock_by_name, name) != MAP_NONE) {
-        read_own_clock(loader, loader->clocks.items[map_find(&loader->clock_by_name, name)], step);
+        const struct own_clock *own =
+            &loader->own_clocks[map_find(&loader->clock_by_name, name)];
+        step->clock = own->clock;
+        step->rule = own->rule;
     } else if (clock_every_parse(name, &every)) {
         step->clock = CLOCK_RULE;
         step->rule = clock_calendar(every, loader->zone);

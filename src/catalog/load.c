@@ -257,8 +257,9 @@ static void add_price_skus(struct name_set *set, const struct map *declared,
 static void complain_of_sku(struct loader *loader, const struct yaml_node *node,
                             const struct name_set *set, uint32_t declared_count)
 {
+    struct text hint = hint_nearest(loader->arena, node->text, set->items, declared_count);
     COMPLAIN(loader, node, "UNKNOWN_NAME",
-             hint_nearest(loader->arena, node->text, set->items, declared_count),
+             hint.size > 0 ? hint : TEXT("add it to the skus of a product, or name one with sku:"),
              "no product has the SKU %.*s", TEXT_ARG(node->text));
 }
 
@@ -592,7 +593,6 @@ static void load_csv_columns(struct loader *loader, const struct yaml_node *node
 static void load_csv(struct loader *loader)
 {
     static const char *const keys[] = {"separator", "columns", "constants", NULL};
-    static const char *const separators[] = {",", ";", "\t", NULL};
     const struct yaml_node *node = collect_single(loader, "csv");
     struct csv_columns *csv = &loader->catalog->csv;
     csv->separator = ',';
@@ -603,10 +603,16 @@ static void load_csv(struct loader *loader)
     check_keys(loader, node, "csv", keys, NULL);
     struct name_set targets;
     name_set_init(&targets, loader);
-    int choice = 0;
-    if (yaml_member(node, "separator") != NULL &&
-        read_choice(loader, yaml_member(node, "separator"), separators, &choice)) {
-        csv->separator = separators[choice][0];
+    const struct yaml_node *separator = yaml_member(node, "separator");
+    if (separator != NULL && want_kind(loader, separator, YAML_TEXT)) {
+        const char *found = separator->text.size == 1 ? memchr(",;\t", separator->text.at[0], 3)
+                                                      : NULL;
+        if (found == NULL) {
+            COMPLAIN(loader, separator, "BAD_VALUE", TEXT("',' or ';' or \"\\t\""),
+                     "fields are separated by a comma, a semicolon or a tab");
+        } else {
+            csv->separator = *found;
+        }
     }
     const struct yaml_node *columns = yaml_member(node, "columns");
     if (columns != NULL && want_kind(loader, columns, YAML_MAP)) {
@@ -776,6 +782,7 @@ static void load_sections(struct loader *loader)
     collect_skus(loader, &all);
     load_products(loader, all.products);
     load_tables(loader);
+    load_clocks(loader);
     load_meters(loader, all.meters);
     load_csv(loader);
     load_shared_steps(loader, all.steps);

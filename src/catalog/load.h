@@ -47,6 +47,12 @@ struct section {
     uint32_t count;
 };
 
+/* One of the catalog's `clocks:`. */
+struct own_clock {
+    enum step_clock clock;
+    struct clock rule;
+};
+
 /* A price as read, before all are sorted. */
 struct draft {
     struct price price;
@@ -70,6 +76,7 @@ struct loader {
     enum expr_type *attribute_types, *parameter_types;
     struct map shared_by_name, table_by_name, clock_by_name, plan_by_name, zone_by_name;
     struct section tables, clocks;
+    struct own_clock *own_clocks;
     struct rate_table *rate_tables;
     bool *table_needs_keys; /* its keys are no dimensions: a rate must say which to use */
     struct text *shared_names, *table_names, *plan_names;
@@ -176,6 +183,7 @@ struct section collect_mapping(struct loader *loader, const char *key);
 /* All entries of a top-level list over all files. */
 struct section collect_list(struct loader *loader, const char *key);
 
+void load_clocks(struct loader *loader);
 /* clock.c: the `clock:` of a step; the rule of bills, of the catalog or of a contract. */
 void read_step_clock(struct loader *loader, const struct yaml_node *node, struct step *step);
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,

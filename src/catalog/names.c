@@ -299,6 +299,8 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     if (status == ERR_NOT_FOUND && context->kind == NAMES_NONE) {
         code = "NOT_CONSTANT";
         hint = TEXT("a plain number: no names are known here");
+    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET && hint.size == 0) {
+        hint = TEXT("a number may name period, turn and contract; a row's values: rate's from and cases");
     }
     complain(loader->complaints, yaml_place_in(node, err.offset), code, hint, "%s",
              err.error.message);

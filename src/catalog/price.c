@@ -52,10 +52,13 @@ static void read_skus(struct loader *loader, const struct yaml_node *node, struc
             if (skus[k] == sku) {
                 COMPLAIN(loader, item, "DUPLICATE_NAME", NO_HINT, "%.*s stands twice",
                          TEXT_ARG(item->text));
+                sku = MAP_NONE;
                 break;
             }
         }
-        skus[price->sku_count++] = sku;
+        if (sku != MAP_NONE) {
+            skus[price->sku_count++] = sku;
+        }
     }
     qsort(skus, price->sku_count, sizeof *skus, compare_indices);
     price->skus = skus;

@@ -69,25 +69,28 @@ static const struct yaml_node *key(const struct work *work, const char *name)
     return yaml_member(work->body, name);
 }
 
-static void read_step_number(struct work *work, const char *name, struct number *number)
+enum sign { ANY, NOT_NEGATIVE, POSITIVE };
+
+/* Expressions are checked when they are evaluated. */
+static void check_sign(struct work *work, const struct yaml_node *node, const char *name,
+                       const struct number *number, enum sign wanted)
 {
-    if (key(work, name) != NULL) {
-        read_number(work->loader, key(work, name), &work->bucket, number);
+    int sign = dec_sign(number->value);
+    if (number->expr == NULL && wanted != ANY && sign <= 0 &&
+        (sign < 0 || wanted == POSITIVE)) {
+        COMPLAIN(work->loader, node, wanted == POSITIVE ? "NOT_POSITIVE" : "NEGATIVE", NO_HINT,
+                 "%s must %s", name,
+                 wanted == POSITIVE ? "be greater than zero" : "not be negative");
     }
 }
 
-/* A constant that a rule bounds; expressions are checked when they are evaluated. */
-static void check_sign(struct work *work, const char *name, const struct number *number,
-                       bool zero_too)
+static void read_step_number(struct work *work, const char *name, enum sign wanted,
+                             struct number *number)
 {
     const struct yaml_node *node = key(work, name);
-    int sign = dec_sign(number->value);
-    if (node == NULL || number->expr != NULL || node->kind != YAML_TEXT ||
-        sign > 0 || (sign == 0 && !zero_too)) {
-        return;
+    if (node != NULL && read_number(work->loader, node, &work->bucket, number)) {
+        check_sign(work, node, name, number, wanted);
     }
-    COMPLAIN(work->loader, node, zero_too ? "NEGATIVE" : "NOT_POSITIVE", NO_HINT,
-             "%s must %s", name, zero_too ? "not be negative" : "be greater than zero");
 }
 
 /* Amounts are money: no more digits than the currency has. */
@@ -247,10 +250,8 @@ static void read_convert(struct work *work)
     struct loader *loader = work->loader;
     struct step_convert *convert = &work->step->convert;
     convert->multiply.value = convert->divide.value = dec_from_int(1);
-    read_step_number(work, "multiply", &convert->multiply);
-    read_step_number(work, "divide", &convert->divide);
-    check_sign(work, "multiply", &convert->multiply, true);
-    check_sign(work, "divide", &convert->divide, false);
+    read_step_number(work, "multiply", NOT_NEGATIVE, &convert->multiply);
+    read_step_number(work, "divide", POSITIVE, &convert->divide);
     if (key(work, "quantity") != NULL) {
         read_expr(loader, key(work, "quantity"), &work->rows, EXPR_NUMBER, &convert->quantity);
         const struct yaml_node *other =
@@ -266,8 +267,7 @@ static void read_convert(struct work *work)
     }
     if (key(work, "minimum") != NULL) {
         convert->has_minimum = true;
-        read_step_number(work, "minimum", &convert->minimum);
-        check_sign(work, "minimum", &convert->minimum, true);
+        read_step_number(work, "minimum", NOT_NEGATIVE, &convert->minimum);
         if (work->step->clock != CLOCK_ROW) {
             COMPLAIN(loader, key(work, "minimum"), "STEP_CLOCK", TEXT("take clock out: row is its default"),
                      "a minimum holds for each row alone");
@@ -289,16 +289,12 @@ static void read_allowance(struct work *work)
     if (work->body->kind == YAML_TEXT) {
         allowance->has_quantity =
             read_number(loader, work->body, &work->bucket, &allowance->quantity);
-        if (allowance->quantity.expr == NULL && dec_sign(allowance->quantity.value) < 0) {
-            COMPLAIN(loader, work->body, "NEGATIVE", NO_HINT, "an allowance must not be negative");
-        }
+        check_sign(work, work->body, "an allowance", &allowance->quantity, NOT_NEGATIVE);
     }
     allowance->has_quantity |= key(work, "quantity") != NULL;
     allowance->has_events = key(work, "events") != NULL;
-    read_step_number(work, "quantity", &allowance->quantity);
-    read_step_number(work, "events", &allowance->events);
-    check_sign(work, "quantity", &allowance->quantity, true);
-    check_sign(work, "events", &allowance->events, true);
+    read_step_number(work, "quantity", NOT_NEGATIVE, &allowance->quantity);
+    read_step_number(work, "events", NOT_NEGATIVE, &allowance->events);
     if (work->body->kind == YAML_MAP && !allowance->has_quantity && !allowance->has_events) {
         complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
                  TEXT("allowance: 200 or allowance: {quantity: 200}"),
@@ -379,8 +375,8 @@ static void read_table_use(struct work *work, struct step_rate *rate)
     if (read_by_keys(loader, key(work, "keys"), other->keys, TABLE_KEYS_MAX, &count) &&
         count != table->key_count) {
         COMPLAIN(loader, key(work, "keys"), "TABLE_KEYS", NO_HINT,
-                 "the table %.*s has %u keys, and here are %u", TEXT_ARG(table->name),
-                 table->key_count, count);
+                 "here are %u keys, and those of the table %.*s are %u", count,
+                 TEXT_ARG(table->name), table->key_count);
     }
     rate->table = other;
 }
@@ -444,8 +440,9 @@ static void read_rate(struct work *work)
     }
     if (key(work, "per") != NULL) {
         rate->has_per = read_dec(loader, key(work, "per"), &rate->per);
-        struct number per = {.value = rate->has_per ? rate->per : dec_from_int(1)};
-        check_sign(work, "per", &per, false);
+        if (rate->has_per) {
+            check_sign(work, key(work, "per"), "per", &(struct number){rate->per, NULL}, POSITIVE);
+        }
     }
 }
 
@@ -640,11 +637,10 @@ static void read_fixed(struct work *work)
     if (work->body->kind == YAML_TEXT) {
         read_number(loader, work->body, &work->bucket, &fixed->amount);
     } else if (want_member(loader, work->body, "amount") != NULL) {
-        read_step_number(work, "amount", &fixed->amount);
+        read_step_number(work, "amount", ANY, &fixed->amount);
     }
     check_amount(work, "amount", &fixed->amount);
-    read_step_number(work, "quantity", &fixed->quantity);
-    check_sign(work, "quantity", &fixed->quantity, true);
+    read_step_number(work, "quantity", NOT_NEGATIVE, &fixed->quantity);
     static const char *const when[] = {"in_arrears", "in_advance", "once", NULL};
     static const char *const stub[] = {"turn", "back", NULL};
     fixed->when = (enum fixed_when)read_option(work, "when", when, FIXED_IN_ARREARS);
@@ -665,15 +661,17 @@ static void read_bound(struct work *work)
     }
     bound->has_min = key(work, "min") != NULL;
     bound->has_max = key(work, "max") != NULL;
-    read_step_number(work, "min", &bound->min);
-    read_step_number(work, "max", &bound->max);
+    uint32_t errors = loader->complaints->errors;
+    read_step_number(work, "min", ANY, &bound->min);
+    read_step_number(work, "max", ANY, &bound->max);
     check_amount(work, "min", &bound->min);
     check_amount(work, "max", &bound->max);
     if (!bound->has_min && !bound->has_max) {
         complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
                  TEXT("bound: {min: 100}"), "a bound has a min, a max or both");
     }
-    if (bound->has_min && bound->has_max && bound->min.expr == NULL && bound->max.expr == NULL &&
+    if (loader->complaints->errors == errors && bound->has_min && bound->has_max &&
+        bound->min.expr == NULL && bound->max.expr == NULL &&
         dec_compare(bound->min.value, bound->max.value) > 0) {
         COMPLAIN(loader, key(work, "min"), "BOUND_ORDER", NO_HINT, "min is greater than max");
     }
@@ -760,7 +758,10 @@ static bool read_step(struct loader *loader, const struct yaml_node *node, struc
     };
     if (body->kind != YAML_MAP && (readers[kind].short_form == YAML_NONE ||
                                    body->kind != readers[kind].short_form)) {
-        want_kind(loader, body, YAML_MAP);
+        static const char *const forms[] = {"a mapping", "a number or a mapping",
+                                            "a list or a mapping"};
+        COMPLAIN(loader, body, "WRONG_TYPE", NO_HINT, "%s: %s is wanted here, and this is %s",
+                 kind_names[kind], forms[readers[kind].short_form], yaml_kind_phrase(body->kind));
         return false;
     }
     struct work work = {.loader = loader, .body = body, .step = step,
