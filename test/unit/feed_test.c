@@ -700,7 +700,7 @@ static void test_damaged_at_each_byte(void **state)
             packed.at[n] = (char)(packed.at[n] ^ (1 << n % 8));
             write_file(path, packed.at, packed.size);
             packed.at[n] = (char)(packed.at[n] ^ (1 << n % 8));
-            struct run run = {0};
+            struct run run = {.is_quiet = true};
             struct env *env = env_posix_new(0);
             struct feed_options options = {
                 .threads = 2, .block_bytes = 256, .line_max_bytes = 4096};
