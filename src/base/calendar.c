@@ -55,6 +55,11 @@ static int64_t floor_divide(int64_t a, int64_t b)
     return a / b - (a % b < 0);
 }
 
+static int64_t floor_modulo(int64_t a, int64_t b)
+{
+    return a % b + (a % b < 0 ? b : 0);
+}
+
 static int64_t clamp(int64_t value, int64_t min, int64_t max)
 {
     return value < min ? min : value > max ? max : value;
@@ -332,14 +337,24 @@ static inline uint64_t load8(const char *at)
     return word;
 }
 
-/* A shape is eight characters with '0' for any digit.  Takes the shape from the word: what is left
- * is the digits' values, and zeros where a separator was as it should be.  Adding limit (0x76 for a
+/* A shape is eight characters with '0' for any digit.  Taking it from a word by exclusive or leaves
+ * the digits' values, and zeros where a separator was as it should be.  Adding limit (0x76 for a
  * digit, 0x7F for a separator) sets the top bit of each byte that is more than 9 or more than 0; a
  * byte that has the top bit already is caught by itself. */
-static inline bool match_shape(uint64_t word, uint64_t shape, uint64_t limit, uint64_t *digits)
+struct shape {
+    uint64_t characters, limit;
+};
+static const struct shape date_shape = {UINT64_C(0x2D30302D30303030), /* 0000-00- */
+                                        UINT64_C(0x7F76767F76767676)};
+static const struct shape day_time_shape = {UINT64_C(0x30303A3030543030), /* 00T00:00 */
+                                            UINT64_C(0x76767F76767F7676)};
+static const struct shape second_shape = {UINT64_C(0x5A3030302E30303A), /* :00.000Z */
+                                          UINT64_C(0x7F7676767F76767F)};
+
+/* Has a top bit where the digits do not fit the shape. */
+static inline uint64_t find_misfit(uint64_t digits, struct shape shape)
 {
-    *digits = word ^ shape;
-    return (((*digits + limit) | *digits) & UINT64_C(0x8080808080808080)) == 0;
+    return ((digits + shape.limit) | digits) & UINT64_C(0x8080808080808080);
 }
 
 /* The two digits at byte i, from all neighbours joined at once: 10 x first + second. */
@@ -360,24 +375,21 @@ static const uint16_t days_before_month[13] = {0,   0,   31,  59,  90,  120, 151
  * wrong. */
 enum time_fault time_parse(struct text text, instant *at)
 {
-    if (text.size != 24 && text.size != 20) {
+    uint64_t second;
+    if (text.size == 24) {
+        second = load8(text.at + 16);
+    } else if (text.size == 20) {
+        /* ":00Z", with zeros for the fraction put in. */
+        uint64_t tail = load8(text.at + 12) >> 32;
+        second = (tail & 0xFFFFFF) | UINT64_C(0x303030) << 32 | '.' << 24 | (tail >> 24) << 56;
+    } else {
         return parse_any_shape(text, at);
     }
-    /* The last word of the short shape begins with the minutes, which the second word has too: it
-     * is moved so that the seconds lie where the long shape has them. */
-    uint64_t third = text.size == 24
-                         ? load8(text.at + 16)
-                         : (load8(text.at + 12) >> 32 & 0xFFFFFF) | UINT64_C(0x5A3030302E000000);
-    bool ends_in_z = text.at[text.size - 1] == 'Z';
-    uint64_t date, day_time, second;
-    if (!match_shape(load8(text.at), /* 0000-00- */ UINT64_C(0x2D30302D30303030),
-                     UINT64_C(0x7F76767F76767676), &date) ||
-        !match_shape(load8(text.at + 8),
-                     /* 00T00:00 */ UINT64_C(0x30303A3030543030), UINT64_C(0x76767F76767F7676),
-                     &day_time) ||
-        !match_shape(third, /* :00.000Z */ UINT64_C(0x5A3030302E30303A),
-                     UINT64_C(0x7F7676767F76767F), &second) ||
-        !ends_in_z) {
+    uint64_t date = load8(text.at) ^ date_shape.characters;
+    uint64_t day_time = load8(text.at + 8) ^ day_time_shape.characters;
+    second ^= second_shape.characters;
+    if (find_misfit(date, date_shape) | find_misfit(day_time, day_time_shape) |
+        find_misfit(second, second_shape)) {
         return parse_any_shape(text, at);
     }
     uint64_t date_pairs = join_pairs(date);
@@ -392,7 +404,8 @@ enum time_fault time_parse(struct text text, instant *at)
     uint32_t milliseconds = pick_byte(second_pairs, 4) * 10 + pick_byte(second, 6);
 
     /* Between 1970 and 2261 only 2100 and 2200 break the rule of four. */
-    if (year - 1970 > 2261 - 1970 || month - 1 > 11 || hour > 23 || minute > 59 || seconds > 59) {
+    if ((year - 1970 > 2261 - 1970) | (month - 1 > 11) | (hour > 23) | (minute > 59) |
+        (seconds > 59)) {
         return parse_any_shape(text, at);
     }
     bool leap = (year & 3) == 0 && year != 2100 && year != 2200;
@@ -1126,7 +1139,7 @@ struct civil zone_civil(const struct zone *zone, instant at)
     civil.hour = in_day / SECONDS_PER_HOUR;
     civil.minute = in_day / 60 % 60;
     civil.second = in_day % 60;
-    civil.nanosecond = (int32_t)(at - second * NS_PER_SECOND);
+    civil.nanosecond = (int32_t)floor_modulo(at, NS_PER_SECOND);
     return civil;
 }
 

@@ -54,7 +54,7 @@ int civil_weekday(int64_t days); /* ISO: 1 Monday .. 7 Sunday */
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
-/* In order of precedence. */
+/* In order of precedence.  A text with a fault leaves the result as it was. */
 enum time_fault {
     TIME_OK = 0,
     TIME_SYNTAX, /* not RFC 3339, or no such date: month 13, 30 February, 24:00:01 */
@@ -72,7 +72,8 @@ enum time_fault time_parse_epoch(struct text text, instant *at);
 /* "2026-10-01" or a full RFC 3339 time: a date is the start of that day in zone (UTC when NULL). */
 struct zone;
 enum time_fault time_parse_date(struct text text, const struct zone *zone, instant *at);
-/* "2026-10", "2026-10-05", "2026", "2026-W40", "2026-Q4", or "FROM/TO" of two dates or times: in zone (UTC when NULL). */
+/* "2026-10", "2026-10-05", "2026", "2026-W40", "2026-Q4", or "FROM/TO" of two dates or times: in zone (UTC when NULL).
+ * FROM must be before TO (else TIME_SYNTAX); an end may be INSTANT_MAX. */
 enum time_fault period_parse(struct text text, const struct zone *zone, struct period *period);
 
 enum { TIME_FORMAT_MAX = 36 };
@@ -84,7 +85,7 @@ int time_format_short(instant at, char out[TIME_FORMAT_MAX]);
 /* ---- zones --------------------------------------------------------------------------------- */
 
 /* Reads a TZif file's bytes; the zone points into the arena, not into bytes.  ERR_INPUT when they
- * are no valid TZif of version 2 or later.  name is kept ("Europe/Berlin"). */
+ * are no valid TZif of version 2 or later, or count leap seconds (the files of tzdata's "right").  name is kept ("Europe/Berlin"). */
 enum status zone_parse(struct arena *arena, struct text name, struct text bytes,
                        const struct zone **zone, struct error *err);
 struct text zone_name(const struct zone *zone); /* "UTC" when NULL */
@@ -93,7 +94,7 @@ struct text zone_name(const struct zone *zone); /* "UTC" when NULL */
 int32_t zone_offset_seconds(const struct zone *zone, instant at);
 struct civil zone_civil(const struct zone *zone, instant at);
 /* The instant of a civil time.  Repeated: the first of the two.  Skipped by a change: the instant of the change. (Each civil time has
- * one instant, and order is kept, which is what makes turns tile.) */
+ * one instant, and order is kept, which is what makes turns tile.)  Beyond 64 bits: INT64_MIN, INT64_MAX. */
 instant zone_instant(const struct zone *zone, struct civil civil);
 
 /* ---- clocks -------------------------------------------------------------------------------- */
@@ -121,10 +122,12 @@ struct clock {
 };
 /* The calendar's own: midnight, Monday, the 1st, January. */
 struct clock clock_calendar(enum clock_every every, const struct zone *zone);
-/* Anchored at an instant, e.g. the start of a contract, at its civil time in zone. */
+/* Anchored at an instant, e.g. the start of a contract, at its civil time in zone; hours at the
+ * very instant, by UTC, since a civil time that is repeated would name the first of two. */
 struct clock clock_anchored(enum clock_every every, int32_t count, instant anchor,
                             const struct zone *zone);
-/* The one turn that holds at. */
+/* The one turn that holds at (below INT64_MAX).  An end beyond 64 bits is INT64_MAX; always is
+ * [INSTANT_MIN, INSTANT_MAX). */
 struct period clock_turn(const struct clock *clock, instant at);
 
 #endif
