@@ -135,7 +135,7 @@ static inline void set_bool(struct expr_value *out, bool truth)
 
 /* ---- comparing ------------------------------------------------------------------------------ */
 
-bool expr_value_equal(const struct expr_value *a, const struct expr_value *b)
+static inline bool is_equal(const struct expr_value *a, const struct expr_value *b)
 {
     if (a->type != b->type) {
         return false;
@@ -155,7 +155,12 @@ bool expr_value_equal(const struct expr_value *a, const struct expr_value *b)
     return false;
 }
 
-static bool has_failed(const struct expr_value *value)
+bool expr_value_equal(const struct expr_value *a, const struct expr_value *b)
+{
+    return is_equal(a, b);
+}
+
+static inline bool has_failed(const struct expr_value *value)
 {
     return value->type == EXPR_ERROR || value->type == EXPR_MISSING;
 }
@@ -172,7 +177,14 @@ static inline bool compare(const struct expr_value *a, const struct expr_value *
         return false;
     }
     switch (a->type) {
-    case EXPR_NUMBER: *order = dec_compare(a->number, b->number); return true;
+    case EXPR_NUMBER:
+        if (a->number.scale == b->number.scale) {
+            i128 left = a->number.mantissa, right = b->number.mantissa;
+            *order = (left > right) - (left < right);
+        } else {
+            *order = dec_compare(a->number, b->number);
+        }
+        return true;
     case EXPR_TEXT: *order = text_compare(a->text, b->text); return true;
     case EXPR_BOOL: *order = a->truth - b->truth; return true;
     case EXPR_TIME: *order = (a->time > b->time) - (a->time < b->time); return true;
@@ -529,7 +541,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env,
             if (!can_equal(a, b)) {
                 refuse(expr, code, a, b, to);
             } else {
-                set_bool(to, expr_value_equal(a, b) == (code->op == OP_EQUAL));
+                set_bool(to, is_equal(a, b) == (code->op == OP_EQUAL));
             }
             break;
         case OP_LESS:
@@ -548,7 +560,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env,
             } else {
                 bool is_in = false;
                 for (int i = 0; i < code->more && !is_in; i++) {
-                    is_in = expr_value_equal(a, &b[i]);
+                    is_in = is_equal(a, &b[i]);
                 }
                 set_bool(to, is_in);
             }

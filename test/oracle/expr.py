@@ -846,7 +846,10 @@ def main():
     for _ in range(int(sys.argv[2])):
         generator = Generator(rng)
         kind = rng.choice(["number", "number", "bool", "bool", "text", "time", "duration"])
-        source = generator.make(kind, rng.randrange(1, 6))
+        if rng.random() < 0.1:
+            source = '%s.matches(r"%s")' % (generator.literal("text"), generator.pattern(5))
+        else:
+            source = generator.make(kind, rng.randrange(1, 6))
         names = {name: generator.value(kind) for name, kind in NAMES.items()}
         used = "; ".join("%s=%s" % (name, shown(value)) for name, value in names.items())
         print(source, used, answer(source, names), sep="\t", file=out)
