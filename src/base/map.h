@@ -33,4 +33,13 @@ uint32_t map_find(const struct map *map, struct text key);
 /* Puts value (not MAP_NONE) unless the key is there; returns the value that is there now. */
 uint32_t map_put(struct map *map, struct text key, uint32_t value);
 
+/* A search in steps, for callers that fetch ahead: hash, prefetch the slot, later the value of the first key with that hash
+ * (MAP_NONE: no such hash).  The caller compares the key itself, and falls back to map_find when it differs. */
+uint64_t map_hash(const struct map *map, struct text key);
+static inline void map_prefetch(const struct map *map, uint64_t hash)
+{
+    __builtin_prefetch(&map->slots[(uint32_t)hash & map->mask]);
+}
+uint32_t map_candidate(const struct map *map, uint64_t hash);
+
 #endif

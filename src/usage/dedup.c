@@ -8,23 +8,13 @@
  *     a withdrawal among them                  undecided: the bytes say whose
  *
  * The undecided are rare; the engine reads their bytes again and decides by full keys
- * (resolve in engine/run.c), so neither a collision of hashes nor an attack on them can bill wrongly.
+ * (engine/accept.c), so neither a collision of hashes nor an attack on them can bill wrongly.
  */
 #include "usage/usage.h"
 
 #include <assert.h>
 
 static const uint32_t END = 0xFFFFFFFFu;
-
-uint32_t record_event_units(const struct record *records, const struct record *end)
-{
-    const struct record *at = records;
-    do {
-        at += 1 + at->tail_units;
-    } while (at < end && !(at->flags & RECORD_FIRST));
-    assert(at <= end);
-    return (uint32_t)(at - records);
-}
 
 static uint32_t count_events(const struct record_chunk *chunks, uint32_t chunk_count)
 {
@@ -43,6 +33,7 @@ static void make_room(struct dedup_memory *memory, uint32_t event_count)
     if (event_count > memory->event_capacity) {
         uint32_t capacity = event_count + event_count / 4 + 64;
         memory->events = arena_calloc(memory->arena, capacity, sizeof *memory->events);
+        memory->units = arena_calloc(memory->arena, capacity, sizeof *memory->units);
         memory->next = arena_calloc(memory->arena, capacity, sizeof *memory->next);
         memory->state = arena_calloc(memory->arena, capacity, sizeof *memory->state);
         memory->event_capacity = capacity;
@@ -91,17 +82,22 @@ static void report_undecided(struct dedup_memory *memory, uint32_t first,
 {
     enum { SMALL = 16 };
     const struct record *small[SMALL];
+    uint32_t small_units[SMALL];
     uint32_t count = 0;
     for (uint32_t e = first; e != END; e = memory->next[e]) {
         count++;
     }
+    bool is_small = count <= SMALL;
     const struct record **group =
-        count <= SMALL ? small : arena_calloc(memory->arena, count, sizeof *group);
+        is_small ? small : arena_calloc(memory->arena, count, sizeof *group);
+    uint32_t *units =
+        is_small ? small_units : arena_calloc(memory->arena, count, sizeof *units);
     count = 0;
     for (uint32_t e = first; e != END; e = memory->next[e]) {
-        group[count++] = memory->events[e];
+        group[count] = memory->events[e];
+        units[count++] = memory->units[e];
     }
-    sink->undecided(sink->context, group, count);
+    sink->undecided(sink->context, group, units, count);
 }
 
 void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chunks,
@@ -120,8 +116,10 @@ void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chu
         const struct record *end = chunks[c].records + chunks[c].count;
         for (const struct record *at = chunks[c].records; at < end; at += 1 + at->tail_units) {
             if (at->flags & RECORD_FIRST) {
-                memory->events[event++] = at;
+                memory->events[event] = at;
+                memory->units[event++] = 0;
             }
+            memory->units[event - 1] += 1u + at->tail_units;
         }
     }
     assert(event == event_count);
@@ -138,7 +136,7 @@ void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chu
     for (uint32_t c = 0; c < chunk_count; c++) {
         const struct record *end = chunks[c].records + chunks[c].count;
         for (const struct record *at = chunks[c].records; at < end;) {
-            uint32_t units = record_event_units(at, end);
+            uint32_t units = memory->units[event];
             if (memory->state[event] & GROUP_MIXED) {
                 report_undecided(memory, event, sink);
             } else if (!(memory->state[event] & GROUP_MEMBER)) {

@@ -158,9 +158,10 @@ struct dedup_sink {
     void (*accepted)(void *context, const struct record *records, uint32_t count, bool withdrawn);
     /* Copies of an accepted event: as many as are not accepted. */
     void (*duplicate)(void *context, const struct record *first, uint64_t copies);
-    /* A group that only the bytes can decide: contents differ under one identity hash, or a withdrawal is among them. Units of
-     * all its records, one pointer an event. */
-    void (*undecided)(void *context, const struct record *const *events, uint32_t count);
+    /* A group that only the bytes can decide: contents differ under one identity hash, or a withdrawal is among them. Each event's
+     * first record, and how many adjacent units it has. */
+    void (*undecided)(void *context, const struct record *const *events, const uint32_t *units,
+                      uint32_t count);
 };
 
 /* Units of a partition, in pieces of memory. */
@@ -175,6 +176,7 @@ struct dedup_memory {
     uint32_t *slots;
     uint32_t slot_count;
     const struct record **events;
+    uint32_t *units; /* of each event */
     uint32_t *next;
     uint8_t *state;
     uint32_t event_capacity;
@@ -183,9 +185,6 @@ struct dedup_memory {
 /* Every event of the partition ends in exactly one call of the sink: accepted, counted in duplicate, or in an undecided group. */
 void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chunks,
                      uint32_t chunk_count, const struct dedup_sink *sink);
-
-/* The number of 64-byte units an event at records[0] has: up to the next RECORD_FIRST. */
-uint32_t record_event_units(const struct record *records, const struct record *end);
 
 /* ---- books ------------------------------------------------------------------------------------ */
 

@@ -1,0 +1,177 @@
+/* farthing.h - usage events to exact bills, as a C library.
+ *
+ *     struct farthing *f = farthing_new(NULL);
+ *     struct farthing_bill bill = {.catalog = {"catalog", 1}, ...};
+ *     struct farthing_summary summary;
+ *     if (farthing_bill(f, &bill, &summary) != FARTHING_OK)
+ *         fprintf(stderr, "%s\n", farthing_message(f));
+ *     farthing_free(f);
+ *
+ * This is all of the public interface; the command line is an ordinary client of it.  C99 and C++ clean.  A
+ * struct farthing is used by one thread at a time; it starts threads of its own.  Strings are UTF-8 and end with a zero.
+ * Strings given out belong to the struct farthing and live until its next call.
+ *
+ * Promise: the files a bill run writes are a function of the catalog, the accounts, the set of accepted events, the
+ * opening state, what was billed before and the time zones: the same bytes for any order, duplication,
+ * splitting, number of threads, locale or time of day.
+ */
+#ifndef FARTHING_H
+#define FARTHING_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FARTHING_VERSION "0.1.0"
+/* The version of the rules that bills name: it changes when the same input would give another bill. */
+#define FARTHING_RULES "1"
+
+/* Also the exit codes of the command line; append only. */
+enum farthing_status {
+    FARTHING_OK = 0,
+    FARTHING_INPUT = 1,    /* catalog, accounts or a value is wrong: nothing was written */
+    FARTHING_USAGE = 2,    /* the call itself is wrong */
+    FARTHING_PARTIAL = 3,  /* done, but some payers could not be billed, or some cases failed */
+    FARTHING_IO = 4,       /* disk, pipe, permission */
+    FARTHING_LIMIT = 5,    /* memory or another limit */
+    FARTHING_INTERNAL = 6  /* data was not conserved, or a file of ours is damaged */
+};
+
+struct farthing; /* one engine */
+
+/* Writes size bytes somewhere; anything but 0 stops the call with FARTHING_IO. */
+typedef int farthing_write(void *context, const char *bytes, size_t size);
+
+/* Called a few times a second from one thread, between 0 and total (0: not known). */
+typedef void farthing_progress(void *context, const char *phase, uint64_t done, uint64_t total);
+
+struct farthing_config {
+    int threads;                  /* 0: as many as there are processors */
+    size_t memory_bytes;          /* 0: 1 GiB; the rest goes to temporary files */
+    const char *temporary_folder; /* NULL: TMPDIR or /tmp */
+    const char *zone_folder;      /* NULL: /usr/share/zoneinfo */
+    farthing_progress *progress;  /* may be NULL */
+    void *progress_context;
+};
+
+/* config may be NULL.  NULL when there is no memory. */
+struct farthing *farthing_new(const struct farthing_config *config);
+void farthing_free(struct farthing *farthing);
+
+/* What went wrong in the last call, one line without a newline; never NULL. */
+const char *farthing_message(const struct farthing *farthing);
+/* What would be right; empty when there is nothing to say. */
+const char *farthing_hint(const struct farthing *farthing);
+
+struct farthing_paths {
+    const char *const *items;
+    size_t count;
+};
+
+enum farthing_format { FARTHING_BY_NAME, FARTHING_NDJSON, FARTHING_CSV };
+
+/* Inputs that commands share. */
+struct farthing_bill {
+    struct farthing_paths catalog;  /* YAML files and folders of them */
+    struct farthing_paths accounts; /* CSV or NDJSON: accounts, memberships, overrides; told by their columns */
+    struct farthing_paths events;   /* files, folders, "-" */
+    enum farthing_format format;    /* of the events */
+    const char *period;             /* "2026-10", or "FROM/TO" */
+    const char *out;                /* folder; must be empty or not exist unless replace is set */
+    const char *opening;            /* closing.ndjson of the period before, or NULL */
+    struct farthing_paths billed;   /* folders of bills already issued: the bill is the difference */
+    int replace;
+};
+
+struct farthing_count { /* a reason or product, and how many or how much */
+    const char *name;
+    uint64_t count;
+    const char *amount; /* decimal, or NULL */
+};
+
+struct farthing_summary {
+    uint64_t lines_read;
+    uint64_t events_accepted, events_duplicate, events_conflict, events_refused, withdrawals;
+    uint64_t events_billed; /* (event, meter) pairs on usage rows */
+    const struct farthing_count *refused;  /* by reason */
+    size_t refused_count;
+    const struct farthing_count *excluded; /* by reason, WITHDRAWN first */
+    size_t excluded_count;
+    const struct farthing_count *products; /* amount by product, by name */
+    size_t product_count;
+    uint64_t bills, bill_lines, usage_rows;
+    const char *currency;
+    const char *total;
+    const char *fingerprint;               /* of the accepted events */
+    const struct farthing_count *failed;   /* payers not billed; amount holds the reason */
+    size_t failed_count;
+    const struct farthing_count *warnings; /* name holds the text */
+    size_t warning_count;
+    uint64_t bytes_read;
+    int64_t load_ns, read_ns, accept_ns, bill_ns, total_ns; /* how long each part took */
+    size_t memory_peak_bytes;
+};
+
+/* Bills a period.  FARTHING_PARTIAL: files are written, summary->failed says for whom not. */
+enum farthing_status farthing_bill(struct farthing *farthing, const struct farthing_bill *bill,
+                                   struct farthing_summary *summary);
+
+/* A complaint about a catalog or a record. */
+struct farthing_complaint {
+    const char *file;
+    unsigned line, column; /* from 1; 0: the whole file */
+    const char *code, *message, *hint;
+    int is_warning;
+};
+struct farthing_check {
+    const struct farthing_complaint *complaints;
+    size_t complaint_count, error_count;
+    const char *digest; /* of a catalog that loads */
+    unsigned meters, skus, prices, plans, contracts;
+    uint64_t accounts, organizations, overrides;
+};
+/* Loads catalog and accounts (may be empty) and tells all that is wrong. FARTHING_INPUT when there are errors. */
+enum farthing_status farthing_check(struct farthing *farthing, struct farthing_paths catalog,
+                                    struct farthing_paths accounts, struct farthing_check *check);
+
+enum farthing_form { FARTHING_TABLE, FARTHING_JSON, FARTHING_CSV_SAFE };
+
+/* Shows bills of an output folder. name: a bill's id or a payer's; NULL: a list of all bills.
+ * CSV_SAFE is for spreadsheets: texts that could be taken for formulas get an apostrophe. */
+enum farthing_status farthing_show(struct farthing *farthing, const char *out, const char *name,
+                                   enum farthing_form form, int is_terminal,
+                                   farthing_write *write, void *context);
+
+/* Explains a line (32 digits, or the beginning of them) of an output folder.  Members of inputs that are empty are taken from
+ * the folder's run.json; events are read only when given. */
+enum farthing_status farthing_explain(struct farthing *farthing, const char *out,
+                                      const char *line, const struct farthing_bill *inputs,
+                                      enum farthing_form form, farthing_write *write,
+                                      void *context);
+
+struct farthing_tests {
+    uint64_t passed, failed, skipped;
+};
+/* Runs pricing cases (YAML, JSON, or one JSON a line); writes a line for each that does not pass, or for all when verbose. */
+enum farthing_status farthing_test(struct farthing *farthing, struct farthing_paths files,
+                                   int verbose, enum farthing_form form, farthing_write *write,
+                                   void *context, struct farthing_tests *tests);
+
+struct farthing_generate {
+    const char *out; /* folder */
+    const char *period;
+    uint64_t seed, events, accounts;
+    int compress;    /* usage.ndjson.zst */
+    int replace;
+};
+enum farthing_status farthing_generate(struct farthing *farthing,
+                                       const struct farthing_generate *options);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,380 @@
+/* accept.c - each event once: partitions of keys to deltas, spooled by payer.
+ *
+ * What dedup cannot decide from hashes alone is decided from bytes: the records are read again, in
+ * the order of the files, and compared by their full keys and canonical bytes.  Of the records
+ * of one key the one with the smallest canonical bytes is accepted, whatever came first; equal
+ * content is a duplicate, other content a conflict; and a withdrawal wins in any order.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/run.h"
+
+/* ---- accepted events ----------------------------------------------------------------------------- */
+
+static struct total *total_of(struct worker *worker, uint32_t meter)
+{
+    uint32_t count = worker->run->catalog->meter_count;
+    return &worker->accepted_totals[meter == NONE ? count : meter];
+}
+
+/* Counts an accepted (event, meter) before it goes on its way: the other side of conservation. */
+static void count_delta(struct worker *worker, const struct delta *delta,
+                        const struct record_tail *tail)
+{
+    const struct run *run = worker->run;
+    uint32_t meter;
+    if (delta->flags & RECORD_EXCLUDED) {
+        meter = delta->series & 0xFFFFu;
+        meter = meter == 0xFFFFu ? NONE : meter;
+    } else {
+        meter = run->series.items[delta->series].meter;
+    }
+    struct total *total = total_of(worker, meter);
+    total->count++;
+    total->print = hash_add(total->print, delta->print);
+    total->bound += bind_event(delta->print,
+                               row_key(delta->account, delta->series, delta->slot_s));
+    if (delta->flags & RECORD_WIDE) {
+        wide_add_dec(&total->sum, (struct dec){tail->mantissa, delta->scale});
+    } else {
+        wide_add_i64(&total->sum, delta->mantissa, delta->scale);
+    }
+}
+
+static uint32_t meter_of_record(const struct run *run, const struct record *record)
+{
+    if (record->flags & RECORD_EXCLUDED) {
+        return record->series & 0xFFFFu;
+    }
+    return run->series.items[record->series].meter;
+}
+
+void accept_event(struct worker *worker, const struct record *records, uint32_t units,
+                  bool withdrawn)
+{
+    const struct run *run = worker->run;
+    worker->accepted++;
+    worker->withdrawn += withdrawn;
+    worker->accepted_print = hash_add(worker->accepted_print, records[0].print);
+    for (const struct record *at = records; at < records + units; at += 1 + at->tail_units) {
+        struct delta delta = {.print = at->print,
+                              .mantissa = at->mantissa,
+                              .account = at->account,
+                              .series = at->series,
+                              .slot_s = at->slot_s,
+                              .flags = at->flags & (RECORD_EXCLUDED | RECORD_TAIL | RECORD_WIDE),
+                              .scale = at->scale,
+                              .position = at->position};
+        if (withdrawn) {
+            delta.series = (uint32_t)EXCLUDE_WITHDRAWN << 16 | meter_of_record(run, at);
+            delta.flags |= RECORD_EXCLUDED;
+        }
+        const struct record_tail *tail = (const struct record_tail *)(const void *)(at + 1);
+        size_t tail_bytes = 0;
+        if (at->flags & RECORD_TAIL) {
+            tail_bytes = sizeof *tail + tail->source_size + tail->id_size;
+        }
+        delta.tail_units = (uint8_t)((tail_bytes + sizeof delta - 1) / sizeof delta);
+        count_delta(worker, &delta, tail);
+        struct delta *to = spool_add(worker->deltas, at->pad, 1u + delta.tail_units);
+        if (to) {
+            *to = delta;
+            memcpy(to + 1, tail, tail_bytes);
+        }
+    }
+}
+
+/* ---- one partition ------------------------------------------------------------------------------- */
+
+static void take_accepted(void *context, const struct record *records, uint32_t count,
+                          bool withdrawn)
+{
+    accept_event(context, records, count, withdrawn);
+}
+
+static void take_duplicate(void *context, const struct record *first, uint64_t copies)
+{
+    (void)first;
+    ((struct worker *)context)->duplicates += copies;
+}
+
+static void keep_undecided(void *context, const struct record *const *events,
+                           const uint32_t *units, uint32_t count)
+{
+    struct worker *worker = context;
+    uint32_t group = worker->group_count++;
+    for (uint32_t i = 0; i < count; i++) {
+        if (worker->undecided_count == worker->undecided_capacity) {
+            uint32_t capacity = worker->undecided_capacity ? worker->undecided_capacity * 2 : 64;
+            worker->undecided = arena_grow(&worker->arena, worker->undecided,
+                                           worker->undecided_count, capacity,
+                                           sizeof *worker->undecided);
+            worker->undecided_capacity = capacity;
+        }
+        struct record *copy = arena_alloc(&worker->arena, units[i] * sizeof *copy);
+        memcpy(copy, events[i], units[i] * sizeof *copy);
+        worker->undecided[worker->undecided_count++] =
+            (struct undecided){.group = group, .units = units[i], .records = copy};
+    }
+}
+
+static enum status accept_partition(struct worker *worker, uint32_t partition)
+{
+    struct run *run = worker->run;
+    struct spool_partition loaded;
+    TRY(spool_load(run->keys, partition, &loaded, &worker->err));
+    struct record_chunk *chunks =
+        arena_alloc(&worker->scratch, (loaded.chunk_count + 1) * sizeof *chunks);
+    for (uint32_t i = 0; i < loaded.chunk_count; i++) {
+        chunks[i] = (struct record_chunk){loaded.chunks[i].units, loaded.chunks[i].count};
+    }
+    struct dedup_sink sink = {.context = worker,
+                              .accepted = take_accepted,
+                              .duplicate = take_duplicate,
+                              .undecided = keep_undecided};
+    dedup_partition(&worker->dedup, chunks, loaded.chunk_count, &sink);
+    spool_unload(run->keys, partition, &loaded);
+    return OK;
+}
+
+static enum status accept_partitions(struct worker *worker)
+{
+    struct run *run = worker->run;
+    TRY(spool_writer_new(run->deltas, &worker->deltas, &worker->err));
+    uint32_t meters = run->catalog->meter_count;
+    worker->accepted_totals =
+        arena_calloc(&worker->arena, meters + 1, sizeof *worker->accepted_totals);
+    worker->dedup.arena = &worker->scratch;
+    for (uint32_t p; (p = run_claim(run, run->key_partitions)) != NONE;) {
+        TRY(accept_partition(worker, p));
+        run_progress(run, worker->index, "accepting events", p, run->key_partitions);
+    }
+    return OK;
+}
+
+static void accept_work(void *argument, int index)
+{
+    struct run *run = argument;
+    struct worker *worker = &run->workers[index];
+    jmp_buf recover;
+    if (ARENA_RECOVER(&worker->arena, recover)) {
+        enum status status = fail(&worker->err, ERR_LIMIT,
+                                  "the memory limit is reached while duplicates are looked for");
+        (void)fail_hint(&worker->err, "allow more with --memory");
+        worker_fail(worker, status);
+        return;
+    }
+    worker->scratch.recover = &recover;
+    enum status status = accept_partitions(worker);
+    if (status != OK) {
+        worker_fail(worker, status);
+    }
+}
+
+/* ---- deciding by bytes --------------------------------------------------------------------------- */
+
+/* An undecided event with its bytes. */
+struct contender {
+    uint32_t group; /* over all workers */
+    const struct undecided *undecided;
+    uint64_t position;
+    bool is_withdrawal;
+    struct text source, id; /* of the event, or of the target of a withdrawal */
+    struct text canonical;
+    struct text bytes;
+};
+
+static int compare_positions(const void *a_item, const void *b_item)
+{
+    const struct contender *a = a_item, *b = b_item;
+    return a->position < b->position ? -1 : a->position > b->position;
+}
+
+static int compare_contenders(const void *a_item, const void *b_item)
+{
+    const struct contender *a = a_item, *b = b_item;
+    int order = a->group < b->group ? -1 : a->group > b->group;
+    order = order ? order : text_compare(a->source, b->source);
+    order = order ? order : text_compare(a->id, b->id);
+    order = order ? order : (int)b->is_withdrawal - (int)a->is_withdrawal;
+    order = order ? order : text_compare(a->canonical, b->canonical);
+    return order ? order : compare_positions(a, b);
+}
+
+static void keep_event(void *context, const struct event *event, size_t record_offset,
+                       struct text record)
+{
+    (void)record_offset;
+    (void)record;
+    *(struct event *)context = *event;
+}
+
+static void keep_refusal(void *context, const struct finding *finding)
+{
+    (void)context;
+    (void)finding;
+}
+
+/* The first JSON value of a text: an event of a batch ends before its line does. */
+static struct text first_value(struct text text)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (c == '}' || c == ']') {
+            depth--;
+            if (depth == 0) {
+                return (struct text){text.at, i + 1};
+            }
+        }
+    }
+    return text;
+}
+
+static enum status read_contender(struct run *run, struct worker *worker, char *buffer,
+                                  struct contender *contender)
+{
+    uint32_t file = (uint32_t)(contender->position >> 48);
+    uint64_t offset = contender->position & ((UINT64_C(1) << 48) - 1);
+    size_t size;
+    TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
+    struct text bytes = {buffer, size};
+    const struct csv_header *header = NULL;
+    struct event event = {.at = 0};
+    struct sink sink = {.context = &event, .event = keep_event, .refused = keep_refusal};
+    struct arena_mark mark = arena_mark(&worker->scratch);
+    if (run->file_headers[file].size > 0) {
+        TRY(csv_header_read(&worker->scratch, run->file_headers[file], run->csv_mapping, &header,
+                            run->err));
+        decode_csv_row(worker->decoder, header, bytes, &sink);
+    } else {
+        bytes = first_value(bytes);
+        decode_json_line(worker->decoder, bytes, false, &sink);
+    }
+    if (event.source.size == 0) {
+        return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
+                    feed_file_path(run->feed, file));
+    }
+    contender->is_withdrawal = event.kind == EVENT_WITHDRAWAL;
+    contender->source = text_copy(
+        &run->arena, contender->is_withdrawal ? event.target_source : event.source);
+    contender->id =
+        text_copy(&run->arena, contender->is_withdrawal ? event.target_id : event.id);
+    struct buffer canonical;
+    buffer_init(&canonical, &run->arena, bytes.size + 64);
+    TRY(decode_canonical(worker->decoder, bytes, header, &canonical, run->err));
+    contender->canonical = buffer_text(&canonical);
+    contender->bytes = text_copy(&run->arena, bytes);
+    arena_rewind(&worker->scratch, mark);
+    return OK;
+}
+
+static void add_conflict(struct run *run, uint32_t capacity, const struct contender *accepted,
+                         const struct contender *refused)
+{
+    assert(run->conflict_count < capacity);
+    (void)capacity;
+    run->conflicts[run->conflict_count++] = (struct conflict){.source = refused->source,
+                                                              .id = refused->id,
+                                                              .accepted = accepted->position,
+                                                              .refused = refused->position,
+                                                              .bytes = refused->bytes};
+}
+
+/* All contenders of one key, withdrawals first, then by canonical bytes. */
+static void decide_key(struct run *run, struct worker *worker, const struct contender *items,
+                       uint32_t count, uint32_t capacity)
+{
+    uint32_t first = 0;
+    while (first < count && items[first].is_withdrawal) {
+        first++;
+    }
+    if (first == count) {
+        return; /* a withdrawal of an event that is not here */
+    }
+    const struct contender *accepted = &items[first];
+    accept_event(worker, accepted->undecided->records, accepted->undecided->units, first > 0);
+    for (uint32_t i = first + 1; i < count; i++) {
+        if (text_equal(items[i].canonical, accepted->canonical)) {
+            worker->duplicates++;
+        } else {
+            add_conflict(run, capacity, accepted, &items[i]);
+        }
+    }
+}
+
+static enum status decide_all(struct run *run)
+{
+    uint32_t count = 0, groups = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].undecided_count;
+    }
+    if (count == 0) {
+        return OK;
+    }
+    struct contender *items = arena_calloc(&run->arena, count, sizeof *items);
+    uint32_t at = 0;
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        for (uint32_t u = 0; u < worker->undecided_count; u++) {
+            items[at++] = (struct contender){
+                .group = groups + worker->undecided[u].group,
+                .undecided = &worker->undecided[u],
+                .position = worker->undecided[u].records[0].position};
+        }
+        groups += worker->group_count;
+    }
+    qsort(items, count, sizeof *items, compare_positions);
+    struct worker *worker = &run->workers[0];
+    char *buffer = arena_alloc(&run->arena, LINE_MAX_BYTES + FEED_PADDING_BYTES);
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(read_contender(run, worker, buffer, &items[i]));
+    }
+    qsort(items, count, sizeof *items, compare_contenders);
+    run->conflicts = arena_calloc(&run->arena, count, sizeof *run->conflicts);
+    for (uint32_t i = 0; i < count;) {
+        uint32_t end = i + 1;
+        while (end < count && items[end].group == items[i].group &&
+               text_equal(items[end].source, items[i].source) &&
+               text_equal(items[end].id, items[i].id)) {
+            end++;
+        }
+        decide_key(run, worker, &items[i], end - i, count);
+        i = end;
+    }
+    return OK;
+}
+
+enum status run_accept(struct run *run)
+{
+    run->next_partition = 0;
+    enum status status = run_threads(run, accept_work);
+    if (status == OK) {
+        run->workers[0].decoder_arena.recover = &run->recover;
+        run->workers[0].scratch.recover = &run->recover;
+        run->workers[0].arena.recover = &run->recover;
+        status = decide_all(run);
+    }
+    for (int i = 0; i < run->threads; i++) {
+        struct worker *worker = &run->workers[i];
+        if (worker->deltas) {
+            struct error err;
+            enum status flushed = spool_flush(worker->deltas, &err);
+            worker->deltas = NULL;
+            if (flushed != OK && status == OK) {
+                *run->err = err;
+                status = flushed;
+            }
+        }
+    }
+    return status;
+}

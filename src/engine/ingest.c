@@ -1,0 +1,534 @@
+/* ingest.c - blocks of lines to records, spooled by key.
+ *
+ * The way of an event: decode, meter, then the account.  Looking an account up costs three cache
+ * misses in a row (slot, id, record), which is more than all the rest; so simple events wait in a ring
+ * while what they will need is fetched, and are finished sixteen events later.
+ */
+#include <assert.h>
+
+#include "engine/run.h"
+
+enum { RING = 32, STEP = 8, SUBJECT_MAX = ATTRIBUTE_MAX_BYTES + 1 };
+
+/* A simple event between its stages: one record, no tail. */
+struct pending {
+    struct record record;
+    instant at;
+    enum grain grain;
+    uint32_t meter;
+    uint64_t hash;
+    uint32_t account; /* by hash alone, until it is verified */
+    uint32_t subject_size;
+    char subject[SUBJECT_MAX];
+};
+
+/* ---- dead letters -------------------------------------------------------------------------------- */
+
+/* A dead letter in its stream: this head, then detail and the first bytes of the record. */
+struct letter {
+    uint64_t line_in_block, offset, size;
+    uint32_t refusal, detail_size, bytes_size, pad;
+    struct digest digest;
+};
+
+static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t size)
+{
+    struct letter_stream *stream = &worker->letters;
+    struct env *env = worker->run->env;
+    enum { BUFFER_BYTES = 256 * 1024 };
+    if (!stream->buffer) {
+        stream->capacity = BUFFER_BYTES;
+        stream->buffer = arena_alloc(&worker->arena, stream->capacity);
+    }
+    if (stream->used + size > stream->capacity) {
+        enum status status = OK;
+        if (!stream->file) {
+            status = env->file_temporary(env, worker->run->config->temporary_folder,
+                                         &stream->file, &worker->err);
+        }
+        if (status == OK) {
+            status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
+                                        stream->written, &worker->err);
+        }
+        if (status != OK) {
+            worker_fail(worker, status);
+            return false;
+        }
+        stream->written += stream->used;
+        stream->used = 0;
+    }
+    memcpy(stream->buffer + stream->used, bytes, size);
+    stream->used += size;
+    return true;
+}
+
+static void add_letter(struct worker *worker, enum refusal refusal, uint64_t line_in_block,
+                       uint64_t offset, struct text record, const char *detail)
+{
+    struct letter_stream *stream = &worker->letters;
+    uint32_t bytes_size = record.size > FEED_HEAD_BYTES ? FEED_HEAD_BYTES : (uint32_t)record.size;
+    struct letter letter = {.line_in_block = line_in_block,
+                            .offset = offset,
+                            .size = record.size,
+                            .refusal = refusal,
+                            .detail_size = (uint32_t)strlen(detail),
+                            .bytes_size = bytes_size,
+                            .digest = hash_digest(record)};
+    struct letter_run *last =
+        stream->run_count > 0 ? &stream->runs[stream->run_count - 1] : NULL;
+    if (!last || last->file != worker->block.file_index ||
+        last->block != worker->block.block_index) {
+        if (stream->run_count == stream->run_capacity) {
+            uint32_t capacity = stream->run_capacity ? stream->run_capacity * 2 : 64;
+            stream->runs = arena_grow(&worker->arena, stream->runs, stream->run_count, capacity,
+                                      sizeof *stream->runs);
+            stream->run_capacity = capacity;
+        }
+        last = &stream->runs[stream->run_count++];
+        *last = (struct letter_run){.file = worker->block.file_index,
+                                    .block = worker->block.block_index,
+                                    .stream = (uint32_t)worker->index,
+                                    .offset = stream->written + stream->used};
+    }
+    if (add_letter_bytes(worker, &letter, sizeof letter) &&
+        add_letter_bytes(worker, detail, letter.detail_size) &&
+        add_letter_bytes(worker, record.at, bytes_size)) {
+        last->size += sizeof letter + letter.detail_size + bytes_size;
+    }
+    worker->refused[refusal]++;
+}
+
+static void take_finding(void *context, const struct finding *finding)
+{
+    struct worker *worker = context;
+    add_letter(worker, finding->refusal, worker->line_in_block,
+               worker->line_offset + finding->offset, finding->record, finding->detail);
+}
+
+/* ---- series -------------------------------------------------------------------------------------- */
+
+/* The run's number of a series: from the worker's own table, else from the shared one, under its lock. */
+static uint32_t find_series(struct worker *worker, uint32_t meter, const struct measure *measure)
+{
+    uint64_t hash = series_hash(meter, measure->sku, measure->resource, measure->dimensions,
+                                measure->dimension_count);
+    uint32_t local = series_find(&worker->series, hash, meter, measure->sku, measure->resource,
+                                 measure->dimensions, measure->dimension_count);
+    if (local != NONE) {
+        return worker->global[local];
+    }
+    struct run *run = worker->run;
+    struct env *env = run->env;
+    env->lock_take(env, run->series_lock);
+    /* The table's arena is shared: running out must give the lock back. */
+    jmp_buf recover;
+    if (ARENA_RECOVER(&run->series_arena, recover)) {
+        env->lock_give(env, run->series_lock);
+        longjmp(*worker->arena.recover, 1);
+    }
+    uint32_t global = series_find(&run->series, hash, meter, measure->sku, measure->resource,
+                                  measure->dimensions, measure->dimension_count);
+    if (global == NONE) {
+        global = series_add(&run->series, hash, meter, measure->sku, measure->resource,
+                            measure->dimensions, measure->dimension_count);
+    }
+    env->lock_give(env, run->series_lock);
+    local = series_add(&worker->series, hash, meter, measure->sku, measure->resource,
+                       measure->dimensions, measure->dimension_count);
+    if (local >= worker->global_capacity) {
+        uint32_t capacity = worker->global_capacity ? worker->global_capacity * 2 : 256;
+        worker->global = arena_grow(&worker->arena, worker->global, worker->global_capacity,
+                                    capacity, sizeof *worker->global);
+        worker->global_capacity = capacity;
+    }
+    worker->global[local] = global;
+    return global;
+}
+
+/* ---- the account and the slot -------------------------------------------------------------------- */
+
+static void exclude_record(struct record *record, enum exclusion reason)
+{
+    /* What was excluded before for a lesser reason keeps its meter. */
+    uint32_t meter = record->flags & RECORD_EXCLUDED ? record->series & 0xFFFFu : 0xFFFFu;
+    record->flags |= RECORD_EXCLUDED;
+    record->series = (uint32_t)reason << 16 | meter;
+}
+
+static enum exclusion excluded_of(const struct record *record)
+{
+    return record->flags & RECORD_EXCLUDED ? (enum exclusion)(record->series >> 16)
+                                           : EXCLUDE_NONE;
+}
+
+/* Sets account, slot and book of a record whose meter is done.  NO_METER goes before NO_ACCOUNT before
+ * OUT_OF_PERIOD before what the meter found. */
+static void place_record(struct worker *worker, struct record *record, uint32_t account,
+                         uint32_t meter, enum grain grain, instant at)
+{
+    const struct run *run = worker->run;
+    record->account = account;
+    enum exclusion found = excluded_of(record);
+    uint32_t coded = meter == NONE ? 0xFFFFu : meter;
+    if (account == NONE) {
+        if (found != EXCLUDE_NO_METER) {
+            record->series = coded;
+            record->flags |= RECORD_EXCLUDED;
+            exclude_record(record, EXCLUDE_NO_ACCOUNT);
+        }
+        return;
+    }
+    uint32_t payer = accounts_payer(run->accounts, account, at);
+    record->pad = (uint8_t)book_partition(run, payer);
+    struct period cut;
+    if (!run_cut(run, payer, at, &cut)) {
+        if (found != EXCLUDE_NO_METER) {
+            record->series = coded;
+            record->flags |= RECORD_EXCLUDED;
+            exclude_record(record, EXCLUDE_OUT_OF_PERIOD);
+        }
+        /* It is listed with who pays for the account as the period begins. */
+        payer = accounts_payer(run->accounts, account, run->period.from);
+        record->pad = (uint8_t)book_partition(run, payer);
+        record->slot_s = 0;
+        return;
+    }
+    instant start = slot_start(run->catalog, run->accounts, account, grain, cut, at);
+    record->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
+}
+
+static void emit_record(struct worker *worker, const struct record *record)
+{
+    uint32_t partition = (uint32_t)(record->key.low >> worker->run->key_shift);
+    struct record *to = spool_add(worker->keys, worker->run->key_shift == 64 ? 0 : partition, 1);
+    if (to) {
+        *to = *record;
+    }
+}
+
+/* ---- the ring ------------------------------------------------------------------------------------ */
+
+static void finish_pending(struct worker *worker, struct pending *pending)
+{
+    const struct accounts *accounts = worker->run->accounts;
+    struct text subject = {pending->subject, pending->subject_size};
+    uint32_t account = pending->account;
+    if (account == MAP_NONE || !text_equal(accounts->items[account].id, subject)) {
+        account = map_find(&accounts->by_id, subject);
+    }
+    place_record(worker, &pending->record, account == MAP_NONE ? NONE : account, pending->meter,
+                 pending->grain, pending->at);
+    emit_record(worker, &pending->record);
+}
+
+static struct pending *ring_at(struct worker *worker, uint32_t index)
+{
+    return &worker->pending[index % RING];
+}
+
+/* Moves the ring on by one: the entry STEP behind has its slot, the one 2 x STEP behind its account. */
+static void advance_ring(struct worker *worker)
+{
+    const struct accounts *accounts = worker->run->accounts;
+    uint32_t head = worker->pending_head++;
+    worker->pending_count++;
+    map_prefetch(&accounts->by_id, ring_at(worker, head)->hash);
+    if (worker->pending_count > STEP) {
+        struct pending *middle = ring_at(worker, head - STEP);
+        middle->account = map_candidate(&accounts->by_id, middle->hash);
+        if (middle->account != MAP_NONE) {
+            const struct account *account = &accounts->items[middle->account];
+            __builtin_prefetch(account);
+            __builtin_prefetch((const char *)account + 64);
+        }
+    }
+    if (worker->pending_count > 2 * STEP) {
+        struct pending *old = ring_at(worker, head - 2 * STEP);
+        if (old->account != MAP_NONE) {
+            __builtin_prefetch(accounts->items[old->account].id.at);
+        }
+    }
+    if (worker->pending_count > 3 * STEP) {
+        finish_pending(worker, ring_at(worker, head - 3 * STEP));
+        worker->pending_count--;
+    }
+}
+
+static void drain_ring(struct worker *worker)
+{
+    const struct accounts *accounts = worker->run->accounts;
+    while (worker->pending_count > 0) {
+        struct pending *old = ring_at(worker, worker->pending_head - worker->pending_count);
+        if (worker->pending_count <= STEP) {
+            old->account = map_candidate(&accounts->by_id, old->hash);
+        }
+        finish_pending(worker, old);
+        worker->pending_count--;
+    }
+}
+
+/* ---- events -------------------------------------------------------------------------------------- */
+
+/* The mantissa of a value goes into the record when it fits 64 bits. */
+static bool fits(struct dec value)
+{
+    return value.mantissa <= INT64_MAX && value.mantissa >= INT64_MIN;
+}
+
+static void set_measure(struct worker *worker, struct record *record, uint32_t meter,
+                        const struct measure *measure)
+{
+    if (measure->exclusion != EXCLUDE_NONE) {
+        record->flags |= RECORD_EXCLUDED;
+        record->series = (uint32_t)measure->exclusion << 16 | meter;
+    } else {
+        record->series = find_series(worker, meter, measure);
+    }
+    record->scale = (uint8_t)measure->value.scale;
+    record->mantissa = fits(measure->value) ? (int64_t)measure->value.mantissa : 0;
+}
+
+static void take_withdrawal(struct worker *worker, const struct event *event, uint64_t position)
+{
+    char key[EVENT_KEY_MAX];
+    size_t size = event_key(event->target_source, event->target_id, key);
+    struct record record = {.key = hash_secret128(&worker->run->secret, key, size),
+                            .print = event->print,
+                            .position = position,
+                            .account = NONE,
+                            .flags = RECORD_FIRST | RECORD_WITHDRAWAL | RECORD_EXCLUDED};
+    worker->withdrawals++;
+    emit_record(worker, &record);
+}
+
+static uint32_t tail_units(const struct event *event, enum aggregate aggregate)
+{
+    size_t size = sizeof(struct record_tail);
+    if (aggregate == AGGREGATE_LATEST) {
+        size += event->source.size + event->id.size;
+    }
+    return (uint32_t)((size + sizeof(struct record) - 1) / sizeof(struct record));
+}
+
+static void fill_tail(struct record_tail *tail, const struct event *event, struct dec value,
+                      enum aggregate aggregate)
+{
+    *tail = (struct record_tail){.mantissa = value.mantissa, .at = event->at};
+    if (aggregate == AGGREGATE_LATEST) {
+        char *texts = (char *)(tail + 1);
+        tail->source_size = (uint16_t)event->source.size;
+        tail->id_size = (uint16_t)event->id.size;
+        memcpy(texts, event->source.at, event->source.size);
+        memcpy(texts + event->source.size, event->id.at, event->id.size);
+    }
+}
+
+/* The general way: any number of meters, wide values, tails. */
+static void take_event_whole(struct worker *worker, const struct event *event,
+                             const struct record *base, const uint32_t *meters, uint32_t count)
+{
+    enum { UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record) };
+    const struct run *run = worker->run;
+    struct record units[UNITS_MAX];
+    uint32_t used = 0;
+    uint32_t account = map_find(&run->accounts->by_id, event->subject);
+    account = account == MAP_NONE ? NONE : account;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct meter *meter = &run->catalog->meters[meters[i]];
+        struct measure measure;
+        meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
+        if (!measure.matched) {
+            continue;
+        }
+        struct record *record = &units[used++];
+        *record = *base;
+        record->flags = used == 1 ? RECORD_FIRST : 0;
+        set_measure(worker, record, meters[i], &measure);
+        place_record(worker, record, account, meters[i], meter->grain, event->at);
+        bool is_wide = !fits(measure.value);
+        if (is_wide || meter->aggregate == AGGREGATE_LATEST) {
+            uint32_t tail = tail_units(event, meter->aggregate);
+            assert(used + tail <= UNITS_MAX);
+            memset(&units[used], 0, tail * sizeof *units);
+            fill_tail((struct record_tail *)(void *)&units[used], event, measure.value,
+                      meter->aggregate);
+            record->flags |= RECORD_TAIL;
+            record->flags |= is_wide ? RECORD_WIDE : 0;
+            record->tail_units = (uint8_t)tail;
+            used += tail;
+        }
+    }
+    if (used == 0) {
+        units[0] = *base;
+        units[0].flags = RECORD_FIRST | RECORD_EXCLUDED;
+        units[0].series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu;
+        place_record(worker, &units[0], account, NONE, GRAIN_HOUR, event->at);
+        used = 1;
+    }
+    uint32_t partition = run->key_shift == 64 ? 0 : (uint32_t)(base->key.low >> run->key_shift);
+    struct record *to = spool_add(worker->keys, partition, used);
+    if (to) {
+        memcpy(to, units, used * sizeof *units);
+    }
+}
+
+static void take_event(void *context, const struct event *event, size_t record_offset,
+                       struct text record_bytes)
+{
+    (void)record_bytes;
+    struct worker *worker = context;
+    const struct run *run = worker->run;
+    uint64_t position =
+        (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
+    if (event->kind == EVENT_WITHDRAWAL) {
+        take_withdrawal(worker, event, position);
+        return;
+    }
+    char key[EVENT_KEY_MAX];
+    size_t size = event_key(event->source, event->id, key);
+    struct record base = {.key = hash_secret128(&run->secret, key, size),
+                          .print = event->print,
+                          .position = position,
+                          .flags = RECORD_FIRST,
+                          .account = NONE};
+    uint32_t count;
+    const uint32_t *meters = meter_plan_find(run->plan, event->type, &count);
+    const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
+    if (!meter || meter->aggregate == AGGREGATE_LATEST) {
+        take_event_whole(worker, event, &base, meters, count);
+        return;
+    }
+    struct measure measure;
+    meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
+    if (!measure.matched || !fits(measure.value)) {
+        take_event_whole(worker, event, &base, meters, count);
+        return;
+    }
+    struct pending *pending = ring_at(worker, worker->pending_head);
+    pending->record = base;
+    set_measure(worker, &pending->record, meters[0], &measure);
+    pending->at = event->at;
+    pending->grain = meter->grain;
+    pending->meter = meters[0];
+    pending->account = MAP_NONE;
+    pending->subject_size = (uint32_t)event->subject.size;
+    memcpy(pending->subject, event->subject.at, event->subject.size);
+    pending->hash = map_hash(&run->accounts->by_id, event->subject);
+    advance_ring(worker);
+}
+
+/* ---- blocks -------------------------------------------------------------------------------------- */
+
+static enum status open_csv(struct worker *worker)
+{
+    struct run *run = worker->run;
+    if (worker->csv_header && worker->csv_file == worker->block.file_index) {
+        return OK;
+    }
+    struct error inner;
+    struct text header = text_copy(&worker->arena, worker->block.header);
+    enum status status = csv_header_read(&worker->arena, header, run->csv_mapping,
+                                         &worker->csv_header, &inner);
+    if (status != OK) {
+        (void)fail(&worker->err, status, "%s:1: %s",
+                   feed_file_path(run->feed, worker->block.file_index), inner.message);
+        return fail_hint(&worker->err, "%s", inner.hint);
+    }
+    worker->csv_file = worker->block.file_index;
+    struct env *env = run->env;
+    env->lock_take(env, run->lock);
+    run->file_headers[worker->block.file_index] = header;
+    env->lock_give(env, run->lock);
+    return OK;
+}
+
+static enum status read_block(struct worker *worker)
+{
+    const struct feed_block *block = &worker->block;
+    struct sink sink = {.context = worker, .event = take_event, .refused = take_finding};
+    bool is_csv = block->format == FEED_CSV;
+    if (is_csv && block->size > 0) {
+        TRY(open_csv(worker));
+    }
+    uint64_t line = 0;
+    for (size_t at = 0; at < block->size; line++) {
+        const char *end = memchr(block->bytes + at, '\n', block->size - at);
+        size_t size = end ? (size_t)(end - block->bytes) - at : block->size - at;
+        worker->line_in_block = line;
+        worker->line_offset = block->offset + at;
+        struct text text = {block->bytes + at, size};
+        bool is_first = block->is_first_of_file && line == 0;
+        if (!is_csv) {
+            decode_json_line(worker->decoder, text, is_first, &sink);
+        } else if (!is_first) {
+            decode_csv_row(worker->decoder, worker->csv_header, text, &sink);
+        }
+        at += size + 1;
+    }
+    drain_ring(worker);
+    worker->lines_read += line;
+    for (uint32_t i = 0; i < block->finding_count; i++) {
+        const struct feed_finding *finding = &block->findings[i];
+        if (finding->refusal != REFUSE_NONE) {
+            add_letter(worker, finding->refusal, FEED_LINE_LAST, finding->offset, finding->head,
+                       finding->reason);
+        }
+    }
+    feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
+    return OK;
+}
+
+static enum status read_blocks(struct worker *worker)
+{
+    struct run *run = worker->run;
+    TRY(spool_writer_new(run->keys, &worker->keys, &worker->err));
+    worker->decoder = decoder_new(&worker->decoder_arena);
+    worker->meter_scratch = meter_scratch_new(&worker->meter_arena, run->catalog);
+    series_table_init(&worker->series, &worker->arena, run->catalog);
+    worker->pending = arena_calloc(&worker->arena, RING, sizeof *worker->pending);
+    for (;;) {
+        TRY(feed_next(run->feed, worker->index, &worker->block, &worker->err));
+        if (!worker->block.bytes || worker->failed) {
+            return OK;
+        }
+        TRY(read_block(worker));
+        run_progress(run, worker->index, "reading events", feed_bytes_read(run->feed),
+                     feed_bytes_total(run->feed));
+    }
+}
+
+static void read_work(void *argument, int index)
+{
+    struct run *run = argument;
+    struct worker *worker = &run->workers[index];
+    jmp_buf recover;
+    if (ARENA_RECOVER(&worker->arena, recover)) {
+        enum status status = fail(&worker->err, ERR_LIMIT,
+                                  "the memory limit is reached while events are read");
+        (void)fail_hint(&worker->err, "allow more with --memory: accounts, resources and "
+                                      "dimension values are kept in memory");
+        worker_fail(worker, status);
+    } else {
+        worker->decoder_arena.recover = worker->meter_arena.recover = &recover;
+        enum status status = read_blocks(worker);
+        if (status != OK) {
+            worker_fail(worker, status);
+        }
+    }
+    if (worker->keys) {
+        struct error err;
+        enum status status = spool_flush(worker->keys, &err);
+        if (status != OK && !worker->failed) {
+            worker->err = err;
+            worker_fail(worker, status);
+        }
+        worker->keys = NULL;
+    }
+}
+
+enum status run_read(struct run *run)
+{
+    run->file_headers = arena_calloc(&run->arena, feed_file_count(run->feed) + 1,
+                                     sizeof *run->file_headers);
+    return run_threads(run, read_work);
+}

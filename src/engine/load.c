@@ -1,0 +1,721 @@
+/* load.c - what a run needs before the first event: catalog, accounts, and the state that is carried in. */
+#include <assert.h>
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "engine/run.h"
+
+enum { CATALOG_FILE_MAX_BYTES = 1024 * 1024, ZONE_MAX_BYTES = 1024 * 1024 };
+
+enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
+                       struct text *bytes, struct error *err)
+{
+    struct file_info info;
+    TRY(env->file_stat(env, path, &info, err));
+    if (info.kind != FILE_REGULAR && info.kind != FILE_PIPE) {
+        (void)fail(err, ERR_INPUT, "PATH: %s is no file", path);
+        return fail_hint(err, "give a regular file");
+    }
+    struct file *file;
+    TRY(env->file_open(env, path, &file, err));
+    size_t capacity = info.size_bytes > 0 ? (size_t)info.size_bytes + 1 : 64 * 1024;
+    char *at = arena_alloc(arena, capacity < size_max + 1 ? capacity : (size_t)size_max + 1);
+    capacity = capacity < size_max + 1 ? capacity : (size_t)size_max + 1;
+    size_t size = 0, got = 1;
+    enum status status = OK;
+    while (status == OK && got > 0 && size <= size_max) {
+        if (size == capacity) {
+            at = arena_grow(arena, at, size, capacity * 2, 1);
+            capacity *= 2;
+        }
+        status = env->file_read(env, file, at + size, capacity - size, &got, err);
+        size += status == OK ? got : 0;
+    }
+    struct error ignored;
+    enum status closed = env->file_close(env, file, status == OK ? err : &ignored);
+    TRY(status);
+    TRY(closed);
+    if (size > size_max) {
+        (void)fail(err, ERR_LIMIT, "%s: more than %llu bytes", path,
+                   (unsigned long long)size_max);
+        return fail_hint(err, "split it into several files");
+    }
+    *bytes = (struct text){at, size};
+    return OK;
+}
+
+/* ---- zones --------------------------------------------------------------------------------------- */
+
+struct zone_list {
+    struct zone_source source;
+    struct env *env;
+    struct arena *arena;
+    const char *folder;
+    struct text *names;
+    struct text *bytes;
+    uint32_t count, capacity;
+};
+
+/* Names of zones: letters, digits and _+-/ with no dots, so that none leaves the folder. */
+static bool is_zone_name(struct text name)
+{
+    if (name.size == 0 || name.size > 64 || name.at[0] == '/' || name.at[0] == '-') {
+        return false;
+    }
+    for (size_t i = 0; i < name.size; i++) {
+        char c = name.at[i];
+        bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '+' && c != '-' &&
+            c != '/') {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool find_zone(void *context, struct text name, struct text *bytes)
+{
+    struct zone_list *list = context;
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (text_equal(list->names[i], name)) {
+            *bytes = list->bytes[i];
+            return true;
+        }
+    }
+    if (!is_zone_name(name)) {
+        return false;
+    }
+    struct text path =
+        text_format(list->arena, "%s/%.*s", list->folder, TEXT_ARG(name));
+    if (load_bytes(list->env, list->arena, path.at, ZONE_MAX_BYTES, bytes, NULL) != OK) {
+        return false;
+    }
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
+        list->names =
+            arena_grow(list->arena, list->names, list->count, capacity, sizeof *list->names);
+        list->bytes =
+            arena_grow(list->arena, list->bytes, list->count, capacity, sizeof *list->bytes);
+        list->capacity = capacity;
+    }
+    list->names[list->count] = text_copy(list->arena, name);
+    list->bytes[list->count++] = *bytes;
+    return true;
+}
+
+struct zone_source *zone_source_new(struct env *env, struct arena *arena, const char *folder)
+{
+    struct zone_list *list = arena_calloc(arena, 1, sizeof *list);
+    list->source = (struct zone_source){.context = list, .find = find_zone};
+    list->env = env;
+    list->arena = arena;
+    list->folder = folder ? folder : "/usr/share/zoneinfo";
+    return &list->source;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+struct text zone_source_digest(struct zone_source *source)
+{
+    struct zone_list *list = source->context;
+    struct text *entries = arena_calloc(list->arena, list->count + 1, sizeof *entries);
+    for (uint32_t i = 0; i < list->count; i++) {
+        char hex[65];
+        struct digest digest = hash_digest(list->bytes[i]);
+        digest_format(&digest, hex);
+        entries[i] =
+            text_format(list->arena, "%.*s %s\n", TEXT_ARG(list->names[i]), hex);
+    }
+    if (list->count > 1) {
+        qsort(entries, list->count, sizeof *entries, compare_texts);
+    }
+    struct buffer all;
+    buffer_init(&all, list->arena, 128);
+    for (uint32_t i = 0; i < list->count; i++) {
+        buffer_add_text(&all, entries[i]);
+    }
+    struct digest digest = hash_digest(buffer_text(&all));
+    char *hex = arena_alloc(list->arena, 65);
+    digest_format(&digest, hex);
+    return (struct text){hex, 64};
+}
+
+/* ---- catalog and accounts ------------------------------------------------------------------------ */
+
+struct file_list {
+    struct catalog_file *items;
+    uint32_t count, capacity;
+};
+
+static bool ends_with(struct text name, const char *end)
+{
+    size_t size = strlen(end);
+    return name.size >= size && memcmp(name.at + name.size - size, end, size) == 0;
+}
+
+static bool is_catalog_name(struct text name)
+{
+    return ends_with(name, ".yaml") || ends_with(name, ".yml") || ends_with(name, ".json");
+}
+
+static enum status add_file(struct env *env, struct arena *arena, struct file_list *list,
+                            const char *path, struct error *err)
+{
+    struct text bytes;
+    TRY(load_bytes(env, arena, path, CATALOG_FILE_MAX_BYTES, &bytes, err));
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
+        list->items = arena_grow(arena, list->items, list->count, capacity, sizeof *list->items);
+        list->capacity = capacity;
+    }
+    list->items[list->count++] =
+        (struct catalog_file){.name = text_copy(arena, text_of(path)), .bytes = bytes};
+    return OK;
+}
+
+static enum status add_catalog_path(struct env *env, struct arena *arena, struct file_list *list,
+                                    const char *path, struct error *err)
+{
+    struct file_info info;
+    TRY(env->file_stat(env, path, &info, err));
+    if (info.kind != FILE_FOLDER) {
+        return add_file(env, arena, list, path, err);
+    }
+    struct text *names;
+    size_t count;
+    TRY(env->folder_list(env, path, arena, &names, &count, err));
+    uint32_t before = list->count;
+    for (size_t i = 0; i < count; i++) {
+        if (names[i].size > 0 && names[i].at[0] != '.' && is_catalog_name(names[i])) {
+            struct text file = text_format(arena, "%s/%.*s", path, TEXT_ARG(names[i]));
+            TRY(add_file(env, arena, list, file.at, err));
+        }
+    }
+    if (list->count == before) {
+        (void)fail(err, ERR_INPUT, "%s: no catalog here", path);
+        return fail_hint(err, "a catalog is one or more .yaml, .yml or .json files");
+    }
+    return OK;
+}
+
+static enum status feed_records(struct env *env, struct arena *arena,
+                                struct accounts_builder *builder, const char *path,
+                                struct complaints *complaints, struct error *err)
+{
+    enum { PIECE_BYTES = 256 * 1024 };
+    struct file_info info;
+    TRY(env->file_stat(env, path, &info, err));
+    if (info.kind != FILE_REGULAR && info.kind != FILE_PIPE) {
+        (void)fail(err, ERR_INPUT, "PATH: %s is no file", path);
+        return fail_hint(err, "give CSV or NDJSON files of accounts, memberships or overrides");
+    }
+    struct file *file;
+    TRY(env->file_open(env, path, &file, err));
+    struct text name = text_copy(arena, text_of(path));
+    char *piece = arena_alloc(arena, PIECE_BYTES);
+    size_t got = 1;
+    enum status status = OK;
+    while (status == OK && got > 0) {
+        status = env->file_read(env, file, piece, PIECE_BYTES, &got, err);
+        if (status == OK) {
+            accounts_feed(builder, name, (struct text){piece, got}, got == 0, complaints);
+        }
+    }
+    struct error ignored;
+    enum status closed = env->file_close(env, file, status == OK ? err : &ignored);
+    return status == OK ? closed : status;
+}
+
+static void sort_complaints(struct complaints *complaints);
+
+enum status load_catalog(struct env *env, struct arena *arena,
+                         const struct farthing_config *config, struct farthing_paths catalog,
+                         struct farthing_paths accounts, struct complaints *complaints,
+                         struct loaded *loaded, struct error *err)
+{
+    *complaints = (struct complaints){.arena = arena};
+    struct file_list files = {0};
+    for (size_t i = 0; i < catalog.count; i++) {
+        TRY(add_catalog_path(env, arena, &files, catalog.items[i], err));
+    }
+    struct zone_source *zones = zone_source_new(env, arena, config->zone_folder);
+    struct catalog_input input = {
+        .files = files.items, .file_count = files.count, .zones = zones};
+    struct accounts_builder *builder = accounts_builder_new(arena, &input);
+    enum status status =
+        catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
+    for (size_t i = 0; i < accounts.count; i++) {
+        TRY(feed_records(env, arena, builder, accounts.items[i], complaints, err));
+    }
+    if (status == OK) {
+        status = accounts_finish(builder, loaded->catalog, &loaded->accounts, complaints, err);
+    }
+    sort_complaints(complaints);
+    loaded->zones_digest = zone_source_digest(zones);
+    return status;
+}
+
+static int compare_complaints(const void *a_item, const void *b_item)
+{
+    const struct complaint *a = a_item, *b = b_item;
+    int order = text_compare(a->place.file, b->place.file);
+    if (order == 0 && a->place.line != b->place.line) {
+        order = a->place.line < b->place.line ? -1 : 1;
+    }
+    if (order == 0 && a->place.column != b->place.column) {
+        order = a->place.column < b->place.column ? -1 : 1;
+    }
+    return order ? order : strcmp(a->message, b->message);
+}
+
+static void sort_complaints(struct complaints *complaints)
+{
+    if (complaints->count > 1) {
+        qsort(complaints->items, complaints->count, sizeof *complaints->items,
+              compare_complaints);
+    }
+}
+
+/* ---- billing clocks and cuts --------------------------------------------------------------------- */
+
+static bool is_calendar(const struct clock *clock)
+{
+    struct clock calendar = clock_calendar(clock->every, clock->zone);
+    const struct civil *a = &clock->anchor, *b = &calendar.anchor;
+    bool midnight = a->hour == 0 && a->minute == 0 && a->second == 0 && a->nanosecond == 0;
+    bool day = clock->every == EVERY_WEEK
+                   ? civil_weekday(civil_to_days(a->year, a->month, a->day)) == 1
+               : clock->every >= EVERY_MONTH ? a->day == 1
+                                             : true;
+    bool month = clock->every == EVERY_YEAR      ? a->month == b->month
+                 : clock->every == EVERY_QUARTER ? a->month % 3 == 1
+                                                 : true;
+    return clock->count == 1 && midnight && day && month;
+}
+
+/* The contract whose billing a payer has: in force as the period begins, else the first to begin in it. */
+static const struct contract *billing_contract(const struct catalog *catalog,
+                                               const struct accounts *accounts, uint32_t payer,
+                                               struct period period)
+{
+    const struct account *account = &accounts->items[payer];
+    for (uint32_t i = 0; i < account->contract_count; i++) {
+        const struct contract *contract =
+            &catalog->contracts[accounts->contract_of[account->contract_first + i]];
+        if (contract->has_billing && contract->from < period.to && contract->to > period.from) {
+            return contract;
+        }
+    }
+    return NULL;
+}
+
+struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
+                           uint32_t payer, struct period period, bool *is_custom)
+{
+    const struct contract *contract = billing_contract(catalog, accounts, payer, period);
+    struct clock clock = contract ? contract->billing : catalog->billing;
+    if (contract && contract->billing_at_start) {
+        clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
+    } else if (!contract && catalog->billing_at_account &&
+               accounts->items[payer].since > INSTANT_MIN) {
+        clock = clock_anchored(clock.every, clock.count, accounts->items[payer].since, clock.zone);
+    }
+    *is_custom = !is_calendar(&clock);
+    return clock;
+}
+
+static bool any_custom(const struct run *run)
+{
+    if (run->catalog->billing_at_account || !is_calendar(&run->catalog->billing)) {
+        return true;
+    }
+    for (uint32_t i = 0; i < run->catalog->contract_count; i++) {
+        if (run->catalog->contracts[i].has_billing) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The turns of a payer's own clock that begin in the period; for the calendar's the period itself. */
+static uint32_t find_cuts(const struct run *run, uint32_t payer, struct period *cuts,
+                          uint32_t capacity)
+{
+    bool is_custom;
+    struct clock clock =
+        payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom);
+    if (!is_custom) {
+        if (capacity > 0) {
+            cuts[0] = run->period;
+        }
+        return 1;
+    }
+    uint32_t count = 0;
+    struct period turn = clock_turn(&clock, run->period.from);
+    if (turn.from < run->period.from) {
+        turn = clock_turn(&clock, turn.to);
+    }
+    while (turn.from < run->period.to) {
+        if (count < capacity) {
+            cuts[count] = turn;
+        }
+        count++;
+        turn = clock_turn(&clock, turn.to);
+    }
+    return count;
+}
+
+static void make_cuts(struct run *run)
+{
+    run->has_custom_billing = any_custom(run);
+    if (!run->has_custom_billing) {
+        return;
+    }
+    uint32_t count = run->accounts->count;
+    uint32_t *first = arena_calloc(&run->arena, count + 1, sizeof *first);
+    for (uint32_t i = 0; i < count; i++) {
+        first[i + 1] = first[i] + find_cuts(run, i, NULL, 0);
+    }
+    struct period *cuts = arena_calloc(&run->arena, first[count] + 1, sizeof *cuts);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)find_cuts(run, i, cuts + first[i], first[i + 1] - first[i]);
+    }
+    run->cut_first = first;
+    run->cuts = cuts;
+}
+
+bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut)
+{
+    if (!run->has_custom_billing) {
+        *cut = run->period;
+        return period_has(run->period, at);
+    }
+    for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
+        if (period_has(run->cuts[i], at)) {
+            *cut = run->cuts[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- members of payers --------------------------------------------------------------------------- */
+
+struct member_entry {
+    uint32_t payer;
+    struct member_span member;
+};
+
+static int compare_members(const void *a_item, const void *b_item)
+{
+    const struct member_entry *a = a_item, *b = b_item;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    if (a->member.account != b->member.account) {
+        return a->member.account < b->member.account ? -1 : 1;
+    }
+    return a->member.span.from < b->member.span.from ? -1 : 1;
+}
+
+/* Who pays for an account from when to when, over all time: fixed prices in advance look beyond the period. */
+static void make_members(struct run *run)
+{
+    if (!run->catalog->has_fixed) {
+        return;
+    }
+    const struct accounts *accounts = run->accounts;
+    uint32_t capacity = accounts->count + 2 * accounts->membership_count + 16, count = 0;
+    struct member_entry *entries = arena_calloc(&run->arena, capacity, sizeof *entries);
+    for (uint32_t a = 0; a < accounts->count; a++) {
+        for (instant at = INSTANT_MIN, next; at < INSTANT_MAX; at = next) {
+            uint32_t payer = accounts_payer(accounts, a, at);
+            (void)accounts_edge(accounts, run->catalog, a, at, &next);
+            struct member_entry *last = count > 0 ? &entries[count - 1] : NULL;
+            if (last && last->member.account == a && last->payer == payer) {
+                last->member.span.to = next;
+                continue;
+            }
+            if (count == capacity) {
+                entries =
+                    arena_grow(&run->arena, entries, count, capacity * 2, sizeof *entries);
+                capacity *= 2;
+            }
+            entries[count++] = (struct member_entry){payer, {a, {at, next}}};
+        }
+    }
+    qsort(entries, count, sizeof *entries, compare_members);
+    uint32_t *first = arena_calloc(&run->arena, accounts->count + 2, sizeof *first);
+    struct member_span *members = arena_calloc(&run->arena, count + 1, sizeof *members);
+    for (uint32_t i = 0; i < count; i++) {
+        members[i] = entries[i].member;
+        first[entries[i].payer + 1]++;
+    }
+    for (uint32_t a = 0; a < accounts->count; a++) {
+        first[a + 1] += first[a];
+    }
+    run->members = members;
+    run->member_first = first;
+}
+
+/* ---- opening ------------------------------------------------------------------------------------- */
+
+static bool member_text(yyjson_val *object, const char *key, struct text *out)
+{
+    yyjson_val *value = yyjson_obj_get(object, key);
+    if (!yyjson_is_str(value)) {
+        return false;
+    }
+    *out = (struct text){yyjson_get_str(value), yyjson_get_len(value)};
+    return true;
+}
+
+static bool member_time(yyjson_val *object, const char *key, instant *out)
+{
+    struct text text;
+    return member_text(object, key, &text) && time_parse(text, out) == TIME_OK;
+}
+
+static bool member_dec(yyjson_val *object, const char *key, struct dec *out)
+{
+    struct text text;
+    return member_text(object, key, &text) && dec_parse(text, out) == NUMBER_OK;
+}
+
+static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer,
+                               struct opening_bucket *out)
+{
+    struct text key;
+    struct bucket_state *state = &out->state;
+    out->payer = payer;
+    if (!member_text(object, "bucket", &key) || !member_time(object, "from", &state->turn.from) ||
+        !member_time(object, "to", &state->turn.to) || !member_dec(object, "x", &state->x) ||
+        !member_dec(object, "y", &state->y) || !member_dec(object, "events", &state->events) ||
+        !member_dec(object, "high", &state->high)) {
+        return ERR_INPUT;
+    }
+    state->key = text_copy(&run->arena, key);
+    return OK;
+}
+
+/* A meter's state enters only when the catalog still has its meter, SKU and account. */
+static enum status read_meter_state(struct run *run, yyjson_val *object, struct carried *out,
+                                    bool *is_known)
+{
+    struct text meter_name, account, sku_name, resource, source, id;
+    if (!member_text(object, "meter", &meter_name) || !member_text(object, "account", &account) ||
+        !member_text(object, "sku", &sku_name) || !member_text(object, "resource", &resource) ||
+        !member_text(object, "source", &source) || !member_text(object, "id", &id) ||
+        !member_dec(object, "value", &out->value) || !member_time(object, "time", &out->at)) {
+        return ERR_INPUT;
+    }
+    const struct catalog *catalog = run->catalog;
+    uint32_t sku = map_find(&catalog->sku_by_name, sku_name);
+    uint32_t meter = 0;
+    while (meter < catalog->meter_count &&
+           !text_equal(catalog->meters[meter].name, meter_name)) {
+        meter++;
+    }
+    out->account = map_find(&run->accounts->by_id, account);
+    *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->account != MAP_NONE &&
+                catalog->meters[meter].carry;
+    if (!*is_known) {
+        return OK;
+    }
+    const struct meter *known = &catalog->meters[meter];
+    struct text dimensions[DIMENSIONS_MAX];
+    yyjson_val *values = yyjson_obj_get(object, "dimensions");
+    for (uint32_t i = 0; i < known->dimension_count; i++) {
+        struct text name = catalog->dimensions[known->dimensions[i].name];
+        struct text key = text_copy(&run->arena, name);
+        dimensions[i] = TEXT("");
+        (void)member_text(values, key.at, &dimensions[i]);
+    }
+    uint64_t hash = series_hash(meter, sku, resource, dimensions, known->dimension_count);
+    out->series = series_find(&run->series, hash, meter, sku, resource, dimensions,
+                              known->dimension_count);
+    if (out->series == NONE) {
+        out->series = series_add(&run->series, hash, meter, sku, resource, dimensions,
+                                 known->dimension_count);
+    }
+    out->payer = accounts_payer(run->accounts, out->account, run->period.from);
+    out->source = text_copy(&run->arena, source);
+    out->id = text_copy(&run->arena, id);
+    return OK;
+}
+
+static int compare_opening(const void *a_item, const void *b_item)
+{
+    const struct opening_bucket *a = a_item, *b = b_item;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    return text_compare(a->state.key, b->state.key);
+}
+
+static int compare_carried(const void *a_item, const void *b_item)
+{
+    const struct carried *a = a_item, *b = b_item;
+    return a->payer < b->payer ? -1 : a->payer > b->payer;
+}
+
+static enum status read_opening_line(struct run *run, struct text line)
+{
+    yyjson_read_err json_err;
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)line.at, line.size, 0, NULL, &json_err);
+    yyjson_val *object = yyjson_doc_get_root(doc);
+    struct text payer_id;
+    enum status status = ERR_INPUT;
+    if (yyjson_is_obj(object) && member_text(object, "payer", &payer_id)) {
+        uint32_t payer = map_find(&run->accounts->by_id, payer_id);
+        if (yyjson_obj_get(object, "bucket")) {
+            status = read_bucket(run, object, payer, &run->opening[run->opening_count]);
+            run->opening_count += status == OK && payer != MAP_NONE;
+        } else {
+            bool is_known = false;
+            status = read_meter_state(run, object, &run->carried[run->carried_count], &is_known);
+            run->carried_count += status == OK && is_known;
+        }
+    }
+    yyjson_doc_free(doc);
+    return status;
+}
+
+static enum status load_opening(struct run *run)
+{
+    run->opening_digest = TEXT("");
+    if (!run->options->opening) {
+        return OK;
+    }
+    struct text bytes;
+    TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,
+                   run->err));
+    uint32_t lines = 1;
+    for (size_t i = 0; i < bytes.size; i++) {
+        lines += bytes.at[i] == '\n';
+    }
+    run->opening = arena_calloc(&run->arena, lines, sizeof *run->opening);
+    run->carried = arena_calloc(&run->arena, lines, sizeof *run->carried);
+    uint32_t number = 0;
+    for (size_t at = 0; at < bytes.size;) {
+        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
+        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        number++;
+        if (size > 0 && read_opening_line(run, (struct text){bytes.at + at, size}) != OK) {
+            (void)fail(run->err, ERR_INPUT, "%s:%u: no state of a bucket or meter",
+                       run->options->opening, number);
+            return fail_hint(run->err, "give the closing.ndjson of the period before");
+        }
+        at += size + 1;
+    }
+    qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
+    qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
+    struct digest digest = hash_digest(bytes);
+    char *hex = arena_alloc(&run->arena, 65);
+    digest_format(&digest, hex);
+    run->opening_digest = (struct text){hex, 64};
+    return OK;
+}
+
+/* ---- bills issued before ------------------------------------------------------------------------- */
+
+static int compare_issued(const void *a_item, const void *b_item)
+{
+    const struct issued_line *a = a_item, *b = b_item;
+    return text_compare(a->bill, b->bill);
+}
+
+static enum status load_issued_file(struct run *run, const char *folder, uint32_t *capacity)
+{
+    struct text path = text_format(&run->arena, "%s/lines.csv", folder), bytes;
+    TRY(load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 40, &bytes, run->err));
+    struct text header = text_of(LINES_HEADER);
+    if (bytes.size < header.size || memcmp(bytes.at, header.at, header.size) != 0) {
+        (void)fail(run->err, ERR_INPUT, "%s:1: these are no lines of bills", path.at);
+        return fail_hint(run->err, "give the output folder of an earlier bill run");
+    }
+    uint32_t number = 1;
+    for (size_t at = header.size; at < bytes.size; number++) {
+        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
+        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        if (run->issued_count == *capacity) {
+            uint32_t more = *capacity ? *capacity * 2 : 1024;
+            run->issued = arena_grow(&run->arena, run->issued, run->issued_count, more,
+                                     sizeof *run->issued);
+            *capacity = more;
+        }
+        struct issued_line *issued = &run->issued[run->issued_count++];
+        struct error inner;
+        enum status status = parse_line(&run->arena, (struct text){bytes.at + at, size},
+                                        &issued->line, &issued->bill, &inner);
+        if (status != OK) {
+            return fail(run->err, status, "%s:%u: %s", path.at, number + 1, inner.message);
+        }
+        at += size + 1;
+    }
+    return OK;
+}
+
+static enum status load_issued(struct run *run)
+{
+    uint32_t capacity = 0;
+    for (size_t i = 0; i < run->options->billed.count; i++) {
+        TRY(load_issued_file(run, run->options->billed.items[i], &capacity));
+    }
+    if (run->issued_count > 1) {
+        qsort(run->issued, run->issued_count, sizeof *run->issued, compare_issued);
+    }
+    return OK;
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------- */
+
+static enum status parse_period(struct run *run)
+{
+    struct text text = text_of(run->options->period);
+    enum time_fault fault = period_parse(text, run->catalog->billing.zone, &run->period);
+    if (fault != TIME_OK) {
+        (void)fail(run->err, ERR_INPUT, "%s: no period: %s", run->options->period,
+                   time_fault_name(fault));
+        return fail_hint(run->err, "write 2026-10, 2026-Q4, 2026 or 2026-10-01/2026-11-01");
+    }
+    if (run->period.from % NS_PER_SECOND != 0 || run->period.to % NS_PER_SECOND != 0) {
+        return fail(run->err, ERR_INPUT, "%s: a period begins and ends at whole seconds",
+                    run->options->period);
+    }
+    return OK;
+}
+
+static const struct csv_mapping *make_mapping(struct run *run)
+{
+    const struct csv_columns *csv = &run->catalog->csv;
+    if (!run->catalog->has_csv) {
+        return NULL;
+    }
+    struct csv_mapping *mapping = arena_calloc(&run->arena, 1, sizeof *mapping);
+    struct csv_column *columns = arena_calloc(&run->arena, csv->count + 1, sizeof *columns);
+    struct csv_constant *constants =
+        arena_calloc(&run->arena, csv->constant_count + 1, sizeof *constants);
+    for (uint32_t i = 0; i < csv->count; i++) {
+        columns[i] = (struct csv_column){csv->columns[i], csv->targets[i], csv->is_number[i]};
+    }
+    for (uint32_t i = 0; i < csv->constant_count; i++) {
+        constants[i] = (struct csv_constant){csv->constant_targets[i], csv->constant_values[i]};
+    }
+    *mapping = (struct csv_mapping){csv->separator, columns, csv->count, constants,
+                                    csv->constant_count};
+    return mapping;
+}
+
+enum status load_state(struct run *run)
+{
+    TRY(parse_period(run));
+    make_cuts(run);
+    make_members(run);
+    run->csv_mapping = make_mapping(run);
+    TRY(load_opening(run));
+    return load_issued(run);
+}

@@ -1,0 +1,420 @@
+/* report.c - what a run says besides bills: dead letters, conflicts, the summary. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/run.h"
+
+/* As in ingest.c: the head of a dead letter in its stream. */
+struct letter {
+    uint64_t line_in_block, offset, size;
+    uint32_t refusal, detail_size, bytes_size, pad;
+    struct digest digest;
+};
+
+static int compare_runs(const void *a_run, const void *b_run)
+{
+    const struct letter_run *a = a_run, *b = b_run;
+    if (a->file != b->file) {
+        return a->file < b->file ? -1 : 1;
+    }
+    return a->block < b->block ? -1 : a->block > b->block;
+}
+
+/* Bytes of a stream: from its file, or from the buffer that was not yet written. */
+static enum status read_stream(struct run *run, const struct letter_stream *stream,
+                               uint64_t offset, char *to, size_t size)
+{
+    size_t from_file = 0;
+    if (offset < stream->written) {
+        from_file = stream->written - offset < size ? (size_t)(stream->written - offset) : size;
+        size_t got;
+        TRY(run->env->file_read_at(run->env, stream->file, to, from_file, offset, &got,
+                                   run->err));
+        if (got != from_file) {
+            return fail(run->err, ERR_IO, "a temporary file is shorter than it was written");
+        }
+    }
+    memcpy(to + from_file, stream->buffer + (offset + from_file - stream->written),
+           size - from_file);
+    return OK;
+}
+
+/* JSON has no place for bytes that are no text: those go as base64. */
+static void add_base64(struct buffer *out, struct text bytes)
+{
+    static const char DIGITS[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t i = 0; i < bytes.size; i += 3) {
+        uint32_t word = 0;
+        size_t have = bytes.size - i < 3 ? bytes.size - i : 3;
+        for (size_t j = 0; j < 3; j++) {
+            word = word << 8 | (j < have ? (unsigned char)bytes.at[i + j] : 0);
+        }
+        for (size_t j = 0; j < 4; j++) {
+            buffer_add_char(out, j <= have ? DIGITS[word >> (18 - 6 * j) & 63] : '=');
+        }
+    }
+}
+
+/* The longest prefix that ends at a whole character, so that a cut record is still text. */
+static struct text whole_characters(struct text bytes, uint64_t full_size)
+{
+    if (bytes.size == full_size) {
+        return bytes;
+    }
+    size_t size = bytes.size;
+    for (int i = 0; i < 3 && size > 0 && ((unsigned char)bytes.at[size - 1] & 0xC0) == 0x80; i++) {
+        size--;
+    }
+    if (size > 0 && (unsigned char)bytes.at[size - 1] >= 0xC0) {
+        size--;
+    } else {
+        size = bytes.size;
+    }
+    return (struct text){bytes.at, size};
+}
+
+static void render_letter(struct run *run, struct buffer *out, const struct letter_run *where,
+                          const struct letter *letter, struct text detail, struct text bytes)
+{
+    buffer_add_text(out, TEXT("{\"file\":"));
+    buffer_add_json(out, text_of(feed_file_path(run->feed, where->file)));
+    buffer_format(out, ",\"line\":%llu,\"offset\":%llu,\"reason\":\"%s\",\"detail\":",
+                  (unsigned long long)feed_line_number(run->feed, where->file, where->block,
+                                                       letter->line_in_block),
+                  (unsigned long long)letter->offset,
+                  refusal_name((enum refusal)letter->refusal));
+    buffer_add_json(out, detail);
+    buffer_add_text(out, TEXT(",\"hint\":"));
+    buffer_add_json(out, text_of(refusal_hint((enum refusal)letter->refusal)));
+    struct text text = whole_characters(bytes, letter->size);
+    if (text_is_utf8(text)) {
+        buffer_add_text(out, TEXT(",\"bytes\":"));
+        buffer_add_json(out, text);
+    } else {
+        buffer_add_text(out, TEXT(",\"base64\":\""));
+        add_base64(out, bytes);
+        buffer_add_char(out, '"');
+    }
+    char hex[65];
+    digest_format(&letter->digest, hex);
+    buffer_format(out, ",\"size\":%llu,\"sha256\":\"%s\"}\n", (unsigned long long)letter->size,
+                  hex);
+}
+
+static enum status write_run(struct run *run, struct output_file *file, struct arena *arena,
+                             const struct letter_run *where)
+{
+    const struct letter_stream *stream = &run->workers[where->stream].letters;
+    struct arena_mark mark = arena_mark(arena);
+    for (uint64_t at = where->offset; at < where->offset + where->size;) {
+        struct letter letter;
+        TRY(read_stream(run, stream, at, (char *)&letter, sizeof letter));
+        at += sizeof letter;
+        size_t size = letter.detail_size + letter.bytes_size;
+        char *texts = arena_alloc(arena, size + 1);
+        TRY(read_stream(run, stream, at, texts, size));
+        at += size;
+        struct buffer out;
+        buffer_init(&out, arena, 1024);
+        render_letter(run, &out, where, &letter, (struct text){texts, letter.detail_size},
+                      (struct text){texts + letter.detail_size, letter.bytes_size});
+        TRY(output_append_text(file, buffer_text(&out), run->err));
+        arena_rewind(arena, mark);
+    }
+    return OK;
+}
+
+static enum status write_letters(struct run *run)
+{
+    struct output_file *file;
+    TRY(output_file_open(run->output, "dead_letters.ndjson", &file, run->err));
+    uint32_t count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].letters.run_count;
+    }
+    if (count == 0) {
+        return OK;
+    }
+    struct letter_run *runs = arena_calloc(&run->arena, count, sizeof *runs);
+    uint32_t at = 0;
+    for (int i = 0; i < run->threads; i++) {
+        const struct letter_stream *stream = &run->workers[i].letters;
+        for (uint32_t r = 0; r < stream->run_count; r++) {
+            runs[at++] = stream->runs[r];
+        }
+    }
+    qsort(runs, count, sizeof *runs, compare_runs);
+    struct arena *arena = &run->workers[0].output;
+    arena->recover = &run->recover;
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(write_run(run, file, arena, &runs[i]));
+    }
+    return OK;
+}
+
+/* ---- conflicts ----------------------------------------------------------------------------------- */
+
+static int compare_conflicts(const void *a_item, const void *b_item)
+{
+    const struct conflict *a = a_item, *b = b_item;
+    int order = text_compare(a->source, b->source);
+    order = order ? order : text_compare(a->id, b->id);
+    order = order ? order : text_compare(a->bytes, b->bytes);
+    return order ? order : a->refused < b->refused ? -1 : a->refused > b->refused;
+}
+
+static void add_position(struct run *run, struct buffer *out, uint64_t position)
+{
+    buffer_add_text(out, TEXT("{\"file\":"));
+    buffer_add_json(out, text_of(feed_file_path(run->feed, (uint32_t)(position >> 48))));
+    buffer_format(out, ",\"offset\":%llu}",
+                  (unsigned long long)(position & ((UINT64_C(1) << 48) - 1)));
+}
+
+static enum status write_conflicts(struct run *run)
+{
+    struct output_file *file;
+    TRY(output_file_open(run->output, "conflicts.ndjson", &file, run->err));
+    if (run->conflict_count > 1) {
+        qsort(run->conflicts, run->conflict_count, sizeof *run->conflicts, compare_conflicts);
+    }
+    struct arena *arena = &run->workers[0].output;
+    arena->recover = &run->recover;
+    struct arena_mark mark = arena_mark(arena);
+    for (uint32_t i = 0; i < run->conflict_count; i++) {
+        const struct conflict *conflict = &run->conflicts[i];
+        struct buffer out;
+        buffer_init(&out, arena, 1024);
+        buffer_add_text(&out, TEXT("{\"source\":"));
+        buffer_add_json(&out, conflict->source);
+        buffer_add_text(&out, TEXT(",\"id\":"));
+        buffer_add_json(&out, conflict->id);
+        buffer_add_text(&out, TEXT(",\"accepted\":"));
+        add_position(run, &out, conflict->accepted);
+        buffer_add_text(&out, TEXT(",\"refused\":"));
+        add_position(run, &out, conflict->refused);
+        buffer_add_text(&out, TEXT(",\"bytes\":"));
+        buffer_add_json(&out, conflict->bytes);
+        buffer_add_text(&out, TEXT("}\n"));
+        TRY(output_append_text(file, buffer_text(&out), run->err));
+        arena_rewind(arena, mark);
+    }
+    return OK;
+}
+
+/* ---- the summary --------------------------------------------------------------------------------- */
+
+static const char *copy_decimal(struct run *run, struct dec value)
+{
+    char *out = arena_alloc(&run->arena, DEC_FORMAT_MAX);
+    (void)dec_format(value, out);
+    return out;
+}
+
+static void add_count(struct farthing_count *counts, size_t *count, const char *name,
+                      uint64_t value, const char *amount)
+{
+    counts[(*count)++] =
+        (struct farthing_count){.name = name, .count = value, .amount = amount};
+}
+
+static int compare_failures(const void *a_item, const void *b_item)
+{
+    const struct farthing_count *a = a_item, *b = b_item;
+    int order = strcmp(a->name, b->name);
+    return order ? order : strcmp(a->amount, b->amount);
+}
+
+static enum status sum_amounts(struct run *run, struct farthing_summary *summary)
+{
+    const struct catalog *catalog = run->catalog;
+    struct farthing_count *products =
+        arena_calloc(&run->arena, catalog->product_count + 2, sizeof *products);
+    struct dec total = DEC_ZERO;
+    for (uint32_t p = 0; p <= catalog->product_count; p++) {
+        struct dec amount = DEC_ZERO;
+        for (int i = 0; i < run->threads; i++) {
+            if (run->workers[i].product_amounts) {
+                TRY(dec_add(amount, run->workers[i].product_amounts[p], &amount, run->err));
+            }
+        }
+        if (!dec_is_zero(amount)) {
+            struct text name =
+                p < catalog->product_count ? catalog->products[p].name : TEXT("(none)");
+            add_count(products, &summary->product_count, text_copy(&run->arena, name).at, 0,
+                      copy_decimal(run, amount));
+        }
+    }
+    for (int i = 0; i < run->threads; i++) {
+        TRY(dec_add(total, run->workers[i].amount, &total, run->err));
+    }
+    summary->products = products;
+    summary->currency = text_copy(&run->arena, catalog->currency).at;
+    char *out = arena_alloc(&run->arena, DEC_FORMAT_MAX);
+    (void)dec_format_digits(total, catalog->minor_digits, out);
+    summary->total = out;
+    return OK;
+}
+
+static void sum_counts(struct run *run, struct farthing_summary *summary)
+{
+    struct farthing_count *refused = arena_calloc(&run->arena, REFUSALS, sizeof *refused);
+    struct farthing_count *excluded = arena_calloc(&run->arena, EXCLUSIONS, sizeof *excluded);
+    struct hash128 print = {0, 0};
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        summary->lines_read += worker->lines_read;
+        summary->events_accepted += worker->accepted;
+        summary->events_duplicate += worker->duplicates;
+        summary->withdrawals += worker->withdrawals;
+        summary->events_billed += worker->events_billed;
+        summary->bills += worker->bills;
+        summary->bill_lines += worker->bill_lines;
+        summary->usage_rows += worker->usage_rows;
+        print = hash_add(print, worker->accepted_print);
+    }
+    summary->events_conflict = run->conflict_count;
+    for (int r = 0; r < REFUSALS; r++) {
+        uint64_t count = 0;
+        for (int i = 0; i < run->threads; i++) {
+            count += run->workers[i].refused[r];
+        }
+        if (count > 0) {
+            add_count(refused, &summary->refused_count, refusal_name((enum refusal)r), count,
+                      NULL);
+            summary->events_refused += count;
+        }
+    }
+    for (int e = 1; e < EXCLUSIONS; e++) {
+        uint64_t count = 0;
+        for (int i = 0; i < run->threads; i++) {
+            count += run->workers[i].excluded[e];
+        }
+        if (count > 0) {
+            add_count(excluded, &summary->excluded_count, exclusion_name((enum exclusion)e),
+                      count, NULL);
+        }
+    }
+    summary->refused = refused;
+    summary->excluded = excluded;
+    char *hex = arena_alloc(&run->arena, 33);
+    hash128_format(print, hex);
+    summary->fingerprint = hex;
+}
+
+static void list_failures(struct run *run, struct farthing_summary *summary)
+{
+    uint32_t count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].failure_count;
+    }
+    struct farthing_count *failed = arena_calloc(&run->arena, count + 1, sizeof *failed);
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        for (uint32_t f = 0; f < worker->failure_count; f++) {
+            add_count(failed, &summary->failed_count,
+                      text_copy(&run->arena, worker->failures[f].payer).at, 0,
+                      worker->failures[f].message.at);
+        }
+    }
+    qsort(failed, count, sizeof *failed, compare_failures);
+    summary->failed = failed;
+}
+
+static void render_counts(struct buffer *out, const char *key,
+                          const struct farthing_count *counts, size_t count, bool is_amount)
+{
+    buffer_format(out, ",\"%s\":{", key);
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_text(out, i > 0 ? TEXT(",") : TEXT(""));
+        buffer_add_json(out, text_of(counts[i].name));
+        buffer_add_char(out, ':');
+        if (is_amount) {
+            buffer_add_json(out, text_of(counts[i].amount));
+        } else {
+            buffer_add_u64(out, counts[i].count);
+        }
+    }
+    buffer_add_char(out, '}');
+}
+
+static enum status write_summary(struct run *run, const struct farthing_summary *summary)
+{
+    struct output_file *file;
+    TRY(output_file_open(run->output, "summary.json", &file, run->err));
+    struct buffer out;
+    buffer_init(&out, &run->arena, 4096);
+    char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
+    (void)time_format(run->period.from, from);
+    (void)time_format(run->period.to, to);
+    buffer_add_text(&out, TEXT("{\"provider\":"));
+    buffer_add_json(&out, run->catalog->name);
+    buffer_format(&out, ",\"from\":\"%s\",\"to\":\"%s\"", from, to);
+    const struct {
+        const char *name;
+        uint64_t value;
+    } counts[] = {{"lines_read", summary->lines_read},
+                  {"accepted", summary->events_accepted},
+                  {"duplicates", summary->events_duplicate},
+                  {"conflicts", summary->events_conflict},
+                  {"refused", summary->events_refused},
+                  {"withdrawals", summary->withdrawals},
+                  {"billed", summary->events_billed},
+                  {"usage_rows", summary->usage_rows},
+                  {"bills", summary->bills},
+                  {"bill_lines", summary->bill_lines}};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        buffer_format(&out, ",\"%s\":%llu", counts[i].name,
+                      (unsigned long long)counts[i].value);
+    }
+    render_counts(&out, "refused_by_reason", summary->refused, summary->refused_count, false);
+    render_counts(&out, "excluded_by_reason", summary->excluded, summary->excluded_count, false);
+    render_counts(&out, "amount_by_product", summary->products, summary->product_count, true);
+    render_counts(&out, "failed", summary->failed, summary->failed_count, true);
+    buffer_format(&out, ",\"currency\":\"%s\",\"total\":\"%s\",\"fingerprint\":\"%s\"}\n",
+                  summary->currency, summary->total, summary->fingerprint);
+    return output_append_text(file, buffer_text(&out), run->err);
+}
+
+static void add_json_paths(struct buffer *out, const char *key, struct farthing_paths paths)
+{
+    buffer_format(out, ",\"%s\":[", key);
+    for (size_t i = 0; i < paths.count; i++) {
+        buffer_add_text(out, i > 0 ? TEXT(",") : TEXT(""));
+        buffer_add_json(out, text_of(paths.items[i]));
+    }
+    buffer_add_char(out, ']');
+}
+
+/* What was run on what, for explain. */
+static enum status write_run_file(struct run *run)
+{
+    struct output_file *file;
+    TRY(output_file_open(run->output, "run.json", &file, run->err));
+    const struct farthing_bill *options = run->options;
+    struct buffer out;
+    buffer_init(&out, &run->arena, 1024);
+    buffer_add_text(&out, TEXT("{\"period\":"));
+    buffer_add_json(&out, text_of(options->period));
+    add_json_paths(&out, "catalog", options->catalog);
+    add_json_paths(&out, "accounts", options->accounts);
+    add_json_paths(&out, "events", options->events);
+    if (options->opening) {
+        buffer_add_text(&out, TEXT(",\"opening\":"));
+        buffer_add_json(&out, text_of(options->opening));
+    }
+    buffer_add_text(&out, TEXT("}\n"));
+    return output_append_text(file, buffer_text(&out), run->err);
+}
+
+enum status run_report(struct run *run, struct farthing_summary *summary)
+{
+    sum_counts(run, summary);
+    TRY(sum_amounts(run, summary));
+    list_failures(run, summary);
+    TRY(write_letters(run));
+    TRY(write_conflicts(run));
+    TRY(write_summary(run, summary));
+    return write_run_file(run);
+}

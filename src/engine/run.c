@@ -1,0 +1,249 @@
+/* run.c - the order of a bill run, and what its threads share. */
+#include "engine/run.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { MEMORY_DEFAULT_MIB = 1024, THREADS_MAX = 64 };
+
+void worker_fail(struct worker *worker, enum status status)
+{
+    worker->failed = true;
+    worker->err.status = status;
+}
+
+struct thread_work {
+    struct run *run;
+    void (*work)(void *argument, int index);
+};
+
+static void call_work(void *argument, int index)
+{
+    struct thread_work *work = argument;
+    work->work(work->run, index);
+}
+
+enum status run_threads(struct run *run, void (*work)(void *argument, int index))
+{
+    struct thread_work call = {run, work};
+    if (run->threads == 1) {
+        work(run, 0);
+    } else {
+        TRY(run->env->threads_run(run->env, run->threads, call_work, &call, run->err));
+    }
+    for (int i = 0; i < run->threads; i++) {
+        if (run->workers[i].failed) {
+            *run->err = run->workers[i].err;
+            return run->workers[i].err.status;
+        }
+    }
+    return OK;
+}
+
+uint32_t run_claim(struct run *run, uint32_t count)
+{
+    struct env *env = run->env;
+    env->lock_take(env, run->lock);
+    uint32_t claimed = run->next_partition < count ? run->next_partition++ : NONE;
+    env->lock_give(env, run->lock);
+    return claimed;
+}
+
+void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total)
+{
+    enum { EVERY_NS = 100'000'000 };
+    if (thread != 0 || !run->config->progress) {
+        return;
+    }
+    int64_t now = run->env->clock_mono_ns(run->env);
+    if (now - run->progress_ns >= EVERY_NS) {
+        run->progress_ns = now;
+        run->config->progress(run->config->progress_context, phase, done, total);
+    }
+}
+
+/* ---- setting up ---------------------------------------------------------------------------------- */
+
+/* As many partitions as keep one of them small against the caches, and few when there is little to do. */
+static uint32_t choose_partitions(uint64_t input_bytes)
+{
+    enum { BYTES_A_PARTITION = 8 * 1024 * 1024 };
+    uint32_t partitions = 1;
+    while (partitions < SPOOL_PARTITIONS_MAX && input_bytes / partitions > BYTES_A_PARTITION) {
+        partitions *= 2;
+    }
+    return partitions;
+}
+
+static enum status set_up_spools(struct run *run)
+{
+    struct env *env = run->env;
+    uint64_t bytes = feed_bytes_total(run->feed);
+    bool has_pipe = false;
+    for (size_t i = 0; i < run->options->events.count; i++) {
+        has_pipe |= strcmp(run->options->events.items[i], "-") == 0;
+    }
+    uint64_t guess = has_pipe && bytes < 256 * 1024 * 1024 ? 256 * 1024 * 1024 : bytes * 4;
+    run->key_partitions = run->book_partitions = choose_partitions(guess / 4);
+    run->key_shift = 64;
+    for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
+        run->key_shift--;
+    }
+    /* What is not yet taken goes to the two spools, but for room to work in. */
+    size_t used = env->memory_used_bytes(env);
+    size_t left = run->memory_bytes > used ? run->memory_bytes - used : 0;
+    size_t open = (size_t)run->threads * run->key_partitions * SPOOL_CHUNK_BYTES;
+    size_t work = left / 4 + 2 * open;
+    size_t chunks = left > work ? left - work : 0;
+    const char *folder = run->config->temporary_folder;
+    TRY(spool_new(env, run->key_partitions, sizeof(struct record), chunks / 2, folder, &run->keys,
+                  run->err));
+    return spool_new(env, run->book_partitions, sizeof(struct delta), chunks / 2, folder,
+                     &run->deltas, run->err);
+}
+
+static enum status set_up_workers(struct run *run)
+{
+    run->workers = arena_calloc(&run->arena, (size_t)run->threads, sizeof *run->workers);
+    for (int i = 0; i < run->threads; i++) {
+        struct worker *worker = &run->workers[i];
+        worker->run = run;
+        worker->index = i;
+        struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->output,
+                                  &worker->decoder_arena, &worker->meter_arena};
+        for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
+            arena_init(arenas[a], &run->env->memory, 0);
+        }
+    }
+    run->lock = run->env->lock_new(run->env);
+    run->series_lock = run->env->lock_new(run->env);
+    if (!run->lock || !run->series_lock) {
+        return fail(run->err, ERR_LIMIT, "no memory for locks");
+    }
+    return OK;
+}
+
+static void tear_down(struct run *run)
+{
+    struct env *env = run->env;
+    output_abort(run->output);
+    spool_free(run->keys);
+    spool_free(run->deltas);
+    feed_close(run->feed);
+    for (int i = 0; run->workers && i < run->threads; i++) {
+        struct worker *worker = &run->workers[i];
+        if (worker->letters.file) {
+            struct error ignored;
+            enum status status = env->file_close(env, worker->letters.file, &ignored);
+            (void)status; /* a temporary file */
+        }
+        struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->output,
+                                  &worker->decoder_arena, &worker->meter_arena};
+        for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
+            arena_release(arenas[a]);
+        }
+    }
+    arena_release(&run->series_arena);
+    if (run->lock) {
+        env->lock_free(env, run->lock);
+    }
+    if (run->series_lock) {
+        env->lock_free(env, run->series_lock);
+    }
+}
+
+/* ---- the run ------------------------------------------------------------------------------------- */
+
+static enum status open_inputs(struct run *run)
+{
+    const struct farthing_bill *options = run->options;
+    struct feed_options feed_options = {
+        .threads = run->threads,
+        .format = options->format == FARTHING_CSV      ? FEED_CSV
+                  : options->format == FARTHING_NDJSON ? FEED_NDJSON
+                                                       : FEED_BY_NAME,
+        .temporary_folder = run->config->temporary_folder};
+    TRY(feed_open(run->env, &run->arena, options->events.items, options->events.count,
+                  &feed_options, &run->feed, run->err));
+    if (feed_file_count(run->feed) >= 1 << 16) {
+        (void)fail(run->err, ERR_LIMIT, "more than 65,535 files of events");
+        return fail_hint(run->err, "join them, or bill in several runs");
+    }
+    struct output_options output_options = {.replace = options->replace != 0};
+    return output_open(run->env, options->out, &output_options, &run->output, run->err);
+}
+
+static enum status run_all(struct run *run, struct complaints *complaints,
+                           struct farthing_summary *summary)
+{
+    struct env *env = run->env;
+    int64_t start = env->clock_mono_ns(env);
+    struct loaded loaded = {0};
+    TRY(load_catalog(env, &run->arena, run->config, run->options->catalog,
+                     run->options->accounts, complaints, &loaded, run->err));
+    run->catalog = loaded.catalog;
+    run->accounts = loaded.accounts;
+    run->zones_digest = loaded.zones_digest;
+    arena_init(&run->series_arena, &env->memory, 0);
+    run->series_arena.recover = &run->recover;
+    series_table_init(&run->series, &run->series_arena, run->catalog);
+    TRY(set_up_workers(run));
+    TRY(load_state(run));
+    TRY(open_inputs(run));
+    run->plan = meter_plan_new(&run->arena, run->catalog);
+    env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
+    TRY(set_up_spools(run));
+    int64_t loaded_at = env->clock_mono_ns(env);
+    TRY(run_read(run));
+    int64_t read_at = env->clock_mono_ns(env);
+    TRY(run_accept(run));
+    spool_free(run->keys);
+    run->keys = NULL;
+    int64_t accepted_at = env->clock_mono_ns(env);
+    run->series_arena.recover = &run->recover;
+    TRY(run_settle(run));
+    TRY(run_report(run, summary));
+    summary->bytes_read = feed_bytes_read(run->feed);
+    struct output *output = run->output;
+    run->output = NULL;
+    TRY(output_commit(output, run->err));
+    int64_t done = env->clock_mono_ns(env);
+    summary->load_ns = loaded_at - start;
+    summary->read_ns = read_at - loaded_at;
+    summary->accept_ns = accepted_at - read_at;
+    summary->bill_ns = done - accepted_at;
+    summary->total_ns = done - start;
+    return OK;
+}
+
+enum status farthing_run_bill(struct env *env, const struct farthing_config *config,
+                              const struct farthing_bill *options, struct arena *arena,
+                              struct farthing_summary *summary, struct complaints *complaints,
+                              struct error *err)
+{
+    struct run *run = env->memory.allocate(&env->memory, sizeof *run);
+    if (!run) {
+        return fail(err, ERR_LIMIT, "no memory");
+    }
+    *run = (struct run){.env = env, .config = config, .options = options, .err = err};
+    /* The caller's arena is the run's while it lasts, so that what the summary points to outlives the run. */
+    run->arena = *arena;
+    run->threads = config->threads > 0 ? config->threads : env->processors(env);
+    run->threads = run->threads > THREADS_MAX ? THREADS_MAX : run->threads;
+    run->memory_bytes = env->memory_limit_bytes
+                            ? env->memory_limit_bytes
+                            : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
+    *summary = (struct farthing_summary){0};
+    enum status status;
+    if (ARENA_RECOVER(&run->arena, run->recover)) {
+        status = fail(err, ERR_LIMIT, "the memory limit is reached");
+        (void)fail_hint(err, "allow more with --memory");
+    } else {
+        status = run_all(run, complaints, summary);
+    }
+    tear_down(run);
+    *arena = run->arena;
+    arena->recover = NULL;
+    env->memory.release(&env->memory, run, sizeof *run);
+    return status;
+}

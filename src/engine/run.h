@@ -1,0 +1,232 @@
+/* run.h - a bill run: the one place where computing meets input and output.  Private to this room.
+ *
+ *     load      catalog, accounts, opening, bills issued before
+ *     read      blocks --decode, meter--> records, spooled by key            any thread, any order
+ *     accept    partition of keys --dedup--> deltas, spooled by payer        any thread
+ *     settle    partition of payers --fold, price, bill--> files in order    any thread, turns for output
+ *     report    dead letters, conflicts, summary; conservation is checked before anything gets its name
+ */
+#ifndef FARTHING_ENGINE_RUN_H
+#define FARTHING_ENGINE_RUN_H
+
+#include "base/env.h"
+#include "bill/bill.h"
+#include "decode/decode.h"
+#include "engine/spool.h"
+#include "farthing.h"
+#include "feed/feed.h"
+#include "feed/output.h"
+#include "render/render.h"
+#include "usage/usage.h"
+
+/* A meter state that came with the opening. */
+struct carried {
+    uint32_t payer; /* as the period begins */
+    uint32_t account, series;
+    struct dec value;
+    instant at;
+    struct text source, id;
+};
+
+struct opening_bucket {
+    uint32_t payer;
+    struct bucket_state state;
+};
+
+struct issued_line {
+    struct text bill; /* id */
+    struct line line;
+};
+
+/* What is written out at the end, in order of (file, block): each block's dead letters are one run of a stream. */
+struct letter_run {
+    uint32_t file, block;
+    uint32_t stream; /* thread */
+    uint64_t offset;
+    uint64_t size;
+};
+struct letter_stream {
+    struct file *file;
+    char *buffer;
+    size_t used, capacity;
+    uint64_t written;
+    struct letter_run *runs;
+    uint32_t run_count, run_capacity;
+};
+
+struct conflict {
+    struct text source, id;
+    uint64_t accepted, refused; /* positions */
+    struct text bytes;          /* of the refused record */
+};
+
+struct failed_payer {
+    struct text payer;
+    struct text message;
+};
+
+/* An event that only its bytes can decide, kept until they are read again. */
+struct undecided {
+    uint32_t group;
+    uint32_t units;
+    struct record *records;
+};
+
+struct run;
+
+/* What a thread has for itself; merged at the end of each part. */
+struct worker {
+    struct run *run;
+    int index;
+    struct arena arena;    /* for the whole run */
+    struct arena scratch;  /* rewound for each payer or block */
+    struct arena output;   /* of a partition's text */
+    struct error err;
+    bool failed;
+    /* read */
+    struct decoder *decoder;
+    struct arena decoder_arena;
+    struct meter_scratch *meter_scratch;
+    struct arena meter_arena;
+    struct series_table series; /* a copy of what it met; global[i] is the run's number of i */
+    uint32_t *global;
+    uint32_t global_capacity;
+    struct spool_writer *keys;
+    const struct csv_header *csv_header;
+    uint32_t csv_file;
+    struct feed_block block;
+    uint64_t line_in_block;
+    uint64_t line_offset; /* in the file */
+    struct letter_stream letters;
+    uint64_t lines_read, refused[REFUSALS], withdrawals;
+    struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
+    uint32_t pending_head, pending_count;
+    /* accept */
+    struct spool_writer *deltas;
+    struct dedup_memory dedup;
+    struct total *accepted_totals; /* of each meter, then of none */
+    struct hash128 accepted_print;
+    uint64_t accepted, duplicates, withdrawn;
+    struct undecided *undecided;
+    uint32_t undecided_count, undecided_capacity, group_count;
+    /* settle */
+    struct total *booked_totals;
+    struct dec *product_amounts;
+    struct dec amount;
+    uint64_t bills, bill_lines, usage_rows, events_billed;
+    uint64_t excluded[EXCLUSIONS];
+    struct failed_payer *failures;
+    uint32_t failure_count, failure_capacity;
+};
+
+struct run {
+    struct env *env;
+    const struct farthing_config *config;
+    const struct farthing_bill *options;
+    struct error *err;
+    struct arena arena;
+    jmp_buf recover;
+    int threads;
+    size_t memory_bytes;
+
+    /* load */
+    const struct catalog *catalog;
+    struct accounts *accounts;
+    struct complaints complaints;
+    struct text zones_digest, opening_digest;
+    struct period period;
+    bool has_custom_billing;
+    const uint32_t *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
+    const struct period *cuts;
+    const struct member_span *members; /* by payer; only when fixed prices need them */
+    const uint32_t *member_first;
+    struct opening_bucket *opening; /* sorted by (payer, key) */
+    uint32_t opening_count;
+    struct carried *carried; /* sorted by payer */
+    uint32_t carried_count;
+    struct issued_line *issued; /* sorted by bill */
+    uint32_t issued_count;
+    const struct csv_mapping *csv_mapping;
+
+    /* read */
+    struct feed *feed;
+    struct hash_secret secret;
+    struct meter_plan *plan;
+    struct series_table series;
+    struct arena series_arena;
+    struct lock *series_lock;
+    struct spool *keys, *deltas;
+    uint32_t key_partitions, key_shift, book_partitions;
+    struct text *file_headers; /* of CSV files, for reading a record again */
+
+    /* accept, settle: partitions are claimed from a counter */
+    struct lock *lock;
+    uint32_t next_partition;
+
+    struct worker *workers;
+    struct conflict *conflicts;
+    uint32_t conflict_count;
+    struct output *output;
+    struct output_file *bills, *lines, *usage, *closing, *exclusions;
+    int64_t progress_ns;
+};
+
+/* ---- load.c ---- */
+
+/* Reads whole files into the arena. */
+enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
+                       struct text *bytes, struct error *err);
+/* Catalog and accounts; complaints are in *complaints whatever the result. */
+struct loaded {
+    const struct catalog *catalog;
+    struct accounts *accounts;
+    struct text zones_digest;
+};
+enum status load_catalog(struct env *env, struct arena *arena,
+                         const struct farthing_config *config, struct farthing_paths catalog,
+                         struct farthing_paths accounts, struct complaints *complaints,
+                         struct loaded *loaded, struct error *err);
+/* Zones by name from the folder, remembering what was used for the digest. */
+struct zone_source *zone_source_new(struct env *env, struct arena *arena, const char *folder);
+struct text zone_source_digest(struct zone_source *source);
+/* Period, cuts, members, opening, issued. */
+enum status load_state(struct run *run);
+/* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
+struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
+                           uint32_t payer, struct period period, bool *is_custom);
+
+/* ---- ingest.c, accept.c, settle.c, report.c ---- */
+
+enum status run_read(struct run *run);
+enum status run_accept(struct run *run);
+enum status run_settle(struct run *run);
+enum status run_report(struct run *run, struct farthing_summary *summary);
+
+/* ---- run.c ---- */
+
+/* Work for each thread; the first error of any. */
+enum status run_threads(struct run *run, void (*work)(void *argument, int index));
+/* The next partition to work on, or NONE. */
+uint32_t run_claim(struct run *run, uint32_t count);
+void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total);
+/* Keeps the first error of a worker. */
+void worker_fail(struct worker *worker, enum status status);
+
+/* The cut of the payer that holds an instant; false when none does. */
+bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut);
+
+static inline uint32_t book_partition(const struct run *run, uint32_t payer)
+{
+    return (uint32_t)((uint64_t)payer * run->book_partitions / (run->accounts->count + 1));
+}
+
+/* Writes the deltas of an accepted event and counts them (accept.c). */
+void accept_event(struct worker *worker, const struct record *records, uint32_t units,
+                  bool withdrawn);
+
+enum status farthing_run_bill(struct env *env, const struct farthing_config *config,
+                              const struct farthing_bill *options, struct arena *arena,
+                              struct farthing_summary *summary, struct complaints *complaints,
+                              struct error *err);
+
+#endif

@@ -1,0 +1,504 @@
+/* settle.c - partitions of payers to bills: fold, price, bill, render, in order.
+ *
+ * A partition is a range of payers in the order of their ids, so partitions written in turn are
+ * sorted files, whatever thread made which.  A payer's memory is rewound before the next, and a payer that
+ * cannot be billed is reported while the others go on.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "engine/run.h"
+
+/* The deltas of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p - low + 1]). */
+struct partition {
+    uint32_t low, high; /* payers */
+    const struct delta **order;
+    uint32_t *first;
+    const struct delta **nobody; /* of no account */
+    uint32_t nobody_count;
+};
+
+/* The text that a partition gives to each file. */
+struct texts {
+    struct buffer bills, lines, usage, closing, exclusions;
+};
+
+static instant slot_time(const struct run *run, const struct delta *delta)
+{
+    return run->period.from + (instant)delta->slot_s * NS_PER_SECOND;
+}
+
+static uint32_t payer_of(const struct run *run, const struct delta *delta)
+{
+    return accounts_payer(run->accounts, delta->account, slot_time(run, delta));
+}
+
+static uint32_t first_payer(const struct run *run, uint32_t partition)
+{
+    /* The least payer p with p * partitions / (count + 1) == partition. */
+    uint64_t count = run->accounts->count + 1;
+    return (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) /
+                      run->book_partitions);
+}
+
+static void group_deltas(struct worker *worker, const struct spool_partition *loaded,
+                         struct partition *partition)
+{
+    const struct run *run = worker->run;
+    uint32_t payers = partition->high - partition->low;
+    uint64_t units = loaded->unit_count;
+    partition->first = arena_calloc(&worker->scratch, payers + 2, sizeof *partition->first);
+    partition->order = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->order);
+    partition->nobody = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->nobody);
+    uint32_t *payer_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *payer_at);
+    uint32_t at = 0;
+    for (uint32_t c = 0; c < loaded->chunk_count; c++) {
+        const struct delta *delta = loaded->chunks[c].units;
+        const struct delta *end = delta + loaded->chunks[c].count;
+        for (; delta < end; delta += 1 + delta->tail_units) {
+            if (delta->account == NONE) {
+                partition->nobody[partition->nobody_count++] = delta;
+                continue;
+            }
+            uint32_t payer = payer_of(run, delta) - partition->low;
+            assert(payer < payers);
+            payer_at[at++] = payer;
+            partition->first[payer + 2]++;
+        }
+    }
+    for (uint32_t p = 2; p < payers + 2; p++) {
+        partition->first[p] += partition->first[p - 1];
+    }
+    at = 0;
+    for (uint32_t c = 0; c < loaded->chunk_count; c++) {
+        const struct delta *delta = loaded->chunks[c].units;
+        const struct delta *end = delta + loaded->chunks[c].count;
+        for (; delta < end; delta += 1 + delta->tail_units) {
+            if (delta->account != NONE) {
+                partition->order[partition->first[payer_at[at++] + 1]++] = delta;
+            }
+        }
+    }
+}
+
+/* ---- one payer ----------------------------------------------------------------------------------- */
+
+static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
+                         struct pricing *pricing)
+{
+    uint32_t low = 0, high = run->opening_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->opening[middle].payer < payer) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    uint32_t end = low;
+    while (end < run->opening_count && run->opening[end].payer == payer) {
+        end++;
+    }
+    if (end == low) {
+        return;
+    }
+    struct bucket_state *states = arena_alloc(arena, (end - low) * sizeof *states);
+    for (uint32_t i = low; i < end; i++) {
+        states[i - low] = run->opening[i].state;
+    }
+    pricing->opening = states;
+    pricing->opening_count = end - low;
+}
+
+/* Meter states that came with the opening, of accounts that this payer pays for: into the payer's first cut. */
+static void carry_states(const struct run *run, uint32_t payer, struct period cut,
+                         struct book *book)
+{
+    uint32_t low = 0, high = run->carried_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->carried[middle].payer < payer) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
+    for (; low < run->carried_count && run->carried[low].payer == payer; low++) {
+        const struct carried *carried = &run->carried[low];
+        book_carry(book, carried->account, carried->series, slot_s, carried->value, carried->at,
+                   carried->source, carried->id, &run->series);
+    }
+}
+
+static struct issued find_issued(const struct run *run, struct arena *arena, struct text bill)
+{
+    uint32_t low = 0, high = run->issued_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (text_compare(run->issued[middle].bill, bill) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    uint32_t end = low;
+    while (end < run->issued_count && text_equal(run->issued[end].bill, bill)) {
+        end++;
+    }
+    struct line *lines = arena_alloc(arena, (end - low + 1) * sizeof *lines);
+    for (uint32_t i = low; i < end; i++) {
+        lines[i - low] = run->issued[i].line;
+    }
+    return (struct issued){lines, end - low};
+}
+
+static void count_bill(struct worker *worker, const struct bill *bill,
+                       const struct usage_row *rows, uint32_t row_count, enum status *status)
+{
+    const struct catalog *catalog = worker->run->catalog;
+    struct text last = {NULL, 0};
+    uint32_t product = catalog->product_count;
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        const struct line *line = &bill->lines[i];
+        if (line->product.at != last.at || line->product.size != last.size) {
+            last = line->product;
+            product = catalog->product_count;
+            for (uint32_t p = 0; p < catalog->product_count; p++) {
+                if (text_equal(catalog->products[p].name, last)) {
+                    product = p;
+                    break;
+                }
+            }
+        }
+        struct dec *amount = &worker->product_amounts[product];
+        if (*status == OK) {
+            *status = dec_add(*amount, line->amount, amount, &worker->err);
+        }
+    }
+    if (*status == OK) {
+        *status = dec_add(worker->amount, bill->total, &worker->amount, &worker->err);
+    }
+    worker->bills++;
+    worker->bill_lines += bill->line_count;
+    worker->usage_rows += row_count;
+    for (uint32_t i = 0; i < row_count; i++) {
+        worker->events_billed += rows[i].total.count;
+    }
+    for (uint32_t i = 0; i < bill->excluded_count; i++) {
+        worker->excluded[bill->excluded[i].reason] += bill->excluded[i].total.count;
+    }
+}
+
+static void fail_payer(struct worker *worker, uint32_t payer, const struct error *err)
+{
+    if (worker->failure_count == worker->failure_capacity) {
+        uint32_t capacity = worker->failure_capacity ? worker->failure_capacity * 2 : 16;
+        worker->failures = arena_grow(&worker->arena, worker->failures, worker->failure_count,
+                                      capacity, sizeof *worker->failures);
+        worker->failure_capacity = capacity;
+    }
+    worker->failures[worker->failure_count++] = (struct failed_payer){
+        worker->run->accounts->items[payer].id, text_copy(&worker->arena, text_of(err->message))};
+}
+
+/* Each delta belongs to one cut; an exclusion whose time is in none goes with the first. */
+static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta *delta,
+                      struct period cut, bool is_first)
+{
+    struct period found;
+    if (!run->has_custom_billing) {
+        return true;
+    }
+    return run_cut(run, payer, slot_time(run, delta), &found) ? found.from == cut.from : is_first;
+}
+
+/* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
+static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
+                              bool is_first, const struct delta **deltas, uint32_t count,
+                              const struct inputs *inputs, struct texts *texts,
+                              struct error *err)
+{
+    struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const struct account *account = &run->accounts->items[payer];
+    struct book book;
+    bool is_custom;
+    book_init(&book, arena, count < 4096 ? count : 4096);
+    for (uint32_t i = 0; i < count; i++) {
+        if (is_of_cut(run, payer, deltas[i], cut, is_first)) {
+            book_fold(&book, deltas[i], &run->series, run->catalog);
+        }
+    }
+    if (is_first) {
+        carry_states(run, payer, cut, &book);
+    }
+    struct pricing pricing = {.catalog = run->catalog,
+                              .accounts = run->accounts,
+                              .series = &run->series,
+                              .base = run->period.from,
+                              .payer = payer,
+                              .cut = cut,
+                              .billing = payer_billing(run->catalog, run->accounts, payer,
+                                                       run->period, &is_custom)};
+    if (run->members) {
+        pricing.members = run->members + run->member_first[payer];
+        pricing.member_count = run->member_first[payer + 1] - run->member_first[payer];
+    }
+    find_opening(run, payer, arena, &pricing);
+    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+    TRY(book_close(&book, &run->series, run->catalog, run->accounts, err));
+    struct priced priced;
+    TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
+    struct issued issued = {NULL, 0};
+    if (run->issued_count > 0) {
+        issued = find_issued(run, arena, bill_id(arena, run->catalog->name, account->id, cut));
+    }
+    struct bill bill;
+    TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
+                  &priced, &issued, &bill, err));
+    if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
+        priced.closing_count == 0) {
+        return OK;
+    }
+    enum status status = OK;
+    if (bill.line_count > 0 || bill.excluded_count > 0) {
+        count_bill(worker, &bill, book.rows, book.row_count, &status);
+        TRY(status);
+    }
+    if (bill.line_count > 0) {
+        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
+        render_lines_csv(&texts->lines, &bill);
+    } else if (bill.excluded_count > 0) {
+        worker->bills--; /* exclusions alone make no bill */
+    }
+    render_usage_csv(&texts->usage, &pricing, account->id, book.rows, book.row_count);
+    render_closing(&texts->closing, &pricing, account->id, &priced, book.rows, book.row_count);
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
+                          bill.excluded, bill.excluded_count);
+    return OK;
+}
+
+static bool is_payer(const struct run *run, uint32_t account)
+{
+    for (instant at = run->period.from, next; at < run->period.to; at = next) {
+        if (accounts_payer(run->accounts, account, at) == account) {
+            return true;
+        }
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+    }
+    return false;
+}
+
+/* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose bills have no turn
+ * that begins in the period. */
+static void settle_excluded(struct worker *worker, struct text payer, const struct delta **deltas,
+                            uint32_t count, struct texts *texts)
+{
+    const struct run *run = worker->run;
+    struct book book;
+    book_init(&book, &worker->scratch, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        book_fold(&book, deltas[i], &run->series, run->catalog);
+    }
+    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+    enum status status =
+        book_close(&book, &run->series, run->catalog, run->accounts, &worker->err);
+    assert(status == OK); /* it has no rows */
+    (void)status;
+    for (uint32_t i = 0; i < book.excluded_count; i++) {
+        worker->excluded[book.excluded[i].reason] += book.excluded[i].total.count;
+    }
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer,
+                          book.excluded, book.excluded_count);
+}
+
+static void settle_payer(struct worker *worker, uint32_t payer, const struct delta **deltas,
+                         uint32_t count, const struct inputs *inputs, struct texts *texts)
+{
+    const struct run *run = worker->run;
+    struct period whole = run->period;
+    const struct period *cuts = &whole;
+    uint32_t cut_count = 1;
+    if (run->has_custom_billing) {
+        cuts = run->cuts + run->cut_first[payer];
+        cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
+    }
+    struct arena_mark mark = arena_mark(&worker->scratch);
+    if (cut_count == 0) {
+        settle_excluded(worker, run->accounts->items[payer].id, deltas, count, texts);
+        arena_rewind(&worker->scratch, mark);
+    }
+    for (uint32_t i = 0; i < cut_count; i++) {
+        struct error err = {0};
+        struct texts before = *texts;
+        enum status status =
+            settle_cut(worker, payer, cuts[i], i == 0, deltas, count, inputs, texts, &err);
+        if (status != OK) {
+            /* Buffers may have moved; only their sizes go back. */
+            texts->bills.size = before.bills.size;
+            texts->lines.size = before.lines.size;
+            texts->usage.size = before.usage.size;
+            texts->closing.size = before.closing.size;
+            texts->exclusions.size = before.exclusions.size;
+            if (status == ERR_CORRUPT) {
+                worker->err = err;
+                worker_fail(worker, status);
+                return;
+            }
+            fail_payer(worker, payer, &err);
+        }
+        arena_rewind(&worker->scratch, mark);
+    }
+}
+
+/* ---- partitions ---------------------------------------------------------------------------------- */
+
+static enum status write_texts(struct worker *worker, uint32_t partition,
+                               const struct texts *texts)
+{
+    struct run *run = worker->run;
+    TRY(output_turn_take(run->output, partition, &worker->err));
+    const struct {
+        struct output_file *file;
+        const struct buffer *buffer;
+    } all[] = {{run->bills, &texts->bills},
+               {run->lines, &texts->lines},
+               {run->usage, &texts->usage},
+               {run->closing, &texts->closing},
+               {run->exclusions, &texts->exclusions}};
+    enum status status = OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all && status == OK; i++) {
+        status = output_append(all[i].file, all[i].buffer->at, all[i].buffer->size, &worker->err);
+    }
+    output_turn_give(run->output);
+    return status;
+}
+
+static enum status settle_partition(struct worker *worker, uint32_t p,
+                                    const struct inputs *inputs)
+{
+    struct run *run = worker->run;
+    struct spool_partition loaded;
+    TRY(spool_load(run->deltas, p, &loaded, &worker->err));
+    struct arena_mark mark = arena_mark(&worker->scratch);
+    struct arena_mark output_mark = arena_mark(&worker->output);
+    struct texts texts;
+    size_t guess = 4096 + (size_t)loaded.unit_count * 64;
+    buffer_init(&texts.bills, &worker->output, guess / 2);
+    buffer_init(&texts.lines, &worker->output, guess);
+    buffer_init(&texts.usage, &worker->output, guess);
+    buffer_init(&texts.closing, &worker->output, 4096);
+    buffer_init(&texts.exclusions, &worker->output, 4096);
+
+    struct partition partition = {.low = first_payer(run, p), .high = first_payer(run, p + 1)};
+    if (partition.high > run->accounts->count) {
+        partition.high = run->accounts->count;
+    }
+    group_deltas(worker, &loaded, &partition);
+    if (partition.nobody_count > 0) {
+        settle_excluded(worker, TEXT(""), partition.nobody, partition.nobody_count, &texts);
+    }
+    bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
+                       run->issued_count > 0;
+    for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
+        uint32_t first = partition.first[payer - partition.low];
+        uint32_t count = partition.first[payer - partition.low + 1] - first;
+        if (count > 0 || (every_payer && is_payer(run, payer))) {
+            settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
+        }
+    }
+    spool_unload(run->deltas, p, &loaded);
+    enum status status = worker->failed ? worker->err.status : write_texts(worker, p, &texts);
+    arena_rewind(&worker->scratch, mark);
+    arena_rewind(&worker->output, output_mark);
+    return status;
+}
+
+static enum status settle_partitions(struct worker *worker)
+{
+    struct run *run = worker->run;
+    const struct catalog *catalog = run->catalog;
+    worker->booked_totals =
+        arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->booked_totals);
+    worker->product_amounts =
+        arena_calloc(&worker->arena, catalog->product_count + 1, sizeof *worker->product_amounts);
+    char catalog_digest[65], accounts_digest[65];
+    digest_format(&catalog->digest, catalog_digest);
+    digest_format(&run->accounts->digest, accounts_digest);
+    struct inputs inputs = {.catalog_digest = text_of(catalog_digest),
+                            .accounts_digest = text_of(accounts_digest),
+                            .zones_digest = run->zones_digest,
+                            .opening_digest = run->opening_digest,
+                            .rules = TEXT(FARTHING_RULES)};
+    for (uint32_t p; (p = run_claim(run, run->book_partitions)) != NONE;) {
+        TRY(settle_partition(worker, p, &inputs));
+        run_progress(run, worker->index, "billing", p, run->book_partitions);
+    }
+    return OK;
+}
+
+static void settle_work(void *argument, int index)
+{
+    struct run *run = argument;
+    struct worker *worker = &run->workers[index];
+    jmp_buf recover;
+    enum status status;
+    if (ARENA_RECOVER(&worker->arena, recover)) {
+        status = fail(&worker->err, ERR_LIMIT, "the memory limit is reached while bills are made");
+        (void)fail_hint(&worker->err, "allow more with --memory, or use fewer threads");
+    } else {
+        worker->scratch.recover = worker->output.recover = &recover;
+        arena_rewind(&worker->scratch, (struct arena_mark){NULL, 0});
+        status = settle_partitions(worker);
+    }
+    if (status != OK) {
+        worker_fail(worker, status);
+        output_fail(run->output, &worker->err);
+    }
+}
+
+/* Both sides of conservation, meter by meter. */
+static enum status check_conservation(struct run *run)
+{
+    const struct catalog *catalog = run->catalog;
+    for (uint32_t m = 0; m <= catalog->meter_count; m++) {
+        struct total accepted = {0}, booked = {0};
+        for (int i = 0; i < run->threads; i++) {
+            total_add(&accepted, &run->workers[i].accepted_totals[m]);
+            total_add(&booked, &run->workers[i].booked_totals[m]);
+        }
+        if (!total_equal(&accepted, &booked)) {
+            struct text name = m < catalog->meter_count ? catalog->meters[m].name : TEXT("none");
+            return fail(run->err, ERR_CORRUPT,
+                        "conservation: meter %.*s accepted %llu events, usage rows and exclusions "
+                        "hold %llu, or others; nothing was written",
+                        TEXT_ARG(name), (unsigned long long)accepted.count,
+                        (unsigned long long)booked.count);
+        }
+    }
+    return OK;
+}
+
+enum status run_settle(struct run *run)
+{
+    const struct {
+        const char *name;
+        struct output_file **file;
+        const char *header;
+    } files[] = {{"bills.ndjson", &run->bills, NULL},
+                 {"lines.csv", &run->lines, LINES_HEADER},
+                 {"usage.csv", &run->usage, USAGE_HEADER},
+                 {"closing.ndjson", &run->closing, NULL},
+                 {"exclusions.csv", &run->exclusions, EXCLUSIONS_HEADER}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        TRY(output_file_open(run->output, files[i].name, files[i].file, run->err));
+        if (files[i].header) {
+            TRY(output_append_text(*files[i].file, text_of(files[i].header), run->err));
+        }
+    }
+    series_rank(&run->series);
+    run->next_partition = 0;
+    TRY(run_threads(run, settle_work));
+    return check_conservation(run);
+}

@@ -1,0 +1,336 @@
+/* spool.c - see spool.h.  A partition is a list of chunks; a full chunk stays in memory or is written out and its
+ * memory used again, so a run's memory does not grow with its events. */
+#include "engine/spool.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct chunk {
+    void *memory;    /* NULL: on disk */
+    uint64_t offset; /* there */
+    uint32_t count;  /* of units */
+};
+
+struct chunk_list {
+    struct chunk *items;
+    uint32_t count, capacity;
+    uint64_t units;
+};
+
+struct spool {
+    struct env *env;
+    struct lock *lock;
+    uint32_t partitions;
+    size_t unit_bytes;
+    size_t memory_bytes, used_bytes; /* of chunks */
+    const char *folder;
+    struct file *file;
+    uint64_t file_size;
+    void **spare; /* chunks to use again */
+    uint32_t spare_count, spare_capacity;
+    struct chunk_list *lists;
+};
+
+struct spool_writer {
+    struct spool *spool;
+    struct error err;
+    bool failed;
+    void *open[SPOOL_PARTITIONS_MAX];
+    uint32_t used[SPOOL_PARTITIONS_MAX]; /* units */
+};
+
+static void *take_memory(struct env *env, size_t size)
+{
+    return env->memory.allocate(&env->memory, size);
+}
+
+static void give_memory(struct env *env, void *memory, size_t size)
+{
+    if (memory) {
+        env->memory.release(&env->memory, memory, size);
+    }
+}
+
+static enum status no_memory(struct error *err)
+{
+    (void)fail(err, ERR_LIMIT, "the memory limit is too small for this run");
+    return fail_hint(err, "allow more with --memory, or use fewer threads");
+}
+
+enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
+                      size_t memory_bytes, const char *folder, struct spool **out,
+                      struct error *err)
+{
+    assert(partitions > 0 && partitions <= SPOOL_PARTITIONS_MAX);
+    assert(SPOOL_CHUNK_BYTES % unit_bytes == 0);
+    struct spool *spool = take_memory(env, sizeof *spool);
+    if (!spool) {
+        return no_memory(err);
+    }
+    *spool = (struct spool){.env = env,
+                            .partitions = partitions,
+                            .unit_bytes = unit_bytes,
+                            .memory_bytes = memory_bytes,
+                            .folder = folder};
+    spool->lock = env->lock_new(env);
+    spool->lists = take_memory(env, partitions * sizeof *spool->lists);
+    if (!spool->lock || !spool->lists) {
+        if (spool->lock) {
+            env->lock_free(env, spool->lock);
+        }
+        give_memory(env, spool->lists, partitions * sizeof *spool->lists);
+        give_memory(env, spool, sizeof *spool);
+        return no_memory(err);
+    }
+    memset(spool->lists, 0, partitions * sizeof *spool->lists);
+    *out = spool;
+    return OK;
+}
+
+void spool_free(struct spool *spool)
+{
+    if (!spool) {
+        return;
+    }
+    struct env *env = spool->env;
+    for (uint32_t p = 0; p < spool->partitions; p++) {
+        struct chunk_list *list = &spool->lists[p];
+        for (uint32_t i = 0; i < list->count; i++) {
+            give_memory(env, list->items[i].memory, SPOOL_CHUNK_BYTES);
+        }
+        give_memory(env, list->items, list->capacity * sizeof *list->items);
+    }
+    for (uint32_t i = 0; i < spool->spare_count; i++) {
+        give_memory(env, spool->spare[i], SPOOL_CHUNK_BYTES);
+    }
+    give_memory(env, spool->spare, spool->spare_capacity * sizeof *spool->spare);
+    give_memory(env, spool->lists, spool->partitions * sizeof *spool->lists);
+    if (spool->file) {
+        struct error ignored;
+        enum status status = env->file_close(env, spool->file, &ignored);
+        (void)status; /* a temporary file without a name: nothing of it is kept */
+    }
+    env->lock_free(env, spool->lock);
+    give_memory(env, spool, sizeof *spool);
+}
+
+/* ---- writing ------------------------------------------------------------------------------------- */
+
+enum status spool_writer_new(struct spool *spool, struct spool_writer **out, struct error *err)
+{
+    struct spool_writer *writer = take_memory(spool->env, sizeof *writer);
+    if (!writer) {
+        return no_memory(err);
+    }
+    memset(writer, 0, sizeof *writer);
+    writer->spool = spool;
+    *out = writer;
+    return OK;
+}
+
+/* Grows an array that lives in the environment's memory. */
+static bool grow_array(struct env *env, void **items, uint32_t *capacity, size_t size)
+{
+    uint32_t more = *capacity ? *capacity * 2 : 8;
+    void *grown = take_memory(env, more * size);
+    if (!grown) {
+        return false;
+    }
+    if (*items) {
+        memcpy(grown, *items, *capacity * size);
+        give_memory(env, *items, *capacity * size);
+    }
+    *items = grown;
+    *capacity = more;
+    return true;
+}
+
+/* With the lock: enters a chunk into the list of its partition. */
+static bool enter_chunk(struct spool *spool, uint32_t partition, struct chunk chunk)
+{
+    struct chunk_list *list = &spool->lists[partition];
+    void *items = list->items;
+    if (list->count == list->capacity &&
+        !grow_array(spool->env, &items, &list->capacity, sizeof *list->items)) {
+        return false;
+    }
+    list->items = items;
+    list->items[list->count++] = chunk;
+    list->units += chunk.count;
+    return true;
+}
+
+/* A full (or last) chunk: kept when the budget allows, else written to the file and its memory given back as spare. */
+static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
+{
+    struct spool *spool = writer->spool;
+    struct env *env = spool->env;
+    struct chunk chunk = {.memory = writer->open[partition], .count = writer->used[partition]};
+    void *memory = chunk.memory;
+    writer->open[partition] = NULL;
+    writer->used[partition] = 0;
+    if (chunk.count == 0) {
+        give_memory(env, memory, SPOOL_CHUNK_BYTES);
+        return OK;
+    }
+    env->lock_take(env, spool->lock);
+    bool keep = spool->used_bytes + SPOOL_CHUNK_BYTES <= spool->memory_bytes;
+    enum status status = OK;
+    if (keep) {
+        spool->used_bytes += SPOOL_CHUNK_BYTES;
+    } else {
+        if (!spool->file) {
+            status = env->file_temporary(env, spool->folder, &spool->file, &writer->err);
+        }
+        chunk.memory = NULL;
+        chunk.offset = spool->file_size;
+        spool->file_size += (uint64_t)chunk.count * spool->unit_bytes;
+    }
+    if (status == OK && !enter_chunk(spool, partition, chunk)) {
+        status = no_memory(&writer->err);
+        keep = false;
+    }
+    env->lock_give(env, spool->lock);
+    if (keep) {
+        return status;
+    }
+    if (status == OK) {
+        status = env->file_write_at(env, spool->file, memory,
+                                    (size_t)chunk.count * spool->unit_bytes, chunk.offset,
+                                    &writer->err);
+    }
+    env->lock_take(env, spool->lock);
+    void *spare = spool->spare;
+    if (spool->spare_count < spool->spare_capacity ||
+        grow_array(env, &spare, &spool->spare_capacity, sizeof *spool->spare)) {
+        spool->spare = spare;
+        spool->spare[spool->spare_count++] = memory;
+        memory = NULL;
+    }
+    env->lock_give(env, spool->lock);
+    give_memory(env, memory, SPOOL_CHUNK_BYTES);
+    return status;
+}
+
+static void *open_chunk(struct spool *spool)
+{
+    struct env *env = spool->env;
+    void *memory = NULL;
+    env->lock_take(env, spool->lock);
+    if (spool->spare_count > 0) {
+        memory = spool->spare[--spool->spare_count];
+    }
+    env->lock_give(env, spool->lock);
+    return memory ? memory : take_memory(env, SPOOL_CHUNK_BYTES);
+}
+
+void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
+{
+    struct spool *spool = writer->spool;
+    uint32_t most = (uint32_t)(SPOOL_CHUNK_BYTES / spool->unit_bytes);
+    assert(partition < spool->partitions && units <= most);
+    if (writer->failed) {
+        return NULL;
+    }
+    if (writer->open[partition] && writer->used[partition] + units > most &&
+        seal_chunk(writer, partition) != OK) {
+        writer->failed = true;
+        return NULL;
+    }
+    if (!writer->open[partition]) {
+        writer->open[partition] = open_chunk(spool);
+        if (!writer->open[partition]) {
+            writer->failed = true;
+            enum status status = no_memory(&writer->err);
+            (void)status;
+            return NULL;
+        }
+    }
+    unsigned char *at = writer->open[partition];
+    at += (size_t)writer->used[partition] * spool->unit_bytes;
+    writer->used[partition] += units;
+    return at;
+}
+
+enum status spool_flush(struct spool_writer *writer, struct error *err)
+{
+    struct env *env = writer->spool->env;
+    for (uint32_t p = 0; p < writer->spool->partitions; p++) {
+        if (writer->open[p] && writer->failed) {
+            give_memory(env, writer->open[p], SPOOL_CHUNK_BYTES);
+        } else if (writer->open[p] && seal_chunk(writer, p) != OK) {
+            writer->failed = true;
+        }
+    }
+    enum status status = writer->failed ? writer->err.status : OK;
+    if (writer->failed && err) {
+        *err = writer->err;
+    }
+    give_memory(env, writer, sizeof *writer);
+    return status;
+}
+
+/* ---- reading ------------------------------------------------------------------------------------- */
+
+enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
+                       struct error *err)
+{
+    struct env *env = spool->env;
+    struct chunk_list *list = &spool->lists[partition];
+    *loaded = (struct spool_partition){.chunk_count = list->count, .unit_count = list->units};
+    if (list->count == 0) {
+        return OK;
+    }
+    loaded->chunks = take_memory(env, list->count * sizeof *loaded->chunks);
+    if (!loaded->chunks) {
+        return no_memory(err);
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct chunk *chunk = &list->items[i];
+        if (!chunk->memory) {
+            size_t got, size = (size_t)chunk->count * spool->unit_bytes;
+            chunk->memory = take_memory(env, SPOOL_CHUNK_BYTES);
+            enum status status = chunk->memory ? OK : no_memory(err);
+            if (status == OK) {
+                status = env->file_read_at(env, spool->file, chunk->memory, size, chunk->offset,
+                                           &got, err);
+            }
+            if (status == OK && got != size) {
+                status = fail(err, ERR_IO, "a temporary file is shorter than it was written");
+            }
+            if (status != OK) {
+                give_memory(env, loaded->chunks, list->count * sizeof *loaded->chunks);
+                loaded->chunks = NULL;
+                return status;
+            }
+        }
+        loaded->chunks[i] = (struct spool_chunk){chunk->memory, chunk->count};
+    }
+    return OK;
+}
+
+void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded)
+{
+    struct env *env = spool->env;
+    struct chunk_list *list = &spool->lists[partition];
+    if (loaded->chunks) {
+        give_memory(env, loaded->chunks, list->count * sizeof *loaded->chunks);
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        give_memory(env, list->items[i].memory, SPOOL_CHUNK_BYTES);
+        list->items[i].memory = NULL;
+    }
+    list->count = 0;
+    *loaded = (struct spool_partition){0};
+}
+
+uint64_t spool_units(const struct spool *spool, uint32_t partition)
+{
+    return spool->lists[partition].units;
+}
+
+uint64_t spool_bytes_on_disk(const struct spool *spool)
+{
+    return spool->file_size;
+}

@@ -1,0 +1,52 @@
+/* spool.h - units of a fixed size, sorted into partitions, in memory as far as the limit allows and on disk beyond.
+ *
+ *     writer (one a thread): spool_add(partition, units) ... spool_flush
+ *     then, partition by partition: spool_load -> chunks -> spool_unload
+ *
+ * The order of units within a partition is chance; what is made of them must not depend on it.
+ */
+#ifndef FARTHING_ENGINE_SPOOL_H
+#define FARTHING_ENGINE_SPOOL_H
+
+#include "base/env.h"
+#include "base/error.h"
+
+enum { SPOOL_PARTITIONS_MAX = 256, SPOOL_CHUNK_BYTES = 48 * 1024 };
+
+struct spool;
+struct spool_writer;
+
+/* memory_bytes: what chunks may take before they go to a temporary file in folder. unit_bytes divides
+ * SPOOL_CHUNK_BYTES. */
+enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
+                      size_t memory_bytes, const char *folder, struct spool **spool,
+                      struct error *err);
+void spool_free(struct spool *spool); /* NULL is fine */
+
+enum status spool_writer_new(struct spool *spool, struct spool_writer **writer,
+                             struct error *err);
+/* Room for so many adjacent units in a partition, to be filled before the next call. NULL: an error, kept in the
+ * writer and told by spool_flush. */
+void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units);
+/* Hands over what is not full and frees the writer. */
+enum status spool_flush(struct spool_writer *writer, struct error *err);
+
+struct spool_chunk {
+    const void *units;
+    uint32_t count; /* of units */
+};
+struct spool_partition {
+    struct spool_chunk *chunks;
+    uint32_t chunk_count;
+    uint64_t unit_count;
+};
+/* Reads what is on disk. Each partition is loaded once; its memory goes with spool_unload. Several threads may load different
+ * partitions. */
+enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
+                       struct error *err);
+void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded);
+
+uint64_t spool_units(const struct spool *spool, uint32_t partition);
+uint64_t spool_bytes_on_disk(const struct spool *spool);
+
+#endif
