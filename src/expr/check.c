@@ -200,7 +200,10 @@ static enum status fold(struct compiler *c, struct operand *out)
         return OK;
     }
     c->code_count--;
-    return add_constant(c, &value, code.offset, out);
+    enum expr_type type = out->type; /* what is known by types alone stays all that is known */
+    TRY(add_constant(c, &value, code.offset, out));
+    out->type = type;
+    return OK;
 }
 
 /* An operation without effect but its result, of one or two operands. */

@@ -472,7 +472,8 @@ def time_of(text):
     if not match:
         raise RunError("EXPR_VALUE")
     moment = datetime.strptime(match.group(1), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-    return Time((moment - EPOCH).total_seconds() * 10**9 + int((match.group(2) or "0").ljust(9, "0")))
+    since = moment - EPOCH
+    return Time((since.days * 86400 + since.seconds) * 10**9 + int((match.group(2) or "0").ljust(9, "0")))
 
 
 def duration_of(text):
@@ -574,8 +575,7 @@ def evaluate(tree, names, variables):
         return evaluate(tree[2] if truth else tree[3], names, variables)
     if op == "in":
         value = evaluate(tree[1], names, variables)
-        elements = [evaluate(child, names, variables) for child in tree[2][1]]
-        return any([equal(value, element) for element in elements])
+        return any([equal(value, evaluate(child, names, variables)) for child in tree[2][1]])
     if op == "call":
         return call(tree[1], tree[2], names, variables)
     values = [evaluate(child, names, variables) for child in tree[1:]]
