@@ -149,6 +149,7 @@ static const char *path_of(const char *name)
 
 static void write_file(const char *path, const char *at, size_t size)
 {
+    (void)unlink(path); /* some file systems write a file that is truncated out at once */
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
     assert_true(size == 0 || fwrite(at, 1, size, file) == size);
