@@ -1,0 +1,71 @@
+/* cli.h - the command line: a client of farthing.h like any other.
+ *
+ * There are 3 things to do to add a command: write src/cli/cmd_NAME.c with its function and its help, declare it
+ * here, and add it to the table in main.c.  Then write doc/NAME.md, whose examples are run by the tests.
+ */
+#ifndef FARTHING_CLI_CLI_H
+#define FARTHING_CLI_CLI_H
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "farthing.h"
+
+struct command {
+    const char *name;
+    const char *summary;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+extern const struct command cmd_bill, cmd_check, cmd_explain, cmd_generate, cmd_show, cmd_test;
+
+/* Options that every command has; values of getopt_long. */
+enum { OPT_HELP = 256, OPT_THREADS, OPT_MEMORY, OPT_TMP, OPT_JSON, OPT_QUIET, OPT_FIRST_OWN };
+#define COMMON_OPTIONS                                       \
+    {"help", no_argument, NULL, OPT_HELP},                   \
+        {"threads", required_argument, NULL, OPT_THREADS},   \
+        {"memory", required_argument, NULL, OPT_MEMORY},     \
+        {"tmp", required_argument, NULL, OPT_TMP},           \
+        {"json", no_argument, NULL, OPT_JSON},               \
+        {"quiet", no_argument, NULL, OPT_QUIET}
+
+struct common {
+    struct farthing_config config;
+    bool json, quiet;
+};
+
+/* Takes a common option.  0: taken; above 0: an exit code to leave with, less one (help printed, bad value). -1: not a common
+ * option. */
+int take_common(const struct command *command, int option, struct common *common);
+
+/* A list of paths that grows by one at each --option. */
+struct path_list {
+    const char **items;
+    size_t count;
+};
+void add_path(struct path_list *list, const char *path);
+struct farthing_paths paths_of(const struct path_list *list);
+
+/* An engine with progress on a terminal. Ends the program when there is no memory. */
+struct farthing *new_engine(const struct common *common);
+/* Prints message and hint of the last call on standard error; returns the exit code. */
+int report_failure(struct farthing *farthing, enum farthing_status status);
+int usage_failure(const struct command *command, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Digits, with an optional k, M, G (thousands) or KiB, MiB, GiB; false when it is no size. */
+bool parse_size(const char *text, uint64_t *size);
+bool parse_number(const char *text, uint64_t *number);
+
+void print_json_text(FILE *out, const char *text);
+/* "1,234,567". */
+const char *group_digits(uint64_t number, char out[32]);
+int write_stdout(void *context, const char *bytes, size_t size);
+/* Ends the line of the progress bar, if there is one. */
+void end_progress(void);
+/* Standard output could not be written: exit code 4. */
+int finish_stdout(int code);
+
+#endif

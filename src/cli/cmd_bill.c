@@ -1,0 +1,238 @@
+/* cmd_bill.c - farthing bill: a month of events to bills, and a summary of what became of every event. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+static void print_counts(const char *title, const struct farthing_count *counts, size_t count)
+{
+    char digits[32];
+    for (size_t i = 0; i < count; i++) {
+        printf("  %-16s %-22s %15s\n", i == 0 ? title : "", counts[i].name,
+               group_digits(counts[i].count, digits));
+    }
+}
+
+static double seconds(int64_t ns)
+{
+    return (double)ns / 1e9;
+}
+
+static void print_number(const char *name, uint64_t number)
+{
+    char digits[32];
+    printf("  %-39s %15s\n", name, group_digits(number, digits));
+}
+
+static void print_summary(const struct farthing_bill *bill, const struct farthing_summary *s)
+{
+    print_number("events accepted", s->events_accepted);
+    print_number("duplicates", s->events_duplicate);
+    print_number("conflicts", s->events_conflict);
+    if (s->withdrawals > 0) {
+        print_number("withdrawals", s->withdrawals);
+    }
+    print_number("refused", s->events_refused);
+    print_counts("", s->refused, s->refused_count);
+    print_number("billed", s->events_billed);
+    print_counts("excluded", s->excluded, s->excluded_count);
+    print_number("usage rows", s->usage_rows);
+    print_number("bills", s->bills);
+    print_number("lines", s->bill_lines);
+    for (size_t i = 0; i < s->product_count; i++) {
+        printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", s->products[i].name,
+               s->products[i].amount, s->currency);
+    }
+    printf("  %-33s %21s %s\n", "total", s->total, s->currency);
+    double all = seconds(s->total_ns);
+    uint64_t events = s->events_accepted + s->events_duplicate + s->events_conflict;
+    char rate[32];
+    printf("%.2f s: %.2f loading, %.2f reading, %.2f accepting, %.2f billing; %s events a second; "
+           "%zu MiB at most\n",
+           all, seconds(s->load_ns), seconds(s->read_ns), seconds(s->accept_ns),
+           seconds(s->bill_ns), group_digits((uint64_t)((double)events / (all > 0 ? all : 1)), rate),
+           s->memory_peak_bytes >> 20);
+    printf("written to %s\n", bill->out);
+}
+
+static void print_json_counts(const char *name, const struct farthing_count *counts, size_t count,
+                              bool amount)
+{
+    printf(",\"%s\":{", name);
+    for (size_t i = 0; i < count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        print_json_text(stdout, counts[i].name);
+        fputc(':', stdout);
+        if (amount) {
+            print_json_text(stdout, counts[i].amount);
+        } else {
+            printf("%llu", (unsigned long long)counts[i].count);
+        }
+    }
+    fputc('}', stdout);
+}
+
+static void print_json(const struct farthing_bill *bill, const struct farthing_summary *s)
+{
+    printf("{\"accepted\":%llu,\"duplicates\":%llu,\"conflicts\":%llu,\"refused\":%llu,"
+           "\"withdrawals\":%llu,\"billed\":%llu,\"usage_rows\":%llu,\"bills\":%llu,"
+           "\"bill_lines\":%llu",
+           (unsigned long long)s->events_accepted, (unsigned long long)s->events_duplicate,
+           (unsigned long long)s->events_conflict, (unsigned long long)s->events_refused,
+           (unsigned long long)s->withdrawals, (unsigned long long)s->events_billed,
+           (unsigned long long)s->usage_rows, (unsigned long long)s->bills,
+           (unsigned long long)s->bill_lines);
+    print_json_counts("refused_by_reason", s->refused, s->refused_count, false);
+    print_json_counts("excluded_by_reason", s->excluded, s->excluded_count, false);
+    print_json_counts("amount_by_product", s->products, s->product_count, true);
+    print_json_counts("failed", s->failed, s->failed_count, true);
+    printf(",\"currency\":\"%s\",\"total\":\"%s\",\"fingerprint\":\"%s\",\"out\":", s->currency,
+           s->total, s->fingerprint);
+    print_json_text(stdout, bill->out);
+    printf(",\"seconds\":{\"load\":%.6f,\"read\":%.6f,\"accept\":%.6f,\"bill\":%.6f,"
+           "\"total\":%.6f},\"memory_peak_bytes\":%zu}\n",
+           seconds(s->load_ns), seconds(s->read_ns), seconds(s->accept_ns), seconds(s->bill_ns),
+           seconds(s->total_ns), s->memory_peak_bytes);
+}
+
+enum { OPT_CATALOG = OPT_FIRST_OWN, OPT_ACCOUNTS, OPT_EVENTS, OPT_PERIOD, OPT_OUT, OPT_OPENING,
+       OPT_BILLED, OPT_FORMAT, OPT_FORCE };
+
+static const struct option OPTIONS[] = {
+    COMMON_OPTIONS,
+    {"catalog", required_argument, NULL, OPT_CATALOG},
+    {"accounts", required_argument, NULL, OPT_ACCOUNTS},
+    {"events", required_argument, NULL, OPT_EVENTS},
+    {"period", required_argument, NULL, OPT_PERIOD},
+    {"out", required_argument, NULL, OPT_OUT},
+    {"opening", required_argument, NULL, OPT_OPENING},
+    {"billed", required_argument, NULL, OPT_BILLED},
+    {"format", required_argument, NULL, OPT_FORMAT},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {0},
+};
+
+static int run_bill(const struct common *common, const struct farthing_bill *bill)
+{
+    struct farthing *farthing = new_engine(common);
+    struct farthing_summary summary;
+    enum farthing_status status = farthing_bill(farthing, bill, &summary);
+    int code = (int)status;
+    if (status != FARTHING_OK && status != FARTHING_PARTIAL) {
+        code = report_failure(farthing, status);
+    } else {
+        end_progress();
+        for (size_t i = 0; i < summary.warning_count; i++) {
+            fprintf(stderr, "warning: %s\n", summary.warnings[i].name);
+        }
+        for (size_t i = 0; i < summary.failed_count; i++) {
+            fprintf(stderr, "not billed: %s: %s\n", summary.failed[i].name,
+                    summary.failed[i].amount);
+        }
+        if (common->json) {
+            print_json(bill, &summary);
+        } else if (!common->quiet) {
+            print_summary(bill, &summary);
+        }
+        code = finish_stdout(code);
+    }
+    farthing_free(farthing);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    struct common common = {0};
+    struct farthing_bill bill = {0};
+    struct path_list catalog = {0}, accounts = {0}, events = {0}, billed = {0};
+    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
+        int taken = take_common(&cmd_bill, option == 'h' ? OPT_HELP : option, &common);
+        if (taken > 0) {
+            return taken - 1;
+        }
+        switch (option) {
+        case OPT_CATALOG:
+            add_path(&catalog, optarg);
+            break;
+        case OPT_ACCOUNTS:
+            add_path(&accounts, optarg);
+            break;
+        case OPT_EVENTS:
+            add_path(&events, optarg);
+            break;
+        case OPT_BILLED:
+            add_path(&billed, optarg);
+            break;
+        case OPT_PERIOD:
+            bill.period = optarg;
+            break;
+        case OPT_OUT:
+            bill.out = optarg;
+            break;
+        case OPT_OPENING:
+            bill.opening = optarg;
+            break;
+        case OPT_FORCE:
+            bill.replace = 1;
+            break;
+        case OPT_FORMAT:
+            if (strcmp(optarg, "csv") != 0 && strcmp(optarg, "ndjson") != 0) {
+                return usage_failure(&cmd_bill, "--format takes ndjson or csv, not '%s'", optarg);
+            }
+            bill.format = strcmp(optarg, "csv") == 0 ? FARTHING_CSV : FARTHING_NDJSON;
+            break;
+        default:
+            break;
+        }
+    }
+    if (optind < argc) {
+        return usage_failure(&cmd_bill, "'%s' is not an option", argv[optind]);
+    }
+    bill.catalog = paths_of(&catalog);
+    bill.accounts = paths_of(&accounts);
+    bill.events = paths_of(&events);
+    bill.billed = paths_of(&billed);
+    const char *missing = catalog.count == 0  ? "--catalog"
+                          : events.count == 0 ? "--events"
+                          : !bill.period      ? "--period"
+                          : !bill.out         ? "--out"
+                                              : NULL;
+    int code = missing ? usage_failure(&cmd_bill, "%s is missing", missing)
+                       : run_bill(&common, &bill);
+    free(catalog.items);
+    free(accounts.items);
+    free(events.items);
+    free(billed.items);
+    return code;
+}
+
+const struct command cmd_bill = {
+    .name = "bill",
+    .summary = "turn a period's events into bills",
+    .run = run,
+    .help =
+        "bill --catalog PATH --events PATH --period PERIOD --out FOLDER [options]\n\n"
+        "Reads a catalog, accounts and events, and writes every payer's bill.\n\n"
+        "  --catalog PATH    YAML files, or folders of them (repeatable)\n"
+        "  --accounts FILE   CSV or NDJSON of accounts, memberships or overrides (repeatable)\n"
+        "  --events PATH     files or folders of CloudEvents (NDJSON or CSV; plain, gzip, zstd),\n"
+        "                    - for standard input (repeatable)\n"
+        "  --period PERIOD   2026-10, 2026-10-05, 2026-W40, 2026-Q4, 2026, or FROM/TO\n"
+        "  --out FOLDER      where the files go: bills.ndjson lines.csv usage.csv closing.ndjson\n"
+        "                    exclusions.csv conflicts.ndjson dead_letters.ndjson summary.json\n"
+        "  --opening FILE    closing.ndjson of the period before\n"
+        "  --billed FOLDER   bills issued before: the bill is the difference (repeatable)\n"
+        "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
+        "  --force           replace files of an earlier run in the output folder\n"
+        "  --threads N       default: as many as there are processors\n"
+        "  --memory SIZE     default 1GiB; what does not fit goes to temporary files\n"
+        "  --tmp FOLDER      for temporary files; default $TMPDIR or /tmp\n"
+        "  --json            print the summary as JSON\n"
+        "  --quiet           print no summary and no progress\n\n"
+        "Exit codes: 0 done; 1 catalog, accounts or a value is wrong, nothing was written;\n"
+        "3 some payers could not be billed, the others are written; 4 disk; 5 limit; 6 internal.\n\n"
+        "examples:\n"
+        "  farthing bill --catalog catalog/ --accounts accounts.csv \\\n"
+        "      --events usage.ndjson.zst --period 2026-10 --out out/\n"
+        "  zcat usage/*.gz | farthing bill --catalog catalog/ --events - --period 2026-10 --out o\n",
+};

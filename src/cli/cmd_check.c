@@ -1,0 +1,112 @@
+/* cmd_check.c - farthing check: all that is wrong with a catalog and its accounts, at once. */
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+static void print_complaint(const struct farthing_complaint *item)
+{
+    printf("%s", item->file);
+    if (item->line > 0) {
+        printf(":%u", item->line);
+    }
+    if (item->column > 0) {
+        printf(":%u", item->column);
+    }
+    printf(": %s%s: %s\n", item->is_warning ? "warning: " : "", item->code, item->message);
+    if (item->hint[0]) {
+        printf("  hint: %s\n", item->hint);
+    }
+}
+
+static void print_json(const struct farthing_check *check)
+{
+    printf("{\"errors\":%zu,\"complaints\":[", check->error_count);
+    for (size_t i = 0; i < check->complaint_count; i++) {
+        const struct farthing_complaint *item = &check->complaints[i];
+        printf("%s{\"file\":", i > 0 ? "," : "");
+        print_json_text(stdout, item->file);
+        printf(",\"line\":%u,\"column\":%u,\"severity\":\"%s\",\"code\":", item->line,
+               item->column, item->is_warning ? "warning" : "error");
+        print_json_text(stdout, item->code);
+        printf(",\"message\":");
+        print_json_text(stdout, item->message);
+        printf(",\"hint\":");
+        print_json_text(stdout, item->hint);
+        printf("}");
+    }
+    printf("],\"digest\":\"%s\"}\n", check->digest);
+}
+
+static void print_table(const struct farthing_check *check)
+{
+    for (size_t i = 0; i < check->complaint_count; i++) {
+        print_complaint(&check->complaints[i]);
+    }
+    if (check->error_count > 0) {
+        printf("%zu error%s\n", check->error_count, check->error_count == 1 ? "" : "s");
+        return;
+    }
+    printf("ok: %u meters, %u SKUs, %u prices, %u plans, %u contracts; %llu accounts, "
+           "%llu organizations, %llu with overrides\ncatalog %s\n",
+           check->meters, check->skus, check->prices, check->plans, check->contracts,
+           (unsigned long long)check->accounts, (unsigned long long)check->organizations,
+           (unsigned long long)check->overrides, check->digest);
+}
+
+enum { OPT_ACCOUNTS = OPT_FIRST_OWN };
+
+static const struct option OPTIONS[] = {
+    COMMON_OPTIONS, {"accounts", required_argument, NULL, OPT_ACCOUNTS}, {0}};
+
+static int run(int argc, char **argv)
+{
+    struct common common = {0};
+    struct path_list catalog = {0}, accounts = {0};
+    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
+        int taken = take_common(&cmd_check, option == 'h' ? OPT_HELP : option, &common);
+        if (taken > 0) {
+            return taken - 1;
+        }
+        if (option == OPT_ACCOUNTS) {
+            add_path(&accounts, optarg);
+        }
+    }
+    for (int i = optind; i < argc; i++) {
+        add_path(&catalog, argv[i]);
+    }
+    if (catalog.count == 0) {
+        return usage_failure(&cmd_check, "no catalog given");
+    }
+    struct farthing *farthing = new_engine(&common);
+    struct farthing_check check;
+    enum farthing_status status =
+        farthing_check(farthing, paths_of(&catalog), paths_of(&accounts), &check);
+    int code = (int)status;
+    if (status != FARTHING_OK && check.error_count == 0) {
+        code = report_failure(farthing, status);
+    } else {
+        if (common.json) {
+            print_json(&check);
+        } else {
+            print_table(&check);
+        }
+        code = finish_stdout(code);
+    }
+    farthing_free(farthing);
+    free(catalog.items);
+    free(accounts.items);
+    return code;
+}
+
+const struct command cmd_check = {
+    .name = "check",
+    .summary = "tell all that is wrong with a catalog",
+    .run = run,
+    .help = "check CATALOG... [--accounts FILE]... [--json]\n\n"
+            "Loads YAML files or folders of them, and records of accounts, memberships and overrides,\n"
+            "and tells every error with its file, line, column, and what would be right.\n\n"
+            "  --accounts FILE   CSV or NDJSON of accounts, memberships or overrides (repeatable)\n"
+            "  --json            print the findings as JSON\n\n"
+            "Exit codes: 0 it loads (there may be warnings); 1 it does not.\n\n"
+            "example:\n  farthing check catalog/ --accounts accounts.csv\n",
+};

@@ -1,0 +1,253 @@
+/* main.c - the table of commands and what they share. */
+#include <errno.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+static const struct command *const COMMANDS[] = {&cmd_bill,    &cmd_check,    &cmd_show,
+                                                 &cmd_explain, &cmd_test,     &cmd_generate};
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
+
+static void print_usage(FILE *out)
+{
+    fprintf(out, "farthing %s: usage events to bills that are exact to the last digit\n\n"
+                 "usage: farthing COMMAND [options]\n\ncommands:\n",
+            FARTHING_VERSION);
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        fprintf(out, "  %-10s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
+    }
+    fprintf(out, "\n`farthing COMMAND --help` shows options and examples. Exit codes: 0 done, "
+                 "1 wrong input,\n2 wrong command line, 3 partly done, 4 disk or pipe, 5 limit "
+                 "reached, 6 internal.\n");
+}
+
+/* ---- shared by the commands ---------------------------------------------------------------------- */
+
+bool parse_number(const char *text, uint64_t *number)
+{
+    if (*text < '0' || *text > '9') {
+        return false;
+    }
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    *number = value;
+    return errno == 0 && *end == '\0';
+}
+
+bool parse_size(const char *text, uint64_t *size)
+{
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } UNITS[] = {{"", 1},           {"k", 1000},      {"M", 1000000},     {"G", 1000000000},
+                 {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}, {"B", 1}};
+    if (*text < '0' || *text > '9') {
+        return false;
+    }
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    for (size_t i = 0; errno == 0 && i < sizeof UNITS / sizeof *UNITS; i++) {
+        if (strcmp(end, UNITS[i].name) == 0) {
+            return !__builtin_mul_overflow(value, UNITS[i].factor, size);
+        }
+    }
+    return false;
+}
+
+int usage_failure(const struct command *command, const char *format, ...)
+{
+    fprintf(stderr, "farthing %s: ", command->name);
+    va_list args;
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\nhint: see `farthing %s --help`\n", command->name);
+    return FARTHING_USAGE;
+}
+
+int take_common(const struct command *command, int option, struct common *common)
+{
+    uint64_t number;
+    switch (option) {
+    case OPT_HELP:
+        printf("usage: farthing %s", command->help);
+        return finish_stdout(0) + 1;
+    case OPT_THREADS:
+        if (!parse_number(optarg, &number) || number == 0 || number > 64) {
+            return usage_failure(command, "--threads takes a number from 1 to 64, not '%s'",
+                                 optarg) + 1;
+        }
+        common->config.threads = (int)number;
+        return 0;
+    case OPT_MEMORY:
+        if (!parse_size(optarg, &number) || number < 16u << 20) {
+            return usage_failure(command,
+                                 "--memory takes a size of at least 16MiB such as 512MiB, not '%s'",
+                                 optarg) + 1;
+        }
+        common->config.memory_bytes = number;
+        return 0;
+    case OPT_TMP:
+        common->config.temporary_folder = optarg;
+        return 0;
+    case OPT_JSON:
+        common->json = true;
+        return 0;
+    case OPT_QUIET:
+        common->quiet = true;
+        return 0;
+    case '?':
+    case ':':
+        fprintf(stderr, "hint: see `farthing %s --help`\n", command->name);
+        return FARTHING_USAGE + 1;
+    default:
+        return -1;
+    }
+}
+
+void add_path(struct path_list *list, const char *path)
+{
+    const char **items = realloc(list->items, (list->count + 1) * sizeof *items);
+    if (!items) {
+        fprintf(stderr, "farthing: no memory\n");
+        exit(FARTHING_LIMIT);
+    }
+    list->items = items;
+    list->items[list->count++] = path;
+}
+
+struct farthing_paths paths_of(const struct path_list *list)
+{
+    return (struct farthing_paths){list->items, list->count};
+}
+
+/* A bar on a terminal, redrawn in place; nothing anywhere else. */
+static bool progress_shown;
+
+static void show_progress(void *context, const char *phase, uint64_t done, uint64_t total)
+{
+    (void)context;
+    enum { WIDTH = 30 };
+    unsigned filled = total > 0 ? (unsigned)((done > total ? total : done) * WIDTH / total) : 0;
+    char bar[WIDTH + 1];
+    memset(bar, ' ', WIDTH);
+    memset(bar, '#', filled);
+    bar[WIDTH] = '\0';
+    fprintf(stderr, "\r%-18s [%s] %3u%%", phase, bar, filled * 100 / WIDTH);
+    fflush(stderr);
+    progress_shown = true;
+}
+
+void end_progress(void)
+{
+    if (progress_shown) {
+        fprintf(stderr, "\r\033[K");
+        progress_shown = false;
+    }
+}
+
+struct farthing *new_engine(const struct common *common)
+{
+    struct farthing_config config = common->config;
+    if (!common->quiet && isatty(STDERR_FILENO)) {
+        config.progress = show_progress;
+    }
+    struct farthing *farthing = farthing_new(&config);
+    if (!farthing) {
+        fprintf(stderr, "farthing: no memory\n");
+        exit(FARTHING_LIMIT);
+    }
+    return farthing;
+}
+
+int report_failure(struct farthing *farthing, enum farthing_status status)
+{
+    end_progress();
+    fprintf(stderr, "farthing: %s\n", farthing_message(farthing));
+    if (farthing_hint(farthing)[0]) {
+        fprintf(stderr, "hint: %s\n", farthing_hint(farthing));
+    }
+    return (int)status;
+}
+
+void print_json_text(FILE *out, const char *text)
+{
+    fputc('"', out);
+    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+        if (*at == '"' || *at == '\\') {
+            fprintf(out, "\\%c", *at);
+        } else if (*at < 0x20) {
+            fprintf(out, "\\u%04x", *at);
+        } else {
+            fputc(*at, out);
+        }
+    }
+    fputc('"', out);
+}
+
+const char *group_digits(uint64_t number, char out[32])
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    int to = 0;
+    for (int i = 0; i < size; i++) {
+        if (i > 0 && (size - i) % 3 == 0) {
+            out[to++] = ',';
+        }
+        out[to++] = digits[i];
+    }
+    out[to] = '\0';
+    return out;
+}
+
+int write_stdout(void *context, const char *bytes, size_t size)
+{
+    (void)context;
+    return fwrite(bytes, 1, size, stdout) == size ? 0 : 1;
+}
+
+int finish_stdout(int code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout)) {
+        fprintf(stderr, "farthing: standard output: %s\n", strerror(errno));
+        return FARTHING_IO;
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of a write, not a death */
+    if (argc < 2) {
+        print_usage(stderr);
+        return FARTHING_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0) {
+        if (argc == 2) {
+            print_usage(stdout);
+            return finish_stdout(0);
+        }
+        argv[1] = argv[2];
+        argv[2] = (char *)(uintptr_t)"--help";
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("farthing %s, rules %s\n", FARTHING_VERSION, FARTHING_RULES);
+        return finish_stdout(0);
+    }
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        if (strcmp(argv[1], COMMANDS[i]->name) == 0) {
+            return COMMANDS[i]->run(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "farthing: no command '%s'\n", argv[1]);
+    print_usage(stderr);
+    return FARTHING_USAGE;
+}

@@ -1,0 +1,276 @@
+/* farthing.c - include/farthing.h implemented: a handle, an environment, and the memory of results. */
+#include "farthing.h"
+
+#include <stdlib.h>
+
+#include "engine/env_posix.h"
+#include "engine/generate.h"
+#include "engine/handle.h"
+#include "engine/run.h"
+
+enum { MEMORY_DEFAULT_BYTES = 1024 * 1024 * 1024 };
+
+struct farthing *farthing_new(const struct farthing_config *config)
+{
+    struct farthing *farthing = calloc(1, sizeof *farthing);
+    if (!farthing) {
+        return NULL;
+    }
+    if (config) {
+        farthing->config = *config;
+    }
+    size_t limit = farthing->config.memory_bytes;
+    farthing->env = env_posix_new(limit ? limit : MEMORY_DEFAULT_BYTES);
+    if (!farthing->env) {
+        free(farthing);
+        return NULL;
+    }
+    arena_init(&farthing->arena, &farthing->env->memory, 0);
+    return farthing;
+}
+
+void farthing_free(struct farthing *farthing)
+{
+    if (farthing) {
+        arena_release(&farthing->arena);
+        env_posix_free(farthing->env);
+        free(farthing);
+    }
+}
+
+const char *farthing_message(const struct farthing *farthing)
+{
+    return farthing->err.message;
+}
+
+const char *farthing_hint(const struct farthing *farthing)
+{
+    return farthing->err.hint;
+}
+
+void handle_clear(struct farthing *farthing)
+{
+    farthing->err = (struct error){0};
+    arena_release(&farthing->arena);
+}
+
+enum farthing_status handle_status(struct farthing *farthing, enum status status)
+{
+    farthing->err.status = status;
+    switch (status) {
+    case OK:
+        return FARTHING_OK;
+    case ERR_INPUT:
+    case ERR_NOT_FOUND:
+    case ERR_CONFLICT:
+    case ERR_OVERFLOW:
+        return FARTHING_INPUT;
+    case ERR_LIMIT:
+        return FARTHING_LIMIT;
+    case ERR_IO:
+        return FARTHING_IO;
+    case ERR_CORRUPT:
+        break;
+    }
+    return FARTHING_INTERNAL;
+}
+
+enum farthing_status handle_no_memory(struct farthing *farthing)
+{
+    enum status status = fail(&farthing->err, ERR_LIMIT, "the memory limit is reached");
+    (void)fail_hint(&farthing->err, "allow more with --memory");
+    return handle_status(farthing, status);
+}
+
+/* ---- complaints ---------------------------------------------------------------------------------- */
+
+static const struct farthing_complaint *copy_complaints(struct arena *arena,
+                                                        const struct complaints *complaints)
+{
+    struct farthing_complaint *items =
+        arena_calloc(arena, complaints->count + 1, sizeof *items);
+    for (uint32_t i = 0; i < complaints->count; i++) {
+        const struct complaint *from = &complaints->items[i];
+        items[i] = (struct farthing_complaint){.file = text_copy(arena, from->place.file).at,
+                                               .line = from->place.line,
+                                               .column = from->place.column,
+                                               .code = from->code,
+                                               .message = from->message,
+                                               .hint = from->hint,
+                                               .is_warning = from->is_warning};
+    }
+    return items;
+}
+
+/* The first complaint stands for all in the message. */
+static void tell_complaints(struct farthing *farthing, const struct complaints *complaints)
+{
+    for (uint32_t i = 0; i < complaints->count; i++) {
+        const struct complaint *item = &complaints->items[i];
+        if (!item->is_warning) {
+            (void)fail(&farthing->err, ERR_INPUT, "%.*s:%u:%u: %s: %s%s",
+                       TEXT_ARG(item->place.file), item->place.line, item->place.column,
+                       item->code, item->message,
+                       complaints->errors > 1 ? " (and others: see farthing check)" : "");
+            (void)fail_hint(&farthing->err, "%s", item->hint);
+            return;
+        }
+    }
+}
+
+static uint64_t count_organizations(struct farthing *farthing, const struct accounts *accounts)
+{
+    bool *seen = arena_calloc(&farthing->arena, accounts->count + 1, sizeof *seen);
+    uint64_t count = 0;
+    for (uint32_t i = 0; i < accounts->membership_count; i++) {
+        bool *is_seen = &seen[accounts->memberships[i].organization];
+        count += !*is_seen;
+        *is_seen = true;
+    }
+    return count;
+}
+
+static enum farthing_status check_all(struct farthing *farthing,
+                                      const struct farthing_paths *catalog,
+                                      const struct farthing_paths *accounts,
+                                      struct farthing_check *check)
+{
+    struct complaints complaints;
+    struct loaded loaded = {0};
+    enum status status = load_catalog(farthing->env, &farthing->arena, &farthing->config, *catalog,
+                                      *accounts, &complaints, &loaded, &farthing->err);
+    check->complaints = copy_complaints(&farthing->arena, &complaints);
+    check->complaint_count = complaints.count;
+    check->error_count = complaints.errors;
+    if (complaints.errors > 0) {
+        tell_complaints(farthing, &complaints);
+    }
+    if (status == OK) {
+        char *hex = arena_alloc(&farthing->arena, 65);
+        digest_format(&loaded.catalog->digest, hex);
+        check->digest = hex;
+        check->meters = loaded.catalog->meter_count;
+        check->skus = loaded.catalog->sku_count;
+        check->prices = loaded.catalog->price_count;
+        check->plans = loaded.catalog->plan_count;
+        check->contracts = loaded.catalog->contract_count;
+        check->accounts = loaded.accounts->count;
+        check->overrides = loaded.accounts->override_count;
+        check->organizations = count_organizations(farthing, loaded.accounts);
+    }
+    return handle_status(farthing, status);
+}
+
+enum farthing_status farthing_check(struct farthing *farthing, struct farthing_paths catalog,
+                                    struct farthing_paths accounts, struct farthing_check *check)
+{
+    handle_clear(farthing);
+    *check = (struct farthing_check){.digest = ""};
+    if (catalog.count == 0) {
+        (void)fail(&farthing->err, ERR_INPUT, "no catalog given");
+        return FARTHING_USAGE;
+    }
+    const struct farthing_paths inputs[] = {catalog, accounts};
+    jmp_buf recover;
+    if (ARENA_RECOVER(&farthing->arena, recover)) {
+        return handle_no_memory(farthing);
+    }
+    enum farthing_status status = check_all(farthing, &inputs[0], &inputs[1], check);
+    farthing->arena.recover = NULL;
+    return status;
+}
+
+/* ---- bill ---------------------------------------------------------------------------------------- */
+
+static enum farthing_status check_options(struct farthing *farthing,
+                                          const struct farthing_bill *bill)
+{
+    const char *missing = bill->catalog.count == 0  ? "catalog"
+                          : bill->events.count == 0 ? "events"
+                          : !bill->period           ? "period"
+                          : !bill->out              ? "out"
+                                                    : NULL;
+    if (missing) {
+        (void)fail(&farthing->err, ERR_INPUT, "no %s given", missing);
+        return FARTHING_USAGE;
+    }
+    return FARTHING_OK;
+}
+
+static void add_warnings(struct farthing *farthing, const struct complaints *complaints,
+                         struct farthing_summary *summary)
+{
+    struct farthing_count *warnings =
+        arena_calloc(&farthing->arena, complaints->count + 1, sizeof *warnings);
+    for (uint32_t i = 0; i < complaints->count; i++) {
+        const struct complaint *item = &complaints->items[i];
+        if (item->is_warning) {
+            warnings[summary->warning_count++].name =
+                text_format(&farthing->arena, "%.*s:%u:%u: %s: %s", TEXT_ARG(item->place.file),
+                            item->place.line, item->place.column, item->code, item->message)
+                    .at;
+        }
+    }
+    summary->warnings = warnings;
+}
+
+enum farthing_status farthing_bill(struct farthing *farthing, const struct farthing_bill *bill,
+                                   struct farthing_summary *summary)
+{
+    handle_clear(farthing);
+    *summary = (struct farthing_summary){0};
+    enum farthing_status checked = check_options(farthing, bill);
+    if (checked != FARTHING_OK) {
+        return checked;
+    }
+    struct complaints complaints = {0};
+    enum status status =
+        farthing_run_bill(farthing->env, &farthing->config, bill, &farthing->arena, summary,
+                          &complaints, &farthing->err);
+    summary->memory_peak_bytes = env_posix_memory_peak_bytes(farthing->env);
+    if (status != OK) {
+        if (complaints.errors > 0) {
+            tell_complaints(farthing, &complaints);
+        }
+        return handle_status(farthing, status);
+    }
+    jmp_buf recover;
+    if (ARENA_RECOVER(&farthing->arena, recover)) {
+        return handle_no_memory(farthing);
+    }
+    add_warnings(farthing, &complaints, summary);
+    farthing->arena.recover = NULL;
+    if (summary->failed_count > 0) {
+        (void)fail(&farthing->err, ERR_OVERFLOW, "%zu payers could not be billed",
+                   summary->failed_count);
+        return FARTHING_PARTIAL;
+    }
+    return FARTHING_OK;
+}
+
+/* ---- generate ------------------------------------------------------------------------------------ */
+
+enum farthing_status farthing_generate(struct farthing *farthing,
+                                       const struct farthing_generate *options)
+{
+    handle_clear(farthing);
+    if (!options->out) {
+        (void)fail(&farthing->err, ERR_INPUT, "no out given");
+        return FARTHING_USAGE;
+    }
+    struct generate_options generate = generate_defaults();
+    generate.folder = options->out;
+    generate.compress = options->compress != 0;
+    generate.replace = options->replace != 0;
+    generate.seed = options->seed ? options->seed : generate.seed;
+    generate.events = options->events ? options->events : generate.events;
+    generate.accounts = options->accounts ? (uint32_t)options->accounts : generate.accounts;
+    if (options->period &&
+        period_parse(text_of(options->period), NULL, &generate.period) != TIME_OK) {
+        (void)fail(&farthing->err, ERR_INPUT, "%s: no period", options->period);
+        (void)fail_hint(&farthing->err, "write 2026-10");
+        return FARTHING_INPUT;
+    }
+    return handle_status(farthing,
+                         generate_run(farthing->env, &generate, NULL, &farthing->err));
+}

@@ -1,0 +1,22 @@
+/* handle.h - what a struct farthing is, for the files that implement farthing.h. */
+#ifndef FARTHING_ENGINE_HANDLE_H
+#define FARTHING_ENGINE_HANDLE_H
+
+#include "base/arena.h"
+#include "base/env.h"
+#include "base/error.h"
+#include "farthing.h"
+
+struct farthing {
+    struct farthing_config config;
+    struct env *env;
+    struct arena arena; /* of the last call's results */
+    struct error err;
+};
+
+/* Forgets the last call. */
+void handle_clear(struct farthing *farthing);
+enum farthing_status handle_status(struct farthing *farthing, enum status status);
+enum farthing_status handle_no_memory(struct farthing *farthing);
+
+#endif
