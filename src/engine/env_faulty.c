@@ -114,7 +114,7 @@ static enum status file_open(struct env *env, const char *path, struct file **fi
     if (strikes(env, FAULT_OPEN)) {
         return fail_planned(env, path, err);
     }
-    struct file *made;
+    struct file *made = NULL;
     TRY(make_file(path, &made, err));
     enum status status = inner_of(env)->file_open(inner_of(env), path, &made->inner, err);
     return keep_file(env, status, made, file);
@@ -126,7 +126,7 @@ static enum status file_create(struct env *env, const char *path, bool exclusive
     if (strikes(env, FAULT_OPEN)) {
         return fail_planned(env, path, err);
     }
-    struct file *made;
+    struct file *made = NULL;
     TRY(make_file(path, &made, err));
     enum status status =
         inner_of(env)->file_create(inner_of(env), path, exclusive, &made->inner, err);
@@ -140,7 +140,7 @@ static enum status file_temporary(struct env *env, const char *folder, struct fi
     if (strikes(env, FAULT_OPEN)) {
         return fail_planned(env, path, err);
     }
-    struct file *made;
+    struct file *made = NULL;
     TRY(make_file(path, &made, err));
     enum status status = inner_of(env)->file_temporary(inner_of(env), folder, &made->inner, err);
     return keep_file(env, status, made, file);

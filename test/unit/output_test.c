@@ -71,7 +71,7 @@ static const char *look(struct env *env, const char *folder)
 
 static void write_file(const char *folder, const char *name, const char *content)
 {
-    char path[512];
+    char path[1024];
     (void)snprintf(path, sizeof path, "%s/%s", folder, name);
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
