@@ -458,9 +458,9 @@ static char *put_quantity(char *at, const struct product *product, uint64_t rand
     case MEASURE_FEW:
         return put_number(at, log_uniform(random, 0, 7));
     case MEASURE_GIB:
-        return put_number(at, 8 * log_uniform(random, 0, 8));
+        return put_number(at, 8 * log_uniform(random, 0, 5));
     case MEASURE_KEYS:
-        return put_number(at, log_uniform(random, 0, 6));
+        return put_number(at, log_uniform(random, 0, 4));
     case MEASURE_GB_SECONDS:
         at = put_decimal(at, 125 * log_uniform(random, 0, 17), 6);
         at = PUT(at, ",\"requests\":");
