@@ -1,14 +1,15 @@
 /* check.c - see code.h.  Types the tree, folds constants, and writes the code, in one walk.
  *
- * lower() turns a node into an operand: a constant, a slot, or a temp into which the code written so far has put its value.
- * It is told the first temp that is free and uses no other below it, so temps are a stack that
- * the code never has to manage.
+ * lower() turns a node into an operand: a constant, a slot, or a temp into which the code written
+ * so far has put its value. It is told the first temp that is free and uses no other below it, so
+ * temps are a stack that the code never has to manage.
  *
- * An instruction whose operands are all constant is run at once and taken back out of the code; if it fails it stays, since
+ * An instruction whose operands are all constant is run at once and taken back out of the code; if
+ * it fails it stays, since
  * && and || may absorb the failure.
  *
- * exists() and all() are no loops: their bodies are lowered once for each element, with the variable
- * standing for it, which is why a list must be written out.
+ * exists() and all() are no loops: their bodies are lowered once for each element, with the
+ * variable standing for it, which is why a list must be written out.
  */
 #include <assert.h>
 #include <stdarg.h>
@@ -53,7 +54,8 @@ struct compiler {
     uint32_t call_count, call_capacity;
     uint32_t temp_count;
     uint32_t cost;
-    uint32_t work; /* nodes lowered, those of repeated and dropped parts too: bounds the time to compile */
+    uint32_t work; /* nodes lowered, those of repeated and dropped parts too: bounds the time to
+                      compile */
 };
 
 enum { WORK_MAX = 65'536 };
@@ -61,14 +63,14 @@ enum { WORK_MAX = 65'536 };
 /* ---- growing -------------------------------------------------------------------------------- */
 
 /* Room for one more item of an array that grows by doubling. */
-#define GROW(c, array, name)                                                                    \
-    do {                                                                                        \
-        if ((c)->name##_count == (c)->name##_capacity) {                                        \
-            uint32_t capacity = (c)->name##_capacity ? 2 * (c)->name##_capacity : 4;            \
-            (c)->array = arena_grow((c)->arena, (c)->array, (c)->name##_count, capacity,        \
-                                    sizeof *(c)->array);                                        \
-            (c)->name##_capacity = capacity;                                                    \
-        }                                                                                       \
+#define GROW(c, array, name)                                                             \
+    do {                                                                                 \
+        if ((c)->name##_count == (c)->name##_capacity) {                                 \
+            uint32_t capacity = (c)->name##_capacity ? 2 * (c)->name##_capacity : 4;     \
+            (c)->array = arena_grow((c)->arena, (c)->array, (c)->name##_count, capacity, \
+                                    sizeof *(c)->array);                                 \
+            (c)->name##_capacity = capacity;                                             \
+        }                                                                                \
     } while (0)
 
 static const struct node *node_at(const struct compiler *c, uint16_t index)
@@ -223,7 +225,8 @@ static enum status emit_pure(struct compiler *c, struct code code, struct operan
 /* Stands for the operand that an operation of one operand does not have. */
 static const struct operand no_operand = {OPERAND_CONSTANT << OPERAND_SHIFT, EXPR_NULL};
 
-static enum status move_to(struct compiler *c, uint32_t temp, size_t offset, struct operand *operand)
+static enum status move_to(struct compiler *c, uint32_t temp, size_t offset,
+                           struct operand *operand)
 {
     if (is_temp(*operand, temp)) {
         return OK;
@@ -254,11 +257,16 @@ static enum status lower(struct compiler *c, uint16_t index, uint32_t temp, stru
 const char *expr_type_phrase(enum expr_type type)
 {
     static const char *const phrases[] = {
-        [EXPR_MISSING] = "a missing value", [EXPR_NULL] = "null",
-        [EXPR_BOOL] = "true or false",      [EXPR_NUMBER] = "a number",
-        [EXPR_TEXT] = "a text",             [EXPR_TIME] = "a time",
-        [EXPR_DURATION] = "a duration",     [EXPR_OTHER] = "a list or an object",
-        [EXPR_ERROR] = "an error",          [EXPR_DYNAMIC] = "a value of an event",
+        [EXPR_MISSING] = "a missing value",
+        [EXPR_NULL] = "null",
+        [EXPR_BOOL] = "true or false",
+        [EXPR_NUMBER] = "a number",
+        [EXPR_TEXT] = "a text",
+        [EXPR_TIME] = "a time",
+        [EXPR_DURATION] = "a duration",
+        [EXPR_OTHER] = "a list or an object",
+        [EXPR_ERROR] = "an error",
+        [EXPR_DYNAMIC] = "a value of an event",
     };
     return phrases[type];
 }
@@ -266,9 +274,9 @@ const char *expr_type_phrase(enum expr_type type)
 const char *expr_type_name(enum expr_type type)
 {
     static const char *const names[] = {
-        [EXPR_MISSING] = "missing", [EXPR_NULL] = "null",         [EXPR_BOOL] = "bool",
-        [EXPR_NUMBER] = "number",   [EXPR_TEXT] = "text",         [EXPR_TIME] = "time",
-        [EXPR_DURATION] = "duration", [EXPR_OTHER] = "other",     [EXPR_ERROR] = "error",
+        [EXPR_MISSING] = "missing",   [EXPR_NULL] = "null",   [EXPR_BOOL] = "bool",
+        [EXPR_NUMBER] = "number",     [EXPR_TEXT] = "text",   [EXPR_TIME] = "time",
+        [EXPR_DURATION] = "duration", [EXPR_OTHER] = "other", [EXPR_ERROR] = "error",
         [EXPR_DYNAMIC] = "dynamic",
     };
     return names[type];
@@ -328,7 +336,8 @@ static enum expr_type type_binary(enum op op, enum expr_type left, enum expr_typ
 {
     switch (op) {
     case OP_EQUAL:
-    case OP_UNEQUAL: return may_be_equal(left, right) ? EXPR_BOOL : EXPR_MISSING;
+    case OP_UNEQUAL:
+        return may_be_equal(left, right) ? EXPR_BOOL : EXPR_MISSING;
     case OP_LESS:
     case OP_LESS_EQUAL:
     case OP_GREATER:
@@ -337,7 +346,8 @@ static enum expr_type type_binary(enum op op, enum expr_type left, enum expr_typ
         return is_same && is_ordered(left) && is_ordered(right) ? EXPR_BOOL : EXPR_MISSING;
     }
     case OP_ADD:
-    case OP_SUBTRACT: return type_sum(op, left, right);
+    case OP_SUBTRACT:
+        return type_sum(op, left, right);
     default:
         return may_be(left, EXPR_NUMBER) && may_be(right, EXPR_NUMBER) ? EXPR_NUMBER : EXPR_MISSING;
     }
@@ -461,7 +471,8 @@ static enum status lower_name(struct compiler *c, const struct node *node, struc
 static enum status fail_list(struct compiler *c, const struct node *node)
 {
     (void)fail_type(c, node->offset, "a list has no place here");
-    set_hint(c, "lists are for: x in [...], [...].exists(x, ...), [...].all(x, ...) and size([...])");
+    set_hint(c,
+             "lists are for: x in [...], [...].exists(x, ...), [...].all(x, ...) and size([...])");
     return ERR_INPUT;
 }
 
@@ -497,11 +508,8 @@ static enum status lower_logic(struct compiler *c, enum op op, const struct node
                                uint32_t temp, struct operand a, uint32_t skip, struct operand b,
                                struct operand *out)
 {
-    struct code code = {.op = (uint8_t)op,
-                        .to = (uint16_t)temp,
-                        .a = a.at,
-                        .b = b.at,
-                        .offset = node->offset};
+    struct code code = {
+        .op = (uint8_t)op, .to = (uint16_t)temp, .a = a.at, .b = b.at, .offset = node->offset};
     TRY(emit(c, code, 1, EXPR_BOOL, out));
     c->code[skip].more = (uint16_t)c->code_count;
     return OK;
@@ -543,7 +551,11 @@ static enum status lower_and_or(struct compiler *c, const struct node *node, uin
         return OK;
     }
     if (known) {
-        struct code check = {.op = OP_CHECK, .more = EXPR_BOOL, .to = (uint16_t)temp, .a = b.at, .offset = node->offset};
+        struct code check = {.op = OP_CHECK,
+                             .more = EXPR_BOOL,
+                             .to = (uint16_t)temp,
+                             .a = b.at,
+                             .offset = node->offset};
         return emit(c, check, 1, EXPR_BOOL, out);
     }
     return lower_logic(c, node->op, node, temp, a, skip, b, out);
@@ -566,7 +578,8 @@ static enum status emit_in_constants(struct compiler *c, const struct node *node
     return emit_pure(c, code, a, first, 1 + count / 4, EXPR_BOOL, out);
 }
 
-/* "in" a list with computed elements compares with each: one that fails, fails the whole, as in CEL. */
+/* "in" a list with computed elements compares with each: one that fails, fails the whole, as in
+ * CEL. */
 static enum status lower_in_each(struct compiler *c, const struct node *node,
                                  const struct node *list, uint32_t temp, struct operand a,
                                  struct operand *out)
@@ -677,8 +690,8 @@ static enum status join_types(struct compiler *c, const struct node *node, struc
     return OK;
 }
 
-/* A condition known at load leaves one branch; the other is lowered for its types only, so that types never depend on
- * values. */
+/* A condition known at load leaves one branch; the other is lowered for its types only, so that
+ * types never depend on values. */
 static enum status lower_known_choice(struct compiler *c, const struct node *node, bool truth,
                                       uint32_t temp, struct operand *out)
 {
@@ -703,12 +716,11 @@ static enum status lower_choice(struct compiler *c, const struct node *node, uin
         return lower_known_choice(c, node, truth, temp, out);
     }
     uint32_t choose = c->code_count;
-    TRY(add_code(c,
-                 (struct code){.op = OP_CHOOSE,
-                               .to = (uint16_t)temp,
-                               .a = condition.at,
-                               .offset = node->offset},
-                 1));
+    TRY(add_code(
+        c,
+        (struct code){
+            .op = OP_CHOOSE, .to = (uint16_t)temp, .a = condition.at, .offset = node->offset},
+        1));
     TRY(lower(c, yes, temp, &a));
     TRY(move_to(c, temp, node_at(c, yes)->offset, &a));
     uint32_t jump = c->code_count;
@@ -725,7 +737,8 @@ static enum status lower_choice(struct compiler *c, const struct node *node, uin
 
 /* ---- built-in functions --------------------------------------------------------------------- */
 
-/* Functions that take up to two values of fixed types; the others have a function of their own below. */
+/* Functions that take up to two values of fixed types; the others have a function of their own
+ * below. */
 static const struct builtin {
     const char *name;
     uint8_t op;
@@ -933,8 +946,8 @@ static enum status lower_civil(struct compiler *c, const struct node *node, enum
     struct operand a;
     TRY(lower(c, node->first, temp, &a));
     if (!may_be(a.type, EXPR_TIME)) {
-        (void)fail_type(c, node_at(c, node->first)->offset, "%s() takes a time, not %s", op_name(op),
-                        expr_type_phrase(a.type));
+        (void)fail_type(c, node_at(c, node->first)->offset, "%s() takes a time, not %s",
+                        op_name(op), expr_type_phrase(a.type));
         if (a.type == EXPR_TEXT) {
             set_hint(c, "timestamp(text) makes a text a time");
         }
@@ -962,7 +975,8 @@ static enum status lower_civil(struct compiler *c, const struct node *node, enum
     return emit_pure(c, code, a, no_operand, 8, op == OP_DATE ? EXPR_TEXT : EXPR_NUMBER, out);
 }
 
-/* timestamp, duration, number, string: from a text, or from what it is already; string from nearly all. */
+/* timestamp, duration, number, string: from a text, or from what it is already; string from nearly
+ * all. */
 static enum status lower_conversion(struct compiler *c, const struct node *node, enum op op,
                                     uint32_t temp, struct operand *out)
 {
@@ -973,8 +987,8 @@ static enum status lower_conversion(struct compiler *c, const struct node *node,
     TRY(check_arg_count(c, node, 1, 1));
     struct operand a;
     TRY(lower(c, node->first, temp, &a));
-    bool is_taken = op == OP_STRING ? a.type != EXPR_NULL
-                                    : may_be(a.type, EXPR_TEXT) || a.type == result;
+    bool is_taken =
+        op == OP_STRING ? a.type != EXPR_NULL : may_be(a.type, EXPR_TEXT) || a.type == result;
     if (!is_taken) {
         return fail_type(c, node_at(c, node->first)->offset, "%s() takes %s, not %s", op_name(op),
                          op == OP_STRING ? "a value" : "a text", expr_type_phrase(a.type));
@@ -996,8 +1010,8 @@ static enum status lower_seconds(struct compiler *c, const struct node *node, ui
     }
     for (int i = 0; i < node->child_count; i++) {
         enum expr_type type = i == 0 ? a.type : b.type;
-        bool is_fit = is_between ? may_be(type, EXPR_TIME) || type == EXPR_TEXT
-                                 : may_be(type, EXPR_DURATION);
+        bool is_fit =
+            is_between ? may_be(type, EXPR_TIME) || type == EXPR_TEXT : may_be(type, EXPR_DURATION);
         if (!is_fit) {
             uint16_t arg = i == 0 ? node->first : node_at(c, node->first)->next;
             return fail_type(c, node_at(c, arg)->offset, "seconds() takes %s, not %s",
@@ -1025,8 +1039,9 @@ static enum status lower_empty_macro(struct compiler *c, const struct node *node
     return add_constant(c, &value, node->offset, out);
 }
 
-/* [a, b].exists(x, body) is (body with a for x) || (body with b for x); all() is the same with &&.  Elements that are computed are
- * computed once, before the bodies, and a failed one fails the whole. */
+/* [a, b].exists(x, body) is (body with a for x) || (body with b for x); all() is the same with &&.
+ * Elements that are computed are computed once, before the bodies, and a failed one fails the
+ * whole. */
 static enum status lower_macro(struct compiler *c, const struct node *node, enum op op,
                                uint32_t temp, struct operand *out)
 {
@@ -1073,7 +1088,11 @@ static enum status lower_macro(struct compiler *c, const struct node *node, enum
             *out = b;
             TRY(move_to(c, temp, node->offset, out));
         } else {
-            struct code check = {.op = OP_CHECK, .more = EXPR_BOOL, .to = (uint16_t)temp, .a = b.at, .offset = node->offset};
+            struct code check = {.op = OP_CHECK,
+                                 .more = EXPR_BOOL,
+                                 .to = (uint16_t)temp,
+                                 .a = b.at,
+                                 .offset = node->offset};
             TRY(emit(c, check, 1, EXPR_BOOL, out));
         }
     }
@@ -1093,9 +1112,10 @@ static enum status lower_macro(struct compiler *c, const struct node *node, enum
 /* ---- calls ---------------------------------------------------------------------------------- */
 
 static const char *const function_names[] = {
-    "has",      "exists",   "all",   "size",  "matches", "min",       "max",      "round",
-    "hour",     "weekday",  "date",  "timestamp", "duration", "seconds", "number", "string",
-    "startsWith", "endsWith", "contains", "lower", "upper", "abs", "ceil", "floor", "round_up",
+    "has",    "exists", "all",        "size",     "matches",   "min",      "max",
+    "round",  "hour",   "weekday",    "date",     "timestamp", "duration", "seconds",
+    "number", "string", "startsWith", "endsWith", "contains",  "lower",    "upper",
+    "abs",    "ceil",   "floor",      "round_up",
 };
 
 static enum status fail_function(struct compiler *c, const struct node *node)
@@ -1106,15 +1126,15 @@ static enum status fail_function(struct compiler *c, const struct node *node)
     size_t count = c->scope->function_count + BUILTIN_COUNT;
     struct text *names = arena_alloc(c->arena, count * sizeof *names);
     for (size_t i = 0; i < count; i++) {
-        names[i] = i < BUILTIN_COUNT ? text_of(function_names[i])
-                                     : c->scope->functions[i - BUILTIN_COUNT];
+        names[i] =
+            i < BUILTIN_COUNT ? text_of(function_names[i]) : c->scope->functions[i - BUILTIN_COUNT];
     }
     static const char *const others[][2] = {
-        {"int", "number"},          {"uint", "number"},       {"double", "number"},
-        {"text", "string"},         {"getHours", "hour"},     {"getDayOfWeek", "weekday"},
-        {"lowerAscii", "lower"},    {"upperAscii", "upper"},  {"starts_with", "startsWith"},
-        {"ends_with", "endsWith"},  {"len", "size"},          {"length", "size"},
-        {"ceiling", "ceil"},        {"roundUp", "round_up"},  {"now", "time"},
+        {"int", "number"},         {"uint", "number"},      {"double", "number"},
+        {"text", "string"},        {"getHours", "hour"},    {"getDayOfWeek", "weekday"},
+        {"lowerAscii", "lower"},   {"upperAscii", "upper"}, {"starts_with", "startsWith"},
+        {"ends_with", "endsWith"}, {"len", "size"},         {"length", "size"},
+        {"ceiling", "ceil"},       {"roundUp", "round_up"}, {"now", "time"},
     };
     struct text nearest = expr_nearest(node->text, names, count);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
@@ -1173,7 +1193,8 @@ static enum status lower_call(struct compiler *c, const struct node *node, uint3
         set_hint(c, "%s", error.hint);
         return status;
     }
-    assert(function.type >= EXPR_NULL && function.type != EXPR_OTHER && function.type != EXPR_ERROR);
+    assert(function.type >= EXPR_NULL && function.type != EXPR_OTHER &&
+           function.type != EXPR_ERROR);
     struct code code = {.op = OP_CALL,
                         .to = (uint16_t)temp,
                         .a = operand_of(OPERAND_TEMP, temp, EXPR_DYNAMIC).at,
@@ -1183,10 +1204,10 @@ static enum status lower_call(struct compiler *c, const struct node *node, uint3
     return emit(c, code, function.cost ? function.cost : 16, function.type, out);
 }
 
-/* Not inlined: chains of operators recurse through lower(), whose frame should be small; calls nest no deeper than brackets. */
-static __attribute__((noinline)) enum status lower_function(struct compiler *c,
-                                                            const struct node *node, uint32_t temp,
-                                                            struct operand *out)
+/* Not inlined: chains of operators recurse through lower(), whose frame should be small; calls nest
+ * no deeper than brackets. */
+static __attribute__((noinline)) enum status
+lower_function(struct compiler *c, const struct node *node, uint32_t temp, struct operand *out)
 {
     static const struct {
         const char *name;
@@ -1194,19 +1215,27 @@ static __attribute__((noinline)) enum status lower_function(struct compiler *c,
         enum status (*lower)(struct compiler *c, const struct node *node, enum op op, uint32_t temp,
                              struct operand *out);
     } special[] = {
-        {"exists", OP_OR, lower_macro},           {"all", OP_AND, lower_macro},
-        {"min", OP_MIN, lower_extreme},           {"max", OP_MAX, lower_extreme},
-        {"hour", OP_HOUR, lower_civil},           {"weekday", OP_WEEKDAY, lower_civil},
-        {"date", OP_DATE, lower_civil},           {"timestamp", OP_TIMESTAMP, lower_conversion},
-        {"duration", OP_DURATION, lower_conversion}, {"number", OP_NUMBER, lower_conversion},
+        {"exists", OP_OR, lower_macro},
+        {"all", OP_AND, lower_macro},
+        {"min", OP_MIN, lower_extreme},
+        {"max", OP_MAX, lower_extreme},
+        {"hour", OP_HOUR, lower_civil},
+        {"weekday", OP_WEEKDAY, lower_civil},
+        {"date", OP_DATE, lower_civil},
+        {"timestamp", OP_TIMESTAMP, lower_conversion},
+        {"duration", OP_DURATION, lower_conversion},
+        {"number", OP_NUMBER, lower_conversion},
         {"string", OP_STRING, lower_conversion},
     };
     static const struct {
         const char *name;
         enum status (*lower)(struct compiler *c, const struct node *node, uint32_t temp,
                              struct operand *out);
-    } plain[] = {{"has", lower_has},         {"size", lower_size},   {"matches", lower_matches},
-                 {"round", lower_round},     {"seconds", lower_seconds}};
+    } plain[] = {{"has", lower_has},
+                 {"size", lower_size},
+                 {"matches", lower_matches},
+                 {"round", lower_round},
+                 {"seconds", lower_seconds}};
     for (size_t i = 0; i < sizeof builtins / sizeof builtins[0]; i++) {
         if (text_equal(node->text, text_of(builtins[i].name))) {
             return lower_builtin(c, node, &builtins[i], temp, out);
@@ -1232,13 +1261,20 @@ static enum status lower(struct compiler *c, uint16_t index, uint32_t temp, stru
         return fail_size(c, node->offset);
     }
     switch ((enum node_kind)node->kind) {
-    case NODE_LITERAL: return add_constant(c, node->value, node->offset, out);
-    case NODE_NAME: return lower_name(c, node, out);
-    case NODE_UNARY: return lower_unary(c, node, temp, out);
-    case NODE_BINARY: return lower_binary(c, node, temp, out);
-    case NODE_CHOICE: return lower_choice(c, node, temp, out);
-    case NODE_LIST: return fail_list(c, node);
-    case NODE_CALL: return lower_function(c, node, temp, out);
+    case NODE_LITERAL:
+        return add_constant(c, node->value, node->offset, out);
+    case NODE_NAME:
+        return lower_name(c, node, out);
+    case NODE_UNARY:
+        return lower_unary(c, node, temp, out);
+    case NODE_BINARY:
+        return lower_binary(c, node, temp, out);
+    case NODE_CHOICE:
+        return lower_choice(c, node, temp, out);
+    case NODE_LIST:
+        return fail_list(c, node);
+    case NODE_CALL:
+        return lower_function(c, node, temp, out);
     }
     return fail_list(c, node);
 }
@@ -1285,7 +1321,8 @@ static enum status finish(struct compiler *c, enum expr_type wanted, struct oper
 {
     const struct node *root = node_at(c, c->tree.root);
     if (is_constant(*result)) {
-        result->type = constant_of(c, *result)->type; /* which a choice has called dynamic, perhaps */
+        result->type =
+            constant_of(c, *result)->type; /* which a choice has called dynamic, perhaps */
     }
     if (wanted != EXPR_DYNAMIC && !may_be(result->type, wanted)) {
         return fail_type(c, root->offset, "%s is wanted here, not %s", expr_type_phrase(wanted),
@@ -1337,8 +1374,14 @@ enum status expr_compile(struct arena *arena, struct text source, const struct e
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
-enum expr_type expr_result_type(const struct expr *expr) { return expr->type; }
-uint32_t expr_cost(const struct expr *expr) { return expr->cost; }
+enum expr_type expr_result_type(const struct expr *expr)
+{
+    return expr->type;
+}
+uint32_t expr_cost(const struct expr *expr)
+{
+    return expr->cost;
+}
 
 bool expr_is_constant(const struct expr *expr, struct expr_value *value)
 {

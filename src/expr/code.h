@@ -4,13 +4,14 @@
  *
  * Nodes are kept after compiling, for expr_format only.
  *
- * Code is three-address code over three arrays of values, so that a comparison of a slot with a literal is one
- * instruction that copies nothing:
+ * Code is three-address code over three arrays of values, so that a comparison of a slot with a
+ * literal is one instruction that copies nothing:
  *
- *     operand = kind << 14 | index          constants[], slots[] (the caller's) or temps[] (on the stack)
+ *     operand = kind << 14 | index          constants[], slots[] (the caller's) or temps[] (on the
+ * stack)
  *
- * An error is a value like any other: an instruction with a failed operand has that failure as its result, so
- * absorbing one in && and || is choosing the other operand.
+ * An error is a value like any other: an instruction with a failed operand has that failure as its
+ * result, so absorbing one in && and || is choosing the other operand.
  */
 #ifndef FARTHING_EXPR_CODE_H
 #define FARTHING_EXPR_CODE_H
@@ -53,9 +54,9 @@ enum op {
     OP_ABS,
     OP_CEIL,
     OP_FLOOR,
-    OP_ROUND,   /* more: digits | mode << 8 */
+    OP_ROUND, /* more: digits | mode << 8 */
     OP_ROUND_UP,
-    OP_HOUR,    /* more: index of the zone */
+    OP_HOUR, /* more: index of the zone */
     OP_WEEKDAY,
     OP_DATE,
     OP_TIMESTAMP,
@@ -64,17 +65,19 @@ enum op {
     OP_SECONDS_BETWEEN,
     OP_NUMBER,
     OP_STRING,
-    OP_CALL,         /* a: the first argument's temp, more: index of the call */
+    OP_CALL, /* a: the first argument's temp, more: index of the call */
     /* What only the code has. */
     OP_MOVE,
     OP_IN_CONSTANTS, /* b: the first constant, more: how many */
     OP_EITHER,       /* a or b, an error wins: "in" over elements that are computed */
-    OP_GUARD,        /* a, but b's error when it has failed (a's, if more and a has too): for elements of a list */
-    OP_JUMP,         /* more: where to */
-    OP_SKIP_TRUE,    /* if a is true: the result is a, jump */
+    OP_GUARD, /* a, but b's error when it has failed (a's, if more and a has too): for elements of a
+                 list */
+    OP_JUMP,  /* more: where to */
+    OP_SKIP_TRUE, /* if a is true: the result is a, jump */
     OP_SKIP_FALSE,
-    OP_CHOOSE,       /* a true: go on; false: jump; else the result is a failure, and the OP_JUMP before more is next */
-    OP_CHECK,        /* a, if its type is more */
+    OP_CHOOSE, /* a true: go on; false: jump; else the result is a failure, and the OP_JUMP before
+                  more is next */
+    OP_CHECK,  /* a, if its type is more */
     OP_RETURN,
 };
 
@@ -116,8 +119,8 @@ const char *op_name(enum op op);
 int op_level(enum op op); /* 1 for || up to 5 for *; 6 for the unary ones */
 
 /* Sets *err and returns its status. */
-enum status expr_fail(struct expr_error *err, size_t offset, enum status status,
-                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+enum status expr_fail(struct expr_error *err, size_t offset, enum status status, const char *format,
+                      ...) __attribute__((format(printf, 4, 5)));
 
 enum status expr_parse(struct arena *arena, struct text source, struct tree *tree,
                        struct expr_error *err);

@@ -1,8 +1,8 @@
 /* eval.c - see code.h.  Runs the code of an expression.
  *
- * Each instruction looks at the types its operands have now; the types that were checked at load decide what is
- * refused early, never what is trusted.  The way through an instruction that does not fail has no call but the
- * operation itself; everything about failing is behind refuse().
+ * Each instruction looks at the types its operands have now; the types that were checked at load
+ * decide what is refused early, never what is trusted.  The way through an instruction that does
+ * not fail has no call but the operation itself; everything about failing is behind refuse().
  */
 #include <assert.h>
 #include <stdio.h>
@@ -61,8 +61,7 @@ static bool pass_failure(const struct expr *expr, const struct code *code, uint1
 }
 
 /* Why an operation of two operands cannot be done, the first reason first. */
-__attribute__((cold, noinline)) static void refuse(const struct expr *expr,
-                                                   const struct code *code,
+__attribute__((cold, noinline)) static void refuse(const struct expr *expr, const struct code *code,
                                                    const struct expr_value *a,
                                                    const struct expr_value *b,
                                                    struct expr_value *out)
@@ -77,9 +76,8 @@ __attribute__((cold, noinline)) static void refuse(const struct expr *expr,
     out->failure.right = right;
 }
 
-__attribute__((cold, noinline)) static void refuse_number(const struct code *code,
-                                                          enum status status,
-                                                          struct expr_value *out)
+__attribute__((cold, noinline)) static void
+refuse_number(const struct code *code, enum status status, struct expr_value *out)
 {
     if (status == ERR_OVERFLOW) {
         set_failure(out, EXPR_FAULT_RANGE, code, "the number is out of range");
@@ -106,10 +104,11 @@ void expr_describe(const struct expr *expr, const struct expr_value *failed, str
     } else if (f->op == OP_CHECK) {
         (void)fail(err, f->status, "the result is %s", expr_type_phrase(f->left));
     } else if (f->op == OP_CHOOSE) {
-        (void)fail(err, f->status, "a condition is true or false, not %s", expr_type_phrase(f->left));
-    } else if (f->right == EXPR_DYNAMIC) {
-        (void)fail(err, f->status, is_function ? "%s() cannot take %s" : "'%s' cannot take %s", name,
+        (void)fail(err, f->status, "a condition is true or false, not %s",
                    expr_type_phrase(f->left));
+    } else if (f->right == EXPR_DYNAMIC) {
+        (void)fail(err, f->status, is_function ? "%s() cannot take %s" : "'%s' cannot take %s",
+                   name, expr_type_phrase(f->left));
     } else {
         (void)fail(err, f->status,
                    is_function ? "%s() cannot take %s and %s" : "'%s' cannot take %s and %s", name,
@@ -142,15 +141,22 @@ static inline bool is_equal(const struct expr_value *a, const struct expr_value 
     }
     switch (a->type) {
     case EXPR_MISSING:
-    case EXPR_NULL: return true;
-    case EXPR_BOOL: return a->truth == b->truth;
-    case EXPR_NUMBER: return dec_equal(a->number, b->number);
-    case EXPR_TEXT: return text_equal(a->text, b->text);
-    case EXPR_TIME: return a->time == b->time;
-    case EXPR_DURATION: return a->duration_ns == b->duration_ns;
+    case EXPR_NULL:
+        return true;
+    case EXPR_BOOL:
+        return a->truth == b->truth;
+    case EXPR_NUMBER:
+        return dec_equal(a->number, b->number);
+    case EXPR_TEXT:
+        return text_equal(a->text, b->text);
+    case EXPR_TIME:
+        return a->time == b->time;
+    case EXPR_DURATION:
+        return a->duration_ns == b->duration_ns;
     case EXPR_OTHER:
     case EXPR_ERROR:
-    case EXPR_DYNAMIC: break;
+    case EXPR_DYNAMIC:
+        break;
     }
     return false;
 }
@@ -165,7 +171,8 @@ static inline bool has_failed(const struct expr_value *value)
     return value->type == EXPR_ERROR || value->type == EXPR_MISSING;
 }
 
-/* CEL compares values of different types too: they are not equal. Two lists or objects are beyond us. */
+/* CEL compares values of different types too: they are not equal. Two lists or objects are beyond
+ * us. */
 static inline bool can_equal(const struct expr_value *a, const struct expr_value *b)
 {
     return !has_failed(a) && !has_failed(b) && (a->type != EXPR_OTHER || b->type != EXPR_OTHER);
@@ -185,9 +192,15 @@ static inline bool compare(const struct expr_value *a, const struct expr_value *
             *order = dec_compare(a->number, b->number);
         }
         return true;
-    case EXPR_TEXT: *order = text_compare(a->text, b->text); return true;
-    case EXPR_BOOL: *order = a->truth - b->truth; return true;
-    case EXPR_TIME: *order = (a->time > b->time) - (a->time < b->time); return true;
+    case EXPR_TEXT:
+        *order = text_compare(a->text, b->text);
+        return true;
+    case EXPR_BOOL:
+        *order = a->truth - b->truth;
+        return true;
+    case EXPR_TIME:
+        *order = (a->time > b->time) - (a->time < b->time);
+        return true;
     case EXPR_DURATION:
         *order = (a->duration_ns > b->duration_ns) - (a->duration_ns < b->duration_ns);
         return true;
@@ -195,7 +208,8 @@ static inline bool compare(const struct expr_value *a, const struct expr_value *
     case EXPR_NULL:
     case EXPR_OTHER:
     case EXPR_ERROR:
-    case EXPR_DYNAMIC: break;
+    case EXPR_DYNAMIC:
+        break;
     }
     return false;
 }
@@ -203,10 +217,14 @@ static inline bool compare(const struct expr_value *a, const struct expr_value *
 static bool holds(enum op op, int order)
 {
     switch (op) {
-    case OP_LESS: return order < 0;
-    case OP_LESS_EQUAL: return order <= 0;
-    case OP_GREATER: return order > 0;
-    default: return order >= 0;
+    case OP_LESS:
+        return order < 0;
+    case OP_LESS_EQUAL:
+        return order <= 0;
+    case OP_GREATER:
+        return order > 0;
+    default:
+        return order >= 0;
     }
 }
 
@@ -218,14 +236,32 @@ static void compute_number(const struct code *code, struct dec a, struct dec b,
     struct dec result;
     enum status status;
     switch (code->op) {
-    case OP_ADD: status = dec_add(a, b, &result, NULL); break;
-    case OP_SUBTRACT: status = dec_subtract(a, b, &result, NULL); break;
-    case OP_MULTIPLY: status = dec_multiply(a, b, &result, NULL); break;
-    case OP_DIVIDE: status = dec_divide(a, b, DEC_SCALE, ROUND_HALF_EVEN, &result, NULL); break;
-    case OP_REMAINDER: status = dec_remainder(a, b, &result, NULL); break;
-    case OP_MIN: result = dec_min(a, b); status = OK; break;
-    case OP_MAX: result = dec_max(a, b); status = OK; break;
-    default: status = dec_round_to(a, b, ROUND_UP, &result, NULL); break;
+    case OP_ADD:
+        status = dec_add(a, b, &result, NULL);
+        break;
+    case OP_SUBTRACT:
+        status = dec_subtract(a, b, &result, NULL);
+        break;
+    case OP_MULTIPLY:
+        status = dec_multiply(a, b, &result, NULL);
+        break;
+    case OP_DIVIDE:
+        status = dec_divide(a, b, DEC_SCALE, ROUND_HALF_EVEN, &result, NULL);
+        break;
+    case OP_REMAINDER:
+        status = dec_remainder(a, b, &result, NULL);
+        break;
+    case OP_MIN:
+        result = dec_min(a, b);
+        status = OK;
+        break;
+    case OP_MAX:
+        result = dec_max(a, b);
+        status = OK;
+        break;
+    default:
+        status = dec_round_to(a, b, ROUND_UP, &result, NULL);
+        break;
     }
     if (status != OK) {
         refuse_number(code, status, out);
@@ -235,8 +271,8 @@ static void compute_number(const struct code *code, struct dec a, struct dec b,
     out->number = result;
 }
 
-static void join_texts(const struct code *code, struct text a, struct text b,
-                       struct arena *scratch, struct expr_value *out)
+static void join_texts(const struct code *code, struct text a, struct text b, struct arena *scratch,
+                       struct expr_value *out)
 {
     if (a.size + b.size > EXPR_TEXT_MAX_BYTES) {
         set_failure(out, EXPR_FAULT_RANGE, code, "the joined text is too long");
@@ -306,8 +342,8 @@ static void round_number(const struct code *code, struct dec value, struct expr_
     static const enum rounding modes[] = {[OP_CEIL - OP_CEIL] = ROUND_CEILING,
                                           [OP_FLOOR - OP_CEIL] = ROUND_FLOOR};
     int digits = code->op == OP_ROUND ? code->more & 0xFF : 0;
-    enum rounding mode = code->op == OP_ROUND ? (enum rounding)(code->more >> 8)
-                                              : modes[code->op - OP_CEIL];
+    enum rounding mode =
+        code->op == OP_ROUND ? (enum rounding)(code->more >> 8) : modes[code->op - OP_CEIL];
     enum status status = dec_round(value, digits, mode, &value, NULL);
     if (status != OK) {
         refuse_number(code, status, out);
@@ -324,9 +360,12 @@ static bool test_text(const struct code *code, struct text a, struct text b)
         return false;
     }
     switch (code->op) {
-    case OP_STARTS_WITH: return text_equal((struct text){a.at, b.size}, b);
-    case OP_ENDS_WITH: return text_equal((struct text){a.at + a.size - b.size, b.size}, b);
-    default: return b.size == 0 || memmem(a.at, a.size, b.at, b.size) != NULL;
+    case OP_STARTS_WITH:
+        return text_equal((struct text){a.at, b.size}, b);
+    case OP_ENDS_WITH:
+        return text_equal((struct text){a.at + a.size - b.size, b.size}, b);
+    default:
+        return b.size == 0 || memmem(a.at, a.size, b.at, b.size) != NULL;
     }
 }
 
@@ -358,8 +397,8 @@ bool duration_parse(struct text text, int64_t *duration_ns)
     static const struct {
         const char *name;
         int64_t ns;
-    } units[] = {{"h", NS_PER_HOUR},  {"ms", 1'000'000},     {"us", 1'000}, {"ns", 1},
-                 {"m", 60 * NS_PER_SECOND}, {"s", NS_PER_SECOND}};
+    } units[] = {{"h", NS_PER_HOUR}, {"ms", 1'000'000},         {"us", 1'000},
+                 {"ns", 1},          {"m", 60 * NS_PER_SECOND}, {"s", NS_PER_SECOND}};
     struct dec total = DEC_ZERO;
     size_t at = 0;
     bool is_negative = text.size > 0 && text.at[0] == '-';
@@ -373,7 +412,8 @@ bool duration_parse(struct text text, int64_t *duration_ns)
     }
     while (at < text.size) {
         struct text number = {text.at + at, 0};
-        while (at < text.size && ((text.at[at] >= '0' && text.at[at] <= '9') || text.at[at] == '.')) {
+        while (at < text.size &&
+               ((text.at[at] >= '0' && text.at[at] <= '9') || text.at[at] == '.')) {
             at++;
             number.size++;
         }
@@ -421,7 +461,8 @@ static void read_civil(const struct expr *expr, const struct code *code, instant
         int64_t days = civil_to_days(civil.year, civil.month, civil.day);
         *out = expr_number(dec_from_int(civil_weekday(days)));
     } else {
-        *out = expr_text(text_format(scratch, "%04d-%02d-%02d", civil.year, civil.month, civil.day));
+        *out =
+            expr_text(text_format(scratch, "%04d-%02d-%02d", civil.year, civil.month, civil.day));
     }
 }
 
@@ -445,7 +486,8 @@ static void subtract_times(const struct code *code, const struct expr_value *fro
 {
     instant start, end;
     if (!read_time(from, &start) || !read_time(to, &end)) {
-        set_failure(out, EXPR_FAULT_VALUE, code, "the text is not a time like 2026-10-01T00:00:00Z");
+        set_failure(out, EXPR_FAULT_VALUE, code,
+                    "the text is not a time like 2026-10-01T00:00:00Z");
         return;
     }
     *out = expr_number(duration_seconds(end - start)); /* instants are not negative: no overflow */
@@ -483,15 +525,24 @@ static bool print_value(const struct expr_value *value, struct arena *scratch,
     char text[DEC_FORMAT_MAX];
     int size;
     switch (value->type) {
-    case EXPR_TEXT: *out = *value; return true;
-    case EXPR_BOOL: *out = expr_text(value->truth ? TEXT("true") : TEXT("false")); return true;
-    case EXPR_NUMBER: size = dec_format(value->number, text); break;
-    case EXPR_TIME: size = time_format(value->time, text); break;
+    case EXPR_TEXT:
+        *out = *value;
+        return true;
+    case EXPR_BOOL:
+        *out = expr_text(value->truth ? TEXT("true") : TEXT("false"));
+        return true;
+    case EXPR_NUMBER:
+        size = dec_format(value->number, text);
+        break;
+    case EXPR_TIME:
+        size = time_format(value->time, text);
+        break;
     case EXPR_DURATION:
         size = dec_format(duration_seconds(value->duration_ns), text);
         text[size++] = 's';
         break;
-    default: return false;
+    default:
+        return false;
     }
     *out = expr_text(text_copy(scratch, (struct text){text, (size_t)size}));
     return true;
@@ -513,7 +564,8 @@ __attribute__((noinline)) static void call(const struct expr *expr, const struct
     assert(env && env->call);
     struct error err = {.status = OK};
     struct expr_value result = {.type = EXPR_ERROR};
-    enum status status = env->call(env->context, use->slot, args, use->arg_count, scratch, &result, &err);
+    enum status status =
+        env->call(env->context, use->slot, args, use->arg_count, scratch, &result, &err);
     if (status != OK) {
         set_failure(out, EXPR_FAULT_CALL, code, text_copy(scratch, text_of(err.message)).at);
         out->failure.status = status;
@@ -525,8 +577,8 @@ __attribute__((noinline)) static void call(const struct expr *expr, const struct
 
 /* ---- running -------------------------------------------------------------------------------- */
 
-static inline void run(const struct expr *expr, const struct expr_env *env,
-                       struct arena *scratch, struct expr_value *temps, struct expr_value *out)
+static inline void run(const struct expr *expr, const struct expr_env *env, struct arena *scratch,
+                       struct expr_value *temps, struct expr_value *out)
 {
     const struct expr_value *bases[] = {expr->constants, env ? env->slots : NULL, temps};
     const struct code *code = expr->code;
@@ -651,7 +703,9 @@ static inline void run(const struct expr *expr, const struct expr_env *env,
                 code = expr->code + code->more - 2;
             }
             break;
-        case OP_JUMP: code = expr->code + code->more - 1; break;
+        case OP_JUMP:
+            code = expr->code + code->more - 1;
+            break;
         case OP_EITHER:
             if (a->type == EXPR_BOOL && b->type == EXPR_BOOL) {
                 set_bool(to, a->truth || b->truth);
@@ -748,7 +802,9 @@ static inline void run(const struct expr *expr, const struct expr_env *env,
                 refuse(expr, code, a, NULL, to);
             }
             break;
-        case OP_CALL: call(expr, env, code, a, scratch, to); break;
+        case OP_CALL:
+            call(expr, env, code, a, scratch, to);
+            break;
         case OP_CHECK:
             if (a->type == code->more) {
                 *to = *a;
@@ -756,7 +812,9 @@ static inline void run(const struct expr *expr, const struct expr_env *env,
                 refuse(expr, code, a, NULL, to);
             }
             break;
-        case OP_IN: assert(code->op != OP_IN); break; /* check.c replaces it */
+        case OP_IN:
+            assert(code->op != OP_IN);
+            break; /* check.c replaces it */
         case OP_RETURN:
             if (has_failed(a)) {
                 (void)pass_failure(expr, code, code->a, a, out);

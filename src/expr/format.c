@@ -7,11 +7,21 @@ void expr_value_format(const struct expr_value *value, struct buffer *out)
 {
     char text[DEC_FORMAT_MAX];
     switch (value->type) {
-    case EXPR_MISSING: buffer_add_text(out, TEXT("missing")); break;
-    case EXPR_NULL: buffer_add_text(out, TEXT("null")); break;
-    case EXPR_BOOL: buffer_add_text(out, value->truth ? TEXT("true") : TEXT("false")); break;
-    case EXPR_NUMBER: buffer_add(out, text, (size_t)dec_format(value->number, text)); break;
-    case EXPR_TEXT: buffer_add_json(out, value->text); break;
+    case EXPR_MISSING:
+        buffer_add_text(out, TEXT("missing"));
+        break;
+    case EXPR_NULL:
+        buffer_add_text(out, TEXT("null"));
+        break;
+    case EXPR_BOOL:
+        buffer_add_text(out, value->truth ? TEXT("true") : TEXT("false"));
+        break;
+    case EXPR_NUMBER:
+        buffer_add(out, text, (size_t)dec_format(value->number, text));
+        break;
+    case EXPR_TEXT:
+        buffer_add_json(out, value->text);
+        break;
     case EXPR_TIME:
         buffer_add_text(out, TEXT("timestamp(\""));
         buffer_add(out, text, (size_t)time_format(value->time, text));
@@ -22,9 +32,13 @@ void expr_value_format(const struct expr_value *value, struct buffer *out)
         buffer_add(out, text, (size_t)dec_format(duration_seconds(value->duration_ns), text));
         buffer_add_text(out, TEXT("s\")"));
         break;
-    case EXPR_OTHER: buffer_add_text(out, TEXT("a list or object")); break;
+    case EXPR_OTHER:
+        buffer_add_text(out, TEXT("a list or object"));
+        break;
     case EXPR_ERROR:
-    case EXPR_DYNAMIC: buffer_add_text(out, TEXT("error")); break;
+    case EXPR_DYNAMIC:
+        buffer_add_text(out, TEXT("error"));
+        break;
     }
 }
 
@@ -81,14 +95,18 @@ static void print_call(const struct printer *p, const struct node *node)
 static int level_of(const struct node *node)
 {
     switch ((enum node_kind)node->kind) {
-    case NODE_CHOICE: return LEVEL_CHOICE;
+    case NODE_CHOICE:
+        return LEVEL_CHOICE;
     case NODE_UNARY:
-    case NODE_BINARY: return op_level(node->op);
-    default: return LEVEL_MEMBER;
+    case NODE_BINARY:
+        return op_level(node->op);
+    default:
+        return LEVEL_MEMBER;
     }
 }
 
-/* Two signs in a row are what the parser leaves of any even number; a third needs brackets to stay. */
+/* Two signs in a row are what the parser leaves of any even number; a third needs brackets to stay.
+ */
 static bool is_pair(const struct printer *p, const struct node *node)
 {
     const struct node *child = &p->expr->tree.nodes[node->first];
@@ -109,8 +127,12 @@ static void print(const struct printer *p, uint16_t index, int level)
         buffer_add_char(p->out, '(');
     }
     switch ((enum node_kind)node->kind) {
-    case NODE_LITERAL: expr_value_format(node->value, p->out); break;
-    case NODE_NAME: print_name(p, node); break;
+    case NODE_LITERAL:
+        expr_value_format(node->value, p->out);
+        break;
+    case NODE_NAME:
+        print_name(p, node);
+        break;
     case NODE_UNARY:
         buffer_format(p->out, "%s", op_name(node->op));
         print(p, node->first, is_pair(p, node) ? LEVEL_UNARY : LEVEL_MEMBER);
@@ -132,7 +154,9 @@ static void print(const struct printer *p, uint16_t index, int level)
         print_list(p, node->first);
         buffer_add_char(p->out, ']');
         break;
-    case NODE_CALL: print_call(p, node); break;
+    case NODE_CALL:
+        print_call(p, node);
+        break;
     }
     if (own < level) {
         buffer_add_char(p->out, ')');

@@ -1,8 +1,8 @@
 /* parse.c - see code.h.  Text to a tree of nodes, by precedence climbing.
  *
  * Recursion is bounded: a bracket, an argument list and a list each take one of the
- * EXPR_DEPTH_MAX levels, and everything that could nest without a bracket is a loop: chains of left-associative
- * operators, of ?: (which nests to the right) and of ! and -.
+ * EXPR_DEPTH_MAX levels, and everything that could nest without a bracket is a loop: chains of
+ * left-associative operators, of ?: (which nests to the right) and of ! and -.
  *
  * A dotted name becomes one node with its canonical path, since only names have members.
  */
@@ -16,45 +16,86 @@
 
 /* ---- tables --------------------------------------------------------------------------------- */
 
-static const struct operator{
+static const struct operator
+{
     const char *name;
     uint8_t level; /* a higher level binds closer */
-} operators[] = {
-    [OP_OR] = {"||", 1},        [OP_AND] = {"&&", 2},        [OP_EQUAL] = {"==", 3},
-    [OP_UNEQUAL] = {"!=", 3},   [OP_LESS] = {"<", 3},        [OP_LESS_EQUAL] = {"<=", 3},
-    [OP_GREATER] = {">", 3},    [OP_GREATER_EQUAL] = {">=", 3}, [OP_IN] = {"in", 3},
-    [OP_ADD] = {"+", 4},        [OP_SUBTRACT] = {"-", 4},    [OP_MULTIPLY] = {"*", 5},
-    [OP_DIVIDE] = {"/", 5},     [OP_REMAINDER] = {"%", 5},   [OP_NOT] = {"!", 6},
-    [OP_NEGATE] = {"-", 6},     [OP_HAS] = {"has", 0},       [OP_SIZE] = {"size", 0},
-    [OP_STARTS_WITH] = {"startsWith", 0}, [OP_ENDS_WITH] = {"endsWith", 0},
-    [OP_CONTAINS] = {"contains", 0}, [OP_MATCHES] = {"matches", 0}, [OP_LOWER] = {"lower", 0},
-    [OP_UPPER] = {"upper", 0},  [OP_MIN] = {"min", 0},       [OP_MAX] = {"max", 0},
-    [OP_ABS] = {"abs", 0},      [OP_CEIL] = {"ceil", 0},     [OP_FLOOR] = {"floor", 0},
-    [OP_ROUND] = {"round", 0},  [OP_ROUND_UP] = {"round_up", 0}, [OP_HOUR] = {"hour", 0},
-    [OP_WEEKDAY] = {"weekday", 0}, [OP_DATE] = {"date", 0},  [OP_TIMESTAMP] = {"timestamp", 0},
-    [OP_DURATION] = {"duration", 0}, [OP_SECONDS] = {"seconds", 0},
-    [OP_SECONDS_BETWEEN] = {"seconds", 0}, [OP_NUMBER] = {"number", 0}, [OP_STRING] = {"string", 0},
-    [OP_CALL] = {"call", 0},    [OP_MOVE] = {"value", 0},    [OP_IN_CONSTANTS] = {"in", 3},
-    [OP_EITHER] = {"in", 3},    [OP_GUARD] = {"list", 0},    [OP_JUMP] = {"?:", 0},
-    [OP_SKIP_TRUE] = {"||", 1}, [OP_SKIP_FALSE] = {"&&", 2}, [OP_CHOOSE] = {"?:", 0},
-    [OP_CHECK] = {"result", 0}, [OP_RETURN] = {"value", 0},
+}
+operators[] = {
+    [OP_OR] = {"||", 1},
+    [OP_AND] = {"&&", 2},
+    [OP_EQUAL] = {"==", 3},
+    [OP_UNEQUAL] = {"!=", 3},
+    [OP_LESS] = {"<", 3},
+    [OP_LESS_EQUAL] = {"<=", 3},
+    [OP_GREATER] = {">", 3},
+    [OP_GREATER_EQUAL] = {">=", 3},
+    [OP_IN] = {"in", 3},
+    [OP_ADD] = {"+", 4},
+    [OP_SUBTRACT] = {"-", 4},
+    [OP_MULTIPLY] = {"*", 5},
+    [OP_DIVIDE] = {"/", 5},
+    [OP_REMAINDER] = {"%", 5},
+    [OP_NOT] = {"!", 6},
+    [OP_NEGATE] = {"-", 6},
+    [OP_HAS] = {"has", 0},
+    [OP_SIZE] = {"size", 0},
+    [OP_STARTS_WITH] = {"startsWith", 0},
+    [OP_ENDS_WITH] = {"endsWith", 0},
+    [OP_CONTAINS] = {"contains", 0},
+    [OP_MATCHES] = {"matches", 0},
+    [OP_LOWER] = {"lower", 0},
+    [OP_UPPER] = {"upper", 0},
+    [OP_MIN] = {"min", 0},
+    [OP_MAX] = {"max", 0},
+    [OP_ABS] = {"abs", 0},
+    [OP_CEIL] = {"ceil", 0},
+    [OP_FLOOR] = {"floor", 0},
+    [OP_ROUND] = {"round", 0},
+    [OP_ROUND_UP] = {"round_up", 0},
+    [OP_HOUR] = {"hour", 0},
+    [OP_WEEKDAY] = {"weekday", 0},
+    [OP_DATE] = {"date", 0},
+    [OP_TIMESTAMP] = {"timestamp", 0},
+    [OP_DURATION] = {"duration", 0},
+    [OP_SECONDS] = {"seconds", 0},
+    [OP_SECONDS_BETWEEN] = {"seconds", 0},
+    [OP_NUMBER] = {"number", 0},
+    [OP_STRING] = {"string", 0},
+    [OP_CALL] = {"call", 0},
+    [OP_MOVE] = {"value", 0},
+    [OP_IN_CONSTANTS] = {"in", 3},
+    [OP_EITHER] = {"in", 3},
+    [OP_GUARD] = {"list", 0},
+    [OP_JUMP] = {"?:", 0},
+    [OP_SKIP_TRUE] = {"||", 1},
+    [OP_SKIP_FALSE] = {"&&", 2},
+    [OP_CHOOSE] = {"?:", 0},
+    [OP_CHECK] = {"result", 0},
+    [OP_RETURN] = {"value", 0},
 };
 
 enum { LEVEL_LOWEST = 1, LEVEL_UNARY = 6 };
 
-const char *op_name(enum op op) { return operators[op].name; }
-int op_level(enum op op) { return operators[op].level; }
+const char *op_name(enum op op)
+{
+    return operators[op].name;
+}
+int op_level(enum op op)
+{
+    return operators[op].level;
+}
 
 /* Words that CEL keeps for the languages an expression may stand in. */
 static const char *const reserved_words[] = {
-    "as",     "break", "const",     "continue", "else", "for", "function", "if", "import", "let",
-    "loop",   "package", "namespace", "return", "var",  "void", "while",
+    "as",  "break", "const",   "continue",  "else",   "for", "function", "if",    "import",
+    "let", "loop",  "package", "namespace", "return", "var", "void",     "while",
 };
 
 /* ---- errors --------------------------------------------------------------------------------- */
 
-enum status expr_fail(struct expr_error *err, size_t offset, enum status status,
-                      const char *format, ...)
+enum status expr_fail(struct expr_error *err, size_t offset, enum status status, const char *format,
+                      ...)
 {
     if (err) {
         va_list args;
@@ -98,8 +139,14 @@ struct parser {
     struct expr_error *err;
 };
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 static int hex_value(char c)
 {
@@ -116,7 +163,10 @@ static char peek(const struct parser *p, size_t at)
     return at < p->source.size ? p->source.at[at] : '\0';
 }
 
-static bool is_word(struct text text, const char *word) { return text_equal(text, text_of(word)); }
+static bool is_word(struct text text, const char *word)
+{
+    return text_equal(text, text_of(word));
+}
 
 static bool is_keyword(struct text text)
 {
@@ -194,7 +244,8 @@ static enum status scan_hexadecimal(struct parser *p)
     return OK;
 }
 
-/* CEL writes more numbers than JSON does (007, .5): they are brought to JSON's form and read as any other input is. */
+/* CEL writes more numbers than JSON does (007, .5): they are brought to JSON's form and read as any
+ * other input is. */
 static enum status scan_decimal(struct parser *p)
 {
     size_t start = p->at;
@@ -228,11 +279,15 @@ static enum status scan_decimal(struct parser *p)
         text = text_join(p->arena, TEXT("0"), text);
     }
     switch (dec_parse(text, &p->token.number)) {
-    case NUMBER_OK: break;
-    case NUMBER_SYNTAX: return fail_number(p, "a number is not written like this");
-    case NUMBER_SCALE: return fail_number(p, "a number has at most 18 digits after the point");
+    case NUMBER_OK:
+        break;
+    case NUMBER_SYNTAX:
+        return fail_number(p, "a number is not written like this");
+    case NUMBER_SCALE:
+        return fail_number(p, "a number has at most 18 digits after the point");
     case NUMBER_LENGTH:
-    case NUMBER_RANGE: return fail_number(p, "a number has at most 38 digits");
+    case NUMBER_RANGE:
+        return fail_number(p, "a number has at most 38 digits");
     }
     if (is_integer && (peek(p, p->at) == 'u' || peek(p, p->at) == 'U')) {
         p->at++;
@@ -257,8 +312,9 @@ static enum status scan_number(struct parser *p)
 static enum status fail_escape(struct parser *p, size_t offset)
 {
     (void)expr_fail(p->err, offset, ERR_INPUT, "a text has no such escape");
-    hint(p->err, "escapes are \\\\ \\\" \\' \\` \\? \\a \\b \\f \\n \\r \\t \\v \\xHH \\uHHHH \\UHHHHHHHH "
-                 "\\OOO; r\"...\" has none");
+    hint(p->err,
+         "escapes are \\\\ \\\" \\' \\` \\? \\a \\b \\f \\n \\r \\t \\v \\xHH \\uHHHH \\UHHHHHHHH "
+         "\\OOO; r\"...\" has none");
     return ERR_INPUT;
 }
 
@@ -277,9 +333,15 @@ static enum status scan_escape(struct parser *p, struct buffer *out)
     int base = 16, count;
     switch (c) {
     case 'x':
-    case 'X': count = 2; break;
-    case 'u': count = 4; break;
-    case 'U': count = 8; break;
+    case 'X':
+        count = 2;
+        break;
+    case 'u':
+        count = 4;
+        break;
+    case 'U':
+        count = 8;
+        break;
     default:
         if (c < '0' || c > '3') {
             return fail_escape(p, offset);
@@ -314,7 +376,8 @@ static enum status scan_text(struct parser *p, bool is_raw)
     struct buffer out;
     buffer_init(&out, p->arena, 32);
     for (;;) {
-        if (p->at >= p->source.size || (!is_triple && (p->source.at[p->at] == '\n' || p->source.at[p->at] == '\r'))) {
+        if (p->at >= p->source.size ||
+            (!is_triple && (p->source.at[p->at] == '\n' || p->source.at[p->at] == '\r'))) {
             return expr_fail(p->err, p->token.offset, ERR_INPUT, "the text is not closed");
         }
         char c = p->source.at[p->at];
@@ -336,8 +399,9 @@ static enum status scan_text(struct parser *p, bool is_raw)
 
 static enum status scan_sign(struct parser *p)
 {
-    static const char *const signs[] = {"||", "&&", "==", "!=", "<=", ">=", "<", ">", "+", "-", "*",
-                                        "/",  "%",  "!",  "?",  ":",  ".",  ",", "(", ")", "[", "]"};
+    static const char *const signs[] = {"||", "&&", "==", "!=", "<=", ">=", "<", ">",
+                                        "+",  "-",  "*",  "/",  "%",  "!",  "?", ":",
+                                        ".",  ",",  "(",  ")",  "[",  "]"};
     p->token.kind = TOKEN_SIGN;
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         size_t size = strlen(signs[i]);
@@ -347,8 +411,9 @@ static enum status scan_sign(struct parser *p)
         }
     }
     unsigned char c = (unsigned char)p->source.at[p->at];
-    (void)expr_fail(p->err, p->at, ERR_INPUT,
-                    c > ' ' && c < 0x7F ? "'%c' has no meaning here" : "byte 0x%02x has no meaning here", c);
+    (void)expr_fail(
+        p->err, p->at, ERR_INPUT,
+        c > ' ' && c < 0x7F ? "'%c' has no meaning here" : "byte 0x%02x has no meaning here", c);
     hint(p->err, c == '='   ? "to compare write =="
                  : c == '&' ? "write && for \"and\""
                  : c == '|' ? "write || for \"or\""
@@ -394,13 +459,17 @@ static bool is_sign(const struct parser *p, const char *sign)
 static enum status fail_expected(struct parser *p, const char *what)
 {
     if (p->token.kind == TOKEN_END) {
-        return expr_fail(p->err, p->token.offset, ERR_INPUT, "expected %s, but the expression ends", what);
+        return expr_fail(p->err, p->token.offset, ERR_INPUT, "expected %s, but the expression ends",
+                         what);
     }
     struct text found = p->token.source;
     bool is_long = found.size > 32;
     (void)expr_fail(p->err, p->token.offset, ERR_INPUT, "expected %s, not %s%.*s%s", what,
-                    p->token.kind == TOKEN_TEXT ? "" : "'", is_long ? 32 : (int)found.size, found.at,
-                    is_long ? "..." : p->token.kind == TOKEN_TEXT ? "" : "'");
+                    p->token.kind == TOKEN_TEXT ? "" : "'", is_long ? 32 : (int)found.size,
+                    found.at,
+                    is_long                       ? "..."
+                    : p->token.kind == TOKEN_TEXT ? ""
+                                                  : "'");
     if (p->token.kind == TOKEN_NAME) {
         hint(p->err, is_word(found, "and")   ? "write && for \"and\""
                      : is_word(found, "or")  ? "write || for \"or\""
@@ -530,24 +599,27 @@ static enum status parse_name(struct parser *p, uint16_t *index)
     size_t offset = p->token.offset;
     for (size_t i = 0; i < sizeof reserved_words / sizeof reserved_words[0]; i++) {
         if (is_word(name, reserved_words[i])) {
-            return expr_fail(p->err, offset, ERR_INPUT, "'%.*s' is a reserved word", TEXT_ARG(name));
+            return expr_fail(p->err, offset, ERR_INPUT, "'%.*s' is a reserved word",
+                             TEXT_ARG(name));
         }
     }
     TRY(scan(p));
     if (is_sign(p, "(")) {
         return parse_call(p, name, offset, NODE_NONE, index);
     }
-    return add_node(p,
-                    (struct node){.kind = NODE_NAME, .is_plain = true, .text = text_copy(p->arena, name)},
-                    offset, index);
+    return add_node(
+        p, (struct node){.kind = NODE_NAME, .is_plain = true, .text = text_copy(p->arena, name)},
+        offset, index);
 }
 
 static enum status parse_primary(struct parser *p, uint16_t *index)
 {
     struct text word = p->token.source;
     switch (p->token.kind) {
-    case TOKEN_NUMBER: return add_literal(p, expr_number(p->token.number), index);
-    case TOKEN_TEXT: return add_literal(p, expr_text(p->token.text), index);
+    case TOKEN_NUMBER:
+        return add_literal(p, expr_number(p->token.number), index);
+    case TOKEN_TEXT:
+        return add_literal(p, expr_text(p->token.text), index);
     case TOKEN_NAME:
         if (is_word(word, "true") || is_word(word, "false")) {
             return add_literal(p, expr_bool(word.at[0] == 't'), index);
@@ -571,7 +643,8 @@ static enum status parse_primary(struct parser *p, uint16_t *index)
             return parse_children(p, *index, NODE_NONE, "]", true);
         }
         break;
-    case TOKEN_END: break;
+    case TOKEN_END:
+        break;
     }
     return fail_expected(p, "a value");
 }
@@ -608,7 +681,8 @@ static enum status parse_member(struct parser *p, uint16_t *index)
     }
 }
 
-/* CEL allows a row of ! or of -, not a mixture.  Two of them undo each other, but not their type check. */
+/* CEL allows a row of ! or of -, not a mixture.  Two of them undo each other, but not their type
+ * check. */
 static enum status parse_unary(struct parser *p, uint16_t *index)
 {
     const char *sign = is_sign(p, "!") ? "!" : is_sign(p, "-") ? "-" : NULL;
@@ -663,7 +737,8 @@ static enum status parse_binary(struct parser *p, int level, uint16_t *index)
     return OK;
 }
 
-/* condition ? value : (condition ? value : ...), where what stands in the middle is no choice but in brackets. */
+/* condition ? value : (condition ? value : ...), where what stands in the middle is no choice but
+ * in brackets. */
 static enum status parse_choice(struct parser *p, uint16_t *index)
 {
     if (p->depth > EXPR_DEPTH_MAX) {

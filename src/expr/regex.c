@@ -1,9 +1,11 @@
-/* regex.c - see regex.h.  Thompson's construction and Pike's simulation, without captures: the question is only
- * whether there is a match, so greedy and lazy are the same, and a set of states is all that is kept.
+/* regex.c - see regex.h.  Thompson's construction and Pike's simulation, without captures: the
+ * question is only whether there is a match, so greedy and lazy are the same, and a set of states
+ * is all that is kept.
  *
  *     pattern --parse--> tree --emit--> program --search--> yes or no
  *
- * A repetition x{2,4} is emitted as x x (x (x)?)?, which is why its counts and the program have limits.
+ * A repetition x{2,4} is emitted as x x (x (x)?)?, which is why its counts and the program have
+ * limits.
  */
 #include "expr/regex.h"
 
@@ -29,7 +31,8 @@ enum place {
 
 struct step {
     uint16_t op;
-    uint16_t x, y; /* CHARACTER: low and high part; SET: index; SPLIT: both ways; JUMP: way; PLACE: which */
+    uint16_t x,
+        y; /* CHARACTER: low and high part; SET: index; SPLIT: both ways; JUMP: way; PLACE: which */
 };
 
 struct range {
@@ -52,12 +55,20 @@ struct regex {
 
 /* ---- the tree ------------------------------------------------------------------------------- */
 
-enum item_kind { ITEM_EMPTY, ITEM_CHARACTER, ITEM_SET, ITEM_PLACE, ITEM_SEQUENCE, ITEM_CHOICE, ITEM_REPEAT };
+enum item_kind {
+    ITEM_EMPTY,
+    ITEM_CHARACTER,
+    ITEM_SET,
+    ITEM_PLACE,
+    ITEM_SEQUENCE,
+    ITEM_CHOICE,
+    ITEM_REPEAT
+};
 
 struct item {
     enum item_kind kind;
-    int32_t value;            /* character, index of the set, place */
-    int32_t min, max;         /* of a repeat; max -1: no end */
+    int32_t value;             /* character, index of the set, place */
+    int32_t min, max;          /* of a repeat; max -1: no end */
     struct item *first, *next; /* children in order; the next sibling */
 };
 
@@ -91,7 +102,10 @@ static struct item *add_item(struct builder *b, enum item_kind kind, int32_t val
     return item;
 }
 
-static bool has_more(const struct builder *b) { return b->at < b->end; }
+static bool has_more(const struct builder *b)
+{
+    return b->at < b->end;
+}
 
 static bool take(struct builder *b, const char *word)
 {
@@ -166,8 +180,8 @@ static struct item *close_set(struct builder *b, bool is_negated)
         b->set_capacity = capacity;
     }
     struct set *set = &b->sets[b->set_count];
-    *set = (struct set){
-        .ranges = b->ranges, .range_count = b->range_count, .is_negated = is_negated};
+    *set =
+        (struct set){.ranges = b->ranges, .range_count = b->range_count, .is_negated = is_negated};
     for (int32_t c = 0; c < 128; c++) {
         uint64_t bit = ranges_have(set->ranges, set->range_count, c) != is_negated;
         set->ascii[c / 64] |= bit << c % 64;
@@ -182,12 +196,24 @@ static const struct named_set {
     const char *name;
     const char *bounds;
 } named_sets[] = {
-    {"alnum", "09AZaz"}, {"alpha", "AZaz"}, {"digit", "09"},       {"lower", "az"},
-    {"upper", "AZ"},     {"space", "\t\r  "}, {"blank", "\t\t  "}, {"punct", "!/:@[`{~"},
-    {"print", " ~"},     {"graph", "!~"},   {"word", "09AZ__az"},  {"xdigit", "09AFaf"},
-    {"cntrl", "\001\037\177\177"}, {"ascii", "\001\177"},
+    {"alnum", "09AZaz"},
+    {"alpha", "AZaz"},
+    {"digit", "09"},
+    {"lower", "az"},
+    {"upper", "AZ"},
+    {"space", "\t\r  "},
+    {"blank", "\t\t  "},
+    {"punct", "!/:@[`{~"},
+    {"print", " ~"},
+    {"graph", "!~"},
+    {"word", "09AZ__az"},
+    {"xdigit", "09AFaf"},
+    {"cntrl", "\001\037\177\177"},
+    {"ascii", "\001\177"},
     /* \d \w \s */
-    {"d", "09"},         {"w", "09AZ__az"}, {"s", "\t\n\f\r  "},
+    {"d", "09"},
+    {"w", "09AZ__az"},
+    {"s", "\t\n\f\r  "},
 };
 
 static bool add_named(struct builder *b, struct text name, bool is_negated)
@@ -413,10 +439,17 @@ static enum status parse_flags(struct builder *b, bool *is_group)
     for (; has_more(b); b->at++) {
         unsigned flag = 0;
         switch (*b->at) {
-        case 'i': flag = FLAG_IGNORE_CASE; break;
-        case 's': flag = FLAG_DOT_ALL; break;
-        case 'm': flag = FLAG_LINES; break;
-        case 'U': break; /* swaps greedy and lazy */
+        case 'i':
+            flag = FLAG_IGNORE_CASE;
+            break;
+        case 's':
+            flag = FLAG_DOT_ALL;
+            break;
+        case 'm':
+            flag = FLAG_LINES;
+            break;
+        case 'U':
+            break; /* swaps greedy and lazy */
         case '-':
             if (is_off) {
                 return fail_at(b, b->at, ERR_INPUT, "the pattern has no such group");
@@ -427,7 +460,8 @@ static enum status parse_flags(struct builder *b, bool *is_group)
         case ':':
             *is_group = *b->at++ == ':';
             return OK;
-        default: return fail_at(b, start, ERR_INPUT, "the pattern has no such group");
+        default:
+            return fail_at(b, start, ERR_INPUT, "the pattern has no such group");
         }
         b->flags = is_off ? b->flags & ~flag : b->flags | flag;
     }
@@ -475,8 +509,10 @@ static enum status parse_atom(struct builder *b, struct item **out)
     bool has_lines = b->flags & FLAG_LINES;
     int32_t c = take_character(b), min, max;
     switch (c) {
-    case '(': return parse_group(b, out);
-    case '[': return parse_class(b, out);
+    case '(':
+        return parse_group(b, out);
+    case '[':
+        return parse_class(b, out);
     case '.':
         if (!(b->flags & FLAG_DOT_ALL)) {
             add_range(b, '\n', '\n');
@@ -498,9 +534,13 @@ static enum status parse_atom(struct builder *b, struct item **out)
         } /* fall through */
     case '*':
     case '+':
-    case '?': return fail_at(b, start, ERR_INPUT, "the pattern repeats nothing here");
-    case '\\': break;
-    default: *out = add_character(b, c); return OK;
+    case '?':
+        return fail_at(b, start, ERR_INPUT, "the pattern repeats nothing here");
+    case '\\':
+        break;
+    default:
+        *out = add_character(b, c);
+        return OK;
     }
     static const struct {
         const char *letter;
@@ -634,7 +674,8 @@ static enum status emit_step(struct builder *b, enum step_op op, uint32_t x, uin
 
 static enum status emit(struct builder *b, const struct item *item);
 
-/* x|y|z: a split before each but the last, whose second way is the next; a jump to the end after each but the last. */
+/* x|y|z: a split before each but the last, whose second way is the next; a jump to the end after
+ * each but the last. */
 static enum status emit_choice(struct builder *b, const struct item *item)
 {
     uint32_t last_jump = 0; /* list of jumps to mend, each holding the one before; 0 ends it */
@@ -698,19 +739,24 @@ static enum status emit_repeat(struct builder *b, const struct item *item)
 static enum status emit(struct builder *b, const struct item *item)
 {
     switch (item->kind) {
-    case ITEM_EMPTY: return OK;
+    case ITEM_EMPTY:
+        return OK;
     case ITEM_CHARACTER:
         return emit_step(b, STEP_CHARACTER, (uint32_t)item->value & 0xFFFF,
                          (uint32_t)item->value >> 16);
-    case ITEM_SET: return emit_step(b, STEP_SET, (uint32_t)item->value, 0);
-    case ITEM_PLACE: return emit_step(b, STEP_PLACE, (uint32_t)item->value, 0);
+    case ITEM_SET:
+        return emit_step(b, STEP_SET, (uint32_t)item->value, 0);
+    case ITEM_PLACE:
+        return emit_step(b, STEP_PLACE, (uint32_t)item->value, 0);
     case ITEM_SEQUENCE:
         for (const struct item *child = item->first; child; child = child->next) {
             TRY(emit(b, child));
         }
         return OK;
-    case ITEM_CHOICE: return emit_choice(b, item);
-    case ITEM_REPEAT: return emit_repeat(b, item);
+    case ITEM_CHOICE:
+        return emit_choice(b, item);
+    case ITEM_REPEAT:
+        return emit_repeat(b, item);
     }
     return OK;
 }
@@ -735,13 +781,15 @@ enum status regex_compile(struct arena *arena, struct text pattern, const struct
     TRY(emit(&b, root));
     TRY(emit_step(&b, STEP_MATCH, 0, 0));
     struct regex *regex = arena_alloc(arena, sizeof *regex);
-    *regex = (struct regex){
-        .steps = b.steps, .sets = b.sets, .step_count = (uint16_t)b.step_count};
+    *regex = (struct regex){.steps = b.steps, .sets = b.sets, .step_count = (uint16_t)b.step_count};
     *out = regex;
     return OK;
 }
 
-uint32_t regex_size(const struct regex *regex) { return regex->step_count; }
+uint32_t regex_size(const struct regex *regex)
+{
+    return regex->step_count;
+}
 
 /* ---- searching ------------------------------------------------------------------------------ */
 
@@ -768,12 +816,17 @@ static bool is_word_at(struct text text, size_t index)
 static bool is_place(enum place place, size_t index, struct text text)
 {
     switch (place) {
-    case PLACE_TEXT_START: return index == 0;
-    case PLACE_TEXT_END: return index == text.size;
-    case PLACE_LINE_START: return index == 0 || text.at[index - 1] == '\n';
-    case PLACE_LINE_END: return index == text.size || text.at[index] == '\n';
+    case PLACE_TEXT_START:
+        return index == 0;
+    case PLACE_TEXT_END:
+        return index == text.size;
+    case PLACE_LINE_START:
+        return index == 0 || text.at[index - 1] == '\n';
+    case PLACE_LINE_END:
+        return index == text.size || text.at[index] == '\n';
     case PLACE_WORD_EDGE:
-    case PLACE_NO_WORD_EDGE: break;
+    case PLACE_NO_WORD_EDGE:
+        break;
     }
     bool is_edge = is_word_at(text, index - 1) != is_word_at(text, index);
     return is_edge == (place == PLACE_WORD_EDGE);
@@ -787,7 +840,8 @@ static bool set_has(const struct set *set, int32_t point)
     return ranges_have(set->ranges, set->range_count, point) != set->is_negated;
 }
 
-/* Enters a step at a place, and all that follow it without a character.  True: the pattern has matched. */
+/* Enters a step at a place, and all that follow it without a character.  True: the pattern has
+ * matched. */
 static bool enter(const struct regex *regex, struct states *states, uint16_t first, uint32_t mark,
                   const char *at, struct text text)
 {
@@ -803,11 +857,17 @@ static bool enter(const struct regex *regex, struct states *states, uint16_t fir
         uint16_t next[2];
         int next_count = 0;
         switch ((enum step_op)step->op) {
-        case STEP_MATCH: return true;
+        case STEP_MATCH:
+            return true;
         case STEP_CHARACTER:
-        case STEP_SET: states->then[states->then_count++] = index; break;
-        case STEP_SPLIT: next[next_count++] = step->y; /* fall through */
-        case STEP_JUMP: next[next_count++] = step->x; break;
+        case STEP_SET:
+            states->then[states->then_count++] = index;
+            break;
+        case STEP_SPLIT:
+            next[next_count++] = step->y; /* fall through */
+        case STEP_JUMP:
+            next[next_count++] = step->x;
+            break;
         case STEP_PLACE:
             if (is_place((enum place)step->x, (size_t)(at - text.at), text)) {
                 next[next_count++] = (uint16_t)(index + 1);
@@ -830,7 +890,8 @@ static bool search(const struct regex *regex, struct text text, struct states *s
     const char *end = text.at + text.size;
     uint32_t mark = 0;
     for (const char *at = text.at;;) {
-        /* then holds the states entered at this place by what was read; a match may also begin here. */
+        /* then holds the states entered at this place by what was read; a match may also begin
+         * here. */
         mark++;
         for (uint32_t i = 0; i < states->now_count; i++) {
             if (enter(regex, states, states->now[i], mark, at, text)) {

@@ -8,8 +8,9 @@
  *     ^ $ \A \z \b \B                                     places
  *     \n \t \f \r \v \a \012 \x7F \x{10FFFF} \Q...\E      escapes
  *
- * Like RE2 it has no backreferences and no look-around; unlike RE2 it has no \p{..} and no \C, and i ignores case in ASCII only.
- * Characters are code points; a byte that is no UTF-8 is one character that only . and negated classes match.
+ * Like RE2 it has no backreferences and no look-around; unlike RE2 it has no \p{..} and no \C, and
+ * i ignores case in ASCII only. Characters are code points; a byte that is no UTF-8 is one
+ * character that only . and negated classes match.
  */
 #ifndef FARTHING_EXPR_REGEX_H
 #define FARTHING_EXPR_REGEX_H

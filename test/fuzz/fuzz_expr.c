@@ -1,8 +1,8 @@
 /* fuzz_expr.c - any bytes as an expression.
  *
  * The first letter of a name is its type (n number, t text, b bool, w time, l duration, else
- * dynamic), its length chooses the value; any function is known. What compiles must stay within the limits, evaluate twice to
- * the same, and mean the same when it is written out and read again.
+ * dynamic), its length chooses the value; any function is known. What compiles must stay within the
+ * limits, evaluate twice to the same, and mean the same when it is written out and read again.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -13,7 +13,8 @@
 enum { VALUES = 8 };
 
 static const enum expr_type letters[256] = {
-    ['n'] = EXPR_NUMBER, ['t'] = EXPR_TEXT, ['b'] = EXPR_BOOL, ['w'] = EXPR_TIME, ['l'] = EXPR_DURATION,
+    ['n'] = EXPR_NUMBER, ['t'] = EXPR_TEXT,     ['b'] = EXPR_BOOL,
+    ['w'] = EXPR_TIME,   ['l'] = EXPR_DURATION,
 };
 
 static const struct expr_value *values(void)
@@ -42,8 +43,8 @@ static const struct expr_value *values(void)
 
 static bool resolve(void *context, struct text path, struct expr_name *out)
 {
-    static const uint32_t groups[] = {[EXPR_NUMBER] = 0, [EXPR_TEXT] = 1, [EXPR_BOOL] = 2,
-                                      [EXPR_TIME] = 3,   [EXPR_DURATION] = 4};
+    static const uint32_t groups[] = {
+        [EXPR_NUMBER] = 0, [EXPR_TEXT] = 1, [EXPR_BOOL] = 2, [EXPR_TIME] = 3, [EXPR_DURATION] = 4};
     (void)context;
     enum expr_type type = letters[(unsigned char)path.at[0]];
     out->type = type ? type : EXPR_DYNAMIC;
@@ -82,10 +83,8 @@ static bool is_same(const struct expr_value *a, const struct expr_value *b)
 static void check(struct arena *arena, struct text source, enum expr_type wanted)
 {
     static const struct text hints[] = {{"quantity", 8}, {"data.seconds", 12}};
-    struct expr_scope scope = {.resolve = resolve,
-                               .call = resolve_call,
-                               .names = hints,
-                               .name_count = 2};
+    struct expr_scope scope = {
+        .resolve = resolve, .call = resolve_call, .names = hints, .name_count = 2};
     struct expr_env env = {.slots = values(), .call = answer_call};
     const struct expr *expr, *again;
     struct expr_error err;

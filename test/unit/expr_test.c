@@ -1,7 +1,9 @@
-/* expr_test.c - the expression language: a table of cases, the limits, and 20,000 random expressions against an
- * evaluator of its own in Python (test/oracle/expr.py), a million with FARTHING_LONG=1.
+/* expr_test.c - the expression language: a table of cases, the limits, and 20,000 random
+ * expressions against an evaluator of its own in Python (test/oracle/expr.py), a million with
+ * FARTHING_LONG=1.
  *
- * FARTHING_SEED chooses the random expressions; a failure prints the seed, the expression and its names.
+ * FARTHING_SEED chooses the random expressions; a failure prints the seed, the expression and its
+ * names.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +44,13 @@ static const struct {
     {"customer.tax.country", EXPR_TEXT, "\"DE\""},
 };
 
-enum { NAME_COUNT = sizeof names / sizeof names[0], CALL_LOOKUP = 10, CALL_PEAK, CALL_USAGE, CALL_SPOT };
+enum {
+    NAME_COUNT = sizeof names / sizeof names[0],
+    CALL_LOOKUP = 10,
+    CALL_PEAK,
+    CALL_USAGE,
+    CALL_SPOT
+};
 
 static const struct expr_value ten = {.type = EXPR_NUMBER, .number = {10, 0}};
 
@@ -63,7 +71,8 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     return false;
 }
 
-/* lookup("vat", country) is a number, lookup("sp", a, b) whatever it is; in_calendar("peak"); usage(text); spot(). */
+/* lookup("vat", country) is a number, lookup("sp", a, b) whatever it is; in_calendar("peak");
+ * usage(text); spot(). */
 static enum status resolve_call(void *context, const struct expr_call *call,
                                 struct expr_function *out, struct error *err)
 {
@@ -125,14 +134,21 @@ static enum status answer_call(void *context, uint32_t slot, const struct expr_v
             return OK;
         }
         if (arg_count == 3) {
-            *out = args[1].type == EXPR_TEXT ? expr_text(text_join(scratch, args[1].text, TEXT("!")))
-                                             : args[1];
+            *out = args[1].type == EXPR_TEXT
+                       ? expr_text(text_join(scratch, args[1].text, TEXT("!")))
+                       : args[1];
             return OK;
         }
         return (fail)(err, ERR_NOT_FOUND, "the table 'vat' has no such row");
-    case CALL_PEAK: *out = expr_bool(text_equal(args[0].text, TEXT("peak"))); return OK;
-    case CALL_USAGE: *out = expr_number(dec_from_int((int64_t)args[0].text.size)); return OK;
-    default: *out = expr_number(dec_from_int(42)); return OK;
+    case CALL_PEAK:
+        *out = expr_bool(text_equal(args[0].text, TEXT("peak")));
+        return OK;
+    case CALL_USAGE:
+        *out = expr_number(dec_from_int((int64_t)args[0].text.size));
+        return OK;
+    default:
+        *out = expr_number(dec_from_int(42));
+        return OK;
     }
 }
 
@@ -169,10 +185,12 @@ static int set_up(void **state)
 {
     (void)state;
     arena_init(&arena, NULL, 0);
-    /* A version 2 file: an empty version 1 block, then one with a type and no changes, then the footer. */
+    /* A version 2 file: an empty version 1 block, then one with a type and no changes, then the
+     * footer. */
     static const char header[] = "TZif2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0" /* 20 bytes */
                                  "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\4"
-                                 "\0\0\16\20\0\0" "CET";
+                                 "\0\0\16\20\0\0"
+                                 "CET";
     static const char footer[] = "\nCET-1CEST,M3.5.0,M10.5.0/3\n";
     char bytes[256];
     size_t block = sizeof header, size = 0;
@@ -182,8 +200,8 @@ static int set_up(void **state)
     memcpy(bytes + size, footer, sizeof footer - 1);
     size += sizeof footer - 1;
     struct error err;
-    enum status status = zone_parse(&arena, TEXT("Europe/Berlin"), (struct text){bytes, size},
-                                    &berlin, &err);
+    enum status status =
+        zone_parse(&arena, TEXT("Europe/Berlin"), (struct text){bytes, size}, &berlin, &err);
     if (status != OK) {
         fprintf(stderr, "%s\n", err.message);
     }
@@ -208,7 +226,8 @@ static enum status compile(const char *source, enum expr_type wanted, const stru
     return expr_compile(&arena, text_of(source), &scope, wanted, expr, err);
 }
 
-/* ---- bindings and results --------------------------------------------------------------------- */
+/* ---- bindings and results ---------------------------------------------------------------------
+ */
 
 static struct expr_value read_value(struct text text)
 {
@@ -239,7 +258,8 @@ static struct expr_value read_value(struct text text)
 static void bind(struct text bindings, struct expr_value slots[NAME_COUNT])
 {
     for (size_t i = 0; i < NAME_COUNT; i++) {
-        slots[i] = read_value(text_of(names[i].name[0] == 'd' && bindings.size > 0 ? "missing" : names[i].value));
+        slots[i] = read_value(
+            text_of(names[i].name[0] == 'd' && bindings.size > 0 ? "missing" : names[i].value));
     }
     const char *at = bindings.at, *end = bindings.at + bindings.size;
     while (at < end) {
@@ -269,7 +289,7 @@ static struct text format_value(const struct expr_value *value)
 }
 
 struct outcome {
-    struct text text;  /* the value, "run OFFSET FAULT" or "load OFFSET" */
+    struct text text;       /* the value, "run OFFSET FAULT" or "load OFFSET" */
     struct text short_text; /* without the offset */
     struct text message, hint;
 };
@@ -334,7 +354,8 @@ static void check_format(struct text source, const struct expr_value *slots)
     }
 }
 
-/* ---- the table --------------------------------------------------------------------------------- */
+/* ---- the table ---------------------------------------------------------------------------------
+ */
 
 static void table_holds(void **state)
 {
@@ -352,7 +373,8 @@ static void table_holds(void **state)
         bool has_message = row->fields[3].size == 0 || text_equal(outcome.message, row->fields[3]);
         bool has_hint = row->fields[4].size == 0 || text_equal(outcome.hint, row->fields[4]);
         if (!is_same || !has_message || !has_hint) {
-            fprintf(stderr, "test/table/expr.tbl:%d: %.*s: is %.*s | %.*s | %.*s, not %.*s | %.*s | %.*s\n",
+            fprintf(stderr,
+                    "test/table/expr.tbl:%d: %.*s: is %.*s | %.*s | %.*s, not %.*s | %.*s | %.*s\n",
                     row->line, TEXT_ARG(row->fields[0]), TEXT_ARG(outcome.text),
                     TEXT_ARG(outcome.message), TEXT_ARG(outcome.hint), TEXT_ARG(row->fields[2]),
                     TEXT_ARG(row->fields[3]), TEXT_ARG(row->fields[4]));
@@ -365,7 +387,39 @@ static void table_holds(void **state)
     assert_int_equal(failures, 0);
 }
 
-/* ---- random expressions ------------------------------------------------------------------------ */
+/* ---- the page for users -----------------------------------------------------------------------
+ */
+
+/* Each line of doc/expressions.md of the form "expression  // = value". */
+static void page_is_true(void **state)
+{
+    (void)state;
+    FILE *page = fopen(FARTHING_SOURCE_DIR "/doc/expressions.md", "r");
+    assert_non_null(page);
+    char line[1024];
+    int checked = 0;
+    struct expr_value slots[NAME_COUNT];
+    bind(TEXT(""), slots);
+    while (fgets(line, sizeof line, page)) {
+        char *mark = strstr(line, "// = ");
+        if (!mark) {
+            continue;
+        }
+        struct text source = {line, (size_t)(mark - line)};
+        struct text value = {mark + 5, strcspn(mark + 5, "\n")};
+        struct outcome outcome = run(source, slots);
+        if (!text_equal(outcome.text, value)) {
+            fail_msg("doc/expressions.md: %.*s is %.*s (%.*s)", TEXT_ARG(source),
+                     TEXT_ARG(outcome.text), TEXT_ARG(outcome.message));
+        }
+        checked++;
+    }
+    fclose(page);
+    assert_true(checked >= 40);
+}
+
+/* ---- random expressions ------------------------------------------------------------------------
+ */
 
 static void oracle_agrees(void **state)
 {
@@ -407,13 +461,15 @@ static void oracle_agrees(void **state)
     }
     free(line);
     pclose(oracle);
-    printf("expr_test: %d random expressions, %d with a value, seed %" PRIu64 "\n", checked, values, seed);
+    printf("expr_test: %d random expressions, %d with a value, seed %" PRIu64 "\n", checked, values,
+           seed);
     assert_int_equal(failures, 0);
     assert_int_equal(checked, count);
     assert_true(values > count / 4);
 }
 
-/* ---- limits ------------------------------------------------------------------------------------ */
+/* ---- limits ------------------------------------------------------------------------------------
+ */
 
 /* open x count, core, close x count */
 static const char *nest(const char *open, int count, const char *core, const char *close)
@@ -523,8 +579,8 @@ static void joined_text_has_limit(void **state)
 static void patterns_are_linear(void **state)
 {
     (void)state;
-    const char *patterns[] = {"(a+)+$", "^(a|a)*$", "(a|aa)+$", "(.*a){20}b",  "(a?){50}a{50}$",
-                              "^(((a*)*)*)*$"};
+    const char *patterns[] = {"(a+)+$",     "^(a|a)*$",       "(a|aa)+$",
+                              "(.*a){20}b", "(a?){50}a{50}$", "^(((a*)*)*)*$"};
     char text[5000];
     memset(text, 'a', sizeof text);
     text[sizeof text - 1] = '!';
@@ -545,7 +601,8 @@ static void patterns_are_linear(void **state)
     assert_true(clock() - before < 10 * CLOCKS_PER_SEC);
 }
 
-/* ---- the interface ----------------------------------------------------------------------------- */
+/* ---- the interface -----------------------------------------------------------------------------
+ */
 
 static void wanted_type_is_kept(void **state)
 {
@@ -586,9 +643,10 @@ static void uses_are_listed(void **state)
     const struct expr *expr;
     struct expr_error err;
     size_t count;
-    assert_int_equal(compile("rate * quantity + rate * usage(sku) - usage(\"x\") + lookup(\"vat\", region)",
-                             EXPR_NUMBER, &expr, &err),
-                     OK);
+    assert_int_equal(
+        compile("rate * quantity + rate * usage(sku) - usage(\"x\") + lookup(\"vat\", region)",
+                EXPR_NUMBER, &expr, &err),
+        OK);
     const uint32_t *slots = expr_slots(expr, &count);
     assert_int_equal(count, 4);
     for (uint32_t i = 0; i < 4; i++) {
@@ -621,13 +679,14 @@ static void values_are_explained(void **state)
     struct expr_env env = {.slots = slots};
     struct buffer out;
     buffer_init(&out, &arena, 64);
-    assert_int_equal(compile("sku==\"a\"?(quantity/3600):has(data.a)?0:ten*(1+rate)", EXPR_NUMBER, &expr,
-                             &err),
-                     OK);
+    assert_int_equal(
+        compile("sku==\"a\"?(quantity/3600):has(data.a)?0:ten*(1+rate)", EXPR_NUMBER, &expr, &err),
+        OK);
     expr_format(expr, &env, &out);
     struct text text = buffer_text(&out);
-    const char *wanted = "sku{\"vm\\\"x\"} == \"a\" ? quantity{7200} / 3600 : has(data.a{missing}) ? 0 : "
-                         "ten * (1 + rate{0.25})";
+    const char *wanted =
+        "sku{\"vm\\\"x\"} == \"a\" ? quantity{7200} / 3600 : has(data.a{missing}) ? 0 : "
+        "ten * (1 + rate{0.25})";
     assert_true(text_equal(text, text_of(wanted)));
 }
 
@@ -636,9 +695,15 @@ static void nearest_is_near(void **state)
     (void)state;
     static const struct text words[] = {{"quantity", 8}, {"rate", 4}, {"region", 6}, {"", 0}};
     static const char *const pairs[][2] = {
-        {"quantiy", "quantity"}, {"qauntity", "quantity"}, {"Quantity", "quantity"},
-        {"rates", "rate"},       {"rat", "rate"},          {"regoin", "region"},
-        {"xyz", ""},             {"", ""},                 {"quant", "quantity"},
+        {"quantiy", "quantity"},
+        {"qauntity", "quantity"},
+        {"Quantity", "quantity"},
+        {"rates", "rate"},
+        {"rat", "rate"},
+        {"regoin", "region"},
+        {"xyz", ""},
+        {"", ""},
+        {"quant", "quantity"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct text nearest = expr_nearest(text_of(pairs[i][0]), words, 4);
@@ -654,8 +719,9 @@ static void nearest_is_near(void **state)
 /* False: the memory was too little, and the arena has jumped out. */
 static bool compile_within(size_t limit_bytes)
 {
-    static const char source[] = "sku in [\"a\", region] && data.a + 1 > rate && sku.matches(\"a{20}\") || "
-                                 "[1, 2].all(x, x < quantity) || lookup(\"sp\", sku, \"y\") == data.b";
+    static const char source[] =
+        "sku in [\"a\", region] && data.a + 1 > rate && sku.matches(\"a{20}\") || "
+        "[1, 2].all(x, x < quantity) || lookup(\"sp\", sku, \"y\") == data.b";
     struct arena small;
     arena_init(&small, NULL, limit_bytes);
     jmp_buf out_of_memory;
@@ -685,8 +751,8 @@ static void comparison_is_quick(void **state)
 {
     (void)state;
     static const char *const sources[] = {"sku == \"vm.large\"", "quantity > 100",
-                                          "sku == \"vm.large\" && quantity > 100", "quantity / 3600",
-                                          "quantity * rate + 1"};
+                                          "sku == \"vm.large\" && quantity > 100",
+                                          "quantity / 3600", "quantity * rate + 1"};
     struct expr_value slots[NAME_COUNT], value;
     bind(TEXT(""), slots);
     struct expr_env env = {.slots = slots};
@@ -712,17 +778,12 @@ static void comparison_is_quick(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(table_holds),
-        cmocka_unit_test(limits_hold),
-        cmocka_unit_test(joined_text_has_limit),
-        cmocka_unit_test(patterns_are_linear),
-        cmocka_unit_test(wanted_type_is_kept),
-        cmocka_unit_test(uses_are_listed),
-        cmocka_unit_test(values_are_explained),
-        cmocka_unit_test(nearest_is_near),
-        cmocka_unit_test(memory_may_run_out),
-        cmocka_unit_test(comparison_is_quick),
-        cmocka_unit_test(oracle_agrees),
+        cmocka_unit_test(table_holds),         cmocka_unit_test(page_is_true),
+        cmocka_unit_test(limits_hold),         cmocka_unit_test(joined_text_has_limit),
+        cmocka_unit_test(patterns_are_linear), cmocka_unit_test(wanted_type_is_kept),
+        cmocka_unit_test(uses_are_listed),     cmocka_unit_test(values_are_explained),
+        cmocka_unit_test(nearest_is_near),     cmocka_unit_test(memory_may_run_out),
+        cmocka_unit_test(comparison_is_quick), cmocka_unit_test(oracle_agrees),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
