@@ -1,0 +1,608 @@
+"""The naive rater, second half: a payer's usage rows to charges.
+
+Every step is one loop over all rows in the total order, node by node; nothing is streamed, cached or shared with the
+engine.  See README.md for what was decided where the pages leave it open."""
+import datetime
+from collections import defaultdict
+from fractions import Fraction
+
+import expressions
+import times
+from exact import ceil_to, num, quantize
+
+ZERO = Fraction(0)
+
+
+class Flow:
+    """A part of a row on its way: a quantity, then an amount."""
+
+    def __init__(self, row, quantity, events):
+        self.row, self.quantity, self.events = row, quantity, events
+        self.amount = None  # a charge when it is set
+        self.adjusted = ZERO
+        self.tier = self.rate = self.step = None
+
+    def net(self):
+        return self.amount + self.adjusted
+
+    def charge(self, step, amount, rate=None, tier=None):
+        self.step, self.amount, self.rate, self.tier = step.name, amount, rate, tier
+        return self
+
+
+class Charge:
+    def __init__(self, account, sku, price, step, kind, tier, amount, quantity=ZERO):
+        self.account, self.sku, self.price, self.step = account, sku, price, step
+        self.kind, self.tier, self.amount, self.quantity = kind, tier, amount, quantity
+
+
+class Bill:
+    """All charges of one payer and one cut."""
+
+    def __init__(self, setup, payer, cut, rows):
+        self.setup, self.payer, self.cut = setup, payer, cut
+        self.charges = []
+        self.unpriced, self.free = [], []
+        self.rows = sorted(rows, key=lambda r: (
+            r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
+            [v.encode() for _, v in r.dims], r.meter.encode()))
+        for row in self.rows:
+            row.price = setup.price(row)
+            row.flows = [Flow(row, row.quantity, row.events)]
+            if row.price is None:
+                self.unpriced.append(row)
+        self.priced = [row for row in self.rows if row.price is not None]
+        for node in self.order():
+            self.run(node)
+        for row in self.priced:
+            for flow in row.flows:
+                self.add(flow, flow.step, "usage", flow.tier, flow.amount, flow.quantity)
+        self.fixed()
+
+    def add(self, flow, step, kind, tier, amount, quantity=ZERO):
+        row = flow.row
+        self.charges.append(Charge(row.account, row.sku, row.price.name, step, kind, tier, amount,
+                                   quantity))
+
+    def order(self):
+        """The nodes, each after all that stand before it in some price."""
+        after = defaultdict(set)
+        for price in self.setup.all_prices():
+            for before, step in zip(price.steps, price.steps[1:]):
+                after[step.node].add(before.node)
+            after[price.steps[0].node] |= set()
+        out, left = [], sorted(after)
+        while left:
+            ready = [node for node in left if after[node] <= set(out)]
+            out += ready
+            left = [node for node in left if node not in ready]
+        return out
+
+    def run(self, node):
+        entries = []
+        for row in self.priced:
+            step = next((s for s in row.price.steps if s.node == node), None)
+            if step and step.kind != "fixed":
+                entries.append((row, step))
+        if entries:
+            getattr(self, "run_" + entries[0][1].kind)(entries)
+
+    # ---- what all steps have ----
+
+    def key(self, row, step):
+        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step)
+
+    def turn(self, row, step):
+        if step.clock == "row":
+            return (row.time, row.time)
+        return self.setup.turn(step, self.payer, row.account, row.time)
+
+    def bucket_scope(self, row, step):
+        if step.scope == "resource":
+            return row.account, row.resource
+        if step.scope == "organization":
+            return self.payer
+        if step.scope == "contract":
+            contract = self.setup.contract(row.account, row.time)
+            return (contract["id"],) if contract else self.payer
+        return row.account
+
+    def by(self, row, step):
+        own = () if step.shared else (row.sku,)  # a price's own steps see one SKU
+        return own + tuple(self.name(row, None, step, key) for key in step.by)
+
+    def name(self, row, flow, step, path):
+        """What an expression of a step may name."""
+        head, _, rest = path.partition(".")
+        if head in ("period", "turn") and rest:
+            turn = self.turn(row, step)
+            if head == "period":
+                turn = self.setup.billing(self.payer)[0].turn(row.time)
+            seconds = Fraction(turn[1] - turn[0], times.NS)
+            if rest == "days":
+                return Fraction(times.civil(turn[1], self.setup.zone)[0]
+                                - times.civil(turn[0], self.setup.zone)[0])
+            return {"seconds": seconds, "hours": seconds / 3600}[rest]
+        if head == "contract" and rest:
+            contract = self.setup.contract(row.account, row.time) or {}
+            if rest not in contract.get("parameters", {}):
+                raise expressions.Failure("EXPRESSION")
+            value = contract["parameters"][rest]
+            return num(value)
+        if head == "quantity":
+            return flow.quantity
+        if head == "events":
+            return Fraction(flow.events)
+        if head == "amount":
+            return flow.amount
+        if head in ("sku", "account", "resource"):
+            return getattr(row, head)
+        if head == "product":
+            return self.setup.product.get(row.sku, "")
+        if head == "dims":
+            head = rest
+        dims = dict(row.dims)
+        if head in dims:
+            return dims[head]
+        if head in self.setup.dimension_names:
+            return ""
+        value = self.setup.attributes.get(row.sku, {}).get(rest if head == "attributes" else head)
+        if value is None:
+            return ""
+        return value
+
+    def evaluate(self, text, row, flow, step):
+        return expressions.evaluate(expressions.parse(text),
+                                    lambda path: self.name(row, flow, step, path))
+
+    def number(self, value, row, step, flow=None):
+        text = str(value)
+        try:
+            return num(text)
+        except ValueError:
+            return self.evaluate(text, row, flow, step)
+
+    def takes(self, flow, step):
+        where = step.body.get("where")
+        return where is None or self.evaluate(where, flow.row, flow, step)
+
+    def factor(self, step, row, turn):
+        """The part of the turn in which the price is active, for limits that are prorated."""
+        body = step.body
+        if body.get("prorate", "none") == "none":
+            return Fraction(1)
+        start, end = max(turn[0], row.price.start), min(turn[1], row.price.end)
+        if row.price.level.startswith("contract/"):
+            contract = self.setup.contract(row.account, row.time)
+            start = max(start, self.setup.date(contract.get("from"), times.MIN))
+            end = min(end, self.setup.date(contract.get("to"), times.MAX))
+        since = self.setup.since(row.account)
+        if since is not None:
+            start = max(start, since)
+        return self.part(body, start, end, turn)
+
+    def part(self, body, start, end, turn):
+        mode = body["prorate"]
+        if mode == "second":
+            whole, active = turn[1] - turn[0], end - start
+        else:
+            def days(a, b):
+                return times.civil(b, self.setup.zone)[0] - times.civil(a, self.setup.zone)[0]
+            whole, active = days(*turn), days(start, end)
+            if mode == "30_day":
+                whole = 30
+            elif mode == "day_inclusive":
+                active += 1 if end < turn[1] else 0
+        return quantize(Fraction(active, whole), int(body.get("digits", 18)),
+                        body.get("mode", "half_even"))
+
+    # ---- usage steps ----
+
+    def run_convert(self, entries):
+        position = defaultdict(Fraction)
+        for row, step in entries:
+            for flow in row.flows:
+                if flow.amount is not None or not self.takes(flow, step):
+                    continue
+                if step.clock == "row":
+                    flow.quantity = self.converted(flow.quantity, row, flow, step)
+                    continue
+                key = self.key(row, step)
+                before = position[key]
+                position[key] += flow.quantity
+                flow.quantity = (self.converted(position[key], row, flow, step)
+                                 - self.converted(before, row, flow, step))
+
+    def converted(self, x, row, flow, step):
+        body = step.body
+        if "quantity" in body:
+            held, flow.quantity = flow.quantity, x
+            x = self.evaluate(str(body["quantity"]), row, flow, step)
+            flow.quantity = held
+        else:
+            x = (x * self.number(body.get("multiply", 1), row, step)
+                 / self.number(body.get("divide", 1), row, step))
+        x = quantize(x)
+        if "minimum" in body:
+            x = max(x, self.number(body["minimum"], row, step))
+        if "increment" in body:
+            increments = body["increment"]
+            if not isinstance(increments, list):
+                increments = [{"size": increments}]
+            start, out = ZERO, ZERO
+            for increment in increments:
+                end = num(increment["up_to"]) if "up_to" in increment else None
+                part = x - start if end is None else min(x, end) - start
+                if part > 0 or start == 0:
+                    out += ceil_to(part, num(increment["size"]))
+                start = end
+            x = out
+        if "round" in body:
+            rule = body["round"]
+            if not isinstance(rule, dict):
+                rule = {"digits": rule}
+            x = quantize(x, int(rule["digits"]), rule.get("mode", "half_up"))
+        return x
+
+    def run_allowance(self, entries):
+        used, used_events = defaultdict(Fraction), defaultdict(Fraction)
+        for row, step in entries:
+            out = []
+            for flow in row.flows:
+                if flow.amount is not None or not self.takes(flow, step):
+                    out.append(flow)
+                    continue
+                key = self.key(row, step)
+                free = flow.quantity
+                body = step.body
+                factor = self.factor(step, row, key[2])
+                if "quantity" in body:
+                    limit = quantize(self.number(body["quantity"], row, step) * factor)
+                    after = used[key] + flow.quantity
+                    free = flow.quantity - (max(ZERO, after - limit)
+                                            - max(ZERO, used[key] - limit))
+                    used[key] = after
+                if "events" in body:
+                    limit = quantize(self.number(body["events"], row, step) * factor)
+                    left = max(ZERO, min(Fraction(flow.events), limit - used_events[key]))
+                    if flow.events:
+                        share = quantize(flow.quantity * left / flow.events)
+                        free = min(free, share)
+                    used_events[key] += flow.events
+                out += self.split(flow, free, step)
+            row.flows = out
+
+    def split(self, flow, free, step):
+        out, rest = [], flow.quantity - free
+        if free != 0 and step.body.get("emit") == "free":
+            part = Flow(flow.row, free, flow.events if rest == 0 else 0)
+            out.append(part.charge(step, ZERO, ZERO))
+        elif free != 0:
+            self.free.append((flow.row, free, flow.events if rest == 0 else 0))
+        if rest != 0 or free == 0:
+            flow.quantity = rest
+            out.append(flow)
+        return out
+
+    # ---- rating steps ----
+
+    def run_rate(self, entries):
+        for row, step in entries:
+            body, out = step.body, []
+            for flow in row.flows:
+                if flow.amount is not None:
+                    out.append(flow)
+                    continue
+                rate, flat = body.get("rate", 0), body.get("flat", 0)
+                if isinstance(rate, dict):
+                    body = rate
+                    rate, flat = body.get("rate", 0), body.get("flat", 0)
+                if "cases" in body:
+                    case = next(c for c in body["cases"] if "where" not in c
+                                or self.evaluate(c["where"], row, flow, step))
+                    rate, flat = case.get("rate", 0), case.get("flat", 0)
+                elif "table" in body:
+                    rate = self.look_up(body, row, flow, step)
+                    if rate is None:
+                        self.unpriced.append(row)
+                        continue
+                elif "from" in body:
+                    rate = num(self.name(row, flow, step, body["from"]))
+                rate, flat = self.number(rate, row, step), self.number(flat, row, step)
+                amount = quantize(flow.quantity * rate / num(body.get("per", 1)) + flat)
+                out.append(flow.charge(step, amount, rate))
+            row.flows = out
+
+    def look_up(self, body, row, flow, step):
+        table = self.setup.catalog["tables"][body["table"]]
+        values = [self.name(row, flow, step, key) for key in body.get("keys", table["keys"])]
+        for line in table["rows"]:
+            if line[:-1] == values:
+                return line[-1]
+        return None
+
+    def tiers(self, step, row):
+        """[(from, end or None, end belongs to the next, rate, flat, package)]."""
+        out, start, below = [], ZERO, False
+        for tier in step.body["tiers"]:
+            end = tier.get("up_to", tier.get("below"))
+            end = None if end is None else num(end)
+            rate = self.number(tier.get("rate", 0), row, step)
+            if "percent" in tier:
+                rate = self.number(tier["percent"], row, step) / 100
+            out.append({"from": start, "from_in": below, "end": end, "end_in": "below" not in tier,
+                        "rate": rate, "flat": self.number(tier.get("flat", 0), row, step),
+                        "package": num(tier["package"]) if "package" in tier else None})
+            start, below = end, "below" in tier
+        if out[-1]["end"] is not None and step.body.get("past_last") == "last":
+            out[-1]["end"] = None
+        return out
+
+    def packages(self, part, tier, step):
+        if tier["package"] is None:
+            return part
+        mode = {"up": "ceiling", "down": "floor", "nearest": "half_up"}[
+            step.body.get("package_round", "up")]
+        return quantize(part / tier["package"], 0, mode)
+
+    def component(self, tier, x, step):
+        """(quantity, amount) of one tier of a graduated curve at x; x None: before any row."""
+        if x is None:
+            return ZERO, ZERO
+        part = max(ZERO, (x if tier["end"] is None else min(x, tier["end"])) - tier["from"])
+        first = tier["from"] == 0 and not tier["from_in"]
+        entered = x > tier["from"] or (tier["from_in"] and x == tier["from"])
+        if first and step.body.get("at_zero") == "charge":
+            entered = True
+        flat = tier["flat"] if entered else ZERO
+        return part, quantize(flat + tier["rate"] * self.packages(part, tier, step))
+
+    def volume(self, tiers, x, step):
+        """(tier from 0, amount) of the whole quantity."""
+        for i, tier in enumerate(tiers):
+            if tier["end"] is None or x < tier["end"] or (x == tier["end"] and tier["end_in"]):
+                break
+        else:
+            return len(tiers) - 1, ZERO  # past_last: free
+        if x == 0 and step.body.get("at_zero") != "charge":
+            return i, ZERO
+        return i, quantize(tier["flat"] + tier["rate"] * self.packages(x, tier, step))
+
+    def run_tier(self, entries):
+        whole, position = defaultdict(list), {}
+        for row, step in entries:
+            out = []
+            for flow in row.flows:
+                if flow.amount is not None:
+                    out.append(flow)
+                    continue
+                key = self.key(row, step) + ((id(flow),) if step.clock == "row" else ())
+                volume = step.body.get("mode") == "volume"
+                attribute = step.body.get("attribute", "pro_rata" if volume else "in_order")
+                if attribute == "in_order":
+                    before = position.get(key)
+                    position[key] = (before or ZERO) + flow.quantity
+                    if volume:
+                        out.append(self.in_order_volume(flow, step, before, position[key]))
+                    else:
+                        out += self.graduate(flow, step, before, position[key])
+                else:
+                    whole[key].append((flow, step))
+                    out.append(flow)
+            row.flows = out
+        for key, flows in whole.items():
+            self.whole_tier(key, flows)
+
+    def graduate(self, flow, step, before, after):
+        out = []
+        for i, tier in enumerate(self.tiers(step, flow.row)):
+            part0, amount0 = self.component(tier, before, step)
+            part1, amount1 = self.component(tier, after, step)
+            if part1 != part0 or amount1 != amount0:
+                part = Flow(flow.row, part1 - part0, flow.events if not out else 0)
+                out.append(part.charge(step, amount1 - amount0, tier["rate"], i + 1))
+        return out or [flow.charge(step, ZERO)]
+
+    def in_order_volume(self, flow, step, before, after):
+        tiers = self.tiers(step, flow.row)
+        i, amount = self.volume(tiers, after, step)
+        if before is not None:
+            amount -= self.volume(tiers, before, step)[1]
+        return flow.charge(step, amount, tiers[i]["rate"], i + 1)
+
+    def at_turn_end(self, flows, turn):
+        """The step of the version in force when the turn ends, and a row it holds for."""
+        flow, step = flows[-1]
+        price = flow.row.price
+        for other in self.setup.all_prices():
+            if (other.level, other.name) == (price.level, price.name) and \
+                    other.start <= turn[1] - 1 < other.end:
+                for candidate in other.steps:
+                    if candidate.node == step.node:
+                        return candidate
+        return step
+
+    def whole_tier(self, key, flows):
+        turn = key[2]
+        flow, last = flows[-1]
+        step = last if last.shared or last.clock == "row" else self.at_turn_end(flows, turn)
+        total = sum((flow.quantity for flow, _ in flows), ZERO)
+        tiers = self.tiers(step, flow.row)
+        if step.body.get("mode") == "volume":
+            tier, amount = self.volume(tiers, total, step)
+        else:
+            tier = None
+            amount = sum((self.component(t, total, step)[1] for t in tiers), ZERO)
+        if step.body.get("settle") == "at_end" and turn[1] > self.cut[1]:
+            amount = ZERO
+        rate = tiers[tier]["rate"] if tier is not None else None
+        number = tier + 1 if tier is not None else None
+        alone = total == 0 or step.body.get("attribute") == "none"
+        x, done = ZERO, ZERO
+        for flow, own in flows:
+            x += flow.quantity
+            now = done if alone else quantize(amount * x / total)
+            flow.charge(own, now - done, rate, number)
+            done = now
+        if alone and amount:
+            self.on_scope(key, flows[-1][0], step, "usage", amount, number)
+
+    def on_scope(self, key, flow, step, kind, amount, tier=None):
+        """A charge of its own on the bucket's scope."""
+        account = self.payer if step.scope in ("organization", "contract") else flow.row.account
+        row = flow.row
+        self.charges.append(Charge(account, "" if step.shared else row.sku,
+                                   "" if step.shared else row.price.name, step.name, kind, tier,
+                                   amount))
+
+    # ---- charge steps ----
+
+    def run_bound(self, entries):
+        position, buckets = defaultdict(Fraction), defaultdict(list)
+        for row, step in entries:
+            for flow in row.flows:
+                if flow.amount is None or not self.takes(flow, step):
+                    continue
+                key = self.key(row, step)
+                buckets[key].append((flow, step))
+                if "max" not in step.body:
+                    continue
+                limit = quantize(self.number(step.body["max"], row, step)
+                                 * self.factor(step, row, key[2]))
+                before = position[key]
+                after = position[key] = before + flow.net()
+                change = min(after, limit) - min(before, limit) - flow.net()
+                if change:
+                    flow.adjusted += change
+                    self.add(flow, step.name, "cap", None, change)
+        for key, flows in buckets.items():
+            flow, last = flows[-1]
+            step = last if last.shared else self.at_turn_end(flows, key[2])
+            if "min" not in step.body or not self.cut[0] < key[2][1] <= self.cut[1]:
+                continue
+            least = quantize(self.number(step.body["min"], flow.row, step)
+                             * self.factor(step, flow.row, key[2]))
+            total = sum((flow.net() for flow, _ in flows), ZERO)
+            if total < least:
+                self.on_scope(key, flow, step, "minimum", least - total)
+
+    def run_round(self, entries):
+        position = defaultdict(Fraction)
+        for row, step in entries:
+            body = step.body
+            digits, mode = int(body.get("digits", 2)), body.get("mode", "half_up")
+            for flow in row.flows:
+                if flow.amount is None or not self.takes(flow, step):
+                    continue
+                before, key = ZERO, None
+                if body.get("at", "row") == "bucket":
+                    key = self.key(row, step)
+                    before = position[key]
+                    position[key] += flow.net()
+                after = before + flow.net()
+                out = quantize(after, digits, mode) - quantize(before, digits, mode)
+                if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
+                    out = Fraction(1, 10 ** digits)
+                change = out - flow.net()
+                if body.get("show"):
+                    flow.adjusted += change
+                    if change:
+                        self.add(flow, step.name, "rounding", None, change)
+                else:
+                    flow.amount += change
+
+    # ---- fixed amounts ----
+
+    def fixed(self):
+        setup = self.setup
+        for price in setup.all_prices():
+            if not price.fixed:
+                continue
+            step = price.steps[0]
+            for account, start, end in self.holders(price, step):
+                self.fix(price, step, account, max(start, price.start), min(end, price.end))
+
+    def fix(self, price, step, account, start, end):
+        body = step.body
+        if start >= end:
+            return
+        if body.get("when") == "once":
+            if self.cut[0] <= start < self.cut[1]:
+                self.fee(price, step, account, Fraction(1))
+            return
+        at = max(start, self.cut[0] - 1)
+        while at < end and at <= self.cut[1]:
+            turn = self.setup.turn(step, self.payer, account, at)
+            first, last = max(start, turn[0]), min(end, turn[1])
+            if body.get("when") == "in_advance":
+                due = self.cut[0] <= first < self.cut[1]
+            else:
+                due = self.cut[0] < last <= self.cut[1]
+            if due:
+                factor = Fraction(1)
+                if body.get("prorate", "none") != "none":
+                    factor = self.part(body, first, last, turn)
+                self.fee(price, step, account, factor)
+            at = turn[1]
+
+    def fee(self, price, step, account, factor):
+        body = step.body
+        amount = quantize(num(body["amount"]) * num(body.get("quantity", 1)) * factor)
+        if amount:
+            sku = price.skus[0] if price.skus else ""
+            self.charges.append(Charge(account, sku, price.name, step.name, "fee", None, amount))
+
+    def holders(self, price, step):
+        """(account, from, to) that pay a fixed price to this payer."""
+        setup = self.setup
+        if price.level.startswith("contract/"):
+            for buyer, contracts in setup.contracts.items():
+                for start, end, contract in contracts:
+                    if "contract/" + contract["id"] == price.level:
+                        yield from self.while_paying(buyer, start, end, lambda at: True)
+        elif price.level.startswith("plan/"):
+            plan = price.level[len("plan/"):]
+            for account in sorted(setup.accounts):
+                yield from self.while_paying(account, times.MIN, times.MAX,
+                                             lambda at: setup.plan_of(account, at) == (plan, False))
+            for buyer, contracts in setup.contracts.items():
+                for start, end, contract in contracts:
+                    if contract.get("plan") == plan:
+                        yield from self.while_paying(buyer, start, end, lambda at: True)
+        elif price.public:
+            accounts = [self.payer] if step.scope == "organization" else sorted(setup.accounts)
+            for account in accounts:
+                yield from self.while_paying(account, times.MIN, times.MAX, lambda at: True)
+
+    def while_paying(self, account, start, end, holds):
+        """The longest parts of [start, end) in which this payer pays for the account."""
+        setup = self.setup
+        since = setup.since(account)
+        if since is not None:
+            start = max(start, since)
+        edges = {start, end}
+        for above in setup.ancestors(account):
+            for a, b, _ in setup.members[above] + setup.contracts[above]:
+                edges |= {a, b}
+        edges = sorted(edge for edge in edges if start <= edge <= end)
+        run = None
+        for a, b in zip(edges, edges[1:]):
+            if setup.payer(account, a) == self.payer and holds(a):
+                run = (run[0], b) if run else (a, b)
+            elif run:
+                yield (account, *run)
+                run = None
+        if run:
+            yield (account, *run)
+
+    # ---- what is compared ----
+
+    def sums(self):
+        """{(account, sku, price, step, kind, tier): exact amount}, without zeros."""
+        out = defaultdict(Fraction)
+        for c in self.charges:
+            out[(c.account, c.sku, c.price, c.step, c.kind, c.tier)] += c.amount
+        return {key: amount for key, amount in out.items() if amount}
+
+    def total(self):
+        return sum((c.amount for c in self.charges), ZERO)

@@ -1,0 +1,273 @@
+"""What a catalog and records say at an instant: who pays, which contract, which price."""
+from collections import defaultdict
+
+import times
+from exact import num
+
+USAGE, RATING, CHARGE = ("convert", "allowance"), ("rate", "tier", "fixed"), ("bound", "round")
+
+
+class Step:
+    def __init__(self, body, node, shared):
+        (self.kind, body), = body.items()
+        if not isinstance(body, dict):
+            body = {{"rate": "rate", "tier": "tiers", "allowance": "quantity", "fixed": "amount",
+                     "round": "digits"}[self.kind]: body}
+        self.body, self.shared = body, shared
+        self.name = body.get("name", self.kind) if shared is None else shared
+        self.node = node + (self.name,)
+        self.scope = body.get("scope", "account")
+        self.clock = body.get("clock", "row" if self.kind == "convert" else "period")
+        self.by = body.get("by", [])
+
+
+class Price:
+    def __init__(self, setup, record, level):
+        skus = record["sku"]
+        self.skus = None if skus == "*" else [skus] if isinstance(skus, str) else skus
+        self.name = record.get("name", str(skus))
+        self.level, self.public = level, record.get("public", True)
+        self.where = {name: values if isinstance(values, list) else [values]
+                      for name, values in record.get("where", {}).items()}
+        self.start = setup.date(record.get("from"), times.MIN)
+        self.end = setup.date(record.get("to"), times.MAX)
+        self.hourly = record.get("grain") == "hour"
+        self.steps = []
+        for step in record["steps"]:
+            if "use" in step:
+                name = step["use"]
+                self.steps.append(Step(setup.catalog["steps"][name], ("shared",), name))
+            else:
+                self.steps.append(Step(step, (level, self.name), None))
+        self.fixed = self.steps[0].kind == "fixed"
+
+    def rank(self, row):
+        """How closely it fits a row: None when not at all."""
+        if self.fixed or not self.start <= row.time < self.end:
+            return None
+        if self.skus is not None and row.sku not in self.skus:
+            return None
+        dims = dict(row.dims)
+        if any(dims.get(name, "") not in values for name, values in self.where.items()):
+            return None
+        return (self.skus is not None, len(self.where))
+
+
+class Setup:
+    def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10"):
+        self.catalog = catalog
+        self.zone = catalog.get("billing", {}).get("zone")
+        self.records = {record["id"]: record for record in accounts}
+        self.accounts = set(self.records)
+        self.members = defaultdict(list)  # account: [(from, to, organization)]
+        for m in memberships:
+            self.accounts |= {m["account"], m["organization"]}
+            self.members[m["account"]].append((
+                times.parse_date(m["from"]) if m.get("from") else times.MIN,
+                times.parse_date(m["to"]) if m.get("to") else times.MAX, m["organization"]))
+        self.contracts = defaultdict(list)
+        for contract in catalog.get("contracts", []):
+            self.accounts.add(contract["buyer"])
+            self.contracts[contract["buyer"]].append((
+                self.date(contract.get("from"), times.MIN), self.date(contract.get("to"), times.MAX),
+                contract))
+        self.public = [Price(self, p, "catalog") for p in catalog.get("prices", [])]
+        self.plans = {name: self.level_prices(plan, "plan/" + name)
+                      for name, plan in catalog.get("plans", {}).items()}
+        self.own = {c["id"]: self.level_prices(c, "contract/" + c["id"])
+                    for c in catalog.get("contracts", [])}
+        self.overrides = self.read_overrides(overrides)
+        self.dimension_names = {name for meter in catalog.get("meters", {}).values()
+                                for name in meter.get("dimensions", {})}
+        self.read_products()
+        self.read_edges()
+        self.period = times.parse_period(period, self.zone)
+
+    def date(self, text, default):
+        return default if text in (None, "") else times.parse_date(text, self.zone)
+
+    def level_prices(self, owner, level):
+        out = []
+        for price in owner.get("prices", []):
+            if isinstance(price, str):
+                out += [p for p in self.public if p.name == price]
+            else:
+                out.append(Price(self, price, level))
+        return out
+
+    def read_overrides(self, rows):
+        groups = defaultdict(list)
+        for row in rows:
+            groups[(row["account"], row["sku"], row.get("from", ""), row.get("to", ""))].append(row)
+        out = defaultdict(list)
+        for (account, sku, start, end), tiers in groups.items():
+            self_scope = {"scope": tiers[0]["scope"]} if tiers[0].get("scope") else {}
+            if len(tiers) == 1 and not tiers[0].get("up_to"):
+                body = {"rate": tiers[0]["rate"], "flat": tiers[0].get("flat") or "0"}
+                step = {"rate": body}
+            else:
+                tiers = sorted(tiers, key=lambda t: num(t["up_to"]) if t.get("up_to") else 10 ** 30)
+                step = {"tier": dict(self_scope, tiers=[
+                    {k: t[k] for k in ("up_to", "rate", "flat") if t.get(k)} for t in tiers])}
+            record = {"sku": sku, "name": sku, "steps": [step]}
+            price = Price(self, record, "override/" + account)
+            price.start = times.parse_date(start) if start else times.MIN
+            price.end = times.parse_date(end) if end else times.MAX
+            out[account].append(price)
+        return out
+
+    def all_prices(self):
+        out = list(self.public)
+        for prices in (*self.plans.values(), *self.own.values(), *self.overrides.values()):
+            out += [p for p in prices if p.level != "catalog"]
+        return out
+
+    def read_products(self):
+        self.skus, self.product, self.attributes = set(), {}, {}
+        for name, product in self.catalog.get("products", {}).items():
+            skus = product.get("skus", {})
+            for sku in skus:
+                self.skus.add(sku)
+                self.product[sku] = name
+                if isinstance(skus, dict) and skus[sku]:
+                    self.attributes[sku] = skus[sku].get("attributes", {})
+        for price in self.all_prices():
+            self.skus |= set(price.skus or [])
+        for meter in self.catalog.get("meters", {}).values():
+            if "sku" in meter and "data." not in meter["sku"] and '"' not in meter["sku"]:
+                self.skus.add(meter["sku"])
+
+    def read_edges(self):
+        self.price_edges = sorted({edge for p in self.all_prices() if "override" not in p.level
+                                   for edge in (p.start, p.end)} - {times.MIN, times.MAX})
+
+    def edge_before(self, account, at):
+        """The last instant up to at at which something about the account changes."""
+        edges = [edge for edge in self.price_edges if edge <= at]
+        for price in self.overrides.get(account, []):
+            edges += [price.start, price.end]
+        for above in self.ancestors(account):
+            for start, end, _ in self.members[above] + self.contracts[above]:
+                edges += [start, end]
+        return max([edge for edge in edges if edge <= at], default=times.MIN)
+
+    def ancestors(self, account):
+        """The account and all that it is ever below."""
+        out, todo = [], [account]
+        while todo:
+            at = todo.pop()
+            if at not in out:
+                out.append(at)
+                todo += [organization for _, _, organization in self.members[at]]
+        return out
+
+    def path(self, account, at):
+        """From the account up to its payer."""
+        out = [account]
+        while True:
+            above = [m[2] for m in self.members[out[-1]] if m[0] <= at < m[1]]
+            if not above:
+                return out
+            out.append(above[0])
+
+    def payer(self, account, at):
+        return self.path(account, at)[-1]
+
+    def contract(self, account, at):
+        for above in self.path(account, at):
+            for start, end, contract in self.contracts[above]:
+                if start <= at < end:
+                    return contract
+        return None
+
+    def aggregate(self, meter):
+        record = self.catalog["meters"][meter]
+        return record.get("aggregate", "sum" if "value" in record else "count")
+
+    def plan_of(self, account, at):
+        """(name of the plan in force, whether it is the contract's)."""
+        contract = self.contract(account, at)
+        if contract and contract.get("plan"):
+            return contract["plan"], True
+        own = self.records.get(account, {}).get("plan")
+        return own or self.catalog.get("default_plan"), False
+
+    def price(self, row):
+        contract = self.contract(row.account, row.time)
+        levels = [self.overrides.get(row.account, [])]
+        if contract:
+            levels.append(self.own[contract["id"]])
+        plan, _ = self.plan_of(row.account, row.time)
+        if plan:
+            levels.append(self.plans[plan])
+        levels.append([p for p in self.public if p.public])
+        for prices in levels:
+            fits = [(p.rank(row), i) for i, p in enumerate(prices) if p.rank(row) is not None]
+            if fits:
+                return prices[max(fits)[1]]
+        return None
+
+    # ---- clocks ----
+
+    def since(self, account):
+        text = self.records.get(account, {}).get("since")
+        return times.parse_date(text) if text else None
+
+    def billing(self, payer):
+        """(clock, whether it is anchored)."""
+        for start, _, contract in self.contracts[payer]:
+            if "billing" in contract:
+                return self.billing_clock(contract["billing"], start)
+        return self.billing_clock(self.catalog.get("billing", {}), self.since(payer))
+
+    def billing_clock(self, body, start):
+        every, count = body.get("every", "month"), 1
+        if " " in every:
+            count, every = int(every.split()[0]), every.split()[1].rstrip("s")
+        zone = body.get("zone", self.zone)
+        anchor = body.get("anchor", "calendar")
+        if anchor == "calendar":
+            return times.Clock(every, count, None, zone), False
+        if anchor in ("contract", "subscription"):
+            if start in (None, times.MIN):
+                return times.Clock(every, count, None, zone), False
+            return times.Clock(every, count, start, zone), True
+        return times.Clock(every, count, times.parse_date(anchor, zone), zone), True
+
+    def cuts(self, payer):
+        clock, anchored = self.billing(payer)
+        if not anchored:
+            return [self.period]
+        out, at = [], self.period[0]
+        while True:
+            turn = clock.turn(at)
+            if turn[0] >= self.period[1]:
+                return out
+            if turn[0] >= self.period[0]:
+                out.append(turn)
+            at = turn[1]
+
+    def turn(self, step, payer, account, at):
+        clock = step.clock
+        if clock == "always":
+            return times.MIN, times.MAX
+        if clock == "period":
+            return self.billing(payer)[0].turn(at)
+        if clock == "contract_year":
+            return self.contract_clock("year", 1, account, at, self.zone)
+        if clock in self.catalog.get("clocks", {}):
+            body = self.catalog["clocks"][clock]
+            every, count = body["every"], 1
+            if " " in every:
+                count, every = int(every.split()[0]), every.split()[1].rstrip("s")
+            zone, anchor = body.get("zone", self.zone), body.get("anchor", "calendar")
+            if anchor == "contract":
+                return self.contract_clock(every, count, account, at, zone)
+            start = None if anchor == "calendar" else times.parse_date(anchor, self.zone)
+            return times.Clock(every, count, start, zone).turn(at)
+        return times.Clock(clock, 1, None, self.zone).turn(at)
+
+    def contract_clock(self, every, count, account, at, zone):
+        contract = self.contract(account, at)
+        start = self.date(contract.get("from"), None) if contract else None
+        return times.Clock(every, count, start, zone).turn(at)

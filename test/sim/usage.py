@@ -1,0 +1,261 @@
+"""The naive rater, first half: lines of events to usage rows and exclusions.
+
+Written from the pages of the pricing language and the rules of acceptance, never from the engine."""
+import json
+import re
+from collections import Counter, defaultdict
+from fractions import Fraction
+
+import expressions
+import times
+from exact import num, plain
+
+ATTRIBUTES = ("id", "source", "type", "subject")
+WITHDRAWAL = "farthing.withdrawal"
+
+
+class Refused(Exception):
+    pass
+
+
+def unique_members(pairs):
+    keys = [key for key, _ in pairs]
+    if len(set(keys)) < len(keys):
+        raise Refused("JSON_DUP_KEY")
+    return dict(pairs)
+
+
+def read_number(text):
+    digits = re.sub(r"[eE].*$", "", text).replace("-", "").replace(".", "").lstrip("0")
+    value = num(text)
+    if len(digits.rstrip("0")) > 38 or abs(value) >= 10 ** 38:
+        raise Refused("NUM_RANGE")
+    if (value * 10 ** 18).denominator != 1:
+        raise Refused("NUM_SCALE")
+    return value
+
+
+def no_constant(_):
+    raise ValueError
+
+
+class Event:
+    def __init__(self, record):
+        if not isinstance(record, dict):
+            raise Refused("JSON_SYNTAX")
+        withdrawal = record.get("type") == WITHDRAWAL
+        names = [n for n in ("specversion", *ATTRIBUTES, "time")
+                 if not (withdrawal and n == "subject")]
+        if any(record.get(name) is None for name in names):
+            raise Refused("FIELD_MISSING")
+        if any(not isinstance(record[name], str) for name in names):
+            raise Refused("FIELD_TYPE")
+        if record["specversion"] != "1.0" or not isinstance(record.get("data", {}), dict):
+            raise Refused("FIELD_TYPE")
+        if any(not 0 < len(record[name].encode()) < 256 for name in names if name in ATTRIBUTES):
+            raise Refused("FIELD_LEN")
+        self.id, self.source, self.type = record["id"], record["source"], record["type"]
+        self.subject = record.get("subject", "")
+        self.data = record.get("data", {})
+        try:
+            self.at = times.parse(record["time"])
+        except times.TimeFault as fault:
+            raise Refused(str(fault)) from None
+        self.canonical = canonical({"data": self.data, "id": self.id, "source": self.source,
+                                    "subject": self.subject, "time": times.form(self.at),
+                                    "type": self.type})
+
+
+def canonical(value):
+    if isinstance(value, dict):
+        items = sorted(value.items(), key=lambda item: item[0].encode())
+        return "{" + ",".join(canonical(k) + ":" + canonical(v) for k, v in items) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if isinstance(value, Fraction):
+        return plain(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_line(line):
+    """The events of a line, or Refused."""
+    try:
+        record = json.loads(line, object_pairs_hook=unique_members, parse_float=read_number,
+                            parse_int=read_number, parse_constant=no_constant)
+    except (ValueError, RecursionError):
+        raise Refused("JSON_SYNTAX") from None
+    return Event(record)
+
+
+class Acceptance:
+    """What a set of lines comes to, whatever their order."""
+
+    def __init__(self, lines):
+        self.refused, self.records = Counter(), 0
+        groups = defaultdict(list)
+        for line in lines:
+            if not line.strip():
+                continue
+            try:
+                event = read_line(line)
+            except Refused as why:
+                self.refused[str(why)] += 1
+                continue
+            self.records += 1
+            groups[(event.source, event.id)].append(event)
+        self.events, self.conflicts, self.duplicates, self.conflicting = [], set(), 0, 0
+        self.taken_back = set()
+        for group in groups.values():
+            event = min(group, key=lambda e: e.canonical.encode())
+            same = sum(e.canonical == event.canonical for e in group)
+            self.duplicates += same - 1
+            self.conflicting += len(group) - same
+            self.conflicts |= {e.canonical for e in group if e.canonical != event.canonical}
+            self.events.append(event)
+            if event.type == WITHDRAWAL:
+                self.taken_back.add((event.data.get("source"), event.data.get("id")))
+
+
+class Row:
+    """What one meter has counted for an account, SKU, resource, dimensions and slot."""
+
+    def __init__(self, key):
+        (self.payer, self.cut, self.time, self.account, self.resource, self.sku, self.dims,
+         self.meter) = key
+        self.values, self.events = [], 0
+
+    def close(self, aggregate):
+        self.events = len(self.values)
+        numbers = [value for _, value in self.values]
+        if aggregate == "sum":
+            self.quantity = sum(numbers, Fraction(0))
+        elif aggregate == "count":
+            self.quantity = Fraction(len(numbers))
+        elif aggregate == "max":
+            self.quantity = max(numbers)
+        else:
+            self.quantity = max(self.values)[1]
+
+
+def measure(meter, event):
+    """(sku, resource, dims, value) of an event; None when the filter says no."""
+    def names(path):
+        if path in ("type", "source", "id", "subject"):
+            return getattr(event, path)
+        value = event.data
+        for key in path.split(".")[1:]:
+            if not isinstance(value, dict) or key not in value:
+                raise expressions.Failure("FIELD_MISSING")
+            value = value[key]
+        return value
+
+    def text_of(expression, default=None):
+        try:
+            value = expressions.evaluate(expressions.parse(expression), names)
+        except expressions.Failure as why:
+            if default is None or str(why) != "FIELD_MISSING":
+                raise
+            return default
+        expressions.want(str, value)
+        return value
+
+    if "where" in meter:
+        wanted = expressions.evaluate(expressions.parse(meter["where"]), names)
+        expressions.want(bool, wanted)
+        if not wanted:
+            return None
+    failures, parts = [], {}
+
+    def attempt(name, make):
+        try:
+            parts[name] = make()
+        except expressions.Failure as why:
+            failures.append(str(why))
+
+    def value():
+        if "value" not in meter:
+            return Fraction(1)
+        number = expressions.evaluate(expressions.parse(meter["value"]), names)
+        expressions.want(Fraction, number)
+        return number
+
+    sku = meter["sku"]
+    attempt("sku", lambda: text_of(sku) if re.search(r'data\.|"', sku) else sku)
+    attempt("resource", lambda: text_of(meter["resource"]) if "resource" in meter else "")
+    attempt("dims", lambda: tuple((name, text_of(e, "")) for name, e in
+                                  sorted(meter.get("dimensions", {}).items())))
+    attempt("value", value)
+    if failures:
+        raise expressions.Failure(min(failures, key=PRECEDENCE.index))
+    if parts["value"] < 0 and not meter.get("negative"):
+        raise expressions.Failure("NEGATIVE")
+    return parts
+
+
+PRECEDENCE = ["WITHDRAWN", "NO_METER", "NO_ACCOUNT", "OUT_OF_PERIOD", "FIELD_MISSING",
+              "FIELD_TYPE", "EXPRESSION", "NEGATIVE", "UNKNOWN_SKU"]
+
+
+class Usage:
+    """Rows by (payer, cut), exclusions by (reason, account, meter)."""
+
+    def __init__(self, setup, lines):
+        self.setup = setup
+        self.acceptance = Acceptance(lines)
+        self.exclusions = defaultdict(lambda: [0, Fraction(0)])
+        meters = defaultdict(list)
+        for name, meter in sorted(setup.catalog.get("meters", {}).items()):
+            meters[meter.get("event", name)].append((name, meter))
+        rows = {}
+        for event in self.acceptance.events:
+            if event.type != WITHDRAWAL:
+                matched = [self.apply(rows, event, name, meter)
+                           for name, meter in meters[event.type]]
+                if not any(matched):
+                    taken = (event.source, event.id) in self.acceptance.taken_back
+                    self.exclude("WITHDRAWN" if taken else "NO_METER", event, "")
+        self.rows = defaultdict(list)
+        for row in rows.values():
+            row.close(self.setup.aggregate(row.meter))
+            self.rows[(row.payer, row.cut)].append(row)
+
+    def exclude(self, reason, event, meter, value=Fraction(0)):
+        account = event.subject if event.subject in self.setup.accounts else ""
+        entry = self.exclusions[(reason, account, meter)]
+        entry[0] += 1
+        entry[1] += value
+
+    def apply(self, rows, event, name, meter):
+        """False when the meter's filter says no."""
+        failure, parts = None, None
+        try:
+            parts = measure(meter, event)
+            if parts is None:
+                return False
+        except expressions.Failure as why:
+            failure = str(why)
+        value = parts["value"] if parts else Fraction(0)
+        setup = self.setup
+        if (event.source, event.id) in self.acceptance.taken_back:
+            self.exclude("WITHDRAWN", event, name, value)
+            return True
+        if event.subject not in setup.accounts:
+            self.exclude("NO_ACCOUNT", event, name, value)
+            return True
+        payer = setup.payer(event.subject, event.at)
+        cut = next((c for c in setup.cuts(payer) if c[0] <= event.at < c[1]), None)
+        if cut is None:
+            failure = "OUT_OF_PERIOD"
+        elif failure is None and parts["sku"] not in setup.skus:
+            failure = "UNKNOWN_SKU"
+        if failure:
+            self.exclude(failure, event, name, value)
+            return True
+        slot = max(cut[0], setup.edge_before(event.subject, event.at))
+        if meter.get("grain", "hour") == "hour":
+            slot = max(slot, event.at // times.HOUR * times.HOUR)
+        key = (payer, cut, slot, event.subject, parts["resource"], parts["sku"], parts["dims"],
+               name)
+        row = rows.setdefault(key, Row(key))
+        row.values.append(((event.at, event.source.encode(), event.id.encode()), value))
+        return True

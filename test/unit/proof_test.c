@@ -1,0 +1,340 @@
+/* proof_test.c - conservation: what was accepted is what the books hold, and any other difference is seen.
+ *
+ *     random records --dedup--> accepted: totals --+                       book_totals
+ *                                  |               +-- equal, meter by meter --+
+ *                                  +--> deltas --(one mutation)--> book_fold --+
+ *
+ * Without a mutation the totals of acceptance and of the book are equal.  A thousand seeded mutations (an event lost,
+ * doubled, moved to another row or exclusion, two exchanged, a quantity changed) are planted between
+ * the two; each must be caught.  FARTHING_CASES=N plants as many.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "usage/usage.h"
+
+#include <cmocka.h> /* last: it defines fail() */
+
+enum {
+    METERS = 4,
+    SERIES = 12,
+    ACCOUNTS = 5,
+    SLOTS = 6,
+    EVENTS_MAX = 120,
+    UNITS_MAX = EVENTS_MAX * 12,
+    DELTAS_MAX = UNITS_MAX,
+};
+
+static uint64_t state;
+
+static uint64_t draw(void)
+{
+    state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t x = state;
+    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return x ^ (x >> 31);
+}
+
+static uint32_t draw_below(uint32_t limit)
+{
+    return (uint32_t)(draw() % limit);
+}
+
+/* ---- a world of one catalog, twelve series ------------------------------------------------------ */
+
+struct world {
+    struct arena arena;
+    struct meter meters[METERS];
+    struct sku skus[SERIES];
+    struct catalog catalog;
+    struct series_table series;
+    _Alignas(16) struct record records[UNITS_MAX]; /* tails hold 128-bit numbers */
+    uint32_t unit_count;
+    /* Between acceptance and the book. */
+    _Alignas(16) struct delta deltas[3 * DELTAS_MAX];
+    uint32_t starts[DELTAS_MAX]; /* units of deltas, tails included */
+    uint32_t delta_count, delta_units;
+    struct total accepted[METERS + 1];
+};
+
+static void make_catalog(struct world *world)
+{
+    static const char *const names[METERS] = {"calls", "gauge", "peak", "volume"};
+    static const enum aggregate aggregates[METERS] = {AGGREGATE_COUNT, AGGREGATE_LATEST,
+                                                      AGGREGATE_MAX, AGGREGATE_SUM};
+    for (uint32_t i = 0; i < METERS; i++) {
+        world->meters[i] =
+            (struct meter){.name = text_of(names[i]), .aggregate = aggregates[i], .sku = i};
+    }
+    static const char *const skus[SERIES] = {"a", "b", "c", "d", "e", "f",
+                                             "g", "h", "i", "j", "k", "l"};
+    for (uint32_t i = 0; i < SERIES; i++) {
+        world->skus[i].name = text_of(skus[i]);
+    }
+    world->catalog = (struct catalog){.meters = world->meters, .meter_count = METERS,
+                                      .skus = world->skus, .sku_count = SERIES};
+    series_table_init(&world->series, &world->arena, &world->catalog);
+    for (uint32_t i = 0; i < SERIES; i++) {
+        uint32_t meter = i % METERS;
+        uint64_t hash = series_hash(meter, i, TEXT("r"), NULL, 0);
+        assert_int_equal(series_add(&world->series, hash, meter, i, TEXT("r"), NULL, 0), i);
+    }
+    series_rank(&world->series);
+}
+
+static struct dec value_of(const struct record *record)
+{
+    struct dec value = {record->mantissa, record->scale};
+    if (record->flags & RECORD_WIDE) {
+        value.mantissa = ((const struct record_tail *)(const void *)(record + 1))->mantissa;
+    }
+    return value;
+}
+
+/* One event: a record for each of one to three meters, now and then its copy. */
+static void add_event(struct world *world, uint32_t number)
+{
+    struct record *first = &world->records[world->unit_count];
+    struct hash128 key = hash_print_seeded(&number, sizeof number, state);
+    struct hash128 print = hash_print_seeded(&number, sizeof number, state + 1);
+    uint32_t count = 1 + draw_below(3);
+    for (uint32_t i = 0; i < count; i++) {
+        struct record *record = &world->records[world->unit_count++];
+        uint32_t series = draw_below(SERIES / METERS) * METERS + (number + i) % METERS;
+        enum aggregate aggregate = world->meters[series % METERS].aggregate;
+        *record = (struct record){.key = key, .print = print, .account = draw_below(ACCOUNTS),
+                                  .series = series, .slot_s = draw_below(SLOTS) * 3600u,
+                                  .flags = i == 0 ? RECORD_FIRST : 0,
+                                  .scale = (uint8_t)draw_below(7),
+                                  .mantissa = aggregate == AGGREGATE_COUNT ? 1 : 1 + draw_below(9999)};
+        if (draw_below(8) == 0) {
+            uint32_t reason = EXCLUDE_OUT_OF_PERIOD + draw_below(3);
+            record->flags |= RECORD_EXCLUDED;
+            record->series = reason << 16 | series % METERS;
+            record->slot_s = 0;
+        } else if (aggregate == AGGREGATE_LATEST || draw_below(10) == 0) {
+            struct record_tail tail = {.mantissa = ((i128)draw() << 20) + 1, .at = (instant)draw_below(9999),
+                                       .source_size = 1, .id_size = 2};
+            char *bytes = (char *)(record + 1);
+            memset(bytes, 0, sizeof *record);
+            memcpy(bytes, &tail, sizeof tail);
+            memcpy(bytes + sizeof tail, "s12", 3);
+            record->flags |= RECORD_TAIL | (draw_below(2) ? RECORD_WIDE : 0);
+            record->tail_units = 1;
+            world->unit_count++;
+        }
+    }
+    if (draw_below(10) == 0) {
+        uint32_t units = (uint32_t)(&world->records[world->unit_count] - first);
+        memcpy(&world->records[world->unit_count], first, units * sizeof *first);
+        world->unit_count += units;
+    }
+}
+
+/* ---- acceptance ---------------------------------------------------------------------------------- */
+
+static void accept(void *context, const struct record *records, uint32_t count, bool withdrawn)
+{
+    struct world *world = context;
+    assert_false(withdrawn);
+    for (uint32_t i = 0; i < count; i += 1u + records[i].tail_units) {
+        const struct record *record = &records[i];
+        struct total total = {.count = 1, .print = record->print};
+        total.bound = bind_event(record->print,
+                                 row_key(record->account, record->series, record->slot_s));
+        wide_add_dec(&total.sum, value_of(record));
+        uint32_t meter = record->flags & RECORD_EXCLUDED
+                             ? record->series & 0xFFFFu
+                             : world->series.items[record->series].meter;
+        total_add(&world->accepted[meter], &total);
+
+        world->starts[world->delta_count++] = world->delta_units;
+        struct delta *delta = &world->deltas[world->delta_units++];
+        *delta = (struct delta){.print = record->print, .mantissa = record->mantissa,
+                                .account = record->account, .series = record->series,
+                                .slot_s = record->slot_s, .flags = record->flags,
+                                .scale = record->scale};
+        if (record->tail_units > 0) {
+            delta->tail_units = 2; /* 64 bytes need two units of 48 */
+            memcpy(delta + 1, record + 1, sizeof *record);
+            world->delta_units += 2;
+        }
+    }
+}
+
+static void count_copies(void *context, const struct record *first, uint64_t copies)
+{
+    (void)context;
+    (void)first;
+    (void)copies;
+}
+
+static void refuse_undecided(void *context, const struct record *const *events,
+                             const uint32_t *units, uint32_t count)
+{
+    (void)context;
+    (void)events;
+    (void)units;
+    (void)count;
+    fail_msg("equal contents are never undecided");
+}
+
+static void make_world(struct world *world, uint64_t seed)
+{
+    state = seed;
+    memset(world, 0, sizeof *world);
+    arena_init(&world->arena, NULL, 0);
+    make_catalog(world);
+    uint32_t count = 2 + draw_below(EVENTS_MAX - 2);
+    for (uint32_t i = 0; i < count; i++) {
+        add_event(world, i);
+    }
+    struct record_chunk chunk = {world->records, world->unit_count};
+    struct dedup_memory memory = {.arena = &world->arena};
+    struct dedup_sink sink = {world, accept, count_copies, refuse_undecided};
+    dedup_partition(&memory, &chunk, 1, &sink);
+}
+
+/* ---- mutations ----------------------------------------------------------------------------------- */
+
+enum mutation { LOST, DOUBLED, ACCOUNT, ROW, SLOT, EXCLUDED, SWAPPED, QUANTITY, SCALE, PRINT, MUTATIONS };
+static const char *const mutation_names[MUTATIONS] = {
+    "lost",  "doubled",     "moved to another account",  "moved to another series", "moved to another slot",
+    "moved to an exclusion", "exchanged", "quantity changed", "scale changed", "content changed"};
+
+static struct delta *delta_at(struct world *world, uint32_t index)
+{
+    return &world->deltas[world->starts[index]];
+}
+
+/* False when the mutation would change nothing. */
+static bool mutate(struct world *world, enum mutation mutation, struct delta *delta)
+{
+    struct record_tail *tail = (struct record_tail *)(void *)(delta + 1);
+    bool excluded = (delta->flags & RECORD_EXCLUDED) != 0;
+    switch (mutation) {
+    case ACCOUNT:
+        delta->account = (delta->account + 1 + draw_below(ACCOUNTS - 1)) % ACCOUNTS;
+        return true;
+    case ROW: /* of the same meter, or the exclusion's other reason */
+        delta->series = excluded ? delta->series + (1u << 16) : (delta->series + METERS) % SERIES;
+        return true;
+    case SLOT:
+        delta->slot_s += 3600;
+        return !excluded;
+    case EXCLUDED:
+        delta->series = (uint32_t)EXCLUDE_NEGATIVE << 16 | delta->series % METERS;
+        delta->flags |= RECORD_EXCLUDED;
+        return !excluded;
+    case QUANTITY:
+        if (delta->flags & RECORD_WIDE) {
+            tail->mantissa += draw_below(2) ? 1 : -1;
+        } else {
+            delta->mantissa += draw_below(2) ? 1 : -1;
+        }
+        return true;
+    case SCALE:
+        delta->scale++;
+        return true;
+    case PRINT:
+        delta->print.low ^= UINT64_C(1) << draw_below(64);
+        return true;
+    case SWAPPED: { /* two events take each other's rows: counts, sums and fingerprints of the meter stay */
+        struct delta *other = delta_at(world, draw_below(world->delta_count));
+        bool same = delta->account == other->account && delta->series == other->series &&
+                    delta->slot_s == other->slot_s;
+        if (same || hash_equal(delta->print, other->print) ||
+            ((delta->flags ^ other->flags) & RECORD_EXCLUDED)) {
+            return false;
+        }
+        uint32_t account = delta->account, series = delta->series, slot_s = delta->slot_s;
+        delta->account = other->account, delta->series = other->series;
+        delta->slot_s = other->slot_s;
+        other->account = account, other->series = series, other->slot_s = slot_s;
+        return true;
+    }
+    default:
+        return true;
+    }
+}
+
+/* Folds all deltas, in an order of its own; lost and doubled say which is left out or taken twice. */
+static bool book_agrees(struct world *world, uint32_t lost, uint32_t doubled)
+{
+    struct book book;
+    book_init(&book, &world->arena, 4);
+    uint32_t start = draw_below(world->delta_count);
+    for (uint32_t i = 0; i < world->delta_count; i++) {
+        uint32_t index = (start + i) % world->delta_count;
+        for (uint32_t times = index == lost ? 0 : index == doubled ? 2 : 1; times > 0; times--) {
+            book_fold(&book, delta_at(world, index), &world->series, &world->catalog);
+        }
+    }
+    struct total booked[METERS + 1] = {0};
+    book_totals(&book, &world->series, booked, METERS);
+    bool equal = true;
+    for (uint32_t i = 0; i <= METERS; i++) {
+        equal = equal && total_equal(&booked[i], &world->accepted[i]);
+    }
+    return equal;
+}
+
+static struct world world;
+
+static void conserves_what_was_accepted(void **unused)
+{
+    (void)unused;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        make_world(&world, seed);
+        if (!book_agrees(&world, NONE, NONE)) {
+            fail_msg("seed %llu: nothing was planted, and the totals differ",
+                     (unsigned long long)seed);
+        }
+        arena_release(&world.arena);
+    }
+}
+
+static void catches_every_mutation(void **unused)
+{
+    (void)unused;
+    const char *cases = getenv("FARTHING_CASES");
+    long wanted = cases ? strtol(cases, NULL, 10) / 100 : 0;
+    wanted = wanted < 1000 ? 1000 : wanted > 100'000 ? 100'000 : wanted;
+    long planted[MUTATIONS] = {0}, caught[MUTATIONS] = {0}, sum = 0, seen = 0;
+    for (uint64_t seed = 1; sum < wanted; seed++) {
+        make_world(&world, seed);
+        enum mutation mutation = (enum mutation)(seed % MUTATIONS);
+        uint32_t at = draw_below(world.delta_count);
+        if (mutate(&world, mutation, delta_at(&world, at))) {
+            bool agrees = book_agrees(&world, mutation == LOST ? at : NONE,
+                                      mutation == DOUBLED ? at : NONE);
+            planted[mutation]++;
+            caught[mutation] += !agrees;
+            if (agrees) {
+                print_error("seed %llu: %s, and nobody saw it\n", (unsigned long long)seed,
+                            mutation_names[mutation]);
+            }
+            sum++;
+            seen += !agrees;
+        }
+        arena_release(&world.arena);
+    }
+    for (int i = 0; i < MUTATIONS; i++) {
+        print_message("  %-26s %ld of %ld\n", mutation_names[i], caught[i], planted[i]);
+    }
+    print_message("planted mutations caught: %ld of %ld\n", seen, sum);
+    assert_int_equal(seen, sum);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(conserves_what_was_accepted),
+        cmocka_unit_test(catches_every_mutation),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
