@@ -4,7 +4,10 @@
  * key with all others), and nothing of libfyaml outlives the call.
  *
  * libfyaml allocates for itself, and an allocation from the arena may jump out.  So the arena's
- * recovery point is ours while the parser is open: on a jump the parser is freed, and the jump goes on.
+ * recovery point is ours while the parser is open: on a jump the event in hand and the parser are freed, and the jump goes on.
+ *
+ * Two ways of libfyaml 0.7.12 that are not used, since they leak: its collection of errors, and fy_token_get_text for
+ * a text of very many pieces.
  */
 #include "catalog/yaml.h"
 
@@ -21,7 +24,8 @@ struct reader {
     const struct yaml_file *file;
     struct complaints *complaints;
     struct fy_parser *parser;
-    struct fy_diag *diag;
+    struct fy_event *event; /* in hand, or NULL */
+    char error[256];        /* the first that libfyaml reports: "<name>:line:column: error: what" */
     uint32_t node_count;
     uint32_t last_line, last_column; /* of the last token, for nodes that have none */
     bool failed;
@@ -128,19 +132,48 @@ static void note_place(struct reader *reader, struct fy_token *token)
     }
 }
 
+static void note_error(struct fy_diag *diag, void *user, const char *bytes, size_t size)
+{
+    struct reader *reader = user;
+    (void)diag;
+    if (reader->error[0] == '\0') {
+        size = size < sizeof reader->error - 1 ? size : sizeof reader->error - 1;
+        memcpy(reader->error, bytes, size);
+        reader->error[size] = '\0';
+        reader->error[strcspn(reader->error, "\n")] = '\0';
+    }
+}
+
+static const char *read_u32(const char *at, uint32_t *value)
+{
+    for (*value = 0; *at >= '0' && *at <= '9' && *value < 100'000'000; at++) {
+        *value = *value * 10 + (uint32_t)(*at - '0');
+    }
+    return *at == ':' ? at + 1 : at;
+}
+
 /* What libfyaml says, at its place; the first error is the cause, others follow from it. */
 static void refuse_syntax(struct reader *reader)
 {
-    void *iterator = NULL;
-    const struct fy_diag_error *error = fy_diag_errors_iterate(reader->diag, &iterator);
-    struct text message = TEXT("this is no YAML");
-    if (error != NULL) {
-        reader->last_line = error->line > 0 ? (uint32_t)error->line : 1;
-        reader->last_column = error->column > 0 ? (uint32_t)error->column : 1;
-        message = text_copy(reader->arena, text_of(error->msg));
+    const char *message = "this is no YAML";
+    const char *at = strstr(reader->error, ">:");
+    uint32_t line, column;
+    if (at != NULL) {
+        at = read_u32(read_u32(at + 2, &line), &column);
+        reader->last_line = line > 0 ? line : 1;
+        reader->last_column = column > 0 ? column : 1;
+        at = strstr(at, "error: ");
+        message = at != NULL ? at + strlen("error: ") : message;
     }
     refuse(reader, "YAML_SYNTAX", TEXT("indentation, a bracket or a quote before this place"),
-           message.at);
+           message);
+}
+
+static void drop_event(struct reader *reader)
+{
+    struct fy_event *event = reader->event;
+    reader->event = NULL;
+    fy_parser_event_free(reader->parser, event);
 }
 
 /* Complains about what an event's node must not have. */
@@ -185,7 +218,7 @@ static void check_event(struct reader *reader, const struct fy_event *event)
     }
 }
 
-/* The next event, or NULL at the end and when reading has failed. */
+/* The next event, in hand until drop_event; or NULL at the end and when reading has failed. */
 static struct fy_event *next_event(struct reader *reader)
 {
     if (reader->failed) {
@@ -198,19 +231,39 @@ static struct fy_event *next_event(struct reader *reader)
         }
         return NULL;
     }
+    reader->event = event;
     check_event(reader, event);
     if (reader->failed) {
-        fy_parser_event_free(reader->parser, event);
+        drop_event(reader);
         return NULL;
     }
     return event;
 }
 
+static struct text copy_token(struct reader *reader, struct fy_token *token)
+{
+    size_t room = fy_token_get_text_length(token), size = 0;
+    char *out = arena_alloc(reader->arena, room + 1);
+    struct fy_token_iter *iterator = fy_token_iter_create(token);
+    const struct fy_iter_chunk *chunk = NULL;
+    int error = 0;
+    while (iterator != NULL &&
+           (chunk = fy_token_iter_chunk_next(iterator, chunk, &error)) != NULL) {
+        assert(size + chunk->len <= room);
+        memcpy(out + size, chunk->str, chunk->len);
+        size += chunk->len;
+    }
+    fy_token_iter_destroy(iterator);
+    out[size] = '\0';
+    if (size != room || error != 0) {
+        refuse(reader, "YAML_SYNTAX", (struct text){"", 0}, "this text cannot be read");
+    }
+    return (struct text){out, size};
+}
+
 static void fill_scalar(struct reader *reader, struct fy_token *token, struct yaml_node *node)
 {
     const struct fy_mark *from = fy_token_start_mark(token), *to = fy_token_end_mark(token);
-    size_t size = 0;
-    const char *text = fy_token_get_text(token, &size);
     enum fy_scalar_style style = fy_token_scalar_style(token);
     node->kind = YAML_TEXT;
     node->is_plain = style == FYSS_PLAIN;
@@ -227,9 +280,9 @@ static void fill_scalar(struct reader *reader, struct fy_token *token, struct ya
         }
         node->is_inline = reader->file->bytes.at[node->offset] == quote;
     }
-    node->text = text_copy(reader->arena, (struct text){text == NULL ? "" : text, size});
+    node->text = copy_token(reader, token);
     if (node->is_plain &&
-        (size == 0 || text_equal(node->text, TEXT("~")) || text_equal(node->text, TEXT("null")))) {
+        (node->text.size == 0 || text_equal(node->text, TEXT("~")) || text_equal(node->text, TEXT("null")))) {
         node->kind = YAML_NONE;
     }
 }
@@ -281,7 +334,7 @@ static bool read_key(struct reader *reader, struct yaml_node *node)
             more = false;
         }
     }
-    fy_parser_event_free(reader->parser, event);
+    drop_event(reader);
     return more;
 }
 
@@ -305,7 +358,7 @@ static void read_items(struct reader *reader, int depth, struct yaml_node *node)
             return;
         }
         if (event->type == FYET_SEQUENCE_END) {
-            fy_parser_event_free(reader->parser, event);
+            drop_event(reader);
             return;
         }
         read_node(reader, event, depth + 1, &item);
@@ -350,7 +403,7 @@ static void read_node(struct reader *reader, struct fy_event *event, int depth,
     } else {
         node->kind = type == FYET_MAPPING_START ? YAML_MAP : YAML_LIST;
     }
-    fy_parser_event_free(reader->parser, event);
+    drop_event(reader);
     if (node->kind == YAML_MAP || node->kind == YAML_LIST) {
         read_items(reader, depth, node);
     }
@@ -378,7 +431,7 @@ static struct yaml_node *read_stream(struct reader *reader)
         default:
             break;
         }
-        fy_parser_event_free(reader->parser, event);
+        drop_event(reader);
     }
     return reader->failed ? NULL : root;
 }
@@ -442,41 +495,45 @@ struct yaml_node *yaml_read(struct arena *arena, const struct yaml_file *file,
     if (!check_bytes(file, complaints)) {
         return NULL;
     }
+    struct reader *reader = arena_calloc(arena, 1, sizeof *reader);
+    *reader = (struct reader){.arena = arena, .file = file, .complaints = complaints,
+                              .last_line = 1, .last_column = 1};
     struct fy_diag_cfg diag_config;
     fy_diag_cfg_default(&diag_config);
     diag_config.fp = NULL;
+    diag_config.output_fn = note_error;
+    diag_config.user = reader;
     diag_config.level = FYET_ERROR;
+    diag_config.colorize = false;
     struct fy_diag *diag = fy_diag_create(&diag_config);
     struct fy_parse_cfg config = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
+        .flags = FYPCF_DEFAULT_VERSION_1_2 | FYPCF_JSON_NONE,
         .diag = diag,
     };
-    struct fy_parser *parser = diag == NULL ? NULL : fy_parser_create(&config);
-    if (parser == NULL) {
-        fy_diag_unref(diag);
-        struct place start = {file->name, 1, 1};
-        complain(complaints, start, "YAML_MEMORY", (struct text){"", 0}, "no memory for its parser");
-        return NULL;
-    }
-    fy_diag_set_collect_errors(diag, true);
-
+    reader->parser = diag == NULL ? NULL : fy_parser_create(&config);
     jmp_buf *outer = arena->recover;
+    if (reader->parser == NULL) { /* the machine's memory has run out, as the arena's may */
+        fy_diag_unref(diag);
+        assert(outer != NULL && "out of memory without a recovery point");
+        longjmp(*outer, 1);
+    }
     jmp_buf recover;
     if (ARENA_RECOVER(arena, recover)) {
-        fy_parser_destroy(parser);
+        if (reader->event != NULL) {
+            drop_event(reader);
+        }
+        fy_parser_destroy(reader->parser);
         fy_diag_unref(diag);
         arena->recover = outer;
         assert(outer != NULL && "out of memory without a recovery point");
         longjmp(*outer, 1);
     }
-    struct reader reader = {.arena = arena, .file = file, .complaints = complaints,
-                            .parser = parser, .diag = diag, .last_line = 1, .last_column = 1};
     struct yaml_node *root = NULL;
-    if (fy_parser_set_string(parser, file->bytes.at, file->bytes.size) == 0) {
-        root = read_stream(&reader);
+    if (fy_parser_set_string(reader->parser, file->bytes.at, file->bytes.size) == 0) {
+        root = read_stream(reader);
     }
     arena->recover = outer;
-    fy_parser_destroy(parser);
+    fy_parser_destroy(reader->parser);
     fy_diag_unref(diag);
     return root;
 }
