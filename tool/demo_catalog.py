@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""demo_catalog.py [FOLDER] - writes the two long files of the demo catalog: products.yaml and rates.yaml.
+"""demo_catalog.py [FOLDER] - writes the long files of the demo catalog: products.yaml, rates.yaml.
 
 The other files of examples/demo/catalog are written by hand.  The lists here are those of
 src/engine/generate.c; test/unit/generate_test.c sees to it that every SKU that is used is sold.
@@ -88,7 +88,7 @@ MORE = {
 }
 TITLES = {"support": "Support"}
 
-# Tables of rates for an hour of size large in us-east: {name: (product's prefix, {first list: base})}.
+# Tables of rates for an hour of size large in us-east: {name: (prefix, {of the first list: base})}.
 RATES = {
     "vm_rates": ("vm", {"b1": "0.0832", "b2": "0.0752", "g1": "0.0960", "g3": "0.0816",
                         "c1": "0.0850", "c2": "0.0765", "c3": "0.0725", "m1": "0.1260",
@@ -121,7 +121,8 @@ def words(product):
 
 
 def write_products(out):
-    out.write("# Products and their SKUs: what is sold.  Written by tool/demo_catalog.py.\n\nproducts:\n")
+    out.write("# Products and their SKUs: what is sold.  Written by tool/demo_catalog.py.\n\n"
+              "products:\n")
     seen = set()
     names = list(dict.fromkeys([p[0] for p in PRODUCTS] + list(MORE)))
     for name in names:
@@ -135,7 +136,8 @@ def write_products(out):
                 attributes = ""
                 if product[6]:
                     pairs = zip(product[6], [a, b])
-                    attributes = ", attributes: {" + ", ".join(f"{k}: {v}" for k, v in pairs) + "}"
+                    pairs = ", ".join(f"{key}: {value}" for key, value in pairs)
+                    attributes = f", attributes: {{{pairs}}}"
                 out.write(f"      {sku}: {{unit: {product[3]}{attributes}}}\n")
         for sku, unit in MORE.get(name, []):
             seen.add(sku)
@@ -144,8 +146,8 @@ def write_products(out):
 
 
 def write_rates(out):
-    out.write("# Rates of what has many sizes, by SKU and region.  Written by tool/demo_catalog.py.\n\n"
-              "tables:\n")
+    out.write("# Rates of what has many sizes, by SKU and region.  Written by "
+              "tool/demo_catalog.py.\n\ntables:\n")
     for name, (prefix, bases) in RATES.items():
         out.write(f"  {name}:\n    keys: [sku, region]\n    rows:\n")
         for product in PRODUCTS:

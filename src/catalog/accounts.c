@@ -1,11 +1,13 @@
 /* accounts.c - see accounts.h.
  *
- *     feed: rows --> staged records, names interned to numbers       (small, in chunks that never move)
+ *     feed: rows --> staged records, names interned to numbers (small, in chunks that never move)
+ *
  *     finish: ids ranked --> accounts --> memberships, trees, contracts --> overrides --> digest
  *
- * Staged records are a few dozen bytes each and final arrays are made once, at their size, because a million of them share
- * 300 MB.  What a record is about is not known before the last file ended, so all checks that
- * compare records are made in finish, over sorted records: that is what makes the result independent of their order.
+ * Staged records are a few dozen bytes each and final arrays are made once, at their size, because
+ * a million of them share 300 MB.  What a record is about is not known before the last file ended,
+ * so all checks that compare records are made in finish, over sorted records: that is what makes
+ * the result independent of their order.
  */
 #include "catalog/accounts.h"
 
@@ -43,12 +45,12 @@ enum field {
 _Static_assert((int)FIELDS <= (int)RECORD_FIELDS_MAX, "a row has a place for every field");
 
 static const struct text FIELD_NAMES[FIELDS] = {
-    {"id", 2},    {"account", 7}, {"organization", 12}, {"from", 4}, {"to", 2},
-    {"plan", 4},  {"zone", 4},    {"since", 5},         {"sku", 3},  {"up_to", 5},
-    {"rate", 4},  {"flat", 4},    {"scope", 5},
+    {"id", 2},   {"account", 7}, {"organization", 12}, {"from", 4}, {"to", 2},
+    {"plan", 4}, {"zone", 4},    {"since", 5},         {"sku", 3},  {"up_to", 5},
+    {"rate", 4}, {"flat", 4},    {"scope", 5},
 };
-static const struct text FIELD_ALIASES[FIELDS] = {[FIELD_ORGANIZATION] = {"org", 3},
-                                                  [FIELD_RATE] = {"price", 5}};
+static const struct text FIELD_ALIASES[FIELDS] = {
+    [FIELD_ORGANIZATION] = {"org", 3}, [FIELD_RATE] = {"price", 5}};
 
 #define BIT(field) (1u << (field))
 static const uint32_t KIND_FIELDS[RECORD_KINDS] = {
@@ -149,8 +151,7 @@ struct accounts_builder {
 
 static void *chunks_at(const struct chunks *chunks, uint32_t index)
 {
-    return chunks->chunks[index >> CHUNK_SHIFT] +
-           (index & (CHUNK_ITEMS - 1)) * chunks->item_bytes;
+    return chunks->chunks[index >> CHUNK_SHIFT] + (index & (CHUNK_ITEMS - 1)) * chunks->item_bytes;
 }
 
 static void *chunks_add(struct chunks *chunks, struct arena *arena)
@@ -320,8 +321,8 @@ static struct where pack_place(struct accounts_builder *builder, struct place pl
     uint32_t file = add_name(builder, &builder->files, place.file, (struct where){0});
     return (struct where){.line = place.line,
                           .file = file < FILES_MAX ? (uint16_t)file : FILES_MAX,
-                          .column = place.column < UINT16_MAX ? (uint16_t)place.column
-                                                              : UINT16_MAX};
+                          .column =
+                              place.column < UINT16_MAX ? (uint16_t)place.column : UINT16_MAX};
 }
 
 static struct place unpack_place(const struct accounts_builder *builder, struct where where)
@@ -334,14 +335,14 @@ static struct place unpack_place(const struct accounts_builder *builder, struct 
 }
 
 /* Beyond the number that is kept a complaint counts all the same. */
-#define COMPLAIN(builder, place, code, hint, ...)                                              \
-    do {                                                                                       \
-        if ((builder)->complaints_kept < COMPLAINTS_KEPT) {                                    \
-            (builder)->complaints_kept++;                                                      \
-            complain((builder)->complaints, (place), (code), text_of(hint), __VA_ARGS__);      \
-        } else {                                                                               \
-            (builder)->complaints->errors++;                                                   \
-        }                                                                                      \
+#define COMPLAIN(builder, place, code, hint, ...)                                         \
+    do {                                                                                  \
+        if ((builder)->complaints_kept < COMPLAINTS_KEPT) {                               \
+            (builder)->complaints_kept++;                                                 \
+            complain((builder)->complaints, (place), (code), text_of(hint), __VA_ARGS__); \
+        } else {                                                                          \
+            (builder)->complaints->errors++;                                              \
+        }                                                                                 \
     } while (0)
 
 /* A value for a message: what a record says goes no further than 64 bytes. */
@@ -473,8 +474,8 @@ static enum scope take_scope(struct row *row)
         }
     }
     COMPLAIN(row->builder, place_of(row, FIELD_SCOPE), "UNKNOWN_SCOPE",
-             "account (the default), resource, organization or contract",
-             "unknown scope \"%.*s\"", SHOWN(value));
+             "account (the default), resource, organization or contract", "unknown scope \"%.*s\"",
+             SHOWN(value));
     row->is_good = false;
     return SCOPE_ACCOUNT;
 }
@@ -495,7 +496,9 @@ static void declare_account(struct accounts_builder *builder, uint32_t index, st
     uint32_t zone_index = 0;
     if (zone.size && !text_equal(zone, TEXT("UTC"))) {
         zone_index = add_name(builder, &builder->zones, zone, where) + 1;
-        assert(zone_index <= ZONES_MAX && "more zones than there are names of zones");
+        if (zone_index > ZONES_MAX) { /* then most are no zones, and finish says so */
+            zone_index = ZONES_MAX;
+        }
     }
     if (!(account->flags & ACCOUNT_DECLARED)) {
         account->flags |= ACCOUNT_DECLARED;
@@ -629,8 +632,7 @@ static void take_row(void *context, const struct record_row *record)
     struct accounts_builder *builder = context;
     enum record_kind kind = builder->is_csv
                                 ? builder->file_kind
-                                : find_kind(builder, record->present,
-                                            place_of(&row, FIELD_ID));
+                                : find_kind(builder, record->present, place_of(&row, FIELD_ID));
     switch (kind) {
     case RECORD_ACCOUNT:
         take_account(&row);
@@ -691,8 +693,8 @@ struct keyed { /* sorted by key */
     uint32_t index;
 };
 
-/* Least digit first, 11 bits a time; digits that all keys share cost one look.  spare has room for count.  Returns where
- * the sorted ones are: in items or in spare. */
+/* Least digit first, 11 bits a time; digits that all keys share cost one look.  spare has room for
+ * count.  Returns where the sorted ones are: in items or in spare. */
 static struct keyed *sort_keyed(struct keyed *items, struct keyed *spare, uint32_t count)
 {
     enum { BITS = 11, BUCKETS = 1 << BITS };
@@ -782,8 +784,9 @@ static size_t common_size(struct text a, struct text b)
     return i;
 }
 
-/* Sorts a group of ids that are equal before offset by their next eight bytes, and groups within it likewise.  Ids
- * have no zero byte, so padding with zeros keeps a prefix before what it is a prefix of; depth is at most 255 / 8. */
+/* Sorts a group of ids that are equal before offset by their next eight bytes, and groups within it
+ * likewise.  Ids have no zero byte, so padding with zeros keeps a prefix before what it is a prefix
+ * of; depth is at most 255 / 8. */
 static void sort_ids(const struct accounts_builder *builder, uint32_t *order, uint32_t count,
                      size_t offset, struct keyed *keyed, struct keyed *spare)
 {
@@ -989,10 +992,9 @@ struct merged { /* a membership on its way, with the record that began it */
 
 static int compare_merged(const struct merged *a, const struct merged *b)
 {
-    int order = (a->membership.from > b->membership.from) -
-                (a->membership.from < b->membership.from);
-    return order ? order
-                 : compare_numbers(a->membership.organization, b->membership.organization);
+    int order =
+        (a->membership.from > b->membership.from) - (a->membership.from < b->membership.from);
+    return order ? order : compare_numbers(a->membership.organization, b->membership.organization);
 }
 
 static int compare_by_time(const void *context, uint32_t a, uint32_t b)
@@ -1032,10 +1034,10 @@ static uint32_t merge_memberships(const struct finish *finish, const uint32_t *i
                 open->to = staged->to > open->to ? staged->to : open->to;
                 continue;
             }
-            merged[merged_count] = (struct merged){
-                {finish->rank[staged->account], finish->rank[organization], staged->from,
-                 staged->to},
-                items[i]};
+            merged[merged_count] =
+                (struct merged){{finish->rank[staged->account], finish->rank[organization],
+                                 staged->from, staged->to},
+                                items[i]};
             open = &merged[merged_count++].membership;
         }
     }
@@ -1052,8 +1054,7 @@ static void check_overlap(const struct finish *finish, const struct merged *a,
     char since[TIME_FORMAT_MAX];
     time_format_short(b->membership.from, since);
     COMPLAIN(finish->builder,
-             unpack_place(finish->builder,
-                          membership_at(finish->builder, b->staged)->where),
+             unpack_place(finish->builder, membership_at(finish->builder, b->staged)->where),
              "MEMBERSHIP_OVERLAP", "end the first where the second begins",
              "account \"%.*s\" is in \"%.*s\" and \"%.*s\" at one time (%s)",
              SHOWN(items[a->membership.account].id), SHOWN(items[a->membership.organization].id),
@@ -1080,7 +1081,8 @@ static void link_memberships(struct finish *finish)
         account->membership_count = 0;
     }
     for (uint32_t i = 0; i < count; i++) {
-        struct account *account = &accounts->items[finish->rank[membership_at(builder, i)->account]];
+        struct account *account =
+            &accounts->items[finish->rank[membership_at(builder, i)->account]];
         staged[account->membership_first + account->membership_count++] = i;
     }
 
@@ -1091,8 +1093,7 @@ static void link_memberships(struct finish *finish)
         struct account *account = &accounts->items[i];
         uint32_t *items = staged + account->membership_first;
         sort_indices(items, account->membership_count, compare_by_organization, builder);
-        uint32_t merged_count =
-            merge_memberships(finish, items, account->membership_count, merged);
+        uint32_t merged_count = merge_memberships(finish, items, account->membership_count, merged);
         for (uint32_t k = 0; k < merged_count; k++) {
             order[k] = k;
         }
@@ -1146,8 +1147,9 @@ static void report_cycle(struct climb *climb, uint32_t depth, instant from)
     climb->has_complained = true;
 }
 
-/* Goes up from path[depth - 1] for the time in period.  The memberships of an account do not overlap, so the parts of the period never do
- * either, and the work is bounded by their number and LEVELS_MAX. */
+/* Goes up from path[depth - 1] for the time in period.  The memberships of an account do not
+ * overlap, so the parts of the period never do either, and the work is bounded by their number and
+ * LEVELS_MAX. */
 static void climb_up(struct climb *climb, uint32_t depth, struct period period)
 {
     struct finish *finish = climb->finish;
@@ -1175,8 +1177,7 @@ static void climb_up(struct climb *climb, uint32_t depth, struct period period)
         if (depth == LEVELS_MAX - 1) {
             uint32_t staged = finish->membership_where[account->membership_first + i];
             COMPLAIN(finish->builder,
-                     unpack_place(finish->builder,
-                                  membership_at(finish->builder, staged)->where),
+                     unpack_place(finish->builder, membership_at(finish->builder, staged)->where),
                      "TREE_DEPTH", "", "a tree of more than %d levels", LEVELS_MAX);
             climb->has_complained = true;
             continue;
@@ -1248,10 +1249,10 @@ static int compare_tiers(const void *context, uint32_t a, uint32_t b)
     int order = (x->from > y->from) - (x->from < y->from);
     order = order ? order : (x->to > y->to) - (x->to < y->to);
     if (order == 0 && x->up_to != y->up_to) {
-        order = x->up_to == NONE   ? 1
-                : y->up_to == NONE ? -1
-                                   : dec_compare(decimal_at(builder, x->up_to),
-                                                 decimal_at(builder, y->up_to));
+        order = x->up_to == NONE ? 1
+                : y->up_to == NONE
+                    ? -1
+                    : dec_compare(decimal_at(builder, x->up_to), decimal_at(builder, y->up_to));
     }
     order = order ? order : compare_where(x->where, y->where);
     return order ? order : compare_numbers(a, b);
@@ -1285,9 +1286,8 @@ static struct override_rows sort_overrides(struct finish *finish)
     struct keyed *spare = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *spare);
     for (uint32_t i = 0; i < count; i++) {
         const struct staged_override *staged = override_at(builder, items[i]);
-        keyed[i] = (struct keyed){(uint64_t)finish->rank[staged->account] << 32 |
-                                      finish->skus[staged->sku],
-                                  items[i]};
+        keyed[i] = (struct keyed){
+            (uint64_t)finish->rank[staged->account] << 32 | finish->skus[staged->sku], items[i]};
     }
     const struct keyed *sorted = count ? sort_keyed(keyed, spare, count) : keyed;
     for (uint32_t i = 0; i < count; i++) {
@@ -1314,13 +1314,12 @@ static bool is_same_price(const struct staged_override *a, const struct staged_o
 
 static bool is_same_tier(const struct staged_override *a, const struct staged_override *b)
 {
-    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat &&
-           a->scope == b->scope;
+    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat && a->scope == b->scope;
 }
 
 /* Drops rows that are there twice; false when the rows are no price. */
-static bool check_tiers(struct finish *finish, const uint32_t *rows, uint32_t count,
-                        uint32_t *kept, uint32_t *kept_count)
+static bool check_tiers(struct finish *finish, const uint32_t *rows, uint32_t count, uint32_t *kept,
+                        uint32_t *kept_count)
 {
     struct accounts_builder *builder = finish->builder;
     const struct staged_override *last = NULL;
@@ -1360,12 +1359,12 @@ static bool check_tiers(struct finish *finish, const uint32_t *rows, uint32_t co
     return true;
 }
 
-/* Steps of overrides are few against their number (a discount of 10 % is one set of tiers for all that have it), and
- * they are fat: those with equal tiers and an equal node are one. */
+/* Steps of overrides are few against their number (a discount of 10 % is one set of tiers for all
+ * that have it), and they are fat: those with equal tiers and an equal node are one. */
 struct curves {
     struct map by_content;
-    struct chunks steps;  /* const struct step * */
-    uint32_t *key;        /* scratch: node, scope, tiers */
+    struct chunks steps; /* const struct step * */
+    uint32_t *key;       /* scratch: node, scope, tiers */
     uint32_t *node_of_sku;
     uint32_t node_count;
 };
@@ -1429,17 +1428,17 @@ static const struct step *find_step(struct finish *finish, struct curves *curves
     if (found == MAP_NONE) {
         const struct step **step = chunks_add(&curves->steps, builder->arena);
         *step = make_step(finish, rows, count, node);
-        found = map_put(&curves->by_content, text_copy(builder->arena, key),
-                        curves->steps.count - 1);
+        found =
+            map_put(&curves->by_content, text_copy(builder->arena, key), curves->steps.count - 1);
     }
     return *(const struct step **)chunks_at(&curves->steps, found);
 }
 
-/* A private step's node is its level's, price's and step's: versions of a price share it.  Buckets of scope account are told
- * apart by their account, so there all accounts share one node a SKU. */
+/* A private step's node is its level's, price's and step's: versions of a price share it.  Buckets
+ * of scope account are told apart by their account, so there all accounts share one node a SKU. */
 static uint32_t find_node(const struct finish *finish, struct curves *curves,
-                          const struct staged_override *row,
-                          const struct staged_override *before, uint32_t node_before)
+                          const struct staged_override *row, const struct staged_override *before,
+                          uint32_t node_before)
 {
     uint32_t node_first = finish->catalog->node_count;
     if (row->scope == SCOPE_ACCOUNT || row->scope == SCOPE_RESOURCE) {
@@ -1478,8 +1477,8 @@ static void link_overrides(struct finish *finish)
         }
         longest = next - first > longest ? next - first : longest;
         price_count++;
-        override_count += first == 0 ||
-                          override_at(builder, rows.items[first - 1])->account != row->account;
+        override_count +=
+            first == 0 || override_at(builder, rows.items[first - 1])->account != row->account;
     }
     struct price *prices = arena_calloc(arena, price_count, sizeof *prices);
     struct override *overrides = arena_calloc(arena, override_count, sizeof *overrides);
@@ -1505,8 +1504,7 @@ static void link_overrides(struct finish *finish)
              next++) {
         }
         uint32_t kept_count;
-        bool is_price =
-            check_tiers(finish, rows.items + first, next - first, kept, &kept_count);
+        bool is_price = check_tiers(finish, rows.items + first, next - first, kept, &kept_count);
         if (before && is_same_sku(before, row) && row->from < end) {
             COMPLAIN(builder, unpack_place(builder, row->where), "PRICE_OVERLAP",
                      "end the first where the second begins",
@@ -1534,8 +1532,8 @@ static void link_overrides(struct finish *finish)
             };
             if (accounts->items[account].override == NONE) {
                 accounts->items[account].override = override_used;
-                overrides[override_used++] = (struct override){
-                    account, {.base = prices, .prices = &indices[used]}};
+                overrides[override_used++] =
+                    (struct override){account, {.base = prices, .prices = &indices[used]}};
             }
             overrides[accounts->items[account].override].prices.count++;
             used++;
@@ -1554,7 +1552,8 @@ static void link_overrides(struct finish *finish)
 
 /* ---- finish: digest ------------------------------------------------------------------------ */
 
-/* A canonical record: its kind, then texts with a zero behind each, instants and numbers with a fixed size, least byte first. */
+/* A canonical record: its kind, then texts with a zero behind each, instants and numbers with a
+ * fixed size, least byte first. */
 struct canonical {
     size_t size;
     char bytes[4 * (ID_MAX_BYTES + 1) + 160];
@@ -1620,9 +1619,8 @@ static void hash_accounts(struct finish *finish)
         put_text(&record, id_text(account));
         put_text(&record, account->plan == NONE ? (struct text){"", 0}
                                                 : name_at(&builder->plans, account->plan)->text);
-        put_text(&record, account->zone == 0
-                              ? (struct text){"", 0}
-                              : name_at(&builder->zones, account->zone - 1u)->text);
+        put_text(&record, account->zone == 0 ? (struct text){"", 0}
+                                             : name_at(&builder->zones, account->zone - 1u)->text);
         put_number(&record, (uint64_t)account->since);
         add_record(finish, &record);
     }
@@ -1678,9 +1676,8 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
         }
         const struct complaint *complaint = &complaints->items[first];
         return fail(err, ERR_INPUT, "%.*s:%u:%u: %s (%u complaint%s)",
-                    TEXT_ARG(complaint->place.file), complaint->place.line,
-                    complaint->place.column, complaint->message, complaints->errors,
-                    complaints->errors == 1 ? "" : "s");
+                    TEXT_ARG(complaint->place.file), complaint->place.line, complaint->place.column,
+                    complaint->message, complaints->errors, complaints->errors == 1 ? "" : "s");
     }
     *accounts = finish.accounts;
     return OK;
@@ -1688,7 +1685,8 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
 
 /* ---- questions ----------------------------------------------------------------------------- */
 
-/* The membership in force, NULL when there is none.  *slot is narrowed to the time around at without a change. */
+/* The membership in force, NULL when there is none.  *slot is narrowed to the time around at
+ * without a change. */
 static const struct membership *find_membership(const struct accounts *accounts,
                                                 const struct account *account, instant at,
                                                 struct period *slot)
@@ -1706,9 +1704,8 @@ static const struct membership *find_membership(const struct accounts *accounts,
     const struct membership *before = low > 0 ? &items[low - 1] : NULL;
     bool is_in = before && at < before->to;
     if (before) {
-        *slot = period_intersect(
-            *slot, is_in ? (struct period){before->from, before->to}
-                         : (struct period){before->to, INSTANT_MAX});
+        *slot = period_intersect(*slot, is_in ? (struct period){before->from, before->to}
+                                              : (struct period){before->to, INSTANT_MAX});
     }
     if (low < account->membership_count && items[low].from < slot->to) {
         slot->to = items[low].from;
@@ -1734,9 +1731,8 @@ static const struct contract *find_contract(const struct accounts *accounts,
     const struct contract *before = low > 0 ? &catalog->contracts[items[low - 1]] : NULL;
     bool is_in = before && at < before->to;
     if (before) {
-        *slot = period_intersect(
-            *slot, is_in ? (struct period){before->from, before->to}
-                         : (struct period){before->to, INSTANT_MAX});
+        *slot = period_intersect(*slot, is_in ? (struct period){before->from, before->to}
+                                              : (struct period){before->to, INSTANT_MAX});
     }
     if (low < account->contract_count && catalog->contracts[items[low]].from < slot->to) {
         slot->to = catalog->contracts[items[low]].from;

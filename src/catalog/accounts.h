@@ -1,15 +1,17 @@
-/* accounts.h - who uses and who pays: accounts, dated memberships, overrides of prices; a million of them.
+/* accounts.h - who uses and who pays: accounts, dated memberships, overrides of prices; a million
+ * of them.
  *
  *     accounts.csv, memberships.csv, overrides.csv (or .ndjson), YAML --> struct accounts
  *
- * Records are streamed: the loader is given bytes and keeps only what it needs, in arrays by index.  An
- * account's index is the rank of its id by bytes, so that order by index is order by id.
+ * Records are streamed: the loader is given bytes and keeps only what it needs, in arrays by index.
+ * An account's index is the rank of its id by bytes, so that order by index is order by id.
  *
- * An organization is an account that has members; the root of a tree is the payer.  Membership has dates; an
- * account is in at most one organization at a time, and trees have no cycles and at most 32 levels.  A membership
- * without dates gives way to dated ones of the same organization; what remains of one organization and touches or
- * overlaps is one membership.  An account that is only named (as a member, an organization or the buyer of a contract) exists too;
- * overrides are for accounts that exist.  The same record twice is one record.
+ * An organization is an account that has members; the root of a tree is the payer.  Membership has
+ * dates; an account is in at most one organization at a time, and trees have no cycles and at most
+ * 32 levels.  A membership without dates gives way to dated ones of the same organization; what
+ * remains of one organization and touches or overlaps is one membership.  An account that is only
+ * named (as a member, an organization or the buyer of a contract) exists too; overrides are for
+ * accounts that exist.  The same record twice is one record.
  */
 #ifndef FARTHING_CATALOG_ACCOUNTS_H
 #define FARTHING_CATALOG_ACCOUNTS_H
@@ -22,19 +24,19 @@ struct membership { /* sorted by (account, from) */
     instant from, to;
 };
 
-struct override { /* prices of one account, in catalog->... order; sorted by account */
+struct override { /* prices of one account, in (SKU, from) order; sorted by account */
     uint32_t account;
-    struct price_set prices; /* into accounts->prices: an override has steps of its own, scope account */
+    struct price_set prices; /* into accounts->prices: an override has steps of its own */
 };
 
 struct account {
     struct text id;
     uint32_t membership_first, membership_count;
-    uint32_t override;        /* in overrides, or NONE */
+    uint32_t override;                       /* in overrides, or NONE */
     uint32_t contract_first, contract_count; /* in accounts->contract_of, by (from) */
-    uint32_t plan;            /* in catalog->plans, or NONE: the default plan */
-    const struct zone *zone;  /* NULL: UTC */
-    instant since;            /* start of the account; INSTANT_MIN when not given: anchor of anniversaries */
+    uint32_t plan;                           /* in catalog->plans, or NONE: the default plan */
+    const struct zone *zone;                 /* NULL: UTC */
+    instant since; /* start of the account; INSTANT_MIN when not given: anchor of anniversaries */
 };
 
 struct accounts {
@@ -49,30 +51,40 @@ struct accounts {
     uint32_t price_count;
     const uint32_t *contract_of;
     struct digest digest; /* of the records, whatever their order and format */
-    uint32_t node_first;  /* nodes of overrides are numbered from here on, one for each step */
+    /* Nodes of overrides are numbered from here on (they follow the catalog's): one a SKU for those
+     * of scope account or resource, whose buckets the account tells apart; else one an account and
+     * SKU.  Versions share it.  Steps with equal tiers and node are one object in memory. */
+    uint32_t node_first;
     uint32_t node_count;
 };
 
 enum record_kind { RECORD_ACCOUNT, RECORD_MEMBERSHIP, RECORD_OVERRIDE, RECORD_KINDS };
 
-/* Columns (CSV header) or members (NDJSON), with their aliases; unknown ones are errors:
- *   account     id, organization (a membership without dates), from, to (of that membership), plan, zone, since
+/* clang-format off */
+/* Columns (CSV header) or members (NDJSON); unknown ones are errors:
+ *   account     id, organization (a membership without dates, if from and to are empty), from, to
+ *               (of that membership), plan, zone, since
  *   membership  account, organization, from, to
- *   override    account, sku, from, to, up_to, rate, flat, scope     one row a tier, in any order; one row without up_to
- *               (or with an empty one) is the open tier; a single row without tiers is a rate
- * Which kind a file is, its columns say: `id` account, `organization` without `id` membership, `sku` override.
+ *   override    account, sku, from, to, up_to, rate, flat, scope
+ *               one row a tier, in any order; the row without up_to is the open tier; a single row
+ *               without up_to is a rate
+ * `org` stands for organization, `price` for rate.  Which kind a file is, its columns say: `sku`
+ * override, else `id` account, else `organization` membership; in NDJSON each line says it.
  * Dates are dates (UTC midnight) or instants. */
-struct accounts_builder *accounts_builder_new(struct arena *arena, const struct catalog_input *zones);
+/* clang-format on */
+struct accounts_builder *accounts_builder_new(struct arena *arena,
+                                              const struct catalog_input *zones);
 
-/* Feeds the next bytes of a file, cut anywhere; last: the file ends.  Complaints name file and line; at most
- * 100 are kept, the number goes on. */
+/* Feeds the next bytes of a file, cut anywhere; last: the file ends.  Complaints name file and
+ * line; at most 100 are kept, the number goes on. */
 void accounts_feed(struct accounts_builder *builder, struct text file, struct text bytes, bool last,
                    struct complaints *complaints);
 
-/* An account that stands in the catalog's YAML; the catalog loader calls this for each.  Texts live as long as the
- * arena.  A child of `children: [..]` comes as a record of its own with is_implied, which adds memberships to the
- * account but declares nothing.  What is wrong with a record is told by accounts_finish; that ids are ids (not
- * empty, at most 255 bytes, no control characters) and from < to is the caller's to see to. */
+/* An account that stands in the catalog's YAML; the catalog loader calls this for each.  Texts live
+ * as long as the arena.  A child of `children: [..]` comes as a record of its own with is_implied,
+ * which adds memberships to the account but declares nothing.  What is wrong with a record is told
+ * by accounts_finish; that ids are ids (not empty, at most 255 bytes, no control characters) and
+ * from < to is the caller's to see to. */
 struct account_membership {
     struct text organization;
     instant from, to;
@@ -81,28 +93,37 @@ struct account_record {
     struct place place;
     struct text id;
     bool is_implied;
-    struct text plan;  /* empty: none */
-    struct text zone;  /* empty: UTC */
-    instant since;     /* INSTANT_MIN when not given */
+    struct text plan; /* empty: none */
+    struct text zone; /* empty: UTC */
+    instant since;    /* INSTANT_MIN when not given */
     const struct account_membership *memberships;
     uint32_t membership_count;
 };
 void accounts_add(struct accounts_builder *builder, const struct account_record *record);
 
-/* Sorts, links memberships, contracts, plans and overrides, checks. ERR_INPUT when there are complaints. The catalog is needed
- * for SKUs, plans and contracts. */
+/* Sorts, links memberships, contracts, plans and overrides, checks; once, when all is fed.  The
+ * catalog is needed for SKUs, plans and contracts.  ERR_INPUT when there are errors in complaints,
+ * those of accounts_feed included; *accounts is NULL then. */
 enum status accounts_finish(struct accounts_builder *builder, const struct catalog *catalog,
                             struct accounts **accounts, struct complaints *complaints,
                             struct error *err);
 
 /* The organization's root at an instant: the payer; the account itself when it is in none. */
 uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, instant at);
-/* The contract of the account at an instant: its own, else that of the nearest organization above; NULL when none. */
+/* The contract of the account at an instant: its own, else that of the nearest organization above;
+ * NULL when none. */
 const struct contract *accounts_contract(const struct accounts *accounts,
                                          const struct catalog *catalog, uint32_t account,
                                          instant at);
-/* The largest edge <= at of catalog and account: membership and contract dates of the account and of all above it.  *next gets the
- * smallest edge > at (INSTANT_MAX when none).  Slots are cut there. */
+/* The account that a contract is with; it exists, since being named as a buyer makes it. */
+static inline uint32_t accounts_buyer(const struct accounts *accounts,
+                                      const struct contract *contract)
+{
+    return map_find(&accounts->by_id, contract->buyer);
+}
+/* The largest edge <= at of catalog and account: membership and contract dates of the account and
+ * of all above it.  *next gets the smallest edge > at (INSTANT_MAX when none).  Slots are cut
+ * there. */
 instant accounts_edge(const struct accounts *accounts, const struct catalog *catalog,
                       uint32_t account, instant at, instant *next);
 

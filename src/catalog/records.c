@@ -1,7 +1,7 @@
 /* records.c - see records.h.
  *
- * Lines that lie whole in the bytes given are read where they are; only a line that is cut is carried over.
- * Values point into the line unless they had to be unescaped.
+ * Lines that lie whole in the bytes given are read where they are; only a line that is cut is
+ * carried over. Values point into the line unless they had to be unescaped.
  */
 #include "catalog/records.h"
 
@@ -51,7 +51,8 @@ static void report(const struct record_reader *reader, const struct record_sink 
     sink->fault(sink->context, reader->line, (uint32_t)offset + 1, code, message, hint);
 }
 
-/* A name as it was read, for a message: at most 40 bytes, and nothing that could disturb a terminal. */
+/* A name as it was read, for a message: at most 40 bytes, and nothing that could disturb a
+ * terminal. */
 static void print_name(struct text name, char out[48])
 {
     size_t size = name.size < 40 ? name.size : 40;
@@ -173,8 +174,7 @@ static void read_header(struct record_reader *reader, const struct record_sink *
     }
 }
 
-static bool read_row(struct record_reader *reader, const struct record_sink *sink,
-                     struct text line)
+static bool read_row(struct record_reader *reader, const struct record_sink *sink, struct text line)
 {
     struct record_row *row = &reader->row;
     size_t offset = 0;
@@ -383,12 +383,12 @@ static bool read_scalar(struct json *json, struct text *value, bool *is_number, 
         *value = (struct text){"", 0};
         return true;
     }
-    *is_number = value->size > 0 && (value->at[0] == '-' || (value->at[0] >= '0' &&
-                                                             value->at[0] <= '9'));
+    *is_number =
+        value->size > 0 && (value->at[0] == '-' || (value->at[0] >= '0' && value->at[0] <= '9'));
     if (!*is_number) {
-        bool plain = value->size > 0 && (text_equal(*value, TEXT("true")) ||
-                                         text_equal(*value, TEXT("false")) ||
-                                         value->at[0] == '[' || value->at[0] == '{');
+        bool plain = value->size > 0 &&
+                     (text_equal(*value, TEXT("true")) || text_equal(*value, TEXT("false")) ||
+                      value->at[0] == '[' || value->at[0] == '{');
         return stop(json, start, plain ? "FIELD_TYPE" : "JSON_SYNTAX",
                     "a value that is no text and no number");
     }
@@ -460,9 +460,9 @@ static void find_format(struct record_reader *reader, const struct record_sink *
                         struct text line)
 {
     const unsigned char *at = (const unsigned char *)line.at;
-    bool marked = (line.size >= 3 && at[0] == 0xEF && at[1] == 0xBB && at[2] == 0xBF) ||
-                  (line.size >= 2 && ((at[0] == 0xFF && at[1] == 0xFE) ||
-                                      (at[0] == 0xFE && at[1] == 0xFF)));
+    bool marked =
+        (line.size >= 3 && at[0] == 0xEF && at[1] == 0xBB && at[2] == 0xBF) ||
+        (line.size >= 2 && ((at[0] == 0xFF && at[1] == 0xFE) || (at[0] == 0xFE && at[1] == 0xFF)));
     if (marked) {
         report(reader, sink, 0, "ENCODING", "the file starts with a byte order mark",
                "save it as UTF-8 without one");
@@ -534,8 +534,7 @@ static void carry_part(struct record_reader *reader, const struct record_sink *s
     reader->carry_size += part.size;
 }
 
-static void end_line(struct record_reader *reader, const struct record_sink *sink,
-                     struct text line)
+static void end_line(struct record_reader *reader, const struct record_sink *sink, struct text line)
 {
     reader->line++;
     bool whole = reader->carry_size == 0 && !reader->too_long;

@@ -2,10 +2,11 @@
  *
  *     bytes --records_feed--> row(values by name) | fault(line, column, code, message)
  *
- * CSV is RFC 4180 but for newlines inside quotes, so that a damaged row ends at its line; the first line names
- * the columns.  An NDJSON line is one flat object whose members are texts, numbers or null (as if absent).
- * A file is NDJSON when the first byte that is no blank is an opening brace.  Names that are not in
- * the vocabulary, or twice in a line, are faults; the row is dropped, and the next one is read.
+ * CSV is RFC 4180 but for newlines inside quotes, so that a damaged row ends at its line; the first
+ * line names the columns.  An NDJSON line is one flat object whose members are texts, numbers or
+ * null (as if absent). A file is NDJSON when the first byte that is no blank is an opening brace.
+ * Names that are not in the vocabulary, or twice in a line, are faults; the row is dropped, and the
+ * next one is read.
  */
 #ifndef FARTHING_CATALOG_RECORDS_H
 #define FARTHING_CATALOG_RECORDS_H
@@ -17,15 +18,16 @@ enum { RECORD_LINE_MAX_BYTES = 64 * 1024, RECORD_FIELDS_MAX = 16 };
 
 struct record_row {
     uint32_t line;    /* from 1 */
-    uint32_t present; /* bits by index of the vocabulary: in the header, or a member of the object */
-    uint32_t numbers; /* members that are JSON numbers */
-    struct text values[RECORD_FIELDS_MAX];  /* empty when absent; live until the call returns */
-    uint32_t columns[RECORD_FIELDS_MAX];    /* byte in the line, from 1 */
+    uint32_t present; /* bits by index of the vocabulary: in the header, or in the object */
+    uint32_t numbers;                      /* members that are JSON numbers */
+    struct text values[RECORD_FIELDS_MAX]; /* empty when absent; live until the call returns */
+    uint32_t columns[RECORD_FIELDS_MAX];   /* byte in the line, from 1 */
 };
 
 struct record_sink {
     void *context;
-    /* The header of a CSV file; false: the file is of no use, its rows are skipped.  NDJSON has none. */
+    /* The header of a CSV file; false: the file is of no use, its rows are skipped.  NDJSON has
+     * none. */
     bool (*header)(void *context, uint32_t present);
     void (*row)(void *context, const struct record_row *row);
     void (*fault)(void *context, uint32_t line, uint32_t column, const char *code,

@@ -1,11 +1,11 @@
 /* generate.c - see generate.h.
  *
- * The products are a table: what their events are called, what they count, and the names of their SKUs as the
- * product of two lists.  tool/demo_catalog.py has the same lists and writes the SKUs of the demo catalog from them;
- * test/unit/generate_test.c holds the two together.
+ * The products are a table: what their events are called, what they count, and the names of their
+ * SKUs as the product of two lists.  tool/demo_catalog.py has the same lists and writes the SKUs of
+ * the demo catalog from them; test/unit/generate_test.c holds the two together.
  *
- * Accounts are drawn log-uniformly (as many events from the first ten as from the next ninety), which is what Zipf's law
- * comes to and needs only shifts.
+ * Accounts are drawn log-uniformly (as many events from the first ten as from the next ninety),
+ * which is what Zipf's law comes to and needs only shifts.
  */
 #include "engine/generate.h"
 
@@ -86,8 +86,8 @@ struct product {
     const char *name; /* events are of type demo.<name> */
     const char *member;
     enum measure measure;
-    unsigned weight;             /* of its events */
-    const char *prefix, *a, *b;  /* SKUs: prefix.a.b for all words of a and b */
+    unsigned weight;            /* of its events */
+    const char *prefix, *a, *b; /* SKUs: prefix.a.b for all words of a and b */
 };
 
 #define SIZES "small medium large xlarge 2xlarge 4xlarge 8xlarge 12xlarge 16xlarge 24xlarge"
@@ -124,8 +124,8 @@ static const struct product PRODUCTS[] = {
      "standard compact"},
     {"cdn", "bytes", MEASURE_BYTES, 40, "cdn", "na eu asia sa oceania me africa in jp cn", ""},
     {"dns", "queries", MEASURE_REQUESTS, 15, "dns", "standard latency geo health", ""},
-    {"load-balancers", "hours", MEASURE_HOURS, 15, "lb",
-     "http tcp gateway classic internal global", ""},
+    {"load-balancers", "hours", MEASURE_HOURS, 15, "lb", "http tcp gateway classic internal global",
+     ""},
     {"network", "hours", MEASURE_HOURS, 15, "net", "ip vpn gateway endpoint firewall mirror", ""},
     {"keys", "keys", MEASURE_KEYS, 6, "kms", "symmetric rsa ecc hsm", ""},
     {"secrets", "secrets", MEASURE_KEYS, 6, "secret", "standard rotated replica", ""},
@@ -139,8 +139,7 @@ static const struct product PRODUCTS[] = {
     {"warehouse", "hours", MEASURE_HOURS, 8, "wh", "dense balanced compute", SIZES},
     {"pipelines", "hours", MEASURE_HOURS, 10, "etl", "spark python stream crawl quality catalog",
      "standard flex"},
-    {"backup", "byte_hours", MEASURE_BYTE_HOURS, 10, "backup", "disk db file archive",
-     "warm cold"},
+    {"backup", "byte_hours", MEASURE_BYTE_HOURS, 10, "backup", "disk db file archive", "warm cold"},
     {"registry", "byte_hours", MEASURE_BYTE_HOURS, 5, "registry", "private public scan cross", ""},
     {"messages", "messages", MEASURE_FEW, 20, "msg", "sms",
      "at au br ca ch cn de es fr gb in it jp mx nl pl se sg us za"},
@@ -618,8 +617,10 @@ static char *put_unknown(struct generator *generator, char *at, const struct mea
                          uint64_t random)
 {
     static const struct twist twists[] = {
-        {.subject = "999999999999"}, {.subject = "a-closed-account"},
-        {.type = "demo.preview"},    {.sku = "vm.z9.gigantic"},
+        {.subject = "999999999999"},
+        {.subject = "a-closed-account"},
+        {.type = "demo.preview"},
+        {.sku = "vm.z9.gigantic"},
         {.data = "\"hours\":-1,\"seconds\":-60,\"bytes\":-1,\"byte_hours\":-1,\"requests\":-1,"
                  "\"tokens\":-1,\"units\":-1,\"gb_seconds\":-1"},
         {.data = "\"comment\":\"no quantity\""},
@@ -690,8 +691,8 @@ static enum status flush_sink(struct sink *sink, bool is_last, struct error *err
     ZSTD_inBuffer in = {sink->block, sink->size, 0};
     for (;;) {
         ZSTD_outBuffer out = {sink->packed, BLOCK_BYTES, 0};
-        size_t left = ZSTD_compressStream2(sink->context, &out, &in,
-                                           is_last ? ZSTD_e_end : ZSTD_e_continue);
+        size_t left =
+            ZSTD_compressStream2(sink->context, &out, &in, is_last ? ZSTD_e_end : ZSTD_e_continue);
         if (ZSTD_isError(left)) {
             return fail(err, ERR_LIMIT, "zstd: %s", ZSTD_getErrorName(left));
         }
@@ -739,7 +740,8 @@ static enum status write_usage(struct generator *generator, struct sink *sink, s
 
 /* ---- accounts ------------------------------------------------------------------------------ */
 
-/* An organization for three of ten accounts, the large ones among them; a group above each ten organizations. */
+/* An organization for three of ten accounts, the large ones among them; a group above each ten
+ * organizations. */
 static uint32_t organization_of(const struct generator *generator, uint32_t account)
 {
     uint64_t random = ask(generator->options.seed, ASK_ORGANIZATION, account);
@@ -768,12 +770,13 @@ enum membership_kind { MEMBER_ALWAYS, MEMBER_JOINED, MEMBER_LEFT, MEMBER_MOVED }
 static enum membership_kind membership_of(const struct generator *generator, uint32_t account)
 {
     uint64_t draw = ask(generator->options.seed, ASK_MEMBERSHIP, account) % 100;
-    return draw < 80 ? MEMBER_ALWAYS : draw < 88 ? MEMBER_JOINED : draw < 93 ? MEMBER_LEFT
-                                                                             : MEMBER_MOVED;
+    return draw < 80   ? MEMBER_ALWAYS
+           : draw < 88 ? MEMBER_JOINED
+           : draw < 93 ? MEMBER_LEFT
+                       : MEMBER_MOVED;
 }
 
-static enum status write_accounts(struct generator *generator, struct sink *sink,
-                                  struct error *err)
+static enum status write_accounts(struct generator *generator, struct sink *sink, struct error *err)
 {
     enum status status = OK;
     char *at = begin_line(sink, &status, err);
@@ -845,8 +848,8 @@ static enum status write_memberships(struct generator *generator, struct sink *s
     enum status status = OK;
     char *at = begin_line(sink, &status, err);
     end_line(sink, PUT(at, "account,organization,from,to\n"));
-    uint64_t days = (uint64_t)((generator->options.period.to - generator->options.period.from) /
-                               NS_PER_DAY);
+    uint64_t days =
+        (uint64_t)((generator->options.period.to - generator->options.period.from) / NS_PER_DAY);
     for (uint32_t i = 0; i < generator->options.accounts; i++) {
         uint32_t organization = organization_of(generator, i);
         enum membership_kind kind = membership_of(generator, i);
@@ -900,7 +903,7 @@ static enum status write_overrides(struct generator *generator, struct sink *sin
             uint32_t sku =
                 first + (uint32_t)below(random, generator->first_sku[product + 1] - first);
             bool is_messages = k == NAMES - 1;
-            uint64_t rate = is_messages ? 400 + below(mix(random), 200)  /* of 10^-5 dollars */
+            uint64_t rate = is_messages ? 400 + below(mix(random), 200) /* of 10^-5 dollars */
                                         : 5000 + below(mix(random), 60'000);
             uint32_t tiers = 1 + (uint32_t)(random % 3);
             for (uint32_t t = 0; t < tiers; t++) {
@@ -932,7 +935,8 @@ struct generate_options generate_defaults(void)
         .seed = 1,
         .events = 1'000'000,
         .accounts = 10'000,
-        .period = {civil_to_days(2026, 10, 1) * NS_PER_DAY, civil_to_days(2026, 11, 1) * NS_PER_DAY},
+        .period = {civil_to_days(2026, 10, 1) * NS_PER_DAY,
+                   civil_to_days(2026, 11, 1) * NS_PER_DAY},
         .late_ppm = 20'000,
         .duplicate_ppm = 10'000,
         .conflict_ppm = 1000,

@@ -1,8 +1,9 @@
 /* fuzz_records.c - files of records, as bytes.
  *
- * A byte 0x1E ends one file and begins the next.  Three readings must agree: whole files; the same bytes cut into pieces whose size the
- * first byte says; and the files the other way round, since order is no content.  What loads must also hold together:
- * ids ascend, memberships do not overlap, everybody has a payer.
+ * A byte 0x1E ends one file and begins the next.  Three readings must agree: whole files; the same
+ * bytes cut into pieces whose size the first byte says; and the files the other way round, since
+ * order is no content.  What loads must also hold together: ids ascend, memberships do not overlap,
+ * everybody has a payer.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -43,8 +44,13 @@ static struct catalog make_catalog(struct arena *arena)
     static const struct plan plans[] = {{.name = {"pro", 3}}};
     static const struct contract contracts[] = {
         {.id = {"c", 1}, .buyer = {"a", 1}, .from = 1, .to = 2 * NS_PER_DAY}};
-    struct catalog catalog = {.skus = skus, .sku_count = 2, .plans = plans, .plan_count = 1,
-                              .contracts = contracts, .contract_count = 1, .default_plan = NONE};
+    struct catalog catalog = {.skus = skus,
+                              .sku_count = 2,
+                              .plans = plans,
+                              .plan_count = 1,
+                              .contracts = contracts,
+                              .contract_count = 1,
+                              .default_plan = NONE};
     map_init(&catalog.sku_by_name, arena, 2);
     map_put(&catalog.sku_by_name, skus[0].name, 0);
     map_put(&catalog.sku_by_name, skus[1].name, 1);
@@ -83,8 +89,7 @@ static void check(const struct accounts *accounts, const struct catalog *catalog
         const struct account *account = &accounts->items[i];
         assert(i == 0 || text_compare(accounts->items[i - 1].id, account->id) < 0);
         assert(map_find(&accounts->by_id, account->id) == i);
-        const struct membership *memberships =
-            accounts->memberships + account->membership_first;
+        const struct membership *memberships = accounts->memberships + account->membership_first;
         for (uint32_t k = 0; k < account->membership_count; k++) {
             assert(memberships[k].account == i && memberships[k].from < memberships[k].to);
             assert(k == 0 || memberships[k - 1].to <= memberships[k].from);

@@ -1,8 +1,9 @@
-/* accounts_test.c - records to accounts: formats, complaints, trees and overrides, in any order, and a million of them.
+/* accounts_test.c - records to accounts: formats, complaints, trees and overrides, in any order,
+ * and a million of them.
  *
- * What accounts say is written out as text (dump) and compared; who pays is compared with a search through
- * all rows that knows nothing of the loader.  FARTHING_LONG=1 runs the large case at its full size and
- * holds it against its limits of time and memory.
+ * What accounts say is written out as text (dump) and compared; who pays is compared with a search
+ * through all rows that knows nothing of the loader.  FARTHING_LONG=1 runs the large case at its
+ * full size and holds it against its limits of time and memory.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -191,7 +192,8 @@ static const char ACCOUNTS_CSV[] = "id,organization,from,to,plan,zone,since\r\n"
 static const char ACCOUNTS_NDJSON[] =
     "\n{\"plan\": \"pro\", \"id\": \"globex\", \"since\": \"2025-03-15T01:00:00+01:00\"}\n"
     "{\"id\":\"globex-eu\",\"org\":\"globex\",\"from\":\"2026-03-10\",\"to\":null}\n"
-    "  {\"id\":\"ac\\u006de, \\\"inc\\\"\",\"plan\":\"basic\",\"since\":\"2026-01-31T12:30:00Z\"}  ";
+    "  {\"id\":\"ac\\u006de, \\\"inc\\\"\",\"plan\":\"basic\",\"since\":\"2026-01-31T12:30:00Z\"} "
+    " ";
 static const char ACCOUNTS_DUMP[] = "acme, \"inc\" plan 0 from 2026-01-31T12:30:00Z\n"
                                     "globex plan 1 from 2025-03-15\n"
                                     "globex-eu\n"
@@ -224,7 +226,9 @@ static void test_formats(void **state)
         {.id = TEXT("globex"), .plan = TEXT("pro"), .since = since},
         {.id = TEXT("globex-eu"), .memberships = &dated, .membership_count = 1},
         /* the organization's `children` name it too, without dates */
-        {.id = TEXT("globex-eu"), .is_implied = true, .memberships = &undated,
+        {.id = TEXT("globex-eu"),
+         .is_implied = true,
+         .memberships = &undated,
          .membership_count = 1},
     };
     for (size_t i = 0; i < sizeof records / sizeof *records; i++) {
@@ -271,9 +275,11 @@ static const struct bad BAD[] = {
     {"id\na\tb\n", "2:1 CTRL_CHAR"},
     {"account,organization\na,\n,b\n", "2:3 FIELD_MISSING 3:1 FIELD_MISSING"},
     /* NDJSON */
-    {"{\"id\":\"a\"}\n[]\n{\"id\":\"b\"\n{\"id\":\"c\"}}\n", "2:1 JSON_SYNTAX 3:10 JSON_SYNTAX 4:11 JSON_SYNTAX"},
+    {"{\"id\":\"a\"}\n[]\n{\"id\":\"b\"\n{\"id\":\"c\"}}\n",
+     "2:1 JSON_SYNTAX 3:10 JSON_SYNTAX 4:11 JSON_SYNTAX"},
     {"{\"id\":12}\n", "1:7 FIELD_TYPE"},
-    {"{\"id\":true}\n{\"id\":[\"a\"]}\n{\"id\":nul}\n", "1:7 FIELD_TYPE 2:7 FIELD_TYPE 3:7 JSON_SYNTAX"},
+    {"{\"id\":true}\n{\"id\":[\"a\"]}\n{\"id\":nul}\n",
+     "1:7 FIELD_TYPE 2:7 FIELD_TYPE 3:7 JSON_SYNTAX"},
     {"{\"id\":\"a\",\"i\\u0064\":\"b\"}\n", "1:11 DUPLICATE_COLUMN"},
     {"{\"id\":\"\\ud800\"}\n{\"id\":\"\\x\"}\n{\"id\":\"\\u00e\"}\n{\"id\":\"a\tb\"}\n",
      "1:8 JSON_SYNTAX 2:8 JSON_SYNTAX 3:8 JSON_SYNTAX 4:9 JSON_SYNTAX"},
@@ -373,10 +379,13 @@ static void test_bad_overrides(void **state)
     struct catalog catalog = make_catalog(SKUS, 3);
     static const struct bad bad[] = {
         {"account,sku,up_to,rate\nx,compute,10,2\n", "2:1 TIER_GAP"},
-        {"account,sku,up_to,rate\nx,compute,10,2\nx,compute,10,1\nx,compute,,1\n", "3:1 TIER_OVERLAP"},
+        {"account,sku,up_to,rate\nx,compute,10,2\nx,compute,10,1\nx,compute,,1\n",
+         "3:1 TIER_OVERLAP"},
         {"account,sku,up_to,rate\nx,compute,,2\nx,compute,,1\n", "3:1 TIER_OVERLAP"},
-        {"account,sku,up_to,rate,scope\nx,compute,5,2,\nx,compute,,1,organization\n", "3:1 SCOPE_CONFLICT"},
-        {"account,sku,from,to,rate\nx,compute,,2026-10-17,2\nx,compute,2026-10-16,,1\n", "3:1 PRICE_OVERLAP"},
+        {"account,sku,up_to,rate,scope\nx,compute,5,2,\nx,compute,,1,organization\n",
+         "3:1 SCOPE_CONFLICT"},
+        {"account,sku,from,to,rate\nx,compute,,2026-10-17,2\nx,compute,2026-10-16,,1\n",
+         "3:1 PRICE_OVERLAP"},
         {"account,sku,from,to,rate\nx,compute,2026-01-01,2027-01-01,2\n"
          "x,compute,2026-02-01,2026-03-01,1\nx,compute,2026-06-01,2026-07-01,1\n",
          "3:1 PRICE_OVERLAP 4:1 PRICE_OVERLAP"},
@@ -408,9 +417,8 @@ static const char *payer(const struct accounts *accounts, const char *id, const 
 static void expect_edges(const struct accounts *accounts, const struct catalog *catalog,
                          const char *id, const char *date, const char *from, const char *to)
 {
-    instant next, before = accounts_edge(accounts, catalog,
-                                         map_find(&accounts->by_id, text_of(id)), at_date(date),
-                                         &next);
+    instant next, before = accounts_edge(accounts, catalog, map_find(&accounts->by_id, text_of(id)),
+                                         at_date(date), &next);
     assert_true(before == (from ? at_date(from) : INSTANT_MIN));
     assert_true(next == (to ? at_date(to) : INSTANT_MAX));
 }
@@ -420,11 +428,17 @@ static void test_memberships(void **state)
     (void)state;
     struct catalog catalog = make_catalog(SKUS, 3);
     struct contract contracts[] = {
-        {.id = TEXT("c1"), .buyer = TEXT("buyer"), .from = at_date("2026-05-01"),
+        {.id = TEXT("c1"),
+         .buyer = TEXT("buyer"),
+         .from = at_date("2026-05-01"),
          .to = at_date("2026-06-01")},
-        {.id = TEXT("c2"), .buyer = TEXT("group"), .from = at_date("2026-01-01"),
+        {.id = TEXT("c2"),
+         .buyer = TEXT("group"),
+         .from = at_date("2026-01-01"),
          .to = at_date("2027-01-01")},
-        {.id = TEXT("c3"), .buyer = TEXT("unit"), .from = at_date("2026-02-01"),
+        {.id = TEXT("c3"),
+         .buyer = TEXT("unit"),
+         .from = at_date("2026-02-01"),
          .to = at_date("2026-03-01")},
     };
     catalog.contracts = contracts;
@@ -432,14 +446,13 @@ static void test_memberships(void **state)
     static const instant edges[] = {INT64_C(1784246400000000000)}; /* 2026-07-17 */
     catalog.edges = edges;
     catalog.edge_count = 1;
-    struct accounts *accounts = load_one(&catalog,
-                                         "account,organization,from,to\n"
-                                         "unit,group,2026-03-10,\n"
-                                         "unit,old,,2026-01-10\n"
-                                         "member,unit,,\n"
-                                         "member,unit,2026-01-05,2026-04-01\n"
-                                         "member,unit,2026-04-01,2026-08-01\n"
-                                         "member,other,2026-09-01,2026-10-01\n");
+    struct accounts *accounts = load_one(&catalog, "account,organization,from,to\n"
+                                                   "unit,group,2026-03-10,\n"
+                                                   "unit,old,,2026-01-10\n"
+                                                   "member,unit,,\n"
+                                                   "member,unit,2026-01-05,2026-04-01\n"
+                                                   "member,unit,2026-04-01,2026-08-01\n"
+                                                   "member,other,2026-09-01,2026-10-01\n");
     expect_dump(accounts, "buyer\n"
                           "group\n"
                           "member\n"
@@ -520,7 +533,8 @@ static void test_overrides(void **state)
                        "b,requests,2026-01-01,2026-02-01,,,3,organization\n"
                        "b,requests,2026-02-01,2026-03-01,,,4,organization\n")},
         {"m.csv", TEXT("account,organization\na,b\n")},
-        {"i.ndjson", TEXT("{\"account\":\"b\",\"sku\":\"storage\",\"rate\":0.025,\"up_to\":\"50\"}\n")},
+        {"i.ndjson",
+         TEXT("{\"account\":\"b\",\"sku\":\"storage\",\"rate\":0.025,\"up_to\":\"50\"}\n")},
     };
     struct accounts *accounts = load_good(&catalog, files, 3, 0);
     expect_dump(accounts,
@@ -583,7 +597,8 @@ static uint32_t make_rows(uint64_t *seed, struct text *rows, struct naive *naive
             format_day(day, from);
             format_day(end, to);
             rows[count++] = text_format(
-                &arena, "{\"account\":\"a%02u\",\"organization\":\"a%02u\",\"from\":\"%s\",\"to\":\"%s\"}",
+                &arena,
+                "{\"account\":\"a%02u\",\"organization\":\"a%02u\",\"from\":\"%s\",\"to\":\"%s\"}",
                 i, organization, from, to);
             naive[(*naive_count)++] = (struct naive){i, organization, day, end};
             day = end + (pick(seed, 2) ? pick(seed, 60) : 0);
@@ -596,9 +611,9 @@ static uint32_t make_rows(uint64_t *seed, struct text *rows, struct naive *naive
                 if (t + 1 < tiers) {
                     snprintf(up_to, sizeof up_to, ",\"up_to\":%u", limit);
                 }
-                rows[count++] = text_format(
-                    &arena, "{\"account\":\"a%02u\",\"sku\":\"%s\",\"rate\":0.%u%s}", i, SKUS[k],
-                    1 + pick(seed, 999), up_to);
+                rows[count++] =
+                    text_format(&arena, "{\"account\":\"a%02u\",\"sku\":\"%s\",\"rate\":0.%u%s}", i,
+                                SKUS[k], 1 + pick(seed, 999), up_to);
             }
         }
     }
@@ -706,7 +721,8 @@ static long peak_kib(void)
     return usage.ru_maxrss;
 }
 
-/* A file that is made while it is read, in blocks of at most 64 KiB, as the engine would read it. */
+/* A file that is made while it is read, in blocks of at most 64 KiB, as the engine would read it.
+ */
 struct rows {
     struct accounts_builder *builder;
     struct complaints *complaints;
@@ -871,12 +887,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_size), /* first: it measures the peak of the process */
-        TEST(test_many_overrides),
-        TEST(test_formats),
-        TEST(test_complaints),
-        TEST(test_bad_overrides),
-        TEST(test_memberships),
-        TEST(test_overrides),
+        TEST(test_many_overrides), TEST(test_formats),     TEST(test_complaints),
+        TEST(test_bad_overrides),  TEST(test_memberships), TEST(test_overrides),
         TEST(test_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

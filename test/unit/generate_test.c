@@ -1,7 +1,8 @@
-/* generate_test.c - the sample month: the same bytes from the same seed, and all that it claims is in it.
+/* generate_test.c - the sample month: the same bytes from the same seed, and all that it claims is
+ * in it.
  *
- * The month is read back with the decoder and held against the demo catalog, so the lists of generate.c and
- * tool/demo_catalog.py cannot drift apart.
+ * The month is read back with the decoder and held against the demo catalog, so the lists of
+ * generate.c and tool/demo_catalog.py cannot drift apart.
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -104,7 +105,7 @@ static void test_same_bytes(void **state)
 struct seen {
     const struct catalog *catalog;
     const struct accounts *accounts;
-    struct map keys;   /* source and id */
+    struct map keys; /* source and id */
     struct arena *arena;
     const struct hash128 **prints; /* of each key: of its first event */
     uint64_t events, withdrawals, again, other, outside, no_account, no_sku, no_type;
@@ -135,8 +136,8 @@ static void take_event(void *context, const struct event *event, size_t offset, 
         assert_int_not_equal(map_find(&seen->keys, key), MAP_NONE);
         return;
     }
-    struct text key = text_format(seen->arena, "%.*s %.*s", TEXT_ARG(event->source),
-                                  TEXT_ARG(event->id));
+    struct text key =
+        text_format(seen->arena, "%.*s %.*s", TEXT_ARG(event->source), TEXT_ARG(event->id));
     uint32_t index = map_put(&seen->keys, key, (uint32_t)seen->events);
     if (index != seen->events) {
         bool same = hash_equal(*seen->prints[index], event->print);
@@ -244,11 +245,10 @@ static void test_content(void **state)
     arena_release(&scratch);
 
     printf("%" PRIu64 " lines: %" PRIu64 " events, %" PRIu64 " duplicates, %" PRIu64
-           " conflicts, %" PRIu64 " withdrawals, %" PRIu64 " refused; %" PRIu64
-           " outside, %" PRIu64 " without account, %" PRIu64 " without meter, %" PRIu64
-           " without SKU; %u SKUs used\n",
-           lines, seen.events, seen.again, seen.other, seen.withdrawals, seen.refused,
-           seen.outside, seen.no_account, seen.no_type, seen.no_sku, seen.sku_count);
+           " conflicts, %" PRIu64 " withdrawals, %" PRIu64 " refused; %" PRIu64 " outside, %" PRIu64
+           " without account, %" PRIu64 " without meter, %" PRIu64 " without SKU; %u SKUs used\n",
+           lines, seen.events, seen.again, seen.other, seen.withdrawals, seen.refused, seen.outside,
+           seen.no_account, seen.no_type, seen.no_sku, seen.sku_count);
     assert_int_equal(lines, options.events);
     assert_int_equal(summary.lines, options.events);
     assert_int_equal(seen.refused, summary.bad);
@@ -267,8 +267,8 @@ static void test_content(void **state)
     assert_true(seen.no_account + seen.no_type + seen.no_sku <= summary.unknown);
     assert_true(seen.sku_count > 450);
     static const enum refusal reasons[] = {
-        REFUSE_NUM_RANGE,    REFUSE_NUM_SCALE, REFUSE_JSON_SYNTAX,   REFUSE_JSON_DUP_KEY,
-        REFUSE_FIELD_LEN,    REFUSE_UTF8,      REFUSE_FIELD_MISSING, REFUSE_TIME_ZONE,
+        REFUSE_NUM_RANGE, REFUSE_NUM_SCALE, REFUSE_JSON_SYNTAX,   REFUSE_JSON_DUP_KEY,
+        REFUSE_FIELD_LEN, REFUSE_UTF8,      REFUSE_FIELD_MISSING, REFUSE_TIME_ZONE,
     };
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         if (seen.by_refusal[reasons[i]] == 0) {
