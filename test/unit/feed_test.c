@@ -1089,6 +1089,31 @@ static void test_a_file_that_changes(void **state)
     }
 }
 
+/* Same size, other time: it was rewritten in place. */
+static void test_a_file_that_is_rewritten(void **state)
+{
+    (void)state;
+    const char *path = path_of("rewritten");
+    write_file(path, "one\ntwo\n", 8);
+    struct env *env = env_posix_new(0);
+    struct arena arena;
+    arena_init(&arena, &env->memory, 0);
+    struct feed_options options = {.threads = 1};
+    struct feed *feed;
+    struct feed_block block;
+    struct error err;
+    struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    assert_int_equal(feed_open(env, &arena, &path, 1, &options, &feed, &err), OK);
+    assert_int_equal(utimensat(AT_FDCWD, path, times, 0), 0);
+    assert_int_equal(feed_next(feed, 0, &block, &err), OK);
+    assert_int_equal(block.size, 8);
+    assert_int_equal(block.finding_count, 1);
+    assert_int_equal(block.findings[0].refusal, REFUSE_NONE);
+    feed_close(feed);
+    arena_release(&arena);
+    env_posix_free(env);
+}
+
 /* A line that is just being written is not taken for a whole one. */
 static void test_a_file_that_grows(void **state)
 {
@@ -1242,6 +1267,7 @@ int main(void)
         cmocka_unit_test(test_format_by_name),
         cmocka_unit_test(test_standard_input),
         cmocka_unit_test(test_a_file_that_changes),
+        cmocka_unit_test(test_a_file_that_is_rewritten),
         cmocka_unit_test(test_a_file_that_grows),
         cmocka_unit_test(test_a_file_that_shrinks),
         cmocka_unit_test(test_fault_sweep),
