@@ -340,7 +340,6 @@ struct parameter { /* of a contract */
 struct contract {
     struct text id;
     struct text buyer;  /* an account's id */
-    uint32_t buyer_account; /* index in struct accounts; set by accounts_link */
     instant from, to;
     uint32_t plan;      /* NONE */
     struct price_set prices;
@@ -412,7 +411,6 @@ struct catalog {
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;
-    bool has_fixed; /* some price of some level needs no usage */
     bool has_csv;
     struct csv_columns csv;
 };

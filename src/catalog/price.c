@@ -316,7 +316,6 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
                                         NULL};
     contract->place = yaml_place(node);
     contract->plan = NONE;
-    contract->buyer_account = NONE;
     contract->to = INSTANT_MAX;
     if (!want_kind(loader, node, YAML_MAP)) {
         return;

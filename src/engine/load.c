@@ -424,7 +424,11 @@ static int compare_members(const void *a_item, const void *b_item)
 /* Who pays for an account from when to when, over all time: fixed prices in advance look beyond the period. */
 static void make_members(struct run *run)
 {
-    if (!run->catalog->has_fixed) {
+    bool has_fixed = false;
+    for (uint32_t p = 0; p < run->catalog->price_count; p++) {
+        has_fixed |= run->catalog->prices[p].is_fixed;
+    }
+    if (!has_fixed) {
         return;
     }
     const struct accounts *accounts = run->accounts;

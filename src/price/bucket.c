@@ -58,7 +58,9 @@ static uint32_t scope_account(const struct work *work, const struct step *step,
     case SCOPE_ACCOUNT:
         return charge->account;
     case SCOPE_CONTRACT:
-        return charge->contract ? charge->contract->buyer_account : work->pricing->payer;
+        return charge->contract
+                   ? accounts_buyer(work->pricing->accounts, charge->contract)
+                   : work->pricing->payer;
     case SCOPE_ORGANIZATION:
         break;
     }

@@ -41,24 +41,40 @@ static struct period measured_turn(const struct step_fixed *fixed, const struct 
     return clock_turn(&back, turn.to - 1);
 }
 
-/* A fixed price gives way to a price of the same SKU on a narrower level, as a rated one does. */
+static bool has_instead(const struct price_set *set, const struct price *price, instant at)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *other = &set->base[set->prices[i]];
+        if (other->is_fixed && other->from <= at && at < other->to &&
+            (text_equal(other->name, price->name) ||
+             (other->sku_count > 0 && price->sku_count > 0 && other->skus[0] == price->skus[0]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A fixed price gives way to one of the same name or SKU on a narrower level, as a rated one does. */
 static bool is_in_force(const struct work *work, const struct price *price,
                         const struct subscription *who, instant at)
 {
-    if (price->sku_count == 0) {
+    const struct catalog *catalog = work->catalog;
+    if (who->level == LEVEL_CONTRACT) {
         return true;
     }
-    const struct account *account = &work->pricing->accounts->items[who->account];
     const struct contract *contract =
         who->contract ? who->contract
-                      : accounts_contract(work->pricing->accounts, work->catalog, who->account, at);
-    struct arena_mark mark = arena_mark(work->arena);
-    struct text *dims = arena_calloc(work->arena, work->catalog->dimension_count + 1,
-                                     sizeof *dims);
-    const struct price *found = catalog_price(work->catalog, NULL, contract, account->plan,
-                                              price->skus[0], dims, at, NULL);
-    arena_rewind(work->arena, mark);
-    return found == price;
+                      : accounts_contract(work->pricing->accounts, catalog, who->account, at);
+    if (contract && has_instead(&contract->prices, price, at)) {
+        return false;
+    }
+    if (who->level == LEVEL_PLAN) {
+        /* A contract's plan goes before the account's own. */
+        return who->contract || !contract || contract->plan == NONE;
+    }
+    uint32_t plan = catalog_plan_of(catalog, contract,
+                                    work->pricing->accounts->items[who->account].plan);
+    return plan == NONE || !has_instead(&catalog->plans[plan].prices, price, at);
 }
 
 static enum status emit_turn(struct work *work, const struct price *price,
@@ -203,7 +219,7 @@ static enum status emit_contract(struct work *work, const struct contract *contr
 {
     const struct catalog *catalog = work->catalog;
     struct subscription who = {
-        .account = contract->buyer_account,
+        .account = accounts_buyer(work->pricing->accounts, contract),
         .level = LEVEL_CONTRACT,
         .contract = contract,
         .active = period_intersect((struct period){contract->from, contract->to}, member_span)};
@@ -241,9 +257,6 @@ static enum status emit_member(struct work *work, const struct member_span *memb
 
 enum status fixed_emit(struct work *work)
 {
-    if (!work->catalog->has_fixed) {
-        return OK;
-    }
     for (uint32_t i = 0; i < work->pricing->member_count; i++) {
         TRY(emit_member(work, &work->pricing->members[i]));
     }
