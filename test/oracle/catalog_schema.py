@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds doc/catalog.schema.json against the catalogs of test/table/catalog, examples/ and doc/catalog.md.
+"""Holds doc/catalog.schema.json against the catalogs of test/table/catalog, examples/ and the manual.
 
 A catalog that loads must be valid.  Of those that do not load, the ones named below are wrong in their shape, so the schema
 must find at least so many mistakes in them; what is wrong in others (names, overlaps, units) no schema can see.
@@ -82,9 +82,10 @@ def main():
         loads = not re.search(r": error ", expected)
         if loads or path.name in SHAPELESS:
             documents.append((path.name, path.read_text(encoding="utf-8"), loads))
-    page = (SOURCE / "doc/catalog.md").read_text(encoding="utf-8")
-    for i, block in enumerate(re.findall(r"^```yaml[^\n]*\n(.*?)^```", page, re.M | re.S)):
-        documents.append((f"catalog.md block {i + 1}", block, True))
+    for page in ("catalog.md", "pricing.md"):
+        text = (SOURCE / "doc" / page).read_text(encoding="utf-8")
+        for i, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)):
+            documents.append((f"{page} block {i + 1}", block, True))
     for name, text, loads in documents:
         errors = leaves(validator.iter_errors(yaml.load(text, Loader)))
         if loads and errors:

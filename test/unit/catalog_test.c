@@ -1006,6 +1006,37 @@ static void test_codes(void **state)
     assert_true(listed > 50);
 }
 
+/* What the manual shows loads, with a head where a page leaves it out. */
+static void test_pages(void **state)
+{
+    (void)state;
+    static const char *const pages[] = {"catalog.md", "pricing.md"};
+    int blocks = 0;
+    for (size_t p = 0; p < sizeof pages / sizeof pages[0]; p++) {
+        struct text page = read_file(
+            &test_arena, text_format(&test_arena, FARTHING_SOURCE_DIR "/doc/%s", pages[p]).at);
+        assert_non_null(page.at);
+        const char *end = page.at + page.size;
+        for (const char *at = page.at; (at = memmem(at, (size_t)(end - at), "\n```yaml\n", 9)) != NULL;) {
+            at += 9;
+            const char *close = memmem(at, (size_t)(end - at), "\n```\n", 5);
+            assert_non_null(close);
+            struct text block = {at, (size_t)(close - at) + 1};
+            if (memcmp(block.at, "catalog:", 8) != 0) {
+                block = text_join(&test_arena, TEXT(HEAD), block);
+            }
+            struct loaded loaded = load_text(&test_arena, block);
+            if (loaded.status != OK) {
+                fail_msg("doc/%s: %s\n%.*s", pages[p], loaded.err.message, TEXT_ARG(block));
+            }
+            blocks++;
+            at = close;
+        }
+    }
+    print_message("%d blocks of the manual load\n", blocks);
+    assert_true(blocks >= 8);
+}
+
 static void test_schema(void **state)
 {
     (void)state;
@@ -1034,6 +1065,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_selection, start, stop),
         cmocka_unit_test_setup_teardown(test_edges, start, stop),
         cmocka_unit_test_setup_teardown(test_codes, start, stop),
+        cmocka_unit_test_setup_teardown(test_pages, start, stop),
         cmocka_unit_test_setup_teardown(test_schema, start, stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
