@@ -243,7 +243,11 @@ enum status csv_header_read(struct arena *arena, struct text line,
     }
     struct csv_header *made = arena_calloc(arena, 1, sizeof *made);
     made->separator = mapping && mapping->separator ? mapping->separator : ',';
-    struct text *names = arena_calloc(arena, COLUMNS_MAX, sizeof *names);
+    size_t names_max = 1;
+    for (size_t i = 0; i < line.size && names_max < COLUMNS_MAX; i++) {
+        names_max += line.at[i] == made->separator;
+    }
+    struct text *names = arena_calloc(arena, names_max, sizeof *names);
     line = text_copy(arena, line);
     TRY(split_header(arena, line, made->separator, names, &made->column_count, err));
     TRY(check_columns(names, made->column_count, mapping, err));
