@@ -67,8 +67,14 @@ static uint32_t scope_account(const struct work *work, const struct step *step,
     return work->pricing->payer;
 }
 
+/* A private step sees the rows of one SKU, also in a price for many; a shared one pools them. */
+static uint32_t sku_of(const struct step *step, const struct charge *charge)
+{
+    return step->shared == NONE ? charge->sku : NONE;
+}
+
 struct key_head {
-    uint32_t node, account;
+    uint32_t node, account, sku, pad;
     uint64_t contract;
     instant turn, version;
 };
@@ -151,6 +157,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     memset(&head, 0, sizeof head);
     head.node = step->node;
     head.account = scope_account(work, step, charge);
+    head.sku = sku_of(step, charge);
     head.contract =
         step->scope == SCOPE_CONTRACT && charge->contract
             ? (uint64_t)(charge->contract - work->catalog->contracts) + 1
@@ -188,6 +195,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
                               .price = charge->price,
                               .contract = charge->contract,
                               .account = head.account,
+                              .sku = head.sku,
                               .turn = turn,
                               .last_charge = NONE};
     copy_parts(work, step, charge, bucket);
@@ -262,6 +270,10 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
     if (bucket->step->scope == SCOPE_RESOURCE) {
         buffer_add_text(&out, TEXT("|resource="));
         add_name(&out, bucket->resource);
+    }
+    if (bucket->sku != NONE && bucket->price->sku_count != 1) {
+        buffer_add_text(&out, TEXT("|sku="));
+        add_name(&out, work->catalog->skus[bucket->sku].name);
     }
     for (uint32_t i = 0; i < bucket->by_count; i++) {
         buffer_add_char(&out, '|');

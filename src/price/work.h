@@ -16,6 +16,7 @@ struct bucket {
     const struct price *price;
     const struct contract *contract;
     uint32_t account;      /* of the scope: the account itself, the payer, or a contract's buyer */
+    uint32_t sku;          /* of a private step; NONE */
     struct text resource;
     const struct text *by; /* values of step->by */
     uint32_t by_count;
