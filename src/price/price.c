@@ -928,6 +928,116 @@ static enum status run_round(struct work *work, const struct step *step, uint32_
     return OK;
 }
 
+/* ---- minimums that nothing touched ---------------------------------------------------------------- */
+
+/* The account of a bucket's name, or NONE: the text between its first two separators, which names encode. */
+static uint32_t account_of_name(const struct work *work, struct text name)
+{
+    const char *first = memchr(name.at, '|', name.size);
+    if (!first) {
+        return NONE;
+    }
+    size_t at = (size_t)(first - name.at) + 1;
+    const char *second = memchr(name.at + at, '|', name.size - at);
+    if (!second) {
+        return NONE;
+    }
+    char decoded[256];
+    size_t size = 0;
+    for (const char *c = name.at + at; c < second && size < sizeof decoded; c++) {
+        unsigned byte = (unsigned char)*c;
+        if (byte == '%' && second - c > 2) {
+            unsigned high = (unsigned char)c[1], low = (unsigned char)c[2];
+            high = high <= '9' ? high - '0' : high - 'A' + 10;
+            low = low <= '9' ? low - '0' : low - 'A' + 10;
+            byte = high << 4 | low;
+            c += 2;
+        }
+        decoded[size++] = (char)byte;
+    }
+    return map_find(&work->pricing->accounts->by_id, (struct text){decoded, size});
+}
+
+/* The step with a minimum whose bucket has that name, in the version in force at the turn's end. */
+static const struct step *minimum_of_name(const struct work *work, struct text name, instant last,
+                                          const struct price **price)
+{
+    const char *bar = memchr(name.at, '|', name.size);
+    struct text node = {name.at, bar ? (size_t)(bar - name.at) : 0};
+    for (uint32_t p = 0; p < work->catalog->price_count; p++) {
+        const struct price *candidate = &work->catalog->prices[p];
+        if (candidate->from > last || candidate->to <= last) {
+            continue;
+        }
+        for (uint32_t i = 0; i < candidate->step_count; i++) {
+            const struct step *step = &candidate->steps[i];
+            if (step->kind == STEP_BOUND && step->bound.has_min &&
+                step->node < work->catalog->node_count &&
+                text_equal(work->catalog->node_names[step->node], node)) {
+                *price = candidate;
+                return step;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool is_touched(struct work *work, struct text name)
+{
+    for (uint32_t i = 0; i < work->bucket_count; i++) {
+        if (work->buckets[i].step->kind == STEP_BOUND &&
+            text_equal(bucket_name(work, &work->buckets[i]), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A minimum whose turn ends with this bill falls due also when nothing was used in it: its bucket came with the opening. */
+static enum status settle_untouched(struct work *work)
+{
+    const struct pricing *pricing = work->pricing;
+    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+        const struct bucket_state *state = &pricing->opening[i];
+        instant last = state->turn.to - 1;
+        const struct price *price;
+        if (state->turn.to > pricing->cut.to || state->turn.to <= pricing->cut.from) {
+            continue;
+        }
+        const struct step *step = minimum_of_name(work, state->key, last, &price);
+        uint32_t account = step ? account_of_name(work, state->key) : NONE;
+        if (!step || account == MAP_NONE || is_touched(work, state->key)) {
+            continue;
+        }
+        struct charge charge = {.kind = CHARGE_MINIMUM,
+                                .has_amount = true,
+                                .level = LEVEL_CATALOG,
+                                .account = account,
+                                .sku = price->sku_count == 1 ? price->skus[0] : NONE,
+                                .series = NONE,
+                                .row = NONE,
+                                .order = 0xFFFFFFFFu,
+                                .tier = NONE,
+                                .of = NONE,
+                                .at = last,
+                                .span = period_intersect(state->turn, pricing->cut),
+                                .price = price,
+                                .step = step,
+                                .contract = accounts_contract(pricing->accounts, work->catalog,
+                                                              account, last),
+                                .unit = TEXT(""),
+                                .next_step = (uint32_t)(step - price->steps) + 1};
+        struct bound_values values;
+        TRY(bound_numbers(work, step, &charge, state->turn, &values));
+        if (dec_compare(state->x, values.min) < 0) {
+            TRY(dec_subtract(values.min, state->x, &charge.amount, work->err));
+            charge.net = charge.list = charge.amount;
+            work_push(work, work_add_charge(work, &charge));
+        }
+    }
+    return OK;
+}
+
 /* ---- nodes --------------------------------------------------------------------------------------- */
 
 static bool is_charge_step(const struct step *step)
@@ -1039,6 +1149,14 @@ static enum status run_node(struct work *work, uint32_t node)
     return status == OK ? OK : work_fail(work, status, price, step, account);
 }
 
+static enum status run_nodes(struct work *work)
+{
+    while (work->heap_count > 0) {
+        TRY(run_node(work, (uint32_t)(work->heap[0].place >> 32)));
+    }
+    return OK;
+}
+
 /* ---- rows to charges ----------------------------------------------------------------------------- */
 
 static enum status start_row(struct work *work, uint32_t index)
@@ -1113,9 +1231,9 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
         TRY(start_row(&work, i));
     }
     TRY(fixed_emit(&work));
-    while (work.heap_count > 0) {
-        TRY(run_node(&work, (uint32_t)(work.heap[0].place >> 32)));
-    }
+    TRY(run_nodes(&work));
+    TRY(settle_untouched(&work));
+    TRY(run_nodes(&work));
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
             return fail(err, ERR_CORRUPT,
