@@ -5,8 +5,9 @@
  *     row of CSV + the mapping of its header ------------+
  *
  * A fast scanner takes the shapes that producers write: no escapes, flat data, a depth of two.
- * Whatever it does not take, and every refusal, goes to the general path on yyjson, which is the authority: the
- * fast path accepts exactly what the general one accepts, with an equal event (fuzz_json shows it).
+ * Whatever it does not take, and every refusal, goes to the general path on yyjson, which is the
+ * authority: what the fast path accepts the general one accepts, with an equal event (fuzz_json
+ * shows it).
  * Texts of an event point into the line or into the decoder's buffers and live until the next call.
  */
 #ifndef FARTHING_DECODE_DECODE_H
@@ -20,7 +21,7 @@ struct finding {
     enum refusal refusal;
     size_t offset;
     struct text record;  /* the bytes of the record: the line, or the batch's item */
-    char detail[96];     /* e.g. the member's name; never more than 64 bytes of input, escaped */
+    char detail[96];     /* e.g. the member's name; at most 64 bytes of input, printable ASCII */
 };
 
 struct sink {
@@ -33,11 +34,16 @@ struct sink {
 
 struct decoder; /* one a thread */
 
-/* From the arena, which the decoder keeps using for scratch memory (rewound at each call). */
+/* In the arena, which is the decoder's alone from now on: each call rewinds it to where it was after decoder_new, so
+ * nothing else may be allocated there.  Usual records need no allocation at all. */
 struct decoder *decoder_new(struct arena *arena);
 
 /* One line without its newline (a carriage return before it is dropped).  A blank line gives nothing.
- * first_of_file: where a byte order mark would stand. */
+ * first_of_file: where a byte order mark would stand.
+ *
+ * A line that begins with a bracket is a batch, each item of it a record of its own; items are told
+ * apart by brackets and strings, so one that is no JSON is refused alone.  The whole line is refused when
+ * its items cannot be told apart, when there are none (JSON_SYNTAX) or too many (BATCH_LIMIT). */
 void decode_json_line(struct decoder *decoder, struct text line, bool first_of_file,
                       const struct sink *sink);
 /* The general path alone, for the differential fuzzer. */
@@ -65,7 +71,9 @@ struct csv_mapping {
 };
 
 struct csv_header; /* a mapping matched with one file's header */
-/* ERR_INPUT names a declared column that the header lacks, a duplicate column, a BOM ... mapping may be NULL. */
+/* A column that the mapping does not declare goes where it goes without a mapping; a dot in a target of data makes an object
+ * (data.a.b).  The mapping may be NULL; it and the line may go after the call.  ERR_INPUT names a declared column that the header
+ * lacks, a duplicate column or target, an attribute that nothing gives (subject may be absent), a byte order mark ... */
 enum status csv_header_read(struct arena *arena, struct text line,
                             const struct csv_mapping *mapping, const struct csv_header **header,
                             struct error *err);
@@ -74,9 +82,11 @@ void decode_csv_row(struct decoder *decoder, const struct csv_header *header, st
 
 /* ---- canonical form ---- */
 
-/* The canonical bytes of an event: RFC 8785-like JSON of {data, id, source, subject, time, type}, members sorted by bytes, numbers in plain
- * decimal notation, time in UTC.  Of the records of one key in a set of files, the one with the smallest
- * canonical bytes is accepted. record is what the sink was given; header is NULL for JSON. ERR_INPUT when it cannot be decoded (it was before: the file changed). */
+/* Appends the canonical bytes of an event to out (in another arena than the decoder's): RFC 8785-like JSON of {data, id, source,
+ * specversion, subject, time, type}, members sorted by bytes, numbers in plain decimal notation, time in UTC.  With its
+ * constant specversion it is a record itself, whose canonical form it is.  Of the records of one
+ * key in a set of files, the one with the smallest canonical bytes is accepted.  record is what the sink was given; header is NULL for
+ * JSON.  ERR_INPUT when it cannot be decoded (it was before: the file changed). */
 enum status decode_canonical(struct decoder *decoder, struct text record,
                              const struct csv_header *header, struct buffer *out,
                              struct error *err);

@@ -29,12 +29,12 @@ enum refusal {
     REFUSE_UTF8,          /* invalid UTF-8, a lone surrogate escape */
     REFUSE_JSON_DEPTH,    /* nested deeper than 32 */
     REFUSE_JSON_SYNTAX,
-    REFUSE_CSV_ROW,       /* quotes, or not as many fields as the header */
+    REFUSE_CSV_ROW,       /* quotes, a zero byte, or not as many fields as the header */
     REFUSE_JSON_DUP_KEY,
-    REFUSE_FIELD_COUNT,   /* more than MEMBERS_MAX scalars in a record, or attributes */
+    REFUSE_FIELD_COUNT,   /* more than MEMBERS_MAX scalars in data, or attributes */
     REFUSE_BATCH_LIMIT,   /* more than BATCH_MAX events in a batch */
     REFUSE_CTRL_CHAR,     /* U+0000..U+001F or U+007F in an attribute, U+0000 anywhere */
-    REFUSE_NUM_LENGTH,
+    REFUSE_NUM_LENGTH,    /* this and the next three: of any number of the record */
     REFUSE_NUM_SYNTAX,
     REFUSE_NUM_RANGE,
     REFUSE_NUM_SCALE,

@@ -122,7 +122,7 @@ static void scan_record(struct text record, struct finding *finding)
 
 static bool ends_token(char c)
 {
-    return is_blank(c) || strchr("{}[]:,\"", c) != NULL;
+    return is_blank(c) || memchr("{}[]:,\"", c, 7) != NULL;
 }
 
 static bool is_word(struct text token, const char *lower)
