@@ -722,15 +722,29 @@ static void compute_digest(struct loader *loader)
 
 /* ---- all of it -------------------------------------------------------------------------------- */
 
+static int compare_files(const void *a, const void *b)
+{
+    const struct catalog_file *const *left = a, *const *right = b;
+    return text_compare((*left)->name, (*right)->name);
+}
+
 /* False when a file cannot be read at all: names that it may hold would be missed for no reason. */
 static bool read_files(struct loader *loader)
 {
     bool readable = true;
     const struct catalog_input *input = loader->input;
     loader->roots = arena_calloc(loader->arena, input->file_count, sizeof *loader->roots);
+    const struct catalog_file **files =
+        arena_calloc(loader->arena, input->file_count, sizeof *files);
+    for (uint32_t i = 0; i < input->file_count; i++) {
+        files[i] = &input->files[i];
+    }
+    if (input->file_count > 0) {
+        qsort(files, input->file_count, sizeof *files, compare_files);
+    }
     for (uint32_t i = 0; i < input->file_count; i++) {
         struct yaml_file *file = arena_alloc(loader->arena, sizeof *file);
-        *file = (struct yaml_file){input->files[i].name, input->files[i].bytes};
+        *file = (struct yaml_file){files[i]->name, files[i]->bytes};
         uint32_t errors = loader->complaints->errors;
         struct yaml_node *root = yaml_read(loader->arena, file, loader->complaints);
         readable = readable && (root != NULL || loader->complaints->errors == errors);
@@ -741,7 +755,7 @@ static bool read_files(struct loader *loader)
         loader->roots[loader->root_count++] = root;
     }
     if (readable && loader->root_count == 0 && loader->complaints->errors == 0) {
-        struct place place = {input->file_count > 0 ? input->files[0].name : TEXT("catalog"), 1, 1};
+        struct place place = {input->file_count > 0 ? files[0]->name : TEXT("catalog"), 1, 1};
         complain(loader->complaints, place, "EMPTY", TEXT("at least catalog, currency and prices"),
                  "there is nothing in the catalog");
         return false;

@@ -6,8 +6,8 @@
  * libfyaml allocates for itself, and an allocation from the arena may jump out.  So the arena's
  * recovery point is ours while the parser is open: on a jump the event in hand and the parser are freed, and the jump goes on.
  *
- * Two ways of libfyaml 0.7.12 that are not used, since they leak: its collection of errors, and fy_token_get_text for
- * a text of very many pieces.
+ * Ways of libfyaml 0.7.12 that are not used: its collection of errors leaks; fy_token_get_text leaks for a single-quoted
+ * text with very many doubled quotes; and fy_token_iter_chunk_next gives such quotes twice.
  */
 #include "catalog/yaml.h"
 
@@ -240,47 +240,68 @@ static struct fy_event *next_event(struct reader *reader)
     return event;
 }
 
-static struct text copy_token(struct reader *reader, struct fy_token *token)
+/* The text between single quotes, from the byte after the first: two quotes are one, and a line's end with the blanks around it
+ * is one blank, or as many line ends as there are empty lines. */
+static struct text copy_single_quoted(struct reader *reader, size_t at, size_t size)
 {
-    size_t room = fy_token_get_text_length(token), size = 0;
-    char *out = arena_alloc(reader->arena, room + 1);
-    struct fy_token_iter *iterator = fy_token_iter_create(token);
-    const struct fy_iter_chunk *chunk = NULL;
-    int error = 0;
-    while (iterator != NULL &&
-           (chunk = fy_token_iter_chunk_next(iterator, chunk, &error)) != NULL) {
-        assert(size + chunk->len <= room);
-        memcpy(out + size, chunk->str, chunk->len);
-        size += chunk->len;
+    struct text bytes = reader->file->bytes;
+    char *out = arena_alloc(reader->arena, size + 1);
+    size_t done = 0, kept = 0; /* kept: what no line's end can strip */
+    for (; at < bytes.size && done <= size; at++) {
+        char c = bytes.at[at];
+        if (c == '\'') {
+            if (at + 1 == bytes.size || bytes.at[++at] != '\'') {
+                break;
+            }
+        } else if (c == '\n' || c == '\r') {
+            size_t lines = 0;
+            for (; at < bytes.size && strchr(" \t\r\n", bytes.at[at]) != NULL; at++) {
+                lines += bytes.at[at] == '\n';
+            }
+            at--;
+            size_t count = lines > 1 ? lines - 1 : 1;
+            for (done = kept; done < size && done < kept + count; done++) {
+                out[done] = lines > 1 ? '\n' : ' ';
+            }
+            kept = done;
+            continue;
+        }
+        if (done < size) {
+            out[done] = c;
+        }
+        done++;
+        kept = c == ' ' || c == '\t' ? kept : done;
     }
-    fy_token_iter_destroy(iterator);
-    out[size] = '\0';
-    if (size != room || error != 0) {
-        refuse(reader, "YAML_SYNTAX", (struct text){"", 0}, "this text cannot be read");
+    if (done != size) {
+        refuse(reader, "YAML_SYNTAX", TEXT("put it on one line"), "this text cannot be read");
+        done = 0;
     }
-    return (struct text){out, size};
+    out[done] = '\0';
+    return (struct text){out, done};
 }
 
 static void fill_scalar(struct reader *reader, struct fy_token *token, struct yaml_node *node)
 {
     const struct fy_mark *from = fy_token_start_mark(token), *to = fy_token_end_mark(token);
     enum fy_scalar_style style = fy_token_scalar_style(token);
+    char quote = style == FYSS_SINGLE_QUOTED ? '\'' : style == FYSS_DOUBLE_QUOTED ? '"' : 0;
     node->kind = YAML_TEXT;
     node->is_plain = style == FYSS_PLAIN;
-    node->is_inline = from != NULL && to != NULL && from->line == to->line &&
-                      (style == FYSS_PLAIN || style == FYSS_SINGLE_QUOTED ||
-                       style == FYSS_DOUBLE_QUOTED);
-    /* The mark of a quoted text is inside its quotes or before them, by style; look. */
+    node->is_inline =
+        from != NULL && to != NULL && from->line == to->line && (node->is_plain || quote != 0);
     node->offset = from == NULL ? 0 : from->input_pos;
-    if (node->is_inline && !node->is_plain) {
-        char quote = style == FYSS_SINGLE_QUOTED ? '\'' : '"';
-        if (node->offset > 0 && reader->file->bytes.at[node->offset] != quote) {
-            node->offset--;
-            node->column--;
-        }
-        node->is_inline = reader->file->bytes.at[node->offset] == quote;
+    /* The mark of a quoted text lies behind its first quote. */
+    if (quote != 0 && node->offset > 0 && reader->file->bytes.at[node->offset - 1] == quote) {
+        node->offset--;
+        node->column--;
     }
-    node->text = copy_token(reader, token);
+    if (style == FYSS_SINGLE_QUOTED) {
+        node->text = copy_single_quoted(reader, node->offset + 1, fy_token_get_text_length(token));
+    } else {
+        size_t size = 0;
+        const char *text = fy_token_get_text(token, &size);
+        node->text = text_copy(reader->arena, (struct text){text == NULL ? "" : text, size});
+    }
     if (node->is_plain &&
         (node->text.size == 0 || text_equal(node->text, TEXT("~")) || text_equal(node->text, TEXT("null")))) {
         node->kind = YAML_NONE;

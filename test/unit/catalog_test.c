@@ -531,6 +531,54 @@ static void test_case_input(void **state)
     assert_dec(value.number, "2.5");
 }
 
+/* Texts in every style of YAML. */
+static void test_texts(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *yaml, *text;
+    } rows[] = {
+        {"plain", "plain"},
+        {"plain with blanks", "plain with blanks"},
+        {"folded\n  over lines", "folded over lines"},
+        {"'single'", "single"},
+        {"''''", "'"},
+        {"''''''''", "'''"},
+        {"'it''s'", "it's"},
+        {"'a ''''quoted'''' word'", "a ''quoted'' word"},
+        {"'two  \n   lines'", "two lines"},
+        {"'a ''\n   b'", "a ' b"},
+        {"' blanks '", " blanks "},
+        {"'e\xC3\xA9'", "e\xC3\xA9"},
+        {"\"double\"", "double"},
+        {"\"q\\\"q\"", "q\"q"},
+        {"\"\\u00e9\\x41\"", "\xC3\xA9" "A"},
+        {"\"a\\\n   b\"", "ab"},
+        {"\"two \n lines\"", "two lines"},
+        {">-\n    folded\n    text", "folded text"},
+        {"|-\n    kept", "kept"},
+        {"yes", "yes"},
+        {"0o17", "0o17"},
+        {"1e3", "1e3"},
+        {"2026-10-01", "2026-10-01"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct loaded loaded = load_text(
+            &test_arena, text_format(&test_arena, "catalog: %s\ncurrency: USD\n", rows[i].yaml));
+        assert_loads(&loaded);
+        if (!text_equal(loaded.catalog->name, text_of(rows[i].text))) {
+            fail_msg("%s became %.*s", rows[i].yaml, TEXT_ARG(loaded.catalog->name));
+        }
+    }
+    /* Quotes within quotes, any number of them. */
+    for (int n = 1; n < 120; n++) {
+        struct loaded loaded =
+            load_text(&test_arena, repeat(&test_arena, "currency: USD\ncatalog: '", "''", n, "'\n"));
+        assert_loads(&loaded);
+        assert_int_equal(loaded.catalog->name.size, n);
+    }
+}
+
 /* ---- digest ---- */
 
 static void digest_of(const char *yaml, const char *more, char out[65])
@@ -1058,6 +1106,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_members, start, stop),
         cmocka_unit_test_setup_teardown(test_defaults, start, stop),
         cmocka_unit_test_setup_teardown(test_case_input, start, stop),
+        cmocka_unit_test_setup_teardown(test_texts, start, stop),
         cmocka_unit_test_setup_teardown(test_digest, start, stop),
         cmocka_unit_test_setup_teardown(test_planted, start, stop),
         cmocka_unit_test_setup_teardown(test_damage, start, stop),
