@@ -629,7 +629,53 @@ static enum status load_opening(struct run *run)
 static int compare_issued(const void *a_item, const void *b_item)
 {
     const struct issued_line *a = a_item, *b = b_item;
-    return text_compare(a->bill, b->bill);
+    return a->payer < b->payer ? -1 : a->payer > b->payer;
+}
+
+/* Whose a bill is and for when: its id is made of that, "provider/payer/from/to" with names percent-encoded. */
+static enum status read_bill_id(struct run *run, struct text id, struct issued_line *issued,
+                                struct error *err)
+{
+    struct text parts[4];
+    int count = 0;
+    for (size_t at = 0; at <= id.size && count < 4; count++) {
+        const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
+        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
+        parts[count] = (struct text){id.at + at, size};
+        at += size + 1;
+    }
+    if (count != 4 || time_parse_date(parts[2], NULL, &issued->period.from) != TIME_OK ||
+        time_parse_date(parts[3], NULL, &issued->period.to) != TIME_OK) {
+        return fail(err, ERR_INPUT, "'%.*s' is no id of a bill", TEXT_ARG(id));
+    }
+    char *names[2];
+    size_t sizes[2] = {0, 0};
+    for (int n = 0; n < 2; n++) {
+        names[n] = arena_alloc(&run->arena, parts[n].size + 1);
+        for (size_t i = 0; i < parts[n].size; i++) {
+            unsigned byte = (unsigned char)parts[n].at[i];
+            if (byte == '%' && i + 2 < parts[n].size) {
+                unsigned high = (unsigned char)parts[n].at[i + 1];
+                unsigned low = (unsigned char)parts[n].at[i + 2];
+                high = high <= '9' ? high - '0' : high - 'A' + 10;
+                low = low <= '9' ? low - '0' : low - 'A' + 10;
+                byte = (high << 4 | low) & 0xFF;
+                i += 2;
+            }
+            names[n][sizes[n]++] = (char)byte;
+        }
+    }
+    if (!text_equal((struct text){names[0], sizes[0]}, run->catalog->name)) {
+        (void)fail(err, ERR_INPUT, "the bill %.*s is of another provider than the catalog %.*s",
+                   TEXT_ARG(id), TEXT_ARG(run->catalog->name));
+        return fail_hint(err, "give bills that were made with this catalog's name");
+    }
+    issued->payer = map_find(&run->accounts->by_id, (struct text){names[1], sizes[1]});
+    if (issued->payer == MAP_NONE) {
+        (void)fail(err, ERR_INPUT, "the payer of bill %.*s is no account", TEXT_ARG(id));
+        return fail_hint(err, "keep accounts that were billed among the accounts");
+    }
+    return OK;
 }
 
 static enum status load_issued_file(struct run *run, const char *folder, uint32_t *capacity)
@@ -642,6 +688,7 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
         return fail_hint(run->err, "give the output folder of an earlier bill run");
     }
     uint32_t number = 1;
+    struct text last = {NULL, 0};
     for (size_t at = header.size; at < bytes.size; number++) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
@@ -652,11 +699,20 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
             *capacity = more;
         }
         struct issued_line *issued = &run->issued[run->issued_count++];
-        struct error inner;
+        struct error inner = {0};
+        struct text bill;
         enum status status = parse_line(&run->arena, (struct text){bytes.at + at, size},
-                                        &issued->line, &issued->bill, &inner);
+                                        &issued->line, &bill, &inner);
+        if (status == OK && last.at && text_equal(bill, last)) {
+            issued->payer = issued[-1].payer;
+            issued->period = issued[-1].period;
+        } else if (status == OK) {
+            status = read_bill_id(run, bill, issued, &inner);
+            last = bill;
+        }
         if (status != OK) {
-            return fail(run->err, status, "%s:%u: %s", path.at, number + 1, inner.message);
+            (void)fail(run->err, status, "%s:%u: %s", path.at, number + 1, inner.message);
+            return fail_hint(run->err, "%s", inner.hint);
         }
         at += size + 1;
     }

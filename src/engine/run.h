@@ -33,8 +33,10 @@ struct opening_bucket {
     struct bucket_state state;
 };
 
+/* A line of a bill issued before. */
 struct issued_line {
-    struct text bill; /* id */
+    uint32_t payer;
+    struct period period; /* of its bill */
     struct line line;
 };
 
@@ -144,7 +146,7 @@ struct run {
     uint32_t opening_count;
     struct carried *carried; /* sorted by payer */
     uint32_t carried_count;
-    struct issued_line *issued; /* sorted by bill */
+    struct issued_line *issued; /* sorted by payer */
     uint32_t issued_count;
     const struct csv_mapping *csv_mapping;
 

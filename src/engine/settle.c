@@ -131,26 +131,37 @@ static void carry_states(const struct run *run, uint32_t payer, struct period cu
     }
 }
 
-static struct issued find_issued(const struct run *run, struct arena *arena, struct text bill)
+/* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond it cannot be
+ * told apart line by line. */
+static enum status find_issued(const struct run *run, struct arena *arena, uint32_t payer,
+                               struct period cut, struct issued *issued, struct error *err)
 {
     uint32_t low = 0, high = run->issued_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (text_compare(run->issued[middle].bill, bill) < 0) {
+        if (run->issued[middle].payer < payer) {
             low = middle + 1;
         } else {
             high = middle;
         }
     }
-    uint32_t end = low;
-    while (end < run->issued_count && text_equal(run->issued[end].bill, bill)) {
+    uint32_t end = low, count = 0;
+    while (end < run->issued_count && run->issued[end].payer == payer) {
         end++;
     }
     struct line *lines = arena_alloc(arena, (end - low + 1) * sizeof *lines);
     for (uint32_t i = low; i < end; i++) {
-        lines[i - low] = run->issued[i].line;
+        struct period period = run->issued[i].period;
+        if (cut.from <= period.from && period.to <= cut.to) {
+            lines[count++] = run->issued[i].line;
+        } else if (period.from < cut.to && cut.from < period.to) {
+            (void)fail(err, ERR_CONFLICT,
+                       "a bill issued before reaches beyond the period that is billed");
+            return fail_hint(err, "bill a period that holds the bills given with --billed");
+        }
     }
-    return (struct issued){lines, end - low};
+    *issued = (struct issued){lines, count};
+    return OK;
 }
 
 static void count_bill(struct worker *worker, const struct bill *bill,
@@ -252,7 +263,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
     struct issued issued = {NULL, 0};
     if (run->issued_count > 0) {
-        issued = find_issued(run, arena, bill_id(arena, run->catalog->name, account->id, cut));
+        TRY(find_issued(run, arena, payer, cut, &issued, err));
     }
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
