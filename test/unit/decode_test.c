@@ -563,6 +563,68 @@ static void test_memory(void **)
     assert_int_equal(own.held_bytes, held);
 }
 
+/* ---- the manual ---------------------------------------------------------------------------- */
+
+/* The attributes that a line of the manual leaves out ("…"): all whose names it does not have. */
+static struct text complete(struct text line)
+{
+    static const char DOTS[] = "\xE2\x80\xA6";
+    const char *dots = memmem(line.at, line.size, DOTS, 3);
+    struct buffer out;
+    buffer_init(&out, &scratch, 512);
+    if (!dots) {
+        return line;
+    }
+    buffer_add(&out, line.at, (size_t)(dots - line.at));
+    bool is_first = true;
+    for (size_t i = 0; i < 6; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "\"%s\":", ATTRIBUTE_TEXTS[i][0]);
+        if (!memmem(line.at, line.size, name, strlen(name))) {
+            buffer_format(&out, "%s%s%s", is_first ? "" : ",", name, ATTRIBUTE_TEXTS[i][1]);
+            is_first = false;
+        }
+    }
+    buffer_add(&out, dots + 3, line.size - (size_t)(dots - line.at) - 3);
+    return buffer_text(&out);
+}
+
+/* doc/events.md has every code, in order, with its hint, and an example in JSON is refused for that reason. */
+static void test_manual(void **)
+{
+    FILE *file = fopen("doc/events.md", "r");
+    assert_non_null(file);
+    char *line = NULL;
+    size_t capacity = 0;
+    int next = REFUSE_NONE + 1;
+    int examples = 0;
+    while (getline(&line, &capacity, file) > 0 && next < REFUSALS) {
+        const char *name = refusal_name((enum refusal)next);
+        char start[64];
+        snprintf(start, sizeof start, "| `%s` |", name);
+        if (strncmp(line, start, strlen(start)) != 0) {
+            continue;
+        }
+        assert_non_null(strstr(line, refusal_hint((enum refusal)next)));
+        const char *example = line + strlen(start) + 1;
+        const char *end = strchr(example + 1, '`');
+        if (example[0] == '`' && example[1] == '{' && end) {
+            struct text text = complete((struct text){example + 1, (size_t)(end - example) - 1});
+            struct outcome outcome;
+            assert_true(outcome_compare_json(decoder, &scratch, text, false, &outcome));
+            assert_string_equal(refusal_name(outcome.last_refusal), name);
+            examples++;
+            forget();
+        }
+        next++;
+    }
+    free(line);
+    fclose(file);
+    print_message("doc/events.md: %d codes, %d examples\n", next - 1, examples);
+    assert_int_equal(next, REFUSALS);
+    assert_true(examples >= 14);
+}
+
 /* ---- mutations ----------------------------------------------------------------------------- */
 
 static uint64_t random_state;
@@ -760,7 +822,8 @@ int main(void)
         cmocka_unit_test(test_keys),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_detail),         cmocka_unit_test(test_many_names),
         cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_changed_record),
-        cmocka_unit_test(test_memory),         cmocka_unit_test(test_mutations),
+        cmocka_unit_test(test_memory),         cmocka_unit_test(test_manual),
+        cmocka_unit_test(test_mutations),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
