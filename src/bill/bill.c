@@ -186,23 +186,139 @@ static enum status merge_lines(struct bill *bill, struct error *err)
     return OK;
 }
 
+/* ---- charges to lines ---------------------------------------------------------------------------- */
+
+/* Most charges of a payer with hourly rows go to few lines.  They find theirs by a table over what makes the key, so that
+ * texts are put together once a line, and only lines are sorted. */
+struct line_table {
+    uint32_t *slots; /* index of the first charge of a line, or FREE */
+    uint32_t *lines; /* of each charge that is a first */
+    uint32_t mask;
+};
+static const uint32_t FREE = 0xFFFFFFFFu;
+
+static bool is_by_slot(const struct charge *charge)
+{
+    return charge->row == NONE || charge->price->grain != GRAIN_MONTH;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_charge(const struct pricing *pricing, const struct charge *charge)
+{
+    uint64_t hash = mix(charge->account, (uint64_t)charge->sku << 32 | charge->tier);
+    hash = mix(hash, (uint64_t)(uintptr_t)charge->price);
+    hash = mix(hash, (uint64_t)(uintptr_t)charge->step + charge->kind);
+    hash = mix(hash, (uint64_t)charge->rate.mantissa);
+    if (is_by_slot(charge)) {
+        hash = mix(hash, (uint64_t)charge->span.from ^ (uint64_t)charge->series);
+    } else {
+        const struct series *series = &pricing->series->items[charge->series];
+        const struct meter *meter = &pricing->catalog->meters[series->meter];
+        for (uint32_t i = 0; i < meter->dimension_count; i++) {
+            hash = hash_print64(series->dimensions[i].at, series->dimensions[i].size, hash);
+        }
+    }
+    return hash;
+}
+
+/* Equal here is equal as lines; lines that are equal but not here meet when they are sorted. */
+static bool same_line(const struct pricing *pricing, const struct charge *a,
+                      const struct charge *b)
+{
+    if (a->account != b->account || a->sku != b->sku || a->tier != b->tier ||
+        a->price != b->price || a->step != b->step || a->kind != b->kind ||
+        a->contract != b->contract || a->has_rate != b->has_rate ||
+        !dec_equal(a->rate, b->rate) || !text_equal(a->unit, b->unit) ||
+        is_by_slot(a) != is_by_slot(b)) {
+        return false;
+    }
+    if (is_by_slot(a)) {
+        return a->series == b->series && a->span.from == b->span.from && a->span.to == b->span.to;
+    }
+    if (a->series == b->series) {
+        return true;
+    }
+    const struct series *x = &pricing->series->items[a->series];
+    const struct series *y = &pricing->series->items[b->series];
+    if (x->meter != y->meter) {
+        return false;
+    }
+    for (uint32_t i = 0; i < pricing->catalog->meters[x->meter].dimension_count; i++) {
+        if (!text_equal(x->dimensions[i], y->dimensions[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Room for one more line; lines move when they grow. */
+static struct line *add_line(struct arena *arena, struct bill *bill)
+{
+    if (bill->line_count == bill->line_capacity) {
+        uint32_t capacity = bill->line_capacity ? bill->line_capacity * 2 : 16;
+        bill->lines =
+            arena_grow(arena, bill->lines, bill->line_count, capacity, sizeof *bill->lines);
+        bill->line_capacity = capacity;
+    }
+    return &bill->lines[bill->line_count++];
+}
+
+static enum status add_charge(struct arena *arena, const struct pricing *pricing,
+                              const struct priced *priced, uint32_t index, struct hash128 print,
+                              struct line_table *table, struct bill *bill, struct error *err)
+{
+    const struct charge *charge = &priced->charges[index];
+    uint32_t at = (uint32_t)hash_charge(pricing, charge) & table->mask;
+    while (table->slots[at] != FREE &&
+           !same_line(pricing, &priced->charges[table->slots[at]], charge)) {
+        at = (at + 1) & table->mask;
+    }
+    if (table->slots[at] == FREE) {
+        table->slots[at] = index;
+        table->lines[index] = bill->line_count;
+        struct line made = line_of(arena, pricing, charge);
+        made.print = print;
+        *add_line(arena, bill) = made;
+        return OK;
+    }
+    struct line *line = &bill->lines[table->lines[table->slots[at]]];
+    TRY(dec_add(line->quantity, charge->quantity, &line->quantity, err));
+    TRY(dec_add(line->exact, charge->amount, &line->exact, err));
+    TRY(dec_add(line->list, charge->list, &line->list, err));
+    line->events += charge->events;
+    line->print = hash_add(line->print, print);
+    return OK;
+}
+
 static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
                                  const struct usage_row *rows, uint32_t row_count,
                                  const struct priced *priced, struct bill *bill,
                                  struct error *err)
 {
-    /* The fingerprint of a row goes with its first charge on a line; the room for issued lines and the rounding line is the caller's. */
+    uint32_t slot_count = 16;
+    while (slot_count < priced->charge_count * 2) {
+        slot_count *= 2;
+    }
+    struct line_table table = {.mask = slot_count - 1};
+    table.slots = arena_alloc(arena, slot_count * sizeof *table.slots);
+    memset(table.slots, 0xFF, slot_count * sizeof *table.slots);
+    table.lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table.lines);
     for (uint32_t i = 0; i < priced->charge_count; i++) {
         const struct charge *charge = &priced->charges[i];
         if (!charge->has_amount) {
             continue; /* a row that an allowance took whole, or one that is unpriced */
         }
-        struct line line = line_of(arena, pricing, charge);
+        struct hash128 print = {0, 0};
         if (charge->row != NONE && charge->of == NONE) {
             assert(charge->row < row_count);
-            line.print = rows[charge->row].total.print;
+            print = rows[charge->row].total.print;
         }
-        bill->lines[bill->line_count++] = line;
+        TRY(add_charge(arena, pricing, priced, i, print, &table, bill, err));
     }
     return merge_lines(bill, err);
 }
@@ -266,8 +382,8 @@ static enum status round_lines(struct arena *arena, const struct line_rounding *
 }
 
 /* The line that makes the lines add up to a total in the currency's minor unit. */
-static enum status add_rounding_line(const struct line_rounding *rounding, struct bill *bill,
-                                     struct error *err)
+static enum status add_rounding_line(struct arena *arena, const struct line_rounding *rounding,
+                                     struct bill *bill, struct error *err)
 {
     struct dec sum = DEC_ZERO, total, difference;
     for (uint32_t i = 0; i < bill->line_count; i++) {
@@ -279,7 +395,7 @@ static enum status add_rounding_line(const struct line_rounding *rounding, struc
     TRY(dec_round(sum, bill->minor_digits, ROUND_HALF_UP, &total, err));
     TRY(dec_subtract(total, sum, &difference, err));
     if (!dec_is_zero(difference)) {
-        bill->lines[bill->line_count++] = (struct line){.account = bill->payer,
+        *add_line(arena, bill) = (struct line){.account = bill->payer,
                                                         .sku = TEXT(""),
                                                         .product = TEXT(""),
                                                         .dimensions = TEXT(""),
@@ -327,12 +443,13 @@ static bool is_nothing(const struct line *line)
 }
 
 /* lines now + negated lines issued, summed by id; what is zero goes. */
-static enum status subtract_issued(struct bill *bill, const struct issued *issued,
-                                   struct error *err)
+static enum status subtract_issued(struct arena *arena, struct bill *bill,
+                                   const struct issued *issued, struct error *err)
 {
     for (uint32_t i = 0; i < issued->count; i++) {
-        bill->lines[bill->line_count] = issued->lines[i];
-        negate_line(&bill->lines[bill->line_count++]);
+        struct line *line = add_line(arena, bill);
+        *line = issued->lines[i];
+        negate_line(line);
     }
     qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_ids);
     uint32_t kept = 0;
@@ -457,16 +574,14 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                           .currency = catalog->currency,
                           .minor_digits = catalog->minor_digits,
                           .period = pricing->cut};
-    size_t most = (size_t)priced->charge_count + (issued ? issued->count : 0) + 2;
-    bill->lines = arena_alloc(arena, most * sizeof *bill->lines);
     TRY(collect_lines(arena, pricing, rows, row_count, priced, bill, err));
     TRY(round_lines(arena, &catalog->rounding, bill, err));
-    TRY(add_rounding_line(&catalog->rounding, bill, err));
+    TRY(add_rounding_line(arena, &catalog->rounding, bill, err));
     for (uint32_t i = 0; i < bill->line_count; i++) {
         bill->lines[i].id = line_id(arena, bill, &bill->lines[i]);
     }
     if (issued && issued->count > 0) {
-        TRY(subtract_issued(bill, issued, err));
+        TRY(subtract_issued(arena, bill, issued, err));
         move_rounding_last(bill);
     }
     TRY(add_sections(arena, bill, err));

@@ -52,7 +52,7 @@ struct bill {
     int minor_digits;
     struct period period;
     struct line *lines; /* sorted by account, SKU, price, ...; the rounding line last */
-    uint32_t line_count;
+    uint32_t line_count, line_capacity;
     struct section *sections;
     uint32_t section_count;
     struct dec exact;  /* sum of the lines' exact amounts */
