@@ -17,6 +17,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/nofloat.h"
+
 #pragma GCC poison float double
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "dec_parse reads digits as words");

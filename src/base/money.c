@@ -1,6 +1,8 @@
 /* money.c - see money.h. */
 #include "base/money.h"
 
+#include "base/nofloat.h"
+
 /* Sorted by code.  Facts as of January 2026. */
 /* clang-format off */
 static const struct currency CURRENCIES[] = {
