@@ -1,0 +1,562 @@
+"""make bench: the speed of `farthing bill` beside DuckDB on the same file, and its size.
+
+Input and DuckDB's queries are not ours: a generator and SQL that lie beside this repository.  They are
+compiled and read where they lie; where they are not, these parts are skipped, visibly.  What is
+ours is the harness: the price book as a catalog, the runs in turns, and the comparison of every account's
+amount, digit for digit, with what DuckDB computes from CSV (from NDJSON it reads numbers through
+a double).
+
+CPU seconds (user and system of the whole process) are the figure to compare: a busy machine
+stretches the wall clock.  The price book is loaded by both sides; that part is told apart,
+in DuckDB by statement, in Farthing by a run without events.
+"""
+import argparse
+import csv
+import decimal
+import json
+import os
+import pathlib
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+GIVEN = HERE.parent.parent / "shared" / "bench"
+PERIOD = "2026-10"
+DUCKDB_LIBRARY = (
+    "@duckdb/node-bindings-linux-x64@1.5.6-r.1",
+    "sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==",
+)
+DUCKDB_HEADER = (
+    "duckdb@1.4.4",
+    "sha512-hEJJ5hyVF0VLj3dmOLpsWrQR0b3d4Ykqtygm6iUXjHJDDnSqg/USKxcb5qvNrOhFYPgktayU6dXCtgPqcmmpog==",
+)
+# The price book's amounts have 19 digits after the point, Farthing's curves 18: the bench bills in
+# tenths of the currency, so that nothing is rounded and the digits can be compared.
+TENTHS = 10
+OPEN_TIER = "100000000000000"
+EXACT = decimal.Context(prec=80, traps=[decimal.Inexact, decimal.InvalidOperation])
+
+
+def say(text=""):
+    print(text, flush=True)
+
+
+# ---- running ------------------------------------------------------------------------------------
+
+
+class Run:
+    """A process that has ended: its CPU seconds, wall seconds, peak of memory, output."""
+
+    def __init__(self, arguments, stdin=b"", folder=None):
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as given:
+            given.write(stdin)
+            given.seek(0)
+            begin = time.monotonic()
+            process = subprocess.Popen(
+                [str(a) for a in arguments], stdin=given, stdout=out, cwd=folder
+            )
+            # wait4 tells of this very child; RUSAGE_CHILDREN would have the peak of all.
+            _, status, usage = os.wait4(process.pid, 0)
+            self.wall_s = time.monotonic() - begin
+            process.returncode = self.code = os.waitstatus_to_exitcode(status)
+            out.seek(0)
+            self.out = out.read().decode()
+        self.cpu_s = usage.ru_utime + usage.ru_stime
+        self.user_s = usage.ru_utime
+        self.rss_mb = usage.ru_maxrss / 1024
+        if self.code != 0:
+            sys.exit(f"bench: exit code {self.code}: {' '.join(map(str, arguments))}")
+
+
+# ---- what is fetched and made, once ----------------------------------------------------------------
+
+
+def fetch(package, folder, member):
+    """One file of an npm package, with the hash of the archive checked."""
+    name, integrity = package
+    target = folder / pathlib.PurePath(member).name
+    if target.exists():
+        return target
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        found = subprocess.run(
+            ["npm", "pack", "--silent", "--json", name],
+            cwd=scratch, check=True, capture_output=True, text=True,
+        )
+        packed = json.loads(found.stdout)[0]
+        if packed["integrity"] != integrity:
+            sys.exit(f"bench: {name} is not what it was: {packed['integrity']}")
+        archive = next(pathlib.Path(scratch).glob("*.tgz"))
+        subprocess.run(["tar", "-xzf", archive, "-C", scratch, member], check=True)
+        os.replace(pathlib.Path(scratch) / member, target)
+    return target
+
+
+def compile_c(source, target, *options):
+    if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run(["gcc", "-O3", "-w", "-o", target, source, *options], check=True)
+    return target
+
+
+def make_input(folder, events):
+    """Events and price book of the given generator."""
+    generator = compile_c(
+        GIVEN / "gen.c", folder / "gen", "-march=native", "-ffp-contract=off", "-lm"
+    )
+    book = folder / "pb"
+    data = folder / f"d{events // 1_000_000}"
+    for place, count in ((book, 0), (data, events)):
+        if not place.exists():
+            say(f"generating {place.name} ...")
+            scratch = place.with_name(place.name + ".new")
+            shutil.rmtree(scratch, ignore_errors=True)
+            scratch.mkdir()
+            subprocess.run([generator, str(count), scratch], check=True)
+            scratch.rename(place)
+    return book, data
+
+
+# ---- the price book as a catalog ---------------------------------------------------------------------
+
+
+def read_tiers(path, keys):
+    """{key: [(up_to, rate)]}; up_to is '' in the open tier."""
+    tiers = {}
+    with open(path, newline="") as file:
+        for row in csv.DictReader(file):
+            rate = EXACT.multiply(decimal.Decimal(row["price"]), TENTHS)
+            up_to = "" if row["upper"] == OPEN_TIER else row["upper"]
+            key = tuple(row[k] for k in keys)
+            tiers.setdefault(key, []).append((up_to, f"{rate.normalize(EXACT):f}"))
+    return tiers
+
+
+def read_types(data):
+    """The types of events; the first 100,000 lines have all of them."""
+    types = set()
+    with open(data / "ev.csv", newline="") as file:
+        for number, row in enumerate(csv.DictReader(file)):
+            types.add(row["type"])
+            if number == 100_000:
+                break
+    return sorted(types)
+
+
+def write_catalog(book, data, folder):
+    """Catalog, accounts and overrides in Farthing's formats."""
+    catalog = folder / "catalog"
+    shutil.rmtree(catalog, ignore_errors=True)
+    catalog.mkdir(parents=True)
+    tiers = read_tiers(book / "prices.csv", ["sku"])
+    with open(catalog / "bench.yaml", "w") as out:
+        out.write("catalog: bench\ncurrency: USD   # its tenths; see bench.py\n")
+        out.write("csv:\n  columns: {id: id, source: source, type: type, subject: subject, ")
+        out.write("time: time, quantity: data.quantity, region: data.region, sku: data.sku}\n")
+        out.write("meters:\n")
+        for name in read_types(data):
+            out.write(f"  {name}: {{value: number(data.quantity), sku: data.sku, grain: month}}\n")
+        products = {}
+        for (sku,) in tiers:
+            products.setdefault(sku.split(".")[0], []).append(sku)
+        out.write("products:\n")
+        for product, skus in sorted(products.items()):
+            out.write(f"  {product}:\n    skus:\n")
+            out.writelines(f"      {sku}:\n" for sku in skus)
+    with open(catalog / "prices.yaml", "w") as out:
+        out.write("prices:\n")
+        for (sku,), steps in tiers.items():
+            of_sku = ", ".join(
+                (f"{{up_to: {up_to}, rate: {rate}}}" if up_to else f"{{rate: {rate}}}")
+                for up_to, rate in steps
+            )
+            out.write(f"  - sku: {sku}\n    steps: [tier: {{scope: organization, ")
+            out.write(f"tiers: [{of_sku}]}}]\n")
+    with open(book / "accounts.csv") as given, open(folder / "accounts.csv", "w") as out:
+        next(given)
+        out.write("id,organization\n")
+        shutil.copyfileobj(given, out)
+    with open(folder / "overrides.csv", "w") as out:
+        out.write("account,sku,up_to,rate\n")
+        for (account, sku), steps in read_tiers(
+            book / "overrides.csv", ["account", "sku"]
+        ).items():
+            out.writelines(f"{account},{sku},{up_to},{rate}\n" for up_to, rate in steps)
+    open(folder / "none.ndjson", "w").close()
+    return folder
+
+
+# ---- DuckDB -----------------------------------------------------------------------------------------
+
+SOURCES = {
+    "ndjson": """SELECT source, id, subject AS account, data.sku AS sku,
+        (date_part('day', time) * 24 + date_part('hour', time) - 24)::SMALLINT AS h,
+        data.quantity::DECIMAL(18,9) AS q
+        FROM read_json('{data}/ev.ndjson', format = 'newline_delimited', columns =
+            {{id: 'VARCHAR', source: 'VARCHAR', subject: 'VARCHAR', time: 'TIMESTAMP',
+              data: 'STRUCT(quantity VARCHAR, sku VARCHAR)'}})""",
+    "csv": """SELECT source, id, subject AS account, sku,
+        (date_part('day', time) * 24 + date_part('hour', time) - 24)::SMALLINT AS h, quantity AS q
+        FROM read_csv('{data}/ev.csv', header = true, columns =
+            {{id: 'VARCHAR', source: 'VARCHAR', type: 'VARCHAR', subject: 'VARCHAR',
+              time: 'TIMESTAMP', quantity: 'DECIMAL(18,9)', region: 'VARCHAR', sku: 'VARCHAR'}})""",
+}
+
+
+class Duck:
+    def __init__(self, folder):
+        self.library = fetch(DUCKDB_LIBRARY, folder, "package/libduckdb.so")
+        fetch(DUCKDB_HEADER, folder, "package/src/duckdb/src/include/duckdb.h")
+        self.program = compile_c(HERE / "duck.c", folder / "duck", f"-I{folder}", "-D_GNU_SOURCE", "-ldl")
+        self.scratch = folder / "duck_scratch"
+
+    def bill(self, form, book, data, threads):
+        """The given queries; the rating of every account is written to the path returned with the run."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        out = self.scratch / f"totals_{form}.csv"
+        values = {"PB": book, "OUT": out, "SRC": SOURCES[form].format(data=data)}
+        text = (GIVEN / "duck_one.sql").read_text()
+        text = re.sub(r"\$(PB|OUT|SRC)\b", lambda found: str(values[found[1]]), text)
+        text = re.sub(r"SET threads *= *\d+", f"SET threads = {threads}", text)
+        labels, statements = [], []
+        for piece in re.split(r";\s*\n", text):
+            label = re.search(r"^--: *(.*)$", piece, re.M)
+            piece = re.sub(r"^--.*$", "", piece, flags=re.M).strip()
+            if piece:
+                labels.append(label[1] if label else "")
+                statements.append(piece)
+        sent = b"".join(s.encode() + b"\0" for s in statements)
+        run = Run([self.program, self.library], sent, self.scratch)
+        lines = [line.split("\t") for line in run.out.splitlines()]
+        run.load_cpu_s = sum(
+            float(line[0]) for label, line in zip(labels, lines) if label.startswith("load")
+        )
+        run.load_wall_s = sum(
+            float(line[1]) for label, line in zip(labels, lines) if label.startswith("load")
+        )
+        run.parts = {label: float(line[0]) for label, line in zip(labels, lines) if label}
+        check = lines[labels.index("check")][2:]
+        run.check = dict(zip(("hourly", "monthly", "quantity", "accounts", "lines", "total"), check))
+        run.totals = out
+        return run
+
+    def version(self):
+        run = Run([self.program, self.library], b"SELECT version()\0")
+        return run.out.split("\t")[2].strip()
+
+
+def duck_totals(run):
+    with open(run.totals) as file:
+        rows = (line.rstrip("\n").split(",") for line in file)
+        return {account: decimal.Decimal(total) for account, total in rows}
+
+
+# ---- Farthing ----------------------------------------------------------------------------------------
+
+
+def farthing_bill(options, book, events, out, threads, memory=None):
+    shutil.rmtree(out, ignore_errors=True)
+    arguments = [
+        options.farthing, "bill", "--catalog", book / "catalog",
+        "--accounts", book / "accounts.csv", "--events", events, "--period", PERIOD,
+        "--out", out, "--threads", threads, "--memory", memory or options.memory,
+        "--tmp", options.folder, "--json",
+    ]
+    if (book / "overrides.csv").exists():
+        arguments += ["--accounts", book / "overrides.csv"]
+    run = Run(arguments)
+    run.summary = json.loads(run.out)
+    return run
+
+
+def farthing_totals(out):
+    """Exact amounts by account from the lines, in the price book's currency."""
+    totals = {}
+    count = 0
+    with open(out / "lines.csv", newline="") as file:
+        rows = csv.reader(file)
+        columns = next(rows)
+        account, exact, kind = (columns.index(c) for c in ("account", "exact", "kind"))
+        for row in rows:
+            if row[kind] == "usage":
+                count += 1
+                before = totals.get(row[account])
+                value = decimal.Decimal(row[exact])
+                totals[row[account]] = EXACT.add(before, value) if before else value
+    tenth = decimal.Decimal(1).scaleb(-1)
+    return {a: EXACT.multiply(v, tenth) for a, v in totals.items()}, count
+
+
+def bill_exact(out):
+    """The sum of the bills' own exact totals, and their number."""
+    total, count = decimal.Decimal(0), 0
+    with open(out / "bills.ndjson") as file:
+        for line in file:
+            bill = json.loads(line)
+            total = EXACT.add(total, decimal.Decimal(bill["exact"]))
+            count += 1
+    return EXACT.multiply(total, decimal.Decimal(1).scaleb(-1)), count
+
+
+# ---- side by side -----------------------------------------------------------------------------------
+
+
+def median_row(runs, events):
+    """Of several runs: the median of each figure."""
+    middle = lambda of: statistics.median(of(run) for run in runs)
+    cpu = middle(lambda r: r.cpu_s)
+    net = middle(lambda r: r.cpu_s - r.load_cpu_s)
+    return {
+        "cpu_s": round(cpu, 3),
+        "load_cpu_s": round(middle(lambda r: r.load_cpu_s), 3),
+        "net_cpu_s": round(net, 3),
+        "wall_s": round(middle(lambda r: r.wall_s), 3),
+        "peak_mb": round(middle(lambda r: r.rss_mb)),
+        "events_per_cpu_s": round(events / net),
+        "cpu_s_all": [round(r.cpu_s, 3) for r in runs],
+    }
+
+
+def compare(options, duck, truth, book, data, catalog, form, events, rounds):
+    """DuckDB and Farthing in turns on one file; then every digit of the last run's bills."""
+    path = data / f"ev.{form}"
+    out = options.folder / "out"
+    ducks, ours = [], []
+    for turn in range(rounds):
+        run = duck.bill(form, book, data, options.threads)
+        ducks.append(run)
+        empty = farthing_bill(options, catalog, catalog / "none.ndjson", out, options.threads)
+        mine = farthing_bill(options, catalog, path, out, options.threads)
+        mine.load_cpu_s = empty.cpu_s
+        ours.append(mine)
+        say(
+            f"  {form}, round {turn + 1}: DuckDB {run.cpu_s:.2f} s CPU ({run.load_cpu_s:.2f} load), "
+            f"{run.wall_s:.2f} s; Farthing {mine.cpu_s:.2f} s CPU ({empty.cpu_s:.2f} load), {mine.wall_s:.2f} s"
+        )
+    last = ours[-1].summary
+    totals, lines = farthing_totals(out)
+    exact, bills = bill_exact(out)
+    expected = duck_totals(truth)
+    ours_sum = EXACT.create_decimal(0)
+    for value in totals.values():
+        ours_sum = EXACT.add(ours_sum, value)
+    differ = [a for a in expected.keys() | totals.keys() if expected.get(a) != totals.get(a)]
+    checks = {
+        "accounts": (len(totals), int(truth.check["accounts"])),
+        "lines": (lines, int(truth.check["lines"])),
+        "usage_rows": (last["usage_rows"], int(truth.check["monthly"])),
+        "total": (str(ours_sum), truth.check["total"]),
+        "total_of_bills": (str(exact), truth.check["total"]),
+        "accounts_that_differ": (len(differ), 0),
+    }
+    is_equal = True
+    for name, (mine, theirs) in checks.items():
+        same = decimal.Decimal(mine) == decimal.Decimal(theirs)
+        is_equal &= same
+        say(f"  {name:<22} {mine:>34} {theirs:>34} {'equal' if same else 'DIFFERENT'}")
+    for account in sorted(differ)[:5]:
+        say(f"    {account}: Farthing {totals.get(account)}, DuckDB {expected.get(account)}")
+    theirs, mine = median_row(ducks, events), median_row(ours, events)
+    mine["seconds_of_parts"] = last.get("seconds")
+    theirs["cpu_s_of_parts"] = {k: round(v, 3) for k, v in ducks[-1].parts.items()}
+    say()
+    say(f"  {form:<10} {'CPU s':>8} {'load':>7} {'net':>8} {'wall s':>8} {'peak MB':>8} {'events/CPU s':>14}")
+    for name, row in (("DuckDB", theirs), ("Farthing", mine)):
+        say(
+            f"  {name:<10} {row['cpu_s']:>8.2f} {row['load_cpu_s']:>7.2f} {row['net_cpu_s']:>8.2f} "
+            f"{row['wall_s']:>8.2f} {row['peak_mb']:>8} {row['events_per_cpu_s']:>14,}"
+        )
+    result = {
+        "events": events,
+        "bytes": path.stat().st_size,
+        "rounds": rounds,
+        "cpu_ratio_duckdb": round(theirs["net_cpu_s"] / mine["net_cpu_s"], 2),
+        "cpu_ratio_duckdb_whole": round(theirs["cpu_s"] / mine["cpu_s"], 2),
+        "equal_to_the_last_digit": is_equal,
+        "total": truth.check["total"],
+        "accounts": len(expected),
+        "bills": bills,
+        "lines": lines,
+        "duckdb": theirs,
+        "farthing": mine,
+    }
+    say(
+        f"  ratio of events a CPU second: {result['cpu_ratio_duckdb']} "
+        f"(with load: {result['cpu_ratio_duckdb_whole']})\n"
+    )
+    return result
+
+
+# ---- size ---------------------------------------------------------------------------------------------
+
+
+def load_million(options, catalog):
+    """A million accounts and their dated memberships, through `farthing check`."""
+    folder = options.folder / "million"
+    count = 1_000_000
+    if not (folder / "memberships.csv").exists():
+        folder.mkdir(exist_ok=True)
+        with open(folder / "accounts.csv", "w") as out:
+            out.write("id,since\n")
+            out.writelines(f"{(i * 282475249) % 900000000000:012d},2025-{i % 12 + 1:02d}-01\n" for i in range(count))
+        with open(folder / "memberships.csv", "w") as out:
+            out.write("account,organization,from,to\n")
+            for i in range(count):
+                account = (i * 282475249) % 900000000000
+                out.write(f"{account:012d},org-{i * 7919 % 100_003:06d},2025-{i % 12 + 1:02d}-{i % 28 + 1:02d},\n")
+    runs = [
+        Run([options.farthing, "check", catalog / "catalog", "--accounts", folder / "accounts.csv",
+             "--accounts", folder / "memberships.csv", "--memory", "1GiB", "--json"])
+        for _ in range(1 if options.quick else 3)
+    ]
+    run = min(runs, key=lambda r: r.cpu_s)
+    found = json.loads(run.out)
+    result = {
+        "accounts": found.get("accounts"), "organizations": found.get("organizations"),
+        "memberships": count, "cpu_s": round(run.cpu_s, 3), "wall_s": round(min(r.wall_s for r in runs), 3),
+        "peak_mb": round(run.rss_mb), "target_s": 3, "target_mb": 300,
+    }
+    say(
+        f"  {count:,} accounts with {count:,} memberships load in {result['cpu_s']:.2f} s CPU, "
+        f"{result['wall_s']:.2f} s (target 3 s), {result['peak_mb']} MB (target 300)"
+    )
+    return result
+
+
+def write_usage(path, accounts, skus, types):
+    """Ten SKUs for each account: one event each, spread over the month."""
+    with open(path, "w") as out:
+        for a, account in enumerate(accounts):
+            day, hour = a % 31 + 1, a // 31 % 24
+            lines = []
+            for j in range(10):
+                s = (a * 7 + j * 53) % len(skus)
+                sku = skus[s]
+                lines.append(
+                    f'{{"specversion":"1.0","id":"{a}-{j}","source":"bench","type":"{types[s]}",'
+                    f'"subject":"{account}","time":"2026-10-{day:02d}T{hour:02d}:{j:02d}:00Z",'
+                    f'"data":{{"quantity":"{(a * 7919 + j * 104729) % 1000003}.{j + 1}25","sku":"{sku}"}}}}\n'
+                )
+            out.writelines(lines)
+
+
+def bill_wide(options, catalog):
+    """300,000 accounts with 10 SKUs each, in 256 MiB and in 4 GiB: the same bytes."""
+    count = 30_000 if options.quick else 300_000
+    folder = options.folder / f"wide{count // 1000}"
+    if not (folder / "usage.ndjson").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        with open(catalog / "catalog" / "prices.yaml") as file:
+            skus = re.findall(r"sku: (\S+)", file.read())
+        types = ["com.example." + ".".join(sku.split(".")[:2]) for sku in skus]
+        accounts = [f"{100000000000 + i * 282475249 % 900000000000}" for i in range(count)]
+        write_usage(folder / "usage.new", accounts, skus, types)
+        with open(folder / "accounts.csv", "w") as out:
+            out.write("id,organization\n")
+            out.writelines(f"{a},{'org-%05d' % (i % 9973) if i % 3 == 0 else ''}\n" for i, a in enumerate(accounts))
+        os.rename(folder / "usage.new", folder / "usage.ndjson")
+    book = folder / "book"
+    if not book.exists():
+        book.mkdir()
+        (book / "catalog").symlink_to((catalog / "catalog").resolve())
+        (book / "accounts.csv").symlink_to((folder / "accounts.csv").resolve())
+    outs, result = [], {"accounts": count, "events": count * 10}
+    for name, memory, limit_mb in (("limit_256MiB", "256MiB", 256), ("limit_4GiB", "4GiB", 4096)):
+        out = folder / name
+        run = farthing_bill(options, book, folder / "usage.ndjson", out, options.threads, memory)
+        outs.append(out)
+        result[name] = {
+            "cpu_s": round(run.cpu_s, 3), "wall_s": round(run.wall_s, 3), "peak_mb": round(run.rss_mb),
+            "counted_peak_mb": round(run.summary.get("memory_peak_bytes", 0) / 2**20),
+            "within_limit": run.rss_mb <= limit_mb,
+            "bills": run.summary["bills"], "lines": run.summary["bill_lines"],
+        }
+        say(
+            f"  {count:,} accounts x 10 SKUs in {memory}: {run.cpu_s:.2f} s CPU, {run.wall_s:.2f} s, "
+            f"peak {run.rss_mb:.0f} MB of the process, {result[name]['counted_peak_mb']} MB counted; "
+            f"{run.summary['bills']:,} bills, {run.summary['bill_lines']:,} lines"
+        )
+    names = sorted(p.name for p in outs[0].iterdir())
+    same = names == sorted(p.name for p in outs[1].iterdir())
+    for name in names:
+        if name not in ("summary.json", "run.json"):  # they tell seconds and options
+            same &= subprocess.run(["cmp", outs[0] / name, outs[1] / name]).returncode == 0
+    result["same_bytes"] = same
+    say(f"  same bytes with both limits: {'yes' if same else 'NO'}\n")
+    return result
+
+
+# ---- the machine, the whole ----------------------------------------------------------------------------
+
+
+def machine():
+    """What the figures were measured on; nothing that names it."""
+    with open("/proc/cpuinfo") as file:
+        model = re.search(r"^model name\s*: (.*)$", file.read(), re.M)
+    with open("/proc/meminfo") as file:
+        total = re.search(r"^MemTotal:\s*(\d+)", file.read(), re.M)
+    return {
+        "processor": model[1] if model else os.uname().machine,
+        "processors": os.cpu_count(),
+        "memory_gb": round(int(total[1]) / 2**20),
+        "kernel": os.uname().release.split("-")[0],
+        "load_average_before": round(os.getloadavg()[0], 1),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("part", nargs="*", choices=[[], "ndjson", "csv", "size"])
+    parser.add_argument("--farthing", type=pathlib.Path, required=True)
+    parser.add_argument("--folder", type=pathlib.Path, required=True)
+    parser.add_argument("--quick", action="store_true", help="one million events, one round")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--memory", default="4GiB", help="Farthing's limit beside DuckDB's 14 GB")
+    options = parser.parse_args()
+    options.farthing = options.farthing.resolve()
+    options.folder = options.folder.resolve()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    parts = options.part or ["ndjson", "csv", "size"]
+    if not GIVEN.is_dir():
+        say("SKIPPED: the generator and DuckDB's queries are not beside this repository (shared/bench)")
+        return 0
+    events = 1_000_000 if options.quick else 10_000_000
+    book, data = make_input(options.folder, events)
+    catalog = write_catalog(book, data, options.folder / "book")
+    results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
+    results["farthing"] = Run([options.farthing, "--version"]).out.strip()
+    good = True
+    if set(parts) & {"ndjson", "csv"}:
+        duck = Duck(options.folder)
+        results["duckdb"] = duck.version()
+        truth = duck.bill("csv", book, data, options.threads)
+        kept = options.folder / "truth.csv"
+        truth.totals = pathlib.Path(shutil.move(truth.totals, kept))
+        for form in ("ndjson", "csv"):
+            if form in parts:
+                say(f"{events:,} events, {form}, to exact bills; {options.threads} threads")
+                rounds = 1 if options.quick else 3
+                results[form] = compare(
+                    options, duck, truth, book, data, catalog, form, events, rounds
+                )
+                good &= results[form]["equal_to_the_last_digit"]
+    if "size" in parts:
+        say("size")
+        results["size"] = {"load": load_million(options, catalog), "wide": bill_wide(options, catalog)}
+        good &= results["size"]["wide"]["same_bytes"]
+    name = "results.json" if not options.quick else "results_quick.json"
+    target = HERE / name if not options.quick else options.folder / name
+    if target.exists():  # parts that were not run stay
+        results = {**json.loads(target.read_text()), **results}
+    target.write_text(json.dumps(results, indent=2) + "\n")
+    say(f"figures: {os.path.relpath(target)}")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
