@@ -544,6 +544,7 @@ static enum status lower_and_or(struct compiler *c, const struct node *node, uin
         c->code_count = start; /* it was lowered for its types only */
         c->cost = cost;
         *out = a;
+        out->type = EXPR_BOOL;
         return OK;
     }
     if (known && b.type == EXPR_BOOL) {
