@@ -1,10 +1,13 @@
 /* check.c - what only the whole catalog shows.
  *
- *   - Nodes: where rows meet.  Every price passes its steps in order; the steps of all prices must have one common order, or a
- *     shared step would wait for itself.  Numbers are given by (longest way to the node, name).
- *   - Ambiguity: two prices of one level that the same row could have.  Selectors are values of
- *     dimensions, so this is decided here and never while a bill is made.
- *   - Units, and what is probably not meant (warnings).
+ * Nodes are where rows meet.  Every price passes its steps in order, so the steps of all prices
+ * must have one common order, or a shared step would wait for itself.  A node's number follows
+ * from the longest way to it, then its name.
+ *
+ * Ambiguity: two prices of one level that the same row could have.  Selectors are values of
+ * dimensions, so this is decided here and never while a bill is made.
+ *
+ * Then units, dimensions that meters lack, and warnings.
  */
 #include "catalog/load.h"
 
@@ -12,7 +15,7 @@
 
 #include "base/nofloat.h"
 
-/* ---- nodes ------------------------------------------------------------------------------------ */
+/* ---- nodes ---- */
 
 struct node {
     struct text name;
@@ -79,7 +82,8 @@ static uint32_t edges_end(const struct graph *graph, uint32_t node)
     return node + 1 < graph->node_count ? graph->nodes[node + 1].first_edge : graph->edge_count;
 }
 
-/* From a node that waits there is a way back to itself or to another one that waits: walk against the edges until a node repeats. */
+/* From a node that waits there is a way back to itself or to another one that waits: walk against
+ * the edges until a node repeats. */
 static void complain_of_cycle(struct graph *graph)
 {
     struct loader *loader = graph->loader;
@@ -173,17 +177,15 @@ void number_nodes(struct loader *loader)
         struct step *steps = (struct step *)price->steps;
         struct text level = loader->level_names[loader->drafts[p].level];
         for (uint32_t i = 0; i < price->step_count; i++) {
-            struct text name =
-                steps[i].shared != NONE
-                    ? steps[i].name
-                    : text_format(loader->arena, "%.*s%.*s/%.*s", TEXT_ARG(level),
-                                  TEXT_ARG(price->name), TEXT_ARG(steps[i].name));
+            struct text name = steps[i].shared != NONE
+                                   ? steps[i].name
+                                   : text_format(loader->arena, "%.*s%.*s/%.*s", TEXT_ARG(level),
+                                                 TEXT_ARG(price->name), TEXT_ARG(steps[i].name));
             steps[i].node = add_node(&graph, name, steps[i].place);
             if (i > 0 && steps[i].node != steps[i - 1].node) {
                 graph.edges = grow_array(loader, graph.edges, graph.edge_count,
                                          &graph.edge_capacity, sizeof *graph.edges);
-                graph.edges[graph.edge_count++] =
-                    (struct edge){steps[i - 1].node, steps[i].node};
+                graph.edges[graph.edge_count++] = (struct edge){steps[i - 1].node, steps[i].node};
             }
         }
     }
@@ -218,7 +220,7 @@ void number_nodes(struct loader *loader)
     catalog->node_names = names;
 }
 
-/* ---- ambiguity -------------------------------------------------------------------------------- */
+/* ---- ambiguity ---- */
 
 enum { PAIRS_MAX = 20'000'000 }; /* compared; a catalog that needs more is refused */
 
@@ -288,7 +290,8 @@ static int compare_candidates(const void *a, const void *b)
     return (left->price > right->price) - (left->price < right->price);
 }
 
-/* Prices of one SKU with as many selectors, by from: each against those still open. False when it is too much work. */
+/* Prices of one SKU with as many selectors, by from: each against those still open. False when it
+ * is too much work. */
 static bool check_group(struct loader *loader, const struct candidate *group, uint32_t count,
                         uint32_t *pairs, struct map *told)
 {
@@ -303,15 +306,16 @@ static bool check_group(struct loader *loader, const struct candidate *group, ui
             }
             open[kept++] = open[k];
             if (++*pairs > PAIRS_MAX) {
-                complain(loader->complaints, price->place, "LIMIT", TEXT("fewer prices for one SKU"),
+                complain(loader->complaints, price->place, "LIMIT",
+                         TEXT("fewer prices for one SKU"),
                          "too many prices could be meant for the same rows");
                 return false;
             }
             /* Prices of many SKUs meet in each: said once. */
             struct text pair = {0};
             if (!excludes(open[k], price)) {
-                pair = text_format(loader->arena, "%p %p", (const void *)open[k],
-                                   (const void *)price);
+                pair =
+                    text_format(loader->arena, "%p %p", (const void *)open[k], (const void *)price);
             }
             uint32_t told_count = told->count;
             if (pair.size > 0 && map_put(told, pair, told_count) == told_count) {
@@ -366,11 +370,10 @@ static void check_set(struct loader *loader, const struct price_set *set, uint32
     for (uint32_t i = 1; i < set->count; i++) {
         const struct price *before = &set->base[set->prices[i - 1]];
         const struct price *price = &set->base[set->prices[i]];
-        struct text pair = text_format(loader->arena, "%p %p", (const void *)before,
-                                       (const void *)price);
-        if (text_equal(before->name, price->name) && before->to > price->from &&
-            before < price && set->prices[i] == set->prices[i - 1] + 1 &&
-            map_find(&told, pair) == MAP_NONE) {
+        struct text pair =
+            text_format(loader->arena, "%p %p", (const void *)before, (const void *)price);
+        if (text_equal(before->name, price->name) && before->to > price->from && before < price &&
+            set->prices[i] == set->prices[i - 1] + 1 && map_find(&told, pair) == MAP_NONE) {
             complain_of_pair(loader, before, price);
         }
     }
@@ -396,10 +399,11 @@ static void check_contracts(struct loader *loader)
             longest->to > contract->from && contract->buyer.size > 0) {
             char from[TIME_FORMAT_MAX];
             time_format_short(contract->from, from);
-            complain(loader->complaints, contract->place, "CONTRACT_OVERLAP",
-                     text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id), from),
-                     "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
-                     TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
+            complain(
+                loader->complaints, contract->place, "CONTRACT_OVERLAP",
+                text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id), from),
+                "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
+                TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
         }
         if (longest == NULL || !text_equal(longest->buyer, contract->buyer) ||
             contract->to > longest->to) {
@@ -408,7 +412,7 @@ static void check_contracts(struct loader *loader)
     }
 }
 
-/* ---- units ------------------------------------------------------------------------------------ */
+/* ---- units ---- */
 
 /* The last `to` of a price's converts; NULL when no step changes the unit. */
 static const struct step *last_convert(const struct price *price)
@@ -462,10 +466,10 @@ static void check_units(struct loader *loader)
     }
 }
 
-/* ---- dimensions ------------------------------------------------------------------------------- */
+/* ---- dimensions ---- */
 
-/* Which dimensions rows of a SKU surely have: those that each of its meters declares.  A SKU that only expressions name, or
- * none, is not known. */
+/* Which dimensions rows of a SKU surely have: those that each of its meters declares.  A SKU that
+ * only expressions name, or none, is not known. */
 struct known_dimensions {
     uint64_t *bits; /* NULL: not known */
 };
@@ -479,8 +483,7 @@ static struct known_dimensions *find_known_dimensions(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
     uint32_t words = catalog->dimension_count / 64 + 1;
-    struct known_dimensions *known =
-        arena_calloc(loader->arena, catalog->sku_count, sizeof *known);
+    struct known_dimensions *known = arena_calloc(loader->arena, catalog->sku_count, sizeof *known);
     for (uint32_t m = 0; m < catalog->meter_count; m++) {
         const struct meter *meter = &catalog->meters[m];
         if (meter->sku == NONE) {
@@ -585,7 +588,7 @@ static void check_dimensions(struct loader *loader)
     }
 }
 
-/* ---- edges, warnings, all --------------------------------------------------------------------- */
+/* ---- edges, warnings, all ---- */
 
 static int compare_instants(const void *a, const void *b)
 {
@@ -623,10 +626,10 @@ static void warn(struct loader *loader)
     const struct catalog *catalog = loader->catalog;
     for (uint32_t i = 0; i < catalog->shared_count; i++) {
         if (!loader->shared_used[i]) {
-            complain_softly(loader->complaints, catalog->shared[i].place, "STEP_UNUSED",
-                            text_format(loader->arena, "- use: %.*s",
-                                        TEXT_ARG(catalog->shared[i].name)),
-                            "no price uses the step %.*s", TEXT_ARG(catalog->shared[i].name));
+            complain_softly(
+                loader->complaints, catalog->shared[i].place, "STEP_UNUSED",
+                text_format(loader->arena, "- use: %.*s", TEXT_ARG(catalog->shared[i].name)),
+                "no price uses the step %.*s", TEXT_ARG(catalog->shared[i].name));
         }
     }
     bool *sold = arena_calloc(loader->arena, catalog->sku_count, sizeof *sold);
@@ -672,7 +675,6 @@ void check_catalog(struct loader *loader)
         price_set_index(loader->arena, catalog, (struct price_set *)&catalog->plans[i].prices);
     }
     for (uint32_t i = 0; i < catalog->contract_count; i++) {
-        price_set_index(loader->arena, catalog,
-                        (struct price_set *)&catalog->contracts[i].prices);
+        price_set_index(loader->arena, catalog, (struct price_set *)&catalog->contracts[i].prices);
     }
 }

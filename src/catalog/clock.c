@@ -5,7 +5,7 @@
 
 /* "month", "10 days", "3 months". */
 static bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
-                int32_t *count)
+                       int32_t *count)
 {
     if (!want_kind(loader, node, YAML_TEXT)) {
         return false;
@@ -74,8 +74,9 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
 
 /* ---- of steps ---- */
 
-static const char *const clock_names[] = {"row",     "period", "hour",          "day",    "week", "month",
-                                          "quarter", "year",   "contract_year", "always", NULL};
+static const char *const clock_names[] = {"row",           "period", "hour",    "day",
+                                          "week",          "month",  "quarter", "year",
+                                          "contract_year", "always", NULL};
 enum { CLOCK_NAMES = 10 };
 
 /* A clock of the catalog's `clocks:`, as the clock of a step. */
@@ -143,8 +144,7 @@ void read_step_clock(struct loader *loader, const struct yaml_node *node, struct
         step->clock = CLOCK_CONTRACT;
         step->rule = clock_calendar(EVERY_YEAR, loader->zone);
     } else if (map_find(&loader->clock_by_name, name) != MAP_NONE) {
-        const struct own_clock *own =
-            &loader->own_clocks[map_find(&loader->clock_by_name, name)];
+        const struct own_clock *own = &loader->own_clocks[map_find(&loader->clock_by_name, name)];
         step->clock = own->clock;
         step->rule = own->rule;
     } else if (clock_every_parse(name, &every)) {

@@ -9,7 +9,8 @@
 
 enum { CHOICES_SHOWN = 12 };
 
-/* Texts of a catalog may hold anything: what goes into a message stays on its line and is valid UTF-8 when cut. */
+/* Texts of a catalog may hold anything: what goes into a message stays on its line and is valid
+ * UTF-8 when cut. */
 static void make_printable(char *text, size_t size)
 {
     size_t length = strlen(text);
@@ -37,10 +38,9 @@ static void add(struct complaints *complaints, struct place place, const char *c
         return;
     }
     if ((complaints->count & (complaints->count - 1)) == 0) { /* full at each power of two */
-        complaints->items =
-            arena_grow(complaints->arena, complaints->items, complaints->count,
-                       complaints->count == 0 ? 1 : 2 * (size_t)complaints->count,
-                       sizeof *complaints->items);
+        complaints->items = arena_grow(complaints->arena, complaints->items, complaints->count,
+                                       complaints->count == 0 ? 1 : 2 * (size_t)complaints->count,
+                                       sizeof *complaints->items);
     }
     struct complaint *complaint = &complaints->items[complaints->count++];
     *complaint = (struct complaint){.place = place, .is_warning = is_warning};
@@ -51,8 +51,8 @@ static void add(struct complaints *complaints, struct place place, const char *c
     make_printable(complaint->hint, sizeof complaint->hint);
 }
 
-void complain(struct complaints *complaints, struct place place, const char *code,
-              struct text hint, const char *format, ...)
+void complain(struct complaints *complaints, struct place place, const char *code, struct text hint,
+              const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -92,8 +92,7 @@ static int compare_pointers(const void *a, const void *b)
 void complaints_sort(struct complaints *complaints)
 {
     uint32_t count = complaints->count;
-    const struct complaint **order =
-        arena_alloc(complaints->arena, count * sizeof *order);
+    const struct complaint **order = arena_alloc(complaints->arena, count * sizeof *order);
     struct complaint *sorted = arena_alloc(complaints->arena, count * sizeof *sorted);
     for (uint32_t i = 0; i < count; i++) {
         order[i] = &complaints->items[i];

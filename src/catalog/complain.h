@@ -1,7 +1,7 @@
 /* complain.h - what is wrong with a catalog, collected; nothing stops at the first.
  *
- * A complaint says where (file, line, column), which rule (code), what is wrong, and what would be right.
- * The codes are listed for users in doc/catalog.md; a test holds the two together.
+ * A complaint says where (file, line, column), which rule (code), what is wrong, and what would be
+ * right. The codes are listed for users in doc/catalog.md; a test holds the two together.
  */
 #ifndef FARTHING_CATALOG_COMPLAIN_H
 #define FARTHING_CATALOG_COMPLAIN_H
@@ -11,8 +11,8 @@
 enum { COMPLAINTS_MAX = 1000 }; /* kept; the numbers go on */
 
 /* Adds an error.  hint may be empty. */
-void complain(struct complaints *complaints, struct place place, const char *code,
-              struct text hint, const char *format, ...) __attribute__((format(printf, 5, 6)));
+void complain(struct complaints *complaints, struct place place, const char *code, struct text hint,
+              const char *format, ...) __attribute__((format(printf, 5, 6)));
 /* Adds a warning: the catalog loads. */
 void complain_softly(struct complaints *complaints, struct place place, const char *code,
                      struct text hint, const char *format, ...)

@@ -1,7 +1,9 @@
-/* load.c - catalog_load: from files to a catalog, in an order in which each part finds the names of those before.
+/* load.c - catalog_load: from files to a catalog, in an order in which each part finds the names of
+ * those before it.
  *
- *     trees -> sections (all files together) -> names (SKUs, dimensions, attributes, parameters) -> zone, currency, rounding
- *           -> products, tables, meters -> shared steps -> prices, plans, contracts -> nodes, checks, indices
+ *     trees -> sections (all files together) -> names (SKUs, dimensions, attributes, parameters)
+ *           -> zone, currency, rounding -> products, tables, clocks, meters -> shared steps
+ *           -> prices, plans, contracts, accounts -> nodes, checks, indices
  *
  * Nothing depends on the order of files: sections are sorted, by name or by content.
  */
@@ -15,22 +17,30 @@
 #include "base/nofloat.h"
 
 static const char *const top_keys[] = {
-    "catalog",  "currency", "rounding", "profile",   "billing",  "default_plan", "csv",   "products",
-    "meters",   "clocks",   "tables",   "steps",     "prices",   "plans",        "contracts",
-    "accounts", NULL};
+    "catalog", "currency", "rounding",  "profile",  "billing", "default_plan",
+    "csv",     "products", "meters",    "clocks",   "tables",  "steps",
+    "prices",  "plans",    "contracts", "accounts", NULL};
 static const char *const later_top_keys[] = {"calendars", "series", "terms", "commitments", NULL};
 
+#define PRORATE_TO(digits, mode) .prorate_digits = (digits), .prorate_mode = (mode)
 static const struct profile profiles[] = {
-    {"none", false, PAST_REFUSED, ROUND_UP, PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_ROW, false},
-    {"lago", true, PAST_REFUSED, ROUND_UP, PRORATE_NONE, 5, ROUND_UP, ROUND_AT_ROW, false},
-    {"openmeter", true, PAST_REFUSED, ROUND_UP, PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_BUCKET, false},
-    {"killbill", false, PAST_LAST, ROUND_UP, PRORATE_NONE, 9, ROUND_HALF_UP, ROUND_AT_ROW, false},
-    {"stripe", true, PAST_REFUSED, ROUND_UP, PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_ROW, true},
-    {"flexprice", false, PAST_REFUSED, ROUND_UP, PRORATE_NONE, DEC_SCALE, ROUND_HALF_EVEN, ROUND_AT_ROW, false},
+    {.name = "none", PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
+    {.name = "lago", .at_zero_charge = true, PRORATE_TO(5, ROUND_UP)},
+    {.name = "openmeter",
+     .at_zero_charge = true,
+     .round_at = ROUND_AT_BUCKET,
+     PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
+    {.name = "killbill", .past_last = PAST_LAST, PRORATE_TO(9, ROUND_HALF_UP)},
+    {.name = "stripe",
+     .at_zero_charge = true,
+     .prorate = PRORATE_SECOND,
+     .lines_to_minor = true,
+     PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
+    {.name = "flexprice", PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
 };
 enum { PROFILE_COUNT = sizeof profiles / sizeof profiles[0] };
 
-/* ---- sections --------------------------------------------------------------------------------- */
+/* ---- sections ---- */
 
 static int compare_nodes(const void *a, const void *b)
 {
@@ -48,8 +58,8 @@ struct section collect_list(struct loader *loader, const char *key)
             continue;
         }
         for (uint32_t i = 0; i < node->count; i++) {
-            section.items = grow_array(loader, section.items, section.count, &capacity,
-                                       sizeof *section.items);
+            section.items =
+                grow_array(loader, section.items, section.count, &capacity, sizeof *section.items);
             section.items[section.count++] = &node->items[i];
         }
     }
@@ -81,8 +91,8 @@ struct section collect_mapping(struct loader *loader, const char *key)
                 continue;
             }
             check_name(loader, yaml_key_place(item), item->key);
-            section.items = grow_array(loader, section.items, section.count, &capacity,
-                                       sizeof *section.items);
+            section.items =
+                grow_array(loader, section.items, section.count, &capacity, sizeof *section.items);
             section.items[section.count++] = item;
         }
     }
@@ -127,7 +137,7 @@ static void index_names(struct loader *loader, struct section section, struct ma
     }
 }
 
-/* ---- names ------------------------------------------------------------------------------------ */
+/* ---- names ---- */
 
 struct name_set {
     struct loader *loader;
@@ -181,7 +191,7 @@ static void add_keys(struct name_set *set, const struct yaml_node *map)
     }
 }
 
-/* Types of the values that a name has in several mappings; of two types, it is known when it runs. */
+/* Types of the values that a name has in several mappings; of two, it is known when it runs. */
 static void note_types(struct loader *loader, const struct yaml_node *map,
                        const struct map *by_name, enum expr_type *types)
 {
@@ -218,7 +228,8 @@ static void collect_dimensions(struct loader *loader, struct section meters)
     }
 }
 
-/* The attributes of SKUs or the parameters of contracts; items[i] holds them under key, or in the members of its skus. */
+/* The attributes of SKUs or the parameters of contracts; items[i] holds them under key, or in the
+ * members of its skus. */
 static void collect_values(struct loader *loader, struct section section, bool in_skus,
                            const char *key, struct map *by_name, const struct text **names,
                            uint32_t *count, enum expr_type **types)
@@ -229,10 +240,11 @@ static void collect_values(struct loader *loader, struct section section, bool i
         for (uint32_t i = 0; i < section.count; i++) {
             const struct yaml_node *holder = section.items[i];
             const struct yaml_node *skus = in_skus ? yaml_member(holder, "skus") : NULL;
-            uint32_t inner = !in_skus ? 1 : skus != NULL && skus->kind == YAML_MAP ? skus->count : 0;
+            uint32_t inner = !in_skus                                 ? 1
+                             : skus != NULL && skus->kind == YAML_MAP ? skus->count
+                                                                      : 0;
             for (uint32_t k = 0; k < inner; k++) {
-                const struct yaml_node *map =
-                    yaml_member(in_skus ? &skus->items[k] : holder, key);
+                const struct yaml_node *map = yaml_member(in_skus ? &skus->items[k] : holder, key);
                 if (pass == 0) {
                     add_keys(&set, map);
                 } else {
@@ -250,9 +262,6 @@ static void collect_values(struct loader *loader, struct section section, bool i
                  "more than 1,000 names of %s", key);
     }
 }
-
-static void add_price_skus(struct name_set *set, const struct map *declared,
-                           const struct yaml_node *price);
 
 static void complain_of_sku(struct loader *loader, const struct yaml_node *node,
                             const struct name_set *set, uint32_t declared_count)
@@ -344,11 +353,11 @@ static void collect_skus(struct loader *loader, const struct sections *all)
         add_price_skus(&set, &declared, all->prices.items[i]);
     }
     for (uint32_t i = 0; i < all->plans.count + all->contracts.count; i++) {
-        const struct yaml_node *owner = i < all->plans.count
-                                            ? all->plans.items[i]
-                                            : all->contracts.items[i - all->plans.count];
+        const struct yaml_node *owner =
+            i < all->plans.count ? all->plans.items[i] : all->contracts.items[i - all->plans.count];
         const struct yaml_node *prices = yaml_member(owner, "prices");
-        for (uint32_t k = 0; prices != NULL && prices->kind == YAML_LIST && k < prices->count; k++) {
+        for (uint32_t k = 0; prices != NULL && prices->kind == YAML_LIST && k < prices->count;
+             k++) {
             add_price_skus(&set, &declared, &prices->items[k]);
         }
     }
@@ -362,7 +371,7 @@ static void collect_skus(struct loader *loader, const struct sections *all)
     catalog->skus = skus;
 }
 
-/* ---- small sections --------------------------------------------------------------------------- */
+/* ---- small sections ---- */
 
 static void load_head(struct loader *loader)
 {
@@ -384,7 +393,8 @@ static void load_head(struct loader *loader)
     if (node != NULL && want_kind(loader, node, YAML_TEXT)) {
         const struct currency *currency = currency_find(node->text);
         if (currency == NULL) {
-            COMPLAIN(loader, node, "CURRENCY", TEXT("a code of ISO 4217 with a minor unit: USD, EUR, JPY"),
+            COMPLAIN(loader, node, "CURRENCY",
+                     TEXT("a code of ISO 4217 with a minor unit: USD, EUR, JPY"),
                      "nothing can be billed in %.*s", TEXT_ARG(node->text));
         } else {
             catalog->currency = node->text;
@@ -436,8 +446,7 @@ static void load_rounding(struct loader *loader)
         rounding->digits = loader->catalog->minor_digits;
     }
     if (node == NULL) {
-        rounding->exact =
-            loader->input->exact_rounding_default && !loader->profile->lines_to_minor;
+        rounding->exact = loader->input->exact_rounding_default && !loader->profile->lines_to_minor;
         return;
     }
     if (node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
@@ -532,7 +541,7 @@ static void load_products(struct loader *loader, struct section section)
     catalog->skus = skus;
 }
 
-/* ---- csv -------------------------------------------------------------------------------------- */
+/* ---- csv ---- */
 
 static bool check_target(struct loader *loader, const struct yaml_node *node, struct text target)
 {
@@ -605,8 +614,8 @@ static void load_csv(struct loader *loader)
     name_set_init(&targets, loader);
     const struct yaml_node *separator = yaml_member(node, "separator");
     if (separator != NULL && want_kind(loader, separator, YAML_TEXT)) {
-        const char *found = separator->text.size == 1 ? memchr(",;\t", separator->text.at[0], 3)
-                                                      : NULL;
+        const char *found =
+            separator->text.size == 1 ? memchr(",;\t", separator->text.at[0], 3) : NULL;
         if (found == NULL) {
             COMPLAIN(loader, separator, "BAD_VALUE", TEXT("',' or ';' or \"\\t\""),
                      "fields are separated by a comma, a semicolon or a tab");
@@ -642,10 +651,10 @@ static void load_csv(struct loader *loader)
     csv->constant_values = values;
 }
 
-/* ---- digest ----------------------------------------------------------------------------------- */
+/* ---- digest ---- */
 
-/* The content of all files as one object with sorted keys.  A list's entries are sorted, since their order over files says
- * nothing; accounts are records and have a digest of their own. */
+/* The content of all files as one object with sorted keys.  A list's entries are sorted, since
+ * their order over files says nothing; accounts are records and have a digest of their own. */
 static void write_list(struct loader *loader, const char *key, struct buffer *out)
 {
     struct name_set set;
@@ -692,10 +701,10 @@ static void compute_digest(struct loader *loader)
         const char *key;
         char shape; /* of all files together: single, mapping or list */
     } parts[] = {
-        {"billing", 's'},  {"catalog", 's'}, {"clocks", 'm'},   {"contracts", 'l'},
+        {"billing", 's'},  {"catalog", 's'},  {"clocks", 'm'},       {"contracts", 'l'},
         {"csv", 's'},      {"currency", 's'}, {"default_plan", 's'}, {"meters", 'm'},
-        {"plans", 'm'},    {"prices", 'l'},  {"products", 'm'}, {"profile", 's'},
-        {"rounding", 's'}, {"steps", 'm'},   {"tables", 'm'},
+        {"plans", 'm'},    {"prices", 'l'},   {"products", 'm'},     {"profile", 's'},
+        {"rounding", 's'}, {"steps", 'm'},    {"tables", 'm'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);
@@ -720,7 +729,7 @@ static void compute_digest(struct loader *loader)
     loader->catalog->digest = hash_digest(buffer_text(&out));
 }
 
-/* ---- all of it -------------------------------------------------------------------------------- */
+/* ---- all of it ---- */
 
 static int compare_files(const void *a, const void *b)
 {
@@ -834,11 +843,10 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
         while (first->is_warning && first + 1 < complaints->items + complaints->count) {
             first++;
         }
-        enum status status =
-            fail(err, ERR_INPUT, "the catalog has %u error%s; the first is in %.*s:%u:%u: %s: %s",
-                 complaints->errors, complaints->errors == 1 ? "" : "s",
-                 TEXT_ARG(first->place.file), first->place.line, first->place.column, first->code,
-                 first->message);
+        enum status status = fail(
+            err, ERR_INPUT, "the catalog has %u error%s; the first is in %.*s:%u:%u: %s: %s",
+            complaints->errors, complaints->errors == 1 ? "" : "s", TEXT_ARG(first->place.file),
+            first->place.line, first->place.column, first->code, first->message);
         return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
     }
     compute_digest(&loader);

@@ -10,8 +10,9 @@
  *                               select.c   the indices that find a price
  *     names.c: what an expression may say, and where; read.c: texts to numbers, dates and choices
  *
- * Loading never stops at an error: a thing that is wrong leaves a complaint and a harmless stand-in, and the
- * next thing is read.  A stand-in reaches nobody, since a catalog with errors is not handed out.
+ * Loading never stops at an error: a thing that is wrong leaves a complaint and a harmless
+ * stand-in, and the next thing is read.  A stand-in reaches nobody, since a catalog with errors is
+ * not handed out.
  */
 #ifndef FARTHING_CATALOG_LOAD_H
 #define FARTHING_CATALOG_LOAD_H
@@ -23,7 +24,7 @@
 enum {
     NAME_MAX_BYTES = 255,
     TIERS_MAX = 1000,
-    STEPS_MAX = 100,       /* of a price */
+    STEPS_MAX = 100, /* of a price */
     TABLE_KEYS_MAX = 8,
     MEMBERS_USED_MAX = 250, /* members of data that one meter's expressions use */
 };
@@ -33,7 +34,6 @@ struct profile {
     const char *name;
     bool at_zero_charge;
     enum past_last past_last;
-    enum rounding package_round;
     enum prorate prorate; /* of fixed steps */
     int prorate_digits;
     enum rounding prorate_mode;
@@ -98,7 +98,7 @@ struct named_price {
     const struct yaml_node *node;
 };
 
-/* ---- read.c: a node as what its place wants; false with a complaint ---------------------------- */
+/* ---- read.c: a node as what its place wants; false with a complaint ---- */
 
 #define COMPLAIN(loader, node, code, hint, ...) \
     complain((loader)->complaints, yaml_place(node), code, hint, __VA_ARGS__)
@@ -108,11 +108,13 @@ bool want_kind(struct loader *loader, const struct yaml_node *node, enum yaml_ki
 /* A key that a mapping must have, or NULL with a complaint. */
 const struct yaml_node *want_member(struct loader *loader, const struct yaml_node *map,
                                     const char *key);
-/* Complains about keys that are neither known nor of a later version. Lists end with NULL; later may be NULL. */
+/* Complains about keys that are neither known nor of a later version. Lists end with NULL; later
+ * may be NULL. */
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
                 const char *const *known, const char *const *later);
 bool read_name(struct loader *loader, const struct yaml_node *node, struct text *name);
-/* The text of a name that a key is: at most 255 bytes, no control characters, not empty, no @ in front. */
+/* The text of a name that a key is: at most 255 bytes, no control characters, not empty, no @ in
+ * front. */
 bool check_name(struct loader *loader, struct place place, struct text name);
 bool read_bool(struct loader *loader, const struct yaml_node *node, bool *value);
 /* names end with NULL; *choice gets the index. */
@@ -137,7 +139,7 @@ bool read_value(struct loader *loader, const struct yaml_node *node, struct expr
 void *grow_array(struct loader *loader, void *array, uint32_t count, uint32_t *capacity,
                  size_t item_size);
 
-/* ---- names.c: expressions ---------------------------------------------------------------------- */
+/* ---- names.c: expressions ---- */
 
 enum scope_kind {
     NAMES_NONE,   /* constants only */
@@ -159,8 +161,7 @@ struct expr_context {
 };
 
 bool read_expr(struct loader *loader, const struct yaml_node *node,
-               const struct expr_context *context, enum expr_type wanted,
-               const struct expr **expr);
+               const struct expr_context *context, enum expr_type wanted, const struct expr **expr);
 /* The same for a text made of the node's; places are those of the node. */
 bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct text text,
                     const struct expr_context *context, enum expr_type wanted,
@@ -176,7 +177,7 @@ bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by
                   uint32_t max, uint32_t *count);
 struct text by_key_name(const struct catalog *catalog, struct by_key key);
 
-/* ---- sections ---------------------------------------------------------------------------------- */
+/* ---- sections ---- */
 
 /* All entries of a top-level mapping over all files, each name once, sorted by name. */
 struct section collect_mapping(struct loader *loader, const char *key);

@@ -1,7 +1,8 @@
 /* meter.c - meters: which events, which quantity, sold as what.
  *
- * An expression that is one plain member of data (most are) is also given as the index of that member, so that the event path
- * need not evaluate it.  Whether it is one is seen from its canonical form.
+ * An expression that is one plain member of data (most are) is also given as the index of that
+ * member, so that the event path need not evaluate it.  Whether it is one is seen from its
+ * canonical form.
  */
 #include "catalog/load.h"
 
@@ -9,9 +10,9 @@
 
 #include "base/nofloat.h"
 
-static const char *const meter_keys[] = {"event",    "where", "value", "aggregate", "dimensions",
-                                         "sku",      "unit",  "resource", "grain",  "carry",
-                                         "negative", NULL};
+static const char *const meter_keys[] = {"event",      "where", "value",    "aggregate",
+                                         "dimensions", "sku",   "unit",     "resource",
+                                         "grain",      "carry", "negative", NULL};
 static const char *const later_meter_keys[] = {"spread", "input", "clock", "percentile", NULL};
 
 struct meter_work {
@@ -53,8 +54,9 @@ static void read_value_key(struct meter_work *work)
 {
     struct loader *loader = work->loader;
     struct meter *meter = work->meter;
-    static const char *const aggregates[] = {"count",   "sum",    "max",           "latest",    "min",
-                                             "average", "unique", "time_weighted", "percentile", NULL};
+    static const char *const aggregates[] = {"count",      "sum",     "max",    "latest",
+                                             "min",        "average", "unique", "time_weighted",
+                                             "percentile", NULL};
     const struct yaml_node *value = yaml_member(work->node, "value");
     const struct yaml_node *aggregate = yaml_member(work->node, "aggregate");
     int choice = value == NULL ? AGGREGATE_COUNT : AGGREGATE_SUM;

@@ -1,12 +1,11 @@
 /* names.c - what an expression may name, and where.
  *
- * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x` and `contract.x` say
- * which.  Where a name exists but not at this place (a charge's amount before there are charges), the complaint
- * is the same as for one that does not exist, and the hint lists what there is.
+ * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x`
+ * and `contract.x` say which.  Where a name exists but not at this place (a charge's amount before
+ * there are charges), the complaint is the same as for one that does not exist, and the hint lists
+ * what there is.
  */
 #include "catalog/load.h"
-
-#include <stdio.h>
 
 #include "base/nofloat.h"
 
@@ -53,7 +52,8 @@ static const struct fixed_name meter_names[] = {
 enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 
 /* Functions of the language that come later. */
-static const char *const later_functions[] = {"lookup", "series", "in_calendar", "usage", "charges"};
+static const char *const later_functions[] = {"lookup", "series", "in_calendar", "usage",
+                                              "charges"};
 
 struct resolver {
     struct loader *loader;
@@ -190,8 +190,8 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
         return resolve_member(resolver, path, out);
     }
     if (kind >= NAMES_BUCKET && take_prefix(loader->arena, path, "contract", &rest)) {
-        return resolve_in(&loader->parameter_by_name, rest, NAME_PARAMETER,
-                          loader->parameter_types, out);
+        return resolve_in(&loader->parameter_by_name, rest, NAME_PARAMETER, loader->parameter_types,
+                          out);
     }
     if (kind < NAMES_ROW) {
         return false;
@@ -200,16 +200,16 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
         return resolve_in(&loader->dimension_by_name, rest, NAME_DIMENSION, NULL, out);
     }
     if (take_prefix(loader->arena, path, "attributes", &rest)) {
-        return resolve_in(&loader->attribute_by_name, rest, NAME_ATTRIBUTE,
-                          loader->attribute_types, out);
+        return resolve_in(&loader->attribute_by_name, rest, NAME_ATTRIBUTE, loader->attribute_types,
+                          out);
     }
     return resolve_in(&loader->dimension_by_name, path, NAME_DIMENSION, NULL, out) ||
            resolve_in(&loader->attribute_by_name, path, NAME_ATTRIBUTE, loader->attribute_types,
                       out);
 }
 
-static enum status call(void *context, const struct expr_call *called,
-                        struct expr_function *out, struct error *err)
+static enum status call(void *context, const struct expr_call *called, struct expr_function *out,
+                        struct error *err)
 {
     struct resolver *resolver = context;
     (void)out;
@@ -249,8 +249,8 @@ static struct text *list_names(struct resolver *resolver, size_t *count)
             names[n++] = text_of(fixed_names[i].name);
         }
     }
-    for (uint32_t i = 0; i < catalog->parameter_count && kind != NAMES_METER &&
-                         kind != NAMES_NONE; i++) {
+    for (uint32_t i = 0; i < catalog->parameter_count && kind != NAMES_METER && kind != NAMES_NONE;
+         i++) {
         names[n++] = text_join(loader->arena, TEXT("contract."), catalog->parameters[i]);
     }
     if (kind == NAMES_ROW || kind == NAMES_CHARGE) {
@@ -282,7 +282,8 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     if (status == OK) {
         return true;
     }
-    if (status == ERR_NOT_FOUND) { /* once more for the hint: the names are listed only when one is wrong */
+    if (status ==
+        ERR_NOT_FOUND) { /* once more for the hint: the names are listed only when one is wrong */
         scope.names = list_names(&resolver, &scope.name_count);
         const struct expr *unused;
         status = expr_compile(loader->arena, text, &scope, wanted, &unused, &err);
@@ -300,7 +301,8 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
         code = "NOT_CONSTANT";
         hint = TEXT("a plain number: no names are known here");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET && hint.size == 0) {
-        hint = TEXT("a number may name period, turn and contract; a row's values: rate's from and cases");
+        hint = TEXT(
+            "a number may name period, turn and contract; a row's values: rate's from and cases");
     }
     complain(loader->complaints, yaml_place_in(node, err.offset), code, hint, "%s",
              err.error.message);
@@ -308,8 +310,7 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
 }
 
 bool read_expr(struct loader *loader, const struct yaml_node *node,
-               const struct expr_context *context, enum expr_type wanted,
-               const struct expr **expr)
+               const struct expr_context *context, enum expr_type wanted, const struct expr **expr)
 {
     return want_kind(loader, node, YAML_TEXT) &&
            read_expr_text(loader, node, node->text, context, wanted, expr);
@@ -320,8 +321,9 @@ bool read_expr(struct loader *loader, const struct yaml_node *node,
 /* True when the text was meant as a number, well or badly written, and not as an expression. */
 static bool is_meant_as_number(struct text text)
 {
-    static const char *const words[] = {"NaN", "nan", ".nan", ".NaN", "inf", ".inf", "-.inf",
-                                        "Infinity", "-Infinity", "+Infinity", "-inf"};
+    static const char *const words[] = {"NaN",       "nan",       ".nan",  ".NaN",
+                                        "inf",       ".inf",      "-.inf", "Infinity",
+                                        "-Infinity", "+Infinity", "-inf"};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         if (text_equal(text, text_of(words[i]))) {
             return true;
@@ -347,7 +349,8 @@ static bool read_plain_number(struct loader *loader, const struct yaml_node *nod
 {
     struct text text = node->text;
     enum number_fault fault = dec_parse(text, value);
-    if (fault == NUMBER_OK && (memchr(text.at, 'e', text.size) || memchr(text.at, 'E', text.size))) {
+    if (fault == NUMBER_OK &&
+        (memchr(text.at, 'e', text.size) || memchr(text.at, 'E', text.size))) {
         COMPLAIN(loader, node, "NUM_EXPONENT", TEXT("write the digits out: 1000, 0.001"),
                  "%.*s has an exponent", TEXT_ARG(text));
         return false;
@@ -463,8 +466,8 @@ bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by
         }
         for (uint32_t k = 0; k < *count; k++) {
             if (keys[k].kind == key.kind && keys[k].index == key.index) {
-                COMPLAIN(loader, &node->items[i], "DUPLICATE_NAME", NO_HINT,
-                         "%.*s stands twice", TEXT_ARG(node->items[i].text));
+                COMPLAIN(loader, &node->items[i], "DUPLICATE_NAME", NO_HINT, "%.*s stands twice",
+                         TEXT_ARG(node->items[i].text));
                 good = false;
             }
         }

@@ -1,7 +1,8 @@
 /* price.c - prices, and who has them: plans, contracts, and the accounts that stand in the YAML.
  *
- * All prices, of every level, go into one array sorted by (level, name, from), so a level's own prices are a
- * range, and versions of a price stand together.  A plan or contract names prices of the catalog or writes its own.
+ * All prices, of every level, go into one array sorted by (level, name, from), so a level's own
+ * prices are a range, and versions of a price stand together.  A plan or contract names prices of
+ * the catalog or writes its own.
  */
 #include "catalog/load.h"
 
@@ -104,8 +105,7 @@ static void read_selector(struct loader *loader, const struct yaml_node *node,
     selector->values = values;
 }
 
-static void read_selectors(struct loader *loader, const struct yaml_node *node,
-                           struct price *price)
+static void read_selectors(struct loader *loader, const struct yaml_node *node, struct price *price)
 {
     if (node->kind == YAML_TEXT) {
         COMPLAIN(loader, node, "WRONG_TYPE", TEXT("where: {region: eu}, or {region: [eu, us]}"),
@@ -150,7 +150,7 @@ static struct text default_name(struct loader *loader, const struct price *price
     const struct catalog *catalog = loader->catalog;
     struct buffer out;
     buffer_init(&out, loader->arena, 64);
-    buffer_add_text(&out, price->skus == NULL        ? TEXT("*")
+    buffer_add_text(&out, price->skus == NULL     ? TEXT("*")
                           : price->sku_count == 0 ? TEXT("?")
                                                   : catalog->skus[price->skus[0]].name);
     if (price->sku_count > 1) {
@@ -254,10 +254,10 @@ static void refuse_terms(struct loader *loader, const struct yaml_node *owner, c
     if (terms == NULL || (terms->kind == YAML_LIST && terms->count == 0)) {
         return;
     }
-    struct text first = terms->kind == YAML_LIST && terms->items[0].kind == YAML_MAP &&
-                                terms->items[0].count > 0
-                            ? terms->items[0].items[0].key
-                            : TEXT("terms");
+    struct text first =
+        terms->kind == YAML_LIST && terms->items[0].kind == YAML_MAP && terms->items[0].count > 0
+            ? terms->items[0].items[0].key
+            : TEXT("terms");
     complain(loader->complaints, yaml_key_place(terms), "NOT_YET",
              TEXT("prices of the contract can say what it pays; take terms out"),
              "%s: terms (here %.*s) come in a later version", what, TEXT_ARG(first));
@@ -310,10 +310,10 @@ static void read_contract_billing(struct loader *loader, const struct yaml_node 
 static void read_contract(struct loader *loader, const struct yaml_node *node,
                           struct contract *contract, uint32_t level)
 {
-    static const char *const keys[] = {"id",     "buyer",   "from",       "to",  "plan",
+    static const char *const keys[] = {"id",     "buyer",   "from",       "to",    "plan",
                                        "prices", "billing", "parameters", "terms", NULL};
-    static const char *const later[] = {"seller", "accounts", "source", "commitments", "rounding",
-                                        NULL};
+    static const char *const later[] = {"seller",      "accounts", "source",
+                                        "commitments", "rounding", NULL};
     contract->place = yaml_place(node);
     contract->plan = NONE;
     contract->to = INSTANT_MAX;
@@ -439,7 +439,8 @@ static struct price_set make_set(struct loader *loader, uint32_t level, uint32_t
             prices[count++] = i;
         }
     }
-    /* Indices of the catalog's prices are below those of all levels: sorted, they are in (level, name, from) order. */
+    /* Indices of the catalog's prices are below those of all levels: sorted, they are in (level,
+     * name, from) order. */
     if (count > 0) {
         qsort(prices, count, sizeof *prices, compare_indices);
     }
@@ -554,8 +555,7 @@ static void add_children(struct loader *loader, const struct yaml_node *node, st
         return;
     }
     for (uint32_t i = 0; i < node->count; i++) {
-        struct account_membership *membership =
-            arena_alloc(loader->arena, sizeof *membership);
+        struct account_membership *membership = arena_alloc(loader->arena, sizeof *membership);
         *membership = (struct account_membership){parent, INSTANT_MIN, INSTANT_MAX};
         struct account_record record = {
             .place = yaml_place(&node->items[i]),

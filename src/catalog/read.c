@@ -1,10 +1,7 @@
-/* read.c - texts of a catalog as what their places want; see load.h.  Each place that wants something else than it
- * finds says so here, so the wording is the same everywhere.
+/* read.c - texts of a catalog as what their places want; see load.h.  Each place that wants
+ * something else than it finds says so here, so the wording is the same everywhere.
  */
 #include "catalog/load.h"
-
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "base/nofloat.h"
 
@@ -109,8 +106,7 @@ bool check_name(struct loader *loader, struct place place, struct text name)
 
 bool read_name(struct loader *loader, const struct yaml_node *node, struct text *name)
 {
-    if (!want_kind(loader, node, YAML_TEXT) ||
-        !check_name(loader, yaml_place(node), node->text)) {
+    if (!want_kind(loader, node, YAML_TEXT) || !check_name(loader, yaml_place(node), node->text)) {
         return false;
     }
     *name = node->text;
@@ -211,9 +207,8 @@ bool find_zone(struct loader *loader, struct text name, const struct zone **zone
         zone_parse(loader->arena, name, bytes, zone, &err) != OK) {
         return false;
     }
-    loader->zones =
-        grow_array(loader, loader->zones, loader->zone_count, &loader->zone_capacity,
-                   sizeof *loader->zones);
+    loader->zones = grow_array(loader, loader->zones, loader->zone_count, &loader->zone_capacity,
+                               sizeof *loader->zones);
     loader->zones[loader->zone_count] = *zone;
     map_put(&loader->zone_by_name, name, loader->zone_count++);
     return true;
@@ -270,9 +265,9 @@ void read_dates(struct loader *loader, const struct yaml_node *map, instant *fro
     *to = INSTANT_MAX;
     const struct yaml_node *from_node = yaml_member(map, "from");
     const struct yaml_node *to_node = yaml_member(map, "to");
-    bool good = (from_node == NULL || read_instant(loader, from_node, from)) &
-                (to_node == NULL || read_instant(loader, to_node, to));
-    if (good && *from >= *to) {
+    bool from_good = from_node == NULL || read_instant(loader, from_node, from);
+    bool to_good = to_node == NULL || read_instant(loader, to_node, to);
+    if (from_good && to_good && *from >= *to) {
         COMPLAIN(loader, to_node != NULL ? to_node : from_node, "PERIOD_EMPTY",
                  TEXT("`to` is the first instant that is no more in it"),
                  "it ends before or when it begins");
@@ -292,8 +287,8 @@ uint32_t find_name(struct loader *loader, const struct yaml_node *node, const st
     uint32_t index = map_find(by_name, node->text);
     if (index == MAP_NONE) {
         COMPLAIN(loader, node, "UNKNOWN_NAME",
-                 hint_nearest(loader->arena, node->text, names, count), "there is no %s %.*s",
-                 what, TEXT_ARG(node->text));
+                 hint_nearest(loader->arena, node->text, names, count), "there is no %s %.*s", what,
+                 TEXT_ARG(node->text));
         return NONE;
     }
     return index;

@@ -1,7 +1,8 @@
 /* select.c - which price a row has, and where time is cut.
  *
- * A set with more than a few prices has an index by SKU: a range for each, more selectors first.  Within a
- * range the first match is the price, since check.c has shown that no two with as many selectors can match.
+ * A set with more than a few prices has an index by SKU: a range for each, more selectors first.
+ * Within a range the first match is the price, since check.c has shown that no two with as many
+ * selectors can match.
  */
 #include "catalog/load.h"
 
@@ -148,9 +149,9 @@ static const struct price *find_in(const struct catalog *catalog, const struct p
         if ((named && !has_sku(price, sku)) || !holds(catalog, price, sku, dims, at)) {
             continue;
         }
-        bool better = best == NULL || (named && best->skus == NULL) ||
-                      (named == (best->skus != NULL) &&
-                       price->selector_count > best->selector_count);
+        bool better =
+            best == NULL || (named && best->skus == NULL) ||
+            (named == (best->skus != NULL) && price->selector_count > best->selector_count);
         best = better ? price : best;
     }
     return best;

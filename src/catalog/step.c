@@ -1,8 +1,8 @@
 /* step.c - the steps of a price: keys to numbers, clocks and curves.
  *
- * Idea: each primitive is a table of its keys and one function that reads them.  What all steps have (name, where, scope, by,
- * clock, attribute) is read before, once.  Checks that need one step alone are here; what several steps
- * or prices decide is in check.c.
+ * Idea: each primitive is a table of its keys and one function that reads them.  What all steps
+ * have (name, where, scope, by, clock, attribute) is read before, once.  Checks that need one step
+ * alone are here; what several steps or prices decide is in check.c.
  */
 #include "catalog/load.h"
 
@@ -22,8 +22,8 @@ const char *step_kind_name(enum step_kind kind)
 }
 
 static const char *const later_kinds[] = {
-    "aggregate", "cover",    "percent", "formula", "commit",   "credit",
-    "fee",       "tax",      "discount", "markup", "allocate", NULL,
+    "aggregate", "cover", "percent",  "formula", "commit",   "credit",
+    "fee",       "tax",   "discount", "markup",  "allocate", NULL,
 };
 
 /* Keys of each primitive; those of all steps are added where they mean something. */
@@ -31,9 +31,10 @@ static const char *const later_kinds[] = {
 static const char *const step_keys[STEP_KINDS][20] = {
     [STEP_CONVERT] = {ACCUMULATES, "multiply", "divide", "quantity", "to", "minimum", "increment",
                       "round"},
-    [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits",
-                        "mode", "emit"},
-    [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "keys", "from"},
+    [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits", "mode",
+                        "emit"},
+    [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "keys",
+                   "from"},
     [STEP_TIER] = {ACCUMULATES, "attribute", "mode", "tiers", "settle", "at_zero", "past_last",
                    "package_round"},
     [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
@@ -53,8 +54,8 @@ static const char *const later_keys[STEP_KINDS][8] = {
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
 static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NULL};
-static const char *const prorate_names[] = {"none", "day", "day_inclusive", "second", "30_day",
-                                            NULL};
+static const char *const prorate_names[] = {"none",   "day",    "day_inclusive",
+                                            "second", "30_day", NULL};
 
 /* A step that is being read. */
 struct work {
@@ -76,8 +77,7 @@ static void check_sign(struct work *work, const struct yaml_node *node, const ch
                        const struct number *number, enum sign wanted)
 {
     int sign = dec_sign(number->value);
-    if (number->expr == NULL && wanted != ANY && sign <= 0 &&
-        (sign < 0 || wanted == POSITIVE)) {
+    if (number->expr == NULL && wanted != ANY && sign <= 0 && (sign < 0 || wanted == POSITIVE)) {
         COMPLAIN(work->loader, node, wanted == POSITIVE ? "NOT_POSITIVE" : "NEGATIVE", NO_HINT,
                  "%s must %s", name,
                  wanted == POSITIVE ? "be greater than zero" : "not be negative");
@@ -105,8 +105,7 @@ static void check_amount(struct work *work, const char *name, const struct numbe
         COMPLAIN(work->loader, node, "AMOUNT_SCALE",
                  text_format(work->loader->arena, "%.*s has %d digits after the point",
                              TEXT_ARG(catalog->currency), catalog->minor_digits),
-                 "%s has more digits after the point than %.*s", name,
-                 TEXT_ARG(catalog->currency));
+                 "%s has more digits after the point than %.*s", name, TEXT_ARG(catalog->currency));
     }
 }
 
@@ -118,8 +117,7 @@ static void read_flag(struct work *work, const char *name, bool *value)
 }
 
 /* Gives fallback when the key is absent or wrong. */
-static int read_option(struct work *work, const char *name, const char *const *names,
-                       int fallback)
+static int read_option(struct work *work, const char *name, const char *const *names, int fallback)
 {
     int choice = fallback;
     if (key(work, name) != NULL && !read_choice(work->loader, key(work, name), names, &choice)) {
@@ -269,7 +267,8 @@ static void read_convert(struct work *work)
         convert->has_minimum = true;
         read_step_number(work, "minimum", NOT_NEGATIVE, &convert->minimum);
         if (work->step->clock != CLOCK_ROW) {
-            COMPLAIN(loader, key(work, "minimum"), "STEP_CLOCK", TEXT("take clock out: row is its default"),
+            COMPLAIN(loader, key(work, "minimum"), "STEP_CLOCK",
+                     TEXT("take clock out: row is its default"),
                      "a minimum holds for each row alone");
         }
     }
@@ -328,8 +327,8 @@ static void read_cases(struct work *work, struct step_rate *rate)
         check_keys(loader, item, "a case", keys, NULL);
         const struct yaml_node *where = yaml_member(item, "where");
         const struct yaml_node *flat = yaml_member(item, "flat");
-        const struct yaml_node *rated = flat == NULL ? want_member(loader, item, "rate")
-                                                     : yaml_member(item, "rate");
+        const struct yaml_node *rated =
+            flat == NULL ? want_member(loader, item, "rate") : yaml_member(item, "rate");
         if ((where == NULL) != (i + 1 == node->count)) {
             complain(loader->complaints, yaml_place(item), "CASE_OPEN",
                      TEXT("end the list with {rate: ...}, for all that no case took"),
@@ -363,7 +362,8 @@ static void read_table_use(struct work *work, struct step_rate *rate)
     rate->table = table;
     if (key(work, "keys") == NULL) {
         if (loader->table_needs_keys[index]) {
-            COMPLAIN(loader, node, "MISSING_KEY", TEXT("rate: {table: name, keys: [dimension, ...]}"),
+            COMPLAIN(loader, node, "MISSING_KEY",
+                     TEXT("rate: {table: name, keys: [dimension, ...]}"),
                      "the keys of the table %.*s are no dimensions or attributes: say which to use",
                      TEXT_ARG(table->name));
         }
@@ -460,8 +460,8 @@ static void read_tier_numbers(struct work *work, const struct yaml_node *item, s
                  "a tier has a rate or a percent");
     }
     if (rate == NULL && percent == NULL && flat == NULL) {
-        complain(loader->complaints, yaml_place(item), "MISSING_KEY", TEXT("rate: 0 when it is free"),
-                 "a tier has a rate, a percent or a flat amount");
+        complain(loader->complaints, yaml_place(item), "MISSING_KEY",
+                 TEXT("rate: 0 when it is free"), "a tier has a rate, a percent or a flat amount");
     }
     tier->is_percent = percent != NULL;
     if (rate != NULL || percent != NULL) {
@@ -519,8 +519,8 @@ static bool volume_at(const struct tier *tier, struct dec at, struct dec *amount
         dec_multiply(tier->rate.value, at, &product, NULL) != OK) {
         return false;
     }
-    if (tier->is_percent && dec_divide(product, dec_from_int(100), DEC_SCALE, ROUND_HALF_EVEN,
-                                       &product, NULL) != OK) {
+    if (tier->is_percent &&
+        dec_divide(product, dec_from_int(100), DEC_SCALE, ROUND_HALF_EVEN, &product, NULL) != OK) {
         return false;
     }
     return dec_add(product, tier->flat.value, amount, NULL) == OK;
@@ -536,10 +536,10 @@ static void warn_of_drops(struct work *work, const struct yaml_node *node, const
             dec_format(tiers[i].up_to, limit);
             dec_format(end, high);
             dec_format(begin, low);
-            complain_softly(work->loader->complaints, yaml_place(&node->items[i + 1]), "VOLUME_DROP",
-                            TEXT("mode: graduated never drops; as a volume price this may be meant"),
-                            "the price falls at %s, from %s to %s: using more costs less", limit,
-                            high, low);
+            complain_softly(
+                work->loader->complaints, yaml_place(&node->items[i + 1]), "VOLUME_DROP",
+                TEXT("mode: graduated never drops; as a volume price this may be meant"),
+                "the price falls at %s, from %s to %s: using more costs less", limit, high, low);
             return;
         }
     }
@@ -549,8 +549,8 @@ static void read_tiers(struct work *work, const struct yaml_node *node)
 {
     struct loader *loader = work->loader;
     struct step_tier *tier_step = &work->step->tier;
-    static const char *const keys[] = {"from", "up_to", "below", "rate", "percent", "flat",
-                                       "package", NULL};
+    static const char *const keys[] = {"from",    "up_to", "below",   "rate",
+                                       "percent", "flat",  "package", NULL};
     if (!want_kind(loader, node, YAML_LIST)) {
         return;
     }
@@ -576,7 +576,8 @@ static void read_tiers(struct work *work, const struct yaml_node *node)
         }
         tier->below = below != NULL;
         tier->open = up_to == NULL && below == NULL;
-        bool limit_read = tier->open || read_dec(loader, up_to != NULL ? up_to : below, &tier->up_to);
+        bool limit_read =
+            tier->open || read_dec(loader, up_to != NULL ? up_to : below, &tier->up_to);
         read_tier_numbers(work, item, tier);
         if (tier->open && i + 1 < node->count) {
             complain(loader->complaints, yaml_place(item), "TIER_OPEN", TEXT("up_to: or below:"),
@@ -612,8 +613,8 @@ static void read_tier(struct work *work)
         read_option(work, "at_zero", at_zero, loader->profile->at_zero_charge) == 1;
     tier->past_last =
         (enum past_last)read_option(work, "past_last", past_last, (int)loader->profile->past_last);
-    int round = read_option(work, "package_round", package_round, -1);
-    tier->package_round = round < 0 ? loader->profile->package_round : package_modes[round];
+    int round = read_option(work, "package_round", package_round, 0);
+    tier->package_round = package_modes[round];
     tier->settle_at_end = read_option(work, "settle", settle, 0) == 1;
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
@@ -647,8 +648,8 @@ static void read_fixed(struct work *work)
     fixed->stub_back = read_option(work, "stub", stub, 0) == 1;
     read_proration(work, &fixed->prorate, &fixed->digits, &fixed->mode, loader->profile->prorate);
     if (work->step->clock == CLOCK_ROW) {
-        COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK", TEXT("clock: period, or month, year ..."),
-                 "a fixed amount has no rows");
+        COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
+                 TEXT("clock: period, or month, year ..."), "a fixed amount has no rows");
     }
 }
 
@@ -756,16 +757,16 @@ static bool read_step(struct loader *loader, const struct yaml_node *node, struc
         .clock = kind == STEP_CONVERT ? CLOCK_ROW : CLOCK_PERIOD,
         .place = yaml_key_place(body),
     };
-    if (body->kind != YAML_MAP && (readers[kind].short_form == YAML_NONE ||
-                                   body->kind != readers[kind].short_form)) {
+    if (body->kind != YAML_MAP &&
+        (readers[kind].short_form == YAML_NONE || body->kind != readers[kind].short_form)) {
         static const char *const forms[] = {"a mapping", "a number or a mapping",
                                             "a list or a mapping"};
         COMPLAIN(loader, body, "WRONG_TYPE", NO_HINT, "%s: %s is wanted here, and this is %s",
                  kind_names[kind], forms[readers[kind].short_form], yaml_kind_phrase(body->kind));
         return false;
     }
-    struct work work = {.loader = loader, .body = body, .step = step,
-                        .bucket = {.kind = NAMES_BUCKET}};
+    struct work work = {
+        .loader = loader, .body = body, .step = step, .bucket = {.kind = NAMES_BUCKET}};
     check_keys(loader, body, kind_names[kind], step_keys[kind], later_keys[kind]);
     read_common(&work);
     readers[kind].read(&work);

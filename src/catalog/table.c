@@ -1,4 +1,5 @@
-/* table.c - tables of rates: rows of key values and a rate, sorted so that a row is found by bisection. */
+/* table.c - tables of rates: rows of key values and a rate, sorted so that a row is found by
+ * bisection. */
 #include "catalog/load.h"
 
 #include <stdlib.h>
@@ -58,8 +59,8 @@ static void fill_table(struct loader *loader, const struct yaml_node *rows,
     if (count > 0) {
         qsort(sorted, count, sizeof *sorted, compare_rows);
     }
-    struct text *values = arena_calloc(loader->arena, (size_t)count * table->key_count,
-                                       sizeof *values);
+    struct text *values =
+        arena_calloc(loader->arena, (size_t)count * table->key_count, sizeof *values);
     struct dec *rates = arena_calloc(loader->arena, count, sizeof *rates);
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0 && compare_rows(&sorted[i - 1], &sorted[i]) == 0) {

@@ -1,13 +1,15 @@
 /* yaml.c - see yaml.h.
  *
- * Idea: libfyaml scans and gives events; the tree is ours.  So every check is linear (its own document builder compares each
- * key with all others), and nothing of libfyaml outlives the call.
+ * Idea: libfyaml scans and gives events; the tree is ours.  So every check is linear (its own
+ * document builder compares each key with all others), and nothing of libfyaml outlives the call.
  *
  * libfyaml allocates for itself, and an allocation from the arena may jump out.  So the arena's
- * recovery point is ours while the parser is open: on a jump the event in hand and the parser are freed, and the jump goes on.
+ * recovery point is ours while the parser is open: on a jump the event in hand and the parser are
+ * freed, and the jump goes on.
  *
- * Ways of libfyaml 0.7.12 that are not used: its collection of errors leaks; fy_token_get_text leaks for a single-quoted
- * text with very many doubled quotes; and fy_token_iter_chunk_next gives such quotes twice.
+ * Ways of libfyaml 0.7.12 that are not used: its collection of errors leaks; fy_token_get_text
+ * leaks for a single-quoted text with very many doubled quotes; and fy_token_iter_chunk_next gives
+ * such quotes twice.
  */
 #include "catalog/yaml.h"
 
@@ -40,9 +42,8 @@ struct place yaml_place(const struct yaml_node *node)
 
 struct place yaml_key_place(const struct yaml_node *node)
 {
-    return node->key_line == 0
-               ? yaml_place(node)
-               : (struct place){node->file->name, node->key_line, node->key_column};
+    return node->key_line == 0 ? yaml_place(node)
+                               : (struct place){node->file->name, node->key_line, node->key_column};
 }
 
 /* Bytes of the escape sequence at at, and bytes it stands for. */
@@ -240,8 +241,8 @@ static struct fy_event *next_event(struct reader *reader)
     return event;
 }
 
-/* The text between single quotes, from the byte after the first: two quotes are one, and a line's end with the blanks around it
- * is one blank, or as many line ends as there are empty lines. */
+/* The text between single quotes, from the byte after the first: two quotes are one, and a line's
+ * end with the blanks around it is one blank, or as many line ends as there are empty lines. */
 static struct text copy_single_quoted(struct reader *reader, size_t at, size_t size)
 {
     struct text bytes = reader->file->bytes;
@@ -302,8 +303,8 @@ static void fill_scalar(struct reader *reader, struct fy_token *token, struct ya
         const char *text = fy_token_get_text(token, &size);
         node->text = text_copy(reader->arena, (struct text){text == NULL ? "" : text, size});
     }
-    if (node->is_plain &&
-        (node->text.size == 0 || text_equal(node->text, TEXT("~")) || text_equal(node->text, TEXT("null")))) {
+    if (node->is_plain && (node->text.size == 0 || text_equal(node->text, TEXT("~")) ||
+                           text_equal(node->text, TEXT("null")))) {
         node->kind = YAML_NONE;
     }
 }
@@ -312,8 +313,8 @@ static void read_node(struct reader *reader, struct fy_event *event, int depth,
                       struct yaml_node *node);
 
 /* Two keys that are equal: the first stays. */
-static void check_duplicate(struct reader *reader, const struct yaml_node *map,
-                            struct map *by_key, uint32_t index)
+static void check_duplicate(struct reader *reader, const struct yaml_node *map, struct map *by_key,
+                            uint32_t index)
 {
     const struct yaml_node *item = &map->items[index];
     uint32_t first = index;
@@ -343,8 +344,8 @@ static bool read_key(struct reader *reader, struct yaml_node *node)
                "a key must be a text");
         more = false;
     } else if (more) {
-        struct yaml_node key = {.file = reader->file, .line = reader->last_line,
-                                .column = reader->last_column};
+        struct yaml_node key = {
+            .file = reader->file, .line = reader->last_line, .column = reader->last_column};
         fill_scalar(reader, event->scalar.value, &key);
         node->key = key.text;
         node->key_line = key.line;
@@ -494,7 +495,8 @@ static bool check_bytes(const struct yaml_file *file, struct complaints *complai
         return false;
     }
     if (!text_is_utf8(bytes)) {
-        size_t line = 0; /* the first line that is none: a line's end cannot lie inside a character */
+        size_t line =
+            0; /* the first line that is none: a line's end cannot lie inside a character */
         for (size_t i = 0; i <= bytes.size; i++) {
             if (i == bytes.size || bytes.at[i] == '\n') {
                 if (!text_is_utf8((struct text){bytes.at + line, i - line})) {
@@ -517,8 +519,8 @@ struct yaml_node *yaml_read(struct arena *arena, const struct yaml_file *file,
         return NULL;
     }
     struct reader *reader = arena_calloc(arena, 1, sizeof *reader);
-    *reader = (struct reader){.arena = arena, .file = file, .complaints = complaints,
-                              .last_line = 1, .last_column = 1};
+    *reader = (struct reader){
+        .arena = arena, .file = file, .complaints = complaints, .last_line = 1, .last_column = 1};
     struct fy_diag_cfg diag_config;
     fy_diag_cfg_default(&diag_config);
     diag_config.fp = NULL;

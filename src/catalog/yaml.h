@@ -2,11 +2,13 @@
  *
  *     bytes --libfyaml's events--> struct yaml_node, each with its line and column
  *
- * Strict YAML 1.2 or JSON: one document of mappings, lists and scalars.  Aliases, anchors, tags, merge keys,
- * duplicate keys, several documents, invalid UTF-8 and U+0000 are refused, and so is what is larger than the limits below.
- * A scalar stays a text: `no`, `1e3` and `0o17` are what was written, and what a place wants decides how it is read.
+ * Strict YAML 1.2 or JSON: one document of mappings, lists and scalars.  Aliases, anchors, tags,
+ * merge keys, duplicate keys, several documents, invalid UTF-8 and U+0000 are refused, and so is
+ * what is larger than the limits below. A scalar stays a text: `no`, `1e3` and `0o17` are what was
+ * written, and what a place wants decides how it is read.
  *
- * Texts are copied into the arena; the tree does not point into the bytes, but yaml_place_in reads them.
+ * Texts are copied into the arena; the tree does not point into the bytes, but yaml_place_in reads
+ * them.
  */
 #ifndef FARTHING_CATALOG_YAML_H
 #define FARTHING_CATALOG_YAML_H
@@ -34,8 +36,8 @@ enum yaml_kind {
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool is_plain;  /* a text without quotes */
-    bool is_inline; /* a text on one line: a place in it can be found */
+    bool is_plain;         /* a text without quotes */
+    bool is_inline;        /* a text on one line: a place in it can be found */
     uint32_t line, column; /* from 1 */
     size_t offset;         /* of its first byte */
     const struct yaml_file *file;
@@ -46,7 +48,8 @@ struct yaml_node {
     struct yaml_node *items; /* of a list or mapping, as written */
 };
 
-/* NULL when the file cannot be read as far as its end, or is empty: then, but for emptiness, a complaint says why. */
+/* NULL when the file cannot be read as far as its end, or is empty: then, but for emptiness, a
+ * complaint says why. */
 struct yaml_node *yaml_read(struct arena *arena, const struct yaml_file *file,
                             struct complaints *complaints);
 
@@ -61,8 +64,9 @@ const struct yaml_node *yaml_member(const struct yaml_node *node, const char *ke
 /* "a text", "a list", "a mapping", "nothing". */
 const char *yaml_kind_phrase(enum yaml_kind kind);
 
-/* Writes the node as JSON with sorted keys: the same bytes for the same content, whatever its layout.  A bare number,
- * true or false stays bare, since it may mean something else than the text. */
+/* Writes the node as JSON with sorted keys: the same bytes for the same content, whatever its
+ * layout.  A bare number, true or false stays bare, since it may mean something else than the text.
+ */
 void yaml_write_canonical(const struct yaml_node *node, struct arena *arena, struct buffer *out);
 
 #endif

@@ -1,8 +1,9 @@
 /* fuzz_catalog.c - catalogs, as bytes.
  *
- * A byte 0x1E ends one file and begins the next.  Loading ends in a catalog or in complaints, each with a place and one line of
- * text; the files the other way round give the same, word for word.  What has loaded must hold
- * together: nodes ascend, indices are in range, and every SKU can be asked for its price.
+ * A byte 0x1E ends one file and begins the next.  Loading ends in a catalog or in complaints, each
+ * with a place and one line of text; the files the other way round give the same, word for word.
+ * What has loaded must hold together: nodes ascend, indices are in range, and every SKU can be
+ * asked for its price.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -81,7 +82,8 @@ static void check_catalog(struct arena *arena, const struct catalog *catalog)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct text names[FILES] = {{"a.yaml", 6}, {"b.yaml", 6}, {"c.yaml", 6}, {"d.yaml", 6}};
+    static const struct text names[FILES] = {
+        {"a.yaml", 6}, {"b.yaml", 6}, {"c.yaml", 6}, {"d.yaml", 6}};
     struct catalog_file files[FILES], reversed[FILES];
     uint32_t count = 0;
     const char *at = (const char *)data;
@@ -114,7 +116,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         assert(strcmp(a->hint, b->hint) == 0);
     }
     if (one.status == OK) {
-        assert(memcmp(&one.catalog->digest, &other.catalog->digest, sizeof one.catalog->digest) == 0);
+        assert(memcmp(&one.catalog->digest, &other.catalog->digest, sizeof one.catalog->digest) ==
+               0);
         check_catalog(&arena, one.catalog);
     }
     arena_release(&arena);

@@ -1,8 +1,8 @@
 /* catalog_test.c - loading a catalog: what it becomes, what is refused and where, and that it ends.
  *
- * test/table/catalog holds catalogs, one a file or a folder of files, and beside each NAME.expect: all complaints word for word, one a
- * line, hints indented; an empty file means that it loads without any.  FARTHING_REWRITE=1 writes them anew; read the
- * difference before you commit it.
+ * test/table/catalog holds catalogs, one a file or a folder of files, and beside each NAME.expect:
+ * all complaints word for word, one a line, hints indented; an empty file means that it loads
+ * without any.  FARTHING_REWRITE=1 writes them anew; read the difference before you commit it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +42,8 @@ static struct text read_file(struct arena *arena, const char *path)
 
 static bool find_zone(void *context, struct text name, struct text *bytes)
 {
-    *bytes = read_file(context, text_format(context, "/usr/share/zoneinfo/%.*s", TEXT_ARG(name)).at);
+    *bytes =
+        read_file(context, text_format(context, "/usr/share/zoneinfo/%.*s", TEXT_ARG(name)).at);
     return bytes->size > 4 && memcmp(bytes->at, "TZif", 4) == 0;
 }
 
@@ -63,7 +64,8 @@ static struct loaded load_files(struct arena *arena, const struct catalog_file *
     input->file_count = count;
     input->zones = zones;
     struct loaded loaded = {0};
-    loaded.status = catalog_load(arena, input, NULL, &loaded.catalog, &loaded.complaints, &loaded.err);
+    loaded.status =
+        catalog_load(arena, input, NULL, &loaded.catalog, &loaded.complaints, &loaded.err);
     return loaded;
 }
 
@@ -159,8 +161,8 @@ static struct loaded load_entry(struct arena *arena, const char *name)
     snprintf(path, sizeof path, FOLDER "/%s", name);
     assert_int_equal(stat(path, &about), 0);
     if (!S_ISDIR(about.st_mode)) {
-        files[count++] = (struct catalog_file){text_copy(arena, text_of(name)),
-                                               read_file(arena, path)};
+        files[count++] =
+            (struct catalog_file){text_copy(arena, text_of(name)), read_file(arena, path)};
         return load_files(arena, files, count);
     }
     struct dirent **inner;
@@ -169,8 +171,8 @@ static struct loaded load_entry(struct arena *arena, const char *name)
         char file[1024];
         snprintf(file, sizeof file, "%s/%s", path, inner[i]->d_name);
         assert_true(count < FILES_MAX);
-        files[count++] = (struct catalog_file){
-            text_format(arena, "%s/%s", name, inner[i]->d_name), read_file(arena, file)};
+        files[count++] = (struct catalog_file){text_format(arena, "%s/%s", name, inner[i]->d_name),
+                                               read_file(arena, file)};
         free(inner[i]);
     }
     free(inner);
@@ -277,21 +279,24 @@ static void test_limits(void **state)
                 "TIER_COUNT");
     assert_code(repeat(a, tier_head, "{up_to: #, rate: 1},", 1'000'000, "{rate: 1}]}]}]"),
                 "FILE_SIZE");
-    assert_code(repeat(a, HEAD "prices: [{sku: a, steps: [", "{round: {digits: 2, name: r#}},", 101,
-                       "]}]"), "LIMIT");
-    assert_code(repeat(a, HEAD "prices: [{sku: a, name: ", "x", 255, ", steps: [{rate: 1}]}]"), NULL);
+    assert_code(
+        repeat(a, HEAD "prices: [{sku: a, steps: [", "{round: {digits: 2, name: r#}},", 101, "]}]"),
+        "LIMIT");
+    assert_code(repeat(a, HEAD "prices: [{sku: a, name: ", "x", 255, ", steps: [{rate: 1}]}]"),
+                NULL);
     assert_code(repeat(a, HEAD "prices: [{sku: a, name: ", "x", 256, ", steps: [{rate: 1}]}]"),
                 "BAD_NAME");
     assert_code(repeat(a, HEAD "prices: [{sku: a, steps: [{rate: '1", "+1", 3000, "'}]}]"),
                 "EXPRESSION_LIMIT");
     /* Prices of one SKU that time does not tell apart: refused before the pairs are too many. */
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
-                       "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 9'000, ""), "LIMIT");
+                       "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 9'000, ""),
+                "LIMIT");
     assert_code(repeat(a, HEAD "meters: {a: {dimensions: {d: data.d}}}\nprices:\n",
-                       "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 5'000, ""), NULL);
+                       "- {sku: a, where: {d: v#}, steps: [{rate: 1}]}\n", 5'000, ""),
+                NULL);
     /* Complaints are kept up to a number, and counted beyond. */
-    struct loaded loaded =
-        load_text(a, repeat(a, HEAD "prices:\n", "- {sku: a#}\n", 20'000, ""));
+    struct loaded loaded = load_text(a, repeat(a, HEAD "prices:\n", "- {sku: a#}\n", 20'000, ""));
     assert_int_equal(loaded.complaints.count, 1000);
     assert_int_equal(loaded.complaints.errors, 20'000);
 }
@@ -403,7 +408,8 @@ static void check_prices(const struct catalog *catalog)
     assert_dec(tier->tier.tiers[2].rate.value, "0.021");
     assert_true(tier->tier.tiers[2].open);
 
-    const struct price *eu = price_named(catalog, "vm-eu"), *both = price_named(catalog, "vm.large+1");
+    const struct price *eu = price_named(catalog, "vm-eu"),
+                       *both = price_named(catalog, "vm.large+1");
     assert_int_equal(both->sku_count, 2);
     assert_int_equal(eu->steps[0].shared, both->steps[0].shared);
     assert_int_equal(eu->steps[0].node, both->steps[0].node);
@@ -457,18 +463,18 @@ static void test_full(void **state)
 static void test_members(void **state)
 {
     (void)state;
-    struct loaded loaded = load_string(
-        &test_arena, HEAD "meters:\n"
-                          "  m: {value: 'data.a.b + data[\"x-y\"] + data.a[\"q\\\"z\"].c + data.a.b'}\n"
-                          "prices: [{sku: m, steps: [{rate: 1}]}]\n");
+    struct loaded loaded =
+        load_string(&test_arena, HEAD
+                    "meters:\n"
+                    "  m: {value: 'data.a.b + data[\"x-y\"] + data.a[\"q\\\"z\"].c + data.a.b'}\n"
+                    "prices: [{sku: m, steps: [{rate: 1}]}]\n");
     assert_loads(&loaded);
     const struct meter *meter = &loaded.catalog->meters[0];
     assert_int_equal(meter->member_count, 3);
     uint64_t a = member_path(PATH_DATA, TEXT("a"));
     assert_int_equal(meter->members[0], member_path(a, TEXT("b")));
     assert_int_equal(meter->members[1], member_path(PATH_DATA, TEXT("x-y")));
-    assert_int_equal(meter->members[2],
-                     member_path(member_path(a, TEXT("q\"z")), TEXT("c")));
+    assert_int_equal(meter->members[2], member_path(member_path(a, TEXT("q\"z")), TEXT("c")));
 }
 
 static void test_defaults(void **state)
@@ -494,7 +500,8 @@ static void test_defaults(void **state)
         struct text yaml = text_format(
             &test_arena,
             HEAD "profile: %s\nprices: [{sku: a, steps: [{tier: [{rate: 1}]}, {bound: {min: 1}}, "
-                 "{round: 2}]}]\n", rows[i].profile);
+                 "{round: 2}]}]\n",
+            rows[i].profile);
         struct loaded loaded = load_text(&test_arena, yaml);
         assert_loads(&loaded);
         const struct step *steps = loaded.catalog->prices[0].steps;
@@ -515,11 +522,14 @@ static void test_case_input(void **state)
         TEXT("case"),
         TEXT("{\"prices\": [{\"sku\": \"x\", \"steps\": [{\"rate\": {\"from\": \"cents\"}}]}]}")};
     struct text dimensions[] = {TEXT("cents")};
-    struct catalog_input input = {.files = &file, .file_count = 1, .exact_rounding_default = true,
-                                  .dimensions = dimensions, .dimension_count = 1};
+    struct catalog_input input = {.files = &file,
+                                  .file_count = 1,
+                                  .exact_rounding_default = true,
+                                  .dimensions = dimensions,
+                                  .dimension_count = 1};
     struct loaded loaded = {0};
-    loaded.status = catalog_load(&test_arena, &input, NULL, &loaded.catalog, &loaded.complaints,
-                                 &loaded.err);
+    loaded.status =
+        catalog_load(&test_arena, &input, NULL, &loaded.catalog, &loaded.complaints, &loaded.err);
     assert_loads(&loaded);
     assert_true(loaded.catalog->rounding.exact);
     const struct expr *from = loaded.catalog->prices[0].steps[0].rate.from;
@@ -529,6 +539,31 @@ static void test_case_input(void **state)
     struct expr_value value;
     assert_int_equal(expr_eval(from, &env, &test_arena, &value, NULL), OK);
     assert_dec(value.number, "2.5");
+}
+
+/* Accounts of the YAML arrive where those of files do. */
+static void test_accounts(void **state)
+{
+    (void)state;
+    struct catalog_file file = {TEXT("full.yaml"), read_file(&test_arena, FOLDER "/full.yaml")};
+    struct zone_source zones = {&test_arena, find_zone};
+    struct catalog_input input = {.files = &file, .file_count = 1, .zones = &zones};
+    struct accounts_builder *builder = accounts_builder_new(&test_arena, &input);
+    struct loaded loaded = {0};
+    loaded.status = catalog_load(&test_arena, &input, builder, &loaded.catalog,
+                                 &loaded.complaints, &loaded.err);
+    assert_loads(&loaded);
+    struct accounts *accounts;
+    assert_int_equal(accounts_finish(builder, loaded.catalog, &accounts, &loaded.complaints,
+                                     &loaded.err), OK);
+    assert_int_equal(accounts->count, 3); /* globex, globex-eu, globex-us: the last only a child */
+    ASSERT_TEXT(accounts->items[2].id, "globex-us");
+    instant at;
+    assert_int_equal(time_parse_date(TEXT("2026-03-11"), NULL, &at), TIME_OK);
+    assert_int_equal(accounts_payer(accounts, 2, at), 0);
+    const struct contract *contract = accounts_contract(accounts, loaded.catalog, 2, at);
+    assert_non_null(contract);
+    ASSERT_TEXT(contract->buyer, "globex");
 }
 
 /* Texts in every style of YAML. */
@@ -552,7 +587,8 @@ static void test_texts(void **state)
         {"'e\xC3\xA9'", "e\xC3\xA9"},
         {"\"double\"", "double"},
         {"\"q\\\"q\"", "q\"q"},
-        {"\"\\u00e9\\x41\"", "\xC3\xA9" "A"},
+        {"\"\\u00e9\\x41\"", "\xC3\xA9"
+                             "A"},
         {"\"a\\\n   b\"", "ab"},
         {"\"two \n lines\"", "two lines"},
         {">-\n    folded\n    text", "folded text"},
@@ -572,8 +608,8 @@ static void test_texts(void **state)
     }
     /* Quotes within quotes, any number of them. */
     for (int n = 1; n < 120; n++) {
-        struct loaded loaded =
-            load_text(&test_arena, repeat(&test_arena, "currency: USD\ncatalog: '", "''", n, "'\n"));
+        struct loaded loaded = load_text(
+            &test_arena, repeat(&test_arena, "currency: USD\ncatalog: '", "''", n, "'\n"));
         assert_loads(&loaded);
         assert_int_equal(loaded.catalog->name.size, n);
     }
@@ -595,15 +631,19 @@ static void test_digest(void **state)
     (void)state;
     static const char *const same[][2] = {
         {HEAD "steps: {r: {round: 2}}\n"
-         "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n", NULL},
+              "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: "
+              "1}]}]\n",
+         NULL},
         /* layout, comments, order of keys and of prices, quotes of texts */
         {"# a comment\nprices:\n  - name: 'n' # here too\n    sku: b\n    steps:\n    - rate: 1\n"
          "  - steps: [{rate: 0.10}, {use: r}]\n    sku: \"a\"\nsteps:\n  r: {round: 2}\n"
-         "currency: USD\ncatalog: a\n", NULL},
+         "currency: USD\ncatalog: a\n",
+         NULL},
         /* JSON */
         {"{\"catalog\":\"a\",\"currency\":\"USD\",\"steps\":{\"r\":{\"round\":2}},\"prices\":["
          "{\"sku\":\"b\",\"name\":\"n\",\"steps\":[{\"rate\":1}]},"
-         "{\"sku\":\"a\",\"steps\":[{\"rate\":0.10},{\"use\":\"r\"}]}]}", NULL},
+         "{\"sku\":\"a\",\"steps\":[{\"rate\":0.10},{\"use\":\"r\"}]}]}",
+         NULL},
         /* two files, in either order */
         {HEAD "prices: [{sku: b, name: n, steps: [{rate: 1}]}]\n",
          "steps: {r: {round: 2}}\nprices: [{sku: a, steps: [{rate: 0.10}, use: r]}]\n"},
@@ -611,21 +651,28 @@ static void test_digest(void **state)
          HEAD "prices: [{sku: b, name: n, steps: [{rate: 1}]}]\n"},
         /* accounts are records, with a digest of their own */
         {HEAD "steps: {r: {round: 2}}\naccounts: [{id: x}]\n"
-         "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n", NULL},
+              "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: "
+              "1}]}]\n",
+         NULL},
     };
     static const char *const others[] = {
         HEAD "steps: {r: {round: 2}}\n"
-        "prices: [{sku: a, steps: [{rate: 0.11}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n",
+             "prices: [{sku: a, steps: [{rate: 0.11}, use: r]}, {sku: b, name: n, steps: [{rate: "
+             "1}]}]\n",
         HEAD "steps: {r: {round: 3}}\n"
-        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n",
+             "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: "
+             "1}]}]\n",
         HEAD "steps: {r: {round: 2}}\nprofile: lago\n"
-        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n",
+             "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: "
+             "1}]}]\n",
         "catalog: b\ncurrency: USD\nsteps: {r: {round: 2}}\n"
-        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n",
+        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: "
+        "1}]}]\n",
         "catalog: a\ncurrency: EUR\nsteps: {r: {round: 2}}\n"
-        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: 1}]}]\n",
+        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}, {sku: b, name: n, steps: [{rate: "
+        "1}]}]\n",
         HEAD "steps: {r: {round: 2}}\n"
-        "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}]\n",
+             "prices: [{sku: a, steps: [{rate: 0.10}, use: r]}]\n",
     };
     char first[65], digest[65];
     digest_of(same[0][0], same[0][1], first);
@@ -744,7 +791,8 @@ static void test_planted(void **state)
     print_message("%zu planted mistakes caught\n", sizeof planted / sizeof planted[0]);
 }
 
-/* ---- damage: whatever is left of a catalog, loading ends, and complaints stay inside the file ---- */
+/* ---- damage: whatever is left of a catalog, loading ends, and complaints stay inside the file
+ * ---- */
 
 static uint64_t next_random(uint64_t *seed)
 {
@@ -813,7 +861,8 @@ static void test_damage(void **state)
     assert_in_range(loads, 1, count / 2);
 }
 
-/* Memory runs out at any place, also while the parser is open: the whole load fails, and nothing is lost (ASan sees a leak). */
+/* Memory runs out at any place, also while the parser is open: the whole load fails, and nothing is
+ * lost (ASan sees a leak). */
 static void test_memory(void **state)
 {
     (void)state;
@@ -837,11 +886,11 @@ static void test_memory(void **state)
 
 /* ---- selection, against a rule written out here ---- */
 
-struct made { /* a price as the generator meant it */
-    int level;          /* 1 contract, 2 plan, 3 catalog */
-    int sku;            /* -1: `*` */
-    int values[2];      /* of two dimensions; -1: any */
-    int from, to;       /* days */
+struct made {      /* a price as the generator meant it */
+    int level;     /* 1 contract, 2 plan, 3 catalog */
+    int sku;       /* -1: `*` */
+    int values[2]; /* of two dimensions; -1: any */
+    int from, to;  /* days */
     char name[16];
 };
 enum { SKUS = 4, VALUES = 3, DAYS = 40, MADE_MAX = 60 };
@@ -941,8 +990,11 @@ static void test_selection(void **state)
         }
         struct buffer out;
         buffer_init(&out, &test_arena, 8192);
-        buffer_format(&out, HEAD "meters: {m: {sku: '\"s\" + data.n', dimensions: {d0: data.d0, d1: data.d1}}}\n"
-                                 "prices:\n- {sku: [s0, s1, s2, s3], name: never, from: 2027-01-01, steps: [{rate: 1}]}\n");
+        buffer_format(
+            &out,
+            HEAD "meters: {m: {sku: '\"s\" + data.n', dimensions: {d0: data.d0, d1: data.d1}}}\n"
+                 "prices:\n- {sku: [s0, s1, s2, s3], name: never, from: 2027-01-01, steps: [{rate: "
+                 "1}]}\n");
         write_made(&out, made, count, 3, "");
         buffer_format(&out, "plans:\n  p:\n    prices:\n");
         write_made(&out, made, count, 2, "    ");
@@ -966,7 +1018,8 @@ static void test_selection(void **state)
         }
         assert_loads(&loaded);
         for (int q = 0; q < 300; q++) {
-            int sku = (int)(next_random(&seed) % SKUS), day = (int)(next_random(&seed) % (2 * DAYS));
+            int sku = (int)(next_random(&seed) % SKUS),
+                day = (int)(next_random(&seed) % (2 * DAYS));
             int values[2] = {(int)(next_random(&seed) % (VALUES + 1)),
                              (int)(next_random(&seed) % (VALUES + 1))};
             char date[16], texts[2][4], name[4];
@@ -1023,7 +1076,8 @@ static void test_edges(void **state)
 
 /* ---- the manual and the schema ---- */
 
-/* Every code that the tests above have seen is in doc/catalog.md, and every code there has been seen. */
+/* Every code that the tests above have seen is in doc/catalog.md, and every code there has been
+ * seen. */
 static void test_codes(void **state)
 {
     (void)state;
@@ -1065,7 +1119,8 @@ static void test_pages(void **state)
             &test_arena, text_format(&test_arena, FARTHING_SOURCE_DIR "/doc/%s", pages[p]).at);
         assert_non_null(page.at);
         const char *end = page.at + page.size;
-        for (const char *at = page.at; (at = memmem(at, (size_t)(end - at), "\n```yaml\n", 9)) != NULL;) {
+        for (const char *at = page.at;
+             (at = memmem(at, (size_t)(end - at), "\n```yaml\n", 9)) != NULL;) {
             at += 9;
             const char *close = memmem(at, (size_t)(end - at), "\n```\n", 5);
             assert_non_null(close);
@@ -1088,7 +1143,8 @@ static void test_pages(void **state)
 static void test_schema(void **state)
 {
     (void)state;
-    int ended = system("python3 " FARTHING_SOURCE_DIR "/test/oracle/catalog_schema.py " FARTHING_SOURCE_DIR);
+    int ended = system("python3 " FARTHING_SOURCE_DIR
+                       "/test/oracle/catalog_schema.py " FARTHING_SOURCE_DIR);
     assert_true(WIFEXITED(ended));
     if (WEXITSTATUS(ended) == 77) {
         print_message("SKIPPED: python3-jsonschema or python3-yaml is not installed\n");
@@ -1106,6 +1162,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_members, start, stop),
         cmocka_unit_test_setup_teardown(test_defaults, start, stop),
         cmocka_unit_test_setup_teardown(test_case_input, start, stop),
+        cmocka_unit_test_setup_teardown(test_accounts, start, stop),
         cmocka_unit_test_setup_teardown(test_texts, start, stop),
         cmocka_unit_test_setup_teardown(test_digest, start, stop),
         cmocka_unit_test_setup_teardown(test_planted, start, stop),
