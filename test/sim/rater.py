@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import expressions
 import times
+from world import OPEN
 from exact import ceil_to, num, quantize
 
 ZERO = Fraction(0)
@@ -223,7 +224,7 @@ class Bill:
             x = (x * self.number(body.get("multiply", 1), row, step)
                  / self.number(body.get("divide", 1), row, step))
         x = quantize(x)
-        if "minimum" in body:
+        if "minimum" in body and (x != 0 or "minimum_of_zero" in OPEN):
             x = max(x, self.number(body["minimum"], row, step))
         if "increment" in body:
             increments = body["increment"]

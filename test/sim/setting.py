@@ -3,6 +3,7 @@ from collections import defaultdict
 
 import times
 from exact import num
+from world import OPEN
 
 USAGE, RATING, CHARGE = ("convert", "allowance"), ("rate", "tier", "fixed"), ("bound", "round")
 
@@ -53,6 +54,20 @@ class Price:
         return (self.skus is not None, len(self.where))
 
 
+def merged(memberships):
+    """What touches or overlaps of one organization is one membership; one without dates gives way to dated ones."""
+    out = []
+    for member in sorted(set(memberships)):
+        if member[:2] == (times.MIN, times.MAX) and any(
+                other[2] == member[2] and other != member for other in memberships):
+            continue
+        if out and out[-1][2] == member[2] and member[0] <= out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], member[1]), member[2])
+        else:
+            out.append(member)
+    return out
+
+
 class Setup:
     def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10"):
         self.catalog = catalog
@@ -65,6 +80,8 @@ class Setup:
             self.members[m["account"]].append((
                 times.parse_date(m["from"]) if m.get("from") else times.MIN,
                 times.parse_date(m["to"]) if m.get("to") else times.MAX, m["organization"]))
+        for account in self.members:
+            self.members[account] = merged(self.members[account])
         self.contracts = defaultdict(list)
         for contract in catalog.get("contracts", []):
             self.accounts.add(contract["buyer"])
@@ -143,13 +160,20 @@ class Setup:
 
     def edge_before(self, account, at):
         """The last instant up to at at which something about the account changes."""
-        edges = [edge for edge in self.price_edges if edge <= at]
+        edges = self.price_edges + self.account_edges(account)
         for price in self.overrides.get(account, []):
-            edges += [price.start, price.end]
-        for above in self.ancestors(account):
-            for start, end, _ in self.members[above] + self.contracts[above]:
-                edges += [start, end]
+            edges = edges + [price.start, price.end]
         return max([edge for edge in edges if edge <= at], default=times.MIN)
+
+    def account_edges(self, account):
+        """Its own memberships and contracts, and those of what is above it, while it is above."""
+        out = []
+        for start, end, _ in self.contracts[account]:
+            out += [start, end]
+        for start, end, organization in self.members[account]:
+            out += [start, end]
+            out += [edge for edge in self.account_edges(organization) if start < edge < end]
+        return out
 
     def ancestors(self, account):
         """The account and all that it is ever below."""
@@ -231,8 +255,12 @@ class Setup:
         if anchor in ("contract", "subscription"):
             if start in (None, times.MIN):
                 return times.Clock(every, count, None, zone), False
-            return times.Clock(every, count, start, zone), True
-        return times.Clock(every, count, times.parse_date(anchor, zone), zone), True
+        else:
+            start = times.parse_date(anchor, zone)
+        usual = times.Clock(every, count, None, zone)
+        if usual.turn(start)[0] == start and "anchored_on_edge" not in OPEN:
+            return usual, False  # its turns are the calendar's
+        return times.Clock(every, count, start, zone), True
 
     def cuts(self, payer):
         clock, anchored = self.billing(payer)

@@ -45,6 +45,16 @@ def parse(text):
     return at
 
 
+def epoch(seconds):
+    """Seconds since 1970, to the nanosecond."""
+    at = seconds * NS
+    if at.denominator != 1:
+        raise TimeFault("TIME_SYNTAX")
+    if not MIN <= at < MAX:
+        raise TimeFault("TIME_RANGE")
+    return int(at)
+
+
 def form(at):
     """UTC, with as many digits of fraction as are needed."""
     days, rest = divmod(at, DAY)

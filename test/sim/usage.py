@@ -48,7 +48,9 @@ class Event:
                  if not (withdrawal and n == "subject")]
         if any(record.get(name) is None for name in names):
             raise Refused("FIELD_MISSING")
-        if any(not isinstance(record[name], str) for name in names):
+        seconds = record["time"] if isinstance(record["time"], Fraction) else None
+        if any(not isinstance(record[name], str) for name in names
+               if name != "time" or seconds is None):
             raise Refused("FIELD_TYPE")
         if record["specversion"] != "1.0" or not isinstance(record.get("data", {}), dict):
             raise Refused("FIELD_TYPE")
@@ -58,7 +60,7 @@ class Event:
         self.subject = record.get("subject", "")
         self.data = record.get("data", {})
         try:
-            self.at = times.parse(record["time"])
+            self.at = times.parse(record["time"]) if seconds is None else times.epoch(seconds)
         except times.TimeFault as fault:
             raise Refused(str(fault)) from None
         self.canonical = canonical({"data": self.data, "id": self.id, "source": self.source,
@@ -78,13 +80,13 @@ def canonical(value):
 
 
 def read_line(line):
-    """The events of a line, or Refused."""
+    """The records of a line (more than one in a batch), or Refused."""
     try:
         record = json.loads(line, object_pairs_hook=unique_members, parse_float=read_number,
                             parse_int=read_number, parse_constant=no_constant)
     except (ValueError, RecursionError):
         raise Refused("JSON_SYNTAX") from None
-    return Event(record)
+    return record if isinstance(record, list) else [record]
 
 
 class Acceptance:
@@ -97,12 +99,18 @@ class Acceptance:
             if not line.strip():
                 continue
             try:
-                event = read_line(line)
+                records = read_line(line)
             except Refused as why:
                 self.refused[str(why)] += 1
                 continue
-            self.records += 1
-            groups[(event.source, event.id)].append(event)
+            for record in records:
+                try:
+                    event = Event(record)
+                except Refused as why:
+                    self.refused[str(why)] += 1
+                    continue
+                self.records += 1
+                groups[(event.source, event.id)].append(event)
         self.events, self.conflicts, self.duplicates, self.conflicting = [], set(), 0, 0
         self.taken_back = set()
         for group in groups.values():
@@ -181,7 +189,7 @@ def measure(meter, event):
 
     sku = meter["sku"]
     attempt("sku", lambda: text_of(sku) if re.search(r'data\.|"', sku) else sku)
-    attempt("resource", lambda: text_of(meter["resource"]) if "resource" in meter else "")
+    attempt("resource", lambda: text_of(meter["resource"], "") if "resource" in meter else "")
     attempt("dims", lambda: tuple((name, text_of(e, "")) for name, e in
                                   sorted(meter.get("dimensions", {}).items())))
     attempt("value", value)
