@@ -113,6 +113,16 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
     if (__builtin_mul_overflow(new_count, size_bytes, &total)) {
         run_out(arena);
     }
+    /* The last thing that was allocated grows where it is, if its block has room. */
+    size_t old = (old_count * size_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    size_t need = (total + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    struct arena_block *block = arena->current;
+    if (array && block && old_count > 0 && total < SIZE_MAX / 2 && old <= arena->used_bytes &&
+        (unsigned char *)array == block->data + (arena->used_bytes - old) &&
+        need - old <= block->size_bytes - arena->used_bytes) {
+        arena->used_bytes += need - old;
+        return array;
+    }
     void *grown = arena_alloc(arena, total);
     if (old_count > 0) {
         memcpy(grown, array, old_count * size_bytes);

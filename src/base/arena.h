@@ -49,8 +49,9 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
 /* Zeroed array; a product that overflows is the same as memory that ran out. */
 void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
     __attribute__((returns_nonnull));
-/* Grows an array to new_count items of size_bytes, keeping old_count of them.  The old array stays where it
- * was until the arena is rewound (doubling makes that at most the size of the new one). */
+/* Grows an array of old_count items of size_bytes (all that was allocated for it) to new_count of them.  It stays
+ * where it is when it was allocated last; else the old array is kept until the arena is rewound (doubling makes that at
+ * most the size of the new one), and both must not be used. */
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
 

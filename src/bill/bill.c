@@ -84,10 +84,10 @@ static struct line line_of(struct arena *arena, const struct pricing *pricing,
     line.resource = TEXT("");
     if (charge->series != NONE) {
         line.dimensions =
-            bill_dimensions(arena, catalog, &pricing->series->items[charge->series]);
+            bill_dimensions(arena, catalog, series_at(pricing->series, charge->series));
     }
     if (charge->series != NONE && charge->price->grain != GRAIN_MONTH) {
-        line.resource = pricing->series->items[charge->series].resource;
+        line.resource = series_at(pricing->series, charge->series)->resource;
     }
     line.contract = charge->contract ? charge->contract->id : TEXT("");
     return line;
@@ -217,7 +217,7 @@ static uint64_t hash_charge(const struct pricing *pricing, const struct charge *
     if (is_by_slot(charge)) {
         hash = mix(hash, (uint64_t)charge->span.from ^ (uint64_t)charge->series);
     } else {
-        const struct series *series = &pricing->series->items[charge->series];
+        const struct series *series = series_at(pricing->series, charge->series);
         const struct meter *meter = &pricing->catalog->meters[series->meter];
         for (uint32_t i = 0; i < meter->dimension_count; i++) {
             hash = hash_print64(series->dimensions[i].at, series->dimensions[i].size, hash);
@@ -243,8 +243,8 @@ static bool same_line(const struct pricing *pricing, const struct charge *a,
     if (a->series == b->series) {
         return true;
     }
-    const struct series *x = &pricing->series->items[a->series];
-    const struct series *y = &pricing->series->items[b->series];
+    const struct series *x = series_at(pricing->series, a->series);
+    const struct series *y = series_at(pricing->series, b->series);
     if (x->meter != y->meter) {
         return false;
     }

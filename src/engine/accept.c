@@ -28,7 +28,7 @@ static void count_delta(struct worker *worker, const struct delta *delta,
         meter = delta->series & 0xFFFFu;
         meter = meter == 0xFFFFu ? NONE : meter;
     } else {
-        meter = run->series.items[delta->series].meter;
+        meter = series_at(&run->series, delta->series)->meter;
     }
     struct total *total = total_of(worker, meter);
     total->count++;
@@ -47,7 +47,7 @@ static uint32_t meter_of_record(const struct run *run, const struct record *reco
     if (record->flags & RECORD_EXCLUDED) {
         return record->series & 0xFFFFu;
     }
-    return run->series.items[record->series].meter;
+    return series_at(&run->series, record->series)->meter;
 }
 
 void accept_event(struct worker *worker, const struct record *records, uint32_t units,

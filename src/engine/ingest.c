@@ -107,17 +107,18 @@ static void take_finding(void *context, const struct finding *finding)
 
 /* ---- series -------------------------------------------------------------------------------------- */
 
-/* The run's number of a series: from the worker's own table, else from the shared one, under its lock. */
+/* The run's number of a series: from the worker's cache of those met last, else from the shared table, under its lock. */
 static uint32_t find_series(struct worker *worker, uint32_t meter, const struct measure *measure)
 {
+    struct run *run = worker->run;
     uint64_t hash = series_hash(meter, measure->sku, measure->resource, measure->dimensions,
                                 measure->dimension_count);
-    uint32_t local = series_find(&worker->series, hash, meter, measure->sku, measure->resource,
-                                 measure->dimensions, measure->dimension_count);
-    if (local != NONE) {
-        return worker->global[local];
+    uint32_t *cached = &worker->series_cache[hash % SERIES_CACHE];
+    if (*cached != NONE &&
+        series_equal(series_at(&run->series, *cached), hash, meter, measure->sku,
+                     measure->resource, measure->dimensions, measure->dimension_count)) {
+        return *cached;
     }
-    struct run *run = worker->run;
     struct env *env = run->env;
     env->lock_take(env, run->series_lock);
     /* The table's arena is shared: running out must give the lock back. */
@@ -126,23 +127,15 @@ static uint32_t find_series(struct worker *worker, uint32_t meter, const struct 
         env->lock_give(env, run->series_lock);
         longjmp(*worker->arena.recover, 1);
     }
-    uint32_t global = series_find(&run->series, hash, meter, measure->sku, measure->resource,
-                                  measure->dimensions, measure->dimension_count);
-    if (global == NONE) {
-        global = series_add(&run->series, hash, meter, measure->sku, measure->resource,
-                            measure->dimensions, measure->dimension_count);
+    uint32_t index = series_find(&run->series, hash, meter, measure->sku, measure->resource,
+                                 measure->dimensions, measure->dimension_count);
+    if (index == NONE) {
+        index = series_add(&run->series, hash, meter, measure->sku, measure->resource,
+                           measure->dimensions, measure->dimension_count);
     }
     env->lock_give(env, run->series_lock);
-    local = series_add(&worker->series, hash, meter, measure->sku, measure->resource,
-                       measure->dimensions, measure->dimension_count);
-    if (local >= worker->global_capacity) {
-        uint32_t capacity = worker->global_capacity ? worker->global_capacity * 2 : 256;
-        worker->global = arena_grow(&worker->arena, worker->global, worker->global_capacity,
-                                    capacity, sizeof *worker->global);
-        worker->global_capacity = capacity;
-    }
-    worker->global[local] = global;
-    return global;
+    *cached = index;
+    return index;
 }
 
 /* ---- the account and the slot -------------------------------------------------------------------- */
@@ -484,7 +477,9 @@ static enum status read_blocks(struct worker *worker)
     TRY(spool_writer_new(run->keys, &worker->keys, &worker->err));
     worker->decoder = decoder_new(&worker->decoder_arena);
     worker->meter_scratch = meter_scratch_new(&worker->meter_arena, run->catalog);
-    series_table_init(&worker->series, &worker->arena, run->catalog);
+    worker->series_cache =
+        arena_alloc(&worker->arena, SERIES_CACHE * sizeof *worker->series_cache);
+    memset(worker->series_cache, 0xFF, SERIES_CACHE * sizeof *worker->series_cache);
     worker->pending = arena_calloc(&worker->arena, RING, sizeof *worker->pending);
     for (;;) {
         TRY(feed_next(run->feed, worker->index, &worker->block, &worker->err));

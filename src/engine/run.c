@@ -89,16 +89,12 @@ static enum status set_up_spools(struct run *run)
     for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
         run->key_shift--;
     }
-    /* What is not yet taken goes to the two spools, but for room to work in. */
-    size_t used = env->memory_used_bytes(env);
-    size_t left = run->memory_bytes > used ? run->memory_bytes - used : 0;
-    size_t open = (size_t)run->threads * run->key_partitions * SPOOL_CHUNK_BYTES;
-    size_t work = left / 4 + 2 * open;
-    size_t chunks = left > work ? left - work : 0;
+    /* Half of the memory may hold events that wait; the rest is to work in. */
+    size_t events = run->memory_bytes / 2;
     const char *folder = run->config->temporary_folder;
-    TRY(spool_new(env, run->key_partitions, sizeof(struct record), chunks / 2, folder, &run->keys,
+    TRY(spool_new(env, run->key_partitions, sizeof(struct record), events, folder, &run->keys,
                   run->err));
-    return spool_new(env, run->book_partitions, sizeof(struct delta), chunks / 2, folder,
+    return spool_new(env, run->book_partitions, sizeof(struct delta), events, folder,
                      &run->deltas, run->err);
 }
 

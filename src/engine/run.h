@@ -74,6 +74,8 @@ struct undecided {
     struct record *records;
 };
 
+enum { SERIES_CACHE = 16384 };
+
 struct run;
 
 /* What a thread has for itself; merged at the end of each part. */
@@ -90,9 +92,7 @@ struct worker {
     struct arena decoder_arena;
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
-    struct series_table series; /* a copy of what it met; global[i] is the run's number of i */
-    uint32_t *global;
-    uint32_t global_capacity;
+    uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *keys;
     const struct csv_header *csv_header;
     uint32_t csv_file;

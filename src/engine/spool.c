@@ -23,7 +23,7 @@ struct spool {
     struct lock *lock;
     uint32_t partitions;
     size_t unit_bytes;
-    size_t memory_bytes, used_bytes; /* of chunks */
+    size_t memory_bytes;
     const char *folder;
     struct file *file;
     uint64_t file_size;
@@ -175,11 +175,9 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
         return OK;
     }
     env->lock_take(env, spool->lock);
-    bool keep = spool->used_bytes + SPOOL_CHUNK_BYTES <= spool->memory_bytes;
+    bool keep = env->memory_used_bytes(env) <= spool->memory_bytes;
     enum status status = OK;
-    if (keep) {
-        spool->used_bytes += SPOOL_CHUNK_BYTES;
-    } else {
+    if (!keep) {
         if (!spool->file) {
             status = env->file_temporary(env, spool->folder, &spool->file, &writer->err);
         }

@@ -16,8 +16,8 @@ enum { SPOOL_PARTITIONS_MAX = 256, SPOOL_CHUNK_BYTES = 48 * 1024 };
 struct spool;
 struct spool_writer;
 
-/* memory_bytes: what chunks may take before they go to a temporary file in folder. unit_bytes divides
- * SPOOL_CHUNK_BYTES. */
+/* memory_bytes: when the environment's memory in use is beyond it, full chunks go to a temporary file in folder, and their
+ * memory is used again.  unit_bytes divides SPOOL_CHUNK_BYTES. */
 enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
                       size_t memory_bytes, const char *folder, struct spool **spool,
                       struct error *err);

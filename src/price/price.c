@@ -180,7 +180,7 @@ static void exclude(struct work *work, uint32_t account, enum exclusion reason, 
 
 static uint32_t meter_of(const struct work *work, const struct charge *charge)
 {
-    return charge->series == NONE ? NONE : work->pricing->series->items[charge->series].meter;
+    return charge->series == NONE ? NONE : series_at(work->pricing->series, charge->series)->meter;
 }
 
 /* The quantity leaves for a charge or an exclusion; what is left of a row in the end must be nothing. */
@@ -1163,7 +1163,7 @@ static enum status start_row(struct work *work, uint32_t index)
 {
     const struct pricing *pricing = work->pricing;
     const struct usage_row *row = &work->rows[index];
-    const struct series *series = &pricing->series->items[row->series];
+    const struct series *series = series_at(pricing->series, row->series);
     const struct account *account = &pricing->accounts->items[row->account];
     instant at = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
     struct charge charge = {.kind = CHARGE_USAGE,
@@ -1227,6 +1227,10 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         .rows = rows,
                         .err = err};
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
+    /* Most rows become one charge: room for them at once, so that little is copied. */
+    work.charge_capacity = work.heap_capacity = row_count + 16;
+    work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
+    work.heap = arena_alloc(arena, work.heap_capacity * sizeof *work.heap);
     for (uint32_t i = 0; i < row_count; i++) {
         TRY(start_row(&work, i));
     }

@@ -10,7 +10,7 @@ struct text charge_dimension(const struct work *work, const struct charge *charg
     if (charge->series == NONE) {
         return TEXT("");
     }
-    const struct series *series = &work->pricing->series->items[charge->series];
+    const struct series *series = series_at(work->pricing->series, charge->series);
     const struct meter *meter = &work->catalog->meters[series->meter];
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
         if (meter->dimensions[i].name == name) {
@@ -37,7 +37,7 @@ static struct expr_value attribute_value(const struct work *work, const struct c
 static struct text charge_resource(const struct work *work, const struct charge *charge)
 {
     return charge->series == NONE ? TEXT("")
-                                  : work->pricing->series->items[charge->series].resource;
+                                  : series_at(work->pricing->series, charge->series)->resource;
 }
 
 static struct text charge_sku(const struct work *work, const struct charge *charge)

@@ -282,7 +282,7 @@ void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct 
     const struct catalog *catalog = pricing->catalog;
     for (uint32_t i = 0; i < count; i++) {
         const struct usage_row *row = &rows[i];
-        const struct series *series = &pricing->series->items[row->series];
+        const struct series *series = series_at(pricing->series, row->series);
         const struct meter *meter = &catalog->meters[series->meter];
         add_field(out, payer);
         add_field(out, pricing->accounts->items[row->account].id);

@@ -151,7 +151,7 @@ static void add_meter_state(struct buffer *out, const struct pricing *pricing, s
                             const struct usage_row *row)
 {
     const struct catalog *catalog = pricing->catalog;
-    const struct series *series = &pricing->series->items[row->series];
+    const struct series *series = series_at(pricing->series, row->series);
     const struct meter *meter = &catalog->meters[series->meter];
     buffer_add_char(out, '{');
     add_text_member(out, "payer", payer);
@@ -197,7 +197,7 @@ static void add_meter_states(struct buffer *out, const struct pricing *pricing, 
     const struct usage_row **states = NULL;
     uint32_t count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
-        const struct series *series = &pricing->series->items[rows[i].series];
+        const struct series *series = series_at(pricing->series, rows[i].series);
         if (pricing->catalog->meters[series->meter].carry && rows[i].has_value) {
             if (!states) {
                 states = arena_alloc(out->arena, (row_count - i) * sizeof *states);

@@ -178,7 +178,7 @@ void book_fold(struct book *book, const struct delta *delta, const struct series
         wide_add_i64(&total->sum, delta->mantissa, delta->scale);
     }
     if (row) {
-        enum aggregate aggregate = catalog->meters[series->items[delta->series].meter].aggregate;
+        enum aggregate aggregate = catalog->meters[series_at(series, delta->series)->meter].aggregate;
         if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST) {
             merge_delta(book, row, aggregate, delta);
         }
@@ -193,7 +193,7 @@ void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t s
         find_row(book, account, series, slot_s, row_key(account, series, slot_s));
     row->carried = true;
     enum aggregate aggregate =
-        table->catalog->meters[table->items[series].meter].aggregate;
+        table->catalog->meters[series_at(table, series)->meter].aggregate;
     assert(aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST);
     merge_value(book, row, aggregate, value, at, source, id);
 }
@@ -247,7 +247,7 @@ enum status book_close(struct book *book, const struct series_table *series,
 {
     for (uint32_t i = 0; i < book->row_count; i++) {
         struct usage_row *row = &book->rows[i];
-        const struct series *item = &series->items[row->series];
+        const struct series *item = series_at(series, row->series);
         const struct meter *meter = &catalog->meters[item->meter];
         row->rank = item->rank;
         if (read_quantity(row, meter->aggregate, NULL) != OK) {
@@ -272,7 +272,7 @@ void book_totals(const struct book *book, const struct series_table *series, str
 {
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
-        total_add(&totals[series->items[row->series].meter], &row->total);
+        total_add(&totals[series_at(series, row->series)->meter], &row->total);
     }
     for (uint32_t i = 0; i < book->excluded_count; i++) {
         const struct excluded *item = &book->excluded[i];

@@ -1,7 +1,7 @@
 /* series.c - equal (meter, SKU, resource, dimension values) get one number; slots of an account.
  *
- * The table is an open-addressed index over an array, with the hashes beside it so that growing
- * does not touch the texts.
+ * The table is an open-addressed index over items in chunks, each twice the one before, so that
+ * items stay where they are.
  */
 #include "usage/usage.h"
 
@@ -13,7 +13,7 @@ static const uint32_t FREE = 0xFFFFFFFFu;
 void series_table_init(struct series_table *table, struct arena *arena,
                        const struct catalog *catalog)
 {
-    enum { SLOTS_FIRST = 1024 };
+    enum { SLOTS_FIRST = 16 };
     *table = (struct series_table){.arena = arena, .catalog = catalog};
     table->slots = arena_alloc(arena, SLOTS_FIRST * sizeof *table->slots);
     memset(table->slots, 0xFF, SLOTS_FIRST * sizeof *table->slots);
@@ -30,11 +30,10 @@ uint64_t series_hash(uint32_t meter, uint32_t sku, struct text resource,
     return hash;
 }
 
-static bool is_series(const struct series *series, uint32_t meter, uint32_t sku,
-                      struct text resource, const struct text *dimensions,
-                      uint32_t dimension_count)
+bool series_equal(const struct series *series, uint64_t hash, uint32_t meter, uint32_t sku,
+                  struct text resource, const struct text *dimensions, uint32_t dimension_count)
 {
-    if (series->meter != meter || series->sku != sku || !text_equal(series->resource, resource)) {
+    if (series->hash != hash || series->meter != meter || series->sku != sku || !text_equal(series->resource, resource)) {
         return false;
     }
     for (uint32_t i = 0; i < dimension_count; i++) {
@@ -54,8 +53,8 @@ uint32_t series_find(const struct series_table *table, uint64_t hash, uint32_t m
         if (index == FREE) {
             return NONE;
         }
-        if (table->hashes[index] == hash && is_series(&table->items[index], meter, sku, resource,
-                                                      dimensions, dimension_count)) {
+        if (series_equal(series_at(table, index), hash, meter, sku, resource, dimensions,
+                         dimension_count)) {
             return index;
         }
     }
@@ -63,47 +62,45 @@ uint32_t series_find(const struct series_table *table, uint64_t hash, uint32_t m
 
 static void put_slot(struct series_table *table, uint32_t index)
 {
-    uint32_t at = (uint32_t)table->hashes[index] & table->slot_mask;
+    uint32_t at = (uint32_t)series_at(table, index)->hash & table->slot_mask;
     while (table->slots[at] != FREE) {
         at = (at + 1) & table->slot_mask;
     }
     table->slots[at] = index;
 }
 
-static void grow_table(struct series_table *table)
+/* The last chunk is full: the next one, and slots for all that may be in it. */
+static void grow_table(struct series_table *table, uint32_t chunk)
 {
-    uint32_t capacity = table->capacity ? table->capacity * 2 : 256;
-    table->items = arena_grow(table->arena, table->items, table->count, capacity,
-                              sizeof *table->items);
-    table->hashes = arena_grow(table->arena, table->hashes, table->count, capacity,
-                               sizeof *table->hashes);
-    table->capacity = capacity;
-    size_t slot_count = (size_t)capacity * 4;
-    if (slot_count > (size_t)table->slot_mask + 1) {
-        table->slots = arena_alloc(table->arena, slot_count * sizeof *table->slots);
-        memset(table->slots, 0xFF, slot_count * sizeof *table->slots);
-        table->slot_mask = (uint32_t)(slot_count - 1);
-        for (uint32_t i = 0; i < table->count; i++) {
-            put_slot(table, i);
-        }
+    assert(chunk < SERIES_CHUNKS);
+    size_t items = (size_t)SERIES_FIRST << chunk;
+    table->chunks[chunk] = arena_alloc(table->arena, items * sizeof **table->chunks);
+    size_t slot_count = items * 4;
+    table->slots = arena_alloc(table->arena, slot_count * sizeof *table->slots);
+    memset(table->slots, 0xFF, slot_count * sizeof *table->slots);
+    table->slot_mask = (uint32_t)(slot_count - 1);
+    for (uint32_t i = 0; i < table->count; i++) {
+        put_slot(table, i);
     }
 }
 
 uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
                     struct text resource, const struct text *dimensions, uint32_t dimension_count)
 {
-    if (table->count == table->capacity) {
-        grow_table(table);
+    uint32_t shifted = table->count / SERIES_FIRST + 1;
+    uint32_t chunk = 31u - (uint32_t)__builtin_clz(shifted);
+    if (!table->chunks[chunk]) {
+        grow_table(table, chunk);
     }
-    struct text *copies = arena_calloc(table->arena, dimension_count + 1, sizeof *copies);
+    struct text *copies = arena_calloc(table->arena, dimension_count, sizeof *copies);
     for (uint32_t i = 0; i < dimension_count; i++) {
         copies[i] = text_copy(table->arena, dimensions[i]);
     }
-    table->items[table->count] = (struct series){.meter = meter,
-                                                 .sku = sku,
-                                                 .resource = text_copy(table->arena, resource),
-                                                 .dimensions = copies};
-    table->hashes[table->count] = hash;
+    *series_at(table, table->count) = (struct series){.meter = meter,
+                                                      .sku = sku,
+                                                      .hash = hash,
+                                                      .resource = text_copy(table->arena, resource),
+                                                      .dimensions = copies};
     put_slot(table, table->count);
     return table->count++;
 }
@@ -132,7 +129,7 @@ static int compare_ranked(const void *a_ranked, const void *b_ranked)
 {
     const struct ranked *a = a_ranked, *b = b_ranked;
     const struct catalog *catalog = a->table->catalog;
-    const struct series *x = &a->table->items[a->index], *y = &b->table->items[b->index];
+    const struct series *x = series_at(a->table, a->index), *y = series_at(b->table, b->index);
     int order = text_compare(x->resource, y->resource);
     if (order == 0 && x->sku != y->sku) {
         order = x->sku < y->sku ? -1 : 1; /* SKUs are sorted by name */
@@ -154,7 +151,7 @@ void series_rank(struct series_table *table)
     }
     qsort(order, table->count, sizeof *order, compare_ranked);
     for (uint32_t i = 0; i < table->count; i++) {
-        table->items[order[i].index].rank = i;
+        series_at(table, order[i].index)->rank = i;
     }
 }
 

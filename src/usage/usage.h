@@ -77,19 +77,30 @@ struct series {
     uint32_t meter, sku;
     struct text resource;
     const struct text *dimensions; /* of the meter, in its order */
+    uint64_t hash;
     uint32_t rank; /* order by (resource, SKU name, dimension values, meter name); set by series_rank */
 };
 
-/* A table that gives equal series one number. Numbers depend on arrival and never reach a result: ranks do. */
+/* A table that gives equal series one number. Numbers depend on arrival and never reach a result: ranks do.  Items
+ * never move, so a thread that was given a number may read its item while another adds. */
+enum { SERIES_FIRST = 1024, SERIES_CHUNKS = 20 }; /* chunk k has SERIES_FIRST << k items */
 struct series_table {
     struct arena *arena;
-    struct series *items;
-    uint64_t *hashes;
-    uint32_t count, capacity;
+    struct series *chunks[SERIES_CHUNKS];
+    uint32_t count;
     uint32_t *slots;
     uint32_t slot_mask;
     const struct catalog *catalog;
 };
+
+static inline struct series *series_at(const struct series_table *table, uint32_t index)
+{
+    uint32_t shifted = index / SERIES_FIRST + 1;
+    uint32_t chunk = 31u - (uint32_t)__builtin_clz(shifted);
+    return &table->chunks[chunk][index - (((1u << chunk) - 1) * SERIES_FIRST)];
+}
+bool series_equal(const struct series *series, uint64_t hash, uint32_t meter, uint32_t sku,
+                  struct text resource, const struct text *dimensions, uint32_t dimension_count);
 void series_table_init(struct series_table *table, struct arena *arena,
                        const struct catalog *catalog);
 uint64_t series_hash(uint32_t meter, uint32_t sku, struct text resource,

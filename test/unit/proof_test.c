@@ -149,7 +149,7 @@ static void accept(void *context, const struct record *records, uint32_t count, 
         wide_add_dec(&total.sum, value_of(record));
         uint32_t meter = record->flags & RECORD_EXCLUDED
                              ? record->series & 0xFFFFu
-                             : world->series.items[record->series].meter;
+                             : series_at(&world->series, record->series)->meter;
         total_add(&world->accepted[meter], &total);
 
         world->starts[world->delta_count++] = world->delta_units;

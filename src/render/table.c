@@ -1,0 +1,310 @@
+/* table.c - see table.h.
+ *
+ * libsmartcols measures texts in the locale of the thread; it gets C.UTF-8 while it is called, so that
+ * the locale of the process changes nothing.
+ */
+#include "render/table.h"
+
+#include <libsmartcols/libsmartcols.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <wchar.h>
+
+#include "render/render.h"
+
+enum { PIECE_ROWS = 256, CELL_SHOWN_MAX = 4096 };
+
+enum status sink_write(const struct sink_text *sink, struct text text, struct error *err)
+{
+    if (text.size > 0 && sink->write(sink->context, text.at, text.size) != 0) {
+        return fail(err, ERR_IO, "the output could not be written");
+    }
+    return OK;
+}
+
+/* ---- names that cannot lie ----------------------------------------------------------------------- */
+
+/* The code point at the start of a text that is UTF-8, and its size; size 0 when it is none. */
+static uint32_t read_point(struct text text, size_t *size)
+{
+    unsigned char first = (unsigned char)text.at[0];
+    size_t want = first < 0x80 ? 1 : first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+    *size = want;
+    if (want > text.size || !text_is_utf8((struct text){text.at, want})) {
+        *size = 0;
+        return first;
+    }
+    uint32_t point = want == 1 ? first : first & (0x7Fu >> want);
+    for (size_t i = 1; i < want; i++) {
+        point = point << 6 | ((unsigned char)text.at[i] & 0x3F);
+    }
+    return point;
+}
+
+/* Controls; what has no width or turns the direction of writing; marks that make an e and an acute
+ * out of what looks like one letter; spaces that look like others. */
+static bool is_hidden(uint32_t point)
+{
+    static const uint32_t RANGES[][2] = {
+        {0x00, 0x1F},       {0x7F, 0xA0},       {0xAD, 0xAD},       {0x0300, 0x036F},
+        {0x061C, 0x061C},   {0x115F, 0x1160},   {0x17B4, 0x17B5},   {0x180B, 0x180F},
+        {0x2000, 0x200F},   {0x2028, 0x202F},   {0x205F, 0x206F},   {0x3000, 0x3000},
+        {0x3164, 0x3164},   {0xE000, 0xF8FF},   {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},
+        {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFF},   {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
+        {0xE0000, 0x10FFFF}};
+    for (size_t i = 0; i < sizeof RANGES / sizeof *RANGES; i++) {
+        if (point >= RANGES[i][0] && point <= RANGES[i][1]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void add_shown(struct buffer *out, struct text text)
+{
+    for (size_t at = 0; at < text.size;) {
+        size_t size;
+        uint32_t point = read_point((struct text){text.at + at, text.size - at}, &size);
+        if (size == 0) {
+            buffer_format(out, "\\x%02x", point);
+            size = 1;
+        } else if (is_hidden(point)) {
+            buffer_format(out, "\\u{%x}", point);
+        } else if (point == '\\') {
+            buffer_add_text(out, TEXT("\\\\"));
+        } else {
+            buffer_add(out, text.at + at, size);
+        }
+        at += size;
+    }
+}
+
+/* The thread's locale while libsmartcols and wcwidth are at work. */
+static locale_t take_utf8(locale_t *before)
+{
+    locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    *before = utf8 ? uselocale(utf8) : (locale_t)0;
+    return utf8;
+}
+
+static void give_utf8(locale_t utf8, locale_t before)
+{
+    if (utf8) {
+        uselocale(before);
+        freelocale(utf8);
+    }
+}
+
+int shown_width(struct text text)
+{
+    int width = 0;
+    bool is_plain = true;
+    for (size_t i = 0; i < text.size; i++) {
+        is_plain &= (unsigned char)text.at[i] < 0x80;
+    }
+    if (is_plain) {
+        return (int)text.size;
+    }
+    locale_t before, utf8 = take_utf8(&before);
+    for (size_t at = 0; at < text.size;) {
+        size_t size;
+        uint32_t point = read_point((struct text){text.at + at, text.size - at}, &size);
+        int cells = size > 0 ? wcwidth((wchar_t)point) : 1;
+        width += cells > 0 ? cells : 0;
+        at += size > 0 ? size : 1;
+    }
+    give_utf8(utf8, before);
+    return width;
+}
+
+void add_csv_safe(struct buffer *out, struct text text)
+{
+    char first = text.size > 0 ? text.at[0] : 'x';
+    if (first != '=' && first != '+' && first != '-' && first != '@' && first != '\t' &&
+        first != '\r') {
+        add_csv_text(out, text);
+        return;
+    }
+    buffer_add_text(out, TEXT("\"'"));
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.at[i] == '"') {
+            buffer_add_char(out, '"');
+        }
+        buffer_add_char(out, text.at[i]);
+    }
+    buffer_add_char(out, '"');
+}
+
+/* ---- tables -------------------------------------------------------------------------------------- */
+
+void table_init(struct table *table, struct arena *arena, const struct sink_text *sink,
+                bool is_terminal)
+{
+    *table = (struct table){.arena = arena, .sink = sink, .is_terminal = is_terminal};
+}
+
+void table_add_column(struct table *table, const char *title, enum column_kind kind)
+{
+    table->columns[table->column_count++] = (struct table_column){.title = title, .kind = kind};
+}
+
+static struct text shown(struct arena *arena, struct text cell)
+{
+    struct buffer out;
+    buffer_init(&out, arena, cell.size + 8);
+    if (cell.size > CELL_SHOWN_MAX) {
+        add_shown(&out, (struct text){cell.at, CELL_SHOWN_MAX});
+        buffer_add_text(&out, TEXT("..."));
+    } else {
+        add_shown(&out, cell);
+    }
+    buffer_add_char(&out, '\0');
+    return (struct text){out.at, out.size - 1};
+}
+
+/* Characters from the point on. */
+static int fraction_of(struct text number)
+{
+    const char *point = number.size > 0 ? memchr(number.at, '.', number.size) : NULL;
+    return point ? (int)(number.at + number.size - point) : 0;
+}
+
+void table_measure(struct table *table, const struct text *cells)
+{
+    struct arena_mark mark = arena_mark(table->arena);
+    for (int i = 0; i < table->column_count; i++) {
+        struct table_column *column = &table->columns[i];
+        struct text cell = shown(table->arena, cells[i]);
+        int width = shown_width(cell);
+        if (column->kind == COLUMN_DECIMAL && cell.size > 0) {
+            /* The width is that of what stands before the points, until the rows are known. */
+            int fraction = fraction_of(cell);
+            column->fraction = fraction > column->fraction ? fraction : column->fraction;
+            width -= fraction;
+        }
+        column->width = width > column->width ? width : column->width;
+    }
+    arena_rewind(table->arena, mark);
+}
+
+void table_hide_empty(struct table *table)
+{
+    for (int i = 0; i < table->column_count; i++) {
+        table->columns[i].is_hidden |= table->columns[i].width == 0;
+    }
+}
+
+void table_begin(struct table *table, bool is_titled)
+{
+    table->has_headings = is_titled;
+}
+
+static struct libscols_table *open_piece(struct table *table)
+{
+    struct libscols_table *piece = scols_new_table();
+    if (!piece) {
+        return NULL;
+    }
+    scols_table_enable_noencoding(piece, 1); /* add_shown has done it */
+    scols_table_enable_noheadings(piece, !table->has_headings);
+    scols_table_enable_colors(piece, table->is_terminal);
+    scols_table_set_termforce(piece, table->is_terminal ? SCOLS_TERMFORCE_ALWAYS
+                                                        : SCOLS_TERMFORCE_NEVER);
+    for (int i = 0; i < table->column_count; i++) {
+        const struct table_column *column = &table->columns[i];
+        int width = column->width + (column->kind == COLUMN_DECIMAL ? column->fraction : 0);
+        int title = (int)strlen(column->title);
+        int flags = SCOLS_FL_STRICTWIDTH | (column->is_hidden ? SCOLS_FL_HIDDEN : 0) |
+                    (column->kind != COLUMN_TEXT  ? SCOLS_FL_RIGHT
+                     : table->is_terminal ? SCOLS_FL_WRAP
+                                          : 0);
+        struct libscols_column *made =
+            scols_table_new_column(piece, column->title, width > title ? width : title, flags);
+        if (!made) {
+            scols_unref_table(piece);
+            return NULL;
+        }
+        if (table->is_terminal) {
+            (void)scols_cell_set_color(scols_column_get_header(made), "bold");
+        }
+    }
+    return piece;
+}
+
+static enum status no_memory(struct error *err)
+{
+    return fail(err, ERR_LIMIT, "no memory for a table");
+}
+
+/* A piece goes out; the next has no headings. */
+static enum status flush_piece(struct table *table, struct error *err)
+{
+    if (!table->piece) {
+        return OK;
+    }
+    locale_t before, utf8 = take_utf8(&before);
+    char *string = NULL;
+    int failed = scols_print_table_to_string(table->piece, &string);
+    give_utf8(utf8, before);
+    table_drop(table);
+    table->has_headings = false;
+    if (failed || !string) {
+        free(string);
+        return no_memory(err);
+    }
+    enum status status = sink_write(table->sink, text_of(string), err);
+    if (status == OK) {
+        status = sink_write(table->sink, TEXT("\n"), err);
+    }
+    free(string);
+    return status;
+}
+
+/* Blanks after a number, so that its point stands under the others. */
+static struct text align_point(struct arena *arena, struct text number, int fraction)
+{
+    int blanks = number.size > 0 ? fraction - fraction_of(number) : 0;
+    return blanks > 0 ? text_format(arena, "%.*s%*s", TEXT_ARG(number), blanks, "") : number;
+}
+
+enum status table_row(struct table *table, const struct text *cells, struct error *err)
+{
+    struct arena_mark mark = arena_mark(table->arena);
+    struct text texts[TABLE_COLUMNS_MAX];
+    for (int i = 0; i < table->column_count; i++) {
+        texts[i] = shown(table->arena, cells[i]);
+        if (table->columns[i].kind == COLUMN_DECIMAL) {
+            texts[i] = align_point(table->arena, texts[i], table->columns[i].fraction);
+        }
+    }
+    if (!table->piece) {
+        locale_t before, utf8 = take_utf8(&before);
+        table->piece = open_piece(table);
+        give_utf8(utf8, before);
+    }
+    struct libscols_line *line = table->piece ? scols_table_new_line(table->piece, NULL) : NULL;
+    bool failed = !line;
+    for (int i = 0; i < table->column_count && !failed; i++) {
+        failed = scols_line_set_data(line, (size_t)i, texts[i].at) != 0;
+    }
+    arena_rewind(table->arena, mark);
+    if (failed) {
+        table_drop(table);
+        return no_memory(err);
+    }
+    return ++table->piece_rows == PIECE_ROWS ? flush_piece(table, err) : OK;
+}
+
+enum status table_end(struct table *table, struct error *err)
+{
+    return flush_piece(table, err);
+}
+
+void table_drop(struct table *table)
+{
+    if (table->piece) {
+        scols_unref_table(table->piece);
+        table->piece = NULL;
+    }
+    table->piece_rows = 0;
+}
