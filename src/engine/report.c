@@ -315,7 +315,7 @@ static void list_failures(struct run *run, struct farthing_summary *summary)
         for (uint32_t f = 0; f < worker->failure_count; f++) {
             add_count(failed, &summary->failed_count,
                       text_copy(&run->arena, worker->failures[f].payer).at, 0,
-                      worker->failures[f].message.at);
+                      text_copy(&run->arena, worker->failures[f].message).at);
         }
     }
     qsort(failed, count, sizeof *failed, compare_failures);

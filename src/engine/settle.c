@@ -198,6 +198,9 @@ static void count_bill(struct worker *worker, const struct bill *bill,
     }
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
         worker->excluded[bill->excluded[i].reason] += bill->excluded[i].total.count;
+        if (bill->excluded[i].reason == EXCLUDE_UNPRICED) {
+            worker->events_billed -= bill->excluded[i].total.count; /* its row has no line */
+        }
     }
 }
 
