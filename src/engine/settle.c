@@ -18,10 +18,43 @@ struct partition {
     uint32_t nobody_count;
 };
 
-/* The text that a partition gives to each file. */
+/* The text that a partition gives to each file.  It is handed over at the end of the partition, or earlier when there
+ * is much of it: then the thread waits for its turn and keeps it. */
 struct texts {
     struct buffer bills, lines, usage, closing, exclusions;
+    uint32_t partition;
+    bool has_turn;
 };
+
+static enum status write_texts(struct worker *worker, struct texts *texts)
+{
+    struct run *run = worker->run;
+    if (!texts->has_turn) {
+        TRY(output_turn_take(run->output, texts->partition, &worker->err));
+        texts->has_turn = true;
+    }
+    const struct {
+        struct output_file *file;
+        struct buffer *buffer;
+    } all[] = {{run->bills, &texts->bills},
+               {run->lines, &texts->lines},
+               {run->usage, &texts->usage},
+               {run->closing, &texts->closing},
+               {run->exclusions, &texts->exclusions}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        TRY(output_append(all[i].file, all[i].buffer->at, all[i].buffer->size, &worker->err));
+        all[i].buffer->size = 0;
+    }
+    return OK;
+}
+
+static enum status write_when_full(struct worker *worker, struct texts *texts)
+{
+    enum { FULL_BYTES = 1024 * 1024 };
+    size_t size = texts->bills.size + texts->lines.size + texts->usage.size +
+                  texts->closing.size + texts->exclusions.size;
+    return size < FULL_BYTES ? OK : write_texts(worker, texts);
+}
 
 static instant slot_time(const struct run *run, const struct delta *delta)
 {
@@ -228,6 +261,8 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta 
 }
 
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
+enum { RENDER_AT_ONCE = 4096 };
+
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, const struct delta **deltas, uint32_t count,
                               const struct inputs *inputs, struct texts *texts,
@@ -282,15 +317,24 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     if (bill.line_count > 0) {
         render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
-        render_lines_csv(&texts->lines, &bill);
+        for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
+            uint32_t left = bill.line_count - i;
+            render_lines_csv(&texts->lines, &bill, i, left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+            TRY(write_when_full(worker, texts));
+        }
     } else if (bill.excluded_count > 0) {
         worker->bills--; /* exclusions alone make no bill */
     }
-    render_usage_csv(&texts->usage, &pricing, account->id, book.rows, book.row_count);
+    for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
+        uint32_t left = book.row_count - i;
+        render_usage_csv(&texts->usage, &pricing, account->id, book.rows + i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(write_when_full(worker, texts));
+    }
     render_closing(&texts->closing, &pricing, account->id, &priced, book.rows, book.row_count);
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
-    return OK;
+    return write_when_full(worker, texts);
 }
 
 static bool is_payer(const struct run *run, uint32_t account)
@@ -345,19 +389,13 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
     }
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
-        struct texts before = *texts;
         enum status status =
             settle_cut(worker, payer, cuts[i], i == 0, deltas, count, inputs, texts, &err);
         if (status != OK) {
-            /* Buffers may have moved; only their sizes go back. */
-            texts->bills.size = before.bills.size;
-            texts->lines.size = before.lines.size;
-            texts->usage.size = before.usage.size;
-            texts->closing.size = before.closing.size;
-            texts->exclusions.size = before.exclusions.size;
-            if (status == ERR_CORRUPT) {
-                worker->err = err;
-                worker_fail(worker, status);
+            /* Text is made last, and what can fail then is the output: that ends the run. */
+            if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
+                worker->err = worker->err.status != OK ? worker->err : err;
+                worker_fail(worker, worker->err.status);
                 return;
             }
             fail_payer(worker, payer, &err);
@@ -368,27 +406,6 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
 
 /* ---- partitions ---------------------------------------------------------------------------------- */
 
-static enum status write_texts(struct worker *worker, uint32_t partition,
-                               const struct texts *texts)
-{
-    struct run *run = worker->run;
-    TRY(output_turn_take(run->output, partition, &worker->err));
-    const struct {
-        struct output_file *file;
-        const struct buffer *buffer;
-    } all[] = {{run->bills, &texts->bills},
-               {run->lines, &texts->lines},
-               {run->usage, &texts->usage},
-               {run->closing, &texts->closing},
-               {run->exclusions, &texts->exclusions}};
-    enum status status = OK;
-    for (size_t i = 0; i < sizeof all / sizeof *all && status == OK; i++) {
-        status = output_append(all[i].file, all[i].buffer->at, all[i].buffer->size, &worker->err);
-    }
-    output_turn_give(run->output);
-    return status;
-}
-
 static enum status settle_partition(struct worker *worker, uint32_t p,
                                     const struct inputs *inputs)
 {
@@ -398,7 +415,8 @@ static enum status settle_partition(struct worker *worker, uint32_t p,
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
     struct texts texts;
-    size_t guess = 4096 + (size_t)loaded.unit_count * 64;
+    size_t guess = 64 * 1024 + (loaded.unit_count < 16 * 1024 ? loaded.unit_count * 64 : 1024 * 1024);
+    texts = (struct texts){.partition = p};
     buffer_init(&texts.bills, &worker->output, guess / 2);
     buffer_init(&texts.lines, &worker->output, guess);
     buffer_init(&texts.usage, &worker->output, guess);
@@ -423,7 +441,10 @@ static enum status settle_partition(struct worker *worker, uint32_t p,
         }
     }
     spool_unload(run->deltas, p, &loaded);
-    enum status status = worker->failed ? worker->err.status : write_texts(worker, p, &texts);
+    enum status status = worker->failed ? worker->err.status : write_texts(worker, &texts);
+    if (texts.has_turn) {
+        output_turn_give(run->output);
+    }
     arena_rewind(&worker->scratch, mark);
     arena_rewind(&worker->output, output_mark);
     return status;

@@ -24,7 +24,8 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
                       const struct inputs *inputs);
 
 extern const char LINES_HEADER[]; /* with its newline */
-void render_lines_csv(struct buffer *out, const struct bill *bill);
+/* Lines [first, first + count) of the bill. */
+void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t first, uint32_t count);
 /* A row of lines.csv without its newline; texts point into row or the arena. *bill gets the first column. ERR_INPUT. */
 enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
                        struct error *err);

@@ -90,9 +90,9 @@ const char LINES_HEADER[] =
     "bill,line,account,product,sku,dimensions,resource,kind,from,to,quantity,unit,rate,tier,amount,"
     "exact,list,currency,contract,level,price,version,step,events,fingerprint\n";
 
-void render_lines_csv(struct buffer *out, const struct bill *bill)
+void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t first, uint32_t count)
 {
-    for (uint32_t i = 0; i < bill->line_count; i++) {
+    for (uint32_t i = first; i < first + count; i++) {
         const struct line *line = &bill->lines[i];
         add_field(out, bill->id);
         add_print(out, line->id);
