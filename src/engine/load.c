@@ -1,4 +1,5 @@
-/* load.c - what a run needs before the first event: catalog, accounts, and the state that is carried in. */
+/* load.c - what a run needs before the first event: catalog, accounts, and the state that is
+ * carried in. */
 #include <assert.h>
 #include <stdlib.h>
 #include <yyjson.h>
@@ -36,15 +37,15 @@ enum status load_bytes(struct env *env, struct arena *arena, const char *path, u
     TRY(status);
     TRY(closed);
     if (size > size_max) {
-        (void)fail(err, ERR_LIMIT, "%s: more than %llu bytes", path,
-                   (unsigned long long)size_max);
+        (void)fail(err, ERR_LIMIT, "%s: more than %llu bytes", path, (unsigned long long)size_max);
         return fail_hint(err, "split it into several files");
     }
     *bytes = (struct text){at, size};
     return OK;
 }
 
-/* ---- zones --------------------------------------------------------------------------------------- */
+/* ---- zones
+ * --------------------------------------------------------------------------------------- */
 
 struct zone_list {
     struct zone_source source;
@@ -65,8 +66,7 @@ static bool is_zone_name(struct text name)
     for (size_t i = 0; i < name.size; i++) {
         char c = name.at[i];
         bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '+' && c != '-' &&
-            c != '/') {
+        if (!is_letter && !(c >= '0' && c <= '9') && c != '_' && c != '+' && c != '-' && c != '/') {
             return false;
         }
     }
@@ -85,8 +85,7 @@ static bool find_zone(void *context, struct text name, struct text *bytes)
     if (!is_zone_name(name)) {
         return false;
     }
-    struct text path =
-        text_format(list->arena, "%s/%.*s", list->folder, TEXT_ARG(name));
+    struct text path = text_format(list->arena, "%s/%.*s", list->folder, TEXT_ARG(name));
     if (load_bytes(list->env, list->arena, path.at, ZONE_MAX_BYTES, bytes, NULL) != OK) {
         return false;
     }
@@ -126,8 +125,7 @@ struct text zone_source_digest(struct zone_source *source)
         char hex[65];
         struct digest digest = hash_digest(list->bytes[i]);
         digest_format(&digest, hex);
-        entries[i] =
-            text_format(list->arena, "%.*s %s\n", TEXT_ARG(list->names[i]), hex);
+        entries[i] = text_format(list->arena, "%.*s %s\n", TEXT_ARG(list->names[i]), hex);
     }
     if (list->count > 1) {
         qsort(entries, list->count, sizeof *entries, compare_texts);
@@ -143,7 +141,8 @@ struct text zone_source_digest(struct zone_source *source)
     return (struct text){hex, 64};
 }
 
-/* ---- catalog and accounts ------------------------------------------------------------------------ */
+/* ---- catalog and accounts
+ * ------------------------------------------------------------------------ */
 
 struct file_list {
     struct catalog_file *items;
@@ -231,10 +230,11 @@ static enum status feed_records(struct env *env, struct arena *arena,
 
 static void sort_complaints(struct complaints *complaints);
 
-enum status load_catalog(struct env *env, struct arena *arena,
-                         const struct farthing_config *config, struct farthing_paths catalog,
-                         struct farthing_paths accounts, struct complaints *complaints,
-                         struct loaded *loaded, struct error *err)
+static enum status load_files(struct env *env, struct arena *arena,
+                              const struct farthing_config *config, struct farthing_paths catalog,
+                              struct farthing_paths accounts, bool is_exact,
+                              struct complaints *complaints, struct loaded *loaded,
+                              struct error *err)
 {
     *complaints = (struct complaints){.arena = arena};
     struct file_list files = {0};
@@ -242,11 +242,12 @@ enum status load_catalog(struct env *env, struct arena *arena,
         TRY(add_catalog_path(env, arena, &files, catalog.items[i], err));
     }
     struct zone_source *zones = zone_source_new(env, arena, config->zone_folder);
-    struct catalog_input input = {
-        .files = files.items, .file_count = files.count, .zones = zones};
+    struct catalog_input input = {.files = files.items,
+                                  .file_count = files.count,
+                                  .zones = zones,
+                                  .exact_rounding_default = is_exact};
     struct accounts_builder *builder = accounts_builder_new(arena, &input);
-    enum status status =
-        catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
+    enum status status = catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
     for (size_t i = 0; i < accounts.count; i++) {
         TRY(feed_records(env, arena, builder, accounts.items[i], complaints, err));
     }
@@ -256,6 +257,21 @@ enum status load_catalog(struct env *env, struct arena *arena,
     sort_complaints(complaints);
     loaded->zones_digest = zone_source_digest(zones);
     return status;
+}
+
+enum status load_catalog(struct env *env, struct arena *arena, const struct farthing_config *config,
+                         struct farthing_paths catalog, struct farthing_paths accounts,
+                         struct complaints *complaints, struct loaded *loaded, struct error *err)
+{
+    return load_files(env, arena, config, catalog, accounts, false, complaints, loaded, err);
+}
+
+enum status load_catalog_exact(struct env *env, struct arena *arena,
+                               const struct farthing_config *config, struct farthing_paths catalog,
+                               struct farthing_paths accounts, struct complaints *complaints,
+                               struct loaded *loaded, struct error *err)
+{
+    return load_files(env, arena, config, catalog, accounts, true, complaints, loaded, err);
 }
 
 static int compare_complaints(const void *a_item, const void *b_item)
@@ -274,12 +290,12 @@ static int compare_complaints(const void *a_item, const void *b_item)
 static void sort_complaints(struct complaints *complaints)
 {
     if (complaints->count > 1) {
-        qsort(complaints->items, complaints->count, sizeof *complaints->items,
-              compare_complaints);
+        qsort(complaints->items, complaints->count, sizeof *complaints->items, compare_complaints);
     }
 }
 
-/* ---- billing clocks and cuts --------------------------------------------------------------------- */
+/* ---- billing clocks and cuts
+ * --------------------------------------------------------------------- */
 
 static bool is_calendar(const struct clock *clock)
 {
@@ -296,7 +312,8 @@ static bool is_calendar(const struct clock *clock)
     return clock->count == 1 && midnight && day && month;
 }
 
-/* The contract whose billing a payer has: in force as the period begins, else the first to begin in it. */
+/* The contract whose billing a payer has: in force as the period begins, else the first to begin in
+ * it. */
 static const struct contract *billing_contract(const struct catalog *catalog,
                                                const struct accounts *accounts, uint32_t payer,
                                                struct period period)
@@ -340,13 +357,13 @@ static bool any_custom(const struct run *run)
     return false;
 }
 
-/* The turns of a payer's own clock that begin in the period; for the calendar's the period itself. */
+/* The turns of a payer's own clock that begin in the period; for the calendar's the period itself.
+ */
 static uint32_t find_cuts(const struct run *run, uint32_t payer, struct period *cuts,
                           uint32_t capacity)
 {
     bool is_custom;
-    struct clock clock =
-        payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom);
+    struct clock clock = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom);
     if (!is_custom) {
         if (capacity > 0) {
             cuts[0] = run->period;
@@ -402,7 +419,8 @@ bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *c
     return false;
 }
 
-/* ---- members of payers --------------------------------------------------------------------------- */
+/* ---- members of payers
+ * --------------------------------------------------------------------------- */
 
 struct member_entry {
     uint32_t payer;
@@ -421,7 +439,8 @@ static int compare_members(const void *a_item, const void *b_item)
     return a->member.span.from < b->member.span.from ? -1 : 1;
 }
 
-/* Who pays for an account from when to when, over all time: fixed prices in advance look beyond the period. */
+/* Who pays for an account from when to when, over all time: fixed prices in advance look beyond the
+ * period. */
 static void make_members(struct run *run)
 {
     bool has_fixed = false;
@@ -444,8 +463,7 @@ static void make_members(struct run *run)
                 continue;
             }
             if (count == capacity) {
-                entries =
-                    arena_grow(&run->arena, entries, count, capacity * 2, sizeof *entries);
+                entries = arena_grow(&run->arena, entries, count, capacity * 2, sizeof *entries);
                 capacity *= 2;
             }
             entries[count++] = (struct member_entry){payer, {a, {at, next}}};
@@ -465,7 +483,8 @@ static void make_members(struct run *run)
     run->member_first = first;
 }
 
-/* ---- opening ------------------------------------------------------------------------------------- */
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
 
 static bool member_text(yyjson_val *object, const char *key, struct text *out)
 {
@@ -519,8 +538,7 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
     const struct catalog *catalog = run->catalog;
     uint32_t sku = map_find(&catalog->sku_by_name, sku_name);
     uint32_t meter = 0;
-    while (meter < catalog->meter_count &&
-           !text_equal(catalog->meters[meter].name, meter_name)) {
+    while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, meter_name)) {
         meter++;
     }
     out->account = map_find(&run->accounts->by_id, account);
@@ -539,8 +557,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
         (void)member_text(values, key.at, &dimensions[i]);
     }
     uint64_t hash = series_hash(meter, sku, resource, dimensions, known->dimension_count);
-    out->series = series_find(&run->series, hash, meter, sku, resource, dimensions,
-                              known->dimension_count);
+    out->series =
+        series_find(&run->series, hash, meter, sku, resource, dimensions, known->dimension_count);
     if (out->series == NONE) {
         out->series = series_add(&run->series, hash, meter, sku, resource, dimensions,
                                  known->dimension_count);
@@ -624,7 +642,8 @@ static enum status load_opening(struct run *run)
     return OK;
 }
 
-/* ---- bills issued before ------------------------------------------------------------------------- */
+/* ---- bills issued before
+ * ------------------------------------------------------------------------- */
 
 static int compare_issued(const void *a_item, const void *b_item)
 {
@@ -632,7 +651,8 @@ static int compare_issued(const void *a_item, const void *b_item)
     return a->payer < b->payer ? -1 : a->payer > b->payer;
 }
 
-/* Whose a bill is and for when: its id is made of that, "provider/payer/from/to" with names percent-encoded. */
+/* Whose a bill is and for when: its id is made of that, "provider/payer/from/to" with names
+ * percent-encoded. */
 static enum status read_bill_id(struct run *run, struct text id, struct issued_line *issued,
                                 struct error *err)
 {
@@ -694,8 +714,8 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
         if (run->issued_count == *capacity) {
             uint32_t more = *capacity ? *capacity * 2 : 1024;
-            run->issued = arena_grow(&run->arena, run->issued, run->issued_count, more,
-                                     sizeof *run->issued);
+            run->issued =
+                arena_grow(&run->arena, run->issued, run->issued_count, more, sizeof *run->issued);
             *capacity = more;
         }
         struct issued_line *issued = &run->issued[run->issued_count++];
@@ -731,7 +751,8 @@ static enum status load_issued(struct run *run)
     return OK;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------- */
+/* ---- all of it
+ * ----------------------------------------------------------------------------------- */
 
 static enum status parse_period(struct run *run)
 {
@@ -765,8 +786,8 @@ static const struct csv_mapping *make_mapping(struct run *run)
     for (uint32_t i = 0; i < csv->constant_count; i++) {
         constants[i] = (struct csv_constant){csv->constant_targets[i], csv->constant_values[i]};
     }
-    *mapping = (struct csv_mapping){csv->separator, columns, csv->count, constants,
-                                    csv->constant_count};
+    *mapping =
+        (struct csv_mapping){csv->separator, columns, csv->count, constants, csv->constant_count};
     return mapping;
 }
 

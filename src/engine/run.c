@@ -62,9 +62,11 @@ void run_progress(struct run *run, int thread, const char *phase, uint64_t done,
     }
 }
 
-/* ---- setting up ---------------------------------------------------------------------------------- */
+/* ---- setting up
+ * ---------------------------------------------------------------------------------- */
 
-/* As many partitions as keep one of them small against the caches, and few when there is little to do. */
+/* As many partitions as keep one of them small against the caches, and few when there is little to
+ * do. */
 static uint32_t choose_partitions(uint64_t input_bytes)
 {
     enum { BYTES_A_PARTITION = 8 * 1024 * 1024 };
@@ -94,8 +96,8 @@ static enum status set_up_spools(struct run *run)
     const char *folder = run->config->temporary_folder;
     TRY(spool_new(env, run->key_partitions, sizeof(struct record), events, folder, &run->keys,
                   run->err));
-    return spool_new(env, run->book_partitions, sizeof(struct delta), events, folder,
-                     &run->deltas, run->err);
+    return spool_new(env, run->book_partitions, sizeof(struct delta), events, folder, &run->deltas,
+                     run->err);
 }
 
 static enum status set_up_workers(struct run *run)
@@ -148,17 +150,18 @@ static void tear_down(struct run *run)
     }
 }
 
-/* ---- the run ------------------------------------------------------------------------------------- */
+/* ---- the run
+ * ------------------------------------------------------------------------------------- */
 
 static enum status open_inputs(struct run *run)
 {
     const struct farthing_bill *options = run->options;
-    struct feed_options feed_options = {
-        .threads = run->threads,
-        .format = options->format == FARTHING_CSV      ? FEED_CSV
-                  : options->format == FARTHING_NDJSON ? FEED_NDJSON
-                                                       : FEED_BY_NAME,
-        .temporary_folder = run->config->temporary_folder};
+    struct feed_options feed_options = {.threads = run->threads,
+                                        .format = options->format == FARTHING_CSV ? FEED_CSV
+                                                  : options->format == FARTHING_NDJSON
+                                                      ? FEED_NDJSON
+                                                      : FEED_BY_NAME,
+                                        .temporary_folder = run->config->temporary_folder};
     TRY(feed_open(run->env, &run->arena, options->events.items, options->events.count,
                   &feed_options, &run->feed, run->err));
     if (feed_file_count(run->feed) >= 1 << 16) {
@@ -175,8 +178,9 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     struct env *env = run->env;
     int64_t start = env->clock_mono_ns(env);
     struct loaded loaded = {0};
-    TRY(load_catalog(env, &run->arena, run->config, run->options->catalog,
-                     run->options->accounts, complaints, &loaded, run->err));
+    TRY((run->is_case ? load_catalog_exact
+                      : load_catalog)(env, &run->arena, run->config, run->options->catalog,
+                                      run->options->accounts, complaints, &loaded, run->err));
     run->catalog = loaded.catalog;
     run->accounts = loaded.accounts;
     run->zones_digest = loaded.zones_digest;
@@ -212,23 +216,24 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     return OK;
 }
 
-enum status farthing_run_bill(struct env *env, const struct farthing_config *config,
-                              const struct farthing_bill *options, struct arena *arena,
-                              struct farthing_summary *summary, struct complaints *complaints,
-                              struct error *err)
+static enum status run_bill(struct env *env, const struct farthing_config *config,
+                            const struct farthing_bill *options, bool is_case, struct arena *arena,
+                            struct farthing_summary *summary, struct complaints *complaints,
+                            struct error *err)
 {
     struct run *run = env->memory.allocate(&env->memory, sizeof *run);
     if (!run) {
         return fail(err, ERR_LIMIT, "no memory");
     }
-    *run = (struct run){.env = env, .config = config, .options = options, .err = err};
-    /* The caller's arena is the run's while it lasts, so that what the summary points to outlives the run. */
+    *run = (struct run){
+        .env = env, .config = config, .options = options, .is_case = is_case, .err = err};
+    /* The caller's arena is the run's while it lasts, so that what the summary points to outlives
+     * the run. */
     run->arena = *arena;
     run->threads = config->threads > 0 ? config->threads : env->processors(env);
     run->threads = run->threads > THREADS_MAX ? THREADS_MAX : run->threads;
-    run->memory_bytes = env->memory_limit_bytes
-                            ? env->memory_limit_bytes
-                            : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
+    run->memory_bytes = env->memory_limit_bytes ? env->memory_limit_bytes
+                                                : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
     *summary = (struct farthing_summary){0};
     enum status status;
     if (ARENA_RECOVER(&run->arena, run->recover)) {
@@ -242,4 +247,20 @@ enum status farthing_run_bill(struct env *env, const struct farthing_config *con
     arena->recover = NULL;
     env->memory.release(&env->memory, run, sizeof *run);
     return status;
+}
+
+enum status farthing_run_bill(struct env *env, const struct farthing_config *config,
+                              const struct farthing_bill *options, struct arena *arena,
+                              struct farthing_summary *summary, struct complaints *complaints,
+                              struct error *err)
+{
+    return run_bill(env, config, options, false, arena, summary, complaints, err);
+}
+
+enum status farthing_run_case(struct env *env, const struct farthing_config *config,
+                              const struct farthing_bill *options, struct arena *arena,
+                              struct farthing_summary *summary, struct complaints *complaints,
+                              struct error *err)
+{
+    return run_bill(env, config, options, true, arena, summary, complaints, err);
 }

@@ -3,8 +3,9 @@
  *     load      catalog, accounts, opening, bills issued before
  *     read      blocks --decode, meter--> records, spooled by key            any thread, any order
  *     accept    partition of keys --dedup--> deltas, spooled by payer        any thread
- *     settle    partition of payers --fold, price, bill--> files in order    any thread, turns for output
- *     report    dead letters, conflicts, summary; conservation is checked before anything gets its name
+ *     settle    partition of payers --fold, price, bill--> files in order    any thread, turns for
+ * output report    dead letters, conflicts, summary; conservation is checked before anything gets
+ * its name
  */
 #ifndef FARTHING_ENGINE_RUN_H
 #define FARTHING_ENGINE_RUN_H
@@ -40,7 +41,8 @@ struct issued_line {
     struct line line;
 };
 
-/* What is written out at the end, in order of (file, block): each block's dead letters are one run of a stream. */
+/* What is written out at the end, in order of (file, block): each block's dead letters are one run
+ * of a stream. */
 struct letter_run {
     uint32_t file, block;
     uint32_t stream; /* thread */
@@ -82,9 +84,9 @@ struct run;
 struct worker {
     struct run *run;
     int index;
-    struct arena arena;    /* for the whole run */
-    struct arena scratch;  /* rewound for each payer or block */
-    struct arena output;   /* of a partition's text */
+    struct arena arena;   /* for the whole run */
+    struct arena scratch; /* rewound for each payer or block */
+    struct arena output;  /* of a partition's text */
     struct error err;
     bool failed;
     /* read */
@@ -125,6 +127,7 @@ struct run {
     struct env *env;
     const struct farthing_config *config;
     const struct farthing_bill *options;
+    bool is_case; /* a pricing case: load_catalog_exact */
     struct error *err;
     struct arena arena;
     jmp_buf recover;
@@ -138,7 +141,8 @@ struct run {
     struct text zones_digest, opening_digest;
     struct period period;
     bool has_custom_billing;
-    const uint32_t *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
+    const uint32_t
+        *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
@@ -184,10 +188,15 @@ struct loaded {
     struct accounts *accounts;
     struct text zones_digest;
 };
-enum status load_catalog(struct env *env, struct arena *arena,
-                         const struct farthing_config *config, struct farthing_paths catalog,
-                         struct farthing_paths accounts, struct complaints *complaints,
-                         struct loaded *loaded, struct error *err);
+enum status load_catalog(struct env *env, struct arena *arena, const struct farthing_config *config,
+                         struct farthing_paths catalog, struct farthing_paths accounts,
+                         struct complaints *complaints, struct loaded *loaded, struct error *err);
+/* The same for pricing cases: without `rounding:` amounts stay exact, name and currency may be left
+ * out. */
+enum status load_catalog_exact(struct env *env, struct arena *arena,
+                               const struct farthing_config *config, struct farthing_paths catalog,
+                               struct farthing_paths accounts, struct complaints *complaints,
+                               struct loaded *loaded, struct error *err);
 /* Zones by name from the folder, remembering what was used for the digest. */
 struct zone_source *zone_source_new(struct env *env, struct arena *arena, const char *folder);
 struct text zone_source_digest(struct zone_source *source);
@@ -227,6 +236,12 @@ void accept_event(struct worker *worker, const struct record *records, uint32_t 
                   bool withdrawn);
 
 enum status farthing_run_bill(struct env *env, const struct farthing_config *config,
+                              const struct farthing_bill *options, struct arena *arena,
+                              struct farthing_summary *summary, struct complaints *complaints,
+                              struct error *err);
+
+/* The same with a catalog that is loaded by load_catalog_exact. */
+enum status farthing_run_case(struct env *env, const struct farthing_config *config,
                               const struct farthing_bill *options, struct arena *arena,
                               struct farthing_summary *summary, struct complaints *complaints,
                               struct error *err);

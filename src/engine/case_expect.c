@@ -1,0 +1,513 @@
+/* case_expect.c - what a case expects of a bill, against the bill's lines.
+ *
+ * An expectation is a sum over the lines that its key selects; what is not named is not looked at.  Numbers are compared
+ * exactly, as decimals or as fractions, or after rounding both sides.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine/cases.h"
+
+enum { EXACTLY = -1 };
+
+static void add_note(struct case_run *run, struct buffer *buffer, const char *format,
+                     va_list args)
+{
+    char text[600];
+    (void)vsnprintf(text, sizeof text, format, args);
+    if (!buffer->arena) {
+        buffer_init(buffer, run->arena, 256);
+    }
+    buffer_add_text(buffer, text_of(text));
+    buffer_add_char(buffer, '\n');
+}
+
+void case_finding(struct case_run *run, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_note(run, &run->findings, format, args);
+    va_end(args);
+    run->finding_count++;
+}
+
+void case_pending(struct case_run *run, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    add_note(run, &run->pending, format, args);
+    va_end(args);
+    run->pending_count++;
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------- */
+
+/* a/b; b is 1 for a plain decimal. */
+static bool read_fraction(struct text text, struct dec *a, struct dec *b)
+{
+    *b = dec_from_int(1);
+    const char *slash = text.size > 0 ? memchr(text.at, '/', text.size) : NULL;
+    if (!slash) {
+        return dec_parse(text, a) == NUMBER_OK;
+    }
+    size_t size = (size_t)(slash - text.at);
+    return dec_parse((struct text){text.at, size}, a) == NUMBER_OK &&
+           dec_parse((struct text){slash + 1, text.size - size - 1}, b) == NUMBER_OK &&
+           dec_sign(*b) > 0;
+}
+
+/* False also when the expectation is no number. */
+static bool is_equal(struct dec came, struct text expected, int rounded)
+{
+    struct dec a, b, left, right;
+    if (!read_fraction(expected, &a, &b)) {
+        return false;
+    }
+    if (rounded == EXACTLY) {
+        return dec_multiply(came, b, &left, NULL) == OK && dec_equal(left, a);
+    }
+    return dec_round(came, rounded, ROUND_HALF_EVEN, &left, NULL) == OK &&
+           dec_divide(a, b, rounded, ROUND_HALF_EVEN, &right, NULL) == OK &&
+           dec_equal(left, right);
+}
+
+static void check_number(struct case_run *run, struct dec came, const struct yaml_node *node,
+                         int rounded, const char *what, struct text key)
+{
+    if (node->kind != YAML_TEXT) {
+        case_finding(run, "%s %.*s: a number is expected here", what, TEXT_ARG(key));
+        return;
+    }
+    if (!is_equal(came, node->text, rounded)) {
+        char text[DEC_FORMAT_MAX];
+        (void)dec_format(came, text);
+        case_finding(run, "%s%s%.*s: expected %.*s, came %s", what, key.size > 0 ? " " : "",
+                     TEXT_ARG(key), TEXT_ARG(node->text), text);
+    }
+}
+
+/* ---- which lines a key selects ------------------------------------------------------------------- */
+
+/* True when the dimensions "a=1;b=2" of a line hold name=value; a value that is empty is not written there. */
+static bool has_dimension(struct text dimensions, struct text name, struct text value)
+{
+    bool is_named = false;
+    for (size_t at = 0; at < dimensions.size;) {
+        const char *end = memchr(dimensions.at + at, ';', dimensions.size - at);
+        size_t size = end ? (size_t)(end - dimensions.at) - at : dimensions.size - at;
+        struct text part = {dimensions.at + at, size};
+        const char *equals = memchr(part.at, '=', part.size);
+        if (equals && text_equal((struct text){part.at, (size_t)(equals - part.at)}, name)) {
+            is_named = true;
+            size_t from = (size_t)(equals - part.at) + 1;
+            if (text_equal((struct text){part.at + from, part.size - from}, value)) {
+                return true;
+            }
+        }
+        at += size + 1;
+    }
+    return !is_named && value.size == 0;
+}
+
+static bool is_tier(const struct line *line, struct text key)
+{
+    struct dec number;
+    return dec_parse(key, &number) == NUMBER_OK &&
+           dec_equal(number, dec_from_int(line->tier - 1));
+}
+
+static bool is_of_time(const struct case_run *run, const struct case_line *item, struct text key)
+{
+    struct period period;
+    instant at;
+    if (period_parse(key, run->zone, &period) == TIME_OK) {
+        return period_has(period, item->line.from);
+    }
+    return case_time(key, &at) && at == item->period_from;
+}
+
+/* `quantity: {x.kind: n}` and `net: {x: n}` find what they name by more than one field. */
+static bool is_quantity_of(const struct line *line, struct text key)
+{
+    if (text_equal(line->sku, key)) {
+        return text_equal(line->kind, TEXT("usage"));
+    }
+    return key.size == line->sku.size + line->kind.size + 1 &&
+           memcmp(key.at, line->sku.at, line->sku.size) == 0 && key.at[line->sku.size] == '.' &&
+           memcmp(key.at + line->sku.size + 1, line->kind.at, line->kind.size) == 0;
+}
+
+static bool is_net_of(const struct line *line, struct text key)
+{
+    return text_equal(line->account, key) || text_equal(line->sku, key) ||
+           text_equal(line->resource, key);
+}
+
+enum selector_kind { SELECT_FIELD, SELECT_TIER, SELECT_TIME, SELECT_QUANTITY, SELECT_NET };
+
+static bool is_selected(const struct case_run *run, const struct case_line *item,
+                        enum selector_kind kind, struct text field, struct text key)
+{
+    switch (kind) {
+    case SELECT_FIELD:
+        return text_equal(field, key);
+    case SELECT_TIER:
+        return is_tier(&item->line, key);
+    case SELECT_TIME:
+        return is_of_time(run, item, key);
+    case SELECT_QUANTITY:
+        return is_quantity_of(&item->line, key);
+    case SELECT_NET:
+        break;
+    }
+    return is_net_of(&item->line, key);
+}
+
+static void add_to(struct case_run *run, struct dec *sum, struct dec value)
+{
+    if (dec_add(*sum, value, sum, NULL) != OK) {
+        case_finding(run, "a sum of amounts has more than 38 digits");
+    }
+}
+
+/* ---- expectations -------------------------------------------------------------------------------- */
+
+struct comparison {
+    const char *key;
+    enum selector_kind kind;
+    size_t field; /* offset in struct line of the text compared */
+    bool is_quantity;
+};
+#define FIELD(name) offsetof(struct line, name)
+static const struct comparison COMPARISONS[] = {
+    {"by_account", SELECT_FIELD, FIELD(account), false},
+    {"by_sku", SELECT_FIELD, FIELD(sku), false},
+    {"by_product", SELECT_FIELD, FIELD(product), false},
+    {"by_step", SELECT_FIELD, FIELD(step), false},
+    {"by_kind", SELECT_FIELD, FIELD(kind), false},
+    {"by_resource", SELECT_FIELD, FIELD(resource), false},
+    {"by_contract", SELECT_FIELD, FIELD(contract), false},
+    {"by_tier", SELECT_TIER, 0, false},
+    {"by_period", SELECT_TIME, 0, false},
+    {"net", SELECT_NET, 0, false},
+    {"quantity", SELECT_QUANTITY, 0, true},
+};
+
+static struct text line_field(const struct line *line, size_t offset)
+{
+    return *(const struct text *)(const void *)((const char *)line + offset);
+}
+
+static void compare_groups(struct case_run *run, uint32_t moment, const struct yaml_node *node,
+                           const struct comparison *comparison, int rounded)
+{
+    if (node->kind != YAML_MAP) {
+        case_finding(run, "%s: a mapping is expected here", comparison->key);
+        return;
+    }
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct text key = node->items[i].key;
+        struct dec sum = DEC_ZERO;
+        for (uint32_t l = 0; l < run->line_count; l++) {
+            const struct case_line *item = &run->lines[l];
+            if (item->moment == moment &&
+                is_selected(run, item, comparison->kind,
+                            line_field(&item->line, comparison->field), key)) {
+                add_to(run, &sum,
+                       comparison->is_quantity ? item->line.quantity : item->line.amount);
+            }
+        }
+        check_number(run, sum, &node->items[i], rounded, comparison->key, key);
+    }
+}
+
+/* {region: {eu: 1, us: 2}} */
+static void compare_dimensions(struct case_run *run, uint32_t moment,
+                               const struct yaml_node *node, int rounded)
+{
+    for (uint32_t d = 0; d < node->count; d++) {
+        const struct yaml_node *values = &node->items[d];
+        if (values->kind != YAML_MAP) {
+            case_finding(run, "by_dim: write {dimension: {value: amount}}");
+            return;
+        }
+        for (uint32_t v = 0; v < values->count; v++) {
+            struct text value = values->items[v].key;
+            struct dec sum = DEC_ZERO;
+            for (uint32_t l = 0; l < run->line_count; l++) {
+                const struct case_line *item = &run->lines[l];
+                if (item->moment == moment &&
+                    has_dimension(item->line.dimensions, values->key, value)) {
+                    add_to(run, &sum, item->line.amount);
+                }
+            }
+            check_number(run, sum, &values->items[v], rounded, "by_dim", value);
+        }
+    }
+}
+
+/* ---- lines --------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *key;
+    size_t field;
+} LINE_KEYS[] = {{"account", FIELD(account)},   {"sku", FIELD(sku)},
+                 {"product", FIELD(product)},   {"resource", FIELD(resource)},
+                 {"kind", FIELD(kind)},         {"step", FIELD(step)},
+                 {"price", FIELD(price)},       {"contract", FIELD(contract)},
+                 {"unit", FIELD(unit)},         {"level", FIELD(level)}};
+enum { LINE_KEY_COUNT = sizeof LINE_KEYS / sizeof *LINE_KEYS };
+
+static bool is_compared(struct text key)
+{
+    return text_equal(key, TEXT("amount")) || text_equal(key, TEXT("quantity")) ||
+           text_equal(key, TEXT("net")) || text_equal(key, TEXT("list")) ||
+           text_equal(key, TEXT("exact")) || text_equal(key, TEXT("events"));
+}
+
+static bool has_key(const struct case_run *run, const struct case_line *item,
+                    const struct yaml_node *wanted)
+{
+    const struct line *line = &item->line;
+    for (size_t i = 0; i < LINE_KEY_COUNT; i++) {
+        if (text_equal(wanted->key, text_of(LINE_KEYS[i].key))) {
+            return text_equal(line_field(line, LINE_KEYS[i].field), wanted->text);
+        }
+    }
+    instant at;
+    if (text_equal(wanted->key, TEXT("rate"))) {
+        return line->has_rate && is_equal(line->rate, wanted->text, EXACTLY);
+    }
+    if (text_equal(wanted->key, TEXT("tier"))) {
+        return is_tier(line, wanted->text);
+    }
+    if (text_equal(wanted->key, TEXT("from"))) {
+        return case_time(wanted->text, &at) && at == line->from;
+    }
+    if (text_equal(wanted->key, TEXT("to"))) {
+        return case_time(wanted->text, &at) && at == line->to;
+    }
+    if (text_equal(wanted->key, TEXT("version"))) {
+        return case_time(wanted->text, &at) && at == line->version;
+    }
+    if (text_equal(wanted->key, TEXT("period"))) {
+        return is_of_time(run, item, wanted->text);
+    }
+    return name_list_find(&run->dimensions, wanted->key) != NONE &&
+           has_dimension(line->dimensions, wanted->key, wanted->text);
+}
+
+static bool is_known_key(const struct case_run *run, struct text key)
+{
+    static const char *const others[] = {"rate", "tier", "from", "to", "version", "period"};
+    for (size_t i = 0; i < LINE_KEY_COUNT; i++) {
+        if (text_equal(key, text_of(LINE_KEYS[i].key))) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (text_equal(key, text_of(others[i]))) {
+            return true;
+        }
+    }
+    return name_list_find(&run->dimensions, key) != NONE;
+}
+
+static bool matches(const struct case_run *run, const struct case_line *item,
+                    const struct yaml_node *wanted)
+{
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        if (!is_compared(wanted->items[i].key) && !has_key(run, item, &wanted->items[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct dec compared_value(const struct line *line, struct text key)
+{
+    return text_equal(key, TEXT("quantity")) ? line->quantity
+           : text_equal(key, TEXT("list"))   ? line->list
+           : text_equal(key, TEXT("exact"))  ? line->exact
+           : text_equal(key, TEXT("events")) ? dec_from_int((int64_t)line->events)
+                                             : line->amount;
+}
+
+static struct text describe(struct case_run *run, const struct yaml_node *wanted)
+{
+    struct buffer out;
+    buffer_init(&out, run->arena, 128);
+    buffer_add_text(&out, TEXT("line"));
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        if (!is_compared(wanted->items[i].key)) {
+            buffer_format(&out, " %.*s=%.*s", TEXT_ARG(wanted->items[i].key),
+                          TEXT_ARG(wanted->items[i].text));
+        }
+    }
+    buffer_add_char(&out, '\0');
+    return (struct text){out.at, out.size - 1};
+}
+
+static void compare_line(struct case_run *run, uint32_t moment, const struct yaml_node *wanted,
+                         int rounded)
+{
+    if (wanted->kind != YAML_MAP) {
+        case_finding(run, "lines: a list of mappings is expected here");
+        return;
+    }
+    struct text name = describe(run, wanted);
+    bool is_known = true;
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        const struct yaml_node *item = &wanted->items[i];
+        if (item->kind != YAML_TEXT) {
+            case_finding(run, "%s: %.*s has to be a text or a number", name.at,
+                         TEXT_ARG(item->key));
+            return;
+        }
+        if (text_equal(item->key, TEXT("effective"))) {
+            case_pending(run, "expect: effective of a line");
+            return;
+        }
+        if (!is_compared(item->key) && !is_known_key(run, item->key)) {
+            case_finding(run, "%s: lines have no key '%.*s'", name.at, TEXT_ARG(item->key));
+            is_known = false;
+        }
+    }
+    uint32_t count = 0;
+    for (uint32_t l = 0; l < run->line_count; l++) {
+        count += run->lines[l].moment == moment && matches(run, &run->lines[l], wanted);
+    }
+    bool asks_zero = true;
+    for (uint32_t i = 0; is_known && i < wanted->count; i++) {
+        const struct yaml_node *item = &wanted->items[i];
+        if (!is_compared(item->key)) {
+            continue;
+        }
+        asks_zero = asks_zero && is_equal(DEC_ZERO, item->text, EXACTLY);
+        struct dec sum = DEC_ZERO;
+        for (uint32_t l = 0; l < run->line_count; l++) {
+            if (run->lines[l].moment == moment && matches(run, &run->lines[l], wanted)) {
+                add_to(run, &sum, compared_value(&run->lines[l].line, item->key));
+            }
+        }
+        if (count > 0) {
+            check_number(run, sum, item, rounded, name.at, item->key);
+        }
+    }
+    bool asks_number = false;
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        asks_number = asks_number || is_compared(wanted->items[i].key);
+    }
+    /* A line of nothing is not written; expecting zero of it is right. */
+    if (is_known && count == 0 && !(asks_number && asks_zero)) {
+        case_finding(run, "%s: there is none", name.at);
+    }
+}
+
+/* ---- all of it ----------------------------------------------------------------------------------- */
+
+static struct dec sum_amounts(struct case_run *run, uint32_t first, uint32_t last)
+{
+    struct dec sum = DEC_ZERO;
+    for (uint32_t l = 0; l < run->line_count; l++) {
+        if (run->lines[l].moment >= first && run->lines[l].moment <= last) {
+            add_to(run, &sum, run->lines[l].line.amount);
+        }
+    }
+    return sum;
+}
+
+static void compare_excluded(struct case_run *run, const struct yaml_node *node)
+{
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct text key = node->items[i].key;
+        bool is_known = false;
+        for (int reason = 0; reason < EXCLUSIONS; reason++) {
+            if (text_equal(key, text_of(exclusion_name((enum exclusion)reason)))) {
+                is_known = true;
+                check_number(run, dec_from_int(run->excluded[reason]), &node->items[i], EXACTLY,
+                             "excluded", key);
+            }
+        }
+        if (!is_known) {
+            case_finding(run, "excluded: no reason is called '%.*s'", TEXT_ARG(key));
+        }
+    }
+}
+
+static bool is_later(struct text key)
+{
+    static const char *const later[] = {"margin",  "effective", "unused",     "balance",
+                                        "interim", "already",   "net_of_tax", "by_tax_of"};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
+        if (text_equal(key, text_of(later[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int read_rounded(struct case_run *run, const struct yaml_node *expect)
+{
+    const struct yaml_node *node = yaml_member(expect, "rounded");
+    struct dec digits;
+    if (!node) {
+        return EXACTLY;
+    }
+    if (node->kind != YAML_TEXT || dec_parse(node->text, &digits) != NUMBER_OK ||
+        digits.scale != 0 || digits.mantissa < 0 || digits.mantissa > DEC_SCALE) {
+        case_finding(run, "rounded: digits from 0 to 18 are expected here");
+        return EXACTLY;
+    }
+    return (int)digits.mantissa;
+}
+
+static void compare_one(struct case_run *run, uint32_t moment, const struct yaml_node *node,
+                        int rounded)
+{
+    for (size_t i = 0; i < sizeof COMPARISONS / sizeof *COMPARISONS; i++) {
+        if (text_equal(node->key, text_of(COMPARISONS[i].key))) {
+            compare_groups(run, moment, node, &COMPARISONS[i], rounded);
+            return;
+        }
+    }
+    if (text_equal(node->key, TEXT("total"))) {
+        check_number(run, sum_amounts(run, moment, moment), node, rounded, "total", TEXT(""));
+    } else if (text_equal(node->key, TEXT("charges"))) {
+        check_number(run, sum_amounts(run, 0, moment), node, rounded, "charges", TEXT(""));
+    } else if (text_equal(node->key, TEXT("by_dim"))) {
+        compare_dimensions(run, moment, node, rounded);
+    } else if (text_equal(node->key, TEXT("excluded"))) {
+        compare_excluded(run, node);
+    } else if (text_equal(node->key, TEXT("lines"))) {
+        for (uint32_t i = 0; i < node->count; i++) {
+            compare_line(run, moment, &node->items[i], rounded);
+        }
+    } else if (text_equal(node->key, TEXT("error"))) {
+        case_finding(run, "error: expected '%.*s', but it was billed", TEXT_ARG(node->text));
+    } else if (is_later(node->key)) {
+        case_pending(run, "expect: %.*s", TEXT_ARG(node->key));
+    } else if (!text_equal(node->key, TEXT("rounded"))) {
+        case_finding(run, "expect: there is no '%.*s'", TEXT_ARG(node->key));
+    }
+}
+
+void case_compare(struct case_run *run, uint32_t moment, const struct yaml_node *expect)
+{
+    if (expect->kind != YAML_MAP) {
+        if (expect->kind != YAML_NONE) {
+            case_finding(run, "expect: a mapping is expected here");
+        }
+        return;
+    }
+    int rounded = read_rounded(run, expect);
+    for (uint32_t i = 0; i < expect->count; i++) {
+        compare_one(run, moment, &expect->items[i], rounded);
+    }
+}
+
+const struct yaml_node *case_expected_error(const struct yaml_node *expect)
+{
+    return yaml_member(expect, "error");
+}

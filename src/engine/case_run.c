@@ -1,0 +1,549 @@
+/* case_run.c - a case's story: usage becomes known, bills are made, lines are kept.
+ *
+ * charges(t) is what is known at t; a bill is charges less what is on issued lines.  So each bill of a story bills its
+ * period and once more every period billed before, each with the folders of all runs so far, and the openings
+ * chain from period to period in the order of time.
+ */
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "engine/cases.h"
+
+enum { LINES_MAX_BYTES = 256 * 1024 * 1024 };
+
+/* ---- the story ----------------------------------------------------------------------------------- */
+
+static bool check_known(struct case_run *run, const struct yaml_node *map,
+                        const char *const *known, const char *what)
+{
+    if (map->kind != YAML_MAP) {
+        case_finding(run, "line %u: %s is no mapping", map->line, what);
+        return false;
+    }
+    bool is_good = true;
+    for (uint32_t i = 0; i < map->count; i++) {
+        bool is_known = false;
+        for (const char *const *name = known; *name; name++) {
+            is_known = is_known || text_equal(map->items[i].key, text_of(*name));
+        }
+        if (!is_known) {
+            case_finding(run, "line %u: %s has no key '%.*s'", map->items[i].key_line, what,
+                         TEXT_ARG(map->items[i].key));
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
+static bool is_list(struct case_run *run, const struct yaml_node *node, const char *what)
+{
+    if (node && node->kind != YAML_LIST && node->kind != YAML_NONE) {
+        case_finding(run, "line %u: %s is no list", node->line, what);
+        return false;
+    }
+    return true;
+}
+
+static void note_sku(struct case_run *run, const struct yaml_node *row)
+{
+    const struct yaml_node *sku = yaml_member(row, "sku"), *product = yaml_member(row, "product");
+    struct text name = sku ? sku->text : TEXT("");
+    if (name_list_find(&run->skus, name) != NONE) {
+        return;
+    }
+    name_list_add(run->arena, &run->skus, name);
+    if (run->sku_products.capacity < run->skus.capacity) {
+        run->sku_products.items =
+            arena_grow(run->arena, run->sku_products.items, run->sku_products.count,
+                       run->skus.capacity, sizeof *run->sku_products.items);
+        run->sku_products.capacity = run->skus.capacity;
+    }
+    run->sku_products.items[run->sku_products.count++] = product ? product->text : TEXT("");
+}
+
+static void note_account(struct case_run *run, const struct yaml_node *row)
+{
+    const struct yaml_node *account = yaml_member(row, "account");
+    if (account && account->kind == YAML_TEXT) {
+        name_list_add(run->arena, &run->accounts, account->text);
+    }
+}
+
+static bool read_rows(struct case_run *run, const struct yaml_node *node)
+{
+    static const char *const row_keys[] = {"account",  "sku",    "quantity", "time", "resource",
+                                           "events", "id", "dims", "product", NULL};
+    const struct yaml_node *usage = yaml_member(node, "usage");
+    const struct yaml_node *events = yaml_member(node, "events");
+    if (!is_list(run, usage, "usage") || !is_list(run, events, "events")) {
+        return false;
+    }
+    for (uint32_t i = 0; usage && i < usage->count; i++) {
+        const struct yaml_node *row = &usage->items[i];
+        if (!check_known(run, row, row_keys, "a row of usage")) {
+            return false;
+        }
+        note_sku(run, row);
+        note_account(run, row);
+        const struct yaml_node *dims = yaml_member(row, "dims");
+        for (uint32_t d = 0; dims && d < dims->count; d++) {
+            name_list_add(run->arena, &run->dimensions, dims->items[d].key);
+        }
+    }
+    for (uint32_t i = 0; events && i < events->count; i++) {
+        if (events->items[i].kind != YAML_MAP) {
+            case_finding(run, "line %u: an event is no mapping", events->items[i].line);
+            return false;
+        }
+        note_account(run, &events->items[i]);
+    }
+    return true;
+}
+
+/* Lines carry their resource only when somebody asks for it. */
+static void note_expectations(struct case_run *run, const struct yaml_node *expect)
+{
+    const struct yaml_node *lines = yaml_member(expect, "lines");
+    run->needs_resources = run->needs_resources || yaml_member(expect, "by_resource");
+    for (uint32_t i = 0; lines && i < lines->count; i++) {
+        run->needs_resources = run->needs_resources || yaml_member(&lines->items[i], "resource");
+    }
+}
+
+static void set_section(struct case_run *run, struct text key, const struct yaml_node *node)
+{
+    for (uint32_t i = 0; i < run->section_count; i++) {
+        if (text_equal(run->sections[i].key, key)) {
+            run->sections[i].node = node;
+            return;
+        }
+    }
+    if (run->section_count == run->section_capacity) {
+        uint32_t capacity = run->section_capacity ? run->section_capacity * 2 : 16;
+        run->sections = arena_grow(run->arena, run->sections, run->section_count, capacity,
+                                   sizeof *run->sections);
+        run->section_capacity = capacity;
+    }
+    run->sections[run->section_count++] = (struct case_section){key, node};
+}
+
+static void set_sections(struct case_run *run, const struct yaml_node *map)
+{
+    for (uint32_t i = 0; map && map->kind == YAML_MAP && i < map->count; i++) {
+        set_section(run, map->items[i].key, &map->items[i]);
+    }
+}
+
+/* The accounts of an `accounts:` list are known to rows that name none: the first of them. */
+static void note_sections(struct case_run *run)
+{
+    static const char *const beside[] = {"accounts", "contracts", "commitments"};
+    const struct yaml_node *catalog = yaml_member(run->node, "catalog");
+    if (catalog && catalog->kind == YAML_TEXT) {
+        run->catalog_path = text_format(run->arena, "%.*s%.*s", TEXT_ARG(run->directory),
+                                        TEXT_ARG(catalog->text));
+    } else {
+        set_sections(run, catalog);
+    }
+    for (size_t i = 0; i < sizeof beside / sizeof *beside; i++) {
+        const struct yaml_node *node = yaml_member(run->node, beside[i]);
+        if (node) {
+            set_section(run, text_of(beside[i]), node);
+        }
+    }
+    const struct yaml_node *begin = yaml_member(run->node, "begin");
+    (void)begin; /* when metering began: nothing is billed before it in any case */
+}
+
+bool case_read(struct case_run *run)
+{
+    static const char *const keys[] = {"case",   "why",    "catalog",   "accounts",    "usage",
+                                       "events", "bill",   "expect",    "story",       "begin",
+                                       "source", "contracts", "commitments", NULL};
+    static const char *const moment_keys[] = {"usage", "events", "amend", "bill",
+                                              "expect", "why",    NULL};
+    if (!check_known(run, run->node, keys, "a case")) {
+        return false;
+    }
+    const struct yaml_node *story = yaml_member(run->node, "story");
+    if (!is_list(run, story, "story")) {
+        return false;
+    }
+    run->moment_count = story ? story->count + 1 : 1;
+    run->moments = arena_calloc(run->arena, run->moment_count + 1, sizeof *run->moments);
+    for (uint32_t i = 0; i < run->moment_count; i++) {
+        /* Of a story, the case's own rows come before its first entry. */
+        const struct yaml_node *node = i == 0 ? run->node : &story->items[i - 1];
+        if (i > 0 && !check_known(run, node, moment_keys, "an entry of a story")) {
+            return false;
+        }
+        run->moments[i].node = node;
+        run->moments[i].bill = yaml_member(node, "bill");
+        run->moments[i].has_bill =
+            run->moments[i].bill || yaml_member(node, "expect") || (!story && i == 0);
+        if (!read_rows(run, node)) {
+            return false;
+        }
+        note_expectations(run, yaml_member(node, "expect"));
+    }
+    for (uint32_t i = run->moment_count - 1; i > 0; i--) {
+        if (!run->moments[i - 1].has_bill) {
+            run->moments[i - 1].bill = run->moments[i].bill;
+        }
+    }
+    note_sections(run);
+    return true;
+}
+
+/* ---- files --------------------------------------------------------------------------------------- */
+
+static enum status write_file(struct case_run *run, const char *path, struct text bytes,
+                              struct error *err)
+{
+    struct file *file;
+    TRY(run->env->file_create(run->env, path, false, &file, err));
+    enum status status = run->env->file_write(run->env, file, bytes.at, bytes.size, err);
+    struct error ignored;
+    enum status closed = run->env->file_close(run->env, file, status == OK ? err : &ignored);
+    return status == OK ? closed : status;
+}
+
+static const char *path_in(struct case_run *run, const char *folder, const char *name)
+{
+    return text_format(run->arena, "%s/%s", folder, name).at;
+}
+
+static struct case_line *add_line(struct case_run *run)
+{
+    if (run->line_count == run->line_capacity) {
+        uint32_t capacity = run->line_capacity ? run->line_capacity * 2 : 64;
+        run->lines =
+            arena_grow(run->arena, run->lines, run->line_count, capacity, sizeof *run->lines);
+        run->line_capacity = capacity;
+    }
+    return &run->lines[run->line_count++];
+}
+
+/* The third part of an id: provider/payer/from/to. */
+static instant bill_from(struct text id)
+{
+    size_t end = id.size, start;
+    while (end > 0 && id.at[end - 1] != '/') {
+        end--;
+    }
+    end = end > 0 ? end - 1 : 0;
+    for (start = end; start > 0 && id.at[start - 1] != '/';) {
+        start--;
+    }
+    instant at = INSTANT_MIN;
+    return time_parse_date((struct text){id.at + start, end - start}, NULL, &at) == TIME_OK
+               ? at
+               : INSTANT_MIN;
+}
+
+static enum status read_lines(struct case_run *run, const char *folder, uint32_t moment,
+                              struct error *err)
+{
+    struct text bytes;
+    TRY(load_bytes(run->env, run->arena, path_in(run, folder, "lines.csv"), LINES_MAX_BYTES,
+                   &bytes, err));
+    size_t at = text_of(LINES_HEADER).size;
+    while (at < bytes.size) {
+        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
+        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        struct case_line *line = add_line(run);
+        struct text bill;
+        TRY(parse_line(run->arena, (struct text){bytes.at + at, size}, &line->line, &bill, err));
+        line->moment = moment;
+        line->period_from = bill_from(bill);
+        at += size + 1;
+    }
+    return OK;
+}
+
+/* That each bill's lines add up to its total is the one thing that no case needs to say. */
+static enum status check_totals(struct case_run *run, const char *folder, uint32_t first_line,
+                                struct error *err)
+{
+    struct text bytes;
+    TRY(load_bytes(run->env, run->arena, path_in(run, folder, "bills.ndjson"), LINES_MAX_BYTES,
+                   &bytes, err));
+    struct dec totals = DEC_ZERO, lines = DEC_ZERO;
+    for (size_t at = 0; at < bytes.size;) {
+        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
+        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        yyjson_doc *doc = yyjson_read(bytes.at + at, size, 0);
+        const char *total = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(doc), "total"));
+        struct dec value = DEC_ZERO;
+        if (!total || dec_parse(text_of(total), &value) != NUMBER_OK ||
+            dec_add(totals, value, &totals, NULL) != OK) {
+            case_finding(run, "a bill has no total");
+        }
+        yyjson_doc_free(doc);
+        at += size + 1;
+    }
+    for (uint32_t l = first_line; l < run->line_count; l++) {
+        if (dec_add(lines, run->lines[l].line.amount, &lines, NULL) != OK) {
+            case_finding(run, "a sum of amounts has more than 38 digits");
+        }
+    }
+    if (!dec_equal(lines, totals)) {
+        char a[DEC_FORMAT_MAX], b[DEC_FORMAT_MAX];
+        (void)dec_format(lines, a);
+        (void)dec_format(totals, b);
+        case_finding(run, "lines add up to %s, bills to %s", a, b);
+    }
+    return OK;
+}
+
+/* ---- one bill run -------------------------------------------------------------------------------- */
+
+static const char *period_text(struct case_run *run, struct period period)
+{
+    char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
+    (void)time_format(period.from, from);
+    (void)time_format(period.to, to);
+    return text_format(run->arena, "%s/%s", from, to).at;
+}
+
+static void add_folder(struct case_run *run, const char *folder)
+{
+    if (run->folder_count == run->folder_capacity) {
+        uint32_t capacity = run->folder_capacity ? run->folder_capacity * 2 : 8;
+        run->folders = arena_grow(run->arena, run->folders, run->folder_count, capacity,
+                                  sizeof *run->folders);
+        run->folder_capacity = capacity;
+    }
+    run->folders[run->folder_count++] = folder;
+}
+
+/* What the run says besides its files: counted, or a finding. */
+static void note_summary(struct case_run *run, const struct farthing_summary *summary)
+{
+    for (size_t i = 0; i < summary->failed_count; i++) {
+        case_finding(run, "payer %s was not billed: %s", summary->failed[i].name,
+                     summary->failed[i].amount);
+    }
+    for (size_t i = 0; i < summary->refused_count; i++) {
+        case_finding(run, "%llu events were refused: %s",
+                     (unsigned long long)summary->refused[i].count, summary->refused[i].name);
+    }
+    for (size_t i = 0; i < summary->excluded_count; i++) {
+        for (int reason = 0; reason < EXCLUSIONS; reason++) {
+            if (strcmp(summary->excluded[i].name, exclusion_name((enum exclusion)reason)) == 0) {
+                run->excluded[reason] += (uint32_t)summary->excluded[i].count;
+            }
+        }
+    }
+}
+
+static enum status run_once(struct case_run *run, const struct farthing_paths *catalog,
+                            const char *events, struct period period, const char *opening,
+                            uint32_t moment, const char **folder, bool *is_billed,
+                            struct error *err)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "out-%u", run->folder_count);
+    *folder = path_in(run, run->folder.at, name);
+    struct farthing_bill options = {.catalog = *catalog,
+                                    .events = {&events, 1},
+                                    .period = period_text(run, period),
+                                    .out = *folder,
+                                    .opening = opening,
+                                    .billed = {run->folders, run->folder_count}};
+    struct farthing_summary summary;
+    struct complaints complaints = {0};
+    struct arena arena;
+    arena_init(&arena, &run->env->memory, 0);
+    struct error inner = {0};
+    enum status status = farthing_run_case(run->env, run->config, &options, &arena, &summary,
+                                           &complaints, &inner);
+    *is_billed = status == OK;
+    if (status == OK) {
+        note_summary(run, &summary);
+    } else if (status == ERR_IO || status == ERR_LIMIT) {
+        *err = inner;
+    } else {
+        case_finding(run, "not billed: %s", inner.message);
+        status = OK;
+    }
+    arena_release(&arena);
+    TRY(status);
+    if (*is_billed) {
+        uint32_t first_line = run->line_count;
+        TRY(read_lines(run, *folder, moment, err));
+        TRY(check_totals(run, *folder, first_line, err));
+        add_folder(run, *folder);
+    }
+    return OK;
+}
+
+/* ---- one moment ---------------------------------------------------------------------------------- */
+
+/* True when the catalog loads; else it is a finding, or not yet, or what the case expects. */
+static enum status load_or_explain(struct case_run *run, const struct farthing_paths *catalog,
+                                   const struct yaml_node *expect, bool *is_loaded,
+                                   struct error *err)
+{
+    struct complaints complaints = {0};
+    struct loaded loaded = {0};
+    struct error inner = {0};
+    *is_loaded = false;
+    enum status status =
+        load_catalog_exact(run->env, run->arena, run->config, *catalog,
+                           (struct farthing_paths){NULL, 0}, &complaints, &loaded, &inner);
+    if (status == OK) {
+        run->zone = loaded.catalog->billing.zone;
+        *is_loaded = true;
+        return OK;
+    }
+    if (complaints.errors == 0) {
+        if (status == ERR_IO || status == ERR_LIMIT) {
+            *err = inner;
+            return status;
+        }
+        case_finding(run, "catalog: %s", inner.message);
+        return OK;
+    }
+    const struct yaml_node *wanted = case_expected_error(expect);
+    const struct complaint *first = NULL;
+    bool is_expected = false;
+    for (uint32_t i = 0; i < complaints.count; i++) {
+        const struct complaint *item = &complaints.items[i];
+        if (item->is_warning) {
+            continue;
+        }
+        first = first ? first : item;
+        is_expected = is_expected ||
+                      (wanted && (text_equal(wanted->text, text_of(item->code)) ||
+                                  text_equal(wanted->text, TEXT("true"))));
+    }
+    if (is_expected) {
+        return OK;
+    }
+    for (uint32_t i = 0; i < complaints.count; i++) {
+        const struct complaint *item = &complaints.items[i];
+        if (!item->is_warning && strcmp(item->code, "NOT_YET") == 0) {
+            case_pending(run, "%s", item->message);
+            return OK;
+        }
+    }
+    if (wanted) {
+        case_finding(run, "error: expected %.*s, came %s: %s", TEXT_ARG(wanted->text),
+                     first->code, first->message);
+    } else {
+        case_finding(run, "catalog: %s: %s%s%s", first->code, first->message,
+                     first->hint[0] ? "; " : "", first->hint);
+    }
+    return OK;
+}
+
+static int compare_periods(const void *a_item, const void *b_item)
+{
+    const struct period *a = a_item, *b = b_item;
+    return a->from != b->from ? (a->from < b->from ? -1 : 1) : (a->to > b->to) - (a->to < b->to);
+}
+
+/* Keeps the periods billed so far in the order of time.  One that lies in another is billed with it. */
+static void add_period(struct case_run *run, struct period period)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->period_count; i++) {
+        struct period old = run->periods[i];
+        if (old.from <= period.from && old.to >= period.to) {
+            return;
+        }
+        if (!(old.from >= period.from && old.to <= period.to)) {
+            run->periods[count++] = old;
+        }
+    }
+    run->period_count = count;
+    if (run->period_count == run->period_capacity) {
+        uint32_t capacity = run->period_capacity ? run->period_capacity * 2 : 8;
+        run->periods = arena_grow(run->arena, run->periods, run->period_count, capacity,
+                                  sizeof *run->periods);
+        run->period_capacity = capacity;
+    }
+    run->periods[run->period_count++] = period;
+    qsort(run->periods, run->period_count, sizeof *run->periods, compare_periods);
+}
+
+static enum status bill_moment(struct case_run *run, uint32_t moment,
+                               const struct farthing_paths *catalog, const char *events,
+                               struct error *err)
+{
+    const char *opening = NULL;
+    memset(run->excluded, 0, sizeof run->excluded);
+    for (uint32_t i = 0; i < run->period_count; i++) {
+        const char *folder;
+        bool is_billed;
+        TRY(run_once(run, catalog, events, run->periods[i], opening, moment, &folder, &is_billed,
+                     err));
+        if (!is_billed) {
+            return OK;
+        }
+        opening = path_in(run, folder, "closing.ndjson");
+    }
+    return OK;
+}
+
+static enum status run_moment(struct case_run *run, uint32_t index, struct error *err)
+{
+    const struct moment *moment = &run->moments[index];
+    const struct yaml_node *amend = yaml_member(moment->node, "amend");
+    const struct yaml_node *expect = yaml_member(moment->node, "expect");
+    set_sections(run, amend);
+    struct buffer json;
+    buffer_init(&json, run->arena, 1024);
+    case_write_catalog(run, &json);
+    const char *file = path_in(run, run->folder.at, "case.json");
+    TRY(write_file(run, file, buffer_text(&json), err));
+    const char *paths[2] = {file, run->catalog_path.at};
+    struct farthing_paths catalog = {paths, run->catalog_path.size > 0 ? 2 : 1};
+    bool is_loaded;
+    TRY(load_or_explain(run, &catalog, expect, &is_loaded, err));
+    if (!is_loaded) {
+        return OK;
+    }
+    case_add_events(run, moment);
+    struct period period;
+    if (!moment->has_bill || run->finding_count > 0) {
+        return OK;
+    }
+    if (!case_period(moment->bill, run->zone, &period)) {
+        case_finding(run, "bill: no period: write 2026-10 or {from: 2026-10-01, to: 2026-11-01}");
+        return OK;
+    }
+    const char *events = path_in(run, run->folder.at, "events.ndjson");
+    TRY(write_file(run, events, buffer_text(&run->events), err));
+    add_period(run, period);
+    TRY(bill_moment(run, index, &catalog, events, err));
+    if (expect && run->finding_count == 0) {
+        case_compare(run, index, expect);
+    }
+    return OK;
+}
+
+enum status case_run(struct case_run *run, struct error *err)
+{
+    buffer_init(&run->events, run->arena, 4096);
+    if (!case_read(run)) {
+        return OK;
+    }
+    TRY(run->env->folder_create(run->env, run->folder.at, err));
+    for (uint32_t i = 0; i < run->moment_count; i++) {
+        TRY(run_moment(run, i, err));
+        if (run->finding_count > 0 || run->pending_count > 0) {
+            break;
+        }
+    }
+    if (run->finding_count > 0) {
+        for (int reason = EXCLUDE_WITHDRAWN; reason < EXCLUSIONS; reason++) {
+            if (run->excluded[reason] > 0 && reason != EXCLUDE_OUT_OF_PERIOD) {
+                case_finding(run, "(%u events were excluded as %s)", run->excluded[reason],
+                             exclusion_name((enum exclusion)reason));
+            }
+        }
+    }
+    return OK;
+}

@@ -1,0 +1,542 @@
+/* case_write.c - a case as what the program reads: a catalog file in JSON, and CloudEvents.
+ *
+ * Rows of usage belong to one meter that the catalog of the case is given; its dimensions are all that rows name.
+ * Names of dimensions may be anything, so events call them d0, d1, ...
+ */
+#include <stdlib.h>
+
+#include "engine/cases.h"
+
+#define METER "farthing.case"
+#define USAGE_TYPE "farthing.case.usage"
+#define ACCOUNT_DEFAULT "account"
+#define BUYER_DEFAULT "buyer"
+#define PRODUCT_DEFAULT "case"
+
+void name_list_add(struct arena *arena, struct name_list *list, struct text name)
+{
+    if (name_list_find(list, name) != NONE) {
+        return;
+    }
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
+        list->items = arena_grow(arena, list->items, list->count, capacity, sizeof *list->items);
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = name;
+}
+
+uint32_t name_list_find(const struct name_list *list, struct text name)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (text_equal(list->items[i], name)) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+/* ---- times --------------------------------------------------------------------------------------- */
+
+bool case_time(struct text text, instant *at)
+{
+    char full[64];
+    if (text.size >= sizeof full - 8) {
+        return false;
+    }
+    memcpy(full, text.at, text.size);
+    size_t size = text.size;
+    bool has_zone = size > 0 && (full[size - 1] == 'Z' || full[size - 1] == 'z' ||
+                                 (size > 16 && (full[size - 6] == '+' || full[size - 6] == '-')));
+    if (has_zone) {
+        return time_parse(text, at) == TIME_OK;
+    }
+    /* 2026-10-01, 2026-10-01T12, 2026-10-01T12:30, 2026-10-01T12:30:15 */
+    static const char end[] = "0000-00-00T00:00:00";
+    if (size != 10 && size != 13 && size != 16 && size < 19) {
+        return false;
+    }
+    if (size < 19) {
+        memcpy(full + size, end + size, 19 - size);
+        size = 19;
+    }
+    full[size++] = 'Z';
+    return time_parse((struct text){full, size}, at) == TIME_OK;
+}
+
+bool case_period(const struct yaml_node *node, const struct zone *zone, struct period *period)
+{
+    if (!node) {
+        return period_parse(TEXT("2026-10"), zone, period) == TIME_OK;
+    }
+    if (node->kind == YAML_TEXT) {
+        return period_parse(node->text, zone, period) == TIME_OK;
+    }
+    const struct yaml_node *from = yaml_member(node, "from"), *to = yaml_member(node, "to");
+    return node->count == 2 && from && to && from->kind == YAML_TEXT && to->kind == YAML_TEXT &&
+           case_time(from->text, &period->from) && case_time(to->text, &period->to) &&
+           period->from < period->to;
+}
+
+/* ---- catalog ------------------------------------------------------------------------------------- */
+
+static const struct yaml_node *find_section(const struct case_run *run, const char *key)
+{
+    for (uint32_t i = 0; i < run->section_count; i++) {
+        if (text_equal(run->sections[i].key, text_of(key))) {
+            return run->sections[i].node;
+        }
+    }
+    return NULL;
+}
+
+static void write_key(struct buffer *out, struct text key)
+{
+    buffer_add_json(out, key);
+    buffer_add_char(out, ':');
+}
+
+/* Begins an entry of an object or list that is being written. */
+static void separate(struct buffer *out)
+{
+    char last = out->size > 0 ? out->at[out->size - 1] : '{';
+    if (last != '{' && last != '[') {
+        buffer_add_char(out, ',');
+    }
+}
+
+static void write_members(struct case_run *run, struct buffer *out, const struct yaml_node *map)
+{
+    for (uint32_t i = 0; map && i < map->count; i++) {
+        separate(out);
+        write_key(out, map->items[i].key);
+        yaml_write_canonical(&map->items[i], run->arena, out);
+    }
+}
+
+static void write_meters(struct case_run *run, struct buffer *out)
+{
+    const struct yaml_node *meters = find_section(run, "meters");
+    separate(out);
+    buffer_add_text(out, TEXT("\"meters\":{"));
+    write_members(run, out, meters && meters->kind == YAML_MAP ? meters : NULL);
+    if (run->skus.count > 0) {
+        separate(out);
+        buffer_add_text(out, TEXT("\"" METER "\":{\"event\":\"" USAGE_TYPE
+                                  "\",\"value\":\"data.quantity\",\"sku\":\"data.sku\","
+                                  "\"resource\":\"data.resource\",\"grain\":\"hour\","
+                                  "\"negative\":true,\"dimensions\":{"));
+        for (uint32_t i = 0; i < run->dimensions.count; i++) {
+            separate(out);
+            write_key(out, run->dimensions.items[i]);
+            buffer_format(out, "\"data.d%u\"", i);
+        }
+        buffer_add_text(out, TEXT("}}"));
+    }
+    buffer_add_char(out, '}');
+}
+
+static void add_skus_of(struct case_run *run, struct name_list *named,
+                        const struct yaml_node *prices)
+{
+    for (uint32_t i = 0; prices && prices->kind == YAML_LIST && i < prices->count; i++) {
+        const struct yaml_node *sku = yaml_member(&prices->items[i], "sku");
+        for (uint32_t s = 0; sku && sku->kind == YAML_LIST && s < sku->count; s++) {
+            name_list_add(run->arena, named, sku->items[s].text);
+        }
+        if (sku && sku->kind == YAML_TEXT && !text_equal(sku->text, TEXT("*"))) {
+            name_list_add(run->arena, named, sku->text);
+        }
+    }
+}
+
+static void add_skus_named(struct case_run *run, struct name_list *named)
+{
+    add_skus_of(run, named, find_section(run, "prices"));
+    const struct yaml_node *plans = find_section(run, "plans");
+    const struct yaml_node *contracts = find_section(run, "contracts");
+    for (uint32_t i = 0; plans && i < plans->count; i++) {
+        add_skus_of(run, named, yaml_member(&plans->items[i], "prices"));
+    }
+    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
+        add_skus_of(run, named, yaml_member(&contracts->items[i], "prices"));
+    }
+}
+
+/* A SKU exists when a product, a price or a meter names it.  What only rows name needs a product; and once there are products,
+ * every SKU has to be one of theirs. */
+static void write_products(struct case_run *run, struct buffer *out)
+{
+    const struct yaml_node *products = find_section(run, "products");
+    struct name_list named = {0}, sold = {0};
+    add_skus_named(run, &named);
+    for (uint32_t p = 0; products && p < products->count; p++) {
+        const struct yaml_node *skus = yaml_member(&products->items[p], "skus");
+        for (uint32_t s = 0; skus && skus->kind == YAML_MAP && s < skus->count; s++) {
+            name_list_add(run->arena, &sold, skus->items[s].key);
+        }
+    }
+    bool needs_more = false, says_product = false;
+    for (uint32_t i = 0; i < run->skus.count; i++) {
+        struct text sku = run->skus.items[i];
+        says_product = says_product || run->sku_products.items[i].size > 0;
+        needs_more = needs_more || (name_list_find(&named, sku) == NONE &&
+                                    name_list_find(&sold, sku) == NONE);
+    }
+    if (!products && !needs_more && !says_product) {
+        return;
+    }
+    separate(out);
+    buffer_add_text(out, TEXT("\"products\":{"));
+    write_members(run, out, products);
+    struct name_list keys = {0};
+    for (uint32_t i = 0; i < run->skus.count; i++) {
+        if (name_list_find(&sold, run->skus.items[i]) == NONE) {
+            struct text product = run->sku_products.items[i];
+            name_list_add(run->arena, &keys,
+                          product.size > 0 ? product : TEXT(PRODUCT_DEFAULT));
+        }
+    }
+    if (!products) {
+        name_list_add(run->arena, &keys, TEXT(PRODUCT_DEFAULT));
+    }
+    for (uint32_t k = 0; k < keys.count; k++) {
+        separate(out);
+        write_key(out, keys.items[k]);
+        buffer_add_text(out, TEXT("{\"skus\":{"));
+        bool is_default = text_equal(keys.items[k], TEXT(PRODUCT_DEFAULT));
+        for (uint32_t i = 0; i < run->skus.count; i++) {
+            struct text product = run->sku_products.items[i];
+            bool is_here = product.size > 0 ? text_equal(product, keys.items[k]) : is_default;
+            if (is_here && name_list_find(&sold, run->skus.items[i]) == NONE) {
+                separate(out);
+                write_key(out, run->skus.items[i]);
+                buffer_add_text(out, TEXT("{}"));
+            }
+        }
+        for (uint32_t i = 0; is_default && !products && i < named.count; i++) {
+            if (name_list_find(&run->skus, named.items[i]) == NONE) {
+                separate(out);
+                write_key(out, named.items[i]);
+                buffer_add_text(out, TEXT("{}"));
+            }
+        }
+        buffer_add_text(out, TEXT("}}"));
+    }
+    buffer_add_char(out, '}');
+}
+
+/* Lines are by resource when their price says `grain: hour`; what a price computes is the same. */
+static void write_prices(struct case_run *run, struct buffer *out)
+{
+    const struct yaml_node *prices = find_section(run, "prices");
+    if (!prices) {
+        return;
+    }
+    separate(out);
+    buffer_add_text(out, TEXT("\"prices\":"));
+    if (prices->kind != YAML_LIST || !run->needs_resources) {
+        yaml_write_canonical(prices, run->arena, out);
+        return;
+    }
+    buffer_add_char(out, '[');
+    for (uint32_t i = 0; i < prices->count; i++) {
+        separate(out);
+        buffer_add_char(out, '{');
+        write_members(run, out, &prices->items[i]);
+        if (!yaml_member(&prices->items[i], "grain")) {
+            separate(out);
+            buffer_add_text(out, TEXT("\"grain\":\"hour\""));
+        }
+        buffer_add_char(out, '}');
+    }
+    buffer_add_char(out, ']');
+}
+
+static bool is_child(const struct yaml_node *accounts, struct text id)
+{
+    for (uint32_t i = 0; accounts && i < accounts->count; i++) {
+        const struct yaml_node *children = yaml_member(&accounts->items[i], "children");
+        const struct yaml_node *own = yaml_member(&accounts->items[i], "id");
+        for (uint32_t c = 0; children && c < children->count; c++) {
+            if (text_equal(children->items[c].text, id)) {
+                return true;
+            }
+        }
+        if (own && text_equal(own->text, id) && yaml_member(&accounts->items[i], "member_of")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The accounts nobody stands above: those that pay. */
+static void find_payers(struct case_run *run, const struct yaml_node *accounts,
+                        struct name_list *payers)
+{
+    for (uint32_t i = 0; accounts && accounts->kind == YAML_LIST && i < accounts->count; i++) {
+        const struct yaml_node *id = yaml_member(&accounts->items[i], "id");
+        if (id && !is_child(accounts, id->text)) {
+            name_list_add(run->arena, payers, id->text);
+        }
+    }
+    for (uint32_t i = 0; i < run->accounts.count; i++) {
+        if (!is_child(accounts, run->accounts.items[i])) {
+            name_list_add(run->arena, payers, run->accounts.items[i]);
+        }
+    }
+    if (payers->count == 0 && run->catalog_path.size == 0) {
+        name_list_add(run->arena, payers, TEXT(ACCOUNT_DEFAULT));
+    }
+}
+
+static void write_account(struct buffer *out, struct text id)
+{
+    separate(out);
+    buffer_add_text(out, TEXT("{\"id\":"));
+    buffer_add_json(out, id);
+    buffer_add_char(out, '}');
+}
+
+/* A contract without a buyer is with whoever pays; when several do, with an organization of them all. */
+static void write_accounts(struct case_run *run, struct buffer *out)
+{
+    const struct yaml_node *accounts = find_section(run, "accounts");
+    const struct yaml_node *contracts = find_section(run, "contracts");
+    struct name_list payers = {0}, listed = {0};
+    find_payers(run, accounts, &payers);
+    bool has_nameless = false;
+    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
+        has_nameless = has_nameless || !yaml_member(&contracts->items[i], "buyer");
+    }
+    bool needs_buyer = has_nameless && payers.count > 1;
+    separate(out);
+    buffer_add_text(out, TEXT("\"accounts\":["));
+    for (uint32_t i = 0; accounts && i < accounts->count; i++) {
+        const struct yaml_node *id = yaml_member(&accounts->items[i], "id");
+        const struct yaml_node *children = yaml_member(&accounts->items[i], "children");
+        if (id) {
+            name_list_add(run->arena, &listed, id->text);
+        }
+        for (uint32_t c = 0; children && c < children->count; c++) {
+            name_list_add(run->arena, &listed, children->items[c].text);
+        }
+        separate(out);
+        yaml_write_canonical(&accounts->items[i], run->arena, out);
+    }
+    for (uint32_t i = 0; run->catalog_path.size == 0 && i < run->accounts.count; i++) {
+        if (name_list_find(&listed, run->accounts.items[i]) == NONE) {
+            write_account(out, run->accounts.items[i]);
+        }
+    }
+    if (listed.count == 0 && run->accounts.count == 0 && payers.count == 1) {
+        write_account(out, payers.items[0]);
+    }
+    if (needs_buyer) {
+        separate(out);
+        buffer_add_text(out, TEXT("{\"id\":\"" BUYER_DEFAULT "\",\"children\":["));
+        for (uint32_t i = 0; i < payers.count; i++) {
+            separate(out);
+            buffer_add_json(out, payers.items[i]);
+        }
+        buffer_add_text(out, TEXT("]}"));
+    }
+    buffer_add_char(out, ']');
+    if (!contracts) {
+        return;
+    }
+    struct text buyer = needs_buyer         ? TEXT(BUYER_DEFAULT)
+                        : payers.count == 1 ? payers.items[0]
+                                            : TEXT(ACCOUNT_DEFAULT);
+    separate(out);
+    buffer_add_text(out, TEXT("\"contracts\":["));
+    for (uint32_t i = 0; i < contracts->count; i++) {
+        separate(out);
+        buffer_add_char(out, '{');
+        write_members(run, out, &contracts->items[i]);
+        if (!yaml_member(&contracts->items[i], "buyer")) {
+            separate(out);
+            buffer_add_text(out, TEXT("\"buyer\":"));
+            buffer_add_json(out, buyer);
+        }
+        buffer_add_char(out, '}');
+    }
+    buffer_add_char(out, ']');
+}
+
+void case_write_catalog(struct case_run *run, struct buffer *out)
+{
+    static const char *const merged[] = {"meters", "products", "prices", "accounts", "contracts"};
+    buffer_add_char(out, '{');
+    for (uint32_t i = 0; i < run->section_count; i++) {
+        bool is_merged = false;
+        for (size_t m = 0; m < sizeof merged / sizeof *merged; m++) {
+            is_merged = is_merged || text_equal(run->sections[i].key, text_of(merged[m]));
+        }
+        if (!is_merged) {
+            separate(out);
+            write_key(out, run->sections[i].key);
+            yaml_write_canonical(run->sections[i].node, run->arena, out);
+        }
+    }
+    write_meters(run, out);
+    if (run->catalog_path.size == 0) {
+        write_products(run, out);
+    }
+    write_prices(run, out);
+    write_accounts(run, out);
+    buffer_add_text(out, TEXT("}\n"));
+}
+
+/* ---- events -------------------------------------------------------------------------------------- */
+
+static struct text member_text(const struct yaml_node *row, const char *key)
+{
+    const struct yaml_node *node = yaml_member(row, key);
+    return node && node->kind == YAML_TEXT ? node->text : TEXT("");
+}
+
+static bool row_time(struct case_run *run, const struct moment *moment,
+                     const struct yaml_node *row, char out[TIME_FORMAT_MAX])
+{
+    instant at;
+    struct period period;
+    const struct yaml_node *node = yaml_member(row, "time");
+    if (node) {
+        if (node->kind != YAML_TEXT || !case_time(node->text, &at)) {
+            case_finding(run, "line %u: no time: %.*s", node->line, TEXT_ARG(node->text));
+            return false;
+        }
+    } else if (case_period(moment->bill, run->zone, &period)) {
+        at = period.from;
+    } else {
+        return false; /* the bill's own complaint comes later */
+    }
+    (void)time_format(at, out);
+    return true;
+}
+
+static void begin_event(struct case_run *run, const struct yaml_node *row, struct text type,
+                        const char *time, uint32_t copy)
+{
+    struct buffer *out = &run->events;
+    struct text id = member_text(row, "id"), account = member_text(row, "account");
+    buffer_add_text(out, TEXT("{\"specversion\":\"1.0\",\"source\":\"case\",\"id\":"));
+    struct text name = id.size > 0 ? text_format(run->arena, "id %.*s", TEXT_ARG(id))
+                                   : text_format(run->arena, "row %u", run->event_count);
+    buffer_add_json(out, copy > 0 ? text_format(run->arena, "%.*s/%u", TEXT_ARG(name), copy)
+                                  : name);
+    buffer_add_text(out, TEXT(",\"type\":"));
+    buffer_add_json(out, type);
+    buffer_add_text(out, TEXT(",\"subject\":"));
+    struct text payer = run->accounts.count > 0 ? run->accounts.items[0] : TEXT(ACCOUNT_DEFAULT);
+    buffer_add_json(out, account.size > 0 ? account : payer);
+    buffer_format(out, ",\"time\":\"%s\",\"data\":{", time);
+    run->event_count++;
+}
+
+/* A row that stands for n events is n of them, of which the first has the quantity. */
+static void add_row(struct case_run *run, const struct moment *moment,
+                    const struct yaml_node *row)
+{
+    enum { EVENTS_MAX = 100'000 };
+    char time[TIME_FORMAT_MAX];
+    struct dec quantity = dec_from_int(1), events = dec_from_int(1);
+    const struct yaml_node *node = yaml_member(row, "quantity");
+    if (!row_time(run, moment, row, time)) {
+        return;
+    }
+    if (node && (node->kind != YAML_TEXT || dec_parse(node->text, &quantity) != NUMBER_OK)) {
+        case_finding(run, "line %u: no quantity: %.*s", node->line, TEXT_ARG(node->text));
+        return;
+    }
+    node = yaml_member(row, "events");
+    if (node && (node->kind != YAML_TEXT || dec_parse(node->text, &events) != NUMBER_OK ||
+                 events.scale != 0 || events.mantissa < 1 || events.mantissa > EVENTS_MAX)) {
+        case_finding(run, "line %u: events: a number from 1 to 100000 is expected", node->line);
+        return;
+    }
+    char number[DEC_FORMAT_MAX];
+    for (uint32_t copy = 0; copy < (uint32_t)events.mantissa; copy++) {
+        struct buffer *out = &run->events;
+        begin_event(run, row, TEXT(USAGE_TYPE), time, copy);
+        (void)dec_format(copy == 0 ? quantity : DEC_ZERO, number);
+        buffer_format(out, "\"quantity\":%s,\"sku\":", number);
+        buffer_add_json(out, member_text(row, "sku"));
+        buffer_add_text(out, TEXT(",\"resource\":"));
+        buffer_add_json(out, member_text(row, "resource"));
+        const struct yaml_node *dims = yaml_member(row, "dims");
+        for (uint32_t d = 0; d < run->dimensions.count; d++) {
+            struct text value = TEXT("");
+            for (uint32_t i = 0; dims && i < dims->count; i++) {
+                if (text_equal(dims->items[i].key, run->dimensions.items[d])) {
+                    value = dims->items[i].text;
+                }
+            }
+            buffer_format(out, ",\"d%u\":", d);
+            buffer_add_json(out, value);
+        }
+        buffer_add_text(out, TEXT("}}\n"));
+    }
+}
+
+static void add_event(struct case_run *run, const struct yaml_node *row, struct text type,
+                      const char *time)
+{
+    static const char *const taken[] = {"time", "id", "account", "meter", "type"};
+    struct buffer *out = &run->events;
+    begin_event(run, row, type, time, 0);
+    for (uint32_t i = 0; i < row->count; i++) {
+        bool is_taken = false;
+        for (size_t t = 0; t < sizeof taken / sizeof *taken; t++) {
+            is_taken = is_taken || text_equal(row->items[i].key, text_of(taken[t]));
+        }
+        if (!is_taken) {
+            separate(out);
+            write_key(out, row->items[i].key);
+            yaml_write_canonical(&row->items[i], run->arena, out);
+        }
+    }
+    buffer_add_text(out, TEXT("}}\n"));
+}
+
+/* An event without `meter` or `type` is for every meter of the case. */
+static void add_event_row(struct case_run *run, const struct moment *moment,
+                          const struct yaml_node *row)
+{
+    char time[TIME_FORMAT_MAX];
+    if (!row_time(run, moment, row, time)) {
+        return;
+    }
+    struct text wanted = member_text(row, "meter"), type = member_text(row, "type");
+    const struct yaml_node *meters = find_section(run, "meters");
+    struct name_list types = {0};
+    if (type.size > 0) {
+        name_list_add(run->arena, &types, type);
+    }
+    for (uint32_t i = 0; type.size == 0 && meters && i < meters->count; i++) {
+        const struct yaml_node *meter = &meters->items[i];
+        struct text event = member_text(meter, "event");
+        if (wanted.size == 0 || text_equal(meter->key, wanted)) {
+            name_list_add(run->arena, &types, event.size > 0 ? event : meter->key);
+        }
+    }
+    for (uint32_t i = 0; i < types.count; i++) {
+        add_event(run, row, types.items[i], time);
+    }
+    if (types.count == 0) {
+        case_finding(run, "line %u: an event for which the case has no meter", row->line);
+    }
+}
+
+void case_add_events(struct case_run *run, const struct moment *moment)
+{
+    const struct yaml_node *usage = yaml_member(moment->node, "usage");
+    const struct yaml_node *events = yaml_member(moment->node, "events");
+    for (uint32_t i = 0; usage && i < usage->count; i++) {
+        add_row(run, moment, &usage->items[i]);
+    }
+    for (uint32_t i = 0; events && i < events->count; i++) {
+        add_event_row(run, moment, &events->items[i]);
+    }
+}

@@ -1,0 +1,102 @@
+/* cases.h - pricing cases: what farthing_test reads, runs and compares.  Private to this room.
+ *
+ *     file --cases.c--> trees --case_run.c--> catalog, events, whole bill runs --> lines
+ *                                                   expectations --case_expect.c--> findings
+ *
+ * A case holds no rating code: its rows become events, and the program bills them as it bills any.  The form of cases is
+ * described for users in doc/test.md.
+ */
+#ifndef FARTHING_ENGINE_CASES_H
+#define FARTHING_ENGINE_CASES_H
+
+#include "catalog/yaml.h"
+#include "engine/run.h"
+
+/* A line of a bill of the case. */
+struct case_line {
+    struct line line;
+    uint32_t moment;     /* which of the story's bills brought it */
+    instant period_from; /* of the bill it is on */
+};
+
+/* What is expected of a case, or happens before that: one entry of its story. */
+struct moment {
+    const struct yaml_node *node;
+    const struct yaml_node *bill; /* its own or the next; NULL: the default */
+    bool has_bill;
+};
+
+/* A top-level key of the catalog as it is known by now. */
+struct case_section {
+    struct text key;
+    const struct yaml_node *node;
+};
+
+struct name_list {
+    struct text *items;
+    uint32_t count, capacity;
+};
+
+struct case_run {
+    struct env *env;
+    const struct farthing_config *config;
+    struct arena *arena;
+    struct text folder;    /* temporary, of this case */
+    struct text directory; /* of the case's file, for catalogs by name */
+    const struct yaml_node *node;
+
+    struct moment *moments;
+    uint32_t moment_count;
+
+    struct text catalog_path; /* empty: inline */
+    struct case_section *sections;
+    uint32_t section_count, section_capacity;
+    struct name_list accounts, skus, dimensions; /* that rows name */
+    struct name_list sku_products;               /* beside skus; empty when not said */
+    bool needs_resources;                        /* lines by resource are asked for */
+
+    struct buffer events;
+    uint32_t event_count;
+    struct period *periods; /* billed so far; none lies in another */
+    uint32_t period_count, period_capacity;
+    const char **folders; /* of all runs so far */
+    uint32_t folder_count, folder_capacity;
+
+    struct case_line *lines;
+    uint32_t line_count, line_capacity;
+    uint32_t excluded[EXCLUSIONS]; /* of the last moment */
+    const struct zone *zone;       /* of the catalog's billing */
+
+    struct buffer findings; /* a line each, of what failed */
+    struct buffer pending;  /* of what cannot be checked yet */
+    uint32_t finding_count, pending_count;
+};
+
+void case_finding(struct case_run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void case_pending(struct case_run *run, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void name_list_add(struct arena *arena, struct name_list *list, struct text name);
+uint32_t name_list_find(const struct name_list *list, struct text name); /* or NONE */
+
+/* Runs the case and leaves findings; the folder is made by the caller and has been removed by nobody. An error is of the
+ * machine (disk, memory), never of the case. */
+enum status case_run(struct case_run *run, struct error *err);
+
+/* A time with or without zone, minutes or hours; UTC when it names no zone. */
+bool case_time(struct text text, instant *at);
+/* "2026-10", or {from, to}. */
+bool case_period(const struct yaml_node *node, const struct zone *zone, struct period *period);
+
+/* Writes the catalog file of a case as it is known now, and adds the events of a moment's rows. */
+void case_write_catalog(struct case_run *run, struct buffer *out);
+void case_add_events(struct case_run *run, const struct moment *moment);
+/* The story as moments, and the names that rows use. */
+bool case_read(struct case_run *run);
+
+/* Compares one moment's expectations with the lines so far. */
+void case_compare(struct case_run *run, uint32_t moment, const struct yaml_node *expect);
+/* An `error:` among them, or NULL. */
+const struct yaml_node *case_expected_error(const struct yaml_node *expect);
+
+#endif
