@@ -1,7 +1,7 @@
 /* table.c - see table.h.
  *
- * libsmartcols measures texts in the locale of the thread; it gets C.UTF-8 while it is called, so that
- * the locale of the process changes nothing.
+ * libsmartcols measures texts in the locale of the thread; it gets C.UTF-8 while it is called, so
+ * that the locale of the process changes nothing.
  */
 #include "render/table.h"
 
@@ -22,7 +22,8 @@ enum status sink_write(const struct sink_text *sink, struct text text, struct er
     return OK;
 }
 
-/* ---- names that cannot lie ----------------------------------------------------------------------- */
+/* ---- names that cannot lie
+ * ----------------------------------------------------------------------- */
 
 /* The code point at the start of a text that is UTF-8, and its size; size 0 when it is none. */
 static uint32_t read_point(struct text text, size_t *size)
@@ -46,11 +47,11 @@ static uint32_t read_point(struct text text, size_t *size)
 static bool is_hidden(uint32_t point)
 {
     static const uint32_t RANGES[][2] = {
-        {0x00, 0x1F},       {0x7F, 0xA0},       {0xAD, 0xAD},       {0x0300, 0x036F},
-        {0x061C, 0x061C},   {0x115F, 0x1160},   {0x17B4, 0x17B5},   {0x180B, 0x180F},
-        {0x2000, 0x200F},   {0x2028, 0x202F},   {0x205F, 0x206F},   {0x3000, 0x3000},
-        {0x3164, 0x3164},   {0xE000, 0xF8FF},   {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},
-        {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFF},   {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
+        {0x00, 0x1F},       {0x7F, 0xA0},     {0xAD, 0xAD},       {0x0300, 0x036F},
+        {0x061C, 0x061C},   {0x115F, 0x1160}, {0x17B4, 0x17B5},   {0x180B, 0x180F},
+        {0x2000, 0x200F},   {0x2028, 0x202F}, {0x205F, 0x206F},   {0x3000, 0x3000},
+        {0x3164, 0x3164},   {0xE000, 0xF8FF}, {0xFE00, 0xFE0F},   {0xFEFF, 0xFEFF},
+        {0xFFA0, 0xFFA0},   {0xFFF0, 0xFFFF}, {0x1BCA0, 0x1BCA3}, {0x1D173, 0x1D17A},
         {0xE0000, 0x10FFFF}};
     for (size_t i = 0; i < sizeof RANGES / sizeof *RANGES; i++) {
         if (point >= RANGES[i][0] && point <= RANGES[i][1]) {
@@ -135,7 +136,8 @@ void add_csv_safe(struct buffer *out, struct text text)
     buffer_add_char(out, '"');
 }
 
-/* ---- tables -------------------------------------------------------------------------------------- */
+/* ---- tables
+ * -------------------------------------------------------------------------------------- */
 
 void table_init(struct table *table, struct arena *arena, const struct sink_text *sink,
                 bool is_terminal)
@@ -208,16 +210,19 @@ static struct libscols_table *open_piece(struct table *table)
     scols_table_enable_noencoding(piece, 1); /* add_shown has done it */
     scols_table_enable_noheadings(piece, !table->has_headings);
     scols_table_enable_colors(piece, table->is_terminal);
-    scols_table_set_termforce(piece, table->is_terminal ? SCOLS_TERMFORCE_ALWAYS
-                                                        : SCOLS_TERMFORCE_NEVER);
+    scols_table_set_termforce(piece,
+                              table->is_terminal ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
     for (int i = 0; i < table->column_count; i++) {
         const struct table_column *column = &table->columns[i];
+        if (column->is_hidden) {
+            continue;
+        }
         int width = column->width + (column->kind == COLUMN_DECIMAL ? column->fraction : 0);
         int title = (int)strlen(column->title);
         int flags = SCOLS_FL_STRICTWIDTH | (column->is_hidden ? SCOLS_FL_HIDDEN : 0) |
-                    (column->kind != COLUMN_TEXT  ? SCOLS_FL_RIGHT
-                     : table->is_terminal ? SCOLS_FL_WRAP
-                                          : 0);
+                    (column->kind != COLUMN_TEXT ? SCOLS_FL_RIGHT
+                     : table->is_terminal        ? SCOLS_FL_WRAP
+                                                 : 0);
         struct libscols_column *made =
             scols_table_new_column(piece, column->title, width > title ? width : title, flags);
         if (!made) {
@@ -284,8 +289,11 @@ enum status table_row(struct table *table, const struct text *cells, struct erro
     }
     struct libscols_line *line = table->piece ? scols_table_new_line(table->piece, NULL) : NULL;
     bool failed = !line;
+    size_t at = 0; /* hidden columns are none of the piece's */
     for (int i = 0; i < table->column_count && !failed; i++) {
-        failed = scols_line_set_data(line, (size_t)i, texts[i].at) != 0;
+        if (!table->columns[i].is_hidden) {
+            failed = scols_line_set_data(line, at++, texts[i].at) != 0;
+        }
     }
     arena_rewind(table->arena, mark);
     if (failed) {

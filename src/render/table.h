@@ -7,8 +7,8 @@
  * rows and every piece has the same columns.  libsmartcols sets the text.
  *
  * Names come from strangers: whatever would hide, reorder or look like something else in a terminal
- * is shown as \u{202e}, a byte that is no UTF-8 as \xff, a backslash as \\.  So two names that differ
- * by their bytes differ on the screen.
+ * is shown as \u{202e}, a byte that is no UTF-8 as \xff, a backslash as \\.  So two names that
+ * differ by their bytes differ on the screen.
  */
 #ifndef FARTHING_RENDER_TABLE_H
 #define FARTHING_RENDER_TABLE_H
@@ -45,19 +45,19 @@ enum column_kind {
 struct table_column {
     const char *title;
     enum column_kind kind;
-    bool is_hidden;    /* set it between the passes: a column that is empty in every row, say */
-    int width;         /* measured */
-    int fraction;      /* characters from the point on */
+    bool is_hidden; /* set it between the passes: a column that is empty in every row, say */
+    int width;      /* measured */
+    int fraction;   /* characters from the point on */
 };
 
 struct table {
     struct arena *arena; /* rewound at each piece */
     const struct sink_text *sink;
-    bool is_terminal;    /* bold heads, lines that fit the window */
+    bool is_terminal; /* bold heads, lines that fit the window */
     struct table_column columns[TABLE_COLUMNS_MAX];
     int column_count;
     bool has_headings;
-    void *piece;         /* of libsmartcols */
+    void *piece; /* of libsmartcols */
     int piece_rows;
 };
 

@@ -1,0 +1,62 @@
+/* cmd_show.c - farthing show: the bills of an output folder, or one of them. */
+#include <unistd.h>
+
+#include "cli/cli.h"
+
+enum { OPT_CSV = OPT_FIRST_OWN };
+
+static const struct option OPTIONS[] = {
+    COMMON_OPTIONS, {"csv", no_argument, NULL, OPT_CSV}, {0}};
+
+static int run(int argc, char **argv)
+{
+    struct common common = {0};
+    bool csv = false;
+    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
+        int taken = take_common(&cmd_show, option == 'h' ? OPT_HELP : option, &common);
+        if (taken > 0) {
+            return taken - 1;
+        }
+        csv |= option == OPT_CSV;
+    }
+    if (optind >= argc) {
+        return usage_failure(&cmd_show, "no output folder given");
+    }
+    if (optind + 2 < argc) {
+        return usage_failure(&cmd_show, "'%s' is one too many", argv[optind + 2]);
+    }
+    if (csv && common.json) {
+        return usage_failure(&cmd_show, "--csv and --json exclude each other");
+    }
+    enum farthing_form form = csv           ? FARTHING_CSV_SAFE
+                              : common.json ? FARTHING_JSON
+                                            : FARTHING_TABLE;
+    struct farthing *farthing = new_engine(&common);
+    enum farthing_status status =
+        farthing_show(farthing, argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, form,
+                      isatty(STDOUT_FILENO), write_stdout, NULL);
+    int code = finish_stdout(0);
+    if (status != FARTHING_OK) {
+        code = report_failure(farthing, status);
+    }
+    farthing_free(farthing);
+    return code;
+}
+
+const struct command cmd_show = {
+    .name = "show",
+    .summary = "show bills of an output folder",
+    .run = run,
+    .help = "show FOLDER [BILL | PAYER] [--json | --csv]\n\n"
+            "Lists the bills in the output folder of a bill run, or shows one: by its id, or by its payer.\n"
+            "The last column of a bill, LINE, is what `farthing explain` takes.\n\n"
+            "  --json   the list, or the bill with its lines, as one JSON object\n"
+            "  --csv    for spreadsheets: texts that could be taken for formulas get an apostrophe\n"
+            "           before them (lines.csv in the folder is for programs)\n\n"
+            "Exit codes: 0 shown; 1 no such folder, bill or payer, or the payer has several bills;\n"
+            "4 the output cannot be written; 6 the files of the folder do not agree.\n\n"
+            "examples:\n"
+            "  farthing show out/\n"
+            "  farthing show out/ globex\n"
+            "  farthing show out/ acme/globex/2026-10-01/2026-11-01 --json\n",
+};

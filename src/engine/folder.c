@@ -1,0 +1,268 @@
+/* folder.c - see folder.h. */
+#include "engine/folder.h"
+
+#include <assert.h>
+
+enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024 };
+static const size_t JSON_ROW_MAX_BYTES = (size_t)1 << 31;
+
+/* ---- readers ------------------------------------------------------------------------------------- */
+
+/* The size of the row at the buffer's beginning; false when its end is not in the buffer. */
+static bool find_row(const struct reader *reader, size_t *size)
+{
+    const char *at = reader->buffer + reader->begin, *end = reader->buffer + reader->end;
+    bool in_quotes = false;
+    for (const char *from = at; from < end;) {
+        const char *newline = memchr(from, '\n', (size_t)(end - from));
+        if (!newline) {
+            return false;
+        }
+        if (reader->is_csv) {
+            for (const char *quote = from;
+                 (quote = memchr(quote, '"', (size_t)(newline - quote))) != NULL; quote++) {
+                in_quotes = !in_quotes;
+            }
+        }
+        if (!in_quotes) {
+            *size = (size_t)(newline - at);
+            return true;
+        }
+        from = newline + 1;
+    }
+    return false;
+}
+
+static enum status fill(struct reader *reader, size_t *got, struct error *err)
+{
+    if (reader->begin > 0) {
+        memmove(reader->buffer, reader->buffer + reader->begin, reader->end - reader->begin);
+        reader->end -= reader->begin;
+        reader->begin = 0;
+    }
+    if (reader->end == reader->capacity) {
+        size_t most = reader->is_csv ? (size_t)CSV_ROW_MAX_BYTES : JSON_ROW_MAX_BYTES;
+        if (reader->capacity >= most) {
+            return fail(err, ERR_CORRUPT, "%s: a row of more than %zu bytes", reader->path, most);
+        }
+        reader->buffer = arena_grow(reader->arena, reader->buffer, reader->end,
+                                    reader->capacity * 2, 1);
+        reader->capacity *= 2;
+    }
+    TRY(reader->env->file_read_at(reader->env, reader->file, reader->buffer + reader->end,
+                                  reader->capacity - reader->end, reader->offset, got, err));
+    reader->end += *got;
+    reader->offset += *got;
+    return OK;
+}
+
+enum status reader_next(struct reader *reader, struct text *row, uint64_t *offset,
+                        struct error *err)
+{
+    size_t size;
+    while (!find_row(reader, &size)) {
+        size_t got;
+        TRY(fill(reader, &got, err));
+        if (got == 0) {
+            *row = (struct text){NULL, 0};
+            if (reader->end > reader->begin) {
+                (void)fail(err, ERR_CORRUPT, "%s: its last row is cut short", reader->path);
+                return fail_hint(err, "copy the output folder again, or bill again");
+            }
+            return OK;
+        }
+    }
+    *row = (struct text){reader->buffer + reader->begin, size};
+    if (offset) {
+        *offset = reader->offset - (reader->end - reader->begin);
+    }
+    reader->begin += size + 1;
+    return OK;
+}
+
+void reader_seek(struct reader *reader, uint64_t offset)
+{
+    reader->offset = offset;
+    reader->begin = reader->end = 0;
+}
+
+void reader_close(struct reader *reader)
+{
+    if (reader->file) {
+        enum status status = reader->env->file_close(reader->env, reader->file, NULL);
+        (void)status; /* it was only read */
+        reader->file = NULL;
+    }
+}
+
+/* ---- the folder ---------------------------------------------------------------------------------- */
+
+static const char *path_in(struct folder *folder, const char *name)
+{
+    return text_format(folder->arena, "%s/%s", folder->path, name).at;
+}
+
+static enum status not_a_folder(const char *path, struct error *err)
+{
+    (void)fail(err, ERR_INPUT, "%s: no output folder of a bill run", path);
+    return fail_hint(err, "give the folder that `farthing bill --out` wrote");
+}
+
+enum status folder_open(struct env *env, struct arena *arena, const char *path,
+                        struct folder *folder, struct error *err)
+{
+    *folder = (struct folder){.env = env, .arena = arena, .path = path};
+    struct file_info info;
+    TRY(env->file_stat(env, path, &info, err));
+    if (info.kind != FILE_FOLDER) {
+        return not_a_folder(path, err);
+    }
+    static const char *const NAMES[] = {"bills.ndjson", "lines.csv", "usage.csv"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        enum status status = env->file_stat(env, path_in(folder, NAMES[i]), &info, err);
+        if (status == ERR_NOT_FOUND || (status == OK && info.kind != FILE_REGULAR)) {
+            return not_a_folder(path, err);
+        }
+        TRY(status);
+    }
+    return OK;
+}
+
+void folder_close(struct folder *folder)
+{
+    for (int i = 0; i < FOLDER_READERS; i++) {
+        reader_close(&folder->readers[i]);
+    }
+}
+
+enum status folder_read(struct folder *folder, const char *name, const char *header,
+                        struct reader **reader, struct error *err)
+{
+    int free_one = 0;
+    while (folder->readers[free_one].file) {
+        free_one++;
+        assert(free_one < FOLDER_READERS);
+    }
+    struct reader *made = *reader = &folder->readers[free_one];
+    char *buffer = made->buffer ? made->buffer : arena_alloc(folder->arena, READ_BYTES);
+    *made = (struct reader){.env = folder->env,
+                            .arena = folder->arena,
+                            .path = path_in(folder, name),
+                            .is_csv = header != NULL,
+                            .buffer = buffer,
+                            .capacity = READ_BYTES};
+    TRY(folder->env->file_open(folder->env, made->path, &made->file, err));
+    if (header) {
+        struct text row, wanted = {header, strlen(header) - 1};
+        TRY(reader_next(made, &row, NULL, err));
+        if (!row.at || !text_equal(row, wanted)) {
+            (void)fail(err, ERR_INPUT, "%s:1: not the header of this version of Farthing",
+                       made->path);
+            return fail_hint(err, "bill again with this version");
+        }
+    }
+    return OK;
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------------- */
+
+static void *json_allocate(void *context, size_t size)
+{
+    return arena_alloc(context, size);
+}
+
+static void *json_reallocate(void *context, void *old, size_t old_size, size_t size)
+{
+    return arena_grow(context, old, old_size < size ? old_size : size, size, 1);
+}
+
+static void json_free(void *context, void *block)
+{
+    (void)context;
+    (void)block;
+}
+
+yyjson_doc *arena_read_json(struct arena *arena, struct text json)
+{
+    yyjson_alc memory = {json_allocate, json_reallocate, json_free, arena};
+    return yyjson_read_opts((char *)(uintptr_t)json.at, json.size, 0, &memory, NULL);
+}
+
+struct text json_text(yyjson_val *object, const char *key)
+{
+    yyjson_val *value = yyjson_obj_get(object, key);
+    return yyjson_is_str(value) ? (struct text){yyjson_get_str(value), yyjson_get_len(value)}
+                                : TEXT("");
+}
+
+enum status head_parse(struct arena *arena, struct text json, struct bill_head *head,
+                       struct error *err)
+{
+    yyjson_doc *doc = arena_read_json(arena, json);
+    yyjson_val *object = yyjson_doc_get_root(doc);
+    *head = (struct bill_head){.json = json,
+                               .bill = json_text(object, "bill"),
+                               .kind = json_text(object, "kind"),
+                               .provider = json_text(object, "provider"),
+                               .payer = json_text(object, "payer"),
+                               .currency = json_text(object, "currency"),
+                               .total = json_text(object, "total"),
+                               .exact = json_text(object, "exact"),
+                               .line_count =
+                                   yyjson_get_uint(yyjson_obj_get(object, "lines")),
+                               .proof = yyjson_obj_get(object, "proof"),
+                               .inputs = yyjson_obj_get(object, "inputs")};
+    if (head->bill.size == 0 || head->payer.size == 0 || head->total.size == 0 ||
+        !yyjson_is_obj(head->proof) || !yyjson_is_obj(head->inputs) ||
+        time_parse(json_text(object, "from"), &head->period.from) != TIME_OK ||
+        time_parse(json_text(object, "to"), &head->period.to) != TIME_OK) {
+        return fail(err, ERR_CORRUPT, "bills.ndjson: a line is no bill");
+    }
+    return OK;
+}
+
+enum status folder_find_head(struct folder *folder, struct text bill, struct bill_head *head,
+                             struct error *err)
+{
+    struct reader *bills;
+    TRY(folder_read(folder, "bills.ndjson", NULL, &bills, err));
+    struct buffer start;
+    buffer_init(&start, folder->arena, bill.size + 16);
+    buffer_add_text(&start, TEXT("{\"bill\":"));
+    buffer_add_json(&start, bill);
+    buffer_add_char(&start, ',');
+    for (struct text row;;) {
+        TRY(reader_next(bills, &row, NULL, err));
+        if (!row.at) {
+            reader_close(bills);
+            return fail(err, ERR_NOT_FOUND, "%s: no bill %.*s", folder->path, TEXT_ARG(bill));
+        }
+        if (row.size > start.size && memcmp(row.at, start.at, start.size) == 0) {
+            struct text json = text_copy(folder->arena, row);
+            reader_close(bills);
+            return head_parse(folder->arena, json, head, err);
+        }
+    }
+}
+
+enum status folder_find_lines(struct folder *folder, struct text bill, struct reader **lines,
+                              uint64_t *offset, struct error *err)
+{
+    TRY(folder_read(folder, "lines.csv", LINES_HEADER, lines, err));
+    struct buffer start;
+    buffer_init(&start, folder->arena, bill.size + 16);
+    add_csv_text(&start, bill);
+    buffer_add_char(&start, ',');
+    for (struct text row;;) {
+        TRY(reader_next(*lines, &row, offset, err));
+        if (!row.at) {
+            reader_close(*lines);
+            return fail(err, ERR_NOT_FOUND, "%s: no lines of bill %.*s", folder->path,
+                        TEXT_ARG(bill));
+        }
+        if (row.size > start.size && memcmp(row.at, start.at, start.size) == 0) {
+            reader_seek(*lines, *offset);
+            return OK;
+        }
+    }
+}
