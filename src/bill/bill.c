@@ -1,5 +1,5 @@
-/* bill.c - see bill.h.  Charges are grouped by sorting: equal keys are neighbours, and the order of the keys is
- * the order of the lines. */
+/* bill.c - see bill.h.  Charges are grouped by sorting: equal keys are neighbours, and the order of
+ * the keys is the order of the lines. */
 #include "bill/bill.h"
 
 #include <assert.h>
@@ -7,7 +7,8 @@
 
 #include "base/nofloat.h"
 
-/* ---- a charge's line ----------------------------------------------------------------------------- */
+/* ---- a charge's line
+ * ----------------------------------------------------------------------------- */
 
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series)
@@ -131,14 +132,13 @@ static void add_key(struct buffer *key, struct text part)
     buffer_add_text(key, part);
 }
 
-static struct hash128 line_id(struct arena *arena, const struct bill *bill,
-                              const struct line *line)
+static struct hash128 line_id(struct arena *arena, const struct bill *bill, const struct line *line)
 {
     struct arena_mark mark = arena_mark(arena);
     struct buffer key;
     buffer_init(&key, arena, 512);
-    const struct text parts[] = {bill->provider, bill->payer,    line->account,  line->sku,
-                                 line->price,    line->step,     line->kind,     line->dimensions,
+    const struct text parts[] = {bill->provider, bill->payer,    line->account, line->sku,
+                                 line->price,    line->step,     line->kind,    line->dimensions,
                                  line->resource, line->contract, line->unit};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         add_key(&key, parts[i]);
@@ -146,8 +146,8 @@ static struct hash128 line_id(struct arena *arena, const struct bill *bill,
     const int64_t numbers[] = {bill->period.from, bill->period.to, line->from,    line->to,
                                line->version,     line->tier,      line->has_rate};
     buffer_add(&key, numbers, sizeof numbers);
-    int64_t rate[3] = {(int64_t)(uint64_t)line->rate.mantissa,
-                       (int64_t)(line->rate.mantissa >> 64), line->rate.scale};
+    int64_t rate[3] = {(int64_t)(uint64_t)line->rate.mantissa, (int64_t)(line->rate.mantissa >> 64),
+                       line->rate.scale};
     buffer_add(&key, rate, sizeof rate);
     struct hash128 id = hash_print(key.at, key.size);
     arena_rewind(arena, mark);
@@ -186,10 +186,11 @@ static enum status merge_lines(struct bill *bill, struct error *err)
     return OK;
 }
 
-/* ---- charges to lines ---------------------------------------------------------------------------- */
+/* ---- charges to lines
+ * ---------------------------------------------------------------------------- */
 
-/* Most charges of a payer with hourly rows go to few lines.  They find theirs by a table over what makes the key, so that
- * texts are put together once a line, and only lines are sorted. */
+/* Most charges of a payer with hourly rows go to few lines.  They find theirs by a table over what
+ * makes the key, so that texts are put together once a line, and only lines are sorted. */
 struct line_table {
     uint32_t *slots; /* index of the first charge of a line, or FREE */
     uint32_t *lines; /* of each charge that is a first */
@@ -227,14 +228,12 @@ static uint64_t hash_charge(const struct pricing *pricing, const struct charge *
 }
 
 /* Equal here is equal as lines; lines that are equal but not here meet when they are sorted. */
-static bool same_line(const struct pricing *pricing, const struct charge *a,
-                      const struct charge *b)
+static bool same_line(const struct pricing *pricing, const struct charge *a, const struct charge *b)
 {
     if (a->account != b->account || a->sku != b->sku || a->tier != b->tier ||
         a->price != b->price || a->step != b->step || a->kind != b->kind ||
-        a->contract != b->contract || a->has_rate != b->has_rate ||
-        !dec_equal(a->rate, b->rate) || !text_equal(a->unit, b->unit) ||
-        is_by_slot(a) != is_by_slot(b)) {
+        a->contract != b->contract || a->has_rate != b->has_rate || !dec_equal(a->rate, b->rate) ||
+        !text_equal(a->unit, b->unit) || is_by_slot(a) != is_by_slot(b)) {
         return false;
     }
     if (is_by_slot(a)) {
@@ -297,8 +296,7 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
 
 static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
                                  const struct usage_row *rows, uint32_t row_count,
-                                 const struct priced *priced, struct bill *bill,
-                                 struct error *err)
+                                 const struct priced *priced, struct bill *bill, struct error *err)
 {
     uint32_t slot_count = 16;
     while (slot_count < priced->charge_count * 2) {
@@ -323,10 +321,11 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     return merge_lines(bill, err);
 }
 
-/* ---- rounding ------------------------------------------------------------------------------------ */
+/* ---- rounding
+ * ------------------------------------------------------------------------------------ */
 
-/* Largest remainders: every line is cut down to the digits, and the units that lack go to the lines that lost most, first
- * lines first. */
+/* Largest remainders: every line is cut down to the digits, and the units that lack go to the lines
+ * that lost most, first lines first. */
 struct share {
     uint32_t line;
     struct dec lost;
@@ -396,24 +395,25 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
     TRY(dec_subtract(total, sum, &difference, err));
     if (!dec_is_zero(difference)) {
         *add_line(arena, bill) = (struct line){.account = bill->payer,
-                                                        .sku = TEXT(""),
-                                                        .product = TEXT(""),
-                                                        .dimensions = TEXT(""),
-                                                        .resource = TEXT(""),
-                                                        .contract = TEXT(""),
-                                                        .price = TEXT(""),
-                                                        .level = TEXT(""),
-                                                        .unit = TEXT(""),
-                                                        .step = TEXT("total"),
-                                                        .kind = TEXT("rounding"),
-                                                        .from = bill->period.from,
-                                                        .to = bill->period.to,
-                                                        .amount = difference};
+                                               .sku = TEXT(""),
+                                               .product = TEXT(""),
+                                               .dimensions = TEXT(""),
+                                               .resource = TEXT(""),
+                                               .contract = TEXT(""),
+                                               .price = TEXT(""),
+                                               .level = TEXT(""),
+                                               .unit = TEXT(""),
+                                               .step = TEXT("total"),
+                                               .kind = TEXT("rounding"),
+                                               .from = bill->period.from,
+                                               .to = bill->period.to,
+                                               .amount = difference};
     }
     return OK;
 }
 
-/* ---- the difference ------------------------------------------------------------------------------ */
+/* ---- the difference
+ * ------------------------------------------------------------------------------ */
 
 static int compare_ids(const void *a_line, const void *b_line)
 {
@@ -432,8 +432,7 @@ static void negate_line(struct line *line)
     line->list = dec_negate(line->list);
     line->events = 0 - line->events;
     struct hash128 zero = {0, 0};
-    unsigned __int128 print =
-        -(((unsigned __int128)line->print.high << 64) | line->print.low);
+    unsigned __int128 print = -(((unsigned __int128)line->print.high << 64) | line->print.low);
     line->print = hash_add(zero, (struct hash128){(uint64_t)print, (uint64_t)(print >> 64)});
 }
 
@@ -475,15 +474,15 @@ static void move_rounding_last(struct bill *bill)
     for (uint32_t i = 0; i + 1 < bill->line_count; i++) {
         struct line line = bill->lines[i];
         if (line.price.size == 0 && text_equal(line.kind, TEXT("rounding"))) {
-            memmove(&bill->lines[i], &bill->lines[i + 1],
-                    (bill->line_count - i - 1) * sizeof line);
+            memmove(&bill->lines[i], &bill->lines[i + 1], (bill->line_count - i - 1) * sizeof line);
             bill->lines[bill->line_count - 1] = line;
             return;
         }
     }
 }
 
-/* ---- the bill ------------------------------------------------------------------------------------ */
+/* ---- the bill
+ * ------------------------------------------------------------------------------------ */
 
 static void add_encoded(struct buffer *out, struct text name)
 {

@@ -7,8 +7,8 @@
  * A bill is what is known now, less what was billed already.  First bill, estimate, correction
  * and credit note are this one computation; with nothing issued before it is the whole.
  *
- * Lines hold texts and no indices, so that a line that was read from a file is as good as one that was
- * made: show, explain and the next difference use the same struct.
+ * Lines hold texts and no indices, so that a line that was read from a file is as good as one that
+ * was made: show, explain and the next difference use the same struct.
  *
  * Promise: the amounts of a bill's lines add up to its total, to the last digit.
  */
@@ -20,19 +20,20 @@
 struct line {
     struct hash128 id; /* made of the key: equal in every run */
     /* The key, besides provider and payer: */
-    struct text account, sku, dimensions, resource; /* dimensions: "region=eu-west-1;size=large", in name order */
+    struct text account, sku, dimensions,
+        resource; /* dimensions: "region=eu-west-1;size=large", in name order */
     struct text contract, price, step, kind, unit;
-    int32_t tier;      /* from 1; 0: none */
-    instant from, to;  /* the time it is for */
-    instant version;   /* from when its price version is in force */
+    int32_t tier;     /* from 1; 0: none */
+    instant from, to; /* the time it is for */
+    instant version;  /* from when its price version is in force */
     bool has_rate;
     struct dec rate;
     /* What it says: */
     struct text product, level;
     struct dec quantity;
-    struct dec exact;  /* before rounding */
+    struct dec exact; /* before rounding */
     struct dec amount;
-    struct dec list;   /* at the list rate, exact */
+    struct dec list; /* at the list rate, exact */
     uint64_t events;
     struct hash128 print; /* sum of the fingerprints of its usage rows' events */
 };
@@ -46,7 +47,7 @@ struct section {
 enum bill_kind { BILL_FIRST, BILL_CORRECTION };
 
 struct bill {
-    struct text id;    /* "provider/payer/2026-10-01/2026-11-01", names percent-encoded */
+    struct text id; /* "provider/payer/2026-10-01/2026-11-01", names percent-encoded */
     enum bill_kind kind;
     struct text provider, payer, currency;
     int minor_digits;
@@ -55,7 +56,7 @@ struct bill {
     uint32_t line_count, line_capacity;
     struct section *sections;
     uint32_t section_count;
-    struct dec exact;  /* sum of the lines' exact amounts */
+    struct dec exact; /* sum of the lines' exact amounts */
     struct dec total;
     /* proof */
     uint32_t row_count;
@@ -71,7 +72,8 @@ struct issued {
     uint32_t count;
 };
 
-/* Makes the bill of one payer. All memory is of the arena. ERR_OVERFLOW when an amount leaves its range. */
+/* Makes the bill of one payer. All memory is of the arena. ERR_OVERFLOW when an amount leaves its
+ * range. */
 enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       const struct usage_row *rows, uint32_t row_count,
                       const struct excluded *excluded, uint32_t excluded_count,
@@ -82,7 +84,8 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
 struct text bill_id(struct arena *arena, struct text provider, struct text payer,
                     struct period period);
 
-/* "name=value;name=value" of the dimensions that have a value, in name order; values percent-encode what separates. */
+/* "name=value;name=value" of the dimensions that have a value, in name order; values percent-encode
+ * what separates. */
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series);
 

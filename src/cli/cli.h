@@ -1,7 +1,8 @@
 /* cli.h - the command line: a client of farthing.h like any other.
  *
- * There are 3 things to do to add a command: write src/cli/cmd_NAME.c with its function and its help, declare it
- * here, and add it to the table in main.c.  Then write doc/NAME.md, whose examples are run by the tests.
+ * There are 3 things to do to add a command: write src/cli/cmd_NAME.c with its function and its
+ * help, declare it here, and add it to the table in main.c.  Then write doc/NAME.md, whose examples
+ * are run by the tests.
  */
 #ifndef FARTHING_CLI_CLI_H
 #define FARTHING_CLI_CLI_H
@@ -23,21 +24,21 @@ extern const struct command cmd_bill, cmd_check, cmd_explain, cmd_generate, cmd_
 
 /* Options that every command has; values of getopt_long. */
 enum { OPT_HELP = 256, OPT_THREADS, OPT_MEMORY, OPT_TMP, OPT_JSON, OPT_QUIET, OPT_FIRST_OWN };
-#define COMMON_OPTIONS                                       \
-    {"help", no_argument, NULL, OPT_HELP},                   \
-        {"threads", required_argument, NULL, OPT_THREADS},   \
-        {"memory", required_argument, NULL, OPT_MEMORY},     \
-        {"tmp", required_argument, NULL, OPT_TMP},           \
-        {"json", no_argument, NULL, OPT_JSON},               \
-        {"quiet", no_argument, NULL, OPT_QUIET}
+#define COMMON_OPTIONS                                                                        \
+    {"help", no_argument, NULL, OPT_HELP}, {"threads", required_argument, NULL, OPT_THREADS}, \
+        {"memory", required_argument, NULL, OPT_MEMORY},                                      \
+        {"tmp", required_argument, NULL, OPT_TMP}, {"json", no_argument, NULL, OPT_JSON},     \
+    {                                                                                         \
+        "quiet", no_argument, NULL, OPT_QUIET                                                 \
+    }
 
 struct common {
     struct farthing_config config;
     bool json, quiet;
 };
 
-/* Takes a common option.  0: taken; above 0: an exit code to leave with, less one (help printed, bad value). -1: not a common
- * option. */
+/* Takes a common option.  0: taken; above 0: an exit code to leave with, less one (help printed,
+ * bad value). -1: not a common option. */
 int take_common(const struct command *command, int option, struct common *common);
 
 /* A list of paths that grows by one at each --option. */

@@ -1,4 +1,5 @@
-/* cmd_bill.c - farthing bill: a month of events to bills, and a summary of what became of every event. */
+/* cmd_bill.c - farthing bill: a month of events to bills, and a summary of what became of every
+ * event. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,7 +51,8 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     printf("%.2f s: %.2f loading, %.2f reading, %.2f accepting, %.2f billing; %s events a second; "
            "%zu MiB at most\n",
            all, seconds(s->load_ns), seconds(s->read_ns), seconds(s->accept_ns),
-           seconds(s->bill_ns), group_digits((uint64_t)((double)events / (all > 0 ? all : 1)), rate),
+           seconds(s->bill_ns),
+           group_digits((uint64_t)((double)events / (all > 0 ? all : 1)), rate),
            s->memory_peak_bytes >> 20);
     printf("written to %s\n", bill->out);
 }
@@ -95,8 +97,17 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
            seconds(s->total_ns), s->memory_peak_bytes);
 }
 
-enum { OPT_CATALOG = OPT_FIRST_OWN, OPT_ACCOUNTS, OPT_EVENTS, OPT_PERIOD, OPT_OUT, OPT_OPENING,
-       OPT_BILLED, OPT_FORMAT, OPT_FORCE };
+enum {
+    OPT_CATALOG = OPT_FIRST_OWN,
+    OPT_ACCOUNTS,
+    OPT_EVENTS,
+    OPT_PERIOD,
+    OPT_OUT,
+    OPT_OPENING,
+    OPT_BILLED,
+    OPT_FORMAT,
+    OPT_FORCE
+};
 
 static const struct option OPTIONS[] = {
     COMMON_OPTIONS,
@@ -197,8 +208,8 @@ static int run(int argc, char **argv)
                           : !bill.period      ? "--period"
                           : !bill.out         ? "--out"
                                               : NULL;
-    int code = missing ? usage_failure(&cmd_bill, "%s is missing", missing)
-                       : run_bill(&common, &bill);
+    int code =
+        missing ? usage_failure(&cmd_bill, "%s is missing", missing) : run_bill(&common, &bill);
     free(catalog.items);
     free(accounts.items);
     free(events.items);
@@ -230,9 +241,11 @@ const struct command cmd_bill = {
         "  --json            print the summary as JSON\n"
         "  --quiet           print no summary and no progress\n\n"
         "Exit codes: 0 done; 1 catalog, accounts or a value is wrong, nothing was written;\n"
-        "3 some payers could not be billed, the others are written; 4 disk; 5 limit; 6 internal.\n\n"
+        "3 some payers could not be billed, the others are written; 4 disk; 5 limit; 6 "
+        "internal.\n\n"
         "examples:\n"
         "  farthing bill --catalog catalog/ --accounts accounts.csv \\\n"
         "      --events usage.ndjson.zst --period 2026-10 --out out/\n"
-        "  zcat usage/*.gz | farthing bill --catalog catalog/ --events - --period 2026-10 --out o\n",
+        "  zcat usage/*.gz | farthing bill --catalog catalog/ --events - --period 2026-10 --out "
+        "o\n",
 };

@@ -25,8 +25,8 @@ static void print_json(const struct farthing_check *check)
         const struct farthing_complaint *item = &check->complaints[i];
         printf("%s{\"file\":", i > 0 ? "," : "");
         print_json_text(stdout, item->file);
-        printf(",\"line\":%u,\"column\":%u,\"severity\":\"%s\",\"code\":", item->line,
-               item->column, item->is_warning ? "warning" : "error");
+        printf(",\"line\":%u,\"column\":%u,\"severity\":\"%s\",\"code\":", item->line, item->column,
+               item->is_warning ? "warning" : "error");
         print_json_text(stdout, item->code);
         printf(",\"message\":");
         print_json_text(stdout, item->message);
@@ -102,11 +102,12 @@ const struct command cmd_check = {
     .name = "check",
     .summary = "tell all that is wrong with a catalog",
     .run = run,
-    .help = "check CATALOG... [--accounts FILE]... [--json]\n\n"
-            "Loads YAML files or folders of them, and records of accounts, memberships and overrides,\n"
-            "and tells every error with its file, line, column, and what would be right.\n\n"
-            "  --accounts FILE   CSV or NDJSON of accounts, memberships or overrides (repeatable)\n"
-            "  --json            print the findings as JSON\n\n"
-            "Exit codes: 0 it loads (there may be warnings); 1 it does not.\n\n"
-            "example:\n  farthing check catalog/ --accounts accounts.csv\n",
+    .help =
+        "check CATALOG... [--accounts FILE]... [--json]\n\n"
+        "Loads YAML files or folders of them, and records of accounts, memberships and overrides,\n"
+        "and tells every error with its file, line, column, and what would be right.\n\n"
+        "  --accounts FILE   CSV or NDJSON of accounts, memberships or overrides (repeatable)\n"
+        "  --json            print the findings as JSON\n\n"
+        "Exit codes: 0 it loads (there may be warnings); 1 it does not.\n\n"
+        "example:\n  farthing check catalog/ --accounts accounts.csv\n",
 };

@@ -1,8 +1,15 @@
 /* cmd_generate.c - farthing generate: a sample month for the demo catalog. */
 #include "cli/cli.h"
 
-enum { OPT_OUT = OPT_FIRST_OWN, OPT_PERIOD, OPT_SEED, OPT_EVENTS, OPT_ACCOUNTS, OPT_COMPRESS,
-       OPT_FORCE };
+enum {
+    OPT_OUT = OPT_FIRST_OWN,
+    OPT_PERIOD,
+    OPT_SEED,
+    OPT_EVENTS,
+    OPT_ACCOUNTS,
+    OPT_COMPRESS,
+    OPT_FORCE
+};
 
 static const struct option OPTIONS[] = {
     COMMON_OPTIONS,
@@ -56,7 +63,8 @@ static int run(int argc, char **argv)
         }
     }
     if (!generate.out || optind < argc) {
-        return usage_failure(&cmd_generate, generate.out ? "too many arguments" : "--out is missing");
+        return usage_failure(&cmd_generate,
+                             generate.out ? "too many arguments" : "--out is missing");
     }
     struct farthing *farthing = new_engine(&common);
     enum farthing_status status = farthing_generate(farthing, &generate);
@@ -70,15 +78,16 @@ const struct command cmd_generate = {
     .name = "generate",
     .summary = "make a sample month of usage",
     .run = run,
-    .help = "generate --out FOLDER [options]\n\n"
-            "Writes accounts.csv, memberships.csv, overrides.csv and usage.ndjson for the catalog in\n"
-            "examples/demo/catalog. The same options give the same bytes, on every machine.\n\n"
-            "  --out FOLDER      where the files go\n"
-            "  --events N        lines of usage (default 1M; k, M, G stand for thousands)\n"
-            "  --accounts N      default 10k\n"
-            "  --period PERIOD   default 2026-10\n"
-            "  --seed N          default 1\n"
-            "  --compress        usage.ndjson.zst\n"
-            "  --force           replace files of an earlier run\n\n"
-            "example:\n  farthing generate --out sample --events 100k --accounts 1k\n",
+    .help =
+        "generate --out FOLDER [options]\n\n"
+        "Writes accounts.csv, memberships.csv, overrides.csv and usage.ndjson for the catalog in\n"
+        "examples/demo/catalog. The same options give the same bytes, on every machine.\n\n"
+        "  --out FOLDER      where the files go\n"
+        "  --events N        lines of usage (default 1M; k, M, G stand for thousands)\n"
+        "  --accounts N      default 10k\n"
+        "  --period PERIOD   default 2026-10\n"
+        "  --seed N          default 1\n"
+        "  --compress        usage.ndjson.zst\n"
+        "  --force           replace files of an earlier run\n\n"
+        "example:\n  farthing generate --out sample --events 100k --accounts 1k\n",
 };

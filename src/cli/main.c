@@ -9,14 +9,15 @@
 
 #include "cli/cli.h"
 
-static const struct command *const COMMANDS[] = {&cmd_bill,    &cmd_check,    &cmd_show,
-                                                 &cmd_explain, &cmd_test,     &cmd_generate};
+static const struct command *const COMMANDS[] = {&cmd_bill,    &cmd_check, &cmd_show,
+                                                 &cmd_explain, &cmd_test,  &cmd_generate};
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
 static void print_usage(FILE *out)
 {
-    fprintf(out, "farthing %s: usage events to bills that are exact to the last digit\n\n"
-                 "usage: farthing COMMAND [options]\n\ncommands:\n",
+    fprintf(out,
+            "farthing %s: usage events to bills that are exact to the last digit\n\n"
+            "usage: farthing COMMAND [options]\n\ncommands:\n",
             FARTHING_VERSION);
     for (int i = 0; i < COMMAND_COUNT; i++) {
         fprintf(out, "  %-10s %s\n", COMMANDS[i]->name, COMMANDS[i]->summary);
@@ -26,7 +27,8 @@ static void print_usage(FILE *out)
                  "reached, 6 internal.\n");
 }
 
-/* ---- shared by the commands ---------------------------------------------------------------------- */
+/* ---- shared by the commands
+ * ---------------------------------------------------------------------- */
 
 bool parse_number(const char *text, uint64_t *number)
 {
@@ -45,7 +47,7 @@ bool parse_size(const char *text, uint64_t *size)
     static const struct {
         const char *name;
         uint64_t factor;
-    } UNITS[] = {{"", 1},           {"k", 1000},      {"M", 1000000},     {"G", 1000000000},
+    } UNITS[] = {{"", 1},           {"k", 1000},       {"M", 1000000},    {"G", 1000000000},
                  {"KiB", 1u << 10}, {"MiB", 1u << 20}, {"GiB", 1u << 30}, {"B", 1}};
     if (*text < '0' || *text > '9') {
         return false;
@@ -82,7 +84,8 @@ int take_common(const struct command *command, int option, struct common *common
     case OPT_THREADS:
         if (!parse_number(optarg, &number) || number == 0 || number > 64) {
             return usage_failure(command, "--threads takes a number from 1 to 64, not '%s'",
-                                 optarg) + 1;
+                                 optarg) +
+                   1;
         }
         common->config.threads = (int)number;
         return 0;
@@ -90,7 +93,8 @@ int take_common(const struct command *command, int option, struct common *common
         if (!parse_size(optarg, &number) || number < 16u << 20) {
             return usage_failure(command,
                                  "--memory takes a size of at least 16MiB such as 512MiB, not '%s'",
-                                 optarg) + 1;
+                                 optarg) +
+                   1;
         }
         common->config.memory_bytes = number;
         return 0;
@@ -236,7 +240,7 @@ int main(int argc, char **argv)
             return finish_stdout(0);
         }
         argv[1] = argv[2];
-        argv[2] = (char *)(uintptr_t)"--help";
+        argv[2] = (char *)(uintptr_t) "--help";
     }
     if (strcmp(argv[1], "--version") == 0) {
         printf("farthing %s, rules %s\n", FARTHING_VERSION, FARTHING_RULES);

@@ -10,7 +10,8 @@
 
 #include "engine/run.h"
 
-/* ---- accepted events ----------------------------------------------------------------------------- */
+/* ---- accepted events
+ * ----------------------------------------------------------------------------- */
 
 static struct total *total_of(struct worker *worker, uint32_t meter)
 {
@@ -33,8 +34,7 @@ static void count_delta(struct worker *worker, const struct delta *delta,
     struct total *total = total_of(worker, meter);
     total->count++;
     total->print = hash_add(total->print, delta->print);
-    total->bound += bind_event(delta->print,
-                               row_key(delta->account, delta->series, delta->slot_s));
+    total->bound += bind_event(delta->print, row_key(delta->account, delta->series, delta->slot_s));
     if (delta->flags & RECORD_WIDE) {
         wide_add_dec(&total->sum, (struct dec){tail->mantissa, delta->scale});
     } else {
@@ -85,7 +85,8 @@ void accept_event(struct worker *worker, const struct record *records, uint32_t 
     }
 }
 
-/* ---- one partition ------------------------------------------------------------------------------- */
+/* ---- one partition
+ * ------------------------------------------------------------------------------- */
 
 static void take_accepted(void *context, const struct record *records, uint32_t count,
                           bool withdrawn)
@@ -99,17 +100,17 @@ static void take_duplicate(void *context, const struct record *first, uint64_t c
     ((struct worker *)context)->duplicates += copies;
 }
 
-static void keep_undecided(void *context, const struct record *const *events,
-                           const uint32_t *units, uint32_t count)
+static void keep_undecided(void *context, const struct record *const *events, const uint32_t *units,
+                           uint32_t count)
 {
     struct worker *worker = context;
     uint32_t group = worker->group_count++;
     for (uint32_t i = 0; i < count; i++) {
         if (worker->undecided_count == worker->undecided_capacity) {
             uint32_t capacity = worker->undecided_capacity ? worker->undecided_capacity * 2 : 64;
-            worker->undecided = arena_grow(&worker->arena, worker->undecided,
-                                           worker->undecided_count, capacity,
-                                           sizeof *worker->undecided);
+            worker->undecided =
+                arena_grow(&worker->arena, worker->undecided, worker->undecided_count, capacity,
+                           sizeof *worker->undecided);
             worker->undecided_capacity = capacity;
         }
         struct record *copy = arena_alloc(&worker->arena, units[i] * sizeof *copy);
@@ -172,7 +173,8 @@ static void accept_work(void *argument, int index)
     }
 }
 
-/* ---- deciding by bytes --------------------------------------------------------------------------- */
+/* ---- deciding by bytes
+ * --------------------------------------------------------------------------- */
 
 /* An undecided event with its bytes. */
 struct contender {
@@ -265,10 +267,9 @@ static enum status read_contender(struct run *run, struct worker *worker, char *
                     feed_file_path(run->feed, file));
     }
     contender->is_withdrawal = event.kind == EVENT_WITHDRAWAL;
-    contender->source = text_copy(
-        &run->arena, contender->is_withdrawal ? event.target_source : event.source);
-    contender->id =
-        text_copy(&run->arena, contender->is_withdrawal ? event.target_id : event.id);
+    contender->source =
+        text_copy(&run->arena, contender->is_withdrawal ? event.target_source : event.source);
+    contender->id = text_copy(&run->arena, contender->is_withdrawal ? event.target_id : event.id);
     struct buffer canonical;
     buffer_init(&canonical, &run->arena, bytes.size + 64);
     TRY(decode_canonical(worker->decoder, bytes, header, &canonical, run->err));
@@ -326,10 +327,9 @@ static enum status decide_all(struct run *run)
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
         for (uint32_t u = 0; u < worker->undecided_count; u++) {
-            items[at++] = (struct contender){
-                .group = groups + worker->undecided[u].group,
-                .undecided = &worker->undecided[u],
-                .position = worker->undecided[u].records[0].position};
+            items[at++] = (struct contender){.group = groups + worker->undecided[u].group,
+                                             .undecided = &worker->undecided[u],
+                                             .position = worker->undecided[u].records[0].position};
         }
         groups += worker->group_count;
     }

@@ -1,4 +1,5 @@
-/* farthing.c - include/farthing.h implemented: a handle, an environment, and the memory of results. */
+/* farthing.c - include/farthing.h implemented: a handle, an environment, and the memory of results.
+ */
 #include "farthing.h"
 
 #include <stdlib.h>
@@ -82,13 +83,13 @@ enum farthing_status handle_no_memory(struct farthing *farthing)
     return handle_status(farthing, status);
 }
 
-/* ---- complaints ---------------------------------------------------------------------------------- */
+/* ---- complaints
+ * ---------------------------------------------------------------------------------- */
 
 static const struct farthing_complaint *copy_complaints(struct arena *arena,
                                                         const struct complaints *complaints)
 {
-    struct farthing_complaint *items =
-        arena_calloc(arena, complaints->count + 1, sizeof *items);
+    struct farthing_complaint *items = arena_calloc(arena, complaints->count + 1, sizeof *items);
     for (uint32_t i = 0; i < complaints->count; i++) {
         const struct complaint *from = &complaints->items[i];
         items[i] = (struct farthing_complaint){.file = text_copy(arena, from->place.file).at,
@@ -109,8 +110,8 @@ static void tell_complaints(struct farthing *farthing, const struct complaints *
         const struct complaint *item = &complaints->items[i];
         if (!item->is_warning) {
             (void)fail(&farthing->err, ERR_INPUT, "%.*s:%u:%u: %s: %s%s",
-                       TEXT_ARG(item->place.file), item->place.line, item->place.column,
-                       item->code, item->message,
+                       TEXT_ARG(item->place.file), item->place.line, item->place.column, item->code,
+                       item->message,
                        complaints->errors > 1 ? " (and others: see farthing check)" : "");
             (void)fail_hint(&farthing->err, "%s", item->hint);
             return;
@@ -180,7 +181,8 @@ enum farthing_status farthing_check(struct farthing *farthing, struct farthing_p
     return status;
 }
 
-/* ---- bill ---------------------------------------------------------------------------------------- */
+/* ---- bill
+ * ---------------------------------------------------------------------------------------- */
 
 static enum farthing_status check_options(struct farthing *farthing,
                                           const struct farthing_bill *bill)
@@ -224,9 +226,8 @@ enum farthing_status farthing_bill(struct farthing *farthing, const struct farth
         return checked;
     }
     struct complaints complaints = {0};
-    enum status status =
-        farthing_run_bill(farthing->env, &farthing->config, bill, &farthing->arena, summary,
-                          &complaints, &farthing->err);
+    enum status status = farthing_run_bill(farthing->env, &farthing->config, bill, &farthing->arena,
+                                           summary, &complaints, &farthing->err);
     summary->memory_peak_bytes = env_posix_memory_peak_bytes(farthing->env);
     if (status != OK) {
         if (complaints.errors > 0) {
@@ -248,7 +249,8 @@ enum farthing_status farthing_bill(struct farthing *farthing, const struct farth
     return FARTHING_OK;
 }
 
-/* ---- generate ------------------------------------------------------------------------------------ */
+/* ---- generate
+ * ------------------------------------------------------------------------------------ */
 
 enum farthing_status farthing_generate(struct farthing *farthing,
                                        const struct farthing_generate *options)
@@ -271,6 +273,5 @@ enum farthing_status farthing_generate(struct farthing *farthing,
         (void)fail_hint(&farthing->err, "write 2026-10");
         return FARTHING_INPUT;
     }
-    return handle_status(farthing,
-                         generate_run(farthing->env, &generate, NULL, &farthing->err));
+    return handle_status(farthing, generate_run(farthing->env, &generate, NULL, &farthing->err));
 }

@@ -1,8 +1,8 @@
 /* ingest.c - blocks of lines to records, spooled by key.
  *
  * The way of an event: decode, meter, then the account.  Looking an account up costs three cache
- * misses in a row (slot, id, record), which is more than all the rest; so simple events wait in a ring
- * while what they will need is fetched, and are finished sixteen events later.
+ * misses in a row (slot, id, record), which is more than all the rest; so simple events wait in a
+ * ring while what they will need is fetched, and are finished sixteen events later.
  */
 #include <assert.h>
 
@@ -22,7 +22,8 @@ struct pending {
     char subject[SUBJECT_MAX];
 };
 
-/* ---- dead letters -------------------------------------------------------------------------------- */
+/* ---- dead letters
+ * -------------------------------------------------------------------------------- */
 
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
 struct letter {
@@ -43,8 +44,8 @@ static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t si
     if (stream->used + size > stream->capacity) {
         enum status status = OK;
         if (!stream->file) {
-            status = env->file_temporary(env, worker->run->config->temporary_folder,
-                                         &stream->file, &worker->err);
+            status = env->file_temporary(env, worker->run->config->temporary_folder, &stream->file,
+                                         &worker->err);
         }
         if (status == OK) {
             status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
@@ -74,8 +75,7 @@ static void add_letter(struct worker *worker, enum refusal refusal, uint64_t lin
                             .detail_size = (uint32_t)strlen(detail),
                             .bytes_size = bytes_size,
                             .digest = hash_digest(record)};
-    struct letter_run *last =
-        stream->run_count > 0 ? &stream->runs[stream->run_count - 1] : NULL;
+    struct letter_run *last = stream->run_count > 0 ? &stream->runs[stream->run_count - 1] : NULL;
     if (!last || last->file != worker->block.file_index ||
         last->block != worker->block.block_index) {
         if (stream->run_count == stream->run_capacity) {
@@ -105,9 +105,11 @@ static void take_finding(void *context, const struct finding *finding)
                worker->line_offset + finding->offset, finding->record, finding->detail);
 }
 
-/* ---- series -------------------------------------------------------------------------------------- */
+/* ---- series
+ * -------------------------------------------------------------------------------------- */
 
-/* The run's number of a series: from the worker's cache of those met last, else from the shared table, under its lock. */
+/* The run's number of a series: from the worker's cache of those met last, else from the shared
+ * table, under its lock. */
 static uint32_t find_series(struct worker *worker, uint32_t meter, const struct measure *measure)
 {
     struct run *run = worker->run;
@@ -115,8 +117,8 @@ static uint32_t find_series(struct worker *worker, uint32_t meter, const struct 
                                 measure->dimension_count);
     uint32_t *cached = &worker->series_cache[hash % SERIES_CACHE];
     if (*cached != NONE &&
-        series_equal(series_at(&run->series, *cached), hash, meter, measure->sku,
-                     measure->resource, measure->dimensions, measure->dimension_count)) {
+        series_equal(series_at(&run->series, *cached), hash, meter, measure->sku, measure->resource,
+                     measure->dimensions, measure->dimension_count)) {
         return *cached;
     }
     struct env *env = run->env;
@@ -138,7 +140,8 @@ static uint32_t find_series(struct worker *worker, uint32_t meter, const struct 
     return index;
 }
 
-/* ---- the account and the slot -------------------------------------------------------------------- */
+/* ---- the account and the slot
+ * -------------------------------------------------------------------- */
 
 static void exclude_record(struct record *record, enum exclusion reason)
 {
@@ -150,12 +153,11 @@ static void exclude_record(struct record *record, enum exclusion reason)
 
 static enum exclusion excluded_of(const struct record *record)
 {
-    return record->flags & RECORD_EXCLUDED ? (enum exclusion)(record->series >> 16)
-                                           : EXCLUDE_NONE;
+    return record->flags & RECORD_EXCLUDED ? (enum exclusion)(record->series >> 16) : EXCLUDE_NONE;
 }
 
-/* Sets account, slot and book of a record whose meter is done.  NO_METER goes before NO_ACCOUNT before
- * OUT_OF_PERIOD before what the meter found. */
+/* Sets account, slot and book of a record whose meter is done.  NO_METER goes before NO_ACCOUNT
+ * before OUT_OF_PERIOD before what the meter found. */
 static void place_record(struct worker *worker, struct record *record, uint32_t account,
                          uint32_t meter, enum grain grain, instant at)
 {
@@ -199,7 +201,8 @@ static void emit_record(struct worker *worker, const struct record *record)
     }
 }
 
-/* ---- the ring ------------------------------------------------------------------------------------ */
+/* ---- the ring
+ * ------------------------------------------------------------------------------------ */
 
 static void finish_pending(struct worker *worker, struct pending *pending)
 {
@@ -219,7 +222,8 @@ static struct pending *ring_at(struct worker *worker, uint32_t index)
     return &worker->pending[index % RING];
 }
 
-/* Moves the ring on by one: the entry STEP behind has its slot, the one 2 x STEP behind its account. */
+/* Moves the ring on by one: the entry STEP behind has its slot, the one 2 x STEP behind its
+ * account. */
 static void advance_ring(struct worker *worker)
 {
     const struct accounts *accounts = worker->run->accounts;
@@ -260,7 +264,8 @@ static void drain_ring(struct worker *worker)
     }
 }
 
-/* ---- events -------------------------------------------------------------------------------------- */
+/* ---- events
+ * -------------------------------------------------------------------------------------- */
 
 /* The mantissa of a value goes into the record when it fits 64 bits. */
 static bool fits(struct dec value)
@@ -410,7 +415,8 @@ static void take_event(void *context, const struct event *event, size_t record_o
     advance_ring(worker);
 }
 
-/* ---- blocks -------------------------------------------------------------------------------------- */
+/* ---- blocks
+ * -------------------------------------------------------------------------------------- */
 
 static enum status open_csv(struct worker *worker)
 {
@@ -420,8 +426,8 @@ static enum status open_csv(struct worker *worker)
     }
     struct error inner;
     struct text header = text_copy(&worker->arena, worker->block.header);
-    enum status status = csv_header_read(&worker->arena, header, run->csv_mapping,
-                                         &worker->csv_header, &inner);
+    enum status status =
+        csv_header_read(&worker->arena, header, run->csv_mapping, &worker->csv_header, &inner);
     if (status != OK) {
         (void)fail(&worker->err, status, "%s:1: %s",
                    feed_file_path(run->feed, worker->block.file_index), inner.message);
@@ -477,8 +483,7 @@ static enum status read_blocks(struct worker *worker)
     TRY(spool_writer_new(run->keys, &worker->keys, &worker->err));
     worker->decoder = decoder_new(&worker->decoder_arena);
     worker->meter_scratch = meter_scratch_new(&worker->meter_arena, run->catalog);
-    worker->series_cache =
-        arena_alloc(&worker->arena, SERIES_CACHE * sizeof *worker->series_cache);
+    worker->series_cache = arena_alloc(&worker->arena, SERIES_CACHE * sizeof *worker->series_cache);
     memset(worker->series_cache, 0xFF, SERIES_CACHE * sizeof *worker->series_cache);
     worker->pending = arena_calloc(&worker->arena, RING, sizeof *worker->pending);
     for (;;) {
@@ -498,8 +503,8 @@ static void read_work(void *argument, int index)
     struct worker *worker = &run->workers[index];
     jmp_buf recover;
     if (ARENA_RECOVER(&worker->arena, recover)) {
-        enum status status = fail(&worker->err, ERR_LIMIT,
-                                  "the memory limit is reached while events are read");
+        enum status status =
+            fail(&worker->err, ERR_LIMIT, "the memory limit is reached while events are read");
         (void)fail_hint(&worker->err, "allow more with --memory: accounts, resources and "
                                       "dimension values are kept in memory");
         worker_fail(worker, status);
@@ -523,7 +528,7 @@ static void read_work(void *argument, int index)
 
 enum status run_read(struct run *run)
 {
-    run->file_headers = arena_calloc(&run->arena, feed_file_count(run->feed) + 1,
-                                     sizeof *run->file_headers);
+    run->file_headers =
+        arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);
     return run_threads(run, read_work);
 }

@@ -21,15 +21,14 @@ static int compare_runs(const void *a_run, const void *b_run)
 }
 
 /* Bytes of a stream: from its file, or from the buffer that was not yet written. */
-static enum status read_stream(struct run *run, const struct letter_stream *stream,
-                               uint64_t offset, char *to, size_t size)
+static enum status read_stream(struct run *run, const struct letter_stream *stream, uint64_t offset,
+                               char *to, size_t size)
 {
     size_t from_file = 0;
     if (offset < stream->written) {
         from_file = stream->written - offset < size ? (size_t)(stream->written - offset) : size;
         size_t got;
-        TRY(run->env->file_read_at(run->env, stream->file, to, from_file, offset, &got,
-                                   run->err));
+        TRY(run->env->file_read_at(run->env, stream->file, to, from_file, offset, &got, run->err));
         if (got != from_file) {
             return fail(run->err, ERR_IO, "a temporary file is shorter than it was written");
         }
@@ -42,8 +41,7 @@ static enum status read_stream(struct run *run, const struct letter_stream *stre
 /* JSON has no place for bytes that are no text: those go as base64. */
 static void add_base64(struct buffer *out, struct text bytes)
 {
-    static const char DIGITS[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < bytes.size; i += 3) {
         uint32_t word = 0;
         size_t have = bytes.size - i < 3 ? bytes.size - i : 3;
@@ -82,8 +80,7 @@ static void render_letter(struct run *run, struct buffer *out, const struct lett
     buffer_format(out, ",\"line\":%llu,\"offset\":%llu,\"reason\":\"%s\",\"detail\":",
                   (unsigned long long)feed_line_number(run->feed, where->file, where->block,
                                                        letter->line_in_block),
-                  (unsigned long long)letter->offset,
-                  refusal_name((enum refusal)letter->refusal));
+                  (unsigned long long)letter->offset, refusal_name((enum refusal)letter->refusal));
     buffer_add_json(out, detail);
     buffer_add_text(out, TEXT(",\"hint\":"));
     buffer_add_json(out, text_of(refusal_hint((enum refusal)letter->refusal)));
@@ -153,7 +150,8 @@ static enum status write_letters(struct run *run)
     return OK;
 }
 
-/* ---- conflicts ----------------------------------------------------------------------------------- */
+/* ---- conflicts
+ * ----------------------------------------------------------------------------------- */
 
 static int compare_conflicts(const void *a_item, const void *b_item)
 {
@@ -203,7 +201,8 @@ static enum status write_conflicts(struct run *run)
     return OK;
 }
 
-/* ---- the summary --------------------------------------------------------------------------------- */
+/* ---- the summary
+ * --------------------------------------------------------------------------------- */
 
 static const char *copy_decimal(struct run *run, struct dec value)
 {
@@ -215,8 +214,7 @@ static const char *copy_decimal(struct run *run, struct dec value)
 static void add_count(struct farthing_count *counts, size_t *count, const char *name,
                       uint64_t value, const char *amount)
 {
-    counts[(*count)++] =
-        (struct farthing_count){.name = name, .count = value, .amount = amount};
+    counts[(*count)++] = (struct farthing_count){.name = name, .count = value, .amount = amount};
 }
 
 static int compare_failures(const void *a_item, const void *b_item)
@@ -281,8 +279,7 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
             count += run->workers[i].refused[r];
         }
         if (count > 0) {
-            add_count(refused, &summary->refused_count, refusal_name((enum refusal)r), count,
-                      NULL);
+            add_count(refused, &summary->refused_count, refusal_name((enum refusal)r), count, NULL);
             summary->events_refused += count;
         }
     }
@@ -292,8 +289,8 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
             count += run->workers[i].excluded[e];
         }
         if (count > 0) {
-            add_count(excluded, &summary->excluded_count, exclusion_name((enum exclusion)e),
-                      count, NULL);
+            add_count(excluded, &summary->excluded_count, exclusion_name((enum exclusion)e), count,
+                      NULL);
         }
     }
     summary->refused = refused;
@@ -322,8 +319,8 @@ static void list_failures(struct run *run, struct farthing_summary *summary)
     summary->failed = failed;
 }
 
-static void render_counts(struct buffer *out, const char *key,
-                          const struct farthing_count *counts, size_t count, bool is_amount)
+static void render_counts(struct buffer *out, const char *key, const struct farthing_count *counts,
+                          size_t count, bool is_amount)
 {
     buffer_format(out, ",\"%s\":{", key);
     for (size_t i = 0; i < count; i++) {
@@ -365,8 +362,7 @@ static enum status write_summary(struct run *run, const struct farthing_summary 
                   {"bills", summary->bills},
                   {"bill_lines", summary->bill_lines}};
     for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
-        buffer_format(&out, ",\"%s\":%llu", counts[i].name,
-                      (unsigned long long)counts[i].value);
+        buffer_format(&out, ",\"%s\":%llu", counts[i].name, (unsigned long long)counts[i].value);
     }
     render_counts(&out, "refused_by_reason", summary->refused, summary->refused_count, false);
     render_counts(&out, "excluded_by_reason", summary->excluded, summary->excluded_count, false);

@@ -1,15 +1,16 @@
 /* settle.c - partitions of payers to bills: fold, price, bill, render, in order.
  *
  * A partition is a range of payers in the order of their ids, so partitions written in turn are
- * sorted files, whatever thread made which.  A payer's memory is rewound before the next, and a payer that
- * cannot be billed is reported while the others go on.
+ * sorted files, whatever thread made which.  A payer's memory is rewound before the next, and a
+ * payer that cannot be billed is reported while the others go on.
  */
 #include <assert.h>
 #include <stdlib.h>
 
 #include "engine/run.h"
 
-/* The deltas of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p - low + 1]). */
+/* The deltas of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p -
+ * low + 1]). */
 struct partition {
     uint32_t low, high; /* payers */
     const struct delta **order;
@@ -18,8 +19,8 @@ struct partition {
     uint32_t nobody_count;
 };
 
-/* The text that a partition gives to each file.  It is handed over at the end of the partition, or earlier when there
- * is much of it: then the thread waits for its turn and keeps it. */
+/* The text that a partition gives to each file.  It is handed over at the end of the partition, or
+ * earlier when there is much of it: then the thread waits for its turn and keeps it. */
 struct texts {
     struct buffer bills, lines, usage, closing, exclusions;
     uint32_t partition;
@@ -51,8 +52,8 @@ static enum status write_texts(struct worker *worker, struct texts *texts)
 static enum status write_when_full(struct worker *worker, struct texts *texts)
 {
     enum { FULL_BYTES = 1024 * 1024 };
-    size_t size = texts->bills.size + texts->lines.size + texts->usage.size +
-                  texts->closing.size + texts->exclusions.size;
+    size_t size = texts->bills.size + texts->lines.size + texts->usage.size + texts->closing.size +
+                  texts->exclusions.size;
     return size < FULL_BYTES ? OK : write_texts(worker, texts);
 }
 
@@ -114,7 +115,8 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
     }
 }
 
-/* ---- one payer ----------------------------------------------------------------------------------- */
+/* ---- one payer
+ * ----------------------------------------------------------------------------------- */
 
 static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
                          struct pricing *pricing)
@@ -143,7 +145,8 @@ static void find_opening(const struct run *run, uint32_t payer, struct arena *ar
     pricing->opening_count = end - low;
 }
 
-/* Meter states that came with the opening, of accounts that this payer pays for: into the payer's first cut. */
+/* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
+ * first cut. */
 static void carry_states(const struct run *run, uint32_t payer, struct period cut,
                          struct book *book)
 {
@@ -164,8 +167,8 @@ static void carry_states(const struct run *run, uint32_t payer, struct period cu
     }
 }
 
-/* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond it cannot be
- * told apart line by line. */
+/* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond
+ * it cannot be told apart line by line. */
 static enum status find_issued(const struct run *run, struct arena *arena, uint32_t payer,
                                struct period cut, struct issued *issued, struct error *err)
 {
@@ -197,8 +200,8 @@ static enum status find_issued(const struct run *run, struct arena *arena, uint3
     return OK;
 }
 
-static void count_bill(struct worker *worker, const struct bill *bill,
-                       const struct usage_row *rows, uint32_t row_count, enum status *status)
+static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
+                       uint32_t row_count, enum status *status)
 {
     const struct catalog *catalog = worker->run->catalog;
     struct text last = {NULL, 0};
@@ -265,8 +268,7 @@ enum { RENDER_AT_ONCE = 4096 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, const struct delta **deltas, uint32_t count,
-                              const struct inputs *inputs, struct texts *texts,
-                              struct error *err)
+                              const struct inputs *inputs, struct texts *texts, struct error *err)
 {
     struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
@@ -282,14 +284,14 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     if (is_first) {
         carry_states(run, payer, cut, &book);
     }
-    struct pricing pricing = {.catalog = run->catalog,
-                              .accounts = run->accounts,
-                              .series = &run->series,
-                              .base = run->period.from,
-                              .payer = payer,
-                              .cut = cut,
-                              .billing = payer_billing(run->catalog, run->accounts, payer,
-                                                       run->period, &is_custom)};
+    struct pricing pricing = {
+        .catalog = run->catalog,
+        .accounts = run->accounts,
+        .series = &run->series,
+        .base = run->period.from,
+        .payer = payer,
+        .cut = cut,
+        .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
     if (run->members) {
         pricing.members = run->members + run->member_first[payer];
         pricing.member_count = run->member_first[payer + 1] - run->member_first[payer];
@@ -319,7 +321,8 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
         for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
             uint32_t left = bill.line_count - i;
-            render_lines_csv(&texts->lines, &bill, i, left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+            render_lines_csv(&texts->lines, &bill, i,
+                             left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
             TRY(write_when_full(worker, texts));
         }
     } else if (bill.excluded_count > 0) {
@@ -348,8 +351,8 @@ static bool is_payer(const struct run *run, uint32_t account)
     return false;
 }
 
-/* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose bills have no turn
- * that begins in the period. */
+/* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose
+ * bills have no turn that begins in the period. */
 static void settle_excluded(struct worker *worker, struct text payer, const struct delta **deltas,
                             uint32_t count, struct texts *texts)
 {
@@ -360,15 +363,14 @@ static void settle_excluded(struct worker *worker, struct text payer, const stru
         book_fold(&book, deltas[i], &run->series, run->catalog);
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
-    enum status status =
-        book_close(&book, &run->series, run->catalog, run->accounts, &worker->err);
+    enum status status = book_close(&book, &run->series, run->catalog, run->accounts, &worker->err);
     assert(status == OK); /* it has no rows */
     (void)status;
     for (uint32_t i = 0; i < book.excluded_count; i++) {
         worker->excluded[book.excluded[i].reason] += book.excluded[i].total.count;
     }
-    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer,
-                          book.excluded, book.excluded_count);
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, book.excluded,
+                          book.excluded_count);
 }
 
 static void settle_payer(struct worker *worker, uint32_t payer, const struct delta **deltas,
@@ -404,10 +406,10 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
     }
 }
 
-/* ---- partitions ---------------------------------------------------------------------------------- */
+/* ---- partitions
+ * ---------------------------------------------------------------------------------- */
 
-static enum status settle_partition(struct worker *worker, uint32_t p,
-                                    const struct inputs *inputs)
+static enum status settle_partition(struct worker *worker, uint32_t p, const struct inputs *inputs)
 {
     struct run *run = worker->run;
     struct spool_partition loaded;
@@ -415,7 +417,8 @@ static enum status settle_partition(struct worker *worker, uint32_t p,
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
     struct texts texts;
-    size_t guess = 64 * 1024 + (loaded.unit_count < 16 * 1024 ? loaded.unit_count * 64 : 1024 * 1024);
+    size_t guess =
+        64 * 1024 + (loaded.unit_count < 16 * 1024 ? loaded.unit_count * 64 : 1024 * 1024);
     texts = (struct texts){.partition = p};
     buffer_init(&texts.bills, &worker->output, guess / 2);
     buffer_init(&texts.lines, &worker->output, guess);
@@ -431,8 +434,8 @@ static enum status settle_partition(struct worker *worker, uint32_t p,
     if (partition.nobody_count > 0) {
         settle_excluded(worker, TEXT(""), partition.nobody, partition.nobody_count, &texts);
     }
-    bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
-                       run->issued_count > 0;
+    bool every_payer =
+        run->members || run->opening_count > 0 || run->carried_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         uint32_t first = partition.first[payer - partition.low];
         uint32_t count = partition.first[payer - partition.low + 1] - first;

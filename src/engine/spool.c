@@ -1,5 +1,5 @@
-/* spool.c - see spool.h.  A partition is a list of chunks; a full chunk stays in memory or is written out and its
- * memory used again, so a run's memory does not grow with its events. */
+/* spool.c - see spool.h.  A partition is a list of chunks; a full chunk stays in memory or is
+ * written out and its memory used again, so a run's memory does not grow with its events. */
 #include "engine/spool.h"
 
 #include <assert.h>
@@ -58,9 +58,8 @@ static enum status no_memory(struct error *err)
     return fail_hint(err, "allow more with --memory, or use fewer threads");
 }
 
-enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
-                      size_t memory_bytes, const char *folder, struct spool **out,
-                      struct error *err)
+enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes, size_t memory_bytes,
+                      const char *folder, struct spool **out, struct error *err)
 {
     assert(partitions > 0 && partitions <= SPOOL_PARTITIONS_MAX);
     assert(SPOOL_CHUNK_BYTES % unit_bytes == 0);
@@ -115,7 +114,8 @@ void spool_free(struct spool *spool)
     give_memory(env, spool, sizeof *spool);
 }
 
-/* ---- writing ------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ------------------------------------------------------------------------------------- */
 
 enum status spool_writer_new(struct spool *spool, struct spool_writer **out, struct error *err)
 {
@@ -161,7 +161,8 @@ static bool enter_chunk(struct spool *spool, uint32_t partition, struct chunk ch
     return true;
 }
 
-/* A full (or last) chunk: kept when the budget allows, else written to the file and its memory given back as spare. */
+/* A full (or last) chunk: kept when the budget allows, else written to the file and its memory
+ * given back as spare. */
 static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
 {
     struct spool *spool = writer->spool;
@@ -194,9 +195,9 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
         return status;
     }
     if (status == OK) {
-        status = env->file_write_at(env, spool->file, memory,
-                                    (size_t)chunk.count * spool->unit_bytes, chunk.offset,
-                                    &writer->err);
+        status =
+            env->file_write_at(env, spool->file, memory, (size_t)chunk.count * spool->unit_bytes,
+                               chunk.offset, &writer->err);
     }
     env->lock_take(env, spool->lock);
     void *spare = spool->spare;
@@ -269,7 +270,8 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
     return status;
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
 
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err)

@@ -1,4 +1,5 @@
-/* spool.h - units of a fixed size, sorted into partitions, in memory as far as the limit allows and on disk beyond.
+/* spool.h - units of a fixed size, sorted into partitions, in memory as far as the limit allows and
+ * on disk beyond.
  *
  *     writer (one a thread): spool_add(partition, units) ... spool_flush
  *     then, partition by partition: spool_load -> chunks -> spool_unload
@@ -16,17 +17,15 @@ enum { SPOOL_PARTITIONS_MAX = 256, SPOOL_CHUNK_BYTES = 48 * 1024 };
 struct spool;
 struct spool_writer;
 
-/* memory_bytes: when the environment's memory in use is beyond it, full chunks go to a temporary file in folder, and their
- * memory is used again.  unit_bytes divides SPOOL_CHUNK_BYTES. */
-enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
-                      size_t memory_bytes, const char *folder, struct spool **spool,
-                      struct error *err);
+/* memory_bytes: when the environment's memory in use is beyond it, full chunks go to a temporary
+ * file in folder, and their memory is used again.  unit_bytes divides SPOOL_CHUNK_BYTES. */
+enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes, size_t memory_bytes,
+                      const char *folder, struct spool **spool, struct error *err);
 void spool_free(struct spool *spool); /* NULL is fine */
 
-enum status spool_writer_new(struct spool *spool, struct spool_writer **writer,
-                             struct error *err);
-/* Room for so many adjacent units in a partition, to be filled before the next call. NULL: an error, kept in the
- * writer and told by spool_flush. */
+enum status spool_writer_new(struct spool *spool, struct spool_writer **writer, struct error *err);
+/* Room for so many adjacent units in a partition, to be filled before the next call. NULL: an
+ * error, kept in the writer and told by spool_flush. */
 void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units);
 /* Hands over what is not full and frees the writer. */
 enum status spool_flush(struct spool_writer *writer, struct error *err);
@@ -40,8 +39,8 @@ struct spool_partition {
     uint32_t chunk_count;
     uint64_t unit_count;
 };
-/* Reads what is on disk. Each partition is loaded once; its memory goes with spool_unload. Several threads may load different
- * partitions. */
+/* Reads what is on disk. Each partition is loaded once; its memory goes with spool_unload. Several
+ * threads may load different partitions. */
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err);
 void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded);

@@ -1,8 +1,8 @@
 /* bucket.c - where rows accumulate, and what is carried from bill to bill.
  *
- * The key of a bucket within a run is binary: node, scope, start of the turn, then the by values.  Its name,
- * which goes into closings and explanations, is made of texts, so that it is the same in every
- * run and with every version of the catalog that keeps the names.
+ * The key of a bucket within a run is binary: node, scope, start of the turn, then the by values.
+ * Its name, which goes into closings and explanations, is made of texts, so that it is the same in
+ * every run and with every version of the catalog that keeps the names.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 
 static const uint32_t FREE = 0xFFFFFFFFu;
 
-struct period turn_find(struct work *work, const struct step *step,
-                        const struct contract *contract, instant at)
+struct period turn_find(struct work *work, const struct step *step, const struct contract *contract,
+                        instant at)
 {
     struct clock anchored;
     const struct clock *clock = &step->rule;
@@ -33,8 +33,8 @@ struct period turn_find(struct work *work, const struct step *step,
         break;
     case CLOCK_CONTRACT:
         if (contract) {
-            anchored = clock_anchored(step->rule.every, step->rule.count, contract->from,
-                                      step->rule.zone);
+            anchored =
+                clock_anchored(step->rule.every, step->rule.count, contract->from, step->rule.zone);
             clock = &anchored;
             owner = contract;
         }
@@ -48,7 +48,7 @@ struct period turn_find(struct work *work, const struct step *step,
     return work->turn;
 }
 
-/* ---- keys -------------------------------------------------------------------------------------- */
+/* ---- keys ------------------------------------------------------------------------------------ */
 
 static uint32_t scope_account(const struct work *work, const struct step *step,
                               const struct charge *charge)
@@ -58,9 +58,8 @@ static uint32_t scope_account(const struct work *work, const struct step *step,
     case SCOPE_ACCOUNT:
         return charge->account;
     case SCOPE_CONTRACT:
-        return charge->contract
-                   ? accounts_buyer(work->pricing->accounts, charge->contract)
-                   : work->pricing->payer;
+        return charge->contract ? accounts_buyer(work->pricing->accounts, charge->contract)
+                                : work->pricing->payer;
     case SCOPE_ORGANIZATION:
         break;
     }
@@ -158,10 +157,9 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     head.node = step->node;
     head.account = scope_account(work, step, charge);
     head.sku = sku_of(step, charge);
-    head.contract =
-        step->scope == SCOPE_CONTRACT && charge->contract
-            ? (uint64_t)(charge->contract - work->catalog->contracts) + 1
-            : 0;
+    head.contract = step->scope == SCOPE_CONTRACT && charge->contract
+                        ? (uint64_t)(charge->contract - work->catalog->contracts) + 1
+                        : 0;
     head.turn = step->clock == CLOCK_ROW ? charge->order : turn.from;
     head.version = restart_of(step, charge);
 
@@ -177,8 +175,8 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     }
     uint64_t hash = hash_print64(key.at, key.size, 0);
     if (work->bucket_slots) {
-        for (uint32_t at = (uint32_t)hash & work->bucket_mask;
-             work->bucket_slots[at] != FREE; at = (at + 1) & work->bucket_mask) {
+        for (uint32_t at = (uint32_t)hash & work->bucket_mask; work->bucket_slots[at] != FREE;
+             at = (at + 1) & work->bucket_mask) {
             const struct bucket *bucket = &work->buckets[work->bucket_slots[at]];
             if (bucket->hash == hash && text_equal(bucket->key, buffer_text(&key))) {
                 *found = work->bucket_slots[at];
@@ -206,8 +204,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     }
     work->bucket_slots[at] = *found;
     if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
-        const struct bucket_state *state =
-            find_opening(work->pricing, bucket_name(work, bucket));
+        const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, bucket));
         if (state) {
             bucket->x = bucket->opening_x = state->x;
             bucket->y = state->y;
@@ -218,7 +215,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     return OK;
 }
 
-/* ---- names ------------------------------------------------------------------------------------- */
+/* ---- names ----------------------------------------------------------------------------------- */
 
 /* Percent-encodes what separates, so that names are unambiguous. */
 static void add_name(struct buffer *out, struct text text)
@@ -282,7 +279,7 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
     return buffer_text(&out);
 }
 
-/* ---- closing ----------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 static int compare_states(const void *a, const void *b)
 {

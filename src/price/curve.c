@@ -1,4 +1,5 @@
-/* curve.c - see curve.h.  A tier covers (from, up_to]; `below` moves the boundary itself to the next tier. */
+/* curve.c - see curve.h.  A tier covers (from, up_to]; `below` moves the boundary itself to the
+ * next tier. */
 #include "price/curve.h"
 
 #include <assert.h>
@@ -130,7 +131,7 @@ enum status curve_convert(const struct step_convert *step, const struct convert_
     return OK;
 }
 
-/* ---- proration --------------------------------------------------------------------------------- */
+/* ---- proration ------------------------------------------------------------------------------- */
 
 static int64_t local_day(const struct zone *zone, instant at)
 {

@@ -26,7 +26,8 @@ enum status curve_volume(const struct step_tier *step, const struct tier_values 
 /* The tier that a quantity of x reaches into: that of the last unit up to x. */
 uint32_t curve_tier_of(const struct tier_values *tiers, uint32_t count, struct dec x);
 
-/* Convert: factor or nothing, minimum, increments, round. quantity is after the expression, if there is one. */
+/* Convert: factor or nothing, minimum, increments, round. quantity is after the expression, if
+ * there is one. */
 struct convert_values {
     struct dec multiply, divide, minimum;
 };

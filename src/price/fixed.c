@@ -1,12 +1,12 @@
 /* fixed.c - charges that need no usage: fees of a subscription, seats, standing charges.
  *
- * Who pays: a fixed price of the catalog is paid by each account (scope account) or by the payer (scope
- * organization); of an account's plan, by the account; of a contract or its plan, by the
+ * Who pays: a fixed price of the catalog is paid by each account (scope account) or by the payer
+ * (scope organization); of an account's plan, by the account; of a contract or its plan, by the
  * contract's buyer, once.
  *
- * When: one charge for each turn of the step's clock in which the price is active.  In advance it falls due when
- * its turn (or the active part of it) begins, in arrears when that ends, once when the price becomes
- * active; it is on the bill whose time holds that instant.
+ * When: one charge for each turn of the step's clock in which the price is active.  In advance it
+ * falls due when its turn (or the active part of it) begins, in arrears when that ends, once when
+ * the price becomes active; it is on the bill whose time holds that instant.
  */
 #include <assert.h>
 
@@ -54,7 +54,8 @@ static bool has_instead(const struct price_set *set, const struct price *price, 
     return false;
 }
 
-/* A fixed price gives way to one of the same name or SKU on a narrower level, as a rated one does. */
+/* A fixed price gives way to one of the same name or SKU on a narrower level, as a rated one does.
+ */
 static bool is_in_force(const struct work *work, const struct price *price,
                         const struct subscription *who, instant at)
 {
@@ -72,14 +73,14 @@ static bool is_in_force(const struct work *work, const struct price *price,
         /* A contract's plan goes before the account's own. */
         return who->contract || !contract || contract->plan == NONE;
     }
-    uint32_t plan = catalog_plan_of(catalog, contract,
-                                    work->pricing->accounts->items[who->account].plan);
+    uint32_t plan =
+        catalog_plan_of(catalog, contract, work->pricing->accounts->items[who->account].plan);
     return plan == NONE || !has_instead(&catalog->plans[plan].prices, price, at);
 }
 
-static enum status emit_turn(struct work *work, const struct price *price,
-                             const struct step *step, const struct subscription *who,
-                             const struct clock *clock, struct period part, struct period turn)
+static enum status emit_turn(struct work *work, const struct price *price, const struct step *step,
+                             const struct subscription *who, const struct clock *clock,
+                             struct period part, struct period turn)
 {
     const struct step_fixed *fixed = &step->fixed;
     struct charge charge = {.kind = CHARGE_FEE,
@@ -151,8 +152,8 @@ static struct clock clock_of(const struct work *work, const struct step *step,
     return work->pricing->billing;
 }
 
-static enum status emit_fixed(struct work *work, const struct price *price,
-                              const struct step *step, const struct subscription *who)
+static enum status emit_fixed(struct work *work, const struct price *price, const struct step *step,
+                              const struct subscription *who)
 {
     struct period cut = work->pricing->cut;
     struct period active = period_intersect(who->active, (struct period){price->from, price->to});
@@ -161,7 +162,8 @@ static enum status emit_fixed(struct work *work, const struct price *price,
     }
     struct clock clock = clock_of(work, step, who->contract);
     if (step->fixed.when == FIXED_ONCE) {
-        /* Active from before all time: due with the first bill there is, which is not this function's to know. */
+        /* Active from before all time: due with the first bill there is, which is not this
+         * function's to know. */
         return period_has(cut, active.from) && is_in_force(work, price, who, active.from)
                    ? emit_turn(work, price, step, who, &clock, active, active)
                    : OK;

@@ -6,8 +6,9 @@
  *
  * A row without an amount is usage; its rating step gives it an amount and makes it a charge.  A
  * step with a memory is a curve F over what has accumulated in a bucket, and a row is charged the
- * difference it makes, F(x before + in) - F(x before); F is quantized once, at 18 digits half-even, so the
- * differences telescope and pieces add up to the whole to the last digit (language.md, 2.3, 2.4).
+ * difference it makes, F(x before + in) - F(x before); F is quantized once, at 18 digits half-even,
+ * so the differences telescope and pieces add up to the whole to the last digit
+ * (language.md, 2.3, 2.4).
  *
  * Steps meet in nodes: versions of one price share theirs, and a step under the catalog's
  * `steps:` has one for all prices that use it.  Nodes run in ascending order; each takes its rows
@@ -25,9 +26,9 @@
 
 enum charge_kind {
     CHARGE_USAGE,
-    CHARGE_FEE,      /* of a fixed step */
-    CHARGE_MINIMUM,  /* what lacked to a minimum */
-    CHARGE_CAP,      /* takes back what is over a maximum */
+    CHARGE_FEE,     /* of a fixed step */
+    CHARGE_MINIMUM, /* what lacked to a minimum */
+    CHARGE_CAP,     /* takes back what is over a maximum */
     CHARGE_ROUNDING,
     CHARGE_KINDS
 };
@@ -37,48 +38,51 @@ const char *charge_kind_name(enum charge_kind kind); /* "usage" */
 enum price_level { LEVEL_OVERRIDE, LEVEL_CONTRACT, LEVEL_PLAN, LEVEL_CATALOG };
 const char *price_level_name(int level);
 
-/* An amount with its quantity, price and reason, before rounding; while has_amount is false, a row on its way. */
+/* An amount with its quantity, price and reason, before rounding; while has_amount is false, a row
+ * on its way. */
 struct charge {
     enum charge_kind kind;
     bool has_amount, has_rate;
-    bool emitted_free;         /* the part an allowance took */
-    int8_t level;              /* enum price_level */
+    bool emitted_free; /* the part an allowance took */
+    int8_t level;      /* enum price_level */
     uint32_t account;
-    uint32_t sku;              /* NONE: a charge on a scope */
-    uint32_t series;           /* NONE when it stems from no row */
-    uint32_t row;              /* index of the usage row, NONE */
-    uint32_t order;            /* rank in the total order of rows */
-    uint32_t tier;             /* index of the tier that rated it, NONE */
-    uint32_t next_step;        /* private to pricing */
-    uint32_t of;               /* index of the charge it adjusts, NONE */
-    instant at;                /* start of its slot, or of its turn */
-    struct period span;        /* the time it is for */
+    uint32_t sku;       /* NONE: a charge on a scope */
+    uint32_t series;    /* NONE when it stems from no row */
+    uint32_t row;       /* index of the usage row, NONE */
+    uint32_t order;     /* rank in the total order of rows */
+    uint32_t tier;      /* index of the tier that rated it, NONE */
+    uint32_t next_step; /* private to pricing */
+    uint32_t of;        /* index of the charge it adjusts, NONE */
+    instant at;         /* start of its slot, or of its turn */
+    struct period span; /* the time it is for */
     const struct price *price;
-    const struct step *step;   /* the step that made it a charge */
+    const struct step *step;         /* the step that made it a charge */
     const struct contract *contract; /* NULL */
     struct text unit;
     uint64_t events;
     struct dec quantity, rate;
     struct dec amount;
-    struct dec net;            /* amount and all adjustments that name it */
-    struct dec list;           /* amount at the list rate */
+    struct dec net;  /* amount and all adjustments that name it */
+    struct dec list; /* amount at the list rate */
 };
 
-/* A live bucket at the end of the bill's period, or one carried in: x has accumulated, y was emitted. */
+/* A live bucket at the end of the bill's period, or one carried in: x has accumulated, y was
+ * emitted. */
 struct bucket_state {
-    struct text key; /* "storage/tier|globex|2026-01-01T00:00:00Z|eu-west-1": made of names, never of indices */
+    struct text key; /* "storage/tier|globex|2026-01-01T00:00:00Z|eu-west-1": made of names, never
+                        of indices */
     struct period turn;
     struct dec x, y, events, high;
 };
 
 /* One step's work on one row or bucket, for explain. Recorded only when asked for. */
 struct trace {
-    uint32_t row;              /* usage row, NONE */
+    uint32_t row; /* usage row, NONE */
     uint32_t account;
     const struct price *price;
     const struct step *step;
-    struct text bucket;        /* key */
-    struct dec before, after;  /* x */
+    struct text bucket;       /* key */
+    struct dec before, after; /* x */
     struct dec f_before, f_after;
     struct dec in, out;
     uint32_t tier;
@@ -94,10 +98,10 @@ struct pricing {
     const struct catalog *catalog;
     const struct accounts *accounts;
     const struct series_table *series;
-    instant base;              /* slot_s of rows counts from here */
+    instant base; /* slot_s of rows counts from here */
     uint32_t payer;
-    struct period cut;         /* what is billed; inside or equal to turns of billing */
-    struct clock billing;      /* the payer's */
+    struct period cut;                 /* what is billed; inside or equal to turns of billing */
+    struct clock billing;              /* the payer's */
     const struct member_span *members; /* sorted by (account, from) */
     uint32_t member_count;
     const struct bucket_state *opening; /* of this payer, sorted by key */
@@ -106,7 +110,7 @@ struct pricing {
 };
 
 struct priced {
-    struct charge *charges;    /* base charges and their adjustments, in no stated order */
+    struct charge *charges; /* base charges and their adjustments, in no stated order */
     uint32_t charge_count;
     struct excluded *excluded; /* UNPRICED and FREE, by (account, meter) */
     uint32_t excluded_count;
@@ -116,8 +120,9 @@ struct priced {
     uint32_t trace_count;
 };
 
-/* Prices rows[0..row_count), which are in the total order. All memory is of the arena. ERR_OVERFLOW, and ERR_INPUT when an expression of
- * a step fails, name price, step and account; ERR_CORRUPT when quantity was not conserved (a bug). */
+/* Prices rows[0..row_count), which are in the total order. All memory is of the arena.
+ * ERR_OVERFLOW, and ERR_INPUT when an expression of a step fails, name price, step and account;
+ * ERR_CORRUPT when quantity was not conserved (a bug). */
 enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         const struct usage_row *rows, uint32_t row_count, struct priced *priced,
                         struct error *err);

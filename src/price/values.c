@@ -84,9 +84,10 @@ struct text charge_key_value(struct work *work, const struct charge *charge, str
     return buffer_text(&out);
 }
 
-/* ---- expressions ------------------------------------------------------------------------------- */
+/* ---- expressions ----------------------------------------------------------------------------- */
 
-/* Spans of time as decimals: hours and days of a turn that a DST change or odd cut makes fractional are quantized. */
+/* Spans of time as decimals: hours and days of a turn that a DST change or odd cut makes fractional
+ * are quantized. */
 static struct expr_value span_in(struct period span, int64_t unit_ns)
 {
     struct dec value;

@@ -11,23 +11,23 @@
 /* A bucket: one value of (node, scope, by, turn). */
 struct bucket {
     uint64_t hash;
-    struct text key;       /* binary; see bucket.c */
+    struct text key;         /* binary; see bucket.c */
     const struct step *step; /* whose numbers `values` holds: the version met last */
     const struct price *price;
     const struct contract *contract;
-    uint32_t account;      /* of the scope: the account itself, the payer, or a contract's buyer */
-    uint32_t sku;          /* of a private step; NONE */
+    uint32_t account; /* of the scope: the account itself, the payer, or a contract's buyer */
+    uint32_t sku;     /* of a private step; NONE */
     struct text resource;
     const struct text *by; /* values of step->by */
     uint32_t by_count;
     struct period turn;
-    struct dec x, y;       /* accumulated, emitted */
-    struct dec high;       /* the greatest x so far: flats paid once */
+    struct dec x, y; /* accumulated, emitted */
+    struct dec high; /* the greatest x so far: flats paid once */
     struct dec events;
-    struct dec opening_x;  /* what x was when the bill's period began */
-    void *values;          /* evaluated numbers of step */
-    uint32_t last_charge;  /* index of the last charge that entered it, NONE */
-    bool is_touched;       /* by this bill */
+    struct dec opening_x; /* what x was when the bill's period began */
+    void *values;         /* evaluated numbers of step */
+    uint32_t last_charge; /* index of the last charge that entered it, NONE */
+    bool is_touched;      /* by this bill */
 };
 
 /* A charge waiting for a node: a heap by (node, order, sequence). */
@@ -42,7 +42,7 @@ struct work {
     const struct catalog *catalog;
     const struct usage_row *rows;
     struct error *err;
-    struct dec *left;  /* of each row: quantity that is not yet on a charge or exclusion */
+    struct dec *left; /* of each row: quantity that is not yet on a charge or exclusion */
 
     struct charge *charges;
     uint32_t charge_count, charge_capacity;
@@ -68,15 +68,16 @@ struct work {
 /* ---- bucket.c ---- */
 
 /* The turn of the step's clock that holds at. */
-struct period turn_find(struct work *work, const struct step *step,
-                        const struct contract *contract, instant at);
-/* The bucket that a charge enters at a step; made, with what the opening carries, when it is not there. Index, since
- * buckets move. */
+struct period turn_find(struct work *work, const struct step *step, const struct contract *contract,
+                        instant at);
+/* The bucket that a charge enters at a step; made, with what the opening carries, when it is not
+ * there. Index, since buckets move. */
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *bucket);
 /* The name of a bucket, for openings and explanations, in the arena. */
 struct text bucket_name(struct work *work, const struct bucket *bucket);
-/* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key. */
+/* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key.
+ */
 void bucket_closing(struct work *work, struct priced *priced);
 
 /* ---- values.c ---- */
@@ -97,10 +98,57 @@ enum status number_value(struct work *work, const struct number *number,
 uint32_t work_add_charge(struct work *work, const struct charge *charge);
 /* The charge waits for its next step, or is done. */
 void work_push(struct work *work, uint32_t charge);
+/* Its step is behind it: on to the next. */
+void work_pass_on(struct work *work, uint32_t charge);
 void work_trace(struct work *work, const struct trace *trace);
+void work_trace_step(struct work *work, const struct charge *charge, const struct step *step,
+                     const struct bucket *bucket, struct dec before, struct dec after,
+                     struct dec f_before, struct dec f_after, uint32_t tier);
+void work_exclude(struct work *work, uint32_t account, enum exclusion reason, uint32_t meter,
+                  const struct total *total);
+uint32_t work_meter_of(const struct work *work, const struct charge *charge);
+/* The quantity leaves for a charge or an exclusion; what is left of a row in the end must be
+ * nothing. */
+enum status work_take_of_row(struct work *work, const struct charge *charge, struct dec quantity);
 /* Adds where it happened to work->err and returns its status. */
 enum status work_fail(struct work *work, enum status status, const struct price *price,
                       const struct step *step, uint32_t account);
+
+/* One charge at a node and the bucket it is in. */
+struct entry {
+    uint32_t charge, bucket;
+    struct dec before, after; /* x of this bill's part */
+};
+
+/* ---- step_usage.c: each runs one charge ---- */
+
+enum status step_convert_run(struct work *work, const struct step *step, uint32_t charge);
+enum status step_allowance_run(struct work *work, const struct step *step, uint32_t charge);
+/* What is above a limit: max(0, x - limit). */
+enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
+/* A limit, by the part of the turn in which the charge's price and contract are in force. */
+enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
+                          const struct charge *charge, struct period turn, struct dec *value);
+
+/* ---- step_rate.c ---- */
+
+enum status step_rate_run(struct work *work, const struct step *step, uint32_t charge);
+enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
+/* All charges of the node at once. */
+enum status step_volume_run(struct work *work, struct entry *entries, uint32_t count);
+/* A charge on a bucket's scope, of no row. */
+struct charge step_scope_charge(const struct work *work, const struct bucket *bucket,
+                                const struct step *step, const struct charge *like);
+
+/* ---- step_charge.c ---- */
+
+/* The maximum, in order; step_minimum_settle follows when all charges of the node have entered. */
+enum status step_bound_run(struct work *work, const struct step *step, uint32_t charge);
+enum status step_minimum_settle(struct work *work, const struct step *step, uint32_t bucket,
+                                const struct entry *entries, uint32_t count);
+/* Minimums whose buckets came with the opening and that nothing entered in this bill. */
+enum status step_minimum_untouched(struct work *work);
+enum status step_round_run(struct work *work, const struct step *step, uint32_t charge);
 
 /* ---- fixed.c ---- */
 

@@ -6,7 +6,8 @@
  *     priced      --render_closing-----> lines of closing.ndjson    state for the next period
  *     row of lines.csv --parse_line---> struct line                 for show, explain, --billed
  *
- * The formats are described for users in doc/output.md.  They are for machines: no locale, times in UTC, decimals in full.
+ * The formats are described for users in doc/output.md.  They are for machines: no locale, times in
+ * UTC, decimals in full.
  */
 #ifndef FARTHING_RENDER_RENDER_H
 #define FARTHING_RENDER_RENDER_H
@@ -26,7 +27,8 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
 extern const char LINES_HEADER[]; /* with its newline */
 /* Lines [first, first + count) of the bill. */
 void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t first, uint32_t count);
-/* A row of lines.csv without its newline; texts point into row or the arena. *bill gets the first column. ERR_INPUT. */
+/* A row of lines.csv without its newline; texts point into row or the arena. *bill gets the first
+ * column. ERR_INPUT. */
 enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
                        struct error *err);
 
@@ -41,16 +43,15 @@ void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
 
 /* Bucket states, then meter states (max and latest meters with carry) of the payer. */
 void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
-                    const struct priced *priced, const struct usage_row *rows,
-                    uint32_t row_count);
+                    const struct priced *priced, const struct usage_row *rows, uint32_t row_count);
 
 /* A CSV field: quoted when it must be. */
 void add_csv_text(struct buffer *out, struct text text);
 void add_decimal(struct buffer *out, struct dec value);
 void add_time(struct buffer *out, instant at);
 void add_print(struct buffer *out, struct hash128 print);
-/* Splits a CSV row; unquoted fields point into it. Returns the number of fields, or max + 1 when there are more, or -1
- * when quotes are wrong. */
+/* Splits a CSV row; unquoted fields point into it. Returns the number of fields, or max + 1 when
+ * there are more, or -1 when quotes are wrong. */
 int split_csv(struct arena *arena, struct text row, struct text *fields, int max);
 
 #endif

@@ -55,7 +55,8 @@ static void add_decimal_field(struct buffer *out, struct dec value)
     buffer_add_char(out, ',');
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines
+ * --------------------------------------------------------------------------------------- */
 
 enum line_column {
     COLUMN_BILL,
@@ -139,7 +140,8 @@ void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t firs
     }
 }
 
-/* ---- reading a row ------------------------------------------------------------------------------- */
+/* ---- reading a row
+ * ------------------------------------------------------------------------------- */
 
 static bool read_quoted(struct arena *arena, struct text row, size_t *at, struct text *field)
 {
@@ -175,8 +177,7 @@ int split_csv(struct arena *arena, struct text row, struct text *fields, int max
                 return -1;
             }
         } else {
-            const char *end =
-                at < row.size ? memchr(row.at + at, ',', row.size - at) : NULL;
+            const char *end = at < row.size ? memchr(row.at + at, ',', row.size - at) : NULL;
             size_t size = end ? (size_t)(end - row.at) - at : row.size - at;
             fields[count++] = (struct text){row.at + at, size};
             at += size;
@@ -271,7 +272,8 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
     return OK;
 }
 
-/* ---- usage rows and exclusions ------------------------------------------------------------------- */
+/* ---- usage rows and exclusions
+ * ------------------------------------------------------------------- */
 
 const char USAGE_HEADER[] =
     "payer,account,meter,sku,resource,dimensions,from,to,quantity,events,sum,fingerprint\n";
@@ -293,8 +295,8 @@ void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct 
         instant from = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
         add_time(out, from);
         buffer_add_char(out, ',');
-        add_time(out, slot_end(catalog, pricing->accounts, row->account, meter->grain,
-                               pricing->cut, from));
+        add_time(out, slot_end(catalog, pricing->accounts, row->account, meter->grain, pricing->cut,
+                               from));
         buffer_add_char(out, ',');
         add_decimal_field(out, row->quantity);
         buffer_add_u64(out, row->total.count);

@@ -1,4 +1,5 @@
-/* render_json.c - bills and closing states as NDJSON; members in a fixed order, decimals as texts. */
+/* render_json.c - bills and closing states as NDJSON; members in a fixed order, decimals as texts.
+ */
 #include <stdlib.h>
 
 #include "render/render.h"
@@ -129,7 +130,8 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     buffer_add_text(out, TEXT("}}\n"));
 }
 
-/* ---- closing ------------------------------------------------------------------------------------- */
+/* ---- closing
+ * ------------------------------------------------------------------------------------- */
 
 static void add_bucket(struct buffer *out, struct text payer, instant end,
                        const struct bucket_state *state)

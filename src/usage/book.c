@@ -10,7 +10,7 @@
 
 static const uint32_t FREE = 0xFFFFFFFFu;
 
-/* ---- totals ------------------------------------------------------------------------------------ */
+/* ---- totals ---------------------------------------------------------------------------------- */
 
 void total_add(struct total *total, const struct total *other)
 {
@@ -22,11 +22,11 @@ void total_add(struct total *total, const struct total *other)
 
 bool total_equal(const struct total *a, const struct total *b)
 {
-    return a->count == b->count && wide_equal(&a->sum, &b->sum) &&
-           hash_equal(a->print, b->print) && a->bound == b->bound;
+    return a->count == b->count && wide_equal(&a->sum, &b->sum) && hash_equal(a->print, b->print) &&
+           a->bound == b->bound;
 }
 
-/* ---- folding ----------------------------------------------------------------------------------- */
+/* ---- folding --------------------------------------------------------------------------------- */
 
 void book_init(struct book *book, struct arena *arena, uint32_t rows_expected)
 {
@@ -178,7 +178,8 @@ void book_fold(struct book *book, const struct delta *delta, const struct series
         wide_add_i64(&total->sum, delta->mantissa, delta->scale);
     }
     if (row) {
-        enum aggregate aggregate = catalog->meters[series_at(series, delta->series)->meter].aggregate;
+        enum aggregate aggregate =
+            catalog->meters[series_at(series, delta->series)->meter].aggregate;
         if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST) {
             merge_delta(book, row, aggregate, delta);
         }
@@ -192,13 +193,12 @@ void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t s
     struct usage_row *row =
         find_row(book, account, series, slot_s, row_key(account, series, slot_s));
     row->carried = true;
-    enum aggregate aggregate =
-        table->catalog->meters[series_at(table, series)->meter].aggregate;
+    enum aggregate aggregate = table->catalog->meters[series_at(table, series)->meter].aggregate;
     assert(aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST);
     merge_value(book, row, aggregate, value, at, source, id);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 static int compare_rows(const void *a_row, const void *b_row)
 {
@@ -224,8 +224,7 @@ static int compare_excluded(const void *a_item, const void *b_item)
     return a->meter < b->meter ? -1 : a->meter > b->meter;
 }
 
-static enum status read_quantity(struct usage_row *row, enum aggregate aggregate,
-                                 struct error *err)
+static enum status read_quantity(struct usage_row *row, enum aggregate aggregate, struct error *err)
 {
     switch (aggregate) {
     case AGGREGATE_COUNT:
@@ -251,10 +250,11 @@ enum status book_close(struct book *book, const struct series_table *series,
         const struct meter *meter = &catalog->meters[item->meter];
         row->rank = item->rank;
         if (read_quantity(row, meter->aggregate, NULL) != OK) {
-            (void)fail(err, ERR_OVERFLOW,
-                 "AGG_OVERFLOW: the %s of meter %.*s for account %.*s has more than 38 digits",
-                 meter->aggregate == AGGREGATE_SUM ? "sum" : "value", TEXT_ARG(meter->name),
-                 TEXT_ARG(accounts->items[row->account].id));
+            (void)fail(
+                err, ERR_OVERFLOW,
+                "AGG_OVERFLOW: the %s of meter %.*s for account %.*s has more than 38 digits",
+                meter->aggregate == AGGREGATE_SUM ? "sum" : "value", TEXT_ARG(meter->name),
+                TEXT_ARG(accounts->items[row->account].id));
             return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
         }
     }

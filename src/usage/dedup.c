@@ -90,8 +90,7 @@ static void report_undecided(struct dedup_memory *memory, uint32_t first,
     bool is_small = count <= SMALL;
     const struct record **group =
         is_small ? small : arena_calloc(memory->arena, count, sizeof *group);
-    uint32_t *units =
-        is_small ? small_units : arena_calloc(memory->arena, count, sizeof *units);
+    uint32_t *units = is_small ? small_units : arena_calloc(memory->arena, count, sizeof *units);
     count = 0;
     for (uint32_t e = first; e != END; e = memory->next[e]) {
         group[count] = memory->events[e];

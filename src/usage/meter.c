@@ -28,7 +28,7 @@ const char *exclusion_name(enum exclusion exclusion)
     return EXCLUSION_NAMES[exclusion];
 }
 
-/* ---- the plan: event type -> meters ------------------------------------------------------------ */
+/* ---- the plan: event type -> meters ---------------------------------------------------------- */
 
 struct meter_plan {
     struct map by_type;
@@ -74,7 +74,7 @@ const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type,
     return plan->meters + plan->first[index];
 }
 
-/* ---- applying a meter -------------------------------------------------------------------------- */
+/* ---- applying a meter ------------------------------------------------------------------------ */
 
 struct meter_scratch {
     struct arena *arena;
@@ -165,11 +165,11 @@ static struct text key_text(struct expr_value value, struct arena *arena)
     return buffer_text(&buffer);
 }
 
-/* A key that is one plain member, or an expression; fault is set when the expression fails. A missing
- * member is empty text, as language.md has it for dimensions. */
-static struct text read_key(const struct meter *meter, const struct event *event,
-                            uint32_t member, const struct expr *expr,
-                            struct meter_scratch *scratch, enum exclusion *fault)
+/* A key that is one plain member, or an expression; fault is set when the expression fails. A
+ * missing member is empty text, as language.md has it for dimensions. */
+static struct text read_key(const struct meter *meter, const struct event *event, uint32_t member,
+                            const struct expr *expr, struct meter_scratch *scratch,
+                            enum exclusion *fault)
 {
     if (member != NONE) {
         const struct member *found = event_member(event, meter->members[member]);
@@ -206,8 +206,7 @@ static enum exclusion read_value(const struct meter *meter, const struct event *
             return EXCLUDE_NONE;
         }
         if (member->kind == MEMBER_TEXT && meter->value_from_text) {
-            return dec_parse(member->text, out) == NUMBER_OK ? EXCLUDE_NONE
-                                                            : EXCLUDE_FIELD_TYPE;
+            return dec_parse(member->text, out) == NUMBER_OK ? EXCLUDE_NONE : EXCLUDE_FIELD_TYPE;
         }
         return EXCLUDE_FIELD_TYPE;
     }

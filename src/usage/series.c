@@ -33,7 +33,8 @@ uint64_t series_hash(uint32_t meter, uint32_t sku, struct text resource,
 bool series_equal(const struct series *series, uint64_t hash, uint32_t meter, uint32_t sku,
                   struct text resource, const struct text *dimensions, uint32_t dimension_count)
 {
-    if (series->hash != hash || series->meter != meter || series->sku != sku || !text_equal(series->resource, resource)) {
+    if (series->hash != hash || series->meter != meter || series->sku != sku ||
+        !text_equal(series->resource, resource)) {
         return false;
     }
     for (uint32_t i = 0; i < dimension_count; i++) {
@@ -45,8 +46,7 @@ bool series_equal(const struct series *series, uint64_t hash, uint32_t meter, ui
 }
 
 uint32_t series_find(const struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
-                     struct text resource, const struct text *dimensions,
-                     uint32_t dimension_count)
+                     struct text resource, const struct text *dimensions, uint32_t dimension_count)
 {
     for (uint32_t at = (uint32_t)hash & table->slot_mask;; at = (at + 1) & table->slot_mask) {
         uint32_t index = table->slots[at];
@@ -105,7 +105,7 @@ uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, u
     return table->count++;
 }
 
-/* ---- ranks ------------------------------------------------------------------------------------- */
+/* ---- ranks ----------------------------------------------------------------------------------- */
 
 struct ranked {
     const struct series_table *table;
@@ -155,10 +155,10 @@ void series_rank(struct series_table *table)
     }
 }
 
-/* ---- slots ------------------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
-instant slot_start(const struct catalog *catalog, const struct accounts *accounts,
-                   uint32_t account, enum grain grain, struct period cut, instant at)
+instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
+                   enum grain grain, struct period cut, instant at)
 {
     assert(period_has(cut, at));
     instant start = grain == GRAIN_MONTH ? cut.from : at - at % NS_PER_HOUR;

@@ -1,8 +1,7 @@
 /* usage.h - what happened, counted: events to usage rows, with the proof that none is lost.
  *
- *     event --meter_apply--> measure --> record --dedup--> accepted records --book_fold--> usage rows
- *                                                  |                             |
- *                                            totals of acceptance  ==  totals of the rows and exclusions
+ *     event --meter_apply--> measure --> record --dedup--> accepted records --book_fold--> usage
+ * rows |                             | totals of acceptance  ==  totals of the rows and exclusions
  *
  * Every aggregation is a commutative monoid: rows do not depend on the order of events, on how
  * they were split over files, or on threads.  Sums are 256 bits wide, so no partial sum
@@ -26,8 +25,8 @@
 
 /* ---- exclusions ------------------------------------------------------------------------------ */
 
-/* Why an accepted event is on no line, in order of precedence.  What a catalog decides is here and not among the
- * refusals, so that a later catalog can lift it. */
+/* Why an accepted event is on no line, in order of precedence.  What a catalog decides is here and
+ * not among the refusals, so that a later catalog can lift it. */
 enum exclusion {
     EXCLUDE_NONE = 0,
     EXCLUDE_WITHDRAWN,     /* a withdrawal names it */
@@ -57,7 +56,7 @@ const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type,
 enum { DIMENSIONS_MAX = 32 };
 struct measure {
     enum exclusion exclusion;
-    bool matched;     /* false: the filter says no; nothing else is set */
+    bool matched; /* false: the filter says no; nothing else is set */
     uint32_t sku;
     struct text dimensions[DIMENSIONS_MAX]; /* of the meter, in its order */
     uint32_t dimension_count;
@@ -71,18 +70,20 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
                  const struct event *event, struct meter_scratch *scratch, struct measure *out);
 
-/* ---- series: what a row is about, but for account and time ------------------------------------ */
+/* ---- series: what a row is about, but for account and time ----------------------------------- */
 
 struct series {
     uint32_t meter, sku;
     struct text resource;
     const struct text *dimensions; /* of the meter, in its order */
     uint64_t hash;
-    uint32_t rank; /* order by (resource, SKU name, dimension values, meter name); set by series_rank */
+    uint32_t
+        rank; /* order by (resource, SKU name, dimension values, meter name); set by series_rank */
 };
 
-/* A table that gives equal series one number. Numbers depend on arrival and never reach a result: ranks do.  Items
- * never move, so a thread that was given a number may read its item while another adds. */
+/* A table that gives equal series one number. Numbers depend on arrival and never reach a result:
+ * ranks do.  Items never move, so a thread that was given a number may read its item while another
+ * adds. */
 enum { SERIES_FIRST = 1024, SERIES_CHUNKS = 20 }; /* chunk k has SERIES_FIRST << k items */
 struct series_table {
     struct arena *arena;
@@ -107,8 +108,7 @@ uint64_t series_hash(uint32_t meter, uint32_t sku, struct text resource,
                      const struct text *dimensions, uint32_t dimension_count);
 /* NONE when it is not there. */
 uint32_t series_find(const struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
-                     struct text resource, const struct text *dimensions,
-                     uint32_t dimension_count);
+                     struct text resource, const struct text *dimensions, uint32_t dimension_count);
 /* Adds what series_find did not find, copying the texts. */
 uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, uint32_t sku,
                     struct text resource, const struct text *dimensions, uint32_t dimension_count);
@@ -117,15 +117,15 @@ void series_rank(struct series_table *table);
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* The start of the slot that holds at: not before the cut's start, the hour (unless the meter's grain is the month), and the last
- * effective date, membership or contract edge of the account. */
-instant slot_start(const struct catalog *catalog, const struct accounts *accounts,
-                   uint32_t account, enum grain grain, struct period cut, instant at);
+/* The start of the slot that holds at: not before the cut's start, the hour (unless the meter's
+ * grain is the month), and the last effective date, membership or contract edge of the account. */
+instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
+                   enum grain grain, struct period cut, instant at);
 /* The end of the slot that starts there. */
 instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
                  enum grain grain, struct period cut, instant start);
 
-/* ---- records: events on their way ------------------------------------------------------------- */
+/* ---- records: events on their way ------------------------------------------------------------ */
 
 enum record_flag {
     RECORD_FIRST = 1,      /* the first record of its event; others of the event follow it */
@@ -135,17 +135,18 @@ enum record_flag {
     RECORD_WIDE = 16,      /* the value does not fit: tail starts with 16 bytes of mantissa */
 };
 
-/* One (event, meter), 64 bytes.  An event that several meters match is one record each, adjacent. */
+/* One (event, meter), 64 bytes.  An event that several meters match is one record each, adjacent.
+ */
 struct record {
     struct hash128 key;   /* keyed hash of (source, id): identity */
     struct hash128 print; /* fingerprint of the content */
     uint64_t position;    /* file << 48 | offset of the record in the file */
     uint32_t account;     /* NONE: excluded */
     uint32_t series;
-    uint32_t slot_s;      /* start of the slot, seconds after the run's first instant */
+    uint32_t slot_s; /* start of the slot, seconds after the run's first instant */
     uint8_t flags;
-    uint8_t scale;        /* of the value */
-    uint8_t tail_units;   /* 64-byte units that follow */
+    uint8_t scale;      /* of the value */
+    uint8_t tail_units; /* 64-byte units that follow */
     uint8_t pad;
     int64_t mantissa;
 };
@@ -153,24 +154,25 @@ _Static_assert(sizeof(struct record) == 64, "records are 64 bytes");
 
 /* The tail of a record: what a wide value or the order of `latest` needs. */
 struct record_tail {
-    i128 mantissa;  /* when RECORD_WIDE */
-    instant at;     /* exact time, for latest */
+    i128 mantissa; /* when RECORD_WIDE */
+    instant at;    /* exact time, for latest */
     uint16_t source_size, id_size;
     /* source and id bytes follow, for latest's tie */
 };
 
-/* ---- dedup ------------------------------------------------------------------------------------ */
+/* ---- dedup ----------------------------------------------------------------------------------- */
 
-/* What dedup found in one partition of keys. Callbacks are called in an order that does not depend on the order of records? It
- * does; what they count and where they put records must not. */
+/* What dedup found in one partition of keys. Callbacks are called in an order that does not depend
+ * on the order of records? It does; what they count and where they put records must not. */
 struct dedup_sink {
     void *context;
-    /* records[0..count): the units of one accepted event; withdrawn: it goes to EXCLUDE_WITHDRAWN. */
+    /* records[0..count): the units of one accepted event; withdrawn: it goes to EXCLUDE_WITHDRAWN.
+     */
     void (*accepted)(void *context, const struct record *records, uint32_t count, bool withdrawn);
     /* Copies of an accepted event: as many as are not accepted. */
     void (*duplicate)(void *context, const struct record *first, uint64_t copies);
-    /* A group that only the bytes can decide: contents differ under one identity hash, or a withdrawal is among them. Each event's
-     * first record, and how many adjacent units it has. */
+    /* A group that only the bytes can decide: contents differ under one identity hash, or a
+     * withdrawal is among them. Each event's first record, and how many adjacent units it has. */
     void (*undecided)(void *context, const struct record *const *events, const uint32_t *units,
                       uint32_t count);
 };
@@ -193,11 +195,12 @@ struct dedup_memory {
     uint32_t event_capacity;
 };
 
-/* Every event of the partition ends in exactly one call of the sink: accepted, counted in duplicate, or in an undecided group. */
+/* Every event of the partition ends in exactly one call of the sink: accepted, counted in
+ * duplicate, or in an undecided group. */
 void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chunks,
                      uint32_t chunk_count, const struct dedup_sink *sink);
 
-/* ---- books ------------------------------------------------------------------------------------ */
+/* ---- books ----------------------------------------------------------------------------------- */
 
 /* An accepted record on its way to its account's book, 48 bytes (+ tail units of 48). */
 struct delta {
@@ -209,8 +212,8 @@ struct delta {
 };
 _Static_assert(sizeof(struct delta) == 48, "deltas are 48 bytes");
 
-/* What is counted on both sides of every step.  bound binds each event to the row it belongs to, so an event that
- * moved to another row is seen as well as one lost or doubled. */
+/* What is counted on both sides of every step.  bound binds each event to the row it belongs to, so
+ * an event that moved to another row is seen as well as one lost or doubled. */
 struct total {
     uint64_t count;
     struct wide sum;
@@ -235,7 +238,7 @@ static inline uint64_t bind_event(struct hash128 print, uint64_t row_key)
 /* The state of one meter, account, series and slot. */
 struct usage_row {
     uint32_t account, series, slot_s;
-    uint32_t rank; /* of the series */
+    uint32_t rank;       /* of the series */
     struct dec quantity; /* set by book_close: sum, count, max or latest */
     struct total total;
     /* of max and latest: */
@@ -250,7 +253,7 @@ struct usage_row {
 struct excluded {
     uint32_t account; /* NONE */
     enum exclusion reason;
-    uint32_t meter;   /* NONE */
+    uint32_t meter; /* NONE */
     struct total total;
 };
 
@@ -271,13 +274,13 @@ void book_fold(struct book *book, const struct delta *delta, const struct series
 void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t slot_s,
                 struct dec value, instant at, struct text source, struct text id,
                 const struct series_table *table);
-/* Reads the states, sorts the rows in the total order (slot, account, resource, SKU, dimension values). ERR_OVERFLOW names
- * the row whose quantity left the range. */
+/* Reads the states, sorts the rows in the total order (slot, account, resource, SKU, dimension
+ * values). ERR_OVERFLOW names the row whose quantity left the range. */
 enum status book_close(struct book *book, const struct series_table *series,
                        const struct catalog *catalog, const struct accounts *accounts,
                        struct error *err);
 /* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
-void book_totals(const struct book *book, const struct series_table *series,
-                 struct total *totals, uint32_t meter_count);
+void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
+                 uint32_t meter_count);
 
 #endif

@@ -1,0 +1,279 @@
+/* step_charge.c - charge steps: bound and round, amounts to adjustments. */
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+/* An adjustment of a charge: a charge of its own, which names it. */
+static enum status adjust(struct work *work, const struct step *step, uint32_t index,
+                          enum charge_kind kind, struct dec amount)
+{
+    if (dec_is_zero(amount)) {
+        return OK;
+    }
+    struct charge adjustment = work->charges[index];
+    adjustment.kind = kind;
+    adjustment.of = index;
+    adjustment.step = step;
+    adjustment.quantity = adjustment.rate = adjustment.list = adjustment.net = DEC_ZERO;
+    adjustment.amount = amount;
+    adjustment.has_rate = false;
+    adjustment.events = 0;
+    adjustment.tier = NONE;
+    adjustment.next_step = adjustment.price->step_count;
+    TRY(dec_add(work->charges[index].net, amount, &work->charges[index].net, work->err));
+    (void)work_add_charge(work, &adjustment);
+    return OK;
+}
+
+struct bound_values {
+    struct dec min, max;
+};
+
+static enum status bound_numbers(struct work *work, const struct step *step,
+                                 const struct charge *charge, struct period turn,
+                                 struct bound_values *values)
+{
+    const struct step_bound *body = &step->bound;
+    *values = (struct bound_values){DEC_ZERO, DEC_ZERO};
+    if (body->has_min) {
+        TRY(number_value(work, &body->min, charge, turn, &values->min));
+        TRY(step_prorated(work, body->prorate, body->digits, body->mode, charge, turn,
+                          &values->min));
+    }
+    if (body->has_max) {
+        TRY(number_value(work, &body->max, charge, turn, &values->max));
+        TRY(step_prorated(work, body->prorate, body->digits, body->mode, charge, turn,
+                          &values->max));
+    }
+    return OK;
+}
+
+/* The maximum, in order: what a charge adds beyond it is taken back. */
+enum status step_bound_run(struct work *work, const struct step *step, uint32_t index)
+{
+    uint32_t at;
+    TRY(bucket_find(work, step, &work->charges[index], &at));
+    struct bucket *bucket = &work->buckets[at];
+    const struct charge *charge = &work->charges[index];
+    if (!bucket->values || bucket->step != step) {
+        struct bound_values *values = arena_alloc(work->arena, sizeof *values);
+        TRY(bound_numbers(work, step, charge, bucket->turn, values));
+        bucket = &work->buckets[at];
+        bucket->values = values;
+        bucket->step = step;
+    }
+    const struct bound_values *values = bucket->values;
+    struct dec before = bucket->x, after, over = DEC_ZERO;
+    TRY(dec_add(before, charge->net, &after, work->err));
+    if (step->bound.has_max) {
+        struct dec over_before, over_after;
+        TRY(step_above(before, values->max, &over_before, work->err));
+        TRY(step_above(after, values->max, &over_after, work->err));
+        TRY(dec_subtract(over_before, over_after, &over, work->err));
+    }
+    bucket->x = after;
+    bucket->last_charge = index;
+    bucket->price = charge->price;
+    work_trace_step(work, charge, step, bucket, before, after, DEC_ZERO, over, NONE);
+    TRY(adjust(work, step, index, CHARGE_CAP, over));
+    work_pass_on(work, index);
+    return OK;
+}
+
+/* The minimum, when the turn ends with this bill: what lacks is a charge on the scope, or shared
+ * pro rata. */
+enum status step_minimum_settle(struct work *work, const struct step *step, uint32_t at,
+                                const struct entry *entries, uint32_t count)
+{
+    struct bucket *bucket = &work->buckets[at];
+    const struct bound_values *values = bucket->values;
+    if (!step->bound.has_min || bucket->turn.to > work->pricing->cut.to ||
+        dec_compare(bucket->x, values->min) >= 0) {
+        return OK;
+    }
+    struct dec lack, sum = DEC_ZERO;
+    TRY(dec_subtract(values->min, bucket->x, &lack, work->err));
+    const struct charge *last = &work->charges[bucket->last_charge];
+    if (step->attribute == ATTRIBUTE_PRO_RATA) {
+        for (uint32_t i = 0; i < count; i++) {
+            if (entries[i].bucket == at) {
+                TRY(dec_add(sum, work->charges[entries[i].charge].net, &sum, work->err));
+            }
+        }
+    }
+    if (dec_is_zero(sum)) {
+        struct charge charge = step_scope_charge(work, bucket, step, last);
+        charge.kind = CHARGE_MINIMUM;
+        charge.amount = charge.net = charge.list = lack;
+        charge.unit = TEXT("");
+        work_pass_on(work, work_add_charge(work, &charge));
+        return OK;
+    }
+    struct dec x = DEC_ZERO, low = DEC_ZERO;
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i].bucket != at) {
+            continue;
+        }
+        struct dec high, part;
+        TRY(dec_add(x, work->charges[entries[i].charge].net, &x, work->err));
+        TRY(dec_multiply_divide(lack, x, sum, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
+        TRY(dec_subtract(high, low, &part, work->err));
+        TRY(adjust(work, step, entries[i].charge, CHARGE_MINIMUM, part));
+        low = high;
+    }
+    return OK;
+}
+
+static enum status round_small(const struct step_round *body, struct dec value, struct dec *rounded,
+                               struct error *err)
+{
+    TRY(dec_round(value, body->digits, body->mode, rounded, err));
+    if (body->small_up && dec_sign(value) > 0 && dec_is_zero(*rounded)) {
+        *rounded = (struct dec){1, body->digits};
+    }
+    return OK;
+}
+
+enum status step_round_run(struct work *work, const struct step *step, uint32_t index)
+{
+    const struct charge *charge = &work->charges[index];
+    struct dec before = DEC_ZERO, after = charge->net, r_before = DEC_ZERO, r_after, change;
+    const struct bucket *traced = NULL;
+    if (step->round.at != ROUND_AT_ROW) {
+        uint32_t at;
+        TRY(bucket_find(work, step, charge, &at));
+        struct bucket *bucket = &work->buckets[at];
+        charge = &work->charges[index];
+        before = bucket->x;
+        TRY(dec_add(before, charge->net, &after, work->err));
+        TRY(round_small(&step->round, before, &r_before, work->err));
+        bucket->x = after;
+        traced = bucket;
+    }
+    TRY(round_small(&step->round, after, &r_after, work->err));
+    work_trace_step(work, charge, step, traced, before, after, r_before, r_after, NONE);
+    TRY(dec_subtract(r_after, r_before, &change, work->err));
+    TRY(dec_subtract(change, charge->net, &change, work->err));
+    if (step->round.show) {
+        TRY(adjust(work, step, index, CHARGE_ROUNDING, change));
+    } else {
+        struct charge *rounded = &work->charges[index];
+        TRY(dec_add(rounded->amount, change, &rounded->amount, work->err));
+        TRY(dec_add(rounded->net, change, &rounded->net, work->err));
+    }
+    work_pass_on(work, index);
+    return OK;
+}
+
+/* ---- minimums that nothing touched
+ * ---------------------------------------------------------------- */
+
+/* The account of a bucket's name, or NONE: the text between its first two separators, which names
+ * encode. */
+static uint32_t account_of_name(const struct work *work, struct text name)
+{
+    const char *first = memchr(name.at, '|', name.size);
+    if (!first) {
+        return NONE;
+    }
+    size_t at = (size_t)(first - name.at) + 1;
+    const char *second = memchr(name.at + at, '|', name.size - at);
+    if (!second) {
+        return NONE;
+    }
+    char decoded[256];
+    size_t size = 0;
+    for (const char *c = name.at + at; c < second && size < sizeof decoded; c++) {
+        unsigned byte = (unsigned char)*c;
+        if (byte == '%' && second - c > 2) {
+            unsigned high = (unsigned char)c[1], low = (unsigned char)c[2];
+            high = high <= '9' ? high - '0' : high - 'A' + 10;
+            low = low <= '9' ? low - '0' : low - 'A' + 10;
+            byte = high << 4 | low;
+            c += 2;
+        }
+        decoded[size++] = (char)byte;
+    }
+    return map_find(&work->pricing->accounts->by_id, (struct text){decoded, size});
+}
+
+/* The step with a minimum whose bucket has that name, in the version in force at the turn's end. */
+static const struct step *minimum_of_name(const struct work *work, struct text name, instant last,
+                                          const struct price **price)
+{
+    const char *bar = memchr(name.at, '|', name.size);
+    struct text node = {name.at, bar ? (size_t)(bar - name.at) : 0};
+    for (uint32_t p = 0; p < work->catalog->price_count; p++) {
+        const struct price *candidate = &work->catalog->prices[p];
+        if (candidate->from > last || candidate->to <= last) {
+            continue;
+        }
+        for (uint32_t i = 0; i < candidate->step_count; i++) {
+            const struct step *step = &candidate->steps[i];
+            if (step->kind == STEP_BOUND && step->bound.has_min &&
+                step->node < work->catalog->node_count &&
+                text_equal(work->catalog->node_names[step->node], node)) {
+                *price = candidate;
+                return step;
+            }
+        }
+    }
+    return NULL;
+}
+
+static bool is_touched(struct work *work, struct text name)
+{
+    for (uint32_t i = 0; i < work->bucket_count; i++) {
+        if (work->buckets[i].step->kind == STEP_BOUND &&
+            text_equal(bucket_name(work, &work->buckets[i]), name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A minimum whose turn ends with this bill falls due also when nothing was used in it: its bucket
+ * came with the opening. */
+enum status step_minimum_untouched(struct work *work)
+{
+    const struct pricing *pricing = work->pricing;
+    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+        const struct bucket_state *state = &pricing->opening[i];
+        instant last = state->turn.to - 1;
+        const struct price *price;
+        if (state->turn.to > pricing->cut.to || state->turn.to <= pricing->cut.from) {
+            continue;
+        }
+        const struct step *step = minimum_of_name(work, state->key, last, &price);
+        uint32_t account = step ? account_of_name(work, state->key) : NONE;
+        if (!step || account == MAP_NONE || is_touched(work, state->key)) {
+            continue;
+        }
+        struct charge charge = {
+            .kind = CHARGE_MINIMUM,
+            .has_amount = true,
+            .level = LEVEL_CATALOG,
+            .account = account,
+            .sku = price->sku_count == 1 ? price->skus[0] : NONE,
+            .series = NONE,
+            .row = NONE,
+            .order = 0xFFFFFFFFu,
+            .tier = NONE,
+            .of = NONE,
+            .at = last,
+            .span = period_intersect(state->turn, pricing->cut),
+            .price = price,
+            .step = step,
+            .contract = accounts_contract(pricing->accounts, work->catalog, account, last),
+            .unit = TEXT(""),
+            .next_step = (uint32_t)(step - price->steps) + 1};
+        struct bound_values values;
+        TRY(bound_numbers(work, step, &charge, state->turn, &values));
+        if (dec_compare(state->x, values.min) < 0) {
+            TRY(dec_subtract(values.min, state->x, &charge.amount, work->err));
+            charge.net = charge.list = charge.amount;
+            work_push(work, work_add_charge(work, &charge));
+        }
+    }
+    return OK;
+}

@@ -1,0 +1,373 @@
+/* step_rate.c - rating steps: rate and tier, quantity to amount.
+ *
+ * A graduated tier rates rows as they come; a volume tier knows its amount when it has seen all
+ * rows of the bucket, and gives it to them along the chord of the curve, along the curve, or as one
+ * charge.
+ */
+#include <assert.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+/* Makes a charge of a row. */
+static enum status rate_charge(struct work *work, const struct step *step, uint32_t index,
+                               struct dec rate, struct dec amount, struct dec list, uint32_t tier)
+{
+    struct charge *charge = &work->charges[index];
+    charge->has_amount = charge->has_rate = true;
+    charge->rate = rate;
+    charge->amount = charge->net = amount;
+    charge->list = list;
+    charge->tier = tier;
+    charge->step = step;
+    TRY(work_take_of_row(work, charge, charge->quantity));
+    work_pass_on(work, index);
+    return OK;
+}
+
+static enum status find_rate(struct work *work, const struct step *step,
+                             const struct charge *charge, struct period turn, bool *found,
+                             struct dec *rate, struct dec *flat)
+{
+    const struct step_rate *body = &step->rate;
+    *found = true;
+    *flat = DEC_ZERO;
+    if (body->table) {
+        struct text key[8];
+        for (uint32_t i = 0; i < body->table->key_count; i++) {
+            key[i] = charge_key_value(work, charge, body->table->keys[i]);
+        }
+        const struct dec *entry = rate_table_find(body->table, key);
+        *found = entry != NULL;
+        if (entry) {
+            *rate = *entry;
+        }
+        return OK;
+    }
+    if (body->from) {
+        struct expr_value value;
+        TRY(charge_eval(work, body->from, charge, turn, &value));
+        *rate = value.number;
+        return OK;
+    }
+    for (uint32_t i = 0; i < body->case_count; i++) {
+        const struct rate_case *item = &body->cases[i];
+        if (item->where) {
+            struct expr_value value;
+            TRY(charge_eval(work, item->where, charge, turn, &value));
+            if (!value.truth) {
+                continue;
+            }
+        }
+        TRY(number_value(work, &item->rate, charge, turn, rate));
+        return number_value(work, &item->flat, charge, turn, flat);
+    }
+    *found = false;
+    return OK;
+}
+
+/* quantity x rate / per, quantized once. */
+static enum status rate_amount(const struct step_rate *body, struct dec quantity, struct dec rate,
+                               struct dec *amount, struct error *err)
+{
+    if (body->has_per) {
+        return dec_multiply_divide(quantity, rate, body->per, DEC_SCALE, ROUND_HALF_EVEN, amount,
+                                   err);
+    }
+    return dec_multiply_round(quantity, rate, DEC_SCALE, ROUND_HALF_EVEN, amount, err);
+}
+
+static enum status exclude_unpriced(struct work *work, uint32_t index)
+{
+    struct charge *charge = &work->charges[index];
+    struct total total = {0};
+    wide_add_dec(&total.sum, charge->quantity);
+    total.count = charge->events;
+    work_exclude(work, charge->account, EXCLUDE_UNPRICED, work_meter_of(work, charge), &total);
+    TRY(work_take_of_row(work, charge, charge->quantity));
+    charge->next_step = charge->price->step_count;
+    return OK;
+}
+
+enum status step_rate_run(struct work *work, const struct step *step, uint32_t index)
+{
+    const struct charge *charge = &work->charges[index];
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    bool found;
+    struct dec rate = DEC_ZERO, flat = DEC_ZERO, amount, list;
+    TRY(find_rate(work, step, charge, turn, &found, &rate, &flat));
+    if (!found) {
+        return exclude_unpriced(work, index);
+    }
+    TRY(rate_amount(&step->rate, charge->quantity, rate, &amount, work->err));
+    TRY(dec_add(amount, flat, &amount, work->err));
+    list = amount;
+    if (charge->price->has_list) {
+        TRY(rate_amount(&step->rate, charge->quantity, charge->price->list, &list, work->err));
+    }
+    work_trace_step(work, charge, step, NULL, DEC_ZERO, charge->quantity, DEC_ZERO, amount, NONE);
+    return rate_charge(work, step, index, rate, amount, list, NONE);
+}
+
+/* Tiers with numbers evaluated, where each begins. */
+static enum status tier_numbers(struct work *work, const struct step *step,
+                                const struct charge *charge, struct period turn,
+                                struct tier_values **out)
+{
+    const struct step_tier *body = &step->tier;
+    struct tier_values *tiers = arena_calloc(work->arena, body->tier_count, sizeof *tiers);
+    struct dec from = DEC_ZERO;
+    bool from_is_in = false;
+    for (uint32_t i = 0; i < body->tier_count; i++) {
+        const struct tier *tier = &body->tiers[i];
+        tiers[i] = (struct tier_values){.from = from,
+                                        .from_is_in = from_is_in,
+                                        .up_to = tier->up_to,
+                                        .open = tier->open,
+                                        .tier = tier};
+        TRY(number_value(work, &tier->rate, charge, turn, &tiers[i].rate));
+        TRY(number_value(work, &tier->flat, charge, turn, &tiers[i].flat));
+        from = tier->up_to;
+        from_is_in = tier->below;
+    }
+    *out = tiers;
+    return OK;
+}
+
+static enum status tier_bucket(struct work *work, const struct step *step, uint32_t index,
+                               uint32_t *at)
+{
+    TRY(bucket_find(work, step, &work->charges[index], at));
+    struct bucket *bucket = &work->buckets[*at];
+    if (!bucket->values || bucket->step != step) {
+        struct tier_values *values;
+        TRY(tier_numbers(work, step, &work->charges[index], bucket->turn, &values));
+        bucket = &work->buckets[*at];
+        bucket->values = values;
+        bucket->step = step;
+    }
+    return OK;
+}
+
+static enum status list_amount(const struct price *price, const struct tier_values *first,
+                               struct dec quantity, struct dec *list, struct error *err)
+{
+    struct dec rate = price->has_list ? price->list : first->rate;
+    if (!price->has_list && first->tier->is_percent) {
+        TRY(dec_multiply(rate, (struct dec){1, 2}, &rate, err));
+    }
+    if (!price->has_list && first->tier->has_package) {
+        return dec_multiply_divide(quantity, rate, first->tier->package, DEC_SCALE, ROUND_HALF_EVEN,
+                                   list, err);
+    }
+    return dec_multiply_round(quantity, rate, DEC_SCALE, ROUND_HALF_EVEN, list, err);
+}
+
+/* Where the next tier boundary strictly between x and end lies; false when there is none. */
+static bool next_boundary(const struct tier_values *tiers, uint32_t count, struct dec x,
+                          struct dec end, struct dec *boundary)
+{
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        if (dec_compare(tiers[i].up_to, x) > 0 && dec_compare(tiers[i].up_to, end) < 0) {
+            *boundary = tiers[i].up_to;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One graduated row: as many charges as it crosses tiers. A row that takes back (negative) walks
+ * down the same curve. */
+enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
+{
+    uint32_t at;
+    TRY(tier_bucket(work, step, index, &at));
+    struct bucket *bucket = &work->buckets[at];
+    const struct tier_values *tiers = bucket->values;
+    const struct step_tier *body = &step->tier;
+    struct charge whole = work->charges[index];
+
+    struct dec x = bucket->x, target, f;
+    TRY(dec_add(x, whole.quantity, &target, work->err));
+    bool is_return = dec_sign(whole.quantity) < 0;
+    struct dec high = bucket->high;
+    bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x);
+    if (is_first && body->at_zero_charge) {
+        f = DEC_ZERO; /* the first tier's flat is still to pay */
+    } else {
+        TRY(curve_graduated(body, tiers, x, high, &f, work->err));
+    }
+    bucket->last_charge = index;
+    bool is_last_part = false;
+    for (uint32_t part = 0; !is_last_part; part++) {
+        struct dec low = is_return ? target : x, top = is_return ? x : target, boundary, end;
+        if (is_return) {
+            /* The greatest boundary between: walk up from the target to the last. */
+            bool any = false;
+            struct dec from = low;
+            while (next_boundary(tiers, body->tier_count, from, top, &boundary)) {
+                from = boundary;
+                any = true;
+            }
+            end = any ? from : target;
+            is_last_part = !any;
+        } else {
+            is_last_part = !next_boundary(tiers, body->tier_count, low, top, &boundary);
+            end = is_last_part ? target : boundary;
+        }
+        struct dec quantity, f_end, amount, list, new_high = dec_max(high, end);
+        TRY(dec_subtract(end, x, &quantity, work->err));
+        TRY(curve_graduated(body, tiers, end, new_high, &f_end, work->err));
+        TRY(dec_subtract(f_end, f, &amount, work->err));
+        TRY(list_amount(whole.price, &tiers[0], quantity, &list, work->err));
+        uint32_t tier = curve_tier_of(tiers, body->tier_count, is_return ? x : end);
+        work_trace_step(work, &whole, step, bucket, x, end, f, f_end, tier);
+
+        uint32_t piece = index;
+        if (part > 0) {
+            struct charge copy = whole;
+            copy.events = 0; /* the row's events stay with its first part */
+            piece = work_add_charge(work, &copy);
+        }
+        work->charges[piece].quantity = quantity;
+        struct dec rate = tiers[tier].rate;
+        if (!tiers[tier].open && body->past_last == PAST_FREE &&
+            dec_compare(is_return ? x : end, tiers[tier].up_to) > 0) {
+            rate = DEC_ZERO;
+        }
+        TRY(rate_charge(work, step, piece, rate, amount, list, tier));
+        x = end;
+        f = f_end;
+        high = new_high;
+    }
+    bucket = &work->buckets[at];
+    bucket->x = target;
+    bucket->y = f;
+    bucket->high = high;
+    return OK;
+}
+
+/* ---- whole-bucket steps
+ * -------------------------------------------------------------------------- */
+
+/* A charge on a bucket's scope, of no row. */
+struct charge step_scope_charge(const struct work *work, const struct bucket *bucket,
+                                const struct step *step, const struct charge *like)
+{
+    struct charge charge = {.kind = CHARGE_USAGE,
+                            .account = bucket->account,
+                            .sku = like->sku,
+                            .series = NONE,
+                            .row = NONE,
+                            .order = like->order,
+                            .tier = NONE,
+                            .of = NONE,
+                            .level = like->level,
+                            .at = like->at,
+                            .span = period_intersect(bucket->turn, work->pricing->cut),
+                            .price = like->price,
+                            .step = step,
+                            .contract = like->contract,
+                            .unit = like->unit,
+                            .next_step = like->next_step,
+                            .has_amount = true};
+    return charge;
+}
+
+/* Y of the whole bucket, given to its rows: along the chord (pro rata), along the curve, or as one
+ * charge. */
+static enum status attribute_entry(struct work *work, const struct step *step,
+                                   const struct entry *entry, struct dec total, struct dec sum,
+                                   struct dec *amount)
+{
+    const struct bucket *bucket = &work->buckets[entry->bucket];
+    struct dec low = DEC_ZERO, high = DEC_ZERO;
+    uint32_t tier;
+    if (step->attribute == ATTRIBUTE_NONE) {
+        *amount = DEC_ZERO;
+        return OK;
+    }
+    if (step->attribute == ATTRIBUTE_IN_ORDER) {
+        struct dec from, to;
+        TRY(dec_add(bucket->opening_x, entry->before, &from, work->err));
+        TRY(dec_add(bucket->opening_x, entry->after, &to, work->err));
+        if (entry->before.mantissa != 0 || dec_sign(bucket->opening_x) != 0) {
+            TRY(curve_volume(&step->tier, bucket->values, from, &tier, &low, work->err));
+        }
+        TRY(curve_volume(&step->tier, bucket->values, to, &tier, &high, work->err));
+        return dec_subtract(high, low, amount, work->err);
+    }
+    TRY(dec_multiply_divide(total, entry->before, sum, DEC_SCALE, ROUND_HALF_EVEN, &low,
+                            work->err));
+    TRY(dec_multiply_divide(total, entry->after, sum, DEC_SCALE, ROUND_HALF_EVEN, &high,
+                            work->err));
+    return dec_subtract(high, low, amount, work->err);
+}
+
+/* Volume: the version in force at the turn's end sets the curve (the last row's;
+ * language.md, 10.6). */
+enum status step_volume_run(struct work *work, struct entry *entries, uint32_t count)
+{
+    /* x of each bucket and the place of each row in it. */
+    for (uint32_t i = 0; i < count; i++) {
+        const struct charge *charge = &work->charges[entries[i].charge];
+        const struct step *own = &charge->price->steps[charge->next_step];
+        TRY(tier_bucket(work, own, entries[i].charge, &entries[i].bucket));
+        struct bucket *bucket = &work->buckets[entries[i].bucket];
+        TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].before, work->err));
+        TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
+        TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].after, work->err));
+        bucket->last_charge = entries[i].charge;
+    }
+    uint32_t count_before = work->bucket_count;
+    struct dec *totals = arena_calloc(work->arena, count_before + 1, sizeof *totals);
+    struct dec *sums = arena_calloc(work->arena, count_before + 1, sizeof *sums);
+    uint32_t *tiers = arena_calloc(work->arena, count_before + 1, sizeof *tiers);
+    for (uint32_t i = 0; i < count; i++) {
+        struct bucket *bucket = &work->buckets[entries[i].bucket];
+        if (bucket->last_charge != entries[i].charge) {
+            continue; /* once a bucket, at its last row */
+        }
+        const struct step *own = bucket->step;
+        uint32_t b = entries[i].bucket;
+        struct dec y;
+        bool waits = own->tier.settle_at_end && bucket->turn.to > work->pricing->cut.to;
+        TRY(curve_volume(&own->tier, bucket->values, bucket->x, &tiers[b], &y, work->err));
+        if (waits) {
+            y = bucket->y;
+        }
+        TRY(dec_subtract(y, bucket->y, &totals[b], work->err));
+        TRY(dec_subtract(bucket->x, bucket->opening_x, &sums[b], work->err));
+        work_trace_step(work, &work->charges[entries[i].charge], own, bucket, bucket->opening_x,
+                        bucket->x, bucket->y, y, tiers[b]);
+        bucket->y = y;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry *entry = &entries[i];
+        const struct bucket *bucket = &work->buckets[entry->bucket];
+        const struct step *own = bucket->step;
+        struct dec total = totals[entry->bucket], sum = sums[entry->bucket], amount, list;
+        const struct tier_values *values = bucket->values;
+        uint32_t tier = tiers[entry->bucket];
+        bool is_last = bucket->last_charge == entry->charge;
+        bool on_scope = own->attribute == ATTRIBUTE_NONE ||
+                        (own->attribute == ATTRIBUTE_PRO_RATA && dec_is_zero(sum));
+        if (on_scope) {
+            amount = DEC_ZERO;
+        } else {
+            TRY(attribute_entry(work, own, entry, total, sum, &amount));
+        }
+        const struct charge *charge = &work->charges[entry->charge];
+        TRY(list_amount(charge->price, &values[0], charge->quantity, &list, work->err));
+        struct charge like = *charge;
+        TRY(rate_charge(work, own, entry->charge, values[tier].rate, amount, list, tier));
+        if (on_scope && is_last && !dec_is_zero(total)) {
+            struct charge extra = step_scope_charge(work, bucket, own, &like);
+            extra.amount = extra.net = extra.list = total;
+            extra.tier = tier;
+            work_pass_on(work, work_add_charge(work, &extra));
+        }
+    }
+    return OK;
+}

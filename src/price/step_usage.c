@@ -1,0 +1,208 @@
+/* step_usage.c - usage steps: convert and allowance, quantity to quantity. */
+#include <assert.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+static enum status convert_numbers(struct work *work, const struct step *step,
+                                   const struct charge *charge, struct period turn,
+                                   struct convert_values *values)
+{
+    TRY(number_value(work, &step->convert.multiply, charge, turn, &values->multiply));
+    TRY(number_value(work, &step->convert.divide, charge, turn, &values->divide));
+    values->minimum = DEC_ZERO;
+    if (step->convert.has_minimum) {
+        TRY(number_value(work, &step->convert.minimum, charge, turn, &values->minimum));
+    }
+    return OK;
+}
+
+enum status step_convert_run(struct work *work, const struct step *step, uint32_t index)
+{
+    struct charge *charge = &work->charges[index];
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct dec in = charge->quantity;
+    if (step->convert.quantity) {
+        struct expr_value value;
+        TRY(charge_eval(work, step->convert.quantity, charge, turn, &value));
+        in = value.number;
+        if (in.scale > DEC_SCALE) {
+            TRY(dec_round(in, DEC_SCALE, ROUND_HALF_EVEN, &in, work->err));
+        }
+    }
+    struct dec out, f_before = DEC_ZERO, f_after, before = DEC_ZERO, after = in;
+    struct convert_values values;
+    const struct bucket *traced = NULL;
+    if (step->clock == CLOCK_ROW) {
+        TRY(convert_numbers(work, step, charge, turn, &values));
+        TRY(curve_convert(&step->convert, &values, in, &f_after, work->err));
+        out = f_after;
+    } else {
+        uint32_t at;
+        TRY(bucket_find(work, step, charge, &at));
+        struct bucket *bucket = &work->buckets[at];
+        TRY(convert_numbers(work, step, charge, turn, &values));
+        before = bucket->x;
+        TRY(dec_add(before, in, &after, work->err));
+        TRY(curve_convert(&step->convert, &values, before, &f_before, work->err));
+        TRY(curve_convert(&step->convert, &values, after, &f_after, work->err));
+        TRY(dec_subtract(f_after, f_before, &out, work->err));
+        bucket->x = after;
+        bucket->y = f_after;
+        traced = bucket;
+    }
+    work_trace_step(work, charge, step, traced, before, after, f_before, f_after, NONE);
+    struct dec change;
+    TRY(dec_subtract(charge->quantity, out, &change, work->err));
+    TRY(work_take_of_row(work, charge, change));
+    charge->quantity = out;
+    if (step->convert.to.size > 0) {
+        charge->unit = step->convert.to;
+    }
+    work_pass_on(work, index);
+    return OK;
+}
+
+/* What an allowance leaves of x units: A(x) = max(0, x - limit). */
+enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err)
+{
+    if (dec_compare(x, limit) <= 0) {
+        *value = DEC_ZERO;
+        return OK;
+    }
+    return dec_subtract(x, limit, value, err);
+}
+
+struct allowance_values {
+    struct dec quantity, events;
+};
+
+/* The time a charge's price and contract are in force: what a proration is measured against. */
+static struct period active_period(const struct work *work, const struct charge *charge)
+{
+    struct period active = {charge->price->from, charge->price->to};
+    if (charge->contract) {
+        active =
+            period_intersect(active, (struct period){charge->contract->from, charge->contract->to});
+    }
+    instant since = work->pricing->accounts->items[charge->account].since;
+    if (since > active.from) {
+        active.from = since;
+    }
+    return active;
+}
+
+enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
+                          const struct charge *charge, struct period turn, struct dec *value)
+{
+    if (prorate == PRORATE_NONE) {
+        return OK;
+    }
+    struct period active = period_intersect(active_period(work, charge), turn);
+    struct dec factor;
+    TRY(prorate_factor(prorate, digits, mode, active, turn, work->pricing->billing.zone, &factor,
+                       work->err));
+    return dec_multiply_round(*value, factor, DEC_SCALE, ROUND_HALF_EVEN, value, work->err);
+}
+
+static enum status allowance_numbers(struct work *work, const struct step *step,
+                                     const struct charge *charge, struct period turn,
+                                     struct allowance_values *values)
+{
+    const struct step_allowance *allowance = &step->allowance;
+    *values = (struct allowance_values){DEC_ZERO, DEC_ZERO};
+    if (allowance->has_quantity) {
+        TRY(number_value(work, &allowance->quantity, charge, turn, &values->quantity));
+        TRY(step_prorated(work, allowance->prorate, allowance->digits, allowance->mode, charge,
+                          turn, &values->quantity));
+    }
+    if (allowance->has_events) {
+        TRY(number_value(work, &allowance->events, charge, turn, &values->events));
+        TRY(step_prorated(work, allowance->prorate, allowance->digits, allowance->mode, charge,
+                          turn, &values->events));
+    }
+    return OK;
+}
+
+/* The free part of a row: what both its allowed units and its allowed events permit. */
+static enum status free_part(struct work *work, const struct step *step,
+                             const struct bucket *bucket, const struct allowance_values *values,
+                             const struct charge *charge, struct dec *part)
+{
+    *part = charge->quantity;
+    if (step->allowance.has_quantity) {
+        struct dec after, over_before, over_after, over;
+        TRY(dec_add(bucket->x, charge->quantity, &after, work->err));
+        TRY(step_above(bucket->x, values->quantity, &over_before, work->err));
+        TRY(step_above(after, values->quantity, &over_after, work->err));
+        TRY(dec_subtract(over_after, over_before, &over, work->err));
+        TRY(dec_subtract(charge->quantity, over, part, work->err));
+    }
+    if (step->allowance.has_events && charge->events > 0) {
+        struct dec all = dec_from_int((int64_t)charge->events), left, by_events;
+        TRY(dec_subtract(values->events, bucket->events, &left, work->err));
+        left = dec_max(DEC_ZERO, dec_min(left, all));
+        TRY(dec_multiply_divide(charge->quantity, left, all, DEC_SCALE, ROUND_HALF_EVEN, &by_events,
+                                work->err));
+        if (dec_compare(dec_abs(by_events), dec_abs(*part)) < 0) {
+            *part = by_events;
+        }
+    }
+    return OK;
+}
+
+static enum status emit_free(struct work *work, const struct step *step, uint32_t index,
+                             struct dec part)
+{
+    struct charge *charge = &work->charges[index];
+    TRY(work_take_of_row(work, charge, part));
+    if (!step->allowance.emit_free) {
+        struct total total = {0};
+        wide_add_dec(&total.sum, part);
+        work_exclude(work, charge->account, EXCLUDE_FREE, work_meter_of(work, charge), &total);
+        return OK;
+    }
+    struct charge emitted = *charge;
+    emitted.quantity = part;
+    emitted.rate = emitted.amount = emitted.net = DEC_ZERO;
+    emitted.has_amount = emitted.has_rate = emitted.emitted_free = true;
+    emitted.step = step;
+    work_pass_on(work, work_add_charge(work, &emitted));
+    return OK;
+}
+
+enum status step_allowance_run(struct work *work, const struct step *step, uint32_t index)
+{
+    uint32_t at;
+    TRY(bucket_find(work, step, &work->charges[index], &at));
+    struct bucket *bucket = &work->buckets[at];
+    const struct charge *charge = &work->charges[index];
+    if (!bucket->values || bucket->step != step) {
+        struct allowance_values *values = arena_alloc(work->arena, sizeof *values);
+        TRY(allowance_numbers(work, step, charge, bucket->turn, values));
+        bucket = &work->buckets[at];
+        bucket->values = values;
+        bucket->step = step;
+    }
+    struct dec part, rest, before = bucket->x;
+    TRY(free_part(work, step, bucket, bucket->values, charge, &part));
+    TRY(dec_subtract(charge->quantity, part, &rest, work->err));
+    TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
+    TRY(dec_add(bucket->y, rest, &bucket->y, work->err));
+    TRY(dec_add(bucket->events, dec_from_int((int64_t)charge->events), &bucket->events, work->err));
+    work_trace_step(work, charge, step, bucket, before, bucket->x, DEC_ZERO, rest, NONE);
+    if (dec_is_zero(part)) {
+        work_pass_on(work, index);
+        return OK;
+    }
+    TRY(emit_free(work, step, index, part));
+    struct charge *left = &work->charges[index];
+    left->quantity = rest;
+    if (dec_is_zero(rest)) {
+        left->next_step = left->price->step_count; /* nothing of it goes on */
+        return OK;
+    }
+    work_pass_on(work, index);
+    return OK;
+}
