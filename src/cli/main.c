@@ -228,7 +228,9 @@ int finish_stdout(int code)
 
 int main(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* a reader that left is an error of a write, not a death */
+    /* A reader that left and a file size limit are errors of a write, not deaths. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
     if (argc < 2) {
         print_usage(stderr);
         return FARTHING_USAGE;
