@@ -685,6 +685,7 @@ struct decoder *decoder_new(struct arena *arena)
 {
     struct decoder *decoder = arena_alloc(arena, sizeof *decoder);
     decoder->arena = arena;
+    memset(decoder->names, 0, sizeof decoder->names); /* a size of 0 is no name's */
     decoder->empty = arena_mark(arena);
     return decoder;
 }

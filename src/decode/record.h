@@ -17,8 +17,16 @@
 enum {
     SCAN_MIN_BYTES = 64, /* what is shorter or longer goes the general way */
     SCAN_MAX_BYTES = 16 * 1024,
+    MEMBERS_FAST_MAX = 64, /* names are compared each with each */
     COPY_BYTES = 64, /* copied at once, when there is so much to read */
     PRINT_MAX_BYTES = 4 * (ATTRIBUTE_MAX_BYTES + 1) + 8 + COPY_BYTES,
+};
+
+/* A name of up to eight bytes and its path. */
+struct known_name {
+    uint64_t word; /* its bytes, the first one lowest */
+    size_t size;
+    uint64_t path;
 };
 
 struct decoder {
@@ -28,6 +36,7 @@ struct decoder {
     /* Where each member stands in its record (general JSON, CSV), and which column or constant it is from (CSV). */
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
+    struct known_name names[MEMBERS_FAST_MAX]; /* of the last record that json_fast has read, by index */
     unsigned char print_bytes[PRINT_MAX_BYTES];
     uint64_t marks[SCAN_MAX_BYTES / 64 + 2]; /* of scan_marks: quotes or separators */
 };

@@ -136,16 +136,6 @@ static inline uint64_t load_eight(const char *at)
 
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
-/* The number that eight digits (0 to 9, not their characters) are, the lowest byte being the first. */
-static inline uint64_t eight_digits(uint64_t digits)
-{
-    digits = digits * 10 + (digits >> 8);
-    const uint64_t pairs = UINT64_C(0x000000FF000000FF);
-    return ((digits & pairs) * (100 + (UINT64_C(1000000) << 32)) +
-            (digits >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
-           32;
-}
-
 /* ---- numbers ------------------------------------------------------------------------------- */
 
 enum { DIGITS_MAX = 18 }; /* fit into 64 bits */
@@ -197,6 +187,16 @@ static size_t read_number_slowly(struct text text, struct dec *number)
 #ifdef __SSE2__
 
 enum { NUMBER_WINDOW_BYTES = 33, EIGHT = 8 }; /* a sign, and two vectors */
+
+/* The number that eight digits (0 to 9, not their characters) are, the lowest byte being the first. */
+static inline uint64_t eight_digits(uint64_t digits)
+{
+    digits = digits * 10 + (digits >> 8);
+    const uint64_t pairs = UINT64_C(0x000000FF000000FF);
+    return ((digits & pairs) * (100 + (UINT64_C(1000000) << 32)) +
+            (digits >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
+           32;
+}
 
 static const uint64_t POWER_OF_TEN[] = {
     1,       10,        100,        1'000,        10'000,        100'000,
