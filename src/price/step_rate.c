@@ -126,9 +126,12 @@ static enum status tier_numbers(struct work *work, const struct step *step,
                                         .up_to = tier->up_to,
                                         .open = tier->open,
                                         .tier = tier};
+        if (!tier->open) {
+            TRY(step_restarted(work, step, charge, turn, &tiers[i].up_to));
+        }
         TRY(number_value(work, &tier->rate, charge, turn, &tiers[i].rate));
         TRY(number_value(work, &tier->flat, charge, turn, &tiers[i].flat));
-        from = tier->up_to;
+        from = tiers[i].up_to;
         from_is_in = tier->below;
     }
     *out = tiers;

@@ -106,6 +106,19 @@ enum status step_prorated(struct work *work, enum prorate prorate, int digits, e
     return dec_multiply_round(*value, factor, DEC_SCALE, ROUND_HALF_EVEN, value, work->err);
 }
 
+enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
+                           struct period turn, struct dec *limit)
+{
+    if (!step->on_change_restart || step->clock == CLOCK_ROW || step->clock == CLOCK_ALWAYS) {
+        return OK;
+    }
+    struct period version = {charge->price->from, charge->price->to};
+    struct dec factor;
+    TRY(prorate_factor(PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN, period_intersect(version, turn),
+                       turn, NULL, &factor, work->err));
+    return dec_multiply_round(*limit, factor, DEC_SCALE, ROUND_HALF_EVEN, limit, work->err);
+}
+
 static enum status allowance_numbers(struct work *work, const struct step *step,
                                      const struct charge *charge, struct period turn,
                                      struct allowance_values *values)

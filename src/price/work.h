@@ -130,6 +130,11 @@ enum status step_above(struct dec x, struct dec limit, struct dec *value, struct
 enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
                           const struct charge *charge, struct period turn, struct dec *value);
 
+/* A limit of a version that begins its buckets anew: by the part of the turn that the version has
+ * (language.md, 2.7). */
+enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
+                           struct period turn, struct dec *limit);
+
 /* ---- step_rate.c ---- */
 
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t charge);
