@@ -5,8 +5,7 @@
 
 enum { OPT_CSV = OPT_FIRST_OWN };
 
-static const struct option OPTIONS[] = {
-    COMMON_OPTIONS, {"csv", no_argument, NULL, OPT_CSV}, {0}};
+static const struct option OPTIONS[] = {COMMON_OPTIONS, {"csv", no_argument, NULL, OPT_CSV}, {0}};
 
 static int run(int argc, char **argv)
 {
@@ -47,16 +46,18 @@ const struct command cmd_show = {
     .name = "show",
     .summary = "show bills of an output folder",
     .run = run,
-    .help = "show FOLDER [BILL | PAYER] [--json | --csv]\n\n"
-            "Lists the bills in the output folder of a bill run, or shows one: by its id, or by its payer.\n"
-            "The last column of a bill, LINE, is what `farthing explain` takes.\n\n"
-            "  --json   the list, or the bill with its lines, as one JSON object\n"
-            "  --csv    for spreadsheets: texts that could be taken for formulas get an apostrophe\n"
-            "           before them (lines.csv in the folder is for programs)\n\n"
-            "Exit codes: 0 shown; 1 no such folder, bill or payer, or the payer has several bills;\n"
-            "4 the output cannot be written; 6 the files of the folder do not agree.\n\n"
-            "examples:\n"
-            "  farthing show out/\n"
-            "  farthing show out/ globex\n"
-            "  farthing show out/ acme/globex/2026-10-01/2026-11-01 --json\n",
+    .help =
+        "show FOLDER [BILL | PAYER] [--json | --csv]\n\n"
+        "Lists the bills in the output folder of a bill run, or shows one: by its id, or by its "
+        "payer.\n"
+        "The last column of a bill, LINE, is what `farthing explain` takes.\n\n"
+        "  --json   the list, or the bill with its lines, as one JSON object\n"
+        "  --csv    for spreadsheets: texts that could be taken for formulas get an apostrophe\n"
+        "           before them (lines.csv in the folder is for programs)\n\n"
+        "Exit codes: 0 shown; 1 no such folder, bill or payer, or the payer has several bills;\n"
+        "4 the output cannot be written; 6 the files of the folder do not agree.\n\n"
+        "examples:\n"
+        "  farthing show out/\n"
+        "  farthing show out/ globex\n"
+        "  farthing show out/ acme/globex/2026-10-01/2026-11-01 --json\n",
 };

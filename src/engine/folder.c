@@ -6,7 +6,8 @@
 enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024 };
 static const size_t JSON_ROW_MAX_BYTES = (size_t)1 << 31;
 
-/* ---- readers ------------------------------------------------------------------------------------- */
+/* ---- readers
+ * ------------------------------------------------------------------------------------- */
 
 /* The size of the row at the buffer's beginning; false when its end is not in the buffer. */
 static bool find_row(const struct reader *reader, size_t *size)
@@ -45,8 +46,8 @@ static enum status fill(struct reader *reader, size_t *got, struct error *err)
         if (reader->capacity >= most) {
             return fail(err, ERR_CORRUPT, "%s: a row of more than %zu bytes", reader->path, most);
         }
-        reader->buffer = arena_grow(reader->arena, reader->buffer, reader->end,
-                                    reader->capacity * 2, 1);
+        reader->buffer =
+            arena_grow(reader->arena, reader->buffer, reader->end, reader->capacity * 2, 1);
         reader->capacity *= 2;
     }
     TRY(reader->env->file_read_at(reader->env, reader->file, reader->buffer + reader->end,
@@ -95,7 +96,8 @@ void reader_close(struct reader *reader)
     }
 }
 
-/* ---- the folder ---------------------------------------------------------------------------------- */
+/* ---- the folder
+ * ---------------------------------------------------------------------------------- */
 
 static const char *path_in(struct folder *folder, const char *name)
 {
@@ -164,7 +166,8 @@ enum status folder_read(struct folder *folder, const char *name, const char *hea
     return OK;
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * ---------------------------------------------------------------------------------------- */
 
 static void *json_allocate(void *context, size_t size)
 {
@@ -208,8 +211,7 @@ enum status head_parse(struct arena *arena, struct text json, struct bill_head *
                                .currency = json_text(object, "currency"),
                                .total = json_text(object, "total"),
                                .exact = json_text(object, "exact"),
-                               .line_count =
-                                   yyjson_get_uint(yyjson_obj_get(object, "lines")),
+                               .line_count = yyjson_get_uint(yyjson_obj_get(object, "lines")),
                                .proof = yyjson_obj_get(object, "proof"),
                                .inputs = yyjson_obj_get(object, "inputs")};
     if (head->bill.size == 0 || head->payer.size == 0 || head->total.size == 0 ||

@@ -1,5 +1,5 @@
-/* folder.h - an output folder read back: rows of its files one at a time, in memory that does not grow
- * with them.  Private to this room; show and explain stand on it.
+/* folder.h - an output folder read back: rows of its files one at a time, in memory that does not
+ * grow with them.  Private to this room; show and explain stand on it.
  *
  *     folder_open --> reader_open(lines.csv) --reader_next--> row, row, ... end
  *                                            --reader_seek--> the same rows again
@@ -20,14 +20,14 @@ struct reader {
     struct arena *arena;
     struct file *file; /* NULL: not open */
     const char *path;
-    bool is_csv;       /* a newline inside quotes ends no row */
+    bool is_csv; /* a newline inside quotes ends no row */
     char *buffer;
     size_t capacity, begin, end;
-    uint64_t offset;   /* of the byte after buffer[end) in the file */
+    uint64_t offset; /* of the byte after buffer[end) in the file */
 };
 
-/* The next row without its newline, valid until the next call; at NULL: the end. *offset (may be NULL) gets where
- * the row begins. ERR_CORRUPT when the file is cut short. */
+/* The next row without its newline, valid until the next call; at NULL: the end. *offset (may be
+ * NULL) gets where the row begins. ERR_CORRUPT when the file is cut short. */
 enum status reader_next(struct reader *reader, struct text *row, uint64_t *offset,
                         struct error *err);
 void reader_seek(struct reader *reader, uint64_t offset);
@@ -44,7 +44,8 @@ struct folder {
 enum status folder_open(struct env *env, struct arena *arena, const char *path,
                         struct folder *folder, struct error *err);
 void folder_close(struct folder *folder);
-/* Opens a file of the folder; header (may be NULL) is its first line, which is checked and skipped. */
+/* Opens a file of the folder; header (may be NULL) is its first line, which is checked and skipped.
+ */
 enum status folder_read(struct folder *folder, const char *name, const char *header,
                         struct reader **reader, struct error *err);
 void reader_close(struct reader *reader);

@@ -28,7 +28,7 @@ struct show {
     struct arena scratch; /* rewound for each row */
     struct error *err;
     /* what looking for the name has found */
-    struct text found;    /* the bill's id; empty: none or several */
+    struct text found; /* the bill's id; empty: none or several */
     uint64_t bill_count;
     struct nearest nearest[NEAREST];
     int nearest_count;
@@ -56,9 +56,19 @@ static enum status put(struct show *show, struct text text)
     return sink_write(&show->sink, text, show->err);
 }
 
-/* ---- all bills ----------------------------------------------------------------------------------- */
+/* ---- all bills
+ * ----------------------------------------------------------------------------------- */
 
-enum { LIST_PAYER, LIST_FROM, LIST_TO, LIST_KIND, LIST_TOTAL, LIST_CURRENCY, LIST_LINES, LIST_BILL };
+enum {
+    LIST_PAYER,
+    LIST_FROM,
+    LIST_TO,
+    LIST_KIND,
+    LIST_TOTAL,
+    LIST_CURRENCY,
+    LIST_LINES,
+    LIST_BILL
+};
 
 static void list_cells(struct arena *arena, const struct bill_head *head, bool with_kind,
                        struct text *cells)
@@ -85,8 +95,7 @@ struct list_end {
     char currency[8];
 };
 
-static enum status add_to_end(struct list_end *end, const struct bill_head *head,
-                              struct error *err)
+static enum status add_to_end(struct list_end *end, const struct bill_head *head, struct error *err)
 {
     struct dec total;
     if (dec_parse(head->total, &total) != NUMBER_OK) {
@@ -240,9 +249,11 @@ static enum status list_bills(struct show *show)
     return list_table(show);
 }
 
-/* ---- which bill ---------------------------------------------------------------------------------- */
+/* ---- which bill
+ * ---------------------------------------------------------------------------------- */
 
-/* Insertions, deletions and changes that make one of the other; at most most, which stands for more. */
+/* Insertions, deletions and changes that make one of the other; at most most, which stands for
+ * more. */
 static size_t edit_distance(struct text a, struct text b, size_t most)
 {
     size_t row[ATTRIBUTE_MAX_BYTES + 2];
@@ -271,8 +282,8 @@ static size_t edit_distance(struct text a, struct text b, size_t most)
 
 static void keep_nearest(struct show *show, struct text payer)
 {
-    size_t most = show->nearest_count < NEAREST ? NAME_MAX_BYTES
-                                                : show->nearest[NEAREST - 1].distance;
+    size_t most =
+        show->nearest_count < NEAREST ? NAME_MAX_BYTES : show->nearest[NEAREST - 1].distance;
     size_t distance = edit_distance(text_of(show->name), payer, most);
     if (distance >= most) {
         return;
@@ -326,7 +337,8 @@ static enum status fail_unknown(struct show *show)
                      (int)out.size, out.at);
 }
 
-/* ---- one bill ------------------------------------------------------------------------------------ */
+/* ---- one bill
+ * ------------------------------------------------------------------------------------ */
 
 enum {
     CELL_PRODUCT,
@@ -386,8 +398,7 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
     }
     if (line->from != page->head.period.from || line->to != page->head.period.to) {
         struct text from = time_text(arena, line->from), to = time_text(arena, line->to);
-        add_word(&out, "%.*s",
-                 text_format(arena, "%.*s to %.*s", TEXT_ARG(from), TEXT_ARG(to)));
+        add_word(&out, "%.*s", text_format(arena, "%.*s to %.*s", TEXT_ARG(from), TEXT_ARG(to)));
     }
     if (out.size == 0) {
         buffer_add_text(&out, line->step);
@@ -485,8 +496,7 @@ static enum status end_section(struct show *show, const struct page *page)
         return OK;
     }
     if (page->section_lines > 1) {
-        TRY(sum_row(show, "subtotal",
-                    decimal_text(&show->scratch, page->section, page->digits)));
+        TRY(sum_row(show, "subtotal", decimal_text(&show->scratch, page->section, page->digits)));
     }
     return table_end(&show->table, show->err);
 }
@@ -507,9 +517,8 @@ static enum status write_line(struct show *show, struct page *page, const struct
             return sum_row(show, "rounding",
                            decimal_text(&show->scratch, line->amount, page->digits));
         }
-        size_t size = line->account.size < sizeof page->account_bytes
-                          ? line->account.size
-                          : sizeof page->account_bytes;
+        size_t size = line->account.size < sizeof page->account_bytes ? line->account.size
+                                                                      : sizeof page->account_bytes;
         memcpy(page->account_bytes, line->account.at, size);
         page->account = (struct text){page->account_bytes, size};
         page->sections++;
@@ -539,7 +548,8 @@ static enum status write_title(struct show *show, const struct bill_head *head)
     struct arena *arena = &show->scratch;
     struct buffer out;
     buffer_init(&out, arena, 512);
-    const char *bold = show->is_terminal ? "\033[1m" : "", *plain = show->is_terminal ? "\033[0m" : "";
+    const char *bold = show->is_terminal ? "\033[1m" : "",
+               *plain = show->is_terminal ? "\033[0m" : "";
     bool is_correction = text_equal(head->kind, TEXT("correction"));
     buffer_format(&out, "%s%s ", bold, is_correction ? "Correction" : "Bill");
     add_shown(&out, head->bill);
@@ -569,17 +579,18 @@ static enum status write_exclusions(struct show *show, const struct bill_head *h
     struct table table;
     table_init(&table, &show->scratch, &show->sink, show->is_terminal);
     table_add_column(&table, "REASON", COLUMN_TEXT);
-    table_add_column(&table, "ACCOUNT", COLUMN_TEXT);
-    table_add_column(&table, "METER", COLUMN_TEXT);
     table_add_column(&table, "EVENTS", COLUMN_RIGHT);
     table_add_column(&table, "QUANTITY", COLUMN_DECIMAL);
+    table_add_column(&table, "METER", COLUMN_TEXT);
+    table_add_column(&table, "ACCOUNT", COLUMN_TEXT);
     for (int pass = 0; pass < 2; pass++) {
         size_t index, count;
-        yyjson_arr_foreach(list, index, count, item) {
+        yyjson_arr_foreach(list, index, count, item)
+        {
             const struct text cells[] = {
-                json_text(item, "reason"), json_text(item, "account"), json_text(item, "meter"),
+                json_text(item, "reason"),
                 count_text(&show->scratch, yyjson_get_uint(yyjson_obj_get(item, "events"))),
-                json_text(item, "quantity")};
+                json_text(item, "quantity"), json_text(item, "meter"), json_text(item, "account")};
             if (pass == 0) {
                 table_measure(&table, cells);
             } else {
@@ -645,6 +656,7 @@ static enum status bill_table(struct show *show, struct page *page)
     table_add_column(table, "RATE", COLUMN_DECIMAL);
     table_add_column(table, "AMOUNT", COLUMN_DECIMAL);
     table_add_column(table, "LINE", COLUMN_TEXT);
+    table->columns[CELL_PRODUCT].is_spare = true;
     TRY(each_line(show, page, measure_line));
     TRY(check_page(show, page));
     struct text total = text_format(&show->scratch, "total %.*s", TEXT_ARG(page->head.currency));
@@ -669,7 +681,7 @@ static enum status bill_table(struct show *show, struct page *page)
 
 static bool is_number_column(struct text name)
 {
-    static const char *const NAMES[] = {"quantity", "rate", "tier", "amount",
+    static const char *const NAMES[] = {"quantity", "rate", "tier",  "amount",
                                         "exact",    "list", "events"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         if (text_equal(name, text_of(NAMES[i]))) {
@@ -765,7 +777,8 @@ static enum status show_bill(struct show *show)
     return bill_table(show, &page);
 }
 
-/* ---- the call ------------------------------------------------------------------------------------ */
+/* ---- the call
+ * ------------------------------------------------------------------------------------ */
 
 static enum status show_all(struct show *show, const char *out)
 {
@@ -800,8 +813,8 @@ static enum status show_guarded(struct show *show, const char *out)
 }
 
 enum farthing_status farthing_show(struct farthing *farthing, const char *out, const char *name,
-                                   enum farthing_form form, int is_terminal,
-                                   farthing_write *write, void *context)
+                                   enum farthing_form form, int is_terminal, farthing_write *write,
+                                   void *context)
 {
     handle_clear(farthing);
     if (!out) {

@@ -12,7 +12,7 @@
 
 #include "render/render.h"
 
-enum { PIECE_ROWS = 256, CELL_SHOWN_MAX = 4096 };
+enum { PIECE_ROWS = 256, CELL_SHOWN_MAX = 4096, TEXT_WIDTH_MIN = 16 };
 
 enum status sink_write(const struct sink_text *sink, struct text text, struct error *err)
 {
@@ -196,9 +196,57 @@ void table_hide_empty(struct table *table)
     }
 }
 
+/* The characters of a column; of a hidden one none. */
+static int full_width(const struct table_column *column)
+{
+    int width = column->width + (column->kind == COLUMN_DECIMAL ? column->fraction : 0);
+    int title = (int)strlen(column->title);
+    return column->is_hidden ? 0 : width > title ? width : title;
+}
+
+static int line_width(const struct table *table)
+{
+    int width = 0;
+    for (int i = 0; i < table->column_count; i++) {
+        width += full_width(&table->columns[i]) + !table->columns[i].is_hidden;
+    }
+    return width - 1;
+}
+
+/* Spare columns go, then texts are broken, the widest first; numbers never are. */
+static void fit_window(struct table *table, int window)
+{
+    for (int i = 0; i < table->column_count && line_width(table) > window; i++) {
+        table->columns[i].is_hidden |= table->columns[i].is_spare;
+    }
+    while (line_width(table) > window) {
+        struct table_column *widest = NULL;
+        for (int i = 0; i < table->column_count; i++) {
+            struct table_column *column = &table->columns[i];
+            if (column->kind == COLUMN_TEXT && !column->is_hidden &&
+                column->width > TEXT_WIDTH_MIN && (!widest || column->width > widest->width)) {
+                widest = column;
+            }
+        }
+        if (!widest) {
+            return;
+        }
+        widest->width--;
+    }
+}
+
 void table_begin(struct table *table, bool is_titled)
 {
     table->has_headings = is_titled;
+    if (table->is_terminal && !table->is_fitted) {
+        struct libscols_table *piece = scols_new_table();
+        size_t window = piece ? scols_table_get_termwidth(piece) : 0;
+        if (window > 0) {
+            fit_window(table, (int)window);
+        }
+        scols_unref_table(piece);
+        table->is_fitted = true;
+    }
 }
 
 static struct libscols_table *open_piece(struct table *table)
@@ -210,21 +258,14 @@ static struct libscols_table *open_piece(struct table *table)
     scols_table_enable_noencoding(piece, 1); /* add_shown has done it */
     scols_table_enable_noheadings(piece, !table->has_headings);
     scols_table_enable_colors(piece, table->is_terminal);
-    scols_table_set_termforce(piece,
-                              table->is_terminal ? SCOLS_TERMFORCE_ALWAYS : SCOLS_TERMFORCE_NEVER);
+    scols_table_set_termforce(piece, SCOLS_TERMFORCE_NEVER); /* cells have their widths */
     for (int i = 0; i < table->column_count; i++) {
         const struct table_column *column = &table->columns[i];
         if (column->is_hidden) {
             continue;
         }
-        int width = column->width + (column->kind == COLUMN_DECIMAL ? column->fraction : 0);
-        int title = (int)strlen(column->title);
-        int flags = SCOLS_FL_STRICTWIDTH | (column->is_hidden ? SCOLS_FL_HIDDEN : 0) |
-                    (column->kind != COLUMN_TEXT ? SCOLS_FL_RIGHT
-                     : table->is_terminal        ? SCOLS_FL_WRAP
-                                                 : 0);
-        struct libscols_column *made =
-            scols_table_new_column(piece, column->title, width > title ? width : title, flags);
+        struct libscols_column *made = scols_table_new_column(
+            piece, column->title, 0, column->kind != COLUMN_TEXT ? SCOLS_FL_RIGHT : 0);
         if (!made) {
             scols_unref_table(piece);
             return NULL;
@@ -239,6 +280,23 @@ static struct libscols_table *open_piece(struct table *table)
 static enum status no_memory(struct error *err)
 {
     return fail(err, ERR_LIMIT, "no memory for a table");
+}
+
+/* Each line without the blanks at its end. */
+static enum status write_lines(const struct sink_text *sink, struct text text, struct error *err)
+{
+    while (text.size > 0) {
+        const char *newline = memchr(text.at, '\n', text.size);
+        size_t size = newline ? (size_t)(newline - text.at) : text.size, used = size;
+        while (used > 0 && text.at[used - 1] == ' ') {
+            used--;
+        }
+        TRY(sink_write(sink, (struct text){text.at, used}, err));
+        TRY(sink_write(sink, TEXT("\n"), err));
+        size += newline != NULL;
+        text = (struct text){text.at + size, text.size - size};
+    }
+    return OK;
 }
 
 /* A piece goes out; the next has no headings. */
@@ -257,43 +315,96 @@ static enum status flush_piece(struct table *table, struct error *err)
         free(string);
         return no_memory(err);
     }
-    enum status status = sink_write(table->sink, text_of(string), err);
-    if (status == OK) {
-        status = sink_write(table->sink, TEXT("\n"), err);
-    }
+    enum status status = write_lines(table->sink, text_of(string), err);
     free(string);
     return status;
 }
 
-/* Blanks after a number, so that its point stands under the others. */
-static struct text align_point(struct arena *arena, struct text number, int fraction)
+/* Takes the first width characters off the text; breaks it behind a blank or a separator when there
+ * is one. */
+static struct text take_width(struct text *rest, int width)
 {
-    int blanks = number.size > 0 ? fraction - fraction_of(number) : 0;
-    return blanks > 0 ? text_format(arena, "%.*s%*s", TEXT_ARG(number), blanks, "") : number;
+    size_t size = 0, good = 0;
+    for (int used = 0; size < rest->size;) {
+        size_t step = 1;
+        while (size + step < rest->size && ((unsigned char)rest->at[size + step] & 0xC0) == 0x80) {
+            step++;
+        }
+        int cells = shown_width((struct text){rest->at + size, step});
+        if (size > 0 && used + cells > width) {
+            size = good > 0 ? good : size;
+            break;
+        }
+        used += cells;
+        size += step;
+        char last = rest->at[size - 1];
+        good = last == ' ' || last == ';' || last == ',' || last == '.' ? size : good;
+    }
+    struct text taken = {rest->at, size};
+    *rest = (struct text){rest->at + size, rest->size - size};
+    return taken;
+}
+
+/* The text in a cell of the column's width, with blanks around it: so that all pieces are alike,
+ * and points stand under points.  Nothing stands behind a text that ends the line. */
+static const char *pad_cell(struct table *table, const struct table_column *column,
+                            struct text text, bool is_last)
+{
+    int width = shown_width(text), full = full_width(column);
+    int after = column->kind == COLUMN_DECIMAL && text.size > 0
+                    ? column->fraction - fraction_of(text)
+                : column->kind == COLUMN_TEXT ? full - width
+                                              : 0;
+    int before = column->kind == COLUMN_TEXT ? 0 : full - width - after;
+    after = is_last && column->kind == COLUMN_TEXT ? 0 : after;
+    return text_format(table->arena, "%*s%.*s%*s", before > 0 ? before : 0, "", TEXT_ARG(text),
+                       after > 0 ? after : 0, "")
+        .at;
+}
+
+static int last_visible(const struct table *table)
+{
+    int last = table->column_count - 1;
+    while (last > 0 && table->columns[last].is_hidden) {
+        last--;
+    }
+    return last;
+}
+
+/* One line of the window: what of each cell fits; *is_done when nothing is left. */
+static bool add_line(struct table *table, struct text *rests, bool *is_done)
+{
+    struct libscols_line *line = scols_table_new_line(table->piece, NULL);
+    bool failed = !line;
+    size_t at = 0; /* hidden columns are none of the piece's */
+    int last = last_visible(table);
+    *is_done = true;
+    for (int i = 0; i < table->column_count && !failed; i++) {
+        const struct table_column *column = &table->columns[i];
+        if (!column->is_hidden) {
+            struct text text =
+                column->kind == COLUMN_TEXT ? take_width(&rests[i], full_width(column)) : rests[i];
+            rests[i] = column->kind == COLUMN_TEXT ? rests[i] : TEXT("");
+            *is_done &= rests[i].size == 0;
+            failed = scols_line_set_data(line, at++, pad_cell(table, column, text, i == last)) != 0;
+        }
+    }
+    return !failed;
 }
 
 enum status table_row(struct table *table, const struct text *cells, struct error *err)
 {
     struct arena_mark mark = arena_mark(table->arena);
-    struct text texts[TABLE_COLUMNS_MAX];
+    struct text rests[TABLE_COLUMNS_MAX];
     for (int i = 0; i < table->column_count; i++) {
-        texts[i] = shown(table->arena, cells[i]);
-        if (table->columns[i].kind == COLUMN_DECIMAL) {
-            texts[i] = align_point(table->arena, texts[i], table->columns[i].fraction);
-        }
+        rests[i] = shown(table->arena, cells[i]);
     }
     if (!table->piece) {
-        locale_t before, utf8 = take_utf8(&before);
         table->piece = open_piece(table);
-        give_utf8(utf8, before);
     }
-    struct libscols_line *line = table->piece ? scols_table_new_line(table->piece, NULL) : NULL;
-    bool failed = !line;
-    size_t at = 0; /* hidden columns are none of the piece's */
-    for (int i = 0; i < table->column_count && !failed; i++) {
-        if (!table->columns[i].is_hidden) {
-            failed = scols_line_set_data(line, at++, texts[i].at) != 0;
-        }
+    bool is_done = false, failed = !table->piece;
+    while (!is_done && !failed) {
+        failed = !add_line(table, rests, &is_done);
     }
     arena_rewind(table->arena, mark);
     if (failed) {

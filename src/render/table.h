@@ -45,6 +45,7 @@ enum column_kind {
 struct table_column {
     const char *title;
     enum column_kind kind;
+    bool is_spare;  /* left out first where the window is narrow */
     bool is_hidden; /* set it between the passes: a column that is empty in every row, say */
     int width;      /* measured */
     int fraction;   /* characters from the point on */
@@ -53,7 +54,8 @@ struct table_column {
 struct table {
     struct arena *arena; /* rewound at each piece */
     const struct sink_text *sink;
-    bool is_terminal; /* bold heads, lines that fit the window */
+    bool is_terminal; /* bold heads, lines that fit the window where they can */
+    bool is_fitted;
     struct table_column columns[TABLE_COLUMNS_MAX];
     int column_count;
     bool has_headings;
@@ -68,7 +70,7 @@ void table_add_column(struct table *table, const char *title, enum column_kind k
 void table_measure(struct table *table, const struct text *cells);
 /* No column that was empty in all rows that were measured. */
 void table_hide_empty(struct table *table);
-/* Begins a table of these columns; is_titled: with its headings. */
+/* Begins a table of these columns, after they were measured; is_titled: with its headings. */
 void table_begin(struct table *table, bool is_titled);
 enum status table_row(struct table *table, const struct text *cells, struct error *err);
 enum status table_end(struct table *table, struct error *err);
