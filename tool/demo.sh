@@ -1,0 +1,71 @@
+#!/bin/sh
+# demo.sh - a sample month, billed and shown; what `make demo` runs.
+#
+# Installs what is missing, builds, makes a million events of 10,000 accounts, bills them against
+# examples/demo/catalog, shows a bill and explains a line of it.  Every command is printed before it is
+# run, so that it can be run again by hand.  DEMO_DIR names the folder, default build/demo; EVENTS and
+# ACCOUNTS make it larger or smaller.
+set -eu
+cd "$(dirname "$0")/.."
+
+demo=${DEMO_DIR:-build/demo}
+events=${EVENTS:-1M}
+accounts=${ACCOUNTS:-10k}
+catalog=examples/demo/catalog
+farthing=build/release/farthing
+
+say() { printf '\n== %s\n' "$*"; }
+run() {
+    printf '$ %s\n' "$*"
+    "$@"
+}
+
+tool/deps.sh build
+tool/build.sh release
+
+say "A sample month: $events events of $accounts accounts, with late, doubled and damaged ones among them"
+mkdir -p "$demo"
+run $farthing generate --out "$demo/month" --events "$events" --accounts "$accounts" --force
+ls -lh "$demo/month" | awk 'NR > 1 { printf "  %8s  %s\n", $5, $NF }'
+
+say "The catalog: 30 products"
+run $farthing check $catalog --accounts "$demo/month/accounts.csv" \
+    --accounts "$demo/month/memberships.csv" --accounts "$demo/month/overrides.csv"
+
+say "The bills"
+run $farthing bill --catalog $catalog --accounts "$demo/month/accounts.csv" \
+    --accounts "$demo/month/memberships.csv" --accounts "$demo/month/overrides.csv" \
+    --events "$demo/month/usage.ndjson" --period 2026-10 --out "$demo/bills" --force
+
+# A bill that fits a screen: the first of 12 to 40 lines over several accounts, with tiers in it.
+chosen=$(awk -F , '
+    NR > 1 { lines[$1]++; accounts[$1] += !seen[$1, $3]++; if ($14 > 0 && !tier[$1]) tier[$1] = $2 }
+    NR > 1 && !known[$1]++ { bills[++count] = $1 }
+    END { for (i = 1; i <= count; i++) { bill = bills[i]
+        if (lines[bill] >= 12 && lines[bill] <= 40 && accounts[bill] > 1 && tier[bill]) {
+            print bill, substr(tier[bill], 1, 8); exit } } }' "$demo/bills/lines.csv")
+bill=${chosen% *} line=${chosen#* }
+if [ -n "$chosen" ]; then
+    say "One of them, an organization's"
+    run $farthing show "$demo/bills" "$bill"
+    say "Why one of its lines is what it is"
+    run $farthing explain "$demo/bills" "$line"
+fi
+
+cat <<END
+
+== Where it lies
+  $demo/month         the sample: accounts, memberships, overrides, usage.ndjson
+  $catalog  products, meters, prices
+  $demo/bills         bills.ndjson lines.csv usage.csv exclusions.csv dead_letters.ndjson
+                         conflicts.ndjson closing.ndjson summary.json: see doc/output.md
+
+== What to try next
+  $farthing show $demo/bills | less                      all bills
+  $farthing explain $demo/bills ${line:-LINE} --events $demo/month/usage.ndjson
+                                                            a line, down to its events
+  head -n 3 $demo/bills/dead_letters.ndjson              what was refused, and why
+  edit a rate in $catalog, run the bill again with
+      --billed $demo/bills --out $demo/again             and get what changes, to the last digit
+  README.md, quick start                                    ten events of your own
+END
