@@ -139,11 +139,11 @@ static int64_t local_day(const struct zone *zone, instant at)
     return civil_to_days(civil.year, civil.month, civil.day);
 }
 
-enum status prorate_factor(enum prorate prorate, int digits, enum rounding mode,
-                           struct period active, struct period turn, const struct zone *zone,
-                           struct dec *factor, struct error *err)
+enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
+                          struct period active, struct period turn, const struct zone *zone,
+                          struct dec value, struct dec *prorated, struct error *err)
 {
-    *factor = dec_from_int(1);
+    *prorated = value;
     if (prorate == PRORATE_NONE || (active.from <= turn.from && active.to >= turn.to)) {
         return OK;
     }
@@ -163,5 +163,11 @@ enum status prorate_factor(enum prorate prorate, int digits, enum rounding mode,
         }
     }
     assert(whole > 0);
-    return dec_divide(dec_from_int(part), dec_from_int(whole), digits, mode, factor, err);
+    struct dec factor;
+    if (digits == DEC_SCALE) {
+        return dec_multiply_divide(value, dec_from_int(part), dec_from_int(whole), DEC_SCALE,
+                                   ROUND_HALF_EVEN, prorated, err);
+    }
+    TRY(dec_divide(dec_from_int(part), dec_from_int(whole), digits, mode, &factor, err));
+    return dec_multiply_round(value, factor, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
 }

@@ -34,9 +34,10 @@ struct convert_values {
 enum status curve_convert(const struct step_convert *step, const struct convert_values *values,
                           struct dec x, struct dec *value, struct error *err);
 
-/* The part of turn that active has, by the step's rule, quantized to digits; 1 for PRORATE_NONE. */
-enum status prorate_factor(enum prorate prorate, int digits, enum rounding mode,
-                           struct period active, struct period turn, const struct zone *zone,
-                           struct dec *factor, struct error *err);
+/* value x the part of turn that active has, by the step's rule, quantized once at 18 digits.  The part is exact, unless
+ * digits are fewer than 18: then it is rounded to them first.  value itself for PRORATE_NONE. */
+enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
+                          struct period active, struct period turn, const struct zone *zone,
+                          struct dec value, struct dec *prorated, struct error *err);
 
 #endif

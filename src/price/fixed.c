@@ -99,29 +99,30 @@ static enum status emit_turn(struct work *work, const struct price *price, const
                             .price = price,
                             .step = step,
                             .contract = who->contract};
-    struct dec amount, quantity, factor;
+    struct dec amount, quantity, part_of_turn;
     TRY(number_value(work, &fixed->amount, &charge, turn, &amount));
     TRY(number_value(work, &fixed->quantity, &charge, turn, &quantity));
     charge.quantity = quantity;
     charge.rate = amount;
     struct period measure = measured_turn(fixed, clock, part, turn);
     enum prorate prorate = fixed->when == FIXED_ONCE ? PRORATE_NONE : fixed->prorate;
-    TRY(prorate_factor(prorate, fixed->digits, fixed->mode, part, measure, clock->zone, &factor,
-                       work->err));
     TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
                            work->err));
-    TRY(dec_multiply_round(charge.amount, factor, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
-                           work->err));
+    TRY(prorate_value(prorate, fixed->digits, fixed->mode, part, measure, clock->zone,
+                      charge.amount, &charge.amount, work->err));
+    TRY(prorate_value(prorate, fixed->digits, fixed->mode, part, measure, clock->zone,
+                      dec_from_int(1), &part_of_turn, work->err));
     charge.net = charge.list = charge.amount;
     struct trace trace = {.row = NONE,
+                          .charge = work->charge_count,
                           .account = who->account,
                           .price = price,
                           .step = step,
                           .bucket = TEXT(""),
-                          .before = DEC_ZERO,
+                          .turn = measure,
                           .after = quantity,
-                          .f_before = factor,
                           .f_after = charge.amount,
+                          .limit = part_of_turn,
                           .tier = NONE};
     work_trace(work, &trace);
     /* It goes on with the step after its own. */
@@ -164,9 +165,11 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
     if (step->fixed.when == FIXED_ONCE) {
         /* Active from before all time: due with the first bill there is, which is not this
          * function's to know. */
-        return period_has(cut, active.from) && is_in_force(work, price, who, active.from)
-                   ? emit_turn(work, price, step, who, &clock, active, active)
-                   : OK;
+        if (!period_has(cut, active.from) || !is_in_force(work, price, who, active.from)) {
+            return OK;
+        }
+        struct period turn = clock_turn(&clock, active.from);
+        return emit_turn(work, price, step, who, &clock, period_intersect(active, turn), turn);
     }
     /* Turns that touch the cut, those that end with its start left out. */
     for (instant at = cut.from; at <= cut.to;) {

@@ -52,7 +52,13 @@ enum status step_convert_run(struct work *work, const struct step *step, uint32_
         bucket->y = f_after;
         traced = bucket;
     }
-    work_trace_step(work, charge, step, traced, before, after, f_before, f_after, NONE);
+    work_trace_step(work, index, traced,
+                    (struct trace){.step = step,
+                                   .before = before,
+                                   .after = after,
+                                   .f_before = f_before,
+                                   .f_after = f_after,
+                                   .tier = NONE});
     struct dec change;
     TRY(dec_subtract(charge->quantity, out, &change, work->err));
     TRY(work_take_of_row(work, charge, change));
@@ -100,10 +106,8 @@ enum status step_prorated(struct work *work, enum prorate prorate, int digits, e
         return OK;
     }
     struct period active = period_intersect(active_period(work, charge), turn);
-    struct dec factor;
-    TRY(prorate_factor(prorate, digits, mode, active, turn, work->pricing->billing.zone, &factor,
-                       work->err));
-    return dec_multiply_round(*value, factor, DEC_SCALE, ROUND_HALF_EVEN, value, work->err);
+    return prorate_value(prorate, digits, mode, active, turn, work->pricing->billing.zone, *value,
+                         value, work->err);
 }
 
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
@@ -113,10 +117,8 @@ enum status step_restarted(struct work *work, const struct step *step, const str
         return OK;
     }
     struct period version = {charge->price->from, charge->price->to};
-    struct dec factor;
-    TRY(prorate_factor(PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN, period_intersect(version, turn),
-                       turn, NULL, &factor, work->err));
-    return dec_multiply_round(*limit, factor, DEC_SCALE, ROUND_HALF_EVEN, limit, work->err);
+    return prorate_value(PRORATE_SECOND, DEC_SCALE, ROUND_HALF_EVEN,
+                         period_intersect(version, turn), turn, NULL, *limit, limit, work->err);
 }
 
 static enum status allowance_numbers(struct work *work, const struct step *step,
@@ -198,13 +200,22 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
         bucket->values = values;
         bucket->step = step;
     }
-    struct dec part, rest, before = bucket->x;
-    TRY(free_part(work, step, bucket, bucket->values, charge, &part));
+    const struct allowance_values *values = bucket->values;
+    struct dec part, rest, before = bucket->x, left_before = bucket->y;
+    TRY(free_part(work, step, bucket, values, charge, &part));
     TRY(dec_subtract(charge->quantity, part, &rest, work->err));
     TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
     TRY(dec_add(bucket->y, rest, &bucket->y, work->err));
     TRY(dec_add(bucket->events, dec_from_int((int64_t)charge->events), &bucket->events, work->err));
-    work_trace_step(work, charge, step, bucket, before, bucket->x, DEC_ZERO, rest, NONE);
+    work_trace_step(
+        work, index, bucket,
+        (struct trace){.step = step,
+                       .before = before,
+                       .after = bucket->x,
+                       .f_before = left_before,
+                       .f_after = bucket->y,
+                       .limit = step->allowance.has_quantity ? values->quantity : values->events,
+                       .tier = NONE});
     if (dec_is_zero(part)) {
         work_pass_on(work, index);
         return OK;
