@@ -64,9 +64,8 @@ static void note_sku(struct case_run *run, const struct yaml_node *row)
 static void note_account(struct case_run *run, const struct yaml_node *row)
 {
     const struct yaml_node *account = yaml_member(row, "account");
-    if (account && account->kind == YAML_TEXT) {
-        name_list_add(run->arena, &run->accounts, account->text);
-    }
+    name_list_add(run->arena, &run->accounts,
+                  account && account->kind == YAML_TEXT ? account->text : run->account_default);
 }
 
 static bool read_rows(struct case_run *run, const struct yaml_node *node)
@@ -134,7 +133,29 @@ static void set_sections(struct case_run *run, const struct yaml_node *map)
     }
 }
 
-/* The accounts of an `accounts:` list are known to rows that name none: the first of them. */
+/* The first account of the list, or one that nobody needs to name. */
+static void choose_account(struct case_run *run)
+{
+    const struct yaml_node *accounts = yaml_member(run->node, "accounts");
+    const struct yaml_node *first = accounts && accounts->count > 0
+                                        ? yaml_member(&accounts->items[0], "id")
+                                        : NULL;
+    run->account_default = first && first->kind == YAML_TEXT ? first->text : TEXT("account");
+}
+
+static bool is_once(const struct yaml_node *node)
+{
+    if (node->kind == YAML_TEXT) {
+        return text_equal(node->key, TEXT("when")) && text_equal(node->text, TEXT("once"));
+    }
+    for (uint32_t i = 0; i < node->count; i++) {
+        if (is_once(&node->items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void note_sections(struct case_run *run)
 {
     static const char *const beside[] = {"accounts", "contracts", "commitments"};
@@ -151,8 +172,9 @@ static void note_sections(struct case_run *run)
             set_section(run, text_of(beside[i]), node);
         }
     }
-    const struct yaml_node *begin = yaml_member(run->node, "begin");
-    (void)begin; /* when metering began: nothing is billed before it in any case */
+    for (uint32_t i = 0; i < run->section_count; i++) {
+        run->charges_once = run->charges_once || is_once(run->sections[i].node);
+    }
 }
 
 bool case_read(struct case_run *run)
@@ -169,6 +191,7 @@ bool case_read(struct case_run *run)
     if (!is_list(run, story, "story")) {
         return false;
     }
+    choose_account(run);
     run->moment_count = story ? story->count + 1 : 1;
     run->moments = arena_calloc(run->arena, run->moment_count + 1, sizeof *run->moments);
     for (uint32_t i = 0; i < run->moment_count; i++) {
@@ -190,6 +213,9 @@ bool case_read(struct case_run *run)
         if (!run->moments[i - 1].has_bill) {
             run->moments[i - 1].bill = run->moments[i].bill;
         }
+    }
+    if (run->accounts.count == 0 && !yaml_member(run->node, "accounts")) {
+        name_list_add(run->arena, &run->accounts, run->account_default);
     }
     note_sections(run);
     return true;
@@ -253,7 +279,11 @@ static enum status read_lines(struct case_run *run, const char *folder, uint32_t
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
         struct case_line *line = add_line(run);
         struct text bill;
-        TRY(parse_line(run->arena, (struct text){bytes.at + at, size}, &line->line, &bill, err));
+        if (parse_line(run->arena, (struct text){bytes.at + at, size}, &line->line, &bill, err) !=
+            OK) {
+            case_finding(run, "%s: %.*s", err->message, (int)size, bytes.at + at);
+            return OK;
+        }
         line->moment = moment;
         line->period_from = bill_from(bill);
         at += size + 1;
@@ -393,6 +423,7 @@ static enum status load_or_explain(struct case_run *run, const struct farthing_p
         load_catalog_exact(run->env, run->arena, run->config, *catalog,
                            (struct farthing_paths){NULL, 0}, &complaints, &loaded, &inner);
     if (status == OK) {
+        run->loaded = loaded;
         run->zone = loaded.catalog->billing.zone;
         *is_loaded = true;
         return OK;
@@ -487,6 +518,24 @@ static enum status bill_moment(struct case_run *run, uint32_t moment,
     return OK;
 }
 
+/* A payer whose bills follow a clock of their own gets one for each turn that begins in the period; so a period that
+ * begins inside such a turn begins with it. */
+static instant turn_start(const struct case_run *run, struct period period)
+{
+    const struct accounts *accounts = run->loaded.accounts;
+    instant start = period.from;
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        bool is_custom;
+        struct clock clock =
+            payer_billing(run->loaded.catalog, accounts, i, period, &is_custom);
+        if (is_custom && accounts_payer(accounts, i, period.from) == i) {
+            instant from = clock_turn(&clock, period.from).from;
+            start = from < start ? from : start;
+        }
+    }
+    return start;
+}
+
 static enum status run_moment(struct case_run *run, uint32_t index, struct error *err)
 {
     const struct moment *moment = &run->moments[index];
@@ -514,6 +563,7 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
         case_finding(run, "bill: no period: write 2026-10 or {from: 2026-10-01, to: 2026-11-01}");
         return OK;
     }
+    period.from = turn_start(run, period);
     const char *events = path_in(run, run->folder.at, "events.ndjson");
     TRY(write_file(run, events, buffer_text(&run->events), err));
     add_period(run, period);

@@ -9,7 +9,6 @@
 
 #define METER "farthing.case"
 #define USAGE_TYPE "farthing.case.usage"
-#define ACCOUNT_DEFAULT "account"
 #define BUYER_DEFAULT "buyer"
 #define PRODUCT_DEFAULT "case"
 
@@ -227,28 +226,76 @@ static void write_products(struct case_run *run, struct buffer *out)
 }
 
 /* Lines are by resource when their price says `grain: hour`; what a price computes is the same. */
+static void write_price(struct case_run *run, struct buffer *out, const struct yaml_node *price)
+{
+    separate(out);
+    if (price->kind != YAML_MAP) {
+        yaml_write_canonical(price, run->arena, out);
+        return;
+    }
+    buffer_add_char(out, '{');
+    write_members(run, out, price);
+    if (run->needs_resources && !yaml_member(price, "grain")) {
+        separate(out);
+        buffer_add_text(out, TEXT("\"grain\":\"hour\""));
+    }
+    buffer_add_char(out, '}');
+}
+
+static bool is_fixed_price(const struct yaml_node *price)
+{
+    const struct yaml_node *steps = yaml_member(price, "steps");
+    return steps && steps->count > 0 && yaml_member(&steps->items[0], "fixed");
+}
+
+/* A contract that says neither who nor at what price is a subscription: the catalog's fixed prices are paid while it
+ * lasts, by its buyer. */
+static bool is_subscription(const struct yaml_node *contract)
+{
+    return !yaml_member(contract, "buyer") && !yaml_member(contract, "prices") &&
+           !yaml_member(contract, "plan");
+}
+
+static bool has_subscription(const struct yaml_node *contracts)
+{
+    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
+        if (is_subscription(&contracts->items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void write_prices(struct case_run *run, struct buffer *out)
 {
     const struct yaml_node *prices = find_section(run, "prices");
+    bool is_subscribed = has_subscription(find_section(run, "contracts"));
     if (!prices) {
         return;
     }
     separate(out);
     buffer_add_text(out, TEXT("\"prices\":"));
-    if (prices->kind != YAML_LIST || !run->needs_resources) {
+    if (prices->kind != YAML_LIST) {
         yaml_write_canonical(prices, run->arena, out);
         return;
     }
     buffer_add_char(out, '[');
     for (uint32_t i = 0; i < prices->count; i++) {
-        separate(out);
-        buffer_add_char(out, '{');
-        write_members(run, out, &prices->items[i]);
-        if (!yaml_member(&prices->items[i], "grain")) {
-            separate(out);
-            buffer_add_text(out, TEXT("\"grain\":\"hour\""));
+        if (!is_subscribed || !is_fixed_price(&prices->items[i])) {
+            write_price(run, out, &prices->items[i]);
         }
-        buffer_add_char(out, '}');
+    }
+    buffer_add_char(out, ']');
+}
+
+static void write_fixed_prices(struct case_run *run, struct buffer *out)
+{
+    const struct yaml_node *prices = find_section(run, "prices");
+    buffer_add_text(out, TEXT("\"prices\":["));
+    for (uint32_t i = 0; prices && prices->kind == YAML_LIST && i < prices->count; i++) {
+        if (is_fixed_price(&prices->items[i])) {
+            write_price(run, out, &prices->items[i]);
+        }
     }
     buffer_add_char(out, ']');
 }
@@ -285,16 +332,27 @@ static void find_payers(struct case_run *run, const struct yaml_node *accounts,
             name_list_add(run->arena, payers, run->accounts.items[i]);
         }
     }
-    if (payers->count == 0 && run->catalog_path.size == 0) {
-        name_list_add(run->arena, payers, TEXT(ACCOUNT_DEFAULT));
-    }
 }
 
-static void write_account(struct buffer *out, struct text id)
+/* What is charged once falls due when an account begins, which in a case is with its first bill. */
+static void write_account(struct case_run *run, struct buffer *out, struct text id,
+                          const struct yaml_node *account)
 {
     separate(out);
-    buffer_add_text(out, TEXT("{\"id\":"));
-    buffer_add_json(out, id);
+    buffer_add_char(out, '{');
+    if (account) {
+        write_members(run, out, account);
+    } else {
+        buffer_add_text(out, TEXT("\"id\":"));
+        buffer_add_json(out, id);
+    }
+    struct period first;
+    if (run->charges_once && !yaml_member(account, "since") && run->moment_count > 0 &&
+        case_period(run->moments[0].bill, NULL, &first)) {
+        char since[TIME_FORMAT_MAX];
+        (void)time_format(first.from, since);
+        buffer_format(out, ",\"since\":\"%s\"", since);
+    }
     buffer_add_char(out, '}');
 }
 
@@ -321,16 +379,12 @@ static void write_accounts(struct case_run *run, struct buffer *out)
         for (uint32_t c = 0; children && c < children->count; c++) {
             name_list_add(run->arena, &listed, children->items[c].text);
         }
-        separate(out);
-        yaml_write_canonical(&accounts->items[i], run->arena, out);
+        write_account(run, out, id ? id->text : TEXT(""), &accounts->items[i]);
     }
-    for (uint32_t i = 0; run->catalog_path.size == 0 && i < run->accounts.count; i++) {
+    for (uint32_t i = 0; i < run->accounts.count; i++) {
         if (name_list_find(&listed, run->accounts.items[i]) == NONE) {
-            write_account(out, run->accounts.items[i]);
+            write_account(run, out, run->accounts.items[i], NULL);
         }
-    }
-    if (listed.count == 0 && run->accounts.count == 0 && payers.count == 1) {
-        write_account(out, payers.items[0]);
     }
     if (needs_buyer) {
         separate(out);
@@ -347,7 +401,7 @@ static void write_accounts(struct case_run *run, struct buffer *out)
     }
     struct text buyer = needs_buyer         ? TEXT(BUYER_DEFAULT)
                         : payers.count == 1 ? payers.items[0]
-                                            : TEXT(ACCOUNT_DEFAULT);
+                                            : run->account_default;
     separate(out);
     buffer_add_text(out, TEXT("\"contracts\":["));
     for (uint32_t i = 0; i < contracts->count; i++) {
@@ -358,6 +412,10 @@ static void write_accounts(struct case_run *run, struct buffer *out)
             separate(out);
             buffer_add_text(out, TEXT("\"buyer\":"));
             buffer_add_json(out, buyer);
+        }
+        if (is_subscription(&contracts->items[i])) {
+            separate(out);
+            write_fixed_prices(run, out);
         }
         buffer_add_char(out, '}');
     }
@@ -429,8 +487,7 @@ static void begin_event(struct case_run *run, const struct yaml_node *row, struc
     buffer_add_text(out, TEXT(",\"type\":"));
     buffer_add_json(out, type);
     buffer_add_text(out, TEXT(",\"subject\":"));
-    struct text payer = run->accounts.count > 0 ? run->accounts.items[0] : TEXT(ACCOUNT_DEFAULT);
-    buffer_add_json(out, account.size > 0 ? account : payer);
+    buffer_add_json(out, account.size > 0 ? account : run->account_default);
     buffer_format(out, ",\"time\":\"%s\",\"data\":{", time);
     run->event_count++;
 }
@@ -481,11 +538,11 @@ static void add_row(struct case_run *run, const struct moment *moment,
 }
 
 static void add_event(struct case_run *run, const struct yaml_node *row, struct text type,
-                      const char *time)
+                      const char *time, uint32_t copy)
 {
     static const char *const taken[] = {"time", "id", "account", "meter", "type"};
     struct buffer *out = &run->events;
-    begin_event(run, row, type, time, 0);
+    begin_event(run, row, type, time, copy);
     for (uint32_t i = 0; i < row->count; i++) {
         bool is_taken = false;
         for (size_t t = 0; t < sizeof taken / sizeof *taken; t++) {
@@ -522,7 +579,7 @@ static void add_event_row(struct case_run *run, const struct moment *moment,
         }
     }
     for (uint32_t i = 0; i < types.count; i++) {
-        add_event(run, row, types.items[i], time);
+        add_event(run, row, types.items[i], time, i);
     }
     if (types.count == 0) {
         case_finding(run, "line %u: an event for which the case has no meter", row->line);

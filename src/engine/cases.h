@@ -54,6 +54,8 @@ struct case_run {
     struct name_list accounts, skus, dimensions; /* that rows name */
     struct name_list sku_products;               /* beside skus; empty when not said */
     bool needs_resources;                        /* lines by resource are asked for */
+    bool charges_once;                           /* a price is `fixed: {when: once}` */
+    struct text account_default;                 /* of rows that name none */
 
     struct buffer events;
     uint32_t event_count;
@@ -65,6 +67,7 @@ struct case_run {
     struct case_line *lines;
     uint32_t line_count, line_capacity;
     uint32_t excluded[EXCLUSIONS]; /* of the last moment */
+    struct loaded loaded;          /* as it is known now */
     const struct zone *zone;       /* of the catalog's billing */
 
     struct buffer findings; /* a line each, of what failed */
