@@ -28,6 +28,7 @@ static const struct profile profiles[] = {
     {.name = "lago", .at_zero_charge = true, PRORATE_TO(5, ROUND_UP)},
     {.name = "openmeter",
      .at_zero_charge = true,
+     .settle_at_end = true,
      .round_at = ROUND_AT_BUCKET,
      PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
     {.name = "killbill", .past_last = PAST_LAST, PRORATE_TO(9, ROUND_HALF_UP)},

@@ -33,6 +33,7 @@ enum {
 struct profile {
     const char *name;
     bool at_zero_charge;
+    bool settle_at_end; /* of volume tiers */
     enum past_last past_last;
     enum prorate prorate; /* of fixed steps */
     int prorate_digits;

@@ -615,7 +615,8 @@ static void read_tier(struct work *work)
         (enum past_last)read_option(work, "past_last", past_last, (int)loader->profile->past_last);
     int round = read_option(work, "package_round", package_round, 0);
     tier->package_round = package_modes[round];
-    tier->settle_at_end = read_option(work, "settle", settle, 0) == 1;
+    tier->settle_at_end =
+        read_option(work, "settle", settle, loader->profile->settle_at_end) == 1;
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
     }
