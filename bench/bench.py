@@ -274,15 +274,18 @@ def farthing_bill(options, book, events, out, threads, memory=None):
 
 
 def farthing_totals(out):
-    """Exact amounts by account from the lines, in the price book's currency."""
+    """Exact amounts by account from the lines, in the price book's currency.
+
+    A line of quantity zero, where all that was used is zero, is none of DuckDB's.
+    """
     totals = {}
     count = 0
     with open(out / "lines.csv", newline="") as file:
         rows = csv.reader(file)
         columns = next(rows)
-        account, exact, kind = (columns.index(c) for c in ("account", "exact", "kind"))
+        account, exact, quantity, kind = map(columns.index, ("account", "exact", "quantity", "kind"))
         for row in rows:
-            if row[kind] == "usage":
+            if row[kind] == "usage" and row[quantity] != "0":
                 count += 1
                 before = totals.get(row[account])
                 value = decimal.Decimal(row[exact])
