@@ -211,6 +211,9 @@ struct clock payer_billing(const struct catalog *catalog, const struct accounts 
 enum status run_read(struct run *run);
 enum status run_accept(struct run *run);
 enum status run_settle(struct run *run);
+/* What pricing a payer for a cut is a function of, besides its rows; also for explain. */
+void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
+                 struct pricing *pricing);
 enum status run_report(struct run *run, struct farthing_summary *summary);
 
 /* ---- run.c ---- */

@@ -145,6 +145,25 @@ static void find_opening(const struct run *run, uint32_t payer, struct arena *ar
     pricing->opening_count = end - low;
 }
 
+void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
+                 struct pricing *pricing)
+{
+    bool is_custom;
+    *pricing = (struct pricing){
+        .catalog = run->catalog,
+        .accounts = run->accounts,
+        .series = &run->series,
+        .base = run->period.from,
+        .payer = payer,
+        .cut = cut,
+        .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
+    if (run->members) {
+        pricing->members = run->members + run->member_first[payer];
+        pricing->member_count = run->member_first[payer + 1] - run->member_first[payer];
+    }
+    find_opening(run, payer, arena, pricing);
+}
+
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
  * first cut. */
 static void carry_states(const struct run *run, uint32_t payer, struct period cut,
@@ -274,7 +293,6 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct arena *arena = &worker->scratch;
     const struct account *account = &run->accounts->items[payer];
     struct book book;
-    bool is_custom;
     book_init(&book, arena, count < 4096 ? count : 4096);
     for (uint32_t i = 0; i < count; i++) {
         if (is_of_cut(run, payer, deltas[i], cut, is_first)) {
@@ -284,19 +302,8 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     if (is_first) {
         carry_states(run, payer, cut, &book);
     }
-    struct pricing pricing = {
-        .catalog = run->catalog,
-        .accounts = run->accounts,
-        .series = &run->series,
-        .base = run->period.from,
-        .payer = payer,
-        .cut = cut,
-        .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
-    if (run->members) {
-        pricing.members = run->members + run->member_first[payer];
-        pricing.member_count = run->member_first[payer + 1] - run->member_first[payer];
-    }
-    find_opening(run, payer, arena, &pricing);
+    struct pricing pricing;
+    run_pricing(run, arena, payer, cut, &pricing);
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
     TRY(book_close(&book, &run->series, run->catalog, run->accounts, err));
     struct priced priced;

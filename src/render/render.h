@@ -36,6 +36,23 @@ extern const char USAGE_HEADER[];
 void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct text payer,
                       const struct usage_row *rows, uint32_t count);
 
+/* A row of usage.csv, with its names; dimensions as bill_dimensions writes them. */
+struct usage_text {
+    struct text payer, account, meter, sku, resource, dimensions;
+    struct period slot;
+    struct dec quantity;
+    struct total total; /* but for bound, which no file has */
+};
+/* Without its newline; texts point into row or the arena. ERR_INPUT. */
+enum status parse_usage(struct arena *arena, struct text row, struct usage_text *usage,
+                        struct error *err);
+/* The row that it was, its series in the table. base: what slot_s counts from. ERR_NOT_FOUND when
+ * catalog or accounts lack what it names. */
+enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
+                           const struct catalog *catalog, const struct accounts *accounts,
+                           instant base, struct series_table *series, struct usage_row *row,
+                           struct error *err);
+
 extern const char EXCLUSIONS_HEADER[];
 void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
                            const struct accounts *accounts, struct text payer,

@@ -309,6 +309,185 @@ void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct 
     }
 }
 
+enum usage_column {
+    USAGE_PAYER,
+    USAGE_ACCOUNT,
+    USAGE_METER,
+    USAGE_SKU,
+    USAGE_RESOURCE,
+    USAGE_DIMENSIONS,
+    USAGE_FROM,
+    USAGE_TO,
+    USAGE_QUANTITY,
+    USAGE_EVENTS,
+    USAGE_SUM,
+    USAGE_FINGERPRINT,
+    USAGE_COLUMNS
+};
+
+/* sum x 10, and a digit at the last place. */
+static void add_digit(struct wide *sum, int digit)
+{
+    struct wide eight = *sum;
+    for (int i = 0; i < 3; i++) {
+        struct wide half = eight;
+        wide_add(&eight, &half);
+    }
+    wide_add(&eight, sum);
+    wide_add(&eight, sum);
+    wide_add_i64(&eight, digit, DEC_SCALE);
+    *sum = eight;
+}
+
+/* A sum may be wider than a decimal: digit by digit, at scale 18. */
+static bool read_wide(struct text text, struct wide *sum)
+{
+    enum { DIGITS_MAX = 75 };
+    *sum = (struct wide){{0}};
+    bool is_negative = text.size > 0 && text.at[0] == '-', has_point = false;
+    int digits = 0, fraction = 0;
+    for (size_t at = is_negative; at < text.size; at++) {
+        char c = text.at[at];
+        if (c == '.' && !has_point && digits > 0) {
+            has_point = true;
+            continue;
+        }
+        fraction += has_point;
+        if (c < '0' || c > '9' || fraction > DEC_SCALE ||
+            ++digits > DIGITS_MAX - DEC_SCALE + fraction) {
+            return false;
+        }
+        add_digit(sum, c - '0');
+    }
+    if (digits == 0 || (has_point && fraction == 0)) {
+        return false;
+    }
+    for (; fraction < DEC_SCALE; fraction++) {
+        add_digit(sum, 0);
+    }
+    if (is_negative) {
+        struct wide zero = {{0}};
+        wide_subtract(&zero, sum);
+        *sum = zero;
+    }
+    return true;
+}
+
+enum status parse_usage(struct arena *arena, struct text row, struct usage_text *usage,
+                        struct error *err)
+{
+    struct text f[USAGE_COLUMNS];
+    if (split_csv(arena, row, f, USAGE_COLUMNS) != USAGE_COLUMNS) {
+        return fail(err, ERR_INPUT, "CSV_ROW: a row of usage.csv has %d fields", USAGE_COLUMNS);
+    }
+    int64_t events;
+    *usage = (struct usage_text){.payer = f[USAGE_PAYER],
+                                 .account = f[USAGE_ACCOUNT],
+                                 .meter = f[USAGE_METER],
+                                 .sku = f[USAGE_SKU],
+                                 .resource = f[USAGE_RESOURCE],
+                                 .dimensions = f[USAGE_DIMENSIONS]};
+    if (f[USAGE_QUANTITY].size == 0 || f[USAGE_EVENTS].size == 0 ||
+        !read_time(f[USAGE_FROM], &usage->slot.from) || !read_time(f[USAGE_TO], &usage->slot.to) ||
+        !read_decimal(f[USAGE_QUANTITY], &usage->quantity) ||
+        !read_integer(f[USAGE_EVENTS], &events) || events < 0 ||
+        !read_wide(f[USAGE_SUM], &usage->total.sum) ||
+        !read_hex(f[USAGE_FINGERPRINT], &usage->total.print)) {
+        return fail(err, ERR_INPUT, "CSV_ROW: a field of a row of usage.csv is damaged");
+    }
+    usage->total.count = (uint64_t)events;
+    return OK;
+}
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool decode_value(struct arena *arena, struct text encoded, struct text *value)
+{
+    char *out = arena_alloc(arena, encoded.size + 1);
+    size_t size = 0;
+    for (size_t i = 0; i < encoded.size; i++) {
+        char c = encoded.at[i];
+        if (c == '%') {
+            int high = i + 2 < encoded.size ? hex_digit(encoded.at[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(encoded.at[i + 2]) : -1;
+            if (low < 0) {
+                return false;
+            }
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        out[size++] = c;
+    }
+    *value = (struct text){out, size};
+    return true;
+}
+
+/* "name=value;name=value" to the values of the meter's dimensions, in its order. */
+static bool read_dimensions(struct arena *arena, const struct catalog *catalog,
+                            const struct meter *meter, struct text text, struct text *values)
+{
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        values[i] = TEXT("");
+    }
+    while (text.size > 0) {
+        const char *end = memchr(text.at, ';', text.size);
+        size_t size = end ? (size_t)(end - text.at) : text.size;
+        const char *equals = memchr(text.at, '=', size);
+        if (!equals) {
+            return false;
+        }
+        struct text name = {text.at, (size_t)(equals - text.at)};
+        struct text value = {equals + 1, size - name.size - 1};
+        uint32_t found = 0;
+        while (found < meter->dimension_count &&
+               !text_equal(catalog->dimensions[meter->dimensions[found].name], name)) {
+            found++;
+        }
+        if (found == meter->dimension_count || !decode_value(arena, value, &values[found])) {
+            return false;
+        }
+        size += end != NULL;
+        text = (struct text){text.at + size, text.size - size};
+    }
+    return true;
+}
+
+enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
+                           const struct catalog *catalog, const struct accounts *accounts,
+                           instant base, struct series_table *series, struct usage_row *row,
+                           struct error *err)
+{
+    uint32_t account = map_find(&accounts->by_id, usage->account);
+    uint32_t sku = map_find(&catalog->sku_by_name, usage->sku);
+    uint32_t meter = 0;
+    while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, usage->meter)) {
+        meter++;
+    }
+    struct text values[DIMENSIONS_MAX];
+    if (account == MAP_NONE || sku == MAP_NONE || meter == catalog->meter_count ||
+        !read_dimensions(arena, catalog, &catalog->meters[meter], usage->dimensions, values)) {
+        return fail(err, ERR_NOT_FOUND,
+                    "usage row of account %.*s, meter %.*s, SKU %.*s: catalog or accounts lack one "
+                    "of them, or a dimension",
+                    TEXT_ARG(usage->account), TEXT_ARG(usage->meter), TEXT_ARG(usage->sku));
+    }
+    uint32_t count = catalog->meters[meter].dimension_count;
+    uint64_t hash = series_hash(meter, sku, usage->resource, values, count);
+    uint32_t found = series_find(series, hash, meter, sku, usage->resource, values, count);
+    if (found == NONE) {
+        found = series_add(series, hash, meter, sku, usage->resource, values, count);
+    }
+    *row = (struct usage_row){.account = account,
+                              .series = found,
+                              .slot_s = (uint32_t)((usage->slot.from - base) / NS_PER_SECOND),
+                              .quantity = usage->quantity,
+                              .total = usage->total};
+    return OK;
+}
+
 const char EXCLUSIONS_HEADER[] = "payer,account,reason,meter,events,quantity,fingerprint\n";
 
 void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
