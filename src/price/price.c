@@ -125,21 +125,31 @@ void work_trace(struct work *work, const struct trace *trace)
     work->traces[work->trace_count++] = *trace;
 }
 
-void work_trace_step(struct work *work, const struct charge *charge, const struct step *step,
-                     const struct bucket *bucket, struct dec before, struct dec after,
-                     struct dec f_before, struct dec f_after, uint32_t tier)
+void work_trace_bucket(struct work *work, const struct bucket *bucket, struct trace trace)
 {
     if (work->pricing->trace) {
-        struct trace trace = {.row = charge->row,
-                              .account = charge->account,
-                              .price = charge->price,
-                              .step = step,
-                              .bucket = bucket ? bucket_name(work, bucket) : TEXT(""),
-                              .before = before,
-                              .after = after,
-                              .f_before = f_before,
-                              .f_after = f_after,
-                              .tier = tier};
+        trace.row = trace.charge = NONE;
+        trace.account = bucket->account;
+        trace.price = bucket->price;
+        trace.bucket = bucket_name(work, bucket);
+        trace.turn = bucket->turn;
+        work_trace(work, &trace);
+    }
+}
+
+void work_trace_step(struct work *work, uint32_t index, const struct bucket *bucket,
+                     struct trace trace)
+{
+    if (work->pricing->trace) {
+        const struct charge *charge = &work->charges[index];
+        trace.row = charge->row;
+        trace.charge = index;
+        trace.account = charge->account;
+        trace.price = charge->price;
+        if (bucket) {
+            trace.bucket = bucket_name(work, bucket);
+            trace.turn = bucket->turn;
+        }
         work_trace(work, &trace);
     }
 }

@@ -75,16 +75,18 @@ struct bucket_state {
     struct dec x, y, events, high;
 };
 
-/* One step's work on one row or bucket, for explain. Recorded only when asked for. */
+/* One step's work on one charge or bucket, for explain. Recorded only when asked for. */
 struct trace {
-    uint32_t row; /* usage row, NONE */
+    uint32_t row;    /* usage row, NONE */
+    uint32_t charge; /* the one it worked on or made; NONE: the bucket as a whole */
     uint32_t account;
     const struct price *price;
     const struct step *step;
-    struct text bucket;       /* key */
-    struct dec before, after; /* x */
-    struct dec f_before, f_after;
-    struct dec in, out;
+    struct text bucket;           /* key; empty: the row alone */
+    struct period turn;           /* of the bucket; of a fixed amount: what its part is a part of */
+    struct dec before, after;     /* x */
+    struct dec f_before, f_after; /* F(x), quantized at 18 digits */
+    struct dec limit; /* what is free, the maximum or minimum; of a fixed amount: the factor */
     uint32_t tier;
 };
 

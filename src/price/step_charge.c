@@ -76,7 +76,15 @@ enum status step_bound_run(struct work *work, const struct step *step, uint32_t 
     bucket->x = after;
     bucket->last_charge = index;
     bucket->price = charge->price;
-    work_trace_step(work, charge, step, bucket, before, after, DEC_ZERO, over, NONE);
+    bool has_max = step->bound.has_max;
+    work_trace_step(work, index, bucket,
+                    (struct trace){.step = step,
+                                   .before = before,
+                                   .after = after,
+                                   .f_before = has_max ? dec_min(before, values->max) : before,
+                                   .f_after = has_max ? dec_min(after, values->max) : after,
+                                   .limit = values->max,
+                                   .tier = NONE});
     TRY(adjust(work, step, index, CHARGE_CAP, over));
     work_pass_on(work, index);
     return OK;
@@ -95,6 +103,14 @@ enum status step_minimum_settle(struct work *work, const struct step *step, uint
     }
     struct dec lack, sum = DEC_ZERO;
     TRY(dec_subtract(values->min, bucket->x, &lack, work->err));
+    work_trace_bucket(work, bucket,
+                      (struct trace){.step = step,
+                                     .before = bucket->x,
+                                     .after = bucket->x,
+                                     .f_before = bucket->x,
+                                     .f_after = values->min,
+                                     .limit = values->min,
+                                     .tier = NONE});
     const struct charge *last = &work->charges[bucket->last_charge];
     if (step->attribute == ATTRIBUTE_PRO_RATA) {
         for (uint32_t i = 0; i < count; i++) {
@@ -153,7 +169,13 @@ enum status step_round_run(struct work *work, const struct step *step, uint32_t 
         traced = bucket;
     }
     TRY(round_small(&step->round, after, &r_after, work->err));
-    work_trace_step(work, charge, step, traced, before, after, r_before, r_after, NONE);
+    work_trace_step(work, index, traced,
+                    (struct trace){.step = step,
+                                   .before = before,
+                                   .after = after,
+                                   .f_before = r_before,
+                                   .f_after = r_after,
+                                   .tier = NONE});
     TRY(dec_subtract(r_after, r_before, &change, work->err));
     TRY(dec_subtract(change, charge->net, &change, work->err));
     if (step->round.show) {
@@ -274,6 +296,20 @@ enum status step_minimum_untouched(struct work *work)
         if (dec_compare(state->x, values.min) < 0) {
             TRY(dec_subtract(values.min, state->x, &charge.amount, work->err));
             charge.net = charge.list = charge.amount;
+            struct trace trace = {.row = NONE,
+                                  .charge = work->charge_count,
+                                  .account = account,
+                                  .price = price,
+                                  .step = step,
+                                  .bucket = state->key,
+                                  .turn = state->turn,
+                                  .before = state->x,
+                                  .after = state->x,
+                                  .f_before = state->x,
+                                  .f_after = values.min,
+                                  .limit = values.min,
+                                  .tier = NONE};
+            work_trace(work, &trace);
             work_push(work, work_add_charge(work, &charge));
         }
     }

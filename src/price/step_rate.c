@@ -106,7 +106,9 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
     if (charge->price->has_list) {
         TRY(rate_amount(&step->rate, charge->quantity, charge->price->list, &list, work->err));
     }
-    work_trace_step(work, charge, step, NULL, DEC_ZERO, charge->quantity, DEC_ZERO, amount, NONE);
+    work_trace_step(
+        work, index, NULL,
+        (struct trace){.step = step, .after = charge->quantity, .f_after = amount, .tier = NONE});
     return rate_charge(work, step, index, rate, amount, list, NONE);
 }
 
@@ -225,7 +227,13 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
         TRY(dec_subtract(f_end, f, &amount, work->err));
         TRY(list_amount(whole.price, &tiers[0], quantity, &list, work->err));
         uint32_t tier = curve_tier_of(tiers, body->tier_count, is_return ? x : end);
-        work_trace_step(work, &whole, step, bucket, x, end, f, f_end, tier);
+        work_trace_step(work, index, bucket,
+                        (struct trace){.step = step,
+                                       .before = x,
+                                       .after = end,
+                                       .f_before = f,
+                                       .f_after = f_end,
+                                       .tier = tier});
 
         uint32_t piece = index;
         if (part > 0) {
@@ -282,13 +290,12 @@ struct charge step_scope_charge(const struct work *work, const struct bucket *bu
  * charge. */
 static enum status attribute_entry(struct work *work, const struct step *step,
                                    const struct entry *entry, struct dec total, struct dec sum,
-                                   struct dec *amount)
+                                   struct dec *before, struct dec *after)
 {
     const struct bucket *bucket = &work->buckets[entry->bucket];
-    struct dec low = DEC_ZERO, high = DEC_ZERO;
     uint32_t tier;
+    *before = *after = DEC_ZERO;
     if (step->attribute == ATTRIBUTE_NONE) {
-        *amount = DEC_ZERO;
         return OK;
     }
     if (step->attribute == ATTRIBUTE_IN_ORDER) {
@@ -296,16 +303,14 @@ static enum status attribute_entry(struct work *work, const struct step *step,
         TRY(dec_add(bucket->opening_x, entry->before, &from, work->err));
         TRY(dec_add(bucket->opening_x, entry->after, &to, work->err));
         if (entry->before.mantissa != 0 || dec_sign(bucket->opening_x) != 0) {
-            TRY(curve_volume(&step->tier, bucket->values, from, &tier, &low, work->err));
+            TRY(curve_volume(&step->tier, bucket->values, from, &tier, before, work->err));
         }
-        TRY(curve_volume(&step->tier, bucket->values, to, &tier, &high, work->err));
-        return dec_subtract(high, low, amount, work->err);
+        return curve_volume(&step->tier, bucket->values, to, &tier, after, work->err);
     }
-    TRY(dec_multiply_divide(total, entry->before, sum, DEC_SCALE, ROUND_HALF_EVEN, &low,
+    TRY(dec_multiply_divide(total, entry->before, sum, DEC_SCALE, ROUND_HALF_EVEN, before,
                             work->err));
-    TRY(dec_multiply_divide(total, entry->after, sum, DEC_SCALE, ROUND_HALF_EVEN, &high,
-                            work->err));
-    return dec_subtract(high, low, amount, work->err);
+    return dec_multiply_divide(total, entry->after, sum, DEC_SCALE, ROUND_HALF_EVEN, after,
+                               work->err);
 }
 
 /* Volume: the version in force at the turn's end sets the curve (the last row's;
@@ -342,8 +347,13 @@ enum status step_volume_run(struct work *work, struct entry *entries, uint32_t c
         }
         TRY(dec_subtract(y, bucket->y, &totals[b], work->err));
         TRY(dec_subtract(bucket->x, bucket->opening_x, &sums[b], work->err));
-        work_trace_step(work, &work->charges[entries[i].charge], own, bucket, bucket->opening_x,
-                        bucket->x, bucket->y, y, tiers[b]);
+        work_trace_bucket(work, bucket,
+                          (struct trace){.step = own,
+                                         .before = bucket->opening_x,
+                                         .after = bucket->x,
+                                         .f_before = bucket->y,
+                                         .f_after = y,
+                                         .tier = tiers[b]});
         bucket->y = y;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -359,7 +369,16 @@ enum status step_volume_run(struct work *work, struct entry *entries, uint32_t c
         if (on_scope) {
             amount = DEC_ZERO;
         } else {
-            TRY(attribute_entry(work, own, entry, total, sum, &amount));
+            struct dec before, after;
+            TRY(attribute_entry(work, own, entry, total, sum, &before, &after));
+            TRY(dec_subtract(after, before, &amount, work->err));
+            work_trace_step(work, entry->charge, bucket,
+                            (struct trace){.step = own,
+                                           .before = entry->before,
+                                           .after = entry->after,
+                                           .f_before = before,
+                                           .f_after = after,
+                                           .tier = tier});
         }
         const struct charge *charge = &work->charges[entry->charge];
         TRY(list_amount(charge->price, &values[0], charge->quantity, &list, work->err));

@@ -101,9 +101,12 @@ void work_push(struct work *work, uint32_t charge);
 /* Its step is behind it: on to the next. */
 void work_pass_on(struct work *work, uint32_t charge);
 void work_trace(struct work *work, const struct trace *trace);
-void work_trace_step(struct work *work, const struct charge *charge, const struct step *step,
-                     const struct bucket *bucket, struct dec before, struct dec after,
-                     struct dec f_before, struct dec f_after, uint32_t tier);
+/* The trace of a step's work on a charge: row, account and price are the charge's, name and turn
+ * the bucket's (NULL: none). */
+void work_trace_step(struct work *work, uint32_t charge, const struct bucket *bucket,
+                     struct trace trace);
+/* Of its work on a bucket as a whole. */
+void work_trace_bucket(struct work *work, const struct bucket *bucket, struct trace trace);
 void work_exclude(struct work *work, uint32_t account, enum exclusion reason, uint32_t meter,
                   const struct total *total);
 uint32_t work_meter_of(const struct work *work, const struct charge *charge);
