@@ -23,6 +23,7 @@ from fractions import Fraction
 HALF_EVEN = "half_even"
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 TIME_MAX = 9214646400 * 10**9
+DURATION_MAX = 2**63 - 1
 
 
 class LoadError(Exception):
@@ -483,7 +484,7 @@ def duration_of(text):
         raise RunError("EXPR_VALUE")
     parts = re.findall(r"(\d+(?:\.\d+)?)(h|ms|us|ns|m|s)", match.group(2))
     total = sum((Fraction(n) * units[u] for n, u in parts), Fraction(0))
-    if total.denominator != 1:
+    if total.denominator != 1 or total > DURATION_MAX:
         raise RunError("EXPR_VALUE")
     return Duration(-total if match.group(1) == "-" else total)
 
@@ -525,6 +526,8 @@ def arithmetic(op, a, b):
                 if not 0 <= value <= TIME_MAX:
                     raise RunError("EXPR_RANGE")
                 return Time(value)
+            if not -DURATION_MAX - 1 <= value <= DURATION_MAX:
+                raise RunError("EXPR_RANGE")
             return Duration(value)
     raise RunError("EXPR_TYPE")
 
