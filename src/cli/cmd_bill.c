@@ -35,7 +35,7 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     }
     print_number("refused", s->events_refused);
     print_counts("", s->refused, s->refused_count);
-    print_number("billed", s->events_billed);
+    print_number("billed (event and meter)", s->events_billed);
     print_counts("excluded", s->excluded, s->excluded_count);
     print_number("usage rows", s->usage_rows);
     print_number("bills", s->bills);

@@ -2,26 +2,14 @@
 #include <assert.h>
 
 #include "render/render.h"
+#include "render/writer.h"
 
 void add_csv_text(struct buffer *out, struct text text)
 {
-    bool quote = false;
-    for (size_t i = 0; i < text.size && !quote; i++) {
-        char c = text.at[i];
-        quote = c == ',' || c == '"' || c == '\n' || c == '\r';
-    }
-    if (!quote) {
-        buffer_add_text(out, text);
-        return;
-    }
-    buffer_add_char(out, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.at[i] == '"') {
-            buffer_add_char(out, '"');
-        }
-        buffer_add_char(out, text.at[i]);
-    }
-    buffer_add_char(out, '"');
+    struct writer writer = {.out = out};
+    writer_begin(&writer, writer_text_max(text));
+    writer_text(&writer, text);
+    writer_end(&writer);
 }
 
 void add_decimal(struct buffer *out, struct dec value)
@@ -49,14 +37,7 @@ static void add_field(struct buffer *out, struct text text)
     buffer_add_char(out, ',');
 }
 
-static void add_decimal_field(struct buffer *out, struct dec value)
-{
-    add_decimal(out, value);
-    buffer_add_char(out, ',');
-}
-
-/* ---- lines
- * --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 
 enum line_column {
     COLUMN_BILL,
@@ -91,57 +72,77 @@ const char LINES_HEADER[] =
     "bill,line,account,product,sku,dimensions,resource,kind,from,to,quantity,unit,rate,tier,amount,"
     "exact,list,currency,contract,level,price,version,step,events,fingerprint\n";
 
+static size_t line_size_max(const struct bill *bill, const struct line *line)
+{
+    const struct text texts[] = {bill->id,         line->account,  line->product, line->sku,
+                                 line->dimensions, line->resource, line->kind,    line->unit,
+                                 bill->currency,   line->contract, line->level,   line->price,
+                                 line->step};
+    size_t size = 1024; /* ids, times, decimals, commas */
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        size += writer_text_max(texts[i]);
+    }
+    return size;
+}
+
+static void write_line(struct writer *writer, const struct bill *bill, const struct line *line)
+{
+    writer_begin(writer, line_size_max(bill, line));
+    writer_field(writer, bill->id);
+    writer_print(writer, line->id);
+    writer_char(writer, ',');
+    writer_field(writer, line->account);
+    writer_field(writer, line->product);
+    writer_field(writer, line->sku);
+    writer_field(writer, line->dimensions);
+    writer_field(writer, line->resource);
+    writer_field(writer, line->kind);
+    writer_time(writer, line->from);
+    writer_time(writer, line->to);
+    writer_decimal(writer, line->quantity);
+    writer_field(writer, line->unit);
+    if (line->has_rate) {
+        writer_decimal(writer, line->rate);
+    } else {
+        writer_char(writer, ',');
+    }
+    if (line->tier > 0) {
+        writer_u64(writer, (uint64_t)line->tier);
+    }
+    writer_char(writer, ',');
+    writer_decimal(writer, line->amount);
+    writer_decimal(writer, line->exact);
+    writer_decimal(writer, line->list);
+    writer_field(writer, bill->currency);
+    writer_field(writer, line->contract);
+    writer_field(writer, line->level);
+    writer_field(writer, line->price);
+    if (line->version > INSTANT_MIN) {
+        writer_time(writer, line->version);
+    } else {
+        writer_char(writer, ',');
+    }
+    writer_field(writer, line->step);
+    bool is_negative = (int64_t)line->events < 0;
+    if (is_negative) {
+        writer_char(writer, '-');
+    }
+    writer_u64(writer, is_negative ? 0 - line->events : line->events);
+    writer_char(writer, ',');
+    writer_print(writer, line->print);
+    writer_char(writer, '\n');
+    writer_end(writer);
+}
+
 void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t first, uint32_t count)
 {
+    struct writer writer = {.out = out};
     for (uint32_t i = first; i < first + count; i++) {
-        const struct line *line = &bill->lines[i];
-        add_field(out, bill->id);
-        add_print(out, line->id);
-        buffer_add_char(out, ',');
-        add_field(out, line->account);
-        add_field(out, line->product);
-        add_field(out, line->sku);
-        add_field(out, line->dimensions);
-        add_field(out, line->resource);
-        add_field(out, line->kind);
-        add_time(out, line->from);
-        buffer_add_char(out, ',');
-        add_time(out, line->to);
-        buffer_add_char(out, ',');
-        add_decimal_field(out, line->quantity);
-        add_field(out, line->unit);
-        if (line->has_rate) {
-            add_decimal(out, line->rate);
-        }
-        buffer_add_char(out, ',');
-        if (line->tier > 0) {
-            buffer_add_u64(out, (uint64_t)line->tier);
-        }
-        buffer_add_char(out, ',');
-        add_decimal_field(out, line->amount);
-        add_decimal_field(out, line->exact);
-        add_decimal_field(out, line->list);
-        add_field(out, bill->currency);
-        add_field(out, line->contract);
-        add_field(out, line->level);
-        add_field(out, line->price);
-        if (line->version > INSTANT_MIN) {
-            add_time(out, line->version);
-        }
-        buffer_add_char(out, ',');
-        add_field(out, line->step);
-        if ((int64_t)line->events < 0) {
-            buffer_add_char(out, '-');
-        }
-        buffer_add_u64(out, (int64_t)line->events < 0 ? 0 - line->events : line->events);
-        buffer_add_char(out, ',');
-        add_print(out, line->print);
-        buffer_add_char(out, '\n');
+        write_line(&writer, bill, &bill->lines[i]);
     }
 }
 
-/* ---- reading a row
- * ------------------------------------------------------------------------------- */
+/* ---- reading a row --------------------------------------------------------------------------- */
 
 static bool read_quoted(struct arena *arena, struct text row, size_t *at, struct text *field)
 {
@@ -272,40 +273,106 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
     return OK;
 }
 
-/* ---- usage rows and exclusions
- * ------------------------------------------------------------------- */
+/* ---- usage rows and exclusions --------------------------------------------------------------- */
 
 const char USAGE_HEADER[] =
     "payer,account,meter,sku,resource,dimensions,from,to,quantity,events,sum,fingerprint\n";
 
+/* The dimensions as bill_dimensions has them; nearly always they hold nothing that must be encoded
+ * or quoted. */
+static bool is_plain(struct text text)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if (c <= ' ' || c == ',' || c == '"' || c == ';' || c == '=' || c == '%' || c == 0x7F) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void write_dimensions(struct writer *writer, const struct catalog *catalog,
+                             const struct series *series)
+{
+    const struct meter *meter = &catalog->meters[series->meter];
+    size_t size = 64;
+    bool plain = true;
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        struct text name = catalog->dimensions[meter->dimensions[i].name];
+        plain = plain && is_plain(name) && is_plain(series->dimensions[i]);
+        size += name.size + series->dimensions[i].size + 2;
+    }
+    if (!plain) {
+        struct text text = bill_dimensions(writer->out->arena, catalog, series);
+        writer_begin(writer, writer_text_max(text) + 1);
+        writer_field(writer, text);
+        writer_end(writer);
+        return;
+    }
+    writer_begin(writer, size);
+    bool is_first = true;
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        struct text name = catalog->dimensions[meter->dimensions[i].name];
+        struct text value = series->dimensions[i];
+        if (value.size > 0) {
+            if (!is_first) {
+                writer_char(writer, ';');
+            }
+            is_first = false;
+            memcpy(writer->at, name.at, name.size);
+            writer->at += name.size;
+            writer_char(writer, '=');
+            memcpy(writer->at, value.at, value.size);
+            writer->at += value.size;
+        }
+    }
+    writer_char(writer, ',');
+    writer_end(writer);
+}
+
+static void write_usage(struct writer *writer, const struct pricing *pricing, struct text payer,
+                        const struct usage_row *row)
+{
+    const struct catalog *catalog = pricing->catalog;
+    const struct series *series = series_at(pricing->series, row->series);
+    const struct meter *meter = &catalog->meters[series->meter];
+    struct text account = pricing->accounts->items[row->account].id;
+    struct text sku = catalog->skus[series->sku].name;
+    writer_begin(writer, 16 + writer_text_max(payer) + writer_text_max(account) +
+                             writer_text_max(meter->name) + writer_text_max(sku) +
+                             writer_text_max(series->resource));
+    writer_field(writer, payer);
+    writer_field(writer, account);
+    writer_field(writer, meter->name);
+    writer_field(writer, sku);
+    writer_field(writer, series->resource);
+    writer_end(writer);
+    write_dimensions(writer, catalog, series);
+    writer_begin(writer, 512);
+    instant from = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
+    writer_time(writer, from);
+    writer_time(writer, slot_end(catalog, pricing->accounts, row->account, meter->grain,
+                                 pricing->cut, from));
+    writer_decimal(writer, row->quantity);
+    writer_u64(writer, row->total.count);
+    writer_char(writer, ',');
+    if (meter->aggregate == AGGREGATE_SUM) {
+        writer_decimal(writer, row->quantity); /* the sum of a sum */
+    } else {
+        writer->at += wide_format(&row->total.sum, writer->at);
+        writer_char(writer, ',');
+    }
+    writer_print(writer, row->total.print);
+    writer_char(writer, '\n');
+    writer_end(writer);
+}
+
 void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct text payer,
                       const struct usage_row *rows, uint32_t count)
 {
-    const struct catalog *catalog = pricing->catalog;
+    struct writer writer = {.out = out};
     for (uint32_t i = 0; i < count; i++) {
-        const struct usage_row *row = &rows[i];
-        const struct series *series = series_at(pricing->series, row->series);
-        const struct meter *meter = &catalog->meters[series->meter];
-        add_field(out, payer);
-        add_field(out, pricing->accounts->items[row->account].id);
-        add_field(out, meter->name);
-        add_field(out, catalog->skus[series->sku].name);
-        add_field(out, series->resource);
-        add_field(out, bill_dimensions(out->arena, catalog, series));
-        instant from = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
-        add_time(out, from);
-        buffer_add_char(out, ',');
-        add_time(out, slot_end(catalog, pricing->accounts, row->account, meter->grain, pricing->cut,
-                               from));
-        buffer_add_char(out, ',');
-        add_decimal_field(out, row->quantity);
-        buffer_add_u64(out, row->total.count);
-        buffer_add_char(out, ',');
-        char *sum = buffer_reserve(out, 96);
-        out->size += (size_t)wide_format(&row->total.sum, sum);
-        buffer_add_char(out, ',');
-        add_print(out, row->total.print);
-        buffer_add_char(out, '\n');
+        write_usage(&writer, pricing, payer, &rows[i]);
     }
 }
 

@@ -1,0 +1,78 @@
+/* writer.h - rows of CSV at the speed of copying; private to this room.
+ *
+ * A row's greatest size is known before it is written, so room is made once and the pointer runs.
+ * Tens of millions of lines pass here: fields are looked at eight bytes at a time, and instants
+ * that repeat are formatted once.
+ */
+#ifndef FARTHING_RENDER_WRITER_H
+#define FARTHING_RENDER_WRITER_H
+
+#include "base/calendar.h"
+#include "base/decimal.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+enum { WRITER_TIMES = 8 };
+
+struct writer {
+    struct buffer *out;
+    char *at; /* where the next byte goes */
+    struct {
+        instant at;
+        int size; /* 0: empty */
+        char text[TIME_FORMAT_MAX];
+    } times[WRITER_TIMES];
+};
+
+/* What a text takes at most: each byte a quote, and two around it. */
+static inline size_t writer_text_max(struct text text)
+{
+    return 2 * text.size + 2;
+}
+
+static inline void writer_begin(struct writer *writer, size_t size_max)
+{
+    writer->at = buffer_reserve(writer->out, size_max);
+}
+
+static inline void writer_end(struct writer *writer)
+{
+    writer->out->size = (size_t)(writer->at - writer->out->at);
+}
+
+static inline void writer_char(struct writer *writer, char c)
+{
+    *writer->at++ = c;
+}
+
+/* True when a field must be quoted: it holds a comma, a quote, a newline or a carriage return. */
+bool writer_needs_quotes(struct text text);
+void writer_quoted(struct writer *writer, struct text text);
+
+static inline void writer_text(struct writer *writer, struct text text)
+{
+    if (text.size > 0 && writer_needs_quotes(text)) {
+        writer_quoted(writer, text);
+    } else if (text.size > 0) {
+        memcpy(writer->at, text.at, text.size);
+        writer->at += text.size;
+    }
+}
+
+static inline void writer_field(struct writer *writer, struct text text)
+{
+    writer_text(writer, text);
+    *writer->at++ = ',';
+}
+
+static inline void writer_decimal(struct writer *writer, struct dec value)
+{
+    writer->at += dec_format(value, writer->at);
+    *writer->at++ = ',';
+}
+
+void writer_time(struct writer *writer, instant at); /* and its comma */
+void writer_u64(struct writer *writer, uint64_t value);
+void writer_print(struct writer *writer, struct hash128 print); /* 32 hexadecimal digits */
+
+#endif
