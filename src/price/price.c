@@ -249,7 +249,8 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
 
 static bool is_whole(const struct step *step)
 {
-    return step->kind == STEP_TIER && step->tier.mode == TIER_VOLUME;
+    return step->kind == STEP_TIER &&
+           (step->tier.mode == TIER_VOLUME || step->attribute != ATTRIBUTE_IN_ORDER);
 }
 
 static bool settles(const struct step *step)
@@ -296,7 +297,7 @@ static enum status run_node(struct work *work, uint32_t node)
     uint32_t account = first->account;
     enum status status = OK;
     if (is_whole(step)) {
-        status = step_volume_run(work, entries, count);
+        status = step_whole_run(work, entries, count);
         return status == OK ? OK : work_fail(work, status, price, step, account);
     }
     for (uint32_t i = 0; i < count && status == OK; i++) {

@@ -286,6 +286,18 @@ struct charge step_scope_charge(const struct work *work, const struct bucket *bu
     return charge;
 }
 
+/* Y = F(x) of the whole bucket, and the tier that x lies in; a graduated amount has no one tier. */
+static enum status whole_curve(struct work *work, const struct step_tier *body,
+                               struct bucket *bucket, uint32_t *tier, struct dec *y)
+{
+    if (body->mode == TIER_VOLUME) {
+        return curve_volume(body, bucket->values, bucket->x, tier, y, work->err);
+    }
+    *tier = NONE;
+    bucket->high = dec_max(bucket->high, bucket->x);
+    return curve_graduated(body, bucket->values, bucket->x, bucket->high, y, work->err);
+}
+
 /* Y of the whole bucket, given to its rows: along the chord (pro rata), along the curve, or as one
  * charge. */
 static enum status attribute_entry(struct work *work, const struct step *step,
@@ -313,9 +325,10 @@ static enum status attribute_entry(struct work *work, const struct step *step,
                                work->err);
 }
 
-/* Volume: the version in force at the turn's end sets the curve (the last row's;
+/* Volume, and graduated that is not in order: the version in force at the turn's end sets the
+ * curve (the last row's;
  * language.md, 10.6). */
-enum status step_volume_run(struct work *work, struct entry *entries, uint32_t count)
+enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count)
 {
     /* x of each bucket and the place of each row in it. */
     for (uint32_t i = 0; i < count; i++) {
@@ -341,7 +354,7 @@ enum status step_volume_run(struct work *work, struct entry *entries, uint32_t c
         uint32_t b = entries[i].bucket;
         struct dec y;
         bool waits = own->tier.settle_at_end && bucket->turn.to > work->pricing->cut.to;
-        TRY(curve_volume(&own->tier, bucket->values, bucket->x, &tiers[b], &y, work->err));
+        TRY(whole_curve(work, &own->tier, bucket, &tiers[b], &y));
         if (waits) {
             y = bucket->y;
         }
@@ -383,7 +396,9 @@ enum status step_volume_run(struct work *work, struct entry *entries, uint32_t c
         const struct charge *charge = &work->charges[entry->charge];
         TRY(list_amount(charge->price, &values[0], charge->quantity, &list, work->err));
         struct charge like = *charge;
-        TRY(rate_charge(work, own, entry->charge, values[tier].rate, amount, list, tier));
+        TRY(rate_charge(work, own, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
+                        amount, list, tier));
+        work->charges[entry->charge].has_rate = tier != NONE;
         if (on_scope && is_last && !dec_is_zero(total)) {
             struct charge extra = step_scope_charge(work, bucket, own, &like);
             extra.amount = extra.net = extra.list = total;

@@ -131,11 +131,17 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
         TRY(number_value(work, &allowance->quantity, charge, turn, &values->quantity));
         TRY(step_prorated(work, allowance->prorate, allowance->digits, allowance->mode, charge,
                           turn, &values->quantity));
+        if (allowance->prorate == PRORATE_NONE) {
+            TRY(step_restarted(work, step, charge, turn, &values->quantity));
+        }
     }
     if (allowance->has_events) {
         TRY(number_value(work, &allowance->events, charge, turn, &values->events));
         TRY(step_prorated(work, allowance->prorate, allowance->digits, allowance->mode, charge,
                           turn, &values->events));
+        if (allowance->prorate == PRORATE_NONE) {
+            TRY(step_restarted(work, step, charge, turn, &values->events));
+        }
     }
     return OK;
 }

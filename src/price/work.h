@@ -143,7 +143,7 @@ enum status step_restarted(struct work *work, const struct step *step, const str
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t charge);
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
 /* All charges of the node at once. */
-enum status step_volume_run(struct work *work, struct entry *entries, uint32_t count);
+enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count);
 /* A charge on a bucket's scope, of no row. */
 struct charge step_scope_charge(const struct work *work, const struct bucket *bucket,
                                 const struct step *step, const struct charge *like);
