@@ -504,6 +504,15 @@ static bool member_time(yyjson_val *object, const char *key, instant *out)
     return member_text(object, key, &text) && time_parse(text, out) == TIME_OK;
 }
 
+/* The edge of a turn; empty where time is open. */
+static bool member_edge(yyjson_val *object, const char *key, instant open, instant *out)
+{
+    struct text text;
+    *out = open;
+    return member_text(object, key, &text) &&
+           (text.size == 0 || time_parse(text, out) == TIME_OK);
+}
+
 static bool member_dec(yyjson_val *object, const char *key, struct dec *out)
 {
     struct text text;
@@ -516,9 +525,11 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
     struct text key;
     struct bucket_state *state = &out->state;
     out->payer = payer;
-    if (!member_text(object, "bucket", &key) || !member_time(object, "from", &state->turn.from) ||
-        !member_time(object, "to", &state->turn.to) || !member_dec(object, "x", &state->x) ||
-        !member_dec(object, "y", &state->y) || !member_dec(object, "events", &state->events) ||
+    if (!member_text(object, "bucket", &key) ||
+        !member_edge(object, "from", INSTANT_MIN, &state->turn.from) ||
+        !member_edge(object, "to", INSTANT_MAX, &state->turn.to) ||
+        !member_dec(object, "x", &state->x) || !member_dec(object, "y", &state->y) ||
+        !member_dec(object, "events", &state->events) ||
         !member_dec(object, "high", &state->high)) {
         return ERR_INPUT;
     }

@@ -133,6 +133,16 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
 /* ---- closing
  * ------------------------------------------------------------------------------------- */
 
+/* The edge of a turn; one that is all time has none. */
+static void add_edge_member(struct buffer *out, const char *key, instant at)
+{
+    if (at == INSTANT_MIN || at == INSTANT_MAX) {
+        add_text_member(out, key, TEXT(""));
+    } else {
+        add_time_member(out, key, at);
+    }
+}
+
 static void add_bucket(struct buffer *out, struct text payer, instant end,
                        const struct bucket_state *state)
 {
@@ -140,8 +150,8 @@ static void add_bucket(struct buffer *out, struct text payer, instant end,
     add_text_member(out, "payer", payer);
     add_time_member(out, "at", end);
     add_text_member(out, "bucket", state->key);
-    add_time_member(out, "from", state->turn.from);
-    add_time_member(out, "to", state->turn.to);
+    add_edge_member(out, "from", state->turn.from);
+    add_edge_member(out, "to", state->turn.to);
     add_decimal_member(out, "x", state->x);
     add_decimal_member(out, "y", state->y);
     add_decimal_member(out, "events", state->events);
