@@ -536,6 +536,20 @@ static instant turn_start(const struct case_run *run, struct period period)
     return start;
 }
 
+/* Where lines are rounded, a bill that goes on inside a turn is that of the turn so far, less what was billed: rounding is of
+ * the line that the turn has. */
+static instant line_start(const struct case_run *run, struct period period)
+{
+    const struct catalog *catalog = run->loaded.catalog;
+    struct period turn = clock_turn(&catalog->billing, period.from);
+    for (uint32_t i = run->period_count; i > 0 && !catalog->rounding.exact; i--) {
+        if (run->periods[i - 1].to == period.from && run->periods[i - 1].from >= turn.from) {
+            period.from = run->periods[i - 1].from;
+        }
+    }
+    return period.from;
+}
+
 static enum status run_moment(struct case_run *run, uint32_t index, struct error *err)
 {
     const struct moment *moment = &run->moments[index];
@@ -564,6 +578,7 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
         return OK;
     }
     period.from = turn_start(run, period);
+    period.from = line_start(run, period);
     const char *events = path_in(run, run->folder.at, "events.ndjson");
     TRY(write_file(run, events, buffer_text(&run->events), err));
     add_period(run, period);
