@@ -75,6 +75,25 @@ static uint32_t first_payer(const struct run *run, uint32_t partition)
                       run->book_partitions);
 }
 
+/* Payers are found through records that lie anywhere: fetched ahead, first the account, then its
+ * memberships. A tail read as a delta fetches what is not needed, and nothing else happens. */
+static void fetch_ahead(const struct accounts *accounts, const struct delta *delta,
+                        const struct delta *end)
+{
+    enum { FAR = 24, NEAR = 12 };
+    if (end - delta > FAR && delta[FAR].account < accounts->count) {
+        const struct account *account = &accounts->items[delta[FAR].account];
+        __builtin_prefetch(account);
+        __builtin_prefetch((const char *)account + 64);
+    }
+    if (end - delta > NEAR && delta[NEAR].account < accounts->count) {
+        const struct account *account = &accounts->items[delta[NEAR].account];
+        if (account->membership_count > 0) {
+            __builtin_prefetch(&accounts->memberships[account->membership_first]);
+        }
+    }
+}
+
 static void group_deltas(struct worker *worker, const struct spool_partition *loaded,
                          struct partition *partition)
 {
@@ -90,6 +109,7 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
         const struct delta *delta = loaded->chunks[c].units;
         const struct delta *end = delta + loaded->chunks[c].count;
         for (; delta < end; delta += 1 + delta->tail_units) {
+            fetch_ahead(run->accounts, delta, end);
             if (delta->account == NONE) {
                 partition->nobody[partition->nobody_count++] = delta;
                 continue;
@@ -283,7 +303,7 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta 
 }
 
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
-enum { RENDER_AT_ONCE = 4096 };
+enum { RENDER_AT_ONCE = 4096, FETCH_AHEAD = 16 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, const struct delta **deltas, uint32_t count,
@@ -295,6 +315,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct book book;
     book_init(&book, arena, count < 4096 ? count : 4096);
     for (uint32_t i = 0; i < count; i++) {
+        if (i + FETCH_AHEAD < count) {
+            __builtin_prefetch(deltas[i + FETCH_AHEAD]);
+        }
         if (is_of_cut(run, payer, deltas[i], cut, is_first)) {
             book_fold(&book, deltas[i], &run->series, run->catalog);
         }

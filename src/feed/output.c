@@ -207,16 +207,21 @@ enum status output_append(struct output_file *file, const void *bytes, size_t si
     if (file->status != OK) {
         return fail(err, file->status, "%s: writing to it has failed before", file->path);
     }
-    if (size > BUFFER_BYTES - file->held_bytes) {
-        TRY(flush(file, err));
+    /* Always through the buffer, and always whole buffers: such writes need not pass the page cache
+     * (env_posix.c). */
+    const char *at = bytes;
+    while (size > 0) {
+        size_t room = BUFFER_BYTES - file->held_bytes;
+        size_t part = size < room ? size : room;
+        memcpy(file->buffer + file->held_bytes, at, part);
+        file->held_bytes += part;
+        file->size_bytes += part;
+        at += part;
+        size -= part;
+        if (file->held_bytes == BUFFER_BYTES) {
+            TRY(flush(file, err));
+        }
     }
-    if (size >= BUFFER_BYTES) {
-        TRY(write_out(file, bytes, size, err));
-    } else if (size > 0) {
-        memcpy(file->buffer + file->held_bytes, bytes, size);
-        file->held_bytes += size;
-    }
-    file->size_bytes += size;
     return OK;
 }
 
