@@ -53,45 +53,44 @@ static struct period line_span(const struct pricing *pricing, const struct charg
     return period_intersect(pricing->cut, version);
 }
 
-static struct line line_of(struct arena *arena, const struct pricing *pricing,
-                           const struct charge *charge)
+static void fill_line(struct arena *arena, const struct pricing *pricing,
+                      const struct charge *charge, struct line *line)
 {
     const struct catalog *catalog = pricing->catalog;
     struct period span = line_span(pricing, charge);
-    struct line line = {.account = pricing->accounts->items[charge->account].id,
-                        .dimensions = TEXT(""),
-                        .price = charge->price->name,
-                        .step = charge->step->name,
-                        .kind = text_of(charge_kind_name(charge->kind)),
-                        .unit = charge->unit,
-                        .tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1,
-                        .from = span.from,
-                        .to = span.to,
-                        .version = charge->price->from,
-                        .has_rate = charge->has_rate,
-                        .rate = charge->has_rate ? charge->rate : DEC_ZERO,
-                        .level = text_of(price_level_name(charge->level)),
-                        .quantity = charge->quantity,
-                        .exact = charge->amount,
-                        .list = charge->list,
-                        .events = charge->events};
+    *line = (struct line){.account = pricing->accounts->items[charge->account].id,
+                          .dimensions = TEXT(""),
+                          .price = charge->price->name,
+                          .step = charge->step->name,
+                          .kind = text_of(charge_kind_name(charge->kind)),
+                          .unit = charge->unit,
+                          .tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1,
+                          .from = span.from,
+                          .to = span.to,
+                          .version = charge->price->from,
+                          .has_rate = charge->has_rate,
+                          .rate = charge->has_rate ? charge->rate : DEC_ZERO,
+                          .level = text_of(price_level_name(charge->level)),
+                          .quantity = charge->quantity,
+                          .exact = charge->amount,
+                          .list = charge->list,
+                          .events = charge->events};
     if (charge->sku != NONE) {
         const struct sku *sku = &catalog->skus[charge->sku];
-        line.sku = sku->name;
-        line.product = sku->product == NONE ? TEXT("") : catalog->products[sku->product].name;
+        line->sku = sku->name;
+        line->product = sku->product == NONE ? TEXT("") : catalog->products[sku->product].name;
     } else {
-        line.sku = line.product = TEXT("");
+        line->sku = line->product = TEXT("");
     }
-    line.resource = TEXT("");
+    line->resource = TEXT("");
     if (charge->series != NONE) {
-        line.dimensions =
+        line->dimensions =
             bill_dimensions(arena, catalog, series_at(pricing->series, charge->series));
     }
     if (charge->series != NONE && charge->price->grain != GRAIN_MONTH) {
-        line.resource = series_at(pricing->series, charge->series)->resource;
+        line->resource = series_at(pricing->series, charge->series)->resource;
     }
-    line.contract = charge->contract ? charge->contract->id : TEXT("");
-    return line;
+    line->contract = charge->contract ? charge->contract->id : TEXT("");
 }
 
 /* The order of lines, by their key. */
@@ -171,15 +170,22 @@ static enum status merge_lines(struct bill *bill, struct error *err)
     if (bill->line_count == 0) {
         return OK;
     }
-    if (bill->line_count > 1) {
-        qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_lines);
+    /* Most bills' charges come in the order of their lines: what is in order is only looked at. */
+    uint32_t rise = 1;
+    while (rise < bill->line_count &&
+           compare_lines(&bill->lines[rise - 1], &bill->lines[rise]) < 0) {
+        rise++;
     }
+    if (rise == bill->line_count) {
+        return OK;
+    }
+    qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_lines);
     uint32_t kept = 0;
     for (uint32_t i = 1; i < bill->line_count; i++) {
         if (compare_lines(&bill->lines[kept], &bill->lines[i]) == 0) {
             TRY(merge_line(&bill->lines[kept], &bill->lines[i], err));
-        } else {
-            bill->lines[++kept] = bill->lines[i];
+        } else if (++kept != i) {
+            bill->lines[kept] = bill->lines[i];
         }
     }
     bill->line_count = kept + 1;
@@ -280,9 +286,9 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
     if (table->slots[at] == FREE) {
         table->slots[at] = index;
         table->lines[index] = bill->line_count;
-        struct line made = line_of(arena, pricing, charge);
-        made.print = print;
-        *add_line(arena, bill) = made;
+        struct line *made = add_line(arena, bill);
+        fill_line(arena, pricing, charge, made);
+        made->print = print;
         return OK;
     }
     struct line *line = &bill->lines[table->lines[table->slots[at]]];
@@ -594,6 +600,7 @@ bool line_has_charge(struct arena *arena, const struct pricing *pricing, const s
     if (!charge->has_amount) {
         return false;
     }
-    struct line other = line_of(arena, pricing, charge);
+    struct line other;
+    fill_line(arena, pricing, charge, &other);
     return compare_lines(line, &other) == 0;
 }

@@ -173,7 +173,15 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
         }
         return;
     }
-    uint32_t payer = accounts_payer(run->accounts, account, at);
+    uint32_t payer = run->steady_payer[account];
+    if (payer != NONE && period_has(run->period, at)) {
+        instant hour = at - at % NS_PER_HOUR;
+        bool is_first = grain == GRAIN_MONTH || hour < run->period.from;
+        record->pad = (uint8_t)book_partition(run, payer);
+        record->slot_s = is_first ? 0 : (uint32_t)((hour - run->period.from) / NS_PER_SECOND);
+        return;
+    }
+    payer = accounts_payer(run->accounts, account, at);
     record->pad = (uint8_t)book_partition(run, payer);
     struct period cut;
     if (!run_cut(run, payer, at, &cut)) {
@@ -526,8 +534,22 @@ static void read_work(void *argument, int index)
     }
 }
 
+static void find_steady_payers(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    run->steady_payer = arena_alloc(&run->arena, (accounts->count + 1) * sizeof(uint32_t));
+    for (uint32_t account = 0; account < accounts->count; account++) {
+        instant next;
+        (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
+        bool is_steady = !run->has_custom_billing && next >= run->period.to;
+        run->steady_payer[account] =
+            is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;
+    }
+}
+
 enum status run_read(struct run *run)
 {
+    find_steady_payers(run);
     run->file_headers =
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);
     return run_threads(run, read_work);

@@ -144,6 +144,9 @@ struct run {
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
+    /* By account: who pays for it through all of the period, when nothing about it changes within
+     * (no edge cuts its slots, and bills have one turn); else NONE. */
+    uint32_t *steady_payer;
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */

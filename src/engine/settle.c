@@ -64,7 +64,9 @@ static instant slot_time(const struct run *run, const struct delta *delta)
 
 static uint32_t payer_of(const struct run *run, const struct delta *delta)
 {
-    return accounts_payer(run->accounts, delta->account, slot_time(run, delta));
+    uint32_t payer = run->steady_payer[delta->account];
+    return payer != NONE ? payer
+                         : accounts_payer(run->accounts, delta->account, slot_time(run, delta));
 }
 
 static uint32_t first_payer(const struct run *run, uint32_t partition)
@@ -239,6 +241,23 @@ static enum status find_issued(const struct run *run, struct arena *arena, uint3
     return OK;
 }
 
+/* The product of a line: told by where its name lies, unless the line was read from a file. */
+static uint32_t find_product(const struct catalog *catalog, struct text name)
+{
+    uint32_t product = 0;
+    while (product < catalog->product_count && catalog->products[product].name.at != name.at) {
+        product++;
+    }
+    if (product == catalog->product_count) {
+        product = 0;
+        while (product < catalog->product_count &&
+               !text_equal(catalog->products[product].name, name)) {
+            product++;
+        }
+    }
+    return product;
+}
+
 static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
                        uint32_t row_count, enum status *status)
 {
@@ -249,13 +268,7 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
         const struct line *line = &bill->lines[i];
         if (line->product.at != last.at || line->product.size != last.size) {
             last = line->product;
-            product = catalog->product_count;
-            for (uint32_t p = 0; p < catalog->product_count; p++) {
-                if (text_equal(catalog->products[p].name, last)) {
-                    product = p;
-                    break;
-                }
-            }
+            product = find_product(catalog, last);
         }
         struct dec *amount = &worker->product_amounts[product];
         if (*status == OK) {
