@@ -63,13 +63,13 @@ bool case_time(struct text text, instant *at)
     return time_parse((struct text){full, size}, at) == TIME_OK;
 }
 
-bool case_period(const struct yaml_node *node, const struct zone *zone, struct period *period)
+bool case_period(const struct case_run *run, const struct yaml_node *node, struct period *period)
 {
     if (!node) {
-        return period_parse(TEXT("2026-10"), zone, period) == TIME_OK;
+        return period_parse(run->month_default, run->zone, period) == TIME_OK;
     }
     if (node->kind == YAML_TEXT) {
-        return period_parse(node->text, zone, period) == TIME_OK;
+        return period_parse(node->text, run->zone, period) == TIME_OK;
     }
     const struct yaml_node *from = yaml_member(node, "from"), *to = yaml_member(node, "to");
     return node->count == 2 && from && to && from->kind == YAML_TEXT && to->kind == YAML_TEXT &&
@@ -348,7 +348,7 @@ static void write_account(struct case_run *run, struct buffer *out, struct text 
     }
     struct period first;
     if (run->charges_once && !yaml_member(account, "since") && run->moment_count > 0 &&
-        case_period(run->moments[0].bill, NULL, &first)) {
+        case_period(run, run->moments[0].bill, &first)) {
         char since[TIME_FORMAT_MAX];
         (void)time_format(first.from, since);
         buffer_format(out, ",\"since\":\"%s\"", since);
@@ -465,7 +465,7 @@ static bool row_time(struct case_run *run, const struct moment *moment,
             case_finding(run, "line %u: no time: %.*s", node->line, TEXT_ARG(node->text));
             return false;
         }
-    } else if (case_period(moment->bill, run->zone, &period)) {
+    } else if (case_period(run, moment->bill, &period)) {
         at = period.from;
     } else {
         return false; /* the bill's own complaint comes later */

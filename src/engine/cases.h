@@ -56,6 +56,7 @@ struct case_run {
     bool needs_resources;                        /* lines by resource are asked for */
     bool charges_once;                           /* a price is `fixed: {when: once}` */
     struct text account_default;                 /* of rows that name none */
+    struct text month_default;                   /* of bills that say none: "2026-10" */
 
     struct buffer events;
     uint32_t event_count;
@@ -88,8 +89,8 @@ enum status case_run(struct case_run *run, struct error *err);
 
 /* A time with or without zone, minutes or hours; UTC when it names no zone. */
 bool case_time(struct text text, instant *at);
-/* "2026-10", or {from, to}. */
-bool case_period(const struct yaml_node *node, const struct zone *zone, struct period *period);
+/* "2026-10", or {from, to}; NULL is the month of the case's usage. */
+bool case_period(const struct case_run *run, const struct yaml_node *node, struct period *period);
 
 /* Writes the catalog file of a case as it is known now, and adds the events of a moment's rows. */
 void case_write_catalog(struct case_run *run, struct buffer *out);
