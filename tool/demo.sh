@@ -37,12 +37,12 @@ run $farthing bill --catalog $catalog --accounts "$demo/month/accounts.csv" \
     --accounts "$demo/month/memberships.csv" --accounts "$demo/month/overrides.csv" \
     --events "$demo/month/usage.ndjson" --period 2026-10 --out "$demo/bills" --force
 
-# A bill that fits a screen: the first of 12 to 40 lines over several accounts, with tiers in it.
+# A bill that fits a screen: the first of 12 to 24 lines over several accounts, with tiers in it.
 chosen=$(awk -F , '
     NR > 1 { lines[$1]++; accounts[$1] += !seen[$1, $3]++; if ($14 > 0 && !tier[$1]) tier[$1] = $2 }
     NR > 1 && !known[$1]++ { bills[++count] = $1 }
     END { for (i = 1; i <= count; i++) { bill = bills[i]
-        if (lines[bill] >= 12 && lines[bill] <= 40 && accounts[bill] > 1 && tier[bill]) {
+        if (lines[bill] >= 12 && lines[bill] <= 24 && accounts[bill] > 1 && tier[bill]) {
             print bill, substr(tier[bill], 1, 8); exit } } }' "$demo/bills/lines.csv")
 bill=${chosen% *} line=${chosen#* }
 if [ -n "$chosen" ]; then
@@ -52,20 +52,21 @@ if [ -n "$chosen" ]; then
     run $farthing explain "$demo/bills" "$line"
 fi
 
+say "Where it lies"
+printf '  %-24s %s\n' \
+    "$demo/month" "the sample: accounts, memberships, overrides, usage.ndjson" \
+    "$catalog" "products, meters, prices" \
+    "$demo/bills" "bills.ndjson lines.csv usage.csv exclusions.csv closing.ndjson" \
+    "" "dead_letters.ndjson conflicts.ndjson summary.json: see doc/output.md"
+say "What to try next"
 cat <<END
-
-== Where it lies
-  $demo/month         the sample: accounts, memberships, overrides, usage.ndjson
-  $catalog  products, meters, prices
-  $demo/bills         bills.ndjson lines.csv usage.csv exclusions.csv dead_letters.ndjson
-                         conflicts.ndjson closing.ndjson summary.json: see doc/output.md
-
-== What to try next
-  $farthing show $demo/bills | less                      all bills
-  $farthing explain $demo/bills ${line:-LINE} --events $demo/month/usage.ndjson
-                                                            a line, down to its events
-  head -n 3 $demo/bills/dead_letters.ndjson              what was refused, and why
-  edit a rate in $catalog, run the bill again with
-      --billed $demo/bills --out $demo/again             and get what changes, to the last digit
-  README.md, quick start                                    ten events of your own
+  all bills:
+      $farthing show $demo/bills | less
+  a line, down to its events:
+      $farthing explain $demo/bills ${line:-LINE} --events $demo/month/usage.ndjson
+  what was refused, and why:
+      head -n 3 $demo/bills/dead_letters.ndjson
+  edit a rate in $catalog, run the bill again with --billed $demo/bills and
+  --out $demo/again, and get the difference, to the last digit
+  ten events of your own: README.md, quick start
 END
