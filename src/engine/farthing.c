@@ -104,7 +104,7 @@ static const struct farthing_complaint *copy_complaints(struct arena *arena,
 }
 
 /* The first complaint stands for all in the message. */
-static void tell_complaints(struct farthing *farthing, const struct complaints *complaints)
+void handle_complaints(struct farthing *farthing, const struct complaints *complaints)
 {
     for (uint32_t i = 0; i < complaints->count; i++) {
         const struct complaint *item = &complaints->items[i];
@@ -144,7 +144,7 @@ static enum farthing_status check_all(struct farthing *farthing,
     check->complaint_count = complaints.count;
     check->error_count = complaints.errors;
     if (complaints.errors > 0) {
-        tell_complaints(farthing, &complaints);
+        handle_complaints(farthing, &complaints);
     }
     if (status == OK) {
         char *hex = arena_alloc(&farthing->arena, 65);
@@ -231,7 +231,7 @@ enum farthing_status farthing_bill(struct farthing *farthing, const struct farth
     summary->memory_peak_bytes = env_posix_memory_peak_bytes(farthing->env);
     if (status != OK) {
         if (complaints.errors > 0) {
-            tell_complaints(farthing, &complaints);
+            handle_complaints(farthing, &complaints);
         }
         return handle_status(farthing, status);
     }

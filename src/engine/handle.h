@@ -5,6 +5,7 @@
 #include "base/arena.h"
 #include "base/env.h"
 #include "base/error.h"
+#include "catalog/catalog.h"
 #include "farthing.h"
 
 struct farthing {
@@ -18,5 +19,7 @@ struct farthing {
 void handle_clear(struct farthing *farthing);
 enum farthing_status handle_status(struct farthing *farthing, enum status status);
 enum farthing_status handle_no_memory(struct farthing *farthing);
+/* The message of the call: the first complaint that is no warning stands for all. */
+void handle_complaints(struct farthing *farthing, const struct complaints *complaints);
 
 #endif

@@ -1,0 +1,777 @@
+/* explain.c - the line is found, its inputs are loaded, and the payer is priced again with traces.
+ */
+#include "engine/explain.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { CANDIDATES_MAX = 8, RUN_FILE_MAX_BYTES = 16 * 1024 * 1024 };
+
+/* ---- the line
+ * ------------------------------------------------------------------------------------ */
+
+/* The id of a row of lines.csv, its second field. */
+static struct text id_of_row(struct text row)
+{
+    size_t at = 0;
+    bool in_quotes = false;
+    while (at < row.size && (row.at[at] != ',' || in_quotes)) {
+        in_quotes ^= row.at[at] == '"';
+        at++;
+    }
+    size_t left = row.size > at ? row.size - at - 1 : 0;
+    return (struct text){row.at + at + (left > 0), left < 32 ? left : 32};
+}
+
+static bool is_hex(struct text prefix)
+{
+    for (size_t i = 0; i < prefix.size; i++) {
+        char c = prefix.at[i];
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+            return false;
+        }
+    }
+    return prefix.size > 0 && prefix.size <= 32;
+}
+
+/* An ambiguous prefix: the lines that begin with it. */
+struct candidates {
+    struct text rows[CANDIDATES_MAX];
+    uint64_t count;
+};
+
+static enum status fail_ambiguous(struct explain *x, const char *prefix,
+                                  const struct candidates *candidates)
+{
+    struct buffer out;
+    buffer_init(&out, &x->scratch, 1024);
+    for (uint64_t i = 0; i < candidates->count && i < CANDIDATES_MAX; i++) {
+        struct line line;
+        struct text bill;
+        TRY(parse_line(&x->scratch, candidates->rows[i], &line, &bill, x->err));
+        char id[33];
+        hash128_format(line.id, id);
+        buffer_format(&out, "%s  ", id);
+        add_shown(&out, bill);
+        buffer_add_text(&out, TEXT("  "));
+        add_shown(&out, line.sku);
+        buffer_format(&out, " %.*s ", TEXT_ARG(line.kind));
+        add_decimal(&out, line.amount);
+        buffer_add_char(&out, '\n');
+    }
+    if (candidates->count > CANDIDATES_MAX) {
+        buffer_format(&out, "... and %llu more\n",
+                      (unsigned long long)(candidates->count - CANDIDATES_MAX));
+    }
+    TRY(sink_write(&x->sink, buffer_text(&out), x->err));
+    (void)fail(x->err, ERR_INPUT, "%llu lines begin with %s", (unsigned long long)candidates->count,
+               prefix);
+    return fail_hint(x->err, "give more digits of one of them");
+}
+
+static enum status find_line(struct explain *x, const char *prefix, struct text *bill)
+{
+    struct text wanted = text_of(prefix);
+    if (!is_hex(wanted)) {
+        (void)fail(x->err, ERR_INPUT, "'%s' is no line", prefix);
+        return fail_hint(x->err, "a line is up to 32 digits 0-9 a-f; `farthing show` prints the "
+                                 "first of them");
+    }
+    struct reader *lines;
+    TRY(folder_read(&x->folder, "lines.csv", LINES_HEADER, &lines, x->err));
+    struct candidates candidates = {.count = 0};
+    for (struct text row;;) {
+        TRY(reader_next(lines, &row, NULL, x->err));
+        if (!row.at) {
+            break;
+        }
+        struct text id = id_of_row(row);
+        if (id.size == 32 && memcmp(id.at, wanted.at, wanted.size) == 0) {
+            if (candidates.count < CANDIDATES_MAX) {
+                candidates.rows[candidates.count] = text_copy(&x->run->arena, row);
+            }
+            candidates.count++;
+        }
+    }
+    reader_close(lines);
+    if (candidates.count == 0) {
+        (void)fail(x->err, ERR_NOT_FOUND, "%s: no line begins with %s", x->folder.path, prefix);
+        return fail_hint(x->err, "`farthing show %s PAYER` prints the lines of a bill",
+                         x->folder.path);
+    }
+    if (candidates.count > 1) {
+        return fail_ambiguous(x, prefix, &candidates);
+    }
+    return parse_line(&x->run->arena, candidates.rows[0], &x->line, bill, x->err);
+}
+
+/* ---- inputs
+ * -------------------------------------------------------------------------------------- */
+
+static struct farthing_paths json_paths(struct arena *arena, yyjson_val *object, const char *key)
+{
+    yyjson_val *list = yyjson_obj_get(object, key), *item;
+    const char **items = arena_calloc(arena, yyjson_arr_size(list) + 1, sizeof *items);
+    size_t index, count, kept = 0;
+    yyjson_arr_foreach(list, index, count, item)
+    {
+        if (yyjson_is_str(item)) {
+            items[kept++] = yyjson_get_str(item);
+        }
+    }
+    return (struct farthing_paths){items, kept};
+}
+
+/* What was not given is what the run was given. Events are read only when given. */
+static enum status find_inputs(struct explain *x, const struct farthing_bill *given)
+{
+    struct arena *arena = &x->run->arena;
+    if (given) {
+        x->inputs = *given;
+    }
+    x->inputs.billed = (struct farthing_paths){NULL, 0};
+    struct text bytes;
+    const char *path = text_format(arena, "%s/run.json", x->folder.path).at;
+    struct error ignored;
+    yyjson_val *run = NULL;
+    if (load_bytes(x->folder.env, arena, path, RUN_FILE_MAX_BYTES, &bytes, &ignored) == OK) {
+        run = yyjson_doc_get_root(arena_read_json(arena, bytes));
+    }
+    if (x->inputs.catalog.count == 0) {
+        x->inputs.catalog = json_paths(arena, run, "catalog");
+    }
+    if (x->inputs.accounts.count == 0) {
+        x->inputs.accounts = json_paths(arena, run, "accounts");
+    }
+    if (!x->inputs.opening) {
+        x->inputs.opening = yyjson_get_str(yyjson_obj_get(run, "opening"));
+    }
+    if (!x->inputs.period) {
+        x->inputs.period = yyjson_get_str(yyjson_obj_get(run, "period"));
+    }
+    if (!x->inputs.period) {
+        char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
+        (void)time_format(x->head.period.from, from);
+        (void)time_format(x->head.period.to, to);
+        x->inputs.period = text_format(arena, "%s/%s", from, to).at;
+    }
+    if (x->inputs.catalog.count == 0) {
+        (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog", x->folder.path);
+        return fail_hint(x->err, "give it with --catalog");
+    }
+    return OK;
+}
+
+enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given)
+{
+    struct text bill;
+    TRY(find_line(x, prefix, &bill));
+    if (folder_find_head(&x->folder, bill, &x->head, x->err) != OK) {
+        if (x->err->status != ERR_NOT_FOUND) {
+            return x->err->status;
+        }
+        return fail(x->err, ERR_CORRUPT, "%s: bills.ndjson has no bill %.*s", x->folder.path,
+                    TEXT_ARG(bill));
+    }
+    x->is_correction = text_equal(x->head.kind, TEXT("correction"));
+    return find_inputs(x, given);
+}
+
+static enum status check_digest(struct explain *x, const char *name, struct text digest,
+                                const char *hint)
+{
+    struct text wanted = json_text(x->head.inputs, name);
+    if (text_equal(wanted, digest)) {
+        return OK;
+    }
+    (void)fail(x->err, ERR_INPUT,
+               "the %s is not the one of the bill: it has the digest %.12s, the bill names %.12s",
+               name, digest.size > 0 ? digest.at : "(none)",
+               wanted.size > 0 ? wanted.at : "(none)");
+    return fail_hint(x->err, "%s", hint);
+}
+
+static enum status load_inputs(struct explain *x)
+{
+    struct run *run = x->run;
+    struct loaded loaded = {0};
+    enum status status = load_catalog(run->env, &run->arena, run->config, x->inputs.catalog,
+                                      x->inputs.accounts, &run->complaints, &loaded, x->err);
+    if (status != OK) {
+        if (run->complaints.errors > 0) {
+            handle_complaints(x->farthing, &run->complaints);
+        } else if (status == ERR_NOT_FOUND) {
+            (void)fail_hint(x->err,
+                            "run.json names the files as the run was given them: go to that "
+                            "folder, or give --catalog and --accounts");
+        }
+        return status;
+    }
+    run->catalog = loaded.catalog;
+    run->accounts = loaded.accounts;
+    run->options = &x->inputs;
+    char catalog[65], accounts[65];
+    digest_format(&run->catalog->digest, catalog);
+    digest_format(&run->accounts->digest, accounts);
+    TRY(check_digest(x, "catalog", text_of(catalog),
+                     "give the catalog of that time with --catalog"));
+    TRY(check_digest(x, "accounts", text_of(accounts),
+                     "give the accounts of that time with --accounts"));
+    TRY(check_digest(x, "zones", loaded.zones_digest,
+                     "the time zone data has changed since: use that of the time"));
+    series_table_init(&run->series, &run->series_arena, run->catalog);
+    TRY(load_state(run));
+    TRY(check_digest(x, "opening", run->opening_digest,
+                     "give the opening of that run with --opening"));
+    return check_digest(x, "rules", TEXT(FARTHING_RULES), "use the version that made the bill");
+}
+
+/* ---- usage rows
+ * ---------------------------------------------------------------------------------- */
+
+static enum status read_usage(struct explain *x)
+{
+    struct run *run = x->run;
+    struct reader *usage;
+    TRY(folder_read(&x->folder, "usage.csv", USAGE_HEADER, &usage, x->err));
+    struct buffer start;
+    buffer_init(&start, &run->arena, 64);
+    add_csv_text(&start, x->head.payer);
+    buffer_add_char(&start, ',');
+    uint32_t capacity = 0;
+    bool was_here = false;
+    for (struct text row;;) {
+        TRY(reader_next(usage, &row, NULL, x->err));
+        bool is_here = row.at && row.size > start.size && memcmp(row.at, start.at, start.size) == 0;
+        if (!row.at || (was_here && !is_here)) {
+            break; /* a payer's rows are adjacent */
+        }
+        was_here = is_here;
+        if (!is_here) {
+            continue;
+        }
+        struct arena_mark mark = arena_mark(&x->scratch);
+        struct usage_text text;
+        struct usage_row made;
+        enum status status = parse_usage(&x->scratch, row, &text, x->err);
+        if (status == OK && period_has(x->head.period, text.slot.from)) {
+            status = usage_row_make(&x->scratch, &text, run->catalog, run->accounts,
+                                    run->period.from, &run->series, &made, x->err);
+            if (status == OK) {
+                if (x->usage_count == capacity) {
+                    uint32_t more = capacity ? capacity * 2 : 256;
+                    x->usage = arena_grow(&run->arena, x->usage, capacity, more, sizeof *x->usage);
+                    capacity = more;
+                }
+                x->usage[x->usage_count++] = made;
+            }
+        }
+        if (status != OK) {
+            return fail(x->err, ERR_CORRUPT, "%s: a row of payer %.*s is not as it was written",
+                        usage->path, TEXT_ARG(x->head.payer));
+        }
+        arena_rewind(&x->scratch, mark);
+    }
+    reader_close(usage);
+    series_rank(&run->series);
+    for (uint32_t i = 0; i < x->usage_count; i++) {
+        x->usage[i].rank = series_at(&run->series, x->usage[i].series)->rank;
+    }
+    return OK;
+}
+
+/* ---- the line again
+ * ------------------------------------------------------------------------------ */
+
+static enum status fail_differs(struct explain *x, const char *what, struct dec now,
+                                struct dec then)
+{
+    char a[DEC_FORMAT_MAX], b[DEC_FORMAT_MAX];
+    (void)dec_format(now, a);
+    (void)dec_format(then, b);
+    return fail(
+        x->err, ERR_CORRUPT,
+        "priced again, the line's %s is %s and not %s: a file of the folder was changed, or "
+        "this is a bug",
+        what, a, b);
+}
+
+/* A correction is what is known now less what was billed before: so that is told, too. */
+static enum status compare_line(struct explain *x)
+{
+    const struct line *now = &x->present, *then = &x->line;
+    if (!x->is_correction) {
+        const struct {
+            const char *what;
+            struct dec now, then;
+        } numbers[] = {{"quantity", now->quantity, then->quantity},
+                       {"exact amount", now->exact, then->exact},
+                       {"amount", now->amount, then->amount},
+                       {"list amount", now->list, then->list}};
+        for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+            if (dec_compare(numbers[i].now, numbers[i].then) != 0) {
+                return fail_differs(x, numbers[i].what, numbers[i].now, numbers[i].then);
+            }
+        }
+        if (now->events != then->events || !hash_equal(now->print, then->print)) {
+            return fail(x->err, ERR_CORRUPT, "priced again, the line has other events");
+        }
+        return OK;
+    }
+    x->issued = *then;
+    TRY(dec_subtract(now->quantity, then->quantity, &x->issued.quantity, x->err));
+    TRY(dec_subtract(now->exact, then->exact, &x->issued.exact, x->err));
+    TRY(dec_subtract(now->amount, then->amount, &x->issued.amount, x->err));
+    return OK;
+}
+
+static enum status find_present(struct explain *x)
+{
+    for (uint32_t i = 0; i < x->bill.line_count; i++) {
+        if (hash_equal(x->bill.lines[i].id, x->line.id)) {
+            x->present = x->bill.lines[i];
+            x->has_present = true;
+            return compare_line(x);
+        }
+    }
+    if (!x->is_correction) {
+        return fail(x->err, ERR_CORRUPT,
+                    "priced again, the bill does not have this line: a file of the folder was "
+                    "changed, or this is a bug");
+    }
+    x->present = x->line;
+    x->present.quantity = x->present.exact = x->present.amount = x->present.list = DEC_ZERO;
+    x->present.events = 0;
+    return compare_line(x);
+}
+
+/* Which charges are the line's; of an adjustment also the one that it adjusts. */
+static uint8_t *mark_charges(struct explain *x)
+{
+    enum { OWN = 1, BASE = 2 };
+    struct arena *arena = &x->scratch;
+    uint8_t *marks = arena_calloc(&x->run->arena, x->priced.charge_count + 1, 1);
+    for (uint32_t i = 0; i < x->priced.charge_count && x->has_present; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        struct arena_mark mark = arena_mark(arena);
+        if (line_has_charge(arena, &x->pricing, &x->present, charge)) {
+            marks[i] |= OWN;
+            if (charge->of != NONE) {
+                marks[charge->of] |= BASE;
+            }
+            x->charge = x->charge ? x->charge : charge;
+        }
+        arena_rewind(arena, mark);
+    }
+    return marks;
+}
+
+static enum status collect_rows(struct explain *x, const uint8_t *marks)
+{
+    struct arena *arena = &x->run->arena;
+    uint32_t *place = arena_alloc(arena, (x->usage_count + 1) * sizeof *place);
+    memset(place, 0xFF, (x->usage_count + 1) * sizeof *place);
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        uint32_t row = x->priced.charges[i].row;
+        if ((marks[i] & 1) && row != NONE && place[row] == NONE) {
+            place[row] = 0;
+            x->row_count++;
+        }
+    }
+    x->rows = arena_calloc(arena, x->row_count + 1, sizeof *x->rows);
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < x->usage_count; row++) {
+        if (place[row] != NONE) {
+            place[row] = count;
+            x->rows[count++].row = row;
+        }
+    }
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if ((marks[i] & 1) && charge->row != NONE) {
+            struct explained_row *row = &x->rows[place[charge->row]];
+            TRY(dec_add(row->taken, charge->quantity, &row->taken, x->err));
+            TRY(dec_add(row->amount, charge->amount, &row->amount, x->err));
+        }
+    }
+    return OK;
+}
+
+/* ---- what the steps did
+ * -------------------------------------------------------------------------- */
+
+/* Where a step stands in the line's price; beyond all when it is none of its. */
+static uint32_t step_place(const struct price *price, const struct step *step)
+{
+    uint32_t at = 0;
+    while (at < price->step_count && &price->steps[at] != step) {
+        at++;
+    }
+    return at;
+}
+
+static bool is_of_bucket(const struct explain *x, const struct trace *trace, const uint8_t *marks)
+{
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if ((marks[i] & 1) && charge->row == NONE && charge->step == trace->step &&
+            charge->account == trace->account && period_has(trace->turn, charge->at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether what a trace tells of a charge was done for the line. */
+static bool is_of_line(const struct explain *x, const struct trace *trace, const uint8_t *marks,
+                       const bool *row_on_line)
+{
+    const struct price *price = x->charge->price;
+    uint32_t place = step_place(price, trace->step);
+    if (trace->charge == NONE || trace->price != price || place == price->step_count) {
+        return false;
+    }
+    /* What came after the line was made is another line's, but for steps that change the amount. */
+    bool is_later = place > step_place(price, x->charge->step);
+    switch (trace->step->kind) {
+    case STEP_CONVERT:
+    case STEP_ALLOWANCE:
+    case STEP_RATE:
+        return !is_later && trace->row != NONE && row_on_line[trace->row];
+    case STEP_TIER:
+        return !is_later && trace->row != NONE && row_on_line[trace->row] &&
+               (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);
+    case STEP_FIXED:
+    case STEP_BOUND:
+    case STEP_ROUND:
+        return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
+    case STEP_KINDS:
+        break;
+    }
+    return false;
+}
+
+/* Whether it tells of a bucket as a whole whose total, or minimum, is on the line. */
+static bool is_whole_of_line(const struct explain *x, const struct trace *trace,
+                             const uint8_t *marks)
+{
+    bool is_minimum = x->charge->kind == CHARGE_MINIMUM;
+    if (trace->charge != NONE || (trace->step->kind == STEP_BOUND) != is_minimum) {
+        return false;
+    }
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (x->steps[i].step == trace->step && !x->steps[i].is_whole &&
+            text_equal(x->steps[i].bucket, trace->bucket)) {
+            return true;
+        }
+    }
+    return is_of_bucket(x, trace, marks);
+}
+
+static enum status add_trace(struct explain *x, struct explained_step *into,
+                             const struct trace *trace)
+{
+    struct dec in, out;
+    TRY(dec_subtract(trace->after, trace->before, &in, x->err));
+    TRY(dec_subtract(trace->f_after, trace->f_before, &out, x->err));
+    TRY(dec_add(into->in, in, &into->in, x->err));
+    TRY(dec_add(into->out, out, &into->out, x->err));
+    if (into->count++ == 0) {
+        into->before = trace->before;
+        into->f_before = trace->f_before;
+    }
+    into->after = trace->after;
+    into->f_after = trace->f_after;
+    return OK;
+}
+
+/* The entry of a trace's step and bucket, made when there is none. */
+static struct explained_step *find_step(struct explain *x, struct map *places,
+                                        const struct trace *trace, uint32_t *capacity)
+{
+    struct arena *arena = &x->run->arena;
+    struct text key = text_format(arena, "%p%d%.*s", (const void *)trace->step,
+                                  trace->charge == NONE, TEXT_ARG(trace->bucket));
+    uint32_t place = map_put(places, key, x->step_count);
+    if (place == x->step_count) {
+        if (x->step_count == *capacity) {
+            uint32_t more = *capacity ? *capacity * 2 : 16;
+            x->steps = arena_grow(arena, x->steps, *capacity, more, sizeof *x->steps);
+            *capacity = more;
+        }
+        x->steps[x->step_count++] = (struct explained_step){.step = trace->step,
+                                                            .bucket = trace->bucket,
+                                                            .turn = trace->turn,
+                                                            .is_whole = trace->charge == NONE,
+                                                            .limit = trace->limit,
+                                                            .tier = trace->tier};
+    }
+    return &x->steps[place];
+}
+
+/* Traces of the line, one entry a step and bucket, in the order they were met; then buckets as a
+ * whole. */
+static enum status collect_steps(struct explain *x, const uint8_t *marks)
+{
+    struct arena *arena = &x->run->arena;
+    bool *row_on_line = arena_calloc(arena, x->usage_count + 1, sizeof *row_on_line);
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        row_on_line[x->rows[i].row] = true;
+    }
+    struct map places;
+    map_init(&places, arena, 64);
+    uint32_t capacity = 0;
+    for (uint32_t i = 0; i < x->priced.trace_count; i++) {
+        const struct trace *trace = &x->priced.traces[i];
+        if (is_of_line(x, trace, marks, row_on_line)) {
+            TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
+        }
+    }
+    for (uint32_t i = 0; i < x->priced.trace_count; i++) {
+        const struct trace *trace = &x->priced.traces[i];
+        if (is_whole_of_line(x, trace, marks)) {
+            TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
+        }
+    }
+    return OK;
+}
+
+/* The line that the line's charges adjust: a cap names what it takes from. */
+static void find_adjusted(struct explain *x)
+{
+    if (!x->charge || x->charge->of == NONE) {
+        return;
+    }
+    const struct charge *base = &x->priced.charges[x->charge->of];
+    for (uint32_t i = 0; i < x->bill.line_count; i++) {
+        struct arena_mark mark = arena_mark(&x->scratch);
+        bool is_base = line_has_charge(&x->scratch, &x->pricing, &x->bill.lines[i], base);
+        arena_rewind(&x->scratch, mark);
+        if (is_base) {
+            char *id = arena_alloc(&x->run->arena, 33);
+            hash128_format(x->bill.lines[i].id, id);
+            x->of_line = (struct text){id, 32};
+            return;
+        }
+    }
+}
+
+/* ---- where the price was found
+ * ------------------------------------------------------------------- */
+
+static void add_day(struct buffer *out, instant at)
+{
+    char *to = buffer_reserve(out, TIME_FORMAT_MAX);
+    out->size += (size_t)time_format_short(at, to);
+}
+
+static bool names_sku(const struct price *price, uint32_t sku)
+{
+    for (uint32_t i = 0; i < price->sku_count; i++) {
+        if (price->skus[i] == sku) {
+            return true;
+        }
+    }
+    return price->skus == NULL;
+}
+
+/* Why a set of prices has none for the SKU at that time: the first that comes near says it. */
+static void add_why(const struct explain *x, struct buffer *out, const struct price_set *set,
+                    uint32_t sku, instant at)
+{
+    const struct price *dated = NULL, *other = NULL;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        if (price->is_fixed || !names_sku(price, sku)) {
+            continue;
+        }
+        if (at < price->from || at >= price->to) {
+            dated = dated ? dated : price;
+        } else {
+            other = other ? other : price;
+        }
+    }
+    struct text name = sku == NONE ? TEXT("") : x->run->catalog->skus[sku].name;
+    const struct price *near = other ? other : dated;
+    if (!near) {
+        buffer_add_text(out, TEXT("has no price of SKU "));
+        add_shown(out, name);
+        return;
+    }
+    buffer_add_text(out, TEXT("has price "));
+    add_shown(out, near->name);
+    if (other) {
+        buffer_add_text(out, TEXT(", but its `where` does not take these dimension values"));
+        return;
+    }
+    buffer_add_text(out, TEXT(", but it is in force "));
+    if (near->from > INSTANT_MIN) {
+        buffer_add_text(out, TEXT("from "));
+        add_day(out, near->from);
+    }
+    if (near->to < INSTANT_MAX) {
+        buffer_add_text(out, near->from > INSTANT_MIN ? TEXT(" to ") : TEXT("to "));
+        add_day(out, near->to);
+    }
+}
+
+static struct buffer begin_level(struct explain *x, const char *level)
+{
+    struct buffer out;
+    buffer_init(&out, &x->run->arena, 128);
+    x->levels[x->level_count].level = level;
+    return out;
+}
+
+static void end_level(struct explain *x, struct buffer *out)
+{
+    x->levels[x->level_count++].why = buffer_text(out);
+}
+
+/* The levels narrower than the price's, and why it was not found there (catalog_price's order). */
+static void tell_levels(struct explain *x)
+{
+    const struct charge *charge = x->charge;
+    const struct catalog *catalog = x->run->catalog;
+    const struct accounts *accounts = x->run->accounts;
+    if (!charge || charge->series == NONE) {
+        return; /* fixed prices have a rule of their own */
+    }
+    const struct account *account = &accounts->items[charge->account];
+    struct buffer out;
+    if (charge->level > LEVEL_OVERRIDE) {
+        out = begin_level(x, "override");
+        buffer_add_text(&out, TEXT("account "));
+        add_shown(&out, account->id);
+        if (account->override == NONE) {
+            buffer_add_text(&out, TEXT(" has no overrides"));
+        } else {
+            buffer_add_char(&out, ' ');
+            add_why(x, &out, &accounts->overrides[account->override].prices, charge->sku,
+                    charge->at);
+        }
+        end_level(x, &out);
+    }
+    if (charge->level > LEVEL_CONTRACT) {
+        out = begin_level(x, "contract");
+        if (!charge->contract) {
+            buffer_add_text(&out, TEXT("none is in force for account "));
+            add_shown(&out, account->id);
+            buffer_add_text(&out, TEXT(" at "));
+            add_day(&out, charge->at);
+        } else {
+            add_shown(&out, charge->contract->id);
+            buffer_add_char(&out, ' ');
+            add_why(x, &out, &charge->contract->prices, charge->sku, charge->at);
+        }
+        end_level(x, &out);
+    }
+    uint32_t plan = catalog_plan_of(catalog, charge->contract, account->plan);
+    if (charge->level > LEVEL_PLAN) {
+        out = begin_level(x, "plan");
+        if (plan == NONE) {
+            buffer_add_text(&out, TEXT("account "));
+            add_shown(&out, account->id);
+            buffer_add_text(&out, TEXT(" has none"));
+        } else {
+            add_shown(&out, catalog->plans[plan].name);
+            buffer_add_char(&out, ' ');
+            add_why(x, &out, &catalog->plans[plan].prices, charge->sku, charge->at);
+        }
+        end_level(x, &out);
+    }
+}
+
+/* ---- all of it
+ * ----------------------------------------------------------------------------------- */
+
+enum status explain_price(struct explain *x)
+{
+    struct run *run = x->run;
+    TRY(load_inputs(x));
+    uint32_t payer = map_find(&run->accounts->by_id, x->head.payer);
+    if (payer == MAP_NONE) {
+        return fail(x->err, ERR_CORRUPT, "the accounts have no payer %.*s",
+                    TEXT_ARG(x->head.payer));
+    }
+    TRY(read_usage(x));
+    run_pricing(run, &run->arena, payer, x->head.period, &x->pricing);
+    x->pricing.trace = true;
+    TRY(price_payer(&run->arena, &x->pricing, x->usage, x->usage_count, &x->priced, x->err));
+    TRY(bill_make(&run->arena, &x->pricing, x->usage, x->usage_count, NULL, 0, &x->priced, NULL,
+                  &x->bill, x->err));
+    TRY(find_present(x));
+    const uint8_t *marks = mark_charges(x);
+    if (x->charge) {
+        TRY(collect_rows(x, marks));
+        TRY(collect_steps(x, marks));
+        find_adjusted(x);
+        tell_levels(x);
+    }
+    return OK;
+}
+
+static enum status explain_all(struct explain *x, const char *out, const char *line,
+                               const struct farthing_bill *inputs, enum farthing_form form)
+{
+    TRY(folder_open(x->run->env, &x->run->arena, out, &x->folder, x->err));
+    TRY(explain_find(x, line, inputs));
+    TRY(explain_price(x));
+    if (x->inputs.events.count > 0) {
+        TRY(explain_events(x));
+    }
+    return explain_write(x, form);
+}
+
+/* The one recovery point. */
+static enum status explain_guarded(struct explain *x, const char *out, const char *line,
+                                   const struct farthing_bill *inputs, enum farthing_form form)
+{
+    struct run *run = x->run;
+    if (ARENA_RECOVER(&run->arena, run->recover)) {
+        (void)fail(x->err, ERR_LIMIT, "the memory limit is reached");
+        return fail_hint(x->err, "allow more with --memory: explaining keeps the usage rows of the "
+                                 "payer and the traces of their steps");
+    }
+    run->series_arena.recover = x->scratch.recover = &run->recover;
+    x->decoder_arena.recover = x->meter_arena.recover = &run->recover;
+    return explain_all(x, out, line, inputs, form);
+}
+
+enum farthing_status farthing_explain(struct farthing *farthing, const char *out, const char *line,
+                                      const struct farthing_bill *inputs, enum farthing_form form,
+                                      farthing_write *write, void *context)
+{
+    handle_clear(farthing);
+    if (!out || !line) {
+        (void)fail(&farthing->err, ERR_INPUT, "no %s given", out ? "line" : "output folder");
+        return FARTHING_USAGE;
+    }
+    struct env *env = farthing->env;
+    struct run *run = env->memory.allocate(&env->memory, sizeof *run);
+    if (!run) {
+        return handle_no_memory(farthing);
+    }
+    *run = (struct run){.env = env, .config = &farthing->config, .err = &farthing->err};
+    struct explain x = {
+        .farthing = farthing, .err = &farthing->err, .run = run, .sink = {write, context}};
+    struct arena *arenas[] = {&run->arena, &run->series_arena, &x.scratch, &x.decoder_arena,
+                              &x.meter_arena};
+    for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
+        arena_init(arenas[i], &env->memory, 0);
+    }
+    enum status status = explain_guarded(&x, out, line, inputs, form);
+    table_drop(&x.table);
+    folder_close(&x.folder);
+    feed_close(run->feed);
+    for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
+        arena_release(arenas[i]);
+    }
+    env->memory.release(&env->memory, run, sizeof *run);
+    if (status == OK && x.has_events && !x.adds_up) {
+        (void)fail(&farthing->err, ERR_INPUT, "the events given do not add up to the usage rows");
+        (void)fail_hint(&farthing->err, "give all the events of the run with --events");
+        return FARTHING_PARTIAL;
+    }
+    return handle_status(farthing, status);
+}

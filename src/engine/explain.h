@@ -1,0 +1,103 @@
+/* explain.h - all that is known about one line of a bill.  Private to this room.
+ *
+ *     lines.csv, bills.ndjson, run.json --explain_find--> line, bill, inputs
+ *     usage.csv --explain_price--> rows --price_payer, bill_make--> the line again, with the traces
+ * of its steps events    --explain_events--> the very events of its rows explain_write: the same as
+ * text or JSON
+ *
+ * Nothing is believed: catalog and accounts must have the digests that the bill names, the line
+ * must come out with the same amounts, and events must add up to the rows' counts and fingerprints.
+ */
+#ifndef FARTHING_ENGINE_EXPLAIN_H
+#define FARTHING_ENGINE_EXPLAIN_H
+
+#include "engine/folder.h"
+#include "engine/handle.h"
+#include "engine/run.h"
+#include "render/table.h"
+
+/* What one step did for the line in one bucket. */
+struct explained_step {
+    const struct step *step;
+    struct text bucket; /* empty: each row alone */
+    struct period turn;
+    bool is_whole;                /* the bucket as a whole, with what other lines brought */
+    uint64_t count;               /* of rows or charges */
+    struct dec before, after;     /* position at the first, behind the last */
+    struct dec f_before, f_after; /* F there */
+    struct dec in, out;           /* what the line's own brought, and what it made of it */
+    struct dec limit;
+    uint32_t tier; /* NONE */
+};
+
+/* A usage row and what the line takes of it. */
+struct explained_row {
+    uint32_t row;
+    struct dec taken;   /* in the line's unit */
+    struct dec amount;  /* exact */
+    struct total found; /* of events read */
+};
+
+struct explained_event {
+    struct hash128 key, print, bytes;
+    struct text source, id;
+    instant at;
+    struct dec value;
+    uint32_t row; /* in rows */
+    uint32_t file, block;
+    uint64_t line_in_block, offset, line;
+};
+
+/* Why a level narrower than the price's had none. */
+struct explained_level {
+    const char *level;
+    struct text why;
+};
+
+struct explain {
+    struct farthing *farthing;
+    struct error *err;
+    struct run *run;             /* of its parts what loading sets */
+    struct farthing_bill inputs; /* given, or of run.json */
+    struct folder folder;
+    struct arena scratch;
+    struct sink_text sink;
+    struct table table;
+
+    /* explain_find */
+    struct line line; /* as it stands on the bill */
+    struct bill_head head;
+    bool is_correction;
+
+    /* explain_price */
+    struct usage_row *usage;
+    uint32_t usage_count;
+    struct pricing pricing;
+    struct priced priced;
+    struct bill bill;
+    bool has_present;            /* false: nothing of it is charged now */
+    struct line present;         /* as it is known now */
+    struct line issued;          /* of a correction: amounts billed before */
+    const struct charge *charge; /* the first on the line; NULL */
+    struct explained_level levels[4];
+    int level_count;
+    struct explained_step *steps;
+    uint32_t step_count;
+    struct explained_row *rows;
+    uint32_t row_count;
+    struct text of_line; /* id of the line it adjusts */
+
+    /* explain_events */
+    bool has_events;
+    bool adds_up;
+    struct explained_event *events;
+    uint64_t event_count;
+    struct arena decoder_arena, meter_arena;
+};
+
+enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given);
+enum status explain_price(struct explain *x);
+enum status explain_events(struct explain *x);
+enum status explain_write(struct explain *x, enum farthing_form form);
+
+#endif

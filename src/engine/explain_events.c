@@ -1,0 +1,332 @@
+/* explain_events.c - the very events of a line's usage rows, found by reading all events again.
+ *
+ * An event belongs to a row when a meter makes of it what the row counts: this is the engine's own
+ * way (decode, meter, slot), looked at for one account.  What acceptance decided from bytes is
+ * taken from conflicts.ndjson; copies count once; what was withdrawn counts not at all.  Then
+ * counts, sums and fingerprints are held against the rows: 128 bits an event, so equal means the
+ * same events.
+ */
+#include <stdlib.h>
+
+#include "engine/explain.h"
+
+/* A row by what its events have in common. */
+struct row_place {
+    uint32_t series, slot_s, row;
+};
+
+struct reading {
+    struct explain *x;
+    struct text account_id;
+    uint32_t account;
+    struct row_place *keys; /* sorted */
+    struct meter_plan *plan;
+    struct meter_scratch *scratch;
+    struct feed_block block;
+    uint64_t line_in_block, line_offset;
+    uint64_t event_capacity;
+    struct hash128 *withdrawn; /* keys; sorted when all is read */
+    uint64_t withdrawn_count, withdrawn_capacity;
+};
+
+static int compare_hashes(const void *a_hash, const void *b_hash)
+{
+    const struct hash128 *a = a_hash, *b = b_hash;
+    if (a->high != b->high) {
+        return a->high < b->high ? -1 : 1;
+    }
+    return a->low < b->low ? -1 : a->low > b->low;
+}
+
+static int compare_keys(const void *a_key, const void *b_key)
+{
+    const struct row_place *a = a_key, *b = b_key;
+    if (a->series != b->series) {
+        return a->series < b->series ? -1 : 1;
+    }
+    return a->slot_s < b->slot_s ? -1 : a->slot_s > b->slot_s;
+}
+
+static struct hash128 key_of(struct text source, struct text id)
+{
+    char key[EVENT_KEY_MAX];
+    return hash_print(key, event_key(source, id, key));
+}
+
+/* Of the bytes of a record, but for blanks around them. */
+static struct hash128 hash_record(struct text record)
+{
+    while (record.size > 0 && (unsigned char)record.at[record.size - 1] <= ' ') {
+        record.size--;
+    }
+    while (record.size > 0 && (unsigned char)record.at[0] <= ' ') {
+        record = (struct text){record.at + 1, record.size - 1};
+    }
+    return hash_print(record.at, record.size);
+}
+
+/* ---- reading
+ * ------------------------------------------------------------------------------------- */
+
+static void keep_withdrawn(struct reading *reading, const struct event *event)
+{
+    if (reading->withdrawn_count == reading->withdrawn_capacity) {
+        uint64_t more = reading->withdrawn_capacity ? reading->withdrawn_capacity * 2 : 256;
+        reading->withdrawn =
+            arena_grow(&reading->x->run->arena, reading->withdrawn, reading->withdrawn_capacity,
+                       more, sizeof *reading->withdrawn);
+        reading->withdrawn_capacity = more;
+    }
+    reading->withdrawn[reading->withdrawn_count++] = key_of(event->target_source, event->target_id);
+}
+
+static void keep_event(struct reading *reading, const struct event *event, struct dec value,
+                       uint32_t row, uint64_t offset, struct text record)
+{
+    struct explain *x = reading->x;
+    struct arena *arena = &x->run->arena;
+    if (x->event_count == reading->event_capacity) {
+        uint64_t more = reading->event_capacity ? reading->event_capacity * 2 : 256;
+        x->events = arena_grow(arena, x->events, reading->event_capacity, more, sizeof *x->events);
+        reading->event_capacity = more;
+    }
+    x->events[x->event_count++] =
+        (struct explained_event){.key = key_of(event->source, event->id),
+                                 .print = event->print,
+                                 .bytes = hash_record(record),
+                                 .source = text_copy(arena, event->source),
+                                 .id = text_copy(arena, event->id),
+                                 .at = event->at,
+                                 .value = value,
+                                 .row = row,
+                                 .file = reading->block.file_index,
+                                 .block = reading->block.block_index,
+                                 .line_in_block = reading->line_in_block,
+                                 .offset = offset};
+}
+
+static void take_event(void *context, const struct event *event, size_t record_offset,
+                       struct text record)
+{
+    struct reading *reading = context;
+    struct explain *x = reading->x;
+    struct run *run = x->run;
+    if (event->kind == EVENT_WITHDRAWAL) {
+        keep_withdrawn(reading, event);
+        return;
+    }
+    if (!text_equal(event->subject, reading->account_id) ||
+        !period_has(x->head.period, event->at)) {
+        return;
+    }
+    uint32_t count;
+    const uint32_t *meters = meter_plan_find(reading->plan, event->type, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct meter *meter = &run->catalog->meters[meters[i]];
+        struct measure measure;
+        meter_apply(run->catalog, meter, event, reading->scratch, &measure);
+        if (!measure.matched || measure.exclusion != EXCLUDE_NONE) {
+            continue;
+        }
+        uint64_t hash = series_hash(meters[i], measure.sku, measure.resource, measure.dimensions,
+                                    measure.dimension_count);
+        uint32_t series = series_find(&run->series, hash, meters[i], measure.sku, measure.resource,
+                                      measure.dimensions, measure.dimension_count);
+        if (series == NONE) {
+            continue;
+        }
+        instant start = slot_start(run->catalog, run->accounts, reading->account, meter->grain,
+                                   x->head.period, event->at);
+        struct row_place key = {series, (uint32_t)((start - run->period.from) / NS_PER_SECOND), 0};
+        const struct row_place *found =
+            bsearch(&key, reading->keys, x->row_count, sizeof key, compare_keys);
+        if (found) {
+            keep_event(reading, event, measure.value, found->row,
+                       reading->line_offset + record_offset, record);
+        }
+    }
+}
+
+static void take_finding(void *context, const struct finding *finding)
+{
+    (void)context; /* it was refused then, too */
+    (void)finding;
+}
+
+static enum status read_block(struct reading *reading, struct decoder *decoder,
+                              const struct csv_header **header)
+{
+    struct run *run = reading->x->run;
+    const struct feed_block *block = &reading->block;
+    struct sink sink = {.context = reading, .event = take_event, .refused = take_finding};
+    bool is_csv = block->format == FEED_CSV;
+    if (is_csv && block->size > 0 && block->is_first_of_file) {
+        struct text line = text_copy(&run->arena, block->header);
+        TRY(csv_header_read(&run->arena, line, run->csv_mapping, header, reading->x->err));
+    }
+    uint64_t line = 0;
+    for (size_t at = 0; at < block->size; line++) {
+        const char *end = memchr(block->bytes + at, '\n', block->size - at);
+        size_t size = end ? (size_t)(end - block->bytes) - at : block->size - at;
+        reading->line_in_block = line;
+        reading->line_offset = block->offset + at;
+        struct text text = {block->bytes + at, size};
+        bool is_first = block->is_first_of_file && line == 0;
+        if (!is_csv) {
+            decode_json_line(decoder, text, is_first, &sink);
+        } else if (!is_first) {
+            decode_csv_row(decoder, *header, text, &sink);
+        }
+        at += size + 1;
+    }
+    feed_count_lines(run->feed, block->file_index, block->block_index, (uint32_t)line);
+    return OK;
+}
+
+static enum status read_all(struct reading *reading)
+{
+    struct explain *x = reading->x;
+    struct run *run = x->run;
+    struct feed_options options = {.threads = 1,
+                                   .format = x->inputs.format == FARTHING_CSV      ? FEED_CSV
+                                             : x->inputs.format == FARTHING_NDJSON ? FEED_NDJSON
+                                                                                   : FEED_BY_NAME,
+                                   .temporary_folder = run->config->temporary_folder};
+    TRY(feed_open(run->env, &run->arena, x->inputs.events.items, x->inputs.events.count, &options,
+                  &run->feed, x->err));
+    struct decoder *decoder = decoder_new(&x->decoder_arena);
+    reading->plan = meter_plan_new(&run->arena, run->catalog);
+    reading->scratch = meter_scratch_new(&x->meter_arena, run->catalog);
+    const struct csv_header *header = NULL;
+    for (;;) {
+        TRY(feed_next(run->feed, 0, &reading->block, x->err));
+        if (!reading->block.bytes) {
+            return OK;
+        }
+        TRY(read_block(reading, decoder, &header));
+    }
+}
+
+/* ---- what was accepted
+ * --------------------------------------------------------------------------- */
+
+/* The refused records of conflicts.ndjson: key and bytes as one hash each, sorted. */
+static enum status load_conflicts(struct explain *x, struct hash128 **refused, uint64_t *count)
+{
+    struct reader *conflicts;
+    uint64_t capacity = 0;
+    TRY(folder_read(&x->folder, "conflicts.ndjson", NULL, &conflicts, x->err));
+    for (struct text row;;) {
+        TRY(reader_next(conflicts, &row, NULL, x->err));
+        if (!row.at) {
+            break;
+        }
+        struct arena_mark mark = arena_mark(&x->scratch);
+        yyjson_val *object = yyjson_doc_get_root(arena_read_json(&x->scratch, row));
+        struct hash128 both = hash_add(key_of(json_text(object, "source"), json_text(object, "id")),
+                                       hash_record(json_text(object, "bytes")));
+        arena_rewind(&x->scratch, mark);
+        if (*count == capacity) {
+            uint64_t more = capacity ? capacity * 2 : 256;
+            *refused = arena_grow(&x->run->arena, *refused, capacity, more, sizeof **refused);
+            capacity = more;
+        }
+        (*refused)[(*count)++] = both;
+    }
+    reader_close(conflicts);
+    if (*count > 1) {
+        qsort(*refused, *count, sizeof **refused, compare_hashes);
+    }
+    return OK;
+}
+
+static bool has_hash(const struct hash128 *hashes, uint64_t count, struct hash128 hash)
+{
+    return count > 0 && bsearch(&hash, hashes, count, sizeof hash, compare_hashes) != NULL;
+}
+
+static int compare_copies(const void *a_item, const void *b_item)
+{
+    const struct explained_event *a = a_item, *b = b_item;
+    int order = compare_hashes(&a->key, &b->key);
+    order = order ? order : compare_hashes(&a->print, &b->print);
+    order = order ? order : (a->row > b->row) - (a->row < b->row);
+    order = order ? order : (a->file > b->file) - (a->file < b->file);
+    return order ? order : (a->offset > b->offset) - (a->offset < b->offset);
+}
+
+static int compare_events(const void *a_item, const void *b_item)
+{
+    const struct explained_event *a = a_item, *b = b_item;
+    int order = (a->row > b->row) - (a->row < b->row);
+    order = order ? order : (a->at > b->at) - (a->at < b->at);
+    order = order ? order : text_compare(a->source, b->source);
+    return order ? order : text_compare(a->id, b->id);
+}
+
+/* Each accepted event once, the first of its copies. */
+static enum status keep_accepted(struct reading *reading)
+{
+    struct explain *x = reading->x;
+    struct hash128 *refused = NULL;
+    uint64_t refused_count = 0, kept = 0;
+    TRY(load_conflicts(x, &refused, &refused_count));
+    if (reading->withdrawn_count > 1) {
+        qsort(reading->withdrawn, reading->withdrawn_count, sizeof *reading->withdrawn,
+              compare_hashes);
+    }
+    if (x->event_count > 1) {
+        qsort(x->events, x->event_count, sizeof *x->events, compare_copies);
+    }
+    for (uint64_t i = 0; i < x->event_count; i++) {
+        struct explained_event event = x->events[i];
+        const struct explained_event *last = kept > 0 ? &x->events[kept - 1] : NULL;
+        bool is_copy = last && hash_equal(last->key, event.key) &&
+                       hash_equal(last->print, event.print) && last->row == event.row;
+        if (!is_copy && !has_hash(reading->withdrawn, reading->withdrawn_count, event.key) &&
+            !has_hash(refused, refused_count, hash_add(event.key, event.bytes))) {
+            x->events[kept++] = event;
+        }
+    }
+    x->event_count = kept;
+    return OK;
+}
+
+enum status explain_events(struct explain *x)
+{
+    struct run *run = x->run;
+    x->has_events = true;
+    x->adds_up = true;
+    if (x->row_count == 0) {
+        return OK;
+    }
+    struct reading reading = {.x = x};
+    reading.account = x->usage[x->rows[0].row].account;
+    reading.account_id = run->accounts->items[reading.account].id;
+    reading.keys = arena_calloc(&run->arena, x->row_count, sizeof *reading.keys);
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        const struct usage_row *row = &x->usage[x->rows[i].row];
+        reading.keys[i] = (struct row_place){row->series, row->slot_s, i};
+    }
+    qsort(reading.keys, x->row_count, sizeof *reading.keys, compare_keys);
+    TRY(read_all(&reading));
+    TRY(keep_accepted(&reading));
+    if (x->event_count > 1) {
+        qsort(x->events, x->event_count, sizeof *x->events, compare_events);
+    }
+    for (uint64_t i = 0; i < x->event_count; i++) {
+        struct explained_event *event = &x->events[i];
+        struct total *found = &x->rows[event->row].found;
+        event->line = feed_line_number(run->feed, event->file, event->block, event->line_in_block);
+        found->count++;
+        found->print = hash_add(found->print, event->print);
+        wide_add_dec(&found->sum, event->value);
+    }
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        const struct total *found = &x->rows[i].found;
+        const struct total *counted = &x->usage[x->rows[i].row].total;
+        x->adds_up &= found->count == counted->count && hash_equal(found->print, counted->print) &&
+                      wide_equal(&found->sum, &counted->sum);
+    }
+    return OK;
+}

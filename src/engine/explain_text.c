@@ -1,0 +1,606 @@
+/* explain_text.c - an explanation for people. */
+#include "engine/explain_write.h"
+
+#include <stdlib.h>
+
+/* ---- small words
+ * --------------------------------------------------------------------------------- */
+
+static void add_short_time(struct buffer *out, instant at)
+{
+    if (at <= INSTANT_MIN) {
+        buffer_add_text(out, TEXT("the beginning"));
+    } else if (at >= INSTANT_MAX) {
+        buffer_add_text(out, TEXT("no end"));
+    } else {
+        add_time(out, at);
+    }
+}
+
+static void add_period(struct buffer *out, struct period period)
+{
+    add_short_time(out, period.from);
+    buffer_add_text(out, TEXT(" to "));
+    add_short_time(out, period.to);
+}
+
+static void add_place(struct buffer *out, const struct place *place)
+{
+    add_shown(out, place->file);
+    buffer_format(out, ":%u", place->line);
+}
+
+static void add_number(struct buffer *out, const struct number *number)
+{
+    if (number->expr) {
+        buffer_add_text(out, TEXT("an expression"));
+    } else {
+        add_decimal(out, number->value);
+    }
+}
+
+static void add_plural(struct buffer *out, uint64_t count, const char *word)
+{
+    buffer_format(out, "%llu %s%s", (unsigned long long)count, word, count == 1 ? "" : "s");
+}
+
+/* ---- the head
+ * ------------------------------------------------------------------------------------ */
+
+static void add_amounts(struct buffer *out, const struct line *line, struct text currency)
+{
+    if (line->has_rate || !dec_is_zero(line->quantity)) {
+        add_decimal(out, line->quantity);
+        if (line->unit.size > 0) {
+            buffer_add_char(out, ' ');
+            add_shown(out, line->unit);
+        }
+        if (line->has_rate) {
+            buffer_add_text(out, TEXT(" at "));
+            add_decimal(out, line->rate);
+        }
+        buffer_add_text(out, TEXT(": "));
+    }
+    add_decimal(out, line->amount);
+    buffer_format(out, " %.*s", TEXT_ARG(currency));
+}
+
+static void add_head(const struct explain *x, struct buffer *out)
+{
+    const struct line *line = &x->line;
+    char id[33];
+    hash128_format(line->id, id);
+    buffer_format(out, "Line %s\nof %s ", id, x->is_correction ? "correction" : "bill");
+    add_shown(out, x->head.bill);
+    buffer_add_text(out, TEXT("\n\naccount   "));
+    add_shown(out, line->account);
+    if (line->sku.size > 0) {
+        buffer_add_text(out, TEXT("\nSKU       "));
+        add_shown(out, line->sku);
+        if (line->product.size > 0) {
+            buffer_add_text(out, TEXT(", product "));
+            add_shown(out, line->product);
+        }
+    }
+    if (line->dimensions.size > 0) {
+        buffer_add_text(out, TEXT("\nwhere     "));
+        add_shown(out, line->dimensions);
+    }
+    if (line->resource.size > 0) {
+        buffer_add_text(out, TEXT("\nresource  "));
+        add_shown(out, line->resource);
+    }
+    buffer_add_text(out, TEXT("\nfor       "));
+    add_period(out, (struct period){line->from, line->to});
+    buffer_format(out, "\n%-9.*s ", TEXT_ARG(line->kind));
+    add_amounts(out, line, x->head.currency);
+    buffer_add_char(out, '\n');
+}
+
+static void add_correction(const struct explain *x, struct buffer *out)
+{
+    const struct {
+        const char *name;
+        struct dec amount, quantity;
+    } rows[] = {{"known now", x->present.amount, x->present.quantity},
+                {"billed before", x->issued.amount, x->issued.quantity},
+                {"this line", x->line.amount, x->line.quantity}};
+    buffer_add_text(out, TEXT("\ncorrection: what is known now, less what was billed before\n"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buffer_format(out, "  %-14s", rows[i].name);
+        add_decimal(out, rows[i].amount);
+        buffer_format(out, " %.*s", TEXT_ARG(x->head.currency));
+        if (!dec_is_zero(rows[i].quantity)) {
+            buffer_add_text(out, TEXT(", for "));
+            add_decimal(out, rows[i].quantity);
+            buffer_add_char(out, ' ');
+            add_shown(out, x->line.unit);
+        }
+        buffer_add_char(out, '\n');
+    }
+    buffer_add_text(out,
+                    TEXT("  (billed before is told by the difference; the bills themselves are "
+                         "in the folders given\n  to the run with --billed)\n"));
+    if (!x->has_present) {
+        buffer_add_text(out, TEXT("  nothing of this line is charged now: it is taken back\n"));
+    } else {
+        buffer_add_text(out, TEXT("\nwhat is known now is explained below\n"));
+    }
+}
+
+/* ---- the price
+ * ----------------------------------------------------------------------------------- */
+
+static void add_fixed_level(const struct explain *x, struct buffer *out)
+{
+    const struct charge *charge = x->charge;
+    if (charge->level == LEVEL_CATALOG) {
+        bool of_payer = charge->price->steps[0].scope == SCOPE_ORGANIZATION;
+        buffer_format(out,
+                      "  catalog   a fixed price: %s pays it, unless a narrower level has one "
+                      "of its name or SKU\n",
+                      of_payer ? "the payer" : "each account");
+    } else if (charge->contract) {
+        buffer_add_text(out, TEXT("  contract  "));
+        add_shown(out, charge->contract->id);
+        buffer_format(out, "%s: its buyer pays it once\n",
+                      charge->level == LEVEL_PLAN ? ", its plan" : "");
+    } else {
+        buffer_add_text(out, TEXT("  plan      a fixed price of the account's plan\n"));
+    }
+}
+
+static void add_price(const struct explain *x, struct buffer *out)
+{
+    const struct charge *charge = x->charge;
+    const struct price *price = charge->price;
+    buffer_add_text(out, TEXT("\nprice "));
+    add_shown(out, price->name);
+    buffer_add_text(out, TEXT(", written at "));
+    add_place(out, &price->place);
+    buffer_add_text(out, TEXT("\n  in force  "));
+    add_period(out, (struct period){price->from, price->to});
+    buffer_add_char(out, '\n');
+    for (int i = 0; i < x->level_count; i++) {
+        buffer_format(out, "  %-9s %.*s\n", x->levels[i].level, TEXT_ARG(x->levels[i].why));
+    }
+    if (charge->series == NONE && charge->kind == CHARGE_FEE) {
+        add_fixed_level(x, out);
+        return;
+    }
+    buffer_format(out, "  %-9s here it was found", price_level_name(charge->level));
+    if (charge->level == LEVEL_CONTRACT) {
+        buffer_add_text(out, TEXT(": contract "));
+        add_shown(out, charge->contract->id);
+    } else if (charge->level == LEVEL_PLAN) {
+        const struct account *account = &x->run->accounts->items[charge->account];
+        uint32_t plan = catalog_plan_of(x->run->catalog, charge->contract, account->plan);
+        buffer_add_text(out, TEXT(": plan "));
+        add_shown(out, x->run->catalog->plans[plan].name);
+    }
+    buffer_add_char(out, '\n');
+}
+
+/* ---- the steps
+ * ----------------------------------------------------------------------------------- */
+
+static void add_convert(struct buffer *out, const struct step_convert *convert)
+{
+    if (convert->quantity) {
+        buffer_add_text(out, TEXT("an expression gives the quantity"));
+    } else {
+        buffer_add_text(out, TEXT("quantity"));
+    }
+    bool is_one = !convert->multiply.expr && dec_equal(convert->multiply.value, dec_from_int(1));
+    if (!is_one) {
+        buffer_add_text(out, TEXT(" x "));
+        add_number(out, &convert->multiply);
+    }
+    is_one = !convert->divide.expr && dec_equal(convert->divide.value, dec_from_int(1));
+    if (!is_one) {
+        buffer_add_text(out, TEXT(" / "));
+        add_number(out, &convert->divide);
+    }
+    if (convert->has_minimum) {
+        buffer_add_text(out, TEXT(", at least "));
+        add_number(out, &convert->minimum);
+    }
+    for (uint32_t i = 0; i < convert->increment_count; i++) {
+        buffer_add_text(out, i == 0 ? TEXT(", in whole ") : TEXT(" and "));
+        add_decimal(out, convert->increments[i].size);
+    }
+    if (convert->has_round) {
+        buffer_format(out, ", rounded %s to %d digits", rounding_name(convert->round_mode),
+                      convert->round_digits);
+    }
+    if (convert->to.size > 0) {
+        buffer_add_text(out, TEXT(", in "));
+        add_shown(out, convert->to);
+    }
+}
+
+static void add_tier(struct buffer *out, const struct step_tier *body, uint32_t index)
+{
+    buffer_format(out, "%s, tier %u of %u", body->mode == TIER_VOLUME ? "volume" : "graduated",
+                  index + 1, body->tier_count);
+    const struct tier *tier = &body->tiers[index];
+    if (index > 0) {
+        buffer_format(out, ", %s ", body->tiers[index - 1].below ? "from" : "over");
+        add_decimal(out, body->tiers[index - 1].up_to);
+    }
+    if (!tier->open) {
+        buffer_format(out, "%s %s ", index > 0 ? "" : ",", tier->below ? "below" : "up to");
+        add_decimal(out, tier->up_to);
+    }
+    buffer_format(out, ", at ");
+    add_number(out, &tier->rate);
+    buffer_add_text(out, tier->is_percent ? TEXT(" percent") : TEXT(""));
+    if (tier->has_package) {
+        buffer_add_text(out, TEXT(" a package of "));
+        add_decimal(out, tier->package);
+    }
+    if (tier->flat.expr || !dec_is_zero(tier->flat.value)) {
+        buffer_add_text(out, TEXT(", and "));
+        add_number(out, &tier->flat);
+        buffer_add_text(out, TEXT(" once"));
+    }
+}
+
+static void add_rate(const struct explain *x, struct buffer *out, const struct step_rate *rate)
+{
+    if (rate->table) {
+        buffer_add_text(out, TEXT("of table "));
+        add_shown(out, rate->table->name);
+        buffer_add_text(out, TEXT(": "));
+    } else if (rate->from) {
+        buffer_add_text(out, TEXT("said by the row: "));
+    } else if (rate->case_count > 1) {
+        buffer_format(out, "the first of %u cases that holds: ", rate->case_count);
+    }
+    buffer_add_text(out, TEXT("quantity x "));
+    add_decimal(out, x->present.rate);
+    if (rate->has_per) {
+        buffer_add_text(out, TEXT(" / "));
+        add_decimal(out, rate->per);
+    }
+}
+
+static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    switch (step->kind) {
+    case STEP_CONVERT:
+        add_convert(out, &step->convert);
+        return;
+    case STEP_ALLOWANCE:
+        add_decimal(out, done->limit);
+        buffer_add_text(out, step->allowance.has_quantity ? TEXT(" free") : TEXT(" events free"));
+        return;
+    case STEP_RATE:
+        add_rate(x, out, &step->rate);
+        return;
+    case STEP_TIER:
+        add_tier(out, &step->tier, done->tier);
+        return;
+    case STEP_FIXED:
+        add_number(out, &step->fixed.amount);
+        buffer_add_text(out, TEXT(" x "));
+        add_decimal(out, done->in);
+        buffer_format(out, ", %s",
+                      step->fixed.when == FIXED_IN_ADVANCE ? "due when its turn begins"
+                      : step->fixed.when == FIXED_ONCE     ? "once"
+                                                           : "due when its turn ends");
+        return;
+    case STEP_BOUND:
+        if (step->bound.has_max && !done->is_whole) {
+            buffer_add_text(out, TEXT("at most "));
+            add_decimal(out, done->limit);
+        } else if (done->is_whole) {
+            buffer_add_text(out, TEXT("at least "));
+            add_decimal(out, done->limit);
+        } else {
+            buffer_add_text(out, TEXT("a minimum, looked at when its turn ends"));
+        }
+        return;
+    case STEP_ROUND:
+        buffer_format(out, "%s to %d digits", rounding_name(step->round.mode), step->round.digits);
+        return;
+    case STEP_KINDS:
+        return;
+    }
+}
+
+static void add_pair(struct buffer *out, const char *name, struct dec before, struct dec after)
+{
+    buffer_format(out, "     %-9s ", name);
+    add_decimal(out, before);
+    buffer_add_text(out, TEXT(" -> "));
+    add_decimal(out, after);
+    buffer_add_char(out, '\n');
+}
+
+static void add_bucket(struct buffer *out, const struct explained_step *done)
+{
+    buffer_add_text(out, TEXT("     bucket    "));
+    add_shown(out, done->bucket);
+    buffer_add_text(out, TEXT("\n     turn      "));
+    add_period(out, done->turn);
+    buffer_add_char(out, '\n');
+}
+
+static bool has_others_between(const struct explained_step *done)
+{
+    struct dec moved;
+    return dec_subtract(done->after, done->before, &moved, NULL) != OK ||
+           dec_compare(moved, done->in) != 0;
+}
+
+static void add_minimum(struct buffer *out, const struct explained_step *done)
+{
+    buffer_add_text(out, TEXT("     sum       "));
+    add_decimal(out, done->f_before);
+    buffer_add_text(out, TEXT("\n     lacked    "));
+    add_decimal(out, done->out);
+    buffer_add_char(out, '\n');
+}
+
+static void add_fixed(const struct explain *x, struct buffer *out,
+                      const struct explained_step *done)
+{
+    buffer_add_text(out, TEXT("     turn      "));
+    add_period(out, done->turn);
+    if (done->count == 1) {
+        buffer_add_text(out, TEXT("\n     active    "));
+        add_period(out, x->charge->span);
+        buffer_add_text(out, TEXT("\n     factor    "));
+        add_decimal(out, done->limit);
+    } else {
+        buffer_add_text(out, TEXT(" (the first of "));
+        add_plural(out, done->count, "turn");
+        buffer_add_char(out, ')');
+    }
+    buffer_add_text(out, TEXT("\n     amount    "));
+    add_decimal(out, done->out);
+    buffer_add_char(out, '\n');
+}
+
+static void add_curve(struct buffer *out, const struct explained_step *done)
+{
+    bool is_allowance = done->step->kind == STEP_ALLOWANCE;
+    add_bucket(out, done);
+    if (done->step->kind == STEP_TIER && done->step->tier.mode == TIER_VOLUME && !done->is_whole) {
+        buffer_add_text(out, TEXT("     share of the bucket's total, along its chord\n"));
+    }
+    add_pair(out, "position", done->before, done->after);
+    add_pair(out, is_allowance ? "left" : "F", done->f_before, done->f_after);
+    if (done->is_whole) {
+        buffer_add_text(out, TEXT("     the bucket as a whole, with all lines of it\n"));
+        return;
+    }
+    buffer_add_text(out, TEXT("     this line "));
+    add_decimal(out, done->in);
+    buffer_add_text(out, TEXT(" in, "));
+    add_decimal(out, done->out);
+    buffer_add_text(out, is_allowance ? TEXT(" left, of ") : TEXT(" out, of "));
+    add_plural(out, done->count, "row");
+    if (has_others_between(done)) {
+        buffer_add_text(out, TEXT("; rows of other lines lie between"));
+    }
+    buffer_add_char(out, '\n');
+}
+
+static void add_step(const struct explain *x, struct buffer *out, uint32_t number,
+                     const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    buffer_format(out, "  %u. %s", number, step_kind_name(step->kind));
+    if (!text_equal(step->name, text_of(step_kind_name(step->kind)))) {
+        buffer_add_char(out, ' ');
+        add_shown(out, step->name);
+    }
+    buffer_add_text(out, TEXT(": "));
+    add_what(x, out, done);
+    buffer_add_text(out, TEXT("  ("));
+    add_place(out, &step->place);
+    buffer_add_text(out, TEXT(")\n"));
+    if (step->kind == STEP_FIXED) {
+        add_fixed(x, out, done);
+    } else if (step->kind == STEP_BOUND && done->is_whole) {
+        add_bucket(out, done);
+        add_minimum(out, done);
+    } else if (done->bucket.size > 0) {
+        add_curve(out, done);
+    } else {
+        buffer_add_text(out, TEXT("     each row alone: "));
+        add_plural(out, done->count, "row");
+        buffer_add_text(out, TEXT(", "));
+        add_decimal(out, done->in);
+        buffer_add_text(out, TEXT(" in, "));
+        add_decimal(out, done->out);
+        buffer_add_text(out, TEXT(" out\n"));
+    }
+}
+
+static void add_rounding(const struct explain *x, struct buffer *out)
+{
+    const struct line_rounding *rounding = &x->run->catalog->rounding;
+    buffer_add_text(out, TEXT("\nrounding\n  exact     "));
+    add_decimal(out, x->present.exact);
+    buffer_add_text(out, TEXT("\n  amount    "));
+    add_decimal(out, x->present.amount);
+    if (rounding->exact) {
+        buffer_add_text(out, TEXT(", not rounded\n"));
+    } else if (rounding->at_total) {
+        buffer_format(out, ", %d digits by largest remainder: the bill's total is rounded %s\n",
+                      rounding->digits, rounding_name(rounding->mode));
+    } else {
+        buffer_format(out, ", rounded %s to %d digits\n", rounding_name(rounding->mode),
+                      rounding->digits);
+    }
+}
+
+/* The line that makes the others add up to the total. */
+static void add_total_rounding(const struct explain *x, struct buffer *out)
+{
+    struct dec sum;
+    if (dec_subtract(x->bill.total, x->present.amount, &sum, NULL) != OK) {
+        return;
+    }
+    buffer_add_text(out, TEXT("\nwhat makes the lines add up to the total\n  lines     "));
+    add_decimal(out, sum);
+    buffer_add_text(out, TEXT("\n  total     "));
+    char *at = buffer_reserve(out, DEC_FORMAT_MAX);
+    out->size += (size_t)dec_format_digits(x->bill.total, x->bill.minor_digits, at);
+    buffer_format(out, ", the lines' sum rounded half_up to the %d digits of %.*s\n  this line ",
+                  x->bill.minor_digits, TEXT_ARG(x->bill.currency));
+    add_decimal(out, x->present.amount);
+    buffer_add_char(out, '\n');
+}
+
+/* ---- rows and events
+ * ----------------------------------------------------------------------------- */
+
+static struct text decimal_cell(struct arena *arena, struct dec value)
+{
+    char *out = arena_alloc(arena, DEC_FORMAT_MAX);
+    return (struct text){out, (size_t)dec_format(value, out)};
+}
+
+static struct text time_cell(struct arena *arena, instant at)
+{
+    char *out = arena_alloc(arena, TIME_FORMAT_MAX);
+    return (struct text){out, (size_t)time_format(at, out)};
+}
+
+static void row_cells(struct explain *x, uint64_t index, struct text *cells)
+{
+    struct arena *arena = &x->scratch;
+    const struct explained_row *row = &x->rows[index];
+    const struct usage_row *usage = &x->usage[row->row];
+    const struct series *series = series_at(&x->run->series, usage->series);
+    char *print = arena_alloc(arena, 33);
+    hash128_format(usage->total.print, print);
+    struct period slot = explain_slot(x, usage);
+    cells[0] = time_cell(arena, slot.from);
+    cells[1] = time_cell(arena, slot.to);
+    cells[2] = series->resource;
+    cells[3] = decimal_cell(arena, usage->quantity);
+    cells[4] = x->run->catalog->meters[series->meter].unit;
+    cells[5] = text_format(arena, "%llu", (unsigned long long)usage->total.count);
+    cells[6] = decimal_cell(arena, row->taken);
+    cells[7] = decimal_cell(arena, row->amount);
+    cells[8] = (struct text){print, 12};
+}
+
+static void event_cells(struct explain *x, uint64_t index, struct text *cells)
+{
+    struct arena *arena = &x->scratch;
+    const struct explained_event *event = &x->events[index];
+    struct buffer place;
+    buffer_init(&place, arena, 64);
+    buffer_format(&place, "%s:%llu", feed_file_path(x->run->feed, event->file),
+                  (unsigned long long)event->line);
+    cells[0] = time_cell(arena, event->at);
+    cells[1] = event->source;
+    cells[2] = event->id;
+    cells[3] = decimal_cell(arena, event->value);
+    cells[4] = buffer_text(&place);
+}
+
+static enum status write_table(struct explain *x, uint64_t count,
+                               void (*fill)(struct explain *, uint64_t, struct text *))
+{
+    struct text cells[TABLE_COLUMNS_MAX];
+    struct arena_mark mark = arena_mark(&x->scratch);
+    for (uint64_t i = 0; i < count; i++) {
+        fill(x, i, cells);
+        table_measure(&x->table, cells);
+        arena_rewind(&x->scratch, mark);
+    }
+    table_hide_empty(&x->table);
+    table_begin(&x->table, true);
+    for (uint64_t i = 0; i < count; i++) {
+        fill(x, i, cells);
+        TRY(table_row(&x->table, cells, x->err));
+        arena_rewind(&x->scratch, mark);
+    }
+    return table_end(&x->table, x->err);
+}
+
+static enum status write_rows(struct explain *x)
+{
+    TRY(sink_write(&x->sink, TEXT("\nusage rows of the line, and what it takes of each\n"),
+                   x->err));
+    struct table *table = &x->table;
+    table_init(table, &x->scratch, &x->sink, false);
+    table_add_column(table, "FROM", COLUMN_TEXT);
+    table_add_column(table, "TO", COLUMN_TEXT);
+    table_add_column(table, "RESOURCE", COLUMN_TEXT);
+    table_add_column(table, "QUANTITY", COLUMN_DECIMAL);
+    table_add_column(table, "UNIT", COLUMN_TEXT);
+    table_add_column(table, "EVENTS", COLUMN_RIGHT);
+    table_add_column(table, "TAKEN", COLUMN_DECIMAL);
+    table_add_column(table, "AMOUNT", COLUMN_DECIMAL);
+    table_add_column(table, "FINGERPRINT", COLUMN_TEXT);
+    return write_table(x, x->row_count, row_cells);
+}
+
+static enum status write_events(struct explain *x)
+{
+    TRY(sink_write(&x->sink, TEXT("\nevents of these rows, each once\n"), x->err));
+    struct table *table = &x->table;
+    table_init(table, &x->scratch, &x->sink, false);
+    table_add_column(table, "TIME", COLUMN_TEXT);
+    table_add_column(table, "SOURCE", COLUMN_TEXT);
+    table_add_column(table, "ID", COLUMN_TEXT);
+    table_add_column(table, "VALUE", COLUMN_DECIMAL);
+    table_add_column(table, "PLACE", COLUMN_TEXT);
+    TRY(write_table(x, x->event_count, event_cells));
+    uint64_t wanted = 0;
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        wanted += x->usage[x->rows[i].row].total.count;
+    }
+    struct buffer out;
+    buffer_init(&out, &x->scratch, 256);
+    add_plural(&out, x->event_count, "event");
+    if (x->adds_up) {
+        buffer_add_text(&out, TEXT(": count, sum and fingerprint of every row add up\n"));
+    } else {
+        buffer_format(&out, ", but the rows were counted from %llu: these do not add up to them\n",
+                      (unsigned long long)wanted);
+    }
+    return sink_write(&x->sink, buffer_text(&out), x->err);
+}
+
+/* ---- all of it
+ * ----------------------------------------------------------------------------------- */
+
+enum status explain_write_text(struct explain *x)
+{
+    struct buffer out;
+    buffer_init(&out, &x->run->arena, 8192);
+    add_head(x, &out);
+    if (x->is_correction) {
+        add_correction(x, &out);
+    }
+    if (x->charge) {
+        add_price(x, &out);
+        if (x->step_count > 0) {
+            buffer_add_text(&out, TEXT("\nsteps (F is quantized at 18 digits, half even)\n"));
+        }
+        for (uint32_t i = 0; i < x->step_count; i++) {
+            add_step(x, &out, i + 1, &x->steps[i]);
+        }
+        if (x->of_line.size > 0) {
+            buffer_format(&out, "  it adjusts line %.*s\n", TEXT_ARG(x->of_line));
+        }
+        add_rounding(x, &out);
+    } else if (x->has_present && text_equal(x->present.kind, TEXT("rounding"))) {
+        add_total_rounding(x, &out);
+    }
+    TRY(sink_write(&x->sink, buffer_text(&out), x->err));
+    if (x->row_count > 0) {
+        TRY(write_rows(x));
+    }
+    return x->has_events ? write_events(x) : OK;
+}

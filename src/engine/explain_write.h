@@ -1,0 +1,12 @@
+/* explain_write.h - the two forms of an explanation.  Private to this room. */
+#ifndef FARTHING_ENGINE_EXPLAIN_WRITE_H
+#define FARTHING_ENGINE_EXPLAIN_WRITE_H
+
+#include "engine/explain.h"
+
+enum status explain_write_text(struct explain *x);
+enum status explain_write_json(struct explain *x);
+/* The slot of a usage row. */
+struct period explain_slot(const struct explain *x, const struct usage_row *row);
+
+#endif
