@@ -91,13 +91,12 @@ static enum status set_up_spools(struct run *run)
     for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
         run->key_shift--;
     }
-    /* Half of the memory may hold events that wait; the rest is to work in. */
-    size_t events = run->memory_bytes / 2;
+    run->budget.limit_bytes = run->memory_bytes / 8 * 7;
     const char *folder = run->config->temporary_folder;
-    TRY(spool_new(env, run->key_partitions, sizeof(struct record), events, folder, &run->keys,
+    TRY(spool_new(env, run->key_partitions, sizeof(struct record), &run->budget, folder, &run->keys,
                   run->err));
-    return spool_new(env, run->book_partitions, sizeof(struct delta), events, folder, &run->deltas,
-                     run->err);
+    return spool_new(env, run->book_partitions, sizeof(struct delta), &run->budget, folder,
+                     &run->deltas, run->err);
 }
 
 static enum status set_up_workers(struct run *run)

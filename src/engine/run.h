@@ -165,6 +165,7 @@ struct run {
     struct arena series_arena;
     struct lock *series_lock;
     struct spool *keys, *deltas;
+    struct spool_budget budget;
     uint32_t key_partitions, key_shift, book_partitions;
     struct text *file_headers; /* of CSV files, for reading a record again */
 

@@ -10,6 +10,7 @@ struct chunk {
     void *memory;    /* NULL: on disk */
     uint64_t offset; /* there */
     uint32_t count;  /* of units */
+    bool is_kept;    /* counted in the budget */
 };
 
 struct chunk_list {
@@ -23,7 +24,7 @@ struct spool {
     struct lock *lock;
     uint32_t partitions;
     size_t unit_bytes;
-    size_t memory_bytes;
+    struct spool_budget *budget;
     const char *folder;
     struct file *file;
     uint64_t file_size;
@@ -58,8 +59,9 @@ static enum status no_memory(struct error *err)
     return fail_hint(err, "allow more with --memory, or use fewer threads");
 }
 
-enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes, size_t memory_bytes,
-                      const char *folder, struct spool **out, struct error *err)
+enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
+                      struct spool_budget *budget, const char *folder, struct spool **out,
+                      struct error *err)
 {
     assert(partitions > 0 && partitions <= SPOOL_PARTITIONS_MAX);
     assert(SPOOL_CHUNK_BYTES % unit_bytes == 0);
@@ -70,7 +72,7 @@ enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes, s
     *spool = (struct spool){.env = env,
                             .partitions = partitions,
                             .unit_bytes = unit_bytes,
-                            .memory_bytes = memory_bytes,
+                            .budget = budget,
                             .folder = folder};
     spool->lock = env->lock_new(env);
     spool->lists = take_memory(env, partitions * sizeof *spool->lists);
@@ -87,6 +89,8 @@ enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes, s
     return OK;
 }
 
+static void drop_chunk(struct spool *spool, struct chunk *chunk);
+
 void spool_free(struct spool *spool)
 {
     if (!spool) {
@@ -96,7 +100,7 @@ void spool_free(struct spool *spool)
     for (uint32_t p = 0; p < spool->partitions; p++) {
         struct chunk_list *list = &spool->lists[p];
         for (uint32_t i = 0; i < list->count; i++) {
-            give_memory(env, list->items[i].memory, SPOOL_CHUNK_BYTES);
+            drop_chunk(spool, &list->items[i]);
         }
         give_memory(env, list->items, list->capacity * sizeof *list->items);
     }
@@ -161,6 +165,31 @@ static bool enter_chunk(struct spool *spool, uint32_t partition, struct chunk ch
     return true;
 }
 
+static bool keep_chunk(struct spool *spool)
+{
+    struct spool_budget *budget = spool->budget;
+    size_t kept = __atomic_load_n(&budget->kept_bytes, __ATOMIC_RELAXED);
+    size_t used = spool->env->memory_used_bytes(spool->env);
+    size_t rest = used > kept ? used - kept : 0;
+    if (kept + 2 * rest > budget->limit_bytes) {
+        return false;
+    }
+    __atomic_fetch_add(&budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Memory of a chunk that was kept or read back goes. */
+static void drop_chunk(struct spool *spool, struct chunk *chunk)
+{
+    if (chunk->memory) {
+        give_memory(spool->env, chunk->memory, SPOOL_CHUNK_BYTES);
+        chunk->memory = NULL;
+        if (chunk->is_kept) {
+            __atomic_fetch_sub(&spool->budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
+        }
+    }
+}
+
 /* A full (or last) chunk: kept when the budget allows, else written to the file and its memory
  * given back as spare. */
 static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
@@ -176,13 +205,15 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
         return OK;
     }
     env->lock_take(env, spool->lock);
-    bool keep = env->memory_used_bytes(env) <= spool->memory_bytes;
+    bool keep = keep_chunk(spool);
+    chunk.is_kept = keep;
     enum status status = OK;
     if (!keep) {
         if (!spool->file) {
             status = env->file_temporary(env, spool->folder, &spool->file, &writer->err);
         }
         chunk.memory = NULL;
+        chunk.is_kept = false;
         chunk.offset = spool->file_size;
         spool->file_size += (uint64_t)chunk.count * spool->unit_bytes;
     }
@@ -318,8 +349,7 @@ void spool_unload(struct spool *spool, uint32_t partition, struct spool_partitio
         give_memory(env, loaded->chunks, list->count * sizeof *loaded->chunks);
     }
     for (uint32_t i = 0; i < list->count; i++) {
-        give_memory(env, list->items[i].memory, SPOOL_CHUNK_BYTES);
-        list->items[i].memory = NULL;
+        drop_chunk(spool, &list->items[i]);
     }
     list->count = 0;
     *loaded = (struct spool_partition){0};

@@ -17,10 +17,19 @@ enum { SPOOL_PARTITIONS_MAX = 256, SPOOL_CHUNK_BYTES = 48 * 1024 };
 struct spool;
 struct spool_writer;
 
-/* memory_bytes: when the environment's memory in use is beyond it, full chunks go to a temporary
- * file in folder, and their memory is used again.  unit_bytes divides SPOOL_CHUNK_BYTES. */
-enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes, size_t memory_bytes,
-                      const char *folder, struct spool **spool, struct error *err);
+/* What the chunks of all spools of a run may take.  Chunks give way to the rest: one is kept while
+ * all chunks and twice what else is in use (it may have to double) fit in limit_bytes.  All members
+ * but limit_bytes are the spools' own. */
+struct spool_budget {
+    size_t limit_bytes;
+    size_t kept_bytes; /* atomic */
+};
+
+/* Chunks beyond the budget go to a temporary file in folder, and their memory is used again.
+ * unit_bytes divides SPOOL_CHUNK_BYTES. */
+enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
+                      struct spool_budget *budget, const char *folder, struct spool **spool,
+                      struct error *err);
 void spool_free(struct spool *spool); /* NULL is fine */
 
 enum status spool_writer_new(struct spool *spool, struct spool_writer **writer, struct error *err);
