@@ -250,6 +250,10 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[1], COMMANDS[i]->name) == 0) {
+            /* getopt begins its messages with argv[0]. */
+            static char name[32];
+            (void)snprintf(name, sizeof name, "farthing %s", COMMANDS[i]->name);
+            argv[1] = name;
             return COMMANDS[i]->run(argc - 1, argv + 1);
         }
     }
