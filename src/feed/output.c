@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUFFER_BYTES = 1024 * 1024, NAME_MAX_BYTES = 200 };
+enum { BUFFER_BYTES = 256 * 1024, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
 
 enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
 
@@ -28,7 +28,8 @@ struct output_file {
     size_t held_bytes; /* in the buffer */
     size_t path_bytes;
     char *path, *temporary_path, *aside_path; /* one block, path_bytes each */
-    char *buffer;
+    char *buffer;                             /* aligned, in its block, for direct writes */
+    char *buffer_block;
 };
 
 struct output {
@@ -129,7 +130,7 @@ static void free_file(struct output_file *file)
 {
     struct env *env = file->output->env;
     give_memory(env, file->path, 3 * file->path_bytes);
-    give_memory(env, file->buffer, BUFFER_BYTES);
+    give_memory(env, file->buffer_block, BUFFER_BYTES + ALIGNMENT_BYTES);
     give_memory(env, file, sizeof *file);
 }
 
@@ -145,11 +146,13 @@ enum status output_file_open(struct output *output, const char *name, struct out
     *made = (struct output_file){.output = output,
                                  .path_bytes = output->folder_bytes + strlen(name) + 64};
     made->path = take_memory(env, 3 * made->path_bytes);
-    made->buffer = take_memory(env, BUFFER_BYTES);
-    if (!made->path || !made->buffer) {
+    made->buffer_block = take_memory(env, BUFFER_BYTES + ALIGNMENT_BYTES);
+    if (!made->path || !made->buffer_block) {
         free_file(made);
         return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
     }
+    uintptr_t misfit = (uintptr_t)made->buffer_block % ALIGNMENT_BYTES;
+    made->buffer = made->buffer_block + (misfit ? ALIGNMENT_BYTES - misfit : 0);
     made->temporary_path = made->path + made->path_bytes;
     made->aside_path = made->temporary_path + made->path_bytes;
     (void)snprintf(made->path, made->path_bytes, "%s/%s", output->folder, name);
