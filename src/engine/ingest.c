@@ -202,8 +202,9 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
 
 static void emit_record(struct worker *worker, const struct record *record)
 {
-    uint32_t partition = (uint32_t)(record->key.low >> worker->run->key_shift);
-    struct record *to = spool_add(worker->keys, worker->run->key_shift == 64 ? 0 : partition, 1);
+    uint32_t shift = worker->run->key_shift;
+    uint32_t partition = shift == 64 ? 0 : (uint32_t)(record->key.low >> shift);
+    struct record *to = spool_add(worker->keys, partition, 1);
     if (to) {
         *to = *record;
     }
