@@ -49,8 +49,9 @@ const struct command cmd_test = {
     .summary = "run pricing cases: usage, a catalog, and what it has to cost",
     .run = run,
     .help = "test FILE... [--verbose] [--json]\n\n"
-            "Runs pricing cases of YAML or JSON files, or folders of them, through the whole program and compares\n"
-            "its bills with what the cases expect. A line for each case that fails, and a summary.\n\n"
+            "Runs pricing cases of YAML or JSON files, or folders of them, through the whole\n"
+            "program and compares its bills with what the cases expect. A line for each case\n"
+            "that fails, and a summary.\n\n"
             "  -v, --verbose     a line for every case\n"
             "  --json            one JSON object a line\n\n"
             "Exit codes: 0 no case failed (some may ask for what is not there yet); 3 some did.\n\n"

@@ -1,7 +1,7 @@
 /* case_expect.c - what a case expects of a bill, against the bill's lines.
  *
- * An expectation is a sum over the lines that its key selects; what is not named is not looked at.  Numbers are compared
- * exactly, as decimals or as fractions, or after rounding both sides.
+ * An expectation is a sum over the lines that its key selects; what is not named is not looked at.
+ * Numbers are compared exactly, as decimals or as fractions, or after rounding both sides.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,8 +11,7 @@
 
 enum { EXACTLY = -1 };
 
-static void add_note(struct case_run *run, struct buffer *buffer, const char *format,
-                     va_list args)
+static void add_note(struct case_run *run, struct buffer *buffer, const char *format, va_list args)
 {
     char text[600];
     (void)vsnprintf(text, sizeof text, format, args);
@@ -41,7 +40,7 @@ void case_pending(struct case_run *run, const char *format, ...)
     run->pending_count++;
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------- */
+/* ---- numbers ------------------------------------------------------------------------------- */
 
 /* a/b; b is 1 for a plain decimal. */
 static bool read_fraction(struct text text, struct dec *a, struct dec *b)
@@ -68,8 +67,7 @@ static bool is_equal(struct dec came, struct text expected, int rounded)
         return dec_multiply(came, b, &left, NULL) == OK && dec_equal(left, a);
     }
     return dec_round(came, rounded, ROUND_HALF_EVEN, &left, NULL) == OK &&
-           dec_divide(a, b, rounded, ROUND_HALF_EVEN, &right, NULL) == OK &&
-           dec_equal(left, right);
+           dec_divide(a, b, rounded, ROUND_HALF_EVEN, &right, NULL) == OK && dec_equal(left, right);
 }
 
 static void check_number(struct case_run *run, struct dec came, const struct yaml_node *node,
@@ -87,9 +85,10 @@ static void check_number(struct case_run *run, struct dec came, const struct yam
     }
 }
 
-/* ---- which lines a key selects ------------------------------------------------------------------- */
+/* ---- which lines a key selects ------------------------------------------------------------- */
 
-/* True when the dimensions "a=1;b=2" of a line hold name=value; a value that is empty is not written there. */
+/* True when the dimensions "a=1;b=2" of a line hold name=value; a value that is empty is not
+ * written there. */
 static bool has_dimension(struct text dimensions, struct text name, struct text value)
 {
     bool is_named = false;
@@ -113,8 +112,7 @@ static bool has_dimension(struct text dimensions, struct text name, struct text 
 static bool is_tier(const struct line *line, struct text key)
 {
     struct dec number;
-    return dec_parse(key, &number) == NUMBER_OK &&
-           dec_equal(number, dec_from_int(line->tier - 1));
+    return dec_parse(key, &number) == NUMBER_OK && dec_equal(number, dec_from_int(line->tier - 1));
 }
 
 static bool is_of_time(const struct case_run *run, const struct case_line *item, struct text key)
@@ -171,7 +169,7 @@ static void add_to(struct case_run *run, struct dec *sum, struct dec value)
     }
 }
 
-/* ---- expectations -------------------------------------------------------------------------------- */
+/* ---- expectations -------------------------------------------------------------------------- */
 
 struct comparison {
     const char *key;
@@ -212,8 +210,8 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
         for (uint32_t l = 0; l < run->line_count; l++) {
             const struct case_line *item = &run->lines[l];
             if (item->moment == moment &&
-                is_selected(run, item, comparison->kind,
-                            line_field(&item->line, comparison->field), key)) {
+                is_selected(run, item, comparison->kind, line_field(&item->line, comparison->field),
+                            key)) {
                 add_to(run, &sum,
                        comparison->is_quantity ? item->line.quantity : item->line.amount);
             }
@@ -223,8 +221,8 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
 }
 
 /* {region: {eu: 1, us: 2}} */
-static void compare_dimensions(struct case_run *run, uint32_t moment,
-                               const struct yaml_node *node, int rounded)
+static void compare_dimensions(struct case_run *run, uint32_t moment, const struct yaml_node *node,
+                               int rounded)
 {
     for (uint32_t d = 0; d < node->count; d++) {
         const struct yaml_node *values = &node->items[d];
@@ -247,16 +245,16 @@ static void compare_dimensions(struct case_run *run, uint32_t moment,
     }
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------- */
 
 static const struct {
     const char *key;
     size_t field;
-} LINE_KEYS[] = {{"account", FIELD(account)},   {"sku", FIELD(sku)},
-                 {"product", FIELD(product)},   {"resource", FIELD(resource)},
-                 {"kind", FIELD(kind)},         {"step", FIELD(step)},
-                 {"price", FIELD(price)},       {"contract", FIELD(contract)},
-                 {"unit", FIELD(unit)},         {"level", FIELD(level)}};
+} LINE_KEYS[] = {{"account", FIELD(account)}, {"sku", FIELD(sku)},
+                 {"product", FIELD(product)}, {"resource", FIELD(resource)},
+                 {"kind", FIELD(kind)},       {"step", FIELD(step)},
+                 {"price", FIELD(price)},     {"contract", FIELD(contract)},
+                 {"unit", FIELD(unit)},       {"level", FIELD(level)}};
 enum { LINE_KEY_COUNT = sizeof LINE_KEYS / sizeof *LINE_KEYS };
 
 static bool is_compared(struct text key)
@@ -405,7 +403,7 @@ static void compare_line(struct case_run *run, uint32_t moment, const struct yam
     }
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------- */
+/* ---- all of it ----------------------------------------------------------------------------- */
 
 static struct dec sum_amounts(struct case_run *run, uint32_t first, uint32_t last)
 {

@@ -1,8 +1,8 @@
 /* case_run.c - a case's story: usage becomes known, bills are made, lines are kept.
  *
- * charges(t) is what is known at t; a bill is charges less what is on issued lines.  So each bill of a story bills its
- * period and once more every period billed before, each with the folders of all runs so far, and the openings
- * chain from period to period in the order of time.
+ * charges(t) is what is known at t; a bill is charges less what is on issued lines.  So each bill
+ * of a story bills its period and once more every period billed before, each with the folders of
+ * all runs so far, and the openings chain from period to period in the order of time.
  */
 #include <stdlib.h>
 #include <yyjson.h>
@@ -11,10 +11,10 @@
 
 enum { LINES_MAX_BYTES = 256 * 1024 * 1024 };
 
-/* ---- the story ----------------------------------------------------------------------------------- */
+/* ---- the story ----------------------------------------------------------------------------- */
 
-static bool check_known(struct case_run *run, const struct yaml_node *map,
-                        const char *const *known, const char *what)
+static bool check_known(struct case_run *run, const struct yaml_node *map, const char *const *known,
+                        const char *what)
 {
     if (map->kind != YAML_MAP) {
         case_finding(run, "line %u: %s is no mapping", map->line, what);
@@ -82,8 +82,8 @@ static void note_time(struct case_run *run, const struct yaml_node *row)
 
 static bool read_rows(struct case_run *run, const struct yaml_node *node)
 {
-    static const char *const row_keys[] = {"account",  "sku",    "quantity", "time", "resource",
-                                           "events", "id", "dims", "product", NULL};
+    static const char *const row_keys[] = {"account", "sku", "quantity", "time",    "resource",
+                                           "events",  "id",  "dims",     "product", NULL};
     const struct yaml_node *usage = yaml_member(node, "usage");
     const struct yaml_node *events = yaml_member(node, "events");
     if (!is_list(run, usage, "usage") || !is_list(run, events, "events")) {
@@ -151,9 +151,8 @@ static void set_sections(struct case_run *run, const struct yaml_node *map)
 static void choose_account(struct case_run *run)
 {
     const struct yaml_node *accounts = yaml_member(run->node, "accounts");
-    const struct yaml_node *first = accounts && accounts->count > 0
-                                        ? yaml_member(&accounts->items[0], "id")
-                                        : NULL;
+    const struct yaml_node *first =
+        accounts && accounts->count > 0 ? yaml_member(&accounts->items[0], "id") : NULL;
     run->account_default = first && first->kind == YAML_TEXT ? first->text : TEXT("account");
 }
 
@@ -175,8 +174,8 @@ static void note_sections(struct case_run *run)
     static const char *const beside[] = {"accounts", "contracts", "commitments"};
     const struct yaml_node *catalog = yaml_member(run->node, "catalog");
     if (catalog && catalog->kind == YAML_TEXT) {
-        run->catalog_path = text_format(run->arena, "%.*s%.*s", TEXT_ARG(run->directory),
-                                        TEXT_ARG(catalog->text));
+        run->catalog_path =
+            text_format(run->arena, "%.*s%.*s", TEXT_ARG(run->directory), TEXT_ARG(catalog->text));
     } else {
         set_sections(run, catalog);
     }
@@ -193,10 +192,10 @@ static void note_sections(struct case_run *run)
 
 bool case_read(struct case_run *run)
 {
-    static const char *const keys[] = {"case",   "why",    "catalog",   "accounts",    "usage",
-                                       "events", "bill",   "expect",    "story",       "begin",
+    static const char *const keys[] = {"case",   "why",       "catalog",     "accounts", "usage",
+                                       "events", "bill",      "expect",      "story",    "begin",
                                        "source", "contracts", "commitments", NULL};
-    static const char *const moment_keys[] = {"usage", "events", "amend", "bill",
+    static const char *const moment_keys[] = {"usage",  "events", "amend", "bill",
                                               "expect", "why",    NULL};
     if (!check_known(run, run->node, keys, "a case")) {
         return false;
@@ -238,7 +237,7 @@ bool case_read(struct case_run *run)
     return true;
 }
 
-/* ---- files --------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------- */
 
 static enum status write_file(struct case_run *run, const char *path, struct text bytes,
                               struct error *err)
@@ -288,8 +287,8 @@ static enum status read_lines(struct case_run *run, const char *folder, uint32_t
                               struct error *err)
 {
     struct text bytes;
-    TRY(load_bytes(run->env, run->arena, path_in(run, folder, "lines.csv"), LINES_MAX_BYTES,
-                   &bytes, err));
+    TRY(load_bytes(run->env, run->arena, path_in(run, folder, "lines.csv"), LINES_MAX_BYTES, &bytes,
+                   err));
     size_t at = text_of(LINES_HEADER).size;
     while (at < bytes.size) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
@@ -343,7 +342,7 @@ static enum status check_totals(struct case_run *run, const char *folder, uint32
     return OK;
 }
 
-/* ---- one bill run -------------------------------------------------------------------------------- */
+/* ---- one bill run -------------------------------------------------------------------------- */
 
 static const char *period_text(struct case_run *run, struct period period)
 {
@@ -357,8 +356,8 @@ static void add_folder(struct case_run *run, const char *folder)
 {
     if (run->folder_count == run->folder_capacity) {
         uint32_t capacity = run->folder_capacity ? run->folder_capacity * 2 : 8;
-        run->folders = arena_grow(run->arena, run->folders, run->folder_count, capacity,
-                                  sizeof *run->folders);
+        run->folders =
+            arena_grow(run->arena, run->folders, run->folder_count, capacity, sizeof *run->folders);
         run->folder_capacity = capacity;
     }
     run->folders[run->folder_count++] = folder;
@@ -403,8 +402,8 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     struct arena arena;
     arena_init(&arena, &run->env->memory, 0);
     struct error inner = {0};
-    enum status status = farthing_run_case(run->env, run->config, &options, &arena, &summary,
-                                           &complaints, &inner);
+    enum status status =
+        farthing_run_case(run->env, run->config, &options, &arena, &summary, &complaints, &inner);
     *is_billed = status == OK;
     if (status == OK) {
         note_summary(run, &summary);
@@ -425,14 +424,14 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     return OK;
 }
 
-/* ---- one moment ---------------------------------------------------------------------------------- */
+/* ---- one moment ---------------------------------------------------------------------------- */
 
 /* An expected error is a code, a part of the message, or `true` for any. */
 static bool is_error(struct text wanted, const struct complaint *complaint)
 {
     return text_equal(wanted, text_of(complaint->code)) || text_equal(wanted, TEXT("true")) ||
-           (wanted.size > 0 && memmem(complaint->message, strlen(complaint->message), wanted.at,
-                                      wanted.size) != NULL);
+           (wanted.size > 0 &&
+            memmem(complaint->message, strlen(complaint->message), wanted.at, wanted.size) != NULL);
 }
 
 /* True when the catalog loads; else it is a finding, or not yet, or what the case expects. */
@@ -483,8 +482,8 @@ static enum status load_or_explain(struct case_run *run, const struct farthing_p
         }
     }
     if (wanted) {
-        case_finding(run, "error: expected %.*s, came %s: %s", TEXT_ARG(wanted->text),
-                     first->code, first->message);
+        case_finding(run, "error: expected %.*s, came %s: %s", TEXT_ARG(wanted->text), first->code,
+                     first->message);
     } else {
         case_finding(run, "catalog: %s: %s%s%s", first->code, first->message,
                      first->hint[0] ? "; " : "", first->hint);
@@ -498,7 +497,8 @@ static int compare_periods(const void *a_item, const void *b_item)
     return a->from != b->from ? (a->from < b->from ? -1 : 1) : (a->to > b->to) - (a->to < b->to);
 }
 
-/* Keeps the periods billed so far in the order of time.  One that lies in another is billed with it. */
+/* Keeps the periods billed so far in the order of time.  One that lies in another is billed with
+ * it. */
 static void add_period(struct case_run *run, struct period period)
 {
     uint32_t count = 0;
@@ -514,8 +514,8 @@ static void add_period(struct case_run *run, struct period period)
     run->period_count = count;
     if (run->period_count == run->period_capacity) {
         uint32_t capacity = run->period_capacity ? run->period_capacity * 2 : 8;
-        run->periods = arena_grow(run->arena, run->periods, run->period_count, capacity,
-                                  sizeof *run->periods);
+        run->periods =
+            arena_grow(run->arena, run->periods, run->period_count, capacity, sizeof *run->periods);
         run->period_capacity = capacity;
     }
     run->periods[run->period_count++] = period;
@@ -541,16 +541,15 @@ static enum status bill_moment(struct case_run *run, uint32_t moment,
     return OK;
 }
 
-/* A payer whose bills follow a clock of their own gets one for each turn that begins in the period; so a period that
- * begins inside such a turn begins with it. */
+/* A payer whose bills follow a clock of their own gets one for each turn that begins in the period;
+ * so a period that begins inside such a turn begins with it. */
 static instant turn_start(const struct case_run *run, struct period period)
 {
     const struct accounts *accounts = run->loaded.accounts;
     instant start = period.from;
     for (uint32_t i = 0; i < accounts->count; i++) {
         bool is_custom;
-        struct clock clock =
-            payer_billing(run->loaded.catalog, accounts, i, period, &is_custom);
+        struct clock clock = payer_billing(run->loaded.catalog, accounts, i, period, &is_custom);
         if (is_custom && accounts_payer(accounts, i, period.from) == i) {
             instant from = clock_turn(&clock, period.from).from;
             start = from < start ? from : start;
@@ -559,8 +558,8 @@ static instant turn_start(const struct case_run *run, struct period period)
     return start;
 }
 
-/* Where lines are rounded, a bill that goes on inside a turn is that of the turn so far, less what was billed: rounding is of
- * the line that the turn has. */
+/* Where lines are rounded, a bill that goes on inside a turn is that of the turn so far, less what
+ * was billed: rounding is of the line that the turn has. */
 static instant line_start(const struct case_run *run, struct period period)
 {
     const struct catalog *catalog = run->loaded.catalog;

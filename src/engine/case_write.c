@@ -1,15 +1,15 @@
 /* case_write.c - a case as what the program reads: a catalog file in JSON, and CloudEvents.
  *
- * Rows of usage belong to one meter that the catalog of the case is given; its dimensions are all that rows name.
- * Names of dimensions may be anything, so events call them d0, d1, ...
+ * Rows of usage belong to one meter that the catalog of the case is given; its dimensions are all
+ * that rows name. Names of dimensions may be anything, so events call them d0, d1, ...
  */
 #include <stdlib.h>
 
 #include "engine/cases.h"
 
-#define METER "farthing.case"
-#define USAGE_TYPE "farthing.case.usage"
-#define BUYER_DEFAULT "buyer"
+#define METER           "farthing.case"
+#define USAGE_TYPE      "farthing.case.usage"
+#define BUYER_DEFAULT   "buyer"
 #define PRODUCT_DEFAULT "case"
 
 void name_list_add(struct arena *arena, struct name_list *list, struct text name)
@@ -35,7 +35,7 @@ uint32_t name_list_find(const struct name_list *list, struct text name)
     return NONE;
 }
 
-/* ---- times --------------------------------------------------------------------------------------- */
+/* ---- times --------------------------------------------------------------------------------- */
 
 bool case_time(struct text text, instant *at)
 {
@@ -77,7 +77,7 @@ bool case_period(const struct case_run *run, const struct yaml_node *node, struc
            period->from < period->to;
 }
 
-/* ---- catalog ------------------------------------------------------------------------------------- */
+/* ---- catalog ------------------------------------------------------------------------------- */
 
 static const struct yaml_node *find_section(const struct case_run *run, const char *key)
 {
@@ -162,8 +162,8 @@ static void add_skus_named(struct case_run *run, struct name_list *named)
     }
 }
 
-/* A SKU exists when a product, a price or a meter names it.  What only rows name needs a product; and once there are products,
- * every SKU has to be one of theirs. */
+/* A SKU exists when a product, a price or a meter names it.  What only rows name needs a product;
+ * and once there are products, every SKU has to be one of theirs. */
 static void write_products(struct case_run *run, struct buffer *out)
 {
     const struct yaml_node *products = find_section(run, "products");
@@ -179,8 +179,8 @@ static void write_products(struct case_run *run, struct buffer *out)
     for (uint32_t i = 0; i < run->skus.count; i++) {
         struct text sku = run->skus.items[i];
         says_product = says_product || run->sku_products.items[i].size > 0;
-        needs_more = needs_more || (name_list_find(&named, sku) == NONE &&
-                                    name_list_find(&sold, sku) == NONE);
+        needs_more = needs_more ||
+                     (name_list_find(&named, sku) == NONE && name_list_find(&sold, sku) == NONE);
     }
     if (!products && !needs_more && !says_product) {
         return;
@@ -192,8 +192,7 @@ static void write_products(struct case_run *run, struct buffer *out)
     for (uint32_t i = 0; i < run->skus.count; i++) {
         if (name_list_find(&sold, run->skus.items[i]) == NONE) {
             struct text product = run->sku_products.items[i];
-            name_list_add(run->arena, &keys,
-                          product.size > 0 ? product : TEXT(PRODUCT_DEFAULT));
+            name_list_add(run->arena, &keys, product.size > 0 ? product : TEXT(PRODUCT_DEFAULT));
         }
     }
     if (!products) {
@@ -248,8 +247,8 @@ static bool is_fixed_price(const struct yaml_node *price)
     return steps && steps->count > 0 && yaml_member(&steps->items[0], "fixed");
 }
 
-/* A contract that says neither who nor at what price is a subscription: the catalog's fixed prices are paid while it
- * lasts, by its buyer. */
+/* A contract that says neither who nor at what price is a subscription: the catalog's fixed prices
+ * are paid while it lasts, by its buyer. */
 static bool is_subscription(const struct yaml_node *contract)
 {
     return !yaml_member(contract, "buyer") && !yaml_member(contract, "prices") &&
@@ -356,7 +355,8 @@ static void write_account(struct case_run *run, struct buffer *out, struct text 
     buffer_add_char(out, '}');
 }
 
-/* A contract without a buyer is with whoever pays; when several do, with an organization of them all. */
+/* A contract without a buyer is with whoever pays; when several do, with an organization of them
+ * all. */
 static void write_accounts(struct case_run *run, struct buffer *out)
 {
     const struct yaml_node *accounts = find_section(run, "accounts");
@@ -446,7 +446,7 @@ void case_write_catalog(struct case_run *run, struct buffer *out)
     buffer_add_text(out, TEXT("}\n"));
 }
 
-/* ---- events -------------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------- */
 
 static struct text member_text(const struct yaml_node *row, const char *key)
 {
@@ -454,8 +454,8 @@ static struct text member_text(const struct yaml_node *row, const char *key)
     return node && node->kind == YAML_TEXT ? node->text : TEXT("");
 }
 
-static bool row_time(struct case_run *run, const struct moment *moment,
-                     const struct yaml_node *row, char out[TIME_FORMAT_MAX])
+static bool row_time(struct case_run *run, const struct moment *moment, const struct yaml_node *row,
+                     char out[TIME_FORMAT_MAX])
 {
     instant at;
     struct period period;
@@ -482,8 +482,8 @@ static void begin_event(struct case_run *run, const struct yaml_node *row, struc
     buffer_add_text(out, TEXT("{\"specversion\":\"1.0\",\"source\":\"case\",\"id\":"));
     struct text name = id.size > 0 ? text_format(run->arena, "id %.*s", TEXT_ARG(id))
                                    : text_format(run->arena, "row %u", run->event_count);
-    buffer_add_json(out, copy > 0 ? text_format(run->arena, "%.*s/%u", TEXT_ARG(name), copy)
-                                  : name);
+    buffer_add_json(out,
+                    copy > 0 ? text_format(run->arena, "%.*s/%u", TEXT_ARG(name), copy) : name);
     buffer_add_text(out, TEXT(",\"type\":"));
     buffer_add_json(out, type);
     buffer_add_text(out, TEXT(",\"subject\":"));
@@ -493,8 +493,7 @@ static void begin_event(struct case_run *run, const struct yaml_node *row, struc
 }
 
 /* A row that stands for n events is n of them, of which the first has the quantity. */
-static void add_row(struct case_run *run, const struct moment *moment,
-                    const struct yaml_node *row)
+static void add_row(struct case_run *run, const struct moment *moment, const struct yaml_node *row)
 {
     enum { EVENTS_MAX = 100'000 };
     char time[TIME_FORMAT_MAX];

@@ -1,7 +1,8 @@
 /* cases.c - farthing_test: files of pricing cases, run one after the other, each with a verdict.
  *
- * A file holds YAML documents or JSON, each a case or a list of them; in .jsonl and .ndjson each line is one.  A case that
- * asks for what this version does not have is "not yet", with the reason: neither a success nor a failure.
+ * A file holds YAML documents or JSON, each a case or a list of them; in .jsonl and .ndjson each
+ * line is one.  A case that asks for what this version does not have is "not yet", with the reason:
+ * neither a success nor a failure.
  */
 #include "engine/cases.h"
 
@@ -25,7 +26,7 @@ struct session {
     struct error *err;
 };
 
-/* ---- saying it ----------------------------------------------------------------------------------- */
+/* ---- saying it ----------------------------------------------------------------------------- */
 
 static enum status write_out(struct session *session, const struct buffer *out)
 {
@@ -98,7 +99,7 @@ static enum status report_summary(struct session *session)
     return write_out(session, &out);
 }
 
-/* ---- temporary folders --------------------------------------------------------------------------- */
+/* ---- temporary folders --------------------------------------------------------------------- */
 
 /* Two levels deep; what cannot be removed stays, since the verdict is known by now. */
 static void remove_folder(struct session *session, const char *path, int depth)
@@ -125,12 +126,12 @@ static enum status make_folder(struct session *session)
     const char *base = session->farthing->config.temporary_folder;
     uint64_t random;
     session->env->random_bytes(session->env, &random, sizeof random);
-    session->folder = text_format(session->arena, "%s/farthing-test-%016llx",
-                                  base ? base : "/tmp", (unsigned long long)random);
+    session->folder = text_format(session->arena, "%s/farthing-test-%016llx", base ? base : "/tmp",
+                                  (unsigned long long)random);
     return session->env->folder_create(session->env, session->folder.at, session->err);
 }
 
-/* ---- cases of a file ----------------------------------------------------------------------------- */
+/* ---- cases of a file ----------------------------------------------------------------------- */
 
 static struct text directory_of(struct text path)
 {
@@ -195,8 +196,8 @@ static bool begins_document(struct text line)
            (line.size == 3 || line.at[3] == ' ' || line.at[3] == '\r');
 }
 
-/* Documents end at lines of three dashes; in files of lines each is a document.  A document is read with newlines in front, so
- * that its lines keep their numbers. */
+/* Documents end at lines of three dashes; in files of lines each is a document.  A document is read
+ * with newlines in front, so that its lines keep their numbers. */
 static enum status run_documents(struct session *session, struct text name, struct text bytes,
                                  bool is_by_line)
 {
@@ -245,8 +246,7 @@ static enum status run_file(struct session *session, const char *path)
 {
     struct arena_mark mark = arena_mark(session->arena);
     struct text bytes;
-    TRY(load_bytes(session->env, session->arena, path, CASES_FILE_MAX_BYTES, &bytes,
-                   session->err));
+    TRY(load_bytes(session->env, session->arena, path, CASES_FILE_MAX_BYTES, &bytes, session->err));
     struct text name = text_copy(session->arena, text_of(path));
     TRY(run_documents(session, name, bytes, is_by_line(name)));
     arena_rewind(session->arena, mark);
@@ -268,8 +268,7 @@ static enum status run_path(struct session *session, const char *path)
         bool is_case = ends_with(names[i], ".yaml") || ends_with(names[i], ".yml") ||
                        ends_with(names[i], ".json") || is_by_line(names[i]);
         if (names[i].size > 0 && names[i].at[0] != '.' && is_case) {
-            const char *file =
-                text_format(session->arena, "%s/%.*s", path, TEXT_ARG(names[i])).at;
+            const char *file = text_format(session->arena, "%s/%.*s", path, TEXT_ARG(names[i])).at;
             TRY(run_file(session, file));
         }
     }
@@ -285,7 +284,8 @@ static enum status run_all(struct session *session, struct farthing_paths files)
     return report_summary(session);
 }
 
-/* Nobody needs what a case wrote after a crash of the machine; waiting for the disk is most of the time. */
+/* Nobody needs what a case wrote after a crash of the machine; waiting for the disk is most of the
+ * time. */
 static enum status skip_sync(struct env *, struct file *, struct error *)
 {
     return OK;

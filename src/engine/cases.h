@@ -3,8 +3,8 @@
  *     file --cases.c--> trees --case_run.c--> catalog, events, whole bill runs --> lines
  *                                                   expectations --case_expect.c--> findings
  *
- * A case holds no rating code: its rows become events, and the program bills them as it bills any.  The form of cases is
- * described for users in doc/test.md.
+ * A case holds no rating code: its rows become events, and the program bills them as it bills any.
+ * The form of cases is described for users in doc/test.md.
  */
 #ifndef FARTHING_ENGINE_CASES_H
 #define FARTHING_ENGINE_CASES_H
@@ -83,8 +83,8 @@ void case_pending(struct case_run *run, const char *format, ...)
 void name_list_add(struct arena *arena, struct name_list *list, struct text name);
 uint32_t name_list_find(const struct name_list *list, struct text name); /* or NONE */
 
-/* Runs the case and leaves findings; the folder is made by the caller and has been removed by nobody. An error is of the
- * machine (disk, memory), never of the case. */
+/* Runs the case and leaves findings; the folder is made by the caller and has been removed by
+ * nobody. An error is of the machine (disk, memory), never of the case. */
 enum status case_run(struct case_run *run, struct error *err);
 
 /* A time with or without zone, minutes or hours; UTC when it names no zone. */
