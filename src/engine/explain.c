@@ -7,8 +7,7 @@
 
 enum { CANDIDATES_MAX = 8, RUN_FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
-/* ---- the line
- * ------------------------------------------------------------------------------------ */
+/* ---- the line ------------------------------------------------------------------------------- */
 
 /* The id of a row of lines.csv, its second field. */
 static struct text id_of_row(struct text row)
@@ -54,8 +53,12 @@ static enum status fail_ambiguous(struct explain *x, const char *prefix,
         buffer_format(&out, "%s  ", id);
         add_shown(&out, bill);
         buffer_add_text(&out, TEXT("  "));
+        add_shown(&out, line.account);
+        buffer_add_text(&out, TEXT("  "));
         add_shown(&out, line.sku);
-        buffer_format(&out, " %.*s ", TEXT_ARG(line.kind));
+        buffer_add_char(&out, ' ');
+        add_shown(&out, line.dimensions);
+        buffer_format(&out, "%s%.*s ", line.dimensions.size > 0 ? " " : "", TEXT_ARG(line.kind));
         add_decimal(&out, line.amount);
         buffer_add_char(&out, '\n');
     }
@@ -105,8 +108,7 @@ static enum status find_line(struct explain *x, const char *prefix, struct text 
     return parse_line(&x->run->arena, candidates.rows[0], &x->line, bill, x->err);
 }
 
-/* ---- inputs
- * -------------------------------------------------------------------------------------- */
+/* ---- inputs --------------------------------------------------------------------------------- */
 
 static struct farthing_paths json_paths(struct arena *arena, yyjson_val *object, const char *key)
 {
@@ -185,9 +187,8 @@ static enum status check_digest(struct explain *x, const char *name, struct text
         return OK;
     }
     (void)fail(x->err, ERR_INPUT,
-               "the %s is not the one of the bill: it has the digest %.12s, the bill names %.12s",
-               name, digest.size > 0 ? digest.at : "(none)",
-               wanted.size > 0 ? wanted.at : "(none)");
+               "%s: not what the bill was made of: the digest is %.12s, the bill names %.12s", name,
+               digest.size > 0 ? digest.at : "(none)", wanted.size > 0 ? wanted.at : "(none)");
     return fail_hint(x->err, "%s", hint);
 }
 
@@ -226,8 +227,7 @@ static enum status load_inputs(struct explain *x)
     return check_digest(x, "rules", TEXT(FARTHING_RULES), "use the version that made the bill");
 }
 
-/* ---- usage rows
- * ---------------------------------------------------------------------------------- */
+/* ---- usage rows ----------------------------------------------------------------------------- */
 
 static enum status read_usage(struct explain *x)
 {
@@ -280,8 +280,7 @@ static enum status read_usage(struct explain *x)
     return OK;
 }
 
-/* ---- the line again
- * ------------------------------------------------------------------------------ */
+/* ---- the line again ------------------------------------------------------------------------- */
 
 static enum status fail_differs(struct explain *x, const char *what, struct dec now,
                                 struct dec then)
@@ -397,8 +396,7 @@ static enum status collect_rows(struct explain *x, const uint8_t *marks)
     return OK;
 }
 
-/* ---- what the steps did
- * -------------------------------------------------------------------------- */
+/* ---- what the steps did --------------------------------------------------------------------- */
 
 /* Where a step stands in the line's price; beyond all when it is none of its. */
 static uint32_t step_place(const struct price *price, const struct step *step)
@@ -556,8 +554,7 @@ static void find_adjusted(struct explain *x)
     }
 }
 
-/* ---- where the price was found
- * ------------------------------------------------------------------- */
+/* ---- where the price was found -------------------------------------------------------------- */
 
 static void add_day(struct buffer *out, instant at)
 {
@@ -594,17 +591,17 @@ static void add_why(const struct explain *x, struct buffer *out, const struct pr
     struct text name = sku == NONE ? TEXT("") : x->run->catalog->skus[sku].name;
     const struct price *near = other ? other : dated;
     if (!near) {
-        buffer_add_text(out, TEXT("has no price of SKU "));
+        buffer_add_text(out, TEXT("no price of SKU "));
         add_shown(out, name);
         return;
     }
-    buffer_add_text(out, TEXT("has price "));
+    buffer_add_text(out, TEXT("price "));
     add_shown(out, near->name);
     if (other) {
-        buffer_add_text(out, TEXT(", but its `where` does not take these dimension values"));
+        buffer_add_text(out, TEXT(" is for other values of its `where`"));
         return;
     }
-    buffer_add_text(out, TEXT(", but it is in force "));
+    buffer_add_text(out, TEXT(" is in force "));
     if (near->from > INSTANT_MIN) {
         buffer_add_text(out, TEXT("from "));
         add_day(out, near->from);
@@ -646,7 +643,7 @@ static void tell_levels(struct explain *x)
         if (account->override == NONE) {
             buffer_add_text(&out, TEXT(" has no overrides"));
         } else {
-            buffer_add_char(&out, ' ');
+            buffer_add_text(&out, TEXT("'s overrides: "));
             add_why(x, &out, &accounts->overrides[account->override].prices, charge->sku,
                     charge->at);
         }
@@ -661,7 +658,7 @@ static void tell_levels(struct explain *x)
             add_day(&out, charge->at);
         } else {
             add_shown(&out, charge->contract->id);
-            buffer_add_char(&out, ' ');
+            buffer_add_text(&out, TEXT(": "));
             add_why(x, &out, &charge->contract->prices, charge->sku, charge->at);
         }
         end_level(x, &out);
@@ -675,15 +672,14 @@ static void tell_levels(struct explain *x)
             buffer_add_text(&out, TEXT(" has none"));
         } else {
             add_shown(&out, catalog->plans[plan].name);
-            buffer_add_char(&out, ' ');
+            buffer_add_text(&out, TEXT(": "));
             add_why(x, &out, &catalog->plans[plan].prices, charge->sku, charge->at);
         }
         end_level(x, &out);
     }
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 enum status explain_price(struct explain *x)
 {

@@ -65,8 +65,7 @@ static struct hash128 hash_record(struct text record)
     return hash_print(record.at, record.size);
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading -------------------------------------------------------------------------------- */
 
 static void keep_withdrawn(struct reading *reading, const struct event *event)
 {
@@ -207,8 +206,7 @@ static enum status read_all(struct reading *reading)
     }
 }
 
-/* ---- what was accepted
- * --------------------------------------------------------------------------- */
+/* ---- what was accepted ---------------------------------------------------------------------- */
 
 /* The refused records of conflicts.ndjson: key and bytes as one hash each, sorted. */
 static enum status load_conflicts(struct explain *x, struct hash128 **refused, uint64_t *count)

@@ -10,6 +10,11 @@ struct period explain_slot(const struct explain *x, const struct usage_row *row)
                                           x->pricing.cut, from)};
 }
 
+const struct place *explain_place(const struct explain *x, const struct step *step)
+{
+    return step->place.line > 0 || !x->charge ? &step->place : &x->charge->price->place;
+}
+
 enum status explain_write(struct explain *x, enum farthing_form form)
 {
     return form == FARTHING_JSON ? explain_write_json(x) : explain_write_text(x);
@@ -142,12 +147,12 @@ static void add_price(const struct explain *x, struct buffer *out)
     buffer_add_text(out, TEXT("]}"));
 }
 
-static void add_step(struct buffer *out, const struct explained_step *done)
+static void add_step(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     begin_item(out);
     add_text(out, "step", done->step->name);
     add_text(out, "kind", text_of(step_kind_name(done->step->kind)));
-    add_place(out, &done->step->place);
+    add_place(out, explain_place(x, done->step));
     if (done->bucket.size > 0) {
         add_text(out, "bucket", done->bucket);
     }
@@ -252,7 +257,7 @@ enum status explain_write_json(struct explain *x)
         add_key(&out, "steps");
         buffer_add_char(&out, '[');
         for (uint32_t i = 0; i < x->step_count; i++) {
-            add_step(&out, &x->steps[i]);
+            add_step(x, &out, &x->steps[i]);
             TRY(flush(x, &out, PIECE_BYTES / 2));
         }
         buffer_add_char(&out, ']');

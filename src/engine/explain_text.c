@@ -3,8 +3,7 @@
 
 #include <stdlib.h>
 
-/* ---- small words
- * --------------------------------------------------------------------------------- */
+/* ---- small words ---------------------------------------------------------------------------- */
 
 static void add_short_time(struct buffer *out, instant at)
 {
@@ -44,8 +43,7 @@ static void add_plural(struct buffer *out, uint64_t count, const char *word)
     buffer_format(out, "%llu %s%s", (unsigned long long)count, word, count == 1 ? "" : "s");
 }
 
-/* ---- the head
- * ------------------------------------------------------------------------------------ */
+/* ---- the head ------------------------------------------------------------------------------- */
 
 static void add_amounts(struct buffer *out, const struct line *line, struct text currency)
 {
@@ -128,8 +126,7 @@ static void add_correction(const struct explain *x, struct buffer *out)
     }
 }
 
-/* ---- the price
- * ----------------------------------------------------------------------------------- */
+/* ---- the price ------------------------------------------------------------------------------ */
 
 static void add_fixed_level(const struct explain *x, struct buffer *out)
 {
@@ -181,8 +178,7 @@ static void add_price(const struct explain *x, struct buffer *out)
     buffer_add_char(out, '\n');
 }
 
-/* ---- the steps
- * ----------------------------------------------------------------------------------- */
+/* ---- the steps ------------------------------------------------------------------------------ */
 
 static void add_convert(struct buffer *out, const struct step_convert *convert)
 {
@@ -258,7 +254,8 @@ static void add_rate(const struct explain *x, struct buffer *out, const struct s
         buffer_format(out, "the first of %u cases that holds: ", rate->case_count);
     }
     buffer_add_text(out, TEXT("quantity x "));
-    add_decimal(out, x->present.rate);
+    uint32_t of = x->charge->of; /* an adjustment has no rate; what it adjusts has */
+    add_decimal(out, of == NONE ? x->charge->rate : x->priced.charges[of].rate);
     if (rate->has_per) {
         buffer_add_text(out, TEXT(" / "));
         add_decimal(out, rate->per);
@@ -344,6 +341,21 @@ static void add_minimum(struct buffer *out, const struct explained_step *done)
     buffer_add_char(out, '\n');
 }
 
+static void add_factor(struct buffer *out, const struct step_fixed *fixed, struct dec factor)
+{
+    static const char *const NAMES[] = {[PRORATE_NONE] = "not prorated",
+                                        [PRORATE_DAY] = "by the day",
+                                        [PRORATE_DAY_INCLUSIVE] = "by the day, both ends counted",
+                                        [PRORATE_SECOND] = "by the second",
+                                        [PRORATE_30_DAY] = "by the day, 30 in a month"};
+    buffer_add_text(out, TEXT("\n     factor    "));
+    add_decimal(out, factor);
+    buffer_format(out, ", %s", fixed->when == FIXED_ONCE ? "once" : NAMES[fixed->prorate]);
+    if (factor.scale >= DEC_SCALE && fixed->digits == DEC_SCALE) {
+        buffer_add_text(out, TEXT("; shown at 18 digits, used exactly"));
+    }
+}
+
 static void add_fixed(const struct explain *x, struct buffer *out,
                       const struct explained_step *done)
 {
@@ -352,8 +364,7 @@ static void add_fixed(const struct explain *x, struct buffer *out,
     if (done->count == 1) {
         buffer_add_text(out, TEXT("\n     active    "));
         add_period(out, x->charge->span);
-        buffer_add_text(out, TEXT("\n     factor    "));
-        add_decimal(out, done->limit);
+        add_factor(out, &done->step->fixed, done->limit);
     } else {
         buffer_add_text(out, TEXT(" (the first of "));
         add_plural(out, done->count, "turn");
@@ -401,7 +412,7 @@ static void add_step(const struct explain *x, struct buffer *out, uint32_t numbe
     buffer_add_text(out, TEXT(": "));
     add_what(x, out, done);
     buffer_add_text(out, TEXT("  ("));
-    add_place(out, &step->place);
+    add_place(out, explain_place(x, step));
     buffer_add_text(out, TEXT(")\n"));
     if (step->kind == STEP_FIXED) {
         add_fixed(x, out, done);
@@ -457,8 +468,7 @@ static void add_total_rounding(const struct explain *x, struct buffer *out)
     buffer_add_char(out, '\n');
 }
 
-/* ---- rows and events
- * ----------------------------------------------------------------------------- */
+/* ---- rows and events ------------------------------------------------------------------------ */
 
 static struct text decimal_cell(struct arena *arena, struct dec value)
 {
@@ -572,8 +582,7 @@ static enum status write_events(struct explain *x)
     return sink_write(&x->sink, buffer_text(&out), x->err);
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------ */
 
 enum status explain_write_text(struct explain *x)
 {

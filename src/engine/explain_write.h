@@ -8,5 +8,7 @@ enum status explain_write_text(struct explain *x);
 enum status explain_write_json(struct explain *x);
 /* The slot of a usage row. */
 struct period explain_slot(const struct explain *x, const struct usage_row *row);
+/* Where a step was written; of an override, which is a record, where its price was. */
+const struct place *explain_place(const struct explain *x, const struct step *step);
 
 #endif

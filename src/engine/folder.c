@@ -6,8 +6,7 @@
 enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024 };
 static const size_t JSON_ROW_MAX_BYTES = (size_t)1 << 31;
 
-/* ---- readers
- * ------------------------------------------------------------------------------------- */
+/* ---- readers -------------------------------------------------------------------------------- */
 
 /* The size of the row at the buffer's beginning; false when its end is not in the buffer. */
 static bool find_row(const struct reader *reader, size_t *size)
@@ -96,8 +95,7 @@ void reader_close(struct reader *reader)
     }
 }
 
-/* ---- the folder
- * ---------------------------------------------------------------------------------- */
+/* ---- the folder ----------------------------------------------------------------------------- */
 
 static const char *path_in(struct folder *folder, const char *name)
 {
@@ -166,8 +164,7 @@ enum status folder_read(struct folder *folder, const char *name, const char *hea
     return OK;
 }
 
-/* ---- JSON
- * ---------------------------------------------------------------------------------------- */
+/* ---- JSON ----------------------------------------------------------------------------------- */
 
 static void *json_allocate(void *context, size_t size)
 {

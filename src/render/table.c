@@ -22,8 +22,7 @@ enum status sink_write(const struct sink_text *sink, struct text text, struct er
     return OK;
 }
 
-/* ---- names that cannot lie
- * ----------------------------------------------------------------------- */
+/* ---- names that cannot lie ------------------------------------------------------------------ */
 
 /* The code point at the start of a text that is UTF-8, and its size; size 0 when it is none. */
 static uint32_t read_point(struct text text, size_t *size)
@@ -136,8 +135,7 @@ void add_csv_safe(struct buffer *out, struct text text)
     buffer_add_char(out, '"');
 }
 
-/* ---- tables
- * -------------------------------------------------------------------------------------- */
+/* ---- tables --------------------------------------------------------------------------------- */
 
 void table_init(struct table *table, struct arena *arena, const struct sink_text *sink,
                 bool is_terminal)

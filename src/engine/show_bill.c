@@ -1,0 +1,441 @@
+/* show_bill.c - one bill: its head, a section for each account, the total, and what stands behind
+ * it. */
+#include "engine/show.h"
+
+enum {
+    CELL_PRODUCT,
+    CELL_SKU,
+    CELL_DIMENSIONS,
+    CELL_WHAT,
+    CELL_QUANTITY,
+    CELL_UNIT,
+    CELL_RATE,
+    CELL_AMOUNT,
+    CELL_LINE
+};
+
+/* One bill on its way to the sink. */
+struct page {
+    struct bill_head head;
+    struct reader *lines;
+    uint64_t offset; /* of its first row */
+    int digits;      /* of the currency */
+    uint64_t line_count;
+    struct text account; /* of the section: account_bytes */
+    char account_bytes[ATTRIBUTE_MAX_BYTES + 1];
+    uint64_t section_lines;
+    struct dec section, sum;
+    uint64_t sections;
+};
+
+static void add_word(struct buffer *out, const char *format, struct text text)
+{
+    if (out->size > 0) {
+        buffer_add_text(out, TEXT(", "));
+    }
+    buffer_format(out, format, (int)text.size, text.at);
+}
+
+/* What a line is, in words: what is as usual is left out. */
+static struct text what_of(struct arena *arena, const struct page *page, const struct line *line)
+{
+    struct buffer out;
+    buffer_init(&out, arena, 128);
+    if (!text_equal(line->kind, TEXT("usage"))) {
+        buffer_add_text(&out, line->kind);
+    }
+    if (!text_equal(line->price, line->sku) && line->price.size > 0) {
+        add_word(&out, "%.*s", line->price);
+    }
+    if (line->tier > 0) {
+        add_word(&out, "tier %.*s", text_format(arena, "%d", line->tier));
+    }
+    if (line->contract.size > 0) {
+        add_word(&out, "contract %.*s", line->contract);
+    } else if (line->level.size > 0 && !text_equal(line->level, TEXT("catalog"))) {
+        add_word(&out, "%.*s", line->level);
+    }
+    if (line->resource.size > 0) {
+        add_word(&out, "%.*s", line->resource);
+    }
+    if (line->from != page->head.period.from || line->to != page->head.period.to) {
+        struct text from = show_time(arena, line->from), to = show_time(arena, line->to);
+        add_word(&out, "%.*s", text_format(arena, "%.*s to %.*s", TEXT_ARG(from), TEXT_ARG(to)));
+    }
+    if (out.size == 0) {
+        buffer_add_text(&out, line->step);
+    }
+    return buffer_text(&out);
+}
+
+static void line_cells(struct arena *arena, const struct page *page, const struct line *line,
+                       struct text *cells)
+{
+    char *id = arena_alloc(arena, 33);
+    hash128_format(line->id, id);
+    cells[CELL_PRODUCT] = line->product;
+    cells[CELL_SKU] = line->sku;
+    cells[CELL_DIMENSIONS] = line->dimensions;
+    cells[CELL_WHAT] = what_of(arena, page, line);
+    bool has_quantity = line->has_rate || !dec_is_zero(line->quantity);
+    cells[CELL_QUANTITY] = has_quantity ? show_decimal(arena, line->quantity, 0) : TEXT("");
+    cells[CELL_UNIT] = line->unit;
+    cells[CELL_RATE] = line->has_rate ? show_decimal(arena, line->rate, 0) : TEXT("");
+    cells[CELL_AMOUNT] = show_decimal(arena, line->amount, page->digits);
+    cells[CELL_LINE] = (struct text){id, 8};
+}
+
+static bool is_total_rounding(const struct line *line)
+{
+    return line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+}
+
+typedef enum status take_line(struct show *show, struct page *page, const struct line *line,
+                              struct text row);
+
+/* Each line of the bill; they are adjacent. */
+static enum status each_line(struct show *show, struct page *page, take_line *take)
+{
+    struct arena_mark mark = arena_mark(&show->scratch);
+    page->line_count = page->sections = page->section_lines = 0;
+    page->sum = DEC_ZERO;
+    page->account = (struct text){NULL, 0};
+    reader_seek(page->lines, page->offset);
+    for (struct text row;;) {
+        TRY(reader_next(page->lines, &row, NULL, show->err));
+        if (!row.at) {
+            return OK;
+        }
+        struct line line;
+        struct text bill;
+        enum status status = parse_line(&show->scratch, row, &line, &bill, show->err);
+        if (status != OK) {
+            return fail(show->err, ERR_CORRUPT, "%s: a row is no line", page->lines->path);
+        }
+        if (!text_equal(bill, page->head.bill)) {
+            return OK;
+        }
+        TRY(dec_add(page->sum, line.amount, &page->sum, show->err));
+        TRY(take(show, page, &line, row));
+        page->line_count++;
+        arena_rewind(&show->scratch, mark);
+    }
+}
+
+static enum status measure_line(struct show *show, struct page *page, const struct line *line,
+                                struct text row)
+{
+    (void)row;
+    struct text cells[TABLE_COLUMNS_MAX];
+    line_cells(&show->scratch, page, line, cells);
+    if (is_total_rounding(line)) {
+        cells[CELL_WHAT] = TEXT("rounding");
+    }
+    table_measure(&show->table, cells);
+    return OK;
+}
+
+static void empty_cells(struct text *cells)
+{
+    for (int i = 0; i < TABLE_COLUMNS_MAX; i++) {
+        cells[i] = TEXT("");
+    }
+}
+
+/* A row that sums up: a word, and an amount under the others. */
+static enum status sum_row(struct show *show, const char *word, struct text amount)
+{
+    struct text cells[TABLE_COLUMNS_MAX];
+    empty_cells(cells);
+    cells[CELL_WHAT] = text_of(word);
+    cells[CELL_AMOUNT] = amount;
+    return table_row(&show->table, cells, show->err);
+}
+
+static enum status end_section(struct show *show, const struct page *page)
+{
+    if (page->sections == 0) {
+        return OK;
+    }
+    if (page->section_lines > 1) {
+        TRY(sum_row(show, "subtotal", show_decimal(&show->scratch, page->section, page->digits)));
+    }
+    return table_end(&show->table, show->err);
+}
+
+static enum status write_line(struct show *show, struct page *page, const struct line *line,
+                              struct text row)
+{
+    (void)row;
+    bool is_rounding = is_total_rounding(line);
+    if (is_rounding || !page->account.at || !text_equal(page->account, line->account)) {
+        TRY(end_section(show, page));
+        page->section_lines = 0;
+        page->section = DEC_ZERO;
+        if (is_rounding) {
+            page->sections = 0; /* the last one is done */
+            table_begin(&show->table, false);
+            TRY(show_put(show, TEXT("\n")));
+            return sum_row(show, "rounding",
+                           show_decimal(&show->scratch, line->amount, page->digits));
+        }
+        size_t size = line->account.size < sizeof page->account_bytes ? line->account.size
+                                                                      : sizeof page->account_bytes;
+        memcpy(page->account_bytes, line->account.at, size);
+        page->account = (struct text){page->account_bytes, size};
+        page->sections++;
+        struct buffer out;
+        buffer_init(&out, &show->scratch, 128);
+        buffer_add_text(&out, TEXT("\naccount "));
+        add_shown(&out, line->account);
+        buffer_add_char(&out, '\n');
+        TRY(show_put(show, buffer_text(&out)));
+        table_begin(&show->table, true);
+    }
+    page->section_lines++;
+    TRY(dec_add(page->section, line->amount, &page->section, show->err));
+    struct text cells[TABLE_COLUMNS_MAX];
+    line_cells(&show->scratch, page, line, cells);
+    return table_row(&show->table, cells, show->err);
+}
+
+static int digits_after_point(struct text number)
+{
+    const char *point = memchr(number.at, '.', number.size);
+    return point ? (int)(number.at + number.size - point) - 1 : 0;
+}
+
+static enum status write_title(struct show *show, const struct bill_head *head)
+{
+    struct arena *arena = &show->scratch;
+    struct buffer out;
+    buffer_init(&out, arena, 512);
+    const char *bold = show->is_terminal ? "\033[1m" : "",
+               *plain = show->is_terminal ? "\033[0m" : "";
+    bool is_correction = text_equal(head->kind, TEXT("correction"));
+    buffer_format(&out, "%s%s ", bold, is_correction ? "Correction" : "Bill");
+    add_shown(&out, head->bill);
+    buffer_format(&out, "%s\n", plain);
+    struct text from = show_time(arena, head->period.from), to = show_time(arena, head->period.to);
+    buffer_add_text(&out, TEXT("provider  "));
+    add_shown(&out, head->provider);
+    buffer_add_text(&out, TEXT("\npayer     "));
+    add_shown(&out, head->payer);
+    buffer_format(&out, "\nperiod    %.*s to %.*s (end not included)\n", TEXT_ARG(from),
+                  TEXT_ARG(to));
+    buffer_format(&out, "currency  %.*s\n", TEXT_ARG(head->currency));
+    if (is_correction) {
+        buffer_add_text(&out, TEXT("kind      correction: each line is what is known now, less "
+                                   "what was billed before\n"));
+    }
+    return show_put(show, buffer_text(&out));
+}
+
+static enum status write_exclusions(struct show *show, const struct bill_head *head)
+{
+    yyjson_val *list = yyjson_obj_get(head->proof, "exclusions"), *item;
+    if (yyjson_arr_size(list) == 0) {
+        return OK;
+    }
+    TRY(show_put(show, TEXT("\non no line\n")));
+    struct table table;
+    table_init(&table, &show->scratch, &show->sink, show->is_terminal);
+    table_add_column(&table, "REASON", COLUMN_TEXT);
+    table_add_column(&table, "EVENTS", COLUMN_RIGHT);
+    table_add_column(&table, "QUANTITY", COLUMN_DECIMAL);
+    table_add_column(&table, "METER", COLUMN_TEXT);
+    table_add_column(&table, "ACCOUNT", COLUMN_TEXT);
+    for (int pass = 0; pass < 2; pass++) {
+        size_t index, count;
+        yyjson_arr_foreach(list, index, count, item)
+        {
+            const struct text cells[] = {
+                json_text(item, "reason"),
+                show_count(&show->scratch, yyjson_get_uint(yyjson_obj_get(item, "events"))),
+                json_text(item, "quantity"), json_text(item, "meter"), json_text(item, "account")};
+            if (pass == 0) {
+                table_measure(&table, cells);
+            } else {
+                enum status status = table_row(&table, cells, show->err);
+                if (status != OK) {
+                    return status;
+                }
+            }
+        }
+        if (pass == 0) {
+            table_hide_empty(&table);
+            table_begin(&table, true);
+        }
+    }
+    return table_end(&table, show->err);
+}
+
+static enum status write_proof(struct show *show, const struct bill_head *head)
+{
+    struct buffer out;
+    buffer_init(&out, &show->scratch, 512);
+    uint64_t rows = yyjson_get_uint(yyjson_obj_get(head->proof, "usage_rows"));
+    uint64_t events = yyjson_get_uint(yyjson_obj_get(head->proof, "events"));
+    buffer_format(&out, "\nproof: %llu usage row%s of %llu event%s, fingerprint %.12s\n",
+                  (unsigned long long)rows, rows == 1 ? "" : "s", (unsigned long long)events,
+                  events == 1 ? "" : "s", json_text(head->proof, "fingerprint").at);
+    static const char *const NAMES[] = {"catalog", "accounts", "zones", "opening"};
+    buffer_add_text(&out, TEXT("inputs:"));
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        struct text digest = json_text(head->inputs, NAMES[i]);
+        if (digest.size > 0) {
+            buffer_format(&out, " %s %.12s,", NAMES[i], digest.at);
+        }
+    }
+    struct text rules = json_text(head->inputs, "rules");
+    buffer_format(&out, " rules %.*s\n", TEXT_ARG(rules));
+    return show_put(show, buffer_text(&out));
+}
+
+/* Lines and total are in two files: they must tell the same. */
+static enum status check_page(struct show *show, const struct page *page)
+{
+    struct dec total;
+    if (dec_parse(page->head.total, &total) == NUMBER_OK && dec_compare(total, page->sum) == 0 &&
+        page->line_count == page->head.line_count) {
+        return OK;
+    }
+    (void)fail(show->err, ERR_CORRUPT,
+               "%s: the lines of lines.csv are not those of bill %.*s in bills.ndjson",
+               show->folder.path, TEXT_ARG(page->head.bill));
+    return fail_hint(show->err, "a file was changed or comes from another run: bill again");
+}
+
+static enum status bill_table(struct show *show, struct page *page)
+{
+    struct table *table = &show->table;
+    table_init(table, &show->scratch, &show->sink, show->is_terminal);
+    table_add_column(table, "PRODUCT", COLUMN_TEXT);
+    table_add_column(table, "SKU", COLUMN_TEXT);
+    table_add_column(table, "DIMENSIONS", COLUMN_TEXT);
+    table_add_column(table, "WHAT", COLUMN_TEXT);
+    table_add_column(table, "QUANTITY", COLUMN_DECIMAL);
+    table_add_column(table, "UNIT", COLUMN_TEXT);
+    table_add_column(table, "RATE", COLUMN_DECIMAL);
+    table_add_column(table, "AMOUNT", COLUMN_DECIMAL);
+    table_add_column(table, "LINE", COLUMN_TEXT);
+    table->columns[CELL_PRODUCT].is_spare = true;
+    TRY(each_line(show, page, measure_line));
+    TRY(check_page(show, page));
+    struct text total = text_format(&show->scratch, "total %.*s", TEXT_ARG(page->head.currency));
+    struct text cells[TABLE_COLUMNS_MAX];
+    empty_cells(cells);
+    cells[CELL_WHAT] = total;
+    cells[CELL_AMOUNT] = page->head.total;
+    table_measure(table, cells);
+    table_hide_empty(table);
+    TRY(write_title(show, &page->head));
+    TRY(each_line(show, page, write_line));
+    if (page->sections > 0) { /* there was no rounding line */
+        TRY(end_section(show, page));
+        table_begin(table, false);
+        TRY(show_put(show, TEXT("\n")));
+    }
+    TRY(sum_row(show, total.at, page->head.total));
+    TRY(table_end(table, show->err));
+    TRY(write_exclusions(show, &page->head));
+    return write_proof(show, &page->head);
+}
+
+static bool is_number_column(struct text name)
+{
+    static const char *const NAMES[] = {"quantity", "rate", "tier",  "amount",
+                                        "exact",    "list", "events"};
+    for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
+        if (text_equal(name, text_of(NAMES[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The columns of lines.csv, whatever they are. */
+enum { CSV_COLUMNS_MAX = 64 };
+
+static int header_names(struct show *show, struct text *names)
+{
+    struct text header = {LINES_HEADER, strlen(LINES_HEADER) - 1};
+    return split_csv(&show->scratch, header, names, CSV_COLUMNS_MAX);
+}
+
+static enum status write_csv_line(struct show *show, struct page *page, const struct line *line,
+                                  struct text row)
+{
+    (void)page;
+    (void)line;
+    struct text names[CSV_COLUMNS_MAX], fields[CSV_COLUMNS_MAX];
+    int count = header_names(show, names);
+    (void)split_csv(&show->scratch, row, fields, count); /* parse_line has seen that it splits */
+    struct buffer out;
+    buffer_init(&out, &show->scratch, row.size + 64);
+    for (int i = 0; i < count; i++) {
+        if (is_number_column(names[i])) {
+            buffer_add_text(&out, fields[i]);
+        } else {
+            add_csv_safe(&out, fields[i]);
+        }
+        buffer_add_char(&out, i + 1 < count ? ',' : '\n');
+    }
+    return show_put(show, buffer_text(&out));
+}
+
+static enum status write_json_line(struct show *show, struct page *page, const struct line *line,
+                                   struct text row)
+{
+    (void)line;
+    struct text names[CSV_COLUMNS_MAX], fields[CSV_COLUMNS_MAX];
+    int count = header_names(show, names);
+    (void)split_csv(&show->scratch, row, fields, count);
+    struct buffer out;
+    buffer_init(&out, &show->scratch, row.size * 2 + 512);
+    buffer_add_text(&out, page->line_count > 0 ? TEXT(",\n{") : TEXT("\n{"));
+    for (int i = 1; i < count; i++) { /* the bill's id stands at the head */
+        bool is_count = text_equal(names[i], TEXT("tier")) || text_equal(names[i], TEXT("events"));
+        if (fields[i].size == 0) {
+            continue;
+        }
+        buffer_format(&out, "%s\"%.*s\":", i > 1 ? "," : "", TEXT_ARG(names[i]));
+        if (is_count) {
+            buffer_add_text(&out, fields[i]);
+        } else {
+            buffer_add_json(&out, fields[i]);
+        }
+    }
+    buffer_add_char(&out, '}');
+    return show_put(show, buffer_text(&out));
+}
+
+enum status show_bill(struct show *show)
+{
+    struct page page = {0};
+    TRY(folder_find_head(&show->folder, show->found, &page.head, show->err));
+    page.digits = digits_after_point(page.head.total);
+    enum status status =
+        folder_find_lines(&show->folder, show->found, &page.lines, &page.offset, show->err);
+    if (status == ERR_NOT_FOUND) {
+        return fail(show->err, ERR_CORRUPT, "%s: lines.csv has no lines of bill %.*s",
+                    show->folder.path, TEXT_ARG(show->found));
+    }
+    TRY(status);
+    switch (show->form) {
+    case FARTHING_JSON:
+        TRY(show_put(show, TEXT("{\"bill\":")));
+        TRY(show_put(show, page.head.json));
+        TRY(show_put(show, TEXT(",\n\"lines\":[")));
+        TRY(each_line(show, &page, write_json_line));
+        TRY(show_put(show, TEXT("]}\n")));
+        return check_page(show, &page);
+    case FARTHING_CSV_SAFE:
+        TRY(show_put(show, text_of(LINES_HEADER)));
+        TRY(each_line(show, &page, write_csv_line));
+        return check_page(show, &page);
+    case FARTHING_TABLE:
+        break;
+    }
+    return bill_table(show, &page);
+}
