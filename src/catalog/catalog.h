@@ -221,6 +221,7 @@ struct tier {
     bool open;        /* the last one */
     bool below;       /* limit belongs to the next tier */
     struct dec up_to;
+    const struct expr *limit; /* instead of up_to, evaluated once per bucket; NULL: up_to */
     struct number rate, flat;
     bool is_percent;  /* rate is a percentage of the measure */
     bool has_package;

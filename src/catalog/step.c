@@ -483,6 +483,9 @@ static void check_limit(struct work *work, const struct yaml_node *item, const s
                         const struct tier *before)
 {
     struct loader *loader = work->loader;
+    if (tier->limit != NULL || (before != NULL && before->limit != NULL)) {
+        return; /* known when it is evaluated; see the pricing room */
+    }
     struct dec start = before == NULL ? DEC_ZERO : before->up_to;
     const struct yaml_node *from = yaml_member(item, "from");
     char number[DEC_FORMAT_MAX];
@@ -515,8 +518,8 @@ static void check_limit(struct work *work, const struct yaml_node *item, const s
 static bool volume_at(const struct tier *tier, struct dec at, struct dec *amount)
 {
     struct dec product;
-    if (tier->rate.expr != NULL || tier->flat.expr != NULL || tier->has_package ||
-        dec_multiply(tier->rate.value, at, &product, NULL) != OK) {
+    if (tier->limit != NULL || tier->rate.expr != NULL || tier->flat.expr != NULL ||
+        tier->has_package || dec_multiply(tier->rate.value, at, &product, NULL) != OK) {
         return false;
     }
     if (tier->is_percent &&
@@ -576,8 +579,12 @@ static void read_tiers(struct work *work, const struct yaml_node *node)
         }
         tier->below = below != NULL;
         tier->open = up_to == NULL && below == NULL;
+        struct number limit = {0};
         bool limit_read =
-            tier->open || read_dec(loader, up_to != NULL ? up_to : below, &tier->up_to);
+            tier->open ||
+            read_number(loader, up_to != NULL ? up_to : below, &work->bucket, &limit);
+        tier->up_to = limit.value;
+        tier->limit = limit.expr;
         read_tier_numbers(work, item, tier);
         if (tier->open && i + 1 < node->count) {
             complain(loader->complaints, yaml_place(item), "TIER_OPEN", TEXT("up_to: or below:"),

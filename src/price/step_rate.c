@@ -129,7 +129,11 @@ static enum status tier_numbers(struct work *work, const struct step *step,
                                         .open = tier->open,
                                         .tier = tier};
         if (!tier->open) {
+            struct number limit = {tier->up_to, tier->limit};
+            TRY(number_value(work, &limit, charge, turn, &tiers[i].up_to));
             TRY(step_restarted(work, step, charge, turn, &tiers[i].up_to));
+            /* One that is computed may lie below the one before it: then its tier is empty. */
+            tiers[i].up_to = dec_max(tiers[i].up_to, from);
         }
         TRY(number_value(work, &tier->rate, charge, turn, &tiers[i].rate));
         TRY(number_value(work, &tier->flat, charge, turn, &tiers[i].flat));
