@@ -2,9 +2,9 @@
 # demo.sh - a sample month, billed and shown; what `make demo` runs.
 #
 # Installs what is missing, builds, makes a million events of 10,000 accounts, bills them against
-# examples/demo/catalog, shows a bill and explains a line of it.  Every command is printed before it is
-# run, so that it can be run again by hand.  DEMO_DIR names the folder, default build/demo; EVENTS and
-# ACCOUNTS make it larger or smaller.
+# examples/demo/catalog, shows a bill and explains a line of it.  Every command is printed before
+# it is run, so that it can be run again by hand.  DEMO_DIR names the folder, default build/demo;
+# EVENTS and ACCOUNTS make it larger or smaller.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -23,7 +23,7 @@ run() {
 tool/deps.sh build
 tool/build.sh release
 
-say "A sample month: $events events of $accounts accounts, with late, doubled and damaged ones among them"
+say "A sample month: $events events of $accounts accounts, doubled and damaged ones too"
 mkdir -p "$demo"
 run $farthing generate --out "$demo/month" --events "$events" --accounts "$accounts" --force
 ls -lh "$demo/month" | awk 'NR > 1 { printf "  %8s  %s\n", $5, $NF }'
