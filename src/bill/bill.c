@@ -7,8 +7,7 @@
 
 #include "base/nofloat.h"
 
-/* ---- a charge's line
- * ----------------------------------------------------------------------------- */
+/* ---- a charge's line ------------------------------------------------------------------------- */
 
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series)
@@ -192,8 +191,7 @@ static enum status merge_lines(struct bill *bill, struct error *err)
     return OK;
 }
 
-/* ---- charges to lines
- * ---------------------------------------------------------------------------- */
+/* ---- charges to lines ------------------------------------------------------------------------ */
 
 /* Most charges of a payer with hourly rows go to few lines.  They find theirs by a table over what
  * makes the key, so that texts are put together once a line, and only lines are sorted. */
@@ -327,8 +325,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     return merge_lines(bill, err);
 }
 
-/* ---- rounding
- * ------------------------------------------------------------------------------------ */
+/* ---- rounding -------------------------------------------------------------------------------- */
 
 /* Largest remainders: every line is cut down to the digits, and the units that lack go to the lines
  * that lost most, first lines first. */
@@ -418,8 +415,7 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
     return OK;
 }
 
-/* ---- the difference
- * ------------------------------------------------------------------------------ */
+/* ---- the difference -------------------------------------------------------------------------- */
 
 static int compare_ids(const void *a_line, const void *b_line)
 {
@@ -487,8 +483,7 @@ static void move_rounding_last(struct bill *bill)
     }
 }
 
-/* ---- the bill
- * ------------------------------------------------------------------------------------ */
+/* ---- the bill -------------------------------------------------------------------------------- */
 
 static void add_encoded(struct buffer *out, struct text name)
 {

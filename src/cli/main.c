@@ -27,8 +27,7 @@ static void print_usage(FILE *out)
                  "reached, 6 internal.\n");
 }
 
-/* ---- shared by the commands
- * ---------------------------------------------------------------------- */
+/* ---- shared by the commands ------------------------------------------------------------------ */
 
 bool parse_number(const char *text, uint64_t *number)
 {

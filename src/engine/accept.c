@@ -10,8 +10,7 @@
 
 #include "engine/run.h"
 
-/* ---- accepted events
- * ----------------------------------------------------------------------------- */
+/* ---- accepted events ------------------------------------------------------------------------- */
 
 static struct total *total_of(struct worker *worker, uint32_t meter)
 {
@@ -85,8 +84,7 @@ void accept_event(struct worker *worker, const struct record *records, uint32_t 
     }
 }
 
-/* ---- one partition
- * ------------------------------------------------------------------------------- */
+/* ---- one partition --------------------------------------------------------------------------- */
 
 static void take_accepted(void *context, const struct record *records, uint32_t count,
                           bool withdrawn)
@@ -173,8 +171,7 @@ static void accept_work(void *argument, int index)
     }
 }
 
-/* ---- deciding by bytes
- * --------------------------------------------------------------------------- */
+/* ---- deciding by bytes ----------------------------------------------------------------------- */
 
 /* An undecided event with its bytes. */
 struct contender {

@@ -83,8 +83,7 @@ enum farthing_status handle_no_memory(struct farthing *farthing)
     return handle_status(farthing, status);
 }
 
-/* ---- complaints
- * ---------------------------------------------------------------------------------- */
+/* ---- complaints ------------------------------------------------------------------------------ */
 
 static const struct farthing_complaint *copy_complaints(struct arena *arena,
                                                         const struct complaints *complaints)
@@ -181,8 +180,7 @@ enum farthing_status farthing_check(struct farthing *farthing, struct farthing_p
     return status;
 }
 
-/* ---- bill
- * ---------------------------------------------------------------------------------------- */
+/* ---- bill ------------------------------------------------------------------------------------ */
 
 static enum farthing_status check_options(struct farthing *farthing,
                                           const struct farthing_bill *bill)
@@ -249,8 +247,7 @@ enum farthing_status farthing_bill(struct farthing *farthing, const struct farth
     return FARTHING_OK;
 }
 
-/* ---- generate
- * ------------------------------------------------------------------------------------ */
+/* ---- generate -------------------------------------------------------------------------------- */
 
 enum farthing_status farthing_generate(struct farthing *farthing,
                                        const struct farthing_generate *options)

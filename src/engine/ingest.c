@@ -22,8 +22,7 @@ struct pending {
     char subject[SUBJECT_MAX];
 };
 
-/* ---- dead letters
- * -------------------------------------------------------------------------------- */
+/* ---- dead letters ---------------------------------------------------------------------------- */
 
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
 struct letter {
@@ -105,8 +104,7 @@ static void take_finding(void *context, const struct finding *finding)
                worker->line_offset + finding->offset, finding->record, finding->detail);
 }
 
-/* ---- series
- * -------------------------------------------------------------------------------------- */
+/* ---- series ---------------------------------------------------------------------------------- */
 
 /* The run's number of a series: from the worker's cache of those met last, else from the shared
  * table, under its lock. */
@@ -140,8 +138,7 @@ static uint32_t find_series(struct worker *worker, uint32_t meter, const struct 
     return index;
 }
 
-/* ---- the account and the slot
- * -------------------------------------------------------------------- */
+/* ---- the account and the slot ---------------------------------------------------------------- */
 
 static void exclude_record(struct record *record, enum exclusion reason)
 {
@@ -210,8 +207,7 @@ static void emit_record(struct worker *worker, const struct record *record)
     }
 }
 
-/* ---- the ring
- * ------------------------------------------------------------------------------------ */
+/* ---- the ring -------------------------------------------------------------------------------- */
 
 static void finish_pending(struct worker *worker, struct pending *pending)
 {
@@ -273,8 +269,7 @@ static void drain_ring(struct worker *worker)
     }
 }
 
-/* ---- events
- * -------------------------------------------------------------------------------------- */
+/* ---- events ---------------------------------------------------------------------------------- */
 
 /* The mantissa of a value goes into the record when it fits 64 bits. */
 static bool fits(struct dec value)
@@ -424,8 +419,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     advance_ring(worker);
 }
 
-/* ---- blocks
- * -------------------------------------------------------------------------------------- */
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 static enum status open_csv(struct worker *worker)
 {

@@ -46,8 +46,7 @@ enum status load_bytes(struct env *env, struct arena *arena, const char *path, u
     return OK;
 }
 
-/* ---- zones
- * --------------------------------------------------------------------------------------- */
+/* ---- zones ----------------------------------------------------------------------------------- */
 
 struct zone_list {
     struct zone_source source;
@@ -143,8 +142,7 @@ struct text zone_source_digest(struct zone_source *source)
     return (struct text){hex, 64};
 }
 
-/* ---- catalog and accounts
- * ------------------------------------------------------------------------ */
+/* ---- catalog and accounts -------------------------------------------------------------------- */
 
 struct file_list {
     struct catalog_file *items;
@@ -296,8 +294,7 @@ static void sort_complaints(struct complaints *complaints)
     }
 }
 
-/* ---- billing clocks and cuts
- * --------------------------------------------------------------------- */
+/* ---- billing clocks and cuts ----------------------------------------------------------------- */
 
 static bool is_calendar(const struct clock *clock)
 {
@@ -421,8 +418,7 @@ bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *c
     return false;
 }
 
-/* ---- members of payers
- * --------------------------------------------------------------------------- */
+/* ---- members of payers ----------------------------------------------------------------------- */
 
 struct member_entry {
     uint32_t payer;
@@ -485,8 +481,7 @@ static void make_members(struct run *run)
     run->member_first = first;
 }
 
-/* ---- opening
- * ------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------- */
 
 static bool member_text(yyjson_val *object, const char *key, struct text *out)
 {
@@ -509,8 +504,7 @@ static bool member_edge(yyjson_val *object, const char *key, instant open, insta
 {
     struct text text;
     *out = open;
-    return member_text(object, key, &text) &&
-           (text.size == 0 || time_parse(text, out) == TIME_OK);
+    return member_text(object, key, &text) && (text.size == 0 || time_parse(text, out) == TIME_OK);
 }
 
 static bool member_dec(yyjson_val *object, const char *key, struct dec *out)
@@ -597,6 +591,20 @@ static int compare_carried(const void *a_item, const void *b_item)
     return a->payer < b->payer ? -1 : a->payer > b->payer;
 }
 
+/* A state is of the moment at which a bill ended; only the bill that begins there may go on with
+ * it. */
+static bool begins_at(const struct run *run, uint32_t payer, instant at)
+{
+    if (payer == MAP_NONE) {
+        return true; /* not an account any more: its states are left out */
+    }
+    if (!run->has_custom_billing) {
+        return at == run->period.from;
+    }
+    uint32_t first = run->cut_first[payer], end = run->cut_first[payer + 1];
+    return first == end || run->cuts[first].from == at;
+}
+
 static enum status read_opening_line(struct run *run, struct text line)
 {
     yyjson_read_err json_err;
@@ -606,11 +614,18 @@ static enum status read_opening_line(struct run *run, struct text line)
     enum status status = ERR_INPUT;
     if (yyjson_is_obj(object) && member_text(object, "payer", &payer_id)) {
         uint32_t payer = map_find(&run->accounts->by_id, payer_id);
-        if (yyjson_obj_get(object, "bucket")) {
+        instant at;
+        if (!member_time(object, "at", &at)) {
+            status = ERR_INPUT;
+        } else if (!begins_at(run, payer, at)) {
+            status = ERR_CONFLICT;
+        } else if (yyjson_obj_get(object, "bucket")) {
+            run->opening[run->opening_count].raw = line;
             status = read_bucket(run, object, payer, &run->opening[run->opening_count]);
             run->opening_count += status == OK && payer != MAP_NONE;
         } else {
             bool is_known = false;
+            run->carried[run->carried_count].raw = line;
             status = read_meter_state(run, object, &run->carried[run->carried_count], &is_known);
             run->carried_count += status == OK && is_known;
         }
@@ -639,7 +654,15 @@ static enum status load_opening(struct run *run)
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
         number++;
-        if (size > 0 && read_opening_line(run, (struct text){bytes.at + at, size}) != OK) {
+        enum status status =
+            size > 0 ? read_opening_line(run, (struct text){bytes.at + at, size}) : OK;
+        if (status == ERR_CONFLICT) {
+            (void)fail(run->err, ERR_INPUT,
+                       "%s:%u: this state is not of the moment at which the payer's bill begins",
+                       run->options->opening, number);
+            return fail_hint(run->err, "give the closing.ndjson of the period just before");
+        }
+        if (status != OK) {
             (void)fail(run->err, ERR_INPUT, "%s:%u: no state of a bucket or meter",
                        run->options->opening, number);
             return fail_hint(run->err, "give the closing.ndjson of the period before");
@@ -655,8 +678,7 @@ static enum status load_opening(struct run *run)
     return OK;
 }
 
-/* ---- bills issued before
- * ------------------------------------------------------------------------- */
+/* ---- bills issued before --------------------------------------------------------------------- */
 
 static int compare_issued(const void *a_item, const void *b_item)
 {
@@ -764,8 +786,7 @@ static enum status load_issued(struct run *run)
     return OK;
 }
 
-/* ---- all of it
- * ----------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 static enum status parse_period(struct run *run)
 {

@@ -150,8 +150,7 @@ static enum status write_letters(struct run *run)
     return OK;
 }
 
-/* ---- conflicts
- * ----------------------------------------------------------------------------------- */
+/* ---- conflicts ------------------------------------------------------------------------------- */
 
 static int compare_conflicts(const void *a_item, const void *b_item)
 {
@@ -201,8 +200,7 @@ static enum status write_conflicts(struct run *run)
     return OK;
 }
 
-/* ---- the summary
- * --------------------------------------------------------------------------------- */
+/* ---- the summary ----------------------------------------------------------------------------- */
 
 static const char *copy_decimal(struct run *run, struct dec value)
 {

@@ -62,8 +62,7 @@ void run_progress(struct run *run, int thread, const char *phase, uint64_t done,
     }
 }
 
-/* ---- setting up
- * ---------------------------------------------------------------------------------- */
+/* ---- setting up ------------------------------------------------------------------------------ */
 
 /* As many partitions as keep one of them small against the caches, and few when there is little to
  * do. */
@@ -149,8 +148,7 @@ static void tear_down(struct run *run)
     }
 }
 
-/* ---- the run
- * ------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static enum status open_inputs(struct run *run)
 {

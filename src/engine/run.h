@@ -27,11 +27,13 @@ struct carried {
     struct dec value;
     instant at;
     struct text source, id;
+    struct text raw; /* its line */
 };
 
 struct opening_bucket {
     uint32_t payer;
     struct bucket_state state;
+    struct text raw; /* its line */
 };
 
 /* A line of a bill issued before. */

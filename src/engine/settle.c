@@ -137,11 +137,9 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
     }
 }
 
-/* ---- one payer
- * ----------------------------------------------------------------------------------- */
+/* ---- one payer ------------------------------------------------------------------------------- */
 
-static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
-                         struct pricing *pricing)
+static uint32_t first_opening(const struct run *run, uint32_t payer)
 {
     uint32_t low = 0, high = run->opening_count;
     while (low < high) {
@@ -152,7 +150,27 @@ static void find_opening(const struct run *run, uint32_t payer, struct arena *ar
             high = middle;
         }
     }
-    uint32_t end = low;
+    return low;
+}
+
+static uint32_t first_carried(const struct run *run, uint32_t payer)
+{
+    uint32_t low = 0, high = run->carried_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->carried[middle].payer < payer) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
+                         struct pricing *pricing)
+{
+    uint32_t low = first_opening(run, payer), end = low;
     while (end < run->opening_count && run->opening[end].payer == payer) {
         end++;
     }
@@ -188,23 +206,51 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
 
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
  * first cut. */
-static void carry_states(const struct run *run, uint32_t payer, struct period cut,
-                         struct book *book)
+static void carry_opening(const struct run *run, uint32_t payer, struct period cut,
+                          struct book *book)
 {
-    uint32_t low = 0, high = run->carried_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (run->carried[middle].payer < payer) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
     uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
-    for (; low < run->carried_count && run->carried[low].payer == payer; low++) {
-        const struct carried *carried = &run->carried[low];
+    for (uint32_t i = first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried[i];
         book_carry(book, carried->account, carried->series, slot_s, carried->value, carried->at,
                    carried->source, carried->id, &run->series);
+    }
+}
+
+/* What a payer's cut hands to its next one within the run, when its own clock has several turns
+ * that begin in the period: what closing.ndjson hands to the next period. */
+struct handover {
+    struct bucket_state *buckets;
+    uint32_t bucket_count;
+    struct carried *meters;
+    uint32_t meter_count;
+};
+
+/* Into the arena of outputs, since scratch memory goes between cuts. */
+static void hand_over(struct worker *worker, const struct pricing *pricing,
+                      const struct priced *priced, const struct book *book,
+                      struct handover *handover)
+{
+    struct arena *arena = &worker->output;
+    handover->buckets = arena_calloc(arena, priced->closing_count + 1, sizeof *handover->buckets);
+    handover->bucket_count = priced->closing_count;
+    for (uint32_t i = 0; i < priced->closing_count; i++) {
+        handover->buckets[i] = priced->closing[i];
+        handover->buckets[i].key = text_copy(arena, priced->closing[i].key);
+    }
+    const struct usage_row **states;
+    uint32_t count = book_states(&worker->scratch, book->rows, book->row_count, pricing->series,
+                                 pricing->catalog, &states);
+    handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
+    handover->meter_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        handover->meters[i] = (struct carried){.account = states[i]->account,
+                                               .series = states[i]->series,
+                                               .value = states[i]->value,
+                                               .at = states[i]->value_at,
+                                               .source = text_copy(arena, states[i]->value_source),
+                                               .id = text_copy(arena, states[i]->value_id)};
     }
 }
 
@@ -319,7 +365,8 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta 
 enum { RENDER_AT_ONCE = 4096, FETCH_AHEAD = 16 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
-                              bool is_first, const struct delta **deltas, uint32_t count,
+                              bool is_first, bool is_last, struct handover *handover,
+                              const struct delta **deltas, uint32_t count,
                               const struct inputs *inputs, struct texts *texts, struct error *err)
 {
     struct run *run = worker->run;
@@ -335,11 +382,20 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
             book_fold(&book, deltas[i], &run->series, run->catalog);
         }
     }
-    if (is_first) {
-        carry_states(run, payer, cut, &book);
-    }
     struct pricing pricing;
     run_pricing(run, arena, payer, cut, &pricing);
+    if (is_first) {
+        carry_opening(run, payer, cut, &book);
+    } else {
+        pricing.opening = handover->buckets;
+        pricing.opening_count = handover->bucket_count;
+        uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
+        for (uint32_t i = 0; i < handover->meter_count; i++) {
+            const struct carried *state = &handover->meters[i];
+            book_carry(&book, state->account, state->series, slot_s, state->value, state->at,
+                       state->source, state->id, &run->series);
+        }
+    }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
     TRY(book_close(&book, &run->series, run->catalog, run->accounts, err));
     struct priced priced;
@@ -351,6 +407,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
+    if (!is_last) {
+        hand_over(worker, &pricing, &priced, &book, handover);
+    }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0) {
         return OK;
@@ -377,7 +436,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
                          left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
         TRY(write_when_full(worker, texts));
     }
-    render_closing(&texts->closing, &pricing, account->id, &priced, book.rows, book.row_count);
+    if (is_last) {
+        render_closing(&texts->closing, &pricing, account->id, &priced, book.rows, book.row_count);
+    }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
     return write_when_full(worker, texts);
@@ -416,6 +477,38 @@ static void settle_excluded(struct worker *worker, struct text payer, const stru
                           book.excluded_count);
 }
 
+/* A payer whose clock has no turn that begins in the period: what was carried in is carried on. */
+static void pass_opening(const struct run *run, uint32_t payer, struct buffer *closing)
+{
+    for (uint32_t i = first_opening(run, payer);
+         i < run->opening_count && run->opening[i].payer == payer; i++) {
+        buffer_add_text(closing, run->opening[i].raw);
+        buffer_add_char(closing, '\n');
+    }
+    for (uint32_t i = first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        buffer_add_text(closing, run->carried[i].raw);
+        buffer_add_char(closing, '\n');
+    }
+}
+
+/* A cut failed, and those behind it depend on it: their events are counted, so that conservation
+ * holds, and not billed. */
+static void leave_cuts(struct worker *worker, uint32_t payer, struct period failed,
+                       const struct delta **deltas, uint32_t count)
+{
+    const struct run *run = worker->run;
+    struct book book;
+    book_init(&book, &worker->scratch, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct period cut;
+        if (run_cut(run, payer, slot_time(run, deltas[i]), &cut) && cut.from > failed.from) {
+            book_fold(&book, deltas[i], &run->series, run->catalog);
+        }
+    }
+    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+}
+
 static void settle_payer(struct worker *worker, uint32_t payer, const struct delta **deltas,
                          uint32_t count, const struct inputs *inputs, struct texts *texts)
 {
@@ -429,13 +522,15 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
     }
     struct arena_mark mark = arena_mark(&worker->scratch);
     if (cut_count == 0) {
+        pass_opening(run, payer, &texts->closing);
         settle_excluded(worker, run->accounts->items[payer].id, deltas, count, texts);
         arena_rewind(&worker->scratch, mark);
     }
+    struct handover handover = {0};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
-        enum status status =
-            settle_cut(worker, payer, cuts[i], i == 0, deltas, count, inputs, texts, &err);
+        enum status status = settle_cut(worker, payer, cuts[i], i == 0, i + 1 == cut_count,
+                                        &handover, deltas, count, inputs, texts, &err);
         if (status != OK) {
             /* Text is made last, and what can fail then is the output: that ends the run. */
             if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
@@ -444,13 +539,17 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
                 return;
             }
             fail_payer(worker, payer, &err);
+            arena_rewind(&worker->scratch, mark);
+            if (i + 1 < cut_count) {
+                leave_cuts(worker, payer, cuts[i], deltas, count);
+            }
+            return;
         }
         arena_rewind(&worker->scratch, mark);
     }
 }
 
-/* ---- partitions
- * ---------------------------------------------------------------------------------- */
+/* ---- partitions ------------------------------------------------------------------------------ */
 
 static enum status settle_partition(struct worker *worker, uint32_t p, const struct inputs *inputs)
 {

@@ -118,8 +118,7 @@ void spool_free(struct spool *spool)
     give_memory(env, spool, sizeof *spool);
 }
 
-/* ---- writing
- * ------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------- */
 
 enum status spool_writer_new(struct spool *spool, struct spool_writer **out, struct error *err)
 {
@@ -301,8 +300,7 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
     return status;
 }
 
-/* ---- reading
- * ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err)

@@ -204,8 +204,7 @@ enum status work_take_of_row(struct work *work, const struct charge *charge, str
     return dec_subtract(*left, quantity, left, work->err);
 }
 
-/* ---- nodes
- * --------------------------------------------------------------------------------------- */
+/* ---- nodes ----------------------------------------------------------------------------------- */
 
 static bool is_charge_step(const struct step *step)
 {
@@ -325,8 +324,7 @@ static enum status run_nodes(struct work *work)
     return OK;
 }
 
-/* ---- rows to charges
- * ----------------------------------------------------------------------------- */
+/* ---- rows to charges ------------------------------------------------------------------------- */
 
 static enum status start_row(struct work *work, uint32_t index)
 {

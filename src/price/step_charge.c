@@ -18,7 +18,6 @@ static enum status adjust(struct work *work, const struct step *step, uint32_t i
     adjustment.amount = amount;
     adjustment.has_rate = false;
     adjustment.events = 0;
-    adjustment.tier = NONE;
     adjustment.next_step = adjustment.price->step_count;
     TRY(dec_add(work->charges[index].net, amount, &work->charges[index].net, work->err));
     (void)work_add_charge(work, &adjustment);
@@ -193,8 +192,7 @@ enum status step_round_run(struct work *work, const struct step *step, uint32_t 
     return OK;
 }
 
-/* ---- minimums that nothing touched
- * ---------------------------------------------------------------- */
+/* ---- minimums that nothing touched ----------------------------------------------------------- */
 
 /* The account of a bucket's name, or NONE: the text between its first two separators, which names
  * encode. */

@@ -263,8 +263,7 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
     return OK;
 }
 
-/* ---- whole-bucket steps
- * -------------------------------------------------------------------------- */
+/* ---- whole-bucket steps ---------------------------------------------------------------------- */
 
 /* A charge on a bucket's scope, of no row. */
 struct charge step_scope_charge(const struct work *work, const struct bucket *bucket,

@@ -1,7 +1,5 @@
 /* render_json.c - bills and closing states as NDJSON; members in a fixed order, decimals as texts.
  */
-#include <stdlib.h>
-
 #include "render/render.h"
 
 static void add_key(struct buffer *out, const char *key)
@@ -130,8 +128,7 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     buffer_add_text(out, TEXT("}}\n"));
 }
 
-/* ---- closing
- * ------------------------------------------------------------------------------------- */
+/* ---- closing --------------------------------------------------------------------------------- */
 
 /* The edge of a turn; one that is all time has none. */
 static void add_edge_member(struct buffer *out, const char *key, instant at)
@@ -188,52 +185,16 @@ static void add_meter_state(struct buffer *out, const struct pricing *pricing, s
     buffer_add_text(out, TEXT("}\n"));
 }
 
-/* Rows by (account, series), the last slot first. */
-static int compare_states(const void *a_row, const void *b_row)
-{
-    const struct usage_row *a = *(const struct usage_row *const *)a_row;
-    const struct usage_row *b = *(const struct usage_row *const *)b_row;
-    if (a->account != b->account) {
-        return a->account < b->account ? -1 : 1;
-    }
-    if (a->rank != b->rank) {
-        return a->rank < b->rank ? -1 : 1;
-    }
-    return a->slot_s > b->slot_s ? -1 : a->slot_s < b->slot_s;
-}
-
-/* The state of a meter goes on from the last slot that has one. */
-static void add_meter_states(struct buffer *out, const struct pricing *pricing, struct text payer,
-                             const struct usage_row *rows, uint32_t row_count)
-{
-    const struct usage_row **states = NULL;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < row_count; i++) {
-        const struct series *series = series_at(pricing->series, rows[i].series);
-        if (pricing->catalog->meters[series->meter].carry && rows[i].has_value) {
-            if (!states) {
-                states = arena_alloc(out->arena, (row_count - i) * sizeof *states);
-            }
-            states[count++] = &rows[i];
-        }
-    }
-    if (count == 0) {
-        return;
-    }
-    qsort(states, count, sizeof *states, compare_states);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || states[i]->account != states[i - 1]->account ||
-            states[i]->rank != states[i - 1]->rank) {
-            add_meter_state(out, pricing, payer, states[i]);
-        }
-    }
-}
-
 void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
                     const struct priced *priced, const struct usage_row *rows, uint32_t row_count)
 {
     for (uint32_t i = 0; i < priced->closing_count; i++) {
         add_bucket(out, payer, pricing->cut.to, &priced->closing[i]);
     }
-    add_meter_states(out, pricing, payer, rows, row_count);
+    const struct usage_row **states;
+    uint32_t count =
+        book_states(out->arena, rows, row_count, pricing->series, pricing->catalog, &states);
+    for (uint32_t i = 0; i < count; i++) {
+        add_meter_state(out, pricing, payer, states[i]);
+    }
 }

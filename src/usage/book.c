@@ -279,3 +279,44 @@ void book_totals(const struct book *book, const struct series_table *series, str
         total_add(&totals[item->meter == NONE ? meter_count : item->meter], &item->total);
     }
 }
+
+/* By (account, series), the last slot first. */
+static int compare_states(const void *a_row, const void *b_row)
+{
+    const struct usage_row *a = *(const struct usage_row *const *)a_row;
+    const struct usage_row *b = *(const struct usage_row *const *)b_row;
+    if (a->account != b->account) {
+        return a->account < b->account ? -1 : 1;
+    }
+    if (a->rank != b->rank) {
+        return a->rank < b->rank ? -1 : 1;
+    }
+    return a->slot_s > b->slot_s ? -1 : a->slot_s < b->slot_s;
+}
+
+uint32_t book_states(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
+                     const struct series_table *series, const struct catalog *catalog,
+                     const struct usage_row ***out)
+{
+    const struct usage_row **states = NULL;
+    uint32_t count = 0, kept = 0;
+    for (uint32_t i = 0; i < row_count; i++) {
+        if (rows[i].has_value && catalog->meters[series_at(series, rows[i].series)->meter].carry) {
+            if (!states) {
+                states = arena_alloc(arena, (row_count - i) * sizeof *states);
+            }
+            states[count++] = &rows[i];
+        }
+    }
+    *out = states;
+    if (count > 1) {
+        qsort(states, count, sizeof *states, compare_states);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || states[i]->account != states[kept - 1]->account ||
+            states[i]->rank != states[kept - 1]->rank) {
+            states[kept++] = states[i];
+        }
+    }
+    return kept;
+}

@@ -279,6 +279,11 @@ void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t s
 enum status book_close(struct book *book, const struct series_table *series,
                        const struct catalog *catalog, const struct accounts *accounts,
                        struct error *err);
+/* The rows whose state goes on into the next period: of meters with `carry`, for each account and series the last slot that
+ * has a value; sorted by (account, series rank). Returns how many. */
+uint32_t book_states(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
+                     const struct series_table *series, const struct catalog *catalog,
+                     const struct usage_row ***states);
 /* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
 void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
                  uint32_t meter_count);
