@@ -123,31 +123,45 @@ static int compare_lines(const void *a_line, const void *b_line)
     return order ? order : text_compare(a->contract, b->contract);
 }
 
-static void add_key(struct buffer *key, struct text part)
+static char *put_bytes(char *to, const void *bytes, size_t size)
 {
-    uint32_t size = (uint32_t)part.size;
-    buffer_add(key, &size, sizeof size);
-    buffer_add_text(key, part);
+    if (size > 0) {
+        memcpy(to, bytes, size);
+    }
+    return to + size;
 }
 
 static struct hash128 line_id(struct arena *arena, const struct bill *bill, const struct line *line)
 {
-    struct arena_mark mark = arena_mark(arena);
-    struct buffer key;
-    buffer_init(&key, arena, 512);
     const struct text parts[] = {bill->provider, bill->payer,    line->account, line->sku,
                                  line->price,    line->step,     line->kind,    line->dimensions,
                                  line->resource, line->contract, line->unit};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        add_key(&key, parts[i]);
+    enum { PARTS = sizeof parts / sizeof *parts };
+    const int64_t numbers[] = {bill->period.from,
+                               bill->period.to,
+                               line->from,
+                               line->to,
+                               line->version,
+                               line->tier,
+                               line->has_rate,
+                               (int64_t)(uint64_t)line->rate.mantissa,
+                               (int64_t)(line->rate.mantissa >> 64),
+                               line->rate.scale};
+    size_t size = sizeof numbers;
+    for (size_t i = 0; i < PARTS; i++) {
+        size += sizeof(uint32_t) + parts[i].size;
     }
-    const int64_t numbers[] = {bill->period.from, bill->period.to, line->from,    line->to,
-                               line->version,     line->tier,      line->has_rate};
-    buffer_add(&key, numbers, sizeof numbers);
-    int64_t rate[3] = {(int64_t)(uint64_t)line->rate.mantissa, (int64_t)(line->rate.mantissa >> 64),
-                       line->rate.scale};
-    buffer_add(&key, rate, sizeof rate);
-    struct hash128 id = hash_print(key.at, key.size);
+    struct arena_mark mark = arena_mark(arena);
+    char *key = arena_alloc(arena, size);
+    char *to = key;
+    for (size_t i = 0; i < PARTS; i++) {
+        uint32_t part_size = (uint32_t)parts[i].size;
+        to = put_bytes(to, &part_size, sizeof part_size);
+        to = put_bytes(to, parts[i].at, parts[i].size);
+    }
+    to = put_bytes(to, numbers, sizeof numbers);
+    assert(to == key + size);
+    struct hash128 id = hash_print(key, size);
     arena_rewind(arena, mark);
     return id;
 }

@@ -171,7 +171,7 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
         return;
     }
     uint32_t payer = run->steady_payer[account];
-    if (payer != NONE && period_has(run->period, at)) {
+    if (payer != NONE && !run->has_custom_billing && period_has(run->period, at)) {
         instant hour = at - at % NS_PER_HOUR;
         bool is_first = grain == GRAIN_MONTH || hour < run->period.from;
         record->pad = (uint8_t)book_partition(run, payer);
@@ -248,6 +248,7 @@ static void advance_ring(struct worker *worker)
         struct pending *old = ring_at(worker, head - 2 * STEP);
         if (old->account != MAP_NONE) {
             __builtin_prefetch(accounts->items[old->account].id.at);
+            __builtin_prefetch(&worker->run->steady_payer[old->account]);
         }
     }
     if (worker->pending_count > 3 * STEP) {
@@ -536,9 +537,8 @@ static void find_steady_payers(struct run *run)
     for (uint32_t account = 0; account < accounts->count; account++) {
         instant next;
         (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
-        bool is_steady = !run->has_custom_billing && next >= run->period.to;
         run->steady_payer[account] =
-            is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;
+            next >= run->period.to ? accounts_payer(accounts, account, run->period.from) : NONE;
     }
 }
 

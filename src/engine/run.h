@@ -146,8 +146,8 @@ struct run {
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
-    /* By account: who pays for it through all of the period, when nothing about it changes within
-     * (no edge cuts its slots, and bills have one turn); else NONE. */
+    /* By account: who pays for it through all of the period, when no edge of the account or catalog
+     * cuts a slot within; else NONE. */
     uint32_t *steady_payer;
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;

@@ -9,6 +9,8 @@
 
 #include "engine/run.h"
 
+enum { FETCH_AHEAD = 16 }; /* deltas: what they will need from memory is asked for this early */
+
 /* The deltas of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p -
  * low + 1]). */
 struct partition {
@@ -77,25 +79,6 @@ static uint32_t first_payer(const struct run *run, uint32_t partition)
                       run->book_partitions);
 }
 
-/* Payers are found through records that lie anywhere: fetched ahead, first the account, then its
- * memberships. A tail read as a delta fetches what is not needed, and nothing else happens. */
-static void fetch_ahead(const struct accounts *accounts, const struct delta *delta,
-                        const struct delta *end)
-{
-    enum { FAR = 24, NEAR = 12 };
-    if (end - delta > FAR && delta[FAR].account < accounts->count) {
-        const struct account *account = &accounts->items[delta[FAR].account];
-        __builtin_prefetch(account);
-        __builtin_prefetch((const char *)account + 64);
-    }
-    if (end - delta > NEAR && delta[NEAR].account < accounts->count) {
-        const struct account *account = &accounts->items[delta[NEAR].account];
-        if (account->membership_count > 0) {
-            __builtin_prefetch(&accounts->memberships[account->membership_first]);
-        }
-    }
-}
-
 static void group_deltas(struct worker *worker, const struct spool_partition *loaded,
                          struct partition *partition)
 {
@@ -111,7 +94,10 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
         const struct delta *delta = loaded->chunks[c].units;
         const struct delta *end = delta + loaded->chunks[c].count;
         for (; delta < end; delta += 1 + delta->tail_units) {
-            fetch_ahead(run->accounts, delta, end);
+            if (end - delta > FETCH_AHEAD && delta[FETCH_AHEAD].account < run->accounts->count) {
+                /* A tail that is read as a delta fetches what is not needed, no more. */
+                __builtin_prefetch(&run->steady_payer[delta[FETCH_AHEAD].account]);
+            }
             if (delta->account == NONE) {
                 partition->nobody[partition->nobody_count++] = delta;
                 continue;
@@ -362,7 +348,7 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta 
 }
 
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
-enum { RENDER_AT_ONCE = 4096, FETCH_AHEAD = 16 };
+enum { RENDER_AT_ONCE = 4096 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, bool is_last, struct handover *handover,
