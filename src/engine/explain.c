@@ -254,7 +254,7 @@ static enum status read_usage(struct explain *x)
         struct usage_text text;
         struct usage_row made;
         enum status status = parse_usage(&x->scratch, row, &text, x->err);
-        if (status == OK && period_has(x->head.period, text.slot.from)) {
+        if (status == OK && text.slot.from < x->head.period.to) {
             status = usage_row_make(&x->scratch, &text, run->catalog, run->accounts,
                                     run->period.from, &run->series, &made, x->err);
             if (status == OK) {
@@ -681,6 +681,68 @@ static void tell_levels(struct explain *x)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/* The cuts of the payer up to the bill's; one, unless its own clock has several turns in the run.
+ */
+static enum status find_cuts(struct explain *x, uint32_t payer, const struct period **cuts,
+                             uint32_t *count)
+{
+    const struct run *run = x->run;
+    *cuts = &run->period;
+    uint32_t all = 1;
+    if (run->has_custom_billing) {
+        *cuts = run->cuts + run->cut_first[payer];
+        all = run->cut_first[payer + 1] - run->cut_first[payer];
+    }
+    for (*count = 1; *count <= all; ++*count) {
+        struct period cut = (*cuts)[*count - 1];
+        if (cut.from == x->head.period.from && cut.to == x->head.period.to) {
+            return OK;
+        }
+    }
+    (void)fail(x->err, ERR_INPUT, "the bill is none of period %s", x->inputs.period);
+    return fail_hint(x->err, "give the period of that run with --period");
+}
+
+/* Where the rows of a cut end: rows come cut by cut. */
+static uint32_t end_of_cut(const struct explain *x, struct period cut, uint32_t row)
+{
+    while (row < x->usage_count &&
+           period_has(cut, x->run->period.from + (instant)x->usage[row].slot_s * NS_PER_SECOND)) {
+        row++;
+    }
+    return row;
+}
+
+/* The cuts before the bill's hand their buckets on; only the bill's own is traced. */
+static enum status price_cuts(struct explain *x, uint32_t payer)
+{
+    struct run *run = x->run;
+    const struct period *cuts;
+    uint32_t count, first = 0, end = 0;
+    TRY(find_cuts(x, payer, &cuts, &count));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct bucket_state *handed = x->priced.closing;
+        uint32_t handed_count = x->priced.closing_count;
+        run_pricing(run, &run->arena, payer, cuts[i], &x->pricing);
+        if (i > 0) {
+            x->pricing.opening = handed;
+            x->pricing.opening_count = handed_count;
+        }
+        x->pricing.trace = i + 1 == count;
+        first = end;
+        end = end_of_cut(x, cuts[i], first);
+        TRY(price_payer(&run->arena, &x->pricing, x->usage + first, end - first, &x->priced,
+                        x->err));
+    }
+    if (end < x->usage_count) {
+        return fail(x->err, ERR_CORRUPT, "usage.csv: rows of payer %.*s are of no bill",
+                    TEXT_ARG(x->head.payer));
+    }
+    x->usage += first;
+    x->usage_count = end - first;
+    return OK;
+}
+
 enum status explain_price(struct explain *x)
 {
     struct run *run = x->run;
@@ -691,9 +753,7 @@ enum status explain_price(struct explain *x)
                     TEXT_ARG(x->head.payer));
     }
     TRY(read_usage(x));
-    run_pricing(run, &run->arena, payer, x->head.period, &x->pricing);
-    x->pricing.trace = true;
-    TRY(price_payer(&run->arena, &x->pricing, x->usage, x->usage_count, &x->priced, x->err));
+    TRY(price_cuts(x, payer));
     TRY(bill_make(&run->arena, &x->pricing, x->usage, x->usage_count, NULL, 0, &x->priced, NULL,
                   &x->bill, x->err));
     TRY(find_present(x));
