@@ -24,6 +24,7 @@ tool/build.sh release || exit 1
 export FARTHING_LONG=1
 export FARTHING_CASES=${FARTHING_CASES:-10000000}
 check ctest --test-dir build/release -L long --verbose --no-tests=error --timeout 7200
+check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_SEEDS:-10000}" --jobs "$(nproc)"
 
 echo
 if [ $failed = 0 ]; then

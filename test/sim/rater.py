@@ -42,7 +42,7 @@ class Bill:
 
     def __init__(self, setup, payer, cut, rows):
         self.setup, self.payer, self.cut = setup, payer, cut
-        self.charges = []
+        self.charges, self.numbers = [], {}
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
@@ -160,8 +160,11 @@ class Bill:
         text = str(value)
         try:
             return num(text)
-        except ValueError:
-            return self.evaluate(text, row, flow, step)
+        except ValueError:  # an expression: evaluated once per bucket, by its first row
+            key = (id(step), text, self.key(row, step), row if step.clock == "row" else None)
+            if key not in self.numbers:
+                self.numbers[key] = self.evaluate(text, row, flow, step)
+            return self.numbers[key]
 
     def takes(self, flow, step):
         where = step.body.get("where")
@@ -173,8 +176,8 @@ class Bill:
         if body.get("prorate", "none") == "none":
             return Fraction(1)
         start, end = max(turn[0], row.price.start), min(turn[1], row.price.end)
-        if row.price.level.startswith("contract/"):
-            contract = self.setup.contract(row.account, row.time)
+        contract = self.setup.contract(row.account, row.time)
+        if contract:
             start = max(start, self.setup.date(contract.get("from"), times.MIN))
             end = min(end, self.setup.date(contract.get("to"), times.MAX))
         since = self.setup.since(row.account)
@@ -194,8 +197,9 @@ class Bill:
                 whole = 30
             elif mode == "day_inclusive":
                 active += 1 if end < turn[1] else 0
-        return quantize(Fraction(active, whole), int(body.get("digits", 18)),
-                        body.get("mode", "half_even"))
+        if "digits" not in body:
+            return Fraction(active, whole)  # exact: the amount is quantized, once
+        return quantize(Fraction(active, whole), int(body["digits"]), body.get("mode", "half_even"))
 
     # ---- usage steps ----
 
@@ -209,21 +213,24 @@ class Bill:
                     flow.quantity = self.converted(flow.quantity, row, flow, step)
                     continue
                 key = self.key(row, step)
+                if "quantity" in step.body:  # of a row; what is accumulated is what it gives
+                    flow.quantity = self.factored(flow.quantity, row, flow, step)
                 before = position[key]
                 position[key] += flow.quantity
                 flow.quantity = (self.converted(position[key], row, flow, step)
                                  - self.converted(before, row, flow, step))
 
-    def converted(self, x, row, flow, step):
+    def factored(self, x, row, flow, step):
         body = step.body
         if "quantity" in body:
-            held, flow.quantity = flow.quantity, x
-            x = self.evaluate(str(body["quantity"]), row, flow, step)
-            flow.quantity = held
-        else:
-            x = (x * self.number(body.get("multiply", 1), row, step)
-                 / self.number(body.get("divide", 1), row, step))
-        x = quantize(x)
+            return quantize(self.evaluate(str(body["quantity"]), row, flow, step))
+        return quantize(x * self.number(body.get("multiply", 1), row, step)
+                        / self.number(body.get("divide", 1), row, step))
+
+    def converted(self, x, row, flow, step):
+        body = step.body
+        if "quantity" not in body or step.clock == "row":
+            x = self.factored(x, row, flow, step)
         if "minimum" in body and (x != 0 or "minimum_of_zero" in OPEN):
             x = max(x, self.number(body["minimum"], row, step))
         if "increment" in body:
@@ -450,8 +457,12 @@ class Bill:
 
     def on_scope(self, key, flow, step, kind, amount, tier=None):
         """A charge of its own on the bucket's scope."""
-        account = self.payer if step.scope in ("organization", "contract") else flow.row.account
         row = flow.row
+        account = row.account
+        if step.scope in ("organization", "contract"):
+            account = self.payer
+        if step.scope == "contract" and self.setup.contract(row.account, row.time):
+            account = self.setup.contract(row.account, row.time)["buyer"]
         self.charges.append(Charge(account, "" if step.shared else row.sku,
                                    "" if step.shared else row.price.name, step.name, kind, tier,
                                    amount))
@@ -560,7 +571,8 @@ class Bill:
             for buyer, contracts in setup.contracts.items():
                 for start, end, contract in contracts:
                     if "contract/" + contract["id"] == price.level:
-                        yield from self.while_paying(buyer, start, end, lambda at: True)
+                        yield from self.while_paying(buyer, start, end, lambda at: True,
+                                                     "contract_since" in OPEN)
         elif price.level.startswith("plan/"):
             plan = price.level[len("plan/"):]
             for account in sorted(setup.accounts):
@@ -569,17 +581,18 @@ class Bill:
             for buyer, contracts in setup.contracts.items():
                 for start, end, contract in contracts:
                     if contract.get("plan") == plan:
-                        yield from self.while_paying(buyer, start, end, lambda at: True)
+                        yield from self.while_paying(buyer, start, end, lambda at: True,
+                                                     "contract_since" in OPEN)
         elif price.public:
             accounts = [self.payer] if step.scope == "organization" else sorted(setup.accounts)
             for account in accounts:
                 yield from self.while_paying(account, times.MIN, times.MAX, lambda at: True)
 
-    def while_paying(self, account, start, end, holds):
+    def while_paying(self, account, start, end, holds, subscribed=True):
         """The longest parts of [start, end) in which this payer pays for the account."""
         setup = self.setup
         since = setup.since(account)
-        if since is not None:
+        if since is not None and subscribed:
             start = max(start, since)
         edges = {start, end}
         for above in setup.ancestors(account):

@@ -423,7 +423,8 @@ def comparable(world, setup):
     blended = set()
     for price in setup.all_prices():
         for step in price.steps:
-            if step.kind == "tier" and step.body.get("attribute") in ("pro_rata", "none"):
+            if step.kind == "tier" and (
+                    "attribute" in step.body or step.body.get("mode") == "volume"):
                 blended.add((price.name, step.name))
 
     def key(account, sku, price, step, kind, tier):
@@ -572,7 +573,8 @@ def run_seed(seed, arguments, folder):
         attempt("purity", perturb)
     for name, law in laws.chosen(world, arguments.laws):
         def hold(name=name, law=law):
-            if law(laws.Bench(world, setup, runner, output, canonical_inputs, name)):
+            if law(laws.Bench(world, setup, runner, output, canonical_inputs, name,
+                              Mismatch)):
                 counts["law " + name] += 1
         attempt("law " + name, hold)
     return world, counts, failures

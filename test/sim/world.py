@@ -459,7 +459,8 @@ class World:
         if volume:
             body["mode"] = "volume"
         if rng.random() < 0.15:
-            body["attribute"] = rng.choice(["in_order", "pro_rata"])
+            body["attribute"] = rng.choice(["in_order", "pro_rata"]) if volume or \
+                "graduated_pro_rata" in OPEN else "in_order"
             self.has("attribute")
         if rng.random() < 0.15:
             body["at_zero"] = "charge"
@@ -604,6 +605,11 @@ class World:
             self.edges.append(at)
             first[rng.choice(["from", "to"])] = self.date(at)
             self.has("price.part")
+            for step in first["steps"]:
+                for kind in ("allowance", "bound"):
+                    if kind in step and step[kind].get("clock") != "always" and rng.random() < 0.5:
+                        step[kind]["prorate"] = "second"
+                        self.has("prorate." + kind)
         if isinstance(sku, str) and "region" in self.meters["m_" + sku].get("dimensions", {}) and \
                 rng.random() < 0.25:
             out.append({"sku": sku, "name": name + "-eu", "where": {"region": rng.choice(
@@ -711,6 +717,11 @@ class World:
         for account in self.ids:
             if rng.random() < 0.35:
                 contracts += self.contract(rng, account)
+        dated = [c for c in contracts if "to" in c
+                 or times.parse(c["from"]) > self.period[0] - 10 * times.DAY]
+        if dated and "contract_plan_ends" not in OPEN:
+            for contract in contracts:
+                contract.pop("plan", None)
         if contracts:
             catalog["contracts"] = contracts
             self.has("contract")
@@ -921,8 +932,8 @@ class World:
 
 def whole_bucket(kind, body):
     """True of steps whose total is known at the turn's end only."""
-    return (kind == "tier" and body.get("attribute", "pro_rata" if body.get("mode") == "volume"
-                                        else "in_order") != "in_order") or \
+    return (kind == "tier" and (body.get("mode") == "volume"
+                                or body.get("attribute") in ("pro_rata", "none"))) or \
         (kind == "bound" and "min" in body)
 
 
