@@ -713,12 +713,12 @@ static uint32_t end_of_cut(const struct explain *x, struct period cut, uint32_t 
     return row;
 }
 
-/* The cuts before the bill's hand their buckets on; only the bill's own is traced. */
-static enum status price_cuts(struct explain *x, uint32_t payer)
+/* The cuts before the bill's hand their buckets on. */
+static enum status price_cuts_before(struct explain *x, uint32_t payer)
 {
     struct run *run = x->run;
     const struct period *cuts;
-    uint32_t count, first = 0, end = 0;
+    uint32_t count, first = 0;
     TRY(find_cuts(x, payer, &cuts, &count));
     for (uint32_t i = 0; i < count; i++) {
         const struct bucket_state *handed = x->priced.closing;
@@ -728,19 +728,51 @@ static enum status price_cuts(struct explain *x, uint32_t payer)
             x->pricing.opening = handed;
             x->pricing.opening_count = handed_count;
         }
-        x->pricing.trace = i + 1 == count;
-        first = end;
-        end = end_of_cut(x, cuts[i], first);
-        TRY(price_payer(&run->arena, &x->pricing, x->usage + first, end - first, &x->priced,
-                        x->err));
-    }
-    if (end < x->usage_count) {
-        return fail(x->err, ERR_CORRUPT, "usage.csv: rows of payer %.*s are of no bill",
-                    TEXT_ARG(x->head.payer));
+        uint32_t end = end_of_cut(x, cuts[i], first);
+        if (i + 1 < count) {
+            TRY(price_payer(&run->arena, &x->pricing, x->usage + first, end - first, &x->priced,
+                            x->err));
+            first = end;
+        } else if (end < x->usage_count) {
+            return fail(x->err, ERR_CORRUPT, "usage.csv: rows of payer %.*s are of no bill",
+                        TEXT_ARG(x->head.payer));
+        }
     }
     x->usage += first;
-    x->usage_count = end - first;
+    x->usage_count -= first;
     return OK;
+}
+
+static enum status price_line(struct explain *x)
+{
+    struct arena *arena = &x->run->arena;
+    TRY(price_payer(arena, &x->pricing, x->usage, x->usage_count, &x->priced, x->err));
+    TRY(bill_make(arena, &x->pricing, x->usage, x->usage_count, NULL, 0, &x->priced, NULL, &x->bill,
+                  x->err));
+    return find_present(x);
+}
+
+/* Priced twice: once to see which rows are the line's, then with traces of those alone, since the
+ * traces of all rows of a large payer would take more memory than all else. */
+static enum status price_traced(struct explain *x)
+{
+    struct arena *arena = &x->run->arena;
+    bool *is_row = arena_calloc(arena, x->usage_count + 1, sizeof *is_row);
+    struct arena_mark mark = arena_mark(arena);
+    TRY(price_line(x));
+    const uint8_t *marks = mark_charges(x);
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if (marks[i] != 0 && charge->row != NONE) {
+            is_row[charge->row] = true;
+        }
+    }
+    arena_rewind(arena, mark);
+    x->charge = NULL;
+    x->has_present = false;
+    x->pricing.trace = true;
+    x->pricing.trace_rows = is_row;
+    return price_line(x);
 }
 
 enum status explain_price(struct explain *x)
@@ -753,10 +785,8 @@ enum status explain_price(struct explain *x)
                     TEXT_ARG(x->head.payer));
     }
     TRY(read_usage(x));
-    TRY(price_cuts(x, payer));
-    TRY(bill_make(&run->arena, &x->pricing, x->usage, x->usage_count, NULL, 0, &x->priced, NULL,
-                  &x->bill, x->err));
-    TRY(find_present(x));
+    TRY(price_cuts_before(x, payer));
+    TRY(price_traced(x));
     const uint8_t *marks = mark_charges(x);
     if (x->charge) {
         TRY(collect_rows(x, marks));

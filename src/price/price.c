@@ -111,9 +111,15 @@ void work_pass_on(struct work *work, uint32_t index)
     work_push(work, index);
 }
 
+static bool is_traced(const struct work *work, uint32_t row)
+{
+    const struct pricing *pricing = work->pricing;
+    return pricing->trace && (row == NONE || !pricing->trace_rows || pricing->trace_rows[row]);
+}
+
 void work_trace(struct work *work, const struct trace *trace)
 {
-    if (!work->pricing->trace) {
+    if (!is_traced(work, trace->row)) {
         return;
     }
     if (work->trace_count == work->trace_capacity) {
@@ -140,8 +146,8 @@ void work_trace_bucket(struct work *work, const struct bucket *bucket, struct tr
 void work_trace_step(struct work *work, uint32_t index, const struct bucket *bucket,
                      struct trace trace)
 {
-    if (work->pricing->trace) {
-        const struct charge *charge = &work->charges[index];
+    const struct charge *charge = &work->charges[index];
+    if (is_traced(work, charge->row)) {
         trace.row = charge->row;
         trace.charge = index;
         trace.account = charge->account;

@@ -109,6 +109,7 @@ struct pricing {
     const struct bucket_state *opening; /* of this payer, sorted by key */
     uint32_t opening_count;
     bool trace;
+    const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };
 
 struct priced {
