@@ -60,9 +60,21 @@ static bool is_hidden(uint32_t point)
     return false;
 }
 
+static bool is_plain(char c)
+{
+    return c >= ' ' && c <= '~' && c != '\\';
+}
+
 void add_shown(struct buffer *out, struct text text)
 {
-    for (size_t at = 0; at < text.size;) {
+    for (size_t at = 0, plain = 0; at < text.size; at += plain, plain = 0) {
+        while (at + plain < text.size && is_plain(text.at[at + plain])) {
+            plain++;
+        }
+        if (plain > 0) {
+            buffer_add(out, text.at + at, plain);
+            continue;
+        }
         size_t size;
         uint32_t point = read_point((struct text){text.at + at, text.size - at}, &size);
         if (size == 0) {
@@ -75,7 +87,7 @@ void add_shown(struct buffer *out, struct text text)
         } else {
             buffer_add(out, text.at + at, size);
         }
-        at += size;
+        plain = size;
     }
 }
 
@@ -98,11 +110,11 @@ static void give_utf8(locale_t utf8, locale_t before)
 int shown_width(struct text text)
 {
     int width = 0;
-    bool is_plain = true;
+    bool is_ascii = true;
     for (size_t i = 0; i < text.size; i++) {
-        is_plain &= (unsigned char)text.at[i] < 0x80;
+        is_ascii &= (unsigned char)text.at[i] < 0x80;
     }
-    if (is_plain) {
+    if (is_ascii) {
         return (int)text.size;
     }
     locale_t before, utf8 = take_utf8(&before);
