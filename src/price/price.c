@@ -248,7 +248,7 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     case STEP_KINDS:
         break;
     }
-    assert(!"a row waits at a step that takes no rows");
+    assert(0 && "a row waits at a step that takes no rows");
     return ERR_CORRUPT;
 }
 

@@ -174,7 +174,7 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
     case NAME_TURN_START:
         return span_value(slot - NAME_TURN_HOURS, turn);
     default:
-        assert(!"a slot that the catalog does not hand out");
+        assert(0 && "a slot that the catalog does not hand out");
     }
     return (struct expr_value){.type = EXPR_MISSING};
 }
