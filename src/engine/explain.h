@@ -97,6 +97,10 @@ struct explain {
 
 enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given);
 enum status explain_price(struct explain *x);
+/* Rows, steps and levels of the line, of what was priced. */
+enum status explain_steps(struct explain *x);
+/* Of each charge of x->priced: 1 on the line, 2 adjusted by one on it. Sets x->charge. */
+uint8_t *explain_marks(struct explain *x);
 enum status explain_events(struct explain *x);
 enum status explain_write(struct explain *x, enum farthing_form form);
 

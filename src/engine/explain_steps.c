@@ -1,0 +1,354 @@
+/* explain_steps.c - what stands behind the line: its rows, what each step did for it, where its
+ * price was. */
+#include "engine/explain.h"
+
+/* Marks of charges. */
+enum { OWN = 1, BASE = 2 };
+
+/* Which charges are the line's; of an adjustment also the one that it adjusts. */
+uint8_t *explain_marks(struct explain *x)
+{
+    struct arena *arena = &x->scratch;
+    uint8_t *marks = arena_calloc(&x->run->arena, x->priced.charge_count + 1, 1);
+    for (uint32_t i = 0; i < x->priced.charge_count && x->has_present; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        struct arena_mark mark = arena_mark(arena);
+        if (line_has_charge(arena, &x->pricing, &x->present, charge)) {
+            marks[i] |= OWN;
+            if (charge->of != NONE) {
+                marks[charge->of] |= BASE;
+            }
+            x->charge = x->charge ? x->charge : charge;
+        }
+        arena_rewind(arena, mark);
+    }
+    return marks;
+}
+
+static enum status collect_rows(struct explain *x, const uint8_t *marks)
+{
+    struct arena *arena = &x->run->arena;
+    uint32_t *place = arena_alloc(arena, (x->usage_count + 1) * sizeof *place);
+    memset(place, 0xFF, (x->usage_count + 1) * sizeof *place);
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        uint32_t row = x->priced.charges[i].row;
+        if ((marks[i] & OWN) && row != NONE && place[row] == NONE) {
+            place[row] = 0;
+            x->row_count++;
+        }
+    }
+    x->rows = arena_calloc(arena, x->row_count + 1, sizeof *x->rows);
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < x->usage_count; row++) {
+        if (place[row] != NONE) {
+            place[row] = count;
+            x->rows[count++].row = row;
+        }
+    }
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if ((marks[i] & OWN) && charge->row != NONE) {
+            struct explained_row *row = &x->rows[place[charge->row]];
+            TRY(dec_add(row->taken, charge->quantity, &row->taken, x->err));
+            TRY(dec_add(row->amount, charge->amount, &row->amount, x->err));
+        }
+    }
+    return OK;
+}
+
+/* ---- what the steps did --------------------------------------------------------------------- */
+
+/* Where a step stands in the line's price; beyond all when it is none of its. */
+static uint32_t step_place(const struct price *price, const struct step *step)
+{
+    uint32_t at = 0;
+    while (at < price->step_count && &price->steps[at] != step) {
+        at++;
+    }
+    return at;
+}
+
+static bool is_of_bucket(const struct explain *x, const struct trace *trace, const uint8_t *marks)
+{
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if ((marks[i] & OWN) && charge->row == NONE && charge->step == trace->step &&
+            charge->account == trace->account && period_has(trace->turn, charge->at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether what a trace tells of a charge was done for the line. */
+static bool is_of_line(const struct explain *x, const struct trace *trace, const uint8_t *marks,
+                       const bool *row_on_line)
+{
+    const struct price *price = x->charge->price;
+    uint32_t place = step_place(price, trace->step);
+    if (trace->charge == NONE || trace->price != price || place == price->step_count) {
+        return false;
+    }
+    /* What came after the line was made is another line's, but for steps that change the amount. */
+    bool is_later = place > step_place(price, x->charge->step);
+    switch (trace->step->kind) {
+    case STEP_CONVERT:
+    case STEP_ALLOWANCE:
+    case STEP_RATE:
+        return !is_later && trace->row != NONE && row_on_line[trace->row];
+    case STEP_TIER:
+        return !is_later && trace->row != NONE && row_on_line[trace->row] &&
+               (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);
+    case STEP_FIXED:
+    case STEP_BOUND:
+    case STEP_ROUND:
+        return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
+    case STEP_KINDS:
+        break;
+    }
+    return false;
+}
+
+/* Whether it tells of a bucket as a whole whose total, or minimum, is on the line. */
+static bool is_whole_of_line(const struct explain *x, const struct trace *trace,
+                             const uint8_t *marks)
+{
+    bool is_minimum = x->charge->kind == CHARGE_MINIMUM;
+    if (trace->charge != NONE || (trace->step->kind == STEP_BOUND) != is_minimum) {
+        return false;
+    }
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (x->steps[i].step == trace->step && !x->steps[i].is_whole &&
+            text_equal(x->steps[i].bucket, trace->bucket)) {
+            return true;
+        }
+    }
+    return is_of_bucket(x, trace, marks);
+}
+
+static enum status add_trace(struct explain *x, struct explained_step *into,
+                             const struct trace *trace)
+{
+    struct dec in, out;
+    TRY(dec_subtract(trace->after, trace->before, &in, x->err));
+    TRY(dec_subtract(trace->f_after, trace->f_before, &out, x->err));
+    TRY(dec_add(into->in, in, &into->in, x->err));
+    TRY(dec_add(into->out, out, &into->out, x->err));
+    if (into->count++ == 0) {
+        into->before = trace->before;
+        into->f_before = trace->f_before;
+    }
+    into->after = trace->after;
+    into->f_after = trace->f_after;
+    return OK;
+}
+
+/* The entry of a trace's step and bucket, made when there is none. */
+static struct explained_step *find_step(struct explain *x, struct map *places,
+                                        const struct trace *trace, uint32_t *capacity)
+{
+    struct arena *arena = &x->run->arena;
+    struct text key = text_format(arena, "%p%d%.*s", (const void *)trace->step,
+                                  trace->charge == NONE, TEXT_ARG(trace->bucket));
+    uint32_t place = map_put(places, key, x->step_count);
+    if (place == x->step_count) {
+        if (x->step_count == *capacity) {
+            uint32_t more = *capacity ? *capacity * 2 : 16;
+            x->steps = arena_grow(arena, x->steps, *capacity, more, sizeof *x->steps);
+            *capacity = more;
+        }
+        x->steps[x->step_count++] = (struct explained_step){.step = trace->step,
+                                                            .bucket = trace->bucket,
+                                                            .turn = trace->turn,
+                                                            .is_whole = trace->charge == NONE,
+                                                            .limit = trace->limit,
+                                                            .tier = trace->tier};
+    }
+    return &x->steps[place];
+}
+
+/* Traces of the line, one entry a step and bucket, in the order they were met; then buckets as a
+ * whole. */
+static enum status collect_steps(struct explain *x, const uint8_t *marks)
+{
+    struct arena *arena = &x->run->arena;
+    bool *row_on_line = arena_calloc(arena, x->usage_count + 1, sizeof *row_on_line);
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        row_on_line[x->rows[i].row] = true;
+    }
+    struct map places;
+    map_init(&places, arena, 64);
+    uint32_t capacity = 0;
+    for (uint32_t i = 0; i < x->priced.trace_count; i++) {
+        const struct trace *trace = &x->priced.traces[i];
+        if (is_of_line(x, trace, marks, row_on_line)) {
+            TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
+        }
+    }
+    for (uint32_t i = 0; i < x->priced.trace_count; i++) {
+        const struct trace *trace = &x->priced.traces[i];
+        if (is_whole_of_line(x, trace, marks)) {
+            TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
+        }
+    }
+    return OK;
+}
+
+/* The line that the line's charges adjust: a cap names what it takes from. */
+static void find_adjusted(struct explain *x)
+{
+    if (!x->charge || x->charge->of == NONE) {
+        return;
+    }
+    const struct charge *base = &x->priced.charges[x->charge->of];
+    for (uint32_t i = 0; i < x->bill.line_count; i++) {
+        struct arena_mark mark = arena_mark(&x->scratch);
+        bool is_base = line_has_charge(&x->scratch, &x->pricing, &x->bill.lines[i], base);
+        arena_rewind(&x->scratch, mark);
+        if (is_base) {
+            char *id = arena_alloc(&x->run->arena, 33);
+            hash128_format(x->bill.lines[i].id, id);
+            x->of_line = (struct text){id, 32};
+            return;
+        }
+    }
+}
+
+/* ---- where the price was found -------------------------------------------------------------- */
+
+static void add_day(struct buffer *out, instant at)
+{
+    char *to = buffer_reserve(out, TIME_FORMAT_MAX);
+    out->size += (size_t)time_format_short(at, to);
+}
+
+static bool names_sku(const struct price *price, uint32_t sku)
+{
+    for (uint32_t i = 0; i < price->sku_count; i++) {
+        if (price->skus[i] == sku) {
+            return true;
+        }
+    }
+    return price->skus == NULL;
+}
+
+/* Why a set of prices has none for the SKU at that time: the first that comes near says it. */
+static void add_why(const struct explain *x, struct buffer *out, const struct price_set *set,
+                    uint32_t sku, instant at)
+{
+    const struct price *dated = NULL, *other = NULL;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        if (price->is_fixed || !names_sku(price, sku)) {
+            continue;
+        }
+        if (at < price->from || at >= price->to) {
+            dated = dated ? dated : price;
+        } else {
+            other = other ? other : price;
+        }
+    }
+    struct text name = sku == NONE ? TEXT("") : x->run->catalog->skus[sku].name;
+    const struct price *near = other ? other : dated;
+    if (!near) {
+        buffer_add_text(out, TEXT("no price of SKU "));
+        add_shown(out, name);
+        return;
+    }
+    buffer_add_text(out, TEXT("price "));
+    add_shown(out, near->name);
+    if (other) {
+        buffer_add_text(out, TEXT(" is for other values of its `where`"));
+        return;
+    }
+    buffer_add_text(out, TEXT(" is in force "));
+    if (near->from > INSTANT_MIN) {
+        buffer_add_text(out, TEXT("from "));
+        add_day(out, near->from);
+    }
+    if (near->to < INSTANT_MAX) {
+        buffer_add_text(out, near->from > INSTANT_MIN ? TEXT(" to ") : TEXT("to "));
+        add_day(out, near->to);
+    }
+}
+
+static struct buffer begin_level(struct explain *x, const char *level)
+{
+    struct buffer out;
+    buffer_init(&out, &x->run->arena, 128);
+    x->levels[x->level_count].level = level;
+    return out;
+}
+
+static void end_level(struct explain *x, struct buffer *out)
+{
+    x->levels[x->level_count++].why = buffer_text(out);
+}
+
+/* The levels narrower than the price's, and why it was not found there (catalog_price's order). */
+static void tell_levels(struct explain *x)
+{
+    const struct charge *charge = x->charge;
+    const struct catalog *catalog = x->run->catalog;
+    const struct accounts *accounts = x->run->accounts;
+    if (!charge || charge->series == NONE) {
+        return; /* fixed prices have a rule of their own */
+    }
+    const struct account *account = &accounts->items[charge->account];
+    struct buffer out;
+    if (charge->level > LEVEL_OVERRIDE) {
+        out = begin_level(x, "override");
+        buffer_add_text(&out, TEXT("account "));
+        add_shown(&out, account->id);
+        if (account->override == NONE) {
+            buffer_add_text(&out, TEXT(" has no overrides"));
+        } else {
+            buffer_add_text(&out, TEXT("'s overrides: "));
+            add_why(x, &out, &accounts->overrides[account->override].prices, charge->sku,
+                    charge->at);
+        }
+        end_level(x, &out);
+    }
+    if (charge->level > LEVEL_CONTRACT) {
+        out = begin_level(x, "contract");
+        if (!charge->contract) {
+            buffer_add_text(&out, TEXT("none is in force for account "));
+            add_shown(&out, account->id);
+            buffer_add_text(&out, TEXT(" at "));
+            add_day(&out, charge->at);
+        } else {
+            add_shown(&out, charge->contract->id);
+            buffer_add_text(&out, TEXT(": "));
+            add_why(x, &out, &charge->contract->prices, charge->sku, charge->at);
+        }
+        end_level(x, &out);
+    }
+    uint32_t plan = catalog_plan_of(catalog, charge->contract, account->plan);
+    if (charge->level > LEVEL_PLAN) {
+        out = begin_level(x, "plan");
+        if (plan == NONE) {
+            buffer_add_text(&out, TEXT("account "));
+            add_shown(&out, account->id);
+            buffer_add_text(&out, TEXT(" has none"));
+        } else {
+            add_shown(&out, catalog->plans[plan].name);
+            buffer_add_text(&out, TEXT(": "));
+            add_why(x, &out, &catalog->plans[plan].prices, charge->sku, charge->at);
+        }
+        end_level(x, &out);
+    }
+}
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+enum status explain_steps(struct explain *x)
+{
+    const uint8_t *marks = explain_marks(x);
+    if (x->charge) {
+        TRY(collect_rows(x, marks));
+        TRY(collect_steps(x, marks));
+        find_adjusted(x);
+        tell_levels(x);
+    }
+    return OK;
+}
