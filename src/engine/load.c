@@ -733,6 +733,18 @@ static enum status read_bill_id(struct run *run, struct text id, struct issued_l
     return OK;
 }
 
+/* The bytes of the CSV row at an offset, without its newline; a quoted field may hold newlines. */
+static size_t row_size(struct text bytes, size_t at)
+{
+    bool in_quotes = false;
+    size_t i = at;
+    while (i < bytes.size && (in_quotes || bytes.at[i] != '\n')) {
+        in_quotes ^= bytes.at[i] == '"';
+        i++;
+    }
+    return i - at;
+}
+
 static enum status load_issued_file(struct run *run, const char *folder, uint32_t *capacity)
 {
     struct text path = text_format(&run->arena, "%s/lines.csv", folder), bytes;
@@ -745,8 +757,7 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
     uint32_t number = 1;
     struct text last = {NULL, 0};
     for (size_t at = header.size; at < bytes.size; number++) {
-        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
-        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        size_t size = row_size(bytes, at);
         if (run->issued_count == *capacity) {
             uint32_t more = *capacity ? *capacity * 2 : 1024;
             run->issued =
