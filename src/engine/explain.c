@@ -354,7 +354,7 @@ static enum status find_cuts(struct explain *x, uint32_t payer, const struct per
     const struct run *run = x->run;
     *cuts = &run->period;
     uint32_t all = 1;
-    if (run->has_custom_billing) {
+    if (run->has_cuts) {
         *cuts = run->cuts + run->cut_first[payer];
         all = run->cut_first[payer + 1] - run->cut_first[payer];
     }

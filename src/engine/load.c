@@ -343,7 +343,8 @@ struct clock payer_billing(const struct catalog *catalog, const struct accounts 
     return clock;
 }
 
-static bool any_custom(const struct run *run)
+/* False when every payer has one bill, of the whole period. */
+static bool any_cuts(const struct run *run)
 {
     if (run->catalog->billing_at_account || !is_calendar(&run->catalog->billing)) {
         return true;
@@ -353,30 +354,25 @@ static bool any_custom(const struct run *run)
             return true;
         }
     }
-    return false;
+    return clock_turn(&run->catalog->billing, run->period.from).to < run->period.to;
 }
 
-/* The turns of a payer's own clock that begin in the period; for the calendar's the period itself.
- */
+/* What a payer is billed for in this run, bill by bill: the turns of a clock of its own that begin
+ * in the period; of the calendar's, the parts of its turns that lie in the period, so that a
+ * quarter of monthly bills is three bills and ten days are a split of one. */
 static uint32_t find_cuts(const struct run *run, uint32_t payer, struct period *cuts,
                           uint32_t capacity)
 {
     bool is_custom;
     struct clock clock = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom);
-    if (!is_custom) {
-        if (capacity > 0) {
-            cuts[0] = run->period;
-        }
-        return 1;
-    }
     uint32_t count = 0;
     struct period turn = clock_turn(&clock, run->period.from);
-    if (turn.from < run->period.from) {
+    if (is_custom && turn.from < run->period.from) {
         turn = clock_turn(&clock, turn.to);
     }
     while (turn.from < run->period.to) {
         if (count < capacity) {
-            cuts[count] = turn;
+            cuts[count] = is_custom ? turn : period_intersect(turn, run->period);
         }
         count++;
         turn = clock_turn(&clock, turn.to);
@@ -386,8 +382,8 @@ static uint32_t find_cuts(const struct run *run, uint32_t payer, struct period *
 
 static void make_cuts(struct run *run)
 {
-    run->has_custom_billing = any_custom(run);
-    if (!run->has_custom_billing) {
+    run->has_cuts = any_cuts(run);
+    if (!run->has_cuts) {
         return;
     }
     uint32_t count = run->accounts->count;
@@ -405,7 +401,7 @@ static void make_cuts(struct run *run)
 
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut)
 {
-    if (!run->has_custom_billing) {
+    if (!run->has_cuts) {
         *cut = run->period;
         return period_has(run->period, at);
     }
@@ -539,18 +535,21 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
     if (!member_text(object, "meter", &meter_name) || !member_text(object, "account", &account) ||
         !member_text(object, "sku", &sku_name) || !member_text(object, "resource", &resource) ||
         !member_text(object, "source", &source) || !member_text(object, "id", &id) ||
-        !member_dec(object, "value", &out->value) || !member_time(object, "time", &out->at)) {
+        !member_dec(object, "value", &out->state.value) ||
+        !member_time(object, "time", &out->state.at)) {
         return ERR_INPUT;
     }
+    out->state.is_open = yyjson_is_true(yyjson_obj_get(object, "open"));
     const struct catalog *catalog = run->catalog;
     uint32_t sku = map_find(&catalog->sku_by_name, sku_name);
     uint32_t meter = 0;
     while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, meter_name)) {
         meter++;
     }
-    out->account = map_find(&run->accounts->by_id, account);
-    *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->account != MAP_NONE &&
-                catalog->meters[meter].carry;
+    out->state.account = map_find(&run->accounts->by_id, account);
+    *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->state.account != MAP_NONE &&
+                (catalog->meters[meter].aggregate == AGGREGATE_MAX ||
+                 catalog->meters[meter].aggregate == AGGREGATE_LATEST);
     if (!*is_known) {
         return OK;
     }
@@ -564,15 +563,15 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
         (void)member_text(values, key.at, &dimensions[i]);
     }
     uint64_t hash = series_hash(meter, sku, resource, dimensions, known->dimension_count);
-    out->series =
+    out->state.series =
         series_find(&run->series, hash, meter, sku, resource, dimensions, known->dimension_count);
-    if (out->series == NONE) {
-        out->series = series_add(&run->series, hash, meter, sku, resource, dimensions,
-                                 known->dimension_count);
+    if (out->state.series == NONE) {
+        out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
+                                       known->dimension_count);
     }
-    out->payer = accounts_payer(run->accounts, out->account, run->period.from);
-    out->source = text_copy(&run->arena, source);
-    out->id = text_copy(&run->arena, id);
+    out->payer = accounts_payer(run->accounts, out->state.account, run->period.from);
+    out->state.source = text_copy(&run->arena, source);
+    out->state.id = text_copy(&run->arena, id);
     return OK;
 }
 
@@ -598,7 +597,7 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
     if (payer == MAP_NONE) {
         return true; /* not an account any more: its states are left out */
     }
-    if (!run->has_custom_billing) {
+    if (!run->has_cuts) {
         return at == run->period.from;
     }
     uint32_t first = run->cut_first[payer], end = run->cut_first[payer + 1];

@@ -23,10 +23,7 @@
 /* A meter state that came with the opening. */
 struct carried {
     uint32_t payer; /* as the period begins */
-    uint32_t account, series;
-    struct dec value;
-    instant at;
-    struct text source, id;
+    struct meter_state state;
     struct text raw; /* its line */
 };
 
@@ -142,7 +139,7 @@ struct run {
     struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
-    bool has_custom_billing;
+    bool has_cuts; /* some payer's bill is not one of the whole period */
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;

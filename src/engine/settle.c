@@ -193,14 +193,12 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
  * first cut. */
 static void carry_opening(const struct run *run, uint32_t payer, struct period cut,
-                          struct book *book)
+                          bool begins_turn, struct book *book)
 {
     uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
     for (uint32_t i = first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        const struct carried *carried = &run->carried[i];
-        book_carry(book, carried->account, carried->series, slot_s, carried->value, carried->at,
-                   carried->source, carried->id, &run->series);
+        book_carry(book, &run->carried[i].state, slot_s, begins_turn, &run->series);
     }
 }
 
@@ -209,9 +207,17 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
 struct handover {
     struct bucket_state *buckets;
     uint32_t bucket_count;
-    struct carried *meters;
+    struct meter_state *meters;
     uint32_t meter_count;
 };
+
+static uint32_t closing_states(struct arena *arena, const struct pricing *pricing,
+                               const struct book *book, struct meter_state **states)
+{
+    struct period turn = clock_turn(&pricing->billing, pricing->cut.to - 1);
+    return book_states(arena, book, pricing->series, pricing->catalog, pricing->accounts,
+                       pricing->base, pricing->cut, turn.to, states);
+}
 
 /* Into the arena of outputs, since scratch memory goes between cuts. */
 static void hand_over(struct worker *worker, const struct pricing *pricing,
@@ -225,18 +231,14 @@ static void hand_over(struct worker *worker, const struct pricing *pricing,
         handover->buckets[i] = priced->closing[i];
         handover->buckets[i].key = text_copy(arena, priced->closing[i].key);
     }
-    const struct usage_row **states;
-    uint32_t count = book_states(&worker->scratch, book->rows, book->row_count, pricing->series,
-                                 pricing->catalog, &states);
+    struct meter_state *states;
+    uint32_t count = closing_states(&worker->scratch, pricing, book, &states);
     handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
     handover->meter_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        handover->meters[i] = (struct carried){.account = states[i]->account,
-                                               .series = states[i]->series,
-                                               .value = states[i]->value,
-                                               .at = states[i]->value_at,
-                                               .source = text_copy(arena, states[i]->value_source),
-                                               .id = text_copy(arena, states[i]->value_id)};
+        handover->meters[i] = states[i];
+        handover->meters[i].source = text_copy(arena, states[i].source);
+        handover->meters[i].id = text_copy(arena, states[i].id);
     }
 }
 
@@ -341,7 +343,7 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta 
                       struct period cut, bool is_first)
 {
     struct period found;
-    if (!run->has_custom_billing) {
+    if (!run->has_cuts) {
         return true;
     }
     return run_cut(run, payer, slot_time(run, delta), &found) ? found.from == cut.from : is_first;
@@ -370,16 +372,15 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     struct pricing pricing;
     run_pricing(run, arena, payer, cut, &pricing);
+    bool begins_turn = clock_turn(&pricing.billing, cut.from).from == cut.from;
     if (is_first) {
-        carry_opening(run, payer, cut, &book);
+        carry_opening(run, payer, cut, begins_turn, &book);
     } else {
         pricing.opening = handover->buckets;
         pricing.opening_count = handover->bucket_count;
         uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
         for (uint32_t i = 0; i < handover->meter_count; i++) {
-            const struct carried *state = &handover->meters[i];
-            book_carry(&book, state->account, state->series, slot_s, state->value, state->at,
-                       state->source, state->id, &run->series);
+            book_carry(&book, &handover->meters[i], slot_s, begins_turn, &run->series);
         }
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
@@ -397,7 +398,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         hand_over(worker, &pricing, &priced, &book, handover);
     }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
-        priced.closing_count == 0) {
+        priced.closing_count == 0 && book.kept_count == 0) {
         return OK;
     }
     enum status status = OK;
@@ -423,7 +424,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         TRY(write_when_full(worker, texts));
     }
     if (is_last) {
-        render_closing(&texts->closing, &pricing, account->id, &priced, book.rows, book.row_count);
+        struct meter_state *states;
+        uint32_t state_count = closing_states(arena, &pricing, &book, &states);
+        render_closing(&texts->closing, &pricing, account->id, &priced, states, state_count);
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
@@ -502,7 +505,7 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
     struct period whole = run->period;
     const struct period *cuts = &whole;
     uint32_t cut_count = 1;
-    if (run->has_custom_billing) {
+    if (run->has_cuts) {
         cuts = run->cuts + run->cut_first[payer];
         cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
     }

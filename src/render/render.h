@@ -58,9 +58,10 @@ void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
                            const struct accounts *accounts, struct text payer,
                            const struct excluded *excluded, uint32_t count);
 
-/* Bucket states, then meter states (max and latest meters with carry) of the payer. */
+/* Bucket states, then the meter states that go on (book_states). */
 void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
-                    const struct priced *priced, const struct usage_row *rows, uint32_t row_count);
+                    const struct priced *priced, const struct meter_state *states,
+                    uint32_t state_count);
 
 /* A CSV field: quoted when it must be. */
 void add_csv_text(struct buffer *out, struct text text);

@@ -157,16 +157,16 @@ static void add_bucket(struct buffer *out, struct text payer, instant end,
 }
 
 static void add_meter_state(struct buffer *out, const struct pricing *pricing, struct text payer,
-                            const struct usage_row *row)
+                            const struct meter_state *state)
 {
     const struct catalog *catalog = pricing->catalog;
-    const struct series *series = series_at(pricing->series, row->series);
+    const struct series *series = series_at(pricing->series, state->series);
     const struct meter *meter = &catalog->meters[series->meter];
     buffer_add_char(out, '{');
     add_text_member(out, "payer", payer);
     add_time_member(out, "at", pricing->cut.to);
     add_text_member(out, "meter", meter->name);
-    add_text_member(out, "account", pricing->accounts->items[row->account].id);
+    add_text_member(out, "account", pricing->accounts->items[state->account].id);
     add_text_member(out, "sku", catalog->skus[series->sku].name);
     add_text_member(out, "resource", series->resource);
     add_key(out, "dimensions");
@@ -178,23 +178,25 @@ static void add_meter_state(struct buffer *out, const struct pricing *pricing, s
         buffer_add_json(out, series->dimensions[i]);
     }
     buffer_add_char(out, '}');
-    add_decimal_member(out, "value", row->value);
-    add_time_member(out, "time", row->value_at);
-    add_text_member(out, "source", row->value_source);
-    add_text_member(out, "id", row->value_id);
+    add_decimal_member(out, "value", state->value);
+    add_time_member(out, "time", state->at);
+    add_text_member(out, "source", state->source);
+    add_text_member(out, "id", state->id);
+    if (state->is_open) {
+        add_key(out, "open");
+        buffer_add_text(out, TEXT("true"));
+    }
     buffer_add_text(out, TEXT("}\n"));
 }
 
 void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
-                    const struct priced *priced, const struct usage_row *rows, uint32_t row_count)
+                    const struct priced *priced, const struct meter_state *states,
+                    uint32_t state_count)
 {
     for (uint32_t i = 0; i < priced->closing_count; i++) {
         add_bucket(out, payer, pricing->cut.to, &priced->closing[i]);
     }
-    const struct usage_row **states;
-    uint32_t count =
-        book_states(out->arena, rows, row_count, pricing->series, pricing->catalog, &states);
-    for (uint32_t i = 0; i < count; i++) {
-        add_meter_state(out, pricing, payer, states[i]);
+    for (uint32_t i = 0; i < state_count; i++) {
+        add_meter_state(out, pricing, payer, &states[i]);
     }
 }

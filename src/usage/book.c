@@ -186,16 +186,33 @@ void book_fold(struct book *book, const struct delta *delta, const struct series
     }
 }
 
-void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t slot_s,
-                struct dec value, instant at, struct text source, struct text id,
-                const struct series_table *table)
+static void keep_state(struct book *book, const struct meter_state *state)
 {
-    struct usage_row *row =
-        find_row(book, account, series, slot_s, row_key(account, series, slot_s));
+    if (book->kept_count == book->kept_capacity) {
+        uint32_t capacity = book->kept_capacity ? book->kept_capacity * 2 : 16;
+        book->kept =
+            arena_grow(book->arena, book->kept, book->kept_count, capacity, sizeof *book->kept);
+        book->kept_capacity = capacity;
+    }
+    book->kept[book->kept_count++] = *state;
+}
+
+void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
+                bool begins_turn, const struct series_table *table)
+{
+    const struct meter *meter = &table->catalog->meters[series_at(table, state->series)->meter];
+    assert(meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_LATEST);
+    if (begins_turn ? !meter->carry : !state->is_open) {
+        if (!begins_turn) {
+            keep_state(book, state);
+        }
+        return;
+    }
+    struct usage_row *row = find_row(book, state->account, state->series, slot_s,
+                                     row_key(state->account, state->series, slot_s));
     row->carried = true;
-    enum aggregate aggregate = table->catalog->meters[series_at(table, series)->meter].aggregate;
-    assert(aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST);
-    merge_value(book, row, aggregate, value, at, source, id);
+    row->billed = begins_turn ? DEC_ZERO : state->value;
+    merge_value(book, row, meter->aggregate, state->value, state->at, state->source, state->id);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -234,8 +251,7 @@ static enum status read_quantity(struct usage_row *row, enum aggregate aggregate
         return wide_read(&row->total.sum, &row->quantity, err);
     case AGGREGATE_MAX:
     case AGGREGATE_LATEST:
-        row->quantity = row->value;
-        return OK;
+        return dec_subtract(row->value, row->billed, &row->quantity, err);
     }
     return OK;
 }
@@ -280,13 +296,19 @@ void book_totals(const struct book *book, const struct series_table *series, str
     }
 }
 
+/* A state with where it stands: rows by slot, kept ones before all rows. */
+struct standing {
+    struct meter_state state;
+    uint32_t rank;
+    int64_t slot_s;
+};
+
 /* By (account, series), the last slot first. */
-static int compare_states(const void *a_row, const void *b_row)
+static int compare_standing(const void *a_item, const void *b_item)
 {
-    const struct usage_row *a = *(const struct usage_row *const *)a_row;
-    const struct usage_row *b = *(const struct usage_row *const *)b_row;
-    if (a->account != b->account) {
-        return a->account < b->account ? -1 : 1;
+    const struct standing *a = a_item, *b = b_item;
+    if (a->state.account != b->state.account) {
+        return a->state.account < b->state.account ? -1 : 1;
     }
     if (a->rank != b->rank) {
         return a->rank < b->rank ? -1 : 1;
@@ -294,29 +316,61 @@ static int compare_states(const void *a_row, const void *b_row)
     return a->slot_s > b->slot_s ? -1 : a->slot_s < b->slot_s;
 }
 
-uint32_t book_states(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
-                     const struct series_table *series, const struct catalog *catalog,
-                     const struct usage_row ***out)
+/* True when only the cut ends the row's slot. */
+static bool is_open(const struct usage_row *row, const struct meter *meter,
+                    const struct catalog *catalog, const struct accounts *accounts, instant base,
+                    struct period cut, instant turn_to)
 {
-    const struct usage_row **states = NULL;
-    uint32_t count = 0, kept = 0;
-    for (uint32_t i = 0; i < row_count; i++) {
-        if (rows[i].has_value && catalog->meters[series_at(series, rows[i].series)->meter].carry) {
-            if (!states) {
-                states = arena_alloc(arena, (row_count - i) * sizeof *states);
-            }
-            states[count++] = &rows[i];
+    instant start = base + (instant)row->slot_s * NS_PER_SECOND;
+    struct period whole = {cut.from, turn_to};
+    return turn_to > cut.to &&
+           slot_end(catalog, accounts, row->account, meter->grain, whole, start) > cut.to;
+}
+
+uint32_t book_states(struct arena *arena, const struct book *book,
+                     const struct series_table *series, const struct catalog *catalog,
+                     const struct accounts *accounts, instant base, struct period cut,
+                     instant turn_to, struct meter_state **out)
+{
+    struct standing *items = NULL;
+    uint32_t count = 0, made = 0;
+    *out = NULL;
+    for (uint32_t i = 0; i < book->row_count; i++) {
+        const struct usage_row *row = &book->rows[i];
+        const struct meter *meter = &catalog->meters[series_at(series, row->series)->meter];
+        if (!row->has_value) {
+            continue;
+        }
+        bool open = is_open(row, meter, catalog, accounts, base, cut, turn_to);
+        if (!meter->carry && !open) {
+            continue;
+        }
+        if (!items) {
+            items = arena_alloc(arena, (book->row_count - i + book->kept_count) * sizeof *items);
+        }
+        items[count++] = (struct standing){{row->account, row->series, row->value, row->value_at,
+                                            row->value_source, row->value_id, open},
+                                           row->rank,
+                                           row->slot_s};
+    }
+    if (!items && book->kept_count > 0) {
+        items = arena_alloc(arena, book->kept_count * sizeof *items);
+    }
+    for (uint32_t i = 0; i < book->kept_count; i++) {
+        items[count++] =
+            (struct standing){book->kept[i], series_at(series, book->kept[i].series)->rank, -1};
+    }
+    if (count == 0) {
+        return 0;
+    }
+    qsort(items, count, sizeof *items, compare_standing);
+    struct meter_state *states = arena_alloc(arena, count * sizeof *states);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || items[i].state.account != items[i - 1].state.account ||
+            items[i].rank != items[i - 1].rank) {
+            states[made++] = items[i].state;
         }
     }
     *out = states;
-    if (count > 1) {
-        qsort(states, count, sizeof *states, compare_states);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (i == 0 || states[i]->account != states[kept - 1]->account ||
-            states[i]->rank != states[kept - 1]->rank) {
-            states[kept++] = states[i];
-        }
-    }
-    return kept;
+    return made;
 }

@@ -245,8 +245,18 @@ struct usage_row {
     bool has_value;
     bool carried; /* holds a state that came with the opening */
     struct dec value;
+    struct dec billed; /* what a bill of an earlier part of the slot has counted of it already */
     instant value_at;
     struct text value_source, value_id;
+};
+
+/* The state of a max or latest meter, on its way from bill to bill. */
+struct meter_state {
+    uint32_t account, series;
+    struct dec value;
+    instant at;
+    struct text source, id;
+    bool is_open; /* of a slot that goes on: the bill was cut inside it */
 };
 
 /* An exclusion of an account: events that a meter matched and that are on no row. */
@@ -265,25 +275,30 @@ struct book {
     uint32_t excluded_count, excluded_capacity;
     uint32_t *slots;
     uint32_t slot_mask;
+    struct meter_state *kept; /* states that make no row in this bill, but go on */
+    uint32_t kept_count, kept_capacity;
 };
 void book_init(struct book *book, struct arena *arena, uint32_t rows_expected);
 /* Merges a delta: any order, any grouping, same book. */
 void book_fold(struct book *book, const struct delta *delta, const struct series_table *series,
                const struct catalog *catalog);
-/* Merges a carried state of max or latest (its quantity, the time it is of). */
-void book_carry(struct book *book, uint32_t account, uint32_t series, uint32_t slot_s,
-                struct dec value, instant at, struct text source, struct text id,
-                const struct series_table *table);
+/* Takes in a state from the bill before.  begins_turn: a turn of the bill's clock begins with this
+ * bill; then a meter with `carry` starts from the state, and others forget it.  Inside a turn an
+ * open slot goes on, counting only what is new, and any other state is kept for later. */
+void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
+                bool begins_turn, const struct series_table *table);
 /* Reads the states, sorts the rows in the total order (slot, account, resource, SKU, dimension
  * values). ERR_OVERFLOW names the row whose quantity left the range. */
 enum status book_close(struct book *book, const struct series_table *series,
                        const struct catalog *catalog, const struct accounts *accounts,
                        struct error *err);
-/* The rows whose state goes on into the next period: of meters with `carry`, for each account and series the last slot that
- * has a value; sorted by (account, series rank). Returns how many. */
-uint32_t book_states(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
+/* The states that go on after the bill of cut, in a turn that ends at turn_to: of meters with
+ * `carry`, and of slots that the cut ends but nothing else does; for each account and series the
+ * last one; sorted by (account, series rank). base: what slot_s counts from. Returns how many. */
+uint32_t book_states(struct arena *arena, const struct book *book,
                      const struct series_table *series, const struct catalog *catalog,
-                     const struct usage_row ***states);
+                     const struct accounts *accounts, instant base, struct period cut,
+                     instant turn_to, struct meter_state **states);
 /* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
 void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
                  uint32_t meter_count);
