@@ -3,6 +3,7 @@
 #include "farthing.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine/env_posix.h"
 #include "engine/generate.h"
@@ -58,6 +59,10 @@ void handle_clear(struct farthing *farthing)
 enum farthing_status handle_status(struct farthing *farthing, enum status status)
 {
     farthing->err.status = status;
+    if (status == ERR_LIMIT && !farthing->err.hint[0] &&
+        strstr(farthing->err.message, "the memory limit is reached")) {
+        (void)fail_hint(&farthing->err, "allow more with --memory, or use fewer threads");
+    }
     switch (status) {
     case OK:
         return FARTHING_OK;

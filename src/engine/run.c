@@ -4,7 +4,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { MEMORY_DEFAULT_MIB = 1024, THREADS_MAX = 64 };
+enum {
+    MEMORY_DEFAULT_MIB = 1024,
+    MEMORY_A_THREAD_BYTES = 24 * 1024 * 1024,
+    THREADS_MAX = 64,
+};
 
 void worker_fail(struct worker *worker, enum status status)
 {
@@ -229,6 +233,12 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
     run->arena = *arena;
     run->threads = config->threads > 0 ? config->threads : env->processors(env);
     run->threads = run->threads > THREADS_MAX ? THREADS_MAX : run->threads;
+    /* A thread needs its block of input, its partitions and its text: few threads in little memory.
+     */
+    size_t share = env->memory_limit_bytes / MEMORY_A_THREAD_BYTES;
+    if (env->memory_limit_bytes && (size_t)run->threads > share) {
+        run->threads = share > 0 ? (int)share : 1;
+    }
     run->memory_bytes = env->memory_limit_bytes ? env->memory_limit_bytes
                                                 : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
     *summary = (struct farthing_summary){0};
