@@ -59,6 +59,13 @@ static enum status write_when_full(struct worker *worker, struct texts *texts)
     return size < FULL_BYTES ? OK : write_texts(worker, texts);
 }
 
+/* A delta may lie in two lines of the cache. */
+static inline void fetch_delta(const struct delta *delta)
+{
+    __builtin_prefetch(delta);
+    __builtin_prefetch((const char *)(delta + 1) - 1);
+}
+
 static instant slot_time(const struct run *run, const struct delta *delta)
 {
     return run->period.from + (instant)delta->slot_s * NS_PER_SECOND;
@@ -97,6 +104,7 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
             if (end - delta > FETCH_AHEAD && delta[FETCH_AHEAD].account < run->accounts->count) {
                 /* A tail that is read as a delta fetches what is not needed, no more. */
                 __builtin_prefetch(&run->steady_payer[delta[FETCH_AHEAD].account]);
+                __builtin_prefetch(delta + 3 * FETCH_AHEAD);
             }
             if (delta->account == NONE) {
                 partition->nobody[partition->nobody_count++] = delta;
@@ -364,7 +372,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     book_init(&book, arena, count < 4096 ? count : 4096);
     for (uint32_t i = 0; i < count; i++) {
         if (i + FETCH_AHEAD < count) {
-            __builtin_prefetch(deltas[i + FETCH_AHEAD]);
+            fetch_delta(deltas[i + FETCH_AHEAD]);
         }
         if (is_of_cut(run, payer, deltas[i], cut, is_first)) {
             book_fold(&book, deltas[i], &run->series, run->catalog);
@@ -540,6 +548,14 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
 
 /* ---- partitions ------------------------------------------------------------------------------ */
 
+/* What the next payer begins with, while this one is settled. */
+static void fetch_first(const struct delta **deltas, uint32_t count)
+{
+    for (uint32_t i = 0; i < count && i < FETCH_AHEAD; i++) {
+        fetch_delta(deltas[i]);
+    }
+}
+
 static enum status settle_partition(struct worker *worker, uint32_t p, const struct inputs *inputs)
 {
     struct run *run = worker->run;
@@ -570,6 +586,10 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         uint32_t first = partition.first[payer - partition.low];
         uint32_t count = partition.first[payer - partition.low + 1] - first;
+        if (payer + 1 < partition.high) {
+            fetch_first(partition.order + first + count,
+                        partition.first[payer - partition.low + 2] - first - count);
+        }
         if (count > 0 || (every_payer && is_payer(run, payer))) {
             settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
         }

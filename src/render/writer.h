@@ -45,6 +45,26 @@ static inline void writer_char(struct writer *writer, char c)
     *writer->at++ = c;
 }
 
+/* Copies without a call what is short, as most fields are. */
+static inline void writer_copy(struct writer *writer, struct text text)
+{
+    char *to = writer->at;
+    writer->at += text.size;
+    if (text.size >= 8 && text.size <= 16) {
+        memcpy(to, text.at, 8);
+        memcpy(to + text.size - 8, text.at + text.size - 8, 8);
+    } else if (text.size > 16 && text.size <= 32) {
+        memcpy(to, text.at, 16);
+        memcpy(to + text.size - 16, text.at + text.size - 16, 16);
+    } else if (text.size < 8) {
+        for (size_t i = 0; i < text.size; i++) {
+            to[i] = text.at[i];
+        }
+    } else {
+        memcpy(to, text.at, text.size);
+    }
+}
+
 /* True when a field must be quoted: it holds a comma, a quote, a newline or a carriage return. */
 bool writer_needs_quotes(struct text text);
 void writer_quoted(struct writer *writer, struct text text);
@@ -54,8 +74,7 @@ static inline void writer_text(struct writer *writer, struct text text)
     if (text.size > 0 && writer_needs_quotes(text)) {
         writer_quoted(writer, text);
     } else if (text.size > 0) {
-        memcpy(writer->at, text.at, text.size);
-        writer->at += text.size;
+        writer_copy(writer, text);
     }
 }
 

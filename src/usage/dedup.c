@@ -128,6 +128,9 @@ void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chu
             uint32_t at = (uint32_t)(memory->events[event + AHEAD]->key.high >> 8) & mask;
             __builtin_prefetch(&memory->slots[at]);
         }
+        if (event + 2 * AHEAD < event_count) {
+            __builtin_prefetch(memory->events[event + 2 * AHEAD]);
+        }
         group_event(memory, mask, event);
     }
 
@@ -136,6 +139,9 @@ void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chu
         const struct record *end = chunks[c].records + chunks[c].count;
         for (const struct record *at = chunks[c].records; at < end;) {
             uint32_t units = memory->units[event];
+            if (event + AHEAD < event_count) {
+                __builtin_prefetch(memory->events[event + AHEAD]);
+            }
             if (memory->state[event] & GROUP_MIXED) {
                 report_undecided(memory, event, sink);
             } else if (!(memory->state[event] & GROUP_MEMBER)) {
