@@ -1,6 +1,6 @@
 /* bucket.c - where rows accumulate, and what is carried from bill to bill.
  *
- * The key of a bucket within a run is binary: node, scope, start of the turn, then the by values.
+ * The key of a bucket within a run is made of indices, and of texts only for resources and by values.
  * Its name, which goes into closings and explanations, is made of texts, so that it is the same in
  * every run and with every version of the catalog that keeps the names.
  */
@@ -72,12 +72,6 @@ static uint32_t sku_of(const struct step *step, const struct charge *charge)
     return step->shared == NONE ? charge->sku : NONE;
 }
 
-struct key_head {
-    uint32_t node, account, sku, pad;
-    uint64_t contract;
-    instant turn, version;
-};
-
 static void add_part(struct buffer *key, struct text part)
 {
     uint32_t size = (uint32_t)part.size;
@@ -148,37 +142,65 @@ static void copy_parts(struct work *work, const struct step *step, const struct 
     }
 }
 
+static struct text make_parts(struct work *work, const struct step *step,
+                              const struct charge *charge)
+{
+    struct buffer parts;
+    buffer_init(&parts, work->arena, 256);
+    if (step->scope == SCOPE_RESOURCE) {
+        add_part(&parts, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
+    }
+    for (uint32_t i = 0; i < step->by_count; i++) {
+        add_part(&parts, charge_key_value(work, charge, step->by[i]));
+    }
+    return buffer_text(&parts);
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32;
+}
+
+static uint64_t hash_key(const struct bucket_key *key)
+{
+    uint64_t hash =
+        mix((uint64_t)key->node << 32 | key->account, (uint64_t)key->sku << 32 | key->contract);
+    hash = mix(hash, (uint64_t)key->turn);
+    hash = mix(hash, (uint64_t)key->version);
+    return key->parts.size > 0 ? hash_print64(key->parts.at, key->parts.size, hash) : hash;
+}
+
+static bool equal_keys(const struct bucket_key *a, const struct bucket_key *b)
+{
+    return a->node == b->node && a->account == b->account && a->sku == b->sku &&
+           a->contract == b->contract && a->turn == b->turn && a->version == b->version &&
+           text_equal(a->parts, b->parts);
+}
+
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *found)
 {
     struct period turn = turn_find(work, step, charge->contract, charge->at);
-    struct key_head head;
-    memset(&head, 0, sizeof head);
-    head.node = step->node;
-    head.account = scope_account(work, step, charge);
-    head.sku = sku_of(step, charge);
-    head.contract = step->scope == SCOPE_CONTRACT && charge->contract
-                        ? (uint64_t)(charge->contract - work->catalog->contracts) + 1
-                        : 0;
-    head.turn = step->clock == CLOCK_ROW ? charge->order : turn.from;
-    head.version = restart_of(step, charge);
-
+    bool by_contract = step->scope == SCOPE_CONTRACT && charge->contract;
+    struct bucket_key key = {
+        .node = step->node,
+        .account = scope_account(work, step, charge),
+        .sku = sku_of(step, charge),
+        .contract = by_contract ? (uint32_t)(charge->contract - work->catalog->contracts) + 1 : 0,
+        .turn = step->clock == CLOCK_ROW ? charge->order : turn.from,
+        .version = restart_of(step, charge),
+        .parts = TEXT("")};
     struct arena_mark mark = arena_mark(work->arena);
-    struct buffer key;
-    buffer_init(&key, work->arena, 256);
-    buffer_add(&key, &head, sizeof head);
-    if (step->scope == SCOPE_RESOURCE) {
-        add_part(&key, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
+    if (step->scope == SCOPE_RESOURCE || step->by_count > 0) {
+        key.parts = make_parts(work, step, charge);
     }
-    for (uint32_t i = 0; i < step->by_count; i++) {
-        add_part(&key, charge_key_value(work, charge, step->by[i]));
-    }
-    uint64_t hash = hash_print64(key.at, key.size, 0);
+    uint64_t hash = hash_key(&key);
     if (work->bucket_slots) {
         for (uint32_t at = (uint32_t)hash & work->bucket_mask; work->bucket_slots[at] != FREE;
              at = (at + 1) & work->bucket_mask) {
             const struct bucket *bucket = &work->buckets[work->bucket_slots[at]];
-            if (bucket->hash == hash && text_equal(bucket->key, buffer_text(&key))) {
+            if (bucket->hash == hash && equal_keys(&bucket->key, &key)) {
                 *found = work->bucket_slots[at];
                 arena_rewind(work->arena, mark);
                 return OK;
@@ -188,12 +210,12 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
 
     struct bucket *bucket = add_bucket(work);
     *bucket = (struct bucket){.hash = hash,
-                              .key = buffer_text(&key),
+                              .key = key,
                               .step = step,
                               .price = charge->price,
                               .contract = charge->contract,
-                              .account = head.account,
-                              .sku = head.sku,
+                              .account = key.account,
+                              .sku = key.sku,
                               .turn = turn,
                               .last_charge = NONE};
     copy_parts(work, step, charge, bucket);

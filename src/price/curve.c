@@ -6,10 +6,50 @@
 
 #include "base/nofloat.h"
 
+/* 10^0 .. 10^18. */
+static const int64_t POWERS[DEC_SCALE + 1] = {
+    1,
+    10,
+    100,
+    1'000,
+    10'000,
+    100'000,
+    1'000'000,
+    10'000'000,
+    100'000'000,
+    1'000'000'000,
+    10'000'000'000,
+    100'000'000'000,
+    1'000'000'000'000,
+    10'000'000'000'000,
+    100'000'000'000'000,
+    1'000'000'000'000'000,
+    10'000'000'000'000'000,
+    100'000'000'000'000'000,
+    1'000'000'000'000'000'000,
+};
+
+static bool fits64(struct dec value)
+{
+    return value.mantissa == (int64_t)value.mantissa;
+}
+
+/* dec_compare, in registers for the usual numbers. */
+static int compare(struct dec a, struct dec b)
+{
+    int gap = b.scale - a.scale;
+    if (!fits64(a) || !fits64(b) || gap > DEC_SCALE || gap < -DEC_SCALE) {
+        return dec_compare(a, b);
+    }
+    i128 left = (i128)(int64_t)a.mantissa * POWERS[gap > 0 ? gap : 0];
+    i128 right = (i128)(int64_t)b.mantissa * POWERS[gap < 0 ? -gap : 0];
+    return (left > right) - (left < right);
+}
+
 /* True when a quantity of x has entered the tier: paid its flat. */
 static bool enters_tier(const struct tier_values *tier, struct dec x)
 {
-    int order = dec_compare(x, tier->from);
+    int order = compare(x, tier->from);
     return order > 0 || (order == 0 && tier->from_is_in && dec_sign(x) > 0);
 }
 
@@ -22,6 +62,84 @@ uint32_t curve_tier_of(const struct tier_values *tiers, uint32_t count, struct d
     return at;
 }
 
+bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec x, struct dec end,
+                    struct dec *boundary)
+{
+    for (uint32_t i = 0; i + 1 < count; i++) {
+        if (compare(tiers[i].up_to, x) > 0) {
+            *boundary = tiers[i].up_to;
+            return compare(tiers[i].up_to, end) < 0; /* those behind it are not less */
+        }
+    }
+    return false;
+}
+
+/* ---- sums of flats and rate x part ----------------------------------------------------------- */
+
+/* Exact: at 18 digits in 128 bits while the terms fit, which they nearly always do; from the first
+ * that does not, at 36 digits in 256 bits. */
+struct sum {
+    i128 at18;
+    bool is_wide;
+    struct exact exact;
+};
+
+/* Adds mantissa x 10^-scale; false when it does not fit, and then the sum is wide. */
+static bool add_small(struct sum *sum, i128 mantissa, int scale)
+{
+    i128 term, total;
+    if (!sum->is_wide && scale <= DEC_SCALE &&
+        !__builtin_mul_overflow(mantissa, (i128)POWERS[DEC_SCALE - scale], &term) &&
+        !__builtin_add_overflow(sum->at18, term, &total)) {
+        sum->at18 = total;
+        return true;
+    }
+    return false;
+}
+
+static enum status widen(struct sum *sum, struct error *err)
+{
+    if (!sum->is_wide) {
+        sum->is_wide = true;
+        sum->exact = (struct exact){0};
+        return exact_add(&sum->exact, (struct dec){sum->at18, DEC_SCALE}, err);
+    }
+    return OK;
+}
+
+static enum status add(struct sum *sum, struct dec value, struct error *err)
+{
+    if (add_small(sum, value.mantissa, value.scale)) {
+        return OK;
+    }
+    TRY(widen(sum, err));
+    return exact_add(&sum->exact, value, err);
+}
+
+static enum status add_product(struct sum *sum, struct dec a, struct dec b, struct error *err)
+{
+    if (fits64(a) && fits64(b) &&
+        add_small(sum, (i128)(int64_t)a.mantissa * (int64_t)b.mantissa, a.scale + b.scale)) {
+        return OK;
+    }
+    TRY(widen(sum, err));
+    return exact_add_product(&sum->exact, a, b, err);
+}
+
+static enum status quantize(const struct sum *sum, struct dec *value, struct error *err)
+{
+    if (sum->is_wide) {
+        return exact_round(&sum->exact, DEC_SCALE, ROUND_HALF_EVEN, value, err);
+    }
+    if (sum->at18 == 0) {
+        *value = DEC_ZERO;
+        return OK;
+    }
+    return dec_make(sum->at18, DEC_SCALE, value, err);
+}
+
+/* ---- curves ---------------------------------------------------------------------------------- */
+
 static enum status count_packages(const struct step_tier *step, const struct tier *tier,
                                   struct dec quantity, struct dec *packages, struct error *err)
 {
@@ -32,7 +150,7 @@ static enum status count_packages(const struct step_tier *step, const struct tie
 
 /* Adds rate x quantity (in packages, as a percentage) to the sum. */
 static enum status add_part(const struct step_tier *step, const struct tier_values *values,
-                            struct dec quantity, struct exact *sum, struct error *err)
+                            struct dec quantity, struct sum *sum, struct error *err)
 {
     const struct tier *tier = values->tier;
     if (tier->has_package) {
@@ -42,45 +160,47 @@ static enum status add_part(const struct step_tier *step, const struct tier_valu
     if (tier->is_percent) {
         TRY(dec_multiply(rate, (struct dec){1, 2}, &rate, err));
     }
-    return exact_add_product(sum, quantity, rate, err);
+    return add_product(sum, quantity, rate, err);
 }
 
 enum status curve_graduated(const struct step_tier *step, const struct tier_values *tiers,
                             struct dec x, struct dec high, struct dec *value, struct error *err)
 {
-    struct exact sum = {0};
+    struct sum sum = {0};
     bool negative = dec_sign(x) < 0; /* returns: at the first tier's rate */
+    bool is_highest = dec_equal(x, high);
     for (uint32_t i = 0; i < step->tier_count; i++) {
         const struct tier_values *tier = &tiers[i];
-        bool paid = enters_tier(tier, high) || (i == 0 && step->at_zero_charge);
-        if (paid) {
-            TRY(exact_add(&sum, tier->flat, err));
+        bool enters = enters_tier(tier, x);
+        bool paid = is_highest ? enters : enters_tier(tier, high);
+        if (paid || (i == 0 && step->at_zero_charge)) {
+            TRY(add(&sum, tier->flat, err));
         }
-        bool past_last = i + 1 == step->tier_count && !tier->open && step->past_last == PAST_LAST;
         if (negative && i > 0) {
             continue;
         }
-        if (!negative && !enters_tier(tier, x)) {
-            if (dec_compare(high, x) <= 0) {
+        if (!negative && !enters) {
+            if (is_highest || compare(high, x) <= 0) {
                 break;
             }
             continue;
         }
+        bool past_last = i + 1 == step->tier_count && !tier->open && step->past_last == PAST_LAST;
         struct dec end = x;
-        if (!negative && !tier->open && !past_last && dec_compare(x, tier->up_to) > 0) {
+        if (!negative && !tier->open && !past_last && compare(x, tier->up_to) > 0) {
             end = tier->up_to;
         }
         struct dec part;
         TRY(dec_subtract(end, tier->from, &part, err));
         TRY(add_part(step, tier, part, &sum, err));
     }
-    return exact_round(&sum, DEC_SCALE, ROUND_HALF_EVEN, value, err);
+    return quantize(&sum, value, err);
 }
 
 enum status curve_volume(const struct step_tier *step, const struct tier_values *tiers,
                          struct dec x, uint32_t *tier, struct dec *value, struct error *err)
 {
-    struct exact sum = {0};
+    struct sum sum = {0};
     uint32_t at = curve_tier_of(tiers, step->tier_count, x);
     *tier = at;
     bool is_past = !tiers[at].open && dec_compare(x, tiers[at].up_to) > 0;
@@ -89,10 +209,10 @@ enum status curve_volume(const struct step_tier *step, const struct tier_values 
         return OK;
     }
     if (dec_sign(x) != 0 || step->at_zero_charge) {
-        TRY(exact_add(&sum, tiers[at].flat, err));
+        TRY(add(&sum, tiers[at].flat, err));
     }
     TRY(add_part(step, &tiers[at], x, &sum, err));
-    return exact_round(&sum, DEC_SCALE, ROUND_HALF_EVEN, value, err);
+    return quantize(&sum, value, err);
 }
 
 /* An increment list is a curve of its own: whole steps of each range's size. */

@@ -34,8 +34,13 @@ struct convert_values {
 enum status curve_convert(const struct step_convert *step, const struct convert_values *values,
                           struct dec x, struct dec *value, struct error *err);
 
-/* value x the part of turn that active has, by the step's rule, quantized once at 18 digits.  The part is exact, unless
- * digits are fewer than 18: then it is rounded to them first.  value itself for PRORATE_NONE. */
+/* Where the first tier boundary strictly between x and end lies; false when there is none. */
+bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec x, struct dec end,
+                    struct dec *boundary);
+
+/* value x the part of turn that active has, by the step's rule, quantized once at 18 digits.  The
+ * part is exact, unless digits are fewer than 18: then it is rounded to them first.  value itself
+ * for PRORATE_NONE. */
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err);

@@ -1,9 +1,10 @@
 /* price.c - rows through steps.
  *
- * Charges wait in a heap by (node, order): the least node runs next, over all charges that wait
- * there, in the total order of their rows.  A step passes them on to their next node, which is
- * greater, so each node runs once.  This is all there is to shared steps: prices that use one
- * wait at the same node.
+ * Charges wait by (node, order): the least node runs next, over all charges that wait there, in
+ * the total order of their rows.  A step passes them on to their next node, which is greater, so
+ * each node runs once.  This is all there is to shared steps: prices that use one wait at the same
+ * node.  Most charges meet one step and wait once: they are sorted at once, and only what a step
+ * passes on goes through a heap.
  */
 #include "price/price.h"
 
@@ -32,7 +33,7 @@ const char *price_level_name(int level)
     return NAMES[level];
 }
 
-/* ---- the heap of waiting charges ------------------------------------------------------------- */
+/* ---- waiting charges ------------------------------------------------------------------------- */
 
 static bool is_before(const struct waiting *a, const struct waiting *b)
 {
@@ -78,6 +79,58 @@ static struct waiting heap_pop(struct work *work)
     return top;
 }
 
+static void queue_push(struct work *work, struct waiting item)
+{
+    if (work->queue_count == work->queue_capacity) {
+        uint32_t capacity = work->queue_capacity * 2;
+        work->queue =
+            arena_grow(work->arena, work->queue, work->queue_count, capacity, sizeof *work->queue);
+        work->queue_capacity = capacity;
+    }
+    work->queue[work->queue_count++] = item;
+}
+
+static int compare_waiting(const void *a, const void *b)
+{
+    return is_before(a, b) ? -1 : is_before(b, a);
+}
+
+static void queue_sort(struct work *work)
+{
+    enum { FEW = 24 };
+    struct waiting *items = work->queue;
+    if (work->queue_count > FEW) {
+        qsort(items, work->queue_count, sizeof *items, compare_waiting);
+        return;
+    }
+    for (uint32_t i = 1; i < work->queue_count; i++) {
+        struct waiting item = items[i];
+        uint32_t at = i;
+        for (; at > 0 && is_before(&item, &items[at - 1]); at--) {
+            items[at] = items[at - 1];
+        }
+        items[at] = item;
+    }
+}
+
+/* The charge that runs next; NULL when none waits. */
+static const struct waiting *first_waiting(const struct work *work)
+{
+    const struct waiting *queued =
+        work->queue_at < work->queue_count ? &work->queue[work->queue_at] : NULL;
+    const struct waiting *passed = work->heap_count > 0 ? &work->heap[0] : NULL;
+    return !passed || (queued && is_before(queued, passed)) ? queued : passed;
+}
+
+static void take_first(struct work *work, const struct waiting *first)
+{
+    if (work->heap_count > 0 && first == &work->heap[0]) {
+        (void)heap_pop(work);
+    } else {
+        work->queue_at++;
+    }
+}
+
 /* ---- charges --------------------------------------------------------------------------------- */
 
 uint32_t work_add_charge(struct work *work, const struct charge *charge)
@@ -100,8 +153,13 @@ void work_push(struct work *work, uint32_t index)
     const struct charge *charge = &work->charges[index];
     if (charge->next_step < charge->price->step_count) {
         uint32_t node = charge->price->steps[charge->next_step].node;
-        heap_push(work, (struct waiting){(uint64_t)node << 32 | charge->order,
-                                         (uint64_t)work->sequence++ << 32 | index});
+        struct waiting item = {(uint64_t)node << 32 | charge->order,
+                               (uint64_t)work->sequence++ << 32 | index};
+        if (work->is_running) {
+            heap_push(work, item);
+        } else {
+            queue_push(work, item);
+        }
     }
 }
 
@@ -207,6 +265,10 @@ enum status work_take_of_row(struct work *work, const struct charge *charge, str
         return OK;
     }
     struct dec *left = &work->left[charge->row];
+    if (dec_equal(*left, quantity)) {
+        *left = DEC_ZERO;
+        return OK;
+    }
     return dec_subtract(*left, quantity, left, work->err);
 }
 
@@ -223,7 +285,7 @@ static enum status step_takes(struct work *work, const struct step *step, uint32
 {
     const struct charge *charge = &work->charges[index];
     *takes = is_charge_step(step) == charge->has_amount;
-    if (!*takes) {
+    if (!*takes || !step->where) {
         return OK;
     }
     return charge_where(work, step, charge, takes);
@@ -268,8 +330,10 @@ static enum status run_node(struct work *work, uint32_t node)
 {
     struct entry *entries = NULL;
     uint32_t count = 0, capacity = 0;
-    while (work->heap_count > 0 && work->heap[0].place >> 32 == node) {
-        uint32_t index = (uint32_t)heap_pop(work).sequence;
+    for (const struct waiting *first;
+         (first = first_waiting(work)) != NULL && first->place >> 32 == node;) {
+        uint32_t index = (uint32_t)first->sequence;
+        take_first(work, first);
         const struct price *price = work->charges[index].price;
         const struct step *step = &price->steps[work->charges[index].next_step];
         uint32_t account = work->charges[index].account;
@@ -324,56 +388,82 @@ static enum status run_node(struct work *work, uint32_t node)
 
 static enum status run_nodes(struct work *work)
 {
-    while (work->heap_count > 0) {
-        TRY(run_node(work, (uint32_t)(work->heap[0].place >> 32)));
+    queue_sort(work);
+    work->is_running = true;
+    for (const struct waiting *first; (first = first_waiting(work)) != NULL;) {
+        TRY(run_node(work, (uint32_t)(first->place >> 32)));
     }
+    work->is_running = false;
+    work->queue_at = work->queue_count = 0;
     return OK;
 }
 
 /* ---- rows to charges ------------------------------------------------------------------------- */
+
+/* The price in force for a row, and where it was found. */
+static const struct price *find_price(struct work *work, const struct usage_row *row,
+                                      const struct series *series, const struct contract *contract,
+                                      instant at, int *level)
+{
+    const struct pricing *pricing = work->pricing;
+    const struct account *account = &pricing->accounts->items[row->account];
+    const struct meter *meter = &work->catalog->meters[series->meter];
+    const struct price_set *overrides =
+        account->override == NONE ? NULL : &pricing->accounts->overrides[account->override].prices;
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        work->dimensions[meter->dimensions[i].name] = series->dimensions[i];
+    }
+    const struct price *price = catalog_price(work->catalog, overrides, contract, account->plan,
+                                              series->sku, work->dimensions, at, level);
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        work->dimensions[meter->dimensions[i].name] = TEXT("");
+    }
+    return price;
+}
 
 static enum status start_row(struct work *work, uint32_t index)
 {
     const struct pricing *pricing = work->pricing;
     const struct usage_row *row = &work->rows[index];
     const struct series *series = series_at(pricing->series, row->series);
-    const struct account *account = &pricing->accounts->items[row->account];
+    const struct meter *meter = &work->catalog->meters[series->meter];
     instant at = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
-    struct charge charge = {.kind = CHARGE_USAGE,
-                            .account = row->account,
-                            .sku = series->sku,
-                            .series = row->series,
-                            .row = index,
-                            .order = index,
-                            .tier = NONE,
-                            .of = NONE,
-                            .at = at,
-                            .unit = work->catalog->meters[series->meter].unit,
-                            .events = row->total.count,
-                            .quantity = row->quantity};
-    const struct price_set *overrides =
-        account->override == NONE ? NULL : &pricing->accounts->overrides[account->override].prices;
-    charge.contract = accounts_contract(pricing->accounts, work->catalog, row->account, at);
-    struct arena_mark mark = arena_mark(work->arena);
-    struct text *dims =
-        arena_alloc(work->arena, (work->catalog->dimension_count + 1) * sizeof *dims);
-    for (uint32_t i = 0; i < work->catalog->dimension_count; i++) {
-        dims[i] = charge_dimension(work, &charge, i);
+    if (work->last_row.account != row->account || work->last_row.slot_s != row->slot_s ||
+        work->last_row.grain != meter->grain) {
+        work->last_row.account = row->account;
+        work->last_row.slot_s = row->slot_s;
+        work->last_row.grain = meter->grain;
+        work->last_row.contract =
+            accounts_contract(pricing->accounts, work->catalog, row->account, at);
+        work->last_row.to = slot_end(work->catalog, pricing->accounts, row->account, meter->grain,
+                                     pricing->cut, at);
     }
+    const struct contract *contract = work->last_row.contract;
     int level = LEVEL_CATALOG;
-    charge.price = catalog_price(work->catalog, overrides, charge.contract, account->plan,
-                                 series->sku, dims, at, &level);
-    arena_rewind(work->arena, mark);
-    charge.level = (int8_t)level;
-    if (!charge.price) {
+    const struct price *price = find_price(work, row, series, contract, at, &level);
+    if (!price) {
         work_exclude(work, row->account, EXCLUDE_UNPRICED, series->meter, &row->total);
         return OK;
     }
-    enum grain grain = work->catalog->meters[series->meter].grain;
-    charge.span = (struct period){
-        at, slot_end(work->catalog, pricing->accounts, row->account, grain, pricing->cut, at)};
     work->left[index] = row->quantity;
-    work_push(work, work_add_charge(work, &charge));
+    /* There is room: see price_payer. */
+    work->charges[work->charge_count] = (struct charge){.kind = CHARGE_USAGE,
+                                                        .level = (int8_t)level,
+                                                        .account = row->account,
+                                                        .sku = series->sku,
+                                                        .series = row->series,
+                                                        .row = index,
+                                                        .order = index,
+                                                        .tier = NONE,
+                                                        .of = NONE,
+                                                        .at = at,
+                                                        .span = {at, work->last_row.to},
+                                                        .price = price,
+                                                        .contract = contract,
+                                                        .unit = meter->unit,
+                                                        .events = row->total.count,
+                                                        .quantity = row->quantity};
+    work_push(work, work->charge_count++);
     return OK;
 }
 
@@ -397,9 +487,15 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
         .arena = arena, .pricing = pricing, .catalog = pricing->catalog, .rows = rows, .err = err};
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
     /* Most rows become one charge: room for them at once, so that little is copied. */
-    work.charge_capacity = work.heap_capacity = row_count + 16;
+    work.charge_capacity = work.queue_capacity = row_count + 16;
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
-    work.heap = arena_alloc(arena, work.heap_capacity * sizeof *work.heap);
+    work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
+    uint32_t dimensions = pricing->catalog->dimension_count;
+    work.dimensions = arena_alloc(arena, (dimensions + 1) * sizeof *work.dimensions);
+    for (uint32_t i = 0; i < dimensions; i++) {
+        work.dimensions[i] = TEXT("");
+    }
+    work.last_row.account = NONE;
     for (uint32_t i = 0; i < row_count; i++) {
         TRY(start_row(&work, i));
     }

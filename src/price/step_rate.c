@@ -67,6 +67,16 @@ static enum status find_rate(struct work *work, const struct step *step,
     return OK;
 }
 
+/* quantity x rate at 18 digits: most products need no rounding. */
+static enum status multiply(struct dec quantity, struct dec rate, struct dec *amount,
+                            struct error *err)
+{
+    if (quantity.scale + rate.scale <= DEC_SCALE) {
+        return dec_multiply(quantity, rate, amount, err);
+    }
+    return dec_multiply_round(quantity, rate, DEC_SCALE, ROUND_HALF_EVEN, amount, err);
+}
+
 /* quantity x rate / per, quantized once. */
 static enum status rate_amount(const struct step_rate *body, struct dec quantity, struct dec rate,
                                struct dec *amount, struct error *err)
@@ -75,7 +85,7 @@ static enum status rate_amount(const struct step_rate *body, struct dec quantity
         return dec_multiply_divide(quantity, rate, body->per, DEC_SCALE, ROUND_HALF_EVEN, amount,
                                    err);
     }
-    return dec_multiply_round(quantity, rate, DEC_SCALE, ROUND_HALF_EVEN, amount, err);
+    return multiply(quantity, rate, amount, err);
 }
 
 static enum status exclude_unpriced(struct work *work, uint32_t index)
@@ -106,9 +116,12 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
     if (charge->price->has_list) {
         TRY(rate_amount(&step->rate, charge->quantity, charge->price->list, &list, work->err));
     }
-    work_trace_step(
-        work, index, NULL,
-        (struct trace){.step = step, .after = charge->quantity, .f_after = amount, .tier = NONE});
+    if (work->pricing->trace) {
+        work_trace_step(
+            work, index, NULL,
+            (struct trace){
+                .step = step, .after = charge->quantity, .f_after = amount, .tier = NONE});
+    }
     return rate_charge(work, step, index, rate, amount, list, NONE);
 }
 
@@ -118,7 +131,7 @@ static enum status tier_numbers(struct work *work, const struct step *step,
                                 struct tier_values **out)
 {
     const struct step_tier *body = &step->tier;
-    struct tier_values *tiers = arena_calloc(work->arena, body->tier_count, sizeof *tiers);
+    struct tier_values *tiers = arena_alloc(work->arena, body->tier_count * sizeof *tiers);
     struct dec from = DEC_ZERO;
     bool from_is_in = false;
     for (uint32_t i = 0; i < body->tier_count; i++) {
@@ -127,16 +140,26 @@ static enum status tier_numbers(struct work *work, const struct step *step,
                                         .from_is_in = from_is_in,
                                         .up_to = tier->up_to,
                                         .open = tier->open,
+                                        .rate = tier->rate.value,
+                                        .flat = tier->flat.value,
                                         .tier = tier};
         if (!tier->open) {
-            struct number limit = {tier->up_to, tier->limit};
-            TRY(number_value(work, &limit, charge, turn, &tiers[i].up_to));
-            TRY(step_restarted(work, step, charge, turn, &tiers[i].up_to));
+            if (tier->limit) {
+                struct number limit = {tier->up_to, tier->limit};
+                TRY(number_value(work, &limit, charge, turn, &tiers[i].up_to));
+            }
+            if (step->on_change_restart) {
+                TRY(step_restarted(work, step, charge, turn, &tiers[i].up_to));
+            }
             /* One that is computed may lie below the one before it: then its tier is empty. */
             tiers[i].up_to = dec_max(tiers[i].up_to, from);
         }
-        TRY(number_value(work, &tier->rate, charge, turn, &tiers[i].rate));
-        TRY(number_value(work, &tier->flat, charge, turn, &tiers[i].flat));
+        if (tier->rate.expr) {
+            TRY(number_value(work, &tier->rate, charge, turn, &tiers[i].rate));
+        }
+        if (tier->flat.expr) {
+            TRY(number_value(work, &tier->flat, charge, turn, &tiers[i].flat));
+        }
         from = tiers[i].up_to;
         from_is_in = tier->below;
     }
@@ -155,6 +178,7 @@ static enum status tier_bucket(struct work *work, const struct step *step, uint3
         bucket = &work->buckets[*at];
         bucket->values = values;
         bucket->step = step;
+        bucket->y_is_f = false;
     }
     return OK;
 }
@@ -170,20 +194,7 @@ static enum status list_amount(const struct price *price, const struct tier_valu
         return dec_multiply_divide(quantity, rate, first->tier->package, DEC_SCALE, ROUND_HALF_EVEN,
                                    list, err);
     }
-    return dec_multiply_round(quantity, rate, DEC_SCALE, ROUND_HALF_EVEN, list, err);
-}
-
-/* Where the next tier boundary strictly between x and end lies; false when there is none. */
-static bool next_boundary(const struct tier_values *tiers, uint32_t count, struct dec x,
-                          struct dec end, struct dec *boundary)
-{
-    for (uint32_t i = 0; i + 1 < count; i++) {
-        if (dec_compare(tiers[i].up_to, x) > 0 && dec_compare(tiers[i].up_to, end) < 0) {
-            *boundary = tiers[i].up_to;
-            return true;
-        }
-    }
-    return false;
+    return multiply(quantity, rate, list, err);
 }
 
 /* One graduated row: as many charges as it crosses tiers. A row that takes back (negative) walks
@@ -195,14 +206,17 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
     struct bucket *bucket = &work->buckets[at];
     const struct tier_values *tiers = bucket->values;
     const struct step_tier *body = &step->tier;
-    struct charge whole = work->charges[index];
+    struct dec in = work->charges[index].quantity;
+    struct charge whole; /* the row as it came, once it is cut into parts */
 
     struct dec x = bucket->x, target, f;
-    TRY(dec_add(x, whole.quantity, &target, work->err));
-    bool is_return = dec_sign(whole.quantity) < 0;
+    TRY(dec_add(x, in, &target, work->err));
+    bool is_return = dec_sign(in) < 0;
     struct dec high = bucket->high;
     bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x);
-    if (is_first && body->at_zero_charge) {
+    if (bucket->y_is_f) {
+        f = bucket->y;
+    } else if (is_first && body->at_zero_charge) {
         f = DEC_ZERO; /* the first tier's flat is still to pay */
     } else {
         TRY(curve_graduated(body, tiers, x, high, &f, work->err));
@@ -215,35 +229,37 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
             /* The greatest boundary between: walk up from the target to the last. */
             bool any = false;
             struct dec from = low;
-            while (next_boundary(tiers, body->tier_count, from, top, &boundary)) {
+            while (curve_boundary(tiers, body->tier_count, from, top, &boundary)) {
                 from = boundary;
                 any = true;
             }
             end = any ? from : target;
             is_last_part = !any;
         } else {
-            is_last_part = !next_boundary(tiers, body->tier_count, low, top, &boundary);
+            is_last_part = !curve_boundary(tiers, body->tier_count, low, top, &boundary);
             end = is_last_part ? target : boundary;
+        }
+        uint32_t piece = index;
+        if (part > 0) {
+            piece = work_add_charge(work, &whole);
+        } else if (!is_last_part) {
+            whole = work->charges[index];
+            whole.events = 0; /* the row's events stay with its first part */
         }
         struct dec quantity, f_end, amount, list, new_high = dec_max(high, end);
         TRY(dec_subtract(end, x, &quantity, work->err));
         TRY(curve_graduated(body, tiers, end, new_high, &f_end, work->err));
         TRY(dec_subtract(f_end, f, &amount, work->err));
-        TRY(list_amount(whole.price, &tiers[0], quantity, &list, work->err));
+        TRY(list_amount(work->charges[piece].price, &tiers[0], quantity, &list, work->err));
         uint32_t tier = curve_tier_of(tiers, body->tier_count, is_return ? x : end);
-        work_trace_step(work, index, bucket,
-                        (struct trace){.step = step,
-                                       .before = x,
-                                       .after = end,
-                                       .f_before = f,
-                                       .f_after = f_end,
-                                       .tier = tier});
-
-        uint32_t piece = index;
-        if (part > 0) {
-            struct charge copy = whole;
-            copy.events = 0; /* the row's events stay with its first part */
-            piece = work_add_charge(work, &copy);
+        if (work->pricing->trace) {
+            work_trace_step(work, index, bucket,
+                            (struct trace){.step = step,
+                                           .before = x,
+                                           .after = end,
+                                           .f_before = f,
+                                           .f_after = f_end,
+                                           .tier = tier});
         }
         work->charges[piece].quantity = quantity;
         struct dec rate = tiers[tier].rate;
@@ -256,10 +272,10 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
         f = f_end;
         high = new_high;
     }
-    bucket = &work->buckets[at];
     bucket->x = target;
     bucket->y = f;
     bucket->high = high;
+    bucket->y_is_f = true;
     return OK;
 }
 

@@ -8,10 +8,18 @@
 #include "price/curve.h"
 #include "price/price.h"
 
+/* What tells buckets apart within a run. */
+struct bucket_key {
+    uint32_t node, account, sku;
+    uint32_t contract; /* its index + 1; 0: none, or the scope is not one */
+    instant turn, version;
+    struct text parts; /* resource and by values, each after its size; mostly empty */
+};
+
 /* A bucket: one value of (node, scope, by, turn). */
 struct bucket {
     uint64_t hash;
-    struct text key;         /* binary; see bucket.c */
+    struct bucket_key key;
     const struct step *step; /* whose numbers `values` holds: the version met last */
     const struct price *price;
     const struct contract *contract;
@@ -28,9 +36,10 @@ struct bucket {
     void *values;         /* evaluated numbers of step */
     uint32_t last_charge; /* index of the last charge that entered it, NONE */
     bool is_touched;      /* by this bill */
+    bool y_is_f;          /* y is the F(x) of values: it need not be computed again */
 };
 
-/* A charge waiting for a node: a heap by (node, order, sequence). */
+/* A charge waiting for a node, by (node, order, sequence). */
 struct waiting {
     uint64_t place;    /* node << 32 | order */
     uint64_t sequence; /* sequence << 32 | index of the charge */
@@ -46,9 +55,13 @@ struct work {
 
     struct charge *charges;
     uint32_t charge_count, charge_capacity;
+    /* Those that wait when nodes begin to run are a sorted queue; what they pass on, a heap. */
+    struct waiting *queue;
+    uint32_t queue_at, queue_count, queue_capacity;
     struct waiting *heap;
     uint32_t heap_count, heap_capacity;
     uint32_t sequence;
+    bool is_running;
 
     struct bucket *buckets;
     uint32_t bucket_count, bucket_capacity;
@@ -63,6 +76,13 @@ struct work {
     struct expr_value *slots; /* made when the first expression is met */
     const void *turn_of;      /* cache of turn_find: the clock it is of */
     struct period turn;
+    struct text *dimensions; /* of the row at hand, by name; empty texts between rows */
+    struct {                 /* of the row before, which mostly shares it */
+        uint32_t account, slot_s;
+        enum grain grain;
+        const struct contract *contract;
+        instant to;
+    } last_row;
 };
 
 /* ---- bucket.c ---- */
