@@ -1,14 +1,15 @@
 /* catalog.h - what is sold and to whom: meters, products, prices, plans, contracts, accounts.
  *
- *     YAML of a folder --catalog_load--> struct catalog     checked, typed, immutable, named by its digest
- *     CSV, NDJSON ------records_load---> struct accounts    a million in seconds
+ *     YAML of a folder --catalog_load--> struct catalog     checked, typed, immutable, named by its
+ * digest CSV, NDJSON ------records_load---> struct accounts    a million in seconds
  *
  * Everything a bill may depend on is resolved when it loads: names to indices, dates to
  * instants, numbers to decimals, expressions to code.  Nothing here is looked up by text while
  * usage is priced.  A catalog that loaded has a price curve for every quantity it can meet.
  *
- * Indices are positions in the arrays below; they follow the order of the text of the names or of the files, and never
- * reach an id: ids are made of names.  All memory belongs to the arena handed to the loader.
+ * Indices are positions in the arrays below; they follow the order of the text of the names or of
+ * the files, and never reach an id: ids are made of names.  All memory belongs to the arena handed
+ * to the loader.
  */
 #ifndef FARTHING_CATALOG_CATALOG_H
 #define FARTHING_CATALOG_CATALOG_H
@@ -37,10 +38,11 @@ struct number {
 
 /* ---- names that expressions may use ---------------------------------------------------------- */
 
-/* Slots of expressions over a row or a charge (where, rate cases, convert's quantity ...).  A dimension d is the
- * slot NAME_DIMENSION + its index in catalog->dimensions, an attribute of the SKU NAME_ATTRIBUTE + its index in
- * catalog->attributes, a contract parameter NAME_PARAMETER + its index in catalog->parameters.  A bare name is looked up in this
- * order: fixed name, dimension, attribute.  `attributes.x`, `dims.x`, `contract.x` say which. */
+/* Slots of expressions over a row or a charge (where, rate cases, convert's quantity ...).  A
+ * dimension d is the slot NAME_DIMENSION + its index in catalog->dimensions, an attribute of the
+ * SKU NAME_ATTRIBUTE + its index in catalog->attributes, a contract parameter NAME_PARAMETER + its
+ * index in catalog->parameters.  A bare name is looked up in this order: fixed name, dimension,
+ * attribute.  `attributes.x`, `dims.x`, `contract.x` say which. */
 enum name_slot {
     NAME_QUANTITY,
     NAME_EVENTS,
@@ -69,7 +71,8 @@ enum name_slot {
     NAME_PARAMETER = 3000,
 };
 
-/* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`, `source`, `id`, `subject`, `time`. */
+/* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`,
+ * `source`, `id`, `subject`, `time`. */
 enum meter_slot { NAME_TYPE, NAME_SOURCE, NAME_ID, NAME_SUBJECT, NAME_EVENT_TIME, NAME_MEMBER };
 
 /* ---- products -------------------------------------------------------------------------------- */
@@ -96,7 +99,11 @@ struct product {
 /* ---- meters ---------------------------------------------------------------------------------- */
 
 enum aggregate { AGGREGATE_COUNT, AGGREGATE_SUM, AGGREGATE_MAX, AGGREGATE_LATEST };
-enum grain { GRAIN_MONTH, GRAIN_HOUR, GRAIN_EVENT }; /* month: one row from edge to edge of the period */
+enum grain {
+    GRAIN_MONTH,
+    GRAIN_HOUR,
+    GRAIN_EVENT
+}; /* month: one row from edge to edge of the period */
 
 struct meter_dimension {
     uint32_t name; /* in catalog->dimensions */
@@ -117,12 +124,12 @@ struct meter {
     uint32_t value_member;    /* fast form: value is members[i], or number(members[i]); else NONE */
     bool value_from_text;     /* number(...): a text may stand for the number */
     const struct expr *sku_expr;
-    uint32_t sku;             /* constant SKU; NONE when sku_expr says it */
-    uint32_t sku_member;      /* fast form of sku_expr: a plain member */
+    uint32_t sku;                /* constant SKU; NONE when sku_expr says it */
+    uint32_t sku_member;         /* fast form of sku_expr: a plain member */
     const struct expr *resource; /* NULL: none */
     uint32_t resource_member;
     struct text unit;
-    const uint64_t *members;  /* member_path of each data.x used; see decode/event.h */
+    const uint64_t *members; /* member_path of each data.x used; see decode/event.h */
     const struct text *member_names;
     uint32_t member_count;
     const struct meter_dimension *dimensions; /* in name order */
@@ -147,10 +154,10 @@ enum scope { SCOPE_RESOURCE, SCOPE_ACCOUNT, SCOPE_ORGANIZATION, SCOPE_CONTRACT }
 
 /* What a step's clock is. */
 enum step_clock {
-    CLOCK_ROW,           /* each row alone */
-    CLOCK_PERIOD,        /* the bill's */
-    CLOCK_RULE,          /* a clock of its own: step->rule */
-    CLOCK_CONTRACT,      /* step->rule.every and .count, anchored at the contract's start */
+    CLOCK_ROW,      /* each row alone */
+    CLOCK_PERIOD,   /* the bill's */
+    CLOCK_RULE,     /* a clock of its own: step->rule */
+    CLOCK_CONTRACT, /* step->rule.every and .count, anchored at the contract's start */
     CLOCK_ALWAYS,
 };
 
@@ -187,9 +194,9 @@ struct step_allowance {
     bool has_quantity, has_events;
     struct number quantity, events;
     enum prorate prorate;
-    int digits;           /* of proration; default 18 */
+    int digits; /* of proration; default 18 */
     enum rounding mode;
-    bool emit_free;       /* the free part becomes a charge of rate 0 */
+    bool emit_free; /* the free part becomes a charge of rate 0 */
     /* rollover is of issue 3: refused until then */
 };
 
@@ -198,7 +205,8 @@ struct rate_case {
     const struct expr *where;
     struct number rate, flat; /* flat: for each row */
 };
-/* A table of rates by dimension or attribute values: sorted by key values (bytes), looked up by bisection. */
+/* A table of rates by dimension or attribute values: sorted by key values (bytes), looked up by
+ * bisection. */
 struct rate_table {
     struct by_key keys[8];
     uint32_t key_count;
@@ -218,12 +226,12 @@ struct step_rate {
 
 enum tier_mode { TIER_GRADUATED, TIER_VOLUME };
 struct tier {
-    bool open;        /* the last one */
-    bool below;       /* limit belongs to the next tier */
+    bool open;  /* the last one */
+    bool below; /* limit belongs to the next tier */
     struct dec up_to;
     const struct expr *limit; /* instead of up_to, evaluated once per bucket; NULL: up_to */
     struct number rate, flat;
-    bool is_percent;  /* rate is a percentage of the measure */
+    bool is_percent; /* rate is a percentage of the measure */
     bool has_package;
     struct dec package;
 };
@@ -232,9 +240,9 @@ struct step_tier {
     enum tier_mode mode;
     const struct tier *tiers;
     uint32_t tier_count;
-    bool at_zero_charge;          /* the first tier's flat without usage */
+    bool at_zero_charge; /* the first tier's flat without usage */
     enum past_last past_last;
-    enum rounding package_round;  /* up (default), down, half_up ("nearest") */
+    enum rounding package_round; /* up (default), down, half_up ("nearest") */
     bool settle_at_end;
 };
 
@@ -267,9 +275,9 @@ struct step_round {
 
 struct step {
     enum step_kind kind;
-    struct text name;   /* default: the primitive's name */
-    uint32_t shared;    /* index in catalog->shared when it is one (`use:`), else NONE */
-    uint32_t node;      /* where it accumulates: see struct catalog */
+    struct text name;         /* default: the primitive's name */
+    uint32_t shared;          /* index in catalog->shared when it is one (`use:`), else NONE */
+    uint32_t node;            /* where it accumulates: see struct catalog */
     const struct expr *where; /* NULL: all */
     enum scope scope;
     const struct by_key *by;
@@ -298,29 +306,34 @@ struct selector { /* dimension in values */
     uint32_t value_count;
 };
 
-/* A version of a price. Prices with equal name are versions of one price and do not overlap in time. */
+/* A version of a price. Prices with equal name are versions of one price and do not overlap in
+ * time. */
 struct price {
-    struct text name;      /* default: "vm", "*", "vm+2" of a list of three, each with its selectors: "vm[region=eu]" */
-    const uint32_t *skus;  /* sorted; NULL: every SKU (`*`) */
+    struct text name;     /* default: "vm", "*", "vm+2" of a list of three, each with its selectors:
+                             "vm[region=eu]" */
+    const uint32_t *skus; /* sorted; NULL: every SKU (`*`) */
     uint32_t sku_count;
     const struct selector *selectors; /* `where:`; most selectors win */
     uint32_t selector_count;
-    instant from, to;      /* INSTANT_MIN, INSTANT_MAX when open */
+    instant from, to; /* INSTANT_MIN, INSTANT_MAX when open */
     bool has_list;
     struct dec list;
-    enum grain grain;      /* of its lines: month (default) or hour */
+    enum grain grain; /* of its lines: month (default) or hour */
     const struct step *steps;
     uint32_t step_count;
-    bool is_fixed;         /* fixed steps only: takes no usage */
+    bool is_fixed; /* fixed steps only: takes no usage */
     struct place place;
 };
 
-/* A set of prices of one level (catalog, plan, contract or account), with the index that finds a row's price. */
+/* A set of prices of one level (catalog, plan, contract or account), with the index that finds a
+ * row's price. */
 struct price_set {
-    const struct price *base; /* what the indices count in: catalog->prices, or accounts->prices of an override */
-    const uint32_t *prices;   /* indices in base, in (name, from) order */
+    const struct price
+        *base; /* what the indices count in: catalog->prices, or accounts->prices of an override */
+    const uint32_t *prices; /* indices in base, in (name, from) order */
     uint32_t count;
-    /* Of each SKU (by index; then one for `*`): a range in by_sku, which holds indices in base, more selectors first. */
+    /* Of each SKU (by index; then one for `*`): a range in by_sku, which holds indices in base,
+     * more selectors first. */
     const uint32_t *sku_first; /* sku_count + 2 entries, or NULL: then prices is searched */
     const uint32_t *by_sku;
 };
@@ -331,7 +344,8 @@ struct plan {
     struct place place;
 };
 
-/* A contract's id is by default its buyer, with the first day when it has one: globex@2026-01-01. */
+/* A contract's id is by default its buyer, with the first day when it has one: globex@2026-01-01.
+ */
 struct parameter { /* of a contract */
     uint32_t name; /* in catalog->parameters */
     struct expr_value value;
@@ -340,9 +354,9 @@ struct parameter { /* of a contract */
 /* What one buyer agreed to. */
 struct contract {
     struct text id;
-    struct text buyer;  /* an account's id */
+    struct text buyer; /* an account's id */
     instant from, to;
-    uint32_t plan;      /* NONE */
+    uint32_t plan; /* NONE */
     struct price_set prices;
     bool has_billing;
     struct clock billing;
@@ -354,13 +368,23 @@ struct contract {
 
 /* How a bill's lines and total are rounded. */
 struct line_rounding {
-    bool exact;        /* no rounding at all: pricing cases */
-    int digits;        /* of a line; default 10 */
+    bool exact;         /* no rounding at all: pricing cases */
+    int digits;         /* of a line; default 10 */
     enum rounding mode; /* default half_up */
-    bool at_total;     /* round the total, lines by largest remainder */
+    bool at_total;      /* round the total, lines by largest remainder */
 };
 
-struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built from it */
+/* A clock that cuts slots: always those of a meter with grain month; those of an hour only when its
+ * turns may begin inside one (a zone with an offset of half an hour, an anchor that is no whole
+ * hour). */
+struct slot_clock {
+    struct clock clock;
+    bool of_contract; /* anchored at the contract's start */
+    bool hour_aligned;
+};
+
+struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built
+                        from it */
     char separator;
     const struct text *columns, *targets;
     const bool *is_number;
@@ -374,11 +398,13 @@ struct catalog {
     struct text currency; /* "USD" */
     int minor_digits;     /* of the currency */
     struct line_rounding rounding;
-    struct clock billing; /* the bill's clock; calendar month, UTC, by default */
+    struct clock billing;    /* the bill's clock; calendar month, UTC, by default */
     bool billing_at_account; /* anchor: subscription, the account's own start */
-    struct digest digest; /* SHA-256 of the canonical content: comments, order of files and of mapping keys do not matter */
+    struct digest digest;    /* SHA-256 of the canonical content: comments, order of files and of
+                                mapping keys do not matter */
 
-    const struct text *dimensions; /* names, sorted; all that meters declare, and those only cases use */
+    const struct text
+        *dimensions; /* names, sorted; all that meters declare, and those only cases use */
     uint32_t dimension_count;
     const struct text *attributes;
     uint32_t attribute_count;
@@ -387,7 +413,8 @@ struct catalog {
 
     const struct product *products;
     uint32_t product_count;
-    const struct sku *skus; /* sorted by name; every name that products, meters (constants) or prices mention */
+    const struct sku
+        *skus; /* sorted by name; every name that products, meters (constants) or prices mention */
     uint32_t sku_count;
     struct map sku_by_name;
     const struct meter *meters; /* sorted by name */
@@ -400,18 +427,21 @@ struct catalog {
     struct price_set public_prices; /* the catalog's own */
     const struct plan *plans;
     uint32_t plan_count;
-    uint32_t default_plan; /* NONE */
+    uint32_t default_plan;            /* NONE */
     const struct contract *contracts; /* sorted by (buyer, from, id) */
     uint32_t contract_count;
 
-    /* Nodes: where rows meet.  A private step's node is made of its level (contract or plan), price name and step name, so that
-     * versions of a price share it; a shared step has one node.  Numbered so that every price passes its nodes in ascending order
-     * (a cycle does not load). */
+    /* Nodes: where rows meet.  A private step's node is made of its level (contract or plan), price
+     * name and step name, so that versions of a price share it; a shared step has one node.
+     * Numbered so that every price passes its nodes in ascending order (a cycle does not load). */
     uint32_t node_count;
     const struct text *node_names; /* "storage/tier", "free-hours": part of bucket ids */
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;
+    /* Clocks of steps whose turns may begin inside a row, where rows must be cut as well. */
+    const struct slot_clock *slot_clocks;
+    uint32_t slot_clock_count;
     bool has_csv;
     struct csv_columns csv;
 };
@@ -419,7 +449,7 @@ struct catalog {
 /* One thing that is wrong. */
 struct complaint {
     struct place place;
-    char code[24];      /* "UNKNOWN_KEY", "TIER_GAP", "UNIT_MISMATCH" ...; listed in doc/catalog.md */
+    char code[24]; /* "UNKNOWN_KEY", "TIER_GAP", "UNIT_MISMATCH" ...; listed in doc/catalog.md */
     char message[320];
     char hint[200];
     bool is_warning;
@@ -432,7 +462,7 @@ struct complaints {
 
 /* A file of the catalog, read by the engine. */
 struct catalog_file {
-    struct text name;  /* relative to the folder */
+    struct text name; /* relative to the folder */
     struct text bytes;
 };
 
@@ -446,34 +476,42 @@ struct catalog_input {
     const struct catalog_file *files;
     uint32_t file_count;
     const struct zone_source *zones; /* NULL: UTC only */
-    const struct text *dimensions;   /* that rows may have besides those of meters: pricing cases give rows */
+    const struct text
+        *dimensions; /* that rows may have besides those of meters: pricing cases give rows */
     uint32_t dimension_count;
     bool exact_rounding_default; /* pricing cases: without `rounding:` amounts stay exact */
 };
 
-/* All complaints at once; *catalog is NULL when there are errors. ERR_INPUT then. Accounts and contracts that
- * stand in the YAML are handed out in *accounts when it is not NULL (see accounts.h). */
+/* All complaints at once; *catalog is NULL when there are errors. ERR_INPUT then. Accounts and
+ * contracts that stand in the YAML are handed out in *accounts when it is not NULL (see
+ * accounts.h). */
 struct accounts_builder;
 enum status catalog_load(struct arena *arena, const struct catalog_input *input,
                          struct accounts_builder *accounts, const struct catalog **catalog,
                          struct complaints *complaints, struct error *err);
 
-/* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the contract's prices, else its plan's, else the catalog's; in each,
- * a named SKU before `*`, more selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced.
- * overrides and contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes before it, the
- * catalog's default plan after it. dims[i] is the value of catalog->dimensions[i] (empty text when absent).
- * level gets where it was found (for explain; may be NULL): 0 account override, 1 contract, 2 plan, 3 catalog. */
+/* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
+ * contract's prices, else its plan's, else the catalog's; in each, a named SKU before `*`, more
+ * selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced. overrides and
+ * contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes
+ * before it, the catalog's default plan after it. dims[i] is the value of catalog->dimensions[i]
+ * (empty text when absent). level gets where it was found (for explain; may be NULL): 0 account
+ * override, 1 contract, 2 plan, 3 catalog. */
 const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
                                   const struct contract *contract, uint32_t plan, uint32_t sku,
                                   const struct text *dims, instant at, int *level);
 
-/* The plan in force: the contract's, else plan (the account's own), else the catalog's default; NONE when there is none. */
-uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract, uint32_t plan);
+/* The plan in force: the contract's, else plan (the account's own), else the catalog's default;
+ * NONE when there is none. */
+uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract,
+                         uint32_t plan);
 
-/* The rate at key values (row-major, as in table->values), by bisection; NULL when the table has no such row. */
+/* The rate at key values (row-major, as in table->values), by bisection; NULL when the table has no
+ * such row. */
 const struct dec *rate_table_find(const struct rate_table *table, const struct text *key);
 
-/* The smallest edge > at among the catalog's; INSTANT_MAX when none. And the largest <= at, INSTANT_MIN when none. */
+/* The smallest edge > at among the catalog's; INSTANT_MAX when none. And the largest <= at,
+ * INSTANT_MIN when none. */
 instant catalog_edge_after(const struct catalog *catalog, instant at);
 instant catalog_edge_before(const struct catalog *catalog, instant at);
 

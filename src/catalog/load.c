@@ -819,6 +819,64 @@ static void load_sections(struct loader *loader)
     load_accounts(loader, all.accounts);
 }
 
+/* True when no turn of the clock begins inside an hour of UTC. Offsets are looked at twice a year;
+ * they change no more often between whole and half hours. */
+static bool is_hour_aligned(const struct clock *clock)
+{
+    const struct civil *anchor = &clock->anchor;
+    if (anchor->minute != 0 || anchor->second != 0 || anchor->nanosecond != 0) {
+        return false;
+    }
+    for (int32_t year = 1970; clock->zone != NULL && year < 2262; year++) {
+        for (int32_t month = 1; month <= 7; month += 6) {
+            instant at = civil_to_days(year, month, 1) * NS_PER_DAY;
+            if (zone_offset_seconds(clock->zone, at) % 3600 != 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool same_clock(const struct clock *a, const struct clock *b)
+{
+    return a->every == b->every && a->count == b->count && a->zone == b->zone &&
+           memcmp(&a->anchor, &b->anchor, sizeof a->anchor) == 0;
+}
+
+static void add_slot_clock(struct loader *loader, const struct step *step, struct slot_clock *items)
+{
+    struct catalog *catalog = loader->catalog;
+    bool of_contract = step->clock == CLOCK_CONTRACT;
+    if (step->clock != CLOCK_RULE && !of_contract) {
+        return;
+    }
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        if (items[i].of_contract == of_contract && same_clock(&items[i].clock, &step->rule)) {
+            return;
+        }
+    }
+    items[catalog->slot_clock_count++] =
+        (struct slot_clock){step->rule, of_contract, !of_contract && is_hour_aligned(&step->rule)};
+}
+
+static void collect_slot_clocks(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t most = 0;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        most += catalog->prices[p].step_count;
+    }
+    struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
+            add_slot_clock(loader, &price->steps[i], items);
+        }
+    }
+    catalog->slot_clocks = items;
+}
+
 enum status catalog_load(struct arena *arena, const struct catalog_input *input,
                          struct accounts_builder *accounts, const struct catalog **catalog,
                          struct complaints *complaints, struct error *err)
@@ -850,6 +908,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
             first->place.line, first->place.column, first->code, first->message);
         return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
     }
+    collect_slot_clocks(&loader);
     compute_digest(&loader);
     *catalog = loader.catalog;
     return OK;

@@ -171,7 +171,8 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
         return;
     }
     uint32_t payer = run->steady_payer[account];
-    if (payer != NONE && !run->has_cuts && period_has(run->period, at)) {
+    if (payer != NONE && !run->has_cuts && run->catalog->slot_clock_count == 0 &&
+        period_has(run->period, at)) {
         instant hour = at - at % NS_PER_HOUR;
         bool is_first = grain == GRAIN_MONTH || hour < run->period.from;
         record->pad = (uint8_t)book_partition(run, payer);

@@ -267,14 +267,13 @@ enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
     if (prorate == PRORATE_NONE || (active.from <= turn.from && active.to >= turn.to)) {
         return OK;
     }
-    int64_t part, whole;
-    if (prorate == PRORATE_SECOND) {
+    int64_t part, whole = local_day(zone, turn.to) - local_day(zone, turn.from);
+    if (prorate == PRORATE_SECOND || whole <= 0) { /* a turn inside one day has no days to count */
         part = active.to - active.from;
         whole = turn.to - turn.from;
     } else {
         part = local_day(zone, active.to) - local_day(zone, active.from);
         part += prorate == PRORATE_DAY_INCLUSIVE;
-        whole = local_day(zone, turn.to) - local_day(zone, turn.from);
         if (prorate == PRORATE_30_DAY) {
             whole = 30;
             part = part > 30 ? 30 : part;

@@ -84,10 +84,33 @@ struct allowance_values {
     struct dec quantity, events;
 };
 
-/* The time a charge's price and contract are in force: what a proration is measured against. */
+/* The time in which a price is in force in one version or another without a gap: its neighbours in
+ * the catalog's order are its versions. */
+static struct period all_versions(const struct work *work, const struct price *price)
+{
+    struct period all = {price->from, price->to};
+    const struct price *first = work->catalog->prices;
+    const struct price *end = first + work->catalog->price_count;
+    if (price < first || price >= end) {
+        return all; /* an override */
+    }
+    for (const struct price *at = price;
+         at > first && text_equal(at[-1].name, price->name) && at[-1].to == all.from; at--) {
+        all.from = at[-1].from;
+    }
+    for (const struct price *at = price;
+         at + 1 < end && text_equal(at[1].name, price->name) && at[1].from == all.to; at++) {
+        all.to = at[1].to;
+    }
+    return all;
+}
+
+/* The time a charge's price and contract are in force: what a proration is measured against.  A
+ * bucket that goes on through versions has the limit of all the time they cover; one that begins
+ * anew is cut by step_restarted. */
 static struct period active_period(const struct work *work, const struct charge *charge)
 {
-    struct period active = {charge->price->from, charge->price->to};
+    struct period active = all_versions(work, charge->price);
     if (charge->contract) {
         active =
             period_intersect(active, (struct period){charge->contract->from, charge->contract->to});

@@ -157,6 +157,29 @@ void series_rank(struct series_table *table)
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
+/* The part of the time around at in which no clock of a step turns. */
+static struct period turn_around(const struct catalog *catalog, const struct accounts *accounts,
+                                 uint32_t account, enum grain grain, instant at)
+{
+    struct period around = {INSTANT_MIN, INSTANT_MAX};
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        const struct slot_clock *item = &catalog->slot_clocks[i];
+        if (grain != GRAIN_MONTH && item->hour_aligned) {
+            continue;
+        }
+        struct clock clock = item->clock;
+        if (item->of_contract) {
+            const struct contract *contract = accounts_contract(accounts, catalog, account, at);
+            if (!contract) {
+                continue;
+            }
+            clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
+        }
+        around = period_intersect(around, clock_turn(&clock, at));
+    }
+    return around;
+}
+
 instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
                    enum grain grain, struct period cut, instant at)
 {
@@ -165,6 +188,10 @@ instant slot_start(const struct catalog *catalog, const struct accounts *account
     instant next;
     instant edge = accounts_edge(accounts, catalog, account, at, &next);
     start = edge > start ? edge : start;
+    if (catalog->slot_clock_count > 0) {
+        instant turn = turn_around(catalog, accounts, account, grain, at).from;
+        start = turn > start ? turn : start;
+    }
     return start > cut.from ? start : cut.from;
 }
 
@@ -175,5 +202,9 @@ instant slot_end(const struct catalog *catalog, const struct accounts *accounts,
     instant next;
     (void)accounts_edge(accounts, catalog, account, start, &next);
     end = next < end ? next : end;
+    if (catalog->slot_clock_count > 0) {
+        instant turn = turn_around(catalog, accounts, account, grain, start).to;
+        end = turn < end ? turn : end;
+    }
     return end < cut.to ? end : cut.to;
 }
