@@ -499,19 +499,25 @@ static void move_rounding_last(struct bill *bill)
 
 /* ---- the bill -------------------------------------------------------------------------------- */
 
+static bool separates(unsigned char c)
+{
+    return c == '/' || c == '%' || c <= 0x20 || c == 0x7F;
+}
+
 static void add_encoded(struct buffer *out, struct text name)
 {
     static const char HEX[] = "0123456789ABCDEF";
+    size_t plain = 0;
     for (size_t i = 0; i < name.size; i++) {
         unsigned char c = (unsigned char)name.at[i];
-        if (c == '/' || c == '%' || c <= 0x20 || c == 0x7F) {
-            buffer_add_char(out, '%');
-            buffer_add_char(out, HEX[c >> 4]);
-            buffer_add_char(out, HEX[c & 15]);
-        } else {
-            buffer_add_char(out, (char)c);
+        if (separates(c)) {
+            const char code[] = {'%', HEX[c >> 4], HEX[c & 15]};
+            buffer_add(out, name.at + plain, i - plain);
+            buffer_add(out, code, sizeof code);
+            plain = i + 1;
         }
     }
+    buffer_add(out, name.at + plain, name.size - plain);
 }
 
 struct text bill_id(struct arena *arena, struct text provider, struct text payer,

@@ -1,8 +1,8 @@
 /* bucket.c - where rows accumulate, and what is carried from bill to bill.
  *
- * The key of a bucket within a run is made of indices, and of texts only for resources and by values.
- * Its name, which goes into closings and explanations, is made of texts, so that it is the same in
- * every run and with every version of the catalog that keeps the names.
+ * The key of a bucket within a run is made of indices, and of texts only for resources and by
+ * values. Its name, which goes into closings and explanations, is made of texts, so that it is the
+ * same in every run and with every version of the catalog that keeps the names.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -164,8 +164,8 @@ static uint64_t mix(uint64_t hash, uint64_t value)
 
 static uint64_t hash_key(const struct bucket_key *key)
 {
-    uint64_t hash =
-        mix((uint64_t)key->node << 32 | key->account, (uint64_t)key->sku << 32 | key->contract);
+    uint64_t hash = mix(0, (uint64_t)key->node << 32 | key->account);
+    hash = mix(hash, (uint64_t)key->sku << 32 | key->contract);
     hash = mix(hash, (uint64_t)key->turn);
     hash = mix(hash, (uint64_t)key->version);
     return key->parts.size > 0 ? hash_print64(key->parts.at, key->parts.size, hash) : hash;

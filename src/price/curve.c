@@ -190,8 +190,10 @@ enum status curve_graduated(const struct step_tier *step, const struct tier_valu
         if (!negative && !tier->open && !past_last && compare(x, tier->up_to) > 0) {
             end = tier->up_to;
         }
-        struct dec part;
-        TRY(dec_subtract(end, tier->from, &part, err));
+        struct dec part = end;
+        if (!dec_is_zero(tier->from)) {
+            TRY(dec_subtract(end, tier->from, &part, err));
+        }
         TRY(add_part(step, tier, part, &sum, err));
     }
     return quantize(&sum, value, err);

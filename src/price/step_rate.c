@@ -197,6 +197,25 @@ static enum status list_amount(const struct price *price, const struct tier_valu
     return multiply(quantity, rate, list, err);
 }
 
+/* Most buckets of a bill begin empty: sums with zero need no arithmetic. */
+static enum status add(struct dec a, struct dec b, struct dec *sum, struct error *err)
+{
+    if (dec_is_zero(a)) {
+        *sum = b;
+        return OK;
+    }
+    return dec_add(a, b, sum, err);
+}
+
+static enum status subtract(struct dec a, struct dec b, struct dec *difference, struct error *err)
+{
+    if (dec_is_zero(b)) {
+        *difference = a;
+        return OK;
+    }
+    return dec_subtract(a, b, difference, err);
+}
+
 /* One graduated row: as many charges as it crosses tiers. A row that takes back (negative) walks
  * down the same curve. */
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
@@ -210,7 +229,7 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
     struct charge whole; /* the row as it came, once it is cut into parts */
 
     struct dec x = bucket->x, target, f;
-    TRY(dec_add(x, in, &target, work->err));
+    TRY(add(x, in, &target, work->err));
     bool is_return = dec_sign(in) < 0;
     struct dec high = bucket->high;
     bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x);
@@ -246,10 +265,11 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
             whole = work->charges[index];
             whole.events = 0; /* the row's events stay with its first part */
         }
-        struct dec quantity, f_end, amount, list, new_high = dec_max(high, end);
-        TRY(dec_subtract(end, x, &quantity, work->err));
+        struct dec quantity, f_end, amount, list,
+            new_high = dec_is_zero(high) && dec_sign(end) >= 0 ? end : dec_max(high, end);
+        TRY(subtract(end, x, &quantity, work->err));
         TRY(curve_graduated(body, tiers, end, new_high, &f_end, work->err));
-        TRY(dec_subtract(f_end, f, &amount, work->err));
+        TRY(subtract(f_end, f, &amount, work->err));
         TRY(list_amount(work->charges[piece].price, &tiers[0], quantity, &list, work->err));
         uint32_t tier = curve_tier_of(tiers, body->tier_count, is_return ? x : end);
         if (work->pricing->trace) {
