@@ -67,3 +67,23 @@ void hash128_format(struct hash128 hash, char out[33])
     }
     out[32] = '\0';
 }
+
+struct hash128 hash_block(struct hash128 state, const void *bytes, size_t size)
+{
+    struct hash128 block = hash_print(bytes, size);
+    uint64_t both[4] = {state.low, state.high, block.low, block.high};
+    return hash_print(both, sizeof both);
+}
+
+struct hash128 hash_blocks(const void *bytes, size_t size)
+{
+    struct hash128 state = {0, 0};
+    const unsigned char *at = bytes;
+    while (size > 0) {
+        size_t part = size < HASH_BLOCK_BYTES ? size : HASH_BLOCK_BYTES;
+        state = hash_block(state, at, part);
+        at += part;
+        size -= part;
+    }
+    return state;
+}

@@ -28,6 +28,12 @@ struct hash128 hash_print(const void *bytes, size_t size);
 struct hash128 hash_print_seeded(const void *bytes, size_t size, uint64_t seed);
 uint64_t hash_print64(const void *bytes, size_t size, uint64_t seed);
 
+/* A hash of bytes that come in blocks, for telling whether a file is as it was written: the state
+ * starts at zero and takes each whole block of HASH_BLOCK_BYTES in, and the rest at the end. */
+enum { HASH_BLOCK_BYTES = 256 * 1024 };
+struct hash128 hash_block(struct hash128 state, const void *bytes, size_t size);
+struct hash128 hash_blocks(const void *bytes, size_t size); /* of all at once */
+
 struct digest {
     unsigned char bytes[32];
 };
@@ -40,8 +46,8 @@ void hash128_format(struct hash128 hash, char out[33]);
 /* Order-free sum of fingerprints, modulo 2^128: adding is commutative and associative. */
 static inline struct hash128 hash_add(struct hash128 a, struct hash128 b)
 {
-    unsigned __int128 sum = (((unsigned __int128)a.high << 64) | a.low) +
-                            (((unsigned __int128)b.high << 64) | b.low);
+    unsigned __int128 sum =
+        (((unsigned __int128)a.high << 64) | a.low) + (((unsigned __int128)b.high << 64) | b.low);
     return (struct hash128){(uint64_t)sum, (uint64_t)(sum >> 64)};
 }
 

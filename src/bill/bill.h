@@ -30,6 +30,7 @@ struct line {
     struct dec rate;
     /* What it says: */
     struct text product, level;
+    struct text currency; /* of a line that was read; its bill's else */
     struct dec quantity;
     struct dec exact; /* before rounding */
     struct dec amount;

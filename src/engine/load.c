@@ -633,6 +633,28 @@ static enum status read_opening_line(struct run *run, struct text line)
     return status;
 }
 
+static enum status check_written(struct run *run, const char *folder, const char *name,
+                                 struct text bytes, struct error *err);
+
+/* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
+ * taken as it is. */
+static enum status check_opening_written(struct run *run, struct text bytes)
+{
+    struct text path = text_of(run->options->opening), name = TEXT("closing.ndjson");
+    if (path.size < name.size || memcmp(path.at + path.size - name.size, name.at, name.size) != 0) {
+        return OK;
+    }
+    size_t size = path.size - name.size;
+    struct text folder =
+        size == 0 ? TEXT(".") : text_copy(&run->arena, (struct text){path.at, size});
+    struct text run_file = text_format(&run->arena, "%s/run.json", folder.at);
+    struct file_info info;
+    if (run->env->file_stat(run->env, run_file.at, &info, NULL) != OK) {
+        return OK;
+    }
+    return check_written(run, folder.at, name.at, bytes, run->err);
+}
+
 static enum status load_opening(struct run *run)
 {
     run->opening_digest = TEXT("");
@@ -642,6 +664,7 @@ static enum status load_opening(struct run *run)
     struct text bytes;
     TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,
                    run->err));
+    TRY(check_opening_written(run, bytes));
     uint32_t lines = 1;
     for (size_t i = 0; i < bytes.size; i++) {
         lines += bytes.at[i] == '\n';
@@ -744,6 +767,32 @@ static size_t row_size(struct text bytes, size_t at)
     return i - at;
 }
 
+/* Holds a file of an output folder against the folder's run.json.  A folder without one is no whole
+ * output. */
+static enum status check_written(struct run *run, const char *folder, const char *name,
+                                 struct text bytes, struct error *err)
+{
+    struct text path = text_format(&run->arena, "%s/run.json", folder), json;
+    if (load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 26, &json, NULL) != OK) {
+        (void)fail(err, ERR_INPUT, "%s: there is no run.json, so this is no whole output folder",
+                   folder);
+        return fail_hint(err, "give a folder as `farthing bill` left it");
+    }
+    yyjson_doc *doc = yyjson_read(json.at, json.size, 0);
+    yyjson_val *file = yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "files"), name);
+    struct text print;
+    char hex[33];
+    hash128_format(hash_blocks(bytes.at, bytes.size), hex);
+    bool same = member_text(file, "print", &print) && text_equal(print, text_of(hex));
+    yyjson_doc_free(doc);
+    if (!same) {
+        (void)fail(err, ERR_INPUT, "%s/%s: is not as the run wrote it", folder, name);
+        return fail_hint(err, "a run was stopped while it replaced files, or the file was edited: "
+                              "bill that period again");
+    }
+    return OK;
+}
+
 static enum status load_issued_file(struct run *run, const char *folder, uint32_t *capacity)
 {
     struct text path = text_format(&run->arena, "%s/lines.csv", folder), bytes;
@@ -753,6 +802,7 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
         (void)fail(run->err, ERR_INPUT, "%s:1: these are no lines of bills", path.at);
         return fail_hint(run->err, "give the output folder of an earlier bill run");
     }
+    TRY(check_written(run, folder, "lines.csv", bytes, run->err));
     uint32_t number = 1;
     struct text last = {NULL, 0};
     for (size_t at = header.size; at < bytes.size; number++) {
@@ -768,6 +818,10 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
         struct text bill;
         enum status status = parse_line(&run->arena, (struct text){bytes.at + at, size},
                                         &issued->line, &bill, &inner);
+        if (status == OK && !text_equal(issued->line.currency, run->catalog->currency)) {
+            status = fail(&inner, ERR_INPUT, "a line in %.*s, and the catalog bills in %.*s",
+                          TEXT_ARG(issued->line.currency), TEXT_ARG(run->catalog->currency));
+        }
         if (status == OK && last.at && text_equal(bill, last)) {
             issued->payer = issued[-1].payer;
             issued->period = issued[-1].period;
@@ -784,10 +838,28 @@ static enum status load_issued_file(struct run *run, const char *folder, uint32_
     return OK;
 }
 
+/* A folder given twice would be taken off twice. */
+static enum status check_given_once(struct run *run, size_t index)
+{
+    struct farthing_paths billed = run->options->billed;
+    struct file_info info, other;
+    TRY(run->env->file_stat(run->env, billed.items[index], &info, run->err));
+    for (size_t i = 0; i < index; i++) {
+        TRY(run->env->file_stat(run->env, billed.items[i], &other, run->err));
+        if (info.device == other.device && info.inode == other.inode) {
+            (void)fail(run->err, ERR_INPUT, "%s: the same folder as %s", billed.items[index],
+                       billed.items[i]);
+            return fail_hint(run->err, "give each folder of issued bills once");
+        }
+    }
+    return OK;
+}
+
 static enum status load_issued(struct run *run)
 {
     uint32_t capacity = 0;
     for (size_t i = 0; i < run->options->billed.count; i++) {
+        TRY(check_given_once(run, i));
         TRY(load_issued_file(run, run->options->billed.items[i], &capacity));
     }
     if (run->issued_count > 1) {

@@ -126,6 +126,7 @@ static enum status write_letters(struct run *run)
 {
     struct output_file *file;
     TRY(output_file_open(run->output, "dead_letters.ndjson", &file, run->err));
+    run->letters_file = file;
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
         count += run->workers[i].letters.run_count;
@@ -173,6 +174,7 @@ static enum status write_conflicts(struct run *run)
 {
     struct output_file *file;
     TRY(output_file_open(run->output, "conflicts.ndjson", &file, run->err));
+    run->conflicts_file = file;
     if (run->conflict_count > 1) {
         qsort(run->conflicts, run->conflict_count, sizeof *run->conflicts, compare_conflicts);
     }
@@ -338,6 +340,7 @@ static enum status write_summary(struct run *run, const struct farthing_summary 
 {
     struct output_file *file;
     TRY(output_file_open(run->output, "summary.json", &file, run->err));
+    run->summary_file = file;
     struct buffer out;
     buffer_init(&out, &run->arena, 4096);
     char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
@@ -381,6 +384,31 @@ static void add_json_paths(struct buffer *out, const char *key, struct farthing_
     buffer_add_char(out, ']');
 }
 
+/* How every other file was written.  run.json is the last to get its name, so a folder whose files
+ * and run.json agree is whole, and one that was left half by a kill, or edited, is not. */
+static void add_files(struct run *run, struct buffer *out)
+{
+    const struct {
+        const char *name;
+        const struct output_file *file;
+    } files[] = {{"bills.ndjson", run->bills},
+                 {"lines.csv", run->lines},
+                 {"usage.csv", run->usage},
+                 {"closing.ndjson", run->closing},
+                 {"exclusions.csv", run->exclusions},
+                 {"dead_letters.ndjson", run->letters_file},
+                 {"conflicts.ndjson", run->conflicts_file},
+                 {"summary.json", run->summary_file}};
+    buffer_add_text(out, TEXT(",\"files\":{"));
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        char print[33];
+        hash128_format(output_file_print(files[i].file), print);
+        buffer_format(out, "%s\"%s\":{\"size\":%llu,\"print\":\"%s\"}", i > 0 ? "," : "",
+                      files[i].name, (unsigned long long)output_file_size(files[i].file), print);
+    }
+    buffer_add_char(out, '}');
+}
+
 /* What was run on what, for explain. */
 static enum status write_run_file(struct run *run)
 {
@@ -398,6 +426,7 @@ static enum status write_run_file(struct run *run)
         buffer_add_text(&out, TEXT(",\"opening\":"));
         buffer_add_json(&out, text_of(options->opening));
     }
+    add_files(run, &out);
     buffer_add_text(&out, TEXT("}\n"));
     return output_append_text(file, buffer_text(&out), run->err);
 }

@@ -177,6 +177,7 @@ struct run {
     uint32_t conflict_count;
     struct output *output;
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
+    struct output_file *letters_file, *conflicts_file, *summary_file;
     int64_t progress_ns;
 };
 

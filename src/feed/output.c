@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUFFER_BYTES = 256 * 1024, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
+enum { BUFFER_BYTES = HASH_BLOCK_BYTES, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
 
 enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
 
@@ -25,7 +25,8 @@ struct output_file {
     bool has_aside;
     enum status status; /* of the first failure */
     uint64_t size_bytes;
-    size_t held_bytes; /* in the buffer */
+    size_t held_bytes;    /* in the buffer */
+    struct hash128 print; /* of what left the buffer */
     size_t path_bytes;
     char *path, *temporary_path, *aside_path; /* one block, path_bytes each */
     char *buffer;                             /* aligned, in its block, for direct writes */
@@ -201,6 +202,9 @@ static enum status flush(struct output_file *file, struct error *err)
 {
     size_t held = file->held_bytes;
     file->held_bytes = 0;
+    if (held > 0) {
+        file->print = hash_block(file->print, file->buffer, held);
+    }
     return write_out(file, file->buffer, held, err);
 }
 
@@ -231,6 +235,12 @@ enum status output_append(struct output_file *file, const void *bytes, size_t si
 uint64_t output_file_size(const struct output_file *file)
 {
     return file->size_bytes;
+}
+
+struct hash128 output_file_print(const struct output_file *file)
+{
+    return file->held_bytes == 0 ? file->print
+                                 : hash_block(file->print, file->buffer, file->held_bytes);
 }
 
 /* ---- turns ---- */

@@ -21,6 +21,7 @@
 
 #include "base/env.h"
 #include "base/error.h"
+#include "base/hash.h"
 #include "base/text.h"
 
 struct output_options {
@@ -52,6 +53,10 @@ static inline enum status output_append_text(struct output_file *file, struct te
 }
 /* What was appended so far: the offset of what comes next. */
 uint64_t output_file_size(const struct output_file *file);
+
+/* hash_blocks of all that was appended, so that a reader can tell whether the file is as it was
+ * written. */
+struct hash128 output_file_print(const struct output_file *file);
 
 /* ---- turns ---- */
 
