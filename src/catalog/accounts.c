@@ -5,9 +5,13 @@
  *     finish: ids ranked --> accounts --> memberships, trees, contracts --> overrides --> digest
  *
  * Staged records are a few dozen bytes each and final arrays are made once, at their size, because
- * a million of them share 300 MB.  What a record is about is not known before the last file ended,
- * so all checks that compare records are made in finish, over sorted records: that is what makes
- * the result independent of their order.
+ * a million of them share 300 MB.  For the same reason nothing big is left lying: a table of ids
+ * that was outgrown becomes room for ids, the last one room for finish, and the ranking is sorted
+ * in the array that takes the accounts.
+ *
+ * What a record is about is not known before the last file ended, so all checks that compare
+ * records are made in finish, over sorted records: that is what makes the result independent of
+ * their order.
  */
 #include "catalog/accounts.h"
 
@@ -144,6 +148,8 @@ struct accounts_builder {
     uint64_t seed;
     unsigned char *pool; /* room for ids */
     size_t pool_left;
+    unsigned char *spare; /* room for finish: the table of slots, when no more ids come */
+    size_t spare_left;
 
     struct chunks accounts, memberships, overrides, conflicts;
     struct names files, plans, zones, skus, decimals;
@@ -244,6 +250,32 @@ static void take_slots(struct accounts_builder *builder, uint32_t slot_count)
             builder->slots[at] = old[i];
         }
     }
+    /* New ids of 10 bytes and more use up all of it before the next table comes. */
+    if (builder->pool_left < old_count * sizeof *old) {
+        builder->pool = (unsigned char *)old;
+        builder->pool_left = old_count * sizeof *old;
+    }
+}
+
+/* No id is added from here on. */
+static void spare_slots(struct accounts_builder *builder)
+{
+    builder->spare = (unsigned char *)builder->slots;
+    builder->spare_left = ((size_t)builder->slot_mask + 1) * sizeof *builder->slots;
+    builder->slots = NULL;
+}
+
+/* Indices that finish needs, where the slots were while there is room. */
+static uint32_t *take_indices(struct accounts_builder *builder, uint32_t count)
+{
+    size_t size = ((size_t)count + 1) * sizeof(uint32_t);
+    if (builder->spare_left < size) {
+        return arena_alloc(builder->arena, size);
+    }
+    uint32_t *indices = (uint32_t *)(void *)builder->spare;
+    builder->spare += size;
+    builder->spare_left -= size;
+    return indices;
 }
 
 static const unsigned char *keep_id(struct accounts_builder *builder, struct text id)
@@ -916,11 +948,14 @@ static void rank_accounts(struct finish *finish)
     struct accounts *accounts = finish->accounts;
     uint32_t count = builder->accounts.count;
     accounts->count = count;
-    finish->rank = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *finish->rank);
-    uint32_t *order = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *order);
-    struct arena_mark mark = arena_mark(builder->arena);
-    struct keyed *keyed = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *keyed);
-    struct keyed *spare = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *spare);
+    spare_slots(builder);
+    finish->rank = take_indices(builder, count);
+    uint32_t *order = take_indices(builder, count);
+    /* The accounts come when all is sorted; until then their room is that of the keys. */
+    _Static_assert(sizeof(struct account) >= 2 * sizeof(struct keyed), "keys fit, and their copy");
+    accounts->items = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *accounts->items);
+    struct keyed *keyed = (struct keyed *)(void *)accounts->items;
+    struct keyed *spare = keyed + count;
     size_t common = count ? account_at(builder, 0)->id[0] : 0;
     for (uint32_t i = 0; i < count; i++) {
         order[i] = i;
@@ -928,9 +963,7 @@ static void rank_accounts(struct finish *finish)
         common = common_size(prefix, id_text(account_at(builder, i)));
     }
     sort_ids(builder, order, count, common, keyed, spare);
-    arena_rewind(builder->arena, mark);
 
-    accounts->items = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *accounts->items);
     map_init(&accounts->by_id, builder->arena, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct staged_account *staged = account_at(builder, order[i]);
@@ -1068,7 +1101,7 @@ static void link_memberships(struct finish *finish)
     uint32_t count = builder->memberships.count;
     struct membership *memberships =
         arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *memberships);
-    uint32_t *staged = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *staged);
+    uint32_t *staged = take_indices(builder, count);
     for (uint32_t i = 0; i < count; i++) {
         accounts->items[finish->rank[membership_at(builder, i)->account]].membership_count++;
     }
