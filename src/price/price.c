@@ -463,8 +463,29 @@ static enum status start_row(struct work *work, uint32_t index)
                                                         .unit = meter->unit,
                                                         .events = row->total.count,
                                                         .quantity = row->quantity};
-    work_push(work, work->charge_count++);
+    work->charge_count++;
+    __builtin_prefetch(price->steps);
+    __builtin_prefetch(&work->catalog->skus[series->sku]); /* for the bill */
     return OK;
+}
+
+/* Rows name prices all over a large catalog, and what is read next of each is seldom in a cache:
+ * the steps are fetched while other rows find their prices, tiers while other rows queue up. */
+static void push_rows(struct work *work)
+{
+    for (uint32_t i = 0; i < work->charge_count; i++) {
+        const struct price *price = work->charges[i].price;
+        if (price->step_count > 0 && price->steps[0].kind == STEP_TIER) {
+            const struct step_tier *body = &price->steps[0].tier;
+            __builtin_prefetch(&body->tiers[0]);
+            __builtin_prefetch(&body->tiers[0].rate);
+            if (body->tier_count > 1) {
+                __builtin_prefetch(&body->tiers[1]);
+                __builtin_prefetch(&body->tiers[1].rate);
+            }
+        }
+        work_push(work, i);
+    }
 }
 
 static int compare_excluded(const void *a_item, const void *b_item)
@@ -499,6 +520,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     for (uint32_t i = 0; i < row_count; i++) {
         TRY(start_row(&work, i));
     }
+    push_rows(&work);
     TRY(fixed_emit(&work));
     TRY(run_nodes(&work));
     TRY(step_minimum_untouched(&work));
