@@ -8,6 +8,7 @@
 #include "base/hash.h"
 
 enum { SLOTS_MIN = 8 };
+_Static_assert(MAP_RECENT == 1 << (64 - 54), "the shift of map_find_recent");
 
 static void take_slots(struct map *map, uint64_t slot_count)
 {
@@ -62,6 +63,27 @@ static void grow(struct map *map)
 uint32_t map_find(const struct map *map, struct text key)
 {
     return find_slot(map, hash_print64(key.at, key.size, map->seed), key)->value;
+}
+
+uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key)
+{
+    if (key.size < 8) {
+        return map_find(map, key);
+    }
+    /* Names differ in their last bytes, or in the middle. */
+    uint64_t last = text_word(key.at + key.size - 8), middle = text_word(key.at + (key.size - 8) / 2);
+    uint64_t place = last * UINT64_C(0x9E3779B97F4A7C15) + (middle ^ key.size) * UINT64_C(0xD6E8FEB86659FD93);
+    place = (place ^ place >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 54;
+    if (text_equal(recent->items[place].key, key)) {
+        return recent->items[place].value;
+    }
+    const struct map_slot *slot =
+        find_slot(map, hash_print64(key.at, key.size, map->seed), key);
+    if (slot->value != MAP_NONE) {
+        recent->items[place].key = slot->key;
+        recent->items[place].value = slot->value;
+    }
+    return slot->value;
 }
 
 uint32_t map_put(struct map *map, struct text key, uint32_t value)

@@ -33,6 +33,17 @@ uint32_t map_find(const struct map *map, struct text key);
 /* Puts value (not MAP_NONE) unless the key is there; returns the value that is there now. */
 uint32_t map_put(struct map *map, struct text key, uint32_t value);
 
+/* The keys that were found last, each at a place that a few of its bytes give: for keys that come again and again, one
+ * comparison instead of a hash.  Zeroed before its first use; of one map and one thread. */
+enum { MAP_RECENT = 1024 };
+struct map_recent {
+    struct {
+        struct text key;
+        uint32_t value;
+    } items[MAP_RECENT];
+};
+uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key);
+
 /* A search in steps, for callers that fetch ahead: hash, prefetch the slot, later the value of the first key with that hash
  * (MAP_NONE: no such hash).  The caller compares the key itself, and falls back to map_find when it differs. */
 uint64_t map_hash(const struct map *map, struct text key);

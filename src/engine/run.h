@@ -75,7 +75,12 @@ struct undecided {
     struct record *records;
 };
 
-enum { SERIES_CACHE = 16384 };
+enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
+
+/* A series that is a meter and a SKU, no more. */
+struct plain_series {
+    uint32_t meter, sku, number;
+};
 
 struct run;
 
@@ -93,6 +98,7 @@ struct worker {
     struct arena decoder_arena;
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
+    struct plain_series *plain_cache; /* of those met last; number NONE */
     uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *keys;
     const struct csv_header *csv_header;

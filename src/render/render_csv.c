@@ -111,8 +111,9 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
     }
     writer_char(writer, ',');
     writer_decimal(writer, line->amount);
+    const char *exact = writer->at;
     writer_decimal(writer, line->exact);
-    writer_decimal(writer, line->list);
+    writer_decimal_again(writer, line->list, exact, line->exact);
     writer_field(writer, bill->currency);
     writer_field(writer, line->contract);
     writer_field(writer, line->level);
@@ -354,11 +355,14 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     writer_time(writer, from);
     writer_time(writer, slot_end(catalog, pricing->accounts, row->account, meter->grain,
                                  pricing->cut, from));
+    const char *quantity = writer->at;
     writer_decimal(writer, row->quantity);
+    size_t quantity_size = (size_t)(writer->at - quantity);
     writer_u64(writer, row->total.count);
     writer_char(writer, ',');
     if (meter->aggregate == AGGREGATE_SUM) {
-        writer_decimal(writer, row->quantity); /* the sum of a sum */
+        memcpy(writer->at, quantity, quantity_size); /* the sum of a sum */
+        writer->at += quantity_size;
     } else {
         writer->at += wide_format(&row->total.sum, writer->at);
         writer_char(writer, ',');

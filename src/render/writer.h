@@ -12,7 +12,7 @@
 #include "base/hash.h"
 #include "base/text.h"
 
-enum { WRITER_TIMES = 8 };
+enum { WRITER_TIMES = 8, WRITER_PLAIN = 32 };
 
 struct writer {
     struct buffer *out;
@@ -22,6 +22,7 @@ struct writer {
         int size; /* 0: empty */
         char text[TIME_FORMAT_MAX];
     } times[WRITER_TIMES];
+    struct text plain[WRITER_PLAIN]; /* fields met last that need no quotes */
 };
 
 /* What a text takes at most: each byte a quote, and two around it. */
@@ -69,13 +70,21 @@ static inline void writer_copy(struct writer *writer, struct text text)
 bool writer_needs_quotes(struct text text);
 void writer_quoted(struct writer *writer, struct text text);
 
+/* Most fields are names that row after row points to. Texts stay what they are while a writer lives. */
 static inline void writer_text(struct writer *writer, struct text text)
 {
-    if (text.size > 0 && writer_needs_quotes(text)) {
-        writer_quoted(writer, text);
-    } else if (text.size > 0) {
-        writer_copy(writer, text);
+    if (text.size == 0) {
+        return;
     }
+    struct text *plain = &writer->plain[((uintptr_t)text.at >> 3) % WRITER_PLAIN];
+    if (plain->at != text.at || plain->size != text.size) {
+        if (writer_needs_quotes(text)) {
+            writer_quoted(writer, text);
+            return;
+        }
+        *plain = text;
+    }
+    writer_copy(writer, text);
 }
 
 static inline void writer_field(struct writer *writer, struct text text)
@@ -88,6 +97,19 @@ static inline void writer_decimal(struct writer *writer, struct dec value)
 {
     writer->at += dec_format(value, writer->at);
     *writer->at++ = ',';
+}
+
+/* A value that often is the one whose field begins at before, and then is copied. */
+static inline void writer_decimal_again(struct writer *writer, struct dec value,
+                                        const char *before, struct dec value_before)
+{
+    if (value.mantissa == value_before.mantissa && value.scale == value_before.scale) {
+        size_t size = (size_t)(writer->at - before);
+        memcpy(writer->at, before, size);
+        writer->at += size;
+    } else {
+        writer_decimal(writer, value);
+    }
 }
 
 void writer_time(struct writer *writer, instant at); /* and its comma */

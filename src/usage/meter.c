@@ -63,9 +63,8 @@ struct meter_plan *meter_plan_new(struct arena *arena, const struct catalog *cat
     return plan;
 }
 
-const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type, uint32_t *count)
+static const uint32_t *meters_of(const struct meter_plan *plan, uint32_t index, uint32_t *count)
 {
-    uint32_t index = map_find(&plan->by_type, type);
     if (index == MAP_NONE) {
         *count = 0;
         return NULL;
@@ -74,12 +73,18 @@ const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type,
     return plan->meters + plan->first[index];
 }
 
+const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type, uint32_t *count)
+{
+    return meters_of(plan, map_find(&plan->by_type, type), count);
+}
+
 /* ---- applying a meter ------------------------------------------------------------------------ */
 
 struct meter_scratch {
     struct arena *arena;
     struct arena_mark mark; /* what the last event's texts took is given back */
     struct expr_value *slots;
+    struct map_recent types, skus;
 };
 
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog)
@@ -94,6 +99,12 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
     scratch->arena = arena;
     scratch->mark = arena_mark(arena);
     return scratch;
+}
+
+const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
+                           struct text type, uint32_t *count)
+{
+    return meters_of(plan, map_find_recent(&plan->by_type, &scratch->types, type), count);
 }
 
 static struct expr_value value_of_member(const struct member *member)
@@ -286,7 +297,7 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
     if (meter->sku_expr) {
         struct text name =
             read_key(meter, event, meter->sku_member, meter->sku_expr, scratch, &fault);
-        uint32_t sku = map_find(&catalog->sku_by_name, name);
+        uint32_t sku = map_find_recent(&catalog->sku_by_name, &scratch->skus, name);
         out->sku = sku;
         if (sku == MAP_NONE && fault == EXCLUDE_NONE) {
             fault = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;

@@ -64,9 +64,12 @@ struct measure {
     struct dec value;
 };
 
-/* Scratch memory of one thread for meter_apply: expression slots. */
+/* Scratch memory of one thread, for one catalog and its plan: expression slots, names met last. */
 struct meter_scratch;
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog);
+/* meter_plan_find, sooner for types that come again. */
+const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
+                           struct text type, uint32_t *count);
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
                  const struct event *event, struct meter_scratch *scratch, struct measure *out);
 
