@@ -38,10 +38,11 @@ class Charge:
 
 
 class Bill:
-    """All charges of one payer and one cut."""
+    """All charges of one payer and one cut; previous is the payer's bill before, whose buckets may go on."""
 
-    def __init__(self, setup, payer, cut, rows):
+    def __init__(self, setup, payer, cut, rows, previous=None):
         self.setup, self.payer, self.cut = setup, payer, cut
+        self.memories = previous.memories if previous else {}
         self.charges, self.numbers = [], {}
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
@@ -85,8 +86,14 @@ class Bill:
             step = next((s for s in row.price.steps if s.node == node), None)
             if step and step.kind != "fixed":
                 entries.append((row, step))
+        self.node = node
         if entries:
             getattr(self, "run_" + entries[0][1].kind)(entries)
+        self.settle()
+
+    def memory(self, name, make):
+        """What a node's buckets hold, from bill to bill."""
+        return self.memories.setdefault((self.node, name), defaultdict(make))
 
     # ---- what all steps have ----
 
@@ -204,7 +211,7 @@ class Bill:
     # ---- usage steps ----
 
     def run_convert(self, entries):
-        position = defaultdict(Fraction)
+        position = self.memory("position", Fraction)
         for row, step in entries:
             for flow in row.flows:
                 if flow.amount is not None or not self.takes(flow, step):
@@ -253,7 +260,7 @@ class Bill:
         return x
 
     def run_allowance(self, entries):
-        used, used_events = defaultdict(Fraction), defaultdict(Fraction)
+        used, used_events = self.memory("used", Fraction), self.memory("events", Fraction)
         for row, step in entries:
             out = []
             for flow in row.flows:
@@ -377,7 +384,7 @@ class Bill:
         return i, quantize(tier["flat"] + tier["rate"] * self.packages(x, tier, step))
 
     def run_tier(self, entries):
-        whole, position = defaultdict(list), {}
+        whole, position = defaultdict(list), self.memory("position", lambda: None)
         for row, step in entries:
             out = []
             for flow in row.flows:
@@ -434,22 +441,27 @@ class Bill:
         turn = key[2]
         flow, last = flows[-1]
         step = last if last.shared or last.clock == "row" else self.at_turn_end(flows, turn)
-        total = sum((flow.quantity for flow, _ in flows), ZERO)
+        bucket = self.memory("whole", dict)[key]
+        start, billed = bucket.get("x", ZERO), bucket.get("y", ZERO)
+        total = start + sum((flow.quantity for flow, _ in flows), ZERO)
         tiers = self.tiers(step, flow.row)
         if step.body.get("mode") == "volume":
             tier, amount = self.volume(tiers, total, step)
         else:
             tier = None
             amount = sum((self.component(t, total, step)[1] for t in tiers), ZERO)
+        bucket.update(x=total, y=amount, flow=flow, step=step, waits=False)
         if step.body.get("settle") == "at_end" and turn[1] > self.cut[1]:
+            bucket.update(y=ZERO, waits=True)
             amount = ZERO
         rate = tiers[tier]["rate"] if tier is not None else None
         number = tier + 1 if tier is not None else None
-        alone = total == 0 or step.body.get("attribute") == "none"
+        alone = total == start or step.body.get("attribute") == "none"
+        amount -= billed
         x, done = ZERO, ZERO
         for flow, own in flows:
             x += flow.quantity
-            now = done if alone else quantize(amount * x / total)
+            now = done if alone else quantize(amount * x / (total - start))
             flow.charge(own, now - done, rate, number)
             done = now
         if alone and amount:
@@ -470,7 +482,7 @@ class Bill:
     # ---- charge steps ----
 
     def run_bound(self, entries):
-        position, buckets = defaultdict(Fraction), defaultdict(list)
+        position, buckets = self.memory("position", Fraction), self.memory("buckets", list)
         for row, step in entries:
             for flow in row.flows:
                 if flow.amount is None or not self.takes(flow, step):
@@ -487,10 +499,24 @@ class Bill:
                 if change:
                     flow.adjusted += change
                     self.add(flow, step.name, "cap", None, change)
-        for key, flows in buckets.items():
+
+    def settle(self):
+        """What is due because a turn ends, also when nothing touched its bucket in this bill."""
+        for key, bucket in self.memory("whole", dict).items():
+            if bucket.get("waits") and self.cut[0] < key[2][1] <= self.cut[1]:
+                tier, amount = self.volume(self.tiers(bucket["step"], bucket["flow"].row),
+                                           bucket["x"], bucket["step"])
+                bucket.update(waits=False, y=amount)
+                if amount:
+                    self.on_scope(key, bucket["flow"], bucket["step"], "usage", amount, tier + 1)
+        for key, flows in self.memory("buckets", list).items():
             flow, last = flows[-1]
             step = last if last.shared else self.at_turn_end(flows, key[2])
-            if "min" not in step.body or not self.cut[0] < key[2][1] <= self.cut[1]:
+            end = key[2][1]
+            contract = self.setup.contract(flow.row.account, flow.row.time)
+            if contract and "minimum_contract_end" in OPEN:
+                end = min(end, self.setup.date(contract.get("to"), times.MAX))
+            if "min" not in step.body or not self.cut[0] < end <= self.cut[1]:
                 continue
             least = quantize(self.number(step.body["min"], flow.row, step)
                              * self.factor(step, flow.row, key[2]))
@@ -499,7 +525,7 @@ class Bill:
                 self.on_scope(key, flow, step, "minimum", least - total)
 
     def run_round(self, entries):
-        position = defaultdict(Fraction)
+        position = self.memory("position", Fraction)
         for row, step in entries:
             body = step.body
             digits, mode = int(body.get("digits", 2)), body.get("mode", "half_up")

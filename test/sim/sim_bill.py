@@ -421,6 +421,8 @@ def comparable(world, setup):
     """What of a line's key is compared: shared steps speak for no SKU, a blended tier for no tier."""
     shared = set(world.catalog.get("steps", {}))
     blended = set()
+    several = {price.name for price in setup.all_prices() if price.skus is None or
+               len(price.skus) > 1}
     for price in setup.all_prices():
         for step in price.steps:
             if step.kind == "tier" and (
@@ -432,6 +434,8 @@ def comparable(world, setup):
             tier = None
         if kind == "minimum" and step in shared:
             sku = price = ""
+        elif kind == "minimum" and price in several:
+            sku = ""
         return account, sku, price, step, kind, tier
     return key
 
@@ -510,8 +514,12 @@ def rate_world(world):
                   world.period_text)
     rated = usage_room.Usage(setup, world.lines)
     payers = set(setup.accounts)
-    bills = [Bill(setup, payer, cut, rated.rows.get((payer, cut), []))
-             for payer in sorted(payers) for cut in setup.cuts(payer)]
+    bills = []
+    for payer in sorted(payers):
+        previous = None
+        for cut in setup.cuts(payer):
+            previous = Bill(setup, payer, cut, rated.rows.get((payer, cut), []), previous)
+            bills.append(previous)
     return setup, rated, bills
 
 

@@ -130,7 +130,7 @@ class Row:
     def __init__(self, key):
         (self.payer, self.cut, self.time, self.account, self.resource, self.sku, self.dims,
          self.meter) = key
-        self.values, self.events = [], 0
+        self.values, self.events, self.carried = [], 0, None
 
     def close(self, aggregate):
         self.events = len(self.values)
@@ -142,7 +142,7 @@ class Row:
         elif aggregate == "max":
             self.quantity = max(numbers)
         else:
-            self.quantity = max(self.values)[1]
+            self.quantity = max(self.values + ([self.carried] if self.carried else []))[1]
 
 
 def measure(meter, event):
@@ -222,10 +222,29 @@ class Usage:
                 if not any(matched):
                     taken = (event.source, event.id) in self.acceptance.taken_back
                     self.exclude("WITHDRAWN" if taken else "NO_METER", event, "")
+        self.carry(rows)
         self.rows = defaultdict(list)
         for row in rows.values():
             row.close(self.setup.aggregate(row.meter))
             self.rows[(row.payer, row.cut)].append(row)
+
+    def carry(self, rows):
+        """The last state of a gauge goes into the payer's next bill, as if it were of its first slot."""
+        last = defaultdict(dict)  # (payer, series): {cut: state}
+        for key, row in rows.items():
+            if self.setup.catalog["meters"][row.meter].get("carry"):
+                series = (row.payer, row.account, row.resource, row.sku, row.dims, row.meter)
+                state = max(row.values)
+                last[series][row.cut] = max(last[series].get(row.cut, state), state)
+        for (payer, account, resource, sku, dims, meter), states in last.items():
+            state = None
+            for cut in self.setup.cuts(payer):
+                if state is not None and self.setup.payer(account, cut[0]) == payer:
+                    slot = max(cut[0], self.setup.edge_before(account, cut[0]))
+                    key = (payer, cut, slot, account, resource, sku, dims, meter)
+                    rows.setdefault(key, Row(key)).carried = state
+                    states[cut] = max(states.get(cut, state), state)
+                state = states.get(cut, state)
 
     def exclude(self, reason, event, meter, value=Fraction(0)):
         account = event.subject if event.subject in self.setup.accounts else ""

@@ -121,7 +121,7 @@ def vary_event(event, rng=None):
 # ---- the world ----
 
 class World:
-    def __init__(self, seed, simple=False):
+    def __init__(self, seed):
         self.seed, self.features = seed, set()
         self.size = random.Random("%s/size" % seed).choice([1, 1, 2, 3])
         rng = self.rng("period")
@@ -135,9 +135,15 @@ class World:
         self.make_catalog(self.rng("catalog"))
         self.make_contracts(self.rng("contracts"))
         self.make_overrides(self.rng("overrides"))
+        moves = {"membership.joins", "membership.leaves", "membership.moves"} & self.features
+        anchored = "anchor" in self.catalog.get("billing", {}) or "contract.billing" in self.features
+        if moves and anchored and "carry_moves" not in OPEN:
+            for meter in self.meters.values():
+                meter.pop("carry", None)
+        if anchored and "at_end_untouched" not in OPEN:
+            drop(self.catalog, "settle")
         self.make_events(self.rng("events"))
-        if not simple:
-            self.make_lines(self.rng("lines"))
+        self.make_lines(self.rng("lines"))
 
     def rng(self, name):
         return random.Random("%s/%s" % (self.seed, name))
@@ -459,8 +465,7 @@ class World:
         if volume:
             body["mode"] = "volume"
         if rng.random() < 0.15:
-            body["attribute"] = rng.choice(["in_order", "pro_rata"]) if volume or \
-                "graduated_pro_rata" in OPEN else "in_order"
+            body["attribute"] = rng.choice(["in_order", "pro_rata"])
             self.has("attribute")
         if rng.random() < 0.15:
             body["at_zero"] = "charge"
@@ -588,14 +593,15 @@ class World:
             first["to"] = self.date(at)
             second = dict(first, **{"from": self.date(at)})
             del second["to"]
-            if rng.random() < 0.7:
+            anchored = "anchor" in json.dumps(self.catalog.get("billing", {}))
+            if rng.random() < 0.7 or (anchored and "ended_minimum" not in OPEN):
                 second["steps"] = self.revise(rng, first["steps"])
             else:
                 second["steps"] = renamed(self.steps(rng, sku))
                 self.has("price.versions_differ")
             out.append(second)
             if rng.random() < 0.25:
-                at = min(self.period[1] - 1, at + rng.randrange(1, 40) * 10 * 60 * times.NS)
+                at = min(self.period[1] - times.NS, at + rng.randrange(1, 40) * 10 * 60 * times.NS)
                 self.edges.append(at)
                 second["to"] = self.date(at)
                 out.append(dict(first, **{"from": self.date(at)}))
@@ -743,6 +749,8 @@ class World:
         if "plans" in self.catalog and rng.random() < 0.4:
             contract["plan"] = "pro"
             self.has("contract.plan")
+            if "contract_plan_ends" not in OPEN:  # longer in force than any turn of a fee
+                contract["from"] = self.date(start - 400 * times.DAY)
         kind = rng.random()
         if kind < 0.25:
             contract["billing"] = {"every": rng.choice(["month", "month", "week"]),
@@ -928,6 +936,15 @@ class World:
         else:
             event["data"] = "text"
         return vary_event(event)
+
+
+def drop(value, key):
+    """Takes a key out of all mappings."""
+    if isinstance(value, dict):
+        value.pop(key, None)
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, (dict, list)):
+            drop(item, key)
 
 
 def whole_bucket(kind, body):
