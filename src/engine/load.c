@@ -844,6 +844,12 @@ static enum status check_given_once(struct run *run, size_t index)
     struct farthing_paths billed = run->options->billed;
     struct file_info info, other;
     TRY(run->env->file_stat(run->env, billed.items[index], &info, run->err));
+    if (run->options->out && run->env->file_stat(run->env, run->options->out, &other, NULL) == OK &&
+        info.device == other.device && info.inode == other.inode) {
+        (void)fail(run->err, ERR_INPUT, "%s: bills that were issued cannot be the output folder",
+                   billed.items[index]);
+        return fail_hint(run->err, "write the difference into a folder of its own");
+    }
     for (size_t i = 0; i < index; i++) {
         TRY(run->env->file_stat(run->env, billed.items[i], &other, run->err));
         if (info.device == other.device && info.inode == other.inode) {
