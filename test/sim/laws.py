@@ -135,14 +135,32 @@ def in_order_only(world):
     return not any("min" in body for body in bodies(catalog, "bound"))
 
 
+def has_long_rows(world):
+    """Rows that a bill may cut: the second part has what is new in it."""
+    return any(m.get("grain") == "month" or m.get("carry") for m in world.meters.values())
+
+
+def is_linear(world):
+    """Programs that do not mind a row in two parts: no amount for each row, no rounding of one."""
+    catalog = world.catalog
+    rates = bodies(catalog, "rate")
+    if any("flat" in body or "cases" in body for body in rates) or bodies(catalog, "round"):
+        return False
+    if any("clock" not in body and set(body) & {"minimum", "increment", "round", "quantity", "divide"}
+           for body in bodies(catalog, "convert")):
+        return False
+    return not any("events" in body for body in bodies(catalog, "allowance")) and not any(
+        body.get("clock") == "row" for body in bodies(catalog, "tier"))
+
+
 def cut_period(bench):
     """Two bills of parts of a turn, the second with the closing of the first, are the bill of the whole."""
     world = bench.world
     start, end = world.period
     if not in_order_only(world) or has_anchored(bench) or world.period_text.startswith("2026-Q"):
         return False
-    if any(m.get("grain") == "month" or m.get("carry") for m in world.meters.values()):
-        return False  # a row for the month: its quantity is the cut's own
+    if has_long_rows(world) and not is_linear(world):
+        return False
     middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
     if not start < middle < end:
         return False
@@ -171,7 +189,7 @@ def two_periods(bench):
     start, end = world.period
     if has_anchored(bench):
         return False
-    if any(m.get("grain") == "month" or m.get("carry") for m in world.meters.values()):
+    if has_long_rows(world) and not is_linear(world):
         return False
     columns = ("account", "sku", "price", "step", "kind")
     if not in_order_only(world):

@@ -182,7 +182,10 @@ class Bill:
         body = step.body
         if body.get("prorate", "none") == "none":
             return Fraction(1)
-        start, end = max(turn[0], row.price.start), min(turn[1], row.price.end)
+        versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
+                    if (p.level, p.name) == (row.price.level, row.price.name)]
+        start = max(turn[0], min(p.start for p in versions))
+        end = min(turn[1], max(p.end for p in versions))
         contract = self.setup.contract(row.account, row.time)
         if contract:
             start = max(start, self.setup.date(contract.get("from"), times.MIN))
@@ -200,6 +203,8 @@ class Bill:
             def days(a, b):
                 return times.civil(b, self.setup.zone)[0] - times.civil(a, self.setup.zone)[0]
             whole, active = days(*turn), days(start, end)
+            if whole == 0:  # inside a day
+                return Fraction(end - start, turn[1] - turn[0])
             if mode == "30_day":
                 whole = 30
             elif mode == "day_inclusive":

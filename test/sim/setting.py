@@ -8,6 +8,11 @@ from world import OPEN
 USAGE, RATING, CHARGE = ("convert", "allowance"), ("rate", "tier", "fixed"), ("bound", "round")
 
 
+class Clocked:
+    def __init__(self, clock):
+        self.clock = clock
+
+
 class Step:
     def __init__(self, body, node, shared):
         (self.kind, body), = body.items()
@@ -96,6 +101,7 @@ class Setup:
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
+        self.known_cuts, self.clock_names = {}, None
         self.read_products()
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
@@ -164,6 +170,25 @@ class Setup:
         for price in self.overrides.get(account, []):
             edges = edges + [price.start, price.end]
         return max([edge for edge in edges if edge <= at], default=times.MIN)
+
+    def turn_before(self, account, at):
+        """The last instant up to at at which a clock of a step turns."""
+        out = times.MIN
+        for name in self.step_clocks():
+            step = Clocked(name)
+            if name == "contract_year" or self.catalog.get("clocks", {}).get(name, {}).get(
+                    "anchor") == "contract":
+                if self.contract(account, at) is None:
+                    continue
+            out = max(out, self.turn(step, None, account, at)[0])
+        return out
+
+    def step_clocks(self):
+        """Of all steps that see usage, but for the bill's own clock."""
+        if self.clock_names is None:
+            self.clock_names = {step.clock for price in self.all_prices() if not price.fixed
+                                for step in price.steps} - {"row", "period", "always"}
+        return self.clock_names
 
     def account_edges(self, account):
         """Its own memberships and contracts, and those of what is above it, while it is above."""
@@ -263,17 +288,21 @@ class Setup:
         return times.Clock(every, count, start, zone), True
 
     def cuts(self, payer):
+        """A bill for each turn: of a clock of the payer's own, each that begins in the period; of the
+        calendar's, the part that lies in the period."""
+        if payer in self.known_cuts:
+            return self.known_cuts[payer]
         clock, anchored = self.billing(payer)
-        if not anchored:
-            return [self.period]
         out, at = [], self.period[0]
-        while True:
+        while at < self.period[1]:
             turn = clock.turn(at)
-            if turn[0] >= self.period[1]:
-                return out
-            if turn[0] >= self.period[0]:
+            if not anchored:
+                out.append((max(turn[0], self.period[0]), min(turn[1], self.period[1])))
+            elif turn[0] >= self.period[0]:
                 out.append(turn)
             at = turn[1]
+        self.known_cuts[payer] = out
+        return out
 
     def turn(self, step, payer, account, at):
         clock = step.clock

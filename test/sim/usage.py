@@ -240,8 +240,7 @@ class Usage:
             state = None
             for cut in self.setup.cuts(payer):
                 if state is not None and self.setup.payer(account, cut[0]) == payer:
-                    slot = max(cut[0], self.setup.edge_before(account, cut[0]))
-                    key = (payer, cut, slot, account, resource, sku, dims, meter)
+                    key = (payer, cut, cut[0], account, resource, sku, dims, meter)
                     rows.setdefault(key, Row(key)).carried = state
                     states[cut] = max(states.get(cut, state), state)
                 state = states.get(cut, state)
@@ -278,7 +277,8 @@ class Usage:
         if failure:
             self.exclude(failure, event, name, value)
             return True
-        slot = max(cut[0], setup.edge_before(event.subject, event.at))
+        slot = max(cut[0], setup.edge_before(event.subject, event.at),
+                   setup.turn_before(event.subject, event.at))
         if meter.get("grain", "hour") == "hour":
             slot = max(slot, event.at // times.HOUR * times.HOUR)
         key = (payer, cut, slot, event.subject, parts["resource"], parts["sku"], parts["dims"],

@@ -137,7 +137,7 @@ class World:
         self.make_overrides(self.rng("overrides"))
         moves = {"membership.joins", "membership.leaves", "membership.moves"} & self.features
         anchored = "anchor" in self.catalog.get("billing", {}) or "contract.billing" in self.features
-        if moves and anchored and "carry_moves" not in OPEN:
+        if moves and "carry_moves" not in OPEN:
             for meter in self.meters.values():
                 meter.pop("carry", None)
         if anchored and "at_end_untouched" not in OPEN:
@@ -561,7 +561,9 @@ class World:
             out.append(self.round(rng))
         if rng.random() < 0.25:
             out.append(self.bound(rng))
-        if "roof" in self.catalog.get("steps", {}) and rng.random() < 0.4:
+        waits = any("min" in step.get("bound", {}) for step in out)
+        if "roof" in self.catalog.get("steps", {}) and rng.random() < 0.4 and (
+                not waits or "minimum_then" in OPEN):
             out.append({"use": "roof"})
             self.has("shared.bound")
         return out
