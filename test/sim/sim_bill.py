@@ -654,6 +654,8 @@ def main():
                     seed, " ".join(failures[0].split())[:400]), flush=True)
                 for failure in failures if arguments.seeds == 1 else []:
                     print("    %s" % failure)
+        pool.close()  # the workers end by themselves: nothing is sent a signal
+        pool.join()
     report(counts, features, pairs, failed, time.time() - start)
     if arguments.pairs:
         for pair in itertools.combinations(sorted(features), 2):
