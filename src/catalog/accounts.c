@@ -1805,19 +1805,59 @@ const struct contract *accounts_contract(const struct accounts *accounts,
     }
 }
 
+/* Narrows the slot to the time around at in which memberships and contracts of the account do not
+ * change. */
+static void narrow_to_account(const struct accounts *accounts, const struct catalog *catalog,
+                              uint32_t account, instant at, struct period *slot)
+{
+    for (;;) {
+        const struct account *item = &accounts->items[account];
+        find_contract(accounts, catalog, item, at, slot);
+        const struct membership *membership = find_membership(accounts, item, at, slot);
+        if (!membership) {
+            return;
+        }
+        account = membership->organization;
+    }
+}
+
+static void narrow_to_edge(instant edge, instant at, struct period *slot)
+{
+    if (edge <= at) {
+        slot->from = edge > slot->from ? edge : slot->from;
+    } else {
+        slot->to = edge < slot->to ? edge : slot->to;
+    }
+}
+
 instant accounts_edge(const struct accounts *accounts, const struct catalog *catalog,
                       uint32_t account, instant at, instant *next)
 {
     struct period slot = {catalog_edge_before(catalog, at), catalog_edge_after(catalog, at)};
-    for (;;) {
-        const struct account *item = &accounts->items[account];
-        find_contract(accounts, catalog, item, at, &slot);
-        const struct membership *membership = find_membership(accounts, item, at, &slot);
-        if (!membership) {
-            break;
-        }
-        account = membership->organization;
+    narrow_to_account(accounts, catalog, account, at, &slot);
+    *next = slot.to;
+    return slot.from;
+}
+
+instant accounts_sku_edge(const struct accounts *accounts, const struct catalog *catalog,
+                          uint32_t account, uint32_t sku, instant at, instant *next)
+{
+    struct period slot = {INSTANT_MIN, INSTANT_MAX};
+    for (uint32_t i = catalog->sku_edge_first[sku]; i < catalog->sku_edge_first[sku + 1]; i++) {
+        narrow_to_edge(catalog->sku_edges[i], at, &slot);
     }
+    const struct account *item = &accounts->items[account];
+    if (item->override != NONE) {
+        const struct price_set *set = &accounts->overrides[item->override].prices;
+        for (uint32_t i = 0; i < set->count; i++) {
+            const struct price *price = &set->base[set->prices[i]];
+            if (price->sku_count == 1 && price->skus[0] == sku) {
+                narrow_to_edge(price->from, at, &slot);
+                narrow_to_edge(price->to, at, &slot);
+            }
+        }
+    }
+    narrow_to_account(accounts, catalog, account, at, &slot);
     *next = slot.to;
     return slot.from;
 }

@@ -439,6 +439,10 @@ struct catalog {
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;
+    /* The same of each SKU alone: those of the prices it may meet, in sku_edges[sku_edge_first[sku]
+     * .. sku_edge_first[sku + 1]). */
+    const instant *sku_edges;
+    const uint32_t *sku_edge_first;
     /* Clocks of steps whose turns may begin inside a row, where rows must be cut as well. */
     const struct slot_clock *slot_clocks;
     uint32_t slot_clock_count;

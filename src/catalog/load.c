@@ -819,6 +819,55 @@ static void load_sections(struct loader *loader)
     load_accounts(loader, all.accounts);
 }
 
+static bool has_sku(const struct price *price, uint32_t sku)
+{
+    if (price->skus == NULL) {
+        return true;
+    }
+    uint32_t low = 0, high = price->sku_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (price->skus[middle] < sku) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < price->sku_count && price->skus[low] == sku;
+}
+
+/* Of each SKU, the effective dates of the prices that may be its own. */
+static void collect_sku_edges(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t *first = arena_calloc(loader->arena, (size_t)catalog->sku_count + 1, sizeof *first);
+    instant *edges = NULL;
+    uint32_t count = 0, capacity = 0;
+    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
+        for (uint32_t p = 0; p < catalog->price_count; p++) {
+            const struct price *price = &catalog->prices[p];
+            bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
+            if (!is_dated || price->is_fixed || !has_sku(price, sku)) {
+                continue;
+            }
+            if (count + 2 > capacity) {
+                uint32_t more = capacity > 0 ? capacity * 2 : 64;
+                edges = arena_grow(loader->arena, edges, capacity, more, sizeof *edges);
+                capacity = more;
+            }
+            if (price->from != INSTANT_MIN) {
+                edges[count++] = price->from;
+            }
+            if (price->to != INSTANT_MAX) {
+                edges[count++] = price->to;
+            }
+        }
+        first[sku + 1] = count;
+    }
+    catalog->sku_edges = edges;
+    catalog->sku_edge_first = first;
+}
+
 /* True when no turn of the clock begins inside an hour of UTC. Offsets are looked at twice a year;
  * they change no more often between whole and half hours. */
 static bool is_hour_aligned(const struct clock *clock)
@@ -909,6 +958,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
         return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
     }
     collect_slot_clocks(&loader);
+    collect_sku_edges(&loader);
     compute_digest(&loader);
     *catalog = loader.catalog;
     return OK;

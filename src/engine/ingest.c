@@ -205,7 +205,9 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
         record->slot_s = 0;
         return;
     }
-    instant start = slot_start(run->catalog, run->accounts, account, grain, cut, at);
+    bool is_excluded = record->flags & RECORD_EXCLUDED;
+    uint32_t sku = is_excluded ? NONE : series_at(&run->series, record->series)->sku;
+    instant start = slot_start(run->catalog, run->accounts, account, sku, grain, cut, at);
     record->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
 }
 

@@ -429,14 +429,15 @@ static enum status start_row(struct work *work, uint32_t index)
     const struct meter *meter = &work->catalog->meters[series->meter];
     instant at = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
     if (work->last_row.account != row->account || work->last_row.slot_s != row->slot_s ||
-        work->last_row.grain != meter->grain) {
+        work->last_row.grain != meter->grain || work->last_row.sku != series->sku) {
         work->last_row.account = row->account;
         work->last_row.slot_s = row->slot_s;
         work->last_row.grain = meter->grain;
+        work->last_row.sku = series->sku;
         work->last_row.contract =
             accounts_contract(pricing->accounts, work->catalog, row->account, at);
-        work->last_row.to = slot_end(work->catalog, pricing->accounts, row->account, meter->grain,
-                                     pricing->cut, at);
+        work->last_row.to = slot_end(work->catalog, pricing->accounts, row->account, series->sku,
+                                     meter->grain, pricing->cut, at);
     }
     const struct contract *contract = work->last_row.contract;
     int level = LEVEL_CATALOG;

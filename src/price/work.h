@@ -78,7 +78,7 @@ struct work {
     struct period turn;
     struct text *dimensions; /* of the row at hand, by name; empty texts between rows */
     struct {                 /* of the row before, which mostly shares it */
-        uint32_t account, slot_s;
+        uint32_t account, sku, slot_s;
         enum grain grain;
         const struct contract *contract;
         instant to;

@@ -181,12 +181,13 @@ static struct period turn_around(const struct catalog *catalog, const struct acc
 }
 
 instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                   enum grain grain, struct period cut, instant at)
+                   uint32_t sku, enum grain grain, struct period cut, instant at)
 {
     assert(period_has(cut, at));
     instant start = grain == GRAIN_MONTH ? cut.from : at - at % NS_PER_HOUR;
     instant next;
-    instant edge = accounts_edge(accounts, catalog, account, at, &next);
+    instant edge = sku == NONE ? accounts_edge(accounts, catalog, account, at, &next)
+                               : accounts_sku_edge(accounts, catalog, account, sku, at, &next);
     start = edge > start ? edge : start;
     if (catalog->slot_clock_count > 0) {
         instant turn = turn_around(catalog, accounts, account, grain, at).from;
@@ -196,11 +197,11 @@ instant slot_start(const struct catalog *catalog, const struct accounts *account
 }
 
 instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                 enum grain grain, struct period cut, instant start)
+                 uint32_t sku, enum grain grain, struct period cut, instant start)
 {
     instant end = grain == GRAIN_MONTH ? cut.to : start - start % NS_PER_HOUR + NS_PER_HOUR;
     instant next;
-    (void)accounts_edge(accounts, catalog, account, start, &next);
+    (void)accounts_sku_edge(accounts, catalog, account, sku, start, &next);
     end = next < end ? next : end;
     if (catalog->slot_clock_count > 0) {
         instant turn = turn_around(catalog, accounts, account, grain, start).to;

@@ -121,12 +121,13 @@ void series_rank(struct series_table *table);
 /* ---- slots ----------------------------------------------------------------------------------- */
 
 /* The start of the slot that holds at: not before the cut's start, the hour (unless the meter's
- * grain is the month), and the last effective date, membership or contract edge of the account. */
+ * grain is the month), and the last effective date of a price of the SKU, membership or contract
+ * edge of the account.  sku NONE: of any price. */
 instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                   enum grain grain, struct period cut, instant at);
+                   uint32_t sku, enum grain grain, struct period cut, instant at);
 /* The end of the slot that starts there. */
 instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                 enum grain grain, struct period cut, instant start);
+                 uint32_t sku, enum grain grain, struct period cut, instant start);
 
 /* ---- records: events on their way ------------------------------------------------------------ */
 

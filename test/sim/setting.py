@@ -161,14 +161,17 @@ class Setup:
                 self.skus.add(meter["sku"])
 
     def read_edges(self):
-        self.price_edges = sorted({edge for p in self.all_prices() if "override" not in p.level
-                                   for edge in (p.start, p.end)} - {times.MIN, times.MAX})
+        self.price_edges = [(p.skus, edge) for p in self.all_prices()
+                            if "override" not in p.level and not p.fixed
+                            for edge in (p.start, p.end)]
 
-    def edge_before(self, account, at):
-        """The last instant up to at at which something about the account changes."""
-        edges = self.price_edges + self.account_edges(account)
+    def edge_before(self, account, sku, at):
+        """The last instant up to at at which something about the account or a price of the SKU changes."""
+        edges = [edge for skus, edge in self.price_edges if skus is None or sku in skus]
+        edges += self.account_edges(account)
         for price in self.overrides.get(account, []):
-            edges = edges + [price.start, price.end]
+            if price.skus is None or sku in price.skus:
+                edges = edges + [price.start, price.end]
         return max([edge for edge in edges if edge <= at], default=times.MIN)
 
     def turn_before(self, account, at):

@@ -277,7 +277,7 @@ class Usage:
         if failure:
             self.exclude(failure, event, name, value)
             return True
-        slot = max(cut[0], setup.edge_before(event.subject, event.at),
+        slot = max(cut[0], setup.edge_before(event.subject, parts["sku"], event.at),
                    setup.turn_before(event.subject, event.at))
         if meter.get("grain", "hour") == "hour":
             slot = max(slot, event.at // times.HOUR * times.HOUR)
