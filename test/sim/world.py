@@ -140,7 +140,7 @@ class World:
         if moves and "carry_moves" not in OPEN:
             for meter in self.meters.values():
                 meter.pop("carry", None)
-        if anchored and "at_end_untouched" not in OPEN:
+        if (anchored or self.several) and "at_end_untouched" not in OPEN:
             drop(self.catalog, "settle")
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
@@ -191,6 +191,7 @@ class World:
         if body:
             self.catalog["billing"] = body
         self.billing_kind = kind
+        self.several = "anchor" in body or kind == "week" or len(self.period_text) != 7  # bills
         self.has("billing." + kind.split()[0])
         self.has("period." + ("month" if len(self.period_text) == 7 and "W" not in self.period_text
                               else "other"))
@@ -595,8 +596,7 @@ class World:
             first["to"] = self.date(at)
             second = dict(first, **{"from": self.date(at)})
             del second["to"]
-            anchored = "anchor" in json.dumps(self.catalog.get("billing", {}))
-            if rng.random() < 0.7 or (anchored and "ended_minimum" not in OPEN):
+            if rng.random() < 0.7 or (self.several and "ended_minimum" not in OPEN):
                 second["steps"] = self.revise(rng, first["steps"])
             else:
                 second["steps"] = renamed(self.steps(rng, sku))
