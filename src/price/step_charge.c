@@ -127,7 +127,8 @@ enum status step_minimum_settle(struct work *work, const struct step *step, uint
         charge.kind = CHARGE_MINIMUM;
         charge.amount = charge.net = charge.list = lack;
         charge.unit = TEXT("");
-        work_pass_on(work, work_add_charge(work, &charge));
+        /* Its step is behind it, as it is behind the last. */
+        work_push(work, work_add_charge(work, &charge));
         return OK;
     }
     struct dec x = DEC_ZERO, low = DEC_ZERO;

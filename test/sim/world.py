@@ -562,9 +562,7 @@ class World:
             out.append(self.round(rng))
         if rng.random() < 0.25:
             out.append(self.bound(rng))
-        waits = any("min" in step.get("bound", {}) for step in out)
-        if "roof" in self.catalog.get("steps", {}) and rng.random() < 0.4 and (
-                not waits or "minimum_then" in OPEN):
+        if "roof" in self.catalog.get("steps", {}) and rng.random() < 0.4:
             out.append({"use": "roof"})
             self.has("shared.bound")
         return out
@@ -782,7 +780,7 @@ class World:
                 if self.meters["m_" + sku].get("negative"):
                     continue
                 base = {"account": account, "sku": sku}
-                if rng.random() < 0.5 and "override_edges" in OPEN:
+                if rng.random() < 0.5:
                     at = self.moment(rng)
                     base[rng.choice(["from", "to"])] = self.date(at)
                     self.edges.append(at)
