@@ -24,13 +24,6 @@ struct pending {
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
 
-/* A dead letter in its stream: this head, then detail and the first bytes of the record. */
-struct letter {
-    uint64_t line_in_block, offset, size;
-    uint32_t refusal, detail_size, bytes_size, pad;
-    struct digest digest;
-};
-
 static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t size)
 {
     struct letter_stream *stream = &worker->letters;

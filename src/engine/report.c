@@ -4,13 +4,6 @@
 
 #include "engine/run.h"
 
-/* As in ingest.c: the head of a dead letter in its stream. */
-struct letter {
-    uint64_t line_in_block, offset, size;
-    uint32_t refusal, detail_size, bytes_size, pad;
-    struct digest digest;
-};
-
 static int compare_runs(const void *a_run, const void *b_run)
 {
     const struct letter_run *a = a_run, *b = b_run;

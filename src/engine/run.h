@@ -40,6 +40,13 @@ struct issued_line {
     struct line line;
 };
 
+/* A dead letter in its stream: this head, then detail and the first bytes of the record. */
+struct letter {
+    uint64_t line_in_block, offset, size;
+    uint32_t refusal, detail_size, bytes_size, pad;
+    struct digest digest;
+};
+
 /* What is written out at the end, in order of (file, block): each block's dead letters are one run
  * of a stream. */
 struct letter_run {
@@ -99,7 +106,7 @@ struct worker {
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
-    uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
+    uint32_t *series_cache;           /* numbers of series met last, by hash; NONE */
     struct spool_writer *keys;
     const struct csv_header *csv_header;
     uint32_t csv_file;

@@ -489,18 +489,6 @@ static void push_rows(struct work *work)
     }
 }
 
-static int compare_excluded(const void *a_item, const void *b_item)
-{
-    const struct excluded *a = a_item, *b = b_item;
-    if (a->account != b->account) {
-        return a->account < b->account ? -1 : 1;
-    }
-    if (a->reason != b->reason) {
-        return a->reason < b->reason ? -1 : 1;
-    }
-    return a->meter < b->meter ? -1 : a->meter > b->meter;
-}
-
 enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         const struct usage_row *rows, uint32_t row_count, struct priced *priced,
                         struct error *err)
@@ -540,7 +528,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
                               .traces = work.traces,
                               .trace_count = work.trace_count};
     if (priced->excluded_count > 1) {
-        qsort(priced->excluded, priced->excluded_count, sizeof *priced->excluded, compare_excluded);
+        qsort(priced->excluded, priced->excluded_count, sizeof *priced->excluded, excluded_compare);
     }
     bucket_closing(&work, priced);
     return OK;

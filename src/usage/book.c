@@ -229,7 +229,7 @@ static int compare_rows(const void *a_row, const void *b_row)
     return a->rank < b->rank ? -1 : a->rank > b->rank;
 }
 
-static int compare_excluded(const void *a_item, const void *b_item)
+int excluded_compare(const void *a_item, const void *b_item)
 {
     const struct excluded *a = a_item, *b = b_item;
     if (a->account != b->account) {
@@ -278,7 +278,7 @@ enum status book_close(struct book *book, const struct series_table *series,
         qsort(book->rows, book->row_count, sizeof *book->rows, compare_rows);
     }
     if (book->excluded_count > 1) {
-        qsort(book->excluded, book->excluded_count, sizeof *book->excluded, compare_excluded);
+        qsort(book->excluded, book->excluded_count, sizeof *book->excluded, excluded_compare);
     }
     return OK;
 }

@@ -271,6 +271,9 @@ struct excluded {
     struct total total;
 };
 
+/* By (account, reason, meter), for qsort. */
+int excluded_compare(const void *a_item, const void *b_item);
+
 struct book {
     struct arena *arena;
     struct usage_row *rows;
