@@ -34,7 +34,7 @@ void arena_release(struct arena *arena)
     *arena = (struct arena){.memory = arena->memory, .limit_bytes = arena->limit_bytes};
 }
 
-static _Noreturn void run_out(struct arena *arena)
+_Noreturn void arena_run_out(struct arena *arena)
 {
     assert(arena->recover && "memory ran out and no recovery point is set");
     longjmp(*arena->recover, 1);
@@ -46,12 +46,12 @@ static struct arena_block *make_block(struct arena *arena, size_t size_bytes)
     if (total < size_bytes ||
         (arena->limit_bytes && (total > arena->limit_bytes ||
                                 arena->held_bytes > arena->limit_bytes - total))) {
-        run_out(arena);
+        arena_run_out(arena);
     }
     struct arena_block *block =
         arena->memory ? arena->memory->allocate(arena->memory, total) : malloc(total);
     if (!block) {
-        run_out(arena);
+        arena_run_out(arena);
     }
     block->size_bytes = size_bytes;
     arena->held_bytes += total;
@@ -85,7 +85,7 @@ static void advance(struct arena *arena, size_t size_bytes)
 void *arena_alloc(struct arena *arena, size_t size_bytes)
 {
     if (size_bytes > SIZE_MAX / 2) {
-        run_out(arena);
+        arena_run_out(arena);
     }
     size_t need = (size_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     if (!arena->current || need > arena->current->size_bytes - arena->used_bytes) {
@@ -100,7 +100,7 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
 {
     size_t total;
     if (__builtin_mul_overflow(count, size_bytes, &total)) {
-        run_out(arena);
+        arena_run_out(arena);
     }
     return memset(arena_alloc(arena, total), 0, total);
 }
@@ -111,7 +111,7 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
     assert(new_count >= old_count);
     size_t total;
     if (__builtin_mul_overflow(new_count, size_bytes, &total)) {
-        run_out(arena);
+        arena_run_out(arena);
     }
     /* The last thing that was allocated grows where it is, if its block has room. */
     size_t old = (old_count * size_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);

@@ -5,7 +5,8 @@
  * Promise: an allocation never returns NULL.  When the arena's limit (or the machine's memory)
  * is reached it jumps to the arena's one recovery point, which the owner of the run has set
  * with ARENA_RECOVER; so nobody checks an allocation and nobody frees.  Price of this: code between
- * recovery point and allocation must hold no file, lock or other arena across an allocation.
+ * recovery point and allocation must hold no file, lock or other arena across an allocation, or set
+ * a recovery point of its own (arena_run_out).
  * Blocks are kept after a rewind, since the first touch of fresh memory is ten times dearer
  * than the second.  An arena belongs to one thread at a time.
  */
@@ -54,6 +55,10 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
  * most the size of the new one), and both must not be used. */
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
+
+/* What an allocation does when there is no memory: for one who has caught that at a recovery point
+ * of his own, to let go of a file, and hands it on to the outer one. */
+_Noreturn void arena_run_out(struct arena *arena);
 
 struct arena_mark arena_mark(const struct arena *arena);
 void arena_rewind(struct arena *arena, struct arena_mark mark);

@@ -42,6 +42,8 @@ struct env {
     /* For writing only.  Creates or truncates; fails with ERR_CONFLICT when exclusive and the file exists. */
     enum status (*file_create)(struct env *, const char *path, bool exclusive, struct file **,
                                struct error *);
+    /* Some process that still runs has made this file as an exclusive one and not closed it yet. */
+    bool (*file_is_held)(struct env *, const char *path);
     /* A file without a name in folder (NULL: where temporary files go), gone when closed. */
     enum status (*file_temporary)(struct env *, const char *folder, struct file **,
                                   struct error *);

@@ -37,9 +37,14 @@ struct common {
     bool json, quiet;
 };
 
-/* Takes a common option.  0: taken; above 0: an exit code to leave with, less one (help printed,
- * bad value). -1: not a common option. */
-int take_common(const struct command *command, int option, struct common *common);
+enum { GO_ON = -1 }; /* instead of an exit code */
+
+/* Reads all options: common ones into *common, the others one by one to take, which returns GO_ON
+ * or the exit code of a bad value.  One whose val is a letter may be given as that letter, too.
+ * Returns GO_ON, with optind at the first argument, or an exit code to leave with: help was
+ * printed, or a usage failure told. */
+int read_options(const struct command *command, int argc, char **argv, const struct option *options,
+                 int (*take)(int option, void *own), void *own, struct common *common);
 
 /* A list of paths that grows by one at each --option. */
 struct path_list {
@@ -48,6 +53,34 @@ struct path_list {
 };
 void add_path(struct path_list *list, const char *path);
 struct farthing_paths paths_of(const struct path_list *list);
+
+/* What a bill is made of, as bill and explain are told. */
+struct inputs {
+    struct path_list catalog, accounts, events, billed;
+    struct farthing_bill bill; /* its paths after inputs_bill */
+};
+enum {
+    OPT_CATALOG = OPT_FIRST_OWN,
+    OPT_ACCOUNTS,
+    OPT_EVENTS,
+    OPT_PERIOD,
+    OPT_OPENING,
+    OPT_FORMAT,
+    OPT_FIRST_NO_INPUT
+};
+#define INPUT_OPTIONS                                        \
+    {"catalog", required_argument, NULL, OPT_CATALOG},       \
+        {"accounts", required_argument, NULL, OPT_ACCOUNTS}, \
+        {"events", required_argument, NULL, OPT_EVENTS},     \
+        {"period", required_argument, NULL, OPT_PERIOD},     \
+        {"opening", required_argument, NULL, OPT_OPENING},   \
+    {                                                        \
+        "format", required_argument, NULL, OPT_FORMAT        \
+    }
+/* Takes one of them; GO_ON, or the exit code of a bad value. */
+int take_input(const struct command *command, int option, struct inputs *inputs);
+const struct farthing_bill *inputs_bill(struct inputs *inputs);
+void inputs_free(struct inputs *inputs);
 
 /* An engine with progress on a terminal. Ends the program when there is no memory. */
 struct farthing *new_engine(const struct common *common);

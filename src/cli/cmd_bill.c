@@ -1,8 +1,5 @@
 /* cmd_bill.c - farthing bill: a month of events to bills, and a summary of what became of every
  * event. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "cli/cli.h"
 
 static void print_counts(const char *title, const struct farthing_count *counts, size_t count)
@@ -97,28 +94,13 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
            seconds(s->total_ns), s->memory_peak_bytes);
 }
 
-enum {
-    OPT_CATALOG = OPT_FIRST_OWN,
-    OPT_ACCOUNTS,
-    OPT_EVENTS,
-    OPT_PERIOD,
-    OPT_OUT,
-    OPT_OPENING,
-    OPT_BILLED,
-    OPT_FORMAT,
-    OPT_FORCE
-};
+enum { OPT_OUT = OPT_FIRST_NO_INPUT, OPT_BILLED, OPT_FORCE };
 
 static const struct option OPTIONS[] = {
     COMMON_OPTIONS,
-    {"catalog", required_argument, NULL, OPT_CATALOG},
-    {"accounts", required_argument, NULL, OPT_ACCOUNTS},
-    {"events", required_argument, NULL, OPT_EVENTS},
-    {"period", required_argument, NULL, OPT_PERIOD},
+    INPUT_OPTIONS,
     {"out", required_argument, NULL, OPT_OUT},
-    {"opening", required_argument, NULL, OPT_OPENING},
     {"billed", required_argument, NULL, OPT_BILLED},
-    {"format", required_argument, NULL, OPT_FORMAT},
     {"force", no_argument, NULL, OPT_FORCE},
     {0},
 };
@@ -151,69 +133,41 @@ static int run_bill(const struct common *common, const struct farthing_bill *bil
     return code;
 }
 
+static int take(int option, void *own)
+{
+    struct inputs *inputs = own;
+    switch (option) {
+    case OPT_OUT:
+        inputs->bill.out = optarg;
+        return GO_ON;
+    case OPT_BILLED:
+        add_path(&inputs->billed, optarg);
+        return GO_ON;
+    case OPT_FORCE:
+        inputs->bill.replace = 1;
+        return GO_ON;
+    default:
+        return take_input(&cmd_bill, option, inputs);
+    }
+}
+
 static int run(int argc, char **argv)
 {
     struct common common = {0};
-    struct farthing_bill bill = {0};
-    struct path_list catalog = {0}, accounts = {0}, events = {0}, billed = {0};
-    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
-        int taken = take_common(&cmd_bill, option == 'h' ? OPT_HELP : option, &common);
-        if (taken > 0) {
-            return taken - 1;
-        }
-        switch (option) {
-        case OPT_CATALOG:
-            add_path(&catalog, optarg);
-            break;
-        case OPT_ACCOUNTS:
-            add_path(&accounts, optarg);
-            break;
-        case OPT_EVENTS:
-            add_path(&events, optarg);
-            break;
-        case OPT_BILLED:
-            add_path(&billed, optarg);
-            break;
-        case OPT_PERIOD:
-            bill.period = optarg;
-            break;
-        case OPT_OUT:
-            bill.out = optarg;
-            break;
-        case OPT_OPENING:
-            bill.opening = optarg;
-            break;
-        case OPT_FORCE:
-            bill.replace = 1;
-            break;
-        case OPT_FORMAT:
-            if (strcmp(optarg, "csv") != 0 && strcmp(optarg, "ndjson") != 0) {
-                return usage_failure(&cmd_bill, "--format takes ndjson or csv, not '%s'", optarg);
-            }
-            bill.format = strcmp(optarg, "csv") == 0 ? FARTHING_CSV : FARTHING_NDJSON;
-            break;
-        default:
-            break;
-        }
+    struct inputs inputs = {0};
+    int code = read_options(&cmd_bill, argc, argv, OPTIONS, take, &inputs, &common);
+    if (code == GO_ON) {
+        const struct farthing_bill *bill = inputs_bill(&inputs);
+        const char *missing = bill->catalog.count == 0  ? "--catalog"
+                              : bill->events.count == 0 ? "--events"
+                              : !bill->period           ? "--period"
+                              : !bill->out              ? "--out"
+                                                        : NULL;
+        code = optind < argc ? usage_failure(&cmd_bill, "'%s' is not an option", argv[optind])
+               : missing     ? usage_failure(&cmd_bill, "%s is missing", missing)
+                             : run_bill(&common, bill);
     }
-    if (optind < argc) {
-        return usage_failure(&cmd_bill, "'%s' is not an option", argv[optind]);
-    }
-    bill.catalog = paths_of(&catalog);
-    bill.accounts = paths_of(&accounts);
-    bill.events = paths_of(&events);
-    bill.billed = paths_of(&billed);
-    const char *missing = catalog.count == 0  ? "--catalog"
-                          : events.count == 0 ? "--events"
-                          : !bill.period      ? "--period"
-                          : !bill.out         ? "--out"
-                                              : NULL;
-    int code =
-        missing ? usage_failure(&cmd_bill, "%s is missing", missing) : run_bill(&common, &bill);
-    free(catalog.items);
-    free(accounts.items);
-    free(events.items);
-    free(billed.items);
+    inputs_free(&inputs);
     return code;
 }
 

@@ -1,6 +1,4 @@
 /* cmd_check.c - farthing check: all that is wrong with a catalog and its accounts, at once. */
-#include <stdlib.h>
-
 #include "cli/cli.h"
 
 static void print_complaint(const struct farthing_complaint *item)
@@ -53,39 +51,25 @@ static void print_table(const struct farthing_check *check)
            (unsigned long long)check->overrides, check->digest);
 }
 
-enum { OPT_ACCOUNTS = OPT_FIRST_OWN };
-
 static const struct option OPTIONS[] = {
     COMMON_OPTIONS, {"accounts", required_argument, NULL, OPT_ACCOUNTS}, {0}};
 
-static int run(int argc, char **argv)
+static int take(int option, void *own)
 {
-    struct common common = {0};
-    struct path_list catalog = {0}, accounts = {0};
-    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
-        int taken = take_common(&cmd_check, option == 'h' ? OPT_HELP : option, &common);
-        if (taken > 0) {
-            return taken - 1;
-        }
-        if (option == OPT_ACCOUNTS) {
-            add_path(&accounts, optarg);
-        }
-    }
-    for (int i = optind; i < argc; i++) {
-        add_path(&catalog, argv[i]);
-    }
-    if (catalog.count == 0) {
-        return usage_failure(&cmd_check, "no catalog given");
-    }
-    struct farthing *farthing = new_engine(&common);
+    return take_input(&cmd_check, option, own);
+}
+
+static int check(const struct common *common, const struct farthing_bill *inputs)
+{
+    struct farthing *farthing = new_engine(common);
     struct farthing_check check;
     enum farthing_status status =
-        farthing_check(farthing, paths_of(&catalog), paths_of(&accounts), &check);
+        farthing_check(farthing, inputs->catalog, inputs->accounts, &check);
     int code = (int)status;
     if (status != FARTHING_OK && check.error_count == 0) {
         code = report_failure(farthing, status);
     } else {
-        if (common.json) {
+        if (common->json) {
             print_json(&check);
         } else {
             print_table(&check);
@@ -93,8 +77,22 @@ static int run(int argc, char **argv)
         code = finish_stdout(code);
     }
     farthing_free(farthing);
-    free(catalog.items);
-    free(accounts.items);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    struct common common = {0};
+    struct inputs inputs = {0};
+    int code = read_options(&cmd_check, argc, argv, OPTIONS, take, &inputs, &common);
+    if (code == GO_ON) {
+        for (int i = optind; i < argc; i++) {
+            add_path(&inputs.catalog, argv[i]);
+        }
+        code = optind == argc ? usage_failure(&cmd_check, "no catalog given")
+                              : check(&common, inputs_bill(&inputs));
+    }
+    inputs_free(&inputs);
     return code;
 }
 

@@ -1,19 +1,7 @@
 /* cmd_explain.c - farthing explain: why a line of a bill is what it is, down to its events. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "cli/cli.h"
 
-enum { OPT_CATALOG = OPT_FIRST_OWN, OPT_ACCOUNTS, OPT_EVENTS, OPT_OPENING, OPT_PERIOD, OPT_FORMAT };
-
-static const struct option OPTIONS[] = {COMMON_OPTIONS,
-                                        {"catalog", required_argument, NULL, OPT_CATALOG},
-                                        {"accounts", required_argument, NULL, OPT_ACCOUNTS},
-                                        {"events", required_argument, NULL, OPT_EVENTS},
-                                        {"opening", required_argument, NULL, OPT_OPENING},
-                                        {"period", required_argument, NULL, OPT_PERIOD},
-                                        {"format", required_argument, NULL, OPT_FORMAT},
-                                        {0}};
+static const struct option OPTIONS[] = {COMMON_OPTIONS, INPUT_OPTIONS, {0}};
 
 static int explain(const struct common *common, const char *folder, const char *line,
                    const struct farthing_bill *inputs)
@@ -30,57 +18,23 @@ static int explain(const struct common *common, const char *folder, const char *
     return code;
 }
 
+static int take(int option, void *own)
+{
+    return take_input(&cmd_explain, option, own);
+}
+
 static int run(int argc, char **argv)
 {
     struct common common = {0};
-    struct farthing_bill inputs = {0};
-    struct path_list catalog = {0}, accounts = {0}, events = {0};
-    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
-        int taken = take_common(&cmd_explain, option == 'h' ? OPT_HELP : option, &common);
-        if (taken > 0) {
-            return taken - 1;
-        }
-        switch (option) {
-        case OPT_CATALOG:
-            add_path(&catalog, optarg);
-            break;
-        case OPT_ACCOUNTS:
-            add_path(&accounts, optarg);
-            break;
-        case OPT_EVENTS:
-            add_path(&events, optarg);
-            break;
-        case OPT_OPENING:
-            inputs.opening = optarg;
-            break;
-        case OPT_PERIOD:
-            inputs.period = optarg;
-            break;
-        case OPT_FORMAT:
-            if (strcmp(optarg, "csv") != 0 && strcmp(optarg, "ndjson") != 0) {
-                return usage_failure(&cmd_explain, "--format takes ndjson or csv, not '%s'",
-                                     optarg);
-            }
-            inputs.format = strcmp(optarg, "csv") == 0 ? FARTHING_CSV : FARTHING_NDJSON;
-            break;
-        default:
-            break;
-        }
+    struct inputs inputs = {0};
+    int code = read_options(&cmd_explain, argc, argv, OPTIONS, take, &inputs, &common);
+    if (code == GO_ON) {
+        code = optind + 2 > argc ? usage_failure(&cmd_explain, "give an output folder and a line")
+               : optind + 2 < argc
+                   ? usage_failure(&cmd_explain, "'%s' is one too many", argv[optind + 2])
+                   : explain(&common, argv[optind], argv[optind + 1], inputs_bill(&inputs));
     }
-    inputs.catalog = paths_of(&catalog);
-    inputs.accounts = paths_of(&accounts);
-    inputs.events = paths_of(&events);
-    int code;
-    if (optind + 2 > argc) {
-        code = usage_failure(&cmd_explain, "give an output folder and a line");
-    } else if (optind + 2 < argc) {
-        code = usage_failure(&cmd_explain, "'%s' is one too many", argv[optind + 2]);
-    } else {
-        code = explain(&common, argv[optind], argv[optind + 1], &inputs);
-    }
-    free(catalog.items);
-    free(accounts.items);
-    free(events.items);
+    inputs_free(&inputs);
     return code;
 }
 

@@ -1,15 +1,7 @@
 /* cmd_generate.c - farthing generate: a sample month for the demo catalog. */
 #include "cli/cli.h"
 
-enum {
-    OPT_OUT = OPT_FIRST_OWN,
-    OPT_PERIOD,
-    OPT_SEED,
-    OPT_EVENTS,
-    OPT_ACCOUNTS,
-    OPT_COMPRESS,
-    OPT_FORCE
-};
+enum { OPT_OUT = OPT_FIRST_NO_INPUT, OPT_SEED, OPT_COMPRESS, OPT_FORCE };
 
 static const struct option OPTIONS[] = {
     COMMON_OPTIONS,
@@ -23,44 +15,45 @@ static const struct option OPTIONS[] = {
     {0},
 };
 
+static int take(int option, void *own)
+{
+    struct farthing_generate *generate = own;
+    bool good = true;
+    switch (option) {
+    case OPT_OUT:
+        generate->out = optarg;
+        break;
+    case OPT_PERIOD:
+        generate->period = optarg;
+        break;
+    case OPT_SEED:
+        good = parse_number(optarg, &generate->seed);
+        break;
+    case OPT_EVENTS:
+        good = parse_size(optarg, &generate->events);
+        break;
+    case OPT_ACCOUNTS:
+        good = parse_size(optarg, &generate->accounts) && generate->accounts < 1u << 31;
+        break;
+    case OPT_COMPRESS:
+        generate->compress = 1;
+        break;
+    case OPT_FORCE:
+        generate->replace = 1;
+        break;
+    default:
+        break;
+    }
+    return good ? GO_ON : usage_failure(&cmd_generate, "'%s' is not a number", optarg);
+}
+
 static int run(int argc, char **argv)
 {
     struct common common = {0};
     struct farthing_generate generate = {0};
-    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
-        int taken = take_common(&cmd_generate, option == 'h' ? OPT_HELP : option, &common);
-        if (taken > 0) {
-            return taken - 1;
-        }
-        bool good = true;
-        switch (option) {
-        case OPT_OUT:
-            generate.out = optarg;
-            break;
-        case OPT_PERIOD:
-            generate.period = optarg;
-            break;
-        case OPT_SEED:
-            good = parse_number(optarg, &generate.seed);
-            break;
-        case OPT_EVENTS:
-            good = parse_size(optarg, &generate.events);
-            break;
-        case OPT_ACCOUNTS:
-            good = parse_size(optarg, &generate.accounts) && generate.accounts < 1u << 31;
-            break;
-        case OPT_COMPRESS:
-            generate.compress = 1;
-            break;
-        case OPT_FORCE:
-            generate.replace = 1;
-            break;
-        default:
-            break;
-        }
-        if (!good) {
-            return usage_failure(&cmd_generate, "'%s' is not a number", optarg);
-        }
+    int code = read_options(&cmd_generate, argc, argv, OPTIONS, take, &generate, &common);
+    if (code != GO_ON) {
+        return code;
     }
     if (!generate.out || optind < argc) {
         return usage_failure(&cmd_generate,
@@ -68,7 +61,7 @@ static int run(int argc, char **argv)
     }
     struct farthing *farthing = new_engine(&common);
     enum farthing_status status = farthing_generate(farthing, &generate);
-    int code = status == FARTHING_OK ? 0 : report_failure(farthing, status);
+    code = status == FARTHING_OK ? 0 : report_failure(farthing, status);
     end_progress();
     farthing_free(farthing);
     return code;

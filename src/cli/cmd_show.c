@@ -7,16 +7,21 @@ enum { OPT_CSV = OPT_FIRST_OWN };
 
 static const struct option OPTIONS[] = {COMMON_OPTIONS, {"csv", no_argument, NULL, OPT_CSV}, {0}};
 
+static int take(int option, void *own)
+{
+    bool *csv = own;
+    (void)option;
+    *csv = true;
+    return GO_ON;
+}
+
 static int run(int argc, char **argv)
 {
     struct common common = {0};
     bool csv = false;
-    for (int option; (option = getopt_long(argc, argv, "h", OPTIONS, NULL)) != -1;) {
-        int taken = take_common(&cmd_show, option == 'h' ? OPT_HELP : option, &common);
-        if (taken > 0) {
-            return taken - 1;
-        }
-        csv |= option == OPT_CSV;
+    int code = read_options(&cmd_show, argc, argv, OPTIONS, take, &csv, &common);
+    if (code != GO_ON) {
+        return code;
     }
     if (optind >= argc) {
         return usage_failure(&cmd_show, "no output folder given");
@@ -34,7 +39,7 @@ static int run(int argc, char **argv)
     enum farthing_status status =
         farthing_show(farthing, argv[optind], optind + 1 < argc ? argv[optind + 1] : NULL, form,
                       isatty(STDOUT_FILENO), write_stdout, NULL);
-    int code = finish_stdout(0);
+    code = finish_stdout(0);
     if (status != FARTHING_OK) {
         code = report_failure(farthing, status);
     }

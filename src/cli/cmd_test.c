@@ -3,43 +3,49 @@
 
 #include "cli/cli.h"
 
-enum { OPT_VERBOSE = OPT_FIRST_OWN };
+static const struct option OPTIONS[] = {COMMON_OPTIONS, {"verbose", no_argument, NULL, 'v'}, {0}};
 
-static const struct option OPTIONS[] = {
-    COMMON_OPTIONS, {"verbose", no_argument, NULL, OPT_VERBOSE}, {0}};
-
-static int run(int argc, char **argv)
+static int take(int option, void *own)
 {
-    struct common common = {0};
-    struct path_list files = {0};
-    bool verbose = false;
-    for (int option; (option = getopt_long(argc, argv, "hv", OPTIONS, NULL)) != -1;) {
-        int taken = take_common(&cmd_test, option == 'h' ? OPT_HELP : option, &common);
-        if (taken > 0) {
-            return taken - 1;
-        }
-        verbose = verbose || option == OPT_VERBOSE || option == 'v';
+    bool *verbose = own;
+    (void)option;
+    *verbose = true;
+    return GO_ON;
+}
+
+static int test(struct common *common, const struct path_list *files, bool verbose)
+{
+    if (!common->config.temporary_folder) {
+        common->config.temporary_folder = getenv("TMPDIR");
     }
-    for (int i = optind; i < argc; i++) {
-        add_path(&files, argv[i]);
-    }
-    if (files.count == 0) {
-        return usage_failure(&cmd_test, "no file of cases given");
-    }
-    if (!common.config.temporary_folder) {
-        common.config.temporary_folder = getenv("TMPDIR");
-    }
-    struct farthing *farthing = new_engine(&common);
+    struct farthing *farthing = new_engine(common);
     struct farthing_tests tests;
     enum farthing_status status =
-        farthing_test(farthing, paths_of(&files), verbose,
-                      common.json ? FARTHING_JSON : FARTHING_TABLE, write_stdout, NULL, &tests);
+        farthing_test(farthing, paths_of(files), verbose,
+                      common->json ? FARTHING_JSON : FARTHING_TABLE, write_stdout, NULL, &tests);
     int code = (int)status;
     if (status != FARTHING_OK && status != FARTHING_PARTIAL) {
         code = report_failure(farthing, status);
     }
     code = finish_stdout(code);
     farthing_free(farthing);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    struct common common = {0};
+    struct path_list files = {0};
+    bool verbose = false;
+    int code = read_options(&cmd_test, argc, argv, OPTIONS, take, &verbose, &common);
+    if (code != GO_ON) {
+        return code;
+    }
+    for (int i = optind; i < argc; i++) {
+        add_path(&files, argv[i]);
+    }
+    code = files.count == 0 ? usage_failure(&cmd_test, "no file of cases given")
+                            : test(&common, &files, verbose);
     free(files.items);
     return code;
 }

@@ -1,4 +1,5 @@
 /* main.c - the table of commands and what they share. */
+#include <assert.h>
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
@@ -73,46 +74,112 @@ int usage_failure(const struct command *command, const char *format, ...)
     return FARTHING_USAGE;
 }
 
-int take_common(const struct command *command, int option, struct common *common)
+/* GO_ON, or an exit code. */
+static int take_common(const struct command *command, int option, struct common *common)
 {
     uint64_t number;
     switch (option) {
     case OPT_HELP:
         printf("usage: farthing %s", command->help);
-        return finish_stdout(0) + 1;
+        return finish_stdout(0);
     case OPT_THREADS:
         if (!parse_number(optarg, &number) || number == 0 || number > 64) {
             return usage_failure(command, "--threads takes a number from 1 to 64, not '%s'",
-                                 optarg) +
-                   1;
+                                 optarg);
         }
         common->config.threads = (int)number;
-        return 0;
+        break;
     case OPT_MEMORY:
         if (!parse_size(optarg, &number) || number < 16u << 20) {
             return usage_failure(command,
                                  "--memory takes a size of at least 16MiB such as 512MiB, not '%s'",
-                                 optarg) +
-                   1;
+                                 optarg);
         }
         common->config.memory_bytes = number;
-        return 0;
+        break;
     case OPT_TMP:
         common->config.temporary_folder = optarg;
-        return 0;
+        break;
     case OPT_JSON:
         common->json = true;
-        return 0;
+        break;
     case OPT_QUIET:
         common->quiet = true;
-        return 0;
-    case '?':
-    case ':':
+        break;
+    default: /* getopt has told what is wrong */
         fprintf(stderr, "hint: see `farthing %s --help`\n", command->name);
-        return FARTHING_USAGE + 1;
-    default:
-        return -1;
+        return FARTHING_USAGE;
     }
+    return GO_ON;
+}
+
+int read_options(const struct command *command, int argc, char **argv, const struct option *options,
+                 int (*take)(int option, void *own), void *own, struct common *common)
+{
+    char letters[16] = "h";
+    size_t count = 1;
+    for (const struct option *option = options; option->name; option++) {
+        if (option->val < OPT_HELP) {
+            assert(count + 1 < sizeof letters);
+            letters[count++] = (char)option->val;
+        }
+    }
+    for (int option; (option = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
+        option = option == 'h' ? OPT_HELP : option;
+        bool is_common = option == '?' || (option >= OPT_HELP && option < OPT_FIRST_OWN);
+        int code = is_common ? take_common(command, option, common) : take(option, own);
+        if (code != GO_ON) {
+            return code;
+        }
+    }
+    return GO_ON;
+}
+
+int take_input(const struct command *command, int option, struct inputs *inputs)
+{
+    switch (option) {
+    case OPT_CATALOG:
+        add_path(&inputs->catalog, optarg);
+        break;
+    case OPT_ACCOUNTS:
+        add_path(&inputs->accounts, optarg);
+        break;
+    case OPT_EVENTS:
+        add_path(&inputs->events, optarg);
+        break;
+    case OPT_PERIOD:
+        inputs->bill.period = optarg;
+        break;
+    case OPT_OPENING:
+        inputs->bill.opening = optarg;
+        break;
+    case OPT_FORMAT:
+        if (strcmp(optarg, "csv") != 0 && strcmp(optarg, "ndjson") != 0) {
+            return usage_failure(command, "--format takes ndjson or csv, not '%s'", optarg);
+        }
+        inputs->bill.format = strcmp(optarg, "csv") == 0 ? FARTHING_CSV : FARTHING_NDJSON;
+        break;
+    default:
+        break;
+    }
+    return GO_ON;
+}
+
+const struct farthing_bill *inputs_bill(struct inputs *inputs)
+{
+    inputs->bill.catalog = paths_of(&inputs->catalog);
+    inputs->bill.accounts = paths_of(&inputs->accounts);
+    inputs->bill.events = paths_of(&inputs->events);
+    inputs->bill.billed = paths_of(&inputs->billed);
+    return &inputs->bill;
+}
+
+void inputs_free(struct inputs *inputs)
+{
+    free(inputs->catalog.items);
+    free(inputs->accounts.items);
+    free(inputs->events.items);
+    free(inputs->billed.items);
 }
 
 void add_path(struct path_list *list, const char *path)

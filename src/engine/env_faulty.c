@@ -201,6 +201,11 @@ static enum status file_close(struct env *env, struct file *file, struct error *
     return status;
 }
 
+static bool file_is_held(struct env *env, const char *path)
+{
+    return inner_of(env)->file_is_held(inner_of(env), path);
+}
+
 static enum status file_rename(struct env *env, const char *from, const char *to, struct error *err)
 {
     return strikes(env, FAULT_RENAME) ? fail_planned(env, to, err)
@@ -333,6 +338,7 @@ struct env *env_faulty_new(struct env *inner)
         .file_stat_open = file_stat_open,
         .file_open = file_open,
         .file_create = file_create,
+        .file_is_held = file_is_held,
         .file_temporary = file_temporary,
         .file_read = file_read,
         .file_read_at = file_read_at,

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -366,11 +367,27 @@ static enum status file_create(struct env *, const char *path, bool exclusive, s
     if (descriptor < 0) {
         return fail_path(err, "create it", path, errno);
     }
+    if (exclusive) {
+        /* Goes with the process, however that ends; where files cannot be locked nothing is lost
+         * but file_is_held. */
+        (void)flock(descriptor, LOCK_EX | LOCK_NB);
+    }
     TRY(make_file(descriptor, path, file, err));
     /* Not when opening: a file system that has no O_DIRECT would refuse a file that it has made by
      * then. */
     (*file)->is_direct = (*file)->is_regular && set_direct(descriptor, true);
     return OK;
+}
+
+static bool file_is_held(struct env *, const char *path)
+{
+    int descriptor = open_patiently(path, O_RDONLY | O_NONBLOCK, 0);
+    if (descriptor < 0) {
+        return false;
+    }
+    bool is_held = flock(descriptor, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    close(descriptor);
+    return is_held;
 }
 
 static void fill_random(void *bytes, size_t size)
@@ -856,6 +873,7 @@ struct env *env_posix_new(size_t memory_limit_bytes)
         .file_stat_open = file_stat_open,
         .file_open = file_open,
         .file_create = file_create,
+        .file_is_held = file_is_held,
         .file_temporary = file_temporary,
         .file_read = file_read,
         .file_read_at = file_read_at,

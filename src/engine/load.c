@@ -10,39 +10,75 @@
  * reading anything. */
 enum { CATALOG_FILE_MAX_BYTES = 64 * 1024 * 1024, ZONE_MAX_BYTES = 1024 * 1024 };
 
-enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
-                       struct text *bytes, struct error *err)
+/* Reads a file with body and closes it, also when body finds no memory: the arena's owner is told
+ * after that. */
+static enum status read_file(struct env *env, struct arena *arena, const char *path,
+                             const char *hint,
+                             enum status (*body)(void *context, struct file *file,
+                                                 const struct file_info *info, struct error *err),
+                             void *context, struct error *err)
 {
     struct file_info info;
     TRY(env->file_stat(env, path, &info, err));
     if (info.kind != FILE_REGULAR && info.kind != FILE_PIPE) {
-        (void)fail(err, ERR_INPUT, "PATH: %s is no file", path);
-        return fail_hint(err, "give a regular file");
+        (void)fail(err, ERR_INPUT, "%s is no file", path);
+        return err ? fail_hint(err, "%s", hint) : ERR_INPUT;
     }
     struct file *file;
     TRY(env->file_open(env, path, &file, err));
-    size_t capacity = info.size_bytes > 0 ? (size_t)info.size_bytes + 1 : 64 * 1024;
-    char *at = arena_alloc(arena, capacity < size_max + 1 ? capacity : (size_t)size_max + 1);
-    capacity = capacity < size_max + 1 ? capacity : (size_t)size_max + 1;
+    jmp_buf here, *outer = arena->recover;
+    if (ARENA_RECOVER(arena, here)) {
+        arena->recover = outer;
+        (void)env->file_close(env, file, NULL);
+        arena_run_out(arena);
+    }
+    enum status status = body(context, file, &info, err);
+    arena->recover = outer;
+    enum status closed = env->file_close(env, file, status == OK ? err : NULL);
+    return status == OK ? closed : status;
+}
+
+struct whole_file {
+    struct env *env;
+    struct arena *arena;
+    const char *path;
+    uint64_t size_max;
+    struct text bytes;
+};
+
+static enum status read_whole(void *context, struct file *file, const struct file_info *info,
+                              struct error *err)
+{
+    struct whole_file *whole = context;
+    struct env *env = whole->env;
+    size_t most = (size_t)whole->size_max + 1;
+    size_t capacity = info->size_bytes > 0 ? (size_t)info->size_bytes + 1 : 64 * 1024;
+    capacity = capacity < most ? capacity : most;
+    char *at = arena_alloc(whole->arena, capacity);
     size_t size = 0, got = 1;
-    enum status status = OK;
-    while (status == OK && got > 0 && size <= size_max) {
+    while (got > 0 && size < most) {
         if (size == capacity) {
-            at = arena_grow(arena, at, size, capacity * 2, 1);
+            at = arena_grow(whole->arena, at, size, capacity * 2, 1);
             capacity *= 2;
         }
-        status = env->file_read(env, file, at + size, capacity - size, &got, err);
-        size += status == OK ? got : 0;
+        TRY(env->file_read(env, file, at + size, capacity - size, &got, err));
+        size += got;
     }
-    struct error ignored;
-    enum status closed = env->file_close(env, file, status == OK ? err : &ignored);
-    TRY(status);
-    TRY(closed);
-    if (size > size_max) {
-        (void)fail(err, ERR_LIMIT, "%s: more than %llu bytes", path, (unsigned long long)size_max);
-        return fail_hint(err, "split it into several files");
+    if (size >= most) {
+        (void)fail(err, ERR_LIMIT, "%s: more than %llu bytes", whole->path,
+                   (unsigned long long)whole->size_max);
+        return err ? fail_hint(err, "split it into several files") : ERR_LIMIT;
     }
-    *bytes = (struct text){at, size};
+    whole->bytes = (struct text){at, size};
+    return OK;
+}
+
+enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
+                       struct text *bytes, struct error *err)
+{
+    struct whole_file whole = {env, arena, path, size_max, {NULL, 0}};
+    TRY(read_file(env, arena, path, "give a regular file", read_whole, &whole, err));
+    *bytes = whole.bytes;
     return OK;
 }
 
@@ -200,32 +236,37 @@ static enum status add_catalog_path(struct env *env, struct arena *arena, struct
     return OK;
 }
 
+struct record_file {
+    struct env *env;
+    struct arena *arena;
+    struct accounts_builder *builder;
+    const char *path;
+    struct complaints *complaints;
+};
+
+static enum status read_records(void *context, struct file *file, const struct file_info *,
+                                struct error *err)
+{
+    enum { PIECE_BYTES = 256 * 1024 };
+    const struct record_file *records = context;
+    struct text name = text_copy(records->arena, text_of(records->path));
+    char *piece = arena_alloc(records->arena, PIECE_BYTES);
+    for (size_t got = 1; got > 0;) {
+        TRY(records->env->file_read(records->env, file, piece, PIECE_BYTES, &got, err));
+        accounts_feed(records->builder, name, (struct text){piece, got}, got == 0,
+                      records->complaints);
+    }
+    return OK;
+}
+
 static enum status feed_records(struct env *env, struct arena *arena,
                                 struct accounts_builder *builder, const char *path,
                                 struct complaints *complaints, struct error *err)
 {
-    enum { PIECE_BYTES = 256 * 1024 };
-    struct file_info info;
-    TRY(env->file_stat(env, path, &info, err));
-    if (info.kind != FILE_REGULAR && info.kind != FILE_PIPE) {
-        (void)fail(err, ERR_INPUT, "PATH: %s is no file", path);
-        return fail_hint(err, "give CSV or NDJSON files of accounts, memberships or overrides");
-    }
-    struct file *file;
-    TRY(env->file_open(env, path, &file, err));
-    struct text name = text_copy(arena, text_of(path));
-    char *piece = arena_alloc(arena, PIECE_BYTES);
-    size_t got = 1;
-    enum status status = OK;
-    while (status == OK && got > 0) {
-        status = env->file_read(env, file, piece, PIECE_BYTES, &got, err);
-        if (status == OK) {
-            accounts_feed(builder, name, (struct text){piece, got}, got == 0, complaints);
-        }
-    }
-    struct error ignored;
-    enum status closed = env->file_close(env, file, status == OK ? err : &ignored);
-    return status == OK ? closed : status;
+    struct record_file records = {env, arena, builder, path, complaints};
+    return read_file(env, arena, path,
+                     "give CSV or NDJSON files of accounts, memberships or overrides", read_records,
+                     &records, err);
 }
 
 static void sort_complaints(struct complaints *complaints);
@@ -876,14 +917,35 @@ static enum status load_issued(struct run *run)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+static enum status fail_period(struct run *run, enum time_fault fault)
+{
+    const char *period = run->options->period;
+    const struct zone *zone = run->catalog->billing.zone;
+    const char *slash = strchr(period, '/');
+    instant from, to;
+    if (slash &&
+        time_parse_date((struct text){period, (size_t)(slash - period)}, zone, &from) == TIME_OK &&
+        time_parse_date(text_of(slash + 1), zone, &to) == TIME_OK && from >= to) {
+        (void)fail(run->err, ERR_INPUT, "the period %s %s", period,
+                   from == to ? "is empty: it ends where it begins" : "ends before it begins");
+        return fail_hint(run->err, "the end is not included: the first of October alone is "
+                                   "2026-10-01/2026-10-02, or 2026-10-01");
+    }
+    (void)fail(run->err, ERR_INPUT, "'%s' is no period%s", period,
+               fault == TIME_RANGE  ? " that can be billed: times go from 1970 to 2261"
+               : fault == TIME_ZONE ? ": a time of day needs its zone, such as Z or +02:00"
+                                    : "");
+    return fail_hint(run->err,
+                     "write 2026-10, 2026-10-05, 2026-W40, 2026-Q4, 2026, or days or times "
+                     "such as 2026-10-01/2026-11-01");
+}
+
 static enum status parse_period(struct run *run)
 {
     struct text text = text_of(run->options->period);
     enum time_fault fault = period_parse(text, run->catalog->billing.zone, &run->period);
     if (fault != TIME_OK) {
-        (void)fail(run->err, ERR_INPUT, "%s: no period: %s", run->options->period,
-                   time_fault_name(fault));
-        return fail_hint(run->err, "write 2026-10, 2026-Q4, 2026 or 2026-10-01/2026-11-01");
+        return fail_period(run, fault);
     }
     if (run->period.from % NS_PER_SECOND != 0 || run->period.to % NS_PER_SECOND != 0) {
         return fail(run->err, ERR_INPUT, "%s: a period begins and ends at whole seconds",

@@ -529,7 +529,7 @@ static enum status add_path(struct listing *listing, const char *path, bool is_n
     bool is_readable = info.kind == FILE_REGULAR || info.kind == FILE_FOLDER ||
                        (info.kind == FILE_PIPE && is_named);
     if (!is_readable) {
-        (void)fail(err, ERR_INPUT, "PATH: %s is %s", path,
+        (void)fail(err, ERR_INPUT, "%s is %s", path,
                    info.kind == FILE_DEVICE ? "a device"
                    : info.kind == FILE_PIPE ? "a pipe in a folder"
                                             : "neither a file, a folder nor a pipe");

@@ -5,7 +5,8 @@
  * aside first under a hidden name of its own, so that a rename that does fail can be undone; the
  * set-aside files are removed when all has worked.  Last the folder itself is synced.  A process
  * that dies between two renames leaves some files new and hidden ones behind: files are renamed in
- * the order they were opened, so the one opened last says that all are there.
+ * the order they were opened, so the one opened last says that all are there.  The next run into
+ * the folder removes the hidden ones.
  */
 #include "feed/output.h"
 
@@ -38,6 +39,9 @@ struct output {
     struct output_options options;
     struct lock *lock;
     struct output_file *files; /* in the order they were opened */
+    struct arena arena;        /* of the names */
+    struct text *names;        /* that were in the folder before */
+    size_t name_count;
     /* Under the lock: */
     uint64_t turn;
     bool has_failed;
@@ -59,36 +63,68 @@ static void give_memory(struct env *env, void *memory, size_t size_bytes)
     }
 }
 
-static enum status check_empty(struct env *env, const char *folder, struct error *err)
+/* ".NAME.0123456789abcdef.new": as a run of ours names what it writes (output_file_open). */
+static bool is_leftover(struct text name, struct text ending)
 {
-    struct arena arena;
-    jmp_buf recover;
-    arena_init(&arena, &env->memory, 0);
-    if (ARENA_RECOVER(&arena, recover)) {
-        arena_release(&arena);
-        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
+    enum { TAG_DIGITS = 16 };
+    size_t end = 1 + TAG_DIGITS + ending.size;
+    if (name.size < 2 + end || name.at[0] != '.' || name.at[name.size - end] != '.' ||
+        memcmp(name.at + name.size - ending.size, ending.at, ending.size) != 0) {
+        return false;
     }
-    struct text *names;
-    size_t count = 0;
-    enum status status = env->folder_list(env, folder, &arena, &names, &count, err);
-    for (size_t i = 0; i < count && status == OK; i++) {
-        if (names[i].at[0] != '.') {
-            status = fail(err, ERR_CONFLICT, "%s: the output folder is not empty: it has %.*s",
-                          folder, names[i].size < 100 ? (int)names[i].size : 100, names[i].at);
-            (void)fail_hint(err, "give another folder, or --force to replace its files");
+    size_t digits = 0;
+    while (digits < TAG_DIGITS &&
+           strchr("0123456789abcdef", name.at[name.size - end + 1 + digits])) {
+        digits++;
+    }
+    return digits == TAG_DIGITS;
+}
+
+/* What a run that was killed has left; not what one that still runs is writing.  That it cannot be
+ * removed is no reason to bill nothing. */
+static void remove_leftovers(const struct output *output, struct text ending)
+{
+    struct env *env = output->env;
+    char path[4096];
+    for (size_t i = 0; i < output->name_count; i++) {
+        struct text name = output->names[i];
+        if (is_leftover(name, ending)) {
+            int size = snprintf(path, sizeof path, "%s/%.*s", output->folder, TEXT_ARG(name));
+            if (size > 0 && (size_t)size < sizeof path && !env->file_is_held(env, path)) {
+                (void)env->file_remove(env, path, NULL);
+            }
         }
     }
-    arena_release(&arena);
-    return status;
+}
+
+/* Refuses a folder with files that are not to be replaced, and clears what killed runs have left.
+ * What they had set aside may be all there is of earlier bills: that waits until there are new
+ * ones. */
+static enum status look_over(struct output *output, struct error *err)
+{
+    struct env *env = output->env;
+    const char *folder = output->folder;
+    jmp_buf recover;
+    if (ARENA_RECOVER(&output->arena, recover)) {
+        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
+    }
+    TRY(env->folder_list(env, folder, &output->arena, &output->names, &output->name_count, err));
+    for (size_t i = 0; i < output->name_count && !output->options.replace; i++) {
+        struct text name = output->names[i];
+        if (name.at[0] != '.') {
+            (void)fail(err, ERR_CONFLICT, "%s: the output folder is not empty: it has %.*s", folder,
+                       name.size < 100 ? (int)name.size : 100, name.at);
+            return fail_hint(err, "give another folder, or --force to replace its files");
+        }
+    }
+    remove_leftovers(output, TEXT(".new"));
+    return OK;
 }
 
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err)
 {
     TRY(env->folder_create(env, folder, err));
-    if (!options->replace) {
-        TRY(check_empty(env, folder, err));
-    }
     size_t folder_bytes = strlen(folder) + 1;
     struct output *made = take_memory(env, sizeof *made + folder_bytes);
     if (!made) {
@@ -100,9 +136,12 @@ enum status output_open(struct env *env, const char *folder, const struct output
     uint64_t chance;
     env->random_bytes(env, &chance, sizeof chance);
     (void)snprintf(made->tag, sizeof made->tag, "%016llx", (unsigned long long)chance);
-    if (!made->lock) {
+    arena_init(&made->arena, &env->memory, 0);
+    enum status status = made->lock ? look_over(made, err)
+                                    : fail(err, ERR_LIMIT, "%s: no memory for a lock", folder);
+    if (status != OK) {
         output_abort(made);
-        return fail(err, ERR_LIMIT, "%s: no memory for a lock", folder);
+        return status;
     }
     *output = made;
     return OK;
@@ -116,8 +155,7 @@ static enum status check_name(const struct output *output, const char *name, str
         is_plain = is_plain && name[i] != '/' && (unsigned char)name[i] >= 0x20 && name[i] != 0x7f;
     }
     if (!is_plain) {
-        return fail(err, ERR_INPUT, "PATH: an output file cannot have this name (of %zu bytes)",
-                    size);
+        return fail(err, ERR_INPUT, "an output file cannot have this name (of %zu bytes)", size);
     }
     for (const struct output_file *file = output->files; file; file = file->next) {
         if (strcmp(file->path + output->folder_bytes, name) == 0) {
@@ -298,6 +336,7 @@ static void free_output(struct output *output)
         output->files = file->next;
         free_file(file);
     }
+    arena_release(&output->arena);
     env->lock_free(env, output->lock);
     give_memory(env, output, sizeof *output + output->folder_bytes);
 }
@@ -401,6 +440,7 @@ enum status output_commit(struct output *output, struct error *err)
             (void)env->file_remove(env, file->aside_path, NULL); /* hidden; the output is whole */
         }
     }
+    remove_leftovers(output, TEXT(".old"));
     free_output(output);
     return OK;
 }
