@@ -62,10 +62,19 @@ uint32_t curve_tier_of(const struct tier_values *tiers, uint32_t count, struct d
     return at;
 }
 
+uint32_t curve_tier_above(const struct tier_values *tiers, uint32_t count, struct dec x)
+{
+    uint32_t at = 0;
+    while (at + 1 < count && compare(tiers[at + 1].from, x) <= 0) {
+        at++;
+    }
+    return at;
+}
+
 bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec x, struct dec end,
                     struct dec *boundary)
 {
-    for (uint32_t i = 0; i + 1 < count; i++) {
+    for (uint32_t i = 0; i < count && !tiers[i].open; i++) {
         if (compare(tiers[i].up_to, x) > 0) {
             *boundary = tiers[i].up_to;
             return compare(tiers[i].up_to, end) < 0; /* those behind it are not less */
@@ -163,15 +172,18 @@ static enum status add_part(const struct step_tier *step, const struct tier_valu
     return add_product(sum, quantity, rate, err);
 }
 
-enum status curve_graduated(const struct step_tier *step, const struct tier_values *tiers,
-                            struct dec x, struct dec high, struct dec *value, struct error *err)
+/* F(x), or what F comes to just before x is reached: without the flat of a tier that begins with x
+ * itself. */
+static enum status graduated(const struct step_tier *step, const struct tier_values *tiers,
+                             struct dec x, struct dec high, bool is_reached, struct dec *value,
+                             struct error *err)
 {
     struct sum sum = {0};
     bool negative = dec_sign(x) < 0; /* returns: at the first tier's rate */
     bool is_highest = dec_equal(x, high);
     for (uint32_t i = 0; i < step->tier_count; i++) {
         const struct tier_values *tier = &tiers[i];
-        bool enters = enters_tier(tier, x);
+        bool enters = is_reached ? enters_tier(tier, x) : compare(x, tier->from) > 0;
         bool paid = is_highest ? enters : enters_tier(tier, high);
         if (paid || (i == 0 && step->at_zero_charge)) {
             TRY(add(&sum, tier->flat, err));
@@ -197,6 +209,18 @@ enum status curve_graduated(const struct step_tier *step, const struct tier_valu
         TRY(add_part(step, tier, part, &sum, err));
     }
     return quantize(&sum, value, err);
+}
+
+enum status curve_graduated(const struct step_tier *step, const struct tier_values *tiers,
+                            struct dec x, struct dec high, struct dec *value, struct error *err)
+{
+    return graduated(step, tiers, x, high, true, value, err);
+}
+
+enum status curve_graduated_before(const struct step_tier *step, const struct tier_values *tiers,
+                                   struct dec x, struct dec *value, struct error *err)
+{
+    return graduated(step, tiers, x, x, false, value, err);
 }
 
 enum status curve_volume(const struct step_tier *step, const struct tier_values *tiers,

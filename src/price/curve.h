@@ -20,11 +20,17 @@ struct tier_values {
 /* Graduated: F(x), all flats of the tiers up to high (>= x) included. */
 enum status curve_graduated(const struct step_tier *step, const struct tier_values *tiers,
                             struct dec x, struct dec high, struct dec *value, struct error *err);
+/* Graduated: what F comes to just before x is reached for the first time; it differs from F(x) by
+ * the flat of a tier that begins with x itself, behind one with `below`. */
+enum status curve_graduated_before(const struct step_tier *step, const struct tier_values *tiers,
+                                   struct dec x, struct dec *value, struct error *err);
 /* Volume: F(x) and the tier x lies in. */
 enum status curve_volume(const struct step_tier *step, const struct tier_values *tiers,
                          struct dec x, uint32_t *tier, struct dec *value, struct error *err);
 /* The tier that a quantity of x reaches into: that of the last unit up to x. */
 uint32_t curve_tier_of(const struct tier_values *tiers, uint32_t count, struct dec x);
+/* The tier of what lies right above x. */
+uint32_t curve_tier_above(const struct tier_values *tiers, uint32_t count, struct dec x);
 
 /* Convert: factor or nothing, minimum, increments, round. quantity is after the expression, if
  * there is one. */
@@ -34,7 +40,7 @@ struct convert_values {
 enum status curve_convert(const struct step_convert *step, const struct convert_values *values,
                           struct dec x, struct dec *value, struct error *err);
 
-/* Where the first tier boundary strictly between x and end lies; false when there is none. */
+/* Where the first limit of a tier strictly between x and end lies; false when there is none. */
 bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec x, struct dec end,
                     struct dec *boundary);
 

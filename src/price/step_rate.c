@@ -216,6 +216,58 @@ static enum status subtract(struct dec a, struct dec b, struct dec *difference, 
     return dec_subtract(a, b, difference, err);
 }
 
+/* A part of a row, from x to end, both in one tier; or one that only reaches `end` and owes the flat
+ * of the tier that begins there. */
+struct part {
+    struct dec x, end, f, f_end, high_end;
+    uint32_t tier;
+};
+
+static enum status charge_part(struct work *work, const struct step *step, uint32_t index,
+                               const struct bucket *bucket, const struct part *part)
+{
+    const struct tier_values *tiers = bucket->values, *tier = &tiers[part->tier];
+    struct charge *charge = &work->charges[index];
+    struct dec amount, list, rate = tier->rate;
+    TRY(subtract(part->end, part->x, &charge->quantity, work->err));
+    TRY(subtract(part->f_end, part->f, &amount, work->err));
+    TRY(list_amount(charge->price, &tiers[0], charge->quantity, &list, work->err));
+    if (!tier->open && step->tier.past_last == PAST_FREE &&
+        dec_compare(dec_max(part->x, part->end), tier->up_to) > 0) {
+        rate = DEC_ZERO;
+    }
+    if (work->pricing->trace) {
+        work_trace_step(work, index, bucket,
+                        (struct trace){.step = step,
+                                       .before = part->x,
+                                       .after = part->end,
+                                       .f_before = part->f,
+                                       .f_after = part->f_end,
+                                       .tier = part->tier});
+    }
+    return rate_charge(work, step, index, rate, amount, list, part->tier);
+}
+
+/* How far a row on its way from x to target gets in one tier; false when it gets there. */
+static bool find_end(const struct step_tier *body, const struct tier_values *tiers, struct dec x,
+                     struct dec target, struct dec *end)
+{
+    if (dec_compare(x, target) <= 0) {
+        bool any = curve_boundary(tiers, body->tier_count, x, target, end);
+        *end = any ? *end : target;
+        return any;
+    }
+    /* Down: the greatest limit between, so up from the target to the last. */
+    struct dec from = target;
+    bool any = false;
+    while (curve_boundary(tiers, body->tier_count, from, x, end)) {
+        from = *end;
+        any = true;
+    }
+    *end = from;
+    return any;
+}
+
 /* One graduated row: as many charges as it crosses tiers. A row that takes back (negative) walks
  * down the same curve. */
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
@@ -225,12 +277,10 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
     struct bucket *bucket = &work->buckets[at];
     const struct tier_values *tiers = bucket->values;
     const struct step_tier *body = &step->tier;
-    struct dec in = work->charges[index].quantity;
     struct charge whole; /* the row as it came, once it is cut into parts */
 
     struct dec x = bucket->x, target, f;
-    TRY(add(x, in, &target, work->err));
-    bool is_return = dec_sign(in) < 0;
+    TRY(add(x, work->charges[index].quantity, &target, work->err));
     struct dec high = bucket->high;
     bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x);
     if (bucket->y_is_f) {
@@ -241,55 +291,38 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
         TRY(curve_graduated(body, tiers, x, high, &f, work->err));
     }
     bucket->last_charge = index;
-    bool is_last_part = false;
-    for (uint32_t part = 0; !is_last_part; part++) {
-        struct dec low = is_return ? target : x, top = is_return ? x : target, boundary, end;
-        if (is_return) {
-            /* The greatest boundary between: walk up from the target to the last. */
-            bool any = false;
-            struct dec from = low;
-            while (curve_boundary(tiers, body->tier_count, from, top, &boundary)) {
-                from = boundary;
-                any = true;
-            }
-            end = any ? from : target;
-            is_last_part = !any;
+    bool is_more = true;
+    for (uint32_t count = 0; is_more; count++) {
+        struct part part = {.x = x, .f = f};
+        is_more = find_end(body, tiers, x, target, &part.end);
+        struct dec end = part.end;
+        part.tier = curve_tier_above(tiers, body->tier_count, dec_min(x, end));
+        if (dec_equal(x, end)) {
+            part.tier = curve_tier_of(tiers, body->tier_count, end);
+        }
+        /* A tier that begins with the end itself (`below`) is reached, and its flat owed, but it is
+         * not this part that pays it. */
+        struct dec new_high = dec_is_zero(high) && dec_sign(end) >= 0 ? end : dec_max(high, end);
+        bool is_begun = dec_compare(end, high) > 0 && dec_compare(end, x) > 0 &&
+                        curve_tier_of(tiers, body->tier_count, end) != part.tier;
+        if (is_begun) {
+            TRY(curve_graduated_before(body, tiers, end, &part.f_end, work->err));
+            struct dec f_reached;
+            TRY(curve_graduated(body, tiers, end, new_high, &f_reached, work->err));
+            is_more = is_more || !dec_equal(f_reached, part.f_end);
         } else {
-            is_last_part = !curve_boundary(tiers, body->tier_count, low, top, &boundary);
-            end = is_last_part ? target : boundary;
+            TRY(curve_graduated(body, tiers, end, new_high, &part.f_end, work->err));
         }
         uint32_t piece = index;
-        if (part > 0) {
+        if (count > 0) {
             piece = work_add_charge(work, &whole);
-        } else if (!is_last_part) {
+        } else if (is_more) {
             whole = work->charges[index];
             whole.events = 0; /* the row's events stay with its first part */
         }
-        struct dec quantity, f_end, amount, list,
-            new_high = dec_is_zero(high) && dec_sign(end) >= 0 ? end : dec_max(high, end);
-        TRY(subtract(end, x, &quantity, work->err));
-        TRY(curve_graduated(body, tiers, end, new_high, &f_end, work->err));
-        TRY(subtract(f_end, f, &amount, work->err));
-        TRY(list_amount(work->charges[piece].price, &tiers[0], quantity, &list, work->err));
-        uint32_t tier = curve_tier_of(tiers, body->tier_count, is_return ? x : end);
-        if (work->pricing->trace) {
-            work_trace_step(work, index, bucket,
-                            (struct trace){.step = step,
-                                           .before = x,
-                                           .after = end,
-                                           .f_before = f,
-                                           .f_after = f_end,
-                                           .tier = tier});
-        }
-        work->charges[piece].quantity = quantity;
-        struct dec rate = tiers[tier].rate;
-        if (!tiers[tier].open && body->past_last == PAST_FREE &&
-            dec_compare(is_return ? x : end, tiers[tier].up_to) > 0) {
-            rate = DEC_ZERO;
-        }
-        TRY(rate_charge(work, step, piece, rate, amount, list, tier));
+        TRY(charge_part(work, step, piece, bucket, &part));
         x = end;
-        f = f_end;
+        f = part.f_end;
         high = new_high;
     }
     bucket->x = target;

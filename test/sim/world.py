@@ -448,7 +448,7 @@ class World:
         for limit in limits + [None]:
             tier = {"rate": self.rate(rng)}
             if limit is not None:
-                below = rng.random() < 0.33 and (volume or "graduated_below" in OPEN)
+                below = rng.random() < 0.33
                 tier["below" if below else "up_to"] = Raw(str(limit))
                 if "below" in tier:
                     self.has("tier.below")
