@@ -451,6 +451,13 @@ static instant take_date(struct row *row, enum field field, instant missing)
         row->is_good = false;
         return missing;
     }
+    if (at % NS_PER_SECOND != 0) {
+        COMPLAIN(row->builder, place_of(row, field), "TIME_FRACTION",
+                 "rows of usage begin at whole seconds", "'%s' is inside a second: \"%.*s\"",
+                 FIELD_NAMES[field].at, SHOWN(value));
+        row->is_good = false;
+        return missing;
+    }
     return at;
 }
 

@@ -256,6 +256,11 @@ bool read_instant(struct loader *loader, const struct yaml_node *node, instant *
                  TEXT_ARG(node->text));
         return false;
     }
+    if (*at % NS_PER_SECOND != 0) {
+        COMPLAIN(loader, node, "TIME_FRACTION", TEXT("rows of usage begin at whole seconds"),
+                 "'%.*s' is inside a second", TEXT_ARG(node->text));
+        return false;
+    }
     return true;
 }
 

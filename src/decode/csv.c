@@ -82,7 +82,9 @@ static enum status make_path(struct arena *arena, struct text names, struct csv_
                              struct text *key, struct error *err)
 {
     char *joined = arena_alloc(arena, names.size + 1);
+    uint64_t *holders = arena_alloc(arena, JSON_DEPTH_MAX * sizeof *holders);
     target->path = PATH_DATA;
+    target->holders = holders;
     size_t start = 0;
     int depth = 2; /* the record and data */
     for (size_t i = 0; i <= names.size; i++) {
@@ -98,6 +100,9 @@ static enum status make_path(struct arena *arena, struct text names, struct csv_
             return fail(err, ERR_INPUT, "target %.*s is nested too deep", TEXT_ARG(target->name));
         }
         joined[i] = '\0';
+        if (start > 0) {
+            holders[target->holder_count++] = target->path;
+        }
         target->path = member_path(target->path, (struct text){names.at + start, i - start});
         start = i + 1;
     }
@@ -299,6 +304,13 @@ struct reading {
     struct finding *finding;
 };
 
+static void note_holders(struct decoder *decoder, const struct csv_target *target)
+{
+    for (uint32_t i = 0; i < target->holder_count; i++) {
+        note_holder(decoder, target->holders[i]);
+    }
+}
+
 static void take_field(struct reading *reading, uint32_t index, struct text field, size_t offset)
 {
     const struct csv_target *target = &reading->header->targets[index];
@@ -327,6 +339,7 @@ static void take_field(struct reading *reading, uint32_t index, struct text fiel
         member->text = target->is_number ? (struct text){0} : field;
         member->number = number;
         reading->decoder->targets[member - reading->decoder->members] = index;
+        note_holders(reading->decoder, target);
     }
 }
 
@@ -381,6 +394,7 @@ static inline bool take_plain(struct decoder *decoder, const struct csv_header *
     decoder->targets[*member_count] = index;
     struct member *member = &decoder->members[(*member_count)++];
     *member = (struct member){.path = target->path};
+    note_holders(decoder, target);
     if (target->is_number) {
         member->kind = MEMBER_NUMBER;
         return scan_number(field, row, &member->number) == NUMBER_OK;
@@ -416,6 +430,7 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     struct marks separators = marks_start(decoder->marks);
     struct text texts[ATTRIBUTES] = {0};
     uint32_t member_count = 0;
+    decoder->holder_count = 0;
     size_t start = 0;
     for (uint32_t i = 0; i < header->column_count; i++) {
         size_t end = marks_next(&separators);
@@ -447,6 +462,7 @@ bool csv_read(struct decoder *decoder, const struct csv_header *header, struct t
     }
     struct reading reading = {
         .decoder = decoder, .header = header, .row = row, .finding = finding};
+    decoder->holder_count = 0;
     size_t fault = utf8_fault(row);
     if (fault < row.size) {
         finding_note(finding, REFUSE_UTF8, fault, "invalid UTF-8", (struct text){0});

@@ -92,6 +92,8 @@ struct event {
     instant at;
     struct member *members;
     uint32_t member_count;
+    const uint64_t *holders; /* paths of the objects and arrays in data that are not empty */
+    uint32_t holder_count;
     struct text target_source, target_id; /* of a withdrawal */
     struct hash128 print;                 /* fixed-key fingerprint of the content */
 };
@@ -105,6 +107,17 @@ static inline const struct member *event_member(const struct event *event, uint6
         }
     }
     return NULL;
+}
+
+/* True when at that path is an object or an array with something in it: no member, but not missing. */
+static inline bool event_holds(const struct event *event, uint64_t path)
+{
+    for (uint32_t i = 0; i < event->holder_count; i++) {
+        if (event->holders[i] == path) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The key for identity hashes: source, a zero byte, id, so that two pairs whose concatenations are equal differ.

@@ -265,6 +265,7 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
     fields.extension_count = 0;
     fields.has_data = false;
     uint32_t member_count = 0;
+    decoder->holder_count = 0; /* what is nested goes the general way */
     enum after after = AFTER_COMMA;
     skip_blanks(&cursor);
     while (after == AFTER_COMMA) {

@@ -414,12 +414,16 @@ static void walk_value(const struct walk *walk, struct place place, yyjson_val *
     case YYJSON_TYPE_OBJ:
         if (yyjson_obj_size(value) == 0) {
             add_member(walk, place, (struct member){.kind = MEMBER_EMPTY_OBJECT}, place.offset);
+        } else if (place.is_data) {
+            note_holder(walk->decoder, place.path);
         }
         walk_object(walk, place.path, place.is_data, value);
         break;
     case YYJSON_TYPE_ARR:
         if (yyjson_arr_size(value) == 0) {
             add_member(walk, place, (struct member){.kind = MEMBER_EMPTY_ARRAY}, place.offset);
+        } else if (place.is_data) {
+            note_holder(walk->decoder, place.path);
         }
         walk_array(walk, place, value);
         break;
@@ -502,6 +506,7 @@ bool json_general_read(struct decoder *decoder, struct text record, struct findi
         return false;
     }
     struct draft draft = {0};
+    decoder->holder_count = 0;
     struct walk walk = {decoder, &draft, finding, parse.bytes};
     if (!yyjson_is_obj(parse.root)) {
         walk_value(&walk, (struct place){0}, parse.root);

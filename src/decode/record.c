@@ -219,6 +219,8 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct tex
         .subject = attributes[ATTRIBUTE_SUBJECT].text,
         .members = decoder->members,
         .member_count = draft->member_count < MEMBERS_MAX ? draft->member_count : MEMBERS_MAX,
+        .holders = decoder->holders,
+        .holder_count = decoder->holder_count,
     };
     if (draft->member_count > MEMBERS_MAX) {
         finding_note(finding, REFUSE_FIELD_COUNT, 0, "values in data", (struct text){0});
@@ -265,6 +267,8 @@ bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
     event->subject = texts[ATTRIBUTE_SUBJECT];
     event->members = decoder->members;
     event->member_count = member_count;
+    event->holders = decoder->holders;
+    event->holder_count = decoder->holder_count;
     event->target_source = event->target_id = (struct text){0};
     event->print = record_print(decoder, event, record);
     return true;

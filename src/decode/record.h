@@ -19,6 +19,7 @@ enum {
     SCAN_MAX_BYTES = 16 * 1024,
     MEMBERS_FAST_MAX = 64, /* names are compared each with each */
     COPY_BYTES = 64, /* copied at once, when there is so much to read */
+    HOLDERS_MAX = MEMBERS_MAX * JSON_DEPTH_MAX, /* each holds a member, at most so deep */
     PRINT_MAX_BYTES = 4 * (ATTRIBUTE_MAX_BYTES + 1) + 8 + COPY_BYTES,
 };
 
@@ -33,6 +34,8 @@ struct decoder {
     struct arena *arena;
     struct arena_mark empty; /* of the arena, when nothing is decoded */
     struct member members[MEMBERS_MAX];
+    uint64_t holders[HOLDERS_MAX]; /* see struct event; a path may be there twice */
+    uint32_t holder_count;         /* of this record, so far: 0 when a reader begins */
     /* Where each member stands in its record (general JSON, CSV), and which column or constant it is from (CSV). */
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
@@ -94,6 +97,14 @@ bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
 /* Notes a member of data; its value is given by the caller in the returned slot, NULL when there are too many. */
 struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t path,
                          size_t offset);
+
+/* Notes an object or array of data that has something in it. What is beyond the room is in a record with too many members. */
+static inline void note_holder(struct decoder *decoder, uint64_t path)
+{
+    if (decoder->holder_count < HOLDERS_MAX) {
+        decoder->holders[decoder->holder_count++] = path;
+    }
+}
 
 /* The fingerprint of the content: a hash of the attributes plus one of each member.  record is what
  * attributes may lie in and be read ahead in. */
@@ -166,6 +177,8 @@ struct csv_target {
     enum attribute attribute; /* ATTRIBUTE_NONE: data, or nowhere */
     bool is_data, is_number;
     uint64_t path;            /* of data */
+    const uint64_t *holders;  /* paths of the objects it is in: data.x of data.x.y */
+    uint32_t holder_count;
     struct text name;         /* "id", "data.x" */
     struct text value;        /* of a constant */
 };

@@ -107,10 +107,12 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
     return meters_of(plan, map_find_recent(&plan->by_type, &scratch->types, type), count);
 }
 
-static struct expr_value value_of_member(const struct member *member)
+static struct expr_value value_at(const struct event *event, uint64_t path)
 {
+    const struct member *member = event_member(event, path);
     if (!member) {
-        return (struct expr_value){.type = EXPR_MISSING};
+        bool holds = event_holds(event, path);
+        return (struct expr_value){.type = holds ? EXPR_OTHER : EXPR_MISSING};
     }
     switch (member->kind) {
     case MEMBER_TEXT:
@@ -137,7 +139,7 @@ static void fill_slots(const struct meter *meter, const struct event *event,
     slots[NAME_SUBJECT] = expr_text(event->subject);
     slots[NAME_EVENT_TIME] = expr_time(event->at);
     for (uint32_t i = 0; i < meter->member_count; i++) {
-        slots[NAME_MEMBER + i] = value_of_member(event_member(event, meter->members[i]));
+        slots[NAME_MEMBER + i] = value_at(event, meter->members[i]);
     }
 }
 
@@ -153,13 +155,14 @@ static enum exclusion exclusion_of_fault(const struct expr_value *failed)
     }
 }
 
-/* Text of a value for a key: dimension, resource, SKU. Missing and null are empty. */
+/* Text of a value for a key: dimension, resource, SKU. Missing and null are empty; objects and
+ * arrays have none. */
 static struct text key_text(struct expr_value value, struct arena *arena)
 {
     if (value.type == EXPR_TEXT) {
         return value.text;
     }
-    if (value.type == EXPR_MISSING || value.type == EXPR_NULL) {
+    if (value.type == EXPR_MISSING || value.type == EXPR_NULL || value.type == EXPR_OTHER) {
         return TEXT("");
     }
     if (value.type == EXPR_NUMBER) {
@@ -187,7 +190,11 @@ static struct text read_key(const struct meter *meter, const struct event *event
         if (found && found->kind == MEMBER_TEXT) {
             return found->text;
         }
-        return key_text(value_of_member(found), scratch->arena);
+        struct expr_value value = value_at(event, meter->members[member]);
+        if (value.type == EXPR_OTHER && *fault == EXCLUDE_NONE) {
+            *fault = EXCLUDE_FIELD_TYPE;
+        }
+        return key_text(value, scratch->arena);
     }
     struct expr_value value;
     struct expr_env env = {.slots = scratch->slots};
@@ -209,17 +216,16 @@ static enum exclusion read_value(const struct meter *meter, const struct event *
     }
     if (meter->value_member != NONE) {
         const struct member *member = event_member(event, meter->members[meter->value_member]);
-        if (!member || member->kind == MEMBER_NULL) {
-            return EXCLUDE_FIELD_MISSING;
-        }
-        if (member->kind == MEMBER_NUMBER) {
+        if (member && member->kind == MEMBER_NUMBER) {
             *out = member->number;
             return EXCLUDE_NONE;
         }
-        if (member->kind == MEMBER_TEXT && meter->value_from_text) {
+        if (member && member->kind == MEMBER_TEXT && meter->value_from_text) {
             return dec_parse(member->text, out) == NUMBER_OK ? EXCLUDE_NONE : EXCLUDE_FIELD_TYPE;
         }
-        return EXCLUDE_FIELD_TYPE;
+        enum expr_type type = value_at(event, meter->members[meter->value_member]).type;
+        return type == EXPR_MISSING || type == EXPR_NULL ? EXCLUDE_FIELD_MISSING
+                                                         : EXCLUDE_FIELD_TYPE;
     }
     struct expr_value value;
     struct expr_env env = {.slots = scratch->slots};
@@ -229,9 +235,11 @@ static enum exclusion read_value(const struct meter *meter, const struct event *
     if (value.type != EXPR_NUMBER) {
         return EXCLUDE_FIELD_TYPE;
     }
-    /* A state holds 18 digits after the point: a product beyond that is quantized here, once. */
-    if (value.number.scale > DEC_SCALE &&
-        dec_round(value.number, DEC_SCALE, ROUND_HALF_EVEN, &value.number, NULL) != OK) {
+    /* A state holds 18 digits after the point: a product beyond that is quantized here, once; but
+     * usage never becomes none. */
+    if (value.number.scale > DEC_SCALE && dec_sign(value.number) != 0 &&
+        (dec_round(value.number, DEC_SCALE, ROUND_HALF_EVEN, &value.number, NULL) != OK ||
+         dec_is_zero(value.number))) {
         return EXCLUDE_EXPRESSION;
     }
     *out = value.number;

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import expressions
 import times
-from exact import num, plain
+from exact import num, plain, quantize
 
 ATTRIBUTES = ("id", "source", "type", "subject")
 WITHDRAWAL = "farthing.withdrawal"
@@ -164,6 +164,10 @@ def measure(meter, event):
             if default is None or str(why) != "FIELD_MISSING":
                 raise
             return default
+        if isinstance(value, bool):  # a key is a text
+            return "true" if value else "false"
+        if isinstance(value, Fraction):
+            return plain(value)
         expressions.want(str, value)
         return value
 
@@ -185,7 +189,9 @@ def measure(meter, event):
             return Fraction(1)
         number = expressions.evaluate(expressions.parse(meter["value"]), names)
         expressions.want(Fraction, number)
-        return number
+        if number and not quantize(number):  # too small to be told from none
+            raise expressions.Failure("EXPRESSION")
+        return quantize(number)
 
     sku = meter["sku"]
     attempt("sku", lambda: text_of(sku) if re.search(r'data\.|"', sku) else sku)

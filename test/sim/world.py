@@ -159,8 +159,7 @@ class World:
         at = rng.randrange(start + times.HOUR, end - times.HOUR)
         if not odd:
             return max(start, at // times.DAY * times.DAY)
-        grain = rng.choice([times.HOUR, 60 * times.NS, 60 * times.NS, times.NS,
-                            1000 if "fine_edges" in OPEN else times.NS])
+        grain = rng.choice([times.HOUR, 60 * times.NS, 60 * times.NS, times.NS, times.NS])
         return at // grain * grain
 
     def date(self, at):
@@ -302,7 +301,8 @@ class World:
             meter = {"event": "use.%s" % sku, "aggregate": aggregate, "sku": sku}
             if aggregate != "count":
                 meter["value"] = rng.choice(["data.q"] * 4 + ["data.q * 2", "data.q / 3",
-                                                              "number(data.text)", "data.a.b + data.q"])
+                                                              "number(data.text)", "data.a.b + data.q",
+                                                              "data.q * 0.000000000000000007"])
             self.has("meter." + aggregate)
             if dimensions:
                 meter["dimensions"] = {d: "data." + d for d in dimensions}
@@ -841,8 +841,8 @@ class World:
         if kind == "missing":
             del data[rng.choice(["q", "text", "state"])]
         elif kind == "type":
-            data[rng.choice(["q", "text"])] = rng.choice(["many", True] + (
-                [{"x": Raw("1")}, [Raw("1")]] if "objects" in OPEN else [{}, []]))
+            data[rng.choice(["q", "text", "region"])] = rng.choice(
+                ["many", True, {"x": Raw("1")}, [Raw("1")], {}, []])
         elif kind == "negative":
             data["q"] = Raw("-3")
             data["text"] = "-1"
