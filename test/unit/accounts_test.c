@@ -290,6 +290,7 @@ static const struct bad BAD[] = {
     {"account,organization,from,to\na,o,2026-02-30,\nb,o,,2026-10\nc,o,2026-10-01T00:00:00,\n"
      "d,o,1969-12-31,\n",
      "2:5 TIME_SYNTAX 3:6 TIME_SYNTAX 4:5 TIME_ZONE 5:5 TIME_RANGE"},
+    {"account,organization,from\na,o,2026-10-01T00:00:00.5Z\n", "2:5 TIME_FRACTION"},
     {"account,organization,from,to\na,o,2026-10-01,2026-10-01\n", "2:5 DATE_ORDER"},
     {"id,from\na,2026-10-01\n", "2:3 FIELD_MISSING"},
     /* what only all records show */

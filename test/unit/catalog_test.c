@@ -749,6 +749,7 @@ static const struct planted {
     {"[seats-pro, ", "[seats-pros, ", "UNKNOWN_NAME"},
     {"plan: pro, parameters", "plan: prod, parameters", "UNKNOWN_NAME"},
     {"to: 2029-01-01", "to: 2025-01-01", "PERIOD_EMPTY"},
+    {"to: 2029-01-01", "to: 2028-01-01T00:00:00.5Z", "TIME_FRACTION"},
     {"buyer: globex", "buyers: globex", "MISSING_KEY"},
     {"{buyer: globex, ", "{seller: us, buyer: globex, ", "NOT_YET"},
     {"from: 2026-03-10", "from: 10.03.2026", "TIME_SYNTAX"},
