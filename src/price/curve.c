@@ -285,6 +285,23 @@ static int64_t local_day(const struct zone *zone, instant at)
     return civil_to_days(civil.year, civil.month, civil.day);
 }
 
+/* Days as if every month had thirty: the 31st is the 30th, and so is the last day of each month.
+ * Parts of a month add up to 30. */
+static int64_t day_of_360(const struct zone *zone, instant at)
+{
+    struct civil civil = zone_civil(zone, at);
+    bool is_last = civil.day == civil_days_in_month(civil.year, civil.month);
+    int64_t of_month = is_last ? 30 : civil.day;
+    return (civil.year * INT64_C(12) + civil.month) * 30 + of_month;
+}
+
+/* Days from one instant to another, as the rule counts them. */
+static int64_t count_days(enum prorate prorate, const struct zone *zone, struct period span)
+{
+    return prorate == PRORATE_30_DAY ? day_of_360(zone, span.to) - day_of_360(zone, span.from)
+                                     : local_day(zone, span.to) - local_day(zone, span.from);
+}
+
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err)
@@ -293,19 +310,16 @@ enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
     if (prorate == PRORATE_NONE || (active.from <= turn.from && active.to >= turn.to)) {
         return OK;
     }
-    int64_t part, whole = local_day(zone, turn.to) - local_day(zone, turn.from);
-    if (prorate == PRORATE_SECOND || whole <= 0) { /* a turn inside one day has no days to count */
+    int64_t part, whole = prorate == PRORATE_SECOND ? 0 : count_days(prorate, zone, turn);
+    if (whole <= 0) { /* a turn inside one day has no days to count */
         part = active.to - active.from;
         whole = turn.to - turn.from;
     } else {
-        part = local_day(zone, active.to) - local_day(zone, active.from);
-        part += prorate == PRORATE_DAY_INCLUSIVE;
-        if (prorate == PRORATE_30_DAY) {
-            whole = 30;
-            part = part > 30 ? 30 : part;
-        } else if (part > whole) {
-            part = whole;
+        part = count_days(prorate, zone, active);
+        if (prorate == PRORATE_DAY_INCLUSIVE && active.to < turn.to) {
+            part++; /* the day in which it ends */
         }
+        part = part > whole ? whole : part;
     }
     assert(whole > 0);
     struct dec factor;

@@ -4,9 +4,15 @@
  * (scope organization); of an account's plan, by the account; of a contract or its plan, by the
  * contract's buyer, once.
  *
- * When: one charge for each turn of the step's clock in which the price is active.  In advance it
- * falls due when its turn (or the active part of it) begins, in arrears when that ends, once when
- * the price becomes active; it is on the bill whose time holds that instant.
+ * For what: the parts of a turn of the step's clock in which the price is in force: payer, account,
+ * contract and version hold, and no fixed price of its name or SKU on a narrower level stands in
+ * its place.  In advance it falls due when such a part begins, in arrears when it ends; it is on
+ * the bill whose time holds that instant.
+ *
+ * A prorated price is charged for each part.  One that is not prorated is charged once a turn,
+ * whole: by what is in force first in it (in advance) or last (in arrears), whatever versions,
+ * plans, contracts or payers have followed one another.  `once` is once for the account: when the
+ * first price of its name or SKU comes into force; a contract's own is once for the contract.
  */
 #include <assert.h>
 
@@ -41,13 +47,17 @@ static struct period measured_turn(const struct step_fixed *fixed, const struct 
     return clock_turn(&back, turn.to - 1);
 }
 
+static bool stands_for(const struct price *other, const struct price *price, instant at)
+{
+    return other->is_fixed && other->from <= at && at < other->to &&
+           (text_equal(other->name, price->name) ||
+            (other->sku_count > 0 && price->sku_count > 0 && other->skus[0] == price->skus[0]));
+}
+
 static bool has_instead(const struct price_set *set, const struct price *price, instant at)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        const struct price *other = &set->base[set->prices[i]];
-        if (other->is_fixed && other->from <= at && at < other->to &&
-            (text_equal(other->name, price->name) ||
-             (other->sku_count > 0 && price->sku_count > 0 && other->skus[0] == price->skus[0]))) {
+        if (stands_for(&set->base[set->prices[i]], price, at)) {
             return true;
         }
     }
@@ -77,6 +87,138 @@ static bool is_in_force(const struct work *work, const struct price *price,
         catalog_plan_of(catalog, contract, work->pricing->accounts->items[who->account].plan);
     return plan == NONE || !has_instead(&catalog->plans[plan].prices, price, at);
 }
+
+/* The first part of the span, from its start on, in which the price is in force; false when there
+ * is none. */
+static bool part_in_force(const struct work *work, const struct price *price,
+                          const struct subscription *who, struct period span, struct period *part)
+{
+    *part = (struct period){span.to, span.to};
+    for (instant at = span.from, next; at < span.to; at = next) {
+        (void)accounts_edge(work->pricing->accounts, work->catalog, who->account, at, &next);
+        bool holds = is_in_force(work, price, who, at);
+        if (holds && part->from == span.to) {
+            part->from = at;
+        }
+        if (!holds && part->from < span.to) {
+            part->to = at;
+            break;
+        }
+    }
+    return part->from < span.to;
+}
+
+/* ---- charged once for several parts ---------------------------------------------------------- */
+
+static const struct step *fixed_step(const struct price *price)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].kind == STEP_FIXED) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_whole(const struct step *step)
+{
+    return step->fixed.when == FIXED_ONCE || step->fixed.prorate == PRORATE_NONE;
+}
+
+/* Whether a price of the set would charge at that instant what the step charges. */
+static bool has_same(const struct price_set *set, const struct price *price,
+                     const struct step *step, bool is_payer, instant at)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *other = &set->base[set->prices[i]];
+        const struct step *its = stands_for(other, price, at) ? fixed_step(other) : NULL;
+        if (its && is_whole(its) && its->fixed.when == step->fixed.when &&
+            (its->scope != SCOPE_ORGANIZATION || is_payer) &&
+            (step->fixed.when == FIXED_ONCE ||
+             (its->clock == step->clock && its->rule.every == step->rule.every &&
+              its->rule.count == step->rule.count))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same for what is in force for the account, on whatever level, whoever pays for it. */
+static bool is_same_in_force(const struct work *work, const struct price *price,
+                             const struct step *step, uint32_t account, instant at)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct accounts *accounts = work->pricing->accounts;
+    if (at < accounts->items[account].since) {
+        return false;
+    }
+    const struct contract *contract = accounts_contract(accounts, catalog, account, at);
+    uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
+    const struct price_set *set = &catalog->public_prices;
+    if (contract && has_instead(&contract->prices, price, at)) {
+        set = &contract->prices;
+    } else if (plan != NONE && has_instead(&catalog->plans[plan].prices, price, at)) {
+        set = &catalog->plans[plan].prices;
+    }
+    bool is_payer =
+        set != &catalog->public_prices || accounts_payer(accounts, account, at) == account;
+    return has_same(set, price, step, is_payer, at);
+}
+
+static bool is_same_within(const struct work *work, const struct price *price,
+                           const struct step *step, uint32_t account, struct period span)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    instant since = accounts->items[account].since;
+    for (instant at = span.from > since ? span.from : since, next; at < span.to; at = next) {
+        (void)accounts_edge(accounts, work->catalog, account, at, &next);
+        if (is_same_in_force(work, price, step, account, at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A whole charge that another part of the turn pays. */
+static bool is_paid_by_other(const struct work *work, const struct price *price,
+                             const struct step *step, const struct subscription *who,
+                             struct period part, struct period turn)
+{
+    if (!is_whole(step)) {
+        return false;
+    }
+    struct period others = step->fixed.when == FIXED_IN_ARREARS
+                               ? (struct period){part.to, turn.to}
+                               : (struct period){turn.from, part.from};
+    return is_same_within(work, price, step, who->account, others);
+}
+
+/* Whether what is charged once was charged before that instant. */
+static bool was_charged(const struct work *work, const struct price *price, const struct step *step,
+                        const struct subscription *who, instant at)
+{
+    if (who->level != LEVEL_CONTRACT) {
+        return is_same_within(work, price, step, who->account, (struct period){INSTANT_MIN, at});
+    }
+    /* A contract's own: by an earlier version in it, or while another paid for the buyer. */
+    const struct price_set *set = &who->contract->prices;
+    instant since = work->pricing->accounts->items[who->account].since;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *other = &set->base[set->prices[i]];
+        struct period active = period_intersect((struct period){other->from, other->to},
+                                                (struct period){who->contract->from, at});
+        active.from = active.from > since ? active.from : since;
+        const struct step *its = active.from < active.to && stands_for(other, price, active.from)
+                                     ? fixed_step(other)
+                                     : NULL;
+        if (its && its->fixed.when == FIXED_ONCE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- charges --------------------------------------------------------------------------------- */
 
 static enum status emit_turn(struct work *work, const struct price *price, const struct step *step,
                              const struct subscription *who, const struct clock *clock,
@@ -162,22 +304,28 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
         return OK;
     }
     struct clock clock = clock_of(work, step, who->contract);
+    struct period part;
     if (step->fixed.when == FIXED_ONCE) {
-        /* Active from before all time: due with the first bill there is, which is not this
+        /* In force from before all time: due with the first bill there is, which is not this
          * function's to know. */
-        if (!period_has(cut, active.from) || !is_in_force(work, price, who, active.from)) {
+        if (active.to <= cut.from || active.from >= cut.to ||
+            !part_in_force(work, price, who, active, &part) || !period_has(cut, part.from) ||
+            was_charged(work, price, step, who, part.from)) {
             return OK;
         }
-        struct period turn = clock_turn(&clock, active.from);
-        return emit_turn(work, price, step, who, &clock, period_intersect(active, turn), turn);
+        struct period turn = clock_turn(&clock, part.from);
+        return emit_turn(work, price, step, who, &clock, period_intersect(part, turn), turn);
     }
     /* Turns that touch the cut, those that end with its start left out. */
     for (instant at = cut.from; at <= cut.to;) {
         struct period turn = clock_turn(&clock, at == cut.to ? at - 1 : at);
-        struct period part = period_intersect(active, turn);
-        if (part.from < part.to && falls_due(&step->fixed, part, cut) &&
-            is_in_force(work, price, who, part.from)) {
-            TRY(emit_turn(work, price, step, who, &clock, part, turn));
+        struct period left = period_intersect(active, turn);
+        while (left.from < left.to && part_in_force(work, price, who, left, &part)) {
+            if (falls_due(&step->fixed, part, cut) &&
+                !is_paid_by_other(work, price, step, who, part, turn)) {
+                TRY(emit_turn(work, price, step, who, &clock, part, turn));
+            }
+            left.from = part.to;
         }
         if (turn.to >= cut.to) {
             break;
@@ -228,6 +376,10 @@ static enum status emit_contract(struct work *work, const struct contract *contr
         .level = LEVEL_CONTRACT,
         .contract = contract,
         .active = period_intersect((struct period){contract->from, contract->to}, member_span)};
+    instant since = work->pricing->accounts->items[who.account].since;
+    if (since > who.active.from) {
+        who.active.from = since;
+    }
     TRY(emit_set(work, &contract->prices, &who, false));
     if (contract->plan != NONE) {
         who.level = LEVEL_PLAN;

@@ -200,18 +200,27 @@ class Bill:
         if mode == "second":
             whole, active = turn[1] - turn[0], end - start
         else:
-            def days(a, b):
-                return times.civil(b, self.setup.zone)[0] - times.civil(a, self.setup.zone)[0]
-            whole, active = days(*turn), days(start, end)
+            count = self.thirty if mode == "30_day" else self.days
+            whole, active = count(*turn), count(start, end)
             if whole == 0:  # inside a day
                 return Fraction(end - start, turn[1] - turn[0])
-            if mode == "30_day":
-                whole = 30
-            elif mode == "day_inclusive":
-                active += 1 if end < turn[1] else 0
+            if mode == "day_inclusive" and end < turn[1]:  # the day it ends in counts
+                active = min(active + 1, whole)
         if "digits" not in body:
             return Fraction(active, whole)  # exact: the amount is quantized, once
         return quantize(Fraction(active, whole), int(body["digits"]), body.get("mode", "half_even"))
+
+    def days(self, start, end):
+        zone = self.setup.zone
+        return times.civil(end, zone)[0] - times.civil(start, zone)[0]
+
+    def thirty(self, start, end):
+        """Days of twelve months of thirty days: what a month has beyond its 29th is its 30th."""
+        def count(at):
+            date = datetime.date.fromordinal(times.civil(at, self.setup.zone)[0])
+            ends = (date + datetime.timedelta(1)).day == 1
+            return (date.year * 12 + date.month) * 30 + (30 if ends else min(date.day, 30))
+        return count(end) - count(start)
 
     # ---- usage steps ----
 
@@ -557,88 +566,75 @@ class Bill:
     # ---- fixed amounts ----
 
     def fixed(self):
-        setup = self.setup
-        for price in setup.all_prices():
-            if not price.fixed:
-                continue
-            step = price.steps[0]
-            for account, start, end in self.holders(price, step):
-                self.fix(price, step, account, max(start, price.start), min(end, price.end))
+        for account in sorted(self.setup.accounts):
+            for fee in self.parts(account):
+                self.fix(account, *fee)
 
-    def fix(self, price, step, account, start, end):
-        body = step.body
-        if start >= end:
-            return
+    def parts(self, account):
+        """(fee, from, to): the longest times in which this payer pays one fee for the account."""
+        open_parts = {}
+        for start, end in self.setup.stretches(account):
+            now = {}
+            if self.setup.payer(account, start) == self.payer:
+                for fee in self.setup.fees(account, start):
+                    if fee.holder == account:
+                        now[fee] = open_parts.pop(fee, start)
+            for fee, since in open_parts.items():
+                yield fee, since, start
+            open_parts = now
+        for fee, since in open_parts.items():
+            yield fee, since, times.MAX
+
+    def fix(self, account, fee, start, end):
+        body = fee.step.body
         if body.get("when") == "once":
-            if self.cut[0] <= start < self.cut[1]:
-                self.fee(price, step, account, Fraction(1))
+            before = times.MIN
+            if fee.kind == "contract":
+                before = self.setup.date(fee.contract.get("from"), times.MIN)
+            if self.cut[0] <= start < self.cut[1] and not self.same(account, fee, before, start):
+                self.fee(fee, account, Fraction(1))
             return
         at = max(start, self.cut[0] - 1)
         while at < end and at <= self.cut[1]:
-            turn = self.setup.turn(step, self.payer, account, at)
+            turn = self.setup.turn(fee.step, self.payer, account, at)
             first, last = max(start, turn[0]), min(end, turn[1])
             if body.get("when") == "in_advance":
-                due = self.cut[0] <= first < self.cut[1]
+                due, others = self.cut[0] <= first < self.cut[1], (turn[0], first)
             else:
-                due = self.cut[0] < last <= self.cut[1]
-            if due:
-                factor = Fraction(1)
-                if body.get("prorate", "none") != "none":
-                    factor = self.part(body, first, last, turn)
-                self.fee(price, step, account, factor)
+                due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
+            if due and body.get("prorate", "none") != "none":
+                self.fee(fee, account, self.part(body, first, last, turn))
+            elif due and not self.same(account, fee, *others):
+                self.fee(fee, account, Fraction(1))
             at = turn[1]
 
-    def fee(self, price, step, account, factor):
-        body = step.body
-        amount = quantize(num(body["amount"]) * num(body.get("quantity", 1)) * factor)
+    def same(self, account, fee, start, end):
+        """Whether in that time another fee stands for one that is charged once."""
+        body = fee.step.body
+        for a, b in self.setup.stretches(account):
+            if max(a, start) >= min(b, end):
+                continue
+            for other in self.setup.fees(account, a):
+                its = other.step.body
+                if not other.stands_for(fee) or its.get("when", "in_arrears") != body.get(
+                        "when", "in_arrears"):
+                    continue
+                if other.step.scope == "organization" and other.holder != account:
+                    continue
+                if body.get("when") == "once":
+                    if fee.kind != "contract" or (other.kind == "contract" and
+                                                  other.contract is fee.contract):
+                        return True
+                elif its.get("prorate", "none") == "none" and other.step.clock == fee.step.clock:
+                    return True
+        return False
+
+    def fee(self, fee, account, factor):
+        price, step = fee.price, fee.step
+        amount = quantize(num(step.body["amount"]) * num(step.body.get("quantity", 1)) * factor)
         if amount:
             sku = price.skus[0] if price.skus else ""
             self.charges.append(Charge(account, sku, price.name, step.name, "fee", None, amount))
-
-    def holders(self, price, step):
-        """(account, from, to) that pay a fixed price to this payer."""
-        setup = self.setup
-        if price.level.startswith("contract/"):
-            for buyer, contracts in setup.contracts.items():
-                for start, end, contract in contracts:
-                    if "contract/" + contract["id"] == price.level:
-                        yield from self.while_paying(buyer, start, end, lambda at: True,
-                                                     "contract_since" in OPEN)
-        elif price.level.startswith("plan/"):
-            plan = price.level[len("plan/"):]
-            for account in sorted(setup.accounts):
-                yield from self.while_paying(account, times.MIN, times.MAX,
-                                             lambda at: setup.plan_of(account, at) == (plan, False))
-            for buyer, contracts in setup.contracts.items():
-                for start, end, contract in contracts:
-                    if contract.get("plan") == plan:
-                        yield from self.while_paying(buyer, start, end, lambda at: True,
-                                                     "contract_since" in OPEN)
-        elif price.public:
-            accounts = [self.payer] if step.scope == "organization" else sorted(setup.accounts)
-            for account in accounts:
-                yield from self.while_paying(account, times.MIN, times.MAX, lambda at: True)
-
-    def while_paying(self, account, start, end, holds, subscribed=True):
-        """The longest parts of [start, end) in which this payer pays for the account."""
-        setup = self.setup
-        since = setup.since(account)
-        if since is not None and subscribed:
-            start = max(start, since)
-        edges = {start, end}
-        for above in setup.ancestors(account):
-            for a, b, _ in setup.members[above] + setup.contracts[above]:
-                edges |= {a, b}
-        edges = sorted(edge for edge in edges if start <= edge <= end)
-        run = None
-        for a, b in zip(edges, edges[1:]):
-            if setup.payer(account, a) == self.payer and holds(a):
-                run = (run[0], b) if run else (a, b)
-            elif run:
-                yield (account, *run)
-                run = None
-        if run:
-            yield (account, *run)
 
     # ---- what is compared ----
 

@@ -3,7 +3,6 @@ from collections import defaultdict
 
 import times
 from exact import num
-from world import OPEN
 
 USAGE, RATING, CHARGE = ("convert", "allowance"), ("rate", "tier", "fixed"), ("bound", "round")
 
@@ -59,6 +58,25 @@ class Price:
         return (self.skus is not None, len(self.where))
 
 
+class Fee:
+    """A fixed price in force for an account: of its own level or its contract's, paid by holder."""
+
+    def __init__(self, kind, price, contract, holder):
+        self.kind, self.price, self.contract, self.holder = kind, price, contract, holder
+        self.step = price.steps[0]
+        self.key = (kind, id(price), contract and contract["id"], holder)
+
+    def __eq__(self, other):
+        return self.key == other.key
+
+    def __hash__(self):
+        return hash(self.key)
+
+    def stands_for(self, other):
+        mine, its = self.price, other.price
+        return mine.name == its.name or bool(mine.skus and its.skus and mine.skus[0] == its.skus[0])
+
+
 def merged(memberships):
     """What touches or overlaps of one organization is one membership; one without dates gives way to dated ones."""
     out = []
@@ -101,7 +119,7 @@ class Setup:
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
-        self.known_cuts, self.clock_names = {}, None
+        self.known_cuts, self.known_stretches, self.clock_names = {}, {}, None
         self.read_products()
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
@@ -259,6 +277,47 @@ class Setup:
                 return prices[max(fits)[1]]
         return None
 
+    # ---- fixed prices ----
+
+    def stretches(self, account):
+        """All time, cut wherever a fixed price or what the account is may change."""
+        if account not in self.known_stretches:
+            edges = {times.MIN, times.MAX}
+            for price in self.all_prices():
+                edges |= {price.start, price.end}
+            for above in self.ancestors(account):
+                for start, end, _ in self.members[above] + self.contracts[above]:
+                    edges |= {start, end}
+            if self.since(account) is not None:
+                edges.add(self.since(account))
+            edges = sorted(edges)
+            self.known_stretches[account] = list(zip(edges, edges[1:]))
+        return self.known_stretches[account]
+
+    def fees(self, account, at):
+        """The fixed prices in force for an account, whoever pays them: a narrower level goes before a wider one."""
+        since = self.since(account)
+        if since is not None and at < since:
+            return []
+        contract, (plan, of_contract) = self.contract(account, at), self.plan_of(account, at)
+        levels = []
+        if contract:
+            levels.append([Fee("contract", p, contract, contract["buyer"])
+                           for p in self.own[contract["id"]]])
+        if plan and of_contract:
+            levels.append([Fee("plan", p, contract, contract["buyer"]) for p in self.plans[plan]])
+        elif plan:
+            levels.append([Fee("plan", p, None, account) for p in self.plans[plan]])
+        levels.append([Fee("catalog", p, None, self.payer(account, at)
+                           if p.steps[0].scope == "organization" else account)
+                       for p in self.public if p.public])
+        out = []
+        for level in levels:
+            level = [fee for fee in level
+                     if fee.price.fixed and fee.price.start <= at < fee.price.end]
+            out += [fee for fee in level if not any(n.stands_for(fee) for n in out)]
+        return out
+
     # ---- clocks ----
 
     def since(self, account):
@@ -286,7 +345,7 @@ class Setup:
         else:
             start = times.parse_date(anchor, zone)
         usual = times.Clock(every, count, None, zone)
-        if usual.turn(start)[0] == start and "anchored_on_edge" not in OPEN:
+        if usual.turn(start)[0] == start:
             return usual, False  # its turns are the calendar's
         return times.Clock(every, count, start, zone), True
 

@@ -655,10 +655,13 @@ class World:
         if rng.random() < 0.3:
             body["quantity"] = Raw(rng.choice(["2", "0.5", "7"]))
         if when != "once":
-            prorate = rng.choice(["second", "second", "day"] if dated else [None, "second"])
+            prorate = rng.choice(["second", "day", "day_inclusive", "30_day"] if dated and
+                                 rng.random() < 0.8 else
+                                 [None, None, None, "second", "day", "day_inclusive", "30_day"])
             if prorate:
                 body["prorate"] = prorate
                 self.has("fixed.prorate")
+                self.has("fixed." + prorate)
                 if rng.random() < 0.3:
                     body["digits"] = Raw("9")
                     body["mode"] = rng.choice(["half_up", "up"])
@@ -679,17 +682,21 @@ class World:
                 self.edges.append(at)
                 price["from"] = self.date(at)
         if rng.random() < 0.2:
-            at = self.moment(rng, odd=False)
+            at = self.moment(rng, odd=rng.random() < 0.3)
             step = self.fixed_step(rng, True)
-            step["fixed"].setdefault("prorate", "day")
-            if step["fixed"].get("when") == "once":
-                step["fixed"]["when"] = "in_advance"
             other = {"fixed": dict(step["fixed"], amount=self.money(rng))}
             self.edges.append(at)
             self.catalog["prices"] += [
                 {"sku": "seat", "name": "seat", "to": self.date(at), "steps": [step]},
                 {"sku": "seat", "name": "seat", "from": self.date(at), "steps": [other]}]
             self.has("fixed.versions")
+
+    def fee_name(self, rng, own):
+        """A name of its own, or one of a wider level, which it then replaces."""
+        name = rng.choice([own, "fee", "seat", "plan-fee"])
+        if name != own:
+            self.has("fixed.instead")
+        return name
 
     # ---- contracts, plans, overrides ----
 
@@ -700,7 +707,8 @@ class World:
             sku = rng.choice(self.skus)
             plan["prices"] += self.price(rng, sku, "plan-" + sku)
             if rng.random() < 0.4:
-                plan["prices"].append({"sku": "plan-fee", "name": "plan-fee",
+                name = self.fee_name(rng, "plan-fee")
+                plan["prices"].append({"sku": name, "name": name,
                                        "steps": [self.fixed_step(rng, False)]})
                 if plan["prices"][-1]["steps"][0]["fixed"].get("when") == "once":
                     plan["prices"][-1]["from"] = self.date(self.moment(rng))
@@ -723,11 +731,6 @@ class World:
         for account in self.ids:
             if rng.random() < 0.35:
                 contracts += self.contract(rng, account)
-        dated = [c for c in contracts if "to" in c
-                 or times.parse(c["from"]) > self.period[0] - 10 * times.DAY]
-        if dated and "contract_plan_ends" not in OPEN:
-            for contract in contracts:
-                contract.pop("plan", None)
         if contracts:
             catalog["contracts"] = contracts
             self.has("contract")
@@ -741,16 +744,15 @@ class World:
             contract["prices"] = self.price(rng, sku, "own-" + sku)
             self.has("contract.prices")
         if rng.random() < 0.25:
+            name = self.fee_name(rng, "own-fee")
             contract.setdefault("prices", []).append(
-                {"sku": "own-fee", "name": "own-fee", "steps": [self.fixed_step(rng, False)]})
+                {"sku": name, "name": name, "steps": [self.fixed_step(rng, False)]})
             if contract["prices"][-1]["steps"][0]["fixed"].get("when") == "once":
                 contract["prices"][-1]["from"] = self.date(self.moment(rng))
             self.has("contract.fixed")
         if "plans" in self.catalog and rng.random() < 0.4:
             contract["plan"] = "pro"
             self.has("contract.plan")
-            if "contract_plan_ends" not in OPEN:  # longer in force than any turn of a fee
-                contract["from"] = self.date(start - 400 * times.DAY)
         kind = rng.random()
         if kind < 0.25:
             contract["billing"] = {"every": rng.choice(["month", "month", "week"]),
@@ -768,6 +770,12 @@ class World:
                 if rng.random() < 0.5:
                     second = {"id": "d-" + account, "buyer": account, "from": self.date(at),
                               "prices": self.price(rng, sku, "next-" + sku)}
+                    if "plan" in contract and rng.random() < 0.7:
+                        second["plan"] = contract["plan"]
+                    if rng.random() < 0.3:
+                        name = self.fee_name(rng, "own-fee")
+                        second["prices"].append({"sku": name, "name": name,
+                                                 "steps": [self.fixed_step(rng, False)]})
                     self.has("contract.next")
                     return [contract, second]
         return [contract]
