@@ -241,3 +241,44 @@ void buffer_add_json(struct buffer *buffer, struct text text)
     }
     buffer_add_char(buffer, '"');
 }
+
+void buffer_add_encoded(struct buffer *buffer, struct text text, const char *separators)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    size_t plain = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if (c < 0x20 || c == 0x7F || c == '%' || strchr(separators, c)) {
+            const char code[] = {'%', HEX[c >> 4], HEX[c & 15]};
+            buffer_add(buffer, text.at + plain, i - plain);
+            buffer_add(buffer, code, sizeof code);
+            plain = i + 1;
+        }
+    }
+    buffer_add(buffer, text.at + plain, text.size - plain);
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool text_decode(struct text encoded, char *out, struct text *decoded)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < encoded.size; i++) {
+        char c = encoded.at[i];
+        if (c == '%') {
+            int high = i + 2 < encoded.size ? hex_value(encoded.at[i + 1]) : -1;
+            int low = high >= 0 ? hex_value(encoded.at[i + 2]) : -1;
+            if (low < 0) {
+                return false;
+            }
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        out[size++] = c;
+    }
+    *decoded = (struct text){out, size};
+    return true;
+}

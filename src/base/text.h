@@ -60,6 +60,10 @@ struct text text_copy(struct arena *arena, struct text text);
 /* The concatenation, in the arena. */
 struct text text_join(struct arena *arena, struct text a, struct text b);
 
+/* Undoes buffer_add_encoded.  out has room for as many bytes as encoded; *decoded points there.
+ * False when a percent sign begins no code. */
+bool text_decode(struct text encoded, char *out, struct text *decoded);
+
 /* A printf into the arena. */
 struct text text_format(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -87,6 +91,9 @@ void buffer_format(struct buffer *buffer, const char *format, ...)
 /* A JSON string with its quotes; control characters, quote and backslash escaped; bytes that
  * are no UTF-8 become U+FFFD. */
 void buffer_add_json(struct buffer *buffer, struct text text);
+/* Percent-encoded: what separates, the percent sign and control characters, so that names that are
+ * put together can be told apart again. */
+void buffer_add_encoded(struct buffer *buffer, struct text text, const char *separators);
 
 static inline struct text buffer_text(const struct buffer *buffer)
 {

@@ -16,7 +16,6 @@ struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
     if (meter->dimension_count == 0) {
         return TEXT("");
     }
-    static const char HEX[] = "0123456789ABCDEF";
     struct buffer out;
     buffer_init(&out, arena, 64);
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
@@ -29,16 +28,7 @@ struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
         }
         buffer_add_text(&out, catalog->dimensions[meter->dimensions[i].name]);
         buffer_add_char(&out, '=');
-        for (size_t c = 0; c < value.size; c++) {
-            unsigned char byte = (unsigned char)value.at[c];
-            if (byte == ';' || byte == '=' || byte == '%' || byte < 0x20 || byte == 0x7F) {
-                buffer_add_char(&out, '%');
-                buffer_add_char(&out, HEX[byte >> 4]);
-                buffer_add_char(&out, HEX[byte & 15]);
-            } else {
-                buffer_add_char(&out, value.at[c]);
-            }
-        }
+        buffer_add_encoded(&out, value, ";=");
     }
     return buffer_text(&out);
 }
@@ -452,9 +442,13 @@ static void negate_line(struct line *line)
     line->print = hash_add(zero, (struct hash128){(uint64_t)print, (uint64_t)(print >> 64)});
 }
 
+/* A line that costs the same for other events is said too: events and fingerprints of all bills of
+ * a line add up to those that are known. */
 static bool is_nothing(const struct line *line)
 {
-    return dec_is_zero(line->quantity) && dec_is_zero(line->amount) && dec_is_zero(line->exact);
+    return dec_is_zero(line->quantity) && dec_is_zero(line->amount) && dec_is_zero(line->exact) &&
+           dec_is_zero(line->list) && line->events == 0 && line->print.high == 0 &&
+           line->print.low == 0;
 }
 
 /* lines now + negated lines issued, summed by id; what is zero goes. */
@@ -499,35 +493,14 @@ static void move_rounding_last(struct bill *bill)
 
 /* ---- the bill -------------------------------------------------------------------------------- */
 
-static bool separates(unsigned char c)
-{
-    return c == '/' || c == '%' || c <= 0x20 || c == 0x7F;
-}
-
-static void add_encoded(struct buffer *out, struct text name)
-{
-    static const char HEX[] = "0123456789ABCDEF";
-    size_t plain = 0;
-    for (size_t i = 0; i < name.size; i++) {
-        unsigned char c = (unsigned char)name.at[i];
-        if (separates(c)) {
-            const char code[] = {'%', HEX[c >> 4], HEX[c & 15]};
-            buffer_add(out, name.at + plain, i - plain);
-            buffer_add(out, code, sizeof code);
-            plain = i + 1;
-        }
-    }
-    buffer_add(out, name.at + plain, name.size - plain);
-}
-
 struct text bill_id(struct arena *arena, struct text provider, struct text payer,
                     struct period period)
 {
     struct buffer out;
     buffer_init(&out, arena, 96);
-    add_encoded(&out, provider);
+    buffer_add_encoded(&out, provider, "/ ");
     buffer_add_char(&out, '/');
-    add_encoded(&out, payer);
+    buffer_add_encoded(&out, payer, "/ ");
     char time[TIME_FORMAT_MAX];
     const instant edges[] = {period.from, period.to};
     for (int i = 0; i < 2; i++) {

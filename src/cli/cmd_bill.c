@@ -85,6 +85,12 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
     print_json_counts("excluded_by_reason", s->excluded, s->excluded_count, false);
     print_json_counts("amount_by_product", s->products, s->product_count, true);
     print_json_counts("failed", s->failed, s->failed_count, true);
+    printf(",\"warnings\":[");
+    for (size_t i = 0; i < s->warning_count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        print_json_text(stdout, s->warnings[i].name);
+    }
+    fputc(']', stdout);
     printf(",\"currency\":\"%s\",\"total\":\"%s\",\"fingerprint\":\"%s\",\"out\":", s->currency,
            s->total, s->fingerprint);
     print_json_text(stdout, bill->out);

@@ -205,18 +205,23 @@ static enum farthing_status check_options(struct farthing *farthing,
 static void add_warnings(struct farthing *farthing, const struct complaints *complaints,
                          struct farthing_summary *summary)
 {
-    struct farthing_count *warnings =
-        arena_calloc(&farthing->arena, complaints->count + 1, sizeof *warnings);
+    struct farthing_count *warnings = arena_calloc(
+        &farthing->arena, complaints->count + summary->warning_count + 1, sizeof *warnings);
+    size_t count = 0;
     for (uint32_t i = 0; i < complaints->count; i++) {
         const struct complaint *item = &complaints->items[i];
         if (item->is_warning) {
-            warnings[summary->warning_count++].name =
+            warnings[count++].name =
                 text_format(&farthing->arena, "%.*s:%u:%u: %s: %s", TEXT_ARG(item->place.file),
                             item->place.line, item->place.column, item->code, item->message)
                     .at;
         }
     }
+    for (size_t i = 0; i < summary->warning_count; i++) {
+        warnings[count++] = summary->warnings[i];
+    }
     summary->warnings = warnings;
+    summary->warning_count = count;
 }
 
 enum farthing_status farthing_bill(struct farthing *farthing, const struct farthing_bill *bill,

@@ -674,9 +674,6 @@ static enum status read_opening_line(struct run *run, struct text line)
     return status;
 }
 
-static enum status check_written(struct run *run, const char *folder, const char *name,
-                                 struct text bytes, struct error *err);
-
 /* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
  * taken as it is. */
 static enum status check_opening_written(struct run *run, struct text bytes)
@@ -693,7 +690,8 @@ static enum status check_opening_written(struct run *run, struct text bytes)
     if (run->env->file_stat(run->env, run_file.at, &info, NULL) != OK) {
         return OK;
     }
-    return check_written(run, folder.at, name.at, bytes, run->err);
+    char print[33];
+    return check_written(run, folder.at, name.at, bytes, print);
 }
 
 static enum status load_opening(struct run *run)
@@ -738,180 +736,6 @@ static enum status load_opening(struct run *run)
     char *hex = arena_alloc(&run->arena, 65);
     digest_format(&digest, hex);
     run->opening_digest = (struct text){hex, 64};
-    return OK;
-}
-
-/* ---- bills issued before --------------------------------------------------------------------- */
-
-static int compare_issued(const void *a_item, const void *b_item)
-{
-    const struct issued_line *a = a_item, *b = b_item;
-    return a->payer < b->payer ? -1 : a->payer > b->payer;
-}
-
-/* Whose a bill is and for when: its id is made of that, "provider/payer/from/to" with names
- * percent-encoded. */
-static enum status read_bill_id(struct run *run, struct text id, struct issued_line *issued,
-                                struct error *err)
-{
-    struct text parts[4];
-    int count = 0;
-    for (size_t at = 0; at <= id.size && count < 4; count++) {
-        const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
-        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
-        parts[count] = (struct text){id.at + at, size};
-        at += size + 1;
-    }
-    if (count != 4 || time_parse_date(parts[2], NULL, &issued->period.from) != TIME_OK ||
-        time_parse_date(parts[3], NULL, &issued->period.to) != TIME_OK) {
-        return fail(err, ERR_INPUT, "'%.*s' is no id of a bill", TEXT_ARG(id));
-    }
-    char *names[2];
-    size_t sizes[2] = {0, 0};
-    for (int n = 0; n < 2; n++) {
-        names[n] = arena_alloc(&run->arena, parts[n].size + 1);
-        for (size_t i = 0; i < parts[n].size; i++) {
-            unsigned byte = (unsigned char)parts[n].at[i];
-            if (byte == '%' && i + 2 < parts[n].size) {
-                unsigned high = (unsigned char)parts[n].at[i + 1];
-                unsigned low = (unsigned char)parts[n].at[i + 2];
-                high = high <= '9' ? high - '0' : high - 'A' + 10;
-                low = low <= '9' ? low - '0' : low - 'A' + 10;
-                byte = (high << 4 | low) & 0xFF;
-                i += 2;
-            }
-            names[n][sizes[n]++] = (char)byte;
-        }
-    }
-    if (!text_equal((struct text){names[0], sizes[0]}, run->catalog->name)) {
-        (void)fail(err, ERR_INPUT, "the bill %.*s is of another provider than the catalog %.*s",
-                   TEXT_ARG(id), TEXT_ARG(run->catalog->name));
-        return fail_hint(err, "give bills that were made with this catalog's name");
-    }
-    issued->payer = map_find(&run->accounts->by_id, (struct text){names[1], sizes[1]});
-    if (issued->payer == MAP_NONE) {
-        (void)fail(err, ERR_INPUT, "the payer of bill %.*s is no account", TEXT_ARG(id));
-        return fail_hint(err, "keep accounts that were billed among the accounts");
-    }
-    return OK;
-}
-
-/* The bytes of the CSV row at an offset, without its newline; a quoted field may hold newlines. */
-static size_t row_size(struct text bytes, size_t at)
-{
-    bool in_quotes = false;
-    size_t i = at;
-    while (i < bytes.size && (in_quotes || bytes.at[i] != '\n')) {
-        in_quotes ^= bytes.at[i] == '"';
-        i++;
-    }
-    return i - at;
-}
-
-/* Holds a file of an output folder against the folder's run.json.  A folder without one is no whole
- * output. */
-static enum status check_written(struct run *run, const char *folder, const char *name,
-                                 struct text bytes, struct error *err)
-{
-    struct text path = text_format(&run->arena, "%s/run.json", folder), json;
-    if (load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 26, &json, NULL) != OK) {
-        (void)fail(err, ERR_INPUT, "%s: there is no run.json, so this is no whole output folder",
-                   folder);
-        return fail_hint(err, "give a folder as `farthing bill` left it");
-    }
-    yyjson_doc *doc = yyjson_read(json.at, json.size, 0);
-    yyjson_val *file = yyjson_obj_get(yyjson_obj_get(yyjson_doc_get_root(doc), "files"), name);
-    struct text print;
-    char hex[33];
-    hash128_format(hash_blocks(bytes.at, bytes.size), hex);
-    bool same = member_text(file, "print", &print) && text_equal(print, text_of(hex));
-    yyjson_doc_free(doc);
-    if (!same) {
-        (void)fail(err, ERR_INPUT, "%s/%s: is not as the run wrote it", folder, name);
-        return fail_hint(err, "a run was stopped while it replaced files, or the file was edited: "
-                              "bill that period again");
-    }
-    return OK;
-}
-
-static enum status load_issued_file(struct run *run, const char *folder, uint32_t *capacity)
-{
-    struct text path = text_format(&run->arena, "%s/lines.csv", folder), bytes;
-    TRY(load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 40, &bytes, run->err));
-    struct text header = text_of(LINES_HEADER);
-    if (bytes.size < header.size || memcmp(bytes.at, header.at, header.size) != 0) {
-        (void)fail(run->err, ERR_INPUT, "%s:1: these are no lines of bills", path.at);
-        return fail_hint(run->err, "give the output folder of an earlier bill run");
-    }
-    TRY(check_written(run, folder, "lines.csv", bytes, run->err));
-    uint32_t number = 1;
-    struct text last = {NULL, 0};
-    for (size_t at = header.size; at < bytes.size; number++) {
-        size_t size = row_size(bytes, at);
-        if (run->issued_count == *capacity) {
-            uint32_t more = *capacity ? *capacity * 2 : 1024;
-            run->issued =
-                arena_grow(&run->arena, run->issued, run->issued_count, more, sizeof *run->issued);
-            *capacity = more;
-        }
-        struct issued_line *issued = &run->issued[run->issued_count++];
-        struct error inner = {0};
-        struct text bill;
-        enum status status = parse_line(&run->arena, (struct text){bytes.at + at, size},
-                                        &issued->line, &bill, &inner);
-        if (status == OK && !text_equal(issued->line.currency, run->catalog->currency)) {
-            status = fail(&inner, ERR_INPUT, "a line in %.*s, and the catalog bills in %.*s",
-                          TEXT_ARG(issued->line.currency), TEXT_ARG(run->catalog->currency));
-        }
-        if (status == OK && last.at && text_equal(bill, last)) {
-            issued->payer = issued[-1].payer;
-            issued->period = issued[-1].period;
-        } else if (status == OK) {
-            status = read_bill_id(run, bill, issued, &inner);
-            last = bill;
-        }
-        if (status != OK) {
-            (void)fail(run->err, status, "%s:%u: %s", path.at, number + 1, inner.message);
-            return fail_hint(run->err, "%s", inner.hint);
-        }
-        at += size + 1;
-    }
-    return OK;
-}
-
-/* A folder given twice would be taken off twice. */
-static enum status check_given_once(struct run *run, size_t index)
-{
-    struct farthing_paths billed = run->options->billed;
-    struct file_info info, other;
-    TRY(run->env->file_stat(run->env, billed.items[index], &info, run->err));
-    if (run->options->out && run->env->file_stat(run->env, run->options->out, &other, NULL) == OK &&
-        info.device == other.device && info.inode == other.inode) {
-        (void)fail(run->err, ERR_INPUT, "%s: bills that were issued cannot be the output folder",
-                   billed.items[index]);
-        return fail_hint(run->err, "write the difference into a folder of its own");
-    }
-    for (size_t i = 0; i < index; i++) {
-        TRY(run->env->file_stat(run->env, billed.items[i], &other, run->err));
-        if (info.device == other.device && info.inode == other.inode) {
-            (void)fail(run->err, ERR_INPUT, "%s: the same folder as %s", billed.items[index],
-                       billed.items[i]);
-            return fail_hint(run->err, "give each folder of issued bills once");
-        }
-    }
-    return OK;
-}
-
-static enum status load_issued(struct run *run)
-{
-    uint32_t capacity = 0;
-    for (size_t i = 0; i < run->options->billed.count; i++) {
-        TRY(check_given_once(run, i));
-        TRY(load_issued_file(run, run->options->billed.items[i], &capacity));
-    }
-    if (run->issued_count > 1) {
-        qsort(run->issued, run->issued_count, sizeof *run->issued, compare_issued);
-    }
     return OK;
 }
 

@@ -1,5 +1,6 @@
 /* report.c - what a run says besides bills: dead letters, conflicts, the summary. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "engine/run.h"
@@ -221,9 +222,9 @@ static enum status sum_amounts(struct run *run, struct farthing_summary *summary
 {
     const struct catalog *catalog = run->catalog;
     struct farthing_count *products =
-        arena_calloc(&run->arena, catalog->product_count + 2, sizeof *products);
+        arena_calloc(&run->arena, catalog->product_count + 3, sizeof *products);
     struct dec total = DEC_ZERO;
-    for (uint32_t p = 0; p <= catalog->product_count; p++) {
+    for (uint32_t p = 0; p < catalog->product_count + 2; p++) {
         struct dec amount = DEC_ZERO;
         for (int i = 0; i < run->threads; i++) {
             if (run->workers[i].product_amounts) {
@@ -231,8 +232,9 @@ static enum status sum_amounts(struct run *run, struct farthing_summary *summary
             }
         }
         if (!dec_is_zero(amount)) {
-            struct text name =
-                p < catalog->product_count ? catalog->products[p].name : TEXT("(none)");
+            struct text name = p < catalog->product_count    ? catalog->products[p].name
+                               : p == catalog->product_count ? TEXT("(no product)")
+                                                             : TEXT("(rounding)");
             add_count(products, &summary->product_count, text_copy(&run->arena, name).at, 0,
                       copy_decimal(run, amount));
         }
@@ -402,6 +404,20 @@ static void add_files(struct run *run, struct buffer *out)
     buffer_add_char(out, '}');
 }
 
+static void add_billed(struct run *run, struct buffer *out)
+{
+    size_t count = run->options->billed.count;
+    for (size_t i = 0; i < count; i++) {
+        const struct issued_folder *folder = &run->issued_folders[i];
+        buffer_add_text(out, i == 0 ? TEXT(",\"billed\":[") : TEXT(","));
+        buffer_add_text(out, TEXT("{\"path\":"));
+        buffer_add_json(out, text_of(folder->path));
+        buffer_format(out, ",\"print\":\"%s\",\"bills\":%u,\"matched\":%u}", folder->print,
+                      folder->bills, folder->matched);
+    }
+    buffer_add_text(out, count > 0 ? TEXT("]") : TEXT(""));
+}
+
 /* What was run on what, for explain. */
 static enum status write_run_file(struct run *run)
 {
@@ -419,14 +435,82 @@ static enum status write_run_file(struct run *run)
         buffer_add_text(&out, TEXT(",\"opening\":"));
         buffer_add_json(&out, text_of(options->opening));
     }
+    add_billed(run, &out);
     add_files(run, &out);
     buffer_add_text(&out, TEXT("}\n"));
     return output_append_text(file, buffer_text(&out), run->err);
 }
 
+/* ---- what looks like a mistake --------------------------------------------------------------- */
+
+/* A run that bills nothing is no failure, and nearly never what was meant. */
+static void warn_of_nothing(struct run *run, const struct farthing_summary *summary)
+{
+    if (summary->events_accepted == 0) {
+        if (summary->events_refused > 0) {
+            run_warn(run, "no event could be read: all %llu were refused, see dead_letters.ndjson",
+                     (unsigned long long)summary->events_refused);
+        }
+        return;
+    }
+    if (summary->events_billed > 0 || summary->excluded_count == 0) {
+        return;
+    }
+    const struct farthing_count *most = &summary->excluded[0];
+    for (size_t i = 1; i < summary->excluded_count; i++) {
+        most = summary->excluded[i].count > most->count ? &summary->excluded[i] : most;
+    }
+    if (strcmp(most->name, exclusion_name(EXCLUDE_WITHDRAWN)) == 0) {
+        return; /* on purpose */
+    }
+    bool is_account = strcmp(most->name, exclusion_name(EXCLUDE_NO_ACCOUNT)) == 0;
+    const char *advice =
+        is_account && run->options->accounts.count == 0 ? "give the accounts with --accounts"
+        : is_account                                    ? "are these the right accounts?"
+        : strcmp(most->name, exclusion_name(EXCLUDE_OUT_OF_PERIOD)) == 0 ? "is --period right?"
+                                                                         : "see exclusions.csv";
+    run_warn(run, "nothing is billed: all events were excluded, %s %s: %s",
+             summary->excluded_count > 1 ? "most as" : "as", most->name, advice);
+}
+
+static const char *count_events(struct run *run, uint64_t count)
+{
+    return text_format(&run->arena, "%llu event%s", (unsigned long long)count,
+                       count == 1 ? "" : "s")
+        .at;
+}
+
+static void warn_of_fewer(struct run *run)
+{
+    static const char ADVICE[] = "give all events of the period again, not the late ones alone";
+    const struct fewer *first = NULL;
+    uint64_t count = 0, known = 0, then = issued_events_total(run);
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        if (worker->fewer_count > 0 && (!first || worker->fewer.payer < first->payer)) {
+            first = &worker->fewer;
+        }
+        count += worker->fewer_count;
+        known += worker->events_known;
+    }
+    if (first) {
+        run_warn(run, "--billed: %.*s had %s when it was billed, and has %s now%s: %s",
+                 TEXT_ARG(run->accounts->items[first->payer].id), count_events(run, first->then),
+                 count_events(run, first->now), count > 1 ? ", and others are like it" : "",
+                 ADVICE);
+    } else if (known < then) {
+        run_warn(run, "--billed: there were %s when it was billed, and now %s: %s",
+                 count_events(run, then), count_events(run, known), ADVICE);
+    }
+}
+
 enum status run_report(struct run *run, struct farthing_summary *summary)
 {
     sum_counts(run, summary);
+    warn_of_nothing(run, summary);
+    warn_of_fewer(run);
+    summary->warnings = run->warnings;
+    summary->warning_count = run->warning_count;
     TRY(sum_amounts(run, summary));
     list_failures(run, summary);
     TRY(write_letters(run));

@@ -2,6 +2,8 @@
 #include "engine/run.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum {
@@ -64,6 +66,23 @@ void run_progress(struct run *run, int thread, const char *phase, uint64_t done,
         run->progress_ns = now;
         run->config->progress(run->config->progress_context, phase, done, total);
     }
+}
+
+void run_warn(struct run *run, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    if (run->warning_count == run->warning_capacity) {
+        uint32_t capacity = run->warning_capacity ? run->warning_capacity * 2 : 8;
+        run->warnings = arena_grow(&run->arena, run->warnings, run->warning_count, capacity,
+                                   sizeof *run->warnings);
+        run->warning_capacity = capacity;
+    }
+    run->warnings[run->warning_count++] =
+        (struct farthing_count){.name = text_copy(&run->arena, text_of(message)).at};
 }
 
 /* ---- setting up ------------------------------------------------------------------------------ */

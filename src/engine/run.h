@@ -40,6 +40,23 @@ struct issued_line {
     struct line line;
 };
 
+/* A bill issued before, of a time that is billed here. */
+struct issued_bill {
+    uint32_t payer;
+    bool is_correction;
+    bool same_accounts; /* as now: who pays for whom has not changed */
+    instant cut;        /* when the cut begins that it is of */
+    uint64_t events;    /* that were known */
+};
+
+/* What --billed names. */
+struct issued_folder {
+    const char *path;
+    char print[33]; /* of its lines.csv */
+    uint32_t bills, matched;
+    uint64_t events; /* known to the bills that matched */
+};
+
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
 struct letter {
     uint64_t line_in_block, offset, size;
@@ -73,6 +90,12 @@ struct conflict {
 struct failed_payer {
     struct text payer;
     struct text message;
+};
+
+/* A payer of whom fewer events are known now than were when it was billed before. */
+struct fewer {
+    uint32_t payer;
+    uint64_t now, then;
 };
 
 /* An event that only its bytes can decide, kept until they are read again. */
@@ -127,10 +150,12 @@ struct worker {
     uint32_t undecided_count, undecided_capacity, group_count;
     /* settle */
     struct total *booked_totals;
-    struct dec *product_amounts;
+    struct dec *product_amounts; /* then of no product, then of rounding */
     struct dec amount;
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
+    struct fewer fewer; /* the first of them */
+    uint64_t fewer_count, events_known;
     struct failed_payer *failures;
     uint32_t failure_count, failure_capacity;
 };
@@ -167,6 +192,9 @@ struct run {
     uint32_t carried_count;
     struct issued_line *issued; /* sorted by payer */
     uint32_t issued_count;
+    struct issued_bill *issued_bills; /* sorted by (payer, cut) */
+    uint32_t issued_bill_count;
+    struct issued_folder *issued_folders; /* as options->billed */
     const struct csv_mapping *csv_mapping;
 
     /* read */
@@ -192,6 +220,8 @@ struct run {
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
     struct output_file *letters_file, *conflicts_file, *summary_file;
     int64_t progress_ns;
+    struct farthing_count *warnings; /* in the order they were found */
+    uint32_t warning_count, warning_capacity;
 };
 
 /* ---- load.c ---- */
@@ -219,9 +249,23 @@ struct zone_source *zone_source_new(struct env *env, struct arena *arena, const 
 struct text zone_source_digest(struct zone_source *source);
 /* Period, cuts, members, opening, issued. */
 enum status load_state(struct run *run);
+/* Holds a file of an output folder against the folder's run.json, and gives its print.  A folder
+ * without one is no whole output. */
+enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
+                          char print[33]);
 /* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
 struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
                            uint32_t payer, struct period period, bool *is_custom);
+
+/* ---- issued.c ---- */
+
+/* The bills of --billed; warns of what looks as if something was not given. */
+enum status load_issued(struct run *run);
+/* The most events that were known when this cut was billed before; 0: it was not, or who pays for
+ * whom has changed since. */
+uint64_t issued_events(const struct run *run, uint32_t payer, instant cut);
+/* The most that were known to the bills of one run, whoever pays now. */
+uint64_t issued_events_total(const struct run *run);
 
 /* ---- ingest.c, accept.c, settle.c, report.c ---- */
 
@@ -240,6 +284,8 @@ enum status run_threads(struct run *run, void (*work)(void *argument, int index)
 /* The next partition to work on, or NONE. */
 uint32_t run_claim(struct run *run, uint32_t count);
 void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total);
+/* For the summary; of the thread that runs the run. */
+void run_warn(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Keeps the first error of a worker. */
 void worker_fail(struct worker *worker, enum status status);
 

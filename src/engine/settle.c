@@ -5,6 +5,7 @@
  * payer that cannot be billed is reported while the others go on.
  */
 #include <assert.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "engine/run.h"
@@ -133,12 +134,18 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
 
 /* ---- one payer ------------------------------------------------------------------------------- */
 
-static uint32_t first_opening(const struct run *run, uint32_t payer)
+/* The first item of a payer, or of the one after it: items are sorted by payer, which is their
+ * first member. */
+static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, uint32_t payer)
 {
-    uint32_t low = 0, high = run->opening_count;
+    static_assert(offsetof(struct opening_bucket, payer) == 0);
+    static_assert(offsetof(struct carried, payer) == 0);
+    static_assert(offsetof(struct issued_line, payer) == 0);
+    uint32_t low = 0, high = count;
     while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (run->opening[middle].payer < payer) {
+        uint32_t middle = low + (high - low) / 2, found;
+        memcpy(&found, (const char *)items + middle * item_bytes, sizeof found);
+        if (found < payer) {
             low = middle + 1;
         } else {
             high = middle;
@@ -147,18 +154,19 @@ static uint32_t first_opening(const struct run *run, uint32_t payer)
     return low;
 }
 
+static uint32_t first_opening(const struct run *run, uint32_t payer)
+{
+    return first_of(run->opening, run->opening_count, sizeof *run->opening, payer);
+}
+
 static uint32_t first_carried(const struct run *run, uint32_t payer)
 {
-    uint32_t low = 0, high = run->carried_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (run->carried[middle].payer < payer) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
+}
+
+static uint32_t first_issued(const struct run *run, uint32_t payer)
+{
+    return first_of(run->issued, run->issued_count, sizeof *run->issued, payer);
 }
 
 static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
@@ -250,21 +258,19 @@ static void hand_over(struct worker *worker, const struct pricing *pricing,
     }
 }
 
+/* A payer that pays for nobody any more has what was billed to it taken back. */
+static bool has_issued(const struct run *run, uint32_t payer)
+{
+    uint32_t first = first_issued(run, payer);
+    return first < run->issued_count && run->issued[first].payer == payer;
+}
+
 /* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond
  * it cannot be told apart line by line. */
 static enum status find_issued(const struct run *run, struct arena *arena, uint32_t payer,
                                struct period cut, struct issued *issued, struct error *err)
 {
-    uint32_t low = 0, high = run->issued_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (run->issued[middle].payer < payer) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    uint32_t end = low, count = 0;
+    uint32_t low = first_issued(run, payer), end = low, count = 0;
     while (end < run->issued_count && run->issued[end].payer == payer) {
         end++;
     }
@@ -312,7 +318,9 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
             last = line->product;
             product = find_product(catalog, last);
         }
-        struct dec *amount = &worker->product_amounts[product];
+        bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+        struct dec *amount =
+            &worker->product_amounts[is_rounding ? catalog->product_count + 1 : product];
         if (*status == OK) {
             *status = dec_add(*amount, line->amount, amount, &worker->err);
         }
@@ -332,6 +340,27 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
             worker->events_billed -= bill->excluded[i].total.count; /* its row has no line */
         }
     }
+}
+
+/* Withdrawn and other excluded events are known; one of a row that no price matches is on the row.
+ */
+static void compare_issued_events(struct worker *worker, uint32_t payer, const struct bill *bill)
+{
+    uint64_t then = issued_events(worker->run, payer, bill->period.from);
+    uint64_t now = bill->event_count;
+    for (uint32_t i = 0; i < bill->excluded_count; i++) {
+        enum exclusion reason = bill->excluded[i].reason;
+        now += reason == EXCLUDE_UNPRICED || reason == EXCLUDE_FREE ? 0
+                                                                    : bill->excluded[i].total.count;
+    }
+    worker->events_known += now;
+    if (now >= then) {
+        return;
+    }
+    if (worker->fewer_count == 0 || payer < worker->fewer.payer) {
+        worker->fewer = (struct fewer){payer, now, then};
+    }
+    worker->fewer_count++;
 }
 
 static void fail_payer(struct worker *worker, uint32_t payer, const struct error *err)
@@ -402,6 +431,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
+    if (run->issued_count > 0) {
+        compare_issued_events(worker, payer, &bill);
+    }
     if (!is_last) {
         hand_over(worker, &pricing, &priced, &book, handover);
     }
@@ -590,7 +622,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
             fetch_first(partition.order + first + count,
                         partition.first[payer - partition.low + 2] - first - count);
         }
-        if (count > 0 || (every_payer && is_payer(run, payer))) {
+        if (count > 0 || (every_payer && (is_payer(run, payer) || has_issued(run, payer)))) {
             settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
         }
     }
@@ -611,7 +643,7 @@ static enum status settle_partitions(struct worker *worker)
     worker->booked_totals =
         arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->booked_totals);
     worker->product_amounts =
-        arena_calloc(&worker->arena, catalog->product_count + 1, sizeof *worker->product_amounts);
+        arena_calloc(&worker->arena, catalog->product_count + 2, sizeof *worker->product_amounts);
     char catalog_digest[65], accounts_digest[65];
     digest_format(&catalog->digest, catalog_digest);
     digest_format(&run->accounts->digest, accounts_digest);

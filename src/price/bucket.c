@@ -239,20 +239,9 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
 
 /* ---- names ----------------------------------------------------------------------------------- */
 
-/* Percent-encodes what separates, so that names are unambiguous. */
 static void add_name(struct buffer *out, struct text text)
 {
-    static const char HEX[] = "0123456789ABCDEF";
-    for (size_t i = 0; i < text.size; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        if (c == '|' || c == '%' || c < 0x20 || c == 0x7F) {
-            buffer_add_char(out, '%');
-            buffer_add_char(out, HEX[c >> 4]);
-            buffer_add_char(out, HEX[c & 15]);
-        } else {
-            buffer_add_char(out, (char)c);
-        }
-    }
+    buffer_add_encoded(out, text, "|");
 }
 
 static struct text node_name(const struct work *work, const struct bucket *bucket)

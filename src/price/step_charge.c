@@ -208,20 +208,12 @@ static uint32_t account_of_name(const struct work *work, struct text name)
     if (!second) {
         return NONE;
     }
-    char decoded[256];
-    size_t size = 0;
-    for (const char *c = name.at + at; c < second && size < sizeof decoded; c++) {
-        unsigned byte = (unsigned char)*c;
-        if (byte == '%' && second - c > 2) {
-            unsigned high = (unsigned char)c[1], low = (unsigned char)c[2];
-            high = high <= '9' ? high - '0' : high - 'A' + 10;
-            low = low <= '9' ? low - '0' : low - 'A' + 10;
-            byte = high << 4 | low;
-            c += 2;
-        }
-        decoded[size++] = (char)byte;
+    char bytes[3 * 256];
+    struct text encoded = {name.at + at, (size_t)(second - name.at) - at}, id;
+    if (encoded.size > sizeof bytes || !text_decode(encoded, bytes, &id)) {
+        return NONE;
     }
-    return map_find(&work->pricing->accounts->by_id, (struct text){decoded, size});
+    return map_find(&work->pricing->accounts->by_id, id);
 }
 
 /* The step with a minimum whose bucket has that name, in the version in force at the turn's end. */

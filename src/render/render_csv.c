@@ -471,32 +471,6 @@ enum status parse_usage(struct arena *arena, struct text row, struct usage_text 
     return OK;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static bool decode_value(struct arena *arena, struct text encoded, struct text *value)
-{
-    char *out = arena_alloc(arena, encoded.size + 1);
-    size_t size = 0;
-    for (size_t i = 0; i < encoded.size; i++) {
-        char c = encoded.at[i];
-        if (c == '%') {
-            int high = i + 2 < encoded.size ? hex_digit(encoded.at[i + 1]) : -1;
-            int low = high >= 0 ? hex_digit(encoded.at[i + 2]) : -1;
-            if (low < 0) {
-                return false;
-            }
-            c = (char)(high << 4 | low);
-            i += 2;
-        }
-        out[size++] = c;
-    }
-    *value = (struct text){out, size};
-    return true;
-}
-
 /* "name=value;name=value" to the values of the meter's dimensions, in its order. */
 static bool read_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct meter *meter, struct text text, struct text *values)
@@ -518,7 +492,8 @@ static bool read_dimensions(struct arena *arena, const struct catalog *catalog,
                !text_equal(catalog->dimensions[meter->dimensions[found].name], name)) {
             found++;
         }
-        if (found == meter->dimension_count || !decode_value(arena, value, &values[found])) {
+        if (found == meter->dimension_count ||
+            !text_decode(value, arena_alloc(arena, value.size), &values[found])) {
             return false;
         }
         size += end != NULL;

@@ -181,6 +181,38 @@ static void buffers_grow(void **state)
     assert_true(buffer.capacity >= buffer.size);
 }
 
+static void names_are_encoded(void **state)
+{
+    static const struct {
+        struct text plain;
+        const char *separators, *encoded;
+    } cases[] = {
+        {TEXT(""), "/ ", ""},
+        {TEXT("acme"), "/ ", "acme"},
+        {TEXT("a/b c%"), "/ ", "a%2Fb%20c%25"},
+        {TEXT("a/b c%"), "|", "a/b c%25"},
+        {TEXT("x=1;y"), ";=", "x%3D1%3By"},
+        {TEXT("\0\x1f\x7f\x80\xff"), "", "%00%1F%7F\x80\xff"},
+        {TEXT("%25"), "", "%2525"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buffer buffer;
+        buffer_init(&buffer, *state, 0);
+        buffer_add_encoded(&buffer, cases[i].plain, cases[i].separators);
+        assert_text(buffer_text(&buffer), cases[i].encoded);
+        char out[64];
+        struct text decoded;
+        assert_true(text_decode(buffer_text(&buffer), out, &decoded));
+        assert_true(text_equal(decoded, cases[i].plain));
+    }
+    static const char *const damaged[] = {"%", "%2", "a%2", "%2G", "%G2", "%2f"};
+    for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+        char out[8];
+        struct text decoded;
+        assert_false(text_decode(text_of(damaged[i]), out, &decoded));
+    }
+}
+
 static void running_out_of_memory_is_recovered(void **)
 {
     struct arena arena;
@@ -305,6 +337,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(utf8_is_checked, open_arena, close_arena),
         cmocka_unit_test(utf8_agrees_with_its_definition),
         cmocka_unit_test_setup_teardown(buffers_grow, open_arena, close_arena),
+        cmocka_unit_test_setup_teardown(names_are_encoded, open_arena, close_arena),
         cmocka_unit_test(running_out_of_memory_is_recovered),
         cmocka_unit_test_setup_teardown(maps_find_what_was_put, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(digests_are_sha256, open_arena, close_arena),
