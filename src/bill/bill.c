@@ -316,8 +316,8 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     table.lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table.lines);
     for (uint32_t i = 0; i < priced->charge_count; i++) {
         const struct charge *charge = &priced->charges[i];
-        if (!charge->has_amount) {
-            continue; /* a row that an allowance took whole, or one that is unpriced */
+        if (!charge_is_billed(charge)) {
+            continue;
         }
         struct hash128 print = {0, 0};
         if (charge->row != NONE && charge->of == NONE) {

@@ -28,6 +28,8 @@ struct explained_step {
     struct dec in, out;           /* what the line's own brought, and what it made of it */
     struct dec limit;
     uint32_t tier; /* NONE */
+    const struct step *curve; /* NULL: step's own */
+    struct dec tier_from, tier_to;
 };
 
 /* A usage row and what the line takes of it. */

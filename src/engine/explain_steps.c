@@ -118,7 +118,7 @@ static bool is_whole_of_line(const struct explain *x, const struct trace *trace,
         return false;
     }
     for (uint32_t i = 0; i < x->step_count; i++) {
-        if (x->steps[i].step == trace->step && !x->steps[i].is_whole &&
+        if (x->steps[i].step->node == trace->step->node && !x->steps[i].is_whole &&
             text_equal(x->steps[i].bucket, trace->bucket)) {
             return true;
         }
@@ -162,7 +162,10 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                                             .turn = trace->turn,
                                                             .is_whole = trace->charge == NONE,
                                                             .limit = trace->limit,
-                                                            .tier = trace->tier};
+                                                            .tier = trace->tier,
+                                                            .curve = trace->curve,
+                                                            .tier_from = trace->tier_from,
+                                                            .tier_to = trace->tier_to};
     }
     return &x->steps[place];
 }

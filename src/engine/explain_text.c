@@ -215,18 +215,21 @@ static void add_convert(struct buffer *out, const struct step_convert *convert)
     }
 }
 
-static void add_tier(struct buffer *out, const struct step_tier *body, uint32_t index)
+/* Limits may be expressions, or parts of what is written: those that held are shown. */
+static void add_tier(struct buffer *out, const struct step_tier *body,
+                     const struct explained_step *done)
 {
+    uint32_t index = done->tier;
     buffer_format(out, "%s, tier %u of %u", body->mode == TIER_VOLUME ? "volume" : "graduated",
                   index + 1, body->tier_count);
     const struct tier *tier = &body->tiers[index];
     if (index > 0) {
         buffer_format(out, ", %s ", body->tiers[index - 1].below ? "from" : "over");
-        add_decimal(out, body->tiers[index - 1].up_to);
+        add_decimal(out, done->tier_from);
     }
     if (!tier->open) {
         buffer_format(out, "%s %s ", index > 0 ? "" : ",", tier->below ? "below" : "up to");
-        add_decimal(out, tier->up_to);
+        add_decimal(out, done->tier_to);
     }
     buffer_format(out, ", at ");
     add_number(out, &tier->rate);
@@ -277,7 +280,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_rate(x, out, &step->rate);
         return;
     case STEP_TIER:
-        add_tier(out, &step->tier, done->tier);
+        add_tier(out, done->curve ? &done->curve->tier : &step->tier, done);
         return;
     case STEP_FIXED:
         add_number(out, &step->fixed.amount);

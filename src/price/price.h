@@ -43,7 +43,7 @@ const char *price_level_name(int level);
 struct charge {
     enum charge_kind kind;
     bool has_amount, has_rate;
-    bool emitted_free; /* the part an allowance took */
+    bool emitted_free; /* the part an allowance took; see charge_is_billed */
     int8_t level;      /* enum price_level */
     uint32_t account;
     uint32_t sku;       /* NONE: a charge on a scope */
@@ -65,6 +65,12 @@ struct charge {
     struct dec net;  /* amount and all adjustments that name it */
     struct dec list; /* amount at the list rate */
 };
+
+/* False of a row that is on no line: an allowance took it whole and emits none, or it is unpriced. */
+static inline bool charge_is_billed(const struct charge *charge)
+{
+    return charge->has_amount && !(charge->emitted_free && !charge->step->allowance.emit_free);
+}
 
 /* A live bucket at the end of the bill's period, or one carried in: x has accumulated, y was
  * emitted. */
@@ -88,6 +94,8 @@ struct trace {
     struct dec f_before, f_after; /* F(x), quantized at 18 digits */
     struct dec limit; /* what is free, the maximum or minimum; of a fixed amount: the factor */
     uint32_t tier;
+    struct dec tier_from, tier_to; /* its limits, when there is a tier; to 0: open */
+    const struct step *curve;      /* whose tiers they are; NULL: of step itself */
 };
 
 /* An account of the payer, while it is one. */

@@ -99,7 +99,15 @@ enum status step_minimum_settle(struct work *work, const struct step *step, uint
                                 const struct entry *entries, uint32_t count)
 {
     struct bucket *bucket = &work->buckets[at];
+    const struct charge *last = &work->charges[bucket->last_charge];
     const struct bound_values *values = bucket->values;
+    struct bound_values at_end;
+    const struct step *own = step;
+    step = step_at_turn_end(work, last, own, bucket->turn);
+    if (step != own) {
+        TRY(bound_numbers(work, step, last, bucket->turn, &at_end));
+        values = &at_end;
+    }
     if (!step->bound.has_min || bucket->turn.to > work->pricing->cut.to ||
         dec_compare(bucket->x, values->min) >= 0) {
         return OK;
@@ -114,7 +122,6 @@ enum status step_minimum_settle(struct work *work, const struct step *step, uint
                                      .f_after = values->min,
                                      .limit = values->min,
                                      .tier = NONE});
-    const struct charge *last = &work->charges[bucket->last_charge];
     if (step->attribute == ATTRIBUTE_PRO_RATA) {
         for (uint32_t i = 0; i < count; i++) {
             if (entries[i].bucket == at) {

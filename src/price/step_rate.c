@@ -216,8 +216,8 @@ static enum status subtract(struct dec a, struct dec b, struct dec *difference, 
     return dec_subtract(a, b, difference, err);
 }
 
-/* A part of a row, from x to end, both in one tier; or one that only reaches `end` and owes the flat
- * of the tier that begins there. */
+/* A part of a row, from x to end, both in one tier; or one that only reaches `end` and owes the
+ * flat of the tier that begins there. */
 struct part {
     struct dec x, end, f, f_end, high_end;
     uint32_t tier;
@@ -243,7 +243,9 @@ static enum status charge_part(struct work *work, const struct step *step, uint3
                                        .after = part->end,
                                        .f_before = part->f,
                                        .f_after = part->f_end,
-                                       .tier = part->tier});
+                                       .tier = part->tier,
+                                       .tier_from = tier->from,
+                                       .tier_to = tier->up_to});
     }
     return rate_charge(work, step, index, rate, amount, list, part->tier);
 }
@@ -398,14 +400,15 @@ static enum status attribute_entry(struct work *work, const struct step *step,
 }
 
 /* Volume, and graduated that is not in order: the version in force at the turn's end sets the
- * curve (the last row's;
- * language.md, 10.6). */
+ * curve. */
 enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count)
 {
     /* x of each bucket and the place of each row in it. */
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct step *own = &charge->price->steps[charge->next_step];
+        own =
+            step_at_turn_end(work, charge, own, turn_find(work, own, charge->contract, charge->at));
         TRY(tier_bucket(work, own, entries[i].charge, &entries[i].bucket));
         struct bucket *bucket = &work->buckets[entries[i].bucket];
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].before, work->err));
@@ -432,19 +435,25 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         }
         TRY(dec_subtract(y, bucket->y, &totals[b], work->err));
         TRY(dec_subtract(bucket->x, bucket->opening_x, &sums[b], work->err));
+        const struct tier_values *tier = bucket->values;
+        tier += tiers[b] == NONE ? 0 : tiers[b];
         work_trace_bucket(work, bucket,
                           (struct trace){.step = own,
                                          .before = bucket->opening_x,
                                          .after = bucket->x,
                                          .f_before = bucket->y,
                                          .f_after = y,
-                                         .tier = tiers[b]});
+                                         .tier = tiers[b],
+                                         .tier_from = tier->from,
+                                         .tier_to = tier->up_to});
         bucket->y = y;
     }
     for (uint32_t i = 0; i < count; i++) {
         const struct entry *entry = &entries[i];
         const struct bucket *bucket = &work->buckets[entry->bucket];
         const struct step *own = bucket->step;
+        const struct step *version =
+            &work->charges[entry->charge].price->steps[work->charges[entry->charge].next_step];
         struct dec total = totals[entry->bucket], sum = sums[entry->bucket], amount, list;
         const struct tier_values *values = bucket->values;
         uint32_t tier = tiers[entry->bucket];
@@ -458,17 +467,20 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
             TRY(attribute_entry(work, own, entry, total, sum, &before, &after));
             TRY(dec_subtract(after, before, &amount, work->err));
             work_trace_step(work, entry->charge, bucket,
-                            (struct trace){.step = own,
+                            (struct trace){.step = version,
+                                           .curve = own,
                                            .before = entry->before,
                                            .after = entry->after,
                                            .f_before = before,
                                            .f_after = after,
-                                           .tier = tier});
+                                           .tier = tier,
+                                           .tier_from = values[tier == NONE ? 0 : tier].from,
+                                           .tier_to = values[tier == NONE ? 0 : tier].up_to});
         }
         const struct charge *charge = &work->charges[entry->charge];
         TRY(list_amount(charge->price, &values[0], charge->quantity, &list, work->err));
         struct charge like = *charge;
-        TRY(rate_charge(work, own, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
+        TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
                         amount, list, tier));
         work->charges[entry->charge].has_rate = tier != NONE;
         if (on_scope && is_last && !dec_is_zero(total)) {

@@ -70,7 +70,7 @@ enum status step_convert_run(struct work *work, const struct step *step, uint32_
     return OK;
 }
 
-/* What an allowance leaves of x units: A(x) = max(0, x - limit). */
+/* What is above a limit: max(0, x - limit). */
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err)
 {
     if (dec_compare(x, limit) <= 0) {
@@ -83,6 +83,56 @@ enum status step_above(struct dec x, struct dec limit, struct dec *value, struct
 struct allowance_values {
     struct dec quantity, events;
 };
+
+/* The prices among which the versions of a price are: the catalog's, or those of one account. */
+static void price_list(const struct work *work, const struct charge *charge,
+                       const struct price **first, const struct price **end)
+{
+    *first = work->catalog->prices;
+    *end = *first + work->catalog->price_count;
+    if (charge->price < *first || charge->price >= *end) { /* an override */
+        *first = charge->price;
+        *end = charge->price + 1;
+        uint32_t override = work->pricing->accounts->items[charge->account].override;
+        const struct price_set *set = &work->pricing->accounts->overrides[override].prices;
+        for (uint32_t i = 0; i < set->count; i++) {
+            const struct price *price = &set->base[set->prices[i]];
+            *first = price < *first ? price : *first;
+            *end = price + 1 > *end ? price + 1 : *end;
+        }
+    }
+}
+
+static const struct step *step_of_node(const struct price *price, const struct step *like)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == like->node && price->steps[i].kind == like->kind) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+const struct step *step_at_turn_end(const struct work *work, const struct charge *charge,
+                                    const struct step *step, struct period turn)
+{
+    const struct price *price = charge->price, *first, *end;
+    instant last = turn.to - 1;
+    if (step->shared != NONE || step->clock == CLOCK_ROW || step->on_change_restart ||
+        (price->from <= last && last < price->to)) {
+        return step;
+    }
+    price_list(work, charge, &first, &end);
+    for (const struct price *at = first; at < end; at++) {
+        if (at->from <= last && last < at->to && text_equal(at->name, price->name)) {
+            const struct step *found = step_of_node(at, step);
+            if (found) {
+                return found;
+            }
+        }
+    }
+    return step;
+}
 
 /* The time in which a price is in force in one version or another without a gap: its neighbours in
  * the catalog's order are its versions. */
@@ -169,6 +219,13 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
     return OK;
 }
 
+/* What of x units is free: those up to the limit. Returns below nothing take from no allowance, so
+ * that one of 0 changes nothing. */
+static struct dec free_of(struct dec x, struct dec limit)
+{
+    return dec_max(DEC_ZERO, dec_min(x, limit));
+}
+
 /* The free part of a row: what both its allowed units and its allowed events permit. */
 static enum status free_part(struct work *work, const struct step *step,
                              const struct bucket *bucket, const struct allowance_values *values,
@@ -176,12 +233,10 @@ static enum status free_part(struct work *work, const struct step *step,
 {
     *part = charge->quantity;
     if (step->allowance.has_quantity) {
-        struct dec after, over_before, over_after, over;
+        struct dec after;
         TRY(dec_add(bucket->x, charge->quantity, &after, work->err));
-        TRY(step_above(bucket->x, values->quantity, &over_before, work->err));
-        TRY(step_above(after, values->quantity, &over_after, work->err));
-        TRY(dec_subtract(over_after, over_before, &over, work->err));
-        TRY(dec_subtract(charge->quantity, over, part, work->err));
+        TRY(dec_subtract(free_of(after, values->quantity), free_of(bucket->x, values->quantity),
+                         part, work->err));
     }
     if (step->allowance.has_events && charge->events > 0) {
         struct dec all = dec_from_int((int64_t)charge->events), left, by_events;
@@ -196,6 +251,20 @@ static enum status free_part(struct work *work, const struct step *step,
     return OK;
 }
 
+/* True when a minimum is among the steps that the row has before it. */
+static bool meets_minimum(const struct charge *charge)
+{
+    for (uint32_t i = charge->next_step + 1; i < charge->price->step_count; i++) {
+        const struct step *step = &charge->price->steps[i];
+        if (step->kind == STEP_BOUND && step->bound.has_min) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The free part as a charge of 0, or as an exclusion; then it goes on all the same where it was
+ * used, which is what a minimum asks. */
 static enum status emit_free(struct work *work, const struct step *step, uint32_t index,
                              struct dec part)
 {
@@ -205,7 +274,9 @@ static enum status emit_free(struct work *work, const struct step *step, uint32_
         struct total total = {0};
         wide_add_dec(&total.sum, part);
         work_exclude(work, charge->account, EXCLUDE_FREE, work_meter_of(work, charge), &total);
-        return OK;
+        if (!meets_minimum(charge)) {
+            return OK;
+        }
     }
     struct charge emitted = *charge;
     emitted.quantity = part;

@@ -98,13 +98,27 @@ static struct expr_value span_in(struct period span, int64_t unit_ns)
     return expr_number(value);
 }
 
+/* A change of clocks makes no day longer: a month has 31, not 31 and an hour. */
+static struct expr_value span_in_days(struct period span)
+{
+    enum { CHANGE_MOST_HOURS = 2 };
+    instant length = span.to - span.from;
+    int64_t days = (length + NS_PER_DAY / 2) / NS_PER_DAY;
+    int64_t off = length - days * NS_PER_DAY;
+    if (days > 0 && off <= CHANGE_MOST_HOURS * NS_PER_HOUR &&
+        off >= -CHANGE_MOST_HOURS * NS_PER_HOUR) {
+        return expr_number(dec_from_int(days));
+    }
+    return span_in(span, NS_PER_DAY);
+}
+
 static struct expr_value span_value(uint32_t which, struct period span)
 {
     switch (which) {
     case 0:
         return span_in(span, NS_PER_HOUR);
     case 1:
-        return span_in(span, NS_PER_DAY);
+        return span_in_days(span);
     case 2:
         return span_in(span, NS_PER_SECOND);
     default:

@@ -153,6 +153,11 @@ enum status step_above(struct dec x, struct dec limit, struct dec *value, struct
 enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
                           const struct charge *charge, struct period turn, struct dec *value);
 
+/* The step as that version of the charge's price has it that is in force when the turn ends: its
+ * curve holds for the whole turn (language.md, 10.6).  The step itself when there is none, or when
+ * versions do not share the bucket. */
+const struct step *step_at_turn_end(const struct work *work, const struct charge *charge,
+                                    const struct step *step, struct period turn);
 /* A limit of a version that begins its buckets anew: by the part of the turn that the version has
  * (language.md, 2.7). */
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,

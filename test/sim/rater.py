@@ -127,10 +127,12 @@ class Bill:
             if head == "period":
                 turn = self.setup.billing(self.payer)[0].turn(row.time)
             seconds = Fraction(turn[1] - turn[0], times.NS)
-            if rest == "days":
+            if rest == "days" and not (head == "turn" and step.clock == "hour"):
                 return Fraction(times.civil(turn[1], self.setup.zone)[0]
                                 - times.civil(turn[0], self.setup.zone)[0])
-            return {"seconds": seconds, "hours": seconds / 3600}[rest]
+            if rest == "days":
+                return quantize(seconds / 86400)
+            return {"seconds": seconds, "hours": quantize(seconds / 3600)}[rest]
         if head == "contract" and rest:
             contract = self.setup.contract(row.account, row.time) or {}
             if rest not in contract.get("parameters", {}):
@@ -222,6 +224,9 @@ class Bill:
             return (date.year * 12 + date.month) * 30 + (30 if ends else min(date.day, 30))
         return count(end) - count(start)
 
+    def restarts(self, step):
+        return step.body.get("on_change") == "restart"
+
     # ---- usage steps ----
 
     def run_convert(self, entries):
@@ -252,7 +257,7 @@ class Bill:
         body = step.body
         if "quantity" not in body or step.clock == "row":
             x = self.factored(x, row, flow, step)
-        if "minimum" in body and (x != 0 or "minimum_of_zero" in OPEN):
+        if "minimum" in body and x > 0:
             x = max(x, self.number(body["minimum"], row, step))
         if "increment" in body:
             increments = body["increment"]
@@ -288,15 +293,15 @@ class Bill:
                 if "quantity" in body:
                     limit = quantize(self.number(body["quantity"], row, step) * factor)
                     after = used[key] + flow.quantity
-                    free = flow.quantity - (max(ZERO, after - limit)
-                                            - max(ZERO, used[key] - limit))
+                    free = (max(ZERO, min(after, limit))  # returns take from no allowance
+                            - max(ZERO, min(used[key], limit)))
                     used[key] = after
                 if "events" in body:
                     limit = quantize(self.number(body["events"], row, step) * factor)
                     left = max(ZERO, min(Fraction(flow.events), limit - used_events[key]))
                     if flow.events:
                         share = quantize(flow.quantity * left / flow.events)
-                        free = min(free, share)
+                        free = min(free, share, key=abs)
                     used_events[key] += flow.events
                 out += self.split(flow, free, step)
             row.flows = out
@@ -308,6 +313,7 @@ class Bill:
             out.append(part.charge(step, ZERO, ZERO))
         elif free != 0:
             self.free.append((flow.row, free, flow.events if rest == 0 else 0))
+            out.append(Flow(flow.row, ZERO, 0).charge(step, ZERO, ZERO))  # it was used
         if rest != 0 or free == 0:
             flow.quantity = rest
             out.append(flow)
@@ -412,7 +418,8 @@ class Bill:
                     before = position.get(key)
                     position[key] = (before or ZERO) + flow.quantity
                     if volume:
-                        out.append(self.in_order_volume(flow, step, before, position[key]))
+                        end = self.at_turn_end([(flow, step)], key[2])
+                        out.append(self.in_order_volume(flow, step, end, before, position[key]))
                     else:
                         out += self.graduate(flow, step, before, position[key])
                 else:
@@ -432,17 +439,19 @@ class Bill:
                 out.append(part.charge(step, amount1 - amount0, tier["rate"], i + 1))
         return out or [flow.charge(step, ZERO)]
 
-    def in_order_volume(self, flow, step, before, after):
-        tiers = self.tiers(step, flow.row)
-        i, amount = self.volume(tiers, after, step)
+    def in_order_volume(self, flow, step, end, before, after):
+        tiers = self.tiers(end, flow.row)
+        i, amount = self.volume(tiers, after, end)
         if before is not None:
-            amount -= self.volume(tiers, before, step)[1]
+            amount -= self.volume(tiers, before, end)[1]
         return flow.charge(step, amount, tiers[i]["rate"], i + 1)
 
     def at_turn_end(self, flows, turn):
-        """The step of the version in force when the turn ends, and a row it holds for."""
+        """The step of the version in force when the turn ends."""
         flow, step = flows[-1]
         price = flow.row.price
+        if step.shared or step.clock == "row" or self.restarts(step):
+            return step
         for other in self.setup.all_prices():
             if (other.level, other.name) == (price.level, price.name) and \
                     other.start <= turn[1] - 1 < other.end:
@@ -454,7 +463,7 @@ class Bill:
     def whole_tier(self, key, flows):
         turn = key[2]
         flow, last = flows[-1]
-        step = last if last.shared or last.clock == "row" else self.at_turn_end(flows, turn)
+        step = self.at_turn_end(flows, turn)
         bucket = self.memory("whole", dict)[key]
         start, billed = bucket.get("x", ZERO), bucket.get("y", ZERO)
         total = start + sum((flow.quantity for flow, _ in flows), ZERO)
@@ -525,7 +534,7 @@ class Bill:
                     self.on_scope(key, bucket["flow"], bucket["step"], "usage", amount, tier + 1)
         for key, flows in self.memory("buckets", list).items():
             flow, last = flows[-1]
-            step = last if last.shared else self.at_turn_end(flows, key[2])
+            step = self.at_turn_end(flows, key[2])
             end = key[2][1]
             contract = self.setup.contract(flow.row.account, flow.row.time)
             if contract and "minimum_contract_end" in OPEN:

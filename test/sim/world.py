@@ -422,9 +422,7 @@ class World:
         body, kind = {}, rng.random()
         if kind < 0.75:
             body["quantity"] = rng.choice([self.limit(rng), self.limit(rng), Raw("0"),
-                                           "period.days / 4" if "period_days" in OPEN or not
-                                           self.catalog.get("billing", {}).get("zone")
-                                           else self.limit(rng)])
+                                           "period.days / 4", "turn.days / 2"])
         else:
             body["events"] = Raw(rng.choice(["1", "2", "5"]))
             self.has("allowance.events")
@@ -432,6 +430,8 @@ class World:
             body["emit"] = "free"
             self.has("allowance.emit")
         self.place(rng, body)
+        if body.get("clock") == "always" and body.get("quantity") == "turn.days / 2":
+            body["quantity"] = self.limit(rng)  # it has no turn
         if where and rng.random() < 0.2:
             body["where"] = self.condition(rng)
             self.has("where.step")
@@ -539,7 +539,11 @@ class World:
         meter = self.meters.get("m_%s" % sku, {}) if isinstance(sku, str) else {}
         negative = any(m.get("negative") for m in self.meters.values())
         if negative and (sku is None or isinstance(sku, list) or meter.get("negative")):
-            return [{"rate": self.rate(rng)}]
+            steps = [{"rate": self.rate(rng)}]
+            if rng.random() < 0.5:
+                steps.insert(0, self.allowance(rng))
+                self.has("allowance.negative")
+            return steps
         out = []
         if rng.random() < 0.35:
             out.append(self.convert(rng))
@@ -631,16 +635,16 @@ class World:
             if kind == "use":
                 continue
             (kind, new), = step.items()
-            if whole_bucket(kind, new) and "whole_versions" not in OPEN:
-                continue
             if kind == "tier":
                 for tier in new["tiers"]:
                     if "rate" in tier:
                         tier["rate"] = self.rate(rng)
             elif kind == "allowance" and "quantity" in new:
                 new["quantity"] = self.limit(rng)
-            elif kind == "bound" and "max" in new:
-                new["max"] = self.money(rng, 10, 60)
+            elif kind == "bound":
+                for key, low, high in (("max", 10, 60), ("min", 1, 10)):
+                    if key in new:
+                        new[key] = self.money(rng, low, high)
             elif kind == "rate" and not isinstance(new, dict):
                 step["rate"] = self.rate(rng)
         return remake(out)
@@ -953,13 +957,6 @@ def drop(value, key):
     for item in value.values() if isinstance(value, dict) else value:
         if isinstance(item, (dict, list)):
             drop(item, key)
-
-
-def whole_bucket(kind, body):
-    """True of steps whose total is known at the turn's end only."""
-    return (kind == "tier" and (body.get("mode") == "volume"
-                                or body.get("attribute") in ("pro_rata", "none"))) or \
-        (kind == "bound" and "min" in body)
 
 
 def renamed(steps):
