@@ -17,19 +17,14 @@ static struct hash128 hash_of(XXH128_hash_t hash)
     return (struct hash128){.low = hash.low64, .high = hash.high64};
 }
 
-struct hash128 hash_secret128(const struct hash_secret *secret, const void *bytes, size_t size)
+uint64_t hash_secret64(const struct hash_secret *secret, const void *bytes, size_t size)
 {
-    return hash_of(XXH3_128bits_withSecret(bytes, size, secret->bytes, sizeof secret->bytes));
+    return XXH3_64bits_withSecret(bytes, size, secret->bytes, sizeof secret->bytes);
 }
 
 struct hash128 hash_print(const void *bytes, size_t size)
 {
     return hash_of(XXH3_128bits(bytes, size));
-}
-
-struct hash128 hash_print_seeded(const void *bytes, size_t size, uint64_t seed)
-{
-    return hash_of(XXH3_128bits_withSeed(bytes, size, seed));
 }
 
 uint64_t hash_print64(const void *bytes, size_t size, uint64_t seed)
@@ -58,14 +53,18 @@ void digest_format(const struct digest *digest, char out[65])
     out[64] = '\0';
 }
 
-void hash128_format(struct hash128 hash, char out[33])
+void hash64_format(uint64_t hash, char out[17])
 {
     for (int i = 0; i < 16; i++) {
-        int shift = 60 - 4 * i;
-        out[i] = HEX[hash.high >> shift & 15];
-        out[16 + i] = HEX[hash.low >> shift & 15];
+        out[i] = HEX[hash >> (60 - 4 * i) & 15];
     }
-    out[32] = '\0';
+    out[16] = '\0';
+}
+
+void hash128_format(struct hash128 hash, char out[33])
+{
+    hash64_format(hash.high, out);
+    hash64_format(hash.low, out + 16);
 }
 
 struct hash128 hash_block(struct hash128 state, const void *bytes, size_t size)

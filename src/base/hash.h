@@ -1,7 +1,8 @@
 /* hash.h - hashes, each with the promise it makes.
  *
- *     hash_secret      keyed, 128 bits: identity of events; a tenant cannot aim at it
- *     hash_print       fixed key, 128 bits: fingerprints and ids, the same on every machine
+ *     hash_secret64    keyed, 64 bits: identity of events; a tenant cannot aim at it
+ *     hash_print       fixed key, 128 bits: ids, the same on every machine
+ *     hash_print64     fixed key, 64 bits: fingerprints, the same on every machine
  *     hash_digest      SHA-256: what a bill names (catalog, zones, inputs)
  *
  * XXH3 (xxHash 0.8, stable output since 0.8.0) for the first two, OpenSSL for the third.
@@ -22,10 +23,10 @@ struct hash_secret {
     unsigned char bytes[192];
 };
 
-struct hash128 hash_secret128(const struct hash_secret *secret, const void *bytes, size_t size);
+uint64_t hash_secret64(const struct hash_secret *secret, const void *bytes, size_t size);
 struct hash128 hash_print(const void *bytes, size_t size);
-/* Another hash for each seed: of values that mean something else where they stand elsewhere. */
-struct hash128 hash_print_seeded(const void *bytes, size_t size, uint64_t seed);
+/* Another hash for each seed: of values that mean something else where they stand elsewhere.
+ * The fingerprint of a set is the sum of its members' modulo 2^64: no order, no grouping. */
 uint64_t hash_print64(const void *bytes, size_t size, uint64_t seed);
 
 /* A hash of bytes that come in blocks, for telling whether a file is as it was written: the state
@@ -42,6 +43,8 @@ struct digest hash_digest(struct text text);
 void digest_format(const struct digest *digest, char out[65]);
 /* 32 lower-case hexadecimal digits (high first) and a zero. */
 void hash128_format(struct hash128 hash, char out[33]);
+/* 16 of them. */
+void hash64_format(uint64_t hash, char out[17]);
 
 /* Order-free sum of fingerprints, modulo 2^128: adding is commutative and associative. */
 static inline struct hash128 hash_add(struct hash128 a, struct hash128 b)

@@ -163,7 +163,7 @@ static enum status merge_line(struct line *into, const struct line *from, struct
     TRY(dec_add(into->amount, from->amount, &into->amount, err));
     TRY(dec_add(into->list, from->list, &into->list, err));
     into->events += from->events;
-    into->print = hash_add(into->print, from->print);
+    into->print += from->print;
     return OK;
 }
 
@@ -276,7 +276,7 @@ static struct line *add_line(struct arena *arena, struct bill *bill)
 }
 
 static enum status add_charge(struct arena *arena, const struct pricing *pricing,
-                              const struct priced *priced, uint32_t index, struct hash128 print,
+                              const struct priced *priced, uint32_t index, uint64_t print,
                               struct line_table *table, struct bill *bill, struct error *err)
 {
     const struct charge *charge = &priced->charges[index];
@@ -298,7 +298,7 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
     TRY(dec_add(line->exact, charge->amount, &line->exact, err));
     TRY(dec_add(line->list, charge->list, &line->list, err));
     line->events += charge->events;
-    line->print = hash_add(line->print, print);
+    line->print += print;
     return OK;
 }
 
@@ -319,7 +319,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         if (!charge_is_billed(charge)) {
             continue;
         }
-        struct hash128 print = {0, 0};
+        uint64_t print = 0;
         if (charge->row != NONE && charge->of == NONE) {
             assert(charge->row < row_count);
             print = rows[charge->row].total.print;
@@ -437,9 +437,7 @@ static void negate_line(struct line *line)
     line->amount = dec_negate(line->amount);
     line->list = dec_negate(line->list);
     line->events = 0 - line->events;
-    struct hash128 zero = {0, 0};
-    unsigned __int128 print = -(((unsigned __int128)line->print.high << 64) | line->print.low);
-    line->print = hash_add(zero, (struct hash128){(uint64_t)print, (uint64_t)(print >> 64)});
+    line->print = 0 - line->print;
 }
 
 /* A line that costs the same for other events is said too: events and fingerprints of all bills of
@@ -538,7 +536,7 @@ static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_
     bill->row_count = row_count;
     for (uint32_t i = 0; i < row_count; i++) {
         bill->event_count += rows[i].total.count;
-        bill->print = hash_add(bill->print, rows[i].total.print);
+        bill->print += rows[i].total.print;
     }
     uint32_t count = excluded_count + priced->excluded_count;
     struct excluded *all = arena_calloc(arena, count + 1, sizeof *all);

@@ -36,7 +36,7 @@ struct line {
     struct dec amount;
     struct dec list; /* at the list rate, exact */
     uint64_t events;
-    struct hash128 print; /* sum of the fingerprints of its usage rows' events */
+    uint64_t print; /* sum of the fingerprints of its usage rows' events */
 };
 
 struct section {
@@ -62,7 +62,7 @@ struct bill {
     /* proof */
     uint32_t row_count;
     uint64_t event_count;
-    struct hash128 print;
+    uint64_t print;
     const struct excluded *excluded; /* of the book, then of pricing; sorted */
     uint32_t excluded_count;
 };

@@ -95,7 +95,7 @@ struct event {
     const uint64_t *holders; /* paths of the objects and arrays in data that are not empty */
     uint32_t holder_count;
     struct text target_source, target_id; /* of a withdrawal */
-    struct hash128 print;                 /* fixed-key fingerprint of the content */
+    uint64_t print;                       /* fixed-key fingerprint of the content */
 };
 
 /* NULL when data has no scalar at that path. */

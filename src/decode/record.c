@@ -300,33 +300,33 @@ static inline unsigned char *put_attribute(unsigned char *out, struct text text,
 }
 
 /* Of a value at its place: the seed tells apart equal bytes of another kind or at another path. */
-static inline struct hash128 print_member(const struct member *member)
+static inline uint64_t print_member(const struct member *member)
 {
     uint64_t seed =
         member->path + ((uint64_t)member->kind + 1) * UINT64_C(0x9E3779B97F4A7C15);
     unsigned char bytes[17];
     switch (member->kind) {
-    case MEMBER_TEXT: return hash_print_seeded(member->text.at, member->text.size, seed);
+    case MEMBER_TEXT: return hash_print64(member->text.at, member->text.size, seed);
     case MEMBER_NUMBER:
         /* Nearly all mantissas have 64 bits; the size tells the two forms apart. */
         bytes[0] = (unsigned char)member->number.scale;
         put_u64(bytes + 1, (uint64_t)member->number.mantissa);
         if (member->number.mantissa == (int64_t)member->number.mantissa) {
-            return hash_print_seeded(bytes, 9, seed);
+            return hash_print64(bytes, 9, seed);
         }
         put_u64(bytes + 9, (uint64_t)((u128)member->number.mantissa >> 64));
-        return hash_print_seeded(bytes, sizeof bytes, seed);
+        return hash_print64(bytes, sizeof bytes, seed);
     case MEMBER_BOOL:
         bytes[0] = member->truth;
-        return hash_print_seeded(bytes, 1, seed);
+        return hash_print64(bytes, 1, seed);
     case MEMBER_NULL:
     case MEMBER_EMPTY_OBJECT:
     case MEMBER_EMPTY_ARRAY: break;
     }
-    return hash_print_seeded(bytes, 0, seed);
+    return hash_print64(bytes, 0, seed);
 }
 
-struct hash128 record_print(struct decoder *decoder, const struct event *event,
+uint64_t record_print(struct decoder *decoder, const struct event *event,
                             struct text record)
 {
     unsigned char *out = decoder->print_bytes;
@@ -336,9 +336,10 @@ struct hash128 record_print(struct decoder *decoder, const struct event *event,
     out = put_attribute(out, event->subject, record);
     put_u64(out, (uint64_t)event->at);
     out += 8;
-    struct hash128 print = hash_print(decoder->print_bytes, (size_t)(out - decoder->print_bytes));
+    uint64_t print =
+        hash_print64(decoder->print_bytes, (size_t)(out - decoder->print_bytes), 0);
     for (uint32_t i = 0; i < event->member_count; i++) {
-        print = hash_add(print, print_member(&event->members[i]));
+        print += print_member(&event->members[i]);
     }
     return print;
 }

@@ -108,7 +108,7 @@ static inline void note_holder(struct decoder *decoder, uint64_t path)
 
 /* The fingerprint of the content: a hash of the attributes plus one of each member.  record is what
  * attributes may lie in and be read ahead in. */
-struct hash128 record_print(struct decoder *decoder, const struct event *event,
+uint64_t record_print(struct decoder *decoder, const struct event *event,
                             struct text record);
 
 /* ---- scanning ------------------------------------------------------------------------------ */

@@ -1,4 +1,4 @@
-/* accept.c - each event once: partitions of keys to deltas, spooled by payer.
+/* accept.c - each event once: partitions of keys to verdicts on records, spooled by payer.
  *
  * What dedup cannot decide from hashes alone is decided from bytes: the records are read again, in
  * the order of the files, and compared by their full keys and canonical bytes.  Of the records
@@ -10,96 +10,34 @@
 
 #include "engine/run.h"
 
-/* ---- accepted events ------------------------------------------------------------------------- */
-
-static struct total *total_of(struct worker *worker, uint32_t meter)
-{
-    uint32_t count = worker->run->catalog->meter_count;
-    return &worker->accepted_totals[meter == NONE ? count : meter];
-}
-
-/* Counts an accepted (event, meter) before it goes on its way: the other side of conservation. */
-static void count_delta(struct worker *worker, const struct delta *delta,
-                        const struct record_tail *tail)
-{
-    const struct run *run = worker->run;
-    uint32_t meter;
-    if (delta->flags & RECORD_EXCLUDED) {
-        meter = delta->series & 0xFFFFu;
-        meter = meter == 0xFFFFu ? NONE : meter;
-    } else {
-        meter = series_at(&run->series, delta->series)->meter;
-    }
-    struct total *total = total_of(worker, meter);
-    total->count++;
-    total->print = hash_add(total->print, delta->print);
-    total->bound += bind_event(delta->print, row_key(delta->account, delta->series, delta->slot_s));
-    if (delta->flags & RECORD_WIDE) {
-        wide_add_dec(&total->sum, (struct dec){tail->mantissa, delta->scale});
-    } else {
-        wide_add_i64(&total->sum, delta->mantissa, delta->scale);
-    }
-}
-
-static uint32_t meter_of_record(const struct run *run, const struct record *record)
-{
-    if (record->flags & RECORD_EXCLUDED) {
-        return record->series & 0xFFFFu;
-    }
-    return series_at(&run->series, record->series)->meter;
-}
-
-void accept_event(struct worker *worker, const struct record *records, uint32_t units,
-                  bool withdrawn)
-{
-    const struct run *run = worker->run;
-    worker->accepted++;
-    worker->withdrawn += withdrawn;
-    worker->accepted_print = hash_add(worker->accepted_print, records[0].print);
-    for (const struct record *at = records; at < records + units; at += 1 + at->tail_units) {
-        struct delta delta = {.print = at->print,
-                              .mantissa = at->mantissa,
-                              .account = at->account,
-                              .series = at->series,
-                              .slot_s = at->slot_s,
-                              .flags = at->flags & (RECORD_EXCLUDED | RECORD_TAIL | RECORD_WIDE),
-                              .scale = at->scale,
-                              .position = at->position};
-        if (withdrawn) {
-            delta.series = (uint32_t)EXCLUDE_WITHDRAWN << 16 | meter_of_record(run, at);
-            delta.flags |= RECORD_EXCLUDED;
-        }
-        const struct record_tail *tail = (const struct record_tail *)(const void *)(at + 1);
-        size_t tail_bytes = 0;
-        if (at->flags & RECORD_TAIL) {
-            tail_bytes = sizeof *tail + tail->source_size + tail->id_size;
-        }
-        delta.tail_units = (uint8_t)((tail_bytes + sizeof delta - 1) / sizeof delta);
-        count_delta(worker, &delta, tail);
-        struct delta *to = spool_add(worker->deltas, at->pad, 1u + delta.tail_units);
-        if (to) {
-            *to = delta;
-            memcpy(to + 1, tail, tail_bytes);
-        }
-    }
-}
-
 /* ---- one partition --------------------------------------------------------------------------- */
 
-static void take_accepted(void *context, const struct record *records, uint32_t count,
-                          bool withdrawn)
+static void count_event(struct event_count *events, uint64_t print)
 {
-    accept_event(context, records, count, withdrawn);
+    events->count++;
+    events->print += print;
 }
 
-static void take_duplicate(void *context, const struct record *first, uint64_t copies)
+static void give_verdict(struct worker *worker, const struct arrival *arrival, uint32_t copies,
+                         bool is_withdrawn)
 {
-    (void)first;
-    ((struct worker *)context)->duplicates += copies;
+    struct verdict *to = spool_add(worker->verdicts, arrival->partition, 1);
+    if (to) {
+        *to = (struct verdict){.print = arrival->print,
+                               .account = arrival->account,
+                               .copies = copies,
+                               .is_withdrawn = is_withdrawn};
+    }
 }
 
-static void keep_undecided(void *context, const struct record *const *events, const uint32_t *units,
-                           uint32_t count)
+static void take_duplicate(void *context, const struct arrival *first, uint32_t copies)
+{
+    struct worker *worker = context;
+    worker->duplicates += copies;
+    give_verdict(worker, first, copies, false);
+}
+
+static void keep_undecided(void *context, const struct arrival *const *arrivals, uint32_t count)
 {
     struct worker *worker = context;
     uint32_t group = worker->group_count++;
@@ -111,10 +49,8 @@ static void keep_undecided(void *context, const struct record *const *events, co
                            sizeof *worker->undecided);
             worker->undecided_capacity = capacity;
         }
-        struct record *copy = arena_alloc(&worker->arena, units[i] * sizeof *copy);
-        memcpy(copy, events[i], units[i] * sizeof *copy);
         worker->undecided[worker->undecided_count++] =
-            (struct undecided){.group = group, .units = units[i], .records = copy};
+            (struct undecided){.group = group, .arrival = *arrivals[i]};
     }
 }
 
@@ -122,28 +58,26 @@ static enum status accept_partition(struct worker *worker, uint32_t partition)
 {
     struct run *run = worker->run;
     struct spool_partition loaded;
-    TRY(spool_load(run->keys, partition, &loaded, &worker->err));
-    struct record_chunk *chunks =
+    TRY(spool_load(run->arrivals, partition, &loaded, &worker->err));
+    struct arrival_chunk *chunks =
         arena_alloc(&worker->scratch, (loaded.chunk_count + 1) * sizeof *chunks);
     for (uint32_t i = 0; i < loaded.chunk_count; i++) {
-        chunks[i] = (struct record_chunk){loaded.chunks[i].units, loaded.chunks[i].count};
+        chunks[i] = (struct arrival_chunk){loaded.chunks[i].units, loaded.chunks[i].count};
     }
-    struct dedup_sink sink = {.context = worker,
-                              .accepted = take_accepted,
-                              .duplicate = take_duplicate,
-                              .undecided = keep_undecided};
-    dedup_partition(&worker->dedup, chunks, loaded.chunk_count, &sink);
-    spool_unload(run->keys, partition, &loaded);
+    struct dedup_sink sink = {
+        .context = worker, .duplicate = take_duplicate, .undecided = keep_undecided};
+    struct dedup_accepted accepted =
+        dedup_partition(&worker->dedup, chunks, loaded.chunk_count, &sink);
+    worker->accepted.count += accepted.count;
+    worker->accepted.print += accepted.print;
+    spool_unload(run->arrivals, partition, &loaded);
     return OK;
 }
 
 static enum status accept_partitions(struct worker *worker)
 {
     struct run *run = worker->run;
-    TRY(spool_writer_new(run->deltas, &worker->deltas, &worker->err));
-    uint32_t meters = run->catalog->meter_count;
-    worker->accepted_totals =
-        arena_calloc(&worker->arena, meters + 1, sizeof *worker->accepted_totals);
+    TRY(spool_writer_new(run->verdicts, &worker->verdicts, &worker->err));
     worker->dedup.arena = &worker->scratch;
     for (uint32_t p; (p = run_claim(run, run->key_partitions)) != NONE;) {
         TRY(accept_partition(worker, p));
@@ -176,8 +110,7 @@ static void accept_work(void *argument, int index)
 /* An undecided event with its bytes. */
 struct contender {
     uint32_t group; /* over all workers */
-    const struct undecided *undecided;
-    uint64_t position;
+    const struct arrival *arrival;
     bool is_withdrawal;
     struct text source, id; /* of the event, or of the target of a withdrawal */
     struct text canonical;
@@ -187,7 +120,8 @@ struct contender {
 static int compare_positions(const void *a_item, const void *b_item)
 {
     const struct contender *a = a_item, *b = b_item;
-    return a->position < b->position ? -1 : a->position > b->position;
+    uint64_t x = a->arrival->position, y = b->arrival->position;
+    return x < y ? -1 : x > y;
 }
 
 static int compare_contenders(const void *a_item, const void *b_item)
@@ -242,8 +176,8 @@ static struct text first_value(struct text text)
 static enum status read_contender(struct run *run, struct worker *worker, char *buffer,
                                   struct contender *contender)
 {
-    uint32_t file = (uint32_t)(contender->position >> 48);
-    uint64_t offset = contender->position & ((UINT64_C(1) << 48) - 1);
+    uint32_t file = (uint32_t)(contender->arrival->position >> 48);
+    uint64_t offset = contender->arrival->position & ((UINT64_C(1) << 48) - 1);
     size_t size;
     TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
     struct text bytes = {buffer, size};
@@ -283,8 +217,8 @@ static void add_conflict(struct run *run, uint32_t capacity, const struct conten
     (void)capacity;
     run->conflicts[run->conflict_count++] = (struct conflict){.source = refused->source,
                                                               .id = refused->id,
-                                                              .accepted = accepted->position,
-                                                              .refused = refused->position,
+                                                              .accepted = accepted->arrival->position,
+                                                              .refused = refused->arrival->position,
                                                               .bytes = refused->bytes};
 }
 
@@ -300,13 +234,18 @@ static void decide_key(struct run *run, struct worker *worker, const struct cont
         return; /* a withdrawal of an event that is not here */
     }
     const struct contender *accepted = &items[first];
-    accept_event(worker, accepted->undecided->records, accepted->undecided->units, first > 0);
+    count_event(&worker->accepted, accepted->arrival->print);
+    if (first > 0) {
+        count_event(&worker->withdrawn, accepted->arrival->print);
+        give_verdict(worker, accepted->arrival, 0, true);
+    }
     for (uint32_t i = first + 1; i < count; i++) {
         if (text_equal(items[i].canonical, accepted->canonical)) {
             worker->duplicates++;
         } else {
             add_conflict(run, capacity, accepted, &items[i]);
         }
+        give_verdict(worker, items[i].arrival, 1, false);
     }
 }
 
@@ -325,8 +264,7 @@ static enum status decide_all(struct run *run)
         const struct worker *worker = &run->workers[i];
         for (uint32_t u = 0; u < worker->undecided_count; u++) {
             items[at++] = (struct contender){.group = groups + worker->undecided[u].group,
-                                             .undecided = &worker->undecided[u],
-                                             .position = worker->undecided[u].records[0].position};
+                                             .arrival = &worker->undecided[u].arrival};
         }
         groups += worker->group_count;
     }
@@ -363,10 +301,10 @@ enum status run_accept(struct run *run)
     }
     for (int i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
-        if (worker->deltas) {
+        if (worker->verdicts) {
             struct error err;
-            enum status flushed = spool_flush(worker->deltas, &err);
-            worker->deltas = NULL;
+            enum status flushed = spool_flush(worker->verdicts, &err);
+            worker->verdicts = NULL;
             if (flushed != OK && status == OK) {
                 *run->err = err;
                 status = flushed;

@@ -41,7 +41,8 @@ struct explained_row {
 };
 
 struct explained_event {
-    struct hash128 key, print, bytes;
+    struct hash128 key, bytes;
+    uint64_t print;
     struct text source, id;
     instant at;
     struct dec value;

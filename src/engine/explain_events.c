@@ -247,7 +247,7 @@ static int compare_copies(const void *a_item, const void *b_item)
 {
     const struct explained_event *a = a_item, *b = b_item;
     int order = compare_hashes(&a->key, &b->key);
-    order = order ? order : compare_hashes(&a->print, &b->print);
+    order = order ? order : (a->print > b->print) - (a->print < b->print);
     order = order ? order : (a->row > b->row) - (a->row < b->row);
     order = order ? order : (a->file > b->file) - (a->file < b->file);
     return order ? order : (a->offset > b->offset) - (a->offset < b->offset);
@@ -280,7 +280,7 @@ static enum status keep_accepted(struct reading *reading)
         struct explained_event event = x->events[i];
         const struct explained_event *last = kept > 0 ? &x->events[kept - 1] : NULL;
         bool is_copy = last && hash_equal(last->key, event.key) &&
-                       hash_equal(last->print, event.print) && last->row == event.row;
+                       last->print == event.print && last->row == event.row;
         if (!is_copy && !has_hash(reading->withdrawn, reading->withdrawn_count, event.key) &&
             !has_hash(refused, refused_count, hash_add(event.key, event.bytes))) {
             x->events[kept++] = event;
@@ -317,13 +317,13 @@ enum status explain_events(struct explain *x)
         struct total *found = &x->rows[event->row].found;
         event->line = feed_line_number(run->feed, event->file, event->block, event->line_in_block);
         found->count++;
-        found->print = hash_add(found->print, event->print);
+        found->print += event->print;
         wide_add_dec(&found->sum, event->value);
     }
     for (uint32_t i = 0; i < x->row_count; i++) {
         const struct total *found = &x->rows[i].found;
         const struct total *counted = &x->usage[x->rows[i].row].total;
-        x->adds_up &= found->count == counted->count && hash_equal(found->print, counted->print) &&
+        x->adds_up &= found->count == counted->count && found->print == counted->print &&
                       wide_equal(&found->sum, &counted->sum);
     }
     return OK;

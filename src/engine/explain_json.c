@@ -210,7 +210,9 @@ static void add_row(const struct explain *x, struct buffer *out, const struct ex
     add_dec(out, "quantity", usage->quantity);
     add_text(out, "unit", meter->unit);
     add_count(out, "events", usage->total.count);
-    add_hash(out, "fingerprint", usage->total.print);
+    char print[17];
+    hash64_format(usage->total.print, print);
+    add_text(out, "fingerprint", text_of(print));
     add_dec(out, "taken", row->taken);
     add_dec(out, "amount", row->amount);
     buffer_add_char(out, '}');

@@ -491,8 +491,8 @@ static void row_cells(struct explain *x, uint64_t index, struct text *cells)
     const struct explained_row *row = &x->rows[index];
     const struct usage_row *usage = &x->usage[row->row];
     const struct series *series = series_at(&x->run->series, usage->series);
-    char *print = arena_alloc(arena, 33);
-    hash128_format(usage->total.print, print);
+    char *print = arena_alloc(arena, 17);
+    hash64_format(usage->total.print, print);
     struct period slot = explain_slot(x, usage);
     cells[0] = time_cell(arena, slot.from);
     cells[1] = time_cell(arena, slot.to);

@@ -1,4 +1,4 @@
-/* ingest.c - blocks of lines to records, spooled by key.
+/* ingest.c - blocks of lines to arrivals, spooled by key, and records, spooled by payer.
  *
  * The way of an event: decode, meter, then the account.  Looking an account up costs three cache
  * misses in a row (slot, id, record), which is more than all the rest; so simple events wait in a
@@ -12,6 +12,7 @@ enum { RING = 32, STEP = 8, SUBJECT_MAX = ATTRIBUTE_MAX_BYTES + 1 };
 
 /* A simple event between its stages: one record, no tail. */
 struct pending {
+    struct arrival arrival;
     struct record record;
     instant at;
     enum grain grain;
@@ -157,9 +158,9 @@ static enum exclusion excluded_of(const struct record *record)
     return record->flags & RECORD_EXCLUDED ? (enum exclusion)(record->series >> 16) : EXCLUDE_NONE;
 }
 
-/* Sets account, slot and book of a record whose meter is done.  NO_METER goes before NO_ACCOUNT
- * before OUT_OF_PERIOD before what the meter found. */
-static void place_record(struct worker *worker, struct record *record, uint32_t account,
+/* Sets account and slot of a record whose meter is done; returns the partition of its book.
+ * NO_METER goes before NO_ACCOUNT before OUT_OF_PERIOD before what the meter found. */
+static uint32_t place_record(struct worker *worker, struct record *record, uint32_t account,
                          uint32_t meter, enum grain grain, instant at)
 {
     const struct run *run = worker->run;
@@ -172,19 +173,17 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
             record->flags |= RECORD_EXCLUDED;
             exclude_record(record, EXCLUDE_NO_ACCOUNT);
         }
-        return;
+        return 0;
     }
     uint32_t payer = run->steady_payer[account];
     if (payer != NONE && !run->has_cuts && run->catalog->slot_clock_count == 0 &&
         period_has(run->period, at)) {
         instant hour = at - at % NS_PER_HOUR;
         bool is_first = grain == GRAIN_MONTH || hour < run->period.from;
-        record->pad = (uint8_t)book_partition(run, payer);
         record->slot_s = is_first ? 0 : (uint32_t)((hour - run->period.from) / NS_PER_SECOND);
-        return;
+        return book_partition(run, payer);
     }
     payer = accounts_payer(run->accounts, account, at);
-    record->pad = (uint8_t)book_partition(run, payer);
     struct period cut;
     if (!run_cut(run, payer, at, &cut)) {
         if (found != EXCLUDE_NO_METER) {
@@ -193,24 +192,36 @@ static void place_record(struct worker *worker, struct record *record, uint32_t 
             exclude_record(record, EXCLUDE_OUT_OF_PERIOD);
         }
         /* It is listed with who pays for the account as the period begins. */
-        payer = accounts_payer(run->accounts, account, run->period.from);
-        record->pad = (uint8_t)book_partition(run, payer);
         record->slot_s = 0;
-        return;
+        return book_partition(run, accounts_payer(run->accounts, account, run->period.from));
     }
     bool is_excluded = record->flags & RECORD_EXCLUDED;
     uint32_t sku = is_excluded ? NONE : series_at(&run->series, record->series)->sku;
     instant start = slot_start(run->catalog, run->accounts, account, sku, grain, cut, at);
     record->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
+    return book_partition(run, payer);
 }
 
-static void emit_record(struct worker *worker, const struct record *record)
+static void emit_arrival(struct worker *worker, const struct arrival *arrival)
 {
     uint32_t shift = worker->run->key_shift;
-    uint32_t partition = shift == 64 ? 0 : (uint32_t)(record->key.low >> shift);
-    struct record *to = spool_add(worker->keys, partition, 1);
+    uint32_t partition = shift == 64 ? 0 : (uint32_t)(arrival->key >> shift);
+    struct arrival *to = spool_add(worker->arrivals, partition, 1);
     if (to) {
-        *to = *record;
+        *to = *arrival;
+    }
+}
+
+/* The records of one event, counted before they go on their way: one side of conservation. */
+static void emit_records(struct worker *worker, uint32_t partition, const struct record *records,
+                         uint32_t units)
+{
+    for (const struct record *at = records; at < records + units; at += 1 + at->tail_units) {
+        total_count(&worker->read_totals[meter_of_record(worker->run, at)], at);
+    }
+    struct record *to = spool_add(worker->records, partition, units);
+    if (to) {
+        memcpy(to, records, units * sizeof *records);
     }
 }
 
@@ -224,9 +235,13 @@ static void finish_pending(struct worker *worker, struct pending *pending)
     if (account == MAP_NONE || !text_equal(accounts->items[account].id, subject)) {
         account = map_find(&accounts->by_id, subject);
     }
-    place_record(worker, &pending->record, account == MAP_NONE ? NONE : account, pending->meter,
-                 pending->grain, pending->at);
-    emit_record(worker, &pending->record);
+    account = account == MAP_NONE ? NONE : account;
+    uint32_t partition = place_record(worker, &pending->record, account, pending->meter,
+                                      pending->grain, pending->at);
+    pending->arrival.account = account;
+    pending->arrival.partition = (uint16_t)partition;
+    emit_arrival(worker, &pending->arrival);
+    emit_records(worker, partition, &pending->record, 1);
 }
 
 static struct pending *ring_at(struct worker *worker, uint32_t index)
@@ -303,13 +318,13 @@ static void take_withdrawal(struct worker *worker, const struct event *event, ui
 {
     char key[EVENT_KEY_MAX];
     size_t size = event_key(event->target_source, event->target_id, key);
-    struct record record = {.key = hash_secret128(&worker->run->secret, key, size),
-                            .print = event->print,
-                            .position = position,
-                            .account = NONE,
-                            .flags = RECORD_FIRST | RECORD_WITHDRAWAL | RECORD_EXCLUDED};
+    struct arrival arrival = {.key = hash_secret64(&worker->run->secret, key, size),
+                              .print = event->print,
+                              .position = position,
+                              .account = NONE,
+                              .is_withdrawal = true};
     worker->withdrawals++;
-    emit_record(worker, &record);
+    emit_arrival(worker, &arrival);
 }
 
 static uint32_t tail_units(const struct event *event, enum aggregate aggregate)
@@ -336,12 +351,12 @@ static void fill_tail(struct record_tail *tail, const struct event *event, struc
 
 /* The general way: any number of meters, wide values, tails. */
 static void take_event_whole(struct worker *worker, const struct event *event,
-                             const struct record *base, const uint32_t *meters, uint32_t count)
+                             struct arrival *arrival, const uint32_t *meters, uint32_t count)
 {
     enum { UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record) };
     const struct run *run = worker->run;
     struct record units[UNITS_MAX];
-    uint32_t used = 0;
+    uint32_t used = 0, partition = 0;
     uint32_t account = map_find(&run->accounts->by_id, event->subject);
     account = account == MAP_NONE ? NONE : account;
     for (uint32_t i = 0; i < count; i++) {
@@ -352,10 +367,10 @@ static void take_event_whole(struct worker *worker, const struct event *event,
             continue;
         }
         struct record *record = &units[used++];
-        *record = *base;
-        record->flags = used == 1 ? RECORD_FIRST : 0;
+        *record =
+            (struct record){.print = event->print, .flags = used == 1 ? RECORD_FIRST : 0};
         set_measure(worker, record, meters[i], &measure);
-        place_record(worker, record, account, meters[i], meter->grain, event->at);
+        partition = place_record(worker, record, account, meters[i], meter->grain, event->at);
         bool is_wide = !fits(measure.value);
         if (is_wide || meter->aggregate == AGGREGATE_LATEST) {
             uint32_t tail = tail_units(event, meter->aggregate);
@@ -370,17 +385,16 @@ static void take_event_whole(struct worker *worker, const struct event *event,
         }
     }
     if (used == 0) {
-        units[0] = *base;
-        units[0].flags = RECORD_FIRST | RECORD_EXCLUDED;
-        units[0].series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu;
-        place_record(worker, &units[0], account, NONE, GRAIN_HOUR, event->at);
+        units[0] = (struct record){.print = event->print,
+                                   .flags = RECORD_FIRST | RECORD_EXCLUDED,
+                                   .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
+        partition = place_record(worker, &units[0], account, NONE, GRAIN_HOUR, event->at);
         used = 1;
     }
-    uint32_t partition = run->key_shift == 64 ? 0 : (uint32_t)(base->key.low >> run->key_shift);
-    struct record *to = spool_add(worker->keys, partition, used);
-    if (to) {
-        memcpy(to, units, used * sizeof *units);
-    }
+    arrival->account = account;
+    arrival->partition = (uint16_t)partition;
+    emit_arrival(worker, arrival);
+    emit_records(worker, partition, units, used);
 }
 
 static void take_event(void *context, const struct event *event, size_t record_offset,
@@ -397,26 +411,25 @@ static void take_event(void *context, const struct event *event, size_t record_o
     }
     char key[EVENT_KEY_MAX];
     size_t size = event_key(event->source, event->id, key);
-    struct record base = {.key = hash_secret128(&run->secret, key, size),
-                          .print = event->print,
-                          .position = position,
-                          .flags = RECORD_FIRST,
-                          .account = NONE};
+    struct arrival arrival = {.key = hash_secret64(&run->secret, key, size),
+                              .print = event->print,
+                              .position = position};
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
     if (!meter || meter->aggregate == AGGREGATE_LATEST) {
-        take_event_whole(worker, event, &base, meters, count);
+        take_event_whole(worker, event, &arrival, meters, count);
         return;
     }
     struct measure measure;
     meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
     if (!measure.matched || !fits(measure.value)) {
-        take_event_whole(worker, event, &base, meters, count);
+        take_event_whole(worker, event, &arrival, meters, count);
         return;
     }
     struct pending *pending = ring_at(worker, worker->pending_head);
-    pending->record = base;
+    pending->arrival = arrival;
+    pending->record = (struct record){.print = event->print, .flags = RECORD_FIRST};
     set_measure(worker, &pending->record, meters[0], &measure);
     pending->at = event->at;
     pending->grain = meter->grain;
@@ -492,7 +505,10 @@ static enum status read_block(struct worker *worker)
 static enum status read_blocks(struct worker *worker)
 {
     struct run *run = worker->run;
-    TRY(spool_writer_new(run->keys, &worker->keys, &worker->err));
+    TRY(spool_writer_new(run->arrivals, &worker->arrivals, &worker->err));
+    TRY(spool_writer_new(run->records, &worker->records, &worker->err));
+    worker->read_totals =
+        arena_calloc(&worker->arena, run->catalog->meter_count + 1, sizeof *worker->read_totals);
     worker->decoder = decoder_new(&worker->decoder_arena);
     worker->meter_scratch = meter_scratch_new(&worker->meter_arena, run->catalog);
     worker->plain_cache = arena_alloc(&worker->arena, PLAIN_CACHE * sizeof *worker->plain_cache);
@@ -508,6 +524,19 @@ static enum status read_blocks(struct worker *worker)
         TRY(read_block(worker));
         run_progress(run, worker->index, "reading events", feed_bytes_read(run->feed),
                      feed_bytes_total(run->feed));
+    }
+}
+
+static void flush_spool(struct worker *worker, struct spool_writer **writer)
+{
+    if (*writer) {
+        struct error err;
+        enum status status = spool_flush(*writer, &err);
+        if (status != OK && !worker->failed) {
+            worker->err = err;
+            worker_fail(worker, status);
+        }
+        *writer = NULL;
     }
 }
 
@@ -529,15 +558,8 @@ static void read_work(void *argument, int index)
             worker_fail(worker, status);
         }
     }
-    if (worker->keys) {
-        struct error err;
-        enum status status = spool_flush(worker->keys, &err);
-        if (status != OK && !worker->failed) {
-            worker->err = err;
-            worker_fail(worker, status);
-        }
-        worker->keys = NULL;
-    }
+    flush_spool(worker, &worker->arrivals);
+    flush_spool(worker, &worker->records);
 }
 
 static void find_steady_payers(struct run *run)

@@ -254,18 +254,18 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
 {
     struct farthing_count *refused = arena_calloc(&run->arena, REFUSALS, sizeof *refused);
     struct farthing_count *excluded = arena_calloc(&run->arena, EXCLUSIONS, sizeof *excluded);
-    struct hash128 print = {0, 0};
+    uint64_t print = 0;
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
         summary->lines_read += worker->lines_read;
-        summary->events_accepted += worker->accepted;
+        summary->events_accepted += worker->accepted.count;
         summary->events_duplicate += worker->duplicates;
         summary->withdrawals += worker->withdrawals;
         summary->events_billed += worker->events_billed;
         summary->bills += worker->bills;
         summary->bill_lines += worker->bill_lines;
         summary->usage_rows += worker->usage_rows;
-        print = hash_add(print, worker->accepted_print);
+        print += worker->accepted.print;
     }
     summary->events_conflict = run->conflict_count;
     for (int r = 0; r < REFUSALS; r++) {
@@ -290,8 +290,8 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     }
     summary->refused = refused;
     summary->excluded = excluded;
-    char *hex = arena_alloc(&run->arena, 33);
-    hash128_format(print, hex);
+    char *hex = arena_alloc(&run->arena, 17);
+    hash64_format(print, hex);
     summary->fingerprint = hex;
 }
 

@@ -120,10 +120,12 @@ static enum status set_up_spools(struct run *run)
         TRY(spool_slabs_new(env, &run->budget, run->memory_bytes / 4, run->err));
     }
     const char *folder = run->config->temporary_folder;
-    TRY(spool_new(env, run->key_partitions, sizeof(struct record), &run->budget, folder, &run->keys,
-                  run->err));
-    return spool_new(env, run->book_partitions, sizeof(struct delta), &run->budget, folder,
-                     &run->deltas, run->err);
+    TRY(spool_new(env, run->key_partitions, sizeof(struct arrival), &run->budget, folder,
+                  &run->arrivals, run->err));
+    TRY(spool_new(env, run->book_partitions, sizeof(struct record), &run->budget, folder,
+                  &run->records, run->err));
+    return spool_new(env, run->book_partitions, sizeof(struct verdict), &run->budget, folder,
+                     &run->verdicts, run->err);
 }
 
 static enum status set_up_workers(struct run *run)
@@ -151,8 +153,9 @@ static void tear_down(struct run *run)
 {
     struct env *env = run->env;
     output_abort(run->output);
-    spool_free(run->keys);
-    spool_free(run->deltas);
+    spool_free(run->arrivals);
+    spool_free(run->records);
+    spool_free(run->verdicts);
     spool_slabs_free(env, &run->budget);
     feed_close(run->feed);
     for (int i = 0; run->workers && i < run->threads; i++) {
@@ -223,8 +226,8 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     TRY(run_read(run));
     int64_t read_at = env->clock_mono_ns(env);
     TRY(run_accept(run));
-    spool_free(run->keys);
-    run->keys = NULL;
+    spool_free(run->arrivals);
+    run->arrivals = NULL;
     int64_t accepted_at = env->clock_mono_ns(env);
     run->series_arena.recover = &run->recover;
     TRY(run_settle(run));

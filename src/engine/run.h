@@ -1,11 +1,13 @@
 /* run.h - a bill run: the one place where computing meets input and output.  Private to this room.
  *
  *     load      catalog, accounts, opening, bills issued before
- *     read      blocks --decode, meter--> records, spooled by key            any thread, any order
- *     accept    partition of keys --dedup--> deltas, spooled by payer        any thread
- *     settle    partition of payers --fold, price, bill--> files in order    any thread, turns for
- * output report    dead letters, conflicts, summary; conservation is checked before anything gets
- * its name
+ *     read      blocks --decode, meter--> arrivals, spooled by key,
+ *                                     and records, spooled by payer          any thread, any order
+ *     accept    partition of keys --dedup--> verdicts, spooled by payer      any thread
+ *     settle    partition of payers: records less what verdicts take out
+ *               --fold, price, bill--> files in order                        any thread, turns for output
+ *     report    dead letters, conflicts, summary; conservation is checked before anything gets
+ *               its name
  */
 #ifndef FARTHING_ENGINE_RUN_H
 #define FARTHING_ENGINE_RUN_H
@@ -101,8 +103,12 @@ struct fewer {
 /* An event that only its bytes can decide, kept until they are read again. */
 struct undecided {
     uint32_t group;
-    uint32_t units;
-    struct record *records;
+    struct arrival arrival;
+};
+
+/* Events as a whole, whatever meters they have: how many, and the sum of their fingerprints. */
+struct event_count {
+    uint64_t count, print;
 };
 
 enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
@@ -130,7 +136,8 @@ struct worker {
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
     uint32_t *series_cache;           /* numbers of series met last, by hash; NONE */
-    struct spool_writer *keys;
+    struct spool_writer *arrivals, *records;
+    struct total *read_totals; /* of the records of each meter, then of none */
     const struct csv_header *csv_header;
     uint32_t csv_file;
     struct feed_block block;
@@ -141,15 +148,15 @@ struct worker {
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
     uint32_t pending_head, pending_count;
     /* accept */
-    struct spool_writer *deltas;
+    struct spool_writer *verdicts;
     struct dedup_memory dedup;
-    struct total *accepted_totals; /* of each meter, then of none */
-    struct hash128 accepted_print;
-    uint64_t accepted, duplicates, withdrawn;
+    struct event_count accepted, withdrawn; /* withdrawn ones are accepted too */
+    uint64_t duplicates;
     struct undecided *undecided;
     uint32_t undecided_count, undecided_capacity, group_count;
     /* settle */
-    struct total *booked_totals;
+    struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
+    struct event_count booked, booked_withdrawn;
     struct dec *product_amounts; /* then of no product, then of rounding */
     struct dec amount;
     uint64_t bills, bill_lines, usage_rows, events_billed;
@@ -204,7 +211,7 @@ struct run {
     struct series_table series;
     struct arena series_arena;
     struct lock *series_lock;
-    struct spool *keys, *deltas;
+    struct spool *arrivals, *records, *verdicts;
     struct spool_budget budget;
     uint32_t key_partitions, key_shift, book_partitions;
     struct text *file_headers; /* of CSV files, for reading a record again */
@@ -297,9 +304,15 @@ static inline uint32_t book_partition(const struct run *run, uint32_t payer)
     return (uint32_t)((uint64_t)payer * run->book_partitions / (run->accounts->count + 1));
 }
 
-/* Writes the deltas of an accepted event and counts them (accept.c). */
-void accept_event(struct worker *worker, const struct record *records, uint32_t units,
-                  bool withdrawn);
+/* Its place in totals of meters. */
+static inline uint32_t meter_of_record(const struct run *run, const struct record *record)
+{
+    if (!(record->flags & RECORD_EXCLUDED)) {
+        return series_at(&run->series, record->series)->meter;
+    }
+    uint32_t meter = record->series & 0xFFFFu;
+    return meter == 0xFFFFu ? run->catalog->meter_count : meter;
+}
 
 enum status farthing_run_bill(struct env *env, const struct farthing_config *config,
                               const struct farthing_bill *options, struct arena *arena,

@@ -10,15 +10,15 @@
 
 #include "engine/run.h"
 
-enum { FETCH_AHEAD = 16 }; /* deltas: what they will need from memory is asked for this early */
+enum { FETCH_AHEAD = 16 }; /* records: what they will need from memory is asked for this early */
 
-/* The deltas of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p -
+/* The records of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p -
  * low + 1]). */
 struct partition {
     uint32_t low, high; /* payers */
-    const struct delta **order;
+    const struct record **order;
     uint32_t *first;
-    const struct delta **nobody; /* of no account */
+    const struct record **nobody; /* of no account */
     uint32_t nobody_count;
 };
 
@@ -60,23 +60,16 @@ static enum status write_when_full(struct worker *worker, struct texts *texts)
     return size < FULL_BYTES ? OK : write_texts(worker, texts);
 }
 
-/* A delta may lie in two lines of the cache. */
-static inline void fetch_delta(const struct delta *delta)
+static instant slot_time(const struct run *run, const struct record *record)
 {
-    __builtin_prefetch(delta);
-    __builtin_prefetch((const char *)(delta + 1) - 1);
+    return run->period.from + (instant)record->slot_s * NS_PER_SECOND;
 }
 
-static instant slot_time(const struct run *run, const struct delta *delta)
+static uint32_t payer_of(const struct run *run, const struct record *record)
 {
-    return run->period.from + (instant)delta->slot_s * NS_PER_SECOND;
-}
-
-static uint32_t payer_of(const struct run *run, const struct delta *delta)
-{
-    uint32_t payer = run->steady_payer[delta->account];
+    uint32_t payer = run->steady_payer[record->account];
     return payer != NONE ? payer
-                         : accounts_payer(run->accounts, delta->account, slot_time(run, delta));
+                         : accounts_payer(run->accounts, record->account, slot_time(run, record));
 }
 
 static uint32_t first_payer(const struct run *run, uint32_t partition)
@@ -87,9 +80,95 @@ static uint32_t first_payer(const struct run *run, uint32_t partition)
                       run->book_partitions);
 }
 
-static void group_deltas(struct worker *worker, const struct spool_partition *loaded,
-                         struct partition *partition)
+/* ---- verdicts -------------------------------------------------------------------------------- */
+
+/* Verdicts of a partition by fingerprint and account, those on the same added up. */
+struct verdict_table {
+    struct verdict_slot {
+        struct verdict verdict;
+        bool is_used;
+    } *slots;
+    uint32_t mask;
+    bool is_empty;
+};
+
+static struct verdict_slot *find_verdict(const struct verdict_table *table, uint64_t print,
+                                         uint32_t account)
 {
+    for (uint32_t at = (uint32_t)print & table->mask;; at = (at + 1) & table->mask) {
+        struct verdict_slot *slot = &table->slots[at];
+        if (!slot->is_used || (slot->verdict.print == print && slot->verdict.account == account)) {
+            return slot;
+        }
+    }
+}
+
+static void load_verdicts(struct worker *worker, const struct spool_partition *loaded,
+                          struct verdict_table *table)
+{
+    uint32_t slot_count = 16;
+    while (slot_count < loaded->unit_count * 4) {
+        slot_count *= 2;
+    }
+    *table = (struct verdict_table){.mask = slot_count - 1, .is_empty = loaded->unit_count == 0};
+    table->slots = arena_calloc(&worker->scratch, slot_count, sizeof *table->slots);
+    for (uint32_t c = 0; c < loaded->chunk_count; c++) {
+        const struct verdict *verdicts = loaded->chunks[c].units;
+        for (uint32_t i = 0; i < loaded->chunks[c].count; i++) {
+            struct verdict_slot *slot =
+                find_verdict(table, verdicts[i].print, verdicts[i].account);
+            struct verdict *verdict = &slot->verdict;
+            if (slot->is_used) {
+                verdict->copies += verdicts[i].copies;
+                verdict->is_withdrawn |= verdicts[i].is_withdrawn;
+            } else {
+                *slot = (struct verdict_slot){verdicts[i], true};
+            }
+        }
+    }
+}
+
+/* Carries out what was found about the event whose first record this is: false when the event goes,
+ * a copy or one that conflicts.  The records of a withdrawn event become exclusions. */
+static bool judge_event(struct worker *worker, const struct verdict_table *verdicts,
+                        struct record *first, const struct record *end)
+{
+    const struct run *run = worker->run;
+    struct verdict *verdict = &find_verdict(verdicts, first->print, first->account)->verdict;
+    bool goes = verdict->copies > 0;
+    if (!goes && !verdict->is_withdrawn) {
+        return true;
+    }
+    verdict->copies -= goes;
+    struct record *at = first;
+    do {
+        struct total *removed = &worker->removed_totals[meter_of_record(run, at)], one = {0};
+        total_count(&one, at);
+        total_add(removed, &one);
+        if (!goes) {
+            uint32_t meter = meter_of_record(run, at);
+            meter = meter == run->catalog->meter_count ? 0xFFFFu : meter;
+            at->series = (uint32_t)EXCLUDE_WITHDRAWN << 16 | meter;
+            at->flags |= RECORD_EXCLUDED;
+            struct total now = {0};
+            total_count(&now, at);
+            total_subtract(removed, &now);
+        }
+        at += 1 + at->tail_units;
+    } while (at < end && !(at->flags & RECORD_FIRST));
+    if (!goes) {
+        worker->booked_withdrawn.count++;
+        worker->booked_withdrawn.print += first->print;
+    }
+    return !goes;
+}
+
+/* ---- records by payer ------------------------------------------------------------------------ */
+
+static void group_records(struct worker *worker, const struct spool_partition *loaded,
+                          const struct verdict_table *verdicts, struct partition *partition)
+{
+    enum { GONE = 0xFFFFFFFF };
     const struct run *run = worker->run;
     uint32_t payers = partition->high - partition->low;
     uint64_t units = loaded->unit_count;
@@ -99,22 +178,28 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
     uint32_t *payer_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *payer_at);
     uint32_t at = 0;
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
-        const struct delta *delta = loaded->chunks[c].units;
-        const struct delta *end = delta + loaded->chunks[c].count;
-        for (; delta < end; delta += 1 + delta->tail_units) {
-            if (end - delta > FETCH_AHEAD && delta[FETCH_AHEAD].account < run->accounts->count) {
-                /* A tail that is read as a delta fetches what is not needed, no more. */
-                __builtin_prefetch(&run->steady_payer[delta[FETCH_AHEAD].account]);
-                __builtin_prefetch(delta + 3 * FETCH_AHEAD);
+        struct record *record = loaded->chunks[c].units;
+        const struct record *end = record + loaded->chunks[c].count;
+        bool stays = true;
+        for (; record < end; record += 1 + record->tail_units) {
+            if (end - record > FETCH_AHEAD && record[FETCH_AHEAD].account < run->accounts->count) {
+                /* A tail that is read as a record fetches what is not needed, no more. */
+                __builtin_prefetch(&run->steady_payer[record[FETCH_AHEAD].account]);
             }
-            if (delta->account == NONE) {
-                partition->nobody[partition->nobody_count++] = delta;
-                continue;
+            if (record->flags & RECORD_FIRST) {
+                stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
+                worker->booked.count += stays;
+                worker->booked.print += stays ? record->print : 0;
             }
-            uint32_t payer = payer_of(run, delta) - partition->low;
-            assert(payer < payers);
+            uint32_t payer = GONE;
+            if (stays && record->account == NONE) {
+                partition->nobody[partition->nobody_count++] = record;
+            } else if (stays) {
+                payer = payer_of(run, record) - partition->low;
+                assert(payer < payers);
+                partition->first[payer + 2]++;
+            }
             payer_at[at++] = payer;
-            partition->first[payer + 2]++;
         }
     }
     for (uint32_t p = 2; p < payers + 2; p++) {
@@ -122,11 +207,12 @@ static void group_deltas(struct worker *worker, const struct spool_partition *lo
     }
     at = 0;
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
-        const struct delta *delta = loaded->chunks[c].units;
-        const struct delta *end = delta + loaded->chunks[c].count;
-        for (; delta < end; delta += 1 + delta->tail_units) {
-            if (delta->account != NONE) {
-                partition->order[partition->first[payer_at[at++] + 1]++] = delta;
+        const struct record *record = loaded->chunks[c].units;
+        const struct record *end = record + loaded->chunks[c].count;
+        for (; record < end; record += 1 + record->tail_units) {
+            uint32_t payer = payer_at[at++];
+            if (payer != GONE) {
+                partition->order[partition->first[payer + 1]++] = record;
             }
         }
     }
@@ -375,15 +461,15 @@ static void fail_payer(struct worker *worker, uint32_t payer, const struct error
         worker->run->accounts->items[payer].id, text_copy(&worker->arena, text_of(err->message))};
 }
 
-/* Each delta belongs to one cut; an exclusion whose time is in none goes with the first. */
-static bool is_of_cut(const struct run *run, uint32_t payer, const struct delta *delta,
+/* Each record belongs to one cut; an exclusion whose time is in none goes with the first. */
+static bool is_of_cut(const struct run *run, uint32_t payer, const struct record *record,
                       struct period cut, bool is_first)
 {
     struct period found;
     if (!run->has_cuts) {
         return true;
     }
-    return run_cut(run, payer, slot_time(run, delta), &found) ? found.from == cut.from : is_first;
+    return run_cut(run, payer, slot_time(run, record), &found) ? found.from == cut.from : is_first;
 }
 
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
@@ -391,7 +477,7 @@ enum { RENDER_AT_ONCE = 4096 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, bool is_last, struct handover *handover,
-                              const struct delta **deltas, uint32_t count,
+                              const struct record **records, uint32_t count,
                               const struct inputs *inputs, struct texts *texts, struct error *err)
 {
     struct run *run = worker->run;
@@ -401,10 +487,10 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     book_init(&book, arena, count < 4096 ? count : 4096);
     for (uint32_t i = 0; i < count; i++) {
         if (i + FETCH_AHEAD < count) {
-            fetch_delta(deltas[i + FETCH_AHEAD]);
+            __builtin_prefetch(records[i + FETCH_AHEAD]);
         }
-        if (is_of_cut(run, payer, deltas[i], cut, is_first)) {
-            book_fold(&book, deltas[i], &run->series, run->catalog);
+        if (is_of_cut(run, payer, records[i], cut, is_first)) {
+            book_fold(&book, records[i], &run->series, run->catalog);
         }
     }
     struct pricing pricing;
@@ -486,14 +572,14 @@ static bool is_payer(const struct run *run, uint32_t account)
 
 /* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose
  * bills have no turn that begins in the period. */
-static void settle_excluded(struct worker *worker, struct text payer, const struct delta **deltas,
+static void settle_excluded(struct worker *worker, struct text payer, const struct record **records,
                             uint32_t count, struct texts *texts)
 {
     const struct run *run = worker->run;
     struct book book;
     book_init(&book, &worker->scratch, 0);
     for (uint32_t i = 0; i < count; i++) {
-        book_fold(&book, deltas[i], &run->series, run->catalog);
+        book_fold(&book, records[i], &run->series, run->catalog);
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
     enum status status = book_close(&book, &run->series, run->catalog, run->accounts, &worker->err);
@@ -524,21 +610,21 @@ static void pass_opening(const struct run *run, uint32_t payer, struct buffer *c
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation
  * holds, and not billed. */
 static void leave_cuts(struct worker *worker, uint32_t payer, struct period failed,
-                       const struct delta **deltas, uint32_t count)
+                       const struct record **records, uint32_t count)
 {
     const struct run *run = worker->run;
     struct book book;
     book_init(&book, &worker->scratch, 0);
     for (uint32_t i = 0; i < count; i++) {
         struct period cut;
-        if (run_cut(run, payer, slot_time(run, deltas[i]), &cut) && cut.from > failed.from) {
-            book_fold(&book, deltas[i], &run->series, run->catalog);
+        if (run_cut(run, payer, slot_time(run, records[i]), &cut) && cut.from > failed.from) {
+            book_fold(&book, records[i], &run->series, run->catalog);
         }
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
 }
 
-static void settle_payer(struct worker *worker, uint32_t payer, const struct delta **deltas,
+static void settle_payer(struct worker *worker, uint32_t payer, const struct record **records,
                          uint32_t count, const struct inputs *inputs, struct texts *texts)
 {
     const struct run *run = worker->run;
@@ -552,14 +638,14 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
     struct arena_mark mark = arena_mark(&worker->scratch);
     if (cut_count == 0) {
         pass_opening(run, payer, &texts->closing);
-        settle_excluded(worker, run->accounts->items[payer].id, deltas, count, texts);
+        settle_excluded(worker, run->accounts->items[payer].id, records, count, texts);
         arena_rewind(&worker->scratch, mark);
     }
     struct handover handover = {0};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
         enum status status = settle_cut(worker, payer, cuts[i], i == 0, i + 1 == cut_count,
-                                        &handover, deltas, count, inputs, texts, &err);
+                                        &handover, records, count, inputs, texts, &err);
         if (status != OK) {
             /* Text is made last, and what can fail then is the output: that ends the run. */
             if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
@@ -570,7 +656,7 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
             fail_payer(worker, payer, &err);
             arena_rewind(&worker->scratch, mark);
             if (i + 1 < cut_count) {
-                leave_cuts(worker, payer, cuts[i], deltas, count);
+                leave_cuts(worker, payer, cuts[i], records, count);
             }
             return;
         }
@@ -581,18 +667,19 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct del
 /* ---- partitions ------------------------------------------------------------------------------ */
 
 /* What the next payer begins with, while this one is settled. */
-static void fetch_first(const struct delta **deltas, uint32_t count)
+static void fetch_first(const struct record **records, uint32_t count)
 {
     for (uint32_t i = 0; i < count && i < FETCH_AHEAD; i++) {
-        fetch_delta(deltas[i]);
+        __builtin_prefetch(records[i]);
     }
 }
 
 static enum status settle_partition(struct worker *worker, uint32_t p, const struct inputs *inputs)
 {
     struct run *run = worker->run;
-    struct spool_partition loaded;
-    TRY(spool_load(run->deltas, p, &loaded, &worker->err));
+    struct spool_partition loaded, found;
+    TRY(spool_load(run->records, p, &loaded, &worker->err));
+    TRY(spool_load(run->verdicts, p, &found, &worker->err));
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
     struct texts texts;
@@ -609,7 +696,10 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
     if (partition.high > run->accounts->count) {
         partition.high = run->accounts->count;
     }
-    group_deltas(worker, &loaded, &partition);
+    struct verdict_table verdicts;
+    load_verdicts(worker, &found, &verdicts);
+    spool_unload(run->verdicts, p, &found);
+    group_records(worker, &loaded, &verdicts, &partition);
     if (partition.nobody_count > 0) {
         settle_excluded(worker, TEXT(""), partition.nobody, partition.nobody_count, &texts);
     }
@@ -626,7 +716,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
             settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
         }
     }
-    spool_unload(run->deltas, p, &loaded);
+    spool_unload(run->records, p, &loaded);
     enum status status = worker->failed ? worker->err.status : write_texts(worker, &texts);
     if (texts.has_turn) {
         output_turn_give(run->output);
@@ -642,6 +732,8 @@ static enum status settle_partitions(struct worker *worker)
     const struct catalog *catalog = run->catalog;
     worker->booked_totals =
         arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->booked_totals);
+    worker->removed_totals =
+        arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->removed_totals);
     worker->product_amounts =
         arena_calloc(&worker->arena, catalog->product_count + 2, sizeof *worker->product_amounts);
     char catalog_digest[65], accounts_digest[65];
@@ -679,14 +771,44 @@ static void settle_work(void *argument, int index)
     }
 }
 
-/* Both sides of conservation, meter by meter. */
+static void add_events(struct event_count *sum, struct event_count events)
+{
+    sum->count += events.count;
+    sum->print += events.print;
+}
+
+/* Both sides of conservation: the events that acceptance has found ... */
+static enum status check_events(struct run *run)
+{
+    struct event_count accepted = {0}, booked = {0}, withdrawn = {0}, booked_withdrawn = {0};
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        add_events(&accepted, worker->accepted);
+        add_events(&booked, worker->booked);
+        add_events(&withdrawn, worker->withdrawn);
+        add_events(&booked_withdrawn, worker->booked_withdrawn);
+    }
+    if (memcmp(&accepted, &booked, sizeof booked) != 0 ||
+        memcmp(&withdrawn, &booked_withdrawn, sizeof withdrawn) != 0) {
+        return fail(run->err, ERR_CORRUPT,
+                    "conservation: %llu events were accepted, %llu of them withdrawn; %llu were "
+                    "booked, %llu of them withdrawn, or others; nothing was written",
+                    (unsigned long long)accepted.count, (unsigned long long)withdrawn.count,
+                    (unsigned long long)booked.count, (unsigned long long)booked_withdrawn.count);
+    }
+    return OK;
+}
+
+/* ... and the records that were read, meter by meter. */
 static enum status check_conservation(struct run *run)
 {
+    TRY(check_events(run));
     const struct catalog *catalog = run->catalog;
     for (uint32_t m = 0; m <= catalog->meter_count; m++) {
         struct total accepted = {0}, booked = {0};
         for (int i = 0; i < run->threads; i++) {
-            total_add(&accepted, &run->workers[i].accepted_totals[m]);
+            total_add(&accepted, &run->workers[i].read_totals[m]);
+            total_subtract(&accepted, &run->workers[i].removed_totals[m]);
             total_add(&booked, &run->workers[i].booked_totals[m]);
         }
         if (!total_equal(&accepted, &booked)) {

@@ -50,7 +50,7 @@ void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
 enum status spool_flush(struct spool_writer *writer, struct error *err);
 
 struct spool_chunk {
-    const void *units;
+    void *units; /* the caller's until spool_unload */
     uint32_t count; /* of units */
 };
 struct spool_partition {

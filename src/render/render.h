@@ -67,7 +67,7 @@ void render_closing(struct buffer *out, const struct pricing *pricing, struct te
 void add_csv_text(struct buffer *out, struct text text);
 void add_decimal(struct buffer *out, struct dec value);
 void add_time(struct buffer *out, instant at);
-void add_print(struct buffer *out, struct hash128 print);
+void add_print(struct buffer *out, uint64_t print);
 /* Splits a CSV row; unquoted fields point into it. Returns the number of fields, or max + 1 when
  * there are more, or -1 when quotes are wrong. */
 int split_csv(struct arena *arena, struct text row, struct text *fields, int max);

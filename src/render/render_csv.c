@@ -24,11 +24,11 @@ void add_time(struct buffer *out, instant at)
     out->size += (size_t)time_format_short(at, to);
 }
 
-void add_print(struct buffer *out, struct hash128 print)
+void add_print(struct buffer *out, uint64_t print)
 {
-    char *at = buffer_reserve(out, 33);
-    hash128_format(print, at);
-    out->size += 32;
+    char *at = buffer_reserve(out, 17);
+    hash64_format(print, at);
+    out->size += 16;
 }
 
 static void add_field(struct buffer *out, struct text text)
@@ -89,7 +89,8 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
 {
     writer_begin(writer, line_size_max(bill, line));
     writer_field(writer, bill->id);
-    writer_print(writer, line->id);
+    writer_print(writer, line->id.high);
+    writer_print(writer, line->id.low);
     writer_char(writer, ',');
     writer_field(writer, line->account);
     writer_field(writer, line->product);
@@ -190,13 +191,13 @@ int split_csv(struct arena *arena, struct text row, struct text *fields, int max
     }
 }
 
-static bool read_hex(struct text text, struct hash128 *out)
+static bool read_hex64(struct text text, uint64_t *out)
 {
-    if (text.size != 32) {
+    if (text.size != 16) {
         return false;
     }
-    uint64_t half[2] = {0, 0};
-    for (int i = 0; i < 32; i++) {
+    *out = 0;
+    for (int i = 0; i < 16; i++) {
         char c = text.at[i];
         uint64_t digit = c >= '0' && c <= '9'   ? (uint64_t)(c - '0')
                          : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10)
@@ -204,10 +205,15 @@ static bool read_hex(struct text text, struct hash128 *out)
         if (digit > 15) {
             return false;
         }
-        half[i / 16] = half[i / 16] << 4 | digit;
+        *out = *out << 4 | digit;
     }
-    *out = (struct hash128){.low = half[1], .high = half[0]};
     return true;
+}
+
+static bool read_hex128(struct text text, struct hash128 *out)
+{
+    return text.size == 32 && read_hex64((struct text){text.at, 16}, &out->high) &&
+           read_hex64((struct text){text.at + 16, 16}, &out->low);
 }
 
 static bool read_integer(struct text text, int64_t *out)
@@ -259,7 +265,8 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
                           .price = f[COLUMN_PRICE],
                           .step = f[COLUMN_STEP],
                           .has_rate = f[COLUMN_RATE].size > 0};
-    if (!read_hex(f[COLUMN_LINE], &line->id) || !read_hex(f[COLUMN_FINGERPRINT], &line->print) ||
+    if (!read_hex128(f[COLUMN_LINE], &line->id) ||
+        !read_hex64(f[COLUMN_FINGERPRINT], &line->print) ||
         !read_time(f[COLUMN_FROM], &line->from) || !read_time(f[COLUMN_TO], &line->to) ||
         !read_time(f[COLUMN_VERSION], &line->version) ||
         !read_decimal(f[COLUMN_QUANTITY], &line->quantity) ||
@@ -464,7 +471,7 @@ enum status parse_usage(struct arena *arena, struct text row, struct usage_text 
         !read_decimal(f[USAGE_QUANTITY], &usage->quantity) ||
         !read_integer(f[USAGE_EVENTS], &events) || events < 0 ||
         !read_wide(f[USAGE_SUM], &usage->total.sum) ||
-        !read_hex(f[USAGE_FINGERPRINT], &usage->total.print)) {
+        !read_hex64(f[USAGE_FINGERPRINT], &usage->total.print)) {
         return fail(err, ERR_INPUT, "CSV_ROW: a field of a row of usage.csv is damaged");
     }
     usage->total.count = (uint64_t)events;

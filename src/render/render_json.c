@@ -41,7 +41,7 @@ static void add_time_member(struct buffer *out, const char *key, instant at)
     buffer_add_char(out, '"');
 }
 
-static void add_print_member(struct buffer *out, const char *key, struct hash128 print)
+static void add_print_member(struct buffer *out, const char *key, uint64_t print)
 {
     add_key(out, key);
     buffer_add_char(out, '"');

@@ -81,10 +81,9 @@ static uint64_t hex_digits(uint32_t value)
     return x + EACH_BYTE('0') + letters * ('a' - '0' - 10);
 }
 
-void writer_print(struct writer *writer, struct hash128 print)
+void writer_print(struct writer *writer, uint64_t print)
 {
-    uint64_t parts[4] = {hex_digits((uint32_t)(print.high >> 32)), hex_digits((uint32_t)print.high),
-                         hex_digits((uint32_t)(print.low >> 32)), hex_digits((uint32_t)print.low)};
+    uint64_t parts[2] = {hex_digits((uint32_t)(print >> 32)), hex_digits((uint32_t)print)};
     memcpy(writer->at, parts, sizeof parts);
     writer->at += sizeof parts;
 }

@@ -114,6 +114,6 @@ static inline void writer_decimal_again(struct writer *writer, struct dec value,
 
 void writer_time(struct writer *writer, instant at); /* and its comma */
 void writer_u64(struct writer *writer, uint64_t value);
-void writer_print(struct writer *writer, struct hash128 print); /* 32 hexadecimal digits */
+void writer_print(struct writer *writer, uint64_t print); /* 16 hexadecimal digits */
 
 #endif

@@ -1,7 +1,7 @@
-/* book.c - deltas to usage rows, and the totals that prove that nothing is lost.
+/* book.c - records to usage rows, and the totals that prove that nothing is lost.
  *
  * A row's state is merged, never replaced: sums and counts add, max and latest keep the greater of
- * two under a total order.  So the rows are the same for any order of deltas.
+ * two under a total order.  So the rows are the same for any order of records.
  */
 #include "usage/usage.h"
 
@@ -16,13 +16,21 @@ void total_add(struct total *total, const struct total *other)
 {
     total->count += other->count;
     wide_add(&total->sum, &other->sum);
-    total->print = hash_add(total->print, other->print);
+    total->print += other->print;
     total->bound += other->bound;
+}
+
+void total_subtract(struct total *total, const struct total *other)
+{
+    total->count -= other->count;
+    wide_subtract(&total->sum, &other->sum);
+    total->print -= other->print;
+    total->bound -= other->bound;
 }
 
 bool total_equal(const struct total *a, const struct total *b)
 {
-    return a->count == b->count && wide_equal(&a->sum, &b->sum) && hash_equal(a->print, b->print) &&
+    return a->count == b->count && wide_equal(&a->sum, &b->sum) && a->print == b->print &&
            a->bound == b->bound;
 }
 
@@ -106,9 +114,26 @@ static struct total *find_excluded(struct book *book, uint32_t account, enum exc
     return &item->total;
 }
 
-static const struct record_tail *tail_of(const struct delta *delta)
+static const struct record_tail *tail_of(const struct record *record)
 {
-    return (const struct record_tail *)(const void *)(delta + 1);
+    return (const struct record_tail *)(const void *)(record + 1);
+}
+
+static inline void count_record(struct total *total, const struct record *record, uint64_t key)
+{
+    total->count++;
+    total->print += record->print;
+    total->bound += bind_event(record->print, key);
+    if (record->flags & RECORD_WIDE) {
+        wide_add_dec(&total->sum, (struct dec){tail_of(record)->mantissa, record->scale});
+    } else {
+        wide_add_i64(&total->sum, record->mantissa, record->scale);
+    }
+}
+
+void total_count(struct total *total, const struct record *record)
+{
+    count_record(total, record, row_key(record->account, record->series, record->slot_s));
 }
 
 /* The order of latest: time, then source, then id; equal only for the same event. */
@@ -138,50 +163,43 @@ static void merge_value(struct book *book, struct usage_row *row, enum aggregate
     }
 }
 
-static void merge_delta(struct book *book, struct usage_row *row, enum aggregate aggregate,
-                        const struct delta *delta)
+static void merge_record(struct book *book, struct usage_row *row, enum aggregate aggregate,
+                        const struct record *record)
 {
-    struct dec value = {delta->mantissa, delta->scale};
-    if (!(delta->flags & RECORD_TAIL)) {
+    struct dec value = {record->mantissa, record->scale};
+    if (!(record->flags & RECORD_TAIL)) {
         merge_value(book, row, aggregate, value, 0, TEXT(""), TEXT(""));
         return;
     }
-    const struct record_tail *tail = tail_of(delta);
+    const struct record_tail *tail = tail_of(record);
     const char *texts = (const char *)(tail + 1);
-    if (delta->flags & RECORD_WIDE) {
+    if (record->flags & RECORD_WIDE) {
         value.mantissa = tail->mantissa;
     }
     merge_value(book, row, aggregate, value, tail->at, (struct text){texts, tail->source_size},
                 (struct text){texts + tail->source_size, tail->id_size});
 }
 
-void book_fold(struct book *book, const struct delta *delta, const struct series_table *series,
+void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
-    uint64_t key = row_key(delta->account, delta->series, delta->slot_s);
+    uint64_t key = row_key(record->account, record->series, record->slot_s);
     struct usage_row *row = NULL;
     struct total *total;
-    if (delta->flags & RECORD_EXCLUDED) {
-        uint32_t meter = delta->series & 0xFFFFu;
-        total = find_excluded(book, delta->account, (enum exclusion)(delta->series >> 16),
+    if (record->flags & RECORD_EXCLUDED) {
+        uint32_t meter = record->series & 0xFFFFu;
+        total = find_excluded(book, record->account, (enum exclusion)(record->series >> 16),
                               meter == 0xFFFFu ? NONE : meter);
     } else {
-        row = find_row(book, delta->account, delta->series, delta->slot_s, key);
+        row = find_row(book, record->account, record->series, record->slot_s, key);
         total = &row->total;
     }
-    total->count++;
-    total->print = hash_add(total->print, delta->print);
-    total->bound += bind_event(delta->print, key);
-    if (delta->flags & RECORD_WIDE) {
-        wide_add_dec(&total->sum, (struct dec){tail_of(delta)->mantissa, delta->scale});
-    } else {
-        wide_add_i64(&total->sum, delta->mantissa, delta->scale);
-    }
+    count_record(total, record, key);
     if (row) {
         enum aggregate aggregate =
-            catalog->meters[series_at(series, delta->series)->meter].aggregate;
+            catalog->meters[series_at(series, record->series)->meter].aggregate;
         if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST) {
-            merge_delta(book, row, aggregate, delta);
+            merge_record(book, row, aggregate, record);
         }
     }
 }

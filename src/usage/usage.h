@@ -1,7 +1,10 @@
 /* usage.h - what happened, counted: events to usage rows, with the proof that none is lost.
  *
- *     event --meter_apply--> measure --> record --dedup--> accepted records --book_fold--> usage
- * rows |                             | totals of acceptance  ==  totals of the rows and exclusions
+ *     event --meter_apply--> measure --> record --+--> those that count --book_fold--> usage rows
+ *       |                                         |                                        |
+ *       +--> arrival --dedup--> verdicts ---------+                                        |
+ *                                                 |                                        |
+ *       totals of all records less those that verdicts take out  ==  of rows and exclusions
  *
  * Every aggregation is a commutative monoid: rows do not depend on the order of events, on how
  * they were split over files, or on threads.  Sums are 256 bits wide, so no partial sum
@@ -129,32 +132,41 @@ instant slot_start(const struct catalog *catalog, const struct accounts *account
 instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
                  uint32_t sku, enum grain grain, struct period cut, instant start);
 
-/* ---- records: events on their way ------------------------------------------------------------ */
+/* ---- arrivals and records: events on their way ----------------------------------------------- */
+
+/* One for each record of the input that is an event or a withdrawal: what tells whether its event
+ * came before.  32 bytes. */
+struct arrival {
+    uint64_t key;       /* keyed hash of (source, id): identity */
+    uint64_t print;     /* fingerprint of the content */
+    uint64_t position;  /* file << 48 | offset of the record in the file */
+    uint32_t account;   /* NONE: no account */
+    uint16_t partition; /* of the books: where its records are */
+    bool is_withdrawal; /* takes back the event with its key; it has no records */
+};
+_Static_assert(sizeof(struct arrival) == 32, "arrivals are 32 bytes");
 
 enum record_flag {
-    RECORD_FIRST = 1,      /* the first record of its event; others of the event follow it */
-    RECORD_EXCLUDED = 2,   /* series holds exclusion << 16 | meter (0xFFFF: no meter) */
-    RECORD_TAIL = 4,       /* followed by units that hold its tail */
-    RECORD_WITHDRAWAL = 8, /* takes back the event with its key */
-    RECORD_WIDE = 16,      /* the value does not fit: tail starts with 16 bytes of mantissa */
+    RECORD_FIRST = 1,    /* the first record of its event; others of the event follow it */
+    RECORD_EXCLUDED = 2, /* series holds exclusion << 16 | meter (0xFFFF: no meter) */
+    RECORD_TAIL = 4,     /* followed by units that hold its tail */
+    RECORD_WIDE = 8,     /* the value does not fit: tail starts with 16 bytes of mantissa */
 };
 
-/* One (event, meter), 64 bytes.  An event that several meters match is one record each, adjacent.
- */
+/* One (event, meter) on its way to its payer's book, 32 bytes (+ tail units of 32).  Those of one
+ * event are adjacent. */
 struct record {
-    struct hash128 key;   /* keyed hash of (source, id): identity */
-    struct hash128 print; /* fingerprint of the content */
-    uint64_t position;    /* file << 48 | offset of the record in the file */
-    uint32_t account;     /* NONE: excluded */
+    uint64_t print; /* of the event */
+    int64_t mantissa;
+    uint32_t account; /* NONE: excluded */
     uint32_t series;
     uint32_t slot_s; /* start of the slot, seconds after the run's first instant */
     uint8_t flags;
     uint8_t scale;      /* of the value */
-    uint8_t tail_units; /* 64-byte units that follow */
+    uint8_t tail_units; /* that follow */
     uint8_t pad;
-    int64_t mantissa;
 };
-_Static_assert(sizeof(struct record) == 64, "records are 64 bytes");
+_Static_assert(sizeof(struct record) == 32, "records are 32 bytes");
 
 /* The tail of a record: what a wide value or the order of `latest` needs. */
 struct record_tail {
@@ -166,24 +178,32 @@ struct record_tail {
 
 /* ---- dedup ----------------------------------------------------------------------------------- */
 
-/* What dedup found in one partition of keys. Callbacks are called in an order that does not depend
- * on the order of records? It does; what they count and where they put records must not. */
+/* What dedup has found about the records of a partition of the books: of the events with this
+ * fingerprint and account so many copies go, and the one that stays is withdrawn or not.  Copies
+ * are equal, so that it does not matter which of them go.  (The account is there against one tenant
+ * who makes a fingerprint that equals another's.) */
+struct verdict {
+    uint64_t print;
+    uint32_t account;
+    uint32_t copies;
+    bool is_withdrawn;
+};
+_Static_assert(sizeof(struct verdict) == 24, "verdicts are 24 bytes");
+
+/* What dedup found in one partition of keys, in an order that depends on that of the arrivals; what
+ * the callbacks count and hand on must not. */
 struct dedup_sink {
     void *context;
-    /* records[0..count): the units of one accepted event; withdrawn: it goes to EXCLUDE_WITHDRAWN.
-     */
-    void (*accepted)(void *context, const struct record *records, uint32_t count, bool withdrawn);
-    /* Copies of an accepted event: as many as are not accepted. */
-    void (*duplicate)(void *context, const struct record *first, uint64_t copies);
+    /* An accepted event came in so many copies more. */
+    void (*duplicate)(void *context, const struct arrival *first, uint32_t copies);
     /* A group that only the bytes can decide: contents differ under one identity hash, or a
-     * withdrawal is among them. Each event's first record, and how many adjacent units it has. */
-    void (*undecided)(void *context, const struct record *const *events, const uint32_t *units,
-                      uint32_t count);
+     * withdrawal is among them. */
+    void (*undecided)(void *context, const struct arrival *const *group, uint32_t count);
 };
 
-/* Units of a partition, in pieces of memory. */
-struct record_chunk {
-    const struct record *records;
+/* Arrivals of a partition, in pieces of memory. */
+struct arrival_chunk {
+    const struct arrival *arrivals;
     uint32_t count;
 };
 
@@ -192,39 +212,36 @@ struct dedup_memory {
     struct arena *arena;
     uint32_t *slots;
     uint32_t slot_count;
-    const struct record **events;
-    uint32_t *units; /* of each event */
+    const struct arrival **arrivals;
     uint32_t *next;
     uint8_t *state;
-    uint32_t event_capacity;
+    uint32_t capacity;
 };
 
-/* Every event of the partition ends in exactly one call of the sink: accepted, counted in
- * duplicate, or in an undecided group. */
-void dedup_partition(struct dedup_memory *memory, const struct record_chunk *chunks,
-                     uint32_t chunk_count, const struct dedup_sink *sink);
+/* Events that are accepted without a look at their bytes, and the sum of their fingerprints. */
+struct dedup_accepted {
+    uint64_t count, print;
+};
+
+/* Every arrival of the partition is one of the accepted, counted in duplicate, or in an undecided
+ * group. */
+struct dedup_accepted dedup_partition(struct dedup_memory *memory,
+                                      const struct arrival_chunk *chunks, uint32_t chunk_count,
+                                      const struct dedup_sink *sink);
 
 /* ---- books ----------------------------------------------------------------------------------- */
-
-/* An accepted record on its way to its account's book, 48 bytes (+ tail units of 48). */
-struct delta {
-    struct hash128 print;
-    int64_t mantissa;
-    uint32_t account, series, slot_s;
-    uint8_t flags, scale, tail_units, pad;
-    uint64_t position; /* for explain */
-};
-_Static_assert(sizeof(struct delta) == 48, "deltas are 48 bytes");
 
 /* What is counted on both sides of every step.  bound binds each event to the row it belongs to, so
  * an event that moved to another row is seen as well as one lost or doubled. */
 struct total {
     uint64_t count;
     struct wide sum;
-    struct hash128 print;
-    uint64_t bound;
+    uint64_t print, bound;
 };
 void total_add(struct total *total, const struct total *other);
+void total_subtract(struct total *total, const struct total *other);
+/* Counts a record: under its meter, in the row or exclusion that it names. */
+void total_count(struct total *total, const struct record *record);
 bool total_equal(const struct total *a, const struct total *b);
 
 /* What binds an event to its row. */
@@ -233,9 +250,9 @@ static inline uint64_t row_key(uint32_t account, uint32_t series, uint32_t slot_
     uint64_t key = ((uint64_t)account << 32 | series) * UINT64_C(0x9E3779B97F4A7C15);
     return (key ^ (key >> 29) ^ slot_s) * UINT64_C(0xD6E8FEB86659FD93);
 }
-static inline uint64_t bind_event(struct hash128 print, uint64_t row_key)
+static inline uint64_t bind_event(uint64_t print, uint64_t row_key)
 {
-    uint64_t x = (print.low ^ row_key) * UINT64_C(0xBF58476D1CE4E5B9);
+    uint64_t x = (print ^ row_key) * UINT64_C(0xBF58476D1CE4E5B9);
     return x ^ (x >> 32);
 }
 
@@ -286,8 +303,8 @@ struct book {
     uint32_t kept_count, kept_capacity;
 };
 void book_init(struct book *book, struct arena *arena, uint32_t rows_expected);
-/* Merges a delta: any order, any grouping, same book. */
-void book_fold(struct book *book, const struct delta *delta, const struct series_table *series,
+/* Merges a record: any order, any grouping, same book. */
+void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog);
 /* Takes in a state from the bill before.  begins_turn: a turn of the bill's clock begins with this
  * bill; then a meter with `carry` starts from the state, and others forget it.  Inside a turn an

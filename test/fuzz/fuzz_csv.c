@@ -73,7 +73,7 @@ static void check_row(struct decoder *decoder, struct arena *arena,
         other.last_refusal != outcome.last_refusal) {
         stop("quotes change what a row is");
     }
-    if (other.event_count == 1 && !hash_equal(other.prints[0], outcome.prints[0])) {
+    if (other.event_count == 1 && other.prints[0] != outcome.prints[0]) {
         stop("quotes change the print");
     }
 }

@@ -21,7 +21,7 @@ struct outcome {
     enum refusal last_refusal;
     size_t last_offset;
     struct text records[OUTCOME_RECORDS_MAX]; /* of the first events */
-    struct hash128 prints[OUTCOME_RECORDS_MAX];
+    uint64_t prints[OUTCOME_RECORDS_MAX];
 };
 
 static inline void outcome_add(struct outcome *outcome, const void *bytes, size_t size)
@@ -61,8 +61,7 @@ static inline void outcome_event(void *context, const struct event *event, size_
     outcome_number(outcome, (uint64_t)event->at);
     outcome_text(outcome, event->target_source);
     outcome_text(outcome, event->target_id);
-    outcome_number(outcome, event->print.low);
-    outcome_number(outcome, event->print.high);
+    outcome_number(outcome, event->print);
     for (uint32_t i = 0; i < event->member_count; i++) {
         const struct member *member = &event->members[i];
         outcome_number(outcome, member->path);
@@ -138,7 +137,7 @@ static inline const char *outcome_check_canonical(struct decoder *decoder, struc
     if (again.event_count != 1 || again.refused_count != 0) {
         return "the canonical form is refused";
     }
-    if (!hash_equal(again.prints[0], outcome->prints[event])) {
+    if (again.prints[0] != outcome->prints[event]) {
         return "the canonical form has another print";
     }
     if (decode_canonical(decoder, again.records[0], NULL, &second, &err) != OK ||

@@ -1,12 +1,12 @@
-/* proof_test.c - conservation: what was accepted is what the books hold, and any other difference is seen.
+/* proof_test.c - conservation: what was read is what the books hold, and any other difference is seen.
  *
- *     random records --dedup--> accepted: totals --+                       book_totals
- *                                  |               +-- equal, meter by meter --+
- *                                  +--> deltas --(one mutation)--> book_fold --+
+ *     random records --total_count--> totals --------------------+-- equal, meter by meter
+ *            |                                                   |
+ *            +--(one mutation)--> book_fold --> book_totals -----+
  *
- * Without a mutation the totals of acceptance and of the book are equal.  A thousand seeded mutations (an event lost,
- * doubled, moved to another row or exclusion, two exchanged, a quantity changed) are planted between
- * the two; each must be caught.  FARTHING_CASES=N plants as many.
+ * Without a mutation the totals of the records and of the book are equal.  A thousand seeded
+ * mutations (an event lost, doubled, moved to another row or exclusion, two exchanged, a quantity
+ * changed) are planted between the two; each must be caught.  FARTHING_CASES=N plants as many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,8 +24,8 @@ enum {
     ACCOUNTS = 5,
     SLOTS = 6,
     EVENTS_MAX = 120,
-    UNITS_MAX = EVENTS_MAX * 12,
-    DELTAS_MAX = UNITS_MAX,
+    TAIL_UNITS = 2, /* a tail of 35 bytes */
+    UNITS_MAX = EVENTS_MAX * 3 * (1 + TAIL_UNITS),
 };
 
 static uint64_t state;
@@ -53,12 +53,9 @@ struct world {
     struct catalog catalog;
     struct series_table series;
     _Alignas(16) struct record records[UNITS_MAX]; /* tails hold 128-bit numbers */
-    uint32_t unit_count;
-    /* Between acceptance and the book. */
-    _Alignas(16) struct delta deltas[3 * DELTAS_MAX];
-    uint32_t starts[DELTAS_MAX]; /* units of deltas, tails included */
-    uint32_t delta_count, delta_units;
-    struct total accepted[METERS + 1];
+    uint32_t starts[UNITS_MAX];                    /* units of records, tails included */
+    uint32_t record_count, unit_count;
+    struct total read[METERS + 1];
 };
 
 static void make_catalog(struct world *world)
@@ -86,101 +83,44 @@ static void make_catalog(struct world *world)
     series_rank(&world->series);
 }
 
-static struct dec value_of(const struct record *record)
-{
-    struct dec value = {record->mantissa, record->scale};
-    if (record->flags & RECORD_WIDE) {
-        value.mantissa = ((const struct record_tail *)(const void *)(record + 1))->mantissa;
-    }
-    return value;
-}
-
-/* One event: a record for each of one to three meters, now and then its copy. */
+/* One event: a record for each of one to three meters. */
 static void add_event(struct world *world, uint32_t number)
 {
-    struct record *first = &world->records[world->unit_count];
-    struct hash128 key = hash_print_seeded(&number, sizeof number, state);
-    struct hash128 print = hash_print_seeded(&number, sizeof number, state + 1);
+    uint64_t print = hash_print64(&number, sizeof number, state);
     uint32_t count = 1 + draw_below(3);
     for (uint32_t i = 0; i < count; i++) {
+        world->starts[world->record_count++] = world->unit_count;
         struct record *record = &world->records[world->unit_count++];
         uint32_t series = draw_below(SERIES / METERS) * METERS + (number + i) % METERS;
         enum aggregate aggregate = world->meters[series % METERS].aggregate;
-        *record = (struct record){.key = key, .print = print, .account = draw_below(ACCOUNTS),
-                                  .series = series, .slot_s = draw_below(SLOTS) * 3600u,
+        *record = (struct record){.print = print,
+                                  .account = draw_below(ACCOUNTS),
+                                  .series = series,
+                                  .slot_s = draw_below(SLOTS) * 3600u,
                                   .flags = i == 0 ? RECORD_FIRST : 0,
                                   .scale = (uint8_t)draw_below(7),
-                                  .mantissa = aggregate == AGGREGATE_COUNT ? 1 : 1 + draw_below(9999)};
+                                  .mantissa =
+                                      aggregate == AGGREGATE_COUNT ? 1 : 1 + draw_below(9999)};
         if (draw_below(8) == 0) {
             uint32_t reason = EXCLUDE_OUT_OF_PERIOD + draw_below(3);
             record->flags |= RECORD_EXCLUDED;
             record->series = reason << 16 | series % METERS;
             record->slot_s = 0;
         } else if (aggregate == AGGREGATE_LATEST || draw_below(10) == 0) {
-            struct record_tail tail = {.mantissa = ((i128)draw() << 20) + 1, .at = (instant)draw_below(9999),
-                                       .source_size = 1, .id_size = 2};
+            struct record_tail tail = {.mantissa = ((i128)draw() << 20) + 1,
+                                       .at = (instant)draw_below(9999),
+                                       .source_size = 1,
+                                       .id_size = 2};
             char *bytes = (char *)(record + 1);
-            memset(bytes, 0, sizeof *record);
+            memset(bytes, 0, TAIL_UNITS * sizeof *record);
             memcpy(bytes, &tail, sizeof tail);
             memcpy(bytes + sizeof tail, "s12", 3);
             record->flags |= RECORD_TAIL | (draw_below(2) ? RECORD_WIDE : 0);
-            record->tail_units = 1;
-            world->unit_count++;
+            record->tail_units = TAIL_UNITS;
+            world->unit_count += TAIL_UNITS;
         }
+        total_count(&world->read[series % METERS], record);
     }
-    if (draw_below(10) == 0) {
-        uint32_t units = (uint32_t)(&world->records[world->unit_count] - first);
-        memcpy(&world->records[world->unit_count], first, units * sizeof *first);
-        world->unit_count += units;
-    }
-}
-
-/* ---- acceptance ---------------------------------------------------------------------------------- */
-
-static void accept(void *context, const struct record *records, uint32_t count, bool withdrawn)
-{
-    struct world *world = context;
-    assert_false(withdrawn);
-    for (uint32_t i = 0; i < count; i += 1u + records[i].tail_units) {
-        const struct record *record = &records[i];
-        struct total total = {.count = 1, .print = record->print};
-        total.bound = bind_event(record->print,
-                                 row_key(record->account, record->series, record->slot_s));
-        wide_add_dec(&total.sum, value_of(record));
-        uint32_t meter = record->flags & RECORD_EXCLUDED
-                             ? record->series & 0xFFFFu
-                             : series_at(&world->series, record->series)->meter;
-        total_add(&world->accepted[meter], &total);
-
-        world->starts[world->delta_count++] = world->delta_units;
-        struct delta *delta = &world->deltas[world->delta_units++];
-        *delta = (struct delta){.print = record->print, .mantissa = record->mantissa,
-                                .account = record->account, .series = record->series,
-                                .slot_s = record->slot_s, .flags = record->flags,
-                                .scale = record->scale};
-        if (record->tail_units > 0) {
-            delta->tail_units = 2; /* 64 bytes need two units of 48 */
-            memcpy(delta + 1, record + 1, sizeof *record);
-            world->delta_units += 2;
-        }
-    }
-}
-
-static void count_copies(void *context, const struct record *first, uint64_t copies)
-{
-    (void)context;
-    (void)first;
-    (void)copies;
-}
-
-static void refuse_undecided(void *context, const struct record *const *events,
-                             const uint32_t *units, uint32_t count)
-{
-    (void)context;
-    (void)events;
-    (void)units;
-    (void)count;
-    fail_msg("equal contents are never undecided");
 }
 
 static void make_world(struct world *world, uint64_t seed)
@@ -193,10 +133,6 @@ static void make_world(struct world *world, uint64_t seed)
     for (uint32_t i = 0; i < count; i++) {
         add_event(world, i);
     }
-    struct record_chunk chunk = {world->records, world->unit_count};
-    struct dedup_memory memory = {.arena = &world->arena};
-    struct dedup_sink sink = {world, accept, count_copies, refuse_undecided};
-    dedup_partition(&memory, &chunk, 1, &sink);
 }
 
 /* ---- mutations ----------------------------------------------------------------------------------- */
@@ -206,54 +142,54 @@ static const char *const mutation_names[MUTATIONS] = {
     "lost",  "doubled",     "moved to another account",  "moved to another series", "moved to another slot",
     "moved to an exclusion", "exchanged", "quantity changed", "scale changed", "content changed"};
 
-static struct delta *delta_at(struct world *world, uint32_t index)
+static struct record *record_at(struct world *world, uint32_t index)
 {
-    return &world->deltas[world->starts[index]];
+    return &world->records[world->starts[index]];
 }
 
 /* False when the mutation would change nothing. */
-static bool mutate(struct world *world, enum mutation mutation, struct delta *delta)
+static bool mutate(struct world *world, enum mutation mutation, struct record *record)
 {
-    struct record_tail *tail = (struct record_tail *)(void *)(delta + 1);
-    bool excluded = (delta->flags & RECORD_EXCLUDED) != 0;
+    struct record_tail *tail = (struct record_tail *)(void *)(record + 1);
+    bool excluded = (record->flags & RECORD_EXCLUDED) != 0;
     switch (mutation) {
     case ACCOUNT:
-        delta->account = (delta->account + 1 + draw_below(ACCOUNTS - 1)) % ACCOUNTS;
+        record->account = (record->account + 1 + draw_below(ACCOUNTS - 1)) % ACCOUNTS;
         return true;
     case ROW: /* of the same meter, or the exclusion's other reason */
-        delta->series = excluded ? delta->series + (1u << 16) : (delta->series + METERS) % SERIES;
+        record->series = excluded ? record->series + (1u << 16) : (record->series + METERS) % SERIES;
         return true;
     case SLOT:
-        delta->slot_s += 3600;
+        record->slot_s += 3600;
         return !excluded;
     case EXCLUDED:
-        delta->series = (uint32_t)EXCLUDE_NEGATIVE << 16 | delta->series % METERS;
-        delta->flags |= RECORD_EXCLUDED;
+        record->series = (uint32_t)EXCLUDE_NEGATIVE << 16 | record->series % METERS;
+        record->flags |= RECORD_EXCLUDED;
         return !excluded;
     case QUANTITY:
-        if (delta->flags & RECORD_WIDE) {
+        if (record->flags & RECORD_WIDE) {
             tail->mantissa += draw_below(2) ? 1 : -1;
         } else {
-            delta->mantissa += draw_below(2) ? 1 : -1;
+            record->mantissa += draw_below(2) ? 1 : -1;
         }
         return true;
     case SCALE:
-        delta->scale++;
+        record->scale++;
         return true;
     case PRINT:
-        delta->print.low ^= UINT64_C(1) << draw_below(64);
+        record->print ^= UINT64_C(1) << draw_below(64);
         return true;
     case SWAPPED: { /* two events take each other's rows: counts, sums and fingerprints of the meter stay */
-        struct delta *other = delta_at(world, draw_below(world->delta_count));
-        bool same = delta->account == other->account && delta->series == other->series &&
-                    delta->slot_s == other->slot_s;
-        if (same || hash_equal(delta->print, other->print) ||
-            ((delta->flags ^ other->flags) & RECORD_EXCLUDED)) {
+        struct record *other = record_at(world, draw_below(world->record_count));
+        bool same = record->account == other->account && record->series == other->series &&
+                    record->slot_s == other->slot_s;
+        if (same || record->print == other->print ||
+            ((record->flags ^ other->flags) & RECORD_EXCLUDED)) {
             return false;
         }
-        uint32_t account = delta->account, series = delta->series, slot_s = delta->slot_s;
-        delta->account = other->account, delta->series = other->series;
-        delta->slot_s = other->slot_s;
+        uint32_t account = record->account, series = record->series, slot_s = record->slot_s;
+        record->account = other->account, record->series = other->series;
+        record->slot_s = other->slot_s;
         other->account = account, other->series = series, other->slot_s = slot_s;
         return true;
     }
@@ -267,18 +203,18 @@ static bool book_agrees(struct world *world, uint32_t lost, uint32_t doubled)
 {
     struct book book;
     book_init(&book, &world->arena, 4);
-    uint32_t start = draw_below(world->delta_count);
-    for (uint32_t i = 0; i < world->delta_count; i++) {
-        uint32_t index = (start + i) % world->delta_count;
+    uint32_t start = draw_below(world->record_count);
+    for (uint32_t i = 0; i < world->record_count; i++) {
+        uint32_t index = (start + i) % world->record_count;
         for (uint32_t times = index == lost ? 0 : index == doubled ? 2 : 1; times > 0; times--) {
-            book_fold(&book, delta_at(world, index), &world->series, &world->catalog);
+            book_fold(&book, record_at(world, index), &world->series, &world->catalog);
         }
     }
     struct total booked[METERS + 1] = {0};
     book_totals(&book, &world->series, booked, METERS);
     bool equal = true;
     for (uint32_t i = 0; i <= METERS; i++) {
-        equal = equal && total_equal(&booked[i], &world->accepted[i]);
+        equal = equal && total_equal(&booked[i], &world->read[i]);
     }
     return equal;
 }
@@ -308,8 +244,8 @@ static void catches_every_mutation(void **unused)
     for (uint64_t seed = 1; sum < wanted; seed++) {
         make_world(&world, seed);
         enum mutation mutation = (enum mutation)(seed % MUTATIONS);
-        uint32_t at = draw_below(world.delta_count);
-        if (mutate(&world, mutation, delta_at(&world, at))) {
+        uint32_t at = draw_below(world.record_count);
+        if (mutate(&world, mutation, record_at(&world, at))) {
             bool agrees = book_agrees(&world, mutation == LOST ? at : NONE,
                                       mutation == DOUBLED ? at : NONE);
             planted[mutation]++;
