@@ -445,8 +445,7 @@ static void negate_line(struct line *line)
 static bool is_nothing(const struct line *line)
 {
     return dec_is_zero(line->quantity) && dec_is_zero(line->amount) && dec_is_zero(line->exact) &&
-           dec_is_zero(line->list) && line->events == 0 && line->print.high == 0 &&
-           line->print.low == 0;
+           dec_is_zero(line->list) && line->events == 0 && line->print == 0;
 }
 
 /* lines now + negated lines issued, summed by id; what is zero goes. */
