@@ -19,19 +19,33 @@ void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes)
     *arena = (struct arena){.memory = memory, .limit_bytes = limit_bytes};
 }
 
-void arena_release(struct arena *arena)
+static void release_blocks(struct arena *arena, struct arena_block *block)
 {
-    struct arena_block *block = arena->first;
     while (block) {
         struct arena_block *next = block->next;
+        size_t total = sizeof *block + block->size_bytes;
+        arena->held_bytes -= total;
         if (arena->memory) {
-            arena->memory->release(arena->memory, block, sizeof *block + block->size_bytes);
+            arena->memory->release(arena->memory, block, total);
         } else {
             free(block);
         }
         block = next;
     }
+}
+
+void arena_release(struct arena *arena)
+{
+    release_blocks(arena, arena->first);
     *arena = (struct arena){.memory = arena->memory, .limit_bytes = arena->limit_bytes};
+}
+
+void arena_trim(struct arena *arena)
+{
+    struct arena_block **link = arena->current ? &arena->current->next : &arena->first;
+    struct arena_block *spare = *link;
+    *link = NULL;
+    release_blocks(arena, spare);
 }
 
 _Noreturn void arena_run_out(struct arena *arena)

@@ -62,6 +62,8 @@ _Noreturn void arena_run_out(struct arena *arena);
 
 struct arena_mark arena_mark(const struct arena *arena);
 void arena_rewind(struct arena *arena, struct arena_mark mark);
+/* Gives back the blocks behind the one in use. */
+void arena_trim(struct arena *arena);
 
 /* True on the second return, when memory has run out:
  *     jmp_buf recover;

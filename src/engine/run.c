@@ -143,7 +143,8 @@ static enum status set_up_workers(struct run *run)
     }
     run->lock = run->env->lock_new(run->env);
     run->series_lock = run->env->lock_new(run->env);
-    if (!run->lock || !run->series_lock) {
+    run->gate = run->env->lock_new(run->env);
+    if (!run->lock || !run->series_lock || !run->gate) {
         return fail(run->err, ERR_LIMIT, "no memory for locks");
     }
     return OK;
@@ -177,6 +178,9 @@ static void tear_down(struct run *run)
     }
     if (run->series_lock) {
         env->lock_free(env, run->series_lock);
+    }
+    if (run->gate) {
+        env->lock_free(env, run->gate);
     }
 }
 

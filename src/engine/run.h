@@ -155,6 +155,9 @@ struct worker {
     struct undecided *undecided;
     uint32_t undecided_count, undecided_capacity, group_count;
     /* settle */
+    bool is_busy;   /* within the gate: it may take memory */
+    bool is_alone;  /* there */
+    bool is_booked; /* the events of the cut at hand are in booked_totals */
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
     struct dec *product_amounts; /* then of no product, then of rounding */
@@ -219,6 +222,10 @@ struct run {
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;
     uint32_t next_partition;
+    /* settle: a payer that finds no memory is tried again when no other thread takes any */
+    struct lock *gate;
+    int busy_count;
+    bool is_alone; /* or waits to be; atomic */
 
     struct worker *workers;
     struct conflict *conflicts;

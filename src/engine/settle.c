@@ -20,7 +20,80 @@ struct partition {
     uint32_t *first;
     const struct record **nobody; /* of no account */
     uint32_t nobody_count;
+    uint32_t *payer_at; /* of each record as it was loaded */
 };
+
+/* ---- the gate -------------------------------------------------------------------------------- */
+
+static void enter(struct worker *worker)
+{
+    struct run *run = worker->run;
+    run->env->lock_take(run->env, run->gate);
+    while (run->is_alone) {
+        run->env->lock_wait(run->env, run->gate);
+    }
+    run->busy_count++;
+    worker->is_busy = true;
+    run->env->lock_give(run->env, run->gate);
+}
+
+static void leave(struct worker *worker)
+{
+    struct run *run = worker->run;
+    if (worker->is_busy) {
+        run->env->lock_take(run->env, run->gate);
+        run->busy_count--;
+        worker->is_busy = false;
+        run->env->lock_wake_all(run->env, run->gate);
+        run->env->lock_give(run->env, run->gate);
+    }
+}
+
+/* Between payers, and after one that took much: what others may need more than this thread. */
+static void yield(struct worker *worker)
+{
+    struct run *run = worker->run;
+    bool is_wanted = __atomic_load_n(&run->is_alone, __ATOMIC_RELAXED);
+    if (is_wanted || worker->scratch.held_bytes > run->memory_bytes / 8 / (size_t)run->threads) {
+        arena_trim(&worker->scratch);
+    }
+    if (is_wanted) {
+        leave(worker);
+        enter(worker);
+    }
+}
+
+/* Until end_alone no other thread is between enter and leave.  One that waits for its turn of the
+ * output is not, so that the turn must be taken before. */
+static void begin_alone(struct worker *worker)
+{
+    struct run *run = worker->run;
+    leave(worker);
+    run->env->lock_take(run->env, run->gate);
+    while (run->is_alone) {
+        run->env->lock_wait(run->env, run->gate);
+    }
+    __atomic_store_n(&run->is_alone, true, __ATOMIC_RELAXED);
+    worker->is_alone = true;
+    while (run->busy_count > 0) {
+        run->env->lock_wait(run->env, run->gate);
+    }
+    run->env->lock_give(run->env, run->gate);
+}
+
+static void end_alone(struct worker *worker)
+{
+    struct run *run = worker->run;
+    if (worker->is_alone) {
+        run->env->lock_take(run->env, run->gate);
+        __atomic_store_n(&run->is_alone, false, __ATOMIC_RELAXED);
+        worker->is_alone = false;
+        run->env->lock_wake_all(run->env, run->gate);
+        run->env->lock_give(run->env, run->gate);
+    }
+}
+
+/* ---- text ------------------------------------------------------------------------------------ */
 
 /* The text that a partition gives to each file.  It is handed over at the end of the partition, or
  * earlier when there is much of it: then the thread waits for its turn and keeps it. */
@@ -28,15 +101,29 @@ struct texts {
     struct buffer bills, lines, usage, closing, exclusions;
     uint32_t partition;
     bool has_turn;
+    uint64_t write_count;
 };
+
+static enum status take_turn(struct worker *worker, struct texts *texts)
+{
+    if (texts->has_turn) {
+        return OK;
+    }
+    bool was_busy = worker->is_busy;
+    leave(worker);
+    enum status status = output_turn_take(worker->run->output, texts->partition, &worker->err);
+    texts->has_turn = status == OK;
+    if (was_busy) {
+        enter(worker);
+    }
+    return status;
+}
 
 static enum status write_texts(struct worker *worker, struct texts *texts)
 {
     struct run *run = worker->run;
-    if (!texts->has_turn) {
-        TRY(output_turn_take(run->output, texts->partition, &worker->err));
-        texts->has_turn = true;
-    }
+    TRY(take_turn(worker, texts));
+    texts->write_count++;
     const struct {
         struct output_file *file;
         struct buffer *buffer;
@@ -87,7 +174,7 @@ struct verdict_table {
     struct verdict_slot {
         struct verdict verdict;
         bool is_used;
-    } *slots;
+    } * slots;
     uint32_t mask;
     bool is_empty;
 };
@@ -115,8 +202,7 @@ static void load_verdicts(struct worker *worker, const struct spool_partition *l
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         const struct verdict *verdicts = loaded->chunks[c].units;
         for (uint32_t i = 0; i < loaded->chunks[c].count; i++) {
-            struct verdict_slot *slot =
-                find_verdict(table, verdicts[i].print, verdicts[i].account);
+            struct verdict_slot *slot = find_verdict(table, verdicts[i].print, verdicts[i].account);
             struct verdict *verdict = &slot->verdict;
             if (slot->is_used) {
                 verdict->copies += verdicts[i].copies;
@@ -165,17 +251,25 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
 
 /* ---- records by payer ------------------------------------------------------------------------ */
 
+static void make_room(struct worker *worker, const struct spool_partition *loaded,
+                      struct partition *partition)
+{
+    uint32_t payers = partition->high - partition->low;
+    uint64_t units = loaded->unit_count;
+    partition->first = arena_calloc(&worker->scratch, payers + 2, sizeof *partition->first);
+    partition->order = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->order);
+    partition->nobody = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->nobody);
+    partition->payer_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->payer_at);
+}
+
+/* Takes no memory: what it counts and changes is done once. */
 static void group_records(struct worker *worker, const struct spool_partition *loaded,
                           const struct verdict_table *verdicts, struct partition *partition)
 {
     enum { GONE = 0xFFFFFFFF };
     const struct run *run = worker->run;
     uint32_t payers = partition->high - partition->low;
-    uint64_t units = loaded->unit_count;
-    partition->first = arena_calloc(&worker->scratch, payers + 2, sizeof *partition->first);
-    partition->order = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->order);
-    partition->nobody = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->nobody);
-    uint32_t *payer_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *payer_at);
+    uint32_t *payer_at = partition->payer_at;
     uint32_t at = 0;
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         struct record *record = loaded->chunks[c].units;
@@ -414,7 +508,7 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
     if (*status == OK) {
         *status = dec_add(worker->amount, bill->total, &worker->amount, &worker->err);
     }
-    worker->bills++;
+    worker->bills += bill->line_count > 0; /* exclusions alone make no bill */
     worker->bill_lines += bill->line_count;
     worker->usage_rows += row_count;
     for (uint32_t i = 0; i < row_count; i++) {
@@ -432,6 +526,9 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
  */
 static void compare_issued_events(struct worker *worker, uint32_t payer, const struct bill *bill)
 {
+    if (worker->run->issued_count == 0) {
+        return;
+    }
     uint64_t then = issued_events(worker->run, payer, bill->period.from);
     uint64_t now = bill->event_count;
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
@@ -506,7 +603,10 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
             book_carry(&book, &handover->meters[i], slot_s, begins_turn, &run->series);
         }
     }
-    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+    if (!worker->is_booked) {
+        book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+        worker->is_booked = true;
+    }
     TRY(book_close(&book, &run->series, run->catalog, run->accounts, err));
     struct priced priced;
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
@@ -517,20 +617,13 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
-    if (run->issued_count > 0) {
-        compare_issued_events(worker, payer, &bill);
-    }
     if (!is_last) {
         hand_over(worker, &pricing, &priced, &book, handover);
     }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
+        compare_issued_events(worker, payer, &bill);
         return OK;
-    }
-    enum status status = OK;
-    if (bill.line_count > 0 || bill.excluded_count > 0) {
-        count_bill(worker, &bill, book.rows, book.row_count, &status);
-        TRY(status);
     }
     if (bill.line_count > 0) {
         render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
@@ -540,8 +633,6 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
                              left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
             TRY(write_when_full(worker, texts));
         }
-    } else if (bill.excluded_count > 0) {
-        worker->bills--; /* exclusions alone make no bill */
     }
     for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
         uint32_t left = book.row_count - i;
@@ -556,6 +647,13 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
+    /* Nothing takes memory from here on. */
+    compare_issued_events(worker, payer, &bill);
+    if (bill.line_count > 0 || bill.excluded_count > 0) {
+        enum status status = OK;
+        count_bill(worker, &bill, book.rows, book.row_count, &status);
+        TRY(status);
+    }
     return write_when_full(worker, texts);
 }
 
@@ -609,19 +707,94 @@ static void pass_opening(const struct run *run, uint32_t payer, struct buffer *c
 
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation
  * holds, and not billed. */
-static void leave_cuts(struct worker *worker, uint32_t payer, struct period failed,
+static void leave_cuts(struct worker *worker, uint32_t payer, struct period failed, bool is_first,
                        const struct record **records, uint32_t count)
 {
     const struct run *run = worker->run;
-    struct book book;
-    book_init(&book, &worker->scratch, 0);
     for (uint32_t i = 0; i < count; i++) {
+        const struct record *record = records[i];
         struct period cut;
-        if (run_cut(run, payer, slot_time(run, records[i]), &cut) && cut.from > failed.from) {
-            book_fold(&book, records[i], &run->series, run->catalog);
+        bool is_failed = is_of_cut(run, payer, record, failed, is_first);
+        bool is_behind = !is_failed && run_cut(run, payer, slot_time(run, record), &cut) &&
+                         cut.from > failed.from;
+        if (is_behind || (is_failed && !worker->is_booked)) {
+            total_count(&worker->booked_totals[meter_of_record(run, record)], record);
         }
     }
-    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+}
+
+/* What settle_cut works on. */
+struct job {
+    uint32_t payer;
+    const struct record **records;
+    uint32_t count;
+    const struct inputs *inputs;
+    struct texts *texts;
+    struct handover handover;
+};
+
+/* settle_cut; *is_out when it found no memory: then all is as before. */
+static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
+                           bool is_last, bool *is_out, struct error *err)
+{
+    struct buffer *buffers[] = {&job->texts->bills, &job->texts->lines, &job->texts->usage,
+                                &job->texts->closing, &job->texts->exclusions};
+    enum { BUFFERS = sizeof buffers / sizeof *buffers };
+    size_t sizes[BUFFERS];
+    for (int i = 0; i < BUFFERS; i++) {
+        sizes[i] = buffers[i]->size;
+    }
+    const uint64_t write_count = job->texts->write_count;
+    const struct handover handover = job->handover;
+    const struct arena_mark mark = arena_mark(&worker->scratch);
+    jmp_buf here, *outer = worker->scratch.recover;
+    enum status status;
+    if (setjmp(here) == 0) {
+        worker->scratch.recover = worker->output.recover = &here;
+        status = settle_cut(worker, job->payer, cut, is_first, is_last, &job->handover,
+                            job->records, job->count, job->inputs, job->texts, err);
+        *is_out = false;
+    } else if (job->texts->write_count == write_count) {
+        for (int i = 0; i < BUFFERS; i++) {
+            buffers[i]->size = sizes[i];
+        }
+        job->handover = handover;
+        status = ERR_LIMIT;
+        *is_out = true;
+    } else {
+        /* A part of the bill is written already. */
+        worker->scratch.recover = worker->output.recover = outer;
+        arena_run_out(&worker->scratch);
+    }
+    worker->scratch.recover = worker->output.recover = outer;
+    arena_rewind(&worker->scratch, mark);
+    if (*is_out) {
+        arena_trim(&worker->scratch);
+    }
+    return status;
+}
+
+/* A payer that finds no memory is tried again when it has all that there is. */
+static enum status settle_with_room(struct worker *worker, struct job *job, struct period cut,
+                                    bool is_first, bool is_last, struct error *err)
+{
+    const struct run *run = worker->run;
+    bool is_out;
+    worker->is_booked = false;
+    enum status status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
+    if (is_out) {
+        TRY(take_turn(worker, job->texts));
+        begin_alone(worker);
+        status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
+        end_alone(worker);
+        enter(worker);
+    }
+    if (is_out) {
+        (void)fail(err, ERR_LIMIT,
+                   "its usage of %u events does not fit into %zu MiB: allow more with --memory",
+                   job->count, run->memory_bytes >> 20);
+    }
+    return status;
 }
 
 static void settle_payer(struct worker *worker, uint32_t payer, const struct record **records,
@@ -635,17 +808,17 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct rec
         cuts = run->cuts + run->cut_first[payer];
         cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
     }
-    struct arena_mark mark = arena_mark(&worker->scratch);
     if (cut_count == 0) {
+        struct arena_mark mark = arena_mark(&worker->scratch);
         pass_opening(run, payer, &texts->closing);
         settle_excluded(worker, run->accounts->items[payer].id, records, count, texts);
         arena_rewind(&worker->scratch, mark);
     }
-    struct handover handover = {0};
+    struct job job = {payer, records, count, inputs, texts, {0}};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
-        enum status status = settle_cut(worker, payer, cuts[i], i == 0, i + 1 == cut_count,
-                                        &handover, records, count, inputs, texts, &err);
+        enum status status =
+            settle_with_room(worker, &job, cuts[i], i == 0, i + 1 == cut_count, &err);
         if (status != OK) {
             /* Text is made last, and what can fail then is the output: that ends the run. */
             if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
@@ -654,14 +827,16 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct rec
                 return;
             }
             fail_payer(worker, payer, &err);
-            arena_rewind(&worker->scratch, mark);
-            if (i + 1 < cut_count) {
-                leave_cuts(worker, payer, cuts[i], records, count);
-            }
+            leave_cuts(worker, payer, cuts[i], i == 0, records, count);
             return;
         }
-        arena_rewind(&worker->scratch, mark);
     }
+}
+
+static enum status fail_memory(struct worker *worker)
+{
+    (void)fail(&worker->err, ERR_LIMIT, "the memory limit is reached while bills are made");
+    return fail_hint(&worker->err, "allow more with --memory, or use fewer threads");
 }
 
 /* ---- partitions ------------------------------------------------------------------------------ */
@@ -674,32 +849,81 @@ static void fetch_first(const struct record **records, uint32_t count)
     }
 }
 
+/* Reads the records of a partition and groups them; *is_out when there is no memory: then nothing
+ * of it is held but what the spools keep, and no record is judged yet. */
+static enum status try_open(struct worker *worker, uint32_t p, struct spool_partition *loaded,
+                            struct partition *partition, bool *is_out)
+{
+    struct run *run = worker->run;
+    const struct arena_mark mark = arena_mark(&worker->scratch);
+    struct spool_partition found;
+    enum status status = spool_load(run->records, p, loaded, &worker->err);
+    *is_out = status == ERR_LIMIT;
+    if (status != OK) {
+        return status;
+    }
+    status = spool_load(run->verdicts, p, &found, &worker->err);
+    if (status != OK) {
+        *is_out = status == ERR_LIMIT;
+        spool_unload_again(run->records, loaded);
+        return status;
+    }
+    jmp_buf here, *outer = worker->scratch.recover;
+    if (ARENA_RECOVER(&worker->scratch, here)) {
+        worker->scratch.recover = outer;
+        spool_unload_again(run->records, loaded);
+        spool_unload_again(run->verdicts, &found);
+        arena_rewind(&worker->scratch, mark);
+        *is_out = true;
+        return ERR_LIMIT;
+    }
+    *partition = (struct partition){.low = first_payer(run, p), .high = first_payer(run, p + 1)};
+    if (partition->high > run->accounts->count) {
+        partition->high = run->accounts->count;
+    }
+    struct verdict_table verdicts;
+    load_verdicts(worker, &found, &verdicts);
+    make_room(worker, loaded, partition);
+    worker->scratch.recover = outer;
+    group_records(worker, loaded, &verdicts, partition);
+    spool_unload(run->verdicts, p, &found);
+    return OK;
+}
+
+static enum status open_partition(struct worker *worker, struct texts *texts,
+                                  struct spool_partition *loaded, struct partition *partition)
+{
+    bool is_out;
+    enum status status = try_open(worker, texts->partition, loaded, partition, &is_out);
+    if (is_out) {
+        worker->err = (struct error){0};
+        TRY(take_turn(worker, texts));
+        begin_alone(worker);
+        arena_trim(&worker->scratch);
+        status = try_open(worker, texts->partition, loaded, partition, &is_out);
+        end_alone(worker);
+        enter(worker);
+    }
+    return is_out ? fail_memory(worker) : status;
+}
+
 static enum status settle_partition(struct worker *worker, uint32_t p, const struct inputs *inputs)
 {
     struct run *run = worker->run;
-    struct spool_partition loaded, found;
-    TRY(spool_load(run->records, p, &loaded, &worker->err));
-    TRY(spool_load(run->verdicts, p, &found, &worker->err));
+    struct spool_partition loaded;
+    struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
-    struct texts texts;
-    size_t guess =
-        64 * 1024 + (loaded.unit_count < 16 * 1024 ? loaded.unit_count * 64 : 1024 * 1024);
-    texts = (struct texts){.partition = p};
+    uint64_t units = spool_units(run->records, p);
+    size_t guess = 64 * 1024 + (units < 16 * 1024 ? units * 64 : 1024 * 1024);
+    struct texts texts = {.partition = p};
+    enter(worker);
     buffer_init(&texts.bills, &worker->output, guess / 2);
     buffer_init(&texts.lines, &worker->output, guess);
     buffer_init(&texts.usage, &worker->output, guess);
     buffer_init(&texts.closing, &worker->output, 4096);
     buffer_init(&texts.exclusions, &worker->output, 4096);
-
-    struct partition partition = {.low = first_payer(run, p), .high = first_payer(run, p + 1)};
-    if (partition.high > run->accounts->count) {
-        partition.high = run->accounts->count;
-    }
-    struct verdict_table verdicts;
-    load_verdicts(worker, &found, &verdicts);
-    spool_unload(run->verdicts, p, &found);
-    group_records(worker, &loaded, &verdicts, &partition);
+    TRY(open_partition(worker, &texts, &loaded, &partition));
     if (partition.nobody_count > 0) {
         settle_excluded(worker, TEXT(""), partition.nobody, partition.nobody_count, &texts);
     }
@@ -714,14 +938,17 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
         }
         if (count > 0 || (every_payer && (is_payer(run, payer) || has_issued(run, payer)))) {
             settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
+            yield(worker);
         }
     }
     spool_unload(run->records, p, &loaded);
+    arena_rewind(&worker->scratch, mark);
+    yield(worker);
+    leave(worker);
     enum status status = worker->failed ? worker->err.status : write_texts(worker, &texts);
     if (texts.has_turn) {
         output_turn_give(run->output);
     }
-    arena_rewind(&worker->scratch, mark);
     arena_rewind(&worker->output, output_mark);
     return status;
 }
@@ -758,8 +985,7 @@ static void settle_work(void *argument, int index)
     jmp_buf recover;
     enum status status;
     if (ARENA_RECOVER(&worker->arena, recover)) {
-        status = fail(&worker->err, ERR_LIMIT, "the memory limit is reached while bills are made");
-        (void)fail_hint(&worker->err, "allow more with --memory, or use fewer threads");
+        status = fail_memory(worker);
     } else {
         worker->scratch.recover = worker->output.recover = &recover;
         arena_rewind(&worker->scratch, (struct arena_mark){NULL, 0});
@@ -769,6 +995,8 @@ static void settle_work(void *argument, int index)
         worker_fail(worker, status);
         output_fail(run->output, &worker->err);
     }
+    end_alone(worker);
+    leave(worker);
 }
 
 static void add_events(struct event_count *sum, struct event_count events)

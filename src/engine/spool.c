@@ -456,6 +456,12 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
     return OK;
 }
 
+void spool_unload_again(struct spool *spool, struct spool_partition *loaded)
+{
+    give_memory(spool->env, loaded->chunks, loaded->chunk_count * sizeof *loaded->chunks);
+    *loaded = (struct spool_partition){0};
+}
+
 void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded)
 {
     struct env *env = spool->env;
