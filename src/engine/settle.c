@@ -569,8 +569,11 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct record
     return run_cut(run, payer, slot_time(run, record), &found) ? found.from == cut.from : is_first;
 }
 
+/* So many lines or rows between two looks at whether the text is to be written, and room for them
+ * and what may be there: once a part of a bill is written, memory must not run out. */
+enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
+
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
-enum { RENDER_AT_ONCE = 4096 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, bool is_last, struct handover *handover,
@@ -625,21 +628,6 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         compare_issued_events(worker, payer, &bill);
         return OK;
     }
-    if (bill.line_count > 0) {
-        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
-        for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
-            uint32_t left = bill.line_count - i;
-            render_lines_csv(&texts->lines, &bill, i,
-                             left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
-            TRY(write_when_full(worker, texts));
-        }
-    }
-    for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
-        uint32_t left = book.row_count - i;
-        render_usage_csv(&texts->usage, &pricing, account->id, book.rows + i,
-                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
-        TRY(write_when_full(worker, texts));
-    }
     if (is_last) {
         struct meter_state *states;
         uint32_t state_count = closing_states(arena, &pricing, &book, &states);
@@ -647,6 +635,24 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
+    if (bill.line_count > 0) {
+        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
+    }
+    if (bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE) {
+        (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
+        (void)buffer_reserve(&texts->usage, RENDER_ROOM_BYTES);
+    }
+    for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
+        uint32_t left = bill.line_count - i;
+        render_lines_csv(&texts->lines, &bill, i, left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(write_when_full(worker, texts));
+    }
+    for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
+        uint32_t left = book.row_count - i;
+        render_usage_csv(&texts->usage, &pricing, account->id, book.rows + i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(write_when_full(worker, texts));
+    }
     /* Nothing takes memory from here on. */
     compare_issued_events(worker, payer, &bill);
     if (bill.line_count > 0 || bill.excluded_count > 0) {
