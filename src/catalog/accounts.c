@@ -1828,15 +1828,6 @@ static void narrow_to_account(const struct accounts *accounts, const struct cata
     }
 }
 
-static void narrow_to_edge(instant edge, instant at, struct period *slot)
-{
-    if (edge <= at) {
-        slot->from = edge > slot->from ? edge : slot->from;
-    } else {
-        slot->to = edge < slot->to ? edge : slot->to;
-    }
-}
-
 instant accounts_edge(const struct accounts *accounts, const struct catalog *catalog,
                       uint32_t account, instant at, instant *next)
 {
@@ -1846,25 +1837,19 @@ instant accounts_edge(const struct accounts *accounts, const struct catalog *cat
     return slot.from;
 }
 
-instant accounts_sku_edge(const struct accounts *accounts, const struct catalog *catalog,
-                          uint32_t account, uint32_t sku, instant at, instant *next)
+uint32_t accounts_above(const struct accounts *accounts, uint32_t account, instant at)
 {
     struct period slot = {INSTANT_MIN, INSTANT_MAX};
-    for (uint32_t i = catalog->sku_edge_first[sku]; i < catalog->sku_edge_first[sku + 1]; i++) {
-        narrow_to_edge(catalog->sku_edges[i], at, &slot);
+    const struct membership *membership =
+        find_membership(accounts, &accounts->items[account], at, &slot);
+    return membership ? membership->organization : NONE;
+}
+
+void accounts_narrow(const struct accounts *accounts, uint32_t account, instant at,
+                     struct period *slot)
+{
+    for (const struct membership *membership;
+         (membership = find_membership(accounts, &accounts->items[account], at, slot)) != NULL;) {
+        account = membership->organization;
     }
-    const struct account *item = &accounts->items[account];
-    if (item->override != NONE) {
-        const struct price_set *set = &accounts->overrides[item->override].prices;
-        for (uint32_t i = 0; i < set->count; i++) {
-            const struct price *price = &set->base[set->prices[i]];
-            if (price->sku_count == 1 && price->skus[0] == sku) {
-                narrow_to_edge(price->from, at, &slot);
-                narrow_to_edge(price->to, at, &slot);
-            }
-        }
-    }
-    narrow_to_account(accounts, catalog, account, at, &slot);
-    *next = slot.to;
-    return slot.from;
 }

@@ -115,11 +115,11 @@ uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, insta
 const struct contract *accounts_contract(const struct accounts *accounts,
                                          const struct catalog *catalog, uint32_t account,
                                          instant at);
-/* The same for rows of one SKU: of the catalog's edges only those of prices it may meet, and those
- * of the account's overrides for it.  A price change of another SKU must not cut a maximum in two.
- */
-instant accounts_sku_edge(const struct accounts *accounts, const struct catalog *catalog,
-                          uint32_t account, uint32_t sku, instant at, instant *next);
+/* The organization it is in at an instant, or NONE. */
+uint32_t accounts_above(const struct accounts *accounts, uint32_t account, instant at);
+/* Narrows slot, which holds at, to the time in which all above the account stays the same. */
+void accounts_narrow(const struct accounts *accounts, uint32_t account, instant at,
+                     struct period *slot);
 /* The account that a contract is with; it exists, since being named as a buyer makes it. */
 static inline uint32_t accounts_buyer(const struct accounts *accounts,
                                       const struct contract *contract)

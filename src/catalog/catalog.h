@@ -322,8 +322,17 @@ struct price {
     const struct step *steps;
     uint32_t step_count;
     bool is_fixed; /* fixed steps only: takes no usage */
+    /* What it says, but for its name and dates: equal of versions that differ in nothing.  Of a
+     * price that nobody compares, and of one that restarts its buckets with each version, there is
+     * none. */
+    bool has_content;
+    struct hash128 content;
+    bool asks_contract;     /* its numbers depend on the contract in force */
+    const uint32_t *clocks; /* of its steps, in catalog->slot_clocks */
+    uint32_t clock_count;
     struct place place;
 };
+bool price_has_sku(const struct price *price, uint32_t sku);
 
 /* A set of prices of one level (catalog, plan, contract or account), with the index that finds a
  * row's price. */
@@ -439,13 +448,14 @@ struct catalog {
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;
-    /* The same of each SKU alone: those of the prices it may meet, in sku_edges[sku_edge_first[sku]
-     * .. sku_edge_first[sku + 1]). */
+    /* The same of each SKU alone: those of the catalog's and the plans' prices that it may meet, in
+     * sku_edges[sku_edge_first[sku] .. sku_edge_first[sku + 1]). */
     const instant *sku_edges;
     const uint32_t *sku_edge_first;
     /* Clocks of steps whose turns may begin inside a row, where rows must be cut as well. */
     const struct slot_clock *slot_clocks;
     uint32_t slot_clock_count;
+    bool has_odd_clocks; /* some may turn inside an hour */
     bool has_csv;
     struct csv_columns csv;
 };
@@ -494,16 +504,23 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
                          struct accounts_builder *accounts, const struct catalog **catalog,
                          struct complaints *complaints, struct error *err);
 
+/* The dimensions of a row: values[i] is that of the meter's dimension i, or, without a meter, of
+ * catalog->dimensions[i] (empty text when absent). */
+struct dimension_values {
+    const struct meter *meter;
+    const struct text *values;
+};
+
 /* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
  * contract's prices, else its plan's, else the catalog's; in each, a named SKU before `*`, more
  * selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced. overrides and
  * contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes
- * before it, the catalog's default plan after it. dims[i] is the value of catalog->dimensions[i]
- * (empty text when absent). level gets where it was found (for explain; may be NULL): 0 account
- * override, 1 contract, 2 plan, 3 catalog. */
+ * before it, the catalog's default plan after it. level gets where it was found (for explain; may
+ * be NULL): 0 account override, 1 contract, 2 plan, 3 catalog. */
 const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
                                   const struct contract *contract, uint32_t plan, uint32_t sku,
-                                  const struct text *dims, instant at, int *level);
+                                  const struct dimension_values *dimensions, instant at,
+                                  int *level);
 
 /* The plan in force: the contract's, else plan (the account's own), else the catalog's default;
  * NONE when there is none. */

@@ -819,35 +819,40 @@ static void load_sections(struct loader *loader)
     load_accounts(loader, all.accounts);
 }
 
-static bool has_sku(const struct price *price, uint32_t sku)
+static void mark_prices(const struct price_set *set, bool *marks)
 {
-    if (price->skus == NULL) {
-        return true;
+    for (uint32_t i = 0; i < set->count; i++) {
+        marks[set->prices[i]] = true;
     }
-    uint32_t low = 0, high = price->sku_count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if (price->skus[middle] < sku) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low < price->sku_count && price->skus[low] == sku;
 }
 
-/* Of each SKU, the effective dates of the prices that may be its own. */
+/* Of each SKU, the effective dates of the prices of catalog and plans that may be its own; those of
+ * contracts are looked up with the contract. */
 static void collect_sku_edges(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
+    bool *is_common = arena_calloc(loader->arena, catalog->price_count + 1, sizeof *is_common);
+    mark_prices(&catalog->public_prices, is_common);
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        mark_prices(&catalog->plans[i].prices, is_common);
+    }
+    const struct price **dated =
+        arena_calloc(loader->arena, catalog->price_count + 1, sizeof *dated);
+    uint32_t dated_count = 0;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
+        if (is_common[p] && is_dated && !price->is_fixed) {
+            dated[dated_count++] = price;
+        }
+    }
     uint32_t *first = arena_calloc(loader->arena, (size_t)catalog->sku_count + 1, sizeof *first);
     instant *edges = NULL;
     uint32_t count = 0, capacity = 0;
     for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
-        for (uint32_t p = 0; p < catalog->price_count; p++) {
-            const struct price *price = &catalog->prices[p];
-            bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
-            if (!is_dated || price->is_fixed || !has_sku(price, sku)) {
+        for (uint32_t p = 0; p < dated_count; p++) {
+            const struct price *price = dated[p];
+            if (!price_has_sku(price, sku)) {
                 continue;
             }
             if (count + 2 > capacity) {
@@ -893,22 +898,27 @@ static bool same_clock(const struct clock *a, const struct clock *b)
            memcmp(&a->anchor, &b->anchor, sizeof a->anchor) == 0;
 }
 
-static void add_slot_clock(struct loader *loader, const struct step *step, struct slot_clock *items)
+/* The clock of a step in catalog->slot_clocks; NONE when it has none that could cut a row. */
+static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step,
+                                struct slot_clock *items)
 {
-    struct catalog *catalog = loader->catalog;
     bool of_contract = step->clock == CLOCK_CONTRACT;
     if (step->clock != CLOCK_RULE && !of_contract) {
-        return;
+        return NONE;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
         if (items[i].of_contract == of_contract && same_clock(&items[i].clock, &step->rule)) {
-            return;
+            return i;
         }
     }
-    items[catalog->slot_clock_count++] =
-        (struct slot_clock){step->rule, of_contract, !of_contract && is_hour_aligned(&step->rule)};
+    bool is_aligned = !of_contract && is_hour_aligned(&step->rule);
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] = (struct slot_clock){step->rule, of_contract, is_aligned};
+    return catalog->slot_clock_count++;
 }
 
+/* What a price's steps mean for where its rows are cut: their clocks, and whether they ask the
+ * contract. */
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
@@ -918,10 +928,20 @@ static void collect_slot_clocks(struct loader *loader)
     }
     struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
-        const struct price *price = &catalog->prices[p];
+        struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
+        uint32_t *clocks = NULL;
         for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
-            add_slot_clock(loader, &price->steps[i], items);
+            price->asks_contract = price->asks_contract || step_asks_contract(&price->steps[i]);
+            uint32_t clock = find_slot_clock(catalog, &price->steps[i], items);
+            if (clock == NONE) {
+                continue;
+            }
+            if (clocks == NULL) {
+                clocks = arena_alloc(loader->arena, price->step_count * sizeof *clocks);
+            }
+            clocks[price->clock_count++] = clock;
         }
+        price->clocks = clocks;
     }
     catalog->slot_clocks = items;
 }

@@ -70,6 +70,7 @@ struct loader {
     struct catalog *catalog;
     const struct profile *profile;
     const struct zone *zone; /* of dates and calendar clocks: billing.zone */
+    bool has_contracts;
     const struct yaml_node **roots;
     uint32_t root_count;
 
@@ -197,6 +198,8 @@ void load_meters(struct loader *loader, struct section meters);
 void load_shared_steps(struct loader *loader, struct section steps);
 /* Reads the list of steps of a price; node is the list. */
 void load_steps(struct loader *loader, const struct yaml_node *node, struct price *price);
+/* True when a number of the step, or what it accumulates in, depends on the contract in force. */
+bool step_asks_contract(const struct step *step);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);

@@ -170,6 +170,31 @@ static struct text default_name(struct loader *loader, const struct price *price
     return buffer_text(&out);
 }
 
+/* A print of what the price says, whatever the order of its keys, but for its name and dates. */
+static void hash_content(struct loader *loader, const struct yaml_node *node, struct price *price)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].on_change_restart) {
+            return;
+        }
+    }
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        if (text_equal(item->key, TEXT("from")) || text_equal(item->key, TEXT("to")) ||
+            text_equal(item->key, TEXT("name")) || text_equal(item->key, TEXT("public")) ||
+            (item->kind == YAML_MAP && item->count == 0)) {
+            continue;
+        }
+        struct buffer content;
+        buffer_init(&content, loader->arena, 256);
+        buffer_add_json(&content, item->key);
+        yaml_write_canonical(item, loader->arena, &content);
+        struct text text = buffer_text(&content);
+        price->content = hash_add(price->content, hash_print(text.at, text.size));
+    }
+    price->has_content = true;
+}
+
 static void read_price(struct loader *loader, const struct yaml_node *node, uint32_t level)
 {
     static const char *const keys[] = {"sku",  "name",  "where", "from",   "to",
@@ -224,6 +249,10 @@ static void read_price(struct loader *loader, const struct yaml_node *node, uint
         if (member != NULL) {
             load_steps(loader, member, price);
         }
+    }
+    bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
+    if (is_dated || loader->has_contracts) { /* else nothing takes its place */
+        hash_content(loader, node, price);
     }
 }
 
@@ -467,6 +496,7 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
                  struct section contracts)
 {
     struct catalog *catalog = loader->catalog;
+    loader->has_contracts = contracts.count > 0;
     for (uint32_t i = 0; i < prices.count; i++) {
         read_price(loader, prices.items[i], 0);
     }

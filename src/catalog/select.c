@@ -55,8 +55,11 @@ void price_set_index(struct arena *arena, const struct catalog *catalog, struct 
     set->by_sku = by_sku;
 }
 
-static bool has_sku(const struct price *price, uint32_t sku)
+bool price_has_sku(const struct price *price, uint32_t sku)
 {
+    if (price->skus == NULL) {
+        return true;
+    }
     uint32_t low = 0, high = price->sku_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -93,14 +96,28 @@ static struct text attribute_text(const struct catalog *catalog, uint32_t sku, u
     return (struct text){"", 0};
 }
 
+static struct text dimension_value(const struct dimension_values *dimensions, uint32_t name)
+{
+    const struct meter *meter = dimensions->meter;
+    if (meter == NULL) {
+        return dimensions->values[name];
+    }
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        if (meter->dimensions[i].name == name) {
+            return dimensions->values[i];
+        }
+    }
+    return TEXT("");
+}
+
 static bool selects(const struct catalog *catalog, const struct price *price, uint32_t sku,
-                    const struct text *dims)
+                    const struct dimension_values *dimensions)
 {
     for (uint32_t i = 0; i < price->selector_count; i++) {
         const struct selector *selector = &price->selectors[i];
         char buffer[DEC_FORMAT_MAX];
         struct text value = selector->key.kind == BY_DIMENSION
-                                ? dims[selector->key.index]
+                                ? dimension_value(dimensions, selector->key.index)
                                 : attribute_text(catalog, sku, selector->key.index, buffer);
         uint32_t low = 0, high = selector->value_count;
         int order = 1;
@@ -121,21 +138,22 @@ static bool selects(const struct catalog *catalog, const struct price *price, ui
 }
 
 static bool holds(const struct catalog *catalog, const struct price *price, uint32_t sku,
-                  const struct text *dims, instant at)
+                  const struct dimension_values *dimensions, instant at)
 {
     return price->from <= at && at < price->to && !price->is_fixed &&
-           selects(catalog, price, sku, dims);
+           selects(catalog, price, sku, dimensions);
 }
 
 static const struct price *find_in(const struct catalog *catalog, const struct price_set *set,
-                                   uint32_t sku, const struct text *dims, instant at)
+                                   uint32_t sku, const struct dimension_values *dimensions,
+                                   instant at)
 {
     if (set->sku_first != NULL) {
         uint32_t ranges[2] = {sku, catalog->sku_count};
         for (int r = 0; r < 2; r++) {
             for (uint32_t i = set->sku_first[ranges[r]]; i < set->sku_first[ranges[r] + 1]; i++) {
                 const struct price *price = &set->base[set->by_sku[i]];
-                if (holds(catalog, price, sku, dims, at)) {
+                if (holds(catalog, price, sku, dimensions, at)) {
                     return price;
                 }
             }
@@ -146,7 +164,7 @@ static const struct price *find_in(const struct catalog *catalog, const struct p
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *price = &set->base[set->prices[i]];
         bool named = price->skus != NULL;
-        if ((named && !has_sku(price, sku)) || !holds(catalog, price, sku, dims, at)) {
+        if (!price_has_sku(price, sku) || !holds(catalog, price, sku, dimensions, at)) {
             continue;
         }
         bool better =
@@ -168,7 +186,7 @@ uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *c
 
 const struct price *catalog_price(const struct catalog *catalog, const struct price_set *overrides,
                                   const struct contract *contract, uint32_t plan, uint32_t sku,
-                                  const struct text *dims, instant at, int *level)
+                                  const struct dimension_values *dimensions, instant at, int *level)
 {
     assert(sku < catalog->sku_count);
     uint32_t in_force = catalog_plan_of(catalog, contract, plan);
@@ -180,7 +198,7 @@ const struct price *catalog_price(const struct catalog *catalog, const struct pr
     };
     for (int i = 0; i < 4; i++) {
         const struct price *price =
-            sets[i] == NULL ? NULL : find_in(catalog, sets[i], sku, dims, at);
+            sets[i] == NULL ? NULL : find_in(catalog, sets[i], sku, dimensions, at);
         if (price != NULL) {
             if (level != NULL) {
                 *level = i;

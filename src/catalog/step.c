@@ -581,8 +581,7 @@ static void read_tiers(struct work *work, const struct yaml_node *node)
         tier->open = up_to == NULL && below == NULL;
         struct number limit = {0};
         bool limit_read =
-            tier->open ||
-            read_number(loader, up_to != NULL ? up_to : below, &work->bucket, &limit);
+            tier->open || read_number(loader, up_to != NULL ? up_to : below, &work->bucket, &limit);
         tier->up_to = limit.value;
         tier->limit = limit.expr;
         read_tier_numbers(work, item, tier);
@@ -622,8 +621,7 @@ static void read_tier(struct work *work)
         (enum past_last)read_option(work, "past_last", past_last, (int)loader->profile->past_last);
     int round = read_option(work, "package_round", package_round, 0);
     tier->package_round = package_modes[round];
-    tier->settle_at_end =
-        read_option(work, "settle", settle, loader->profile->settle_at_end) == 1;
+    tier->settle_at_end = read_option(work, "settle", settle, loader->profile->settle_at_end) == 1;
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
     }
@@ -899,4 +897,73 @@ void load_shared_steps(struct loader *loader, struct section steps)
         shared[i].place = yaml_key_place(node);
     }
     loader->catalog->shared_count = steps.count;
+}
+
+/* ---- the contract ---- */
+
+static bool asks_parameter(const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i] >= NAME_PARAMETER) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool tier_asks(const struct step_tier *body)
+{
+    for (uint32_t i = 0; i < body->tier_count; i++) {
+        const struct tier *tier = &body->tiers[i];
+        if (asks_parameter(tier->limit) || asks_parameter(tier->rate.expr) ||
+            asks_parameter(tier->flat.expr)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool rate_asks(const struct step_rate *body)
+{
+    for (uint32_t i = 0; i < body->case_count; i++) {
+        const struct rate_case *item = &body->cases[i];
+        if (asks_parameter(item->where) || asks_parameter(item->rate.expr) ||
+            asks_parameter(item->flat.expr)) {
+            return true;
+        }
+    }
+    return asks_parameter(body->from);
+}
+
+bool step_asks_contract(const struct step *step)
+{
+    if (step->scope == SCOPE_CONTRACT || step->clock == CLOCK_CONTRACT ||
+        asks_parameter(step->where)) {
+        return true;
+    }
+    switch (step->kind) {
+    case STEP_CONVERT:
+        return asks_parameter(step->convert.quantity) ||
+               asks_parameter(step->convert.multiply.expr) ||
+               asks_parameter(step->convert.divide.expr) ||
+               asks_parameter(step->convert.minimum.expr);
+    case STEP_ALLOWANCE:
+        return step->allowance.prorate != PRORATE_NONE ||
+               asks_parameter(step->allowance.quantity.expr) ||
+               asks_parameter(step->allowance.events.expr);
+    case STEP_RATE:
+        return rate_asks(&step->rate);
+    case STEP_TIER:
+        return tier_asks(&step->tier);
+    case STEP_BOUND:
+        return step->bound.prorate != PRORATE_NONE || asks_parameter(step->bound.min.expr) ||
+               asks_parameter(step->bound.max.expr);
+    case STEP_FIXED:
+    case STEP_ROUND:
+    case STEP_KINDS:
+        break;
+    }
+    return false;
 }

@@ -27,7 +27,7 @@ struct explained_step {
     struct dec f_before, f_after; /* F there */
     struct dec in, out;           /* what the line's own brought, and what it made of it */
     struct dec limit;
-    uint32_t tier; /* NONE */
+    uint32_t tier;            /* NONE */
     const struct step *curve; /* NULL: step's own */
     struct dec tier_from, tier_to;
 };

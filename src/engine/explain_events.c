@@ -134,8 +134,8 @@ static void take_event(void *context, const struct event *event, size_t record_o
         if (series == NONE) {
             continue;
         }
-        instant start = slot_start(run->catalog, run->accounts, reading->account, measure.sku,
-                                   meter->grain, x->head.period, event->at);
+        instant start = slot_start(run->catalog, run->accounts, reading->account,
+                                   series_at(&run->series, series), x->head.period, event->at);
         struct row_place key = {series, (uint32_t)((start - run->period.from) / NS_PER_SECOND), 0};
         const struct row_place *found =
             bsearch(&key, reading->keys, x->row_count, sizeof key, compare_keys);

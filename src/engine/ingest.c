@@ -195,9 +195,14 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
         record->slot_s = 0;
         return book_partition(run, accounts_payer(run->accounts, account, run->period.from));
     }
-    bool is_excluded = record->flags & RECORD_EXCLUDED;
-    uint32_t sku = is_excluded ? NONE : series_at(&run->series, record->series)->sku;
-    instant start = slot_start(run->catalog, run->accounts, account, sku, grain, cut, at);
+    instant start;
+    if (record->flags & RECORD_EXCLUDED) { /* who pays does not change in its slot */
+        instant next, edge = accounts_edge(run->accounts, run->catalog, account, at, &next);
+        start = edge > cut.from ? edge : cut.from;
+    } else {
+        start = slot_start(run->catalog, run->accounts, account,
+                           series_at(&run->series, record->series), cut, at);
+    }
     record->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
     return book_partition(run, payer);
 }

@@ -407,18 +407,12 @@ static const struct price *find_price(struct work *work, const struct usage_row 
 {
     const struct pricing *pricing = work->pricing;
     const struct account *account = &pricing->accounts->items[row->account];
-    const struct meter *meter = &work->catalog->meters[series->meter];
     const struct price_set *overrides =
         account->override == NONE ? NULL : &pricing->accounts->overrides[account->override].prices;
-    for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        work->dimensions[meter->dimensions[i].name] = series->dimensions[i];
-    }
-    const struct price *price = catalog_price(work->catalog, overrides, contract, account->plan,
-                                              series->sku, work->dimensions, at, level);
-    for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        work->dimensions[meter->dimensions[i].name] = TEXT("");
-    }
-    return price;
+    struct dimension_values dimensions = {&work->catalog->meters[series->meter],
+                                          series->dimensions};
+    return catalog_price(work->catalog, overrides, contract, account->plan, series->sku,
+                         &dimensions, at, level);
 }
 
 static enum status start_row(struct work *work, uint32_t index)
@@ -429,15 +423,14 @@ static enum status start_row(struct work *work, uint32_t index)
     const struct meter *meter = &work->catalog->meters[series->meter];
     instant at = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
     if (work->last_row.account != row->account || work->last_row.slot_s != row->slot_s ||
-        work->last_row.grain != meter->grain || work->last_row.sku != series->sku) {
+        work->last_row.series != row->series) {
         work->last_row.account = row->account;
         work->last_row.slot_s = row->slot_s;
-        work->last_row.grain = meter->grain;
-        work->last_row.sku = series->sku;
+        work->last_row.series = row->series;
         work->last_row.contract =
             accounts_contract(pricing->accounts, work->catalog, row->account, at);
-        work->last_row.to = slot_end(work->catalog, pricing->accounts, row->account, series->sku,
-                                     meter->grain, pricing->cut, at);
+        work->last_row.to =
+            slot_end(work->catalog, pricing->accounts, row->account, series, pricing->cut, at);
     }
     const struct contract *contract = work->last_row.contract;
     int level = LEVEL_CATALOG;
@@ -500,11 +493,6 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     work.charge_capacity = work.queue_capacity = row_count + 16;
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
-    uint32_t dimensions = pricing->catalog->dimension_count;
-    work.dimensions = arena_alloc(arena, (dimensions + 1) * sizeof *work.dimensions);
-    for (uint32_t i = 0; i < dimensions; i++) {
-        work.dimensions[i] = TEXT("");
-    }
     work.last_row.account = NONE;
     for (uint32_t i = 0; i < row_count; i++) {
         TRY(start_row(&work, i));

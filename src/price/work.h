@@ -76,10 +76,8 @@ struct work {
     struct expr_value *slots; /* made when the first expression is met */
     const void *turn_of;      /* cache of turn_find: the clock it is of */
     struct period turn;
-    struct text *dimensions; /* of the row at hand, by name; empty texts between rows */
-    struct {                 /* of the row before, which mostly shares it */
-        uint32_t account, sku, slot_s;
-        enum grain grain;
+    struct { /* of the row before, which may share it */
+        uint32_t account, series, slot_s;
         const struct contract *contract;
         instant to;
     } last_row;

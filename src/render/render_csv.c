@@ -360,8 +360,8 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     writer_begin(writer, 512);
     instant from = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
     writer_time(writer, from);
-    writer_time(writer, slot_end(catalog, pricing->accounts, row->account, series->sku,
-                                 meter->grain, pricing->cut, from));
+    writer_time(writer,
+                slot_end(catalog, pricing->accounts, row->account, series, pricing->cut, from));
     const char *quantity = writer->at;
     writer_decimal(writer, row->quantity);
     size_t quantity_size = (size_t)(writer->at - quantity);

@@ -335,14 +335,14 @@ static int compare_standing(const void *a_item, const void *b_item)
 }
 
 /* True when only the cut ends the row's slot. */
-static bool is_open(const struct usage_row *row, uint32_t sku, const struct meter *meter,
+static bool is_open(const struct usage_row *row, const struct series *series,
                     const struct catalog *catalog, const struct accounts *accounts, instant base,
                     struct period cut, instant turn_to)
 {
     instant start = base + (instant)row->slot_s * NS_PER_SECOND;
     struct period whole = {cut.from, turn_to};
     return turn_to > cut.to &&
-           slot_end(catalog, accounts, row->account, sku, meter->grain, whole, start) > cut.to;
+           slot_end(catalog, accounts, row->account, series, whole, start) > cut.to;
 }
 
 uint32_t book_states(struct arena *arena, const struct book *book,
@@ -359,8 +359,8 @@ uint32_t book_states(struct arena *arena, const struct book *book,
         if (!row->has_value) {
             continue;
         }
-        bool open = is_open(row, series_at(series, row->series)->sku, meter, catalog, accounts,
-                            base, cut, turn_to);
+        bool open =
+            is_open(row, series_at(series, row->series), catalog, accounts, base, cut, turn_to);
         if (!meter->carry && !open) {
             continue;
         }

@@ -157,55 +157,32 @@ void series_rank(struct series_table *table)
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* The part of the time around at in which no clock of a step turns. */
-static struct period turn_around(const struct catalog *catalog, const struct accounts *accounts,
-                                 uint32_t account, enum grain grain, instant at)
+static struct period slot_around(const struct catalog *catalog, const struct accounts *accounts,
+                                 uint32_t account, const struct series *series, struct period cut,
+                                 instant at)
 {
-    struct period around = {INSTANT_MIN, INSTANT_MAX};
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        const struct slot_clock *item = &catalog->slot_clocks[i];
-        if (grain != GRAIN_MONTH && item->hour_aligned) {
-            continue;
-        }
-        struct clock clock = item->clock;
-        if (item->of_contract) {
-            const struct contract *contract = accounts_contract(accounts, catalog, account, at);
-            if (!contract) {
-                continue;
-            }
-            clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
-        }
-        around = period_intersect(around, clock_turn(&clock, at));
+    struct usage_kind kind = {account, series->sku, &catalog->meters[series->meter],
+                              series->dimensions};
+    struct period slot = cut;
+    bool is_month = kind.meter->grain == GRAIN_MONTH;
+    if (!is_month) {
+        instant hour = at - at % NS_PER_HOUR;
+        slot = period_intersect(slot, (struct period){hour, hour + NS_PER_HOUR});
     }
-    return around;
+    hold_narrow(accounts, catalog, &kind, at, &slot);
+    hold_narrow_to_turns(accounts, catalog, &kind, !is_month, at, &slot);
+    return slot;
 }
 
 instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                   uint32_t sku, enum grain grain, struct period cut, instant at)
+                   const struct series *series, struct period cut, instant at)
 {
     assert(period_has(cut, at));
-    instant start = grain == GRAIN_MONTH ? cut.from : at - at % NS_PER_HOUR;
-    instant next;
-    instant edge = sku == NONE ? accounts_edge(accounts, catalog, account, at, &next)
-                               : accounts_sku_edge(accounts, catalog, account, sku, at, &next);
-    start = edge > start ? edge : start;
-    if (catalog->slot_clock_count > 0) {
-        instant turn = turn_around(catalog, accounts, account, grain, at).from;
-        start = turn > start ? turn : start;
-    }
-    return start > cut.from ? start : cut.from;
+    return slot_around(catalog, accounts, account, series, cut, at).from;
 }
 
 instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                 uint32_t sku, enum grain grain, struct period cut, instant start)
+                 const struct series *series, struct period cut, instant start)
 {
-    instant end = grain == GRAIN_MONTH ? cut.to : start - start % NS_PER_HOUR + NS_PER_HOUR;
-    instant next;
-    (void)accounts_sku_edge(accounts, catalog, account, sku, start, &next);
-    end = next < end ? next : end;
-    if (catalog->slot_clock_count > 0) {
-        instant turn = turn_around(catalog, accounts, account, grain, start).to;
-        end = turn < end ? turn : end;
-    }
-    return end < cut.to ? end : cut.to;
+    return slot_around(catalog, accounts, account, series, cut, start).to;
 }

@@ -24,6 +24,7 @@
 #include "base/text.h"
 #include "catalog/accounts.h"
 #include "catalog/catalog.h"
+#include "catalog/hold.h"
 #include "decode/event.h"
 
 /* ---- exclusions ------------------------------------------------------------------------------ */
@@ -123,14 +124,14 @@ void series_rank(struct series_table *table);
 
 /* ---- slots ----------------------------------------------------------------------------------- */
 
-/* The start of the slot that holds at: not before the cut's start, the hour (unless the meter's
- * grain is the month), and the last effective date of a price of the SKU, membership or contract
- * edge of the account.  sku NONE: of any price. */
+/* The start of the slot that holds at: the hour (unless the meter's grain is the month), or later,
+ * where the cut begins, something about the series changed for the account (catalog/hold.h), or a
+ * clock of its price turned. */
 instant slot_start(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                   uint32_t sku, enum grain grain, struct period cut, instant at);
+                   const struct series *series, struct period cut, instant at);
 /* The end of the slot that starts there. */
 instant slot_end(const struct catalog *catalog, const struct accounts *accounts, uint32_t account,
-                 uint32_t sku, enum grain grain, struct period cut, instant start);
+                 const struct series *series, struct period cut, instant start);
 
 /* ---- arrivals and records: events on their way ----------------------------------------------- */
 

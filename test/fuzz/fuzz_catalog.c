@@ -73,7 +73,8 @@ static void check_catalog(struct arena *arena, const struct catalog *catalog)
         const struct contract *contract =
             catalog->contract_count > 0 ? &catalog->contracts[s % catalog->contract_count] : NULL;
         int level = -1;
-        const struct price *price = catalog_price(catalog, NULL, contract, NONE, s, dims,
+        struct dimension_values values = {NULL, dims};
+        const struct price *price = catalog_price(catalog, NULL, contract, NONE, s, &values,
                                                   catalog_edge_after(catalog, 0) - 1, &level);
         assert((price != NULL) == (level >= 0));
     }

@@ -7,9 +7,14 @@ from exact import num
 USAGE, RATING, CHARGE = ("convert", "allowance"), ("rate", "tier", "fixed"), ("bound", "round")
 
 
-class Clocked:
-    def __init__(self, clock):
-        self.clock = clock
+class Kind:
+    """What rows of usage have in common, and, at an instant, as much of a row as its price asks."""
+
+    def __init__(self, account, sku, dims, time=None):
+        self.account, self.sku, self.dims, self.time = account, sku, dims, time
+
+    def at(self, time):
+        return Kind(self.account, self.sku, self.dims, time)
 
 
 class Step:
@@ -24,6 +29,14 @@ class Step:
         self.scope = body.get("scope", "account")
         self.clock = body.get("clock", "row" if self.kind == "convert" else "period")
         self.by = body.get("by", [])
+
+    def by_contract(self, setup):
+        return self.clock == "contract_year" or setup.catalog.get("clocks", {}).get(
+            self.clock, {}).get("anchor") == "contract"
+
+    def asks_contract(self, setup):
+        return self.scope == "contract" or self.by_contract(setup) or "contract." in str(
+            self.body) or (self.kind != "fixed" and self.body.get("prorate", "none") != "none")
 
 
 class Price:
@@ -45,6 +58,15 @@ class Price:
             else:
                 self.steps.append(Step(step, (level, self.name), None))
         self.fixed = self.steps[0].kind == "fixed"
+        # Versions that say the same change nothing, but for those that restart.
+        said = {key: value for key, value in record.items()
+                if key not in ("from", "to", "name", "public")}
+        restarts = any(step.body.get("on_change") == "restart" for step in self.steps)
+        self.content = (self.name, level.split("/")[0] == "override", str(sorted(said.items())),
+                        record.get("from") if restarts else None)
+
+    def asks_contract(self, setup):
+        return any(step.asks_contract(setup) for step in self.steps)
 
     def rank(self, row):
         """How closely it fits a row: None when not at all."""
@@ -119,7 +141,7 @@ class Setup:
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
-        self.known_cuts, self.known_stretches, self.clock_names = {}, {}, None
+        self.known_cuts, self.known_stretches = {}, {}
         self.read_products()
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
@@ -179,37 +201,30 @@ class Setup:
                 self.skus.add(meter["sku"])
 
     def read_edges(self):
-        self.price_edges = [(p.skus, edge) for p in self.all_prices()
-                            if "override" not in p.level and not p.fixed
-                            for edge in (p.start, p.end)]
+        self.price_edges = {edge for p in self.all_prices() if not p.fixed
+                            for edge in (p.start, p.end)}
 
-    def edge_before(self, account, sku, at):
-        """The last instant up to at at which something about the account or a price of the SKU changes."""
-        edges = [edge for skus, edge in self.price_edges if skus is None or sku in skus]
-        edges += self.account_edges(account)
-        for price in self.overrides.get(account, []):
-            if price.skus is None or sku in price.skus:
-                edges = edges + [price.start, price.end]
-        return max([edge for edge in edges if edge <= at], default=times.MIN)
-
-    def turn_before(self, account, at):
-        """The last instant up to at at which a clock of a step turns."""
-        out = times.MIN
-        for name in self.step_clocks():
-            step = Clocked(name)
-            if name == "contract_year" or self.catalog.get("clocks", {}).get(name, {}).get(
-                    "anchor") == "contract":
-                if self.contract(account, at) is None:
-                    continue
-            out = max(out, self.turn(step, None, account, at)[0])
+    def slot_before(self, kind, at):
+        """The last instant up to at at which something changes for the usage of a kind: who the account belongs to,
+        what its price says, its contract when the price asks it, or the turn of a clock of the price."""
+        edges = self.price_edges | set(self.account_edges(kind.account))
+        out = max([edge for edge in edges if edge <= at and self.holding(kind, edge - 1)
+                   != self.holding(kind, edge)], default=times.MIN)
+        price = self.price(kind.at(at))
+        for step in price.steps if price else []:
+            if step.clock in ("row", "period", "always"):
+                continue
+            if step.by_contract(self) and self.contract(kind.account, at) is None:
+                continue
+            out = max(out, self.turn(step, None, kind.account, at)[0])
         return out
 
-    def step_clocks(self):
-        """Of all steps that see usage, but for the bill's own clock."""
-        if self.clock_names is None:
-            self.clock_names = {step.clock for price in self.all_prices() if not price.fixed
-                                for step in price.steps} - {"row", "period", "always"}
-        return self.clock_names
+    def holding(self, kind, at):
+        price = self.price(kind.at(at))
+        contract = self.contract(kind.account, at)
+        asks = price is not None and price.asks_contract(self)
+        return (self.path(kind.account, at), price and price.content,
+                contract["id"] if asks and contract else None)
 
     def account_edges(self, account):
         """Its own memberships and contracts, and those of what is above it, while it is above."""

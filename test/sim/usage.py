@@ -9,6 +9,7 @@ from fractions import Fraction
 import expressions
 import times
 from exact import num, plain, quantize
+from setting import Kind
 
 ATTRIBUTES = ("id", "source", "type", "subject")
 WITHDRAWAL = "farthing.withdrawal"
@@ -283,8 +284,8 @@ class Usage:
         if failure:
             self.exclude(failure, event, name, value)
             return True
-        slot = max(cut[0], setup.edge_before(event.subject, parts["sku"], event.at),
-                   setup.turn_before(event.subject, event.at))
+        slot = max(cut[0], setup.slot_before(
+            Kind(event.subject, parts["sku"], parts["dims"]), event.at))
         if meter.get("grain", "hour") == "hour":
             slot = max(slot, event.at // times.HOUR * times.HOUR)
         key = (payer, cut, slot, event.subject, parts["resource"], parts["sku"], parts["dims"],

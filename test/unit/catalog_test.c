@@ -550,12 +550,12 @@ static void test_accounts(void **state)
     struct catalog_input input = {.files = &file, .file_count = 1, .zones = &zones};
     struct accounts_builder *builder = accounts_builder_new(&test_arena, &input);
     struct loaded loaded = {0};
-    loaded.status = catalog_load(&test_arena, &input, builder, &loaded.catalog,
-                                 &loaded.complaints, &loaded.err);
+    loaded.status = catalog_load(&test_arena, &input, builder, &loaded.catalog, &loaded.complaints,
+                                 &loaded.err);
     assert_loads(&loaded);
     struct accounts *accounts;
-    assert_int_equal(accounts_finish(builder, loaded.catalog, &accounts, &loaded.complaints,
-                                     &loaded.err), OK);
+    assert_int_equal(
+        accounts_finish(builder, loaded.catalog, &accounts, &loaded.complaints, &loaded.err), OK);
     assert_int_equal(accounts->count, 3); /* globex, globex-eu, globex-us: the last only a child */
     ASSERT_TEXT(accounts->items[2].id, "globex-us");
     instant at;
@@ -1034,9 +1034,10 @@ static void test_selection(void **state)
             instant at;
             assert_int_equal(time_parse_date(text_of(date), NULL, &at), TIME_OK);
             int level = 0;
+            struct dimension_values of = {NULL, dims};
             const struct price *price =
                 catalog_price(loaded.catalog, NULL, &loaded.catalog->contracts[0], NONE,
-                              sku_index(loaded.catalog, name), dims, at, &level);
+                              sku_index(loaded.catalog, name), &of, at, &level);
             const struct made *expected = choose(made, count, sku, values, day);
             assert_true((price == NULL) == (expected == NULL));
             if (price != NULL) {
