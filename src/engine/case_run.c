@@ -76,7 +76,12 @@ static void note_time(struct case_run *run, const struct yaml_node *row)
     instant at;
     if (run->month_default.size == 0 && time && time->kind == YAML_TEXT &&
         case_time(time->text, &at)) {
+        const struct yaml_node *account = yaml_member(row, "account");
         run->month_default = (struct text){time->text.at, MONTH_BYTES};
+        run->has_first_time = true;
+        run->first_time = at;
+        run->first_account =
+            account && account->kind == YAML_TEXT ? account->text : run->account_default;
     }
 }
 
@@ -541,8 +546,34 @@ static enum status bill_moment(struct case_run *run, uint32_t moment,
     return OK;
 }
 
-/* A payer whose bills follow a clock of their own gets one for each turn that begins in the period;
- * so a period that begins inside such a turn begins with it. */
+bool case_own_turn(const struct case_run *run, struct text account, instant at, struct period *turn)
+{
+    const struct accounts *accounts = run->loaded.accounts;
+    uint32_t index = map_find(&accounts->by_id, account);
+    if (index == MAP_NONE) {
+        return false;
+    }
+    bool is_custom;
+    uint32_t payer = accounts_payer(accounts, index, at);
+    struct clock clock = payer_billing(run->loaded.catalog, accounts, payer,
+                                       (struct period){at, at + 1}, &is_custom);
+    *turn = clock_turn(&clock, at);
+    return is_custom;
+}
+
+/* A bill that says no period is of the month of its usage; where the payer's bills follow a clock
+ * of their own, of the month in which the turn of that usage begins. */
+static void find_month(struct case_run *run)
+{
+    struct period turn;
+    if (run->has_first_time && case_own_turn(run, run->first_account, run->first_time, &turn)) {
+        struct civil civil = zone_civil(run->zone, turn.from);
+        run->month_default = text_format(run->arena, "%04d-%02d", civil.year, civil.month);
+    }
+}
+
+/* A payer whose bills follow a clock of their own gets one for each turn that begins in the period.
+ * A period {from, to} that begins inside such a turn begins with it. */
 static instant turn_start(const struct case_run *run, struct period period)
 {
     const struct accounts *accounts = run->loaded.accounts;
@@ -590,6 +621,7 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
     if (!is_loaded) {
         return OK;
     }
+    find_month(run);
     case_add_events(run, moment);
     struct period period;
     if (!moment->has_bill || run->finding_count > 0) {
@@ -599,7 +631,9 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
         case_finding(run, "bill: no period: write 2026-10 or {from: 2026-10-01, to: 2026-11-01}");
         return OK;
     }
-    period.from = turn_start(run, period);
+    if (moment->bill && moment->bill->kind != YAML_TEXT) {
+        period.from = turn_start(run, period);
+    }
     period.from = line_start(run, period);
     const char *events = path_in(run, run->folder.at, "events.ndjson");
     TRY(write_file(run, events, buffer_text(&run->events), err));

@@ -466,7 +466,14 @@ static bool row_time(struct case_run *run, const struct moment *moment, const st
             return false;
         }
     } else if (case_period(run, moment->bill, &period)) {
+        struct text account = member_text(row, "account");
+        struct period turn;
         at = period.from;
+        if ((!moment->bill || moment->bill->kind == YAML_TEXT) &&
+            case_own_turn(run, account.size > 0 ? account : run->account_default, at, &turn) &&
+            turn.from < at && turn.to < period.to) {
+            at = turn.to; /* the turn before is not of this bill */
+        }
     } else {
         return false; /* the bill's own complaint comes later */
     }

@@ -57,6 +57,9 @@ struct case_run {
     bool charges_once;                           /* a price is `fixed: {when: once}` */
     struct text account_default;                 /* of rows that name none */
     struct text month_default;                   /* of bills that say none: "2026-10" */
+    bool has_first_time;                         /* of the usage; then: */
+    instant first_time;
+    struct text first_account;
 
     struct buffer events;
     uint32_t event_count;
@@ -91,6 +94,10 @@ enum status case_run(struct case_run *run, struct error *err);
 bool case_time(struct text text, instant *at);
 /* "2026-10", or {from, to}; NULL is the month of the case's usage. */
 bool case_period(const struct case_run *run, const struct yaml_node *node, struct period *period);
+
+/* The turn of the account's bills that holds an instant; false: they follow the catalog's calendar. */
+bool case_own_turn(const struct case_run *run, struct text account, instant at,
+                   struct period *turn);
 
 /* Writes the catalog file of a case as it is known now, and adds the events of a moment's rows. */
 void case_write_catalog(struct case_run *run, struct buffer *out);
