@@ -116,16 +116,68 @@ struct text hint_nearest(struct arena *arena, struct text word, const struct tex
                              : text_format(arena, "did you mean %.*s?", TEXT_ARG(nearest));
 }
 
+/* What other systems, and people, call a thing: the word here, and how it is written where that is
+ * not the word alone. */
+static const struct {
+    const char *word, *meant, *written;
+} other_words[] = {
+    {"minimum", "bound", "bound: {min: ...}"},
+    {"min", "bound", "bound: {min: ...}"},
+    {"maximum", "bound", "bound: {max: ...}"},
+    {"max", "bound", "bound: {max: ...}"},
+    {"cap", "bound", "bound: {max: ...}"},
+    {"limit", "bound", "bound: {max: ...}"},
+    {"free", "allowance", NULL},
+    {"included", "allowance", NULL},
+    {"quota", "allowance", NULL},
+    {"price", "rate", NULL},
+    {"unit_price", "rate", NULL},
+    {"per_unit", "rate", NULL},
+    {"graduated", "tier", NULL},
+    {"tiers", "tier", NULL},
+    {"volume", "tier", "tier: {mode: volume, ...}"},
+    {"package", "tier", "tier: [{package: ..., rate: ...}]"},
+    {"flat", "fixed", NULL},
+    {"flat_fee", "fixed", NULL},
+    {"recurring", "fixed", NULL},
+    {"subscription", "fixed", NULL},
+    {"seats", "fixed", "fixed: {amount: ..., quantity: ...}"},
+    {"multiply", "convert", "convert: {multiply: ...}"},
+    {"divide", "convert", "convert: {divide: ...}"},
+    {"org", "organization", NULL},
+    {"team", "organization", NULL},
+    {"group", "organization", NULL},
+    {"payer", "organization", NULL},
+    {"customer", "account", NULL},
+    {"user", "account", NULL},
+    {"subscriber", "account", NULL},
+    {"billing_period", "period", NULL},
+    {"annual", "year", NULL},
+};
+
+/* How the word that was meant is written; empty when nothing is like it. */
+static struct text find_meant(struct text word, const struct text *candidates, size_t count)
+{
+    for (size_t w = 0; w < sizeof other_words / sizeof other_words[0]; w++) {
+        for (size_t i = 0; i < count && text_equal(word, text_of(other_words[w].word)); i++) {
+            if (text_equal(candidates[i], text_of(other_words[w].meant))) {
+                return other_words[w].written ? text_of(other_words[w].written) : candidates[i];
+            }
+        }
+    }
+    return expr_nearest(word, candidates, count);
+}
+
 struct text hint_choice(struct arena *arena, struct text word, const struct text *candidates,
                         size_t count)
 {
-    struct text nearest = expr_nearest(word, candidates, count);
+    struct text meant = find_meant(word, candidates, count);
     struct buffer out;
     buffer_init(&out, arena, 128);
-    if (nearest.size != 0) {
-        buffer_format(&out, "did you mean %.*s? ", TEXT_ARG(nearest));
+    if (meant.size != 0) {
+        buffer_format(&out, "did you mean %.*s? ", TEXT_ARG(meant));
     }
-    buffer_add_text(&out, nearest.size != 0 ? TEXT("One of ") : TEXT("one of "));
+    buffer_add_text(&out, meant.size != 0 ? TEXT("One of ") : TEXT("one of "));
     for (size_t i = 0; i < count && i < CHOICES_SHOWN; i++) {
         buffer_format(&out, "%s%.*s", i == 0 ? "" : ", ", TEXT_ARG(candidates[i]));
     }

@@ -265,6 +265,30 @@ static struct text *list_names(struct resolver *resolver, size_t *count)
     return names;
 }
 
+/* The name that begins at a byte of an expression, with what is asked of it. */
+static struct text name_at(struct text text, size_t offset)
+{
+    size_t end = offset;
+    while (end < text.size && (text.at[end] == '_' || text.at[end] == '.' ||
+                               (text.at[end] >= '0' && text.at[end] <= '9') ||
+                               ((text.at[end] | 0x20) >= 'a' && (text.at[end] | 0x20) <= 'z'))) {
+        end++;
+    }
+    return (struct text){text.at + offset, end - offset};
+}
+
+/* In a meter, for a name that is none of the event's own. */
+static struct text hint_data(struct arena *arena, struct text name)
+{
+    const struct text root = TEXT("data");
+    const char *dot = memchr(name.at, '.', name.size);
+    size_t size = dot ? (size_t)(dot - name.at) : name.size;
+    if (dot && expr_nearest((struct text){name.at, size}, &root, 1).size > 0) {
+        return text_format(arena, "did you mean data%.*s?", (int)(name.size - size), dot);
+    }
+    return text_format(arena, "what an event says is in its data: data.%.*s", TEXT_ARG(name));
+}
+
 bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct text text,
                     const struct expr_context *context, enum expr_type wanted,
                     const struct expr **expr)
@@ -303,6 +327,8 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET && hint.size == 0) {
         hint = TEXT(
             "a number may name period, turn and contract; a row's values: rate's from and cases");
+    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_METER && hint.size == 0) {
+        hint = hint_data(loader->arena, name_at(text, err.offset));
     }
     complain(loader->complaints, yaml_place_in(node, err.offset), code, hint, "%s",
              err.error.message);

@@ -274,10 +274,9 @@ void read_dates(struct loader *loader, const struct yaml_node *map, instant *fro
     bool to_good = to_node == NULL || read_instant(loader, to_node, to);
     if (from_good && to_good && *from >= *to) {
         COMPLAIN(loader, to_node != NULL ? to_node : from_node, "PERIOD_EMPTY",
-                 TEXT("`to` is the first instant that is no more in it"),
-                 "it ends before or when it begins");
-        *to = INSTANT_MAX;
-        *from = INSTANT_MIN;
+                 TEXT("`to` is the first instant that is no more in it"), "%s",
+                 *from == *to ? "it is empty: it ends when it begins" : "it ends before it begins");
+        *to = *from + 1; /* so that nothing is said about what it would overlap */
     }
 }
 

@@ -585,6 +585,19 @@ static enum status write_events(struct explain *x)
     return sink_write(&x->sink, buffer_text(&out), x->err);
 }
 
+/* A line that no usage row is behind. */
+static struct text say_no_events(const struct explain *x)
+{
+    struct text kind = x->has_present ? x->present.kind : TEXT("");
+    return text_equal(kind, TEXT("fee"))
+               ? TEXT("\nno events: a fixed price does not depend on usage\n")
+           : text_equal(kind, TEXT("minimum"))
+               ? TEXT(
+                     "\nno events: it is what lacked in all of the bucket, whose usage is on other "
+                     "lines\n")
+               : TEXT("\nno events: no usage row is behind this line\n");
+}
+
 /* ---- all of it ------------------------------------------------------------------------------ */
 
 enum status explain_write_text(struct explain *x)
@@ -614,5 +627,8 @@ enum status explain_write_text(struct explain *x)
     if (x->row_count > 0) {
         TRY(write_rows(x));
     }
-    return x->has_events ? write_events(x) : OK;
+    if (!x->has_events) {
+        return OK;
+    }
+    return x->row_count > 0 ? write_events(x) : sink_write(&x->sink, say_no_events(x), x->err);
 }
