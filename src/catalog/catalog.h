@@ -330,9 +330,16 @@ struct price {
     bool asks_contract;     /* its numbers depend on the contract in force */
     const uint32_t *clocks; /* of its steps, in catalog->slot_clocks */
     uint32_t clock_count;
+    uint32_t owner; /* equal for all prices of the catalog, of a plan, of a contract: versions are
+                       neighbours of one owner and name */
     struct place place;
 };
 bool price_has_sku(const struct price *price, uint32_t sku);
+
+static inline bool price_is_version(const struct price *a, const struct price *b)
+{
+    return a->owner == b->owner && text_equal(a->name, b->name);
+}
 
 /* A set of prices of one level (catalog, plan, contract or account), with the index that finds a
  * row's price. */
@@ -445,6 +452,8 @@ struct catalog {
      * Numbered so that every price passes its nodes in ascending order (a cycle does not load). */
     uint32_t node_count;
     const struct text *node_names; /* "storage/tier", "free-hours": part of bucket ids */
+    struct map node_by_name;
+    const uint32_t *node_price; /* of each node: the first price that passes it, or NONE */
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;

@@ -164,6 +164,30 @@ static bool find_depths(struct graph *graph)
     return tail == graph->node_count;
 }
 
+/* Nodes by name, and the first price that passes each: by the names of levels, since plans and
+ * contracts have the order of the files. */
+static void index_nodes(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t *first = arena_calloc(loader->arena, catalog->node_count + 1, sizeof *first);
+    map_init(&catalog->node_by_name, loader->arena, catalog->node_count);
+    for (uint32_t i = 0; i < catalog->node_count; i++) {
+        (void)map_put(&catalog->node_by_name, catalog->node_names[i], i);
+        first[i] = NONE;
+    }
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        struct text level = loader->level_names[loader->drafts[p].level];
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            uint32_t *node = &first[catalog->prices[p].steps[i].node];
+            if (*node == NONE ||
+                text_compare(level, loader->level_names[loader->drafts[*node].level]) < 0) {
+                *node = p;
+            }
+        }
+    }
+    catalog->node_price = first;
+}
+
 void number_nodes(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
@@ -218,6 +242,7 @@ void number_nodes(struct loader *loader)
     }
     catalog->node_count = graph.node_count;
     catalog->node_names = names;
+    index_nodes(loader);
 }
 
 /* ---- ambiguity ---- */

@@ -517,6 +517,7 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
         arena_calloc(loader->arena, loader->draft_count, sizeof *price_array);
     for (uint32_t i = 0; i < loader->draft_count; i++) {
         price_array[i] = loader->drafts[i].price;
+        price_array[i].owner = loader->drafts[i].level;
     }
     catalog->prices = price_array;
     catalog->price_count = loader->draft_count;

@@ -674,6 +674,13 @@ static bool is_payer(const struct run *run, uint32_t account)
     return false;
 }
 
+/* An account that pays no more may still have turns to settle. */
+static bool has_opening(const struct run *run, uint32_t payer)
+{
+    uint32_t at = first_opening(run, payer);
+    return at < run->opening_count && run->opening[at].payer == payer;
+}
+
 /* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose
  * bills have no turn that begins in the period. */
 static void settle_excluded(struct worker *worker, struct text payer, const struct record **records,
@@ -942,7 +949,8 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
             fetch_first(partition.order + first + count,
                         partition.first[payer - partition.low + 2] - first - count);
         }
-        if (count > 0 || (every_payer && (is_payer(run, payer) || has_issued(run, payer)))) {
+        if (count > 0 || (every_payer && (is_payer(run, payer) || has_opening(run, payer) ||
+                                          has_issued(run, payer)))) {
             settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
             yield(worker);
         }

@@ -228,6 +228,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
         const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, bucket));
         if (state) {
+            work->notes[state - work->pricing->opening].is_used = true;
             bucket->x = bucket->opening_x = state->x;
             bucket->y = state->y;
             bucket->events = state->events;
@@ -298,7 +299,7 @@ static int compare_states(const void *a, const void *b)
                         ((const struct bucket_state *)b)->key);
 }
 
-void bucket_closing(struct work *work, struct priced *priced)
+enum status bucket_closing(struct work *work, struct priced *priced)
 {
     const struct pricing *pricing = work->pricing;
     instant end = pricing->cut.to;
@@ -316,16 +317,15 @@ void bucket_closing(struct work *work, struct priced *priced)
                                                     .high = bucket->high};
         }
     }
-    uint32_t touched = count;
-    qsort(states, touched, sizeof *states, compare_states);
     for (uint32_t i = 0; i < pricing->opening_count; i++) {
-        const struct bucket_state *state = &pricing->opening[i];
-        if (state->turn.to > end &&
-            !bsearch(state, states, touched, sizeof *states, compare_states)) {
-            states[count++] = *state;
+        if (pricing->opening[i].turn.to > end && !work->notes[i].is_used) {
+            struct bucket_state *state = &states[count++];
+            *state = pricing->opening[i];
+            TRY(dec_add(state->y, work->notes[i].emitted, &state->y, work->err));
         }
     }
     qsort(states, count, sizeof *states, compare_states);
     priced->closing = states;
     priced->closing_count = count;
+    return OK;
 }

@@ -314,17 +314,6 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     return ERR_CORRUPT;
 }
 
-static bool is_whole(const struct step *step)
-{
-    return step->kind == STEP_TIER &&
-           (step->tier.mode == TIER_VOLUME || step->attribute != ATTRIBUTE_IN_ORDER);
-}
-
-static bool settles(const struct step *step)
-{
-    return step->kind == STEP_BOUND && step->bound.has_min;
-}
-
 /* Runs one node over all charges that wait there. */
 static enum status run_node(struct work *work, uint32_t node)
 {
@@ -343,7 +332,7 @@ static enum status run_node(struct work *work, uint32_t node)
             work_pass_on(work, index);
             continue;
         }
-        if (status == OK && (is_whole(step) || settles(step))) {
+        if (status == OK && (step_is_whole(step) || step->kind == STEP_BOUND)) {
             if (count == capacity) {
                 uint32_t more = capacity ? capacity * 2 : 16;
                 entries = arena_grow(work->arena, entries, count, more, sizeof *entries);
@@ -365,7 +354,7 @@ static enum status run_node(struct work *work, uint32_t node)
     const struct step *step = &price->steps[first->next_step];
     uint32_t account = first->account;
     enum status status = OK;
-    if (is_whole(step)) {
+    if (step_is_whole(step)) {
         status = step_whole_run(work, entries, count);
         return status == OK ? OK : work_fail(work, status, price, step, account);
     }
@@ -380,7 +369,7 @@ static enum status run_node(struct work *work, uint32_t node)
     for (uint32_t i = 0; i < count && status == OK; i++) {
         const struct bucket *bucket = &work->buckets[entries[i].bucket];
         if (bucket->last_charge == entries[i].charge) {
-            status = step_minimum_settle(work, bucket->step, entries[i].bucket, entries, count);
+            status = step_minimum_settle(work, entries[i].bucket, entries, count);
         }
     }
     return status == OK ? OK : work_fail(work, status, price, step, account);
@@ -390,8 +379,18 @@ static enum status run_nodes(struct work *work)
 {
     queue_sort(work);
     work->is_running = true;
-    for (const struct waiting *first; (first = first_waiting(work)) != NULL;) {
-        TRY(run_node(work, (uint32_t)(first->place >> 32)));
+    for (;;) {
+        const struct waiting *first = first_waiting(work);
+        uint32_t node = first ? (uint32_t)(first->place >> 32) : NONE, due = turn_end_node(work);
+        if (node == NONE && due == NONE) {
+            break;
+        }
+        if (node <= due) {
+            TRY(run_node(work, node));
+        }
+        if (due <= node) {
+            TRY(turn_end_settle(work, due));
+        }
     }
     work->is_running = false;
     work->queue_at = work->queue_count = 0;
@@ -489,6 +488,9 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     struct work work = {
         .arena = arena, .pricing = pricing, .catalog = pricing->catalog, .rows = rows, .err = err};
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
+    if (pricing->opening_count > 0) {
+        work.notes = arena_calloc(arena, pricing->opening_count, sizeof *work.notes);
+    }
     /* Most rows become one charge: room for them at once, so that little is copied. */
     work.charge_capacity = work.queue_capacity = row_count + 16;
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
@@ -499,8 +501,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     }
     push_rows(&work);
     TRY(fixed_emit(&work));
-    TRY(run_nodes(&work));
-    TRY(step_minimum_untouched(&work));
+    turn_end_prepare(&work);
     TRY(run_nodes(&work));
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
@@ -518,6 +519,5 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     if (priced->excluded_count > 1) {
         qsort(priced->excluded, priced->excluded_count, sizeof *priced->excluded, excluded_compare);
     }
-    bucket_closing(&work, priced);
-    return OK;
+    return bucket_closing(&work, priced);
 }

@@ -93,34 +93,48 @@ enum status step_bound_run(struct work *work, const struct step *step, uint32_t 
     return OK;
 }
 
-/* The minimum, when the turn ends with this bill: what lacks is a charge on the scope, or shared
- * pro rata. */
-enum status step_minimum_settle(struct work *work, const struct step *step, uint32_t at,
-                                const struct entry *entries, uint32_t count)
+enum status step_minimum_lack(struct work *work, const struct step *step,
+                              const struct charge *charge, struct period turn, struct dec x,
+                              struct dec y, struct dec *min, struct dec *lack)
+{
+    struct bound_values values;
+    TRY(bound_numbers(work, step, charge, turn, &values));
+    *min = values.min;
+    *lack = DEC_ZERO;
+    if (dec_compare(x, values.min) < 0) {
+        TRY(dec_subtract(values.min, x, lack, work->err));
+    }
+    return dec_subtract(*lack, y, lack, work->err);
+}
+
+/* The minimum, when it is due with this bill: what lacks is a charge on the scope, or shared pro
+ * rata. */
+enum status step_minimum_settle(struct work *work, uint32_t at, const struct entry *entries,
+                                uint32_t count)
 {
     struct bucket *bucket = &work->buckets[at];
-    const struct charge *last = &work->charges[bucket->last_charge];
-    const struct bound_values *values = bucket->values;
-    struct bound_values at_end;
-    const struct step *own = step;
-    step = step_at_turn_end(work, last, own, bucket->turn);
-    if (step != own) {
-        TRY(bound_numbers(work, step, last, bucket->turn, &at_end));
-        values = &at_end;
-    }
-    if (!step->bound.has_min || bucket->turn.to > work->pricing->cut.to ||
-        dec_compare(bucket->x, values->min) >= 0) {
+    struct charge last = work->charges[bucket->last_charge];
+    instant due =
+        turn_end_due(work, bucket->step, last.price, last.contract, bucket->account, bucket->turn);
+    const struct step *step = turn_end_step(work, bucket->step, due, &last.price);
+    if (!step->bound.has_min || due > work->pricing->cut.to) {
         return OK;
     }
-    struct dec lack, sum = DEC_ZERO;
-    TRY(dec_subtract(values->min, bucket->x, &lack, work->err));
+    struct dec min, lack, sum = DEC_ZERO;
+    struct charge scope = turn_end_charge(work, bucket, step, last.price, due, &last);
+    TRY(step_minimum_lack(work, step, &scope, bucket->turn, bucket->x, bucket->y, &min, &lack));
+    bucket = &work->buckets[at];
+    if (dec_is_zero(lack)) {
+        return OK;
+    }
+    TRY(dec_add(bucket->y, lack, &bucket->y, work->err));
     work_trace_bucket(work, bucket,
                       (struct trace){.step = step,
                                      .before = bucket->x,
                                      .after = bucket->x,
                                      .f_before = bucket->x,
-                                     .f_after = values->min,
-                                     .limit = values->min,
+                                     .f_after = min,
+                                     .limit = min,
                                      .tier = NONE});
     if (step->attribute == ATTRIBUTE_PRO_RATA) {
         for (uint32_t i = 0; i < count; i++) {
@@ -130,12 +144,10 @@ enum status step_minimum_settle(struct work *work, const struct step *step, uint
         }
     }
     if (dec_is_zero(sum)) {
-        struct charge charge = step_scope_charge(work, bucket, step, last);
-        charge.kind = CHARGE_MINIMUM;
-        charge.amount = charge.net = charge.list = lack;
-        charge.unit = TEXT("");
-        /* Its step is behind it, as it is behind the last. */
-        work_push(work, work_add_charge(work, &charge));
+        scope.kind = CHARGE_MINIMUM;
+        scope.amount = scope.net = scope.list = lack;
+        scope.unit = TEXT("");
+        work_push(work, work_add_charge(work, &scope));
         return OK;
     }
     struct dec x = DEC_ZERO, low = DEC_ZERO;
@@ -197,123 +209,5 @@ enum status step_round_run(struct work *work, const struct step *step, uint32_t 
         TRY(dec_add(rounded->net, change, &rounded->net, work->err));
     }
     work_pass_on(work, index);
-    return OK;
-}
-
-/* ---- minimums that nothing touched ----------------------------------------------------------- */
-
-/* The account of a bucket's name, or NONE: the text between its first two separators, which names
- * encode. */
-static uint32_t account_of_name(const struct work *work, struct text name)
-{
-    const char *first = memchr(name.at, '|', name.size);
-    if (!first) {
-        return NONE;
-    }
-    size_t at = (size_t)(first - name.at) + 1;
-    const char *second = memchr(name.at + at, '|', name.size - at);
-    if (!second) {
-        return NONE;
-    }
-    char bytes[3 * 256];
-    struct text encoded = {name.at + at, (size_t)(second - name.at) - at}, id;
-    if (encoded.size > sizeof bytes || !text_decode(encoded, bytes, &id)) {
-        return NONE;
-    }
-    return map_find(&work->pricing->accounts->by_id, id);
-}
-
-/* The step with a minimum whose bucket has that name, in the version in force at the turn's end. */
-static const struct step *minimum_of_name(const struct work *work, struct text name, instant last,
-                                          const struct price **price)
-{
-    const char *bar = memchr(name.at, '|', name.size);
-    struct text node = {name.at, bar ? (size_t)(bar - name.at) : 0};
-    for (uint32_t p = 0; p < work->catalog->price_count; p++) {
-        const struct price *candidate = &work->catalog->prices[p];
-        if (candidate->from > last || candidate->to <= last) {
-            continue;
-        }
-        for (uint32_t i = 0; i < candidate->step_count; i++) {
-            const struct step *step = &candidate->steps[i];
-            if (step->kind == STEP_BOUND && step->bound.has_min &&
-                step->node < work->catalog->node_count &&
-                text_equal(work->catalog->node_names[step->node], node)) {
-                *price = candidate;
-                return step;
-            }
-        }
-    }
-    return NULL;
-}
-
-static bool is_touched(struct work *work, struct text name)
-{
-    for (uint32_t i = 0; i < work->bucket_count; i++) {
-        if (work->buckets[i].step->kind == STEP_BOUND &&
-            text_equal(bucket_name(work, &work->buckets[i]), name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* A minimum whose turn ends with this bill falls due also when nothing was used in it: its bucket
- * came with the opening. */
-enum status step_minimum_untouched(struct work *work)
-{
-    const struct pricing *pricing = work->pricing;
-    for (uint32_t i = 0; i < pricing->opening_count; i++) {
-        const struct bucket_state *state = &pricing->opening[i];
-        instant last = state->turn.to - 1;
-        const struct price *price;
-        if (state->turn.to > pricing->cut.to || state->turn.to <= pricing->cut.from) {
-            continue;
-        }
-        const struct step *step = minimum_of_name(work, state->key, last, &price);
-        uint32_t account = step ? account_of_name(work, state->key) : NONE;
-        if (!step || account == MAP_NONE || is_touched(work, state->key)) {
-            continue;
-        }
-        struct charge charge = {
-            .kind = CHARGE_MINIMUM,
-            .has_amount = true,
-            .level = LEVEL_CATALOG,
-            .account = account,
-            .sku = price->sku_count == 1 ? price->skus[0] : NONE,
-            .series = NONE,
-            .row = NONE,
-            .order = 0xFFFFFFFFu,
-            .tier = NONE,
-            .of = NONE,
-            .at = last,
-            .span = period_intersect(state->turn, pricing->cut),
-            .price = price,
-            .step = step,
-            .contract = accounts_contract(pricing->accounts, work->catalog, account, last),
-            .unit = TEXT(""),
-            .next_step = (uint32_t)(step - price->steps) + 1};
-        struct bound_values values;
-        TRY(bound_numbers(work, step, &charge, state->turn, &values));
-        if (dec_compare(state->x, values.min) < 0) {
-            TRY(dec_subtract(values.min, state->x, &charge.amount, work->err));
-            charge.net = charge.list = charge.amount;
-            struct trace trace = {.row = NONE,
-                                  .charge = work->charge_count,
-                                  .account = account,
-                                  .price = price,
-                                  .step = step,
-                                  .bucket = state->key,
-                                  .turn = state->turn,
-                                  .before = state->x,
-                                  .after = state->x,
-                                  .f_before = state->x,
-                                  .f_after = values.min,
-                                  .limit = values.min,
-                                  .tier = NONE};
-            work_trace(work, &trace);
-            work_push(work, work_add_charge(work, &charge));
-        }
-    }
     return OK;
 }

@@ -336,30 +336,6 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
 
 /* ---- whole-bucket steps ---------------------------------------------------------------------- */
 
-/* A charge on a bucket's scope, of no row. */
-struct charge step_scope_charge(const struct work *work, const struct bucket *bucket,
-                                const struct step *step, const struct charge *like)
-{
-    struct charge charge = {.kind = CHARGE_USAGE,
-                            .account = bucket->account,
-                            .sku = like->sku,
-                            .series = NONE,
-                            .row = NONE,
-                            .order = like->order,
-                            .tier = NONE,
-                            .of = NONE,
-                            .level = like->level,
-                            .at = like->at,
-                            .span = period_intersect(bucket->turn, work->pricing->cut),
-                            .price = like->price,
-                            .step = step,
-                            .contract = like->contract,
-                            .unit = like->unit,
-                            .next_step = like->next_step,
-                            .has_amount = true};
-    return charge;
-}
-
 /* Y = F(x) of the whole bucket, and the tier that x lies in; a graduated amount has no one tier. */
 static enum status whole_curve(struct work *work, const struct step_tier *body,
                                struct bucket *bucket, uint32_t *tier, struct dec *y)
@@ -399,16 +375,46 @@ static enum status attribute_entry(struct work *work, const struct step *step,
                                work->err);
 }
 
-/* Volume, and graduated that is not in order: the version in force at the turn's end sets the
- * curve. */
+/* What no row of this bill stands for: along the curve, what earlier bills left unbilled. */
+static enum status find_rest(struct work *work, const struct bucket *bucket, struct dec y,
+                             struct dec total, struct dec *rest)
+{
+    const struct step *step = bucket->step;
+    *rest = DEC_ZERO;
+    if (step->attribute != ATTRIBUTE_IN_ORDER || dec_is_zero(bucket->opening_x)) {
+        return OK;
+    }
+    uint32_t tier;
+    struct dec before, rows;
+    TRY(curve_volume(&step->tier, bucket->values, bucket->opening_x, &tier, &before, work->err));
+    TRY(dec_subtract(y, before, &rows, work->err));
+    return dec_subtract(total, rows, rest, work->err);
+}
+
+bool step_is_whole(const struct step *step)
+{
+    return step->kind == STEP_TIER &&
+           (step->tier.mode == TIER_VOLUME || step->attribute != ATTRIBUTE_IN_ORDER);
+}
+
+enum status step_whole_value(struct work *work, const struct step *step,
+                             const struct charge *charge, struct bucket *bucket, uint32_t *tier,
+                             struct dec *y)
+{
+    struct tier_values *values;
+    TRY(tier_numbers(work, step, charge, bucket->turn, &values));
+    bucket->values = values;
+    return whole_curve(work, &step->tier, bucket, tier, y);
+}
+
+/* Volume, and graduated that is not in order: the version in force at the turn's end sets the curve
+ * (language.md, 10.6). */
 enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count)
 {
     /* x of each bucket and the place of each row in it. */
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct step *own = &charge->price->steps[charge->next_step];
-        own =
-            step_at_turn_end(work, charge, own, turn_find(work, own, charge->contract, charge->at));
         TRY(tier_bucket(work, own, entries[i].charge, &entries[i].bucket));
         struct bucket *bucket = &work->buckets[entries[i].bucket];
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].before, work->err));
@@ -419,24 +425,37 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
     uint32_t count_before = work->bucket_count;
     struct dec *totals = arena_calloc(work->arena, count_before + 1, sizeof *totals);
     struct dec *sums = arena_calloc(work->arena, count_before + 1, sizeof *sums);
+    struct dec *rests = arena_calloc(work->arena, count_before + 1, sizeof *rests);
     uint32_t *tiers = arena_calloc(work->arena, count_before + 1, sizeof *tiers);
+    bool *waits = arena_calloc(work->arena, count_before + 1, sizeof *waits);
     for (uint32_t i = 0; i < count; i++) {
         struct bucket *bucket = &work->buckets[entries[i].bucket];
         if (bucket->last_charge != entries[i].charge) {
             continue; /* once a bucket, at its last row */
         }
-        const struct step *own = bucket->step;
         uint32_t b = entries[i].bucket;
+        const struct charge *last = &work->charges[entries[i].charge];
+        const struct price *price = last->price;
+        instant due =
+            turn_end_due(work, bucket->step, price, last->contract, bucket->account, bucket->turn);
+        const struct step *own = turn_end_step(work, bucket->step, due, &price);
+        if (own != bucket->step) {
+            struct tier_values *values;
+            TRY(tier_numbers(work, own, last, bucket->turn, &values));
+            bucket->values = values;
+            bucket->step = own;
+        }
         struct dec y;
-        bool waits = own->tier.settle_at_end && bucket->turn.to > work->pricing->cut.to;
         TRY(whole_curve(work, &own->tier, bucket, &tiers[b], &y));
-        if (waits) {
+        waits[b] = own->tier.settle_at_end && due > work->pricing->cut.to;
+        if (waits[b]) {
             y = bucket->y;
         }
         TRY(dec_subtract(y, bucket->y, &totals[b], work->err));
         TRY(dec_subtract(bucket->x, bucket->opening_x, &sums[b], work->err));
         const struct tier_values *tier = bucket->values;
         tier += tiers[b] == NONE ? 0 : tiers[b];
+        TRY(find_rest(work, bucket, y, totals[b], &rests[b]));
         work_trace_bucket(work, bucket,
                           (struct trace){.step = own,
                                          .before = bucket->opening_x,
@@ -458,8 +477,9 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         const struct tier_values *values = bucket->values;
         uint32_t tier = tiers[entry->bucket];
         bool is_last = bucket->last_charge == entry->charge;
-        bool on_scope = own->attribute == ATTRIBUTE_NONE ||
+        bool on_scope = waits[entry->bucket] || own->attribute == ATTRIBUTE_NONE ||
                         (own->attribute == ATTRIBUTE_PRO_RATA && dec_is_zero(sum));
+        struct dec rest = on_scope ? total : rests[entry->bucket];
         if (on_scope) {
             amount = DEC_ZERO;
         } else {
@@ -483,11 +503,15 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
                         amount, list, tier));
         work->charges[entry->charge].has_rate = tier != NONE;
-        if (on_scope && is_last && !dec_is_zero(total)) {
-            struct charge extra = step_scope_charge(work, bucket, own, &like);
-            extra.amount = extra.net = extra.list = total;
+        if (is_last && !dec_is_zero(rest)) {
+            const struct price *price = like.price;
+            instant due =
+                turn_end_due(work, own, price, like.contract, bucket->account, bucket->turn);
+            (void)turn_end_step(work, own, due, &price);
+            struct charge extra = turn_end_charge(work, bucket, own, price, due, &like);
+            extra.amount = extra.net = extra.list = rest;
             extra.tier = tier;
-            work_pass_on(work, work_add_charge(work, &extra));
+            work_push(work, work_add_charge(work, &extra));
         }
     }
     return OK;

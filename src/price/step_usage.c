@@ -84,56 +84,6 @@ struct allowance_values {
     struct dec quantity, events;
 };
 
-/* The prices among which the versions of a price are: the catalog's, or those of one account. */
-static void price_list(const struct work *work, const struct charge *charge,
-                       const struct price **first, const struct price **end)
-{
-    *first = work->catalog->prices;
-    *end = *first + work->catalog->price_count;
-    if (charge->price < *first || charge->price >= *end) { /* an override */
-        *first = charge->price;
-        *end = charge->price + 1;
-        uint32_t override = work->pricing->accounts->items[charge->account].override;
-        const struct price_set *set = &work->pricing->accounts->overrides[override].prices;
-        for (uint32_t i = 0; i < set->count; i++) {
-            const struct price *price = &set->base[set->prices[i]];
-            *first = price < *first ? price : *first;
-            *end = price + 1 > *end ? price + 1 : *end;
-        }
-    }
-}
-
-static const struct step *step_of_node(const struct price *price, const struct step *like)
-{
-    for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].node == like->node && price->steps[i].kind == like->kind) {
-            return &price->steps[i];
-        }
-    }
-    return NULL;
-}
-
-const struct step *step_at_turn_end(const struct work *work, const struct charge *charge,
-                                    const struct step *step, struct period turn)
-{
-    const struct price *price = charge->price, *first, *end;
-    instant last = turn.to - 1;
-    if (step->shared != NONE || step->clock == CLOCK_ROW || step->on_change_restart ||
-        (price->from <= last && last < price->to)) {
-        return step;
-    }
-    price_list(work, charge, &first, &end);
-    for (const struct price *at = first; at < end; at++) {
-        if (at->from <= last && last < at->to && text_equal(at->name, price->name)) {
-            const struct step *found = step_of_node(at, step);
-            if (found) {
-                return found;
-            }
-        }
-    }
-    return step;
-}
-
 /* The time in which a price is in force in one version or another without a gap: its neighbours in
  * the catalog's order are its versions. */
 static struct period all_versions(const struct work *work, const struct price *price)
@@ -145,11 +95,11 @@ static struct period all_versions(const struct work *work, const struct price *p
         return all; /* an override */
     }
     for (const struct price *at = price;
-         at > first && text_equal(at[-1].name, price->name) && at[-1].to == all.from; at--) {
+         at > first && price_is_version(at - 1, price) && at[-1].to == all.from; at--) {
         all.from = at[-1].from;
     }
     for (const struct price *at = price;
-         at + 1 < end && text_equal(at[1].name, price->name) && at[1].from == all.to; at++) {
+         at + 1 < end && price_is_version(at + 1, price) && at[1].from == all.to; at++) {
         all.to = at[1].to;
     }
     return all;

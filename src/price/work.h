@@ -45,6 +45,21 @@ struct waiting {
     uint64_t sequence; /* sequence << 32 | index of the charge */
 };
 
+/* What became of a state that the opening carries. */
+struct opening_note {
+    bool is_used; /* a bucket goes on from it */
+    struct dec emitted;
+};
+
+/* An opening state that is settled in this bill unless a charge enters its bucket. */
+struct due {
+    uint32_t node, opening, account, sku;
+    instant at;
+    const struct step *step; /* of the version that settles it */
+    const struct price *price;
+    const struct contract *contract;
+};
+
 struct work {
     struct arena *arena;
     const struct pricing *pricing;
@@ -67,6 +82,9 @@ struct work {
     uint32_t bucket_count, bucket_capacity;
     uint32_t *bucket_slots;
     uint32_t bucket_mask;
+    struct opening_note *notes; /* of pricing->opening */
+    struct due *due;            /* sorted by node */
+    uint32_t due_at, due_count;
 
     struct excluded *excluded;
     uint32_t excluded_count, excluded_capacity;
@@ -96,7 +114,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
 struct text bucket_name(struct work *work, const struct bucket *bucket);
 /* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key.
  */
-void bucket_closing(struct work *work, struct priced *priced);
+enum status bucket_closing(struct work *work, struct priced *priced);
 
 /* ---- values.c ---- */
 
@@ -151,11 +169,6 @@ enum status step_above(struct dec x, struct dec limit, struct dec *value, struct
 enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
                           const struct charge *charge, struct period turn, struct dec *value);
 
-/* The step as that version of the charge's price has it that is in force when the turn ends: its
- * curve holds for the whole turn (language.md, 10.6).  The step itself when there is none, or when
- * versions do not share the bucket. */
-const struct step *step_at_turn_end(const struct work *work, const struct charge *charge,
-                                    const struct step *step, struct period turn);
 /* A limit of a version that begins its buckets anew: by the part of the turn that the version has
  * (language.md, 2.7). */
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
@@ -165,21 +178,46 @@ enum status step_restarted(struct work *work, const struct step *step, const str
 
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t charge);
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
+/* True of tiers whose total is known when all rows are. */
+bool step_is_whole(const struct step *step);
 /* All charges of the node at once. */
 enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count);
-/* A charge on a bucket's scope, of no row. */
-struct charge step_scope_charge(const struct work *work, const struct bucket *bucket,
-                                const struct step *step, const struct charge *like);
-
+/* F of what a bucket has accumulated. */
+enum status step_whole_value(struct work *work, const struct step *step,
+                             const struct charge *charge, struct bucket *bucket, uint32_t *tier,
+                             struct dec *y);
 /* ---- step_charge.c ---- */
 
 /* The maximum, in order; step_minimum_settle follows when all charges of the node have entered. */
 enum status step_bound_run(struct work *work, const struct step *step, uint32_t charge);
-enum status step_minimum_settle(struct work *work, const struct step *step, uint32_t bucket,
-                                const struct entry *entries, uint32_t count);
-/* Minimums whose buckets came with the opening and that nothing entered in this bill. */
-enum status step_minimum_untouched(struct work *work);
+enum status step_minimum_settle(struct work *work, uint32_t bucket, const struct entry *entries,
+                                uint32_t count);
+/* What lacks to the minimum when x has accumulated and y was charged for it; min is the minimum. */
+enum status step_minimum_lack(struct work *work, const struct step *step,
+                              const struct charge *charge, struct period turn, struct dec x,
+                              struct dec y, struct dec *min, struct dec *lack);
 enum status step_round_run(struct work *work, const struct step *step, uint32_t charge);
+
+/* ---- turn_end.c ---- */
+
+/* When what waits for the end of a bucket's turn is due: as the turn ends, or before that the
+ * contract or plan of a contract to which the bucket belongs. */
+instant turn_end_due(const struct work *work, const struct step *step, const struct price *price,
+                     const struct contract *contract, uint32_t account, struct period turn);
+/* The step that settles a bucket then, and its price: of the version in force as it is due, else of
+ * the last that was; for a shared step, of the first price that passes it. */
+const struct step *turn_end_step(const struct work *work, const struct step *step, instant due,
+                                 const struct price **price);
+/* A charge on a bucket's scope, of no row: of the last instant of its turn that is in this bill.
+ * The step is behind it; like is a charge of the bucket. */
+struct charge turn_end_charge(const struct work *work, const struct bucket *bucket,
+                              const struct step *step, const struct price *price, instant due,
+                              const struct charge *like);
+/* Opening states that are due in this bill are settled node by node, when all charges have passed
+ * the node: those that nothing entered. */
+void turn_end_prepare(struct work *work);
+uint32_t turn_end_node(const struct work *work); /* the next; NONE */
+enum status turn_end_settle(struct work *work, uint32_t node);
 
 /* ---- fixed.c ---- */
 

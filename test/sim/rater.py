@@ -22,6 +22,7 @@ class Flow:
         self.amount = None  # a charge when it is set
         self.adjusted = ZERO
         self.tier = self.rate = self.step = None
+        self.kind = "usage"
 
     def net(self):
         return self.amount + self.adjusted
@@ -29,6 +30,16 @@ class Flow:
     def charge(self, step, amount, rate=None, tier=None):
         self.step, self.amount, self.rate, self.tier = step.name, amount, rate, tier
         return self
+
+
+class ScopeRow:
+    """Stands for a row where a charge on a bucket's scope goes on through its price."""
+    resource, dims, meter, events = "", (), "", 0
+
+    def __init__(self, account, sku, time, price, flow, contract):
+        self.contract, self.account, self.sku, self.time, self.price, self.flows = (
+            contract, account, sku, time, price, [flow])
+        flow.row = self
 
 
 class Charge:
@@ -58,7 +69,7 @@ class Bill:
             self.run(node)
         for row in self.priced:
             for flow in row.flows:
-                self.add(flow, flow.step, "usage", flow.tier, flow.amount, flow.quantity)
+                self.add(flow, flow.step, flow.kind, flow.tier, flow.amount, flow.quantity)
         self.fixed()
 
     def add(self, flow, step, kind, tier, amount, quantity=ZERO):
@@ -103,7 +114,12 @@ class Bill:
     def turn(self, row, step):
         if step.clock == "row":
             return (row.time, row.time)
-        return self.setup.turn(step, self.payer, row.account, row.time)
+        return self.setup.turn(step, self.payer, row.account, row.time, self.contract(row))
+
+    def contract(self, row):
+        if isinstance(row, ScopeRow):
+            return row.contract
+        return self.setup.contract(row.account, row.time)
 
     def bucket_scope(self, row, step):
         if step.scope == "resource":
@@ -111,7 +127,7 @@ class Bill:
         if step.scope == "organization":
             return self.payer
         if step.scope == "contract":
-            contract = self.setup.contract(row.account, row.time)
+            contract = self.contract(row)
             return (contract["id"],) if contract else self.payer
         return row.account
 
@@ -134,7 +150,7 @@ class Bill:
                 return quantize(seconds / 86400)
             return {"seconds": seconds, "hours": quantize(seconds / 3600)}[rest]
         if head == "contract" and rest:
-            contract = self.setup.contract(row.account, row.time) or {}
+            contract = self.contract(row) or {}
             if rest not in contract.get("parameters", {}):
                 raise expressions.Failure("EXPRESSION")
             value = contract["parameters"][rest]
@@ -179,8 +195,9 @@ class Bill:
         where = step.body.get("where")
         return where is None or self.evaluate(where, flow.row, flow, step)
 
-    def factor(self, step, row, turn):
+    def factor(self, step, row, turn, limits=None):
         """The part of the turn in which the price is active, for limits that are prorated."""
+        account = limits[0] if limits else row.account
         body = step.body
         if body.get("prorate", "none") == "none":
             return Fraction(1)
@@ -188,11 +205,11 @@ class Bill:
                     if (p.level, p.name) == (row.price.level, row.price.name)]
         start = max(turn[0], min(p.start for p in versions))
         end = min(turn[1], max(p.end for p in versions))
-        contract = self.setup.contract(row.account, row.time)
+        contract = self.contract(row) if limits is None else limits[1]
         if contract:
             start = max(start, self.setup.date(contract.get("from"), times.MIN))
             end = min(end, self.setup.date(contract.get("to"), times.MAX))
-        since = self.setup.since(row.account)
+        since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
         return self.part(body, start, end, turn)
@@ -404,7 +421,8 @@ class Bill:
         return i, quantize(tier["flat"] + tier["rate"] * self.packages(x, tier, step))
 
     def run_tier(self, entries):
-        whole, position = defaultdict(list), self.memory("position", lambda: None)
+        fresh, position = defaultdict(list), self.memory("position", lambda: None)
+        buckets = self.memory("whole", dict)
         for row, step in entries:
             out = []
             for flow in row.flows:
@@ -412,22 +430,19 @@ class Bill:
                     out.append(flow)
                     continue
                 key = self.key(row, step) + ((id(flow),) if step.clock == "row" else ())
-                volume = step.body.get("mode") == "volume"
-                attribute = step.body.get("attribute", "pro_rata" if volume else "in_order")
-                if attribute == "in_order":
-                    before = position.get(key)
-                    position[key] = (before or ZERO) + flow.quantity
-                    if volume:
-                        end = self.at_turn_end([(flow, step)], key[2])
-                        out.append(self.in_order_volume(flow, step, end, before, position[key]))
-                    else:
-                        out += self.graduate(flow, step, before, position[key])
-                else:
-                    whole[key].append((flow, step))
+                if self.is_whole(step):
+                    fresh[key].append(flow)
+                    if not buckets[key]:
+                        buckets[key].update(x=ZERO, y=ZERO, rows=0)
+                    buckets[key]["last"] = flow, step
                     out.append(flow)
+                    continue
+                before = position.get(key)
+                position[key] = (before or ZERO) + flow.quantity
+                out += self.graduate(flow, step, before, position[key])
             row.flows = out
-        for key, flows in whole.items():
-            self.whole_tier(key, flows)
+        for key, flows in fresh.items():
+            self.run_whole(key, flows)
 
     def graduate(self, flow, step, before, after):
         out = []
@@ -439,68 +454,122 @@ class Bill:
                 out.append(part.charge(step, amount1 - amount0, tier["rate"], i + 1))
         return out or [flow.charge(step, ZERO)]
 
-    def in_order_volume(self, flow, step, end, before, after):
-        tiers = self.tiers(end, flow.row)
-        i, amount = self.volume(tiers, after, end)
-        if before is not None:
-            amount -= self.volume(tiers, before, end)[1]
-        return flow.charge(step, amount, tiers[i]["rate"], i + 1)
+    # ---- what waits for the end of a turn ----
 
-    def at_turn_end(self, flows, turn):
-        """The step of the version in force when the turn ends."""
-        flow, step = flows[-1]
-        price = flow.row.price
+    def due(self, flow, step, turn):
+        """When a bucket's turn ends, or the contract or contract's plan that it belongs to."""
+        row, level = flow.row, flow.row.price.level
+        contract = self.contract(row)
+        if step.scope == "contract" and contract:
+            return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
+        if step.shared or step.clock == "row" or step.scope == "contract":
+            return turn[1]
+        if level.startswith("contract/"):
+            return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
+        if level.startswith("plan/"):
+            account, end = self.scope_account(flow, step), turn[1]
+            for a, b in self.setup.stretches(account):
+                if max(a, turn[0]) < min(b, turn[1]):
+                    plan, of_contract = self.setup.plan_of(account, max(a, turn[0]))
+                    if "plan/%s" % plan == level:
+                        end = min(b, turn[1]) if of_contract else turn[1]
+            return end
+        return turn[1]
+
+    def at_end(self, flow, step, due, settles):
+        """The step as the version in force when it is due has it, else as the last that had it."""
         if step.shared or step.clock == "row" or self.restarts(step):
             return step
+        price, best = flow.row.price, None
         for other in self.setup.all_prices():
-            if (other.level, other.name) == (price.level, price.name) and \
-                    other.start <= turn[1] - 1 < other.end:
-                for candidate in other.steps:
-                    if candidate.node == step.node:
-                        return candidate
-        return step
+            if (other.level, other.name) != (price.level, price.name) or other.start >= due:
+                continue
+            for candidate in other.steps:
+                if candidate.node == step.node and settles(candidate) and (
+                        best is None or other.start > best[0]):
+                    best = other.start, candidate
+        return best[1] if best else step
 
-    def whole_tier(self, key, flows):
-        turn = key[2]
-        flow, last = flows[-1]
-        step = self.at_turn_end(flows, turn)
+    def run_whole(self, key, fresh):
+        """A tier whose total is known when all rows are; fresh flows are those of this bill."""
         bucket = self.memory("whole", dict)[key]
-        start, billed = bucket.get("x", ZERO), bucket.get("y", ZERO)
-        total = start + sum((flow.quantity for flow, _ in flows), ZERO)
+        flow, step = bucket["last"]
+        due = self.due(flow, step, key[2])
+        step = self.at_end(flow, step, due, self.is_whole)
+        x0, y0 = bucket["x"], bucket["y"]
+        x = x0 + sum((f.quantity for f in fresh), ZERO)
         tiers = self.tiers(step, flow.row)
         if step.body.get("mode") == "volume":
-            tier, amount = self.volume(tiers, total, step)
+            number, amount = self.volume(tiers, x, step)
+            rate = tiers[number]["rate"]
         else:
-            tier = None
-            amount = sum((self.component(t, total, step)[1] for t in tiers), ZERO)
-        bucket.update(x=total, y=amount, flow=flow, step=step, waits=False)
-        if step.body.get("settle") == "at_end" and turn[1] > self.cut[1]:
-            bucket.update(y=ZERO, waits=True)
-            amount = ZERO
-        rate = tiers[tier]["rate"] if tier is not None else None
-        number = tier + 1 if tier is not None else None
-        alone = total == start or step.body.get("attribute") == "none"
-        amount -= billed
-        x, done = ZERO, ZERO
-        for flow, own in flows:
-            x += flow.quantity
-            now = done if alone else quantize(amount * x / (total - start))
-            flow.charge(own, now - done, rate, number)
-            done = now
-        if alone and amount:
-            self.on_scope(key, flows[-1][0], step, "usage", amount, number)
+            number = rate = None
+            amount = sum((self.component(t, x, step)[1] for t in tiers), ZERO)
+        tier = None if number is None else number + 1
+        waits = step.body.get("settle") == "at_end" and due > self.cut[1]
+        if waits:
+            amount = y0
+        bucket.update(x=x, y=amount)
+        left = amount - y0
+        attribute = self.attribute(step)
+        position, done = x0, ZERO
+        before = self.volume(tiers, x0, step)[1] if attribute == "in_order" and bucket["rows"] else ZERO
+        for f in fresh:
+            position += f.quantity
+            part = ZERO
+            if waits or attribute == "none":
+                pass
+            elif attribute == "in_order":
+                after = self.volume(tiers, position, step)[1]
+                part, before = after - before, after
+            elif x != x0:
+                now = quantize((amount - y0) * (position - x0) / (x - x0))
+                part, done = now - done, now
+            f.charge(step, part, rate, tier)
+            left -= part
+        bucket["rows"] += len(fresh)
+        if left:
+            self.on_scope(flow, step, "usage", left, due, tier)
 
-    def on_scope(self, key, flow, step, kind, amount, tier=None):
-        """A charge of its own on the bucket's scope."""
+    def attribute(self, step):
+        return step.body.get("attribute",
+                             "pro_rata" if step.body.get("mode") == "volume" else "in_order")
+
+    def is_whole(self, step):
+        return step.kind == "tier" and (step.body.get("mode") == "volume"
+                                        or self.attribute(step) != "in_order")
+
+    def scope_contract(self, flow, step, at):
+        """Of a contract's own price, that; else the one that the scope's account has at an instant."""
+        if not step.shared and flow.row.price.level.startswith("contract/"):
+            return self.contract(flow.row)
+        return self.setup.contract(self.scope_account(flow, step), at)
+
+    def scope_account(self, flow, step):
+        """The account that a charge on the bucket's scope is of."""
         row = flow.row
-        account = row.account
-        if step.scope in ("organization", "contract"):
-            account = self.payer
-        if step.scope == "contract" and self.setup.contract(row.account, row.time):
-            account = self.setup.contract(row.account, row.time)["buyer"]
-        self.charges.append(Charge(account, "" if step.shared else row.sku,
-                                   "" if step.shared else row.price.name, step.name, kind, tier,
-                                   amount))
+        if step.scope == "organization":
+            return self.payer
+        if step.scope == "contract":
+            contract = self.contract(row)
+            return contract["buyer"] if contract else self.payer
+        return row.account
+
+    def on_scope(self, flow, step, kind, amount, due, tier=None):
+        """A charge of its own on the bucket's scope, at the last instant of the turn that is in this bill.  Later steps
+        of the price in force then take it; a shared step's is of the first price that passes it."""
+        at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, step)
+        price = flow.row.price
+        if step.shared:
+            price = min((p for p in self.setup.all_prices() if p.passes(step.node)), key=lambda p: (
+                p.level != "catalog", p.level.encode(), p.name.encode(), p.start))
+        fits = [p for p in self.setup.all_prices() if not self.restarts(step) and (p.level, p.name) == (price.level, price.name)
+                and p.start < due and p.passes(step.node, step)]
+        price = max(fits, key=lambda p: p.start) if fits else price
+        new = Flow(None, ZERO, 0).charge(step, amount, None, tier)
+        new.kind = kind
+        self.priced.append(ScopeRow(account, "" if step.shared else flow.row.sku, at, price, new,
+                                    self.scope_contract(flow, step, at)))
 
     # ---- charge steps ----
 
@@ -524,28 +593,28 @@ class Bill:
                     self.add(flow, step.name, "cap", None, change)
 
     def settle(self):
-        """What is due because a turn ends, also when nothing touched its bucket in this bill."""
+        """What is due in this bill, also when nothing touched its bucket in it."""
         for key, bucket in self.memory("whole", dict).items():
-            if bucket.get("waits") and self.cut[0] < key[2][1] <= self.cut[1]:
-                tier, amount = self.volume(self.tiers(bucket["step"], bucket["flow"].row),
-                                           bucket["x"], bucket["step"])
-                bucket.update(waits=False, y=amount)
-                if amount:
-                    self.on_scope(key, bucket["flow"], bucket["step"], "usage", amount, tier + 1)
+            flow, step = bucket["last"]
+            if self.cut[0] < self.due(flow, step, key[2]) <= self.cut[1] and self.at_end(
+                    flow, step, self.due(flow, step, key[2]), self.is_whole).body.get("settle"):
+                self.run_whole(key, [])
+        paid = self.memory("paid", Fraction)
         for key, flows in self.memory("buckets", list).items():
             flow, last = flows[-1]
-            step = self.at_turn_end(flows, key[2])
-            end = key[2][1]
-            contract = self.setup.contract(flow.row.account, flow.row.time)
-            if contract and "minimum_contract_end" in OPEN:
-                end = min(end, self.setup.date(contract.get("to"), times.MAX))
-            if "min" not in step.body or not self.cut[0] < end <= self.cut[1]:
+            due = self.due(flow, last, key[2])
+            step = self.at_end(flow, last, due, lambda s: "min" in s.body)
+            if "min" not in step.body or not self.cut[0] < due <= self.cut[1]:
                 continue
             least = quantize(self.number(step.body["min"], flow.row, step)
-                             * self.factor(step, flow.row, key[2]))
+                             * self.factor(step, flow.row, key[2],
+                                           (self.scope_account(flow, step),
+                                            self.scope_contract(flow, step, due - 1))))
             total = sum((flow.net() for flow, _ in flows), ZERO)
-            if total < least:
-                self.on_scope(key, flow, step, "minimum", least - total)
+            change = max(ZERO, least - total) - paid[key]
+            paid[key] += change
+            if change:
+                self.on_scope(flow, step, "minimum", change, due)
 
     def run_round(self, entries):
         position = self.memory("position", Fraction)

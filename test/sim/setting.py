@@ -68,6 +68,12 @@ class Price:
     def asks_contract(self, setup):
         return any(step.asks_contract(setup) for step in self.steps)
 
+    def passes(self, node, like=None):
+        """Whether a step of the price is at that node (and waits for the turn's end, as like does)."""
+        return any(step.node == node and (like is None or step.kind != "bound" or
+                                          ("min" in step.body) == ("min" in like.body))
+                   for step in self.steps)
+
     def rank(self, row):
         """How closely it fits a row: None when not at all."""
         if self.fixed or not self.start <= row.time < self.end:
@@ -381,14 +387,17 @@ class Setup:
         self.known_cuts[payer] = out
         return out
 
-    def turn(self, step, payer, account, at):
+    def turn(self, step, payer, account, at, contract=False):
+        """contract: that of a charge; False: the account's then."""
+        if contract is False:
+            contract = self.contract(account, at)
         clock = step.clock
         if clock == "always":
             return times.MIN, times.MAX
         if clock == "period":
             return self.billing(payer)[0].turn(at)
         if clock == "contract_year":
-            return self.contract_clock("year", 1, account, at, self.zone)
+            return self.contract_clock("year", 1, contract, at, self.zone)
         if clock in self.catalog.get("clocks", {}):
             body = self.catalog["clocks"][clock]
             every, count = body["every"], 1
@@ -396,12 +405,11 @@ class Setup:
                 count, every = int(every.split()[0]), every.split()[1].rstrip("s")
             zone, anchor = body.get("zone", self.zone), body.get("anchor", "calendar")
             if anchor == "contract":
-                return self.contract_clock(every, count, account, at, zone)
+                return self.contract_clock(every, count, contract, at, zone)
             start = None if anchor == "calendar" else times.parse_date(anchor, self.zone)
             return times.Clock(every, count, start, zone).turn(at)
         return times.Clock(clock, 1, None, self.zone).turn(at)
 
-    def contract_clock(self, every, count, account, at, zone):
-        contract = self.contract(account, at)
+    def contract_clock(self, every, count, contract, at, zone):
         start = self.date(contract.get("from"), None) if contract else None
         return times.Clock(every, count, start, zone).turn(at)

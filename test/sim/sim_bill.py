@@ -418,11 +418,8 @@ def compare_acceptance(accepted, output):
 
 
 def comparable(world, setup):
-    """What of a line's key is compared: shared steps speak for no SKU, a blended tier for no tier."""
-    shared = set(world.catalog.get("steps", {}))
+    """What of a line's key is compared: a blended tier speaks for no tier."""
     blended = set()
-    several = {price.name for price in setup.all_prices() if price.skus is None or
-               len(price.skus) > 1}
     for price in setup.all_prices():
         for step in price.steps:
             if step.kind == "tier" and (
@@ -432,10 +429,6 @@ def comparable(world, setup):
     def key(account, sku, price, step, kind, tier):
         if kind != "usage" or (price, step) in blended:
             tier = None
-        if kind == "minimum" and step in shared:
-            sku = price = ""
-        elif kind == "minimum" and price in several:
-            sku = ""
         return account, sku, price, step, kind, tier
     return key
 

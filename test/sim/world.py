@@ -136,12 +136,9 @@ class World:
         self.make_contracts(self.rng("contracts"))
         self.make_overrides(self.rng("overrides"))
         moves = {"membership.joins", "membership.leaves", "membership.moves"} & self.features
-        anchored = "anchor" in self.catalog.get("billing", {}) or "contract.billing" in self.features
         if moves and "carry_moves" not in OPEN:
             for meter in self.meters.values():
                 meter.pop("carry", None)
-        if (anchored or self.several) and "at_end_untouched" not in OPEN:
-            drop(self.catalog, "settle")
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
 
@@ -598,7 +595,7 @@ class World:
             first["to"] = self.date(at)
             second = dict(first, **{"from": self.date(at)})
             del second["to"]
-            if rng.random() < 0.7 or (self.several and "ended_minimum" not in OPEN):
+            if rng.random() < 0.7:
                 second["steps"] = self.revise(rng, first["steps"])
             else:
                 second["steps"] = renamed(self.steps(rng, sku))
@@ -948,15 +945,6 @@ class World:
         else:
             event["data"] = "text"
         return vary_event(event)
-
-
-def drop(value, key):
-    """Takes a key out of all mappings."""
-    if isinstance(value, dict):
-        value.pop(key, None)
-    for item in value.values() if isinstance(value, dict) else value:
-        if isinstance(item, (dict, list)):
-            drop(item, key)
 
 
 def renamed(steps):

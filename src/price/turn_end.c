@@ -1,0 +1,386 @@
+/* turn_end.c - what waits for the end of a bucket's turn: minimums, and tiers that settle at the
+ * end.
+ *
+ * They are due as the turn ends, or as the contract ends that the bucket belongs to (language.md,
+ * 2.7): a private step of its own prices, or one over the scope of the contract.  What is due is
+ * what the version in force then says.  When nothing was used in the bill in which it is due, the
+ * bucket is known by its state in the opening alone: its name tells node, scope and turn.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+static bool begins_with(struct text text, struct text start)
+{
+    return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
+}
+
+/* Indices of a set are sorted. */
+static bool has_price(const struct price_set *set, const struct price *price)
+{
+    uint32_t low = 0, high = set->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct price *at = &set->base[set->prices[middle]];
+        if (at == price) {
+            return true;
+        }
+        if (at < price) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
+static bool is_of_catalog(const struct work *work, const struct price *price)
+{
+    return price >= work->catalog->prices &&
+           price < work->catalog->prices + work->catalog->price_count;
+}
+
+/* When the plan of a contract that has the price ends for the account inside the turn; the turn's
+ * end when it does not. */
+static instant plan_end(const struct work *work, const struct price *price, uint32_t account,
+                        struct period turn)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const struct catalog *catalog = work->catalog;
+    instant end = turn.to;
+    bool holds = false;
+    for (instant at = turn.from, next; at < turn.to; at = next) {
+        (void)accounts_edge(accounts, catalog, account, at, &next);
+        const struct contract *contract = accounts_contract(accounts, catalog, account, at);
+        uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
+        holds = plan != NONE && has_price(&catalog->plans[plan].prices, price);
+        if (holds) {
+            end = contract && contract->plan != NONE ? next : turn.to;
+        }
+    }
+    return holds || end > turn.to ? turn.to : end;
+}
+
+/* Whether the step is private to the contract's own price. */
+static bool is_of_contract(const struct work *work, const struct step *step,
+                           const struct price *price, const struct contract *contract)
+{
+    return contract && step->shared == NONE && is_of_catalog(work, price) &&
+           begins_with(work->catalog->node_names[step->node], TEXT("@contract/")) &&
+           has_price(&contract->prices, price);
+}
+
+instant turn_end_due(const struct work *work, const struct step *step, const struct price *price,
+                     const struct contract *contract, uint32_t account, struct period turn)
+{
+    if (!is_of_catalog(work, price) || step->clock == CLOCK_ROW) {
+        return turn.to;
+    }
+    struct text node = work->catalog->node_names[step->node];
+    bool is_private = step->shared == NONE;
+    if (contract && contract->to < turn.to &&
+        (step->scope == SCOPE_CONTRACT || (is_private && begins_with(node, TEXT("@contract/")) &&
+                                           has_price(&contract->prices, price)))) {
+        return contract->to;
+    }
+    if (is_private && step->scope != SCOPE_CONTRACT && begins_with(node, TEXT("@plan/"))) {
+        return plan_end(work, price, account, turn);
+    }
+    return turn.to;
+}
+
+static bool settles(const struct step *step)
+{
+    return step->kind == STEP_BOUND ? step->bound.has_min : step_is_whole(step);
+}
+
+static const struct step *step_of_node(const struct price *price, uint32_t node)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == node) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+const struct step *turn_end_step(const struct work *work, const struct step *step, instant due,
+                                 const struct price **price)
+{
+    if (step->on_change_restart || step->clock == CLOCK_ROW || !is_of_catalog(work, *price)) {
+        return step;
+    }
+    if (step->shared != NONE) {
+        *price = &work->catalog->prices[work->catalog->node_price[step->node]];
+    }
+    /* Versions are neighbours, in the order of their dates. */
+    const struct price *first = work->catalog->prices;
+    const struct price *end = first + work->catalog->price_count, *at = *price;
+    const struct price *like = at;
+    while (at > first && price_is_version(at - 1, like)) {
+        at--;
+    }
+    const struct step *found = NULL;
+    for (; at < end && price_is_version(at, like); at++) {
+        for (uint32_t i = 0; i < at->step_count && at->from < due; i++) {
+            if (at->steps[i].node == step->node && settles(&at->steps[i])) {
+                found = &at->steps[i];
+                *price = at;
+            }
+        }
+    }
+    if (!found && step->shared != NONE) {
+        found = step_of_node(*price, step->node);
+    }
+    return found ? found : step;
+}
+
+struct charge turn_end_charge(const struct work *work, const struct bucket *bucket,
+                              const struct step *step, const struct price *price, instant due,
+                              const struct charge *like)
+{
+    instant end = due < work->pricing->cut.to ? due : work->pricing->cut.to;
+    const struct contract *contract = like->contract;
+    if (!is_of_contract(work, step, price, contract)) {
+        contract =
+            accounts_contract(work->pricing->accounts, work->catalog, bucket->account, end - 1);
+    }
+    return (struct charge){.kind = CHARGE_USAGE,
+                           .has_amount = true,
+                           .level = like->level,
+                           .account = bucket->account,
+                           .sku = step->shared != NONE ? NONE : like->sku,
+                           .series = NONE,
+                           .row = NONE,
+                           .order = 0xFFFFFFFFu, /* after the rows of its node */
+                           .tier = NONE,
+                           .of = NONE,
+                           .at = end - 1,
+                           .span = period_intersect(bucket->turn, work->pricing->cut),
+                           .price = price,
+                           .step = step,
+                           .contract = contract,
+                           .unit = like->unit,
+                           .next_step = (uint32_t)(step - price->steps) + 1};
+}
+
+/* ---- states that nothing entered ------------------------------------------------------------- */
+
+/* The part of a bucket's name before the next separator, decoded; *at moves behind it. */
+static struct text name_part(struct arena *arena, struct text name, size_t *at)
+{
+    size_t end = *at;
+    while (end < name.size && name.at[end] != '|') {
+        end++;
+    }
+    struct text encoded = {name.at + *at, end - *at}, part = TEXT("");
+    (void)text_decode(encoded, arena_alloc(arena, encoded.size + 1), &part);
+    *at = end + 1;
+    return part;
+}
+
+/* The contract that a bucket is of: by its id, or because the price is its own. */
+static const struct contract *find_contract(const struct work *work, const struct price *price,
+                                            uint32_t account, struct text id)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct account *item = &work->pricing->accounts->items[account];
+    for (uint32_t i = 0; i < item->contract_count; i++) {
+        const struct contract *contract =
+            &catalog->contracts[work->pricing->accounts->contract_of[item->contract_first + i]];
+        if (id.size > 0 ? text_equal(contract->id, id) : has_price(&contract->prices, price)) {
+            return contract;
+        }
+    }
+    for (uint32_t i = 0; i < catalog->contract_count && id.size == 0; i++) {
+        if (has_price(&catalog->contracts[i].prices, price)) {
+            return &catalog->contracts[i]; /* of a member, over the organization */
+        }
+    }
+    return NULL;
+}
+
+/* The version that restarts a bucket, by the instant in its name. */
+static const struct price *find_version(const struct work *work, const struct price *price,
+                                        uint32_t node, struct text from)
+{
+    const struct price *end = work->catalog->prices + work->catalog->price_count;
+    for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
+        char time[TIME_FORMAT_MAX];
+        int size = time_format(at->from, time);
+        if (text_equal((struct text){time, (size_t)size}, from) && step_of_node(at, node)) {
+            return at;
+        }
+    }
+    return NULL;
+}
+
+/* What settles an opening state in this bill; false when nothing does. */
+static bool find_due(struct work *work, uint32_t opening, struct due *due)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct bucket_state *state = &work->pricing->opening[opening];
+    struct period cut = work->pricing->cut;
+    if (state->turn.to <= cut.from) {
+        return false;
+    }
+    size_t at = 0;
+    struct text name = name_part(work->arena, state->key, &at);
+    uint32_t node = map_find(&catalog->node_by_name, name);
+    if (node == MAP_NONE || catalog->node_price[node] == NONE) {
+        return false;
+    }
+    const struct price *price = &catalog->prices[catalog->node_price[node]];
+    const struct step *step = step_of_node(price, node);
+    if (step->kind != STEP_BOUND && step->kind != STEP_TIER) {
+        return false;
+    }
+    uint32_t account =
+        map_find(&work->pricing->accounts->by_id, name_part(work->arena, state->key, &at));
+    if (account == MAP_NONE) {
+        return false;
+    }
+    (void)name_part(work->arena, state->key, &at); /* the turn */
+    struct text id = TEXT("");
+    size_t next = at;
+    struct text part = name_part(work->arena, state->key, &next);
+    if (step->scope == SCOPE_CONTRACT && begins_with(part, TEXT("contract="))) {
+        id = (struct text){part.at + 9, part.size - 9};
+        at = next;
+        part = name_part(work->arena, state->key, &next);
+    }
+    if (step->on_change_restart && begins_with(part, TEXT("version="))) {
+        price = find_version(work, price, node, (struct text){part.at + 8, part.size - 8});
+        if (!price) {
+            return false;
+        }
+        step = step_of_node(price, node);
+    }
+    due->sku = price->sku_count == 1 && step->shared == NONE ? price->skus[0] : NONE;
+    if (step->shared == NONE && price->sku_count != 1) {
+        if (step->on_change_restart || step->scope == SCOPE_RESOURCE) {
+            part = name_part(work->arena, state->key, &next);
+        }
+        if (step->on_change_restart && step->scope == SCOPE_RESOURCE) {
+            part = name_part(work->arena, state->key, &next);
+        }
+        if (begins_with(part, TEXT("sku="))) {
+            due->sku = map_find(&catalog->sku_by_name, (struct text){part.at + 4, part.size - 4});
+        }
+    }
+    const struct contract *contract = NULL;
+    if (id.size > 0 || begins_with(name, TEXT("@contract/"))) {
+        contract = find_contract(work, price, account, id);
+    }
+    instant end = turn_end_due(work, step, price, contract, account, state->turn);
+    if (end <= cut.from || end > cut.to) {
+        return false;
+    }
+    step = turn_end_step(work, step, end, &price);
+    due->node = node;
+    due->opening = opening;
+    due->account = account;
+    due->step = step;
+    due->price = price;
+    due->contract = contract;
+    due->at = end;
+    return step->kind == STEP_BOUND ? step->bound.has_min
+                                    : step_is_whole(step) && step->tier.settle_at_end;
+}
+
+static int compare_due(const void *a_item, const void *b_item)
+{
+    const struct due *a = a_item, *b = b_item;
+    if (a->node != b->node) {
+        return a->node < b->node ? -1 : 1;
+    }
+    return a->opening < b->opening ? -1 : a->opening > b->opening;
+}
+
+void turn_end_prepare(struct work *work)
+{
+    uint32_t count = work->pricing->opening_count;
+    if (count == 0) {
+        return;
+    }
+    work->due = arena_calloc(work->arena, count, sizeof *work->due);
+    for (uint32_t i = 0; i < count; i++) {
+        struct arena_mark mark = arena_mark(work->arena);
+        work->due_count += find_due(work, i, &work->due[work->due_count]);
+        arena_rewind(work->arena, mark);
+    }
+    qsort(work->due, work->due_count, sizeof *work->due, compare_due);
+}
+
+uint32_t turn_end_node(const struct work *work)
+{
+    return work->due_at < work->due_count ? work->due[work->due_at].node : NONE;
+}
+
+static enum status settle_due(struct work *work, const struct due *due)
+{
+    const struct pricing *pricing = work->pricing;
+    const struct bucket_state *state = &pricing->opening[due->opening];
+    const struct step *step = due->step;
+    const struct price *price = due->price;
+    struct text node = work->catalog->node_names[due->node];
+    struct bucket bucket = {.step = step,
+                            .account = due->account,
+                            .turn = state->turn,
+                            .x = state->x,
+                            .high = state->high};
+    struct charge like = {.level = (int8_t)(begins_with(node, TEXT("@contract/")) ? LEVEL_CONTRACT
+                                            : begins_with(node, TEXT("@plan/"))   ? LEVEL_PLAN
+                                                                                  : LEVEL_CATALOG),
+                          .sku = due->sku,
+                          .unit = TEXT("")};
+    struct charge charge = turn_end_charge(work, &bucket, step, price, due->at, &like);
+    struct trace trace = {.row = NONE,
+                          .charge = work->charge_count,
+                          .account = due->account,
+                          .price = price,
+                          .step = step,
+                          .bucket = state->key,
+                          .turn = state->turn,
+                          .before = state->x,
+                          .after = state->x,
+                          .f_before = state->x,
+                          .tier = NONE};
+    if (step->kind == STEP_BOUND) {
+        charge.kind = CHARGE_MINIMUM;
+        TRY(step_minimum_lack(work, step, &charge, state->turn, state->x, state->y, &trace.limit,
+                              &charge.amount));
+        trace.f_after = trace.limit;
+    } else {
+        trace.f_before = state->y;
+        TRY(step_whole_value(work, step, &charge, &bucket, &charge.tier, &trace.f_after));
+        TRY(dec_subtract(trace.f_after, state->y, &charge.amount, work->err));
+        const struct tier_values *tier = bucket.values;
+        tier += charge.tier == NONE ? 0 : charge.tier;
+        trace.tier = charge.tier;
+        trace.tier_from = tier->from;
+        trace.tier_to = tier->up_to;
+    }
+    if (!dec_is_zero(charge.amount)) {
+        charge.net = charge.list = charge.amount;
+        work->notes[due->opening].emitted = charge.amount;
+        work_trace(work, &trace);
+        work_push(work, work_add_charge(work, &charge));
+    }
+    return OK;
+}
+
+enum status turn_end_settle(struct work *work, uint32_t node)
+{
+    for (; work->due_at < work->due_count && work->due[work->due_at].node == node; work->due_at++) {
+        const struct due *due = &work->due[work->due_at];
+        enum status status = work->notes[due->opening].is_used ? OK : settle_due(work, due);
+        if (status != OK) {
+            return work_fail(work, status, due->price, due->step, due->account);
+        }
+    }
+    return OK;
+}
