@@ -35,6 +35,11 @@ static void print_json(const struct farthing_check *check)
     printf("],\"digest\":\"%s\"}\n", check->digest);
 }
 
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static void print_table(const struct farthing_check *check)
 {
     for (size_t i = 0; i < check->complaint_count; i++) {
@@ -44,10 +49,13 @@ static void print_table(const struct farthing_check *check)
         printf("%zu error%s\n", check->error_count, check->error_count == 1 ? "" : "s");
         return;
     }
-    printf("ok: %u meters, %u SKUs, %u prices, %u plans, %u contracts; %llu accounts, "
-           "%llu organizations, %llu with overrides\ncatalog %s\n",
-           check->meters, check->skus, check->prices, check->plans, check->contracts,
-           (unsigned long long)check->accounts, (unsigned long long)check->organizations,
+    printf("ok: %u meter%s, %u SKU%s, %u price%s, %u plan%s, %u contract%s; ", check->meters,
+           plural(check->meters), check->skus, plural(check->skus), check->prices,
+           plural(check->prices), check->plans, plural(check->plans), check->contracts,
+           plural(check->contracts));
+    printf("%llu account%s, %llu organization%s, %llu with overrides\ncatalog %s\n",
+           (unsigned long long)check->accounts, plural(check->accounts),
+           (unsigned long long)check->organizations, plural(check->organizations),
            (unsigned long long)check->overrides, check->digest);
 }
 
@@ -106,6 +114,7 @@ const struct command cmd_check = {
         "and tells every error with its file, line, column, and what would be right.\n\n"
         "  --accounts FILE   CSV or NDJSON of accounts, memberships or overrides (repeatable)\n"
         "  --json            print the findings as JSON\n\n"
-        "Exit codes: 0 it loads (there may be warnings); 1 it does not.\n\n"
+        "Exit codes: 0 it loads (there may be warnings); 1 it does not; 2 the command line is "
+        "wrong;\n4 a file cannot be read; 5 a limit.\n\n"
         "example:\n  farthing check catalog/ --accounts accounts.csv\n",
 };

@@ -82,5 +82,7 @@ const struct command cmd_generate = {
         "  --seed N          default 1\n"
         "  --compress        usage.ndjson.zst\n"
         "  --force           replace files of an earlier run\n\n"
+        "Exit codes: 0 done; 1 a value is wrong; 2 the command line is wrong; 4 disk; 5 a "
+        "limit.\n\n"
         "example:\n  farthing generate --out sample --events 100k --accounts 1k\n",
 };

@@ -60,6 +60,10 @@ const struct command cmd_test = {
             "that fails, and a summary.\n\n"
             "  -v, --verbose     a line for every case\n"
             "  --json            one JSON object a line\n\n"
-            "Exit codes: 0 no case failed (some may ask for what is not there yet); 3 some did.\n\n"
-            "example:\n  farthing test test/pricing\n",
+            "Exit codes: 0 no case failed (some may ask for what is not there yet); 1 there is no "
+            "such\n"
+            "file; 2 the command line is wrong; 3 some cases failed; 4 disk.\n\n"
+            "examples:\n"
+            "  farthing test storage.yaml --verbose\n"
+            "  farthing test test/pricing\n",
 };
