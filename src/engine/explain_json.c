@@ -19,41 +19,10 @@ enum status explain_write(struct explain *x, enum farthing_form form)
     return form == FARTHING_JSON ? explain_write_json(x) : explain_write_text(x);
 }
 
-static void add_key(struct buffer *out, const char *key)
-{
-    char last = out->size > 0 ? out->at[out->size - 1] : '{';
-    if (last != '{' && last != '[') {
-        buffer_add_char(out, ',');
-    }
-    buffer_format(out, "\"%s\":", key);
-}
-
-static void add_text(struct buffer *out, const char *key, struct text value)
-{
-    add_key(out, key);
-    buffer_add_json(out, value);
-}
-
-static void add_dec(struct buffer *out, const char *key, struct dec value)
-{
-    add_key(out, key);
-    buffer_add_char(out, '"');
-    add_decimal(out, value);
-    buffer_add_char(out, '"');
-}
-
-static void add_count(struct buffer *out, const char *key, uint64_t value)
-{
-    add_key(out, key);
-    buffer_add_u64(out, value);
-}
-
 static void add_at(struct buffer *out, const char *key, instant at)
 {
-    char text[TIME_FORMAT_MAX];
     if (at > INSTANT_MIN && at < INSTANT_MAX) {
-        int size = time_format(at, text);
-        add_text(out, key, (struct text){text, (size_t)size});
+        add_json_time(out, key, at);
     }
 }
 
@@ -61,13 +30,13 @@ static void add_hash(struct buffer *out, const char *key, struct hash128 hash)
 {
     char hex[33];
     hash128_format(hash, hex);
-    add_text(out, key, (struct text){hex, 32});
+    add_json_text(out, key, (struct text){hex, 32});
 }
 
 static void add_place(struct buffer *out, const struct place *place)
 {
-    add_text(out, "file", place->file);
-    add_count(out, "line", place->line);
+    add_json_text(out, "file", place->file);
+    add_json_count(out, "line", place->line);
 }
 
 static void begin_item(struct buffer *out)
@@ -79,68 +48,68 @@ static void add_line(const struct explain *x, struct buffer *out)
 {
     const struct line *line = &x->line;
     add_hash(out, "line", line->id);
-    add_text(out, "bill", x->head.bill);
-    add_text(out, "account", line->account);
-    add_text(out, "product", line->product);
-    add_text(out, "sku", line->sku);
-    add_text(out, "dimensions", line->dimensions);
-    add_text(out, "resource", line->resource);
-    add_text(out, "kind", line->kind);
+    add_json_text(out, "bill", x->head.bill);
+    add_json_text(out, "account", line->account);
+    add_json_text(out, "product", line->product);
+    add_json_text(out, "sku", line->sku);
+    add_json_text(out, "dimensions", line->dimensions);
+    add_json_text(out, "resource", line->resource);
+    add_json_text(out, "kind", line->kind);
     add_at(out, "from", line->from);
     add_at(out, "to", line->to);
-    add_dec(out, "quantity", line->quantity);
-    add_text(out, "unit", line->unit);
+    add_json_decimal(out, "quantity", line->quantity);
+    add_json_text(out, "unit", line->unit);
     if (line->has_rate) {
-        add_dec(out, "rate", line->rate);
+        add_json_decimal(out, "rate", line->rate);
     }
     if (line->tier > 0) {
-        add_count(out, "tier", (uint64_t)line->tier);
+        add_json_count(out, "tier", (uint64_t)line->tier);
     }
-    add_dec(out, "exact", line->exact);
-    add_dec(out, "amount", line->amount);
-    add_text(out, "currency", x->head.currency);
+    add_json_decimal(out, "exact", line->exact);
+    add_json_decimal(out, "amount", line->amount);
+    add_json_text(out, "currency", x->head.currency);
     if (x->of_line.size > 0) {
-        add_text(out, "adjusts", x->of_line);
+        add_json_text(out, "adjusts", x->of_line);
     }
 }
 
 static void add_correction(const struct explain *x, struct buffer *out)
 {
-    add_key(out, "correction");
+    add_json_key(out, "correction");
     buffer_add_char(out, '{');
-    add_key(out, "now");
+    add_json_key(out, "now");
     buffer_add_char(out, '{');
-    add_dec(out, "quantity", x->present.quantity);
-    add_dec(out, "exact", x->present.exact);
-    add_dec(out, "amount", x->present.amount);
+    add_json_decimal(out, "quantity", x->present.quantity);
+    add_json_decimal(out, "exact", x->present.exact);
+    add_json_decimal(out, "amount", x->present.amount);
     buffer_add_char(out, '}');
-    add_key(out, "before");
+    add_json_key(out, "before");
     buffer_add_char(out, '{');
-    add_dec(out, "quantity", x->issued.quantity);
-    add_dec(out, "exact", x->issued.exact);
-    add_dec(out, "amount", x->issued.amount);
+    add_json_decimal(out, "quantity", x->issued.quantity);
+    add_json_decimal(out, "exact", x->issued.exact);
+    add_json_decimal(out, "amount", x->issued.amount);
     buffer_add_text(out, TEXT("}}"));
 }
 
 static void add_price(const struct explain *x, struct buffer *out)
 {
     const struct price *price = x->charge->price;
-    add_key(out, "price");
+    add_json_key(out, "price");
     buffer_add_char(out, '{');
-    add_text(out, "name", price->name);
+    add_json_text(out, "name", price->name);
     add_place(out, &price->place);
     add_at(out, "from", price->from);
     add_at(out, "to", price->to);
-    add_text(out, "level", text_of(price_level_name(x->charge->level)));
+    add_json_text(out, "level", text_of(price_level_name(x->charge->level)));
     if (x->charge->contract) {
-        add_text(out, "contract", x->charge->contract->id);
+        add_json_text(out, "contract", x->charge->contract->id);
     }
-    add_key(out, "narrower");
+    add_json_key(out, "narrower");
     buffer_add_char(out, '[');
     for (int i = 0; i < x->level_count; i++) {
         begin_item(out);
-        add_text(out, "level", text_of(x->levels[i].level));
-        add_text(out, "why", x->levels[i].why);
+        add_json_text(out, "level", text_of(x->levels[i].level));
+        add_json_text(out, "why", x->levels[i].why);
         buffer_add_char(out, '}');
     }
     buffer_add_text(out, TEXT("]}"));
@@ -149,32 +118,32 @@ static void add_price(const struct explain *x, struct buffer *out)
 static void add_step(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     begin_item(out);
-    add_text(out, "step", done->step->name);
-    add_text(out, "kind", text_of(step_kind_name(done->step->kind)));
+    add_json_text(out, "step", done->step->name);
+    add_json_text(out, "kind", text_of(step_kind_name(done->step->kind)));
     add_place(out, explain_place(x, done->step));
     if (done->bucket.size > 0) {
-        add_text(out, "bucket", done->bucket);
+        add_json_text(out, "bucket", done->bucket);
     }
     if (done->turn.from < done->turn.to) {
         add_at(out, "turn_from", done->turn.from);
         add_at(out, "turn_to", done->turn.to);
     }
-    add_key(out, "whole_bucket");
+    add_json_key(out, "whole_bucket");
     buffer_add_text(out, done->is_whole ? TEXT("true") : TEXT("false"));
     if (done->tier != NONE) {
-        add_count(out, "tier", done->tier + 1);
+        add_json_count(out, "tier", done->tier + 1);
     }
-    add_count(out, "count", done->count);
-    add_dec(out, "before", done->before);
-    add_dec(out, "after", done->after);
-    add_dec(out, "f_before", done->f_before);
-    add_dec(out, "f_after", done->f_after);
-    add_dec(out, "in", done->in);
-    add_dec(out, "out", done->out);
+    add_json_count(out, "count", done->count);
+    add_json_decimal(out, "before", done->before);
+    add_json_decimal(out, "after", done->after);
+    add_json_decimal(out, "f_before", done->f_before);
+    add_json_decimal(out, "f_after", done->f_after);
+    add_json_decimal(out, "in", done->in);
+    add_json_decimal(out, "out", done->out);
     if (done->step->kind == STEP_FIXED) {
-        add_dec(out, "factor", done->limit);
+        add_json_decimal(out, "factor", done->limit);
     } else if (done->step->kind == STEP_ALLOWANCE || done->step->kind == STEP_BOUND) {
-        add_dec(out, "limit", done->limit);
+        add_json_decimal(out, "limit", done->limit);
     }
     buffer_add_char(out, '}');
 }
@@ -182,14 +151,14 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
 static void add_rounding(const struct explain *x, struct buffer *out)
 {
     const struct line_rounding *rounding = &x->run->catalog->rounding;
-    add_key(out, "rounding");
+    add_json_key(out, "rounding");
     buffer_add_char(out, '{');
-    add_dec(out, "exact", x->present.exact);
-    add_dec(out, "amount", x->present.amount);
+    add_json_decimal(out, "exact", x->present.exact);
+    add_json_decimal(out, "amount", x->present.amount);
     if (!rounding->exact) {
-        add_count(out, "digits", (uint64_t)rounding->digits);
-        add_text(out, "mode", text_of(rounding_name(rounding->mode)));
-        add_text(out, "at", rounding->at_total ? TEXT("total") : TEXT("line"));
+        add_json_count(out, "digits", (uint64_t)rounding->digits);
+        add_json_text(out, "mode", text_of(rounding_name(rounding->mode)));
+        add_json_text(out, "at", rounding->at_total ? TEXT("total") : TEXT("line"));
     }
     buffer_add_char(out, '}');
 }
@@ -203,17 +172,17 @@ static void add_row(const struct explain *x, struct buffer *out, const struct ex
     begin_item(out);
     add_at(out, "from", slot.from);
     add_at(out, "to", slot.to);
-    add_text(out, "meter", meter->name);
-    add_text(out, "resource", series->resource);
-    add_text(out, "dimensions", bill_dimensions(out->arena, x->run->catalog, series));
-    add_dec(out, "quantity", usage->quantity);
-    add_text(out, "unit", meter->unit);
-    add_count(out, "events", usage->total.count);
+    add_json_text(out, "meter", meter->name);
+    add_json_text(out, "resource", series->resource);
+    add_json_text(out, "dimensions", bill_dimensions(out->arena, x->run->catalog, series));
+    add_json_decimal(out, "quantity", usage->quantity);
+    add_json_text(out, "unit", meter->unit);
+    add_json_count(out, "events", usage->total.count);
     char print[17];
     hash64_format(usage->total.print, print);
-    add_text(out, "fingerprint", text_of(print));
-    add_dec(out, "taken", row->taken);
-    add_dec(out, "amount", row->amount);
+    add_json_text(out, "fingerprint", text_of(print));
+    add_json_decimal(out, "taken", row->taken);
+    add_json_decimal(out, "amount", row->amount);
     buffer_add_char(out, '}');
 }
 
@@ -221,13 +190,13 @@ static void add_event(const struct explain *x, struct buffer *out,
                       const struct explained_event *event)
 {
     begin_item(out);
-    add_text(out, "source", event->source);
-    add_text(out, "id", event->id);
+    add_json_text(out, "source", event->source);
+    add_json_text(out, "id", event->id);
     add_at(out, "time", event->at);
-    add_dec(out, "value", event->value);
-    add_count(out, "row", event->row);
-    add_text(out, "file", text_of(feed_file_path(x->run->feed, event->file)));
-    add_count(out, "line", event->line);
+    add_json_decimal(out, "value", event->value);
+    add_json_count(out, "row", event->row);
+    add_json_text(out, "file", text_of(feed_file_path(x->run->feed, event->file)));
+    add_json_count(out, "line", event->line);
     buffer_add_char(out, '}');
 }
 
@@ -255,7 +224,7 @@ enum status explain_write_json(struct explain *x)
     }
     if (x->charge) {
         add_price(x, &out);
-        add_key(&out, "steps");
+        add_json_key(&out, "steps");
         buffer_add_char(&out, '[');
         for (uint32_t i = 0; i < x->step_count; i++) {
             add_step(x, &out, &x->steps[i]);
@@ -264,7 +233,7 @@ enum status explain_write_json(struct explain *x)
         buffer_add_char(&out, ']');
         add_rounding(x, &out);
     }
-    add_key(&out, "rows");
+    add_json_key(&out, "rows");
     buffer_add_char(&out, '[');
     for (uint32_t i = 0; i < x->row_count; i++) {
         add_row(x, &out, &x->rows[i]);
@@ -272,7 +241,7 @@ enum status explain_write_json(struct explain *x)
     }
     buffer_add_char(&out, ']');
     if (x->has_events) {
-        add_key(&out, "events");
+        add_json_key(&out, "events");
         buffer_add_char(&out, '[');
         for (uint64_t i = 0; i < x->event_count; i++) {
             add_event(x, &out, &x->events[i]);

@@ -68,6 +68,13 @@ void add_csv_text(struct buffer *out, struct text text);
 void add_decimal(struct buffer *out, struct dec value);
 void add_time(struct buffer *out, instant at);
 void add_print(struct buffer *out, uint64_t print);
+/* Members of a JSON object: a comma where one stands before. */
+void add_json_key(struct buffer *out, const char *key);
+void add_json_text(struct buffer *out, const char *key, struct text value);
+void add_json_decimal(struct buffer *out, const char *key, struct dec value); /* as a text */
+void add_json_count(struct buffer *out, const char *key, uint64_t value);
+void add_json_time(struct buffer *out, const char *key, instant at);
+void add_json_print(struct buffer *out, const char *key, uint64_t print);
 /* Splits a CSV row; unquoted fields point into it. Returns the number of fields, or max + 1 when
  * there are more, or -1 when quotes are wrong. */
 int split_csv(struct arena *arena, struct text row, struct text *fields, int max);
