@@ -694,6 +694,35 @@ static enum status check_opening_written(struct run *run, struct text bytes)
     return check_written(run, folder.at, name.at, bytes, print);
 }
 
+/* Takes off the last line, which tells how much comes before it. */
+static enum status check_opening_whole(struct run *run, struct text *bytes)
+{
+    size_t start = bytes->size > 0 ? bytes->size - 1 : 0;
+    while (start > 0 && bytes->at[start - 1] != '\n') {
+        start--;
+    }
+    yyjson_doc *doc = yyjson_read(bytes->at + start, bytes->size - start, 0);
+    yyjson_val *end = yyjson_obj_get(yyjson_doc_get_root(doc), "closing");
+    struct text print;
+    char hex[33];
+    hash128_format(hash_blocks(bytes->at, start), hex);
+    bool is_end = yyjson_is_obj(end);
+    bool is_whole = is_end && yyjson_get_uint(yyjson_obj_get(end, "size")) == start &&
+                    member_text(end, "print", &print) && text_equal(print, text_of(hex));
+    yyjson_doc_free(doc);
+    if (!is_whole) {
+        (void)fail(run->err, ERR_INPUT,
+                   is_end ? "%s: is not as the run wrote it" : "%s: is no whole closing.ndjson",
+                   run->options->opening);
+        return fail_hint(run->err, is_end
+                                       ? "the file was edited: give it as the run wrote it"
+                                       : "the line at its end is missing: give the closing.ndjson "
+                                         "of the period before as the run wrote it");
+    }
+    bytes->size = start;
+    return OK;
+}
+
 static enum status load_opening(struct run *run)
 {
     run->opening_digest = TEXT("");
@@ -704,6 +733,8 @@ static enum status load_opening(struct run *run)
     TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,
                    run->err));
     TRY(check_opening_written(run, bytes));
+    struct digest digest = hash_digest(bytes);
+    TRY(check_opening_whole(run, &bytes));
     uint32_t lines = 1;
     for (size_t i = 0; i < bytes.size; i++) {
         lines += bytes.at[i] == '\n';
@@ -732,7 +763,6 @@ static enum status load_opening(struct run *run)
     }
     qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
     qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
-    struct digest digest = hash_digest(bytes);
     char *hex = arena_alloc(&run->arena, 65);
     digest_format(&digest, hex);
     run->opening_digest = (struct text){hex, 64};

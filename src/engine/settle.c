@@ -1065,6 +1065,19 @@ static enum status check_conservation(struct run *run)
     return OK;
 }
 
+/* The last line of a closing tells how much comes before it, so that a copy that is cut short is
+ * not taken for a whole one. */
+static enum status end_closing(struct run *run)
+{
+    char print[33];
+    hash128_format(output_file_print(run->closing), print);
+    return output_append_text(
+        run->closing,
+        text_format(&run->arena, "{\"closing\":{\"size\":%llu,\"print\":\"%s\"}}\n",
+                    (unsigned long long)output_file_size(run->closing), print),
+        run->err);
+}
+
 enum status run_settle(struct run *run)
 {
     const struct {
@@ -1085,5 +1098,6 @@ enum status run_settle(struct run *run)
     series_rank(&run->series);
     run->next_partition = 0;
     TRY(run_threads(run, settle_work));
-    return check_conservation(run);
+    TRY(check_conservation(run));
+    return end_closing(run);
 }
