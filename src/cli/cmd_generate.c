@@ -30,10 +30,11 @@ static int take(int option, void *own)
         good = parse_number(optarg, &generate->seed);
         break;
     case OPT_EVENTS:
-        good = parse_size(optarg, &generate->events);
+        good = parse_size(optarg, &generate->events) && generate->events > 0;
         break;
     case OPT_ACCOUNTS:
-        good = parse_size(optarg, &generate->accounts) && generate->accounts < 1u << 31;
+        good = parse_size(optarg, &generate->accounts) && generate->accounts > 0 &&
+               generate->accounts < 1u << 31;
         break;
     case OPT_COMPRESS:
         generate->compress = 1;
@@ -44,7 +45,8 @@ static int take(int option, void *own)
     default:
         break;
     }
-    return good ? GO_ON : usage_failure(&cmd_generate, "'%s' is not a number", optarg);
+    return good ? GO_ON
+                : usage_failure(&cmd_generate, "'%s' is no number that can stand here", optarg);
 }
 
 static int run(int argc, char **argv)

@@ -276,7 +276,7 @@ enum farthing_status farthing_generate(struct farthing *farthing,
     generate.accounts = options->accounts ? (uint32_t)options->accounts : generate.accounts;
     if (options->period &&
         period_parse(text_of(options->period), NULL, &generate.period) != TIME_OK) {
-        (void)fail(&farthing->err, ERR_INPUT, "%s: no period", options->period);
+        (void)fail(&farthing->err, ERR_INPUT, "'%s' is no period", options->period);
         (void)fail_hint(&farthing->err, "write 2026-10");
         return FARTHING_INPUT;
     }

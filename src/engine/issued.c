@@ -89,7 +89,12 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 static enum status load_lines(struct run *run, struct issued_folder *folder, uint32_t *capacity)
 {
     struct text path = text_format(&run->arena, "%s/lines.csv", folder->path), bytes;
-    TRY(load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 40, &bytes, run->err));
+    enum status loaded =
+        load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 40, &bytes, run->err);
+    if (loaded == ERR_NOT_FOUND) {
+        return fail_hint(run->err, "--billed takes the output folder of an earlier bill run");
+    }
+    TRY(loaded);
     struct text header = text_of(LINES_HEADER);
     if (bytes.size < header.size || memcmp(bytes.at, header.at, header.size) != 0) {
         (void)fail(run->err, ERR_INPUT, "%s:1: these are no lines of bills", path.at);

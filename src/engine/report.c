@@ -450,6 +450,8 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
         if (summary->events_refused > 0) {
             run_warn(run, "no event could be read: all %llu were refused, see dead_letters.ndjson",
                      (unsigned long long)summary->events_refused);
+        } else if (summary->bills == 0) {
+            run_warn(run, "nothing is billed: there is no event in what --events names");
         }
         return;
     }
