@@ -142,11 +142,46 @@ static void copy_parts(struct work *work, const struct step *step, const struct 
     }
 }
 
+/* True of a rounding at the line: its bucket is what becomes one line, and ends with the bill. */
+static bool is_of_line(const struct step *step)
+{
+    return step->kind == STEP_ROUND && step->round.at == ROUND_AT_LINE;
+}
+
+/* What tells lines apart. */
+static void add_line(struct work *work, const struct charge *charge, struct buffer *parts)
+{
+    uint64_t numbers[] = {
+        (uint64_t)(uintptr_t)charge->price,          (uint64_t)(uintptr_t)charge->step,
+        (uint64_t)(uintptr_t)charge->contract,       (uint64_t)charge->account << 32 | charge->sku,
+        (uint64_t)charge->kind << 32 | charge->tier, charge->has_rate};
+    buffer_add(parts, numbers, sizeof numbers);
+    char rate[DEC_FORMAT_MAX];
+    int size = dec_format(charge->rate, rate);
+    add_part(parts, (struct text){rate, (size_t)size});
+    add_part(parts, charge->unit);
+    if (charge->series == NONE) {
+        return;
+    }
+    const struct series *series = series_at(work->pricing->series, charge->series);
+    const struct meter *meter = &work->catalog->meters[series->meter];
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        add_part(parts, work->catalog->dimensions[meter->dimensions[i].name]);
+        add_part(parts, series->dimensions[i]);
+    }
+    if (charge->price->grain != GRAIN_MONTH) {
+        buffer_add(parts, &charge->row, sizeof charge->row);
+    }
+}
+
 static struct text make_parts(struct work *work, const struct step *step,
                               const struct charge *charge)
 {
     struct buffer parts;
     buffer_init(&parts, work->arena, 256);
+    if (is_of_line(step)) {
+        add_line(work, charge, &parts);
+    }
     if (step->scope == SCOPE_RESOURCE) {
         add_part(&parts, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
     }
@@ -192,7 +227,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
         .version = restart_of(step, charge),
         .parts = TEXT("")};
     struct arena_mark mark = arena_mark(work->arena);
-    if (step->scope == SCOPE_RESOURCE || step->by_count > 0) {
+    if (step->scope == SCOPE_RESOURCE || step->by_count > 0 || is_of_line(step)) {
         key.parts = make_parts(work, step, charge);
     }
     uint64_t hash = hash_key(&key);
@@ -225,7 +260,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
         at = (at + 1) & work->bucket_mask;
     }
     work->bucket_slots[at] = *found;
-    if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
+    if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW && !is_of_line(step)) {
         const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, bucket));
         if (state) {
             work->notes[state - work->pricing->opening].is_used = true;
@@ -308,7 +343,8 @@ enum status bucket_closing(struct work *work, struct priced *priced)
     uint32_t count = 0;
     for (uint32_t i = 0; i < work->bucket_count; i++) {
         const struct bucket *bucket = &work->buckets[i];
-        if (bucket->step->clock != CLOCK_ROW && bucket->turn.to > end) {
+        if (bucket->step->clock != CLOCK_ROW && bucket->turn.to > end &&
+            !is_of_line(bucket->step)) {
             states[count++] = (struct bucket_state){.key = bucket_name(work, bucket),
                                                     .turn = bucket->turn,
                                                     .x = bucket->x,

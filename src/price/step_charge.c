@@ -36,7 +36,7 @@ static enum status bound_numbers(struct work *work, const struct step *step,
     *values = (struct bound_values){DEC_ZERO, DEC_ZERO};
     if (body->has_min) {
         TRY(number_value(work, &body->min, charge, turn, &values->min));
-        TRY(step_prorated(work, body->prorate, body->digits, body->mode, charge, turn,
+        TRY(step_prorated(work, step, body->prorate, body->digits, body->mode, charge, turn,
                           &values->min));
         if (body->prorate == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->min));
@@ -44,7 +44,7 @@ static enum status bound_numbers(struct work *work, const struct step *step,
     }
     if (body->has_max) {
         TRY(number_value(work, &body->max, charge, turn, &values->max));
-        TRY(step_prorated(work, body->prorate, body->digits, body->mode, charge, turn,
+        TRY(step_prorated(work, step, body->prorate, body->digits, body->mode, charge, turn,
                           &values->max));
         if (body->prorate == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->max));

@@ -106,11 +106,13 @@ static struct period all_versions(const struct work *work, const struct price *p
 }
 
 /* The time a charge's price and contract are in force: what a proration is measured against.  A
- * bucket that goes on through versions has the limit of all the time they cover; one that begins
- * anew is cut by step_restarted. */
-static struct period active_period(const struct work *work, const struct charge *charge)
+ * bucket that goes on through versions has the limit of all the time they cover. */
+static struct period active_period(const struct work *work, const struct step *step,
+                                   const struct charge *charge)
 {
-    struct period active = all_versions(work, charge->price);
+    struct period active = step->on_change_restart
+                               ? (struct period){charge->price->from, charge->price->to}
+                               : all_versions(work, charge->price);
     if (charge->contract) {
         active =
             period_intersect(active, (struct period){charge->contract->from, charge->contract->to});
@@ -122,13 +124,14 @@ static struct period active_period(const struct work *work, const struct charge 
     return active;
 }
 
-enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
-                          const struct charge *charge, struct period turn, struct dec *value)
+enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
+                          int digits, enum rounding mode, const struct charge *charge,
+                          struct period turn, struct dec *value)
 {
     if (prorate == PRORATE_NONE) {
         return OK;
     }
-    struct period active = period_intersect(active_period(work, charge), turn);
+    struct period active = period_intersect(active_period(work, step, charge), turn);
     return prorate_value(prorate, digits, mode, active, turn, work->pricing->billing.zone, *value,
                          value, work->err);
 }
@@ -152,7 +155,7 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
     *values = (struct allowance_values){DEC_ZERO, DEC_ZERO};
     if (allowance->has_quantity) {
         TRY(number_value(work, &allowance->quantity, charge, turn, &values->quantity));
-        TRY(step_prorated(work, allowance->prorate, allowance->digits, allowance->mode, charge,
+        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode, charge,
                           turn, &values->quantity));
         if (allowance->prorate == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->quantity));
@@ -160,7 +163,7 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
     }
     if (allowance->has_events) {
         TRY(number_value(work, &allowance->events, charge, turn, &values->events));
-        TRY(step_prorated(work, allowance->prorate, allowance->digits, allowance->mode, charge,
+        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode, charge,
                           turn, &values->events));
         if (allowance->prorate == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->events));

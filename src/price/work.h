@@ -166,8 +166,9 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
 /* What is above a limit: max(0, x - limit). */
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
 /* A limit, by the part of the turn in which the charge's price and contract are in force. */
-enum status step_prorated(struct work *work, enum prorate prorate, int digits, enum rounding mode,
-                          const struct charge *charge, struct period turn, struct dec *value);
+enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
+                          int digits, enum rounding mode, const struct charge *charge,
+                          struct period turn, struct dec *value);
 
 /* A limit of a version that begins its buckets anew: by the part of the turn that the version has
  * (language.md, 2.7). */

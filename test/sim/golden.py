@@ -5,6 +5,7 @@ import json
 import sys
 from collections import defaultdict
 
+import expressions
 import times
 from exact import num, plain, quantize
 from rater import Bill
@@ -150,7 +151,8 @@ def main():
             continue
         try:
             compared = run(case)
-        except (ValueError, IndexError, TypeError, KeyError):  # words that the rater does not know
+        except (ValueError, IndexError, TypeError, KeyError,
+                expressions.Failure):  # words that the rater does not know
             continue
         inside += bool(compared)
         figures += len(compared)

@@ -328,13 +328,11 @@ def scope(bench):
     catalog = copy.deepcopy(world.catalog)
     dated = len(catalog.get("contracts", [])) > 1 or any(
         "to" in c or times.parse(c["from"]) >= world.period[0] for c in catalog.get("contracts", []))
+    chosen = bench.rng.choice(["account", "organization"] + ([] if dated else ["contract"]))
     for kind in ("allowance", "tier", "bound", "round", "convert"):
-        for body in bodies(catalog, kind):
+        for body in bodies(catalog, kind):  # one for all: versions go on in one bucket
             if body.get("scope") != "resource":
-                body["scope"] = bench.rng.choice(["account", "organization"]
-                                                 + ([] if dated else ["contract"]))
-                if body["scope"] != "contract" and False:
-                    continue
+                body["scope"] = chosen
     if dated and any(b.get("scope") == "contract" for k in ("allowance", "tier", "bound", "round",
                                                             "convert")
                      for b in bodies(world.catalog, k)):

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import expressions
 import times
-from world import OPEN
+from world import Raw
 from exact import ceil_to, num, quantize
 
 ZERO = Fraction(0)
@@ -109,7 +109,8 @@ class Bill:
     # ---- what all steps have ----
 
     def key(self, row, step):
-        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step)
+        version = row.price.start if self.restarts(step) else None
+        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), version
 
     def turn(self, row, step):
         if step.clock == "row":
@@ -175,7 +176,7 @@ class Bill:
         value = self.setup.attributes.get(row.sku, {}).get(rest if head == "attributes" else head)
         if value is None:
             return ""
-        return value
+        return num(value) if isinstance(value, Raw) else value
 
     def evaluate(self, text, row, flow, step):
         return expressions.evaluate(expressions.parse(text),
@@ -199,13 +200,25 @@ class Bill:
         """The part of the turn in which the price is active, for limits that are prorated."""
         account = limits[0] if limits else row.account
         body = step.body
+        if self.restarts(step) and body.get("prorate", "none") == "none":
+            return self.restarted(step, row, turn)
         if body.get("prorate", "none") == "none":
             return Fraction(1)
+        if limits is not None:
+            return self.active_part(step, row, turn, account, limits[1])
+        key = ("factor", id(step), self.key(row, step))  # as any number: by the bucket's first row
+        if key not in self.numbers:
+            self.numbers[key] = self.active_part(step, row, turn, account, self.contract(row))
+        return self.numbers[key]
+
+    def active_part(self, step, row, turn, account, contract):
+        body = step.body
         versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
                     if (p.level, p.name) == (row.price.level, row.price.name)]
+        if self.restarts(step):
+            versions = [row.price]
         start = max(turn[0], min(p.start for p in versions))
         end = min(turn[1], max(p.end for p in versions))
-        contract = self.contract(row) if limits is None else limits[1]
         if contract:
             start = max(start, self.setup.date(contract.get("from"), times.MIN))
             end = min(end, self.setup.date(contract.get("to"), times.MAX))
@@ -243,6 +256,13 @@ class Bill:
 
     def restarts(self, step):
         return step.body.get("on_change") == "restart"
+
+    def restarted(self, step, row, turn):
+        """The part of the turn that the row's version has, in seconds."""
+        if not self.restarts(step) or step.clock in ("row", "always"):
+            return Fraction(1)
+        start, end = max(turn[0], row.price.start), min(turn[1], row.price.end)
+        return Fraction(end - start, turn[1] - turn[0])
 
     # ---- usage steps ----
 
@@ -359,7 +379,8 @@ class Bill:
                         self.unpriced.append(row)
                         continue
                 elif "from" in body:
-                    rate = num(self.name(row, flow, step, body["from"]))
+                    named = self.name(row, flow, step, body["from"])  # a dimension, or more
+                    rate = num(named or self.evaluate(body["from"], row, flow, step))
                 rate, flat = self.number(rate, row, step), self.number(flat, row, step)
                 amount = quantize(flow.quantity * rate / num(body.get("per", 1)) + flat)
                 out.append(flow.charge(step, amount, rate))
@@ -378,7 +399,8 @@ class Bill:
         out, start, below = [], ZERO, False
         for tier in step.body["tiers"]:
             end = tier.get("up_to", tier.get("below"))
-            end = None if end is None else num(end)
+            end = None if end is None else quantize(
+                num(end) * self.restarted(step, row, self.turn(row, step)))
             rate = self.number(tier.get("rate", 0), row, step)
             if "percent" in tier:
                 rate = self.number(tier["percent"], row, step) / 100
@@ -398,7 +420,7 @@ class Bill:
         return quantize(part / tier["package"], 0, mode)
 
     def component(self, tier, x, step):
-        """(quantity, amount) of one tier of a graduated curve at x; x None: before any row."""
+        """(quantity, exact amount) of one tier of a graduated curve at x; x None: before any row."""
         if x is None:
             return ZERO, ZERO
         part = max(ZERO, (x if tier["end"] is None else min(x, tier["end"])) - tier["from"])
@@ -407,7 +429,7 @@ class Bill:
         if first and step.body.get("at_zero") == "charge":
             entered = True
         flat = tier["flat"] if entered else ZERO
-        return part, quantize(flat + tier["rate"] * self.packages(part, tier, step))
+        return part, flat + tier["rate"] * self.packages(part, tier, step)
 
     def volume(self, tiers, x, step):
         """(tier from 0, amount) of the whole quantity."""
@@ -445,13 +467,16 @@ class Bill:
             self.run_whole(key, flows)
 
     def graduate(self, flow, step, before, after):
-        out = []
-        for i, tier in enumerate(self.tiers(step, flow.row)):
+        """Tier by tier from before to after; F is the sum of all tiers, quantized."""
+        out, tiers = [], self.tiers(step, flow.row)
+        total = sum((self.component(tier, before, step)[1] for tier in tiers), ZERO)
+        for i, tier in enumerate(tiers):
             part0, amount0 = self.component(tier, before, step)
             part1, amount1 = self.component(tier, after, step)
             if part1 != part0 or amount1 != amount0:
                 part = Flow(flow.row, part1 - part0, flow.events if not out else 0)
-                out.append(part.charge(step, amount1 - amount0, tier["rate"], i + 1))
+                done, total = quantize(total), total + amount1 - amount0
+                out.append(part.charge(step, quantize(total) - done, tier["rate"], i + 1))
         return out or [flow.charge(step, ZERO)]
 
     # ---- what waits for the end of a turn ----
@@ -504,7 +529,7 @@ class Bill:
             rate = tiers[number]["rate"]
         else:
             number = rate = None
-            amount = sum((self.component(t, x, step)[1] for t in tiers), ZERO)
+            amount = quantize(sum((self.component(t, x, step)[1] for t in tiers), ZERO))
         tier = None if number is None else number + 1
         waits = step.body.get("settle") == "at_end" and due > self.cut[1]
         if waits:
@@ -617,7 +642,7 @@ class Bill:
                 self.on_scope(flow, step, "minimum", change, due)
 
     def run_round(self, entries):
-        position = self.memory("position", Fraction)
+        position, lines = self.memory("position", Fraction), defaultdict(Fraction)
         for row, step in entries:
             body = step.body
             digits, mode = int(body.get("digits", 2)), body.get("mode", "half_up")
@@ -629,6 +654,13 @@ class Bill:
                     key = self.key(row, step)
                     before = position[key]
                     position[key] += flow.net()
+                elif body.get("at") == "line":  # of this bill
+                    contract = self.contract(row)
+                    key = (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate,
+                           flow.step, flow.kind, self.turn(row, step), contract and contract["id"],
+                           row if row.price.hourly or isinstance(row, ScopeRow) else None)
+                    before = lines[key]
+                    lines[key] += flow.net()
                 after = before + flow.net()
                 out = quantize(after, digits, mode) - quantize(before, digits, mode)
                 if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):

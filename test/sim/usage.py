@@ -141,7 +141,7 @@ class Row:
         elif aggregate == "count":
             self.quantity = Fraction(len(numbers))
         elif aggregate == "max":
-            self.quantity = max(numbers)
+            self.quantity = max(numbers + ([self.carried[-1]] if self.carried else []))
         else:
             self.quantity = max(self.values + ([self.carried] if self.carried else []))[1]
 
@@ -242,6 +242,8 @@ class Usage:
             if self.setup.catalog["meters"][row.meter].get("carry"):
                 series = (row.payer, row.account, row.resource, row.sku, row.dims, row.meter)
                 state = max(row.values)
+                if self.setup.aggregate(row.meter) == "max":  # of its last slot
+                    state = ((row.time,), max(value for _, value in row.values))
                 last[series][row.cut] = max(last[series].get(row.cut, state), state)
         for (payer, account, resource, sku, dims, meter), states in last.items():
             state = None
@@ -249,6 +251,8 @@ class Usage:
                 if state is not None and self.setup.payer(account, cut[0]) == payer:
                     key = (payer, cut, cut[0], account, resource, sku, dims, meter)
                     rows.setdefault(key, Row(key)).carried = state
+                    if self.setup.aggregate(meter) == "max":  # it is of the first slot now
+                        state = ((cut[0],), state[1])
                     states[cut] = max(states.get(cut, state), state)
                 state = states.get(cut, state)
 

@@ -187,7 +187,8 @@ class World:
         if body:
             self.catalog["billing"] = body
         self.billing_kind = kind
-        self.several = "anchor" in body or kind == "week" or len(self.period_text) != 7  # bills
+        self.several = "anchor" in body or kind == "week" or (
+            len(self.period_text) != 7 or "Q" in self.period_text)  # bills
         self.has("billing." + kind.split()[0])
         self.has("period." + ("month" if len(self.period_text) == 7 and "W" not in self.period_text
                               else "other"))
@@ -264,7 +265,8 @@ class World:
         catalog["products"] = {}
         for i, sku in enumerate(self.skus):
             product = catalog["products"].setdefault("p%d" % (i % 2), {"skus": {}})
-            product["skus"][sku] = {"attributes": {"family": rng.choice(["m", "n"])}}
+            product["skus"][sku] = {"attributes": {"family": rng.choice(["m", "n"]),
+                                                   "factor": self.rate(rng)}}
         catalog["products"]["fees"] = {"skus": {name: {} for name in ("fee", "seat", "plan-fee", "own-fee")}}
         self.make_meters(rng)
         catalog["clocks"] = {"tokyo_day": {"every": "day", "zone": "Asia/Tokyo"},
@@ -314,7 +316,7 @@ class World:
                 meter["where"] = rng.choice(['data.state == "on"', 'data.q > 2', 'type != "x"',
                                              'has(data.res)'])
                 self.has("meter.where")
-            if aggregate == "latest" and rng.random() < 0.6:
+            if aggregate in ("latest", "max") and rng.random() < 0.5:
                 meter["carry"] = True
                 self.has("meter.carry")
             if aggregate == "sum" and rng.random() < 0.1:
@@ -463,8 +465,8 @@ class World:
         if volume:
             body["mode"] = "volume"
         if rng.random() < 0.15:
-            body["attribute"] = rng.choice(["in_order", "pro_rata"])
-            self.has("attribute")
+            body["attribute"] = rng.choice(["in_order", "pro_rata", "none"])
+            self.has("attribute." + body["attribute"])
         if rng.random() < 0.15:
             body["at_zero"] = "charge"
             self.has("tier.at_zero")
@@ -496,7 +498,11 @@ class World:
                 body["flat"] = self.rate(rng)
                 self.has("rate.flat")
             return {"rate": body}
-        if kind < 0.8 and self.known("region"):
+        if kind < 0.7:
+            self.has("rate.from")
+            return {"rate": {"from": rng.choice(["attributes.factor", "min(quantity, 3)",
+                                                 "factor * 2 + 0.5"])}}
+        if kind < 0.85 and self.known("region"):
             self.has("rate.cases")
             return {"rate": {"cases": [
                 {"where": self.condition(rng), "rate": self.rate(rng)},
@@ -523,10 +529,14 @@ class World:
         self.has("round")
         body = {"digits": Raw(rng.choice(["0", "2", "4"])), "mode": rng.choice(
             ["half_up", "half_even", "up", "down", "ceiling", "floor"])}
-        if rng.random() < 0.5:
+        at = rng.random()
+        if at < 0.4:
             body["at"] = "bucket"
             self.place(rng, body)
             self.has("round.bucket")
+        elif at < 0.7:
+            body["at"] = "line"
+            self.has("round.line")
         if rng.random() < 0.5:
             body["show"] = True
             self.has("round.show")
@@ -592,6 +602,11 @@ class World:
             at = self.moment(rng)
             self.edges.append(at)
             self.has("price.versions")
+            for step in first["steps"]:  # new buckets with each version
+                for kind in ("tier", "allowance", "bound"):
+                    if kind in step and "min" not in step[kind] and rng.random() < 0.15:
+                        step[kind]["on_change"] = "restart"
+                        self.has("restart." + kind)
             first["to"] = self.date(at)
             second = dict(first, **{"from": self.date(at)})
             del second["to"]
