@@ -878,14 +878,11 @@ static enum status try_open(struct worker *worker, uint32_t p, struct spool_part
     status = spool_load(run->verdicts, p, &found, &worker->err);
     if (status != OK) {
         *is_out = status == ERR_LIMIT;
-        spool_unload_again(run->records, loaded);
         return status;
     }
     jmp_buf here, *outer = worker->scratch.recover;
     if (ARENA_RECOVER(&worker->scratch, here)) {
         worker->scratch.recover = outer;
-        spool_unload_again(run->records, loaded);
-        spool_unload_again(run->verdicts, &found);
         arena_rewind(&worker->scratch, mark);
         *is_out = true;
         return ERR_LIMIT;

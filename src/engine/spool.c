@@ -32,6 +32,7 @@ struct chunk_list {
     struct chunk *items;
     uint32_t count, capacity;
     uint64_t units;
+    struct spool_chunk *loaded; /* count of them; NULL: not loaded */
 };
 
 struct spool {
@@ -212,6 +213,7 @@ void spool_free(struct spool *spool)
         for (uint32_t i = 0; i < list->count; i++) {
             drop_chunk(spool, &list->items[i]);
         }
+        give_memory(env, list->loaded, list->count * sizeof *list->loaded);
         give_memory(env, list->items, list->capacity * sizeof *list->items);
     }
     for (uint32_t i = 0; i < spool->spare_count; i++) {
@@ -428,10 +430,13 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
     if (list->count == 0) {
         return OK;
     }
-    loaded->chunks = take_memory(env, list->count * sizeof *loaded->chunks);
-    if (!loaded->chunks) {
+    if (!list->loaded) {
+        list->loaded = take_memory(env, list->count * sizeof *list->loaded);
+    }
+    if (!list->loaded) {
         return no_memory(err);
     }
+    loaded->chunks = list->loaded;
     for (uint32_t i = 0; i < list->count; i++) {
         struct chunk *chunk = &list->items[i];
         if (!chunk->memory) {
@@ -445,33 +450,21 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
             if (status == OK && got != size) {
                 status = fail(err, ERR_IO, "a temporary file is shorter than it was written");
             }
-            if (status != OK) {
-                give_memory(env, loaded->chunks, list->count * sizeof *loaded->chunks);
-                loaded->chunks = NULL;
-                return status;
-            }
+            TRY(status);
         }
         loaded->chunks[i] = (struct spool_chunk){chunk->memory, chunk->count};
     }
     return OK;
 }
 
-void spool_unload_again(struct spool *spool, struct spool_partition *loaded)
-{
-    give_memory(spool->env, loaded->chunks, loaded->chunk_count * sizeof *loaded->chunks);
-    *loaded = (struct spool_partition){0};
-}
-
 void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded)
 {
-    struct env *env = spool->env;
     struct chunk_list *list = &spool->lists[partition];
-    if (loaded->chunks) {
-        give_memory(env, loaded->chunks, list->count * sizeof *loaded->chunks);
-    }
+    give_memory(spool->env, list->loaded, list->count * sizeof *list->loaded);
     for (uint32_t i = 0; i < list->count; i++) {
         drop_chunk(spool, &list->items[i]);
     }
+    list->loaded = NULL;
     list->count = 0;
     *loaded = (struct spool_partition){0};
 }

@@ -58,12 +58,11 @@ struct spool_partition {
     uint32_t chunk_count;
     uint64_t unit_count;
 };
-/* Reads what is on disk. Memory goes with spool_unload, and the partition with it; after an error it
- * may be loaded again. Several threads may load different partitions. */
+/* Reads what is on disk. Memory is the spool's, and goes with spool_unload (and the partition with it)
+ * or with spool_free; until then, and after an error, a partition may be loaded again. Several threads
+ * may load different partitions. */
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err);
-/* Gives back what spool_load took, and keeps the partition, to be loaded another time. */
-void spool_unload_again(struct spool *spool, struct spool_partition *loaded);
 void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded);
 
 uint64_t spool_units(const struct spool *spool, uint32_t partition);

@@ -1,0 +1,176 @@
+/* faults_test.c - a whole bill run in which the n-th call of a kind fails: a clean end each time, and
+ * output whole or not at all. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "engine/env_faulty.h"
+#include "engine/env_posix.h"
+#include "engine/run.h"
+
+#include <cmocka.h> /* last: it defines fail() */
+
+static char base[256];
+
+static const char *path_of(const char *name)
+{
+    static char paths[8][300];
+    static int next;
+    char *path = paths[next++ % 8];
+    (void)snprintf(path, sizeof paths[0], "%s/%s", base, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *content)
+{
+    FILE *file = fopen(path_of(name), "w");
+    assert_non_null(file);
+    assert_true(fputs(content, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int make_files(void **state)
+{
+    (void)state;
+    const char *root = getenv("TMPDIR");
+    (void)snprintf(base, sizeof base, "%s/faults_test.XXXXXX", root ? root : "/tmp");
+    if (!mkdtemp(base)) {
+        return 1;
+    }
+    write_file("catalog.yaml",
+               "catalog: shop\ncurrency: USD\n"
+               "csv: {columns: {n: {to: data.n, number: true}}, constants: {source: s, type: c}}\n"
+               "meters: {c: {value: data.n}}\n"
+               "prices:\n  - {sku: c, steps: [{tier: [{up_to: 10, rate: 2}, {rate: 1}]}]}\n");
+    write_file("accounts.csv", "id,organization\na,\nb,org\nc,org\n");
+    write_file("usage.csv", "id,subject,time,n\n"
+                            "1,a,2026-10-05T00:00:00Z,4\n"
+                            "2,b,2026-10-06T00:00:00Z,6\n"
+                            "2,b,2026-10-06T00:00:00Z,6\n"
+                            "3,c,2026-10-07T00:00:00Z,9\n"
+                            "4,c,2026-10-07T00:00:00Z,x\n"
+                            "5,nobody,2026-10-07T00:00:00Z,1\n");
+    return 0;
+}
+
+static int remove_files(void **state)
+{
+    (void)state;
+    char command[300];
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", base);
+    return system(command);
+}
+
+/* The lines of a file of the output; -1: there is none. */
+static int count_lines(const char *name)
+{
+    FILE *file = fopen(path_of(name), "r");
+    if (!file) {
+        return -1;
+    }
+    int lines = 0;
+    for (int c; (c = fgetc(file)) != EOF;) {
+        lines += c == '\n';
+    }
+    (void)fclose(file);
+    return lines;
+}
+
+static enum status bill(struct env *env, int threads, struct farthing_summary *summary,
+                        struct error *err)
+{
+    const char *catalog = path_of("catalog.yaml"), *accounts = path_of("accounts.csv");
+    const char *events = path_of("usage.csv");
+    struct farthing_config config = {.threads = threads};
+    struct farthing_bill options = {.catalog = {&catalog, 1},
+                                    .accounts = {&accounts, 1},
+                                    .events = {&events, 1},
+                                    .period = "2026-10",
+                                    .out = path_of("out")};
+    struct complaints complaints = {0};
+    struct arena arena;
+    arena_init(&arena, &env->memory, 0);
+    enum status status =
+        farthing_run_bill(env, &config, &options, &arena, summary, &complaints, err);
+    arena_release(&arena);
+    return status;
+}
+
+/* a: 4 x 2 = 8; org: 15 = 10 x 2 + 5 x 1 = 25, or less when a payer found no memory. */
+static void sweep(enum fault_kind kind, bool is_sticky, int threads)
+{
+    struct env *inner = env_posix_new(0);
+    struct env *env = env_faulty_new(inner);
+    unsigned runs = 0, whole = 0, partial = 0;
+    for (uint64_t nth = 1;; nth++) {
+        char command[300];
+        (void)snprintf(command, sizeof command, "rm -rf '%s'", path_of("out"));
+        assert_int_equal(system(command), 0);
+        struct fault_plan plan = {.kind = kind, .nth = nth, .is_sticky = is_sticky};
+        env_faulty_plan(env, &plan);
+        struct farthing_summary summary;
+        struct error err = {0};
+        enum status status = bill(env, threads, &summary, &err);
+        bool has_struck = env_faulty_has_struck(env);
+        env_faulty_plan(env, NULL);
+        assert_int_equal(env_faulty_open_files(env), 0);
+        if (env->memory_used_bytes(env) != 0) {
+            fail_msg("call %llu: %zu bytes are left: %s", (unsigned long long)nth,
+                     env->memory_used_bytes(env), err.message);
+        }
+        int bills = count_lines("out/bills.ndjson");
+        if (status == OK) {
+            assert_int_equal(bills, 2 - (int)summary.failed_count);
+            assert_true(has_struck || summary.failed_count == 0);
+            assert_int_equal(count_lines("out/run.json"), 1);
+            whole += summary.failed_count == 0;
+            partial += summary.failed_count > 0;
+        } else {
+            assert_true(has_struck);
+            assert_true(status == ERR_LIMIT || status == ERR_IO);
+            assert_true(err.message[0] != '\0');
+            assert_int_equal(bills, -1);
+        }
+        runs++;
+        if (!has_struck) {
+            break;
+        }
+    }
+    print_message("kind %d%s, %d threads: %u runs, %u whole, %u in part\n", (int)kind,
+                  is_sticky ? " from then on" : "", threads, runs, whole, partial);
+    assert_true(whole > 0);
+    env_faulty_free(env);
+    env_posix_free(inner);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    sweep(FAULT_ALLOCATE, true, 1);
+    sweep(FAULT_ALLOCATE, false, 1);
+    sweep(FAULT_ALLOCATE, true, 2);
+    sweep(FAULT_ALLOCATE, false, 2);
+}
+
+static void test_files(void **state)
+{
+    (void)state;
+    static const enum fault_kind kinds[] = {FAULT_OPEN, FAULT_READ,   FAULT_WRITE,
+                                            FAULT_SYNC, FAULT_RENAME, FAULT_CLOSE};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        sweep(kinds[k], false, 1);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_files)};
+    return cmocka_run_group_tests(tests, make_files, remove_files);
+}
