@@ -480,12 +480,12 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         bool on_scope = waits[entry->bucket] || own->attribute == ATTRIBUTE_NONE ||
                         (own->attribute == ATTRIBUTE_PRO_RATA && dec_is_zero(sum));
         struct dec rest = on_scope ? total : rests[entry->bucket];
-        if (on_scope) {
-            amount = DEC_ZERO;
-        } else {
-            struct dec before, after;
+        struct dec before = DEC_ZERO, after = DEC_ZERO;
+        if (!on_scope) {
             TRY(attribute_entry(work, own, entry, total, sum, &before, &after));
-            TRY(dec_subtract(after, before, &amount, work->err));
+        }
+        TRY(dec_subtract(after, before, &amount, work->err));
+        if (!on_scope || waits[entry->bucket]) {
             work_trace_step(work, entry->charge, bucket,
                             (struct trace){.step = version,
                                            .curve = own,

@@ -339,7 +339,7 @@ static enum status settle_due(struct work *work, const struct due *due)
                           .unit = TEXT("")};
     struct charge charge = turn_end_charge(work, &bucket, step, price, due->at, &like);
     struct trace trace = {.row = NONE,
-                          .charge = work->charge_count,
+                          .charge = NONE,
                           .account = due->account,
                           .price = price,
                           .step = step,
