@@ -315,9 +315,11 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
         buffer_add_text(&out, TEXT("|resource="));
         add_name(&out, bucket->resource);
     }
-    if (bucket->sku != NONE && bucket->price->sku_count != 1) {
+    /* Of a price for one SKU, a charge on the scope of a shared step has none. */
+    bool has_sku = bucket->sku != NONE;
+    if (bucket->step->shared == NONE && has_sku != (bucket->price->sku_count == 1)) {
         buffer_add_text(&out, TEXT("|sku="));
-        add_name(&out, work->catalog->skus[bucket->sku].name);
+        add_name(&out, has_sku ? work->catalog->skus[bucket->sku].name : TEXT(""));
     }
     for (uint32_t i = 0; i < bucket->by_count; i++) {
         buffer_add_char(&out, '|');

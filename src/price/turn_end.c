@@ -260,7 +260,7 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         step = step_of_node(price, node);
     }
     due->sku = price->sku_count == 1 && step->shared == NONE ? price->skus[0] : NONE;
-    if (step->shared == NONE && price->sku_count != 1) {
+    if (step->shared == NONE) {
         if (step->on_change_restart || step->scope == SCOPE_RESOURCE) {
             part = name_part(work->arena, state->key, &next);
         }
