@@ -1,0 +1,319 @@
+/* accounts_override.c - prices of one account: rows of overrides to prices, their steps and nodes.
+ */
+#include "catalog/accounts_stage.h"
+
+#include "base/nofloat.h"
+
+/* ---- finish: overrides --------------------------------------------------------------------- */
+
+static const struct staged_override *override_at(const struct accounts_builder *builder,
+                                                 uint32_t index)
+{
+    return chunks_at(&builder->overrides, index);
+}
+
+static int compare_tiers(const void *context, uint32_t a, uint32_t b)
+{
+    const struct accounts_builder *builder = context;
+    const struct staged_override *x = override_at(builder, a), *y = override_at(builder, b);
+    int order = (x->from > y->from) - (x->from < y->from);
+    order = order ? order : (x->to > y->to) - (x->to < y->to);
+    if (order == 0 && x->up_to != y->up_to) {
+        order = x->up_to == NONE ? 1
+                : y->up_to == NONE
+                    ? -1
+                    : dec_compare(decimals_at(builder, x->up_to), decimals_at(builder, y->up_to));
+    }
+    order = order ? order : compare_where(x->where, y->where);
+    return order ? order : compare_numbers(a, b);
+}
+
+/* Rows of the override file in their final order: by account, SKU, from, to, up_to. */
+struct override_rows {
+    const uint32_t *items; /* staged overrides */
+    uint32_t count;
+};
+
+static struct override_rows sort_overrides(struct finish *finish)
+{
+    struct accounts_builder *builder = finish->builder;
+    uint32_t staged_count = builder->overrides.count, count = 0;
+    uint32_t *items = arena_alloc(builder->arena, ((size_t)staged_count + 1) * sizeof *items);
+    for (uint32_t i = 0; i < staged_count; i++) {
+        const struct staged_override *staged = override_at(builder, i);
+        const struct staged_account *account = account_at(builder, staged->account);
+        if (!(account->flags & ACCOUNT_KNOWN)) {
+            COMPLAIN(builder, where_unpack(builder, staged->where), "UNKNOWN_ACCOUNT",
+                     "accounts are declared in accounts.csv or named by memberships",
+                     "there is no account \"%.*s\"", SHOWN(id_text(account)));
+        } else if (finish->skus[staged->sku] != NONE) {
+            items[count++] = i;
+        }
+    }
+    /* Complaints may be in the same arena, so none are made from here to the rewind. */
+    struct arena_mark mark = arena_mark(builder->arena);
+    struct keyed *keyed = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *keyed);
+    struct keyed *spare = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *spare);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct staged_override *staged = override_at(builder, items[i]);
+        keyed[i] = (struct keyed){
+            (uint64_t)finish->rank[staged->account] << 32 | finish->skus[staged->sku], items[i]};
+    }
+    const struct keyed *sorted = count ? keyed_sort(keyed, spare, count) : keyed;
+    for (uint32_t i = 0; i < count; i++) {
+        items[i] = sorted[i].index;
+    }
+    for (uint32_t first = 0, next; first < count; first = next) {
+        for (next = first + 1; next < count && sorted[next].key == sorted[first].key; next++) {
+        }
+        indices_sort(items + first, next - first, compare_tiers, builder);
+    }
+    arena_rewind(builder->arena, mark);
+    return (struct override_rows){items, count};
+}
+
+static bool is_same_sku(const struct staged_override *a, const struct staged_override *b)
+{
+    return a->account == b->account && a->sku == b->sku;
+}
+
+static bool is_same_price(const struct staged_override *a, const struct staged_override *b)
+{
+    return is_same_sku(a, b) && a->from == b->from && a->to == b->to;
+}
+
+static bool is_same_tier(const struct staged_override *a, const struct staged_override *b)
+{
+    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat && a->scope == b->scope;
+}
+
+/* Drops rows that are there twice; false when the rows are no price. */
+static bool check_tiers(struct finish *finish, const uint32_t *rows, uint32_t count, uint32_t *kept,
+                        uint32_t *kept_count)
+{
+    struct accounts_builder *builder = finish->builder;
+    const struct staged_override *last = NULL;
+    *kept_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct staged_override *row = override_at(builder, rows[i]);
+        if (last && is_same_tier(last, row)) {
+            continue;
+        }
+        struct text id = id_text(account_at(builder, row->account));
+        struct text sku = name_at(&builder->skus, row->sku)->text;
+        if (last && last->up_to == row->up_to) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "TIER_OVERLAP",
+                     row->up_to == NONE ? "one tier is open; the others say up_to"
+                                        : "one row a tier",
+                     "two tiers of \"%.*s\" for \"%.*s\" end at the same quantity", SHOWN(sku),
+                     SHOWN(id));
+            return false;
+        }
+        if (last && last->scope != row->scope) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "SCOPE_CONFLICT", "",
+                     "the tiers of \"%.*s\" for \"%.*s\" have different scopes", SHOWN(sku),
+                     SHOWN(id));
+            return false;
+        }
+        kept[(*kept_count)++] = rows[i];
+        last = row;
+    }
+    if (last->up_to != NONE) {
+        COMPLAIN(builder, where_unpack(builder, last->where), "TIER_GAP",
+                 "add a row with an empty up_to",
+                 "the tiers of \"%.*s\" for \"%.*s\" leave what is above the last one unpriced",
+                 SHOWN(name_at(&builder->skus, last->sku)->text),
+                 SHOWN(id_text(account_at(builder, last->account))));
+        return false;
+    }
+    return true;
+}
+
+/* Steps of overrides are few against their number (a discount of 10 % is one set of tiers for all
+ * that have it), and they are fat: those with equal tiers and an equal node are one. */
+struct curves {
+    struct map by_content;
+    struct chunks steps; /* const struct step * */
+    uint32_t *key;       /* scratch: node, scope, tiers */
+    uint32_t *node_of_sku;
+    uint32_t node_count;
+};
+
+static const struct step *make_step(struct finish *finish, const uint32_t *rows, uint32_t count,
+                                    uint32_t node)
+{
+    struct accounts_builder *builder = finish->builder;
+    struct arena *arena = builder->arena;
+    struct step *step = arena_calloc(arena, 1, sizeof *step);
+    *step = (struct step){
+        .kind = count == 1 ? STEP_RATE : STEP_TIER,
+        .name = count == 1 ? TEXT("rate") : TEXT("tier"),
+        .shared = NONE,
+        .node = node,
+        .scope = override_at(builder, rows[0])->scope,
+        .clock = count == 1 ? CLOCK_ROW : CLOCK_PERIOD,
+        .attribute = ATTRIBUTE_IN_ORDER,
+    };
+    if (count == 1) {
+        const struct staged_override *row = override_at(builder, rows[0]);
+        struct rate_case *open = arena_calloc(arena, 1, sizeof *open);
+        open->rate.value = decimals_at(builder, row->rate);
+        open->flat.value = decimals_at(builder, row->flat);
+        step->rate = (struct step_rate){.cases = open, .case_count = 1};
+        return step;
+    }
+    struct tier *tiers = arena_calloc(arena, count, sizeof *tiers);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct staged_override *row = override_at(builder, rows[i]);
+        tiers[i].open = row->up_to == NONE;
+        if (!tiers[i].open) {
+            tiers[i].up_to = decimals_at(builder, row->up_to);
+        }
+        tiers[i].rate.value = decimals_at(builder, row->rate);
+        tiers[i].flat.value = decimals_at(builder, row->flat);
+    }
+    step->tier = (struct step_tier){.mode = TIER_GRADUATED,
+                                    .tiers = tiers,
+                                    .tier_count = count,
+                                    .past_last = PAST_REFUSED,
+                                    .package_round = ROUND_UP};
+    return step;
+}
+
+static const struct step *find_step(struct finish *finish, struct curves *curves,
+                                    const uint32_t *rows, uint32_t count, uint32_t node)
+{
+    struct accounts_builder *builder = finish->builder;
+    uint32_t size = 0;
+    curves->key[size++] = node;
+    curves->key[size++] = (uint32_t)override_at(builder, rows[0])->scope;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct staged_override *row = override_at(builder, rows[i]);
+        curves->key[size++] = row->up_to;
+        curves->key[size++] = row->rate;
+        curves->key[size++] = row->flat;
+    }
+    struct text key = {(const char *)curves->key, size * sizeof *curves->key};
+    uint32_t found = map_find(&curves->by_content, key);
+    if (found == MAP_NONE) {
+        const struct step **step = chunks_add(&curves->steps, builder->arena);
+        *step = make_step(finish, rows, count, node);
+        found =
+            map_put(&curves->by_content, text_copy(builder->arena, key), curves->steps.count - 1);
+    }
+    return *(const struct step **)chunks_at(&curves->steps, found);
+}
+
+/* A private step's node is its level's, price's and step's: versions of a price share it.  Buckets
+ * of scope account are told apart by their account, so there all accounts share one node a SKU. */
+static uint32_t find_node(const struct finish *finish, struct curves *curves,
+                          const struct staged_override *row, const struct staged_override *before,
+                          uint32_t node_before)
+{
+    uint32_t node_first = finish->catalog->node_count;
+    if (row->scope == SCOPE_ACCOUNT || row->scope == SCOPE_RESOURCE) {
+        uint32_t *node = &curves->node_of_sku[finish->skus[row->sku]];
+        if (*node == NONE) {
+            *node = node_first + curves->node_count++;
+        }
+        return *node;
+    }
+    if (before && is_same_sku(before, row) && before->scope == row->scope) {
+        return node_before;
+    }
+    return node_first + curves->node_count++;
+}
+
+void finish_overrides(struct finish *finish)
+{
+    struct accounts_builder *builder = finish->builder;
+    struct accounts *accounts = finish->accounts;
+    struct arena *arena = builder->arena;
+    const struct catalog *catalog = finish->catalog;
+    struct override_rows rows = sort_overrides(finish);
+    accounts->node_first = catalog->node_count;
+    if (rows.count == 0) {
+        return;
+    }
+
+    uint32_t price_count = 0, override_count = 0, longest = 0;
+    for (uint32_t first = 0, next; first < rows.count; first = next) {
+        const struct staged_override *row = override_at(builder, rows.items[first]);
+        for (next = first + 1;
+             next < rows.count && is_same_price(row, override_at(builder, rows.items[next]));
+             next++) {
+        }
+        longest = next - first > longest ? next - first : longest;
+        price_count++;
+        override_count +=
+            first == 0 || override_at(builder, rows.items[first - 1])->account != row->account;
+    }
+    struct price *prices = arena_calloc(arena, price_count, sizeof *prices);
+    struct override *overrides = arena_calloc(arena, override_count, sizeof *overrides);
+    uint32_t *indices = arena_alloc(arena, price_count * sizeof *indices);
+    uint32_t *skus = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
+    uint32_t *kept = arena_alloc(arena, longest * sizeof *kept);
+    struct curves curves = {.steps = {.item_bytes = sizeof(struct step *)}};
+    curves.key = arena_alloc(arena, (3 * (size_t)longest + 2) * sizeof *curves.key);
+    curves.node_of_sku = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
+    map_init(&curves.by_content, arena, 64);
+    for (uint32_t i = 0; i < catalog->sku_count; i++) {
+        skus[i] = i;
+        curves.node_of_sku[i] = NONE;
+    }
+
+    uint32_t used = 0, override_used = 0, node = NONE;
+    const struct staged_override *before = NULL; /* of the price before */
+    instant end = INSTANT_MIN;                   /* of those of the SKU so far */
+    for (uint32_t first = 0, next; first < rows.count; first = next) {
+        const struct staged_override *row = override_at(builder, rows.items[first]);
+        for (next = first + 1;
+             next < rows.count && is_same_price(row, override_at(builder, rows.items[next]));
+             next++) {
+        }
+        uint32_t kept_count;
+        bool is_price = check_tiers(finish, rows.items + first, next - first, kept, &kept_count);
+        if (before && is_same_sku(before, row) && row->from < end) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "PRICE_OVERLAP",
+                     "end the first where the second begins",
+                     "two prices of \"%.*s\" for \"%.*s\" at one time",
+                     SHOWN(name_at(&builder->skus, row->sku)->text),
+                     SHOWN(id_text(account_at(builder, row->account))));
+            is_price = false;
+        }
+        end = before && is_same_sku(before, row) && end > row->to ? end : row->to;
+        if (is_price) {
+            uint32_t sku = finish->skus[row->sku];
+            uint32_t account = finish->rank[row->account];
+            node = find_node(finish, &curves, row, before, node);
+            indices[used] = used;
+            prices[used] = (struct price){
+                .name = catalog->skus[sku].name,
+                .skus = &skus[sku],
+                .sku_count = 1,
+                .from = row->from,
+                .to = row->to,
+                .grain = GRAIN_MONTH,
+                .steps = find_step(finish, &curves, kept, kept_count, node),
+                .step_count = 1,
+                .place = where_unpack(builder, row->where),
+            };
+            if (accounts->items[account].override == NONE) {
+                accounts->items[account].override = override_used;
+                overrides[override_used++] =
+                    (struct override){account, {.base = prices, .prices = &indices[used]}};
+            }
+            overrides[accounts->items[account].override].prices.count++;
+            used++;
+            for (uint32_t i = 0; i < kept_count; i++) {
+                finish_hash_override(finish, override_at(builder, kept[i]));
+            }
+        }
+        before = row;
+    }
+    accounts->prices = prices;
+    accounts->price_count = used;
+    accounts->overrides = overrides;
+    accounts->override_count = override_used;
+    accounts->node_count = curves.node_count;
+}

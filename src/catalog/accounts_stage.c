@@ -1,0 +1,190 @@
+/* accounts_stage.c - see accounts_stage.h: chunks, names, ids and places. */
+#include "catalog/accounts_stage.h"
+
+#include "base/nofloat.h"
+
+void *chunks_add(struct chunks *chunks, struct arena *arena)
+{
+    assert(chunks->count < NONE - 1);
+    uint32_t chunk = chunks->count >> CHUNK_SHIFT;
+    if ((chunks->count & (CHUNK_ITEMS - 1)) == 0) {
+        if (chunk == chunks->capacity) {
+            uint32_t capacity = chunk ? chunk * 2 : 16;
+            chunks->chunks =
+                arena_grow(arena, chunks->chunks, chunk, capacity, sizeof *chunks->chunks);
+            chunks->capacity = capacity;
+        }
+        chunks->chunks[chunk] = arena_alloc(arena, CHUNK_ITEMS * chunks->item_bytes);
+    }
+    return chunks_at(chunks, chunks->count++);
+}
+
+static void init_names(struct names *names, struct arena *arena)
+{
+    map_init(&names->map, arena, 8);
+    names->items = (struct chunks){.item_bytes = sizeof(struct name)};
+}
+
+uint32_t names_add(struct accounts_builder *builder, struct names *names, struct text text,
+                   struct where where)
+{
+    uint32_t found = map_find(&names->map, text);
+    if (found != MAP_NONE) {
+        return found;
+    }
+    struct name *name = chunks_add(&names->items, builder->arena);
+    *name = (struct name){text_copy(builder->arena, text), where};
+    return map_put(&names->map, name->text, names->items.count - 1);
+}
+
+enum { DECIMAL_BYTES = 20 };
+
+/* Rates and limits repeat a lot; as numbers they also compare by number. */
+uint32_t decimals_add(struct accounts_builder *builder, struct dec value)
+{
+    char bytes[DECIMAL_BYTES];
+    memcpy(bytes, &value.mantissa, 16);
+    memcpy(bytes + 16, &value.scale, 4);
+    return names_add(builder, &builder->decimals, (struct text){bytes, sizeof bytes},
+                     (struct where){0});
+}
+
+struct dec decimals_at(const struct accounts_builder *builder, uint32_t index)
+{
+    struct dec value = DEC_ZERO;
+    const char *bytes = name_at(&builder->decimals, index)->text.at;
+    memcpy(&value.mantissa, bytes, 16);
+    memcpy(&value.scale, bytes + 16, 4);
+    return value;
+}
+
+/* ---- ids ----------------------------------------------------------------------------------- */
+
+static void take_slots(struct accounts_builder *builder, uint32_t slot_count)
+{
+    struct id_slot *old = builder->slots;
+    uint32_t old_count = old ? builder->slot_mask + 1 : 0;
+    builder->slots = arena_alloc(builder->arena, (size_t)slot_count * sizeof *builder->slots);
+    builder->slot_mask = slot_count - 1;
+    for (uint32_t i = 0; i < slot_count; i++) {
+        builder->slots[i].account = NONE;
+    }
+    for (uint32_t i = 0; i < old_count; i++) {
+        if (old[i].account != NONE) {
+            uint32_t at = old[i].tag & builder->slot_mask;
+            while (builder->slots[at].account != NONE) {
+                at = (at + 1) & builder->slot_mask;
+            }
+            builder->slots[at] = old[i];
+        }
+    }
+    /* New ids of 10 bytes and more use up all of it before the next table comes. */
+    if (builder->pool_left < old_count * sizeof *old) {
+        builder->pool = (unsigned char *)old;
+        builder->pool_left = old_count * sizeof *old;
+    }
+}
+
+/* No id is added from here on. */
+void ids_end(struct accounts_builder *builder)
+{
+    builder->spare = (unsigned char *)builder->slots;
+    builder->spare_left = ((size_t)builder->slot_mask + 1) * sizeof *builder->slots;
+    builder->slots = NULL;
+}
+
+/* Indices that finish needs, where the slots were while there is room. */
+uint32_t *indices_take(struct accounts_builder *builder, uint32_t count)
+{
+    size_t size = ((size_t)count + 1) * sizeof(uint32_t);
+    if (builder->spare_left < size) {
+        return arena_alloc(builder->arena, size);
+    }
+    uint32_t *indices = (uint32_t *)(void *)builder->spare;
+    builder->spare += size;
+    builder->spare_left -= size;
+    return indices;
+}
+
+static const unsigned char *keep_id(struct accounts_builder *builder, struct text id)
+{
+    enum { POOL_BYTES = 64 * 1024 };
+    if (builder->pool_left < id.size + 1) {
+        builder->pool = arena_alloc(builder->arena, POOL_BYTES);
+        builder->pool_left = POOL_BYTES;
+    }
+    unsigned char *at = builder->pool;
+    at[0] = (unsigned char)id.size;
+    memcpy(at + 1, id.at, id.size);
+    builder->pool += id.size + 1;
+    builder->pool_left -= id.size + 1;
+    return at;
+}
+
+/* The account of an id, made when it is new. */
+uint32_t ids_add(struct accounts_builder *builder, struct text id, unsigned flags,
+                 struct where where)
+{
+    assert(id.size > 0 && id.size <= ID_MAX_BYTES);
+    uint32_t tag = (uint32_t)hash_print64(id.at, id.size, builder->seed);
+    uint32_t at = tag & builder->slot_mask;
+    for (; builder->slots[at].account != NONE; at = (at + 1) & builder->slot_mask) {
+        if (builder->slots[at].tag == tag) {
+            struct staged_account *account = account_at(builder, builder->slots[at].account);
+            if (text_equal(id_text(account), id)) {
+                account->flags |= (uint8_t)flags;
+                return builder->slots[at].account;
+            }
+        }
+    }
+    struct staged_account *account = chunks_add(&builder->accounts, builder->arena);
+    *account = (struct staged_account){.id = keep_id(builder, id),
+                                       .since = INSTANT_MIN,
+                                       .where = where,
+                                       .plan = NONE,
+                                       .flags = (uint8_t)flags};
+    builder->slots[at] = (struct id_slot){tag, builder->accounts.count - 1};
+    if (builder->accounts.count > builder->slot_mask / 4 * 3) {
+        assert(builder->slot_mask < UINT32_C(1) << 30);
+        take_slots(builder, (builder->slot_mask + 1) * 2);
+    }
+    return builder->accounts.count - 1;
+}
+
+/* ---- complaints ---------------------------------------------------------------------------- */
+
+struct where where_pack(struct accounts_builder *builder, struct place place)
+{
+    uint32_t file = names_add(builder, &builder->files, place.file, (struct where){0});
+    return (struct where){.line = place.line,
+                          .file = file < FILES_MAX ? (uint16_t)file : FILES_MAX,
+                          .column =
+                              place.column < UINT16_MAX ? (uint16_t)place.column : UINT16_MAX};
+}
+
+struct place where_unpack(const struct accounts_builder *builder, struct where where)
+{
+    struct place place = {{"", 0}, where.line, where.column};
+    if (where.line > 0 && where.file < builder->files.items.count) {
+        place.file = name_at(&builder->files, where.file)->text;
+    }
+    return place;
+}
+
+void stage_init(struct accounts_builder *builder, struct arena *arena)
+{
+    builder->arena = arena;
+    /* Where memory lies decides how long a search takes, and nothing else. */
+    const void *place = builder;
+    builder->seed = hash_print64(&place, sizeof place, 0);
+    take_slots(builder, 1024);
+    builder->accounts.item_bytes = sizeof(struct staged_account);
+    builder->memberships.item_bytes = sizeof(struct staged_membership);
+    builder->overrides.item_bytes = sizeof(struct staged_override);
+    builder->conflicts.item_bytes = sizeof(struct staged_conflict);
+    init_names(&builder->files, arena);
+    init_names(&builder->plans, arena);
+    init_names(&builder->zones, arena);
+    init_names(&builder->skus, arena);
+    init_names(&builder->decimals, arena);
+}

@@ -1,0 +1,219 @@
+/* accounts_stage.h - private to the loader of accounts: records on their way, before all are known.
+ *
+ *     accounts_rows.c   rows --> staged records, names interned to numbers (small, in chunks that
+ *                       never move)
+ *     accounts_stage.c  what holds them: chunks, names, ids, places
+ *     accounts_finish.c ids ranked --> accounts --> memberships, trees, contracts --> digest
+ *     accounts_override.c  the prices of overrides
+ *     accounts.c        what is asked of them afterwards
+ *
+ * Staged records are a few dozen bytes each and final arrays are made once, at their size, because
+ * a million of them share 300 MB.  For the same reason nothing big is left lying: a table of ids
+ * that was outgrown becomes room for ids, the last one room for finish, and the ranking is sorted
+ * in the array that takes the accounts.
+ *
+ * What a record is about is not known before the last file ended, so all checks that compare
+ * records are made in finish, over sorted records: that is what makes the result independent of
+ * their order.
+ */
+#ifndef FARTHING_CATALOG_ACCOUNTS_STAGE_H
+#define FARTHING_CATALOG_ACCOUNTS_STAGE_H
+
+#include <assert.h>
+
+#include "catalog/accounts.h"
+#include "catalog/complain.h"
+#include "catalog/records.h"
+
+enum {
+    COMPLAINTS_KEPT = 100,
+    ID_MAX_BYTES = 255,
+    LEVELS_MAX = 32, /* of a tree */
+    FILES_MAX = 65'535,
+    ZONES_MAX = 65'535,
+};
+
+struct where { /* a place in 8 bytes; line 0: none */
+    uint32_t line;
+    uint16_t file, column;
+};
+
+enum {
+    ACCOUNT_KNOWN = 1,    /* something other than an override names it */
+    ACCOUNT_DECLARED = 2, /* by a record of its own */
+    ACCOUNT_RECORDED = 4, /* by any record; else only a contract names it */
+};
+
+struct staged_account {
+    const unsigned char *id; /* its length in one byte, then its bytes */
+    instant since;
+    struct where where;
+    uint32_t plan; /* in builder->plans, or NONE */
+    uint16_t zone; /* in builder->zones plus one; 0: none */
+    uint8_t flags;
+};
+
+struct staged_membership {
+    uint32_t account, organization;
+    instant from, to;
+    struct where where;
+};
+
+struct staged_override {
+    uint32_t account, sku; /* sku in builder->skus */
+    instant from, to;
+    uint32_t up_to; /* in builder->decimals, or NONE: open */
+    uint32_t rate, flat;
+    enum scope scope;
+    struct where where;
+};
+
+struct staged_conflict {
+    uint32_t account;
+    struct where where;
+};
+
+/* An array that grows without moving or wasting what it has. */
+enum { CHUNK_SHIFT = 10, CHUNK_ITEMS = 1 << CHUNK_SHIFT };
+struct chunks {
+    char **chunks;
+    uint32_t count, capacity; /* of items; of chunks */
+    size_t item_bytes;
+};
+
+/* Texts by number, in the order they came. */
+struct names {
+    struct map map;
+    struct chunks items; /* struct name */
+};
+struct name {
+    struct text text;
+    struct where where; /* of its first use */
+};
+
+struct id_slot {
+    uint32_t tag;     /* low half of the hash */
+    uint32_t account; /* NONE: empty */
+};
+
+struct accounts_builder {
+    struct arena *arena;
+    const struct zone_source *zone_source;
+    struct record_reader *reader;
+    struct complaints *complaints;
+    uint32_t complaints_kept;
+
+    uint16_t file; /* of the rows being read, in files */
+    enum record_kind file_kind;
+    bool is_csv;
+
+    struct id_slot *slots;
+    uint32_t slot_mask;
+    uint64_t seed;
+    unsigned char *pool; /* room for ids */
+    size_t pool_left;
+    unsigned char *spare; /* room for finish: the table of slots, when no more ids come */
+    size_t spare_left;
+
+    struct chunks accounts, memberships, overrides, conflicts;
+    struct names files, plans, zones, skus, decimals;
+};
+
+static inline void *chunks_at(const struct chunks *chunks, uint32_t index)
+{
+    return chunks->chunks[index >> CHUNK_SHIFT] + (index & (CHUNK_ITEMS - 1)) * chunks->item_bytes;
+}
+
+static inline struct staged_account *account_at(const struct accounts_builder *builder,
+                                                uint32_t index)
+{
+    return chunks_at(&builder->accounts, index);
+}
+
+static inline struct text id_text(const struct staged_account *account)
+{
+    return (struct text){(const char *)account->id + 1, account->id[0]};
+}
+
+static inline const struct name *name_at(const struct names *names, uint32_t index)
+{
+    return chunks_at(&names->items, index);
+}
+
+static inline int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static inline int compare_where(struct where a, struct where b)
+{
+    int order = compare_numbers(a.file, b.file);
+    order = order ? order : compare_numbers(a.line, b.line);
+    return order ? order : compare_numbers(a.column, b.column);
+}
+
+/* ---- accounts_stage.c ---- */
+
+void stage_init(struct accounts_builder *builder, struct arena *arena);
+void *chunks_add(struct chunks *chunks, struct arena *arena);
+/* The number of a text, which is kept with the place of its first use. */
+uint32_t names_add(struct accounts_builder *builder, struct names *names, struct text text,
+                   struct where where);
+/* Rates and limits repeat a lot; as numbers they also compare by number. */
+uint32_t decimals_add(struct accounts_builder *builder, struct dec value);
+struct dec decimals_at(const struct accounts_builder *builder, uint32_t index);
+/* The account of an id, made when it is new. */
+uint32_t ids_add(struct accounts_builder *builder, struct text id, unsigned flags,
+                 struct where where);
+/* No id is added from here on. */
+void ids_end(struct accounts_builder *builder);
+/* Indices that finish needs, where the ids' slots were while there is room. */
+uint32_t *indices_take(struct accounts_builder *builder, uint32_t count);
+struct where where_pack(struct accounts_builder *builder, struct place place);
+struct place where_unpack(const struct accounts_builder *builder, struct where where);
+
+/* Beyond the number that is kept a complaint counts all the same. */
+#define COMPLAIN(builder, place, code, hint, ...)                                         \
+    do {                                                                                  \
+        if ((builder)->complaints_kept < COMPLAINTS_KEPT) {                               \
+            (builder)->complaints_kept++;                                                 \
+            complain((builder)->complaints, (place), (code), text_of(hint), __VA_ARGS__); \
+        } else {                                                                          \
+            (builder)->complaints->errors++;                                              \
+        }                                                                                 \
+    } while (0)
+
+/* A value for a message: what a record says goes no further than 64 bytes. */
+#define SHOWN(text) (int)((text).size < 64 ? (text).size : 64), (text).at
+
+/* ---- accounts_finish.c, accounts_override.c ---- */
+
+struct finish {
+    struct accounts_builder *builder;
+    const struct catalog *catalog;
+    struct accounts *accounts;
+    uint32_t *rank;             /* of staged accounts */
+    uint32_t *membership_where; /* staged membership of each final one */
+    uint32_t *plans;            /* of names: in catalog->plans */
+    const struct zone **zones;  /* of names */
+    uint32_t *skus;             /* of names: in catalog->skus */
+    struct hash128 sum;         /* of canonical records */
+    uint64_t record_count;
+};
+
+struct keyed { /* sorted by key */
+    uint64_t key;
+    uint32_t index;
+};
+/* Least digit first, 11 bits a time; digits that all keys share cost one look.  spare has room for
+ * count.  Returns where the sorted ones are: in items or in spare. */
+struct keyed *keyed_sort(struct keyed *items, struct keyed *spare, uint32_t count);
+
+typedef int compare_indices(const void *context, uint32_t a, uint32_t b);
+/* A heap: in place, and n log n whatever the input. Not stable, so compare must be total. */
+void indices_sort(uint32_t *items, uint32_t count, compare_indices *compare, const void *context);
+/* The prices of overrides; what counts of their rows goes into the digest. */
+void finish_overrides(struct finish *finish);
+void finish_hash_override(struct finish *finish, const struct staged_override *row);
+
+#endif
