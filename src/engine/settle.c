@@ -49,12 +49,14 @@ static void leave(struct worker *worker)
     }
 }
 
-/* Between payers, and after one that took much: what others may need more than this thread. */
-static void yield(struct worker *worker)
+/* Between payers: what one has taken goes back when others wait for memory, and when it was much
+ * beyond what the partition itself holds. */
+static void yield(struct worker *worker, size_t partition_bytes)
 {
     struct run *run = worker->run;
     bool is_wanted = __atomic_load_n(&run->is_alone, __ATOMIC_RELAXED);
-    if (is_wanted || worker->scratch.held_bytes > run->memory_bytes / 8 / (size_t)run->threads) {
+    size_t much = partition_bytes + run->memory_bytes / 4 / (size_t)run->threads;
+    if (is_wanted || worker->scratch.held_bytes > much) {
         arena_trim(&worker->scratch);
     }
     if (is_wanted) {
@@ -934,6 +936,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
     buffer_init(&texts.closing, &worker->output, 4096);
     buffer_init(&texts.exclusions, &worker->output, 4096);
     TRY(open_partition(worker, &texts, &loaded, &partition));
+    size_t partition_bytes = worker->scratch.held_bytes;
     if (partition.nobody_count > 0) {
         settle_excluded(worker, TEXT(""), partition.nobody, partition.nobody_count, &texts);
     }
@@ -949,12 +952,12 @@ static enum status settle_partition(struct worker *worker, uint32_t p, const str
         if (count > 0 || (every_payer && (is_payer(run, payer) || has_opening(run, payer) ||
                                           has_issued(run, payer)))) {
             settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
-            yield(worker);
+            yield(worker, partition_bytes);
         }
     }
     spool_unload(run->records, p, &loaded);
     arena_rewind(&worker->scratch, mark);
-    yield(worker);
+    yield(worker, 0);
     leave(worker);
     enum status status = worker->failed ? worker->err.status : write_texts(worker, &texts);
     if (texts.has_turn) {
