@@ -92,6 +92,23 @@ instant turn_end_due(const struct work *work, const struct step *step, const str
     return turn.to;
 }
 
+/* Where SKU stands among the by keys, which then tell the price apart too; by_count when it does
+ * not. */
+static uint32_t place_of_sku(const struct step *step)
+{
+    uint32_t at = 0;
+    while (at < step->by_count && step->by[at].kind != BY_SKU) {
+        at++;
+    }
+    return at;
+}
+
+/* A step where the rows of several prices meet in one bucket. */
+static bool is_pooled(const struct step *step)
+{
+    return step->shared != NONE && place_of_sku(step) == step->by_count;
+}
+
 static bool settles(const struct step *step)
 {
     return step->kind == STEP_BOUND ? step->bound.has_min : step_is_whole(step);
@@ -113,7 +130,7 @@ const struct step *turn_end_step(const struct work *work, const struct step *ste
     if (step->on_change_restart || step->clock == CLOCK_ROW || !is_of_catalog(work, *price)) {
         return step;
     }
-    if (step->shared != NONE) {
+    if (is_pooled(step)) {
         *price = &work->catalog->prices[work->catalog->node_price[step->node]];
     }
     /* Versions are neighbours, in the order of their dates. */
@@ -152,7 +169,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                            .has_amount = true,
                            .level = like->level,
                            .account = bucket->account,
-                           .sku = step->shared != NONE ? NONE : like->sku,
+                           .sku = is_pooled(step) ? NONE : like->sku,
                            .series = NONE,
                            .row = NONE,
                            .order = 0xFFFFFFFFu, /* after the rows of its node */
@@ -218,6 +235,19 @@ static const struct price *find_version(const struct work *work, const struct pr
     return NULL;
 }
 
+/* The first price that passes the node with that SKU. */
+static const struct price *price_of_sku(const struct catalog *catalog, uint32_t node, uint32_t sku,
+                                        const struct price *otherwise)
+{
+    for (uint32_t p = 0; p < catalog->price_count && sku != NONE; p++) {
+        const struct price *price = &catalog->prices[p];
+        if (step_of_node(price, node) && (!price->skus || price_has_sku(price, sku))) {
+            return price;
+        }
+    }
+    return otherwise;
+}
+
 /* What settles an opening state in this bill; false when nothing does. */
 static bool find_due(struct work *work, uint32_t opening, struct due *due)
 {
@@ -260,16 +290,18 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         step = step_of_node(price, node);
     }
     due->sku = price->sku_count == 1 && step->shared == NONE ? price->skus[0] : NONE;
-    if (step->shared == NONE) {
-        if (step->on_change_restart || step->scope == SCOPE_RESOURCE) {
+    for (int i = step->on_change_restart + (step->scope == SCOPE_RESOURCE); i > 0; i--) {
+        part = name_part(work->arena, state->key, &next);
+    }
+    if (step->shared == NONE && begins_with(part, TEXT("sku="))) {
+        due->sku = map_find(&catalog->sku_by_name, (struct text){part.at + 4, part.size - 4});
+    } else if (step->shared != NONE && !is_pooled(step)) {
+        for (uint32_t i = place_of_sku(step); i > 0; i--) {
             part = name_part(work->arena, state->key, &next);
         }
-        if (step->on_change_restart && step->scope == SCOPE_RESOURCE) {
-            part = name_part(work->arena, state->key, &next);
-        }
-        if (begins_with(part, TEXT("sku="))) {
-            due->sku = map_find(&catalog->sku_by_name, (struct text){part.at + 4, part.size - 4});
-        }
+        due->sku = map_find(&catalog->sku_by_name, part);
+        price = price_of_sku(catalog, node, due->sku, price);
+        step = step_of_node(price, node);
     }
     const struct contract *contract = NULL;
     if (id.size > 0 || begins_with(name, TEXT("@contract/"))) {

@@ -584,8 +584,8 @@ class Bill:
         """A charge of its own on the bucket's scope, at the last instant of the turn that is in this bill.  Later steps
         of the price in force then take it; a shared step's is of the first price that passes it."""
         at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, step)
-        price = flow.row.price
-        if step.shared:
+        price, pooled = flow.row.price, step.shared and "sku" not in step.by
+        if pooled:
             price = min((p for p in self.setup.all_prices() if p.passes(step.node)), key=lambda p: (
                 p.level != "catalog", p.level.encode(), p.name.encode(), p.start))
         fits = [p for p in self.setup.all_prices() if not self.restarts(step) and (p.level, p.name) == (price.level, price.name)
@@ -593,7 +593,7 @@ class Bill:
         price = max(fits, key=lambda p: p.start) if fits else price
         new = Flow(None, ZERO, 0).charge(step, amount, None, tier)
         new.kind = kind
-        self.priced.append(ScopeRow(account, "" if step.shared else flow.row.sku, at, price, new,
+        self.priced.append(ScopeRow(account, "" if pooled else flow.row.sku, at, price, new,
                                     self.scope_contract(flow, step, at)))
 
     # ---- charge steps ----

@@ -630,7 +630,7 @@ class World:
             for step in first["steps"]:
                 for kind in ("allowance", "bound"):
                     if kind in step and step[kind].get("clock") != "always" and rng.random() < 0.5:
-                        step[kind]["prorate"] = "second"
+                        step[kind]["prorate"] = rng.choice(["second", "day", "day_inclusive", "30_day"])
                         self.has("prorate." + kind)
         if isinstance(sku, str) and "region" in self.meters["m_" + sku].get("dimensions", {}) and \
                 rng.random() < 0.25:
