@@ -17,6 +17,11 @@ static struct hash128 hash_of(XXH128_hash_t hash)
     return (struct hash128){.low = hash.low64, .high = hash.high64};
 }
 
+struct hash128 hash_secret128(const struct hash_secret *secret, const void *bytes, size_t size)
+{
+    return hash_of(XXH3_128bits_withSecret(bytes, size, secret->bytes, sizeof secret->bytes));
+}
+
 uint64_t hash_secret64(const struct hash_secret *secret, const void *bytes, size_t size)
 {
     return XXH3_64bits_withSecret(bytes, size, secret->bytes, sizeof secret->bytes);

@@ -1,6 +1,7 @@
 /* hash.h - hashes, each with the promise it makes.
  *
  *     hash_secret64    keyed, 64 bits: identity of events; a tenant cannot aim at it
+ *     hash_secret128   keyed, 128 bits: identity of accounts
  *     hash_print       fixed key, 128 bits: ids, the same on every machine
  *     hash_print64     fixed key, 64 bits: fingerprints, the same on every machine
  *     hash_digest      SHA-256: what a bill names (catalog, zones, inputs)
@@ -23,6 +24,7 @@ struct hash_secret {
     unsigned char bytes[192];
 };
 
+struct hash128 hash_secret128(const struct hash_secret *secret, const void *bytes, size_t size);
 uint64_t hash_secret64(const struct hash_secret *secret, const void *bytes, size_t size);
 struct hash128 hash_print(const void *bytes, size_t size);
 /* Another hash for each seed: of values that mean something else where they stand elsewhere.

@@ -102,18 +102,3 @@ uint32_t map_put(struct map *map, struct text key, uint32_t value)
     map->count++;
     return value;
 }
-
-uint64_t map_hash(const struct map *map, struct text key)
-{
-    return hash_print64(key.at, key.size, map->seed);
-}
-
-uint32_t map_candidate(const struct map *map, uint64_t hash)
-{
-    for (uint32_t i = (uint32_t)hash & map->mask;; i = (i + 1) & map->mask) {
-        const struct map_slot *slot = &map->slots[i];
-        if (slot->value == MAP_NONE || slot->hash == hash) {
-            return slot->value;
-        }
-    }
-}

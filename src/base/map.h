@@ -44,13 +44,4 @@ struct map_recent {
 };
 uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key);
 
-/* A search in steps, for callers that fetch ahead: hash, prefetch the slot, later the value of the first key with that hash
- * (MAP_NONE: no such hash).  The caller compares the key itself, and falls back to map_find when it differs. */
-uint64_t map_hash(const struct map *map, struct text key);
-static inline void map_prefetch(const struct map *map, uint64_t hash)
-{
-    __builtin_prefetch(&map->slots[(uint32_t)hash & map->mask]);
-}
-uint32_t map_candidate(const struct map *map, uint64_t hash);
-
 #endif

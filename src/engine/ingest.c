@@ -1,14 +1,14 @@
 /* ingest.c - blocks of lines to arrivals, spooled by key, and records, spooled by payer.
  *
- * The way of an event: decode, meter, then the account.  Looking an account up costs three cache
- * misses in a row (slot, id, record), which is more than all the rest; so simple events wait in a
+ * The way of an event: decode, meter, then the account.  Looking an account up costs two cache
+ * misses in a row (slot, payer), which is as much as all the rest; so simple events wait in a
  * ring while what they will need is fetched, and are finished sixteen events later.
  */
 #include <assert.h>
 
 #include "engine/run.h"
 
-enum { RING = 32, STEP = 8, SUBJECT_MAX = ATTRIBUTE_MAX_BYTES + 1 };
+enum { RING = 32, STEP = 8 };
 
 /* A simple event between its stages: one record, no tail. */
 struct pending {
@@ -17,10 +17,7 @@ struct pending {
     instant at;
     enum grain grain;
     uint32_t meter;
-    uint64_t hash;
-    uint32_t account; /* by hash alone, until it is verified */
-    uint32_t subject_size;
-    char subject[SUBJECT_MAX];
+    struct hash128 subject;
 };
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
@@ -234,16 +231,9 @@ static void emit_records(struct worker *worker, uint32_t partition, const struct
 
 static void finish_pending(struct worker *worker, struct pending *pending)
 {
-    const struct accounts *accounts = worker->run->accounts;
-    struct text subject = {pending->subject, pending->subject_size};
-    uint32_t account = pending->account;
-    if (account == MAP_NONE || !text_equal(accounts->items[account].id, subject)) {
-        account = map_find(&accounts->by_id, subject);
-    }
-    account = account == MAP_NONE ? NONE : account;
+    uint32_t account = pending->arrival.account;
     uint32_t partition = place_record(worker, &pending->record, account, pending->meter,
                                       pending->grain, pending->at);
-    pending->arrival.account = account;
     pending->arrival.partition = (uint16_t)partition;
     emit_arrival(worker, &pending->arrival);
     emit_records(worker, partition, &pending->record, 1);
@@ -254,46 +244,40 @@ static struct pending *ring_at(struct worker *worker, uint32_t index)
     return &worker->pending[index % RING];
 }
 
-/* Moves the ring on by one: the entry STEP behind has its slot, the one 2 x STEP behind its
- * account. */
+static void find_pending(struct worker *worker, struct pending *pending)
+{
+    const struct run *run = worker->run;
+    uint32_t account = account_find(&run->finder, pending->subject);
+    pending->arrival.account = account;
+    if (account != NONE) {
+        __builtin_prefetch(&run->steady_payer[account]);
+    }
+}
+
+/* Moves the ring on by one: the slot of the entry STEP behind has come, and so has the payer of the
+ * one 2 x STEP behind. */
 static void advance_ring(struct worker *worker)
 {
-    const struct accounts *accounts = worker->run->accounts;
     uint32_t head = worker->pending_head++;
     worker->pending_count++;
-    map_prefetch(&accounts->by_id, ring_at(worker, head)->hash);
+    account_prefetch(&worker->run->finder, ring_at(worker, head)->subject);
     if (worker->pending_count > STEP) {
-        struct pending *middle = ring_at(worker, head - STEP);
-        middle->account = map_candidate(&accounts->by_id, middle->hash);
-        if (middle->account != MAP_NONE) {
-            const struct account *account = &accounts->items[middle->account];
-            __builtin_prefetch(account);
-            __builtin_prefetch((const char *)account + 64);
-        }
+        find_pending(worker, ring_at(worker, head - STEP));
     }
     if (worker->pending_count > 2 * STEP) {
-        struct pending *old = ring_at(worker, head - 2 * STEP);
-        if (old->account != MAP_NONE) {
-            __builtin_prefetch(accounts->items[old->account].id.at);
-            __builtin_prefetch(&worker->run->steady_payer[old->account]);
-        }
-    }
-    if (worker->pending_count > 3 * STEP) {
-        finish_pending(worker, ring_at(worker, head - 3 * STEP));
+        finish_pending(worker, ring_at(worker, head - 2 * STEP));
         worker->pending_count--;
     }
 }
 
 static void drain_ring(struct worker *worker)
 {
-    const struct accounts *accounts = worker->run->accounts;
-    while (worker->pending_count > 0) {
+    for (; worker->pending_count > 0; worker->pending_count--) {
         struct pending *old = ring_at(worker, worker->pending_head - worker->pending_count);
         if (worker->pending_count <= STEP) {
-            old->account = map_candidate(&accounts->by_id, old->hash);
+            find_pending(worker, old);
         }
         finish_pending(worker, old);
-        worker->pending_count--;
     }
 }
 
@@ -362,8 +346,7 @@ static void take_event_whole(struct worker *worker, const struct event *event,
     const struct run *run = worker->run;
     struct record units[UNITS_MAX];
     uint32_t used = 0, partition = 0;
-    uint32_t account = map_find(&run->accounts->by_id, event->subject);
-    account = account == MAP_NONE ? NONE : account;
+    uint32_t account = account_find(&run->finder, account_hash(&run->finder, event->subject));
     for (uint32_t i = 0; i < count; i++) {
         const struct meter *meter = &run->catalog->meters[meters[i]];
         struct measure measure;
@@ -439,10 +422,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     pending->at = event->at;
     pending->grain = meter->grain;
     pending->meter = meters[0];
-    pending->account = MAP_NONE;
-    pending->subject_size = (uint32_t)event->subject.size;
-    memcpy(pending->subject, event->subject.at, event->subject.size);
-    pending->hash = map_hash(&run->accounts->by_id, event->subject);
+    pending->subject = account_hash(&run->finder, event->subject);
     advance_ring(worker);
 }
 
@@ -582,6 +562,7 @@ static void find_steady_payers(struct run *run)
 enum status run_read(struct run *run)
 {
     find_steady_payers(run);
+    account_finder_init(&run->finder, &run->arena, run->accounts, &run->secret);
     run->file_headers =
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);
     return run_threads(run, read_work);

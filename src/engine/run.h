@@ -14,6 +14,7 @@
 
 #include "base/env.h"
 #include "bill/bill.h"
+#include "catalog/finder.h"
 #include "decode/decode.h"
 #include "engine/spool.h"
 #include "farthing.h"
@@ -194,6 +195,7 @@ struct run {
     /* By account: who pays for it through all of the period, when no edge of the account or catalog
      * cuts a slot within; else NONE. */
     uint32_t *steady_payer;
+    struct account_finder finder;
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */
