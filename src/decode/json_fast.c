@@ -245,6 +245,29 @@ static inline bool is_version(struct text text)
     return text.size == 3 && memcmp(text.at, "1.0", 3) == 0;
 }
 
+/* A record of a shape that did not come before: name by name. */
+static bool read_whole(struct decoder *decoder, struct text record, struct fields *fields,
+                       uint32_t *member_count)
+{
+    struct cursor cursor = {.at = record.at + 1,
+                            .record = record.at,
+                            .end = record.at + record.size,
+                            .quotes = marks_start(decoder->marks)};
+    enum after after = AFTER_COMMA;
+    skip_blanks(&cursor);
+    while (after == AFTER_COMMA) {
+        if (!read_member(&cursor, decoder, fields, member_count)) {
+            return false;
+        }
+        if (cursor.at >= cursor.end) {
+            return false; /* the data's brace was the last one */
+        }
+        after = read_after(&cursor);
+    }
+    return after == AFTER_END && cursor.at == cursor.end &&
+           is_version(fields->texts[ATTRIBUTE_SPECVERSION]);
+}
+
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event)
 {
     if (record.size < SCAN_MIN_BYTES || record.size > SCAN_MAX_BYTES || record.at[0] != '{' ||
@@ -256,28 +279,17 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
         ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
         return false;
     }
-    struct cursor cursor = {.at = record.at + 1,
-                            .record = record.at,
-                            .end = record.at + record.size,
-                            .quotes = marks_start(decoder->marks)};
     struct fields fields;
-    memset(fields.texts, 0, sizeof fields.texts);
-    fields.extension_count = 0;
-    fields.has_data = false;
     uint32_t member_count = 0;
     decoder->holder_count = 0; /* what is nested goes the general way */
-    enum after after = AFTER_COMMA;
-    skip_blanks(&cursor);
-    while (after == AFTER_COMMA) {
-        if (!read_member(&cursor, decoder, &fields, &member_count)) {
+    if (!template_read(decoder, record, fields.texts, &member_count)) {
+        memset(fields.texts, 0, sizeof fields.texts);
+        fields.extension_count = 0;
+        fields.has_data = false;
+        if (!read_whole(decoder, record, &fields, &member_count)) {
             return false;
         }
-        if (cursor.at >= cursor.end) {
-            return false; /* the data's brace was the last one */
-        }
-        after = read_after(&cursor);
+        template_learn(decoder, record, member_count);
     }
-    return after == AFTER_END && cursor.at == cursor.end &&
-           is_version(fields.texts[ATTRIBUTE_SPECVERSION]) &&
-           record_finish(decoder, fields.texts, member_count, record, event);
+    return record_finish(decoder, fields.texts, member_count, record, event);
 }

@@ -691,6 +691,7 @@ struct decoder *decoder_new(struct arena *arena)
     struct decoder *decoder = arena_alloc(arena, sizeof *decoder);
     decoder->arena = arena;
     memset(decoder->names, 0, sizeof decoder->names); /* a size of 0 is no name's */
+    decoder->templates.count = decoder->templates.last = decoder->templates.missed = 0;
     decoder->empty = arena_mark(arena);
     return decoder;
 }

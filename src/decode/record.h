@@ -2,6 +2,7 @@
  *
  *     json_general --+
  *     json_fast -----+--> struct event, record_print
+ *       json_template|
  *     csv -----------+
  *
  * A reader that can meet anything fills a struct draft, notes in a finding what it sees, and lets
@@ -30,6 +31,44 @@ struct known_name {
     uint64_t path;
 };
 
+/* ---- shapes that came before (json_template.c) --------------------------------------------- */
+
+enum {
+    TEMPLATES = 4,
+    TEMPLATE_VALUES_MAX = 40,
+    TEMPLATE_MEMBERS_MAX = 24,
+    TEMPLATE_LITERAL_BYTES = 32, /* longer ones are cut */
+};
+
+/* What comes behind a literal. */
+enum template_kind {
+    TEMPLATE_ATTRIBUTE, /* the rest of a text */
+    TEMPLATE_MEMBER,    /* a text with its quotes, or a number */
+    TEMPLATE_IGNORED,   /* the rest of a text */
+    TEMPLATE_LITERAL,   /* another literal, or the record's end */
+};
+
+struct template_value {
+    uint8_t kind, index; /* of the attribute or member */
+    uint8_t size;        /* of the literal */
+    uint8_t quotes;      /* in the literal */
+    uint32_t mask;       /* its bytes */
+    char literal[TEMPLATE_LITERAL_BYTES];
+};
+
+struct template {
+    uint32_t value_count, member_count, word_count;
+    struct template_value values[TEMPLATE_VALUES_MAX];
+    uint8_t words[TEMPLATE_MEMBERS_MAX];         /* members that are true, false or null */
+    struct member members[TEMPLATE_MEMBERS_MAX]; /* their paths; words in full */
+};
+
+struct templates {
+    uint32_t count, last; /* last: the one that matched last */
+    uint32_t missed;      /* records that had to be read in full */
+    struct template items[TEMPLATES];
+};
+
 struct decoder {
     struct arena *arena;
     struct arena_mark empty; /* of the arena, when nothing is decoded */
@@ -42,6 +81,8 @@ struct decoder {
     struct known_name names[MEMBERS_FAST_MAX]; /* of the last record that json_fast has read, by index */
     unsigned char print_bytes[PRINT_MAX_BYTES];
     uint64_t marks[SCAN_MAX_BYTES / 64 + 2]; /* of scan_marks: quotes or separators */
+    uint16_t quotes[SCAN_MAX_BYTES + 64]; /* their offsets, for json_template */
+    struct templates templates;
 };
 
 /* ---- findings ------------------------------------------------------------------------------ */
@@ -93,6 +134,14 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct tex
  * the event from texts and the decoder's members and returns true.  False says that record_judge is to be asked. */
 bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
                    uint32_t member_count, struct text record, struct event *event);
+
+/* Of a record whose quotes are in the decoder's marks, which has no escapes and no control characters:
+ * when it has a shape that came before, sets the texts of its attributes (all but the version, which is right) and the decoder's
+ * members, and returns true. */
+bool template_read(struct decoder *decoder, struct text record, struct text texts[ATTRIBUTES],
+                   uint32_t *member_count);
+/* Keeps the shape of a record that json_fast has read in full. */
+void template_learn(struct decoder *decoder, struct text record, uint32_t member_count);
 
 /* Notes a member of data; its value is given by the caller in the returned slot, NULL when there are too many. */
 struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t path,

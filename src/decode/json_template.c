@@ -1,0 +1,290 @@
+/* json_template.c - records of a shape that came before, without looking at their names.
+ *
+ *     {"specversion":"1.0","id":"  e-17  ","source":"  /x  ", ... "data":{"quantity":  12.5  }}
+ *     ^------- literal ----------^ text ^-- literal --^ text     ^-- literal --^    number  ^^
+ *
+ * Producers write the same members in the same order with the same blanks.  So what lies between
+ * the values of a record that json_fast has read is kept, and where the next record has the same
+ * bytes at these places, its values are what lies between: names need not be told apart, nor doubles
+ * looked for.  Words (true, false, null) and the version are part of the literals.
+ *
+ * As with json_fast.c, a shape that does not match is "not taken", no more.
+ */
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "decode/record.h"
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+/* The record goes on with the literal. */
+static inline bool has_literal(const char *at, const char *end,
+                               const struct template_value *value)
+{
+#ifdef __SSE2__
+    if (end - at >= TEMPLATE_LITERAL_BYTES) {
+        const __m128i *a = (const void *)at, *b = (const void *)value->literal;
+        __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
+        __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
+        uint32_t equal =
+            (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+        return (~equal & value->mask) == 0;
+    }
+#endif
+    return (size_t)(end - at) >= value->size && memcmp(at, value->literal, value->size) == 0;
+}
+
+/* The offsets of all quotes, in order, and behind them one beyond the record.  A word has few of them: so many are written without a look at how many there are, since a loop
+ * that ends in another place each time costs more. */
+static void list_quotes(struct decoder *decoder, size_t size)
+{
+    enum { FEW = 12 };
+    uint16_t *out = decoder->quotes;
+    for (size_t word = 0; word * 64 < size; word++) {
+        uint64_t bits = decoder->marks[word];
+        uint32_t count = (uint32_t)__builtin_popcountll(bits);
+        for (uint32_t i = 0; i < FEW; i++) {
+            out[i] = (uint16_t)(word * 64 + (uint32_t)__builtin_ctzll(bits | UINT64_C(1) << 63));
+            bits &= bits - 1;
+        }
+        for (uint32_t i = FEW; i < count; i++) {
+            out[i] = (uint16_t)(word * 64 + (uint32_t)__builtin_ctzll(bits));
+            bits &= bits - 1;
+        }
+        out += count;
+    }
+    *out = (uint16_t)size;
+}
+
+/* Where a text lies follows from how many quotes are before it, so that nothing waits for the end of
+ * the text before. */
+static bool match(struct decoder *decoder, const struct template *template, struct text record,
+                  struct text texts[ATTRIBUTES])
+{
+    const char *at = record.at, *end = record.at + record.size;
+    const uint16_t *quotes = decoder->quotes; /* the first at `at` or behind it */
+    for (uint32_t i = 0; i < template->value_count; i++) {
+        const struct template_value *value = &template->values[i];
+        if (!has_literal(at, end, value)) {
+            return false;
+        }
+        quotes += value->quotes;
+        if (value->kind == TEMPLATE_LITERAL) {
+            at += value->size;
+            continue;
+        }
+        struct member *member = NULL;
+        if (value->kind == TEMPLATE_MEMBER) {
+            at += value->size;
+            member = &decoder->members[value->index];
+            *member = (struct member){.path = template->members[value->index].path};
+            if (at == end) {
+                return false;
+            }
+            if (*at != '"') {
+                struct text rest = {at, (size_t)(end - at)};
+                size_t size = scan_plain_number(rest, &member->number);
+                if (size == 0) {
+                    return false;
+                }
+                member->kind = MEMBER_NUMBER;
+                at += size;
+                continue;
+            }
+            quotes++;
+        }
+        const char *first = record.at + quotes[-1] + 1, *last = record.at + quotes[0];
+        struct text text = {first, (size_t)(last - first)};
+        if (last == end) {
+            return false;
+        }
+        at = last;
+        if (value->kind == TEMPLATE_ATTRIBUTE) {
+            texts[value->index] = text;
+        } else if (member) {
+            member->kind = MEMBER_TEXT;
+            member->text = text;
+            at++; /* a number has no quote either that the literal behind it could begin with */
+            quotes++;
+        }
+    }
+    return at == end;
+}
+
+bool template_read(struct decoder *decoder, struct text record, struct text texts[ATTRIBUTES],
+                   uint32_t *member_count)
+{
+    struct templates *known = &decoder->templates;
+    if (known->count == 0) {
+        return false;
+    }
+    list_quotes(decoder, record.size);
+    for (uint32_t i = 0; i < known->count; i++) {
+        /* The one that matched last comes first. */
+        uint32_t at = i == 0 ? known->last : i - (i <= known->last);
+        const struct template *template = &known->items[at];
+        memset(texts, 0, ATTRIBUTES * sizeof *texts); /* of one that matched in part */
+        if (match(decoder, template, record, texts)) {
+            for (uint32_t w = 0; w < template->word_count; w++) {
+                uint32_t index = template->words[w];
+                decoder->members[index] = template->members[index];
+            }
+            known->last = at;
+            *member_count = template->member_count;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- learning ------------------------------------------------------------------------------ */
+
+struct learner {
+    struct template *template;
+    const char *at, *end, *literal; /* literal: where the one that is open begins */
+    uint32_t member;
+};
+
+static bool add_piece(struct template *template, enum template_kind kind, uint32_t index,
+                      const char *literal, size_t size)
+{
+    if (template->value_count == TEMPLATE_VALUES_MAX) {
+        return false;
+    }
+    struct template_value *value = &template->values[template->value_count++];
+    *value = (struct template_value){.kind = (uint8_t)kind,
+                                     .index = (uint8_t)index,
+                                     .size = (uint8_t)size,
+                                     .mask = size == TEMPLATE_LITERAL_BYTES
+                                                 ? UINT32_MAX
+                                                 : (UINT32_C(1) << size) - 1};
+    memcpy(value->literal, literal, size);
+    for (size_t i = 0; i < size; i++) {
+        value->quotes = (uint8_t)(value->quotes + (literal[i] == '"'));
+    }
+    return true;
+}
+
+/* The open literal ends at first, where a value begins that ends at end. */
+static bool add_value(struct learner *learner, enum template_kind kind, uint32_t index,
+                      const char *first, const char *end)
+{
+    size_t size = (size_t)(first - learner->literal);
+    for (; size > TEMPLATE_LITERAL_BYTES; size -= TEMPLATE_LITERAL_BYTES) {
+        if (!add_piece(learner->template, TEMPLATE_LITERAL, 0, learner->literal,
+                       TEMPLATE_LITERAL_BYTES)) {
+            return false;
+        }
+        learner->literal += TEMPLATE_LITERAL_BYTES;
+    }
+    if (!add_piece(learner->template, kind, index, learner->literal, size)) {
+        return false;
+    }
+    learner->literal = learner->at = end;
+    return true;
+}
+
+static const char *skip_to(const char *at, const char *end, char c)
+{
+    while (at < end && *at != c) {
+        at++;
+    }
+    return at;
+}
+
+/* A member of data, at its first byte; then at its last, or behind it. */
+static bool learn_member(struct learner *learner)
+{
+    struct template *template = learner->template;
+    uint32_t index = learner->member++;
+    struct member *member = &template->members[index];
+    const char *first = learner->at, *end = first;
+    if (*first == '"') {
+        end = skip_to(first + 1, learner->end, '"') + 1;
+    } else {
+        while (end < learner->end && *end != ',' && *end != '}' && *end != ' ') {
+            end++;
+        }
+    }
+    if (member->kind == MEMBER_TEXT || member->kind == MEMBER_NUMBER) {
+        return add_value(learner, TEMPLATE_MEMBER, index, first, end);
+    }
+    template->words[template->word_count++] = (uint8_t)index; /* part of the literal */
+    learner->at = end;
+    return member->kind == MEMBER_BOOL || member->kind == MEMBER_NULL;
+}
+
+static bool learn_attribute(struct learner *learner, struct text name)
+{
+    if (*learner->at != '"') {
+        return false; /* an extension that is no text: rare */
+    }
+    const char *first = learner->at + 1, *end = skip_to(first, learner->end, '"');
+    enum attribute attribute = attribute_find(name);
+    if (attribute == ATTRIBUTE_SPECVERSION) {
+        learner->at = end + 1;
+        return true;
+    }
+    bool added = attribute == ATTRIBUTE_NONE
+                     ? add_value(learner, TEMPLATE_IGNORED, 0, first, end)
+                     : add_value(learner, TEMPLATE_ATTRIBUTE, attribute, first, end);
+    learner->at = end + 1;
+    return added;
+}
+
+/* The record is one that json_fast has read: names and texts have no escapes, data alone is nested.
+ */
+static bool learn(struct learner *learner)
+{
+    bool is_data = false, is_name = true;
+    struct text name = {NULL, 0};
+    while (learner->at < learner->end) {
+        char c = *learner->at;
+        if (c == '"' && is_name) {
+            const char *end = skip_to(learner->at + 1, learner->end, '"');
+            name = (struct text){learner->at + 1, (size_t)(end - learner->at) - 1};
+            learner->at = end + 1;
+        } else if (c == '{') {
+            is_data = name.at != NULL;
+            is_name = true;
+            learner->at++;
+        } else if (strchr(" ,:}", c)) {
+            is_data &= c != '}';
+            is_name = c == ' ' ? is_name : c == ',';
+            learner->at++;
+        } else if (!(is_data ? learn_member(learner) : learn_attribute(learner, name))) {
+            return false;
+        }
+    }
+    return learner->member == learner->template->member_count &&
+           add_value(learner, TEMPLATE_LITERAL, 0, learner->end, learner->end);
+}
+
+void template_learn(struct decoder *decoder, struct text record, uint32_t member_count)
+{
+    enum { EAGER = 64, SELDOM = 64 };
+    struct templates *known = &decoder->templates;
+    /* Who writes each record in another shape is not learned from all the time. */
+    if (member_count > TEMPLATE_MEMBERS_MAX ||
+        (known->missed++ >= EAGER && known->missed % SELDOM != 0)) {
+        return;
+    }
+    uint32_t place = known->count < TEMPLATES ? known->count : (known->last + 1) % TEMPLATES;
+    struct template *template = &known->items[place];
+    *template = (struct template){.member_count = member_count};
+    for (uint32_t i = 0; i < member_count; i++) {
+        template->members[i] = decoder->members[i];
+    }
+    struct learner learner = {.template = template,
+                              .at = record.at,
+                              .end = record.at + record.size,
+                              .literal = record.at};
+    if (!learn(&learner)) {
+        *template = (struct template){.value_count = 0}; /* matches nothing */
+    } else if (place == known->count) {
+        known->count++;
+    }
+}
