@@ -37,48 +37,35 @@ static inline bool has_literal(const char *at, const char *end,
     return (size_t)(end - at) >= value->size && memcmp(at, value->literal, value->size) == 0;
 }
 
-/* The offsets of all quotes, in order, and behind them one beyond the record.  A word has few of them: so many are written without a look at how many there are, since a loop
- * that ends in another place each time costs more. */
-static void list_quotes(struct decoder *decoder, size_t size)
+/* The first quote at an offset or behind it. */
+static inline size_t next_quote(const uint64_t *marks, size_t offset)
 {
-    enum { FEW = 12 };
-    uint16_t *out = decoder->quotes;
-    for (size_t word = 0; word * 64 < size; word++) {
-        uint64_t bits = decoder->marks[word];
-        uint32_t count = (uint32_t)__builtin_popcountll(bits);
-        for (uint32_t i = 0; i < FEW; i++) {
-            out[i] = (uint16_t)(word * 64 + (uint32_t)__builtin_ctzll(bits | UINT64_C(1) << 63));
-            bits &= bits - 1;
-        }
-        for (uint32_t i = FEW; i < count; i++) {
-            out[i] = (uint16_t)(word * 64 + (uint32_t)__builtin_ctzll(bits));
-            bits &= bits - 1;
-        }
-        out += count;
+    size_t word = offset / 64;
+    uint64_t bits = marks[word] >> offset % 64;
+    if (bits != 0) {
+        return offset + (size_t)__builtin_ctzll(bits);
     }
-    *out = (uint16_t)size;
+    do {
+        word++;
+    } while (marks[word] == 0);
+    return word * 64 + (size_t)__builtin_ctzll(marks[word]);
 }
 
-/* Where a text lies follows from how many quotes are before it, so that nothing waits for the end of
- * the text before. */
-static bool match(struct decoder *decoder, const struct template *template, struct text record,
-                  struct text texts[ATTRIBUTES])
+static inline bool match(struct decoder *decoder, const struct template *template,
+                         struct text record, struct text texts[ATTRIBUTES])
 {
     const char *at = record.at, *end = record.at + record.size;
-    const uint16_t *quotes = decoder->quotes; /* the first at `at` or behind it */
-    for (uint32_t i = 0; i < template->value_count; i++) {
-        const struct template_value *value = &template->values[i];
+    const struct template_value *value = template->values, *values_end = value + template->value_count;
+    for (; value < values_end; value++) {
         if (!has_literal(at, end, value)) {
             return false;
         }
-        quotes += value->quotes;
+        at += value->size;
         if (value->kind == TEMPLATE_LITERAL) {
-            at += value->size;
             continue;
         }
         struct member *member = NULL;
         if (value->kind == TEMPLATE_MEMBER) {
-            at += value->size;
             member = &decoder->members[value->index];
             *member = (struct member){.path = template->members[value->index].path};
             if (at == end) {
@@ -94,21 +81,20 @@ static bool match(struct decoder *decoder, const struct template *template, stru
                 at += size;
                 continue;
             }
-            quotes++;
+            at++;
         }
-        const char *first = record.at + quotes[-1] + 1, *last = record.at + quotes[0];
-        struct text text = {first, (size_t)(last - first)};
-        if (last == end) {
+        const char *first = at;
+        at = record.at + next_quote(decoder->marks, (size_t)(at - record.at));
+        if (at >= end) {
             return false;
         }
-        at = last;
+        struct text text = {first, (size_t)(at - first)};
         if (value->kind == TEMPLATE_ATTRIBUTE) {
             texts[value->index] = text;
         } else if (member) {
             member->kind = MEMBER_TEXT;
             member->text = text;
             at++; /* a number has no quote either that the literal behind it could begin with */
-            quotes++;
         }
     }
     return at == end;
@@ -118,10 +104,6 @@ bool template_read(struct decoder *decoder, struct text record, struct text text
                    uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
-    if (known->count == 0) {
-        return false;
-    }
-    list_quotes(decoder, record.size);
     for (uint32_t i = 0; i < known->count; i++) {
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);
