@@ -50,7 +50,7 @@ static bool is_change(const struct accounts *accounts, const struct catalog *cat
     const struct contract *old, *new;
     const struct price *before = hold_price(accounts, catalog, kind, edge - 1, &old);
     const struct price *after = hold_price(accounts, catalog, kind, edge, &new);
-    return !say_the_same(before, after) || (old != new && asks_contract(after));
+    return !say_the_same(before, after) || (old != new &&asks_contract(after));
 }
 
 /* A slot on its way. */

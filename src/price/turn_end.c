@@ -160,10 +160,10 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                               const struct charge *like)
 {
     instant end = due < work->pricing->cut.to ? due : work->pricing->cut.to;
+    instant at = step->clock == CLOCK_ROW ? like->at : end - 1; /* a row's turn is its instant */
     const struct contract *contract = like->contract;
     if (!is_of_contract(work, step, price, contract)) {
-        contract =
-            accounts_contract(work->pricing->accounts, work->catalog, bucket->account, end - 1);
+        contract = accounts_contract(work->pricing->accounts, work->catalog, bucket->account, at);
     }
     return (struct charge){.kind = CHARGE_USAGE,
                            .has_amount = true,
@@ -175,7 +175,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                            .order = 0xFFFFFFFFu, /* after the rows of its node */
                            .tier = NONE,
                            .of = NONE,
-                           .at = end - 1,
+                           .at = at,
                            .span = period_intersect(bucket->turn, work->pricing->cut),
                            .price = price,
                            .step = step,

@@ -584,6 +584,8 @@ class Bill:
         """A charge of its own on the bucket's scope, at the last instant of the turn that is in this bill.  Later steps
         of the price in force then take it; a shared step's is of the first price that passes it."""
         at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, step)
+        if step.clock == "row":  # its turn is the row's own instant
+            at = flow.row.time
         price, pooled = flow.row.price, step.shared and "sku" not in step.by
         if pooled:
             price = min((p for p in self.setup.all_prices() if p.passes(step.node)), key=lambda p: (
@@ -605,7 +607,9 @@ class Bill:
                 if flow.amount is None or not self.takes(flow, step):
                     continue
                 key = self.key(row, step)
-                buckets[key].append((flow, step))
+                buckets[key].append((flow, step, flow.net()))  # what later steps do is not its
+                if "min" in step.body:  # by the first row
+                    self.number(step.body["min"], row, step)
                 if "max" not in step.body:
                     continue
                 limit = quantize(self.number(step.body["max"], row, step)
@@ -626,7 +630,7 @@ class Bill:
                 self.run_whole(key, [])
         paid = self.memory("paid", Fraction)
         for key, flows in self.memory("buckets", list).items():
-            flow, last = flows[-1]
+            flow, last, _ = flows[-1]
             due = self.due(flow, last, key[2])
             step = self.at_end(flow, last, due, lambda s: "min" in s.body)
             if "min" not in step.body or not self.cut[0] < due <= self.cut[1]:
@@ -635,7 +639,7 @@ class Bill:
                              * self.factor(step, flow.row, key[2],
                                            (self.scope_account(flow, step),
                                             self.scope_contract(flow, step, due - 1))))
-            total = sum((flow.net() for flow, _ in flows), ZERO)
+            total = sum((net for _, _, net in flows), ZERO)
             change = max(ZERO, least - total) - paid[key]
             paid[key] += change
             if change:
