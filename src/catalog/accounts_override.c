@@ -177,6 +177,7 @@ static const struct step *make_step(struct finish *finish, const uint32_t *rows,
                                     .tier_count = count,
                                     .past_last = PAST_REFUSED,
                                     .package_round = ROUND_UP};
+    tier_resolve(arena, &step->tier);
     return step;
 }
 

@@ -236,6 +236,13 @@ struct tier {
     struct dec package;
 };
 enum past_last { PAST_REFUSED, PAST_LAST, PAST_FREE };
+/* A tier with its numbers evaluated, and where it begins. */
+struct tier_values {
+    struct dec from, up_to; /* (from, up_to], or [from, up_to) after a tier with `below` */
+    bool open, from_is_in;
+    struct dec rate, flat;
+    const struct tier *tier;
+};
 struct step_tier {
     enum tier_mode mode;
     const struct tier *tiers;
@@ -244,6 +251,10 @@ struct step_tier {
     enum past_last past_last;
     enum rounding package_round; /* up (default), down, half_up ("nearest") */
     bool settle_at_end;
+    /* Set by tier_resolve: */
+    const struct tier_values *values; /* NULL: a number is computed once per bucket */
+    bool is_plain; /* nothing but rates: F of what lies in a tier is rate x quantity, and goes on */
+    int limit_digits, rate_digits; /* after the point, at most; of plain tiers */
 };
 
 enum fixed_when { FIXED_IN_ARREARS, FIXED_IN_ADVANCE, FIXED_ONCE };
@@ -539,6 +550,9 @@ uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *c
 /* The rate at key values (row-major, as in table->values), by bisection; NULL when the table has no
  * such row. */
 const struct dec *rate_table_find(const struct rate_table *table, const struct text *key);
+
+/* Decides what can be decided of tiers before there is a bucket: once they are read. */
+void tier_resolve(struct arena *arena, struct step_tier *body);
 
 /* The smallest edge > at among the catalog's; INSTANT_MAX when none. And the largest <= at,
  * INSTANT_MIN when none. */

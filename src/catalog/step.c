@@ -599,6 +599,7 @@ static void read_tiers(struct work *work, const struct yaml_node *node)
     }
     tier_step->tiers = tiers;
     tier_step->tier_count = node->count;
+    tier_resolve(loader->arena, tier_step);
     if (tier_step->mode == TIER_VOLUME && loader->complaints->errors == errors) {
         warn_of_drops(work, node, tiers);
     }

@@ -273,6 +273,25 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     return OK;
 }
 
+bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge)
+{
+    if (!work->is_lone || work->pricing->opening_count > 0 || work->pricing->trace) {
+        return false;
+    }
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    if (step->clock != CLOCK_ROW && turn.to > work->pricing->cut.to) {
+        return false;
+    }
+    struct bucket *lone = &work->lone;
+    lone->step = step;
+    lone->turn = turn;
+    lone->values = NULL;
+    lone->last_charge = NONE;
+    lone->x = lone->y = lone->high = DEC_ZERO;
+    lone->y_is_f = false;
+    return true;
+}
+
 /* ---- names ----------------------------------------------------------------------------------- */
 
 static void add_name(struct buffer *out, struct text text)

@@ -9,14 +9,6 @@
 #include "base/arena.h"
 #include "catalog/catalog.h"
 
-/* A tier with its numbers evaluated, and where it begins. */
-struct tier_values {
-    struct dec from, up_to; /* (from, up_to], or [from, up_to) after a tier with `below` */
-    bool open, from_is_in;
-    struct dec rate, flat;
-    const struct tier *tier;
-};
-
 /* Graduated: F(x), all flats of the tiers up to high (>= x) included. */
 enum status curve_graduated(const struct step_tier *step, const struct tier_values *tiers,
                             struct dec x, struct dec high, struct dec *value, struct error *err);

@@ -319,10 +319,14 @@ static enum status run_node(struct work *work, uint32_t node)
 {
     struct entry *entries = NULL;
     uint32_t count = 0, capacity = 0;
+    bool is_first = true;
     for (const struct waiting *first;
          (first = first_waiting(work)) != NULL && first->place >> 32 == node;) {
         uint32_t index = (uint32_t)first->sequence;
         take_first(work, first);
+        first = first_waiting(work);
+        work->is_lone = is_first && !(first && first->place >> 32 == node);
+        is_first = false;
         const struct price *price = work->charges[index].price;
         const struct step *step = &price->steps[work->charges[index].next_step];
         uint32_t account = work->charges[index].account;

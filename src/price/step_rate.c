@@ -128,9 +128,13 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
 /* Tiers with numbers evaluated, where each begins. */
 static enum status tier_numbers(struct work *work, const struct step *step,
                                 const struct charge *charge, struct period turn,
-                                struct tier_values **out)
+                                const struct tier_values **out)
 {
     const struct step_tier *body = &step->tier;
+    if (body->values && !step->on_change_restart) {
+        *out = body->values;
+        return OK;
+    }
     struct tier_values *tiers = arena_alloc(work->arena, body->tier_count * sizeof *tiers);
     struct dec from = DEC_ZERO;
     bool from_is_in = false;
@@ -167,20 +171,25 @@ static enum status tier_numbers(struct work *work, const struct step *step,
     return OK;
 }
 
-static enum status tier_bucket(struct work *work, const struct step *step, uint32_t index,
-                               uint32_t *at)
+/* The bucket has the numbers of the step. */
+static enum status set_numbers(struct work *work, const struct step *step, uint32_t index,
+                               struct bucket *bucket)
 {
-    TRY(bucket_find(work, step, &work->charges[index], at));
-    struct bucket *bucket = &work->buckets[*at];
     if (!bucket->values || bucket->step != step) {
-        struct tier_values *values;
+        const struct tier_values *values;
         TRY(tier_numbers(work, step, &work->charges[index], bucket->turn, &values));
-        bucket = &work->buckets[*at];
         bucket->values = values;
         bucket->step = step;
         bucket->y_is_f = false;
     }
     return OK;
+}
+
+static enum status tier_bucket(struct work *work, const struct step *step, uint32_t index,
+                               uint32_t *at)
+{
+    TRY(bucket_find(work, step, &work->charges[index], at));
+    return set_numbers(work, step, index, &work->buckets[*at]);
 }
 
 static enum status list_amount(const struct price *price, const struct tier_values *first,
@@ -219,7 +228,8 @@ static enum status subtract(struct dec a, struct dec b, struct dec *difference, 
 /* A part of a row, from x to end, both in one tier; or one that only reaches `end` and owes the
  * flat of the tier that begins there. */
 struct part {
-    struct dec x, end, f, f_end, high_end;
+    struct dec x, end, f, f_end;
+    struct dec quantity, amount, list;
     uint32_t tier;
 };
 
@@ -227,11 +237,8 @@ static enum status charge_part(struct work *work, const struct step *step, uint3
                                const struct bucket *bucket, const struct part *part)
 {
     const struct tier_values *tiers = bucket->values, *tier = &tiers[part->tier];
-    struct charge *charge = &work->charges[index];
-    struct dec amount, list, rate = tier->rate;
-    TRY(subtract(part->end, part->x, &charge->quantity, work->err));
-    TRY(subtract(part->f_end, part->f, &amount, work->err));
-    TRY(list_amount(charge->price, &tiers[0], charge->quantity, &list, work->err));
+    struct dec rate = tier->rate;
+    work->charges[index].quantity = part->quantity;
     if (!tier->open && step->tier.past_last == PAST_FREE &&
         dec_compare(dec_max(part->x, part->end), tier->up_to) > 0) {
         rate = DEC_ZERO;
@@ -247,7 +254,67 @@ static enum status charge_part(struct work *work, const struct step *step, uint3
                                        .tier_from = tier->from,
                                        .tier_to = tier->up_to});
     }
-    return rate_charge(work, step, index, rate, amount, list, part->tier);
+    return rate_charge(work, step, index, rate, part->amount, part->list, part->tier);
+}
+
+static struct dec raise_high(struct dec high, struct dec x)
+{
+    return dec_is_zero(high) && dec_sign(x) >= 0 ? x : dec_max(high, x);
+}
+
+/* True when the row goes up through plain tiers, where each part costs its quantity x the rate of
+ * its tier, to the last digit: then F is a sum of such products and need not be computed anew. */
+static bool is_climb(const struct step_tier *body, const struct bucket *bucket, struct dec quantity,
+                     struct dec target)
+{
+    int digits = body->limit_digits;
+    digits = bucket->x.scale > digits ? bucket->x.scale : digits;
+    digits = target.scale > digits ? target.scale : digits;
+    return body->is_plain && bucket->values == body->values &&
+           digits + body->rate_digits <= DEC_SCALE && dec_sign(quantity) > 0 &&
+           dec_sign(bucket->x) >= 0 && (bucket->y_is_f || dec_is_zero(bucket->x));
+}
+
+static enum status climb(struct work *work, const struct step *step, uint32_t index,
+                         struct bucket *bucket, struct dec target)
+{
+    const struct step_tier *body = &step->tier;
+    const struct tier_values *tiers = body->values;
+    struct part part = {.x = bucket->x,
+                        .f = bucket->y_is_f ? bucket->y : DEC_ZERO,
+                        .tier = curve_tier_above(tiers, body->tier_count, bucket->x)};
+    struct charge whole; /* the row as it came, once it is cut into parts */
+    const bool has_list = work->charges[index].price->has_list;
+    uint32_t piece = index;
+    for (bool is_more = true; is_more; part.tier++) {
+        const struct tier_values *tier = &tiers[part.tier];
+        is_more = !tier->open && dec_compare(tier->up_to, target) < 0;
+        part.end = is_more ? tier->up_to : target;
+        TRY(subtract(part.end, part.x, &part.quantity, work->err));
+        TRY(dec_multiply(part.quantity, tier->rate, &part.amount, work->err));
+        TRY(add(part.f, part.amount, &part.f_end, work->err));
+        part.list = part.amount;
+        if (part.tier > 0 || has_list) {
+            TRY(list_amount(work->charges[index].price, &tiers[0], part.quantity, &part.list,
+                            work->err));
+        }
+        if (is_more && piece == index) {
+            whole = work->charges[index];
+            whole.events = 0; /* the row's events stay with its first part */
+        }
+        TRY(charge_part(work, step, piece, bucket, &part));
+        if (is_more) {
+            piece = work_add_charge(work, &whole);
+        }
+        part.x = part.end;
+        part.f = part.f_end;
+    }
+    bucket->last_charge = index;
+    bucket->x = target;
+    bucket->y = part.f;
+    bucket->y_is_f = true;
+    bucket->high = raise_high(bucket->high, target);
+    return OK;
 }
 
 /* How far a row on its way from x to target gets in one tier; false when it gets there. */
@@ -270,20 +337,15 @@ static bool find_end(const struct step_tier *body, const struct tier_values *tie
     return any;
 }
 
-/* One graduated row: as many charges as it crosses tiers. A row that takes back (negative) walks
- * down the same curve. */
-enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
+/* Up or down any curve: a row that takes back (negative) walks down the same one. */
+static enum status walk(struct work *work, const struct step *step, uint32_t index,
+                        struct bucket *bucket, struct dec target)
 {
-    uint32_t at;
-    TRY(tier_bucket(work, step, index, &at));
-    struct bucket *bucket = &work->buckets[at];
     const struct tier_values *tiers = bucket->values;
     const struct step_tier *body = &step->tier;
     struct charge whole; /* the row as it came, once it is cut into parts */
 
-    struct dec x = bucket->x, target, f;
-    TRY(add(x, work->charges[index].quantity, &target, work->err));
-    struct dec high = bucket->high;
+    struct dec x = bucket->x, high = bucket->high, f;
     bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x);
     if (bucket->y_is_f) {
         f = bucket->y;
@@ -304,7 +366,7 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
         }
         /* A tier that begins with the end itself (`below`) is reached, and its flat owed, but it is
          * not this part that pays it. */
-        struct dec new_high = dec_is_zero(high) && dec_sign(end) >= 0 ? end : dec_max(high, end);
+        struct dec new_high = raise_high(high, end);
         bool is_begun = dec_compare(end, high) > 0 && dec_compare(end, x) > 0 &&
                         curve_tier_of(tiers, body->tier_count, end) != part.tier;
         if (is_begun) {
@@ -322,6 +384,10 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
             whole = work->charges[index];
             whole.events = 0; /* the row's events stay with its first part */
         }
+        TRY(subtract(part.end, part.x, &part.quantity, work->err));
+        TRY(subtract(part.f_end, part.f, &part.amount, work->err));
+        TRY(list_amount(work->charges[piece].price, &tiers[0], part.quantity, &part.list,
+                        work->err));
         TRY(charge_part(work, step, piece, bucket, &part));
         x = end;
         f = part.f_end;
@@ -332,6 +398,25 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
     bucket->high = high;
     bucket->y_is_f = true;
     return OK;
+}
+
+/* One graduated row: as many charges as it crosses tiers. */
+enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
+{
+    struct bucket *bucket;
+    if (bucket_find_lone(work, step, &work->charges[index])) {
+        bucket = &work->lone;
+    } else {
+        uint32_t at;
+        TRY(bucket_find(work, step, &work->charges[index], &at));
+        bucket = &work->buckets[at];
+    }
+    TRY(set_numbers(work, step, index, bucket));
+    struct dec quantity = work->charges[index].quantity, target;
+    TRY(add(bucket->x, quantity, &target, work->err));
+    return is_climb(&step->tier, bucket, quantity, target)
+               ? climb(work, step, index, bucket, target)
+               : walk(work, step, index, bucket, target);
 }
 
 /* ---- whole-bucket steps ---------------------------------------------------------------------- */
@@ -401,7 +486,7 @@ enum status step_whole_value(struct work *work, const struct step *step,
                              const struct charge *charge, struct bucket *bucket, uint32_t *tier,
                              struct dec *y)
 {
-    struct tier_values *values;
+    const struct tier_values *values;
     TRY(tier_numbers(work, step, charge, bucket->turn, &values));
     bucket->values = values;
     return whole_curve(work, &step->tier, bucket, tier, y);
@@ -440,7 +525,7 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
             turn_end_due(work, bucket->step, price, last->contract, bucket->account, bucket->turn);
         const struct step *own = turn_end_step(work, bucket->step, due, &price);
         if (own != bucket->step) {
-            struct tier_values *values;
+            const struct tier_values *values;
             TRY(tier_numbers(work, own, last, bucket->turn, &values));
             bucket->values = values;
             bucket->step = own;

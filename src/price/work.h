@@ -33,7 +33,7 @@ struct bucket {
     struct dec high; /* the greatest x so far: flats paid once */
     struct dec events;
     struct dec opening_x; /* what x was when the bill's period began */
-    void *values;         /* evaluated numbers of step */
+    const void *values;   /* evaluated numbers of step */
     uint32_t last_charge; /* index of the last charge that entered it, NONE */
     bool is_touched;      /* by this bill */
     bool y_is_f;          /* y is the F(x) of values: it need not be computed again */
@@ -77,11 +77,13 @@ struct work {
     uint32_t heap_count, heap_capacity;
     uint32_t sequence;
     bool is_running;
+    bool is_lone; /* the charge that runs is the only one that comes to its node */
 
     struct bucket *buckets;
     uint32_t bucket_count, bucket_capacity;
     uint32_t *bucket_slots;
     uint32_t bucket_mask;
+    struct bucket lone;         /* see bucket_find_lone */
     struct opening_note *notes; /* of pricing->opening */
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
@@ -110,6 +112,9 @@ struct period turn_find(struct work *work, const struct step *step, const struct
  * there. Index, since buckets move. */
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *bucket);
+/* A bucket that one charge enters, that began empty and ends with the bill, is not looked for, by
+ * anyone and ever: work->lone, emptied for this one.  False when it may be another. */
+bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
 /* The name of a bucket, for openings and explanations, in the arena. */
 struct text bucket_name(struct work *work, const struct bucket *bucket);
 /* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key.
