@@ -575,10 +575,29 @@ static const char PAIRS[201] = "0001020304050607080910111213141516171819"
                                "6061626364656667686970717273747576777879"
                                "8081828384858687888990919293949596979899";
 
+/* The eight digits of value < 10^8 as bytes of a word, the first lowest: halves, then quarters,
+ * then digits are parted in lanes of the word, division by 100 and 10 being a product and a shift.
+ */
+static uint64_t eight_digits(uint32_t value)
+{
+    uint64_t x = value / 10'000 | (uint64_t)(value % 10'000) << 32;
+    uint64_t hundreds = (x * 10'486 >> 20) & UINT64_C(0x0000'007F'0000'007F);
+    x = hundreds | (x - hundreds * 100) << 16;
+    uint64_t tens = (x * 103 >> 10) & UINT64_C(0x000F'000F'000F'000F);
+    x = tens | (x - tens * 10) << 8;
+    return x + UINT64_C(0x3030'3030'3030'3030);
+}
+
 /* Writes the lowest count digits of value so that they end before end; returns what is left of it.
  */
 static uint64_t write_digits(char *end, uint64_t value, int count)
 {
+    for (; count >= 8; count -= 8) {
+        uint64_t digits = eight_digits((uint32_t)(value % 100'000'000));
+        end -= 8;
+        memcpy(end, &digits, 8); /* a little-endian store puts the first digit first */
+        value /= 100'000'000;
+    }
     for (; count >= 2; count -= 2) {
         end -= 2;
         memcpy(end, &PAIRS[value % 100 * 2], 2);

@@ -132,39 +132,16 @@ void buffer_init(struct buffer *buffer, struct arena *arena, size_t capacity)
     buffer->at = arena_alloc(arena, capacity);
 }
 
-char *buffer_reserve(struct buffer *buffer, size_t size)
+void buffer_grow(struct buffer *buffer, size_t size)
 {
-    if (size > buffer->capacity - buffer->size) {
-        size_t need;
-        if (__builtin_add_overflow(buffer->size, size, &need)) {
-            need = SIZE_MAX; /* the arena answers */
-        }
-        size_t twice = buffer->capacity > SIZE_MAX / 2 ? SIZE_MAX : buffer->capacity * 2;
-        size_t capacity = need > twice ? need : twice;
-        buffer->at = arena_grow(buffer->arena, buffer->at, buffer->size, capacity, 1);
-        buffer->capacity = capacity;
+    size_t need;
+    if (__builtin_add_overflow(buffer->size, size, &need)) {
+        need = SIZE_MAX; /* the arena answers */
     }
-    return buffer->at + buffer->size;
-}
-
-void buffer_add(struct buffer *buffer, const void *bytes, size_t size)
-{
-    char *to = buffer_reserve(buffer, size);
-    if (size) {
-        memcpy(to, bytes, size);
-    }
-    buffer->size += size;
-}
-
-void buffer_add_text(struct buffer *buffer, struct text text)
-{
-    buffer_add(buffer, text.at, text.size);
-}
-
-void buffer_add_char(struct buffer *buffer, char c)
-{
-    *buffer_reserve(buffer, 1) = c;
-    buffer->size++;
+    size_t twice = buffer->capacity > SIZE_MAX / 2 ? SIZE_MAX : buffer->capacity * 2;
+    size_t capacity = need > twice ? need : twice;
+    buffer->at = arena_grow(buffer->arena, buffer->at, buffer->size, capacity, 1);
+    buffer->capacity = capacity;
 }
 
 void buffer_add_u64(struct buffer *buffer, uint64_t value)
@@ -210,13 +187,29 @@ static void add_escape(struct buffer *buffer, unsigned char c)
     }
 }
 
+/* How many bytes JSON takes as they are, at the least, eight at a time: printable ASCII without
+ * quote and backslash. */
+static size_t count_plain(struct text text)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
+    size_t i = 0;
+    for (; i + 8 <= text.size; i += 8) {
+        uint64_t word = text_word(text.at + i);
+        uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+        if ((word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & highs) {
+            break;
+        }
+    }
+    return i;
+}
+
 void buffer_add_json(struct buffer *buffer, struct text text)
 {
     const unsigned char *bytes = (const unsigned char *)text.at;
     buffer_reserve(buffer, text.size + 2);
     buffer_add_char(buffer, '"');
     size_t from = 0; /* of the bytes that go out as they are */
-    for (size_t i = 0; i < text.size;) {
+    for (size_t i = count_plain(text); i < text.size;) {
         unsigned char c = bytes[i];
         bool plain = c >= 0x20 && c != '"' && c != '\\';
         size_t count = 1;

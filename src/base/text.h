@@ -80,11 +80,38 @@ struct buffer {
 };
 
 void buffer_init(struct buffer *buffer, struct arena *arena, size_t capacity);
+/* More room than there is: at least for size more bytes. */
+void buffer_grow(struct buffer *buffer, size_t size);
+
 /* Room for size more bytes; returns where they go.  The caller adds to buffer->size. */
-char *buffer_reserve(struct buffer *buffer, size_t size);
-void buffer_add(struct buffer *buffer, const void *bytes, size_t size);
-void buffer_add_text(struct buffer *buffer, struct text text);
-void buffer_add_char(struct buffer *buffer, char c);
+static inline char *buffer_reserve(struct buffer *buffer, size_t size)
+{
+    if (size > buffer->capacity - buffer->size) {
+        buffer_grow(buffer, size);
+    }
+    return buffer->at + buffer->size;
+}
+
+static inline void buffer_add(struct buffer *buffer, const void *bytes, size_t size)
+{
+    char *to = buffer_reserve(buffer, size);
+    if (size > 0) {
+        memcpy(to, bytes, size);
+    }
+    buffer->size += size;
+}
+
+static inline void buffer_add_text(struct buffer *buffer, struct text text)
+{
+    buffer_add(buffer, text.at, text.size);
+}
+
+static inline void buffer_add_char(struct buffer *buffer, char c)
+{
+    *buffer_reserve(buffer, 1) = c;
+    buffer->size++;
+}
+
 void buffer_add_u64(struct buffer *buffer, uint64_t value);
 void buffer_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -5,8 +5,8 @@
  *                                     and records, spooled by payer          any thread, any order
  *     accept    partition of keys --dedup--> verdicts, spooled by payer      any thread
  *     settle    partition of payers: records less what verdicts take out
- *               --fold, price, bill--> files in order                        any thread, turns for output
- *     report    dead letters, conflicts, summary; conservation is checked before anything gets
+ *               --fold, price, bill--> files in order                        any thread, turns for
+ * output report    dead letters, conflicts, summary; conservation is checked before anything gets
  *               its name
  */
 #ifndef FARTHING_ENGINE_RUN_H
@@ -159,6 +159,7 @@ struct worker {
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
     bool is_booked; /* the events of the cut at hand are in booked_totals */
+    struct writer *writer;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
     struct dec *product_amounts; /* then of no product, then of rounding */

@@ -579,8 +579,8 @@ enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, bool is_last, struct handover *handover,
-                              const struct record **records, uint32_t count,
-                              const struct inputs *inputs, struct texts *texts, struct error *err)
+                              const struct record **records, uint32_t count, struct text inputs,
+                              struct texts *texts, struct error *err)
 {
     struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
@@ -646,12 +646,13 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
         uint32_t left = bill.line_count - i;
-        render_lines_csv(&texts->lines, &bill, i, left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        render_lines_csv(worker->writer, &texts->lines, &bill, i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
         TRY(write_when_full(worker, texts));
     }
     for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
         uint32_t left = book.row_count - i;
-        render_usage_csv(&texts->usage, &pricing, account->id, book.rows + i,
+        render_usage_csv(worker->writer, &texts->usage, &pricing, account->id, book.rows + i,
                          left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
         TRY(write_when_full(worker, texts));
     }
@@ -743,7 +744,7 @@ struct job {
     uint32_t payer;
     const struct record **records;
     uint32_t count;
-    const struct inputs *inputs;
+    struct text inputs;
     struct texts *texts;
     struct handover handover;
 };
@@ -813,7 +814,7 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
 }
 
 static void settle_payer(struct worker *worker, uint32_t payer, const struct record **records,
-                         uint32_t count, const struct inputs *inputs, struct texts *texts)
+                         uint32_t count, struct text inputs, struct texts *texts)
 {
     const struct run *run = worker->run;
     struct period whole = run->period;
@@ -919,7 +920,7 @@ static enum status open_partition(struct worker *worker, struct texts *texts,
     return is_out ? fail_memory(worker) : status;
 }
 
-static enum status settle_partition(struct worker *worker, uint32_t p, const struct inputs *inputs)
+static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {
     struct run *run = worker->run;
     struct spool_partition loaded;
@@ -985,8 +986,10 @@ static enum status settle_partitions(struct worker *worker)
                             .zones_digest = run->zones_digest,
                             .opening_digest = run->opening_digest,
                             .rules = TEXT(FARTHING_RULES)};
+    struct text inputs_json = render_inputs(&worker->arena, &inputs);
+    worker->writer = writer_new(&worker->arena);
     for (uint32_t p; (p = run_claim(run, run->book_partitions)) != NONE;) {
-        TRY(settle_partition(worker, p, &inputs));
+        TRY(settle_partition(worker, p, inputs_json));
         run_progress(run, worker->index, "billing", p, run->book_partitions);
     }
     return OK;

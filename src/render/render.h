@@ -19,22 +19,29 @@ struct inputs {
     struct text catalog_digest, accounts_digest, zones_digest, opening_digest;
     struct text rules; /* version of the rules of this program */
 };
+/* The object that bills say them with: once for all bills. */
+struct text render_inputs(struct arena *arena, const struct inputs *inputs);
 
 void render_bill_json(struct buffer *out, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill,
-                      const struct inputs *inputs);
+                      struct text inputs); /* of render_inputs */
+
+/* What rows of CSV repeat, remembered from bill to bill; of one thread. */
+struct writer;
+struct writer *writer_new(struct arena *arena);
 
 extern const char LINES_HEADER[]; /* with its newline */
 /* Lines [first, first + count) of the bill. */
-void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t first, uint32_t count);
+void render_lines_csv(struct writer *writer, struct buffer *out, const struct bill *bill,
+                      uint32_t first, uint32_t count);
 /* A row of lines.csv without its newline; texts point into row or the arena. *bill gets the first
  * column. ERR_INPUT. */
 enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
                        struct error *err);
 
 extern const char USAGE_HEADER[];
-void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct text payer,
-                      const struct usage_row *rows, uint32_t count);
+void render_usage_csv(struct writer *writer, struct buffer *out, const struct pricing *pricing,
+                      struct text payer, const struct usage_row *rows, uint32_t count);
 
 /* A row of usage.csv, with its names; dimensions as bill_dimensions writes them. */
 struct usage_text {

@@ -136,11 +136,12 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
     writer_end(writer);
 }
 
-void render_lines_csv(struct buffer *out, const struct bill *bill, uint32_t first, uint32_t count)
+void render_lines_csv(struct writer *writer, struct buffer *out, const struct bill *bill,
+                      uint32_t first, uint32_t count)
 {
-    struct writer writer = {.out = out};
+    writer->out = out;
     for (uint32_t i = first; i < first + count; i++) {
-        write_line(&writer, bill, &bill->lines[i]);
+        write_line(writer, bill, &bill->lines[i]);
     }
 }
 
@@ -379,12 +380,12 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     writer_end(writer);
 }
 
-void render_usage_csv(struct buffer *out, const struct pricing *pricing, struct text payer,
-                      const struct usage_row *rows, uint32_t count)
+void render_usage_csv(struct writer *writer, struct buffer *out, const struct pricing *pricing,
+                      struct text payer, const struct usage_row *rows, uint32_t count)
 {
-    struct writer writer = {.out = out};
+    writer->out = out;
     for (uint32_t i = 0; i < count; i++) {
-        write_usage(&writer, pricing, payer, &rows[i]);
+        write_usage(writer, pricing, payer, &rows[i]);
     }
 }
 

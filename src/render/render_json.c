@@ -92,8 +92,7 @@ static void add_proof(struct buffer *out, const struct catalog *catalog,
 }
 
 void render_bill_json(struct buffer *out, const struct catalog *catalog,
-                      const struct accounts *accounts, const struct bill *bill,
-                      const struct inputs *inputs)
+                      const struct accounts *accounts, const struct bill *bill, struct text inputs)
 {
     buffer_add_char(out, '{');
     add_json_text(out, "bill", bill->id);
@@ -119,13 +118,22 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     buffer_add_char(out, ']');
     add_proof(out, catalog, accounts, bill);
     add_json_key(out, "inputs");
-    buffer_add_char(out, '{');
-    add_json_text(out, "catalog", inputs->catalog_digest);
-    add_json_text(out, "accounts", inputs->accounts_digest);
-    add_json_text(out, "zones", inputs->zones_digest);
-    add_json_text(out, "opening", inputs->opening_digest);
-    add_json_text(out, "rules", inputs->rules);
-    buffer_add_text(out, TEXT("}}\n"));
+    buffer_add_text(out, inputs);
+    buffer_add_text(out, TEXT("}\n"));
+}
+
+struct text render_inputs(struct arena *arena, const struct inputs *inputs)
+{
+    struct buffer out;
+    buffer_init(&out, arena, 512);
+    buffer_add_char(&out, '{');
+    add_json_text(&out, "catalog", inputs->catalog_digest);
+    add_json_text(&out, "accounts", inputs->accounts_digest);
+    add_json_text(&out, "zones", inputs->zones_digest);
+    add_json_text(&out, "opening", inputs->opening_digest);
+    add_json_text(&out, "rules", inputs->rules);
+    buffer_add_char(&out, '}');
+    return buffer_text(&out);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */

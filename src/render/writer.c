@@ -1,46 +1,29 @@
 /* writer.c - see writer.h. */
 #include "render/writer.h"
 
+#include "render/render.h"
+
+struct writer *writer_new(struct arena *arena)
+{
+    return arena_calloc(arena, 1, sizeof(struct writer));
+}
+
 #define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
-/* The high bit of each byte of word that equals c; a byte after such a one may have it too, which
- * is enough here. */
-static uint64_t find_byte(uint64_t word, unsigned char c)
-{
-    uint64_t same = word ^ EACH_BYTE(c);
-    return (same - EACH_BYTE(1)) & ~same & EACH_BYTE(0x80);
-}
+#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
-bool writer_needs_quotes(struct text text)
+size_t writer_quote(char *to, struct text text)
 {
-    size_t i = 0;
-    for (; i + 8 <= text.size; i += 8) {
-        uint64_t word;
-        memcpy(&word, text.at + i, 8);
-        if (find_byte(word, ',') | find_byte(word, '"') | find_byte(word, '\n') |
-            find_byte(word, '\r')) {
-            return true;
-        }
-    }
-    for (; i < text.size; i++) {
-        char c = text.at[i];
-        if (c == ',' || c == '"' || c == '\n' || c == '\r') {
-            return true;
-        }
-    }
-    return false;
-}
-
-void writer_quoted(struct writer *writer, struct text text)
-{
-    *writer->at++ = '"';
+    char *from = to;
+    *to++ = '"';
     for (size_t i = 0; i < text.size; i++) {
         if (text.at[i] == '"') {
-            *writer->at++ = '"';
+            *to++ = '"';
         }
-        *writer->at++ = text.at[i];
+        *to++ = text.at[i];
     }
-    *writer->at++ = '"';
+    *to++ = '"';
+    return (size_t)(to - from);
 }
 
 void writer_time(struct writer *writer, instant at)
