@@ -2,6 +2,8 @@
  * the keys is the order of the lines. */
 #include "bill/bill.h"
 
+#include "base/sort.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -82,78 +84,95 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->contract = charge->contract ? charge->contract->id : TEXT("");
 }
 
+/* Lines of one account, SKU, price share the texts. */
+static int compare_texts(struct text a, struct text b)
+{
+    return a.at == b.at && a.size == b.size ? 0 : text_compare(a, b);
+}
+
+static int compare_times(instant a, instant b)
+{
+    return (a > b) - (a < b);
+}
+
 /* The order of lines, by their key. */
 static int compare_lines(const void *a_line, const void *b_line)
 {
     const struct line *a = a_line, *b = b_line;
-    const struct text *const texts[][2] = {
-        {&a->account, &b->account}, {&a->product, &b->product},       {&a->sku, &b->sku},
-        {&a->price, &b->price},     {&a->dimensions, &b->dimensions}, {&a->resource, &b->resource},
-    };
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        int order = texts[i][0]->at == texts[i][1]->at && texts[i][0]->size == texts[i][1]->size
-                        ? 0
-                        : text_compare(*texts[i][0], *texts[i][1]);
-        if (order != 0) {
-            return order;
-        }
-    }
-    const int64_t numbers[][2] = {
-        {a->from, b->from}, {a->to, b->to}, {a->version, b->version}, {a->tier, b->tier}};
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        if (numbers[i][0] != numbers[i][1]) {
-            return numbers[i][0] < numbers[i][1] ? -1 : 1;
-        }
-    }
-    int order = text_compare(a->step, b->step);
-    order = order ? order : text_compare(a->kind, b->kind);
+    int order = compare_texts(a->account, b->account);
+    order = order ? order : compare_texts(a->product, b->product);
+    order = order ? order : compare_texts(a->sku, b->sku);
+    order = order ? order : compare_texts(a->price, b->price);
+    order = order ? order : compare_texts(a->dimensions, b->dimensions);
+    order = order ? order : compare_texts(a->resource, b->resource);
+    order = order ? order : compare_times(a->from, b->from);
+    order = order ? order : compare_times(a->to, b->to);
+    order = order ? order : compare_times(a->version, b->version);
+    order = order ? order : (a->tier > b->tier) - (a->tier < b->tier);
+    order = order ? order : compare_texts(a->step, b->step);
+    order = order ? order : compare_texts(a->kind, b->kind);
     order = order ? order : (int)a->has_rate - (int)b->has_rate;
     order = order ? order : dec_compare(a->rate, b->rate);
-    order = order ? order : text_compare(a->unit, b->unit);
-    return order ? order : text_compare(a->contract, b->contract);
+    order = order ? order : compare_texts(a->unit, b->unit);
+    return order ? order : compare_texts(a->contract, b->contract);
 }
 
-static char *put_bytes(char *to, const void *bytes, size_t size)
+/* A text after its size, so that texts that are put together can be told apart. */
+static char *put_text(char *to, struct text text)
 {
-    if (size > 0) {
-        memcpy(to, bytes, size);
+    uint32_t size = (uint32_t)text.size;
+    memcpy(to, &size, sizeof size);
+    to += sizeof size;
+    if (size >= 8 && size <= 16) { /* most names: two words that overlap are sooner copied */
+        memcpy(to, text.at, 8);
+        memcpy(to + size - 8, text.at + size - 8, 8);
+    } else if (size > 16 && size <= 32) {
+        memcpy(to, text.at, 16);
+        memcpy(to + size - 16, text.at + size - 16, 16);
+    } else if (size > 0) {
+        memcpy(to, text.at, size);
     }
     return to + size;
 }
 
-static struct hash128 line_id(struct arena *arena, const struct bill *bill, const struct line *line)
+/* Ids are hashes of keys, which begin with what is the bill's. */
+static void make_ids(struct arena *arena, struct bill *bill)
 {
-    const struct text parts[] = {bill->provider, bill->payer,    line->account, line->sku,
-                                 line->price,    line->step,     line->kind,    line->dimensions,
-                                 line->resource, line->contract, line->unit};
-    enum { PARTS = sizeof parts / sizeof *parts };
-    const int64_t numbers[] = {bill->period.from,
-                               bill->period.to,
-                               line->from,
-                               line->to,
-                               line->version,
-                               line->tier,
-                               line->has_rate,
-                               (int64_t)(uint64_t)line->rate.mantissa,
-                               (int64_t)(line->rate.mantissa >> 64),
-                               line->rate.scale};
-    size_t size = sizeof numbers;
-    for (size_t i = 0; i < PARTS; i++) {
-        size += sizeof(uint32_t) + parts[i].size;
-    }
     struct arena_mark mark = arena_mark(arena);
-    char *key = arena_alloc(arena, size);
-    char *to = key;
-    for (size_t i = 0; i < PARTS; i++) {
-        uint32_t part_size = (uint32_t)parts[i].size;
-        to = put_bytes(to, &part_size, sizeof part_size);
-        to = put_bytes(to, parts[i].at, parts[i].size);
+    struct buffer key;
+    buffer_init(&key, arena, 1024);
+    char *to = buffer_reserve(&key, 2 * sizeof(uint32_t) + bill->provider.size + bill->payer.size);
+    to = put_text(put_text(to, bill->provider), bill->payer);
+    const size_t of_bill = (size_t)(to - key.at);
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        struct line *line = &bill->lines[i];
+        const int64_t numbers[] = {bill->period.from,
+                                   bill->period.to,
+                                   line->from,
+                                   line->to,
+                                   line->version,
+                                   line->tier,
+                                   line->has_rate,
+                                   (int64_t)(uint64_t)line->rate.mantissa,
+                                   (int64_t)(line->rate.mantissa >> 64),
+                                   line->rate.scale};
+        const struct text parts[] = {line->account,  line->sku,      line->price,
+                                     line->step,     line->kind,     line->dimensions,
+                                     line->resource, line->contract, line->unit};
+        enum { PARTS = sizeof parts / sizeof *parts };
+        size_t size_max = sizeof numbers + PARTS * sizeof(uint32_t);
+        for (size_t k = 0; k < PARTS; k++) {
+            size_max += parts[k].size;
+        }
+        key.size = of_bill;
+        to = buffer_reserve(&key, size_max);
+        for (size_t k = 0; k < PARTS; k++) {
+            to = put_text(to, parts[k]);
+        }
+        memcpy(to, numbers, sizeof numbers);
+        line->id = hash_print(key.at, of_bill + size_max);
     }
-    to = put_bytes(to, numbers, sizeof numbers);
-    assert(to == key + size);
-    struct hash128 id = hash_print(key, size);
     arena_rewind(arena, mark);
-    return id;
 }
 
 static enum status merge_line(struct line *into, const struct line *from, struct error *err)
@@ -302,6 +321,21 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
     return OK;
 }
 
+/* The charges that are on lines, in the order of their rows: it is that of the lines, mostly. */
+static const struct sort_key *order_charges(struct arena *arena, const struct priced *priced,
+                                            uint32_t *count)
+{
+    struct sort_key *order = arena_alloc(arena, (priced->charge_count + 1) * sizeof *order);
+    *count = 0;
+    for (uint32_t i = 0; i < priced->charge_count; i++) {
+        if (charge_is_billed(&priced->charges[i])) {
+            order[(*count)++] = (struct sort_key){priced->charges[i].order, i};
+        }
+    }
+    (void)sort_keys(order, *count);
+    return order;
+}
+
 static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
                                  const struct usage_row *rows, uint32_t row_count,
                                  const struct priced *priced, struct bill *bill, struct error *err)
@@ -314,11 +348,13 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     table.slots = arena_alloc(arena, slot_count * sizeof *table.slots);
     memset(table.slots, 0xFF, slot_count * sizeof *table.slots);
     table.lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table.lines);
-    for (uint32_t i = 0; i < priced->charge_count; i++) {
+    uint32_t count;
+    const struct sort_key *order = order_charges(arena, priced, &count);
+    bill->line_capacity = count + 1; /* the rounding line */
+    bill->lines = arena_alloc(arena, bill->line_capacity * sizeof *bill->lines);
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t i = (uint32_t)order[k].low;
         const struct charge *charge = &priced->charges[i];
-        if (!charge_is_billed(charge)) {
-            continue;
-        }
         uint64_t print = 0;
         if (charge->row != NONE && charge->of == NONE) {
             assert(charge->row < row_count);
@@ -567,9 +603,7 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
     TRY(collect_lines(arena, pricing, rows, row_count, priced, bill, err));
     TRY(round_lines(arena, &catalog->rounding, bill, err));
     TRY(add_rounding_line(arena, &catalog->rounding, bill, err));
-    for (uint32_t i = 0; i < bill->line_count; i++) {
-        bill->lines[i].id = line_id(arena, bill, &bill->lines[i]);
-    }
+    make_ids(arena, bill);
     if (issued && issued->count > 0) {
         TRY(subtract_issued(arena, bill, issued, err));
         move_rounding_last(bill);

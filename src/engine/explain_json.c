@@ -3,10 +3,7 @@
 
 struct period explain_slot(const struct explain *x, const struct usage_row *row)
 {
-    const struct series *series = series_at(&x->run->series, row->series);
-    instant from = x->pricing.base + (instant)row->slot_s * NS_PER_SECOND;
-    return (struct period){from, slot_end(x->run->catalog, x->run->accounts, row->account, series,
-                                          x->pricing.cut, from)};
+    return (struct period){x->pricing.base + (instant)row->slot_s * NS_PER_SECOND, row->to};
 }
 
 const struct place *explain_place(const struct explain *x, const struct step *step)

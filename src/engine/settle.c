@@ -471,19 +471,20 @@ static enum status find_issued(const struct run *run, struct arena *arena, uint3
     return OK;
 }
 
-/* The product of a line: told by where its name lies, unless the line was read from a file. */
-static uint32_t find_product(const struct catalog *catalog, struct text name)
+/* The product of a line: told by where its name lies, unless the line was read from a file.  Lines
+ * are sorted, so that it is mostly the next one after the last found. */
+static uint32_t find_product(const struct catalog *catalog, struct text name, uint32_t last)
 {
-    uint32_t product = 0;
-    while (product < catalog->product_count && catalog->products[product].name.at != name.at) {
-        product++;
-    }
-    if (product == catalog->product_count) {
-        product = 0;
-        while (product < catalog->product_count &&
-               !text_equal(catalog->products[product].name, name)) {
-            product++;
+    uint32_t count = catalog->product_count;
+    for (uint32_t i = 0, at = last; i < count; i++, at++) {
+        at = at < count ? at : 0;
+        if (catalog->products[at].name.at == name.at) {
+            return at;
         }
+    }
+    uint32_t product = 0;
+    while (product < count && !text_equal(catalog->products[product].name, name)) {
+        product++;
     }
     return product;
 }
@@ -498,7 +499,7 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
         const struct line *line = &bill->lines[i];
         if (line->product.at != last.at || line->product.size != last.size) {
             last = line->product;
-            product = find_product(catalog, last);
+            product = find_product(catalog, last, product);
         }
         bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
         struct dec *amount =
@@ -612,7 +613,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
-    TRY(book_close(&book, &run->series, run->catalog, run->accounts, err));
+    TRY(book_close(&book, &run->series, run->catalog, run->accounts, run->period.from, cut, err));
     struct priced priced;
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
     struct issued issued = {NULL, 0};
@@ -696,7 +697,8 @@ static void settle_excluded(struct worker *worker, struct text payer, const stru
         book_fold(&book, records[i], &run->series, run->catalog);
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
-    enum status status = book_close(&book, &run->series, run->catalog, run->accounts, &worker->err);
+    enum status status = book_close(&book, &run->series, run->catalog, run->accounts,
+                                    run->period.from, run->period, &worker->err);
     assert(status == OK); /* it has no rows */
     (void)status;
     for (uint32_t i = 0; i < book.excluded_count; i++) {

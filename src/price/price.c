@@ -35,12 +35,7 @@ const char *price_level_name(int level)
 
 /* ---- waiting charges ------------------------------------------------------------------------- */
 
-static bool is_before(const struct waiting *a, const struct waiting *b)
-{
-    return a->place != b->place ? a->place < b->place : a->sequence < b->sequence;
-}
-
-static void heap_push(struct work *work, struct waiting item)
+static void heap_push(struct work *work, struct sort_key item)
 {
     if (work->heap_count == work->heap_capacity) {
         uint32_t capacity = work->heap_capacity ? work->heap_capacity * 2 : 64;
@@ -49,27 +44,27 @@ static void heap_push(struct work *work, struct waiting item)
         work->heap_capacity = capacity;
     }
     uint32_t at = work->heap_count++;
-    while (at > 0 && is_before(&item, &work->heap[(at - 1) / 2])) {
+    while (at > 0 && sort_is_before(&item, &work->heap[(at - 1) / 2])) {
         work->heap[at] = work->heap[(at - 1) / 2];
         at = (at - 1) / 2;
     }
     work->heap[at] = item;
 }
 
-static struct waiting heap_pop(struct work *work)
+static struct sort_key heap_pop(struct work *work)
 {
-    struct waiting top = work->heap[0];
-    struct waiting last = work->heap[--work->heap_count];
+    struct sort_key top = work->heap[0];
+    struct sort_key last = work->heap[--work->heap_count];
     uint32_t at = 0, count = work->heap_count;
     for (;;) {
         uint32_t child = 2 * at + 1;
         if (child >= count) {
             break;
         }
-        if (child + 1 < count && is_before(&work->heap[child + 1], &work->heap[child])) {
+        if (child + 1 < count && sort_is_before(&work->heap[child + 1], &work->heap[child])) {
             child++;
         }
-        if (!is_before(&work->heap[child], &last)) {
+        if (!sort_is_before(&work->heap[child], &last)) {
             break;
         }
         work->heap[at] = work->heap[child];
@@ -79,7 +74,7 @@ static struct waiting heap_pop(struct work *work)
     return top;
 }
 
-static void queue_push(struct work *work, struct waiting item)
+static void queue_push(struct work *work, struct sort_key item)
 {
     if (work->queue_count == work->queue_capacity) {
         uint32_t capacity = work->queue_capacity * 2;
@@ -90,39 +85,16 @@ static void queue_push(struct work *work, struct waiting item)
     work->queue[work->queue_count++] = item;
 }
 
-static int compare_waiting(const void *a, const void *b)
-{
-    return is_before(a, b) ? -1 : is_before(b, a);
-}
-
-static void queue_sort(struct work *work)
-{
-    enum { FEW = 24 };
-    struct waiting *items = work->queue;
-    if (work->queue_count > FEW) {
-        qsort(items, work->queue_count, sizeof *items, compare_waiting);
-        return;
-    }
-    for (uint32_t i = 1; i < work->queue_count; i++) {
-        struct waiting item = items[i];
-        uint32_t at = i;
-        for (; at > 0 && is_before(&item, &items[at - 1]); at--) {
-            items[at] = items[at - 1];
-        }
-        items[at] = item;
-    }
-}
-
 /* The charge that runs next; NULL when none waits. */
-static const struct waiting *first_waiting(const struct work *work)
+static const struct sort_key *first_waiting(const struct work *work)
 {
-    const struct waiting *queued =
+    const struct sort_key *queued =
         work->queue_at < work->queue_count ? &work->queue[work->queue_at] : NULL;
-    const struct waiting *passed = work->heap_count > 0 ? &work->heap[0] : NULL;
-    return !passed || (queued && is_before(queued, passed)) ? queued : passed;
+    const struct sort_key *passed = work->heap_count > 0 ? &work->heap[0] : NULL;
+    return !passed || (queued && sort_is_before(queued, passed)) ? queued : passed;
 }
 
-static void take_first(struct work *work, const struct waiting *first)
+static void take_first(struct work *work, const struct sort_key *first)
 {
     if (work->heap_count > 0 && first == &work->heap[0]) {
         (void)heap_pop(work);
@@ -153,8 +125,8 @@ void work_push(struct work *work, uint32_t index)
     const struct charge *charge = &work->charges[index];
     if (charge->next_step < charge->price->step_count) {
         uint32_t node = charge->price->steps[charge->next_step].node;
-        struct waiting item = {(uint64_t)node << 32 | charge->order,
-                               (uint64_t)work->sequence++ << 32 | index};
+        struct sort_key item = {(uint64_t)node << 32 | charge->order,
+                                (uint64_t)work->sequence++ << 32 | index};
         if (work->is_running) {
             heap_push(work, item);
         } else {
@@ -320,12 +292,12 @@ static enum status run_node(struct work *work, uint32_t node)
     struct entry *entries = NULL;
     uint32_t count = 0, capacity = 0;
     bool is_first = true;
-    for (const struct waiting *first;
-         (first = first_waiting(work)) != NULL && first->place >> 32 == node;) {
-        uint32_t index = (uint32_t)first->sequence;
+    for (const struct sort_key *first;
+         (first = first_waiting(work)) != NULL && first->high >> 32 == node;) {
+        uint32_t index = (uint32_t)first->low;
         take_first(work, first);
         first = first_waiting(work);
-        work->is_lone = is_first && !(first && first->place >> 32 == node);
+        work->is_lone = is_first && !(first && first->high >> 32 == node);
         is_first = false;
         const struct price *price = work->charges[index].price;
         const struct step *step = &price->steps[work->charges[index].next_step];
@@ -381,11 +353,11 @@ static enum status run_node(struct work *work, uint32_t node)
 
 static enum status run_nodes(struct work *work)
 {
-    queue_sort(work);
+    (void)sort_keys(work->queue, work->queue_count);
     work->is_running = true;
     for (;;) {
-        const struct waiting *first = first_waiting(work);
-        uint32_t node = first ? (uint32_t)(first->place >> 32) : NONE, due = turn_end_node(work);
+        const struct sort_key *first = first_waiting(work);
+        uint32_t node = first ? (uint32_t)(first->high >> 32) : NONE, due = turn_end_node(work);
         if (node == NONE && due == NONE) {
             break;
         }
@@ -425,15 +397,11 @@ static enum status start_row(struct work *work, uint32_t index)
     const struct series *series = series_at(pricing->series, row->series);
     const struct meter *meter = &work->catalog->meters[series->meter];
     instant at = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
-    if (work->last_row.account != row->account || work->last_row.slot_s != row->slot_s ||
-        work->last_row.series != row->series) {
+    if (work->last_row.account != row->account || work->last_row.slot_s != row->slot_s) {
         work->last_row.account = row->account;
         work->last_row.slot_s = row->slot_s;
-        work->last_row.series = row->series;
         work->last_row.contract =
             accounts_contract(pricing->accounts, work->catalog, row->account, at);
-        work->last_row.to =
-            slot_end(work->catalog, pricing->accounts, row->account, series, pricing->cut, at);
     }
     const struct contract *contract = work->last_row.contract;
     int level = LEVEL_CATALOG;
@@ -454,7 +422,7 @@ static enum status start_row(struct work *work, uint32_t index)
                                                         .tier = NONE,
                                                         .of = NONE,
                                                         .at = at,
-                                                        .span = {at, work->last_row.to},
+                                                        .span = {at, row->to},
                                                         .price = price,
                                                         .contract = contract,
                                                         .unit = meter->unit,

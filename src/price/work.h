@@ -5,6 +5,7 @@
 #ifndef FARTHING_PRICE_WORK_H
 #define FARTHING_PRICE_WORK_H
 
+#include "base/sort.h"
 #include "price/curve.h"
 #include "price/price.h"
 
@@ -39,12 +40,6 @@ struct bucket {
     bool y_is_f;          /* y is the F(x) of values: it need not be computed again */
 };
 
-/* A charge waiting for a node, by (node, order, sequence). */
-struct waiting {
-    uint64_t place;    /* node << 32 | order */
-    uint64_t sequence; /* sequence << 32 | index of the charge */
-};
-
 /* What became of a state that the opening carries. */
 struct opening_note {
     bool is_used; /* a bucket goes on from it */
@@ -70,10 +65,11 @@ struct work {
 
     struct charge *charges;
     uint32_t charge_count, charge_capacity;
-    /* Those that wait when nodes begin to run are a sorted queue; what they pass on, a heap. */
-    struct waiting *queue;
+    /* Charges that wait for a node: (node << 32 | order, sequence << 32 | index of the charge).
+     * Those that wait when nodes begin to run are a sorted queue; what they pass on, a heap. */
+    struct sort_key *queue;
     uint32_t queue_at, queue_count, queue_capacity;
-    struct waiting *heap;
+    struct sort_key *heap;
     uint32_t heap_count, heap_capacity;
     uint32_t sequence;
     bool is_running;
@@ -97,9 +93,8 @@ struct work {
     const void *turn_of;      /* cache of turn_find: the clock it is of */
     struct period turn;
     struct { /* of the row before, which may share it */
-        uint32_t account, series, slot_s;
+        uint32_t account, slot_s;
         const struct contract *contract;
-        instant to;
     } last_row;
 };
 

@@ -359,10 +359,8 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     writer_end(writer);
     write_dimensions(writer, catalog, series);
     writer_begin(writer, 512);
-    instant from = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
-    writer_time(writer, from);
-    writer_time(writer,
-                slot_end(catalog, pricing->accounts, row->account, series, pricing->cut, from));
+    writer_time(writer, pricing->base + (instant)row->slot_s * NS_PER_SECOND);
+    writer_time(writer, row->to);
     const char *quantity = writer->at;
     writer_decimal(writer, row->quantity);
     size_t quantity_size = (size_t)(writer->at - quantity);
@@ -538,6 +536,8 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
     *row = (struct usage_row){.account = account,
                               .series = found,
                               .slot_s = (uint32_t)((usage->slot.from - base) / NS_PER_SECOND),
+                              .value = NONE,
+                              .to = usage->slot.to,
                               .quantity = usage->quantity,
                               .total = usage->total};
     return OK;

@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/sort.h"
+
 static const uint32_t FREE = 0xFFFFFFFFu;
 
 /* ---- totals ---------------------------------------------------------------------------------- */
@@ -78,7 +80,8 @@ static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t 
         book->row_capacity = capacity;
     }
     struct usage_row *row = &book->rows[book->row_count];
-    *row = (struct usage_row){.account = account, .series = series, .slot_s = slot_s};
+    *row =
+        (struct usage_row){.account = account, .series = series, .slot_s = slot_s, .value = NONE};
     book->row_count++;
     if (book->row_count * 2 > book->slot_mask) {
         uint32_t slot_count = (book->slot_mask + 1) * 4;
@@ -137,34 +140,51 @@ void total_count(struct total *total, const struct record *record)
 }
 
 /* The order of latest: time, then source, then id; equal only for the same event. */
-static bool is_later(const struct usage_row *row, instant at, struct text source, struct text id)
+static bool is_later(const struct usage_value *value, instant at, struct text source,
+                     struct text id)
 {
-    if (!row->has_value || row->value_at != at) {
-        return !row->has_value || row->value_at < at;
+    if (!value->has_value || value->at != at) {
+        return !value->has_value || value->at < at;
     }
-    int order = text_compare(row->value_source, source);
-    return order < 0 || (order == 0 && text_compare(row->value_id, id) < 0);
+    int order = text_compare(value->source, source);
+    return order < 0 || (order == 0 && text_compare(value->id, id) < 0);
+}
+
+static struct usage_value *value_of(struct book *book, struct usage_row *row)
+{
+    if (row->value == NONE) {
+        if (book->value_count == book->value_capacity) {
+            uint32_t capacity = book->value_capacity ? book->value_capacity * 2 : 16;
+            book->values = arena_grow(book->arena, book->values, book->value_count, capacity,
+                                      sizeof *book->values);
+            book->value_capacity = capacity;
+        }
+        row->value = book->value_count++;
+        book->values[row->value] = (struct usage_value){0};
+    }
+    return &book->values[row->value];
 }
 
 static void merge_value(struct book *book, struct usage_row *row, enum aggregate aggregate,
                         struct dec value, instant at, struct text source, struct text id)
 {
+    struct usage_value *state = value_of(book, row);
     if (aggregate == AGGREGATE_MAX) {
-        if (!row->has_value || dec_compare(value, row->value) > 0) {
-            row->value = value;
-            row->has_value = true;
+        if (!state->has_value || dec_compare(value, state->value) > 0) {
+            state->value = value;
+            state->has_value = true;
         }
-    } else if (aggregate == AGGREGATE_LATEST && is_later(row, at, source, id)) {
-        row->value = value;
-        row->value_at = at;
-        row->value_source = text_copy(book->arena, source);
-        row->value_id = text_copy(book->arena, id);
-        row->has_value = true;
+    } else if (aggregate == AGGREGATE_LATEST && is_later(state, at, source, id)) {
+        state->value = value;
+        state->at = at;
+        state->source = text_copy(book->arena, source);
+        state->id = text_copy(book->arena, id);
+        state->has_value = true;
     }
 }
 
 static void merge_record(struct book *book, struct usage_row *row, enum aggregate aggregate,
-                        const struct record *record)
+                         const struct record *record)
 {
     struct dec value = {record->mantissa, record->scale};
     if (!(record->flags & RECORD_TAIL)) {
@@ -228,23 +248,31 @@ void book_carry(struct book *book, const struct meter_state *state, uint32_t slo
     }
     struct usage_row *row = find_row(book, state->account, state->series, slot_s,
                                      row_key(state->account, state->series, slot_s));
-    row->carried = true;
-    row->billed = begins_turn ? DEC_ZERO : state->value;
+    struct usage_value *value = value_of(book, row);
+    value->carried = true;
+    value->billed = begins_turn ? DEC_ZERO : state->value;
     merge_value(book, row, meter->aggregate, state->value, state->at, state->source, state->id);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static int compare_rows(const void *a_row, const void *b_row)
+/* Sorts the rows; rank and index of each are in its key. */
+static void sort_rows(struct book *book)
 {
-    const struct usage_row *a = a_row, *b = b_row;
-    if (a->slot_s != b->slot_s) {
-        return a->slot_s < b->slot_s ? -1 : 1;
+    struct sort_key *keys = arena_alloc(book->arena, (book->row_count + 1) * sizeof *keys);
+    for (uint32_t i = 0; i < book->row_count; i++) {
+        const struct usage_row *row = &book->rows[i];
+        keys[i] = (struct sort_key){(uint64_t)row->slot_s << 32 | row->account,
+                                    (uint64_t)row->rank << 32 | i};
     }
-    if (a->account != b->account) {
-        return a->account < b->account ? -1 : 1;
+    if (sort_keys(keys, book->row_count)) {
+        struct usage_row *sorted = arena_alloc(book->arena, book->row_count * sizeof *sorted);
+        for (uint32_t i = 0; i < book->row_count; i++) {
+            sorted[i] = book->rows[(uint32_t)keys[i].low];
+        }
+        book->rows = sorted;
+        book->row_capacity = book->row_count;
     }
-    return a->rank < b->rank ? -1 : a->rank > b->rank;
 }
 
 int excluded_compare(const void *a_item, const void *b_item)
@@ -259,7 +287,8 @@ int excluded_compare(const void *a_item, const void *b_item)
     return a->meter < b->meter ? -1 : a->meter > b->meter;
 }
 
-static enum status read_quantity(struct usage_row *row, enum aggregate aggregate, struct error *err)
+static enum status read_quantity(const struct book *book, struct usage_row *row,
+                                 enum aggregate aggregate, struct error *err)
 {
     switch (aggregate) {
     case AGGREGATE_COUNT:
@@ -269,21 +298,24 @@ static enum status read_quantity(struct usage_row *row, enum aggregate aggregate
         return wide_read(&row->total.sum, &row->quantity, err);
     case AGGREGATE_MAX:
     case AGGREGATE_LATEST:
-        return dec_subtract(row->value, row->billed, &row->quantity, err);
+        return dec_subtract(book->values[row->value].value, book->values[row->value].billed,
+                            &row->quantity, err);
     }
     return OK;
 }
 
 enum status book_close(struct book *book, const struct series_table *series,
-                       const struct catalog *catalog, const struct accounts *accounts,
-                       struct error *err)
+                       const struct catalog *catalog, const struct accounts *accounts, instant base,
+                       struct period cut, struct error *err)
 {
     for (uint32_t i = 0; i < book->row_count; i++) {
         struct usage_row *row = &book->rows[i];
         const struct series *item = series_at(series, row->series);
         const struct meter *meter = &catalog->meters[item->meter];
         row->rank = item->rank;
-        if (read_quantity(row, meter->aggregate, NULL) != OK) {
+        row->to = slot_end(catalog, accounts, row->account, item, cut,
+                           base + (instant)row->slot_s * NS_PER_SECOND);
+        if (read_quantity(book, row, meter->aggregate, NULL) != OK) {
             (void)fail(
                 err, ERR_OVERFLOW,
                 "AGG_OVERFLOW: the %s of meter %.*s for account %.*s has more than 38 digits",
@@ -292,9 +324,7 @@ enum status book_close(struct book *book, const struct series_table *series,
             return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
         }
     }
-    if (book->row_count > 1) {
-        qsort(book->rows, book->row_count, sizeof *book->rows, compare_rows);
-    }
+    sort_rows(book);
     if (book->excluded_count > 1) {
         qsort(book->excluded, book->excluded_count, sizeof *book->excluded, excluded_compare);
     }
@@ -356,9 +386,10 @@ uint32_t book_states(struct arena *arena, const struct book *book,
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
         const struct meter *meter = &catalog->meters[series_at(series, row->series)->meter];
-        if (!row->has_value) {
+        if (row->value == NONE || !book->values[row->value].has_value) {
             continue;
         }
+        const struct usage_value *value = &book->values[row->value];
         bool open =
             is_open(row, series_at(series, row->series), catalog, accounts, base, cut, turn_to);
         if (!meter->carry && !open) {
@@ -367,10 +398,10 @@ uint32_t book_states(struct arena *arena, const struct book *book,
         if (!items) {
             items = arena_alloc(arena, (book->row_count - i + book->kept_count) * sizeof *items);
         }
-        items[count++] = (struct standing){{row->account, row->series, row->value, row->value_at,
-                                            row->value_source, row->value_id, open},
-                                           row->rank,
-                                           row->slot_s};
+        items[count++] = (struct standing){
+            {row->account, row->series, value->value, value->at, value->source, value->id, open},
+            row->rank,
+            row->slot_s};
     }
     if (!items && book->kept_count > 0) {
         items = arena_alloc(arena, book->kept_count * sizeof *items);

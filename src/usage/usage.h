@@ -261,15 +261,20 @@ static inline uint64_t bind_event(uint64_t print, uint64_t row_key)
 struct usage_row {
     uint32_t account, series, slot_s;
     uint32_t rank;       /* of the series */
-    struct dec quantity; /* set by book_close: sum, count, max or latest */
+    uint32_t value;      /* of a max or latest meter: its state in book->values; NONE */
+    instant to;          /* end of the slot; set by book_close, and so is */
+    struct dec quantity; /* sum, count, max or latest */
     struct total total;
-    /* of max and latest: */
+};
+
+/* What a row of a max or latest meter holds besides. */
+struct usage_value {
     bool has_value;
     bool carried; /* holds a state that came with the opening */
     struct dec value;
     struct dec billed; /* what a bill of an earlier part of the slot has counted of it already */
-    instant value_at;
-    struct text value_source, value_id;
+    instant at;
+    struct text source, id;
 };
 
 /* The state of a max or latest meter, on its way from bill to bill. */
@@ -296,6 +301,8 @@ struct book {
     struct arena *arena;
     struct usage_row *rows;
     uint32_t row_count, row_capacity;
+    struct usage_value *values;
+    uint32_t value_count, value_capacity;
     struct excluded *excluded;
     uint32_t excluded_count, excluded_capacity;
     uint32_t *slots;
@@ -312,11 +319,12 @@ void book_fold(struct book *book, const struct record *record, const struct seri
  * open slot goes on, counting only what is new, and any other state is kept for later. */
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
                 bool begins_turn, const struct series_table *table);
-/* Reads the states, sorts the rows in the total order (slot, account, resource, SKU, dimension
- * values). ERR_OVERFLOW names the row whose quantity left the range. */
+/* Reads the states, ends the slots and sorts the rows in the total order (slot, account, resource,
+ * SKU, dimension values).  base: what slot_s counts from.  ERR_OVERFLOW names the row whose
+ * quantity left the range. */
 enum status book_close(struct book *book, const struct series_table *series,
-                       const struct catalog *catalog, const struct accounts *accounts,
-                       struct error *err);
+                       const struct catalog *catalog, const struct accounts *accounts, instant base,
+                       struct period cut, struct error *err);
 /* The states that go on after the bill of cut, in a turn that ends at turn_to: of meters with
  * `carry`, and of slots that the cut ends but nothing else does; for each account and series the
  * last one; sorted by (account, series rank). base: what slot_s counts from. Returns how many. */
