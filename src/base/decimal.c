@@ -649,26 +649,35 @@ int dec_format(struct dec value, char *out)
     u128 magnitude = magnitude_of(value.mantissa);
     int scale = value.scale;
     assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
-    if (!fits64(magnitude)) {
+    uint64_t whole, fraction = 0;
+    if (scale == 0 && fits64(magnitude)) {
+        whole = (uint64_t)magnitude;
+    } else if (scale <= POWER64_MAX && magnitude >> 64 < POWER64[scale]) {
+        /* Both parts have a word: the usual case. */
+        whole = fits64(magnitude) ? (uint64_t)magnitude / POWER64[scale]
+                                  : (uint64_t)(magnitude / POWER64[scale]);
+        fraction = (uint64_t)magnitude - whole * POWER64[scale];
+    } else {
         char digits[2 * POWER64_MAX];
         u128 high = magnitude / E19;
         write_digits(digits + POWER64_MAX, (uint64_t)high, POWER64_MAX);
         write_digits(digits + 2 * POWER64_MAX, (uint64_t)(magnitude - high * E19), POWER64_MAX);
-        int skip = POWER64_MAX - count_digits((uint64_t)high);
+        int skip = 0;
+        while (skip < 2 * POWER64_MAX - 1 && digits[skip] == '0') {
+            skip++;
+        }
         return write_plain(out, negative, digits + skip, 2 * POWER64_MAX - skip, scale);
     }
-    uint64_t rest = (uint64_t)magnitude;
-    int count = count_digits(rest);
-    int whole = count > scale ? count - scale : 1;
-    int length = negative + whole + (scale > 0) + scale;
+    int count = count_digits(whole);
+    int length = negative + count + (scale > 0) + scale;
     char *end = out + length;
     *end = '\0';
     if (scale > 0) {
-        rest = write_digits(end, rest, scale);
+        write_digits(end, fraction, scale);
         end -= scale;
         *--end = '.';
     }
-    write_digits(end, rest, whole);
+    write_digits(end, whole, count);
     if (negative) {
         *out = '-';
     }

@@ -235,13 +235,21 @@ void buffer_add_json(struct buffer *buffer, struct text text)
     buffer_add_char(buffer, '"');
 }
 
+static bool is_among(unsigned char c, const char *characters)
+{
+    while (*characters && (unsigned char)*characters != c) {
+        characters++;
+    }
+    return *characters != 0;
+}
+
 void buffer_add_encoded(struct buffer *buffer, struct text text, const char *separators)
 {
     static const char HEX[] = "0123456789ABCDEF";
     size_t plain = 0;
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        if (c < 0x20 || c == 0x7F || c == '%' || strchr(separators, c)) {
+        if (c < 0x20 || c == 0x7F || c == '%' || is_among(c, separators)) {
             const char code[] = {'%', HEX[c >> 4], HEX[c & 15]};
             buffer_add(buffer, text.at + plain, i - plain);
             buffer_add(buffer, code, sizeof code);

@@ -48,40 +48,38 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
                       const struct charge *charge, struct line *line)
 {
     const struct catalog *catalog = pricing->catalog;
+    const struct sku *sku = charge->sku == NONE ? NULL : &catalog->skus[charge->sku];
+    const struct series *series =
+        charge->series == NONE ? NULL : series_at(pricing->series, charge->series);
+    bool has_resource = series && charge->price->grain != GRAIN_MONTH;
+    bool has_product = sku && sku->product != NONE;
     struct period span = line_span(pricing, charge);
-    *line = (struct line){.account = pricing->accounts->items[charge->account].id,
-                          .dimensions = TEXT(""),
-                          .price = charge->price->name,
-                          .step = charge->step->name,
-                          .kind = text_of(charge_kind_name(charge->kind)),
-                          .unit = charge->unit,
-                          .tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1,
-                          .from = span.from,
-                          .to = span.to,
-                          .version = charge->price->from,
-                          .has_rate = charge->has_rate,
-                          .rate = charge->has_rate ? charge->rate : DEC_ZERO,
-                          .level = text_of(price_level_name(charge->level)),
-                          .quantity = charge->quantity,
-                          .exact = charge->amount,
-                          .list = charge->list,
-                          .events = charge->events};
-    if (charge->sku != NONE) {
-        const struct sku *sku = &catalog->skus[charge->sku];
-        line->sku = sku->name;
-        line->product = sku->product == NONE ? TEXT("") : catalog->products[sku->product].name;
-    } else {
-        line->sku = line->product = TEXT("");
-    }
-    line->resource = TEXT("");
-    if (charge->series != NONE) {
-        line->dimensions =
-            bill_dimensions(arena, catalog, series_at(pricing->series, charge->series));
-    }
-    if (charge->series != NONE && charge->price->grain != GRAIN_MONTH) {
-        line->resource = series_at(pricing->series, charge->series)->resource;
-    }
+    /* Each member by itself: to zero the whole before is what costs most here. */
+    line->id = (struct hash128){0, 0};
+    line->account = pricing->accounts->items[charge->account].id;
+    line->sku = sku ? sku->name : TEXT("");
+    line->dimensions = series ? bill_dimensions(arena, catalog, series) : TEXT("");
+    line->resource = has_resource ? series->resource : TEXT("");
     line->contract = charge->contract ? charge->contract->id : TEXT("");
+    line->price = charge->price->name;
+    line->step = charge->step->name;
+    line->kind = text_of(charge_kind_name(charge->kind));
+    line->unit = charge->unit;
+    line->tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1;
+    line->from = span.from;
+    line->to = span.to;
+    line->version = charge->price->from;
+    line->has_rate = charge->has_rate;
+    line->rate = charge->has_rate ? charge->rate : DEC_ZERO;
+    line->product = has_product ? catalog->products[sku->product].name : TEXT("");
+    line->level = text_of(price_level_name(charge->level));
+    line->currency = TEXT("");
+    line->quantity = charge->quantity;
+    line->exact = charge->amount;
+    line->amount = DEC_ZERO;
+    line->list = charge->list;
+    line->events = charge->events;
+    line->print = 0;
 }
 
 /* Lines of one account, SKU, price share the texts. */
@@ -332,7 +330,7 @@ static const struct sort_key *order_charges(struct arena *arena, const struct pr
             order[(*count)++] = (struct sort_key){priced->charges[i].order, i};
         }
     }
-    (void)sort_keys(order, *count);
+    (void)sort_keys(arena, order, *count);
     return order;
 }
 
@@ -363,6 +361,30 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         TRY(add_charge(arena, pricing, priced, i, print, &table, bill, err));
     }
     return merge_lines(bill, err);
+}
+
+/* ---- sums ------------------------------------------------------------------------------------ */
+
+/* Nearly all values have at most 18 digits after the point, and are summed without a look at their
+ * scales; the others apart. */
+struct sum {
+    struct wide usual;
+    struct dec others;
+};
+
+static enum status sum_add(struct sum *sum, struct dec value, struct error *err)
+{
+    if (value.scale > DEC_SCALE) {
+        return dec_add(sum->others, value, &sum->others, err);
+    }
+    wide_add_dec(&sum->usual, value);
+    return OK;
+}
+
+static enum status sum_read(const struct sum *sum, struct dec *value, struct error *err)
+{
+    TRY(wide_read(&sum->usual, value, err));
+    return dec_is_zero(sum->others) ? OK : dec_add(*value, sum->others, value, err);
 }
 
 /* ---- rounding -------------------------------------------------------------------------------- */
@@ -427,13 +449,15 @@ static enum status round_lines(struct arena *arena, const struct line_rounding *
 static enum status add_rounding_line(struct arena *arena, const struct line_rounding *rounding,
                                      struct bill *bill, struct error *err)
 {
-    struct dec sum = DEC_ZERO, total, difference;
-    for (uint32_t i = 0; i < bill->line_count; i++) {
-        TRY(dec_add(sum, bill->lines[i].amount, &sum, err));
-    }
+    struct dec sum, total, difference;
     if (rounding->exact) {
         return OK;
     }
+    struct sum amounts = {0};
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        TRY(sum_add(&amounts, bill->lines[i].amount, err));
+    }
+    TRY(sum_read(&amounts, &sum, err));
     TRY(dec_round(sum, bill->minor_digits, ROUND_HALF_UP, &total, err));
     TRY(dec_subtract(total, sum, &difference, err));
     if (!dec_is_zero(difference)) {
@@ -547,21 +571,21 @@ struct text bill_id(struct arena *arena, struct text provider, struct text payer
 static enum status add_sections(struct arena *arena, struct bill *bill, struct error *err)
 {
     bill->sections = arena_calloc(arena, bill->line_count + 1, sizeof *bill->sections);
-    bill->total = bill->exact = DEC_ZERO;
-    for (uint32_t i = 0; i < bill->line_count; i++) {
-        const struct line *line = &bill->lines[i];
-        struct section *section =
-            bill->section_count > 0 ? &bill->sections[bill->section_count - 1] : NULL;
-        if (!section || !text_equal(section->account, line->account)) {
-            section = &bill->sections[bill->section_count++];
-            *section = (struct section){.account = line->account, .line_first = i};
+    bill->total = DEC_ZERO;
+    struct sum exact = {0};
+    for (uint32_t i = 0; i < bill->line_count;) {
+        struct section *section = &bill->sections[bill->section_count++];
+        *section = (struct section){.account = bill->lines[i].account, .line_first = i};
+        struct sum amount = {0};
+        for (; i < bill->line_count && text_equal(section->account, bill->lines[i].account); i++) {
+            TRY(sum_add(&amount, bill->lines[i].amount, err));
+            TRY(sum_add(&exact, bill->lines[i].exact, err));
+            section->line_count++;
         }
-        section->line_count++;
-        TRY(dec_add(section->amount, line->amount, &section->amount, err));
-        TRY(dec_add(bill->total, line->amount, &bill->total, err));
-        TRY(dec_add(bill->exact, line->exact, &bill->exact, err));
+        TRY(sum_read(&amount, &section->amount, err));
+        TRY(dec_add(bill->total, section->amount, &bill->total, err));
     }
-    return OK;
+    return sum_read(&exact, &bill->exact, err);
 }
 
 static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_t row_count,

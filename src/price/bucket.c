@@ -381,7 +381,9 @@ enum status bucket_closing(struct work *work, struct priced *priced)
             TRY(dec_add(state->y, work->notes[i].emitted, &state->y, work->err));
         }
     }
-    qsort(states, count, sizeof *states, compare_states);
+    if (count > 1) {
+        qsort(states, count, sizeof *states, compare_states);
+    }
     priced->closing = states;
     priced->closing_count = count;
     return OK;

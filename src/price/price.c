@@ -353,7 +353,7 @@ static enum status run_node(struct work *work, uint32_t node)
 
 static enum status run_nodes(struct work *work)
 {
-    (void)sort_keys(work->queue, work->queue_count);
+    (void)sort_keys(work->arena, work->queue, work->queue_count);
     work->is_running = true;
     for (;;) {
         const struct sort_key *first = first_waiting(work);

@@ -265,7 +265,7 @@ static void sort_rows(struct book *book)
         keys[i] = (struct sort_key){(uint64_t)row->slot_s << 32 | row->account,
                                     (uint64_t)row->rank << 32 | i};
     }
-    if (sort_keys(keys, book->row_count)) {
+    if (sort_keys(book->arena, keys, book->row_count)) {
         struct usage_row *sorted = arena_alloc(book->arena, book->row_count * sizeof *sorted);
         for (uint32_t i = 0; i < book->row_count; i++) {
             sorted[i] = book->rows[(uint32_t)keys[i].low];
