@@ -88,12 +88,14 @@ void run_warn(struct run *run, const char *format, ...)
 /* ---- setting up ------------------------------------------------------------------------------ */
 
 /* As many partitions as keep one of them small against the caches, and few when there is little to
- * do. */
-static uint32_t choose_partitions(uint64_t input_bytes)
+ * do, or little memory: each thread has two chunks open for each, of arrivals and of records. */
+static uint32_t choose_partitions(const struct run *run, uint64_t input_bytes)
 {
-    enum { BYTES_A_PARTITION = 8 * 1024 * 1024 };
+    enum { BYTES_A_PARTITION = 8 * 1024 * 1024, OPEN_SHARE = 8 };
+    uint64_t open_bytes = UINT64_C(2) * (unsigned)run->threads * SPOOL_CHUNK_BYTES;
     uint32_t partitions = 1;
-    while (partitions < SPOOL_PARTITIONS_MAX && input_bytes / partitions > BYTES_A_PARTITION) {
+    while (partitions < SPOOL_PARTITIONS_MAX && input_bytes / partitions > BYTES_A_PARTITION &&
+           2 * partitions * open_bytes <= run->memory_bytes / OPEN_SHARE) {
         partitions *= 2;
     }
     return partitions;
@@ -108,7 +110,7 @@ static enum status set_up_spools(struct run *run)
         has_pipe |= strcmp(run->options->events.items[i], "-") == 0;
     }
     uint64_t guess = has_pipe && bytes < 256 * 1024 * 1024 ? 256 * 1024 * 1024 : bytes * 4;
-    run->key_partitions = run->book_partitions = choose_partitions(guess / 4);
+    run->key_partitions = run->book_partitions = choose_partitions(run, guess / 4);
     run->key_shift = 64;
     for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
         run->key_shift--;
