@@ -116,11 +116,6 @@ static enum status set_up_spools(struct run *run)
         run->key_shift--;
     }
     run->budget.limit_bytes = run->memory_bytes / 8 * 7;
-    /* With memory to spare, a page fault for every 2 MiB instead of every 4 KiB. */
-    const uint64_t MIB = 1024 * 1024;
-    if (bytes >= 64 * MIB && run->memory_bytes >= 512 * MIB && bytes <= run->memory_bytes) {
-        TRY(spool_slabs_new(env, &run->budget, run->memory_bytes / 4, run->err));
-    }
     const char *folder = run->config->temporary_folder;
     TRY(spool_new(env, run->key_partitions, sizeof(struct arrival), &run->budget, folder,
                   &run->arrivals, run->err));
@@ -159,7 +154,6 @@ static void tear_down(struct run *run)
     spool_free(run->arrivals);
     spool_free(run->records);
     spool_free(run->verdicts);
-    spool_slabs_free(env, &run->budget);
     feed_close(run->feed);
     for (int i = 0; run->workers && i < run->threads; i++) {
         struct worker *worker = &run->workers[i];

@@ -6,26 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLAB_CHUNKS = 128, SLAB_BYTES = SLAB_CHUNKS * SPOOL_CHUNK_BYTES };
-
-/* A chunk of a slab that is free, in its own first bytes. */
-struct free_chunk {
-    struct free_chunk *next;
-};
-
-struct spool_slabs {
-    struct lock *lock;
-    struct free_chunk *free;
-    size_t size_bytes; /* of all slabs; atomic */
-    uint32_t count, capacity;
-    char *items[];
-};
 
 struct chunk {
     void *memory;    /* NULL: on disk */
     uint64_t offset; /* there */
     uint32_t count;  /* of units */
-    bool is_counted; /* in the budget, being kept and of no slab */
+    bool is_counted; /* in the budget, being kept */
 };
 
 struct chunk_list {
@@ -73,99 +59,6 @@ static enum status no_memory(struct error *err)
 {
     (void)fail(err, ERR_LIMIT, "the memory limit is too small for this run");
     return fail_hint(err, "allow more with --memory, or use fewer threads");
-}
-
-/* ---- slabs ----------------------------------------------------------------------------------- */
-
-enum status spool_slabs_new(struct env *env, struct spool_budget *budget, size_t size_max_bytes,
-                            struct error *err)
-{
-    uint32_t capacity = (uint32_t)(size_max_bytes / SLAB_BYTES);
-    size_t size = sizeof(struct spool_slabs) + capacity * sizeof(char *);
-    struct spool_slabs *slabs = take_memory(env, size);
-    if (!slabs) {
-        return no_memory(err);
-    }
-    *slabs = (struct spool_slabs){.lock = env->lock_new(env), .capacity = capacity};
-    if (!slabs->lock) {
-        give_memory(env, slabs, size);
-        return no_memory(err);
-    }
-    budget->slabs = slabs;
-    return OK;
-}
-
-void spool_slabs_free(struct env *env, struct spool_budget *budget)
-{
-    struct spool_slabs *slabs = budget->slabs;
-    if (!slabs) {
-        return;
-    }
-    for (uint32_t i = 0; i < slabs->count; i++) {
-        give_memory(env, slabs->items[i], SLAB_BYTES);
-    }
-    env->lock_free(env, slabs->lock);
-    give_memory(env, slabs, sizeof *slabs + slabs->capacity * sizeof(char *));
-    budget->slabs = NULL;
-}
-
-/* With the lock: a new slab's chunks, the first of them on top. */
-static void add_slab(struct env *env, struct spool_slabs *slabs)
-{
-    char *slab = slabs->count < slabs->capacity ? take_memory(env, SLAB_BYTES) : NULL;
-    if (!slab) {
-        return; /* chunks are then taken one by one */
-    }
-    slabs->items[slabs->count++] = slab;
-    __atomic_fetch_add(&slabs->size_bytes, SLAB_BYTES, __ATOMIC_RELAXED);
-    for (uint32_t i = SLAB_CHUNKS; i-- > 0;) {
-        struct free_chunk *chunk = (void *)(slab + (size_t)i * SPOOL_CHUNK_BYTES);
-        chunk->next = slabs->free;
-        slabs->free = chunk;
-    }
-}
-
-static void *take_chunk(struct env *env, struct spool_budget *budget)
-{
-    struct spool_slabs *slabs = budget->slabs;
-    struct free_chunk *chunk = NULL;
-    if (slabs) {
-        env->lock_take(env, slabs->lock);
-        if (!slabs->free) {
-            add_slab(env, slabs);
-        }
-        chunk = slabs->free;
-        slabs->free = chunk ? chunk->next : NULL;
-        env->lock_give(env, slabs->lock);
-    }
-    return chunk ? chunk : take_memory(env, SPOOL_CHUNK_BYTES);
-}
-
-static bool is_of_slab(struct env *env, const struct spool_budget *budget, const void *memory)
-{
-    struct spool_slabs *slabs = budget->slabs;
-    bool found = false;
-    if (slabs && memory) {
-        env->lock_take(env, slabs->lock);
-        for (uint32_t i = 0; i < slabs->count && !found; i++) {
-            found = (uintptr_t)memory - (uintptr_t)slabs->items[i] < SLAB_BYTES;
-        }
-        env->lock_give(env, slabs->lock);
-    }
-    return found;
-}
-
-static void give_chunk(struct env *env, struct spool_budget *budget, void *memory)
-{
-    if (!is_of_slab(env, budget, memory)) {
-        give_memory(env, memory, SPOOL_CHUNK_BYTES);
-        return;
-    }
-    struct free_chunk *chunk = memory;
-    env->lock_take(env, budget->slabs->lock);
-    chunk->next = budget->slabs->free;
-    budget->slabs->free = chunk;
-    env->lock_give(env, budget->slabs->lock);
 }
 
 /* ---- spools ---------------------------------------------------------------------------------- */
@@ -217,7 +110,7 @@ void spool_free(struct spool *spool)
         give_memory(env, list->items, list->capacity * sizeof *list->items);
     }
     for (uint32_t i = 0; i < spool->spare_count; i++) {
-        give_chunk(env, spool->budget, spool->spare[i]);
+        give_memory(spool->env, spool->spare[i], SPOOL_CHUNK_BYTES);
     }
     give_memory(env, spool->spare, spool->spare_capacity * sizeof *spool->spare);
     give_memory(env, spool->lists, spool->partitions * sizeof *spool->lists);
@@ -276,24 +169,17 @@ static bool enter_chunk(struct spool *spool, uint32_t partition, struct chunk ch
     return true;
 }
 
-/* Slabs count as chunks as a whole. */
-static bool keep_chunk(struct spool *spool, const void *memory, bool *is_counted)
+/* Counts a chunk as kept when there is room. */
+static bool keep_chunk(struct spool *spool)
 {
     struct spool_budget *budget = spool->budget;
     size_t kept = __atomic_load_n(&budget->kept_bytes, __ATOMIC_RELAXED);
-    if (budget->slabs) {
-        kept += __atomic_load_n(&budget->slabs->size_bytes, __ATOMIC_RELAXED);
-    }
-    *is_counted = false;
     size_t used = spool->env->memory_used_bytes(spool->env);
     size_t rest = used > kept ? used - kept : 0;
     if (kept + 2 * rest > budget->limit_bytes) {
         return false;
     }
-    *is_counted = !is_of_slab(spool->env, budget, memory);
-    if (*is_counted) {
-        __atomic_fetch_add(&budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
-    }
+    __atomic_fetch_add(&budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -301,7 +187,7 @@ static bool keep_chunk(struct spool *spool, const void *memory, bool *is_counted
 static void drop_chunk(struct spool *spool, struct chunk *chunk)
 {
     if (chunk->memory) {
-        give_chunk(spool->env, spool->budget, chunk->memory);
+        give_memory(spool->env, chunk->memory, SPOOL_CHUNK_BYTES);
         chunk->memory = NULL;
         if (chunk->is_counted) {
             __atomic_fetch_sub(&spool->budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
@@ -320,18 +206,17 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
     writer->open[partition] = NULL;
     writer->used[partition] = 0;
     if (chunk.count == 0) {
-        give_chunk(env, spool->budget, memory);
+        give_memory(spool->env, memory, SPOOL_CHUNK_BYTES);
         return OK;
     }
     env->lock_take(env, spool->lock);
-    bool keep = keep_chunk(spool, memory, &chunk.is_counted);
+    bool keep = chunk.is_counted = keep_chunk(spool);
     enum status status = OK;
     if (!keep) {
         if (!spool->file) {
             status = env->file_temporary(env, spool->folder, &spool->file, &writer->err);
         }
         chunk.memory = NULL;
-        chunk.is_counted = false;
         chunk.offset = spool->file_size;
         spool->file_size += (uint64_t)chunk.count * spool->unit_bytes;
     }
@@ -357,7 +242,7 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
         memory = NULL;
     }
     env->lock_give(env, spool->lock);
-    give_chunk(env, spool->budget, memory);
+    give_memory(spool->env, memory, SPOOL_CHUNK_BYTES);
     return status;
 }
 
@@ -370,7 +255,7 @@ static void *open_chunk(struct spool *spool)
         memory = spool->spare[--spool->spare_count];
     }
     env->lock_give(env, spool->lock);
-    return memory ? memory : take_chunk(env, spool->budget);
+    return memory ? memory : take_memory(spool->env, SPOOL_CHUNK_BYTES);
 }
 
 void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
@@ -406,7 +291,7 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
     struct env *env = writer->spool->env;
     for (uint32_t p = 0; p < writer->spool->partitions; p++) {
         if (writer->open[p] && writer->failed) {
-            give_chunk(env, writer->spool->budget, writer->open[p]);
+            give_memory(writer->spool->env, writer->open[p], SPOOL_CHUNK_BYTES);
         } else if (writer->open[p] && seal_chunk(writer, p) != OK) {
             writer->failed = true;
         }
@@ -441,7 +326,7 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
         struct chunk *chunk = &list->items[i];
         if (!chunk->memory) {
             size_t got, size = (size_t)chunk->count * spool->unit_bytes;
-            chunk->memory = take_chunk(env, spool->budget);
+            chunk->memory = take_memory(spool->env, SPOOL_CHUNK_BYTES);
             enum status status = chunk->memory ? OK : no_memory(err);
             if (status == OK) {
                 status = env->file_read_at(env, spool->file, chunk->memory, size, chunk->offset,

@@ -17,23 +17,13 @@ enum { SPOOL_PARTITIONS_MAX = 256, SPOOL_CHUNK_BYTES = 48 * 1024 };
 struct spool;
 struct spool_writer;
 
-struct spool_slabs;
-
 /* What the chunks of all spools of a run may take.  Chunks give way to the rest: one is kept while
  * all chunks and twice what else is in use (it may have to double) fit in limit_bytes.  All members
  * but limit_bytes are the spools' own. */
 struct spool_budget {
     size_t limit_bytes;
     size_t kept_bytes; /* atomic */
-    struct spool_slabs *slabs;
 };
-
-/* Cuts chunks from large blocks, which have huge pages, until those take size_max_bytes; chunks
- * that are given back are used again by any spool of the budget.  The blocks stay until
- * spool_slabs_free, so that this is for runs with memory to spare. */
-enum status spool_slabs_new(struct env *env, struct spool_budget *budget, size_t size_max_bytes,
-                            struct error *err);
-void spool_slabs_free(struct env *env, struct spool_budget *budget); /* after the spools */
 
 /* Chunks beyond the budget go to a temporary file in folder, and their memory is used again.
  * unit_bytes divides SPOOL_CHUNK_BYTES. */
