@@ -80,6 +80,8 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->list = charge->list;
     line->events = charge->events;
     line->print = 0;
+    __builtin_prefetch(line->sku.at); /* names lie all over the catalog: for the id */
+    __builtin_prefetch(line->price.at);
 }
 
 /* Lines of one account, SKU, price share the texts. */

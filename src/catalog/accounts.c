@@ -11,6 +11,9 @@ static const struct membership *find_membership(const struct accounts *accounts,
                                                 const struct account *account, instant at,
                                                 struct period *slot)
 {
+    if (account->membership_count == 0) {
+        return NULL;
+    }
     const struct membership *items = accounts->memberships + account->membership_first;
     uint32_t low = 0, high = account->membership_count; /* the first that starts after at */
     while (low < high) {
@@ -38,6 +41,9 @@ static const struct contract *find_contract(const struct accounts *accounts,
                                             const struct account *account, instant at,
                                             struct period *slot)
 {
+    if (account->contract_count == 0) {
+        return NULL;
+    }
     const uint32_t *items = accounts->contract_of + account->contract_first;
     uint32_t low = 0, high = account->contract_count;
     while (low < high) {

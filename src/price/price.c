@@ -442,12 +442,11 @@ static void push_rows(struct work *work)
         const struct price *price = work->charges[i].price;
         if (price->step_count > 0 && price->steps[0].kind == STEP_TIER) {
             const struct step_tier *body = &price->steps[0].tier;
-            __builtin_prefetch(&body->tiers[0]);
-            __builtin_prefetch(&body->tiers[0].rate);
-            if (body->tier_count > 1) {
-                __builtin_prefetch(&body->tiers[1]);
-                __builtin_prefetch(&body->tiers[1].rate);
-            }
+            const char *first =
+                body->values ? (const void *)body->values : (const void *)body->tiers;
+            __builtin_prefetch(first);
+            __builtin_prefetch(first + 64);
+            __builtin_prefetch(first + 128);
         }
         work_push(work, i);
     }

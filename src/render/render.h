@@ -76,7 +76,18 @@ void add_decimal(struct buffer *out, struct dec value);
 void add_time(struct buffer *out, instant at);
 void add_print(struct buffer *out, uint64_t print);
 /* Members of a JSON object: a comma where one stands before. */
-void add_json_key(struct buffer *out, const char *key);
+static inline void add_json_key(struct buffer *out, const char *key)
+{
+    size_t size = strlen(key);
+    char *at = buffer_reserve(out, size + 4);
+    if (out->size > 0 && at[-1] != '{') {
+        *at++ = ',';
+    }
+    *at++ = '"';
+    memcpy(at, key, size);
+    memcpy(at + size, "\":", 2);
+    out->size = (size_t)(at + size + 2 - out->at);
+}
 void add_json_text(struct buffer *out, const char *key, struct text value);
 void add_json_decimal(struct buffer *out, const char *key, struct dec value); /* as a text */
 void add_json_count(struct buffer *out, const char *key, uint64_t value);

@@ -2,16 +2,6 @@
  */
 #include "render/render.h"
 
-void add_json_key(struct buffer *out, const char *key)
-{
-    if (out->size > 0 && out->at[out->size - 1] != '{') {
-        buffer_add_char(out, ',');
-    }
-    buffer_add_char(out, '"');
-    buffer_add(out, key, strlen(key));
-    buffer_add_text(out, TEXT("\":"));
-}
-
 void add_json_text(struct buffer *out, const char *key, struct text value)
 {
     add_json_key(out, key);

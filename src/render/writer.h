@@ -45,12 +45,19 @@ static inline void writer_char(struct writer *writer, char c)
     *writer->at++ = c;
 }
 
-/* Where a byte must be quoted, the byte of the result is not zero: comma, quote, newline, carriage
- * return. */
 typedef uint8_t writer_lane __attribute__((vector_size(16)));
+
+/* Not zero where a byte must be quoted: comma, quote, newline, carriage return. */
 static inline writer_lane writer_special(writer_lane lane)
 {
     return (writer_lane)((lane == ',') | (lane == '"') | (lane == '\n') | (lane == '\r'));
+}
+
+static inline bool writer_is_zero(writer_lane lane)
+{
+    uint64_t halves[2];
+    memcpy(halves, &lane, sizeof halves);
+    return (halves[0] | halves[1]) == 0;
 }
 
 /* Copies a text of 16 bytes or more, the last 16 apart; false when it must be quoted. */
@@ -66,20 +73,33 @@ static inline bool writer_copy_long(char *to, struct text text)
         memcpy(to + i, &lane, sizeof lane);
         special |= writer_special(lane);
     }
-    uint64_t halves[2];
-    memcpy(halves, &special, sizeof halves);
-    return (halves[0] | halves[1]) == 0;
+    return writer_is_zero(special);
 }
 
+/* The same of a shorter one: in two words that overlap, or byte by byte. */
 static inline bool writer_copy_short(char *to, struct text text)
 {
-    bool is_plain = true;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.at[i];
-        to[i] = c;
-        is_plain &= c != ',' && c != '"' && c != '\n' && c != '\r';
+    uint64_t words[2] = {0, 0};
+    size_t size = text.size;
+    if (size >= 8) {
+        memcpy(&words[0], text.at, 8);
+        memcpy(&words[1], text.at + size - 8, 8);
+        memcpy(to, &words[0], 8);
+        memcpy(to + size - 8, &words[1], 8);
+    } else if (size >= 4) {
+        memcpy(&words[0], text.at, 4);
+        memcpy(&words[1], text.at + size - 4, 4);
+        memcpy(to, &words[0], 4);
+        memcpy(to + size - 4, &words[1], 4);
+    } else {
+        for (size_t i = 0; i < size; i++) {
+            to[i] = text.at[i];
+            words[0] = words[0] << 8 | (unsigned char)text.at[i];
+        }
     }
-    return is_plain;
+    writer_lane lane;
+    memcpy(&lane, words, sizeof lane);
+    return writer_is_zero(writer_special(lane));
 }
 
 /* With its quotes, which takes writer_text_max at most; returns the size. */
