@@ -280,10 +280,10 @@ static enum status climb(struct work *work, const struct step *step, uint32_t in
 {
     const struct step_tier *body = &step->tier;
     const struct tier_values *tiers = body->values;
-    struct part part = {.x = bucket->x, .f = bucket->y_is_f ? bucket->y : DEC_ZERO};
-    if (!dec_is_zero(part.x)) {
-        part.tier = curve_tier_above(tiers, body->tier_count, part.x);
-    }
+    struct part part; /* what is not set here, each turn of the loop sets */
+    part.x = bucket->x;
+    part.f = bucket->y_is_f ? bucket->y : DEC_ZERO;
+    part.tier = dec_is_zero(part.x) ? 0 : curve_tier_above(tiers, body->tier_count, part.x);
     struct charge whole; /* the row as it came, once it is cut into parts */
     const bool has_list = work->charges[index].price->has_list;
     uint32_t piece = index;
