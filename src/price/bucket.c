@@ -160,7 +160,8 @@ static void add_line(struct work *work, const struct charge *charge, struct buff
     int size = dec_format(charge->rate, rate);
     add_part(parts, (struct text){rate, (size_t)size});
     add_part(parts, charge->unit);
-    if (charge->series == NONE) {
+    if (charge->series == NONE) { /* of a turn, which its line names */
+        buffer_add(parts, &charge->span, sizeof charge->span);
         return;
     }
     const struct series *series = series_at(work->pricing->series, charge->series);

@@ -233,7 +233,7 @@ static enum status emit_turn(struct work *work, const struct price *price, const
                             .sku = price->sku_count > 0 ? price->skus[0] : NONE,
                             .series = NONE,
                             .row = NONE,
-                            .order = 0xFFFFFFFFu, /* after the rows of its node */
+                            .order = CHARGE_OF_NO_ROW,
                             .tier = NONE,
                             .of = NONE,
                             .at = part.from,

@@ -286,18 +286,100 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     return ERR_CORRUPT;
 }
 
+/* ---- charges of no row ---- */
+
+/* Charges of no row (fees, and those on a bucket's scope) that wait at a node.  They come there
+ * after all rows, in the order in which other steps happened to make them: they are sorted. */
+struct scope_charge {
+    const struct charge *charge;
+    struct text account, sku, contract;
+    uint32_t index;
+};
+struct scope_charges {
+    struct scope_charge *items;
+    uint32_t at, count;
+};
+
+/* By instant, account, SKU, price, version, contract, step, tier and amount: what is still equal
+ * then is equal in all that later steps make of it. */
+static int compare_scope_charges(const void *a_item, const void *b_item)
+{
+    const struct scope_charge *a = a_item, *b = b_item;
+    const struct charge *x = a->charge, *y = b->charge;
+    int order = (x->at > y->at) - (x->at < y->at);
+    order = order ? order : text_compare(a->account, b->account);
+    order = order ? order : text_compare(a->sku, b->sku);
+    order = order ? order : text_compare(x->price->name, y->price->name);
+    order = order ? order : (x->price->from > y->price->from) - (x->price->from < y->price->from);
+    order = order ? order : text_compare(a->contract, b->contract);
+    order = order ? order : text_compare(x->step->name, y->step->name);
+    order = order ? order : (x->tier > y->tier) - (x->tier < y->tier);
+    order = order ? order : dec_compare(x->amount, y->amount);
+    order = order ? order : dec_compare(x->net, y->net);
+    return order ? order : (a->index > b->index) - (a->index < b->index);
+}
+
+static void gather_scope_charges(struct work *work, uint32_t node, struct scope_charges *scope)
+{
+    uint32_t capacity = 0;
+    for (const struct sort_key *first;
+         (first = first_waiting(work)) != NULL && first->high >> 32 == node;) {
+        if (scope->count == capacity) {
+            uint32_t more = capacity ? capacity * 2 : 16;
+            scope->items =
+                arena_grow(work->arena, scope->items, scope->count, more, sizeof *scope->items);
+            capacity = more;
+        }
+        uint32_t index = (uint32_t)first->low;
+        const struct charge *charge = &work->charges[index];
+        scope->items[scope->count++] = (struct scope_charge){
+            .charge = charge,
+            .account = work->pricing->accounts->items[charge->account].id,
+            .sku = charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name,
+            .contract = charge->contract ? charge->contract->id : TEXT(""),
+            .index = index};
+        take_first(work, first);
+    }
+    if (scope->count > 1) {
+        qsort(scope->items, scope->count, sizeof *scope->items, compare_scope_charges);
+    }
+}
+
+static bool waits_at(const struct work *work, uint32_t node)
+{
+    const struct sort_key *first = first_waiting(work);
+    return first && first->high >> 32 == node;
+}
+
+/* The next charge that waits at the node; false when there is none. */
+static bool next_charge(struct work *work, uint32_t node, struct scope_charges *scope,
+                        uint32_t *index)
+{
+    const struct sort_key *first = first_waiting(work);
+    if (scope->count == 0 && first && first->high >> 32 == node) {
+        if ((uint32_t)first->high != CHARGE_OF_NO_ROW) {
+            *index = (uint32_t)first->low;
+            take_first(work, first);
+            return true;
+        }
+        gather_scope_charges(work, node, scope);
+    }
+    if (scope->at == scope->count) {
+        return false;
+    }
+    *index = scope->items[scope->at++].index;
+    return true;
+}
+
 /* Runs one node over all charges that wait there. */
 static enum status run_node(struct work *work, uint32_t node)
 {
+    struct scope_charges scope = {0};
     struct entry *entries = NULL;
-    uint32_t count = 0, capacity = 0;
+    uint32_t count = 0, capacity = 0, index;
     bool is_first = true;
-    for (const struct sort_key *first;
-         (first = first_waiting(work)) != NULL && first->high >> 32 == node;) {
-        uint32_t index = (uint32_t)first->low;
-        take_first(work, first);
-        first = first_waiting(work);
-        work->is_lone = is_first && !(first && first->high >> 32 == node);
+    while (next_charge(work, node, &scope, &index)) {
+        work->is_lone = is_first && scope.at == scope.count && !waits_at(work, node);
         is_first = false;
         const struct price *price = work->charges[index].price;
         const struct step *step = &price->steps[work->charges[index].next_step];

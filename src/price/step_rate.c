@@ -322,15 +322,17 @@ static enum status climb(struct work *work, const struct step *step, uint32_t in
 static bool find_end(const struct step_tier *body, const struct tier_values *tiers, struct dec x,
                      struct dec target, struct dec *end)
 {
+    /* A last tier that goes on has no end: what goes beyond its limit stays in it, uncut. */
+    uint32_t count = body->tier_count - (body->past_last == PAST_LAST);
     if (dec_compare(x, target) <= 0) {
-        bool any = curve_boundary(tiers, body->tier_count, x, target, end);
+        bool any = curve_boundary(tiers, count, x, target, end);
         *end = any ? *end : target;
         return any;
     }
     /* Down: the greatest limit between, so up from the target to the last. */
     struct dec from = target;
     bool any = false;
-    while (curve_boundary(tiers, body->tier_count, from, x, end)) {
+    while (curve_boundary(tiers, count, from, x, end)) {
         from = *end;
         any = true;
     }

@@ -103,10 +103,10 @@ static uint32_t place_of_sku(const struct step *step)
     return at;
 }
 
-/* A step where the rows of several prices meet in one bucket. */
+/* A step where the rows of several prices meet in one bucket; on the clock of rows, none do. */
 static bool is_pooled(const struct step *step)
 {
-    return step->shared != NONE && place_of_sku(step) == step->by_count;
+    return step->shared != NONE && step->clock != CLOCK_ROW && place_of_sku(step) == step->by_count;
 }
 
 static bool settles(const struct step *step)
@@ -172,7 +172,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                            .sku = is_pooled(step) ? NONE : like->sku,
                            .series = NONE,
                            .row = NONE,
-                           .order = 0xFFFFFFFFu, /* after the rows of its node */
+                           .order = CHARGE_OF_NO_ROW,
                            .tier = NONE,
                            .of = NONE,
                            .at = at,
@@ -235,17 +235,50 @@ static const struct price *find_version(const struct work *work, const struct pr
     return NULL;
 }
 
-/* The first price that passes the node with that SKU. */
-static const struct price *price_of_sku(const struct catalog *catalog, uint32_t node, uint32_t sku,
-                                        const struct price *otherwise)
+/* The first price of a set that passes the node with that SKU; NULL. */
+static const struct price *first_of_sku(const struct price_set *set, uint32_t node, uint32_t sku)
 {
-    for (uint32_t p = 0; p < catalog->price_count && sku != NONE; p++) {
-        const struct price *price = &catalog->prices[p];
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
         if (step_of_node(price, node) && (!price->skus || price_has_sku(price, sku))) {
             return price;
         }
     }
-    return otherwise;
+    return NULL;
+}
+
+/* The price that passes the node with that SKU: of what is in force for the account then, else of
+ * the catalog, the plans and the contracts, by their names, since they have the order of the files.
+ */
+static const struct price *price_of_sku(const struct work *work, uint32_t node, uint32_t sku,
+                                        uint32_t account, instant at, const struct price *otherwise)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct accounts *accounts = work->pricing->accounts;
+    const struct contract *contract = accounts_contract(accounts, catalog, account, at);
+    uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
+    const struct price *found = contract ? first_of_sku(&contract->prices, node, sku) : NULL;
+    if (!found && plan != NONE) {
+        found = first_of_sku(&catalog->plans[plan].prices, node, sku);
+    }
+    if (!found) {
+        found = first_of_sku(&catalog->public_prices, node, sku);
+    }
+    if (found) {
+        return found;
+    }
+    struct text name = TEXT("");
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        const struct price *price = first_of_sku(&catalog->plans[i].prices, node, sku);
+        if (price && (!found || text_compare(catalog->plans[i].name, name) < 0)) {
+            found = price;
+            name = catalog->plans[i].name;
+        }
+    }
+    for (uint32_t i = 0; i < catalog->contract_count && !found; i++) { /* sorted */
+        found = first_of_sku(&catalog->contracts[i].prices, node, sku);
+    }
+    return found ? found : otherwise;
 }
 
 /* What settles an opening state in this bill; false when nothing does. */
@@ -300,7 +333,8 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
             part = name_part(work->arena, state->key, &next);
         }
         due->sku = map_find(&catalog->sku_by_name, part);
-        price = price_of_sku(catalog, node, due->sku, price);
+        instant last = (state->turn.to < cut.to ? state->turn.to : cut.to) - 1;
+        price = price_of_sku(work, node, due->sku, account, last, price);
         step = step_of_node(price, node);
     }
     const struct contract *contract = NULL;

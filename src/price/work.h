@@ -9,6 +9,9 @@
 #include "price/curve.h"
 #include "price/price.h"
 
+/* The order of charges of no row: after all rows of their node, by price.c's own order. */
+#define CHARGE_OF_NO_ROW 0xFFFFFFFFu
+
 /* What tells buckets apart within a run. */
 struct bucket_key {
     uint32_t node, account, sku;
