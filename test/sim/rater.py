@@ -36,10 +36,18 @@ class ScopeRow:
     """Stands for a row where a charge on a bucket's scope goes on through its price."""
     resource, dims, meter, events = "", (), "", 0
 
-    def __init__(self, account, sku, time, price, flow, contract):
+    def __init__(self, account, sku, time, price, flow, contract, span):
         self.contract, self.account, self.sku, self.time, self.price, self.flows = (
             contract, account, sku, time, price, [flow])
+        self.span = span  # the part of the turn that its line names
         flow.row = self
+
+    def place(self):
+        """Where it stands among others, behind all rows."""
+        flow = self.flows[0]
+        return (self.time, self.account.encode(), self.sku.encode(), self.price.name.encode(),
+                self.price.start, self.contract["id"].encode() if self.contract else b"",
+                flow.step.encode(), flow.tier or times.MAX, flow.amount, flow.net())
 
 
 class Charge:
@@ -97,6 +105,9 @@ class Bill:
             step = next((s for s in row.price.steps if s.node == node), None)
             if step and step.kind != "fixed":
                 entries.append((row, step))
+        rows = [e for e in entries if not isinstance(e[0], ScopeRow)]
+        others = [e for e in entries if isinstance(e[0], ScopeRow)]
+        entries = rows + sorted(others, key=lambda e: e[0].place())
         self.node = node
         if entries:
             getattr(self, "run_" + entries[0][1].kind)(entries)
@@ -235,8 +246,8 @@ class Bill:
             count = self.thirty if mode == "30_day" else self.days
             whole, active = count(*turn), count(start, end)
             if whole == 0:  # inside a day
-                return Fraction(end - start, turn[1] - turn[0])
-            if mode == "day_inclusive" and end < turn[1]:  # the day it ends in counts
+                whole, active = turn[1] - turn[0], end - start
+            elif mode == "day_inclusive" and end < turn[1]:  # the day it ends in counts
                 active = min(active + 1, whole)
         if "digits" not in body:
             return Fraction(active, whole)  # exact: the amount is quantized, once
@@ -584,19 +595,23 @@ class Bill:
         """A charge of its own on the bucket's scope, at the last instant of the turn that is in this bill.  Later steps
         of the price in force then take it; a shared step's is of the first price that passes it."""
         at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, step)
-        if step.clock == "row":  # its turn is the row's own instant
+        turn = self.turn(flow.row, step)
+        span = max(turn[0], self.cut[0]), min(turn[1], self.cut[1])
+        alone = step.clock == "row"  # its turn is the row's own instant: nobody else is in it
+        if alone:
             at = flow.row.time
-        price, pooled = flow.row.price, step.shared and "sku" not in step.by
+        price, pooled = flow.row.price, step.shared and "sku" not in step.by and not alone
         if pooled:
             price = min((p for p in self.setup.all_prices() if p.passes(step.node)), key=lambda p: (
                 p.level != "catalog", p.level.encode(), p.name.encode(), p.start))
-        fits = [p for p in self.setup.all_prices() if not self.restarts(step) and (p.level, p.name) == (price.level, price.name)
+        fits = [p for p in self.setup.all_prices() if not self.restarts(step) and not alone
+                and (p.level, p.name) == (price.level, price.name)
                 and p.start < due and p.passes(step.node, step)]
         price = max(fits, key=lambda p: p.start) if fits else price
         new = Flow(None, ZERO, 0).charge(step, amount, None, tier)
         new.kind = kind
         self.priced.append(ScopeRow(account, "" if pooled else flow.row.sku, at, price, new,
-                                    self.scope_contract(flow, step, at)))
+                                    self.scope_contract(flow, step, at), span))
 
     # ---- charge steps ----
 
@@ -662,7 +677,7 @@ class Bill:
                     contract = self.contract(row)
                     key = (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate,
                            flow.step, flow.kind, self.turn(row, step), contract and contract["id"],
-                           row if row.price.hourly or isinstance(row, ScopeRow) else None)
+                           row.span if isinstance(row, ScopeRow) else row if row.price.hourly else None)
                     before = lines[key]
                     lines[key] += flow.net()
                 after = before + flow.net()
