@@ -31,7 +31,7 @@
 #include <zstd_errors.h>
 
 enum {
-    BLOCK_BYTES = 1024 * 1024,
+    BLOCK_BYTES = 256 * 1024, /* what is read is parsed while it lies in the cache */
     READ_ON_BYTES = 8 * 1024, /* read past a block's end at once: its last line mostly ends there */
     LEAD_ROOM_BYTES = 64,
     STEP_BYTES = 64 * 1024,
