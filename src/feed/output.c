@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUFFER_BYTES = HASH_BLOCK_BYTES, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
+enum { BUFFER_BYTES = 4 * HASH_BLOCK_BYTES, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
 
 enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
 
@@ -240,8 +240,10 @@ static enum status flush(struct output_file *file, struct error *err)
 {
     size_t held = file->held_bytes;
     file->held_bytes = 0;
-    if (held > 0) {
-        file->print = hash_block(file->print, file->buffer, held);
+    for (size_t at = 0; at < held; at += HASH_BLOCK_BYTES) {
+        size_t rest = held - at;
+        file->print = hash_block(file->print, file->buffer + at,
+                                 rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
     }
     return write_out(file, file->buffer, held, err);
 }
