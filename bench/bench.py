@@ -529,7 +529,7 @@ def main():
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true", help="one million events, one round")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--memory", default="4GiB", help="Farthing's limit beside DuckDB's 14 GB")
+    parser.add_argument("--memory", default="1GiB", help="Farthing's limit beside DuckDB's 14 GB")
     options = parser.parse_args()
     options.farthing = options.farthing.resolve()
     options.folder = options.folder.resolve()
