@@ -170,6 +170,8 @@ enum scan_flags {
 };
 /* Bit i of word k is set where text[64 k + i] is mark.  A word of ones follows, beyond the text.  Returns the flags. */
 unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words);
+/* The same on any machine: scan_marks takes it where the processor has nothing wider. */
+unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *words);
 
 /* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
 struct marks {

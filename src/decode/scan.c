@@ -1,12 +1,12 @@
 /* scan.c - the loops under the fast readers: where the marks are, numbers and times of the usual shape.
  *
  * Marks are found in blocks of 64 bytes, each giving one word of bits; the last block overlaps the
- * one before it, so nothing is read beyond the text.  A wider vector unit only needs another mark_block.
+ * one before it, so nothing is read beyond the text.
  */
 #include <assert.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 #include "decode/record.h"
@@ -104,7 +104,7 @@ static unsigned name_flags(struct text text)
     return flags;
 }
 
-unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
+unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *words)
 {
     assert(text.size >= SCAN_MIN_BYTES && text.size <= SCAN_MAX_BYTES);
     struct seen seen = seen_nothing();
@@ -120,6 +120,50 @@ unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
     *words = UINT64_MAX; /* so that there is always a next mark, beyond the text */
     return (seen_escape(&seen) ? SCAN_ESCAPE : 0u) | (seen_plain(&seen) ? 0u : name_flags(text));
 }
+
+#ifdef __x86_64__
+
+/* As above, 32 bytes at once. */
+__attribute__((target("avx2"))) static unsigned scan_marks_wide(struct text text, char mark,
+                                                               char escape, uint64_t *words)
+{
+    const __m256i marks = _mm256_set1_epi8(mark), escapes = _mm256_set1_epi8(escape);
+    const __m256i lowest = _mm256_set1_epi8(' '), highest = _mm256_set1_epi8(0x7e);
+    __m256i escaped = _mm256_setzero_si256(), low = lowest, high = highest;
+    for (size_t at = 0; at < text.size; at += BLOCK_BYTES) {
+        size_t rest = text.size - at, back = rest < BLOCK_BYTES ? BLOCK_BYTES - rest : 0;
+        const __m256i *block = (const void *)(text.at + at - back);
+        __m256i x = _mm256_loadu_si256(block), y = _mm256_loadu_si256(block + 1);
+        escaped = _mm256_or_si256(escaped, _mm256_or_si256(_mm256_cmpeq_epi8(x, escapes),
+                                                           _mm256_cmpeq_epi8(y, escapes)));
+        low = _mm256_min_epu8(low, _mm256_min_epu8(x, y));
+        high = _mm256_max_epu8(high, _mm256_max_epu8(x, y));
+        uint64_t first = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, marks));
+        uint64_t second = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(y, marks));
+        *words++ = (first | second << 32) >> back;
+    }
+    *words = UINT64_MAX;
+    bool is_plain = _mm256_movemask_epi8(_mm256_and_si256(_mm256_cmpeq_epi8(low, lowest),
+                                                          _mm256_cmpeq_epi8(high, highest))) == -1;
+    return (_mm256_movemask_epi8(escaped) != 0 ? SCAN_ESCAPE : 0u) |
+           (is_plain ? 0u : name_flags(text));
+}
+
+unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
+{
+    assert(text.size >= SCAN_MIN_BYTES && text.size <= SCAN_MAX_BYTES);
+    return (__builtin_cpu_supports("avx2") ? scan_marks_wide
+                                           : scan_marks_narrow)(text, mark, escape, words);
+}
+
+#else
+
+unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
+{
+    return scan_marks_narrow(text, mark, escape, words);
+}
+
+#endif
 
 /* ---- eight characters at once -------------------------------------------------------------- */
 

@@ -348,6 +348,51 @@ static void test_rows(void **)
     assert_int_equal(failures, 0);
 }
 
+/* ---- scanning ------------------------------------------------------------------------------ */
+
+/* What scan_marks says byte by byte. */
+static unsigned scan_slowly(struct text text, char mark, char escape, uint64_t *words)
+{
+    unsigned flags = 0;
+    memset(words, 0, (text.size + 63) / 64 * sizeof *words);
+    for (size_t i = 0; i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        words[i / 64] |= (uint64_t)(text.at[i] == mark) << i % 64;
+        flags |= text.at[i] == escape ? SCAN_ESCAPE : 0u;
+        flags |= (c < 0x20 || c == 0x7f ? SCAN_CONTROL : 0u) | (c >= 0x80 ? SCAN_HIGH : 0u);
+    }
+    words[(text.size + 63) / 64] = UINT64_MAX;
+    return flags;
+}
+
+static void test_scan(void **)
+{
+    enum { SIZE_MAX_BYTES = 700, WORDS = SIZE_MAX_BYTES / 64 + 2 };
+    uint64_t state = 7;
+    for (int round = 0; round < 20'000; round++) {
+        char bytes[SIZE_MAX_BYTES];
+        state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+        size_t size = SCAN_MIN_BYTES + (size_t)(state >> 33) % (SIZE_MAX_BYTES - SCAN_MIN_BYTES);
+        for (size_t i = 0; i < size; i++) {
+            state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+            bytes[i] = (state >> 60) == 0 ? '"' : (char)(' ' + 1 + (state >> 40) % 90);
+            bytes[i] = bytes[i] == '\\' ? 'x' : bytes[i];
+        }
+        if (round % 3 == 1) {
+            static const char ODD[] = {'\\', '\0', '\x1f', '\x7f', '\x80', '\xff', '\x7e', ' '};
+            bytes[(state >> 20) % size] = ODD[(state >> 50) % sizeof ODD];
+        }
+        struct text text = {bytes, size};
+        uint64_t slow[WORDS], narrow[WORDS], any[WORDS];
+        unsigned flags = scan_slowly(text, '"', '\\', slow);
+        assert_int_equal(scan_marks_narrow(text, '"', '\\', narrow), flags);
+        assert_int_equal(scan_marks(text, '"', '\\', any), flags);
+        size_t used = ((size + 63) / 64 + 1) * sizeof *slow;
+        assert_memory_equal(narrow, slow, used);
+        assert_memory_equal(any, slow, used);
+    }
+}
+
 /* ---- promises ------------------------------------------------------------------------------ */
 
 static uint64_t print_of(const char *line)
@@ -821,7 +866,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines),          cmocka_unit_test(test_values),
         cmocka_unit_test(test_rows),           cmocka_unit_test(test_print),
-        cmocka_unit_test(test_print_of_csv),   cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_scan),           cmocka_unit_test(test_print_of_csv),   cmocka_unit_test(test_paths),
         cmocka_unit_test(test_keys),           cmocka_unit_test(test_names),
         cmocka_unit_test(test_detail),         cmocka_unit_test(test_many_names),
         cmocka_unit_test(test_byte_order_mark), cmocka_unit_test(test_changed_record),
