@@ -330,3 +330,19 @@ enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
     TRY(dec_divide(dec_from_int(part), dec_from_int(whole), digits, mode, &factor, err));
     return dec_multiply_round(value, factor, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
 }
+
+enum status prorate_part(enum prorate prorate, int digits, enum rounding mode, struct period part,
+                         struct period turn, const struct zone *zone, struct dec value,
+                         struct dec *prorated, struct error *err)
+{
+    if (digits != DEC_SCALE || prorate == PRORATE_NONE || prorate == PRORATE_DAY_INCLUSIVE ||
+        part.from <= turn.from) {
+        return prorate_value(prorate, digits, mode, part, turn, zone, value, prorated, err);
+    }
+    struct dec before, after;
+    TRY(prorate_value(prorate, digits, mode, (struct period){turn.from, part.from}, turn, zone,
+                      value, &before, err));
+    TRY(prorate_value(prorate, digits, mode, (struct period){turn.from, part.to}, turn, zone, value,
+                      &after, err));
+    return dec_subtract(after, before, prorated, err);
+}

@@ -42,5 +42,11 @@ bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec 
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err);
+/* The same for one of several parts of a turn: what the value comes to at the part's end less what
+ * it comes to at its start, so that the parts of a turn add up to the value to the last digit.
+ * Parts that are rounded to digits, or that count the day in which they end, stand alone. */
+enum status prorate_part(enum prorate prorate, int digits, enum rounding mode, struct period part,
+                         struct period turn, const struct zone *zone, struct dec value,
+                         struct dec *prorated, struct error *err);
 
 #endif

@@ -250,8 +250,8 @@ static enum status emit_turn(struct work *work, const struct price *price, const
     enum prorate prorate = fixed->when == FIXED_ONCE ? PRORATE_NONE : fixed->prorate;
     TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
                            work->err));
-    TRY(prorate_value(prorate, fixed->digits, fixed->mode, part, measure, clock->zone,
-                      charge.amount, &charge.amount, work->err));
+    TRY(prorate_part(prorate, fixed->digits, fixed->mode, part, measure, clock->zone, charge.amount,
+                     &charge.amount, work->err));
     TRY(prorate_value(prorate, fixed->digits, fixed->mode, part, measure, clock->zone,
                       dec_from_int(1), &part_of_turn, work->err));
     charge.net = charge.list = charge.amount;

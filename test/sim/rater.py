@@ -732,10 +732,16 @@ class Bill:
             else:
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
             if due and body.get("prorate", "none") != "none":
-                self.fee(fee, account, self.part(body, first, last, turn))
+                self.fee(fee, account, *self.along(body, first, last, turn))
             elif due and not self.same(account, fee, *others):
                 self.fee(fee, account, Fraction(1))
             at = turn[1]
+
+    def along(self, body, first, last, turn):
+        """The factors at a part's end and start: parts of a turn add up."""
+        if "digits" in body or body["prorate"] == "day_inclusive":
+            return self.part(body, first, last, turn), ZERO
+        return self.part(body, turn[0], last, turn), self.part(body, turn[0], first, turn)
 
     def same(self, account, fee, start, end):
         """Whether in that time another fee stands for one that is charged once."""
@@ -758,9 +764,10 @@ class Bill:
                     return True
         return False
 
-    def fee(self, fee, account, factor):
+    def fee(self, fee, account, factor, before=ZERO):
         price, step = fee.price, fee.step
-        amount = quantize(num(step.body["amount"]) * num(step.body.get("quantity", 1)) * factor)
+        whole = num(step.body["amount"]) * num(step.body.get("quantity", 1))
+        amount = quantize(whole * factor) - quantize(whole * before)
         if amount:
             sku = price.skus[0] if price.skus else ""
             self.charges.append(Charge(account, sku, price.name, step.name, "fee", None, amount))
