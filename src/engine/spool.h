@@ -12,7 +12,7 @@
 #include "base/env.h"
 #include "base/error.h"
 
-enum { SPOOL_PARTITIONS_MAX = 256, SPOOL_CHUNK_BYTES = 48 * 1024 };
+enum { SPOOL_PARTITIONS_MAX = 128, SPOOL_CHUNK_BYTES = 48 * 1024 };
 
 struct spool;
 struct spool_writer;
