@@ -500,7 +500,7 @@ class Bill:
             return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
         if step.shared or step.clock == "row" or step.scope == "contract":
             return turn[1]
-        if level.startswith("contract/"):
+        if level.startswith("contract/") and contract:  # a shared step's own charge may come later
             return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
         if level.startswith("plan/"):
             account, end = self.scope_account(flow, step), turn[1]
