@@ -81,7 +81,7 @@ struct farthing_bill {
     enum farthing_format format;    /* of the events */
     const char *period;             /* "2026-10", or "FROM/TO" */
     const char *out;                /* folder; must be empty or not exist unless replace is set */
-    const char *opening;            /* closing.ndjson of the period before, or NULL */
+    const char *opening;            /* closing.ndjson of the period before; "none" or NULL: nothing was billed before */
     struct farthing_paths billed;   /* folders of bills already issued: the bill is the difference */
     int replace;
 };

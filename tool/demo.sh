@@ -35,7 +35,7 @@ run $farthing check $catalog --accounts "$demo/month/accounts.csv" \
 say "The bills"
 run $farthing bill --catalog $catalog --accounts "$demo/month/accounts.csv" \
     --accounts "$demo/month/memberships.csv" --accounts "$demo/month/overrides.csv" \
-    --events "$demo/month/usage.ndjson" --period 2026-10 --out "$demo/bills" --force
+    --events "$demo/month/usage.ndjson" --period 2026-10 --opening none --out "$demo/bills" --force
 
 # A bill that fits a screen: the first of 12 to 24 lines over several accounts, with tiers in it.
 chosen=$(awk -F , '

@@ -192,7 +192,7 @@ const struct command cmd_bill = {
         "  --out FOLDER      where the files go: bills.ndjson lines.csv usage.csv closing.ndjson\n"
         "                    exclusions.csv conflicts.ndjson dead_letters.ndjson summary.json "
         "run.json\n"
-        "  --opening FILE    closing.ndjson of the period before\n"
+        "  --opening FILE    closing.ndjson of the period before; none: there was none before\n"
         "  --billed FOLDER   bills issued before: the bill is the difference (repeatable)\n"
         "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
         "  --force           replace files of an earlier run in the output folder\n"

@@ -157,17 +157,18 @@ static bool find_cut(const struct run *run, uint32_t payer, struct period bill, 
 }
 
 /* Events that were known: on usage rows, or excluded before they came to one. */
-static uint64_t count_known(yyjson_val *proof)
+static struct known_events count_known(yyjson_val *proof)
 {
-    uint64_t events = yyjson_get_uint(yyjson_obj_get(proof, "events"));
+    struct known_events events = {.on_rows = yyjson_get_uint(yyjson_obj_get(proof, "events"))};
     size_t index, count;
     yyjson_val *item;
     yyjson_arr_foreach(yyjson_obj_get(proof, "exclusions"), index, count, item)
     {
         struct text reason = json_text(item, "reason");
         if (!text_equal(reason, text_of(exclusion_name(EXCLUDE_UNPRICED))) &&
-            !text_equal(reason, text_of(exclusion_name(EXCLUDE_FREE)))) {
-            events += yyjson_get_uint(yyjson_obj_get(item, "events"));
+            !text_equal(reason, text_of(exclusion_name(EXCLUDE_FREE))) &&
+            !text_equal(reason, text_of(exclusion_name(EXCLUDE_OUT_OF_PERIOD)))) {
+            events.excluded += yyjson_get_uint(yyjson_obj_get(item, "events"));
         }
     }
     return events;
@@ -187,8 +188,9 @@ static enum status read_bill(struct run *run, struct issued_folder *folder, stru
         return OK;
     }
     folder->matched++;
-    uint64_t events = count_known(head.proof);
-    folder->events += events;
+    struct known_events events = count_known(head.proof);
+    folder->events.on_rows += events.on_rows;
+    folder->events.excluded += events.excluded;
     if (run->issued_bill_count == *capacity) {
         uint32_t more = *capacity ? *capacity * 2 : 1024;
         run->issued_bills = arena_grow(&run->arena, run->issued_bills, run->issued_bill_count, more,
@@ -270,7 +272,7 @@ static void warn(struct run *run)
     }
 }
 
-uint64_t issued_events(const struct run *run, uint32_t payer, instant cut)
+struct known_events issued_events(const struct run *run, uint32_t payer, instant cut)
 {
     struct issued_bill key = {.payer = payer, .cut = cut};
     uint32_t low = 0, high = run->issued_bill_count;
@@ -282,22 +284,24 @@ uint64_t issued_events(const struct run *run, uint32_t payer, instant cut)
             high = middle;
         }
     }
-    uint64_t most = 0;
+    struct known_events most = {0};
     for (; low < run->issued_bill_count && run->issued_bills[low].payer == payer &&
            run->issued_bills[low].cut == cut;
          low++) {
         const struct issued_bill *bill = &run->issued_bills[low];
-        most = bill->same_accounts && bill->events > most ? bill->events : most;
+        if (bill->same_accounts && known_count(bill->events) > known_count(most)) {
+            most = bill->events;
+        }
     }
     return most;
 }
 
-uint64_t issued_events_total(const struct run *run)
+struct known_events issued_events_total(const struct run *run)
 {
-    uint64_t most = 0;
+    struct known_events most = {0};
     for (size_t i = 0; i < run->options->billed.count; i++) {
-        uint64_t events = run->issued_folders[i].events;
-        most = events > most ? events : most;
+        struct known_events events = run->issued_folders[i].events;
+        most = known_count(events) > known_count(most) ? events : most;
     }
     return most;
 }

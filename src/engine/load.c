@@ -727,7 +727,13 @@ static enum status load_opening(struct run *run)
 {
     run->opening_digest = TEXT("");
     if (!run->options->opening) {
+        if (!run->is_case) {
+            warn_of_no_opening(run);
+        }
         return OK;
+    }
+    if (strcmp(run->options->opening, "none") == 0) {
+        return OK; /* the first period */
     }
     struct text bytes;
     TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,

@@ -475,10 +475,17 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
              summary->excluded_count > 1 ? "most as" : "as", most->name, advice);
 }
 
-static const char *count_events(struct run *run, uint64_t count)
+/* Both numbers as the bill shows them. */
+static const char *count_events(struct run *run, struct known_events known)
 {
-    return text_format(&run->arena, "%llu event%s", (unsigned long long)count,
-                       count == 1 ? "" : "s")
+    const char *rows = text_format(&run->arena, "%llu event%s", (unsigned long long)known.on_rows,
+                                   known.on_rows == 1 ? "" : "s")
+                           .at;
+    if (known.excluded == 0) {
+        return rows;
+    }
+    return text_format(&run->arena, "%s and %llu on no line", rows,
+                       (unsigned long long)known.excluded)
         .at;
 }
 
@@ -486,21 +493,23 @@ static void warn_of_fewer(struct run *run)
 {
     static const char ADVICE[] = "give all events of the period again, not the late ones alone";
     const struct fewer *first = NULL;
-    uint64_t count = 0, known = 0, then = issued_events_total(run);
+    uint64_t count = 0;
+    struct known_events known = {0}, then = issued_events_total(run);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
         if (worker->fewer_count > 0 && (!first || worker->fewer.payer < first->payer)) {
             first = &worker->fewer;
         }
         count += worker->fewer_count;
-        known += worker->events_known;
+        known.on_rows += worker->events_known.on_rows;
+        known.excluded += worker->events_known.excluded;
     }
     if (first) {
         run_warn(run, "--billed: %.*s had %s when it was billed, and has %s now%s: %s",
                  TEXT_ARG(run->accounts->items[first->payer].id), count_events(run, first->then),
                  count_events(run, first->now), count > 1 ? ", and others are like it" : "",
                  ADVICE);
-    } else if (known < then) {
+    } else if (known_count(known) < known_count(then)) {
         run_warn(run, "--billed: there were %s when it was billed, and now %s: %s",
                  count_events(run, then), count_events(run, known), ADVICE);
     }

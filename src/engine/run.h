@@ -43,13 +43,23 @@ struct issued_line {
     struct line line;
 };
 
+/* Events that are known of a bill's time, as the bill shows them: on its usage rows, and on no line
+ * for a reason.  Those outside the period are of another bill. */
+struct known_events {
+    uint64_t on_rows, excluded;
+};
+static inline uint64_t known_count(struct known_events known)
+{
+    return known.on_rows + known.excluded;
+}
+
 /* A bill issued before, of a time that is billed here. */
 struct issued_bill {
     uint32_t payer;
     bool is_correction;
     bool same_accounts; /* as now: who pays for whom has not changed */
     instant cut;        /* when the cut begins that it is of */
-    uint64_t events;    /* that were known */
+    struct known_events events;
 };
 
 /* What --billed names. */
@@ -57,7 +67,7 @@ struct issued_folder {
     const char *path;
     char print[33]; /* of its lines.csv */
     uint32_t bills, matched;
-    uint64_t events; /* known to the bills that matched */
+    struct known_events events; /* to the bills that matched */
 };
 
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
@@ -98,7 +108,7 @@ struct failed_payer {
 /* A payer of whom fewer events are known now than were when it was billed before. */
 struct fewer {
     uint32_t payer;
-    uint64_t now, then;
+    struct known_events now, then;
 };
 
 /* An event that only its bytes can decide, kept until they are read again. */
@@ -167,7 +177,8 @@ struct worker {
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
     struct fewer fewer; /* the first of them */
-    uint64_t fewer_count, events_known;
+    uint64_t fewer_count;
+    struct known_events events_known;
     struct failed_payer *failures;
     uint32_t failure_count, failure_capacity;
 };
@@ -274,15 +285,20 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
                            uint32_t payer, struct period period, bool *is_custom);
 
+/* ---- unopened.c ---- */
+
+/* Warns when the run begins inside a turn of a step that accumulates, or has meters that carry. */
+void warn_of_no_opening(struct run *run);
+
 /* ---- issued.c ---- */
 
 /* The bills of --billed; warns of what looks as if something was not given. */
 enum status load_issued(struct run *run);
 /* The most events that were known when this cut was billed before; 0: it was not, or who pays for
  * whom has changed since. */
-uint64_t issued_events(const struct run *run, uint32_t payer, instant cut);
+struct known_events issued_events(const struct run *run, uint32_t payer, instant cut);
 /* The most that were known to the bills of one run, whoever pays now. */
-uint64_t issued_events_total(const struct run *run);
+struct known_events issued_events_total(const struct run *run);
 
 /* ---- ingest.c, accept.c, settle.c, report.c ---- */
 

@@ -532,15 +532,17 @@ static void compare_issued_events(struct worker *worker, uint32_t payer, const s
     if (worker->run->issued_count == 0) {
         return;
     }
-    uint64_t then = issued_events(worker->run, payer, bill->period.from);
-    uint64_t now = bill->event_count;
+    struct known_events then = issued_events(worker->run, payer, bill->period.from);
+    struct known_events now = {.on_rows = bill->event_count};
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
         enum exclusion reason = bill->excluded[i].reason;
-        now += reason == EXCLUDE_UNPRICED || reason == EXCLUDE_FREE ? 0
-                                                                    : bill->excluded[i].total.count;
+        bool counts = reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE &&
+                      reason != EXCLUDE_OUT_OF_PERIOD;
+        now.excluded += counts ? bill->excluded[i].total.count : 0;
     }
-    worker->events_known += now;
-    if (now >= then) {
+    worker->events_known.on_rows += now.on_rows;
+    worker->events_known.excluded += now.excluded;
+    if (known_count(now) >= known_count(then)) {
         return;
     }
     if (worker->fewer_count == 0 || payer < worker->fewer.payer) {

@@ -1,0 +1,214 @@
+/* unopened.c - a run without an opening whose catalog needs one.
+ *
+ * A step whose turn began before the bill goes on from what was used since then, and a meter that
+ * carries goes on from its last value.  Without --opening both begin from nothing, and nobody could
+ * tell from the bill: a quarter's cheaper tiers are just not reached.  That the run is the very
+ * first one cannot be proved, so it is a warning, which `--opening none` answers.
+ */
+#include "engine/run.h"
+
+/* Where to look: the moment a bill begins, and whose it is. */
+struct beginning {
+    instant at;
+    struct clock billing;
+    uint32_t payer; /* NONE: of everybody */
+};
+
+struct unopened {
+    const struct price *price;
+    const struct step *step; /* the first that was found */
+    instant since;
+    uint32_t count;
+};
+
+/* True of a step whose bucket is more than one row or one line: what comes later depends on what
+ * came before. */
+static bool accumulates(const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_CONVERT:
+    case STEP_ALLOWANCE:
+    case STEP_TIER:
+    case STEP_BOUND:
+        return step->clock != CLOCK_ROW;
+    case STEP_ROUND:
+        return step->round.at == ROUND_AT_BUCKET && step->clock != CLOCK_ROW;
+    case STEP_RATE:
+    case STEP_FIXED:
+    case STEP_KINDS:
+        break;
+    }
+    return false;
+}
+
+static instant turn_start(const struct step *step, const struct contract *contract,
+                          const struct beginning *beginning)
+{
+    struct clock clock = step->rule;
+    if (step->clock == CLOCK_ALWAYS) {
+        return INSTANT_MIN;
+    }
+    if (step->clock == CLOCK_PERIOD) {
+        clock = beginning->billing;
+    } else if (step->clock == CLOCK_CONTRACT && contract) {
+        clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
+    }
+    return clock_turn(&clock, beginning->at).from;
+}
+
+/* When the first version of the price began: before that, nothing can have gone into its buckets.
+ */
+static instant price_start(const struct run *run, const struct price *price,
+                           const struct step *step)
+{
+    const struct price *first = price;
+    while (!step->on_change_restart && first > run->catalog->prices &&
+           price_is_version(first - 1, price)) {
+        first--;
+    }
+    return first->from;
+}
+
+static void look_at_price(const struct run *run, const struct price *price,
+                          const struct contract *contract, const struct beginning *beginning,
+                          struct unopened *unopened)
+{
+    if (price->from >= run->period.to || price->to <= beginning->at) {
+        return;
+    }
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        const struct step *step = &price->steps[i];
+        if (!accumulates(step) || price_start(run, price, step) >= beginning->at) {
+            continue;
+        }
+        instant start = turn_start(step, contract, beginning);
+        if (start < beginning->at) {
+            if (unopened->count++ == 0) {
+                unopened->price = price;
+                unopened->step = step;
+                unopened->since = start;
+            }
+        }
+    }
+}
+
+static void look_at_prices(const struct run *run, const struct price_set *set,
+                           const struct contract *contract, const struct beginning *beginning,
+                           struct unopened *unopened)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        look_at_price(run, &set->base[set->prices[i]], contract, beginning, unopened);
+    }
+}
+
+/* The contract that anchors clocks of the catalog's prices: of several the first, since one is
+ * enough for a warning. */
+static const struct contract *any_contract(const struct run *run, const struct beginning *beginning)
+{
+    if (beginning->payer != NONE) {
+        return accounts_contract(run->accounts, run->catalog, beginning->payer, beginning->at);
+    }
+    for (uint32_t i = 0; i < run->catalog->contract_count; i++) {
+        const struct contract *contract = &run->catalog->contracts[i];
+        if (contract->from < beginning->at && contract->to > beginning->at) {
+            return contract;
+        }
+    }
+    return NULL;
+}
+
+static void look(const struct run *run, const struct beginning *beginning,
+                 struct unopened *unopened)
+{
+    const struct catalog *catalog = run->catalog;
+    const struct contract *anchor = any_contract(run, beginning);
+    look_at_prices(run, &catalog->public_prices, anchor, beginning, unopened);
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        look_at_prices(run, &catalog->plans[i].prices, anchor, beginning, unopened);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        const struct contract *contract = &catalog->contracts[i];
+        if (contract->from < beginning->at && contract->to > beginning->at &&
+            (beginning->payer == NONE || contract == anchor)) {
+            look_at_prices(run, &contract->prices, contract, beginning, unopened);
+        }
+    }
+    for (uint32_t i = 0; i < run->accounts->override_count; i++) {
+        const struct override *override = &run->accounts->overrides[i];
+        if (run->accounts->items[override->account].since < beginning->at &&
+            (beginning->payer == NONE || override->account == beginning->payer)) {
+            for (uint32_t p = 0; p < override->prices.count; p++) {
+                const struct price *price = &override->prices.base[override->prices.prices[p]];
+                if (price->from < beginning->at) {
+                    look_at_price(run, price, NULL, beginning, unopened);
+                }
+            }
+        }
+    }
+}
+
+static void tell(struct run *run, const struct unopened *unopened)
+{
+    static const char ADVICE[] =
+        "give the closing.ndjson of the period before with --opening, or --opening none when "
+        "nothing was billed before";
+    const struct step *step = unopened->step;
+    char from[TIME_FORMAT_MAX];
+    const char *since = "since the beginning";
+    if (unopened->since > INSTANT_MIN) {
+        (void)time_format_short(unopened->since, from);
+        since = text_format(&run->arena, "since %s", from).at;
+    }
+    run_warn(run,
+             "%.*s:%u: step %.*s of price %.*s goes on with what was used %s, before this "
+             "period%s, and begins at nothing without --opening: %s",
+             TEXT_ARG(step->place.file), step->place.line, TEXT_ARG(step->name),
+             TEXT_ARG(unopened->price->name), since, unopened->count > 1 ? ", and others do" : "",
+             ADVICE);
+}
+
+static void tell_of_meters(struct run *run)
+{
+    for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
+        const struct meter *meter = &run->catalog->meters[i];
+        if (meter->carry) {
+            run_warn(run,
+                     "%.*s:%u: meter %.*s goes on with its last value of the period before, and "
+                     "has none without --opening: give the closing.ndjson of that period with "
+                     "--opening, or --opening none when nothing was billed before",
+                     TEXT_ARG(meter->place.file), meter->place.line, TEXT_ARG(meter->name));
+            return;
+        }
+    }
+}
+
+void warn_of_no_opening(struct run *run)
+{
+    struct unopened unopened = {0};
+    bool is_old = false; /* some account may have been there before */
+    for (uint32_t i = 0; i < run->accounts->count && unopened.count == 0; i++) {
+        struct beginning beginning = {
+            .at = run->period.from, .billing = run->catalog->billing, .payer = NONE};
+        bool bills = true, is_custom;
+        if (run->has_cuts) {
+            bills = run->cut_first[i] < run->cut_first[i + 1];
+            beginning.payer = i;
+            beginning.at = bills ? run->cuts[run->cut_first[i]].from : run->period.from;
+            beginning.billing =
+                payer_billing(run->catalog, run->accounts, i, run->period, &is_custom);
+        }
+        if (!bills || run->accounts->items[i].since >= beginning.at) {
+            continue;
+        }
+        is_old = true;
+        look(run, &beginning, &unopened);
+        if (!run->has_cuts) {
+            break;
+        }
+    }
+    if (unopened.count > 0) {
+        tell(run, &unopened);
+    } else if (is_old) {
+        tell_of_meters(run);
+    }
+}
