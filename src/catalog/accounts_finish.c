@@ -613,6 +613,21 @@ static struct digest make_digest(const struct finish *finish)
     return hash_digest((struct text){record.bytes, record.size});
 }
 
+/* Days of records begin in UTC, whatever the zone of bills: days of the catalog and the period do
+ * not, and 1 October is two hours late for a bill of Berlin. */
+static void warn_of_days(const struct finish *finish)
+{
+    const struct accounts_builder *builder = finish->builder;
+    struct text zone = zone_name(finish->catalog->billing.zone);
+    if (builder->first_day.line > 0 && !text_equal(zone, TEXT("UTC"))) {
+        complain_softly(builder->complaints, where_unpack(builder, builder->first_day), "DAY_UTC",
+                        TEXT("write times with an offset, such as 2026-10-01T00:00:00+02:00"),
+                        "%s begins at midnight UTC, and bills are of days in %.*s; so does every "
+                        "day of such files",
+                        builder->first_day_text, TEXT_ARG(zone));
+    }
+}
+
 enum status accounts_finish(struct accounts_builder *builder, const struct catalog *catalog,
                             struct accounts **accounts, struct complaints *complaints,
                             struct error *err)
@@ -634,6 +649,7 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
     hash_accounts(&finish);
     finish.accounts->digest = make_digest(&finish);
 
+    warn_of_days(&finish);
     complaints_sort(complaints);
     if (complaints->errors > 0) {
         uint32_t first = 0;

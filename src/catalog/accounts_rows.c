@@ -104,6 +104,21 @@ static struct text take_name(struct row *row, enum field field, bool is_needed)
     return value;
 }
 
+/* The first day that is written without a time, for a warning when bills have days of a zone. */
+static void note_day(struct row *row, enum field field)
+{
+    struct accounts_builder *builder = row->builder;
+    struct text value = row->record->values[field];
+    if (builder->first_day.line > 0 || value.size == 0 ||
+        value.size >= sizeof builder->first_day_text || memchr(value.at, 'T', value.size) ||
+        memchr(value.at, 't', value.size) || memchr(value.at, ' ', value.size)) {
+        return;
+    }
+    builder->first_day = where_pack(builder, place_of(row, field));
+    memcpy(builder->first_day_text, value.at, value.size);
+    builder->first_day_text[value.size] = 0;
+}
+
 static instant take_date(struct row *row, enum field field, instant missing)
 {
     struct text value = row->record->values[field];
@@ -128,6 +143,7 @@ static instant take_date(struct row *row, enum field field, instant missing)
         row->is_good = false;
         return missing;
     }
+    note_day(row, field);
     return at;
 }
 

@@ -103,6 +103,9 @@ struct accounts_builder {
     struct complaints *complaints;
     uint32_t complaints_kept;
 
+    struct where first_day; /* that is written without a time; line 0: there is none */
+    char first_day_text[16];
+
     uint16_t file; /* of the rows being read, in files */
     enum record_kind file_kind;
     bool is_csv;
