@@ -439,6 +439,11 @@ static bool is_error(struct text wanted, const struct complaint *complaint)
             memmem(complaint->message, strlen(complaint->message), wanted.at, wanted.size) != NULL);
 }
 
+static const char *show_place(struct case_run *run, struct place place)
+{
+    return text_format(run->arena, "%.*s:%u: ", TEXT_ARG(place.file), place.line).at;
+}
+
 /* True when the catalog loads; else it is a finding, or not yet, or what the case expects. */
 static enum status load_or_explain(struct case_run *run, const struct farthing_paths *catalog,
                                    const struct yaml_node *expect, bool *is_loaded,
@@ -490,8 +495,12 @@ static enum status load_or_explain(struct case_run *run, const struct farthing_p
         case_finding(run, "error: expected %.*s, came %s: %s", TEXT_ARG(wanted->text), first->code,
                      first->message);
     } else {
-        case_finding(run, "catalog: %s: %s%s%s", first->code, first->message,
-                     first->hint[0] ? "; " : "", first->hint);
+        /* Of a catalog that the case itself holds the file is one of ours. */
+        struct text path = run->catalog_path, file = first->place.file;
+        bool is_file =
+            path.size > 0 && file.size >= path.size && memcmp(file.at, path.at, path.size) == 0;
+        case_finding(run, "catalog: %s%s: %s%s%s", is_file ? show_place(run, first->place) : "",
+                     first->code, first->message, first->hint[0] ? "; " : "", first->hint);
     }
     return OK;
 }

@@ -269,6 +269,23 @@ static void keep_nearest(struct show *show, struct text payer)
     show->nearest[at].payer[payer.size] = '\0';
 }
 
+/* True when a part of the bill, or what is on no line of it, is of the account. */
+static bool has_account(const struct bill_head *head, struct text account)
+{
+    yyjson_val *const lists[] = {head->sections, yyjson_obj_get(head->proof, "exclusions")};
+    for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
+        size_t index, count;
+        yyjson_val *item;
+        yyjson_arr_foreach(lists[i], index, count, item)
+        {
+            if (text_equal(json_text(item, "account"), account)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static enum status match_head(struct show *show, const struct bill_head *head, void *context)
 {
     (void)context;
@@ -283,6 +300,9 @@ static enum status match_head(struct show *show, const struct bill_head *head, v
         }
         return OK;
     }
+    if (show->payer.size == 0 && has_account(head, name)) {
+        show->payer = text_copy(show->folder.arena, head->payer);
+    }
     if (head->payer.size <= ATTRIBUTE_MAX_BYTES &&
         (show->nearest_count == 0 ||
          strncmp(show->nearest[0].payer, head->payer.at, head->payer.size) != 0 ||
@@ -296,19 +316,30 @@ static enum status fail_unknown(struct show *show)
 {
     struct buffer out;
     buffer_init(&out, &show->scratch, 256);
-    size_t near = strlen(show->name) / 2 + 1; /* what differs in more than half is no help */
+    if (show->payer.size > 0) {
+        buffer_add_text(&out, TEXT("farthing show "));
+        buffer_add_text(&out, text_of(show->folder.path));
+        buffer_add_char(&out, ' ');
+        add_shown(&out, show->payer);
+        struct buffer payer;
+        buffer_init(&payer, &show->scratch, 64);
+        add_shown(&payer, show->payer);
+        (void)fail(show->err, ERR_NOT_FOUND, "%s: '%s' is billed on the bill of '%.*s'",
+                   show->folder.path, show->name, (int)payer.size, payer.at);
+        return fail_hint(show->err, "%.*s", (int)out.size, out.at);
+    }
+    size_t near = strlen(show->name) / 3 + 1; /* what differs in more is another name */
     int count = 0;
-    for (; count < show->nearest_count; count++) {
-        if (count > 0 && show->nearest[count].distance > near) {
-            break;
-        }
+    for (; count < show->nearest_count && show->nearest[count].distance <= near; count++) {
         buffer_add_text(&out, count > 0 ? TEXT(", ") : TEXT(""));
         add_shown(&out, text_of(show->nearest[count].payer));
     }
     (void)fail(show->err, ERR_NOT_FOUND, "%s: no bill and no payer '%s'", show->folder.path,
                show->name);
     if (count == 0) {
-        return fail_hint(show->err, "the folder has no bills");
+        return fail_hint(show->err, show->nearest_count == 0
+                                        ? "the folder has no bills"
+                                        : "without a name all bills are listed");
     }
     return fail_hint(show->err, "the nearest payer%s: %.*s", count > 1 ? "s" : "", (int)out.size,
                      out.at);

@@ -27,6 +27,7 @@ struct show {
     /* what looking for the name has found */
     struct text found; /* the bill's id; empty: none or several */
     uint64_t bill_count;
+    struct text payer; /* who pays for the account that was asked for; empty: no bill has it */
     struct nearest nearest[NEAREST];
     int nearest_count;
 };
