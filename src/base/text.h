@@ -40,7 +40,7 @@ static inline bool text_equal(struct text a, struct text b)
     if (a.size != b.size) {
         return false;
     }
-    if (a.size < 8 || a.size > 32) {
+    if (a.size < 8 || a.size > 64) {
         return a.size == 0 || memcmp(a.at, b.at, a.size) == 0;
     }
     size_t last = a.size - 8;
