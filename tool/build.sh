@@ -1,6 +1,6 @@
-#!/bin/sh
+#!/bin/bash
 # build.sh PRESET [TARGET...] - installs what is missing, then builds build/PRESET.
-set -eu
+set -euo pipefail
 cd "$(dirname "$0")/.."
 
 preset=$1
@@ -17,7 +17,11 @@ if [ ! -f "build/$preset/build.ninja" ]; then
         exit 1
     }
 fi
-quiet=--quiet # progress is for people
-[ -t 1 ] && quiet=
 # -k 0: one run names every file that does not compile.
-cmake --build "build/$preset" ${1:+--target "$@"} -- -k 0 $quiet
+build() { NINJA_STATUS='[%f/%t] ' cmake --build "build/$preset" ${1:+--target "$@"} -- -k 0; }
+# On a terminal ninja tells its progress in place; elsewhere each tenth of it is a line.
+if [ -t 1 ]; then
+    build "$@"
+else
+    build "$@" | awk -f tool/progress.awk
+fi
