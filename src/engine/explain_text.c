@@ -1,5 +1,6 @@
 /* explain_text.c - an explanation for people. */
 #include "engine/explain_write.h"
+#include "price/curve.h"
 
 #include <stdlib.h>
 
@@ -344,6 +345,18 @@ static void add_minimum(struct buffer *out, const struct explained_step *done)
     buffer_add_char(out, '\n');
 }
 
+static void add_days(const struct explain *x, struct buffer *out, const struct explained_step *done)
+{
+    const struct step *step = done->step;
+    const struct zone *zone =
+        step->clock == CLOCK_PERIOD ? x->pricing.billing.zone : step->rule.zone;
+    int64_t part, whole;
+    if (step->fixed.when != FIXED_ONCE &&
+        prorate_days(step->fixed.prorate, x->charge->span, done->turn, zone, &part, &whole)) {
+        buffer_format(out, "\n     days      %lld of %lld", (long long)part, (long long)whole);
+    }
+}
+
 static void add_factor(struct buffer *out, const struct step_fixed *fixed, struct dec factor)
 {
     static const char *const NAMES[] = {[PRORATE_NONE] = "not prorated",
@@ -367,6 +380,7 @@ static void add_fixed(const struct explain *x, struct buffer *out,
     if (done->count == 1) {
         buffer_add_text(out, TEXT("\n     active    "));
         add_period(out, x->charge->span);
+        add_days(x, out, done);
         add_factor(out, &done->step->fixed, done->limit);
     } else {
         buffer_add_text(out, TEXT(" (the first of "));

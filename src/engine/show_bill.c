@@ -36,6 +36,26 @@ static void add_word(struct buffer *out, const char *format, struct text text)
     buffer_format(out, format, (int)text.size, text.at);
 }
 
+/* The part of a turn that a prorated fee is for, in days; false when the line does not bear it out:
+ * quantity x rate, times the days of the line, divided by a whole number of days, is its amount. */
+static bool days_of_fee(const struct line *line, int64_t *part, struct dec *whole)
+{
+    enum { UNIT = 1 }; /* the last digit: a part may be a difference of two */
+    const int64_t day = INT64_C(86'400) * NS_PER_SECOND;
+    struct dec full, again, off;
+    *part = (line->to - line->from + day / 2) / day;
+    return text_equal(line->kind, TEXT("fee")) && *part > 0 && !dec_is_zero(line->exact) &&
+           dec_multiply_round(line->quantity, line->rate, DEC_SCALE, ROUND_HALF_EVEN, &full,
+                              NULL) == OK &&
+           dec_multiply_divide(full, dec_from_int(*part), line->exact, 0, ROUND_HALF_EVEN, whole,
+                               NULL) == OK &&
+           dec_compare(*whole, dec_from_int(*part)) > 0 &&
+           dec_multiply_divide(full, dec_from_int(*part), *whole, DEC_SCALE, ROUND_HALF_EVEN,
+                               &again, NULL) == OK &&
+           dec_subtract(again, line->exact, &off, NULL) == OK &&
+           dec_compare(dec_abs(off), (struct dec){UNIT, DEC_SCALE}) <= 0;
+}
+
 /* What a line is, in words: what is as usual is left out. */
 static struct text what_of(struct arena *arena, const struct page *page, const struct line *line)
 {
@@ -61,6 +81,13 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
     if (line->from != page->head.period.from || line->to != page->head.period.to) {
         struct text from = show_time(arena, line->from), to = show_time(arena, line->to);
         add_word(&out, "%.*s", text_format(arena, "%.*s to %.*s", TEXT_ARG(from), TEXT_ARG(to)));
+    }
+    int64_t part;
+    struct dec whole;
+    if (days_of_fee(line, &part, &whole)) {
+        char of[DEC_FORMAT_MAX];
+        int size = dec_format(whole, of);
+        add_word(&out, "%.*s", text_format(arena, "%lld of %.*s days", (long long)part, size, of));
     }
     if (out.size == 0) {
         buffer_add_text(&out, line->step);

@@ -302,6 +302,13 @@ static int64_t count_days(enum prorate prorate, const struct zone *zone, struct 
                                      : local_day(zone, span.to) - local_day(zone, span.from);
 }
 
+static int64_t count_active(enum prorate prorate, const struct zone *zone, struct period active,
+                            struct period turn)
+{
+    bool is_end_in = prorate == PRORATE_DAY_INCLUSIVE && active.to < turn.to;
+    return count_days(prorate, zone, active) + is_end_in; /* the day in which it ends */
+}
+
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err)
@@ -315,10 +322,7 @@ enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
         part = active.to - active.from;
         whole = turn.to - turn.from;
     } else {
-        part = count_days(prorate, zone, active);
-        if (prorate == PRORATE_DAY_INCLUSIVE && active.to < turn.to) {
-            part++; /* the day in which it ends */
-        }
+        part = count_active(prorate, zone, active, turn);
         part = part > whole ? whole : part;
     }
     assert(whole > 0);
@@ -329,6 +333,19 @@ enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
     }
     TRY(dec_divide(dec_from_int(part), dec_from_int(whole), digits, mode, &factor, err));
     return dec_multiply_round(value, factor, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
+}
+
+bool prorate_days(enum prorate prorate, struct period active, struct period turn,
+                  const struct zone *zone, int64_t *part, int64_t *whole)
+{
+    if (prorate == PRORATE_NONE || prorate == PRORATE_SECOND ||
+        (active.from <= turn.from && active.to >= turn.to)) {
+        return false;
+    }
+    *whole = count_days(prorate, zone, turn);
+    *part = count_active(prorate, zone, active, turn);
+    *part = *part > *whole ? *whole : *part;
+    return *whole > 0;
 }
 
 enum status prorate_part(enum prorate prorate, int digits, enum rounding mode, struct period part,

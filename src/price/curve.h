@@ -42,6 +42,10 @@ bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec 
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err);
+/* That part in days, as the rule counts them; false when it counts none: PRORATE_NONE and
+ * PRORATE_SECOND, a turn inside one day, and a part that is the whole. */
+bool prorate_days(enum prorate prorate, struct period active, struct period turn,
+                  const struct zone *zone, int64_t *part, int64_t *whole);
 /* The same for one of several parts of a turn: what the value comes to at the part's end less what
  * it comes to at its start, so that the parts of a turn add up to the value to the last digit.
  * Parts that are rounded to digits, or that count the day in which they end, stand alone. */
