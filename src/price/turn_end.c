@@ -402,6 +402,7 @@ static enum status settle_due(struct work *work, const struct due *due)
                                             : begins_with(node, TEXT("@plan/"))   ? LEVEL_PLAN
                                                                                   : LEVEL_CATALOG),
                           .sku = due->sku,
+                          .contract = due->contract,
                           .unit = TEXT("")};
     struct charge charge = turn_end_charge(work, &bucket, step, price, due->at, &like);
     struct trace trace = {.row = NONE,
