@@ -930,8 +930,10 @@ static void collect_slot_clocks(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
         uint32_t *clocks = NULL;
+        bool of_contract = price->owner > catalog->plan_count; /* 0: the catalog's own */
         for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
-            price->asks_contract = price->asks_contract || step_asks_contract(&price->steps[i]);
+            price->asks_contract =
+                price->asks_contract || step_asks_contract(&price->steps[i], of_contract);
             uint32_t clock = find_slot_clock(catalog, &price->steps[i], items);
             if (clock == NONE) {
                 continue;

@@ -198,8 +198,9 @@ void load_meters(struct loader *loader, struct section meters);
 void load_shared_steps(struct loader *loader, struct section steps);
 /* Reads the list of steps of a price; node is the list. */
 void load_steps(struct loader *loader, const struct yaml_node *node, struct price *price);
-/* True when a number of the step, or what it accumulates in, depends on the contract in force. */
-bool step_asks_contract(const struct step *step);
+/* True when a number of the step, or what it accumulates in, depends on the contract in force; a
+ * prorated limit does in a contract's own price. */
+bool step_asks_contract(const struct step *step, bool of_contract);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);

@@ -938,8 +938,9 @@ static bool rate_asks(const struct step_rate *body)
     return asks_parameter(body->from);
 }
 
-bool step_asks_contract(const struct step *step)
+bool step_asks_contract(const struct step *step, bool of_contract)
 {
+    bool is_own = of_contract && step->shared == NONE;
     if (step->scope == SCOPE_CONTRACT || step->clock == CLOCK_CONTRACT ||
         asks_parameter(step->where)) {
         return true;
@@ -951,7 +952,7 @@ bool step_asks_contract(const struct step *step)
                asks_parameter(step->convert.divide.expr) ||
                asks_parameter(step->convert.minimum.expr);
     case STEP_ALLOWANCE:
-        return step->allowance.prorate != PRORATE_NONE ||
+        return (is_own && step->allowance.prorate != PRORATE_NONE) ||
                asks_parameter(step->allowance.quantity.expr) ||
                asks_parameter(step->allowance.events.expr);
     case STEP_RATE:
@@ -959,8 +960,8 @@ bool step_asks_contract(const struct step *step)
     case STEP_TIER:
         return tier_asks(&step->tier);
     case STEP_BOUND:
-        return step->bound.prorate != PRORATE_NONE || asks_parameter(step->bound.min.expr) ||
-               asks_parameter(step->bound.max.expr);
+        return (is_own && step->bound.prorate != PRORATE_NONE) ||
+               asks_parameter(step->bound.min.expr) || asks_parameter(step->bound.max.expr);
     case STEP_FIXED:
     case STEP_ROUND:
     case STEP_KINDS:

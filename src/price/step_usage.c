@@ -105,15 +105,18 @@ static struct period all_versions(const struct work *work, const struct price *p
     return all;
 }
 
-/* The time a charge's price and contract are in force: what a proration is measured against.  A
- * bucket that goes on through versions has the limit of all the time they cover. */
+/* The time that a proration is measured against.  A bucket that goes on through versions has the
+ * limit of all the time they cover.  A contract counts where the bucket is its own alone; one in
+ * which charges of before and after it meet must not depend on which of them comes first. */
 static struct period active_period(const struct work *work, const struct step *step,
                                    const struct charge *charge)
 {
     struct period active = step->on_change_restart
                                ? (struct period){charge->price->from, charge->price->to}
                                : all_versions(work, charge->price);
-    if (charge->contract) {
+    if (charge->contract &&
+        (step->scope == SCOPE_CONTRACT ||
+         turn_end_is_of_contract(work, step, charge->price, charge->contract))) {
         active =
             period_intersect(active, (struct period){charge->contract->from, charge->contract->to});
     }

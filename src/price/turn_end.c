@@ -64,9 +64,8 @@ static instant plan_end(const struct work *work, const struct price *price, uint
     return holds || end > turn.to ? turn.to : end;
 }
 
-/* Whether the step is private to the contract's own price. */
-static bool is_of_contract(const struct work *work, const struct step *step,
-                           const struct price *price, const struct contract *contract)
+bool turn_end_is_of_contract(const struct work *work, const struct step *step,
+                             const struct price *price, const struct contract *contract)
 {
     return contract && step->shared == NONE && is_of_catalog(work, price) &&
            begins_with(work->catalog->node_names[step->node], TEXT("@contract/")) &&
@@ -162,7 +161,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
     instant end = due < work->pricing->cut.to ? due : work->pricing->cut.to;
     instant at = step->clock == CLOCK_ROW ? like->at : end - 1; /* a row's turn is its instant */
     const struct contract *contract = like->contract;
-    if (!is_of_contract(work, step, price, contract)) {
+    if (!turn_end_is_of_contract(work, step, price, contract)) {
         contract = accounts_contract(work->pricing->accounts, work->catalog, bucket->account, at);
     }
     return (struct charge){.kind = CHARGE_USAGE,

@@ -168,7 +168,8 @@ enum status step_convert_run(struct work *work, const struct step *step, uint32_
 enum status step_allowance_run(struct work *work, const struct step *step, uint32_t charge);
 /* What is above a limit: max(0, x - limit). */
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
-/* A limit, by the part of the turn in which the charge's price and contract are in force. */
+/* A limit, by the part of the turn in which the charge's account and price are in force, and the
+ * contract when the bucket is the contract's own. */
 enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
                           int digits, enum rounding mode, const struct charge *charge,
                           struct period turn, struct dec *value);
@@ -208,6 +209,9 @@ enum status step_round_run(struct work *work, const struct step *step, uint32_t 
  * contract or plan of a contract to which the bucket belongs. */
 instant turn_end_due(const struct work *work, const struct step *step, const struct price *price,
                      const struct contract *contract, uint32_t account, struct period turn);
+/* True of a private step of the contract's own price. */
+bool turn_end_is_of_contract(const struct work *work, const struct step *step,
+                             const struct price *price, const struct contract *contract);
 /* The step that settles a bucket then, and its price: of the version in force as it is due, else of
  * the last that was; for a shared step, of the first price that passes it. */
 const struct step *turn_end_step(const struct work *work, const struct step *step, instant due,

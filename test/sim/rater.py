@@ -230,7 +230,8 @@ class Bill:
             versions = [row.price]
         start = max(turn[0], min(p.start for p in versions))
         end = min(turn[1], max(p.end for p in versions))
-        if contract:
+        if contract and (step.scope == "contract" or (
+                not step.shared and row.price.level == "contract/" + contract["id"])):
             start = max(start, self.setup.date(contract.get("from"), times.MIN))
             end = min(end, self.setup.date(contract.get("to"), times.MAX))
         since = self.setup.since(account)

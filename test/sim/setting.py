@@ -36,7 +36,8 @@ class Step:
 
     def asks_contract(self, setup):
         return self.scope == "contract" or self.by_contract(setup) or "contract." in str(
-            self.body) or (self.kind != "fixed" and self.body.get("prorate", "none") != "none")
+            self.body) or (self.node[0].startswith("contract/") and self.kind != "fixed"
+                           and self.body.get("prorate", "none") != "none")
 
 
 class Price:
