@@ -175,12 +175,48 @@ static void make_ids(struct arena *arena, struct bill *bill)
     arena_rewind(arena, mark);
 }
 
+/* Adds the line on which it happened to *err and returns status. */
+static enum status fail_line(const struct line *line, enum status status, struct error *err)
+{
+    if (err) {
+        struct error inner = *err;
+        (void)fail(err, status, "price %.*s, step %.*s, SKU %.*s, account %.*s, in a line: %s",
+                   TEXT_ARG(line->price), TEXT_ARG(line->step), TEXT_ARG(line->sku),
+                   TEXT_ARG(line->account), inner.message);
+        memcpy(err->hint, inner.hint, sizeof inner.hint);
+    }
+    return status;
+}
+
+/* Adds whose lines did not add up. */
+static enum status fail_sum(struct text payer, enum status status, struct error *err)
+{
+    if (err) {
+        struct error inner = *err;
+        (void)fail(err, status, "the sum of the lines of payer %.*s: %s", TEXT_ARG(payer),
+                   inner.message);
+        memcpy(err->hint, inner.hint, sizeof inner.hint);
+    }
+    return status;
+}
+
+static enum status add_values(struct line *into, struct dec quantity, struct dec exact,
+                              struct dec list, struct error *err)
+{
+    TRY(dec_add(into->quantity, quantity, &into->quantity, err));
+    TRY(dec_add(into->exact, exact, &into->exact, err));
+    return dec_add(into->list, list, &into->list, err);
+}
+
 static enum status merge_line(struct line *into, const struct line *from, struct error *err)
 {
-    TRY(dec_add(into->quantity, from->quantity, &into->quantity, err));
-    TRY(dec_add(into->exact, from->exact, &into->exact, err));
-    TRY(dec_add(into->amount, from->amount, &into->amount, err));
-    TRY(dec_add(into->list, from->list, &into->list, err));
+    enum status status = add_values(into, from->quantity, from->exact, from->list, err);
+    if (status == OK) {
+        status = dec_add(into->amount, from->amount, &into->amount, err);
+    }
+    if (status != OK) {
+        return fail_line(into, status, err);
+    }
     into->events += from->events;
     into->print += from->print;
     return OK;
@@ -313,9 +349,10 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
         return OK;
     }
     struct line *line = &bill->lines[table->lines[table->slots[at]]];
-    TRY(dec_add(line->quantity, charge->quantity, &line->quantity, err));
-    TRY(dec_add(line->exact, charge->amount, &line->exact, err));
-    TRY(dec_add(line->list, charge->list, &line->list, err));
+    enum status status = add_values(line, charge->quantity, charge->amount, charge->list, err);
+    if (status != OK) {
+        return fail_line(line, status, err);
+    }
     line->events += charge->events;
     line->print += print;
     return OK;
@@ -434,14 +471,19 @@ static enum status round_lines(struct arena *arena, const struct line_rounding *
                                struct bill *bill, struct error *err)
 {
     if (rounding->at_total && !rounding->exact) {
-        return round_at_total(arena, rounding, bill, err);
+        enum status status = round_at_total(arena, rounding, bill, err);
+        return status == OK ? OK : fail_sum(bill->payer, status, err);
     }
     for (uint32_t i = 0; i < bill->line_count; i++) {
         struct line *line = &bill->lines[i];
         if (rounding->exact) {
             line->amount = line->exact;
         } else {
-            TRY(dec_round(line->exact, rounding->digits, rounding->mode, &line->amount, err));
+            enum status status =
+                dec_round(line->exact, rounding->digits, rounding->mode, &line->amount, err);
+            if (status != OK) {
+                return fail_line(line, status, err);
+            }
         }
     }
     return OK;
@@ -628,13 +670,19 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                           .period = pricing->cut};
     TRY(collect_lines(arena, pricing, rows, row_count, priced, bill, err));
     TRY(round_lines(arena, &catalog->rounding, bill, err));
-    TRY(add_rounding_line(arena, &catalog->rounding, bill, err));
+    enum status status = add_rounding_line(arena, &catalog->rounding, bill, err);
+    if (status != OK) {
+        return fail_sum(payer, status, err);
+    }
     make_ids(arena, bill);
     if (issued && issued->count > 0) {
         TRY(subtract_issued(arena, bill, issued, err));
         move_rounding_last(bill);
     }
-    TRY(add_sections(arena, bill, err));
+    status = add_sections(arena, bill, err);
+    if (status != OK) {
+        return fail_sum(payer, status, err);
+    }
     add_proof(arena, rows, row_count, excluded, excluded_count, priced, bill);
     return OK;
 }
