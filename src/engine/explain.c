@@ -419,6 +419,27 @@ static enum status price_line(struct explain *x)
 
 /* Priced twice: once to see which rows are the line's, then with traces of those alone, since the
  * traces of all rows of a large payer would take more memory than all else. */
+/* Of a minimum the rows of others say what it was held against: so many as name some lines. */
+static void mark_rows_of_minimum(struct explain *x, bool *is_row)
+{
+    enum { ROWS_MAX = 10'000 };
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        bool passes = false;
+        for (uint32_t s = 0; s < charge->price->step_count && charge->row != NONE; s++) {
+            passes |= charge->price->steps[s].node == x->charge->step->node;
+        }
+        if (passes && !is_row[charge->row]) {
+            if (count++ == ROWS_MAX) {
+                x->has_more_held = true;
+                return;
+            }
+            is_row[charge->row] = true;
+        }
+    }
+}
+
 static enum status price_traced(struct explain *x)
 {
     struct arena *arena = &x->run->arena;
@@ -431,6 +452,9 @@ static enum status price_traced(struct explain *x)
         if (marks[i] != 0 && charge->row != NONE) {
             is_row[charge->row] = true;
         }
+    }
+    if (x->charge && x->charge->kind == CHARGE_MINIMUM) {
+        mark_rows_of_minimum(x, is_row);
     }
     arena_rewind(arena, mark);
     x->charge = NULL;

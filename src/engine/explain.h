@@ -17,6 +17,8 @@
 #include "render/table.h"
 
 /* What one step did for the line in one bucket. */
+enum { HELD_AGAINST_MAX = 10 };
+
 struct explained_step {
     const struct step *step;
     struct text bucket; /* empty: each row alone */
@@ -89,6 +91,10 @@ struct explain {
     struct explained_row *rows;
     uint32_t row_count;
     struct text of_line; /* id of the line it adjusts */
+    /* Of a minimum: ids of lines that it was held against, and whether there are more. */
+    struct hash128 held_against[HELD_AGAINST_MAX];
+    uint32_t held_against_count;
+    bool has_more_held;
 
     /* explain_events */
     bool has_events;

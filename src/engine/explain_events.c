@@ -279,8 +279,8 @@ static enum status keep_accepted(struct reading *reading)
     for (uint64_t i = 0; i < x->event_count; i++) {
         struct explained_event event = x->events[i];
         const struct explained_event *last = kept > 0 ? &x->events[kept - 1] : NULL;
-        bool is_copy = last && hash_equal(last->key, event.key) &&
-                       last->print == event.print && last->row == event.row;
+        bool is_copy = last && hash_equal(last->key, event.key) && last->print == event.print &&
+                       last->row == event.row;
         if (!is_copy && !has_hash(reading->withdrawn, reading->withdrawn_count, event.key) &&
             !has_hash(refused, refused_count, hash_add(event.key, event.bytes))) {
             x->events[kept++] = event;

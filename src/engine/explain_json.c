@@ -41,6 +41,20 @@ static void begin_item(struct buffer *out)
     buffer_add_text(out, out->at[out->size - 1] == '[' ? TEXT("\n{") : TEXT(",\n{"));
 }
 
+static void add_held_against(const struct explain *x, struct buffer *out)
+{
+    add_json_key(out, "of_lines");
+    buffer_add_char(out, '[');
+    for (uint32_t i = 0; i < x->held_against_count; i++) {
+        char hex[33];
+        hash128_format(x->held_against[i], hex);
+        buffer_format(out, "%s\"%s\"", i == 0 ? "" : ",", hex);
+    }
+    buffer_add_char(out, ']');
+    add_json_key(out, "of_others");
+    buffer_add_text(out, x->has_more_held ? TEXT("true") : TEXT("false"));
+}
+
 static void add_line(const struct explain *x, struct buffer *out)
 {
     const struct line *line = &x->line;
@@ -67,6 +81,9 @@ static void add_line(const struct explain *x, struct buffer *out)
     add_json_text(out, "currency", x->head.currency);
     if (x->of_line.size > 0) {
         add_json_text(out, "adjusts", x->of_line);
+    }
+    if (x->held_against_count > 0) {
+        add_held_against(x, out);
     }
 }
 

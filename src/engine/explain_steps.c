@@ -217,6 +217,62 @@ static void find_adjusted(struct explain *x)
     }
 }
 
+static bool is_held(const struct explain *x, struct hash128 line)
+{
+    for (uint32_t i = 0; i < x->held_against_count; i++) {
+        if (hash_equal(x->held_against[i], line)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Adds the line that the charge is on; false when there is no room for another. */
+static bool hold_against(struct explain *x, const struct charge *charge)
+{
+    const struct line *found = NULL;
+    /* Those that are known come first: most charges are on them. */
+    for (int pass = 0; pass < 2 && !found; pass++) {
+        for (uint32_t i = 0; i < x->bill.line_count && !found; i++) {
+            const struct line *line = &x->bill.lines[i];
+            struct arena_mark mark = arena_mark(&x->scratch);
+            if (is_held(x, line->id) == (pass == 0) &&
+                line_has_charge(&x->scratch, &x->pricing, line, charge)) {
+                found = line;
+            }
+            arena_rewind(&x->scratch, mark);
+        }
+    }
+    if (!found || is_held(x, found->id) || hash_equal(found->id, x->line.id)) {
+        return true;
+    }
+    if (x->held_against_count == HELD_AGAINST_MAX) {
+        x->has_more_held = true;
+        return false;
+    }
+    x->held_against[x->held_against_count++] = found->id;
+    return true;
+}
+
+/* The lines whose amounts came to the bucket of the minimum. */
+static void find_held_against(struct explain *x)
+{
+    const struct explained_step *minimum = NULL;
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (x->steps[i].is_whole && x->steps[i].step->kind == STEP_BOUND) {
+            minimum = &x->steps[i];
+        }
+    }
+    for (uint32_t i = 0; minimum && i < x->priced.trace_count; i++) {
+        const struct trace *trace = &x->priced.traces[i];
+        if (trace->charge != NONE && trace->step->node == minimum->step->node &&
+            trace->step->kind == STEP_BOUND && text_equal(trace->bucket, minimum->bucket) &&
+            !hold_against(x, &x->priced.charges[trace->charge])) {
+            return;
+        }
+    }
+}
+
 /* ---- where the price was found -------------------------------------------------------------- */
 
 static void add_day(struct buffer *out, instant at)
@@ -351,6 +407,9 @@ enum status explain_steps(struct explain *x)
         TRY(collect_rows(x, marks));
         TRY(collect_steps(x, marks));
         find_adjusted(x);
+        if (x->charge->kind == CHARGE_MINIMUM) {
+            find_held_against(x);
+        }
         tell_levels(x);
     }
     return OK;

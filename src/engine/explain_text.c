@@ -336,11 +336,28 @@ static bool has_others_between(const struct explained_step *done)
            dec_compare(moved, done->in) != 0;
 }
 
-static void add_minimum(struct buffer *out, const struct explained_step *done)
+/* As show and lines.csv begin them. */
+static void add_held_against(const struct explain *x, struct buffer *out)
+{
+    enum { SHOWN_DIGITS = 8 };
+    for (uint32_t i = 0; i < x->held_against_count; i++) {
+        char id[33];
+        hash128_format(x->held_against[i], id);
+        buffer_format(out, "%s%.*s", i == 0 ? "     of lines  " : ", ", SHOWN_DIGITS, id);
+    }
+    if (x->held_against_count > 0) {
+        buffer_add_text(out, x->has_more_held ? TEXT(", and others\n") : TEXT("\n"));
+    }
+}
+
+static void add_minimum(const struct explain *x, struct buffer *out,
+                        const struct explained_step *done)
 {
     buffer_add_text(out, TEXT("     sum       "));
     add_decimal(out, done->f_before);
-    buffer_add_text(out, TEXT("\n     lacked    "));
+    buffer_add_char(out, '\n');
+    add_held_against(x, out);
+    buffer_add_text(out, TEXT("     lacked    "));
     add_decimal(out, done->out);
     buffer_add_char(out, '\n');
 }
@@ -435,7 +452,7 @@ static void add_step(const struct explain *x, struct buffer *out, uint32_t numbe
         add_fixed(x, out, done);
     } else if (step->kind == STEP_BOUND && done->is_whole) {
         add_bucket(out, done);
-        add_minimum(out, done);
+        add_minimum(x, out, done);
     } else if (done->bucket.size > 0) {
         add_curve(out, done);
     } else {
