@@ -547,6 +547,25 @@ static void read_work(void *argument, int index)
     flush_spool(worker, &worker->records);
 }
 
+/* Overrides are no part of the catalog, and their dates none of its edges. */
+static bool has_dated_override(const struct run *run, uint32_t account)
+{
+    uint32_t override = run->accounts->items[account].override;
+    if (override == NONE) {
+        return false;
+    }
+    const struct price_set *set = &run->accounts->overrides[override].prices;
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        if ((price->from > run->period.from && price->from < run->period.to) ||
+            (price->to > run->period.from && price->to < run->period.to)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of accounts for which nothing changes in the period. */
 static void find_steady_payers(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
@@ -554,8 +573,9 @@ static void find_steady_payers(struct run *run)
     for (uint32_t account = 0; account < accounts->count; account++) {
         instant next;
         (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
+        bool is_steady = next >= run->period.to && !has_dated_override(run, account);
         run->steady_payer[account] =
-            next >= run->period.to ? accounts_payer(accounts, account, run->period.from) : NONE;
+            is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;
     }
 }
 
