@@ -67,20 +67,21 @@ uint32_t map_find(const struct map *map, struct text key)
 
 uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key)
 {
-    if (key.size < 8) {
+    if (key.size < 8 || key.size > MAP_RECENT_KEY_BYTES) {
         return map_find(map, key);
     }
     /* Names differ in their last bytes, or in the middle. */
     uint64_t last = text_word(key.at + key.size - 8), middle = text_word(key.at + (key.size - 8) / 2);
     uint64_t place = last * UINT64_C(0x9E3779B97F4A7C15) + (middle ^ key.size) * UINT64_C(0xD6E8FEB86659FD93);
     place = (place ^ place >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 54;
-    if (text_equal(recent->items[place].key, key)) {
+    if (text_equal((struct text){recent->items[place].key, recent->items[place].size}, key)) {
         return recent->items[place].value;
     }
     const struct map_slot *slot =
         find_slot(map, hash_print64(key.at, key.size, map->seed), key);
     if (slot->value != MAP_NONE) {
-        recent->items[place].key = slot->key;
+        memcpy(recent->items[place].key, key.at, key.size);
+        recent->items[place].size = (uint32_t)key.size;
         recent->items[place].value = slot->value;
     }
     return slot->value;

@@ -34,12 +34,13 @@ uint32_t map_find(const struct map *map, struct text key);
 uint32_t map_put(struct map *map, struct text key, uint32_t value);
 
 /* The keys that were found last, each at a place that a few of its bytes give: for keys that come again and again, one
- * comparison instead of a hash.  Zeroed before its first use; of one map and one thread. */
-enum { MAP_RECENT = 1024 };
+ * comparison in one line of the cache instead of a hash and a search.  Zeroed before its first use; of one map and one
+ * thread. */
+enum { MAP_RECENT = 1024, MAP_RECENT_KEY_BYTES = 56 };
 struct map_recent {
     struct {
-        struct text key;
-        uint32_t value;
+        uint32_t size, value;
+        char key[MAP_RECENT_KEY_BYTES];
     } items[MAP_RECENT];
 };
 uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key);
