@@ -41,7 +41,7 @@
 #define LARGE_MIN_BYTES ((size_t)1024 * 1024)
 #endif
 
-enum { HUGE_PAGE_BYTES = 2 * 1024 * 1024, IO_MAX_BYTES = 1 << 30 };
+enum { IO_MAX_BYTES = 1 << 30 };
 
 /* A released mapping, in its own first bytes. */
 struct spare {
@@ -103,27 +103,12 @@ static size_t step_up(size_t size_bytes)
     return (size_bytes + step - 1) & ~(step - 1);
 }
 
+/* No huge pages are asked for: clearing two megabytes at once, often for a part of them, empties the
+ * cache, and costs more here than the walks it saves. */
 static void *map_large(size_t size_bytes)
 {
-    size_t slack = size_bytes >= 2 * HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : 0;
-    char *at =
-        mmap(NULL, size_bytes + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) {
-        return NULL;
-    }
-    if (slack > 0) {
-        size_t head = (size_t)(-(uintptr_t)at & (HUGE_PAGE_BYTES - 1));
-        if (head > 0) {
-            munmap(at, head);
-        }
-        if (slack - head > 0) {
-            munmap(at + head + size_bytes, slack - head);
-        }
-        at += head;
-        /* One fault for 2 MiB instead of 512; where the kernel has none, nothing is lost. */
-        (void)madvise(at, size_bytes, MADV_HUGEPAGE);
-    }
-    return at;
+    void *at = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
 }
 
 static void *take_spare(struct env_posix *posix, size_t size_bytes)
