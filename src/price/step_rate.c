@@ -452,7 +452,8 @@ static enum status attribute_entry(struct work *work, const struct step *step,
         struct dec from, to;
         TRY(dec_add(bucket->opening_x, entry->before, &from, work->err));
         TRY(dec_add(bucket->opening_x, entry->after, &to, work->err));
-        if (entry->before.mantissa != 0 || dec_sign(bucket->opening_x) != 0) {
+        /* The first row pays what none owes too (`at_zero: charge`); those behind it do not. */
+        if (!entry->is_first || dec_sign(bucket->opening_x) != 0) {
             TRY(curve_volume(&step->tier, bucket->values, from, &tier, before, work->err));
         }
         return curve_volume(&step->tier, bucket->values, to, &tier, after, work->err);
@@ -508,6 +509,7 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].before, work->err));
         TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].after, work->err));
+        entries[i].is_first = bucket->last_charge == NONE;
         bucket->last_charge = entries[i].charge;
     }
     uint32_t count_before = work->bucket_count;

@@ -159,6 +159,7 @@ enum status work_fail(struct work *work, enum status status, const struct price 
 /* One charge at a node and the bucket it is in. */
 struct entry {
     uint32_t charge, bucket;
+    bool is_first;            /* of its bucket in this bill */
     struct dec before, after; /* x of this bill's part */
 };
 
