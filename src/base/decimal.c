@@ -19,19 +19,16 @@
 
 #include "base/nofloat.h"
 
-#pragma GCC poison float double
-
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "dec_parse reads digits as words");
 _Static_assert(GMP_LIMB_BITS == 64 && GMP_NAIL_BITS == 0, "limbs are those of struct wide");
 
 enum {
-    POWER64_MAX = 19,
     POWER128_MAX = 38,
     BIG_LIMBS = 8, /* a x b x 10^54 has 434 bits */
     WIDE_LIMBS = 4,
 };
 
-static const uint64_t POWER64[POWER64_MAX + 1] = {
+const uint64_t POWER64[POWER64_MAX + 1] = {
     1,
     10,
     100,

@@ -37,6 +37,10 @@ struct dec {
 
 #define DEC_ZERO ((struct dec){0, 0})
 
+/* 10^0 .. 10^19, all that 64 bits hold. */
+enum { POWER64_MAX = 19 };
+extern const uint64_t POWER64[POWER64_MAX + 1];
+
 enum rounding {
     ROUND_HALF_UP, /* halves away from zero, as invoices do */
     ROUND_HALF_EVEN,

@@ -6,7 +6,7 @@
  *     hash_print64     fixed key, 64 bits: fingerprints, the same on every machine
  *     hash_digest      SHA-256: what a bill names (catalog, zones, inputs)
  *
- * XXH3 (xxHash 0.8, stable output since 0.8.0) for the first two, OpenSSL for the third.
+ * XXH3 (xxHash 0.8, stable output since 0.8.0) for all but the last, which is OpenSSL.
  */
 #ifndef FARTHING_BASE_HASH_H
 #define FARTHING_BASE_HASH_H
@@ -48,7 +48,7 @@ void hash128_format(struct hash128 hash, char out[33]);
 /* 16 of them. */
 void hash64_format(uint64_t hash, char out[17]);
 
-/* Order-free sum of fingerprints, modulo 2^128: adding is commutative and associative. */
+/* Order-free sum of hashes, modulo 2^128: adding is commutative and associative. */
 static inline struct hash128 hash_add(struct hash128 a, struct hash128 b)
 {
     unsigned __int128 sum =

@@ -6,29 +6,6 @@
 
 #include "base/nofloat.h"
 
-/* 10^0 .. 10^18. */
-static const int64_t POWERS[DEC_SCALE + 1] = {
-    1,
-    10,
-    100,
-    1'000,
-    10'000,
-    100'000,
-    1'000'000,
-    10'000'000,
-    100'000'000,
-    1'000'000'000,
-    10'000'000'000,
-    100'000'000'000,
-    1'000'000'000'000,
-    10'000'000'000'000,
-    100'000'000'000'000,
-    1'000'000'000'000'000,
-    10'000'000'000'000'000,
-    100'000'000'000'000'000,
-    1'000'000'000'000'000'000,
-};
-
 static bool fits64(struct dec value)
 {
     return value.mantissa == (int64_t)value.mantissa;
@@ -41,8 +18,8 @@ static int compare(struct dec a, struct dec b)
     if (!fits64(a) || !fits64(b) || gap > DEC_SCALE || gap < -DEC_SCALE) {
         return dec_compare(a, b);
     }
-    i128 left = (i128)(int64_t)a.mantissa * POWERS[gap > 0 ? gap : 0];
-    i128 right = (i128)(int64_t)b.mantissa * POWERS[gap < 0 ? -gap : 0];
+    i128 left = (i128)(int64_t)a.mantissa * (int64_t)POWER64[gap > 0 ? gap : 0];
+    i128 right = (i128)(int64_t)b.mantissa * (int64_t)POWER64[gap < 0 ? -gap : 0];
     return (left > right) - (left < right);
 }
 
@@ -98,7 +75,7 @@ static bool add_small(struct sum *sum, i128 mantissa, int scale)
 {
     i128 term, total;
     if (!sum->is_wide && scale <= DEC_SCALE &&
-        !__builtin_mul_overflow(mantissa, (i128)POWERS[DEC_SCALE - scale], &term) &&
+        !__builtin_mul_overflow(mantissa, (i128)POWER64[DEC_SCALE - scale], &term) &&
         !__builtin_add_overflow(sum->at18, term, &total)) {
         sum->at18 = total;
         return true;

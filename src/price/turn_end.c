@@ -81,8 +81,7 @@ instant turn_end_due(const struct work *work, const struct step *step, const str
     struct text node = work->catalog->node_names[step->node];
     bool is_private = step->shared == NONE;
     if (contract && contract->to < turn.to &&
-        (step->scope == SCOPE_CONTRACT || (is_private && begins_with(node, TEXT("@contract/")) &&
-                                           has_price(&contract->prices, price)))) {
+        (step->scope == SCOPE_CONTRACT || turn_end_is_of_contract(work, step, price, contract))) {
         return contract->to;
     }
     if (is_private && step->scope != SCOPE_CONTRACT && begins_with(node, TEXT("@plan/"))) {

@@ -5,27 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "draw.h"
 #include "usage/usage.h"
 
 #include <cmocka.h> /* last: it defines fail() */
 
 enum { ARRIVALS_MAX = 400, CHUNK = 37 };
-
-static uint64_t state;
-
-static uint64_t draw(void)
-{
-    state += UINT64_C(0x9E3779B97F4A7C15);
-    uint64_t x = state;
-    x = (x ^ (x >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return x ^ (x >> 31);
-}
-
-static uint32_t draw_below(uint32_t limit)
-{
-    return (uint32_t)(draw() % limit);
-}
 
 /* What was found, as sums that do not depend on the order. */
 struct found {
