@@ -74,7 +74,7 @@ static struct arena_block *make_block(struct arena *arena, size_t size_bytes)
 
 /* Makes the next block with room for size bytes the current one: a spare block when the next
  * fits, else a new one put before the spare ones. */
-static void advance(struct arena *arena, size_t size_bytes)
+__attribute__((cold, noinline)) static void advance(struct arena *arena, size_t size_bytes)
 {
     struct arena_block *next = arena->current ? arena->current->next : arena->first;
     if (!next || next->size_bytes < size_bytes) {

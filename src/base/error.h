@@ -30,16 +30,16 @@ struct error {
 
 /* Fills *err (when not NULL) and returns status, so that failing is one statement. */
 enum status fail(struct error *err, enum status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((cold, format(printf, 3, 4)));
 
 /* Adds the hint to *err (when not NULL); returns err->status. */
 enum status fail_hint(struct error *err, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+    __attribute__((cold, format(printf, 2, 3)));
 
 #define TRY(call)                        \
     do {                                 \
         enum status try_status = (call); \
-        if (try_status != OK) {          \
+        if (__builtin_expect(try_status != OK, 0)) { \
             return try_status;           \
         }                                \
     } while (0)

@@ -451,7 +451,7 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
             return false;
         }
     }
-    return record_finish(decoder, texts, member_count, row, event);
+    return record_finish(decoder, texts, member_count, event);
 }
 
 bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
@@ -483,7 +483,7 @@ bool csv_read(struct decoder *decoder, const struct csv_header *header, struct t
     if (finding->refusal != REFUSE_NONE && finding->refusal <= REFUSE_CSV_ROW) {
         return false; /* which field is which is not known */
     }
-    return record_judge(decoder, &reading.draft, row, finding, event);
+    return record_judge(decoder, &reading.draft, finding, event);
 }
 
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,

@@ -57,11 +57,9 @@ uint64_t member_path(uint64_t parent, struct text key)
     return hash_print64(key.at, key.size, parent);
 }
 
-size_t event_key(struct text source, struct text id, char out[EVENT_KEY_MAX])
+uint64_t event_key(const struct hash_secret *secret, struct text source, struct text id)
 {
-    assert(source.size + id.size < EVENT_KEY_MAX);
-    memcpy(out, source.at, source.size);
-    out[source.size] = '\0';
-    memcpy(out + source.size + 1, id.at, id.size);
-    return source.size + 1 + id.size;
+    uint64_t first = hash_secret64(secret, source.at, source.size);
+    /* Rotated: the two may change places. */
+    return (first << 32 | first >> 32) + hash_secret64(secret, id.at, id.size);
 }

@@ -120,9 +120,8 @@ static inline bool event_holds(const struct event *event, uint64_t path)
     return false;
 }
 
-/* The key for identity hashes: source, a zero byte, id, so that two pairs whose concatenations are equal differ.
- * out has EVENT_KEY_MAX bytes; returns the size. */
-enum { EVENT_KEY_MAX = 2 * ATTRIBUTE_MAX_BYTES + 1 };
-size_t event_key(struct text source, struct text id, char out[EVENT_KEY_MAX]);
+/* The keyed hash of source and id, each by itself, so that texts that are equal only when they are put
+ * together differ. */
+uint64_t event_key(const struct hash_secret *secret, struct text source, struct text id);
 
 #endif

@@ -291,5 +291,5 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
         }
         template_learn(decoder, record, member_count);
     }
-    return record_finish(decoder, fields.texts, member_count, record, event);
+    return record_finish(decoder, fields.texts, member_count, event);
 }

@@ -514,7 +514,7 @@ bool json_general_read(struct decoder *decoder, struct text record, struct findi
         return false;
     }
     walk_record(&walk, parse.root, data);
-    return record_judge(decoder, &draft, record, finding, event);
+    return record_judge(decoder, &draft, finding, event);
 }
 
 /* ---- lines and batches --------------------------------------------------------------------- */

@@ -37,30 +37,18 @@ static inline bool has_literal(const char *at, const char *end,
     return (size_t)(end - at) >= value->size && memcmp(at, value->literal, value->size) == 0;
 }
 
-/* The first quote at an offset or behind it. */
-static inline size_t next_quote(const uint64_t *marks, size_t offset)
-{
-    size_t word = offset / 64;
-    uint64_t bits = marks[word] >> offset % 64;
-    if (bits != 0) {
-        return offset + (size_t)__builtin_ctzll(bits);
-    }
-    do {
-        word++;
-    } while (marks[word] == 0);
-    return word * 64 + (size_t)__builtin_ctzll(marks[word]);
-}
-
 static inline bool match(struct decoder *decoder, const struct template *template,
                          struct text record, struct text texts[ATTRIBUTES])
 {
     const char *at = record.at, *end = record.at + record.size;
     const struct template_value *value = template->values, *values_end = value + template->value_count;
+    const uint16_t *quote = decoder->quotes; /* the first one at or behind at */
     for (; value < values_end; value++) {
         if (!has_literal(at, end, value)) {
             return false;
         }
         at += value->size;
+        quote += value->quotes;
         if (value->kind == TEMPLATE_LITERAL) {
             continue;
         }
@@ -82,12 +70,13 @@ static inline bool match(struct decoder *decoder, const struct template *templat
                 continue;
             }
             at++;
+            quote++;
         }
         const char *first = at;
-        at = record.at + next_quote(decoder->marks, (size_t)(at - record.at));
-        if (at >= end) {
+        if (*quote >= record.size) {
             return false;
         }
+        at = record.at + *quote;
         struct text text = {first, (size_t)(at - first)};
         if (value->kind == TEMPLATE_ATTRIBUTE) {
             texts[value->index] = text;
@@ -95,6 +84,7 @@ static inline bool match(struct decoder *decoder, const struct template *templat
             member->kind = MEMBER_TEXT;
             member->text = text;
             at++; /* a number has no quote either that the literal behind it could begin with */
+            quote++;
         }
     }
     return at == end;
@@ -104,6 +94,7 @@ bool template_read(struct decoder *decoder, struct text record, struct text text
                    uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
+    list_marks(decoder->marks, record.size, decoder->quotes);
     for (uint32_t i = 0; i < known->count; i++) {
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);

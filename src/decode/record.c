@@ -204,8 +204,8 @@ static void judge_time(struct finding *finding, const struct field *field, insta
     }
 }
 
-bool record_judge(struct decoder *decoder, const struct draft *draft, struct text record,
-                  struct finding *finding, struct event *event)
+bool record_judge(struct decoder *decoder, const struct draft *draft, struct finding *finding,
+                  struct event *event)
 {
     const struct field *attributes = draft->attributes;
     const struct field *type = &attributes[ATTRIBUTE_TYPE];
@@ -240,7 +240,7 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct tex
     if (finding->refusal != REFUSE_NONE) {
         return false;
     }
-    event->print = record_print(decoder, event, record);
+    event->print = record_print(event);
     return true;
 }
 
@@ -250,7 +250,7 @@ static inline bool is_attribute(struct text text)
 }
 
 bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
-                   uint32_t member_count, struct text record, struct event *event)
+                   uint32_t member_count, struct event *event)
 {
     struct text type = texts[ATTRIBUTE_TYPE];
     if (!is_attribute(texts[ATTRIBUTE_ID]) || !is_attribute(texts[ATTRIBUTE_SOURCE]) ||
@@ -270,7 +270,7 @@ bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
     event->holders = decoder->holders;
     event->holder_count = decoder->holder_count;
     event->target_source = event->target_id = (struct text){0};
-    event->print = record_print(decoder, event, record);
+    event->print = record_print(event);
     return true;
 }
 
@@ -281,22 +281,6 @@ static inline void put_u64(unsigned char *out, uint64_t value)
     for (int i = 0; i < 8; i++) {
         out[i] = (unsigned char)(value >> 8 * i);
     }
-}
-
-/* Most attributes are shorter than COPY_BYTES and have more than that of their record behind them: then one copy of that size
- * does, which needs no branch on the size. */
-static inline unsigned char *put_attribute(unsigned char *out, struct text text,
-                                           struct text record)
-{
-    uintptr_t start = (uintptr_t)text.at - (uintptr_t)record.at;
-    *out++ = (unsigned char)text.size;
-    if (text.size <= COPY_BYTES && record.size >= COPY_BYTES &&
-        start <= record.size - COPY_BYTES) {
-        memcpy(out, text.at, COPY_BYTES);
-    } else if (text.size > 0) {
-        memcpy(out, text.at, text.size);
-    }
-    return out + text.size;
 }
 
 /* Of a value at its place: the seed tells apart equal bytes of another kind or at another path. */
@@ -326,18 +310,22 @@ static inline uint64_t print_member(const struct member *member)
     return hash_print64(bytes, 0, seed);
 }
 
-uint64_t record_print(struct decoder *decoder, const struct event *event,
-                            struct text record)
+/* The place of an attribute, as a member's path is one. */
+static inline uint64_t print_attribute(enum attribute attribute, struct text text)
 {
-    unsigned char *out = decoder->print_bytes;
-    out = put_attribute(out, event->source, record);
-    out = put_attribute(out, event->id, record);
-    out = put_attribute(out, event->type, record);
-    out = put_attribute(out, event->subject, record);
-    put_u64(out, (uint64_t)event->at);
-    out += 8;
-    uint64_t print =
-        hash_print64(decoder->print_bytes, (size_t)(out - decoder->print_bytes), 0);
+    return hash_print64(text.at, text.size, (uint64_t)attribute * UINT64_C(0xD6E8FEB86659FD93));
+}
+
+/* A sum, so that no order is needed and no hash waits for another. */
+uint64_t record_print(const struct event *event)
+{
+    unsigned char time[8];
+    put_u64(time, (uint64_t)event->at);
+    uint64_t print = print_attribute(ATTRIBUTE_SOURCE, event->source) +
+                     print_attribute(ATTRIBUTE_ID, event->id) +
+                     print_attribute(ATTRIBUTE_TYPE, event->type) +
+                     print_attribute(ATTRIBUTE_SUBJECT, event->subject) +
+                     print_attribute(ATTRIBUTE_TIME, (struct text){(const char *)time, sizeof time});
     for (uint32_t i = 0; i < event->member_count; i++) {
         print += print_member(&event->members[i]);
     }

@@ -19,9 +19,7 @@ enum {
     SCAN_MIN_BYTES = 64, /* what is shorter or longer goes the general way */
     SCAN_MAX_BYTES = 16 * 1024,
     MEMBERS_FAST_MAX = 64, /* names are compared each with each */
-    COPY_BYTES = 64, /* copied at once, when there is so much to read */
     HOLDERS_MAX = MEMBERS_MAX * JSON_DEPTH_MAX, /* each holds a member, at most so deep */
-    PRINT_MAX_BYTES = 4 * (ATTRIBUTE_MAX_BYTES + 1) + 8 + COPY_BYTES,
 };
 
 /* A name of up to eight bytes and its path. */
@@ -79,7 +77,6 @@ struct decoder {
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
     struct known_name names[MEMBERS_FAST_MAX]; /* of the last record that json_fast has read, by index */
-    unsigned char print_bytes[PRINT_MAX_BYTES];
     uint64_t marks[SCAN_MAX_BYTES / 64 + 2]; /* of scan_marks: quotes or separators */
     uint16_t quotes[SCAN_MAX_BYTES + 64]; /* their offsets, for json_template */
     struct templates templates;
@@ -127,13 +124,13 @@ struct draft {
 
 /* Notes what is wrong with the attributes; when the finding is empty then, fills the event and
  * returns true.  The draft's members are the decoder's. */
-bool record_judge(struct decoder *decoder, const struct draft *draft, struct text record,
-                  struct finding *finding, struct event *event);
+bool record_judge(struct decoder *decoder, const struct draft *draft, struct finding *finding,
+                  struct event *event);
 
 /* The same for a fast reader, which has seen to control characters and the version: when each attribute is in order, fills
  * the event from texts and the decoder's members and returns true.  False says that record_judge is to be asked. */
 bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
-                   uint32_t member_count, struct text record, struct event *event);
+                   uint32_t member_count, struct event *event);
 
 /* Of a record whose quotes are in the decoder's marks, which has no escapes and no control characters:
  * when it has a shape that came before, sets the texts of its attributes (all but the version, which is right) and the decoder's
@@ -155,10 +152,8 @@ static inline void note_holder(struct decoder *decoder, uint64_t path)
     }
 }
 
-/* The fingerprint of the content: a hash of the attributes plus one of each member.  record is what
- * attributes may lie in and be read ahead in. */
-uint64_t record_print(struct decoder *decoder, const struct event *event,
-                            struct text record);
+/* The fingerprint of the content: the sum of a hash of each attribute and each member. */
+uint64_t record_print(const struct event *event);
 
 /* ---- scanning ------------------------------------------------------------------------------ */
 
@@ -172,6 +167,12 @@ enum scan_flags {
 unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words);
 /* The same on any machine: scan_marks takes it where the processor has nothing wider. */
 unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *words);
+
+/* The offsets of the marks that scan_marks has found in a text of this size, and UINT16_MAX behind them.
+ * offsets has room for 64 more than there may be marks. */
+void list_marks(const uint64_t *words, size_t size, uint16_t *offsets);
+/* The same on any machine. */
+void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets);
 
 /* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
 struct marks {

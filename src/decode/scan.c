@@ -1,4 +1,5 @@
-/* scan.c - the loops under the fast readers: where the marks are, numbers and times of the usual shape.
+/* scan.c - the loops under the fast readers: where the marks are, numbers and times of the usual
+ * shape.
  *
  * Marks are found in blocks of 64 bytes, each giving one word of bits; the last block overlaps the
  * one before it, so nothing is read beyond the text.
@@ -55,8 +56,8 @@ static inline bool seen_escape(const struct seen *seen)
 static inline bool seen_plain(const struct seen *seen)
 {
     __m128i low = _mm_cmpeq_epi8(seen->lowest, _mm_set1_epi8(' '));
-    __m128i high = _mm_cmpeq_epi8(_mm_max_epu8(seen->highest, _mm_set1_epi8(0x7e)),
-                                  _mm_set1_epi8(0x7e));
+    __m128i high =
+        _mm_cmpeq_epi8(_mm_max_epu8(seen->highest, _mm_set1_epi8(0x7e)), _mm_set1_epi8(0x7e));
     return _mm_movemask_epi8(_mm_and_si128(low, high)) == 0xFFFF;
 }
 
@@ -125,7 +126,7 @@ unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *w
 
 /* As above, 32 bytes at once. */
 __attribute__((target("avx2"))) static unsigned scan_marks_wide(struct text text, char mark,
-                                                               char escape, uint64_t *words)
+                                                                char escape, uint64_t *words)
 {
     const __m256i marks = _mm256_set1_epi8(mark), escapes = _mm256_set1_epi8(escape);
     const __m256i lowest = _mm256_set1_epi8(' '), highest = _mm256_set1_epi8(0x7e);
@@ -134,8 +135,8 @@ __attribute__((target("avx2"))) static unsigned scan_marks_wide(struct text text
         size_t rest = text.size - at, back = rest < BLOCK_BYTES ? BLOCK_BYTES - rest : 0;
         const __m256i *block = (const void *)(text.at + at - back);
         __m256i x = _mm256_loadu_si256(block), y = _mm256_loadu_si256(block + 1);
-        escaped = _mm256_or_si256(escaped, _mm256_or_si256(_mm256_cmpeq_epi8(x, escapes),
-                                                           _mm256_cmpeq_epi8(y, escapes)));
+        escaped = _mm256_or_si256(
+            escaped, _mm256_or_si256(_mm256_cmpeq_epi8(x, escapes), _mm256_cmpeq_epi8(y, escapes)));
         low = _mm256_min_epu8(low, _mm256_min_epu8(x, y));
         high = _mm256_max_epu8(high, _mm256_max_epu8(x, y));
         uint64_t first = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, marks));
@@ -152,8 +153,8 @@ __attribute__((target("avx2"))) static unsigned scan_marks_wide(struct text text
 unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
 {
     assert(text.size >= SCAN_MIN_BYTES && text.size <= SCAN_MAX_BYTES);
-    return (__builtin_cpu_supports("avx2") ? scan_marks_wide
-                                           : scan_marks_narrow)(text, mark, escape, words);
+    return (__builtin_cpu_supports("avx2") ? scan_marks_wide : scan_marks_narrow)(text, mark,
+                                                                                  escape, words);
 }
 
 #else
@@ -161,6 +162,83 @@ unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
 unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
 {
     return scan_marks_narrow(text, mark, escape, words);
+}
+
+#endif
+
+/* ---- lists of marks ------------------------------------------------------------------------ */
+
+__attribute__((always_inline)) static inline void list_by_eight(const uint64_t *words, size_t size,
+                                                                uint16_t *offsets)
+{
+    enum { AT_ONCE = 8 }; /* without a branch for each; what is too much is written over */
+    const uint64_t last = UINT64_C(1) << 63;
+    for (size_t base = 0; base < size; base += BLOCK_BYTES) {
+        uint64_t bits = *words++;
+        size_t count = (size_t)__builtin_popcountll(bits);
+        for (size_t at = 0; at < count; at += AT_ONCE) {
+            for (size_t i = at; i < at + AT_ONCE; i++) {
+                offsets[i] = (uint16_t)(base + (size_t)__builtin_ctzll(bits | last));
+                bits &= bits - 1;
+            }
+        }
+        offsets += count;
+    }
+    *offsets = UINT16_MAX;
+}
+
+void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
+{
+    list_by_eight(words, size, offsets);
+}
+
+#ifdef __x86_64__
+
+__attribute__((target("bmi,popcnt"))) static void list_marks_middle(const uint64_t *words,
+                                                                    size_t size, uint16_t *offsets)
+{
+    list_by_eight(words, size, offsets);
+}
+
+/* The places of the bits of a word move together in one step. */
+__attribute__((target("avx512f,avx512bw,avx512vbmi2"))) static void
+list_marks_wide(const uint64_t *words, size_t size, uint16_t *offsets)
+{
+    static const uint8_t PLACES[BLOCK_BYTES] = {
+        0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+        22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+        44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+    enum { AT_ONCE = 32 };
+    const __m512i places = _mm512_loadu_si512(PLACES);
+    for (size_t base = 0; base < size; base += BLOCK_BYTES) {
+        uint64_t bits = *words++;
+        __m512i found = _mm512_maskz_compress_epi8(bits, places);
+        __m512i bases = _mm512_set1_epi16((short)base);
+        __m512i low = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(found));
+        _mm512_storeu_si512(offsets, _mm512_add_epi16(bases, low));
+        size_t count = (size_t)__builtin_popcountll(bits);
+        if (count > AT_ONCE) {
+            __m512i high = _mm512_cvtepu8_epi16(_mm512_extracti64x4_epi64(found, 1));
+            _mm512_storeu_si512(offsets + AT_ONCE, _mm512_add_epi16(bases, high));
+        }
+        offsets += count;
+    }
+    *offsets = UINT16_MAX;
+}
+
+void list_marks(const uint64_t *words, size_t size, uint16_t *offsets)
+{
+    bool is_middle = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
+    (__builtin_cpu_supports("avx512vbmi2") ? list_marks_wide
+     : is_middle                           ? list_marks_middle
+                                           : list_marks_narrow)(words, size, offsets);
+}
+
+#else
+
+void list_marks(const uint64_t *words, size_t size, uint16_t *offsets)
+{
+    list_marks_narrow(words, size, offsets);
 }
 
 #endif
@@ -232,7 +310,8 @@ static size_t read_number_slowly(struct text text, struct dec *number)
 
 enum { NUMBER_WINDOW_BYTES = 33, EIGHT = 8 }; /* a sign, and two vectors */
 
-/* The number that eight digits (0 to 9, not their characters) are, the lowest byte being the first. */
+/* The number that eight digits (0 to 9, not their characters) are, the lowest byte being the first.
+ */
 static inline uint64_t eight_digits(uint64_t digits)
 {
     digits = digits * 10 + (digits >> 8);
@@ -243,7 +322,7 @@ static inline uint64_t eight_digits(uint64_t digits)
 }
 
 static const uint64_t POWER_OF_TEN[] = {
-    1,       10,        100,        1'000,        10'000,        100'000,
+    1,         10,         100,         1'000,         10'000,        100'000,
     1'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000};
 enum { FRACTION_MAX = sizeof POWER_OF_TEN / sizeof *POWER_OF_TEN - 1 };
 
@@ -289,8 +368,8 @@ size_t scan_plain_number(struct text text, struct dec *number)
         unsigned first = scale < EIGHT ? scale : EIGHT;
         uint64_t fraction = read_digits(at, first);
         if (scale > EIGHT) {
-            fraction = fraction * POWER_OF_TEN[scale - EIGHT] +
-                       read_digits(at + EIGHT, scale - EIGHT);
+            fraction =
+                fraction * POWER_OF_TEN[scale - EIGHT] + read_digits(at + EIGHT, scale - EIGHT);
         }
         value = value * POWER_OF_TEN[scale] + fraction;
         at += scale;
@@ -342,7 +421,8 @@ static inline uint64_t match_form(const char *at, const char *form, unsigned *is
         places |= form[i] == '0' ? UINT64_C(0xFF) << 8 * i : 0;
     }
     uint64_t high = EACH_BYTE(0xF0);
-    *is_bad |= ((digits & (~places | high)) | (((digits & places) + (places & EACH_BYTE(6))) & high)) != 0;
+    *is_bad |=
+        ((digits & (~places | high)) | (((digits & places) + (places & EACH_BYTE(6))) & high)) != 0;
     return digits;
 }
 
@@ -382,8 +462,8 @@ static inline bool read_usual_time(struct text text, instant *at)
     int hour = byte_of(clock, 3);
     int minute = byte_of(clock, 6);
     /* The corners of the calendar are left to time_parse. */
-    is_bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) |
-              (hour > 23) | (minute > 59) | (second > 59);
+    is_bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (hour > 23) |
+              (minute > 59) | (second > 59);
     if (is_bad || (day > 28 && day > civil_days_in_month(year, month))) {
         return false;
     }

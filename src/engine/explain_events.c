@@ -49,8 +49,8 @@ static int compare_keys(const void *a_key, const void *b_key)
 
 static struct hash128 key_of(struct text source, struct text id)
 {
-    char key[EVENT_KEY_MAX];
-    return hash_print(key, event_key(source, id, key));
+    struct hash128 parts[] = {hash_print(source.at, source.size), hash_print(id.at, id.size)};
+    return hash_print(parts, sizeof parts);
 }
 
 /* Of the bytes of a record, but for blanks around them. */

@@ -53,7 +53,7 @@ static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t si
     return true;
 }
 
-static void add_letter(struct worker *worker, enum refusal refusal, uint64_t line_in_block,
+__attribute__((cold)) static void add_letter(struct worker *worker, enum refusal refusal, uint64_t line_in_block,
                        uint64_t offset, struct text record, const char *detail)
 {
     struct letter_stream *stream = &worker->letters;
@@ -305,9 +305,8 @@ static void set_measure(struct worker *worker, struct record *record, uint32_t m
 
 static void take_withdrawal(struct worker *worker, const struct event *event, uint64_t position)
 {
-    char key[EVENT_KEY_MAX];
-    size_t size = event_key(event->target_source, event->target_id, key);
-    struct arrival arrival = {.key = hash_secret64(&worker->run->secret, key, size),
+    struct arrival arrival = {.key = event_key(&worker->run->secret, event->target_source,
+                                               event->target_id),
                               .print = event->print,
                               .position = position,
                               .account = NONE,
@@ -339,7 +338,7 @@ static void fill_tail(struct record_tail *tail, const struct event *event, struc
 }
 
 /* The general way: any number of meters, wide values, tails. */
-static void take_event_whole(struct worker *worker, const struct event *event,
+__attribute__((cold, noinline)) static void take_event_whole(struct worker *worker, const struct event *event,
                              struct arrival *arrival, const uint32_t *meters, uint32_t count)
 {
     enum { UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record) };
@@ -397,9 +396,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
         take_withdrawal(worker, event, position);
         return;
     }
-    char key[EVENT_KEY_MAX];
-    size_t size = event_key(event->source, event->id, key);
-    struct arrival arrival = {.key = hash_secret64(&run->secret, key, size),
+    struct arrival arrival = {.key = event_key(&run->secret, event->source, event->id),
                               .print = event->print,
                               .position = position};
     uint32_t count;

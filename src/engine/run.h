@@ -320,7 +320,7 @@ void run_progress(struct run *run, int thread, const char *phase, uint64_t done,
 /* For the summary; of the thread that runs the run. */
 void run_warn(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Keeps the first error of a worker. */
-void worker_fail(struct worker *worker, enum status status);
+__attribute__((cold)) void worker_fail(struct worker *worker, enum status status);
 
 /* The cut of the payer that holds an instant; false when none does. */
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut);

@@ -97,10 +97,12 @@ static void end_alone(struct worker *worker)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* The text that a partition gives to each file.  It is handed over at the end of the partition, or
- * earlier when there is much of it: then the thread waits for its turn and keeps it. */
+/* The text that a partition gives to each file.  It is handed over as it fills when the partitions
+ * before are done.  Until then it waits in memory, so that threads need not; when there is more of
+ * it than may wait, the thread does, and keeps its turn. */
 struct texts {
     struct buffer bills, lines, usage, closing, exclusions;
+    size_t wait_bytes_max;
     uint32_t partition;
     bool has_turn;
     uint64_t write_count;
@@ -143,10 +145,12 @@ static enum status write_texts(struct worker *worker, struct texts *texts)
 
 static enum status write_when_full(struct worker *worker, struct texts *texts)
 {
-    enum { FULL_BYTES = 1024 * 1024 };
+    enum { FULL_BYTES = 512 * 1024 };
     size_t size = texts->bills.size + texts->lines.size + texts->usage.size + texts->closing.size +
                   texts->exclusions.size;
-    return size < FULL_BYTES ? OK : write_texts(worker, texts);
+    bool waits = !texts->has_turn && size < texts->wait_bytes_max &&
+                 !output_turn_is(worker->run->output, texts->partition);
+    return size < FULL_BYTES || waits ? OK : write_texts(worker, texts);
 }
 
 static instant slot_time(const struct run *run, const struct record *record)
@@ -926,14 +930,17 @@ static enum status open_partition(struct worker *worker, struct texts *texts,
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {
+    enum { WAIT_SHARE = 32 }; /* of the memory: text that waits */
     struct run *run = worker->run;
     struct spool_partition loaded;
     struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
+    struct texts texts = {.wait_bytes_max = run->memory_bytes / WAIT_SHARE / (size_t)run->threads,
+                          .partition = p};
     uint64_t units = spool_units(run->records, p);
-    size_t guess = 64 * 1024 + (units < 16 * 1024 ? units * 64 : 1024 * 1024);
-    struct texts texts = {.partition = p};
+    const size_t guess_max = texts.wait_bytes_max / 2;
+    const size_t guess = 64 * 1024 + (units < guess_max / 64 ? units * 64 : guess_max);
     enter(worker);
     buffer_init(&texts.bills, &worker->output, guess / 2);
     buffer_init(&texts.lines, &worker->output, guess);

@@ -176,7 +176,7 @@ static bool keep_chunk(struct spool *spool)
     size_t kept = __atomic_load_n(&budget->kept_bytes, __ATOMIC_RELAXED);
     size_t used = spool->env->memory_used_bytes(spool->env);
     size_t rest = used > kept ? used - kept : 0;
-    if (kept + 2 * rest > budget->limit_bytes) {
+    if (kept + rest + rest / 4 > budget->limit_bytes) {
         return false;
     }
     __atomic_fetch_add(&budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);

@@ -306,6 +306,15 @@ enum status output_turn_take(struct output *output, uint64_t turn, struct error 
     return status;
 }
 
+bool output_turn_is(struct output *output, uint64_t turn)
+{
+    struct env *env = output->env;
+    env->lock_take(env, output->lock);
+    bool is_now = output->turn == turn || output->has_failed;
+    env->lock_give(env, output->lock);
+    return is_now;
+}
+
 void output_turn_give(struct output *output)
 {
     struct env *env = output->env;

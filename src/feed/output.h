@@ -64,6 +64,7 @@ struct hash128 output_file_print(const struct output_file *file);
  * partitions in ascending order, else they wait for ever.  Fails with the first failure of any
  * thread. */
 enum status output_turn_take(struct output *output, uint64_t turn, struct error *err);
+bool output_turn_is(struct output *output, uint64_t turn); /* taking it would not wait */
 void output_turn_give(struct output *output);
 /* For a thread that cannot make its partition: wakes those that wait for it; cause (not NULL) is
  * what they return. */

@@ -157,7 +157,7 @@ enum record_flag {
 /* One (event, meter) on its way to its payer's book, 32 bytes (+ tail units of 32).  Those of one
  * event are adjacent. */
 struct record {
-    uint64_t print; /* of the event */
+    _Alignas(16) uint64_t print; /* of the event; aligned for a tail's 128-bit number */
     int64_t mantissa;
     uint32_t account; /* NONE: excluded */
     uint32_t series;

@@ -37,7 +37,7 @@ struct world {
     struct sku skus[SERIES];
     struct catalog catalog;
     struct series_table series;
-    _Alignas(16) struct record records[UNITS_MAX]; /* tails hold 128-bit numbers */
+    struct record records[UNITS_MAX];
     uint32_t starts[UNITS_MAX];                    /* units of records, tails included */
     uint32_t record_count, unit_count;
     struct total read[METERS + 1];
