@@ -5,23 +5,41 @@
  * payer that cannot be billed is reported while the others go on.
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stddef.h>
 #include <stdlib.h>
 
 #include "engine/run.h"
 
-enum { FETCH_AHEAD = 16 }; /* records: what they will need from memory is asked for this early */
+enum {
+    FETCH_AHEAD = 16, /* records: what they will need from memory is asked for this early */
+    ROWS_GUESS_MAX = 4096,
+};
 
-/* The records of one partition, grouped by payer: payer p's are order[first[p - low] .. first[p -
- * low + 1]). */
+/* Records that lie one behind the other, with their tails. */
+struct records {
+    const struct record *at, *end;
+};
+
+/* The records of one partition, grouped by payer so that each group is read in order, from memory
+ * that is fetched ahead: first those of no account, then those of payer low, low + 1, ... */
 struct partition {
     uint32_t low, high; /* payers */
-    const struct record **order;
-    uint32_t *first;
-    const struct record **nobody; /* of no account */
-    uint32_t nobody_count;
-    uint32_t *payer_at; /* of each record as it was loaded */
+    struct record *units;
+    uint32_t *first;    /* unit of each group, one more at the end */
+    uint32_t *group_at; /* of each record as it was loaded */
 };
+
+static struct records group(const struct partition *partition, uint32_t index)
+{
+    return (struct records){partition->units + partition->first[index],
+                            partition->units + partition->first[index + 1]};
+}
+
+static const struct record *next_record(const struct record *at)
+{
+    return at + 1 + at->tail_units;
+}
 
 /* ---- the gate -------------------------------------------------------------------------------- */
 
@@ -260,12 +278,11 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
 static void make_room(struct worker *worker, const struct spool_partition *loaded,
                       struct partition *partition)
 {
-    uint32_t payers = partition->high - partition->low;
+    uint32_t groups = partition->high - partition->low + 1;
     uint64_t units = loaded->unit_count;
-    partition->first = arena_calloc(&worker->scratch, payers + 2, sizeof *partition->first);
-    partition->order = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->order);
-    partition->nobody = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->nobody);
-    partition->payer_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->payer_at);
+    partition->first = arena_calloc(&worker->scratch, groups + 2, sizeof *partition->first);
+    partition->units = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->units);
+    partition->group_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->group_at);
 }
 
 /* Takes no memory: what it counts and changes is done once. */
@@ -274,8 +291,8 @@ static void group_records(struct worker *worker, const struct spool_partition *l
 {
     enum { GONE = 0xFFFFFFFF };
     const struct run *run = worker->run;
-    uint32_t payers = partition->high - partition->low;
-    uint32_t *payer_at = partition->payer_at;
+    uint32_t groups = partition->high - partition->low + 1;
+    uint32_t *group_at = partition->group_at;
     uint32_t at = 0;
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         struct record *record = loaded->chunks[c].units;
@@ -291,28 +308,32 @@ static void group_records(struct worker *worker, const struct spool_partition *l
                 worker->booked.count += stays;
                 worker->booked.print += stays ? record->print : 0;
             }
-            uint32_t payer = GONE;
-            if (stays && record->account == NONE) {
-                partition->nobody[partition->nobody_count++] = record;
-            } else if (stays) {
-                payer = payer_of(run, record) - partition->low;
-                assert(payer < payers);
-                partition->first[payer + 2]++;
+            uint32_t index = GONE;
+            if (stays) {
+                index = record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
+                assert(index < groups);
+                partition->first[index + 2] += 1 + record->tail_units;
             }
-            payer_at[at++] = payer;
+            group_at[at++] = index;
         }
     }
-    for (uint32_t p = 2; p < payers + 2; p++) {
-        partition->first[p] += partition->first[p - 1];
+    for (uint32_t g = 2; g < groups + 2; g++) {
+        partition->first[g] += partition->first[g - 1];
     }
     at = 0;
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         const struct record *record = loaded->chunks[c].units;
         const struct record *end = record + loaded->chunks[c].count;
-        for (; record < end; record += 1 + record->tail_units) {
-            uint32_t payer = payer_at[at++];
-            if (payer != GONE) {
-                partition->order[partition->first[payer + 1]++] = record;
+        for (; record < end; record = next_record(record)) {
+            uint32_t index = group_at[at++];
+            if (index != GONE) {
+                uint32_t units = 1 + record->tail_units;
+                struct record *to = partition->units + partition->first[index + 1];
+                partition->first[index + 1] += units;
+                *to = *record;
+                for (uint32_t i = 1; i < units; i++) {
+                    to[i] = record[i];
+                }
             }
         }
     }
@@ -586,20 +607,18 @@ enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
 static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
                               bool is_first, bool is_last, struct handover *handover,
-                              const struct record **records, uint32_t count, struct text inputs,
-                              struct texts *texts, struct error *err)
+                              struct records records, struct text inputs, struct texts *texts,
+                              struct error *err)
 {
     struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
     const struct account *account = &run->accounts->items[payer];
     struct book book;
-    book_init(&book, arena, count < 4096 ? count : 4096);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i + FETCH_AHEAD < count) {
-            __builtin_prefetch(records[i + FETCH_AHEAD]);
-        }
-        if (is_of_cut(run, payer, records[i], cut, is_first)) {
-            book_fold(&book, records[i], &run->series, run->catalog);
+    size_t units = (size_t)(records.end - records.at);
+    book_init(&book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
+    for (const struct record *at = records.at; at < records.end; at = next_record(at)) {
+        if (is_of_cut(run, payer, at, cut, is_first)) {
+            book_fold(&book, at, &run->series, run->catalog);
         }
     }
     struct pricing pricing;
@@ -693,14 +712,14 @@ static bool has_opening(const struct run *run, uint32_t payer)
 
 /* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose
  * bills have no turn that begins in the period. */
-static void settle_excluded(struct worker *worker, struct text payer, const struct record **records,
-                            uint32_t count, struct texts *texts)
+static void settle_excluded(struct worker *worker, struct text payer, struct records records,
+                            struct texts *texts)
 {
     const struct run *run = worker->run;
     struct book book;
     book_init(&book, &worker->scratch, 0);
-    for (uint32_t i = 0; i < count; i++) {
-        book_fold(&book, records[i], &run->series, run->catalog);
+    for (const struct record *at = records.at; at < records.end; at = next_record(at)) {
+        book_fold(&book, at, &run->series, run->catalog);
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
     enum status status = book_close(&book, &run->series, run->catalog, run->accounts,
@@ -732,11 +751,11 @@ static void pass_opening(const struct run *run, uint32_t payer, struct buffer *c
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation
  * holds, and not billed. */
 static void leave_cuts(struct worker *worker, uint32_t payer, struct period failed, bool is_first,
-                       const struct record **records, uint32_t count)
+                       struct records records)
 {
     const struct run *run = worker->run;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct record *record = records[i];
+    for (const struct record *record = records.at; record < records.end;
+         record = next_record(record)) {
         struct period cut;
         bool is_failed = is_of_cut(run, payer, record, failed, is_first);
         bool is_behind = !is_failed && run_cut(run, payer, slot_time(run, record), &cut) &&
@@ -750,8 +769,7 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
 /* What settle_cut works on. */
 struct job {
     uint32_t payer;
-    const struct record **records;
-    uint32_t count;
+    struct records records;
     struct text inputs;
     struct texts *texts;
     struct handover handover;
@@ -776,7 +794,7 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     if (setjmp(here) == 0) {
         worker->scratch.recover = worker->output.recover = &here;
         status = settle_cut(worker, job->payer, cut, is_first, is_last, &job->handover,
-                            job->records, job->count, job->inputs, job->texts, err);
+                            job->records, job->inputs, job->texts, err);
         *is_out = false;
     } else if (job->texts->write_count == write_count) {
         for (int i = 0; i < BUFFERS; i++) {
@@ -814,15 +832,21 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
         enter(worker);
     }
     if (is_out) {
+        uint64_t count = 0;
+        for (const struct record *at = job->records.at; at < job->records.end;
+             at = next_record(at)) {
+            count++;
+        }
         (void)fail(err, ERR_LIMIT,
-                   "its usage of %u events does not fit into %zu MiB: allow more with --memory",
-                   job->count, run->memory_bytes >> 20);
+                   "its usage of %" PRIu64
+                   " events does not fit into %zu MiB: allow more with --memory",
+                   count, run->memory_bytes >> 20);
     }
     return status;
 }
 
-static void settle_payer(struct worker *worker, uint32_t payer, const struct record **records,
-                         uint32_t count, struct text inputs, struct texts *texts)
+static void settle_payer(struct worker *worker, uint32_t payer, struct records records,
+                         struct text inputs, struct texts *texts)
 {
     const struct run *run = worker->run;
     struct period whole = run->period;
@@ -835,10 +859,10 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct rec
     if (cut_count == 0) {
         struct arena_mark mark = arena_mark(&worker->scratch);
         pass_opening(run, payer, &texts->closing);
-        settle_excluded(worker, run->accounts->items[payer].id, records, count, texts);
+        settle_excluded(worker, run->accounts->items[payer].id, records, texts);
         arena_rewind(&worker->scratch, mark);
     }
-    struct job job = {payer, records, count, inputs, texts, {0}};
+    struct job job = {payer, records, inputs, texts, {0}};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
         enum status status =
@@ -851,7 +875,7 @@ static void settle_payer(struct worker *worker, uint32_t payer, const struct rec
                 return;
             }
             fail_payer(worker, payer, &err);
-            leave_cuts(worker, payer, cuts[i], i == 0, records, count);
+            leave_cuts(worker, payer, cuts[i], i == 0, records);
             return;
         }
     }
@@ -865,23 +889,15 @@ static enum status fail_memory(struct worker *worker)
 
 /* ---- partitions ------------------------------------------------------------------------------ */
 
-/* What the next payer begins with, while this one is settled. */
-static void fetch_first(const struct record **records, uint32_t count)
-{
-    for (uint32_t i = 0; i < count && i < FETCH_AHEAD; i++) {
-        __builtin_prefetch(records[i]);
-    }
-}
-
 /* Reads the records of a partition and groups them; *is_out when there is no memory: then nothing
  * of it is held but what the spools keep, and no record is judged yet. */
-static enum status try_open(struct worker *worker, uint32_t p, struct spool_partition *loaded,
-                            struct partition *partition, bool *is_out)
+static enum status try_open(struct worker *worker, uint32_t p, struct partition *partition,
+                            bool *is_out)
 {
     struct run *run = worker->run;
     const struct arena_mark mark = arena_mark(&worker->scratch);
-    struct spool_partition found;
-    enum status status = spool_load(run->records, p, loaded, &worker->err);
+    struct spool_partition loaded, found;
+    enum status status = spool_load(run->records, p, &loaded, &worker->err);
     *is_out = status == ERR_LIMIT;
     if (status != OK) {
         return status;
@@ -904,24 +920,25 @@ static enum status try_open(struct worker *worker, uint32_t p, struct spool_part
     }
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
-    make_room(worker, loaded, partition);
+    make_room(worker, &loaded, partition);
     worker->scratch.recover = outer;
-    group_records(worker, loaded, &verdicts, partition);
+    group_records(worker, &loaded, &verdicts, partition);
     spool_unload(run->verdicts, p, &found);
+    spool_unload(run->records, p, &loaded);
     return OK;
 }
 
 static enum status open_partition(struct worker *worker, struct texts *texts,
-                                  struct spool_partition *loaded, struct partition *partition)
+                                  struct partition *partition)
 {
     bool is_out;
-    enum status status = try_open(worker, texts->partition, loaded, partition, &is_out);
+    enum status status = try_open(worker, texts->partition, partition, &is_out);
     if (is_out) {
         worker->err = (struct error){0};
         TRY(take_turn(worker, texts));
         begin_alone(worker);
         arena_trim(&worker->scratch);
-        status = try_open(worker, texts->partition, loaded, partition, &is_out);
+        status = try_open(worker, texts->partition, partition, &is_out);
         end_alone(worker);
         enter(worker);
     }
@@ -932,7 +949,6 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
 {
     enum { WAIT_SHARE = 32 }; /* of the memory: text that waits */
     struct run *run = worker->run;
-    struct spool_partition loaded;
     struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
@@ -947,27 +963,22 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     buffer_init(&texts.usage, &worker->output, guess);
     buffer_init(&texts.closing, &worker->output, 4096);
     buffer_init(&texts.exclusions, &worker->output, 4096);
-    TRY(open_partition(worker, &texts, &loaded, &partition));
+    TRY(open_partition(worker, &texts, &partition));
     size_t partition_bytes = worker->scratch.held_bytes;
-    if (partition.nobody_count > 0) {
-        settle_excluded(worker, TEXT(""), partition.nobody, partition.nobody_count, &texts);
+    struct records nobody = group(&partition, 0);
+    if (nobody.at < nobody.end) {
+        settle_excluded(worker, TEXT(""), nobody, &texts);
     }
     bool every_payer =
         run->members || run->opening_count > 0 || run->carried_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
-        uint32_t first = partition.first[payer - partition.low];
-        uint32_t count = partition.first[payer - partition.low + 1] - first;
-        if (payer + 1 < partition.high) {
-            fetch_first(partition.order + first + count,
-                        partition.first[payer - partition.low + 2] - first - count);
-        }
-        if (count > 0 || (every_payer && (is_payer(run, payer) || has_opening(run, payer) ||
+        struct records records = group(&partition, payer - partition.low + 1);
+        if (records.at < records.end || (every_payer && (is_payer(run, payer) || has_opening(run, payer) ||
                                           has_issued(run, payer)))) {
-            settle_payer(worker, payer, partition.order + first, count, inputs, &texts);
+            settle_payer(worker, payer, records, inputs, &texts);
             yield(worker, partition_bytes);
         }
     }
-    spool_unload(run->records, p, &loaded);
     arena_rewind(&worker->scratch, mark);
     yield(worker, 0);
     leave(worker);

@@ -46,6 +46,8 @@ static inline void writer_char(struct writer *writer, char c)
 }
 
 typedef uint8_t writer_lane __attribute__((vector_size(16)));
+/* The same as words: what is written to memory in parts and read as a whole waits for it. */
+typedef uint64_t writer_halves __attribute__((vector_size(16)));
 
 /* Not zero where a byte must be quoted: comma, quote, newline, carriage return. */
 static inline writer_lane writer_special(writer_lane lane)
@@ -55,8 +57,7 @@ static inline writer_lane writer_special(writer_lane lane)
 
 static inline bool writer_is_zero(writer_lane lane)
 {
-    uint64_t halves[2];
-    memcpy(halves, &lane, sizeof halves);
+    writer_halves halves = (writer_halves)lane;
     return (halves[0] | halves[1]) == 0;
 }
 
@@ -79,27 +80,25 @@ static inline bool writer_copy_long(char *to, struct text text)
 /* The same of a shorter one: in two words that overlap, or byte by byte. */
 static inline bool writer_copy_short(char *to, struct text text)
 {
-    uint64_t words[2] = {0, 0};
+    uint64_t first = 0, second = 0;
     size_t size = text.size;
     if (size >= 8) {
-        memcpy(&words[0], text.at, 8);
-        memcpy(&words[1], text.at + size - 8, 8);
-        memcpy(to, &words[0], 8);
-        memcpy(to + size - 8, &words[1], 8);
+        memcpy(&first, text.at, 8);
+        memcpy(&second, text.at + size - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + size - 8, &second, 8);
     } else if (size >= 4) {
-        memcpy(&words[0], text.at, 4);
-        memcpy(&words[1], text.at + size - 4, 4);
-        memcpy(to, &words[0], 4);
-        memcpy(to + size - 4, &words[1], 4);
+        memcpy(&first, text.at, 4);
+        memcpy(&second, text.at + size - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + size - 4, &second, 4);
     } else {
         for (size_t i = 0; i < size; i++) {
             to[i] = text.at[i];
-            words[0] = words[0] << 8 | (unsigned char)text.at[i];
+            first = first << 8 | (unsigned char)text.at[i];
         }
     }
-    writer_lane lane;
-    memcpy(&lane, words, sizeof lane);
-    return writer_is_zero(writer_special(lane));
+    return writer_is_zero(writer_special((writer_lane)(writer_halves){first, second}));
 }
 
 /* With its quotes, which takes writer_text_max at most; returns the size. */
