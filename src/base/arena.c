@@ -54,21 +54,21 @@ _Noreturn void arena_run_out(struct arena *arena)
     longjmp(*arena->recover, 1);
 }
 
+/* NULL when there is no memory. */
 static struct arena_block *make_block(struct arena *arena, size_t size_bytes)
 {
     size_t total = sizeof(struct arena_block) + size_bytes;
     if (total < size_bytes ||
         (arena->limit_bytes && (total > arena->limit_bytes ||
                                 arena->held_bytes > arena->limit_bytes - total))) {
-        arena_run_out(arena);
+        return NULL;
     }
     struct arena_block *block =
         arena->memory ? arena->memory->allocate(arena->memory, total) : malloc(total);
-    if (!block) {
-        arena_run_out(arena);
+    if (block) {
+        block->size_bytes = size_bytes;
+        arena->held_bytes += total;
     }
-    block->size_bytes = size_bytes;
-    arena->held_bytes += total;
     return block;
 }
 
@@ -84,6 +84,12 @@ __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t 
             want = arena->limit_bytes / 8;
         }
         struct arena_block *block = make_block(arena, want > size_bytes ? want : size_bytes);
+        if (!block && want > size_bytes) {
+            block = make_block(arena, size_bytes);
+        }
+        if (!block) {
+            arena_run_out(arena);
+        }
         block->next = next;
         if (arena->current) {
             arena->current->next = block;

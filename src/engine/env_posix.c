@@ -4,8 +4,10 @@
  * of a page costs ten times what using it again does.  The size of a mapping is a function of the
  * size asked for (eight steps a doubling), so that a block of the same step fits exactly and a
  * release needs no header.  Kept blocks count against the limit as long as they are kept, and are
- * unmapped when the limit would else refuse an allocation. Under a sanitizer every block is
- * malloc's, so that it sees overflows and leaks.
+ * unmapped when the limit would else refuse an allocation.  Small blocks are malloc's, which keeps
+ * what is freed between blocks in use: that is asked back when it and what is used come near the
+ * limit, which is one of the process.  Under a sanitizer every block is malloc's, so that it sees
+ * overflows and leaks.
  *
  * Threads: all are started before the first works, so that a start that fails ends in "none has
  * run", never in a run with a worker missing.
@@ -16,6 +18,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -55,6 +58,7 @@ struct env_posix {
     pthread_mutex_t spare_lock;
     struct spare *spare;
     atomic_size_t spare_bytes;
+    atomic_size_t loose_bytes; /* at most so much of what was freed is malloc's */
 };
 
 struct file {
@@ -150,6 +154,30 @@ static void drop_spare(struct env_posix *posix, size_t keep_bytes)
     pthread_mutex_unlock(&posix->spare_lock);
 }
 
+/* A small block of the size was freed, or made, maybe of what was freed before. */
+static void count_loose(struct env_posix *posix, size_t size_bytes, bool is_freed)
+{
+    size_t loose = atomic_load(&posix->loose_bytes), now;
+    do {
+        now = is_freed ? loose + size_bytes : loose > size_bytes ? loose - size_bytes : 0;
+    } while (!atomic_compare_exchange_weak(&posix->loose_bytes, &loose, now));
+}
+
+/* Keeps what the process holds, more or less, within the limit. */
+static void stay_within(struct env_posix *posix, size_t limit)
+{
+    size_t used = atomic_load(&posix->used_bytes);
+    size_t loose = atomic_load(&posix->loose_bytes);
+    if (loose > limit / 64 &&
+        used + atomic_load(&posix->spare_bytes) + loose > limit - limit / 8) {
+        atomic_store(&posix->loose_bytes, 0);
+        (void)malloc_trim(0);
+    }
+    if (used + atomic_load(&posix->spare_bytes) > limit) {
+        drop_spare(posix, used < limit ? limit - used : 0);
+    }
+}
+
 /* Counts size_bytes as used; false when that is beyond the limit. */
 static bool count_memory(struct env_posix *posix, size_t size_bytes)
 {
@@ -177,10 +205,8 @@ static void *allocate(struct memory *memory, size_t size_bytes)
         return NULL;
     }
     void *block = is_large ? take_spare(posix, counted) : NULL;
-    size_t limit = posix->env.memory_limit_bytes;
-    size_t used = atomic_load(&posix->used_bytes);
-    if (limit > 0 && used + atomic_load(&posix->spare_bytes) > limit) {
-        drop_spare(posix, used < limit ? limit - used : 0);
+    if (posix->env.memory_limit_bytes > 0) {
+        stay_within(posix, posix->env.memory_limit_bytes);
     }
     if (!block) {
         block = is_large ? map_large(counted) : malloc(size_bytes > 0 ? size_bytes : 1);
@@ -191,6 +217,8 @@ static void *allocate(struct memory *memory, size_t size_bytes)
     }
     if (!block) {
         atomic_fetch_sub(&posix->used_bytes, counted);
+    } else if (!is_large) {
+        count_loose(posix, size_bytes, false);
     }
     return block;
 }
@@ -207,6 +235,7 @@ static void release(struct memory *memory, void *block, size_t size_bytes)
         keep_spare(posix, block, counted);
     } else {
         free(block);
+        count_loose(posix, size_bytes, true);
     }
     size_t used = atomic_fetch_sub(&posix->used_bytes, counted);
     assert(used >= counted && "released more memory than was allocated");

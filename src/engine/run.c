@@ -93,9 +93,11 @@ static uint32_t choose_partitions(const struct run *run, uint64_t input_bytes)
 {
     enum { BYTES_A_PARTITION = 8 * 1024 * 1024, OPEN_SHARE = 8 };
     uint64_t open_bytes = UINT64_C(2) * (unsigned)run->threads * SPOOL_CHUNK_BYTES;
+    size_t used = run->env->memory_used_bytes(run->env);
+    size_t memory_bytes = run->memory_bytes > used ? run->memory_bytes - used : 0;
     uint32_t partitions = 1;
     while (partitions < SPOOL_PARTITIONS_MAX && input_bytes / partitions > BYTES_A_PARTITION &&
-           2 * partitions * open_bytes <= run->memory_bytes / OPEN_SHARE) {
+           2 * partitions * open_bytes <= memory_bytes / OPEN_SHARE) {
         partitions *= 2;
     }
     return partitions;
@@ -115,7 +117,12 @@ static enum status set_up_spools(struct run *run)
     for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
         run->key_shift--;
     }
-    run->budget.limit_bytes = run->memory_bytes / 8 * 7;
+    /* Each thread needs room behind the spools: for a partition, its bills and their text. */
+    enum { SETTLE_BYTES = 32 * 1024 * 1024 };
+    size_t reserve = (size_t)run->threads * SETTLE_BYTES;
+    reserve = reserve < run->memory_bytes / 8 ? run->memory_bytes / 8 : reserve;
+    reserve = reserve > run->memory_bytes / 2 ? run->memory_bytes / 2 : reserve;
+    run->budget.limit_bytes = run->memory_bytes - reserve;
     const char *folder = run->config->temporary_folder;
     TRY(spool_new(env, run->key_partitions, sizeof(struct arrival), &run->budget, folder,
                   &run->arrivals, run->err));

@@ -170,6 +170,8 @@ struct worker {
     bool is_alone;  /* there */
     bool is_booked; /* the events of the cut at hand are in booked_totals */
     struct writer *writer;
+    struct held_block *held_first, *held_last; /* of the partition's text; settle.c */
+    uint32_t held_count;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
     struct dec *product_amounts; /* then of no product, then of rounding */

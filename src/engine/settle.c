@@ -26,14 +26,15 @@ struct records {
 struct partition {
     uint32_t low, high; /* payers */
     struct record *units;
-    uint32_t *first;    /* unit of each group, one more at the end */
-    uint32_t *group_at; /* of each record as it was loaded */
+    uint32_t *first, *end; /* of each group: unit */
+    uint32_t *group_at;    /* of each record as it comes */
+    void *room;            /* for a chunk */
 };
 
 static struct records group(const struct partition *partition, uint32_t index)
 {
     return (struct records){partition->units + partition->first[index],
-                            partition->units + partition->first[index + 1]};
+                            partition->units + partition->end[index]};
 }
 
 static const struct record *next_record(const struct record *at)
@@ -115,16 +116,94 @@ static void end_alone(struct worker *worker)
 
 /* ---- text ------------------------------------------------------------------------------------ */
 
-/* The text that a partition gives to each file.  It is handed over as it fills when the partitions
- * before are done.  Until then it waits in memory, so that threads need not; when there is more of
- * it than may wait, the thread does, and keeps its turn. */
+/* The text that a partition gives to each file.  It is handed over as it fills when it is the
+ * partition's turn.  Until then what bills it makes is held in blocks, so that a thread need not
+ * wait for the others; one that has no more memory for that does, and keeps its turn. */
+enum text_kind { TEXT_BILLS, TEXT_LINES, TEXT_USAGE, TEXT_CLOSING, TEXT_EXCLUSIONS, TEXTS };
 struct texts {
     struct buffer bills, lines, usage, closing, exclusions;
-    size_t wait_bytes_max;
     uint32_t partition;
     bool has_turn;
     uint64_t write_count;
+    uint32_t held_max; /* blocks */
 };
+
+static struct buffer *text_buffer(struct texts *texts, enum text_kind kind)
+{
+    struct buffer *buffers[TEXTS] = {&texts->bills, &texts->lines, &texts->usage, &texts->closing,
+                                     &texts->exclusions};
+    return buffers[kind];
+}
+
+static size_t texts_size(struct texts *texts)
+{
+    size_t size = 0;
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        size += text_buffer(texts, i)->size;
+    }
+    return size;
+}
+
+/* Pieces of text for the files, in the order in which they were made. */
+struct held_piece {
+    uint32_t kind, size; /* enum text_kind; of the bytes, which follow */
+};
+struct held_block {
+    struct held_block *next;
+    size_t used;
+    char bytes[1024 * 1024 - 2 * sizeof(void *)];
+};
+
+static void drop_held(struct worker *worker)
+{
+    struct memory *memory = &worker->run->env->memory;
+    while (worker->held_first) {
+        struct held_block *block = worker->held_first;
+        worker->held_first = block->next;
+        memory->release(memory, block, sizeof *block);
+    }
+    worker->held_last = NULL;
+    worker->held_count = 0;
+}
+
+static void hold(struct held_block *block, enum text_kind kind, const char *bytes, size_t size)
+{
+    struct held_piece piece = {kind, (uint32_t)size};
+    memcpy(block->bytes + block->used, &piece, sizeof piece);
+    memcpy(block->bytes + block->used + sizeof piece, bytes, size);
+    block->used += sizeof piece + size;
+}
+
+/* Puts the texts away; false when there is no room, and then they are as they were. */
+static bool hold_texts(struct worker *worker, struct texts *texts)
+{
+    struct memory *memory = &worker->run->env->memory;
+    const size_t most = sizeof((struct held_block *)0)->bytes;
+    size_t need = texts_size(texts) + TEXTS * sizeof(struct held_piece);
+    struct held_block *block = worker->held_last;
+    if (!block || need > most - block->used) {
+        if (need > most || worker->held_count == texts->held_max) {
+            return false;
+        }
+        block = memory->allocate(memory, sizeof *block);
+        if (!block) {
+            return false;
+        }
+        block->next = NULL;
+        block->used = 0;
+        *(worker->held_last ? &worker->held_last->next : &worker->held_first) = block;
+        worker->held_last = block;
+        worker->held_count++;
+    }
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        struct buffer *buffer = text_buffer(texts, i);
+        if (buffer->size > 0) {
+            hold(block, i, buffer->at, buffer->size);
+            buffer->size = 0;
+        }
+    }
+    return true;
+}
 
 static enum status take_turn(struct worker *worker, struct texts *texts)
 {
@@ -141,34 +220,51 @@ static enum status take_turn(struct worker *worker, struct texts *texts)
     return status;
 }
 
+static enum status append_text(struct worker *worker, enum text_kind kind, const char *bytes,
+                               size_t size)
+{
+    const struct run *run = worker->run;
+    struct output_file *files[TEXTS] = {run->bills, run->lines, run->usage, run->closing,
+                                        run->exclusions};
+    return output_append(files[kind], bytes, size, &worker->err);
+}
+
 static enum status write_texts(struct worker *worker, struct texts *texts)
 {
-    struct run *run = worker->run;
     TRY(take_turn(worker, texts));
     texts->write_count++;
-    const struct {
-        struct output_file *file;
-        struct buffer *buffer;
-    } all[] = {{run->bills, &texts->bills},
-               {run->lines, &texts->lines},
-               {run->usage, &texts->usage},
-               {run->closing, &texts->closing},
-               {run->exclusions, &texts->exclusions}};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
-        TRY(output_append(all[i].file, all[i].buffer->at, all[i].buffer->size, &worker->err));
-        all[i].buffer->size = 0;
+    for (struct held_block *block = worker->held_first; block; block = block->next) {
+        struct held_piece piece;
+        for (size_t at = 0; at < block->used; at += sizeof piece + piece.size) {
+            memcpy(&piece, block->bytes + at, sizeof piece);
+            TRY(append_text(worker, piece.kind, block->bytes + at + sizeof piece, piece.size));
+        }
+    }
+    drop_held(worker);
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        struct buffer *buffer = text_buffer(texts, i);
+        TRY(append_text(worker, i, buffer->at, buffer->size));
+        buffer->size = 0;
     }
     return OK;
 }
 
+/* In the middle of a bill, of which nothing can be put away that would be made again. */
 static enum status write_when_full(struct worker *worker, struct texts *texts)
 {
-    enum { FULL_BYTES = 512 * 1024 };
-    size_t size = texts->bills.size + texts->lines.size + texts->usage.size + texts->closing.size +
-                  texts->exclusions.size;
-    bool waits = !texts->has_turn && size < texts->wait_bytes_max &&
-                 !output_turn_is(worker->run->output, texts->partition);
-    return size < FULL_BYTES || waits ? OK : write_texts(worker, texts);
+    enum { FULL_BYTES = 1024 * 1024 };
+    return texts_size(texts) < FULL_BYTES ? OK : write_texts(worker, texts);
+}
+
+/* Behind a bill. */
+static enum status pass_on_when_full(struct worker *worker, struct texts *texts)
+{
+    enum { FULL_BYTES = 256 * 1024 };
+    if (texts_size(texts) < FULL_BYTES) {
+        return OK;
+    }
+    bool is_turn = texts->has_turn || output_turn_is(worker->run->output, texts->partition);
+    return !is_turn && hold_texts(worker, texts) ? OK : write_texts(worker, texts);
 }
 
 static instant slot_time(const struct run *run, const struct record *record)
@@ -275,68 +371,76 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
 
 /* ---- records by payer ------------------------------------------------------------------------ */
 
-static void make_room(struct worker *worker, const struct spool_partition *loaded,
-                      struct partition *partition)
+static void make_room(struct worker *worker, uint64_t units, struct partition *partition)
 {
+    struct arena *arena = &worker->scratch;
     uint32_t groups = partition->high - partition->low + 1;
-    uint64_t units = loaded->unit_count;
-    partition->first = arena_calloc(&worker->scratch, groups + 2, sizeof *partition->first);
-    partition->units = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->units);
-    partition->group_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->group_at);
+    partition->first = arena_calloc(arena, groups + 1, sizeof *partition->first);
+    partition->end = arena_alloc(arena, groups * sizeof *partition->end);
+    partition->units = arena_alloc(arena, (units + 1) * sizeof *partition->units);
+    partition->group_at = arena_alloc(arena, (units + 1) * sizeof *partition->group_at);
+    partition->room = arena_alloc(arena, SPOOL_CHUNK_BYTES);
 }
 
-/* Takes no memory: what it counts and changes is done once. */
-static void group_records(struct worker *worker, const struct spool_partition *loaded,
-                          const struct verdict_table *verdicts, struct partition *partition)
+/* Finds the group of each record and makes room for all of them. */
+static enum status count_groups(struct worker *worker, uint32_t p, struct partition *partition)
 {
-    enum { GONE = 0xFFFFFFFF };
     const struct run *run = worker->run;
-    uint32_t groups = partition->high - partition->low + 1;
-    uint32_t *group_at = partition->group_at;
-    uint32_t at = 0;
-    for (uint32_t c = 0; c < loaded->chunk_count; c++) {
-        struct record *record = loaded->chunks[c].units;
-        const struct record *end = record + loaded->chunks[c].count;
-        bool stays = true;
-        for (; record < end; record += 1 + record->tail_units) {
+    uint32_t groups = partition->high - partition->low + 1, at = 0;
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, partition->room, &chunk, &worker->err));
+        const struct record *record = chunk.units, *end = record + chunk.count;
+        for (; record < end; record = next_record(record)) {
             if (end - record > FETCH_AHEAD && record[FETCH_AHEAD].account < run->accounts->count) {
                 /* A tail that is read as a record fetches what is not needed, no more. */
                 __builtin_prefetch(&run->steady_payer[record[FETCH_AHEAD].account]);
             }
+            uint32_t index =
+                record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
+            assert(index < groups);
+            partition->first[index + 1] += 1 + record->tail_units;
+            partition->group_at[at++] = index;
+        }
+    }
+    for (uint32_t g = 0; g < groups; g++) {
+        partition->first[g + 1] += partition->first[g];
+        partition->end[g] = partition->first[g];
+    }
+    return OK;
+}
+
+/* Judges the records and puts those that stay into their groups.  Takes no memory: what it counts
+ * and changes is done once. */
+static enum status fill_groups(struct worker *worker, uint32_t p,
+                               const struct verdict_table *verdicts, struct partition *partition)
+{
+    const struct run *run = worker->run;
+    uint32_t at = 0;
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, partition->room, &chunk, &worker->err));
+        struct record *record = chunk.units;
+        const struct record *end = record + chunk.count;
+        bool stays = true;
+        for (uint32_t units; record < end; record += units, at++) {
+            units = 1 + record->tail_units;
             if (record->flags & RECORD_FIRST) {
                 stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
                 worker->booked.count += stays;
                 worker->booked.print += stays ? record->print : 0;
             }
-            uint32_t index = GONE;
             if (stays) {
-                index = record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
-                assert(index < groups);
-                partition->first[index + 2] += 1 + record->tail_units;
-            }
-            group_at[at++] = index;
-        }
-    }
-    for (uint32_t g = 2; g < groups + 2; g++) {
-        partition->first[g] += partition->first[g - 1];
-    }
-    at = 0;
-    for (uint32_t c = 0; c < loaded->chunk_count; c++) {
-        const struct record *record = loaded->chunks[c].units;
-        const struct record *end = record + loaded->chunks[c].count;
-        for (; record < end; record = next_record(record)) {
-            uint32_t index = group_at[at++];
-            if (index != GONE) {
-                uint32_t units = 1 + record->tail_units;
-                struct record *to = partition->units + partition->first[index + 1];
-                partition->first[index + 1] += units;
-                *to = *record;
-                for (uint32_t i = 1; i < units; i++) {
-                    to[i] = record[i];
+                uint32_t *to = &partition->end[partition->group_at[at]];
+                for (uint32_t i = 0; i < units; i++) {
+                    partition->units[*to + i] = record[i];
                 }
+                *to += units;
             }
         }
+        spool_drop(run->records, p, c);
     }
+    return OK;
 }
 
 /* ---- one payer ------------------------------------------------------------------------------- */
@@ -689,7 +793,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         count_bill(worker, &bill, book.rows, book.row_count, &status);
         TRY(status);
     }
-    return write_when_full(worker, texts);
+    return pass_on_when_full(worker, texts);
 }
 
 static bool is_payer(const struct run *run, uint32_t account)
@@ -779,12 +883,9 @@ struct job {
 static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
                            bool is_last, bool *is_out, struct error *err)
 {
-    struct buffer *buffers[] = {&job->texts->bills, &job->texts->lines, &job->texts->usage,
-                                &job->texts->closing, &job->texts->exclusions};
-    enum { BUFFERS = sizeof buffers / sizeof *buffers };
-    size_t sizes[BUFFERS];
-    for (int i = 0; i < BUFFERS; i++) {
-        sizes[i] = buffers[i]->size;
+    size_t sizes[TEXTS];
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        sizes[i] = text_buffer(job->texts, i)->size;
     }
     const uint64_t write_count = job->texts->write_count;
     const struct handover handover = job->handover;
@@ -797,8 +898,8 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
                             job->records, job->inputs, job->texts, err);
         *is_out = false;
     } else if (job->texts->write_count == write_count) {
-        for (int i = 0; i < BUFFERS; i++) {
-            buffers[i]->size = sizes[i];
+        for (enum text_kind i = 0; i < TEXTS; i++) {
+            text_buffer(job->texts, i)->size = sizes[i];
         }
         job->handover = handover;
         status = ERR_LIMIT;
@@ -896,15 +997,10 @@ static enum status try_open(struct worker *worker, uint32_t p, struct partition 
 {
     struct run *run = worker->run;
     const struct arena_mark mark = arena_mark(&worker->scratch);
-    struct spool_partition loaded, found;
-    enum status status = spool_load(run->records, p, &loaded, &worker->err);
+    struct spool_partition found;
+    enum status status = spool_load(run->verdicts, p, &found, &worker->err);
     *is_out = status == ERR_LIMIT;
     if (status != OK) {
-        return status;
-    }
-    status = spool_load(run->verdicts, p, &found, &worker->err);
-    if (status != OK) {
-        *is_out = status == ERR_LIMIT;
         return status;
     }
     jmp_buf here, *outer = worker->scratch.recover;
@@ -920,11 +1016,11 @@ static enum status try_open(struct worker *worker, uint32_t p, struct partition 
     }
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
-    make_room(worker, &loaded, partition);
+    make_room(worker, spool_units(run->records, p), partition);
     worker->scratch.recover = outer;
-    group_records(worker, &loaded, &verdicts, partition);
+    TRY(count_groups(worker, p, partition));
+    TRY(fill_groups(worker, p, &verdicts, partition));
     spool_unload(run->verdicts, p, &found);
-    spool_unload(run->records, p, &loaded);
     return OK;
 }
 
@@ -947,16 +1043,16 @@ static enum status open_partition(struct worker *worker, struct texts *texts,
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {
-    enum { WAIT_SHARE = 32 }; /* of the memory: text that waits */
+    enum { HELD_SHARE = 32 }; /* of the memory: text that is held, by all threads */
     struct run *run = worker->run;
     struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
-    struct texts texts = {.wait_bytes_max = run->memory_bytes / WAIT_SHARE / (size_t)run->threads,
-                          .partition = p};
     uint64_t units = spool_units(run->records, p);
-    const size_t guess_max = texts.wait_bytes_max / 2;
-    const size_t guess = 64 * 1024 + (units < guess_max / 64 ? units * 64 : guess_max);
+    size_t guess = 64 * 1024 + (units < 16 * 1024 ? units * 64 : 1024 * 1024);
+    struct texts texts = {.partition = p,
+                          .held_max = (uint32_t)(run->memory_bytes / HELD_SHARE /
+                                                 (size_t)run->threads / sizeof(struct held_block))};
     enter(worker);
     buffer_init(&texts.bills, &worker->output, guess / 2);
     buffer_init(&texts.lines, &worker->output, guess);
@@ -1034,6 +1130,7 @@ static void settle_work(void *argument, int index)
         worker_fail(worker, status);
         output_fail(run->output, &worker->err);
     }
+    drop_held(worker);
     end_alone(worker);
     leave(worker);
 }

@@ -176,7 +176,7 @@ static bool keep_chunk(struct spool *spool)
     size_t kept = __atomic_load_n(&budget->kept_bytes, __ATOMIC_RELAXED);
     size_t used = spool->env->memory_used_bytes(spool->env);
     size_t rest = used > kept ? used - kept : 0;
-    if (kept + rest + rest / 4 > budget->limit_bytes) {
+    if (kept + rest > budget->limit_bytes) {
         return false;
     }
     __atomic_fetch_add(&budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
@@ -306,6 +306,33 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+uint32_t spool_chunk_count(const struct spool *spool, uint32_t partition)
+{
+    return spool->lists[partition].count;
+}
+
+enum status spool_read(struct spool *spool, uint32_t partition, uint32_t index, void *room,
+                       struct spool_chunk *chunk, struct error *err)
+{
+    struct chunk_list *list = &spool->lists[partition];
+    assert(index < list->count);
+    const struct chunk *found = &list->items[index];
+    *chunk = (struct spool_chunk){found->memory ? found->memory : room, found->count};
+    if (found->memory) {
+        return OK;
+    }
+    size_t got, size = (size_t)found->count * spool->unit_bytes;
+    TRY(spool->env->file_read_at(spool->env, spool->file, room, size, found->offset, &got, err));
+    return got == size ? OK : fail(err, ERR_IO, "a temporary file is shorter than it was written");
+}
+
+void spool_drop(struct spool *spool, uint32_t partition, uint32_t index)
+{
+    struct chunk_list *list = &spool->lists[partition];
+    assert(index < list->count);
+    drop_chunk(spool, &list->items[index]);
+}
+
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err)
 {
@@ -325,17 +352,16 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
     for (uint32_t i = 0; i < list->count; i++) {
         struct chunk *chunk = &list->items[i];
         if (!chunk->memory) {
-            size_t got, size = (size_t)chunk->count * spool->unit_bytes;
-            chunk->memory = take_memory(spool->env, SPOOL_CHUNK_BYTES);
-            enum status status = chunk->memory ? OK : no_memory(err);
-            if (status == OK) {
-                status = env->file_read_at(env, spool->file, chunk->memory, size, chunk->offset,
-                                           &got, err);
+            void *room = take_memory(env, SPOOL_CHUNK_BYTES);
+            if (!room) {
+                return no_memory(err);
             }
-            if (status == OK && got != size) {
-                status = fail(err, ERR_IO, "a temporary file is shorter than it was written");
+            enum status status = spool_read(spool, partition, i, room, &loaded->chunks[i], err);
+            if (status != OK) {
+                give_memory(env, room, SPOOL_CHUNK_BYTES);
+                return status;
             }
-            TRY(status);
+            chunk->memory = room;
         }
         loaded->chunks[i] = (struct spool_chunk){chunk->memory, chunk->count};
     }

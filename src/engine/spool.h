@@ -2,7 +2,7 @@
  * on disk beyond.
  *
  *     writer (one a thread): spool_add(partition, units) ... spool_flush
- *     then, partition by partition: spool_load -> chunks -> spool_unload
+ *     then, partition by partition: spool_load -> chunks -> spool_unload, or chunk by chunk
  *
  * The order of units within a partition is chance; what is made of them must not depend on it.
  */
@@ -18,8 +18,8 @@ struct spool;
 struct spool_writer;
 
 /* What the chunks of all spools of a run may take.  Chunks give way to the rest: one is kept while
- * all chunks and twice what else is in use (it may have to double) fit in limit_bytes.  All members
- * but limit_bytes are the spools' own. */
+ * all chunks and what else is in use fit in limit_bytes.  All members but limit_bytes are the
+ * spools' own. */
 struct spool_budget {
     size_t limit_bytes;
     size_t kept_bytes; /* atomic */
@@ -54,6 +54,14 @@ struct spool_partition {
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err);
 void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded);
+
+/* The chunks of a partition one by one, when all of them together may be too many.  What is on disk is
+ * read into room, of SPOOL_CHUNK_BYTES; the others lie where they are until they are dropped, and
+ * are not read again then.  Not for one that is loaded. */
+uint32_t spool_chunk_count(const struct spool *spool, uint32_t partition);
+enum status spool_read(struct spool *spool, uint32_t partition, uint32_t index, void *room,
+                       struct spool_chunk *chunk, struct error *err);
+void spool_drop(struct spool *spool, uint32_t partition, uint32_t index);
 
 uint64_t spool_units(const struct spool *spool, uint32_t partition);
 uint64_t spool_bytes_on_disk(const struct spool *spool);

@@ -1230,7 +1230,10 @@ static void test_fault_sweep(void **state)
                 has_struck = env_faulty_has_struck(env);
                 end_pipe(&writer);
                 free(writer.bytes.at);
-                if (has_struck && kinds[k] != FAULT_CLOSE) {
+                /* An arena that finds no room for a large block asks once for a small one. */
+                bool may_go_on = kinds[k] == FAULT_CLOSE ||
+                                 (kinds[k] == FAULT_ALLOCATE && !sticky && status == OK);
+                if (has_struck && !may_go_on) {
                     assert_true(status == ERR_IO || status == ERR_LIMIT);
                     assert_true(err.message[0] != '\0');
                 } else {
