@@ -168,10 +168,23 @@ unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
 
 /* ---- lists of marks ------------------------------------------------------------------------ */
 
-__attribute__((always_inline)) static inline void list_by_eight(const uint64_t *words, size_t size,
-                                                                uint16_t *offsets)
+void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
 {
-    enum { AT_ONCE = 8 }; /* without a branch for each; what is too much is written over */
+    for (size_t base = 0; base < size; base += BLOCK_BYTES) {
+        for (uint64_t bits = *words++; bits; bits &= bits - 1) {
+            *offsets++ = (uint16_t)(base + (size_t)__builtin_ctzll(bits));
+        }
+    }
+    *offsets = UINT16_MAX;
+}
+
+#ifdef __x86_64__
+
+/* As above, eight at once without a branch for each; what is too much is written over. */
+__attribute__((target("bmi,popcnt"))) static void
+list_marks_middle(const uint64_t *words, size_t size, uint16_t *offsets)
+{
+    enum { AT_ONCE = 8 };
     const uint64_t last = UINT64_C(1) << 63;
     for (size_t base = 0; base < size; base += BLOCK_BYTES) {
         uint64_t bits = *words++;
@@ -185,19 +198,6 @@ __attribute__((always_inline)) static inline void list_by_eight(const uint64_t *
         offsets += count;
     }
     *offsets = UINT16_MAX;
-}
-
-void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
-{
-    list_by_eight(words, size, offsets);
-}
-
-#ifdef __x86_64__
-
-__attribute__((target("bmi,popcnt"))) static void list_marks_middle(const uint64_t *words,
-                                                                    size_t size, uint16_t *offsets)
-{
-    list_by_eight(words, size, offsets);
 }
 
 /* The places of the bits of a word move together in one step. */
