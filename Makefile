@@ -3,8 +3,8 @@
 PREFIX ?= /usr/local
 SEED ?= 1
 
-.PHONY: all release asan clang coverage test check demo bench sim-bill fuzz golden lint format
-.PHONY: install clean fresh help
+.PHONY: all release asan clang coverage test check demo bench sim-bill fuzz golden real lint
+.PHONY: format install clean fresh help
 
 all: release
 
@@ -43,6 +43,12 @@ fuzz:
 #: make golden        the worked cases that are handed over, where they are there
 golden: release
 	@tool/golden.sh
+
+#: make real          a provider's bill of MONTH=2018-10 in DATA=folder, billed again and compared
+DATA ?= ../shared/data/aws_cur_2018
+MONTH ?= 2018-10
+real: release
+	@/usr/bin/python3 test/real/real.py --data "$(DATA)" --month "$(MONTH)"
 
 #: make coverage      the lines that the tests reach, by file
 coverage:

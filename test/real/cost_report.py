@@ -1,0 +1,66 @@
+"""A cost and usage report: the lines of a month, the rates on them, and what kind of line each is.
+
+    usage_MONTH.csv[.gz]   id, account, type, start_hour, product, usage_type, operation, resource, usage_amount,
+                           rate_key, unblended_rate, unblended_cost, ...
+    rates.csv              rate_key, unblended_rate, description, unit, sku, ..., public_on_demand_rate
+
+A line that a reservation paid (DiscountedUsage), and the fee of one (RIFee), is nothing that usage and rates alone
+explain: such lines are kept apart."""
+import csv
+import gzip
+import os
+import re
+from decimal import Decimal
+
+FREE = re.compile(r"free tier|\b(is|are) free\b|- first \d+ metrics", re.IGNORECASE)
+
+
+class Line:
+    def __init__(self, row, rates):
+        self.account = row["account"]
+        self.hour = row["start_hour"]
+        self.product = row["product"]
+        self.sku = row["usage_type"] + "/" + row["operation"]
+        self.usage_type, self.operation = row["usage_type"], row["operation"]
+        self.resource = row["resource"]
+        self.amount_text = row["usage_amount"]
+        self.amount = Decimal(row["usage_amount"])
+        self.cost = Decimal(row["unblended_cost"])
+        self.rate = rates[row["rate_key"]]
+        self.unit_rate = Decimal(row["unblended_rate"]) if row["unblended_rate"] else None  # spot: none
+        self.is_free = self.unit_rate == 0 and FREE.search(self.rate["description"]) is not None
+
+    @property
+    def key(self):
+        return self.account, self.sku, self.resource, self.hour
+
+
+def open_text(folder, name):
+    path = os.path.join(folder, name)
+    if os.path.exists(path):
+        return open(path, newline="", encoding="utf-8")
+    return gzip.open(path + ".gz", "rt", newline="", encoding="utf-8")
+
+
+class Report:
+    def __init__(self, folder, month):
+        with open_text(folder, "rates.csv") as file:
+            self.rates = {row["rate_key"]: row for row in csv.DictReader(file)}
+        self.month = month
+        self.lines, self.covered, self.fees, self.covered_cost, self.fee_cost = [], 0, 0, Decimal(0), Decimal(0)
+        with open_text(folder, "usage_%s.csv" % month) as file:
+            for row in csv.DictReader(file):
+                if row["type"] == "DiscountedUsage":
+                    self.covered += 1
+                    self.covered_cost += Decimal(row["unblended_cost"])
+                elif row["type"] == "RIFee":
+                    self.fees += 1
+                    self.fee_cost += Decimal(row["unblended_cost"])
+                else:
+                    self.lines.append(Line(row, self.rates))
+        self.accounts = sorted({line.account for line in self.lines})
+
+
+def report_is_there(folder, month):
+    return all(os.path.exists(os.path.join(folder, name)) or os.path.exists(os.path.join(folder, name + ".gz"))
+               for name in ("rates.csv", "usage_%s.csv" % month))
