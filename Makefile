@@ -3,8 +3,8 @@
 PREFIX ?= /usr/local
 SEED ?= 1
 
-.PHONY: all release asan clang coverage test check demo bench sim-bill fuzz golden real lint
-.PHONY: format install clean fresh help
+.PHONY: all release asan clang coverage test check demo bench sim-bill fuzz golden real tokens
+.PHONY: lint format install clean fresh help
 
 all: release
 
@@ -49,6 +49,11 @@ DATA ?= ../shared/data/aws_cur_2018
 MONTH ?= 2018-10
 real: release
 	@/usr/bin/python3 test/real/real.py --data "$(DATA)" --month "$(MONTH)"
+
+#: make tokens        requests to language models, at prices that depend on their size, calculated again
+LLM ?= ../shared/data/llm
+tokens: release
+	@/usr/bin/python3 test/real/tokens.py --data "$(LLM)" --seed $(SEED)
 
 #: make coverage      the lines that the tests reach, by file
 coverage:
