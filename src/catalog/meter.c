@@ -193,6 +193,7 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
         read_choice(loader, member, grains, &grain);
     }
     meter->grain = (enum grain)grain;
+    const struct yaml_node *grain_node = member;
     member = yaml_member(work.node, "unit");
     if (member != NULL) {
         read_name(loader, member, &meter->unit);
@@ -202,6 +203,11 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
         read_meter_expr(&work, member, EXPR_BOOL, &meter->where);
     }
     read_value_key(&work);
+    if (meter->grain == GRAIN_EVENT && meter->aggregate != AGGREGATE_SUM &&
+        meter->aggregate != AGGREGATE_COUNT) {
+        COMPLAIN(loader, grain_node, "BAD_VALUE", TEXT("aggregate: sum, or grain: hour"),
+                 "with a row for each event there is nothing to compare");
+    }
     member = yaml_member(work.node, "carry");
     if (member != NULL && read_bool(loader, member, &meter->carry) && meter->carry &&
         meter->aggregate != AGGREGATE_MAX && meter->aggregate != AGGREGATE_LATEST) {

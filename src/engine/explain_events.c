@@ -12,6 +12,7 @@
 
 /* A row by what its events have in common. */
 struct row_place {
+    struct hash128 event; /* its key, when the row is of one; else 0 */
     uint32_t series, slot_s, row;
 };
 
@@ -44,7 +45,10 @@ static int compare_keys(const void *a_key, const void *b_key)
     if (a->series != b->series) {
         return a->series < b->series ? -1 : 1;
     }
-    return a->slot_s < b->slot_s ? -1 : a->slot_s > b->slot_s;
+    if (a->slot_s != b->slot_s) {
+        return a->slot_s < b->slot_s ? -1 : 1;
+    }
+    return compare_hashes(&a->event, &b->event);
 }
 
 static struct hash128 key_of(struct text source, struct text id)
@@ -136,7 +140,11 @@ static void take_event(void *context, const struct event *event, size_t record_o
         }
         instant start = slot_start(run->catalog, run->accounts, reading->account,
                                    series_at(&run->series, series), x->head.period, event->at);
-        struct row_place key = {series, (uint32_t)((start - run->period.from) / NS_PER_SECOND), 0};
+        struct row_place key = {.series = series,
+                                .slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND)};
+        if (meter->grain == GRAIN_EVENT) {
+            key.event = key_of(event->source, event->id);
+        }
         const struct row_place *found =
             bsearch(&key, reading->keys, x->row_count, sizeof key, compare_keys);
         if (found) {
@@ -304,7 +312,11 @@ enum status explain_events(struct explain *x)
     reading.keys = arena_calloc(&run->arena, x->row_count, sizeof *reading.keys);
     for (uint32_t i = 0; i < x->row_count; i++) {
         const struct usage_row *row = &x->usage[x->rows[i].row];
-        reading.keys[i] = (struct row_place){row->series, row->slot_s, i};
+        reading.keys[i] =
+            (struct row_place){.series = row->series, .slot_s = row->slot_s, .row = i};
+        if (row->event) {
+            reading.keys[i].event = key_of(row->event->source, row->event->id);
+        }
     }
     qsort(reading.keys, x->row_count, sizeof *reading.keys, compare_keys);
     TRY(read_all(&reading));

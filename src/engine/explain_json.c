@@ -186,6 +186,11 @@ static void add_row(const struct explain *x, struct buffer *out, const struct ex
     begin_item(out);
     add_at(out, "from", slot.from);
     add_at(out, "to", slot.to);
+    if (usage->event) {
+        add_at(out, "time", usage->event->at);
+        add_json_text(out, "source", usage->event->source);
+        add_json_text(out, "id", usage->event->id);
+    }
     add_json_text(out, "meter", meter->name);
     add_json_text(out, "resource", series->resource);
     add_json_text(out, "dimensions", bill_dimensions(out->arena, x->run->catalog, series));

@@ -525,7 +525,7 @@ static void row_cells(struct explain *x, uint64_t index, struct text *cells)
     char *print = arena_alloc(arena, 17);
     hash64_format(usage->total.print, print);
     struct period slot = explain_slot(x, usage);
-    cells[0] = time_cell(arena, slot.from);
+    cells[0] = time_cell(arena, usage->event ? usage->event->at : slot.from);
     cells[1] = time_cell(arena, slot.to);
     cells[2] = series->resource;
     cells[3] = decimal_cell(arena, usage->quantity);

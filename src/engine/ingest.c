@@ -315,20 +315,20 @@ static void take_withdrawal(struct worker *worker, const struct event *event, ui
     emit_arrival(worker, &arrival);
 }
 
-static uint32_t tail_units(const struct event *event, enum aggregate aggregate)
+static uint32_t tail_units(const struct event *event, const struct meter *meter)
 {
     size_t size = sizeof(struct record_tail);
-    if (aggregate == AGGREGATE_LATEST) {
+    if (meter_keeps_key(meter)) {
         size += event->source.size + event->id.size;
     }
     return (uint32_t)((size + sizeof(struct record) - 1) / sizeof(struct record));
 }
 
 static void fill_tail(struct record_tail *tail, const struct event *event, struct dec value,
-                      enum aggregate aggregate)
+                      const struct meter *meter)
 {
     *tail = (struct record_tail){.mantissa = value.mantissa, .at = event->at};
-    if (aggregate == AGGREGATE_LATEST) {
+    if (meter_keeps_key(meter)) {
         char *texts = (char *)(tail + 1);
         tail->source_size = (uint16_t)event->source.size;
         tail->id_size = (uint16_t)event->id.size;
@@ -359,12 +359,12 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
         set_measure(worker, record, meters[i], &measure);
         partition = place_record(worker, record, account, meters[i], meter->grain, event->at);
         bool is_wide = !fits(measure.value);
-        if (is_wide || meter->aggregate == AGGREGATE_LATEST) {
-            uint32_t tail = tail_units(event, meter->aggregate);
+        if (is_wide || meter_keeps_key(meter)) {
+            uint32_t tail = tail_units(event, meter);
             assert(used + tail <= UNITS_MAX);
             memset(&units[used], 0, tail * sizeof *units);
             fill_tail((struct record_tail *)(void *)&units[used], event, measure.value,
-                      meter->aggregate);
+                      meter);
             record->flags |= RECORD_TAIL;
             record->flags |= is_wide ? RECORD_WIDE : 0;
             record->tail_units = (uint8_t)tail;
@@ -402,7 +402,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
-    if (!meter || meter->aggregate == AGGREGATE_LATEST) {
+    if (!meter || meter_keeps_key(meter)) {
         take_event_whole(worker, event, &arrival, meters, count);
         return;
     }

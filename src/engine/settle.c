@@ -281,10 +281,11 @@ static uint32_t payer_of(const struct run *run, const struct record *record)
 
 static uint32_t first_payer(const struct run *run, uint32_t partition)
 {
-    /* The least payer p with p * partitions / (count + 1) == partition. */
+    /* The least payer p with p * partitions / (count + 1) == partition; the count when there is none. */
     uint64_t count = run->accounts->count + 1;
-    return (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) /
-                      run->book_partitions);
+    uint32_t payer = (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) /
+                                run->book_partitions);
+    return payer < run->accounts->count ? payer : run->accounts->count;
 }
 
 /* ---- verdicts -------------------------------------------------------------------------------- */
@@ -1011,9 +1012,6 @@ static enum status try_open(struct worker *worker, uint32_t p, struct partition 
         return ERR_LIMIT;
     }
     *partition = (struct partition){.low = first_payer(run, p), .high = first_payer(run, p + 1)};
-    if (partition->high > run->accounts->count) {
-        partition->high = run->accounts->count;
-    }
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
     make_room(worker, spool_units(run->records, p), partition);

@@ -171,7 +171,9 @@ static void add_line(struct work *work, const struct charge *charge, struct buff
         add_part(parts, series->dimensions[i]);
     }
     if (charge->price->grain != GRAIN_MONTH) {
-        buffer_add(parts, &charge->row, sizeof charge->row);
+        buffer_add(parts, &charge->account, sizeof charge->account);
+        buffer_add(parts, &charge->series, sizeof charge->series);
+        buffer_add(parts, &charge->span, sizeof charge->span);
     }
 }
 

@@ -478,14 +478,15 @@ static enum status start_row(struct work *work, uint32_t index)
     const struct usage_row *row = &work->rows[index];
     const struct series *series = series_at(pricing->series, row->series);
     const struct meter *meter = &work->catalog->meters[series->meter];
-    instant at = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
-    if (work->last_row.account != row->account || work->last_row.slot_s != row->slot_s) {
+    instant at = row_at(row, pricing->base);
+    if (work->last_row.account != row->account || work->last_row.at != at) {
         work->last_row.account = row->account;
-        work->last_row.slot_s = row->slot_s;
+        work->last_row.at = at;
         work->last_row.contract =
             accounts_contract(pricing->accounts, work->catalog, row->account, at);
     }
     const struct contract *contract = work->last_row.contract;
+    instant slot = pricing->base + (instant)row->slot_s * NS_PER_SECOND;
     int level = LEVEL_CATALOG;
     const struct price *price = find_price(work, row, series, contract, at, &level);
     if (!price) {
@@ -504,7 +505,7 @@ static enum status start_row(struct work *work, uint32_t index)
                                                         .tier = NONE,
                                                         .of = NONE,
                                                         .at = at,
-                                                        .span = {at, row->to},
+                                                        .span = {slot, row->to},
                                                         .price = price,
                                                         .contract = contract,
                                                         .unit = meter->unit,

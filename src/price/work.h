@@ -96,7 +96,8 @@ struct work {
     const void *turn_of;      /* cache of turn_find: the clock it is of */
     struct period turn;
     struct { /* of the row before, which may share it */
-        uint32_t account, slot_s;
+        uint32_t account;
+        instant at;
         const struct contract *contract;
     } last_row;
 };

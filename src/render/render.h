@@ -49,6 +49,8 @@ struct usage_text {
     struct period slot;
     struct dec quantity;
     struct total total; /* but for bound, which no file has */
+    bool is_event;      /* a row of one event: */
+    struct event_name event;
 };
 /* Without its newline; texts point into row or the arena. ERR_INPUT. */
 enum status parse_usage(struct arena *arena, struct text row, struct usage_text *usage,

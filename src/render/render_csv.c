@@ -285,8 +285,9 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
 
 /* ---- usage rows and exclusions --------------------------------------------------------------- */
 
-const char USAGE_HEADER[] =
-    "payer,account,meter,sku,resource,dimensions,from,to,quantity,events,sum,fingerprint\n";
+const char USAGE_HEADER[] = "payer,account,meter,sku,resource,dimensions,from,to,quantity,events,"
+                            "sum,fingerprint,time,source,"
+                            "id\n";
 
 /* The dimensions as bill_dimensions has them; nearly always they hold nothing that must be encoded
  * or quoted. */
@@ -374,7 +375,20 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
         writer_char(writer, ',');
     }
     writer_print(writer, row->total.print);
-    writer_char(writer, '\n');
+    if (!row->event) {
+        memcpy(writer->at, ",,,\n", 4);
+        writer->at += 4;
+        writer_end(writer);
+        return;
+    }
+    writer_char(writer, ',');
+    writer_time(writer, row->event->at);
+    writer_end(writer);
+    writer_begin(writer,
+                 16 + writer_text_max(row->event->source) + writer_text_max(row->event->id));
+    writer_field(writer, row->event->source);
+    writer_field(writer, row->event->id);
+    writer->at[-1] = '\n';
     writer_end(writer);
 }
 
@@ -400,6 +414,9 @@ enum usage_column {
     USAGE_EVENTS,
     USAGE_SUM,
     USAGE_FINGERPRINT,
+    USAGE_TIME,
+    USAGE_SOURCE,
+    USAGE_ID,
     USAGE_COLUMNS
 };
 
@@ -474,6 +491,11 @@ enum status parse_usage(struct arena *arena, struct text row, struct usage_text 
         return fail(err, ERR_INPUT, "CSV_ROW: a field of a row of usage.csv is damaged");
     }
     usage->total.count = (uint64_t)events;
+    usage->is_event = f[USAGE_ID].size > 0;
+    usage->event = (struct event_name){.source = f[USAGE_SOURCE], .id = f[USAGE_ID]};
+    if (usage->is_event && !read_time(f[USAGE_TIME], &usage->event.at)) {
+        return fail(err, ERR_INPUT, "CSV_ROW: the time of an event in usage.csv is damaged");
+    }
     return OK;
 }
 
@@ -533,7 +555,14 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
     if (found == NONE) {
         found = series_add(series, hash, meter, sku, usage->resource, values, count);
     }
+    struct event_name *event = NULL;
+    if (usage->is_event) {
+        event = arena_alloc(series->arena, sizeof *event);
+        *event = (struct event_name){usage->event.at, text_copy(series->arena, usage->event.source),
+                                     text_copy(series->arena, usage->event.id)};
+    }
     *row = (struct usage_row){.account = account,
+                              .event = event,
                               .series = found,
                               .slot_s = (uint32_t)((usage->slot.from - base) / NS_PER_SECOND),
                               .value = NONE,

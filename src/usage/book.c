@@ -49,6 +49,21 @@ void book_init(struct book *book, struct arena *arena, uint32_t rows_expected)
     memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
 }
 
+static struct usage_row *add_row(struct book *book, uint32_t account, uint32_t series,
+                                 uint32_t slot_s)
+{
+    if (book->row_count == book->row_capacity) {
+        uint32_t capacity = book->row_capacity ? book->row_capacity * 2 : 32;
+        book->rows =
+            arena_grow(book->arena, book->rows, book->row_count, capacity, sizeof *book->rows);
+        book->row_capacity = capacity;
+    }
+    struct usage_row *row = &book->rows[book->row_count++];
+    *row =
+        (struct usage_row){.account = account, .series = series, .slot_s = slot_s, .value = NONE};
+    return row;
+}
+
 static void put_slot(struct book *book, uint32_t row)
 {
     const struct usage_row *item = &book->rows[row];
@@ -73,23 +88,19 @@ static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t 
             return row;
         }
     }
-    if (book->row_count == book->row_capacity) {
-        uint32_t capacity = book->row_capacity ? book->row_capacity * 2 : 32;
-        book->rows =
-            arena_grow(book->arena, book->rows, book->row_count, capacity, sizeof *book->rows);
-        book->row_capacity = capacity;
-    }
-    struct usage_row *row = &book->rows[book->row_count];
-    *row =
-        (struct usage_row){.account = account, .series = series, .slot_s = slot_s, .value = NONE};
-    book->row_count++;
+    struct usage_row *row = add_row(book, account, series, slot_s);
     if (book->row_count * 2 > book->slot_mask) {
         uint32_t slot_count = (book->slot_mask + 1) * 4;
+        while (slot_count < book->row_count * 2) { /* rows of single events came before */
+            slot_count *= 2;
+        }
         book->slots = arena_alloc(book->arena, slot_count * sizeof *book->slots);
         memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
         book->slot_mask = slot_count - 1;
         for (uint32_t i = 0; i < book->row_count; i++) {
-            put_slot(book, i);
+            if (!book->rows[i].event) {
+                put_slot(book, i);
+            }
         }
     } else {
         put_slot(book, book->row_count - 1);
@@ -200,27 +211,44 @@ static void merge_record(struct book *book, struct usage_row *row, enum aggregat
                 (struct text){texts + tail->source_size, tail->id_size});
 }
 
+/* A row of its own for one event; dedup has seen to it that it comes once. */
+static struct usage_row *add_event_row(struct book *book, const struct record *record)
+{
+    const struct record_tail *tail = tail_of(record);
+    const char *texts = (const char *)(tail + 1);
+    struct event_name *event = arena_alloc(book->arena, sizeof *event);
+    *event = (struct event_name){
+        tail->at,
+        text_copy(book->arena, (struct text){texts, tail->source_size}),
+        text_copy(book->arena, (struct text){texts + tail->source_size, tail->id_size}),
+    };
+    struct usage_row *row = add_row(book, record->account, record->series, record->slot_s);
+    row->event = event;
+    book->has_events = true;
+    return row;
+}
+
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
     uint64_t key = row_key(record->account, record->series, record->slot_s);
+    const struct meter *meter = NULL;
     struct usage_row *row = NULL;
     struct total *total;
     if (record->flags & RECORD_EXCLUDED) {
-        uint32_t meter = record->series & 0xFFFFu;
+        uint32_t coded = record->series & 0xFFFFu;
         total = find_excluded(book, record->account, (enum exclusion)(record->series >> 16),
-                              meter == 0xFFFFu ? NONE : meter);
+                              coded == 0xFFFFu ? NONE : coded);
     } else {
-        row = find_row(book, record->account, record->series, record->slot_s, key);
+        meter = &catalog->meters[series_at(series, record->series)->meter];
+        row = meter->grain == GRAIN_EVENT
+                  ? add_event_row(book, record)
+                  : find_row(book, record->account, record->series, record->slot_s, key);
         total = &row->total;
     }
     count_record(total, record, key);
-    if (row) {
-        enum aggregate aggregate =
-            catalog->meters[series_at(series, record->series)->meter].aggregate;
-        if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_LATEST) {
-            merge_record(book, row, aggregate, record);
-        }
+    if (row && (meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_LATEST)) {
+        merge_record(book, row, meter->aggregate, record);
     }
 }
 
@@ -256,16 +284,62 @@ void book_carry(struct book *book, const struct meter_state *state, uint32_t slo
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Sorts the rows; rank and index of each are in its key. */
-static void sort_rows(struct book *book)
+/* Of rows at one instant, of one account. */
+static int compare_tied(const void *a_row, const void *b_row)
+{
+    const struct usage_row *a = *(const struct usage_row *const *)a_row;
+    const struct usage_row *b = *(const struct usage_row *const *)b_row;
+    if (a->rank != b->rank || !a->event || !b->event) {
+        return a->rank < b->rank ? -1 : a->rank > b->rank;
+    }
+    int order = text_compare(a->event->source, b->event->source);
+    return order ? order : text_compare(a->event->id, b->event->id);
+}
+
+/* Where rows are of single events, keys hold time and account: those that share both come here. */
+static void sort_ties(struct book *book, struct sort_key *keys)
+{
+    const struct usage_row **tied = NULL;
+    for (uint32_t first = 0, end; first < book->row_count; first = end) {
+        for (end = first + 1; end < book->row_count && keys[end].high == keys[first].high &&
+                              keys[end].low >> 32 == keys[first].low >> 32;) {
+            end++;
+        }
+        if (end - first == 1) {
+            continue;
+        }
+        if (!tied) {
+            tied = arena_alloc(book->arena, (book->row_count - first) * sizeof *tied);
+        }
+        for (uint32_t i = first; i < end; i++) {
+            tied[i - first] = &book->rows[(uint32_t)keys[i].low];
+        }
+        qsort(tied, end - first, sizeof *tied, compare_tied);
+        for (uint32_t i = first; i < end; i++) {
+            keys[i].low = (uint64_t)(tied[i - first] - book->rows);
+        }
+    }
+}
+
+/* Sorts the rows. Slot, account, rank and index of each are in its key; of a book with rows of
+ * single events, whose times are finer, time, account and index. */
+static void sort_rows(struct book *book, instant base)
 {
     struct sort_key *keys = arena_alloc(book->arena, (book->row_count + 1) * sizeof *keys);
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
-        keys[i] = (struct sort_key){(uint64_t)row->slot_s << 32 | row->account,
-                                    (uint64_t)row->rank << 32 | i};
+        uint64_t account = row->account;
+        keys[i] = book->has_events
+                      ? (struct sort_key){(uint64_t)(row_at(row, base) - base), account << 32 | i}
+                      : (struct sort_key){(uint64_t)row->slot_s << 32 | account,
+                                          (uint64_t)row->rank << 32 | i};
     }
-    if (sort_keys(book->arena, keys, book->row_count)) {
+    bool moved = sort_keys(book->arena, keys, book->row_count);
+    if (book->has_events) {
+        sort_ties(book, keys);
+        moved = true;
+    }
+    if (moved) {
         struct usage_row *sorted = arena_alloc(book->arena, book->row_count * sizeof *sorted);
         for (uint32_t i = 0; i < book->row_count; i++) {
             sorted[i] = book->rows[(uint32_t)keys[i].low];
@@ -324,7 +398,7 @@ enum status book_close(struct book *book, const struct series_table *series,
             return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
         }
     }
-    sort_rows(book);
+    sort_rows(book, base);
     if (book->excluded_count > 1) {
         qsort(book->excluded, book->excluded_count, sizeof *book->excluded, excluded_compare);
     }

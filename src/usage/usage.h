@@ -169,13 +169,15 @@ struct record {
 };
 _Static_assert(sizeof(struct record) == 32, "records are 32 bytes");
 
-/* The tail of a record: what a wide value or the order of `latest` needs. */
+/* The tail of a record: what a wide value, the order of `latest` or a row of one event needs. */
 struct record_tail {
     i128 mantissa; /* when RECORD_WIDE */
-    instant at;    /* exact time, for latest */
+    instant at;    /* exact time, and */
     uint16_t source_size, id_size;
-    /* source and id bytes follow, for latest's tie */
+    /* source and id bytes follow, of meters that meter_keeps_key */
 };
+/* Whether records of the meter tell which event they are of. */
+bool meter_keeps_key(const struct meter *meter);
 
 /* ---- dedup ----------------------------------------------------------------------------------- */
 
@@ -257,15 +259,29 @@ static inline uint64_t bind_event(uint64_t print, uint64_t row_key)
     return x ^ (x >> 32);
 }
 
-/* The state of one meter, account, series and slot. */
+/* The event that a row is of. */
+struct event_name {
+    instant at;
+    struct text source, id;
+};
+
+/* The state of one meter, account, series and slot; with `grain: event` one for each event. */
 struct usage_row {
     uint32_t account, series, slot_s;
-    uint32_t rank;       /* of the series */
-    uint32_t value;      /* of a max or latest meter: its state in book->values; NONE */
-    instant to;          /* end of the slot; set by book_close, and so is */
-    struct dec quantity; /* sum, count, max or latest */
+    uint32_t rank;                  /* of the series */
+    uint32_t value;                 /* of a max or latest meter: its state in book->values; NONE */
+    const struct event_name *event; /* with `grain: event`; else NULL */
+    instant to;                     /* end of the slot; set by book_close, and so is */
+    struct dec quantity;            /* sum, count, max or latest */
     struct total total;
 };
+
+/* When a row of usage is: its event's instant, or the start of its slot.  base: what slot_s counts
+ * from. */
+static inline instant row_at(const struct usage_row *row, instant base)
+{
+    return row->event ? row->event->at : base + (instant)row->slot_s * NS_PER_SECOND;
+}
 
 /* What a row of a max or latest meter holds besides. */
 struct usage_value {
@@ -307,6 +323,7 @@ struct book {
     uint32_t excluded_count, excluded_capacity;
     uint32_t *slots;
     uint32_t slot_mask;
+    bool has_events;          /* some rows are of one event */
     struct meter_state *kept; /* states that make no row in this bill, but go on */
     uint32_t kept_count, kept_capacity;
 };
@@ -319,9 +336,9 @@ void book_fold(struct book *book, const struct record *record, const struct seri
  * open slot goes on, counting only what is new, and any other state is kept for later. */
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
                 bool begins_turn, const struct series_table *table);
-/* Reads the states, ends the slots and sorts the rows in the total order (slot, account, resource,
- * SKU, dimension values).  base: what slot_s counts from.  ERR_OVERFLOW names the row whose
- * quantity left the range. */
+/* Reads the states, ends the slots and sorts the rows in the total order (time, account, resource,
+ * SKU, dimension values, and of single events source, id).  base: what slot_s counts from.
+ * ERR_OVERFLOW names the row whose quantity left the range. */
 enum status book_close(struct book *book, const struct series_table *series,
                        const struct catalog *catalog, const struct accounts *accounts, instant base,
                        struct period cut, struct error *err);

@@ -66,7 +66,7 @@ class Bill:
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
-            [v.encode() for _, v in r.dims], r.meter.encode()))
+            [v.encode() for _, v in r.dims], r.meter.encode(), r.event))
         for row in self.rows:
             row.price = setup.price(row)
             row.flows = [Flow(row, row.quantity, row.events)]
@@ -678,7 +678,8 @@ class Bill:
                     contract = self.contract(row)
                     key = (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate,
                            flow.step, flow.kind, self.turn(row, step), contract and contract["id"],
-                           row.span if isinstance(row, ScopeRow) else row if row.price.hourly else None)
+                           row.span if isinstance(row, ScopeRow) else
+                           (row.slot, row.resource, row.meter) if row.price.hourly else None)
                     before = lines[key]
                     lines[key] += flow.net()
                 after = before + flow.net()

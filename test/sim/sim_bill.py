@@ -356,11 +356,13 @@ def compare_usage(rated, output):
         for row in rows:
             dims = ";".join("%s=%s" % pair for pair in row.dims if pair[1])
             expected[(row.payer, row.account, row.meter, row.sku, row.resource, dims,
-                      row.time)] = (row.quantity, row.events)
+                      row.slot, *(part.decode() for part in row.event))] = (row.quantity, row.events)
     got = {}
     for row in output.rows("usage.csv"):
         key = (row["payer"], row["account"], row["meter"], row["sku"], row["resource"],
                row["dimensions"], times.parse_date(row["from"]))
+        if row["id"]:
+            key += (row["source"], row["id"])
         expect(key not in got, "usage row twice: %s", key)
         got[key] = (num(row["quantity"]), int(row["events"]))
     compare("usage row", expected, got)

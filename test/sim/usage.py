@@ -126,11 +126,12 @@ class Acceptance:
 
 
 class Row:
-    """What one meter has counted for an account, SKU, resource, dimensions and slot."""
+    """What one meter has counted for an account, SKU, resource, dimensions and slot; or one event of it."""
 
-    def __init__(self, key):
+    def __init__(self, key, slot=None):
         (self.payer, self.cut, self.time, self.account, self.resource, self.sku, self.dims,
-         self.meter) = key
+         self.meter, *self.event) = key  # (source, id) when it is one event
+        self.slot = self.time if slot is None else slot
         self.values, self.events, self.carried = [], 0, None
 
     def close(self, aggregate):
@@ -290,10 +291,13 @@ class Usage:
             return True
         slot = max(cut[0], setup.slot_before(
             Kind(event.subject, parts["sku"], parts["dims"]), event.at))
-        if meter.get("grain", "hour") == "hour":
+        if meter.get("grain", "hour") != "month":
             slot = max(slot, event.at // times.HOUR * times.HOUR)
-        key = (payer, cut, slot, event.subject, parts["resource"], parts["sku"], parts["dims"],
-               name)
-        row = rows.setdefault(key, Row(key))
+        series = (event.subject, parts["resource"], parts["sku"], parts["dims"], name)
+        if meter.get("grain") == "event":
+            key = (payer, cut, event.at, *series, event.source.encode(), event.id.encode())
+        else:
+            key = (payer, cut, slot, *series)
+        row = rows.setdefault(key, Row(key, slot))
         row.values.append(((event.at, event.source.encode(), event.id.encode()), value))
         return True

@@ -309,9 +309,13 @@ class World:
             if rng.random() < 0.4:
                 meter["resource"] = "data.res"
                 self.has("meter.resource")
-            if rng.random() < 0.25:
+            grain = rng.random()
+            if grain < 0.25:
                 meter["grain"] = "month"
                 self.has("grain.month")
+            elif grain < 0.4 and aggregate in ("sum", "count"):
+                meter["grain"] = "event"
+                self.has("grain.event")
             if rng.random() < 0.15:
                 meter["where"] = rng.choice(['data.state == "on"', 'data.q > 2', 'type != "x"',
                                              'has(data.res)'])

@@ -1,4 +1,5 @@
-/* proof_test.c - conservation: what was read is what the books hold, and any other difference is seen.
+/* proof_test.c - conservation: what was read is what the books hold, and any other difference is
+ * seen.
  *
  *     random records --total_count--> totals --------------------+-- equal, meter by meter
  *            |                                                   |
@@ -20,8 +21,8 @@
 #include <cmocka.h> /* last: it defines fail() */
 
 enum {
-    METERS = 4,
-    SERIES = 12,
+    METERS = 5,
+    SERIES = 15,
     ACCOUNTS = 5,
     SLOTS = 6,
     EVENTS_MAX = 120,
@@ -29,7 +30,8 @@ enum {
     UNITS_MAX = EVENTS_MAX * 3 * (1 + TAIL_UNITS),
 };
 
-/* ---- a world of one catalog, twelve series ------------------------------------------------------ */
+/* ---- a world of one catalog, twelve series ------------------------------------------------------
+ */
 
 struct world {
     struct arena arena;
@@ -38,27 +40,29 @@ struct world {
     struct catalog catalog;
     struct series_table series;
     struct record records[UNITS_MAX];
-    uint32_t starts[UNITS_MAX];                    /* units of records, tails included */
+    uint32_t starts[UNITS_MAX]; /* units of records, tails included */
     uint32_t record_count, unit_count;
     struct total read[METERS + 1];
 };
 
 static void make_catalog(struct world *world)
 {
-    static const char *const names[METERS] = {"calls", "gauge", "peak", "volume"};
+    static const char *const names[METERS] = {"calls", "gauge", "orders", "peak", "volume"};
     static const enum aggregate aggregates[METERS] = {AGGREGATE_COUNT, AGGREGATE_LATEST,
-                                                      AGGREGATE_MAX, AGGREGATE_SUM};
+                                                      AGGREGATE_SUM, AGGREGATE_MAX, AGGREGATE_SUM};
     for (uint32_t i = 0; i < METERS; i++) {
-        world->meters[i] =
-            (struct meter){.name = text_of(names[i]), .aggregate = aggregates[i], .sku = i};
+        world->meters[i] = (struct meter){.name = text_of(names[i]),
+                                          .aggregate = aggregates[i],
+                                          .grain = i == 2 ? GRAIN_EVENT : GRAIN_HOUR,
+                                          .sku = i};
     }
-    static const char *const skus[SERIES] = {"a", "b", "c", "d", "e", "f",
-                                             "g", "h", "i", "j", "k", "l"};
+    static const char *const skus[SERIES] = {"a", "b", "c", "d", "e", "f", "g", "h",
+                                             "i", "j", "k", "l", "m", "n", "o"};
     for (uint32_t i = 0; i < SERIES; i++) {
         world->skus[i].name = text_of(skus[i]);
     }
-    world->catalog = (struct catalog){.meters = world->meters, .meter_count = METERS,
-                                      .skus = world->skus, .sku_count = SERIES};
+    world->catalog = (struct catalog){
+        .meters = world->meters, .meter_count = METERS, .skus = world->skus, .sku_count = SERIES};
     series_table_init(&world->series, &world->arena, &world->catalog);
     for (uint32_t i = 0; i < SERIES; i++) {
         uint32_t meter = i % METERS;
@@ -77,21 +81,22 @@ static void add_event(struct world *world, uint32_t number)
         world->starts[world->record_count++] = world->unit_count;
         struct record *record = &world->records[world->unit_count++];
         uint32_t series = draw_below(SERIES / METERS) * METERS + (number + i) % METERS;
-        enum aggregate aggregate = world->meters[series % METERS].aggregate;
-        *record = (struct record){.print = print,
-                                  .account = draw_below(ACCOUNTS),
-                                  .series = series,
-                                  .slot_s = draw_below(SLOTS) * 3600u,
-                                  .flags = i == 0 ? RECORD_FIRST : 0,
-                                  .scale = (uint8_t)draw_below(7),
-                                  .mantissa =
-                                      aggregate == AGGREGATE_COUNT ? 1 : 1 + draw_below(9999)};
+        const struct meter *meter = &world->meters[series % METERS];
+        enum aggregate aggregate = meter->aggregate;
+        *record =
+            (struct record){.print = print,
+                            .account = draw_below(ACCOUNTS),
+                            .series = series,
+                            .slot_s = draw_below(SLOTS) * 3600u,
+                            .flags = i == 0 ? RECORD_FIRST : 0,
+                            .scale = (uint8_t)draw_below(7),
+                            .mantissa = aggregate == AGGREGATE_COUNT ? 1 : 1 + draw_below(9999)};
         if (draw_below(8) == 0) {
             uint32_t reason = EXCLUDE_OUT_OF_PERIOD + draw_below(3);
             record->flags |= RECORD_EXCLUDED;
             record->series = reason << 16 | series % METERS;
             record->slot_s = 0;
-        } else if (aggregate == AGGREGATE_LATEST || draw_below(10) == 0) {
+        } else if (meter_keeps_key(meter) || draw_below(10) == 0) {
             struct record_tail tail = {.mantissa = ((i128)draw() << 20) + 1,
                                        .at = (instant)draw_below(9999),
                                        .source_size = 1,
@@ -120,12 +125,32 @@ static void make_world(struct world *world, uint64_t seed)
     }
 }
 
-/* ---- mutations ----------------------------------------------------------------------------------- */
+/* ---- mutations
+ * ----------------------------------------------------------------------------------- */
 
-enum mutation { LOST, DOUBLED, ACCOUNT, ROW, SLOT, EXCLUDED, SWAPPED, QUANTITY, SCALE, PRINT, MUTATIONS };
-static const char *const mutation_names[MUTATIONS] = {
-    "lost",  "doubled",     "moved to another account",  "moved to another series", "moved to another slot",
-    "moved to an exclusion", "exchanged", "quantity changed", "scale changed", "content changed"};
+enum mutation {
+    LOST,
+    DOUBLED,
+    ACCOUNT,
+    ROW,
+    SLOT,
+    EXCLUDED,
+    SWAPPED,
+    QUANTITY,
+    SCALE,
+    PRINT,
+    MUTATIONS
+};
+static const char *const mutation_names[MUTATIONS] = {"lost",
+                                                      "doubled",
+                                                      "moved to another account",
+                                                      "moved to another series",
+                                                      "moved to another slot",
+                                                      "moved to an exclusion",
+                                                      "exchanged",
+                                                      "quantity changed",
+                                                      "scale changed",
+                                                      "content changed"};
 
 static struct record *record_at(struct world *world, uint32_t index)
 {
@@ -142,7 +167,8 @@ static bool mutate(struct world *world, enum mutation mutation, struct record *r
         record->account = (record->account + 1 + draw_below(ACCOUNTS - 1)) % ACCOUNTS;
         return true;
     case ROW: /* of the same meter, or the exclusion's other reason */
-        record->series = excluded ? record->series + (1u << 16) : (record->series + METERS) % SERIES;
+        record->series =
+            excluded ? record->series + (1u << 16) : (record->series + METERS) % SERIES;
         return true;
     case SLOT:
         record->slot_s += 3600;
@@ -164,7 +190,8 @@ static bool mutate(struct world *world, enum mutation mutation, struct record *r
     case PRINT:
         record->print ^= UINT64_C(1) << draw_below(64);
         return true;
-    case SWAPPED: { /* two events take each other's rows: counts, sums and fingerprints of the meter stay */
+    case SWAPPED: { /* two events take each other's rows: counts, sums and fingerprints of the meter
+                       stay */
         struct record *other = record_at(world, draw_below(world->record_count));
         bool same = record->account == other->account && record->series == other->series &&
                     record->slot_s == other->slot_s;
@@ -183,7 +210,8 @@ static bool mutate(struct world *world, enum mutation mutation, struct record *r
     }
 }
 
-/* Folds all deltas, in an order of its own; lost and doubled say which is left out or taken twice. */
+/* Folds all deltas, in an order of its own; lost and doubled say which is left out or taken twice.
+ */
 static bool book_agrees(struct world *world, uint32_t lost, uint32_t doubled)
 {
     struct book book;
@@ -231,8 +259,8 @@ static void catches_every_mutation(void **unused)
         enum mutation mutation = (enum mutation)(seed % MUTATIONS);
         uint32_t at = draw_below(world.record_count);
         if (mutate(&world, mutation, record_at(&world, at))) {
-            bool agrees = book_agrees(&world, mutation == LOST ? at : NONE,
-                                      mutation == DOUBLED ? at : NONE);
+            bool agrees =
+                book_agrees(&world, mutation == LOST ? at : NONE, mutation == DOUBLED ? at : NONE);
             planted[mutation]++;
             caught[mutation] += !agrees;
             if (agrees) {

@@ -44,7 +44,7 @@ static void assert_text(struct text actual, const char *expected)
 #define ROW(resource, dimensions, quantity, events, sum)            \
     "payer,account,meter,sku," resource "," dimensions              \
     ",2026-10-02T01:00:00Z,2026-10-03," quantity "," events "," sum \
-    ",0123456789abcdef"
+    ",0123456789abcdef,,,"
 
 static enum status parse(const char *row, struct usage_text *usage)
 {
@@ -120,7 +120,7 @@ static void test_usage_sums(void **state)
         struct usage_text usage;
         struct text row = text_format(&arena,
                                       "p,a,m,s,,,2026-10-02,2026-10-03,1,1,%.*s,"
-                                      "0123456789abcdef",
+                                      "0123456789abcdef,,,",
                                       size, text);
         assert_int_equal(parse(row.at, &usage), OK);
         assert_true(wide_equal(&usage.total.sum, &sum));
