@@ -93,8 +93,8 @@ static void test_usage_faults(void **state)
         ROW("", "", "1", "7", "1.2.3"),
         ROW("", "", "1", "7", "1e3"),
         ROW("", "", "1", "7", "0.1234567890123456789"),
-        "p,a,m,s,,,2026-10-02,2026-10-03,1,1,1,0123456789ABCDEF00000000000000ff",
-        "p,a,m,s,,,2026-13-02,2026-10-03,1,1,1,0123456789abcdef",
+        "p,a,m,s,,,2026-10-02,2026-10-03,1,1,1,0123456789ABCDEF00000000000000ff,,,",
+        "p,a,m,s,,,2026-13-02,2026-10-03,1,1,1,0123456789abcdef,,,",
     };
     for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
         struct usage_text usage;
@@ -145,7 +145,7 @@ static void test_usage_sums(void **state)
     struct usage_text usage;
     assert_string_equal(text, "41943040000000000000000000000000000000000000");
     struct text row =
-        text_format(&arena, "p,a,m,s,,,2026-10-02,2026-10-03,1,1,%.*s,%016d", size, text, 0);
+        text_format(&arena, "p,a,m,s,,,2026-10-02,2026-10-03,1,1,%.*s,%016d,,,", size, text, 0);
     assert_int_equal(parse(row.at, &usage), OK);
     assert_true(wide_equal(&usage.total.sum, &sum));
 }
