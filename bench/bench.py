@@ -38,6 +38,7 @@ DUCKDB_HEADER = (
 # The price book's amounts have 19 digits after the point, Farthing's curves 18: the bench bills in
 # tenths of the currency, so that nothing is rounded and the digits can be compared.
 TENTHS = 10
+EXPRESSION_MAX_NS = 15
 REQUIRED = 3  # times DuckDB's events a CPU second
 OPEN_TIER = "100000000000000"
 EXACT = decimal.Context(prec=80, traps=[decimal.Inexact, decimal.InvalidOperation])
@@ -507,6 +508,22 @@ def bill_wide(options, catalog):
 # ---- the machine, the whole ----------------------------------------------------------------------------
 
 
+def expressions(options):
+    """Nanoseconds that a filter or value by expression adds to an event (bench/expr.c)."""
+    program = options.farthing.parent / "bench" / "expr_bench"
+    if not program.exists():
+        say(f"SKIPPED: no {program}")
+        return None
+    costs = {}
+    for line in Run([program]).out.strip().split("\n"):
+        ns, what = line.split("\t")
+        costs[what] = float(ns)
+        say(f"  {ns:>6} ns  {what}")
+    added = [ns for what, ns in costs.items() if not what.startswith("plain")]
+    say(f"  {max(added)} ns at most beside plain members; {EXPRESSION_MAX_NS} are allowed")
+    return costs
+
+
 def machine():
     """What the figures were measured on; nothing that names it."""
     with open("/proc/cpuinfo") as file:
@@ -524,7 +541,7 @@ def machine():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", nargs="*", choices=[[], "ndjson", "csv", "size"])
+    parser.add_argument("part", nargs="*", choices=[[], "ndjson", "csv", "size", "expr"])
     parser.add_argument("--farthing", type=pathlib.Path, required=True)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true", help="one million events, one round")
@@ -534,13 +551,14 @@ def main():
     options.farthing = options.farthing.resolve()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
-    parts = options.part or ["ndjson", "csv", "size"]
-    if not GIVEN.is_dir():
+    parts = options.part or ["ndjson", "csv", "size", "expr"]
+    if set(parts) != {"expr"} and not GIVEN.is_dir():
         say("SKIPPED: the generator and DuckDB's queries are not beside this repository (shared/bench)")
-        return 0
+        parts = [part for part in parts if part == "expr"]
     events = 1_000_000 if options.quick else 10_000_000
-    book, data = make_input(options.folder, events)
-    catalog = write_catalog(book, data, options.folder / "book")
+    if set(parts) - {"expr"}:
+        book, data = make_input(options.folder, events)
+        catalog = write_catalog(book, data, options.folder / "book")
     results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
     results["farthing"] = Run([options.farthing, "--version"]).out.strip()
     good = True
@@ -562,6 +580,9 @@ def main():
         say("size")
         results["size"] = {"load": load_million(options, catalog), "wide": bill_wide(options, catalog)}
         good &= results["size"]["wide"]["same_bytes"]
+    if "expr" in parts:
+        say("what a filter or value by expression adds to an event")
+        results["expr_ns"] = expressions(options)
     name = "results.json" if not options.quick else "results_quick.json"
     target = HERE / name if not options.quick else options.folder / name
     if target.exists():  # parts that were not run stay

@@ -396,8 +396,10 @@ static struct big round_big(struct big *number, const struct big *divisor, bool 
 }
 
 /* a x b x 10^exponent / divisor, rounded to an integer, as a value of the given scale. */
-static enum status settle_ratio(bool negative, u128 a, u128 b, int exponent, u128 divisor,
-                                int scale, enum rounding mode, struct dec *value, struct error *err)
+__attribute__((noinline)) static enum status settle_ratio(bool negative, u128 a, u128 b,
+                                                          int exponent, u128 divisor, int scale,
+                                                          enum rounding mode, struct dec *value,
+                                                          struct error *err)
 {
     u128 number;
     bool fits = !__builtin_mul_overflow(a, b, &number);
@@ -723,7 +725,8 @@ int dec_compare(struct dec a, struct dec b)
 
 /* a + b for two magnitudes with signs, at one scale; the result of different signs is exact at
  * once. */
-static enum status add_scaled(struct dec a, struct dec b, struct dec *sum, struct error *err)
+__attribute__((noinline)) static enum status add_scaled(struct dec a, struct dec b, struct dec *sum,
+                                                        struct error *err)
 {
     if (a.scale > b.scale) {
         struct dec swap = a;
@@ -749,28 +752,54 @@ static enum status add_scaled(struct dec a, struct dec b, struct dec *sum, struc
     return settle(negative, magnitude, b.scale, sum, err);
 }
 
+/* Where it is no more than 64 bits that are aligned and added; false: it may be more. */
+static bool add_small(struct dec a, struct dec b, struct dec *sum)
+{
+    int64_t left = (int64_t)a.mantissa, right = (int64_t)b.mantissa, total;
+    int scale = a.scale, gap = b.scale - a.scale;
+    if (left != a.mantissa || right != b.mantissa || gap >= POWER64_MAX || gap <= -POWER64_MAX) {
+        return false;
+    }
+    if (gap > 0) {
+        scale = b.scale;
+        if (__builtin_mul_overflow(left, (int64_t)POWER64[gap], &left)) {
+            return false;
+        }
+    } else if (gap < 0 && __builtin_mul_overflow(right, (int64_t)POWER64[-gap], &right)) {
+        return false;
+    }
+    if (__builtin_add_overflow(left, right, &total)) {
+        return false;
+    }
+    uint64_t magnitude = total < 0 ? -(uint64_t)total : (uint64_t)total;
+    if (gap == 0 && scale > 0 && (magnitude & 1) == 0) {
+        strip64(&magnitude, &scale);
+    }
+    sum->mantissa = total < 0 ? -(i128)magnitude : (i128)magnitude;
+    sum->scale = scale;
+    return true;
+}
+
 enum status dec_add(struct dec a, struct dec b, struct dec *sum, struct error *err)
 {
-    int64_t left = (int64_t)a.mantissa;
-    int64_t right = (int64_t)b.mantissa;
-    int64_t total;
-    if (a.scale == b.scale && left == a.mantissa && right == b.mantissa &&
-        !__builtin_add_overflow(left, right, &total)) {
-        uint64_t magnitude = total < 0 ? -(uint64_t)total : (uint64_t)total;
-        int scale = a.scale;
-        if (scale > 0 && (magnitude & 1) == 0) {
-            strip64(&magnitude, &scale);
-        }
-        i128 wide = (i128)magnitude;
-        *sum = (struct dec){total < 0 ? -wide : wide, scale};
-        return OK;
-    }
-    return add_scaled(a, b, sum, err);
+    return add_small(a, b, sum) ? OK : add_scaled(a, b, sum, err);
 }
 
 enum status dec_subtract(struct dec a, struct dec b, struct dec *difference, struct error *err)
 {
     return dec_add(a, dec_negate(b), difference, err);
+}
+
+/* Where the product of the magnitudes may need more than 128 bits. */
+__attribute__((noinline)) static enum status multiply_large(bool negative, u128 left, u128 right,
+                                                            int scale, struct dec *product,
+                                                            struct error *err)
+{
+    u128 small;
+    if (__builtin_mul_overflow(left, right, &small)) {
+        return settle_big(negative, multiply_big(left, right, 0), scale, product, err);
+    }
+    return settle(negative, small, scale, product, err);
 }
 
 enum status dec_multiply(struct dec a, struct dec b, struct dec *product, struct error *err)
@@ -779,11 +808,17 @@ enum status dec_multiply(struct dec a, struct dec b, struct dec *product, struct
     u128 left = magnitude_of(a.mantissa);
     u128 right = magnitude_of(b.mantissa);
     int scale = a.scale + b.scale;
-    u128 small;
-    if (fits64(left) && fits64(right)) {
-        small = (u128)(uint64_t)left * (uint64_t)right;
-    } else if (__builtin_mul_overflow(left, right, &small)) {
-        return settle_big(negative, multiply_big(left, right, 0), scale, product, err);
+    if (!fits64(left) || !fits64(right)) {
+        return multiply_large(negative, left, right, scale, product, err);
+    }
+    u128 small = (u128)(uint64_t)left * (uint64_t)right;
+    uint64_t magnitude = (uint64_t)small;
+    if (small == magnitude && scale <= DEC_SCALE_MAX) {
+        if (scale > 0 && (magnitude & 1) == 0) {
+            strip64(&magnitude, &scale);
+        }
+        *product = make_signed(negative, magnitude, scale);
+        return OK;
     }
     return settle(negative, small, scale, product, err);
 }
@@ -794,10 +829,87 @@ enum status dec_multiply_round(struct dec a, struct dec b, int digits, enum roun
     return dec_multiply_divide(a, b, (struct dec){1, 0}, digits, mode, product, err);
 }
 
+/* scaled / divisor of 64 bits, half to even. */
+static uint64_t divide_half_even(u128 scaled, uint64_t divisor)
+{
+    uint64_t quotient = (uint64_t)(scaled / divisor);
+    uint64_t rest = (uint64_t)scaled - quotient * divisor;
+    uint64_t lacking = divisor - rest;
+    return quotient + (rest > lacking || (rest == lacking && (quotient & 1) != 0));
+}
+
+/* Half to even at DEC_SCALE digits when both are of 64 bits at one scale; false: too large. */
+static bool divide_small(struct dec a, struct dec b, struct dec *quotient)
+{
+    u128 left = magnitude_of(a.mantissa), right = magnitude_of(b.mantissa);
+    int gap = b.scale - a.scale;
+    if (!fits64(left) || !fits64(right) || gap > POWER64_MAX || gap < -POWER64_MAX) {
+        return false;
+    }
+    uint64_t number = (uint64_t)left, divisor = (uint64_t)right;
+    if (gap > 0 ? __builtin_mul_overflow(number, POWER64[gap], &number)
+                : __builtin_mul_overflow(divisor, POWER64[-gap], &divisor)) {
+        return false;
+    }
+    uint64_t whole = 0, part;
+    u128 scaled = (u128)number * POWER64[DEC_SCALE];
+    if (scaled >> 63 >= divisor) { /* the quotient and its rounding need more than 64 bits */
+        whole = number / divisor;
+        scaled = (u128)(number % divisor) * POWER64[DEC_SCALE];
+    }
+    part = divide_half_even(scaled, divisor);
+    int scale = DEC_SCALE;
+    if ((part & 1) == 0) {
+        strip64(&part, &scale); /* zero ends at scale 0 */
+    }
+    u128 magnitude = (u128)whole * POWER64[scale] + part;
+    *quotient = make_signed((a.mantissa < 0) != (b.mantissa < 0), magnitude, scale);
+    return true;
+}
+
 enum status dec_divide(struct dec a, struct dec b, int digits, enum rounding mode,
                        struct dec *quotient, struct error *err)
 {
+    if (digits == DEC_SCALE && mode == ROUND_HALF_EVEN && !dec_is_zero(b) &&
+        divide_small(a, b, quotient)) {
+        return OK;
+    }
     return dec_multiply_divide(a, (struct dec){1, 0}, b, digits, mode, quotient, err);
+}
+
+void dec_divisor_init(struct dec_divisor *divisor, struct dec value)
+{
+    assert(!dec_is_zero(value));
+    u128 magnitude = magnitude_of(value.mantissa);
+    *divisor = (struct dec_divisor){.value = value};
+    if (value.scale == 0 && magnitude <= UINT64_MAX / 4) {
+        divisor->inverse = ((u128)POWER64[DEC_SCALE] << 64) / magnitude;
+    }
+}
+
+/* number x inverse / 2^64 is the quotient or one less, since the inverse lacks less than 1 and
+ * number less than 2^64; the remainder, of which 64 bits are enough, tells which. */
+enum status dec_divide_by(struct dec a, const struct dec_divisor *divisor, struct dec *quotient,
+                          struct error *err)
+{
+    u128 left = magnitude_of(a.mantissa);
+    if (a.scale != 0 || !fits64(left) || divisor->inverse == 0) {
+        return dec_divide(a, divisor->value, DEC_SCALE, ROUND_HALF_EVEN, quotient, err);
+    }
+    uint64_t number = (uint64_t)left, by = (uint64_t)magnitude_of(divisor->value.mantissa);
+    u128 magnitude = (u128)number * (uint64_t)(divisor->inverse >> 64) +
+                     ((u128)number * (uint64_t)divisor->inverse >> 64);
+    uint64_t rest = number * POWER64[DEC_SCALE] - (uint64_t)magnitude * by;
+    if (rest >= by) {
+        rest -= by;
+        magnitude++;
+    }
+    uint64_t lacking = by - rest;
+    magnitude += rest > lacking || (rest == lacking && ((uint64_t)magnitude & 1) != 0);
+    int scale = DEC_SCALE;
+    strip(&magnitude, &scale);
+    *quotient = make_signed((a.mantissa < 0) != (divisor->value.mantissa < 0), magnitude, scale);
+    return OK;
 }
 
 enum status dec_multiply_divide(struct dec a, struct dec b, struct dec c, int digits,

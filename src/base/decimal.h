@@ -121,6 +121,15 @@ enum status dec_multiply_round(struct dec a, struct dec b, int digits, enum roun
 /* a / b rounded to digits (0..18) through the exact quotient; ERR_INPUT when b is zero. */
 enum status dec_divide(struct dec a, struct dec b, int digits, enum rounding mode,
                        struct dec *quotient, struct error *err);
+/* A divisor of many numbers, made ready: dec_divide_by is dec_divide at DEC_SCALE digits, half to
+ * even, and for whole numbers takes no division.  value is not zero. */
+struct dec_divisor {
+    struct dec value;
+    u128 inverse; /* floor(10^18 x 2^64 / |value|), or 0: value is not whole, or too large */
+};
+void dec_divisor_init(struct dec_divisor *divisor, struct dec value);
+enum status dec_divide_by(struct dec a, const struct dec_divisor *divisor, struct dec *quotient,
+                          struct error *err);
 /* a x b / c rounded once: proration and shares. ERR_INPUT when c is zero. */
 enum status dec_multiply_divide(struct dec a, struct dec b, struct dec c, int digits,
                                 enum rounding mode, struct dec *result, struct error *err);

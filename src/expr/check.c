@@ -159,12 +159,55 @@ static enum status add_code(struct compiler *c, struct code code, uint32_t cost)
     return OK;
 }
 
+static bool is_computed(uint16_t operand)
+{
+    return operand >> OPERAND_SHIFT == OPERAND_TEMP;
+}
+
+static bool is_test(const struct code *code)
+{
+    return !is_computed(code->a) && !is_computed(code->b) &&
+           ((code->op >= OP_EQUAL && code->op <= OP_GREATER_EQUAL) || code->op == OP_HAS ||
+            code->op == OP_IN_CONSTANTS);
+}
+
+/* Tests of names and constants, joined by && alone or by || alone; or one of + - * and / on two
+ * numbers: what eval.c has short ways for. */
+static enum shape shape_of(const struct compiler *c)
+{
+    const struct code *code = c->code;
+    if (c->name_count == 0 || c->code_count < 2) {
+        return SHAPE_ANY;
+    }
+    if (code->op >= OP_ADD && code->op <= OP_DIVIDE) {
+        bool is_checked = code[1].op == OP_CHECK && code[1].more == EXPR_NUMBER;
+        return code[is_checked ? 2 : 1].op == OP_RETURN ? SHAPE_SUM : SHAPE_ANY;
+    }
+    int skip = OP_RETURN;
+    for (; code->op != OP_RETURN; code++) {
+        if (code->op == OP_SKIP_FALSE || code->op == OP_SKIP_TRUE) {
+            if (!is_computed(code->a) || (skip != OP_RETURN && skip != code->op)) {
+                return SHAPE_ANY;
+            }
+            skip = code->op;
+        } else if (code->op == (skip == OP_SKIP_FALSE ? OP_AND : OP_OR)) {
+            if (!is_computed(code->a) || !is_computed(code->b)) {
+                return SHAPE_ANY;
+            }
+        } else if (!is_test(code)) {
+            return SHAPE_ANY;
+        }
+    }
+    return is_computed(code->a) ? SHAPE_TESTS : SHAPE_ANY;
+}
+
 static void view_code(const struct compiler *c, struct expr *expr)
 {
     *expr = (struct expr){.code = c->code,
                           .constants = c->constants,
                           .code_count = (uint16_t)c->code_count,
                           .temp_count = (uint16_t)c->temp_count,
+                          .shape = shape_of(c),
                           .cost = c->cost,
                           .zones = c->zones,
                           .patterns = c->patterns,
@@ -1337,6 +1380,22 @@ static enum status finish(struct compiler *c, enum expr_type wanted, struct oper
     return add_code(c, (struct code){.op = OP_RETURN, .a = result->at, .offset = root->offset}, 1);
 }
 
+static const struct dec_divisor *make_divisor(struct arena *arena, const struct expr *expr)
+{
+    const struct code *code = expr->code;
+    if (expr->shape != SHAPE_SUM || code->op != OP_DIVIDE ||
+        code->b >> OPERAND_SHIFT != OPERAND_CONSTANT) {
+        return NULL;
+    }
+    const struct expr_value *value = &expr->constants[code->b & OPERAND_MASK];
+    if (value->type != EXPR_NUMBER || dec_is_zero(value->number)) {
+        return NULL;
+    }
+    struct dec_divisor *divisor = arena_alloc(arena, sizeof *divisor);
+    dec_divisor_init(divisor, value->number);
+    return divisor;
+}
+
 enum status expr_compile(struct arena *arena, struct text source, const struct expr_scope *scope,
                          enum expr_type wanted, const struct expr **out, struct expr_error *err)
 {
@@ -1369,6 +1428,7 @@ enum status expr_compile(struct arena *arena, struct text source, const struct e
         expr->type = result.type;
         list_uses(&c, expr);
     }
+    expr->divisor = make_divisor(arena, expr);
     *out = expr;
     return OK;
 }

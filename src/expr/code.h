@@ -157,11 +157,20 @@ struct call_use {
     uint32_t arg_count;
 };
 
+/* What all of the code is, where there is a shorter way to run it. */
+enum shape {
+    SHAPE_ANY,
+    SHAPE_SUM,   /* + - * or /, of names and constants */
+    SHAPE_TESTS, /* comparisons, "in" and has() of names and constants, joined by && or by || */
+};
+
 struct expr {
     const struct code *code;
     const struct expr_value *constants; /* at least one */
     uint16_t code_count;
     uint16_t temp_count;
+    enum shape shape;
+    const struct dec_divisor *divisor; /* of SHAPE_SUM that divides by a constant; else NULL */
     uint32_t cost;
     enum expr_type type;
     const struct zone **zones;

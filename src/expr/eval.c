@@ -126,10 +126,51 @@ const char *expr_fault_name(enum expr_fault fault)
     return names[fault];
 }
 
+/* Values are written and copied by their parts: a copy of the whole, padding too, right after a
+ * part was stored, waits until the processor has put both together, which takes longer than the
+ * rest of an instruction. */
 static inline void set_bool(struct expr_value *out, bool truth)
 {
     out->type = EXPR_BOOL;
     out->truth = truth;
+}
+
+static inline void set_number(struct expr_value *out, struct dec number)
+{
+    out->type = EXPR_NUMBER;
+    out->number.mantissa = number.mantissa;
+    out->number.scale = number.scale;
+}
+
+static inline void copy_value(struct expr_value *out, const struct expr_value *value)
+{
+    out->type = value->type;
+    switch (value->type) {
+    case EXPR_BOOL:
+        out->truth = value->truth;
+        break;
+    case EXPR_NUMBER:
+        out->number.mantissa = value->number.mantissa;
+        out->number.scale = value->number.scale;
+        break;
+    case EXPR_TEXT:
+        out->text = value->text;
+        break;
+    case EXPR_TIME:
+        out->time = value->time;
+        break;
+    case EXPR_DURATION:
+        out->duration_ns = value->duration_ns;
+        break;
+    case EXPR_ERROR:
+        out->failure = value->failure;
+        break;
+    case EXPR_MISSING:
+    case EXPR_NULL:
+    case EXPR_OTHER:
+    case EXPR_DYNAMIC:
+        break;
+    }
 }
 
 /* ---- comparing ------------------------------------------------------------------------------ */
@@ -267,8 +308,7 @@ static void compute_number(const struct code *code, struct dec a, struct dec b,
         refuse_number(code, status, out);
         return;
     }
-    out->type = EXPR_NUMBER;
-    out->number = result;
+    set_number(out, result);
 }
 
 static void join_texts(const struct code *code, struct text a, struct text b, struct arena *scratch,
@@ -349,7 +389,7 @@ static void round_number(const struct code *code, struct dec value, struct expr_
         refuse_number(code, status, out);
         return;
     }
-    *out = expr_number(value);
+    set_number(out, value);
 }
 
 /* ---- texts ---------------------------------------------------------------------------------- */
@@ -641,7 +681,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             break;
         case OP_NEGATE:
             if (a->type == EXPR_NUMBER) {
-                *to = expr_number(dec_negate(a->number));
+                set_number(to, dec_negate(a->number));
             } else if (a->type == EXPR_DURATION) {
                 subtract_durations(code, 0, a->duration_ns, to);
             } else {
@@ -650,7 +690,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             break;
         case OP_ABS:
             if (a->type == EXPR_NUMBER) {
-                *to = expr_number(dec_abs(a->number));
+                set_number(to, dec_abs(a->number));
             } else {
                 refuse(expr, code, a, NULL, to);
             }
@@ -717,14 +757,14 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             if (has_failed(b) && !(code->more && has_failed(a))) {
                 (void)pass_failure(expr, code, code->b, b, to);
             } else if (to != a) {
-                *to = *a;
+                copy_value(to, a);
             }
             break;
         case OP_MOVE:
             if (has_failed(a)) {
                 (void)pass_failure(expr, code, code->a, a, to);
             } else {
-                *to = *a;
+                copy_value(to, a);
             }
             break;
         case OP_HAS:
@@ -732,7 +772,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             break;
         case OP_SIZE:
             if (a->type == EXPR_TEXT) {
-                *to = expr_number(dec_from_int(count_characters(a->text)));
+                set_number(to, dec_from_int(count_characters(a->text)));
             } else {
                 refuse(expr, code, a, NULL, to);
             }
@@ -778,14 +818,14 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             } else if (a->type == (code->op == OP_TIMESTAMP  ? EXPR_TIME
                                    : code->op == OP_DURATION ? EXPR_DURATION
                                                              : EXPR_NUMBER)) {
-                *to = *a;
+                copy_value(to, a);
             } else {
                 refuse(expr, code, a, NULL, to);
             }
             break;
         case OP_SECONDS:
             if (a->type == EXPR_DURATION) {
-                *to = expr_number(duration_seconds(a->duration_ns));
+                set_number(to, duration_seconds(a->duration_ns));
             } else {
                 refuse(expr, code, a, NULL, to);
             }
@@ -807,7 +847,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             break;
         case OP_CHECK:
             if (a->type == code->more) {
-                *to = *a;
+                copy_value(to, a);
             } else {
                 refuse(expr, code, a, NULL, to);
             }
@@ -819,7 +859,7 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
             if (has_failed(a)) {
                 (void)pass_failure(expr, code, code->a, a, out);
             } else {
-                *out = *a;
+                copy_value(out, a);
             }
             return;
         }
@@ -844,9 +884,125 @@ void expr_run(const struct expr *expr, const struct expr_env *env, struct arena 
     run(expr, env, scratch, temps, out);
 }
 
+/* ---- the short ways ---------------------------------------------------------------------------
+ */
+
+/* Most filters are tests of names and constants, most values one operation on them.  These run
+ * without the loop of run() as long as nothing fails and all types are the usual ones; when a short
+ * way gives up, run() begins anew and says what comes of it. */
+
+static inline const struct expr_value *find_operand(const struct expr *expr,
+                                                    const struct expr_env *env, uint16_t operand)
+{
+    const struct expr_value *base =
+        operand >> OPERAND_SHIFT == OPERAND_CONSTANT ? expr->constants : env->slots;
+    return base + (operand & OPERAND_MASK);
+}
+
+static inline bool run_test(const struct expr *expr, const struct expr_env *env,
+                            const struct code *code, bool *truth)
+{
+    const struct expr_value *a = find_operand(expr, env, code->a);
+    const struct expr_value *b = find_operand(expr, env, code->b);
+    int order;
+    if (code->op == OP_HAS) {
+        *truth = a->type != EXPR_MISSING;
+        return true;
+    }
+    if (a->type != EXPR_NUMBER && a->type != EXPR_TEXT) {
+        return false;
+    }
+    if (code->op == OP_IN_CONSTANTS) {
+        *truth = false;
+        for (int i = 0; i < code->more && !*truth; i++) {
+            *truth = is_equal(a, &b[i]);
+        }
+        return true;
+    }
+    if (a->type != b->type) {
+        return false;
+    }
+    if (code->op <= OP_UNEQUAL) {
+        bool is_same =
+            a->type == EXPR_TEXT ? text_equal(a->text, b->text) : dec_equal(a->number, b->number);
+        *truth = is_same == (code->op == OP_EQUAL);
+    } else {
+        (void)compare(a, b, &order);
+        *truth = holds(code->op, order);
+    }
+    return true;
+}
+
+static inline bool run_tests(const struct expr *expr, const struct expr_env *env,
+                             struct expr_value *out)
+{
+    bool truth = false;
+    for (const struct code *code = expr->code;; code++) {
+        switch (code->op) {
+        case OP_SKIP_TRUE:
+        case OP_SKIP_FALSE:
+            if (truth == (code->op == OP_SKIP_TRUE)) {
+                set_bool(out, truth);
+                return true;
+            }
+            break;
+        case OP_AND:
+        case OP_OR:
+            break; /* what the last test says */
+        case OP_RETURN:
+            set_bool(out, truth);
+            return true;
+        default:
+            if (!run_test(expr, env, code, &truth)) {
+                return false;
+            }
+        }
+    }
+}
+
+static inline bool run_sum(const struct expr *expr, const struct expr_env *env,
+                           struct expr_value *out)
+{
+    const struct code *code = expr->code;
+    const struct expr_value *a = find_operand(expr, env, code->a);
+    const struct expr_value *b = find_operand(expr, env, code->b);
+    struct dec result;
+    enum status status;
+    if (a->type != EXPR_NUMBER || b->type != EXPR_NUMBER) {
+        return false;
+    }
+    switch (code->op) {
+    case OP_ADD:
+        status = dec_add(a->number, b->number, &result, NULL);
+        break;
+    case OP_SUBTRACT:
+        status = dec_subtract(a->number, b->number, &result, NULL);
+        break;
+    case OP_MULTIPLY:
+        status = dec_multiply(a->number, b->number, &result, NULL);
+        break;
+    case OP_DIVIDE:
+        status = expr->divisor
+                     ? dec_divide_by(a->number, expr->divisor, &result, NULL)
+                     : dec_divide(a->number, b->number, DEC_SCALE, ROUND_HALF_EVEN, &result, NULL);
+        break;
+    default:
+        return false;
+    }
+    if (status != OK) {
+        return false;
+    }
+    set_number(out, result);
+    return true;
+}
+
 enum status expr_eval(const struct expr *expr, const struct expr_env *env, struct arena *scratch,
                       struct expr_value *out, struct error *err)
 {
+    if ((expr->shape == SHAPE_TESTS && run_tests(expr, env, out)) ||
+        (expr->shape == SHAPE_SUM && run_sum(expr, env, out))) {
+        return OK;
+    }
     expr_run(expr, env, scratch, out);
     if (__builtin_expect(out->type == EXPR_ERROR, false)) {
         if (err) {

@@ -1,7 +1,8 @@
 /* meter.c - what a meter makes of an event.
  *
  * Most meters read plain members: their place is known when the catalog loads, and they are
- * found by the hash of their path.  Only meters with real expressions fill slots and evaluate.
+ * found by the hash of their path.  Only meters with real expressions fill slots and evaluate, and
+ * of the slots only those that their expressions read: filling takes longer than evaluating.
  */
 #include "usage/usage.h"
 
@@ -85,22 +86,72 @@ const uint32_t *meter_plan_find(const struct meter_plan *plan, struct text type,
 
 /* ---- applying a meter ------------------------------------------------------------------------ */
 
+/* The slots that the expressions of a meter read; none when all it wants is plain members. */
+struct needs {
+    const uint32_t *slots;
+    uint32_t count;
+};
+
 struct meter_scratch {
     struct arena *arena;
     struct arena_mark mark; /* what the last event's texts took is given back */
     struct expr_value *slots;
+    const struct needs *needs; /* of each meter */
     struct map_recent types, skus;
 };
+
+static void mark_slots(const struct expr *expr, bool *is_read)
+{
+    size_t count;
+    const uint32_t *slots = expr_slots(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        is_read[slots[i]] = true;
+    }
+}
+
+static struct needs find_needs(struct arena *arena, const struct meter *meter)
+{
+    uint32_t room = NAME_MEMBER + meter->member_count;
+    bool *is_read = arena_calloc(arena, room, sizeof *is_read);
+    if (meter->where) {
+        mark_slots(meter->where, is_read);
+    }
+    if (meter->value && meter->value_member == NONE) {
+        mark_slots(meter->value, is_read);
+    }
+    if (meter->sku_expr && meter->sku_member == NONE) {
+        mark_slots(meter->sku_expr, is_read);
+    }
+    if (meter->resource && meter->resource_member == NONE) {
+        mark_slots(meter->resource, is_read);
+    }
+    for (uint32_t i = 0; i < meter->dimension_count; i++) {
+        if (meter->dimensions[i].member == NONE) {
+            mark_slots(meter->dimensions[i].value, is_read);
+        }
+    }
+    uint32_t *slots = arena_calloc(arena, room, sizeof *slots);
+    uint32_t count = 0;
+    for (uint32_t slot = 0; slot < room; slot++) {
+        if (is_read[slot]) {
+            slots[count++] = slot;
+        }
+    }
+    return (struct needs){slots, count};
+}
 
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog)
 {
     uint32_t members_max = 0;
+    struct needs *needs = arena_calloc(arena, catalog->meter_count + 1, sizeof *needs);
     for (uint32_t m = 0; m < catalog->meter_count; m++) {
         uint32_t count = catalog->meters[m].member_count;
         members_max = count > members_max ? count : members_max;
+        needs[m] = find_needs(arena, &catalog->meters[m]);
     }
     struct meter_scratch *scratch = arena_calloc(arena, 1, sizeof *scratch);
     scratch->slots = arena_calloc(arena, NAME_MEMBER + members_max, sizeof *scratch->slots);
+    scratch->needs = needs;
     scratch->arena = arena;
     scratch->mark = arena_mark(arena);
     return scratch;
@@ -112,39 +163,79 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
     return meters_of(plan, map_find_recent(&plan->by_type, &scratch->types, type), count);
 }
 
-static struct expr_value value_at(const struct event *event, uint64_t path)
+/* Written where it is read: a value that is copied right after waits for its parts to be stored. */
+static inline void set_value_at(const struct event *event, uint64_t path, struct expr_value *out)
 {
     const struct member *member = event_member(event, path);
     if (!member) {
-        bool holds = event_holds(event, path);
-        return (struct expr_value){.type = holds ? EXPR_OTHER : EXPR_MISSING};
+        out->type = event_holds(event, path) ? EXPR_OTHER : EXPR_MISSING;
+        return;
     }
     switch (member->kind) {
     case MEMBER_TEXT:
-        return expr_text(member->text);
+        out->type = EXPR_TEXT;
+        out->text = member->text;
+        return;
     case MEMBER_NUMBER:
-        return expr_number(member->number);
+        out->type = EXPR_NUMBER;
+        out->number = member->number;
+        return;
     case MEMBER_BOOL:
-        return expr_bool(member->truth);
+        out->type = EXPR_BOOL;
+        out->truth = member->truth;
+        return;
     case MEMBER_NULL:
-        return (struct expr_value){.type = EXPR_NULL};
+        out->type = EXPR_NULL;
+        return;
     case MEMBER_EMPTY_OBJECT:
     case MEMBER_EMPTY_ARRAY:
         break;
     }
-    return (struct expr_value){.type = EXPR_OTHER};
+    out->type = EXPR_OTHER;
 }
 
-static void fill_slots(const struct meter *meter, const struct event *event,
-                       struct expr_value *slots)
+static struct expr_value value_at(const struct event *event, uint64_t path)
 {
-    slots[NAME_TYPE] = expr_text(event->type);
-    slots[NAME_SOURCE] = expr_text(event->source);
-    slots[NAME_ID] = expr_text(event->id);
-    slots[NAME_SUBJECT] = expr_text(event->subject);
-    slots[NAME_EVENT_TIME] = expr_time(event->at);
-    for (uint32_t i = 0; i < meter->member_count; i++) {
-        slots[NAME_MEMBER + i] = value_at(event, meter->members[i]);
+    struct expr_value value;
+    set_value_at(event, path, &value);
+    return value;
+}
+
+static void set_text(struct expr_value *out, struct text text)
+{
+    out->type = EXPR_TEXT;
+    out->text = text;
+}
+
+static void fill_slots(const struct meter *meter, const struct needs *needs,
+                       const struct event *event, struct expr_value *slots)
+{
+    for (uint32_t i = 0; i < needs->count; i++) {
+        uint32_t slot = needs->slots[i];
+        if (slot >= NAME_MEMBER) {
+            set_value_at(event, meter->members[slot - NAME_MEMBER], &slots[slot]);
+            continue;
+        }
+        switch ((enum meter_slot)slot) {
+        case NAME_TYPE:
+            set_text(&slots[slot], event->type);
+            break;
+        case NAME_SOURCE:
+            set_text(&slots[slot], event->source);
+            break;
+        case NAME_ID:
+            set_text(&slots[slot], event->id);
+            break;
+        case NAME_SUBJECT:
+            set_text(&slots[slot], event->subject);
+            break;
+        case NAME_EVENT_TIME:
+            slots[slot].type = EXPR_TIME;
+            slots[slot].time = event->at;
+            break;
+        case NAME_MEMBER:
+            break;
+        }
     }
 }
 
@@ -247,23 +338,9 @@ static enum exclusion read_value(const struct meter *meter, const struct event *
          dec_is_zero(value.number))) {
         return EXCLUDE_EXPRESSION;
     }
-    *out = value.number;
+    out->mantissa = value.number.mantissa;
+    out->scale = value.number.scale;
     return EXCLUDE_NONE;
-}
-
-static bool needs_slots(const struct meter *meter)
-{
-    if (meter->where || (meter->value && meter->value_member == NONE) ||
-        (meter->sku_expr && meter->sku_member == NONE) ||
-        (meter->resource && meter->resource_member == NONE)) {
-        return true;
-    }
-    for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        if (meter->dimensions[i].member == NONE) {
-            return true;
-        }
-    }
-    return false;
 }
 
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
@@ -277,9 +354,7 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
     out->sku = meter->sku;
     out->value = DEC_ZERO;
 
-    if (needs_slots(meter)) {
-        fill_slots(meter, event, scratch->slots);
-    }
+    fill_slots(meter, &scratch->needs[meter - catalog->meters], event, scratch->slots);
     if (meter->where) {
         struct expr_value value;
         struct expr_env env = {.slots = scratch->slots};

@@ -456,6 +456,20 @@ static void check_division(struct oracle *oracle, struct operands *with)
     status = dec_divide(with->a, with->c, with->digits, with->mode, &got, NULL);
     set_ratio(oracle, with);
     check_random(oracle, "divide", with, status, got, with->digits);
+
+    with->digits = DEC_SCALE;
+    with->mode = ROUND_HALF_EVEN;
+    if (random_below(2) == 0) { /* whole numbers of 64 bits have a way of their own */
+        with->a = (struct dec){(int64_t)with->a.mantissa >> random_below(64), 0};
+        with->c = (struct dec){(int64_t)with->c.mantissa >> random_below(64) | 1, 0};
+    }
+    struct dec_divisor divisor;
+    dec_divisor_init(&divisor, with->c);
+    status = dec_divide_by(with->a, &divisor, &got, NULL);
+    set_ratio(oracle, with);
+    check_random(oracle, "divide_by", with, status, got, with->digits);
+    status = dec_divide(with->a, with->c, with->digits, with->mode, &got, NULL);
+    check_random(oracle, "divide, half to even", with, status, got, with->digits);
 }
 
 static void check_rounding(struct oracle *oracle, struct operands *with)
