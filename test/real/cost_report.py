@@ -5,7 +5,8 @@
     rates.csv              rate_key, unblended_rate, description, unit, sku, ..., public_on_demand_rate
 
 A line that a reservation paid (DiscountedUsage), and the fee of one (RIFee), is nothing that usage and rates alone
-explain: such lines are kept apart."""
+explain, and taxes or credits are no usage: such lines are kept apart.  A line was free when its rate is zero and the
+public one is not, or when the rate is described as free."""
 import csv
 import gzip
 import os
@@ -28,7 +29,9 @@ class Line:
         self.cost = Decimal(row["unblended_cost"])
         self.rate = rates[row["rate_key"]]
         self.unit_rate = Decimal(row["unblended_rate"]) if row["unblended_rate"] else None  # spot: none
-        self.is_free = self.unit_rate == 0 and FREE.search(self.rate["description"]) is not None
+        public = self.rate["public_on_demand_rate"]
+        self.is_free = self.unit_rate == 0 and (bool(public and Decimal(public)) or
+                                                FREE.search(self.rate["description"]) is not None)
 
     @property
     def key(self):
@@ -47,7 +50,8 @@ class Report:
         with open_text(folder, "rates.csv") as file:
             self.rates = {row["rate_key"]: row for row in csv.DictReader(file)}
         self.month = month
-        self.lines, self.covered, self.fees, self.covered_cost, self.fee_cost = [], 0, 0, Decimal(0), Decimal(0)
+        self.lines, self.others = [], {}
+        self.covered, self.fees, self.covered_cost, self.fee_cost = 0, 0, Decimal(0), Decimal(0)
         with open_text(folder, "usage_%s.csv" % month) as file:
             for row in csv.DictReader(file):
                 if row["type"] == "DiscountedUsage":
@@ -56,6 +60,8 @@ class Report:
                 elif row["type"] == "RIFee":
                     self.fees += 1
                     self.fee_cost += Decimal(row["unblended_cost"])
+                elif row["type"] != "Usage":
+                    self.others[row["type"]] = self.others.get(row["type"], 0) + 1
                 else:
                     self.lines.append(Line(row, self.rates))
         self.accounts = sorted({line.account for line in self.lines})

@@ -109,21 +109,15 @@ def shortest_between(low, high):
     return None
 
 
-def spot_prices(lines):
-    """Of one SKU: its price by hour, and the hours whose lines no single price explains."""
-    by_hour, prices, torn = defaultdict(list), {}, []
-    for line in lines:
-        by_hour[line.hour].append(line)
+def spot_price(lines):
+    """The price that explains the costs of an hour, and whether one does."""
+    used = [line for line in lines if line.amount]
+    if not used:
+        return Decimal(0), True
     half = TENTH_DIGIT / 2
-    for hour, group in by_hour.items():
-        low = max((line.cost - half) / line.amount for line in group if line.amount)
-        high = min((line.cost + half) / line.amount for line in group if line.amount)
-        price = shortest_between(low, high)
-        if price is None:
-            torn.append(hour)
-            price = group[0].cost / group[0].amount
-        prices[hour] = price
-    return prices, torn
+    price = shortest_between(max((line.cost - half) / line.amount for line in used),
+                             min((line.cost + half) / line.amount for line in used))
+    return (price, True) if price is not None else (used[0].cost / used[0].amount, False)
 
 
 def rate_versions(rates_by_hour):
@@ -150,20 +144,24 @@ class PriceList:
             self.prices[sku] = self.price(sku, lines)
 
     def price(self, sku, lines):
-        paid = [line for line in lines if not line.is_free]
-        if paid and all(line.unit_rate is None for line in paid):
-            by_hour, torn = spot_prices(paid)
-            self.spot_lines += len(paid)
-            self.spot_hours += len(by_hour)
-            self.complaints += ["%s in hour %s: no one price explains its lines" % (sku, hour) for hour in torn]
-            return rate_versions(by_hour)
-        by_hour = {}
-        for line in paid:
-            if by_hour.setdefault(line.hour, line.unit_rate) != line.unit_rate:
-                self.complaints.append("%s in hour %s: two rates" % (sku, line.hour))
-        if not by_hour:  # all of it was free: the rest would cost the public rate
+        paid = defaultdict(list)
+        for line in lines:
+            if not line.is_free:
+                paid[line.hour].append(line)
+        if not paid:  # all of it was free: the rest would cost the public rate
             public = {line.rate["public_on_demand_rate"] for line in lines} - {""}
             return [[None, None, Decimal(min(public)) if public else Decimal(0)]]
+        by_hour = {}
+        for hour, group in paid.items():
+            rates = {line.unit_rate for line in group}
+            if None in rates:
+                by_hour[hour], is_one = spot_price(group)
+                self.spot_lines += len(group)
+                self.spot_hours += 1
+            else:
+                by_hour[hour], is_one = min(rates), len(rates) == 1
+            if not is_one:
+                self.complaints.append("%s in hour %s: no one price explains its lines" % (sku, hour))
         return rate_versions(by_hour)
 
     def write(self, file, accounts):

@@ -181,11 +181,13 @@ def main():
         ours, rounding = gather(bill(arguments.farthing, folder, report, prices))
 
     result = Comparison()
+    count = len(report.lines) + report.covered + report.fees + sum(report.others.values())
     print("%s: %d lines of %d accounts, %d SKUs, %d pools" % (
-        report.month, len(report.lines) + report.covered + report.fees, len(report.accounts), len(prices.prices),
-        len(prices.pools)))
+        report.month, count, len(report.accounts), len(prices.prices), len(prices.pools)))
     print("  %d lines were paid by reservations (cost %s), and %d are fees of these (%s): left out" % (
         report.covered, plain(report.covered_cost), report.fees, plain(report.fee_cost)))
+    for kind in sorted(report.others):
+        print("  %d lines of type %s are no usage: left out" % (report.others[kind], kind))
     if prices.spot_lines:
         print("  %d spot lines have no rate: %d prices of a usage type, zone and hour were found in their costs" % (
             prices.spot_lines, prices.spot_hours))
