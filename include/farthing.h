@@ -119,6 +119,34 @@ struct farthing_summary {
 enum farthing_status farthing_bill(struct farthing *farthing, const struct farthing_bill *bill,
                                    struct farthing_summary *summary);
 
+/* Closed periods restated: what is known now, less what was billed.  The events that were billed are read again from where
+ * the folders' run.json says they are. */
+struct farthing_correct {
+    struct farthing_paths closed;   /* output folders: first bills and corrections, of one or more periods */
+    struct farthing_paths events;   /* late events and withdrawals; may be empty */
+    enum farthing_format format;    /* of these */
+    struct farthing_paths catalog;  /* another than the periods were billed with; empty: theirs */
+    struct farthing_paths accounts; /* the same */
+    struct farthing_paths moved;    /* "OLD=NEW": files whose path began with OLD begin with NEW now */
+    const char *out;                /* folder; with several periods it has a folder for each */
+    int replace;
+};
+struct farthing_correction {
+    const char *period;
+    const char *closed; /* the last folder of the period before */
+    const char *out;    /* NULL: nothing has changed, nothing was written */
+    struct farthing_summary summary;
+};
+struct farthing_corrections {
+    const struct farthing_correction *items; /* in order of time */
+    size_t count, written;
+    uint64_t late_records, failed; /* failed: payers that could not be billed */
+};
+/* Corrects periods in order, each with the closing of the one before. FARTHING_PARTIAL as farthing_bill. */
+enum farthing_status farthing_correct(struct farthing *farthing,
+                                      const struct farthing_correct *options,
+                                      struct farthing_corrections *corrections);
+
 /* A complaint about a catalog or a record. */
 struct farthing_complaint {
     const char *file;

@@ -3,7 +3,8 @@
  * What dedup cannot decide from hashes alone is decided from bytes: the records are read again, in
  * the order of the files, and compared by their full keys and canonical bytes.  Of the records
  * of one key the one with the smallest canonical bytes is accepted, whatever came first; equal
- * content is a duplicate, other content a conflict; and a withdrawal wins in any order.
+ * content is a duplicate, other content a conflict; and a withdrawal wins in any order.  Where a
+ * closed period is restated, what was accepted before stays: rounds come before bytes.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -112,6 +113,7 @@ struct contender {
     uint32_t group; /* over all workers */
     const struct arrival *arrival;
     bool is_withdrawal;
+    uint32_t round;
     struct text source, id; /* of the event, or of the target of a withdrawal */
     struct text canonical;
     struct text bytes;
@@ -131,6 +133,7 @@ static int compare_contenders(const void *a_item, const void *b_item)
     order = order ? order : text_compare(a->source, b->source);
     order = order ? order : text_compare(a->id, b->id);
     order = order ? order : (int)b->is_withdrawal - (int)a->is_withdrawal;
+    order = order ? order : (a->round > b->round) - (a->round < b->round);
     order = order ? order : text_compare(a->canonical, b->canonical);
     return order ? order : compare_positions(a, b);
 }
@@ -198,6 +201,7 @@ static enum status read_contender(struct run *run, struct worker *worker, char *
                     feed_file_path(run->feed, file));
     }
     contender->is_withdrawal = event.kind == EVENT_WITHDRAWAL;
+    contender->round = run_round(run, file);
     contender->source =
         text_copy(&run->arena, contender->is_withdrawal ? event.target_source : event.source);
     contender->id = text_copy(&run->arena, contender->is_withdrawal ? event.target_id : event.id);
@@ -215,14 +219,15 @@ static void add_conflict(struct run *run, uint32_t capacity, const struct conten
 {
     assert(run->conflict_count < capacity);
     (void)capacity;
-    run->conflicts[run->conflict_count++] = (struct conflict){.source = refused->source,
-                                                              .id = refused->id,
-                                                              .accepted = accepted->arrival->position,
-                                                              .refused = refused->arrival->position,
-                                                              .bytes = refused->bytes};
+    run->conflicts[run->conflict_count++] =
+        (struct conflict){.source = refused->source,
+                          .id = refused->id,
+                          .accepted = accepted->arrival->position,
+                          .refused = refused->arrival->position,
+                          .bytes = refused->bytes};
 }
 
-/* All contenders of one key, withdrawals first, then by canonical bytes. */
+/* All contenders of one key, withdrawals first, then by round and canonical bytes. */
 static void decide_key(struct run *run, struct worker *worker, const struct contender *items,
                        uint32_t count, uint32_t capacity)
 {

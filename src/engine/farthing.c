@@ -202,6 +202,14 @@ static enum farthing_status check_options(struct farthing *farthing,
     return FARTHING_OK;
 }
 
+const char *complaint_text(struct arena *arena, const struct complaint *complaint)
+{
+    return text_format(arena, "%.*s:%u:%u: %s: %s", TEXT_ARG(complaint->place.file),
+                       complaint->place.line, complaint->place.column, complaint->code,
+                       complaint->message)
+        .at;
+}
+
 static void add_warnings(struct farthing *farthing, const struct complaints *complaints,
                          struct farthing_summary *summary)
 {
@@ -211,10 +219,7 @@ static void add_warnings(struct farthing *farthing, const struct complaints *com
     for (uint32_t i = 0; i < complaints->count; i++) {
         const struct complaint *item = &complaints->items[i];
         if (item->is_warning) {
-            warnings[count++].name =
-                text_format(&farthing->arena, "%.*s:%u:%u: %s: %s", TEXT_ARG(item->place.file),
-                            item->place.line, item->place.column, item->code, item->message)
-                    .at;
+            warnings[count++].name = complaint_text(&farthing->arena, item);
         }
     }
     for (size_t i = 0; i < summary->warning_count; i++) {

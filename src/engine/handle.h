@@ -21,5 +21,7 @@ enum farthing_status handle_status(struct farthing *farthing, enum status status
 enum farthing_status handle_no_memory(struct farthing *farthing);
 /* The message of the call: the first complaint that is no warning stands for all. */
 void handle_complaints(struct farthing *farthing, const struct complaints *complaints);
+/* One warning as a line. */
+const char *complaint_text(struct arena *arena, const struct complaint *complaint);
 
 #endif

@@ -212,6 +212,8 @@ static void emit_arrival(struct worker *worker, const struct arrival *arrival)
     if (to) {
         *to = *arrival;
     }
+    worker->block_events.count++;
+    worker->block_events.print += arrival->print;
 }
 
 /* The records of one event, counted before they go on their way: one side of conservation. */
@@ -448,6 +450,18 @@ static enum status open_csv(struct worker *worker)
     return OK;
 }
 
+/* What a file has in it, however it is cut, packed or ordered: for who reads it again. */
+static void count_file_events(struct worker *worker)
+{
+    struct run *run = worker->run;
+    struct event_count *file = &run->file_events[worker->block.file_index];
+    run->env->lock_take(run->env, run->lock);
+    file->count += worker->block_events.count;
+    file->print += worker->block_events.print;
+    run->env->lock_give(run->env, run->lock);
+    worker->block_events = (struct event_count){0};
+}
+
 static enum status read_block(struct worker *worker)
 {
     const struct feed_block *block = &worker->block;
@@ -472,6 +486,7 @@ static enum status read_block(struct worker *worker)
         at += size + 1;
     }
     drain_ring(worker);
+    count_file_events(worker);
     worker->lines_read += line;
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
@@ -582,5 +597,7 @@ enum status run_read(struct run *run)
     account_finder_init(&run->finder, &run->arena, run->accounts, &run->secret);
     run->file_headers =
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);
+    run->file_events =
+        arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_events);
     return run_threads(run, read_work);
 }

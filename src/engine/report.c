@@ -418,7 +418,35 @@ static void add_billed(struct run *run, struct buffer *out)
     buffer_add_text(out, count > 0 ? TEXT("]") : TEXT(""));
 }
 
-/* What was run on what, for explain. */
+/* The files that were read, and what was in them: who restates the period reads them again. */
+static void add_read(struct run *run, struct buffer *out)
+{
+    buffer_add_text(out, TEXT(",\"read\":["));
+    for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
+        char print[17];
+        hash64_format(run->file_events[f].print, print);
+        buffer_add_text(out, f > 0 ? TEXT(",{\"path\":") : TEXT("{\"path\":"));
+        buffer_add_json(out, text_of(feed_file_path(run->feed, f)));
+        buffer_format(out, ",\"csv\":%s,\"round\":%u,\"records\":%llu,\"fingerprint\":\"%s\"}",
+                      feed_file_format(run->feed, f) == FEED_CSV ? "true" : "false",
+                      run_round(run, f), (unsigned long long)run->file_events[f].count, print);
+    }
+    buffer_add_char(out, ']');
+}
+
+/* What the bills name too, for a run that has none. */
+static void add_digests(struct run *run, struct buffer *out)
+{
+    char catalog[65], accounts[65];
+    digest_format(&run->catalog->digest, catalog);
+    digest_format(&run->accounts->digest, accounts);
+    buffer_format(out, ",\"digests\":{\"catalog\":\"%s\",\"accounts\":\"%s\",\"zones\":\"%.*s\",",
+                  catalog, accounts, TEXT_ARG(run->zones_digest));
+    buffer_format(out, "\"opening\":\"%.*s\",\"rules\":\"%s\"}", TEXT_ARG(run->opening_digest),
+                  FARTHING_RULES);
+}
+
+/* What was run on what, for explain and correct. */
 static enum status write_run_file(struct run *run)
 {
     struct output_file *file;
@@ -436,6 +464,8 @@ static enum status write_run_file(struct run *run)
         buffer_add_json(&out, text_of(options->opening));
     }
     add_billed(run, &out);
+    add_digests(run, &out);
+    add_read(run, &out);
     add_files(run, &out);
     buffer_add_text(&out, TEXT("}\n"));
     return output_append_text(file, buffer_text(&out), run->err);

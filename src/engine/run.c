@@ -189,6 +189,20 @@ static void tear_down(struct run *run)
 
 /* ---- the run --------------------------------------------------------------------------------- */
 
+/* Known files are read as they were then. */
+static const enum feed_format *make_formats(struct run *run, enum feed_format format)
+{
+    const struct restatement *restatement = run->restatement;
+    size_t count = run->options->events.count;
+    enum feed_format *formats = arena_calloc(&run->arena, count + 1, sizeof *formats);
+    for (size_t i = 0; i < count; i++) {
+        formats[i] = i >= restatement->known_count  ? format
+                     : restatement->known[i].is_csv ? FEED_CSV
+                                                    : FEED_NDJSON;
+    }
+    return formats;
+}
+
 static enum status open_inputs(struct run *run)
 {
     const struct farthing_bill *options = run->options;
@@ -198,6 +212,9 @@ static enum status open_inputs(struct run *run)
                                                       ? FEED_NDJSON
                                                       : FEED_BY_NAME,
                                         .temporary_folder = run->config->temporary_folder};
+    if (run->restatement) {
+        feed_options.formats = make_formats(run, feed_options.format);
+    }
     TRY(feed_open(run->env, &run->arena, options->events.items, options->events.count,
                   &feed_options, &run->feed, run->err));
     if (feed_file_count(run->feed) >= 1 << 16) {
@@ -220,6 +237,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     run->catalog = loaded.catalog;
     run->accounts = loaded.accounts;
     run->zones_digest = loaded.zones_digest;
+    TRY(restatement_check_inputs(run));
     arena_init(&run->series_arena, &env->memory, 0);
     run->series_arena.recover = &run->recover;
     series_table_init(&run->series, &run->series_arena, run->catalog);
@@ -231,6 +249,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     TRY(set_up_spools(run));
     int64_t loaded_at = env->clock_mono_ns(env);
     TRY(run_read(run));
+    TRY(restatement_check_events(run));
     int64_t read_at = env->clock_mono_ns(env);
     TRY(run_accept(run));
     spool_free(run->arrivals);
@@ -242,7 +261,11 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     summary->bytes_read = feed_bytes_read(run->feed);
     struct output *output = run->output;
     run->output = NULL;
-    TRY(output_commit(output, run->err));
+    if (run->restatement && !restatement_has_changed(run, summary)) {
+        output_abort(output);
+    } else {
+        TRY(output_commit(output, run->err));
+    }
     int64_t done = env->clock_mono_ns(env);
     summary->load_ns = loaded_at - start;
     summary->read_ns = read_at - loaded_at;
@@ -253,7 +276,8 @@ static enum status run_all(struct run *run, struct complaints *complaints,
 }
 
 static enum status run_bill(struct env *env, const struct farthing_config *config,
-                            const struct farthing_bill *options, bool is_case, struct arena *arena,
+                            const struct farthing_bill *options, bool is_case,
+                            struct restatement *restatement, struct arena *arena,
                             struct farthing_summary *summary, struct complaints *complaints,
                             struct error *err)
 {
@@ -261,8 +285,12 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
     if (!run) {
         return fail(err, ERR_LIMIT, "no memory");
     }
-    *run = (struct run){
-        .env = env, .config = config, .options = options, .is_case = is_case, .err = err};
+    *run = (struct run){.env = env,
+                        .config = config,
+                        .options = options,
+                        .is_case = is_case,
+                        .restatement = restatement,
+                        .err = err};
     /* The caller's arena is the run's while it lasts, so that what the summary points to outlives
      * the run. */
     run->arena = *arena;
@@ -296,7 +324,7 @@ enum status farthing_run_bill(struct env *env, const struct farthing_config *con
                               struct farthing_summary *summary, struct complaints *complaints,
                               struct error *err)
 {
-    return run_bill(env, config, options, false, arena, summary, complaints, err);
+    return run_bill(env, config, options, false, NULL, arena, summary, complaints, err);
 }
 
 enum status farthing_run_case(struct env *env, const struct farthing_config *config,
@@ -304,5 +332,14 @@ enum status farthing_run_case(struct env *env, const struct farthing_config *con
                               struct farthing_summary *summary, struct complaints *complaints,
                               struct error *err)
 {
-    return run_bill(env, config, options, true, arena, summary, complaints, err);
+    return run_bill(env, config, options, true, NULL, arena, summary, complaints, err);
+}
+
+enum status farthing_run_restatement(struct env *env, const struct farthing_config *config,
+                                     const struct farthing_bill *options,
+                                     struct restatement *restatement, struct arena *arena,
+                                     struct farthing_summary *summary,
+                                     struct complaints *complaints, struct error *err)
+{
+    return run_bill(env, config, options, false, restatement, arena, summary, complaints, err);
 }

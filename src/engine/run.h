@@ -12,6 +12,8 @@
 #ifndef FARTHING_ENGINE_RUN_H
 #define FARTHING_ENGINE_RUN_H
 
+#include <yyjson.h>
+
 #include "base/env.h"
 #include "bill/bill.h"
 #include "catalog/finder.h"
@@ -70,6 +72,33 @@ struct issued_folder {
     struct known_events events; /* to the bills that matched */
 };
 
+/* Events as a whole, whatever meters they have: how many, and the sum of their fingerprints. */
+struct event_count {
+    uint64_t count, print;
+};
+
+/* What a run is that restates a closed period: correct.c. */
+struct known_file {
+    const char *path;
+    bool is_csv;
+    uint32_t round;          /* of a key's records the earliest round's stay accepted */
+    struct event_count read; /* records in it, when it was billed */
+    const char *folder;      /* that says so */
+};
+struct restatement {
+    const struct known_file *known; /* the first of the events' paths */
+    size_t known_count;
+    uint32_t round; /* of the events that are new */
+    /* Digests of the closed run's inputs; empty: another one was given. */
+    struct text catalog, accounts;
+    /* The state that the period is in: of the last of its closed folders. */
+    const char *folder;
+    struct text usage_print, closing_print;
+    yyjson_val *excluded; /* by reason */
+    bool is_written;      /* result: something has changed */
+    uint64_t late_records;
+};
+
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
 struct letter {
     uint64_t line_in_block, offset, size;
@@ -117,11 +146,6 @@ struct undecided {
     struct arrival arrival;
 };
 
-/* Events as a whole, whatever meters they have: how many, and the sum of their fingerprints. */
-struct event_count {
-    uint64_t count, print;
-};
-
 enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
 
 /* A series that is a meter and a SKU, no more. */
@@ -154,6 +178,7 @@ struct worker {
     struct feed_block block;
     uint64_t line_in_block;
     uint64_t line_offset; /* in the file */
+    struct event_count block_events;
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
@@ -233,7 +258,9 @@ struct run {
     struct spool *arrivals, *records, *verdicts;
     struct spool_budget budget;
     uint32_t key_partitions, key_shift, book_partitions;
-    struct text *file_headers; /* of CSV files, for reading a record again */
+    struct text *file_headers;       /* of CSV files, for reading a record again */
+    struct event_count *file_events; /* records of each file, withdrawals too */
+    struct restatement *restatement; /* NULL: none */
 
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;
@@ -302,6 +329,15 @@ struct known_events issued_events(const struct run *run, uint32_t payer, instant
 /* The most that were known to the bills of one run, whoever pays now. */
 struct known_events issued_events_total(const struct run *run);
 
+/* ---- correct.c; OK where nothing is restated ---- */
+
+/* Catalog and accounts are those of the closed run, where no others were given. */
+enum status restatement_check_inputs(struct run *run);
+/* The files that were billed have the records that they had. */
+enum status restatement_check_events(struct run *run);
+/* There is a difference, or the state that the next period begins with is another one. */
+bool restatement_has_changed(struct run *run, const struct farthing_summary *summary);
+
 /* ---- ingest.c, accept.c, settle.c, report.c ---- */
 
 enum status run_read(struct run *run);
@@ -332,6 +368,17 @@ static inline uint32_t book_partition(const struct run *run, uint32_t payer)
     return (uint32_t)((uint64_t)payer * run->book_partitions / (run->accounts->count + 1));
 }
 
+/* In which round of a closed period's bills the events of a file came; all in one where none is
+ * closed. */
+static inline uint32_t run_round(const struct run *run, uint32_t file)
+{
+    const struct restatement *restatement = run->restatement;
+    size_t source = feed_file_source(run->feed, file);
+    return !restatement                        ? 0
+           : source < restatement->known_count ? restatement->known[source].round
+                                               : restatement->round;
+}
+
 /* Its place in totals of meters. */
 static inline uint32_t meter_of_record(const struct run *run, const struct record *record)
 {
@@ -352,5 +399,13 @@ enum status farthing_run_case(struct env *env, const struct farthing_config *con
                               const struct farthing_bill *options, struct arena *arena,
                               struct farthing_summary *summary, struct complaints *complaints,
                               struct error *err);
+
+/* The same for a closed period: the events of known files must be as they were, and nothing is
+ * written when nothing has changed. */
+enum status farthing_run_restatement(struct env *env, const struct farthing_config *config,
+                                     const struct farthing_bill *options,
+                                     struct restatement *restatement, struct arena *arena,
+                                     struct farthing_summary *summary,
+                                     struct complaints *complaints, struct error *err);
 
 #endif

@@ -36,6 +36,7 @@ enum feed_format { FEED_BY_NAME, FEED_NDJSON, FEED_CSV };
 struct feed_options {
     int threads;                  /* feed_next is called with 0..threads-1 */
     enum feed_format format;      /* BY_NAME: .csv (before .gz, .zst) is CSV, all else NDJSON */
+    const enum feed_format *formats; /* of each path, instead; NULL: format is that of all */
     size_t block_bytes;           /* 0: 1 MiB; at most line_max_bytes */
     size_t line_max_bytes;        /* 0: LINE_MAX_BYTES; of a line without its newline */
     const char *temporary_folder; /* for pipes; NULL: the environment's */
@@ -92,6 +93,10 @@ enum status feed_next(struct feed *feed, int thread_index, struct feed_block *bl
 
 uint32_t feed_file_count(const struct feed *feed);
 const char *feed_file_path(const struct feed *feed, uint32_t file_index);
+/* Which of the paths it was found under, the first of them. */
+size_t feed_file_source(const struct feed *feed, uint32_t file_index);
+/* NDJSON or CSV. */
+enum feed_format feed_file_format(const struct feed *feed, uint32_t file_index);
 
 /* Bytes on disk of all files but pipes, and how many of them have been read: for a progress bar,
  * from any thread. */

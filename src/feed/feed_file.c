@@ -78,6 +78,7 @@ struct input {
     enum feed_format format;
     enum packing packing;
     bool is_pipe;
+    size_t source; /* the path it was found under */
     /* Under the feed's lock: */
     enum progress progress;
     bool is_busy; /* being opened, or the stream is in a thread's hands */
@@ -408,6 +409,7 @@ struct listing {
     const struct feed_options *options;
     struct input *inputs;
     size_t count, capacity;
+    size_t source;         /* the path at hand */
     struct identity *seen; /* open addressing; capacity is a power of two */
     size_t seen_count, seen_capacity;
 };
@@ -464,9 +466,12 @@ static enum status add_file(struct listing *listing, const char *path, const str
     size_t size = strlen(path);
     bool says_gzip = ends_with(path, &size, ".gz");
     bool says_zstd = !says_gzip && ends_with(path, &size, ".zst");
-    input.format = listing->options->format != FEED_BY_NAME ? listing->options->format
-                   : ends_with(path, &size, ".csv")         ? FEED_CSV
-                                                            : FEED_NDJSON;
+    enum feed_format format = listing->options->formats ? listing->options->formats[listing->source]
+                                                        : listing->options->format;
+    input.source = listing->source;
+    input.format = format != FEED_BY_NAME           ? format
+                   : ends_with(path, &size, ".csv") ? FEED_CSV
+                                                    : FEED_NDJSON;
     if (!input.is_pipe) {
         unsigned char magic[4];
         size_t got = 0;
@@ -557,6 +562,7 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
     /* Until the lock is made nothing is held, so the arena may run out anywhere. */
     struct listing listing = {.env = env, .arena = arena, .options = &settled};
     for (size_t i = 0; i < count; i++) {
+        listing.source = i;
         TRY(add_path(&listing, paths[i], true, err));
     }
     if (listing.count >= UINT32_MAX) {
@@ -1223,6 +1229,18 @@ const char *feed_file_path(const struct feed *feed, uint32_t file_index)
 {
     assert(file_index < feed->input_count);
     return feed->inputs[file_index].path;
+}
+
+size_t feed_file_source(const struct feed *feed, uint32_t file_index)
+{
+    assert(file_index < feed->input_count);
+    return feed->inputs[file_index].source;
+}
+
+enum feed_format feed_file_format(const struct feed *feed, uint32_t file_index)
+{
+    assert(file_index < feed->input_count);
+    return feed->inputs[file_index].format;
 }
 
 uint64_t feed_bytes_total(const struct feed *feed)

@@ -1,0 +1,655 @@
+/* correct.c - closed periods restated: what is known now, less what was billed.
+ *
+ *     closed folders --run.json--> periods in order, files that were billed
+ *                                      |
+ *     files, late events --bill run---+--> difference of the first period --closing--> of the next
+ * ...
+ *
+ * A correction is a bill run over everything that is known, with the closed bills taken off: no
+ * second way of pricing.  What is known is found from the closed folders: run.json names the files
+ * that were read, with the count and fingerprint of the records in each, so that a file that has
+ * changed since is told from one that has not; and catalog, accounts and opening with their
+ * digests.  Records that were accepted before stay accepted, whatever comes later under their key:
+ * each closing is a round, and rounds decide before bytes do (accept.c).
+ *
+ * Where a turn goes on over several periods, a later one begins with the closing of the one before,
+ * as restated.  A period in which nothing has changed, neither a line nor what the next begins
+ * with, is not written; so the same correction a second time writes nothing.
+ */
+#include <stdlib.h>
+
+#include "engine/folder.h"
+#include "engine/handle.h"
+#include "engine/run.h"
+
+enum { RUN_FILE_MAX_BYTES = 64 * 1024 * 1024 };
+
+/* An output folder that was issued. */
+struct closed {
+    const char *path;
+    size_t index; /* as given */
+    yyjson_val *run, *summary;
+    struct text period; /* as it was written */
+    struct period span;
+    size_t billed_count; /* 0: first bills */
+};
+
+/* All folders of one period. */
+struct closed_period {
+    const struct closed *first; /* of its folders, in the order of making */
+    size_t count;
+    const struct closed *latest;
+};
+
+struct correct {
+    struct farthing *farthing;
+    struct env *env;
+    struct arena *arena;
+    struct error *err;
+    const struct farthing_correct *options;
+    struct closed *closed;
+    struct closed_period *periods;
+    size_t period_count;
+    struct known_file *known;
+    size_t known_count, known_capacity;
+    uint32_t round; /* of what comes now */
+};
+
+/* ---- reading the folders --------------------------------------------------------------------- */
+
+static enum status read_json(struct correct *c, const char *folder, const char *name,
+                             yyjson_val **root)
+{
+    struct text path = text_format(c->arena, "%s/%s", folder, name), bytes;
+    struct error ignored;
+    if (load_bytes(c->env, c->arena, path.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) != OK) {
+        (void)fail(c->err, ERR_INPUT, "%s: there is no %s, so this is no whole output folder",
+                   folder, name);
+        return fail_hint(c->err, "--closed takes folders as `farthing bill` or `farthing correct` "
+                                 "left them");
+    }
+    *root = yyjson_doc_get_root(arena_read_json(c->arena, bytes));
+    if (!yyjson_is_obj(*root)) {
+        return fail(c->err, ERR_CORRUPT, "%s: is damaged", path.at);
+    }
+    return OK;
+}
+
+static const char *member(yyjson_val *object, const char *key)
+{
+    return yyjson_get_str(yyjson_obj_get(object, key));
+}
+
+static enum status read_closed(struct correct *c, size_t index)
+{
+    struct closed *closed = &c->closed[index];
+    closed->path = c->options->closed.items[index];
+    closed->index = index;
+    TRY(read_json(c, closed->path, "run.json", &closed->run));
+    TRY(read_json(c, closed->path, "summary.json", &closed->summary));
+    closed->period = json_text(closed->run, "period");
+    closed->billed_count = yyjson_arr_size(yyjson_obj_get(closed->run, "billed"));
+    if (!yyjson_is_arr(yyjson_obj_get(closed->run, "read"))) {
+        (void)fail(c->err, ERR_INPUT, "%s: run.json does not say what was in the files it read",
+                   closed->path);
+        return fail_hint(c->err, "it is of an older version: bill that period again into another "
+                                 "folder, and give that");
+    }
+    if (closed->period.size == 0 ||
+        time_parse(json_text(closed->summary, "from"), &closed->span.from) != TIME_OK ||
+        time_parse(json_text(closed->summary, "to"), &closed->span.to) != TIME_OK) {
+        return fail(c->err, ERR_CORRUPT, "%s: its period cannot be read", closed->path);
+    }
+    const char *rules = member(yyjson_obj_get(closed->run, "digests"), "rules");
+    if (!rules || strcmp(rules, FARTHING_RULES) != 0) {
+        (void)fail(c->err, ERR_INPUT, "%s: was billed by version %s of the rules, and these are %s",
+                   closed->path, rules ? rules : "?", FARTHING_RULES);
+        return fail_hint(c->err, "correct it with the version of Farthing that billed it");
+    }
+    return OK;
+}
+
+static int compare_closed(const void *a_item, const void *b_item)
+{
+    const struct closed *a = a_item, *b = b_item;
+    if (a->span.from != b->span.from) {
+        return a->span.from < b->span.from ? -1 : 1;
+    }
+    if (a->billed_count != b->billed_count) {
+        return a->billed_count < b->billed_count ? -1 : 1;
+    }
+    return a->index < b->index ? -1 : a->index > b->index;
+}
+
+static const char *lines_print(const struct closed *closed)
+{
+    yyjson_val *files = yyjson_obj_get(closed->run, "files");
+    return member(yyjson_obj_get(files, "lines.csv"), "print");
+}
+
+/* A folder that corrects another stands for a difference, so the other must be there. */
+static enum status check_has_billed(struct correct *c, const struct closed_period *period,
+                                    const struct closed *closed)
+{
+    size_t index, count;
+    yyjson_val *item;
+    yyjson_arr_foreach(yyjson_obj_get(closed->run, "billed"), index, count, item)
+    {
+        const char *print = member(item, "print");
+        bool is_here = false;
+        for (size_t i = 0; i < period->count && print; i++) {
+            const char *other = lines_print(&period->first[i]);
+            is_here |= other && strcmp(other, print) == 0;
+        }
+        if (!is_here) {
+            const char *path = member(item, "path");
+            (void)fail(c->err, ERR_INPUT, "%s: corrects %s, which is not given", closed->path,
+                       path ? path : "?");
+            return fail_hint(c->err, "name all bills of a period: --closed %s --closed %s",
+                             path ? path : "?", closed->path);
+        }
+    }
+    return OK;
+}
+
+static enum status add_period(struct correct *c, size_t first, size_t end)
+{
+    struct closed_period *period = &c->periods[c->period_count++];
+    *period = (struct closed_period){&c->closed[first], end - first, &c->closed[end - 1]};
+    const struct closed *one = period->first;
+    if (period->count > 1 && one[1].billed_count == 0) {
+        (void)fail(c->err, ERR_INPUT, "%s and %s are both first bills of %.*s", one->path,
+                   one[1].path, TEXT_ARG(one->period));
+        return fail_hint(c->err, "name the folder that was issued, and its corrections");
+    }
+    for (size_t i = 0; i < period->count; i++) {
+        TRY(check_has_billed(c, period, &one[i]));
+    }
+    if (c->period_count > 1 && period[-1].first->span.to > one->span.from) {
+        (void)fail(c->err, ERR_INPUT, "the periods of %s and %s overlap", period[-1].first->path,
+                   one->path);
+        return fail_hint(c->err, "correct periods that follow one another");
+    }
+    return OK;
+}
+
+static enum status find_periods(struct correct *c)
+{
+    size_t count = c->options->closed.count;
+    c->closed = arena_calloc(c->arena, count + 1, sizeof *c->closed);
+    c->periods = arena_calloc(c->arena, count + 1, sizeof *c->periods);
+    for (size_t i = 0; i < count; i++) {
+        TRY(read_closed(c, i));
+    }
+    qsort(c->closed, count, sizeof *c->closed, compare_closed);
+    for (size_t first = 0; first < count;) {
+        size_t end = first + 1;
+        while (end < count && c->closed[end].span.from == c->closed[first].span.from &&
+               c->closed[end].span.to == c->closed[first].span.to) {
+            end++;
+        }
+        TRY(add_period(c, first, end));
+        first = end;
+    }
+    return OK;
+}
+
+/* ---- what was billed ------------------------------------------------------------------------- */
+
+/* Where a file lies that run.json names: --moved OLD=NEW replaces the beginning of its path. */
+static const char *find_moved(struct correct *c, const char *path)
+{
+    for (size_t i = 0; i < c->options->moved.count; i++) {
+        const char *moved = c->options->moved.items[i], *equal = strchr(moved, '=');
+        size_t size = (size_t)(equal - moved);
+        if (strncmp(path, moved, size) == 0) {
+            return text_format(c->arena, "%s%s", equal + 1, path + size).at;
+        }
+    }
+    return path;
+}
+
+static enum status check_moved(struct correct *c)
+{
+    for (size_t i = 0; i < c->options->moved.count; i++) {
+        const char *moved = c->options->moved.items[i], *equal = strchr(moved, '=');
+        if (!equal || equal == moved || !equal[1]) {
+            (void)fail(c->err, ERR_INPUT, "--moved %s: is not OLD=NEW", moved);
+            return fail_hint(c->err, "write where files were and where they are now, such as "
+                                     "--moved usage/=archive/2026-10/");
+        }
+    }
+    return OK;
+}
+
+static struct farthing_paths recorded_paths(struct correct *c, yyjson_val *run, const char *key)
+{
+    yyjson_val *list = yyjson_obj_get(run, key), *item;
+    const char **items = arena_calloc(c->arena, yyjson_arr_size(list) + 1, sizeof *items);
+    size_t index, count, kept = 0;
+    yyjson_arr_foreach(list, index, count, item)
+    {
+        if (yyjson_is_str(item)) {
+            items[kept++] = find_moved(c, yyjson_get_str(item));
+        }
+    }
+    return (struct farthing_paths){items, kept};
+}
+
+static enum status check_is_there(struct correct *c, const struct known_file *file)
+{
+    struct file_info info;
+    struct error ignored;
+    bool is_pipe = strcmp(file->path, "-") == 0;
+    if (!is_pipe && c->env->file_stat(c->env, file->path, &info, &ignored) == OK) {
+        if (info.kind == FILE_REGULAR) {
+            return OK;
+        }
+        is_pipe = true;
+    }
+    (void)fail(c->err, ERR_INPUT, "%s: events that %s was billed from are %s", file->path,
+               file->folder, is_pipe ? "no file that can be read again" : "not there any more");
+    return fail_hint(c->err,
+                     "a correction reads them again: say where they are with --moved %s=FILE",
+                     file->path);
+}
+
+static enum status add_known(struct correct *c, const struct closed *closed, yyjson_val *item,
+                             uint32_t base, uint32_t *round_max)
+{
+    const char *recorded = member(item, "path"), *print = member(item, "fingerprint");
+    if (!recorded || !print) {
+        return fail(c->err, ERR_CORRUPT, "%s/run.json: is damaged", closed->path);
+    }
+    struct known_file file = {.path = find_moved(c, recorded),
+                              .is_csv = yyjson_get_bool(yyjson_obj_get(item, "csv")),
+                              .round =
+                                  base + (uint32_t)yyjson_get_uint(yyjson_obj_get(item, "round")),
+                              .read = {.count = yyjson_get_uint(yyjson_obj_get(item, "records")),
+                                       .print = strtoull(print, NULL, 16)},
+                              .folder = closed->path};
+    for (size_t i = 0; i < c->known_count; i++) {
+        if (strcmp(c->known[i].path, file.path) == 0) {
+            const struct event_count *read = &c->known[i].read;
+            if (read->count == file.read.count && read->print == file.read.print) {
+                return OK;
+            }
+            (void)fail(c->err, ERR_INPUT, "%s: was not the same file for %s and for %s", file.path,
+                       c->known[i].folder, closed->path);
+            return fail_hint(c->err, "keep the events of each run under names of their own");
+        }
+    }
+    TRY(check_is_there(c, &file));
+    if (c->known_count == c->known_capacity) {
+        size_t more = c->known_capacity ? c->known_capacity * 2 : 16;
+        c->known = arena_grow(c->arena, c->known, c->known_count, more, sizeof *c->known);
+        c->known_capacity = more;
+    }
+    *round_max = file.round > *round_max ? file.round : *round_max;
+    c->known[c->known_count++] = file;
+    return OK;
+}
+
+/* The files of all folders, each once.  The folders come in the order in which they were given, and
+ * so do their rounds; a folder's own files keep the order they have among themselves. */
+static enum status find_known(struct correct *c)
+{
+    uint32_t base = 0;
+    for (size_t given = 0; given < c->options->closed.count; given++) {
+        const struct closed *closed = c->closed;
+        while (closed->index != given) {
+            closed++;
+        }
+        uint32_t round_max = 0;
+        size_t index, count, before = c->known_count;
+        yyjson_val *item;
+        yyjson_arr_foreach(yyjson_obj_get(closed->run, "read"), index, count, item)
+        {
+            TRY(add_known(c, closed, item, base, &round_max));
+        }
+        base = c->known_count > before ? round_max + 1 : base;
+    }
+    c->round = base;
+    return OK;
+}
+
+/* ---- one period ------------------------------------------------------------------------------ */
+
+static const char *folder_name(struct correct *c, const struct closed *closed)
+{
+    if (c->period_count == 1) {
+        return c->options->out;
+    }
+    char *name = (char *)(uintptr_t)text_copy(c->arena, closed->period).at;
+    for (char *at = name; *at; at++) {
+        *at = *at == '/' ? '_' : *at;
+    }
+    return text_format(c->arena, "%s/%s", c->options->out, name).at;
+}
+
+/* The opening of the period: that of its bills, or what the one before has become. */
+static enum status find_opening(struct correct *c, size_t index, const char *closing,
+                                const char **opening)
+{
+    const struct closed_period *period = &c->periods[index];
+    const char *recorded = member(period->latest->run, "opening");
+    *opening = recorded;
+    if (!recorded || strcmp(recorded, "none") == 0) {
+        return OK;
+    }
+    if (index > 0 && period[-1].first->span.to == period->first->span.from) {
+        *opening = closing;
+        return OK;
+    }
+    if (index > 0) {
+        (void)fail(c->err, ERR_INPUT,
+                   "%s: begins with %s, which is of a period between it and that of %s",
+                   period->first->path, recorded, period[-1].first->path);
+        return fail_hint(c->err, "a correction goes on from period to period: name the folders of "
+                                 "those between, too");
+    }
+    *opening = find_moved(c, recorded);
+    return OK;
+}
+
+static struct restatement describe_latest(struct correct *c, const struct closed_period *period)
+{
+    yyjson_val *run = period->latest->run, *files = yyjson_obj_get(run, "files");
+    yyjson_val *digests = yyjson_obj_get(run, "digests");
+    const struct farthing_correct *options = c->options;
+    struct text none = TEXT("");
+    return (struct restatement){
+        .known = c->known,
+        .known_count = c->known_count,
+        .round = c->round,
+        .catalog = options->catalog.count > 0 ? none : json_text(digests, "catalog"),
+        .accounts = options->accounts.count > 0 ? none : json_text(digests, "accounts"),
+        .folder = period->latest->path,
+        .usage_print = json_text(yyjson_obj_get(files, "usage.csv"), "print"),
+        .closing_print = json_text(yyjson_obj_get(files, "closing.ndjson"), "print"),
+        .excluded = yyjson_obj_get(period->latest->summary, "excluded_by_reason")};
+}
+
+static struct farthing_paths join_events(struct correct *c)
+{
+    struct farthing_paths late = c->options->events;
+    const char **items = arena_calloc(c->arena, c->known_count + late.count + 1, sizeof *items);
+    for (size_t i = 0; i < c->known_count; i++) {
+        items[i] = c->known[i].path;
+    }
+    for (size_t i = 0; i < late.count; i++) {
+        items[c->known_count + i] = late.items[i];
+    }
+    return (struct farthing_paths){items, c->known_count + late.count};
+}
+
+static const struct farthing_count *copy_counts(struct arena *arena,
+                                                const struct farthing_count *counts, size_t count)
+{
+    struct farthing_count *copies = arena_calloc(arena, count + 1, sizeof *copies);
+    for (size_t i = 0; i < count; i++) {
+        copies[i] = counts[i];
+        copies[i].name = text_copy(arena, text_of(counts[i].name)).at;
+        copies[i].amount = counts[i].amount ? text_copy(arena, text_of(counts[i].amount)).at : NULL;
+    }
+    return copies;
+}
+
+/* The memory of a period goes when it is done: what is told of it is kept. */
+static void copy_summary(struct arena *arena, const struct complaints *complaints,
+                         struct farthing_summary *s)
+{
+    struct farthing_count *warnings =
+        arena_calloc(arena, complaints->count + s->warning_count + 1, sizeof *warnings);
+    size_t count = 0;
+    for (uint32_t i = 0; i < complaints->count; i++) {
+        if (complaints->items[i].is_warning) {
+            warnings[count++].name = complaint_text(arena, &complaints->items[i]);
+        }
+    }
+    for (size_t i = 0; i < s->warning_count; i++) {
+        warnings[count++].name = text_copy(arena, text_of(s->warnings[i].name)).at;
+    }
+    s->warnings = warnings;
+    s->warning_count = count;
+    s->refused = copy_counts(arena, s->refused, s->refused_count);
+    s->excluded = copy_counts(arena, s->excluded, s->excluded_count);
+    s->products = copy_counts(arena, s->products, s->product_count);
+    s->failed = copy_counts(arena, s->failed, s->failed_count);
+    s->currency = text_copy(arena, text_of(s->currency)).at;
+    s->total = text_copy(arena, text_of(s->total)).at;
+    s->fingerprint = text_copy(arena, text_of(s->fingerprint)).at;
+}
+
+static enum status run_period(struct correct *c, const struct closed_period *period,
+                              const struct farthing_bill *bill, struct restatement *restatement,
+                              struct farthing_summary *summary)
+{
+    struct farthing *farthing = c->farthing;
+    struct file_info info;
+    struct error ignored;
+    bool was_there = c->env->file_stat(c->env, bill->out, &info, &ignored) == OK;
+    struct arena own;
+    arena_init(&own, &c->env->memory, 0);
+    struct complaints complaints = {0};
+    enum status status = farthing_run_restatement(c->env, &farthing->config, bill, restatement,
+                                                  &own, summary, &complaints, c->err);
+    if (status == OK) {
+        copy_summary(c->arena, &complaints, summary);
+    } else if (complaints.errors > 0) {
+        handle_complaints(farthing, &complaints);
+    }
+    arena_release(&own);
+    if (!was_there && (status != OK || !restatement->is_written)) {
+        (void)c->env->file_remove(c->env, bill->out, NULL); /* it is empty */
+    }
+    if (status != OK && c->period_count > 1) {
+        struct error cause = *c->err;
+        (void)fail(c->err, status, "%.*s: %s", TEXT_ARG(period->first->period), cause.message);
+        return fail_hint(c->err, "%s", cause.hint);
+    }
+    return status;
+}
+
+static enum status correct_period(struct correct *c, size_t index, const char **closing,
+                                  struct farthing_correction *correction, uint64_t *late)
+{
+    const struct closed_period *period = &c->periods[index];
+    yyjson_val *run = period->latest->run;
+    const char **billed = arena_calloc(c->arena, period->count + 1, sizeof *billed);
+    for (size_t i = 0; i < period->count; i++) {
+        billed[i] = period->first[i].path;
+    }
+    const struct farthing_correct *options = c->options;
+    struct farthing_bill bill = {
+        .catalog =
+            options->catalog.count > 0 ? options->catalog : recorded_paths(c, run, "catalog"),
+        .accounts =
+            options->accounts.count > 0 ? options->accounts : recorded_paths(c, run, "accounts"),
+        .events = join_events(c),
+        .format = options->format,
+        .period = text_copy(c->arena, period->first->period).at,
+        .out = folder_name(c, period->first),
+        .billed = {billed, period->count},
+        .replace = options->replace};
+    TRY(find_opening(c, index, *closing, &bill.opening));
+    struct restatement restatement = describe_latest(c, period);
+    struct farthing_summary summary = {0};
+    TRY(run_period(c, period, &bill, &restatement, &summary));
+    *closing = text_format(c->arena, "%s/closing.ndjson",
+                           restatement.is_written ? bill.out : period->latest->path)
+                   .at;
+    *late = restatement.late_records;
+    *correction = (struct farthing_correction){.period = bill.period,
+                                               .out = restatement.is_written ? bill.out : NULL,
+                                               .closed = billed[period->count - 1],
+                                               .summary = summary};
+    return OK;
+}
+
+static enum status correct_all(struct correct *c, struct farthing_corrections *corrections)
+{
+    TRY(check_moved(c));
+    TRY(find_periods(c));
+    TRY(find_known(c));
+    for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
+        if (strcmp(c->options->events.items[i], "-") == 0) {
+            (void)fail(c->err, ERR_INPUT, "standard input is read once, and %zu periods need it",
+                       c->period_count);
+            return fail_hint(c->err, "put the events into a file");
+        }
+    }
+    for (size_t i = 0; i < c->period_count; i++) {
+        const char *opening;
+        TRY(find_opening(c, i, "", &opening)); /* all of them, before anything is written */
+    }
+    struct farthing_correction *items = arena_calloc(c->arena, c->period_count + 1, sizeof *items);
+    struct file_info info;
+    struct error ignored;
+    bool was_there = c->env->file_stat(c->env, c->options->out, &info, &ignored) == OK;
+    const char *closing = NULL;
+    enum status status = OK;
+    for (size_t i = 0; i < c->period_count && status == OK; i++) {
+        status = correct_period(c, i, &closing, &items[i], &corrections->late_records);
+        corrections->written += status == OK && items[i].out;
+        corrections->failed += items[i].summary.failed_count;
+        corrections->count += status == OK;
+    }
+    if (!was_there && corrections->written == 0) {
+        (void)c->env->file_remove(c->env, c->options->out, NULL); /* it is empty */
+    }
+    corrections->items = items;
+    return status;
+}
+
+enum farthing_status farthing_correct(struct farthing *farthing,
+                                      const struct farthing_correct *options,
+                                      struct farthing_corrections *corrections)
+{
+    handle_clear(farthing);
+    *corrections = (struct farthing_corrections){0};
+    const char *missing = options->closed.count == 0 ? "closed" : !options->out ? "out" : NULL;
+    if (missing) {
+        (void)fail(&farthing->err, ERR_INPUT, "no %s given", missing);
+        return FARTHING_USAGE;
+    }
+    struct correct c = {.farthing = farthing,
+                        .env = farthing->env,
+                        .arena = &farthing->arena,
+                        .err = &farthing->err,
+                        .options = options};
+    jmp_buf recover;
+    if (ARENA_RECOVER(&farthing->arena, recover)) {
+        return handle_no_memory(farthing);
+    }
+    enum status status = correct_all(&c, corrections);
+    farthing->arena.recover = NULL;
+    if (status != OK) {
+        return handle_status(farthing, status);
+    }
+    if (corrections->failed > 0) {
+        (void)fail(&farthing->err, ERR_OVERFLOW, "%llu payers could not be billed",
+                   (unsigned long long)corrections->failed);
+        return FARTHING_PARTIAL;
+    }
+    return FARTHING_OK;
+}
+
+/* ---- within the run -------------------------------------------------------------------------- */
+
+static enum status check_input(struct run *run, const char *name, struct text wanted,
+                               const struct digest *digest)
+{
+    char now[65];
+    digest_format(digest, now);
+    if (wanted.size == 0 || text_equal(wanted, text_of(now))) {
+        return OK;
+    }
+    (void)fail(run->err, ERR_INPUT,
+               "%s: not what %s was billed with: the digest is %.12s, and was %.12s", name,
+               run->restatement->folder, now, wanted.at);
+    return fail_hint(run->err,
+                     "to correct by what is there now, name it: --%s PATH; else say where that of "
+                     "the time is: --moved OLD=NEW",
+                     name);
+}
+
+enum status restatement_check_inputs(struct run *run)
+{
+    if (!run->restatement) {
+        return OK;
+    }
+    TRY(check_input(run, "catalog", run->restatement->catalog, &run->catalog->digest));
+    return check_input(run, "accounts", run->restatement->accounts, &run->accounts->digest);
+}
+
+enum status restatement_check_events(struct run *run)
+{
+    struct restatement *restatement = run->restatement;
+    if (!restatement) {
+        return OK;
+    }
+    restatement->late_records = 0;
+    for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
+        size_t source = feed_file_source(run->feed, f);
+        const struct event_count *now = &run->file_events[f];
+        if (source >= restatement->known_count) {
+            restatement->late_records += now->count;
+            continue;
+        }
+        const struct known_file *known = &restatement->known[source];
+        if (now->count == known->read.count && now->print == known->read.print) {
+            continue;
+        }
+        (void)fail(
+            run->err, ERR_INPUT,
+            "%s: is not as it was when %s was billed: it had %llu records, and now has %llu%s",
+            known->path, known->folder, (unsigned long long)known->read.count,
+            (unsigned long long)now->count,
+            now->count == known->read.count ? " that are others" : "");
+        return fail_hint(run->err, "put it back as it was, and give what is new as --events of "
+                                   "another name; or say where it is with --moved OLD=NEW");
+    }
+    return OK;
+}
+
+/* Events outside the period are of another bill. */
+static bool has_other_exclusions(const struct restatement *then, const struct farthing_summary *now)
+{
+    size_t same = 0, before = 0, index, count;
+    yyjson_val *key, *value;
+    const char *out_of_period = exclusion_name(EXCLUDE_OUT_OF_PERIOD);
+    yyjson_obj_foreach(then->excluded, index, count, key, value)
+    {
+        before += strcmp(yyjson_get_str(key), out_of_period) != 0;
+    }
+    for (size_t i = 0; i < now->excluded_count; i++) {
+        const struct farthing_count *item = &now->excluded[i];
+        if (strcmp(item->name, out_of_period) == 0) {
+            continue;
+        }
+        yyjson_val *was = yyjson_obj_get(then->excluded, item->name);
+        if (!was || yyjson_get_uint(was) != item->count) {
+            return true;
+        }
+        same++;
+    }
+    return same != before;
+}
+
+static bool is_as_before(const struct output_file *file, struct text print)
+{
+    char now[33];
+    hash128_format(output_file_print(file), now);
+    return text_equal(text_of(now), print);
+}
+
+bool restatement_has_changed(struct run *run, const struct farthing_summary *summary)
+{
+    struct restatement *then = run->restatement;
+    then->is_written = summary->bill_lines > 0 || summary->failed_count > 0 ||
+                       !is_as_before(run->usage, then->usage_print) ||
+                       !is_as_before(run->closing, then->closing_print) ||
+                       has_other_exclusions(then, summary);
+    return then->is_written;
+}
