@@ -6,6 +6,7 @@ import copy
 import json
 import random
 
+import corrections
 import times
 from exact import num, plain
 from usage import Event, Refused, read_line
@@ -475,11 +476,13 @@ LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_
         ("attribution", attribution), ("conservation", conservation),
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
-        ("shared", shared)]
+        ("shared", shared), ("corrections", corrections.corrections)]
 
 
-def chosen(world, count):
-    """Some laws for a world, in turn; all of them when count is negative."""
+def chosen(world, count, only=None):
+    """Some laws for a world, in turn; all of them when count is negative; or one by its name."""
+    if only:
+        return [law for law in LAWS if law[0] == only]
     if count < 0:
         return LAWS
     return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)]

@@ -555,6 +555,20 @@ def run_seed(seed, arguments, folder):
     counts = runner.counts
     counts["events"] = rated.acceptance.records
     counts["bills"] = len(output.bills())
+    if not arguments.only:
+        compare_all(world, setup, rated, bills, output, runner, attempt)
+    for name, law in laws.chosen(world, arguments.laws, arguments.only):
+        def hold(name=name, law=law):
+            if law(laws.Bench(world, setup, runner, output, canonical_inputs, name,
+                              Mismatch)):
+                counts["law " + name] += 1
+        attempt("law " + name, hold)
+    return world, counts, failures
+
+
+def compare_all(world, setup, rated, bills, output, runner, attempt):
+    """Against the rater, and against itself on other bytes of the same meaning."""
+    counts = runner.counts
 
     def count(name, check):
         def run():
@@ -568,19 +582,12 @@ def run_seed(seed, arguments, folder):
     attempt("rounding", lambda: compare_rounding(world, output))
     for name, kinds, options in PERTURBATIONS:
         def perturb(name=name, kinds=kinds, options=options):
-            rng = random.Random("%s/%s" % (seed, name))
+            rng = random.Random("%s/%s" % (world.seed, name))
             other = runner.run(perturbed_inputs(world, runner.path(name), kinds, rng), name,
                                world.period_text, options)
             counts["perturbed"] += 1
             same_output(name, output, other)
         attempt("purity", perturb)
-    for name, law in laws.chosen(world, arguments.laws):
-        def hold(name=name, law=law):
-            if law(laws.Bench(world, setup, runner, output, canonical_inputs, name,
-                              Mismatch)):
-                counts["law " + name] += 1
-        attempt("law " + name, hold)
-    return world, counts, failures
 
 
 def work(job):
@@ -610,6 +617,9 @@ def report(counts, features, pairs, failures, seconds):
         counts["runs"], counts["perturbed"],
         ", ".join("%s %d" % (name[4:], counts[name]) for name in sorted(counts)
                   if name.startswith("law ")) or "none"))
+    if counts["corrected lines"]:
+        print("closed and corrected twice: %d lines compared with fresh bills, %d corrections written" % (
+            counts["corrected lines"], counts["corrections"]))
     print("features %d, pairs that met %d of %d (%.1f%%)" % (
         len(names), len(pairs), possible, 100 * len(pairs) / max(1, possible)))
     print("mismatches %d in %.0f s" % (failures, seconds))
@@ -622,6 +632,7 @@ def main():
     parser.add_argument("--first", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--laws", type=int, default=2, help="laws tried for each seed; -1: all")
+    parser.add_argument("--only", help="this law alone, without the comparisons")
     parser.add_argument("--keep", action="store_true", help="keep the folder of each seed")
     parser.add_argument("--work", help="where the folders are")
     parser.add_argument("--open", action="append", default=[],

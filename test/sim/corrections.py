@@ -1,0 +1,220 @@
+"""Closed periods and their corrections against a fresh bill of all that is known.
+
+A world's lines come in three rounds: some are billed and closed, the others come late, with withdrawals of what was billed and, at some
+point, another price list. Closed bills and corrections must add up to the bill that is made at once, line by line, and the same
+correction again must write nothing."""
+import collections
+import copy
+import json
+import os
+import subprocess
+
+import times
+from exact import num, plain
+from usage import WITHDRAWAL, Event, Refused, read_line
+from world import Raw, write_json
+
+ROUNDS = 3
+SUMS = ("quantity", "exact", "amount", "list", "events")
+
+
+def records_of(line):
+    """[(key, canonical) or None] for each record of a line: None of what is no usage event."""
+    try:
+        records = read_line(line)
+    except Refused:
+        return []
+    out = []
+    for record in records:
+        try:
+            event = Event(record)
+        except Refused:
+            event = None
+        usable = event and event.type != WITHDRAWAL
+        out.append(((event.source, event.id), event.canonical) if usable else None)
+    return out
+
+
+def what_is_accepted(rounds):
+    """The lines of all rounds, without records that conflict with one of an earlier round: that one stays accepted."""
+    accepted, out = {}, []
+    for lines in rounds:
+        new = collections.defaultdict(list)
+        for line in lines:
+            found = records_of(line)
+            bad = [i for i, item in enumerate(found)
+                   if item and item[0] in accepted and accepted[item[0]] != item[1]]
+            for item in found:
+                if item and item[0] not in accepted:
+                    new[item[0]].append(item[1])
+            if not bad:
+                out.append(line)
+            elif len(found) > 1:
+                batch = json.loads(line, parse_float=Raw, parse_int=Raw)
+                out.append(write_json([r for i, r in enumerate(batch) if i not in bad]))
+        for key, contents in new.items():
+            accepted[key] = min(contents, key=lambda text: text.encode())
+    return out
+
+
+def withdrawals(world, rng, lines):
+    """Of some events that were billed, and of one that nobody knows."""
+    found = [item[0] for line in lines for item in records_of(line) if item]
+    out = []
+    for i, (source, name) in enumerate(rng.sample(found, min(2, len(found))) + [("nobody", "knows")]):
+        out.append(write_json({
+            "specversion": "1.0", "source": "support", "id": "back-%d" % i, "type": WITHDRAWAL,
+            "time": times.form(world.period[1]), "data": {"source": source, "id": name}}))
+    return out
+
+
+def other_prices(world, rng):
+    """The catalog with some rates changed, one of them from a moment in the period on."""
+    catalog = copy.deepcopy(world.catalog)
+    prices = catalog["prices"]
+    names = collections.Counter(price.get("name", str(price["sku"])) for price in prices)
+    changed = 0
+    for price in list(prices):
+        price["steps"] = copy.deepcopy(price["steps"])
+        if rng.random() < 0.5:
+            continue
+        new = copy.deepcopy(price)
+        found = raise_rates(new["steps"], rng)
+        if not found:
+            continue
+        changed += found
+        alone = names[price.get("name", str(price["sku"]))] == 1
+        if alone and "from" not in price and "to" not in price and rng.random() < 0.5:
+            at = times.form(world.moment(rng))
+            price["to"], new["from"] = at, at
+            prices.append(new)
+        else:
+            price["steps"] = new["steps"]
+    return catalog if changed else None
+
+
+def raise_rates(steps, rng):
+    def other(value):
+        return Raw(plain(num(value) * rng.choice([2, 3]) + num("0.01")))
+    count = 0
+    for step in steps:
+        body = step.get("rate")
+        if isinstance(body, Raw):
+            step["rate"] = other(body)
+            count += 1
+        elif isinstance(body, dict) and isinstance(body.get("rate"), Raw):
+            body["rate"] = other(body["rate"])
+            count += 1
+        tier = step.get("tier")
+        for row in (tier.get("tiers", []) if isinstance(tier, dict) else []):
+            if isinstance(row, dict) and isinstance(row.get("rate"), Raw):
+                row["rate"] = other(row["rate"])
+                count += 1
+    return count
+
+
+def cuts(bench):
+    """The period, or two parts of it whose bills go on from one to the other."""
+    start, end = bench.world.period
+    middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
+    anchored = any(bench.setup.billing(account)[1] for account in bench.setup.accounts)
+    if anchored or not start < middle < end or bench.rng.random() < 0.5:
+        return [bench.world.period_text]
+    return ["%s/%s" % (times.form(a), times.form(b)) for a, b in ((start, middle), (middle, end))]
+
+
+def bill_chain(bench, name, periods, lines, catalog):
+    """First bills of all periods, each with the closing of the one before."""
+    outputs, options = [], ["--opening", "none"]
+    for i, period in enumerate(periods):
+        outputs.append(bench.bill("%s%d" % (name, i), catalog=catalog, lines=lines, period=period,
+                                  options=options))
+        options = ["--opening", outputs[-1].folder + "/closing.ndjson"]
+    return outputs
+
+
+def correct(bench, name, folders, files, catalog):
+    """{period index: folder} of what was written."""
+    runner = bench.runner
+    out = runner.path(bench.name + "-" + name + ".out")
+    command = [runner.farthing, "correct", "--out", out, "--json", "--threads", "1"]
+    for folder in folders:
+        command += ["--closed", folder]
+    for path in files:
+        command += ["--events", path]
+    if catalog:
+        command += ["--catalog", catalog]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=120)
+    runner.counts["runs"] += 1
+    bench.expect(done.returncode == 0, "%s: exit code %d: %s", " ".join(command), done.returncode,
+                 done.stderr.decode(errors="replace").strip()[:2000])
+    told = json.loads(done.stdout)
+    bench.expect(told["written"] > 0 or not os.path.exists(out), "%s: nothing is written, and is there", out)
+    return {i: item["out"] for i, item in enumerate(told["corrections"]) if item["out"]}
+
+
+def add_up(bench, outputs):
+    """Lines by id: what is the same in all, and sums; without those that add up to nothing."""
+    same, sums = {}, {}
+    for output in outputs:
+        for line in output.lines():
+            key = line["bill"], line["line"]
+            rest = {name: text for name, text in line.items() if name not in SUMS + ("fingerprint",)}
+            bench.expect(same.setdefault(key, rest) == rest, "line %s of %s is not one", *key)
+            total = sums.setdefault(key, [num(0)] * len(SUMS) + [0])
+            for i, name in enumerate(SUMS):
+                total[i] += num(line[name] or "0")
+            total[-1] = (total[-1] + int(line["fingerprint"] or "0", 16)) % 2 ** 64
+    return {key: (same[key], total) for key, total in sums.items() if any(total)}
+
+
+def compare(bench, name, fresh, outputs):
+    one, other = add_up(bench, [fresh]), add_up(bench, outputs)
+    for key in sorted(set(one) | set(other)):
+        a, b = (side.get(key, ({}, [num(0)] * len(SUMS) + [0])) for side in (one, other))
+        bench.expect(a[1] == b[1], "%s: line %s of %s (%s): %s at once, %s closed and corrected", name, key[1],
+                     key[0], a[0] or b[0], [str(x) for x in a[1]], [str(x) for x in b[1]])
+    totals = collections.Counter()
+    for output, sign in [(fresh, 1)] + [(o, -1) for o in outputs]:
+        for bill in output.bills():
+            totals[bill["bill"]] += sign * num(bill["total"])
+    bench.expect(not any(totals.values()), "%s: totals differ by %s", name, dict(totals))
+    for file in ("usage.csv", "closing.ndjson", "exclusions.csv"):
+        a, b = ([line for line in output.bytes[file].splitlines() if b",OUT_OF_PERIOD," not in line]
+                for output in (fresh, outputs[-1]))  # what is of no closed period is not remembered
+        bench.expect(a == b, "%s: %s differs from that of a fresh bill", name, file)
+    return len(one)
+
+
+def corrections(bench):
+    """Closed and corrected twice is the same as fresh; each correction a second time writes nothing."""
+    world, rng, make_output = bench.world, bench.rng, type(bench.output)
+    rounds = [[] for _ in range(ROUNDS)]
+    for line in world.lines:
+        rounds[rng.choice([0, 0, 0, 1, 1, 2])].append(line)
+    rounds[rng.randrange(1, ROUNDS)] += withdrawals(world, rng, rounds[0])
+    prices_change = rng.choice([None, 1, 2])
+    catalog = other_prices(world, rng) if prices_change else None
+    periods = cuts(bench)
+    chains = [[output] for output in bill_chain(bench, "closed", periods, rounds[0], None)]
+    given, changed, compared = [], None, 0
+    for number in range(1, ROUNDS):
+        inputs = bench.inputs(world, bench.runner.path("late%d" % number), rounds[number], catalog)
+        given.append(inputs.events[0])
+        if catalog and prices_change == number:
+            changed = inputs.catalogs[0]
+        folders = [output.folder for chain in chains for output in chain]
+        # What was not written is not remembered, so all that is late is given again.
+        written = correct(bench, "round%d" % number, folders, given, changed)
+        for i, folder in written.items():
+            chains[i].append(make_output(folder))
+            bench.runner.counts["corrections"] += 1
+        folders = [output.folder for chain in chains for output in chain]
+        again = correct(bench, "again%d" % number, folders, given, changed)
+        bench.expect(not again, "round %d: the same correction again writes %s", number, again)
+        fresh = bill_chain(bench, "fresh%d-" % number, periods, what_is_accepted(rounds[:number + 1]),
+                           catalog if changed else None)
+        for i, output in enumerate(fresh):
+            compared += compare(bench, "round %d, period %d" % (number, i), output, chains[i])
+    bench.runner.counts["corrected lines"] += compared
+    return True
