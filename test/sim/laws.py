@@ -476,13 +476,14 @@ LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_
         ("attribution", attribution), ("conservation", conservation),
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
-        ("shared", shared), ("corrections", corrections.corrections)]
+        ("shared", shared)]
+APART = [("corrections", corrections.corrections)]  # with seeds of its own
 
 
 def chosen(world, count, only=None):
     """Some laws for a world, in turn; all of them when count is negative; or one by its name."""
     if only:
-        return [law for law in LAWS if law[0] == only]
+        return [law for law in LAWS + APART if law[0] == only]
     if count < 0:
-        return LAWS
+        return LAWS + APART
     return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)]
