@@ -167,6 +167,12 @@ enum farthing_status farthing_check(struct farthing *farthing, struct farthing_p
 
 enum farthing_form { FARTHING_TABLE, FARTHING_JSON, FARTHING_CSV_SAFE };
 
+/* Compares two output folders: which amounts moved, and by how much of it because of usage, of the price version, of a step. A
+ * folder of corrections stands for the bills that it corrects, too. */
+enum farthing_status farthing_diff(struct farthing *farthing, const char *a, const char *b,
+                                   enum farthing_form form, int is_terminal, farthing_write *write,
+                                   void *context);
+
 /* Shows bills of an output folder. name: a bill's id or a payer's; NULL: a list of all bills.
  * CSV_SAFE is for spreadsheets: texts that could be taken for formulas get an apostrophe. */
 enum farthing_status farthing_show(struct farthing *farthing, const char *out, const char *name,

@@ -20,8 +20,8 @@ struct command {
     const char *help;
 };
 
-extern const struct command cmd_bill, cmd_check, cmd_correct, cmd_explain, cmd_generate, cmd_show,
-    cmd_test;
+extern const struct command cmd_bill, cmd_check, cmd_correct, cmd_diff, cmd_explain, cmd_generate,
+    cmd_show, cmd_test;
 
 /* Options that every command has; values of getopt_long. */
 enum { OPT_HELP = 256, OPT_THREADS, OPT_MEMORY, OPT_TMP, OPT_JSON, OPT_QUIET, OPT_FIRST_OWN };

@@ -186,6 +186,36 @@ def compare(bench, name, fresh, outputs):
     return len(one)
 
 
+def diff(bench, first, last, outputs, is_repriced):
+    """farthing diff of the closed bills and what they have become: every amount that moved is there, with reasons that add up."""
+    done = subprocess.run([bench.runner.farthing, "diff", first.folder, last.folder, "--json"], capture_output=True,
+                          check=False, timeout=120)
+    bench.expect(done.returncode == 0, "diff: exit code %d: %s", done.returncode, done.stderr.decode()[:500])
+    told = json.loads(done.stdout)
+    moved = collections.Counter()
+    for output in outputs[1:]:
+        for line in output.lines():
+            place = line["step"] if line["kind"] != "usage" else ""
+            moved[(line["bill"], line["account"], line["product"], line["sku"], line["dimensions"], line["resource"],
+                   line["kind"], place)] += num(line["amount"])
+    moved = {key: amount for key, amount in moved.items() if amount}
+    bench.expect(len(moved) == len(told["moved"]), "diff: %d amounts moved, and %d are told", len(moved), len(told["moved"]))
+    sums = collections.Counter()
+    for item in told["moved"]:
+        parts = {name: num(item[name]) for name in ("usage", "price_version", "step")}
+        difference = num(item["difference"])
+        bench.expect(sum(parts.values()) == difference, "diff: %s do not add up to %s", parts, difference)
+        bench.expect(num(item["after"]) - num(item["before"]) == difference, "diff: %s is no difference", item)
+        bench.expect(is_repriced or not parts["price_version"], "diff: no price has changed for %s", item)
+        sums[tuple(item[name] for name in ("bill", "account", "product", "sku", "dimensions", "resource", "kind"))] += difference
+    wanted = collections.Counter()
+    for key, amount in moved.items():
+        wanted[key[:-1]] += amount
+    bench.expect({k: v for k, v in sums.items() if v} == {k: v for k, v in wanted.items() if v},
+                 "diff: other amounts than the corrections have")
+    bench.runner.counts["amounts explained"] += len(told["moved"])
+
+
 def corrections(bench):
     """Closed and corrected twice is the same as fresh; each correction a second time writes nothing."""
     world, rng, make_output = bench.world, bench.rng, type(bench.output)
@@ -216,5 +246,8 @@ def corrections(bench):
                            catalog if changed else None)
         for i, output in enumerate(fresh):
             compared += compare(bench, "round %d, period %d" % (number, i), output, chains[i])
+    for chain in chains:
+        if len(chain) > 1:
+            diff(bench, chain[0], chain[-1], chain, changed)
     bench.runner.counts["corrected lines"] += compared
     return True

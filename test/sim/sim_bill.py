@@ -618,8 +618,9 @@ def report(counts, features, pairs, failures, seconds):
         ", ".join("%s %d" % (name[4:], counts[name]) for name in sorted(counts)
                   if name.startswith("law ")) or "none"))
     if counts["corrected lines"]:
-        print("closed and corrected twice: %d lines compared with fresh bills, %d corrections written" % (
-            counts["corrected lines"], counts["corrections"]))
+        print("closed and corrected twice: %d lines compared with fresh bills, %d corrections written, "
+              "%d amounts explained" % (
+                  counts["corrected lines"], counts["corrections"], counts["amounts explained"]))
     print("features %d, pairs that met %d of %d (%.1f%%)" % (
         len(names), len(pairs), possible, 100 * len(pairs) / max(1, possible)))
     print("mismatches %d in %.0f s" % (failures, seconds))

@@ -1,0 +1,946 @@
+/* diff.c - two sets of bills side by side: what moved, and why.
+ *
+ *     set A: lines.csv of bills and corrections, usage.csv --+
+ *     set B: the same ---------------------------------------+--payer by payer--> items --> moved
+ *
+ * An item is what an account has of a SKU on a bill: all its lines of usage, whatever tier and
+ * price version they are of, since a unit that goes from one tier to another is on two lines.  Its
+ * units are followed from the lines they left to those they came to:
+ *
+ *     same step and tier, another version or rate   price version
+ *     another step or tier, same version            step
+ *     both are others                               price version
+ *     came from nowhere, or went there              usage, as far as usage.csv has changed
+ *     the rest                                      step: others of a pool, flat amounts
+ *
+ * Where both sets are of one catalog and the same accounts no price is another one: units that went
+ * from one version to another were used at another time, which is usage.  What is no usage (fees,
+ * minimums, caps, roundings) moves by its price version, else by its step.
+ *
+ * Units that are part of a line's change take its amount along a chord, and the last reason takes
+ * what is left: so the parts of an item add up to its difference, to the last digit.
+ */
+#include <stdlib.h>
+
+#include "engine/folder.h"
+#include "engine/handle.h"
+#include "engine/run.h"
+#include "render/table.h"
+
+enum { RUN_FILE_MAX_BYTES = 64 * 1024 * 1024, SOURCE_PAYER_MAX_BYTES = 1024 };
+enum { SIDE_A, SIDE_B, SIDES };
+
+/* A file of rows that are in the order of payers. */
+struct source {
+    struct folder folder;
+    struct reader *rows;
+    bool is_usage;
+    int side;
+    struct text row; /* the next; at NULL: there is none */
+    char payer[SOURCE_PAYER_MAX_BYTES];
+    size_t payer_size;
+};
+
+/* A line of one of the sets. */
+struct piece {
+    struct line line;
+    struct text bill;
+    struct period period;
+    int side;
+};
+
+struct used {
+    struct usage_text usage;
+    int side;
+};
+
+/* Lines of one id, or several of one tier, class or item, on both sides. */
+struct change {
+    struct dec quantity, amount; /* B less A */
+};
+
+struct moved {
+    struct text payer, bill, account, product, sku, dimensions, resource, kind, step, unit,
+        currency;
+    struct period period;
+    struct dec quantity[SIDES], amount[SIDES];
+    struct dec difference, by_usage, by_price, by_step;
+};
+
+struct diff {
+    struct farthing *farthing;
+    struct arena *arena;  /* for the whole call */
+    struct arena scratch; /* of a payer */
+    struct error *err;
+    struct source *sources;
+    size_t source_count, source_capacity;
+    struct piece *pieces;
+    size_t piece_count, piece_capacity;
+    struct used *used;
+    size_t used_count, used_capacity;
+    struct moved *moved;
+    size_t moved_count, moved_capacity;
+    yyjson_val *digests[SIDES];
+    bool is_same_catalog; /* and accounts: no price is another one */
+    enum farthing_form form;
+    struct sink_text sink;
+    struct table table;
+    bool is_terminal;
+};
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static enum status add_source(struct diff *d, const char *path, bool is_usage, int side)
+{
+    struct source *source = &d->sources[d->source_count];
+    *source = (struct source){.is_usage = is_usage, .side = side};
+    TRY(folder_open(d->farthing->env, d->arena, path, &source->folder, d->err));
+    d->source_count++;
+    return is_usage
+               ? folder_read(&source->folder, "usage.csv", USAGE_HEADER, &source->rows, d->err)
+               : folder_read(&source->folder, "lines.csv", LINES_HEADER, &source->rows, d->err);
+}
+
+static yyjson_val *read_run(struct diff *d, const char *path)
+{
+    struct text name = text_format(d->arena, "%s/run.json", path), bytes;
+    struct error ignored;
+    if (load_bytes(d->farthing->env, d->arena, name.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) !=
+        OK) {
+        return NULL;
+    }
+    return yyjson_doc_get_root(arena_read_json(d->arena, bytes));
+}
+
+/* A folder of corrections stands for the bills that it corrects, too: as they were. */
+static enum status check_billed_print(struct diff *d, const char *path, yyjson_val *item,
+                                      const char *corrected_by)
+{
+    yyjson_val *files = yyjson_obj_get(read_run(d, path), "files");
+    struct text print = json_text(yyjson_obj_get(files, "lines.csv"), "print");
+    if (print.size > 0 && text_equal(print, json_text(item, "print"))) {
+        return OK;
+    }
+    (void)fail(d->err, ERR_INPUT, "%s: is not there as %s corrects it", path, corrected_by);
+    return fail_hint(d->err,
+                     "a folder of corrections stands for the bills that it corrects, too; run.json "
+                     "names them as the run was given them: go to that folder");
+}
+
+static enum status open_set(struct diff *d, const char *path, int side)
+{
+    yyjson_val *run = read_run(d, path), *billed = yyjson_obj_get(run, "billed"), *item;
+    d->digests[side] = yyjson_obj_get(run, "digests");
+    size_t index, count, more = yyjson_arr_size(billed) + 2;
+    d->sources = arena_grow(d->arena, d->sources, d->source_count, d->source_capacity + more,
+                            sizeof *d->sources);
+    d->source_capacity += more;
+    TRY(add_source(d, path, true, side));
+    TRY(add_source(d, path, false, side));
+    yyjson_arr_foreach(billed, index, count, item)
+    {
+        const char *other = yyjson_get_str(yyjson_obj_get(item, "path"));
+        TRY(check_billed_print(d, other ? other : "?", item, path));
+        TRY(add_source(d, other, false, side));
+    }
+    return OK;
+}
+
+/* ---- rows of one payer ----------------------------------------------------------------------- */
+
+/* Whose a bill is and for when. */
+static enum status split_bill(struct arena *arena, struct text id, struct text *payer,
+                              struct period *period, struct error *err)
+{
+    struct text parts[4];
+    int count = 0;
+    for (size_t at = 0; at <= id.size && count < 4; count++) {
+        const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
+        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
+        parts[count] = (struct text){id.at + at, size};
+        at += size + 1;
+    }
+    bool is_id = count == 4 && time_parse_date(parts[2], NULL, &period->from) == TIME_OK &&
+                 time_parse_date(parts[3], NULL, &period->to) == TIME_OK &&
+                 text_decode(parts[1], arena_alloc(arena, parts[1].size + 1), payer);
+    return is_id ? OK : fail(err, ERR_CORRUPT, "'%.*s' is no id of a bill", TEXT_ARG(id));
+}
+
+static enum status read_payer(struct diff *d, struct source *source, struct text *payer)
+{
+    struct error inner = {0};
+    enum status status;
+    if (source->is_usage) {
+        struct usage_text usage;
+        status = parse_usage(&d->scratch, source->row, &usage, &inner);
+        *payer = usage.payer;
+    } else {
+        struct line line;
+        struct text bill;
+        struct period period;
+        status = parse_line(&d->scratch, source->row, &line, &bill, &inner);
+        status = status == OK ? split_bill(&d->scratch, bill, payer, &period, &inner) : status;
+    }
+    if (status == OK && payer->size < sizeof source->payer) {
+        return OK;
+    }
+    (void)fail(d->err, ERR_CORRUPT, "%s: a row is not as it was written: %s", source->rows->path,
+               inner.message);
+    return fail_hint(d->err, "bill that period again");
+}
+
+static int compare_payer(const struct source *source, struct text payer)
+{
+    return text_compare((struct text){source->payer, source->payer_size}, payer);
+}
+
+static enum status advance(struct diff *d, struct source *source)
+{
+    TRY(reader_next(source->rows, &source->row, NULL, d->err));
+    if (!source->row.at) {
+        return OK;
+    }
+    struct arena_mark mark = arena_mark(&d->scratch);
+    struct text payer;
+    TRY(read_payer(d, source, &payer));
+    if (compare_payer(source, payer) > 0) {
+        return fail(d->err, ERR_CORRUPT, "%s: its rows are not in the order of payers",
+                    source->rows->path);
+    }
+    memcpy(source->payer, payer.at, payer.size);
+    source->payer_size = payer.size;
+    arena_rewind(&d->scratch, mark);
+    return OK;
+}
+
+static enum status take_row(struct diff *d, const struct source *source)
+{
+    struct text row = text_copy(&d->scratch, source->row);
+    if (source->is_usage) {
+        if (d->used_count == d->used_capacity) {
+            size_t more = d->used_capacity ? d->used_capacity * 2 : 64;
+            d->used = arena_grow(&d->scratch, d->used, d->used_count, more, sizeof *d->used);
+            d->used_capacity = more;
+        }
+        struct used *used = &d->used[d->used_count++];
+        used->side = source->side;
+        return parse_usage(&d->scratch, row, &used->usage, d->err);
+    }
+    if (d->piece_count == d->piece_capacity) {
+        size_t more = d->piece_capacity ? d->piece_capacity * 2 : 64;
+        d->pieces = arena_grow(&d->scratch, d->pieces, d->piece_count, more, sizeof *d->pieces);
+        d->piece_capacity = more;
+    }
+    struct piece *piece = &d->pieces[d->piece_count++];
+    struct text payer;
+    piece->side = source->side;
+    TRY(parse_line(&d->scratch, row, &piece->line, &piece->bill, d->err));
+    return split_bill(&d->scratch, piece->bill, &payer, &piece->period, d->err);
+}
+
+/* ---- order ----------------------------------------------------------------------------------- */
+
+static bool is_usage(const struct line *line)
+{
+    return text_equal(line->kind, TEXT("usage"));
+}
+
+static int compare_items(const struct piece *a, const struct piece *b)
+{
+    const struct line *x = &a->line, *y = &b->line;
+    int order = text_compare(a->bill, b->bill);
+    order = order ? order : text_compare(x->account, y->account);
+    order = order ? order : text_compare(x->product, y->product);
+    order = order ? order : text_compare(x->sku, y->sku);
+    order = order ? order : text_compare(x->dimensions, y->dimensions);
+    order = order ? order : text_compare(x->resource, y->resource);
+    order = order ? order : (int)is_usage(y) - (int)is_usage(x);
+    order = order ? order : text_compare(x->kind, y->kind);
+    return order || is_usage(x) ? order : text_compare(x->step, y->step);
+}
+
+static int compare_places(const struct line *x, const struct line *y)
+{
+    int order = text_compare(x->step, y->step);
+    return order ? order : (x->tier > y->tier) - (x->tier < y->tier);
+}
+
+/* Of one version of one price. */
+static int compare_versions(const struct line *x, const struct line *y)
+{
+    int order = text_compare(x->contract, y->contract);
+    order = order ? order : text_compare(x->price, y->price);
+    return order ? order : (x->version > y->version) - (x->version < y->version);
+}
+
+static int compare_pieces(const void *a_item, const void *b_item)
+{
+    const struct piece *a = a_item, *b = b_item;
+    int order = compare_items(a, b);
+    order = order ? order : compare_places(&a->line, &b->line);
+    order = order ? order : compare_versions(&a->line, &b->line);
+    order = order ? order : memcmp(&a->line.id, &b->line.id, sizeof a->line.id);
+    return order ? order : a->side - b->side;
+}
+
+/* ---- reasons --------------------------------------------------------------------------------- */
+
+static enum status add_to(struct diff *d, struct dec *sum, struct dec value)
+{
+    return dec_add(*sum, value, sum, d->err);
+}
+
+/* The amount of some of the units: along the chord, and all of it for all of them. */
+static enum status take_part(struct diff *d, const struct change *all, struct dec units,
+                             struct change *part)
+{
+    part->quantity = units;
+    if (dec_equal(units, all->quantity)) {
+        part->amount = all->amount;
+        return OK;
+    }
+    if (dec_is_zero(units)) {
+        part->amount = DEC_ZERO;
+        return OK;
+    }
+    return dec_multiply_divide(all->amount, units, all->quantity, DEC_SCALE, ROUND_HALF_EVEN,
+                               &part->amount, d->err);
+}
+
+/* Units that came to some lines and left others: as many of both as there are of the fewer. Takes
+ * them from both and adds what their way has made to *reason. */
+static enum status match(struct diff *d, struct change *came, struct change *left, struct dec units,
+                         struct dec *reason)
+{
+    struct change in, out;
+    TRY(take_part(d, came, units, &in));
+    TRY(take_part(d, left, dec_negate(units), &out));
+    TRY(add_to(d, reason, in.amount));
+    TRY(add_to(d, reason, out.amount));
+    struct change *rest[] = {came, left};
+    const struct change *taken[] = {&in, &out};
+    for (int i = 0; i < 2; i++) {
+        TRY(dec_subtract(rest[i]->quantity, taken[i]->quantity, &rest[i]->quantity, d->err));
+        TRY(dec_subtract(rest[i]->amount, taken[i]->amount, &rest[i]->amount, d->err));
+    }
+    return OK;
+}
+
+static struct dec fewer(const struct change *came, const struct change *left)
+{
+    return dec_min(came->quantity, dec_negate(left->quantity));
+}
+
+/* What came and left on one version in one place, or of more. */
+struct flow {
+    const struct line *line;
+    struct change came, left;
+};
+
+static enum status add_flow(struct diff *d, struct flow *to, const struct change *change)
+{
+    struct change *side = dec_sign(change->quantity) > 0 ? &to->came : &to->left;
+    TRY(add_to(d, &side->quantity, change->quantity));
+    return add_to(d, &side->amount, change->amount);
+}
+
+struct reasons {
+    struct dec usage, price, step;
+};
+
+/* Each line's change of the item, as flows by place and version; amounts that moved without units
+ * are the step's. */
+static enum status find_flows(struct diff *d, const struct piece *pieces, size_t count,
+                              struct flow *flows, size_t *flow_count, struct reasons *reasons)
+{
+    *flow_count = 0;
+    for (size_t i = 0; i < count;) {
+        const struct line *line = &pieces[i].line;
+        struct change change = {DEC_ZERO, DEC_ZERO};
+        for (; i < count && memcmp(&pieces[i].line.id, &line->id, sizeof line->id) == 0; i++) {
+            const struct line *at = &pieces[i].line;
+            bool is_b = pieces[i].side == SIDE_B;
+            TRY(add_to(d, &change.quantity, is_b ? at->quantity : dec_negate(at->quantity)));
+            TRY(add_to(d, &change.amount, is_b ? at->amount : dec_negate(at->amount)));
+        }
+        if (dec_is_zero(change.quantity)) {
+            TRY(add_to(d, &reasons->step, change.amount));
+            continue;
+        }
+        struct flow *last = *flow_count > 0 ? &flows[*flow_count - 1] : NULL;
+        bool is_same = last && compare_places(last->line, line) == 0 &&
+                       compare_versions(last->line, line) == 0;
+        if (!is_same) {
+            last = &flows[(*flow_count)++];
+            *last = (struct flow){
+                .line = line, .came = {DEC_ZERO, DEC_ZERO}, .left = {DEC_ZERO, DEC_ZERO}};
+        }
+        TRY(add_flow(d, last, &change));
+    }
+    return OK;
+}
+
+/* Units that went from some flows to others for which is_way holds. */
+static enum status match_flows(struct diff *d, struct flow *flows, size_t count,
+                               bool (*is_way)(const struct line *from, const struct line *to),
+                               struct dec *reason)
+{
+    for (size_t to = 0; to < count; to++) {
+        for (size_t from = 0; from < count && dec_sign(flows[to].came.quantity) > 0; from++) {
+            struct change *came = &flows[to].came, *left = &flows[from].left;
+            if (dec_sign(left->quantity) < 0 && is_way(flows[from].line, flows[to].line)) {
+                TRY(match(d, came, left, fewer(came, left), reason));
+            }
+        }
+    }
+    return OK;
+}
+
+static bool is_same_place(const struct line *from, const struct line *to)
+{
+    return compare_places(from, to) == 0;
+}
+
+static bool is_same_version(const struct line *from, const struct line *to)
+{
+    return compare_versions(from, to) == 0;
+}
+
+static bool is_any(const struct line *from, const struct line *to)
+{
+    (void)from;
+    (void)to;
+    return true;
+}
+
+/* Some version is on one side only, and both sides have lines. */
+static bool has_other_version(struct diff *d, const struct piece *pieces, size_t count)
+{
+    struct versions {
+        const struct line *line;
+        bool is_on[SIDES];
+    } *versions = arena_alloc(&d->scratch, (count + 1) * sizeof *versions);
+    size_t version_count = 0, at;
+    bool is_on[SIDES] = {false, false};
+    for (size_t i = 0; i < count; i++) {
+        const struct line *line = &pieces[i].line;
+        for (at = 0; at < version_count && compare_versions(versions[at].line, line) != 0; at++) {
+        }
+        if (at == version_count) {
+            versions[version_count++] = (struct versions){.line = line};
+        }
+        versions[at].is_on[pieces[i].side] = is_on[pieces[i].side] = true;
+    }
+    bool is_other = false;
+    for (at = 0; at < version_count; at++) {
+        is_other |= versions[at].is_on[SIDE_A] != versions[at].is_on[SIDE_B];
+    }
+    return is_other && is_on[SIDE_A] && is_on[SIDE_B];
+}
+
+static bool is_one_unit(const struct piece *pieces, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (!text_equal(pieces[i].line.unit, pieces[0].line.unit)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static int compare_series(struct text account, struct text sku, struct text dimensions,
+                          const struct usage_text *usage)
+{
+    int order = text_compare(account, usage->account);
+    order = order ? order : text_compare(sku, usage->sku);
+    return order ? order : text_compare(dimensions, usage->dimensions);
+}
+
+static int compare_used(const void *a_item, const void *b_item)
+{
+    const struct usage_text *a = &((const struct used *)a_item)->usage;
+    const struct usage_text *b = &((const struct used *)b_item)->usage;
+    int order = compare_series(a->account, a->sku, a->dimensions, b);
+    return order ? order : text_compare(a->resource, b->resource);
+}
+
+/* What was used of the item on either side; a line names a resource where its price is by the hour.
+ */
+static enum status sum_usage(struct diff *d, const struct piece *item, struct dec used[SIDES])
+{
+    const struct line *line = &item->line;
+    used[SIDE_A] = used[SIDE_B] = DEC_ZERO;
+    size_t low = 0, high = d->used_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct usage_text *usage = &d->used[middle].usage;
+        int order = compare_series(line->account, line->sku, line->dimensions, usage);
+        order = order ? order : text_compare(line->resource, usage->resource);
+        if (order > 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (; low < d->used_count; low++) {
+        const struct usage_text *usage = &d->used[low].usage;
+        if (compare_series(line->account, line->sku, line->dimensions, usage) != 0 ||
+            (line->resource.size > 0 && !text_equal(line->resource, usage->resource))) {
+            break;
+        }
+        if (usage->slot.from >= item->period.from && usage->slot.from < item->period.to) {
+            TRY(add_to(d, &used[d->used[low].side], usage->quantity));
+        }
+    }
+    return OK;
+}
+
+/* Units that came or went and met none of the other kind: as many as usage has changed by are its
+ * own; where its unit may be another than the line's, all of them. */
+static enum status share_rest(struct diff *d, const struct moved *moved,
+                              const struct dec used[SIDES], bool is_other,
+                              const struct change *rest, struct reasons *reasons)
+{
+    struct dec more;
+    TRY(dec_subtract(used[SIDE_B], used[SIDE_A], &more, d->err));
+    struct dec units = DEC_ZERO;
+    if (dec_sign(more) * dec_sign(rest->quantity) > 0) {
+        bool is_alike = dec_equal(used[SIDE_A], moved->quantity[SIDE_A]) ||
+                        dec_equal(used[SIDE_B], moved->quantity[SIDE_B]);
+        bool is_less = dec_compare(dec_abs(more), dec_abs(rest->quantity)) < 0;
+        units = is_alike && is_less ? more : rest->quantity;
+    }
+    struct change own;
+    TRY(take_part(d, rest, units, &own));
+    TRY(add_to(d, &reasons->usage, own.amount));
+    struct dec left;
+    TRY(dec_subtract(rest->amount, own.amount, &left, d->err));
+    return add_to(d, is_other ? &reasons->price : &reasons->step, left);
+}
+
+static enum status explain_usage(struct diff *d, const struct piece *pieces, size_t count,
+                                 const struct moved *moved, struct reasons *reasons)
+{
+    struct dec used[SIDES];
+    TRY(sum_usage(d, pieces, used));
+    bool is_other = !d->is_same_catalog && has_other_version(d, pieces, count);
+    struct dec *by_version = d->is_same_catalog ? &reasons->usage : &reasons->price;
+    if (!is_one_unit(pieces, count)) { /* they cannot be followed */
+        struct dec more;
+        TRY(dec_subtract(used[SIDE_B], used[SIDE_A], &more, d->err));
+        struct change whole = {used[SIDE_A], moved->amount[SIDE_A]}, own = {DEC_ZERO, DEC_ZERO};
+        if (!dec_is_zero(used[SIDE_A])) {
+            TRY(take_part(d, &whole, more, &own));
+        }
+        reasons->usage = own.amount;
+        reasons->price = DEC_ZERO;
+        return d->is_same_catalog
+                   ? OK
+                   : dec_subtract(moved->difference, own.amount, &reasons->price, d->err);
+    }
+    struct flow *flows = arena_alloc(&d->scratch, (count + 1) * sizeof *flows);
+    size_t flow_count;
+    TRY(find_flows(d, pieces, count, flows, &flow_count, reasons));
+    TRY(match_flows(d, flows, flow_count, is_same_place, by_version));
+    TRY(match_flows(d, flows, flow_count, is_same_version, &reasons->step));
+    TRY(match_flows(d, flows, flow_count, is_any, by_version));
+    struct flow rest = {.came = {DEC_ZERO, DEC_ZERO}, .left = {DEC_ZERO, DEC_ZERO}};
+    for (size_t i = 0; i < flow_count; i++) {
+        TRY(add_to(d, &rest.came.quantity, flows[i].came.quantity));
+        TRY(add_to(d, &rest.came.amount, flows[i].came.amount));
+        TRY(add_to(d, &rest.left.quantity, flows[i].left.quantity));
+        TRY(add_to(d, &rest.left.amount, flows[i].left.amount));
+    }
+    TRY(share_rest(d, moved, used, is_other, &rest.came, reasons));
+    return share_rest(d, moved, used, is_other, &rest.left, reasons);
+}
+
+static bool has_other_rate(const struct piece *pieces, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        const struct line *a = &pieces[0].line, *b = &pieces[i].line;
+        if (a->has_rate != b->has_rate || (a->has_rate && !dec_equal(a->rate, b->rate))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum status explain_item(struct diff *d, struct text payer, const struct piece *pieces,
+                                size_t count)
+{
+    const struct line *line = &pieces[0].line;
+    struct moved moved = {.payer = payer,
+                          .bill = pieces[0].bill,
+                          .account = line->account,
+                          .product = line->product,
+                          .sku = line->sku,
+                          .dimensions = line->dimensions,
+                          .resource = line->resource,
+                          .kind = line->kind,
+                          .step = line->step,
+                          .unit = line->unit,
+                          .currency = line->currency,
+                          .period = pieces[0].period};
+    for (size_t i = 0; i < count; i++) {
+        TRY(add_to(d, &moved.quantity[pieces[i].side], pieces[i].line.quantity));
+        TRY(add_to(d, &moved.amount[pieces[i].side], pieces[i].line.amount));
+    }
+    TRY(dec_subtract(moved.amount[SIDE_B], moved.amount[SIDE_A], &moved.difference, d->err));
+    if (dec_is_zero(moved.difference)) {
+        return OK;
+    }
+    struct reasons reasons = {DEC_ZERO, DEC_ZERO, DEC_ZERO};
+    if (is_usage(line)) {
+        TRY(explain_usage(d, pieces, count, &moved, &reasons));
+    } else if (!d->is_same_catalog &&
+               (has_other_version(d, pieces, count) || has_other_rate(pieces, count))) {
+        reasons.price = moved.difference;
+    }
+    moved.by_usage = reasons.usage;
+    moved.by_price = reasons.price;
+    TRY(dec_subtract(moved.difference, moved.by_usage, &moved.by_step, d->err));
+    TRY(dec_subtract(moved.by_step, moved.by_price, &moved.by_step, d->err));
+    if (d->moved_count == d->moved_capacity) {
+        size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
+        d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
+        d->moved_capacity = more;
+    }
+    struct text *texts[] = {&moved.bill,       &moved.account,  &moved.product, &moved.sku,
+                            &moved.dimensions, &moved.resource, &moved.kind,    &moved.step,
+                            &moved.unit,       &moved.currency};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i] = text_copy(d->arena, *texts[i]);
+    }
+    d->moved[d->moved_count++] = moved;
+    return OK;
+}
+
+/* ---- payer by payer -------------------------------------------------------------------------- */
+
+static enum status compare_payer_bills(struct diff *d, struct text payer)
+{
+    d->pieces = NULL;
+    d->used = NULL;
+    d->piece_count = d->piece_capacity = d->used_count = d->used_capacity = 0;
+    for (size_t i = 0; i < d->source_count; i++) {
+        struct source *source = &d->sources[i];
+        while (source->row.at && compare_payer(source, payer) == 0) {
+            TRY(take_row(d, source));
+            TRY(advance(d, source));
+        }
+    }
+    if (d->used_count > 1) {
+        qsort(d->used, d->used_count, sizeof *d->used, compare_used);
+    }
+    if (d->piece_count > 1) {
+        qsort(d->pieces, d->piece_count, sizeof *d->pieces, compare_pieces);
+    }
+    for (size_t first = 0; first < d->piece_count;) {
+        size_t end = first + 1;
+        while (end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0) {
+            end++;
+        }
+        TRY(explain_item(d, payer, &d->pieces[first], end - first));
+        first = end;
+    }
+    return OK;
+}
+
+static enum status compare_all(struct diff *d)
+{
+    for (size_t i = 0; i < d->source_count; i++) {
+        TRY(advance(d, &d->sources[i]));
+    }
+    struct arena_mark mark = arena_mark(&d->scratch);
+    for (;;) {
+        const struct source *least = NULL;
+        for (size_t i = 0; i < d->source_count; i++) {
+            const struct source *at = &d->sources[i];
+            if (at->row.at &&
+                (!least || compare_payer(least, (struct text){at->payer, at->payer_size}) > 0)) {
+                least = at;
+            }
+        }
+        if (!least) {
+            return OK;
+        }
+        struct text payer = text_copy(d->arena, (struct text){least->payer, least->payer_size});
+        TRY(compare_payer_bills(d, payer));
+        arena_rewind(&d->scratch, mark);
+    }
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+enum {
+    CELL_PAYER,
+    CELL_FROM,
+    CELL_ACCOUNT,
+    CELL_SKU,
+    CELL_WHAT,
+    CELL_DIMENSIONS,
+    CELL_BEFORE,
+    CELL_AFTER,
+    CELL_DIFFERENCE,
+    CELL_USAGE,
+    CELL_PRICE,
+    CELL_STEP,
+    CELLS
+};
+
+static struct text show_amount(struct arena *arena, struct dec value)
+{
+    char *out = arena_alloc(arena, DEC_FORMAT_MAX);
+    return (struct text){out, (size_t)dec_format(value, out)};
+}
+
+/* A reason that is none is left out of the table. */
+static struct text show_reason(struct arena *arena, struct dec value)
+{
+    return dec_is_zero(value) ? TEXT("") : show_amount(arena, value);
+}
+
+static struct text show_day(struct arena *arena, instant at)
+{
+    char *out = arena_alloc(arena, TIME_FORMAT_MAX);
+    return (struct text){out, (size_t)time_format_short(at, out)};
+}
+
+static void make_cells(struct arena *arena, const struct moved *m, struct text cells[CELLS])
+{
+    bool both = m->dimensions.size > 0 && m->resource.size > 0;
+    cells[CELL_PAYER] = m->payer;
+    cells[CELL_FROM] = show_day(arena, m->period.from);
+    cells[CELL_ACCOUNT] = m->account;
+    cells[CELL_SKU] = m->sku;
+    cells[CELL_WHAT] = m->kind;
+    cells[CELL_DIMENSIONS] = text_format(arena, "%.*s%s%.*s", TEXT_ARG(m->dimensions),
+                                         both ? " " : "", TEXT_ARG(m->resource));
+    cells[CELL_BEFORE] = show_amount(arena, m->amount[SIDE_A]);
+    cells[CELL_AFTER] = show_amount(arena, m->amount[SIDE_B]);
+    cells[CELL_DIFFERENCE] = show_amount(arena, m->difference);
+    cells[CELL_USAGE] = show_reason(arena, m->by_usage);
+    cells[CELL_PRICE] = show_reason(arena, m->by_price);
+    cells[CELL_STEP] = show_reason(arena, m->by_step);
+}
+
+static enum status sum_moved(struct diff *d, struct moved *sum)
+{
+    *sum = (struct moved){.amount = {DEC_ZERO, DEC_ZERO},
+                          .difference = DEC_ZERO,
+                          .by_usage = DEC_ZERO,
+                          .by_price = DEC_ZERO,
+                          .by_step = DEC_ZERO};
+    for (size_t i = 0; i < d->moved_count; i++) {
+        const struct moved *m = &d->moved[i];
+        sum->currency = m->currency;
+        TRY(add_to(d, &sum->amount[SIDE_A], m->amount[SIDE_A]));
+        TRY(add_to(d, &sum->amount[SIDE_B], m->amount[SIDE_B]));
+        TRY(add_to(d, &sum->difference, m->difference));
+        TRY(add_to(d, &sum->by_usage, m->by_usage));
+        TRY(add_to(d, &sum->by_price, m->by_price));
+        TRY(add_to(d, &sum->by_step, m->by_step));
+    }
+    return OK;
+}
+
+static enum status write_table(struct diff *d)
+{
+    if (d->moved_count == 0) {
+        return sink_write(&d->sink, TEXT("no amount has moved\n"), d->err);
+    }
+    struct table *table = &d->table;
+    struct arena *arena = &d->scratch;
+    table_init(table, arena, &d->sink, d->is_terminal);
+    static const char *const TITLES[CELLS] = {"PAYER",      "FROM",  "ACCOUNT", "SKU",
+                                              "WHAT",       "OF",    "BEFORE",  "AFTER",
+                                              "DIFFERENCE", "USAGE", "PRICE",   "STEP"};
+    for (int c = 0; c < CELLS; c++) {
+        table_add_column(table, TITLES[c], c < CELL_BEFORE ? COLUMN_TEXT : COLUMN_DECIMAL);
+    }
+    struct moved sum;
+    TRY(sum_moved(d, &sum));
+    struct text cells[CELLS], totals[CELLS];
+    make_cells(d->arena, &sum, totals);
+    for (int c = 0; c < CELL_BEFORE; c++) {
+        totals[c] = c == CELL_WHAT ? TEXT("total") : TEXT("");
+    }
+    struct arena_mark mark = arena_mark(arena);
+    for (size_t i = 0; i < d->moved_count; i++) {
+        make_cells(arena, &d->moved[i], cells);
+        table_measure(table, cells);
+        arena_rewind(arena, mark);
+    }
+    table_measure(table, totals);
+    table_hide_empty(table);
+    for (int c = CELL_USAGE; c < CELLS; c++) {
+        table->columns[c].is_hidden = false;
+    }
+    table_begin(table, true);
+    for (size_t i = 0; i < d->moved_count; i++) {
+        make_cells(arena, &d->moved[i], cells);
+        TRY(table_row(table, cells, d->err));
+    }
+    TRY(table_row(table, totals, d->err));
+    return table_end(table, d->err);
+}
+
+struct column {
+    const char *name;
+    struct text text;
+    bool is_name; /* comes from strangers */
+};
+
+enum { COLUMNS = 19 };
+
+static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
+{
+    const struct column all[COLUMNS] = {
+        {"bill", m->bill, true},
+        {"payer", m->payer, true},
+        {"account", m->account, true},
+        {"product", m->product, true},
+        {"sku", m->sku, true},
+        {"dimensions", m->dimensions, true},
+        {"resource", m->resource, true},
+        {"kind", m->kind, true},
+        {"from", show_day(arena, m->period.from), false},
+        {"to", show_day(arena, m->period.to), false},
+        {"unit", m->unit, true},
+        {"quantity_before", show_amount(arena, m->quantity[SIDE_A]), false},
+        {"quantity_after", show_amount(arena, m->quantity[SIDE_B]), false},
+        {"before", show_amount(arena, m->amount[SIDE_A]), false},
+        {"after", show_amount(arena, m->amount[SIDE_B]), false},
+        {"difference", show_amount(arena, m->difference), false},
+        {"usage", show_amount(arena, m->by_usage), false},
+        {"price_version", show_amount(arena, m->by_price), false},
+        {"step", show_amount(arena, m->by_step), false}};
+    memcpy(columns, all, sizeof all);
+}
+
+static enum status write_csv(struct diff *d)
+{
+    struct moved none = {.payer = TEXT("")};
+    struct column columns[COLUMNS];
+    make_columns(d->arena, d->moved_count > 0 ? &d->moved[0] : &none, columns);
+    struct buffer out;
+    buffer_init(&out, d->arena, 1024);
+    for (int c = 0; c < COLUMNS; c++) {
+        buffer_format(&out, "%s%s", c > 0 ? "," : "", columns[c].name);
+    }
+    buffer_add_char(&out, '\n');
+    TRY(sink_write(&d->sink, buffer_text(&out), d->err));
+    struct arena_mark mark = arena_mark(&d->scratch);
+    for (size_t i = 0; i < d->moved_count; i++) {
+        struct buffer row;
+        buffer_init(&row, &d->scratch, 512);
+        make_columns(&d->scratch, &d->moved[i], columns);
+        for (int c = 0; c < COLUMNS; c++) {
+            buffer_add_text(&row, c > 0 ? TEXT(",") : TEXT(""));
+            if (columns[c].is_name) {
+                add_csv_safe(&row, columns[c].text);
+            } else {
+                buffer_add_text(&row, columns[c].text);
+            }
+        }
+        buffer_add_char(&row, '\n');
+        TRY(sink_write(&d->sink, buffer_text(&row), d->err));
+        arena_rewind(&d->scratch, mark);
+    }
+    return OK;
+}
+
+static enum status write_json(struct diff *d)
+{
+    struct moved sum;
+    TRY(sum_moved(d, &sum));
+    TRY(sink_write(&d->sink, TEXT("{\"moved\":["), d->err));
+    struct arena_mark mark = arena_mark(&d->scratch);
+    for (size_t i = 0; i < d->moved_count; i++) {
+        struct column columns[COLUMNS];
+        struct buffer row;
+        buffer_init(&row, &d->scratch, 512);
+        make_columns(&d->scratch, &d->moved[i], columns);
+        for (int c = 0; c < COLUMNS; c++) {
+            buffer_format(&row, "%s\"%s\":", c > 0 ? "," : i > 0 ? ",\n{" : "\n{", columns[c].name);
+            buffer_add_json(&row, columns[c].text);
+        }
+        buffer_add_char(&row, '}');
+        TRY(sink_write(&d->sink, buffer_text(&row), d->err));
+        arena_rewind(&d->scratch, mark);
+    }
+    struct buffer end;
+    buffer_init(&end, &d->scratch, 512);
+    const struct column sums[] = {{"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
+                                  {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
+                                  {"difference", show_amount(d->arena, sum.difference), false},
+                                  {"usage", show_amount(d->arena, sum.by_usage), false},
+                                  {"price_version", show_amount(d->arena, sum.by_price), false},
+                                  {"step", show_amount(d->arena, sum.by_step), false},
+                                  {"currency", sum.currency, true}};
+    buffer_format(&end, "],\"count\":%zu", d->moved_count);
+    for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
+        buffer_format(&end, ",\"%s\":", sums[c].name);
+        buffer_add_json(&end, sums[c].text);
+    }
+    buffer_add_text(&end, TEXT("}\n"));
+    return sink_write(&d->sink, buffer_text(&end), d->err);
+}
+
+/* ---- the call -------------------------------------------------------------------------------- */
+
+static bool is_same_digest(const struct diff *d, const char *name)
+{
+    struct text digest = json_text(d->digests[SIDE_A], name);
+    return digest.size > 0 && text_equal(digest, json_text(d->digests[SIDE_B], name));
+}
+
+static enum status diff_all(struct diff *d, const char *a, const char *b)
+{
+    TRY(open_set(d, a, SIDE_A));
+    TRY(open_set(d, b, SIDE_B));
+    d->is_same_catalog = is_same_digest(d, "catalog") && is_same_digest(d, "accounts");
+    TRY(compare_all(d));
+    return d->form == FARTHING_JSON       ? write_json(d)
+           : d->form == FARTHING_CSV_SAFE ? write_csv(d)
+                                          : write_table(d);
+}
+
+/* The one recovery point: what it needs after running out is behind a pointer. */
+static enum status diff_guarded(struct diff *d, const char *a, const char *b)
+{
+    jmp_buf recover;
+    if (ARENA_RECOVER(d->arena, recover)) {
+        (void)fail(d->err, ERR_LIMIT, "the memory limit is reached");
+        return fail_hint(d->err, "allow more with --memory");
+    }
+    d->scratch.recover = &recover;
+    return diff_all(d, a, b);
+}
+
+enum farthing_status farthing_diff(struct farthing *farthing, const char *a, const char *b,
+                                   enum farthing_form form, int is_terminal, farthing_write *write,
+                                   void *context)
+{
+    handle_clear(farthing);
+    if (!a || !b) {
+        (void)fail(&farthing->err, ERR_INPUT, "two output folders are compared");
+        return FARTHING_USAGE;
+    }
+    struct diff d = {.farthing = farthing,
+                     .arena = &farthing->arena,
+                     .err = &farthing->err,
+                     .form = form,
+                     .is_terminal = is_terminal != 0 && form == FARTHING_TABLE,
+                     .sink = {write, context}};
+    arena_init(&d.scratch, &farthing->env->memory, 0);
+    enum status status = diff_guarded(&d, a, b);
+    table_drop(&d.table);
+    for (size_t i = 0; i < d.source_count; i++) {
+        folder_close(&d.sources[i].folder);
+    }
+    arena_release(&d.scratch);
+    farthing->arena.recover = NULL;
+    return handle_status(farthing, status);
+}
