@@ -52,7 +52,8 @@ struct correct {
     size_t period_count;
     struct known_file *known;
     size_t known_count, known_capacity;
-    uint32_t round; /* of what comes now */
+    uint32_t round;   /* of what comes now */
+    struct arena own; /* of the period at hand */
 };
 
 /* ---- reading the folders --------------------------------------------------------------------- */
@@ -429,17 +430,15 @@ static enum status run_period(struct correct *c, const struct closed_period *per
     struct file_info info;
     struct error ignored;
     bool was_there = c->env->file_stat(c->env, bill->out, &info, &ignored) == OK;
-    struct arena own;
-    arena_init(&own, &c->env->memory, 0);
     struct complaints complaints = {0};
     enum status status = farthing_run_restatement(c->env, &farthing->config, bill, restatement,
-                                                  &own, summary, &complaints, c->err);
+                                                  &c->own, summary, &complaints, c->err);
     if (status == OK) {
         copy_summary(c->arena, &complaints, summary);
     } else if (complaints.errors > 0) {
         handle_complaints(farthing, &complaints);
     }
-    arena_release(&own);
+    arena_release(&c->own);
     if (!was_there && (status != OK || !restatement->is_written)) {
         (void)c->env->file_remove(c->env, bill->out, NULL); /* it is empty */
     }
@@ -522,6 +521,17 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     return status;
 }
 
+/* The one recovery point: what it needs after running out is behind a pointer. */
+static enum status correct_guarded(struct correct *c, struct farthing_corrections *corrections)
+{
+    jmp_buf recover;
+    if (ARENA_RECOVER(c->arena, recover)) {
+        (void)fail(c->err, ERR_LIMIT, "the memory limit is reached");
+        return fail_hint(c->err, "allow more with --memory");
+    }
+    return correct_all(c, corrections);
+}
+
 enum farthing_status farthing_correct(struct farthing *farthing,
                                       const struct farthing_correct *options,
                                       struct farthing_corrections *corrections)
@@ -538,11 +548,9 @@ enum farthing_status farthing_correct(struct farthing *farthing,
                         .arena = &farthing->arena,
                         .err = &farthing->err,
                         .options = options};
-    jmp_buf recover;
-    if (ARENA_RECOVER(&farthing->arena, recover)) {
-        return handle_no_memory(farthing);
-    }
-    enum status status = correct_all(&c, corrections);
+    arena_init(&c.own, &farthing->env->memory, 0);
+    enum status status = correct_guarded(&c, corrections);
+    arena_release(&c.own);
     farthing->arena.recover = NULL;
     if (status != OK) {
         return handle_status(farthing, status);

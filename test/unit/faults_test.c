@@ -1,5 +1,5 @@
-/* faults_test.c - a whole bill run in which the n-th call of a kind fails: a clean end each time, and
- * output whole or not at all. */
+/* faults_test.c - a whole bill run, and a correction, in which the n-th call of a kind fails: a
+ * clean end each time, and output whole or not at all. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +12,7 @@
 
 #include "engine/env_faulty.h"
 #include "engine/env_posix.h"
+#include "engine/handle.h"
 #include "engine/run.h"
 
 #include <cmocka.h> /* last: it defines fail() */
@@ -168,9 +169,109 @@ static void test_files(void **state)
     }
 }
 
+/* Two periods that are closed, of which the first has changed: what is written of each is whole. */
+static void sweep_correction(enum fault_kind kind, bool is_sticky)
+{
+    struct env *inner = env_posix_new(0);
+    struct env *env = env_faulty_new(inner);
+    char late[300], a[300], b[300], out[300], command[400];
+    (void)snprintf(late, sizeof late, "%s", path_of("late.csv"));
+    (void)snprintf(a, sizeof a, "%s", path_of("closed10"));
+    (void)snprintf(b, sizeof b, "%s", path_of("closed11"));
+    (void)snprintf(out, sizeof out, "%s", path_of("late"));
+    const char *closed[] = {a, b}, *events = late;
+    struct farthing_correct options = {.closed = {closed, 2}, .events = {&events, 1}, .out = out};
+    unsigned runs = 0, whole = 0;
+    for (uint64_t nth = 1;; nth++) {
+        (void)snprintf(command, sizeof command, "rm -rf '%s'", out);
+        assert_int_equal(system(command), 0);
+        struct farthing farthing = {.config = {.threads = 1}, .env = env};
+        arena_init(&farthing.arena, &env->memory, 0);
+        struct farthing_corrections corrections;
+        struct fault_plan plan = {.kind = kind, .nth = nth, .is_sticky = is_sticky};
+        env_faulty_plan(env, &plan);
+        enum farthing_status status = farthing_correct(&farthing, &options, &corrections);
+        bool has_struck = env_faulty_has_struck(env);
+        uint64_t failed = corrections.failed;
+        env_faulty_plan(env, NULL);
+        arena_release(&farthing.arena);
+        assert_int_equal(env_faulty_open_files(env), 0);
+        if (env->memory_used_bytes(env) != 0) {
+            fail_msg("call %llu: %zu bytes are left: %s", (unsigned long long)nth,
+                     env->memory_used_bytes(env), farthing.err.message);
+        }
+        int bills = count_lines("late/2026-10/bills.ndjson");
+        int next = count_lines("late/2026-11/bills.ndjson");
+        if (status == FARTHING_OK) {
+            assert_int_equal(bills, 1);
+            assert_int_equal(next, -1); /* nothing has changed */
+            assert_int_equal(count_lines("late/2026-10/run.json"), 1);
+            whole++;
+        } else {
+            assert_true(has_struck);
+            if (status == FARTHING_PARTIAL) {
+                assert_true(failed > 0);
+            } else { /* a file of a folder that cannot be opened is told as not being there */
+                assert_true(status == FARTHING_LIMIT || status == FARTHING_IO ||
+                            status == FARTHING_INPUT || status == FARTHING_INTERNAL);
+            }
+            assert_true(farthing.err.message[0] != '\0');
+            assert_true(bills == -1 || count_lines("late/2026-10/run.json") == 1);
+            assert_true(next == -1 || count_lines("late/2026-11/run.json") == 1);
+        }
+        runs++;
+        if (!has_struck) {
+            break;
+        }
+    }
+    print_message("correction, kind %d%s: %u runs, %u whole\n", (int)kind,
+                  is_sticky ? " from then on" : "", runs, whole);
+    assert_true(whole > 0);
+    env_faulty_free(env);
+    env_posix_free(inner);
+}
+
+static void close_period(const char *period, const char *out)
+{
+    struct env *env = env_posix_new(0);
+    const char *catalog = path_of("catalog.yaml"), *accounts = path_of("accounts.csv");
+    const char *events = path_of("usage.csv");
+    struct farthing_config config = {.threads = 1};
+    struct farthing_bill options = {.catalog = {&catalog, 1},
+                                    .accounts = {&accounts, 1},
+                                    .events = {&events, 1},
+                                    .period = period,
+                                    .out = out};
+    struct complaints complaints = {0};
+    struct farthing_summary summary;
+    struct error err = {0};
+    struct arena arena;
+    arena_init(&arena, &env->memory, 0);
+    assert_int_equal(farthing_run_bill(env, &config, &options, &arena, &summary, &complaints, &err),
+                     OK);
+    arena_release(&arena);
+    env_posix_free(env);
+}
+
+static void test_correction(void **state)
+{
+    (void)state;
+    write_file("late.csv", "id,subject,time,n\n6,a,2026-10-09T00:00:00Z,4\n");
+    close_period("2026-10", path_of("closed10"));
+    close_period("2026-11", path_of("closed11"));
+    sweep_correction(FAULT_ALLOCATE, true);
+    sweep_correction(FAULT_ALLOCATE, false);
+    static const enum fault_kind kinds[] = {FAULT_OPEN, FAULT_READ,   FAULT_WRITE,
+                                            FAULT_SYNC, FAULT_RENAME, FAULT_CLOSE};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        sweep_correction(kinds[k], false);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory),
-                                       cmocka_unit_test(test_files)};
+                                       cmocka_unit_test(test_files),
+                                       cmocka_unit_test(test_correction)};
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }
