@@ -49,8 +49,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
 {
     const struct catalog *catalog = pricing->catalog;
     const struct sku *sku = charge->sku == NONE ? NULL : &catalog->skus[charge->sku];
-    const struct series *series =
-        charge->series == NONE ? NULL : series_at(pricing->series, charge->series);
+    const struct series *series = charge->series == NONE ? NULL : charge_series(pricing, charge);
     bool has_resource = series && charge->price->grain != GRAIN_MONTH;
     bool has_product = sku && sku->product != NONE;
     struct period span = line_span(pricing, charge);
@@ -281,7 +280,7 @@ static uint64_t hash_charge(const struct pricing *pricing, const struct charge *
     if (is_by_slot(charge)) {
         hash = mix(hash, (uint64_t)charge->span.from ^ (uint64_t)charge->series);
     } else {
-        const struct series *series = series_at(pricing->series, charge->series);
+        const struct series *series = charge_series(pricing, charge);
         const struct meter *meter = &pricing->catalog->meters[series->meter];
         for (uint32_t i = 0; i < meter->dimension_count; i++) {
             hash = hash_print64(series->dimensions[i].at, series->dimensions[i].size, hash);
@@ -300,13 +299,14 @@ static bool same_line(const struct pricing *pricing, const struct charge *a, con
         return false;
     }
     if (is_by_slot(a)) {
-        return a->series == b->series && a->span.from == b->span.from && a->span.to == b->span.to;
+        return a->series == b->series && a->merged == b->merged && a->span.from == b->span.from &&
+               a->span.to == b->span.to;
     }
-    if (a->series == b->series) {
+    if (a->series == b->series && a->merged == b->merged) {
         return true;
     }
-    const struct series *x = series_at(pricing->series, a->series);
-    const struct series *y = series_at(pricing->series, b->series);
+    const struct series *x = charge_series(pricing, a);
+    const struct series *y = charge_series(pricing, b);
     if (x->meter != y->meter) {
         return false;
     }
@@ -395,7 +395,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         uint64_t print = 0;
         if (charge->row != NONE && charge->of == NONE) {
             assert(charge->row < row_count);
-            print = rows[charge->row].total.print;
+            print = charge->merged ? charge->merged->print : rows[charge->row].total.print;
         }
         TRY(add_charge(arena, pricing, priced, i, print, &table, bill, err));
     }

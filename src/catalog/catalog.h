@@ -41,8 +41,9 @@ struct number {
 /* Slots of expressions over a row or a charge (where, rate cases, convert's quantity ...).  A
  * dimension d is the slot NAME_DIMENSION + its index in catalog->dimensions, an attribute of the
  * SKU NAME_ATTRIBUTE + its index in catalog->attributes, a contract parameter NAME_PARAMETER + its
- * index in catalog->parameters.  A bare name is looked up in this order: fixed name, dimension,
- * attribute.  `attributes.x`, `dims.x`, `contract.x` say which. */
+ * index in catalog->parameters.  NAME_NUMBER + a dimension's index is the number that it holds,
+ * NAME_RESULT + i the formula's own result i.  A bare name is looked up in this order: fixed name,
+ * dimension, attribute.  `attributes.x`, `dims.x`, `contract.x` say which. */
 enum name_slot {
     NAME_QUANTITY,
     NAME_EVENTS,
@@ -69,7 +70,10 @@ enum name_slot {
     NAME_DIMENSION = 1000,
     NAME_ATTRIBUTE = 2000,
     NAME_PARAMETER = 3000,
+    NAME_NUMBER = 4000,
+    NAME_RESULT = 5000,
 };
+enum { RESULTS_MAX = 32 }; /* of a formula */
 
 /* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`,
  * `source`, `id`, `subject`, `time`. */
@@ -140,8 +144,11 @@ struct meter {
 
 enum step_kind {
     STEP_CONVERT,
+    STEP_AGGREGATE,
     STEP_ALLOWANCE,
     STEP_RATE,
+    STEP_PERCENT,
+    STEP_FORMULA,
     STEP_TIER,
     STEP_FIXED,
     STEP_BOUND,
@@ -190,6 +197,30 @@ struct step_convert {
     enum rounding round_mode;
 };
 
+/* Rows into fewer rows: one for each bucket. */
+enum function {
+    FUNCTION_SUM,
+    FUNCTION_MAX,
+    FUNCTION_MIN,
+    FUNCTION_AVERAGE,
+    FUNCTION_LAST,
+    FUNCTION_COUNT,
+    FUNCTION_PERCENTILE,
+    FUNCTIONS
+};
+const char *function_name(enum function function);
+enum percentile_method {
+    PERCENTILE_DROP_TOP,    /* without the greatest floor((100 - p)% of n): the greatest left */
+    PERCENTILE_NEAREST_RANK /* the ceil(p% of n)-th */
+};
+struct step_aggregate {
+    enum function function;
+    struct dec percentile; /* above 0, up to 100 */
+    enum percentile_method method;
+    bool has_samples; /* average, percentile: of so many; those that lack are zero */
+    struct number samples;
+};
+
 struct step_allowance {
     bool has_quantity, has_events;
     struct number quantity, events;
@@ -224,6 +255,21 @@ struct step_rate {
     struct dec per; /* divides the quantity */
 };
 
+/* A percentage of each row's quantity, and an amount for each event. */
+struct step_percent {
+    struct number rate; /* 2.9: per cent */
+    bool has_fixed, has_min, has_max;
+    struct number fixed, min, max;
+};
+
+/* An amount that an expression says; its results are named parts of it, each over those before. */
+struct step_formula {
+    const struct expr *amount;
+    const struct text *names;
+    const struct expr *const *results;
+    uint32_t result_count;
+};
+
 enum tier_mode { TIER_GRADUATED, TIER_VOLUME };
 struct tier {
     bool open;  /* the last one */
@@ -251,6 +297,7 @@ struct step_tier {
     enum past_last past_last;
     enum rounding package_round; /* up (default), down, half_up ("nearest") */
     bool settle_at_end;
+    const struct expr *position; /* of a row: what finds its tier; NULL: its quantity */
     /* Set by tier_resolve: */
     const struct tier_values *values; /* NULL: a number is computed once per bucket */
     bool is_plain; /* nothing but rates: F of what lies in a tier is rate x quantity, and goes on */
@@ -300,8 +347,11 @@ struct step {
     struct place place;
     union {
         struct step_convert convert;
+        struct step_aggregate aggregate;
         struct step_allowance allowance;
         struct step_rate rate;
+        struct step_percent percent;
+        struct step_formula formula;
         struct step_tier tier;
         struct step_fixed fixed;
         struct step_bound bound;

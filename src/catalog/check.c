@@ -550,6 +550,8 @@ static void add_expr_use(uint64_t *used, const struct expr *expr)
     for (size_t i = 0; i < count; i++) {
         if (slots[i] >= NAME_DIMENSION && slots[i] < NAME_ATTRIBUTE) {
             add_key_use(used, (struct by_key){BY_DIMENSION, slots[i] - NAME_DIMENSION});
+        } else if (slots[i] >= NAME_NUMBER && slots[i] < NAME_RESULT) {
+            add_key_use(used, (struct by_key){BY_DIMENSION, slots[i] - NAME_NUMBER});
         }
     }
 }
@@ -563,6 +565,13 @@ static void add_step_use(uint64_t *used, const struct step *step)
     }
     if (step->kind == STEP_CONVERT) {
         add_expr_use(used, step->convert.quantity);
+    } else if (step->kind == STEP_TIER) {
+        add_expr_use(used, step->tier.position);
+    } else if (step->kind == STEP_FORMULA) {
+        add_expr_use(used, step->formula.amount);
+        for (uint32_t i = 0; i < step->formula.result_count; i++) {
+            add_expr_use(used, step->formula.results[i]);
+        }
     } else if (step->kind == STEP_RATE) {
         add_expr_use(used, step->rate.from);
         for (uint32_t i = 0; i < step->rate.case_count; i++) {
@@ -609,6 +618,41 @@ static void check_dimensions(struct loader *loader)
                      TEXT_ARG(catalog->dimensions[index]),
                      TEXT_ARG(catalog->skus[price->skus[i]].name));
             break;
+        }
+    }
+}
+
+/* ---- grain ---- */
+
+static bool needs_events(const struct step *step)
+{
+    return step->kind == STEP_PERCENT &&
+           (step->percent.has_fixed || step->percent.has_min || step->percent.has_max);
+}
+
+/* What is said of each event needs rows of single events.  A meter whose SKUs only events name is
+ * looked at when there are rows. */
+static void check_grain(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        const struct step *step = NULL;
+        for (uint32_t i = 0; i < price->step_count && step == NULL; i++) {
+            step = needs_events(&price->steps[i]) ? &price->steps[i] : NULL;
+        }
+        for (uint32_t m = 0; m < catalog->meter_count && step != NULL; m++) {
+            const struct meter *meter = &catalog->meters[m];
+            if (meter->grain != GRAIN_EVENT && meter->sku != NONE && meter->sku != MAP_NONE &&
+                (price->skus == NULL || price_has_sku(price, meter->sku))) {
+                complain(loader->complaints, step->place, "PERCENT_GRAIN",
+                         text_format(loader->arena, "grain: event in the meter %.*s",
+                                     TEXT_ARG(meter->name)),
+                         "fixed, min and max are of each event, and a row of the meter %.*s holds "
+                         "several",
+                         TEXT_ARG(meter->name));
+                break;
+            }
         }
     }
 }
@@ -692,6 +736,7 @@ void check_catalog(struct loader *loader)
     check_units(loader);
     if (loader->complaints->errors == 0) { /* a meter that could not be read may have them */
         check_dimensions(loader);
+        check_grain(loader);
     }
     collect_edges(loader);
     warn(loader);

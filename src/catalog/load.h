@@ -160,6 +160,9 @@ struct expr_context {
     enum scope_kind kind;
     bool has_turn;               /* turn.* may be used: the step has a clock with turns */
     struct member_list *members; /* of NAMES_METER */
+    bool has_numbers;            /* a dimension stands for the number that it holds */
+    const struct text *results;  /* of a formula, those before */
+    uint32_t result_count;
 };
 
 bool read_expr(struct loader *loader, const struct yaml_node *node,
@@ -168,6 +171,10 @@ bool read_expr(struct loader *loader, const struct yaml_node *node,
 bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct text text,
                     const struct expr_context *context, enum expr_type wanted,
                     const struct expr **expr);
+/* A number that rows say: an expression over the row.  A dimension that stands alone is the number
+ * it holds, and so is each where the expression cannot take a text. */
+bool read_row_number(struct loader *loader, const struct yaml_node *node,
+                     const struct expr_context *context, const struct expr **expr);
 /* A number of a step: plain, or an expression over bucket names. */
 bool read_number(struct loader *loader, const struct yaml_node *node,
                  const struct expr_context *context, struct number *number);

@@ -1,9 +1,9 @@
 /* names.c - what an expression may name, and where.
  *
  * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x`
- * and `contract.x` say which.  Where a name exists but not at this place (a charge's amount before
- * there are charges), the complaint is the same as for one that does not exist, and the hint lists
- * what there is.
+ * and `contract.x` say which.  Of `unit` a dimension goes before the fixed name.  Where a name
+ * exists but not at this place (a charge's amount before there are charges), the complaint is the
+ * same as for one that does not exist, and the hint lists what there is.
  */
 #include "catalog/load.h"
 
@@ -171,6 +171,24 @@ static bool resolve_in(const struct map *by_name, struct text name, uint32_t bas
     return true;
 }
 
+static bool resolve_dimension(const struct resolver *resolver, struct text name,
+                              struct expr_name *out)
+{
+    bool has_numbers = resolver->context->has_numbers;
+    uint32_t base = has_numbers ? NAME_NUMBER : NAME_DIMENSION;
+    if (!resolve_in(&resolver->loader->dimension_by_name, name, base, NULL, out)) {
+        return false;
+    }
+    out->type = has_numbers ? EXPR_NUMBER : EXPR_TEXT;
+    return true;
+}
+
+/* Units are the meters' own: where somebody has a dimension called unit, it is what is meant. */
+static bool is_dimension_instead(const struct loader *loader, struct text name)
+{
+    return text_equal(name, TEXT("unit")) && map_find(&loader->dimension_by_name, name) != MAP_NONE;
+}
+
 static bool resolve(void *context, struct text path, struct expr_name *out)
 {
     struct resolver *resolver = context;
@@ -180,7 +198,7 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     const struct fixed_name *names = is_meter ? meter_names : fixed_names;
     for (size_t i = 0; i < (is_meter ? (size_t)METER_NAME_COUNT : FIXED_NAME_COUNT); i++) {
         if (names[i].from <= kind && (!names[i].of_turn || resolver->context->has_turn) &&
-            text_equal(path, text_of(names[i].name))) {
+            text_equal(path, text_of(names[i].name)) && !is_dimension_instead(loader, path)) {
             *out = (struct expr_name){names[i].type, names[i].slot, NULL};
             return true;
         }
@@ -196,14 +214,20 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     if (kind < NAMES_ROW) {
         return false;
     }
+    for (uint32_t i = 0; i < resolver->context->result_count; i++) {
+        if (text_equal(path, resolver->context->results[i])) {
+            *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL};
+            return true;
+        }
+    }
     if (take_prefix(loader->arena, path, "dims", &rest)) {
-        return resolve_in(&loader->dimension_by_name, rest, NAME_DIMENSION, NULL, out);
+        return resolve_dimension(resolver, rest, out);
     }
     if (take_prefix(loader->arena, path, "attributes", &rest)) {
         return resolve_in(&loader->attribute_by_name, rest, NAME_ATTRIBUTE, loader->attribute_types,
                           out);
     }
-    return resolve_in(&loader->dimension_by_name, path, NAME_DIMENSION, NULL, out) ||
+    return resolve_dimension(resolver, path, out) ||
            resolve_in(&loader->attribute_by_name, path, NAME_ATTRIBUTE, loader->attribute_types,
                       out);
 }
@@ -335,6 +359,36 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     return false;
 }
 
+/* True when it can be compiled; without a complaint when it cannot. */
+static bool compiles(struct loader *loader, struct text text, const struct expr_context *context)
+{
+    struct resolver resolver = {.loader = loader, .context = context};
+    struct expr_scope scope = {
+        .context = &resolver,
+        .resolve = resolve,
+        .call = call,
+        .zone = resolve_zone,
+        .zone_default = loader->zone,
+    };
+    const struct expr *unused;
+    struct expr_error err = {0};
+    return expr_compile(loader->arena, text, &scope, EXPR_NUMBER, &unused, &err) == OK;
+}
+
+bool read_row_number(struct loader *loader, const struct yaml_node *node,
+                     const struct expr_context *context, const struct expr **expr)
+{
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return false;
+    }
+    struct expr_context numbers = *context;
+    numbers.has_numbers = true;
+    bool as_text = compiles(loader, node->text, context);
+    bool as_number = !as_text && compiles(loader, node->text, &numbers);
+    return read_expr_text(loader, node, node->text, as_number ? &numbers : context, EXPR_NUMBER,
+                          expr);
+}
+
 bool read_expr(struct loader *loader, const struct yaml_node *node,
                const struct expr_context *context, enum expr_type wanted, const struct expr **expr)
 {
@@ -431,7 +485,7 @@ static const struct {
 bool find_by_key(struct loader *loader, struct text name, struct by_key *key)
 {
     for (size_t i = 0; i < sizeof by_names / sizeof by_names[0]; i++) {
-        if (text_equal(name, text_of(by_names[i].name))) {
+        if (text_equal(name, text_of(by_names[i].name)) && !is_dimension_instead(loader, name)) {
             *key = (struct by_key){by_names[i].kind, NONE};
             return true;
         }

@@ -11,7 +11,8 @@
 #include "base/nofloat.h"
 
 static const char *const kind_names[STEP_KINDS] = {
-    [STEP_CONVERT] = "convert", [STEP_ALLOWANCE] = "allowance", [STEP_RATE] = "rate",
+    [STEP_CONVERT] = "convert", [STEP_AGGREGATE] = "aggregate", [STEP_ALLOWANCE] = "allowance",
+    [STEP_RATE] = "rate",       [STEP_PERCENT] = "percent",     [STEP_FORMULA] = "formula",
     [STEP_TIER] = "tier",       [STEP_FIXED] = "fixed",         [STEP_BOUND] = "bound",
     [STEP_ROUND] = "round",
 };
@@ -22,8 +23,7 @@ const char *step_kind_name(enum step_kind kind)
 }
 
 static const char *const later_kinds[] = {
-    "aggregate", "cover", "percent",  "formula", "commit",   "credit",
-    "fee",       "tax",   "discount", "markup",  "allocate", NULL,
+    "cover", "commit", "credit", "fee", "tax", "discount", "markup", "allocate", NULL,
 };
 
 /* Keys of each primitive; those of all steps are added where they mean something. */
@@ -31,12 +31,15 @@ static const char *const later_kinds[] = {
 static const char *const step_keys[STEP_KINDS][20] = {
     [STEP_CONVERT] = {ACCUMULATES, "multiply", "divide", "quantity", "to", "minimum", "increment",
                       "round"},
+    [STEP_AGGREGATE] = {ACCUMULATES, "function", "percentile", "method", "samples"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits", "mode",
                         "emit"},
     [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "keys",
                    "from"},
+    [STEP_PERCENT] = {"name", "clock", "where", "rate", "fixed", "min", "max"},
+    [STEP_FORMULA] = {"name", "clock", "where", "results", "amount"},
     [STEP_TIER] = {ACCUMULATES, "attribute", "mode", "tiers", "settle", "at_zero", "past_last",
-                   "package_round"},
+                   "package_round", "position"},
     [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
                     "mode", "stub"},
     [STEP_BOUND] = {ACCUMULATES, "attribute", "min", "max", "prorate", "digits", "mode"},
@@ -44,9 +47,10 @@ static const char *const step_keys[STEP_KINDS][20] = {
 };
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_CONVERT] = {"order"},
+    [STEP_AGGREGATE] = {"order", "measure"},
     [STEP_ALLOWANCE] = {"order", "measure", "rollover"},
     [STEP_RATE] = {"series"},
-    [STEP_TIER] = {"order", "measure", "position"},
+    [STEP_TIER] = {"order", "measure"},
     [STEP_FIXED] = {"installments", "where", "by", "order"},
     [STEP_BOUND] = {"order", "measure", "settle"},
     [STEP_ROUND] = {"order", "measure"},
@@ -159,7 +163,7 @@ static void read_common(struct work *work)
     work->rows.kind = step->kind >= STEP_BOUND ? NAMES_CHARGE : NAMES_ROW;
     step->scope = (enum scope)read_option(work, "scope", scope_names, SCOPE_ACCOUNT);
     if (key(work, "where") != NULL && step->kind != STEP_FIXED) {
-        if (step->kind == STEP_RATE || step->kind == STEP_TIER) {
+        if (step->kind >= STEP_RATE && step->kind <= STEP_TIER) {
             COMPLAIN(loader, key(work, "where"), "RATING_WHERE",
                      TEXT("the price's own where: {dimension: value}, or rate: {cases: ...}"),
                      "a rating step takes every row: one that it left would have no price");
@@ -279,6 +283,76 @@ static void read_convert(struct work *work)
         convert->has_round = true;
         read_round_part(work, key(work, "round"), &convert->round_digits, &convert->round_mode);
     }
+}
+
+static const char *const function_names[FUNCTIONS + 1] = {
+    [FUNCTION_SUM] = "sum",
+    [FUNCTION_MAX] = "max",
+    [FUNCTION_MIN] = "min",
+    [FUNCTION_AVERAGE] = "average",
+    [FUNCTION_LAST] = "last",
+    [FUNCTION_COUNT] = "count",
+    [FUNCTION_PERCENTILE] = "percentile",
+};
+
+const char *function_name(enum function function)
+{
+    return function_names[function];
+}
+
+/* A percentile is of all samples of its turn, which no bill keeps for the next. */
+static void check_percentile_clock(struct work *work)
+{
+    const struct step *step = work->step;
+    const struct loader *loader = work->loader;
+    bool is_longer = step->clock == CLOCK_ALWAYS || step->clock == CLOCK_CONTRACT ||
+                     (step->clock == CLOCK_RULE && loader->catalog->billing.count == 1 &&
+                      step->rule.every > loader->catalog->billing.every);
+    if (is_longer && key(work, "clock") != NULL) {
+        COMPLAIN(work->loader, key(work, "clock"), "STEP_CLOCK",
+                 TEXT("clock: period, or a shorter one"),
+                 "a percentile needs all its rows in one bill, and this turn is longer");
+    }
+}
+
+static void read_aggregate(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_aggregate *aggregate = &work->step->aggregate;
+    static const char *const methods[] = {"drop_top", "nearest_rank", NULL};
+    if (work->body->kind == YAML_MAP && want_member(loader, work->body, "function") != NULL) {
+        aggregate->function =
+            (enum function)read_option(work, "function", function_names, FUNCTION_SUM);
+    }
+    bool is_percentile = aggregate->function == FUNCTION_PERCENTILE;
+    aggregate->method = (enum percentile_method)read_option(work, "method", methods, 0);
+    const struct yaml_node *percentile = key(work, "percentile");
+    if (percentile != NULL && read_dec(loader, percentile, &aggregate->percentile) &&
+        (dec_sign(aggregate->percentile) <= 0 ||
+         dec_compare(aggregate->percentile, dec_from_int(100)) > 0)) {
+        COMPLAIN(loader, percentile, "NUM_RANGE", TEXT("percentile: 95"),
+                 "a percentile is above 0 and at most 100");
+    }
+    if (is_percentile && percentile == NULL) {
+        complain(loader->complaints, yaml_key_place(key(work, "function")), "MISSING_KEY",
+                 TEXT("percentile: 95"), "nothing says which percentile");
+    }
+    if (is_percentile) {
+        check_percentile_clock(work);
+    }
+    const char *needless =
+        !is_percentile && percentile != NULL            ? "percentile"
+        : !is_percentile && key(work, "method") != NULL ? "method"
+        : !is_percentile && aggregate->function != FUNCTION_AVERAGE && key(work, "samples") != NULL
+            ? "samples"
+            : NULL;
+    if (needless != NULL) {
+        complain(loader->complaints, yaml_key_place(key(work, needless)), "CHOOSE_ONE", NO_HINT,
+                 "%s means nothing to the function %s", needless,
+                 function_names[aggregate->function]);
+    }
+    aggregate->has_samples = key(work, "samples") != NULL;
+    read_step_number(work, "samples", POSITIVE, &aggregate->samples);
 }
 
 static void read_allowance(struct work *work)
@@ -424,15 +498,7 @@ static void read_rate(struct work *work)
     } else if (key(work, "from") != NULL) {
         const struct yaml_node *from = key(work, "from");
         rate->case_count = 0;
-        /* A dimension is a text: one that stands alone is read as the number it holds. */
-        struct by_key by;
-        struct text text = from->text;
-        if (from->kind == YAML_TEXT && find_by_key(loader, text, &by) && by.kind == BY_DIMENSION) {
-            text = text_format(loader->arena, "number(%.*s)", TEXT_ARG(text));
-        }
-        if (want_kind(loader, from, YAML_TEXT)) {
-            read_expr_text(loader, from, text, &work->rows, EXPR_NUMBER, &rate->from);
-        }
+        read_row_number(loader, from, &work->rows, &rate->from);
     }
     if (key(work, "keys") != NULL && key(work, "table") == NULL) {
         complain(loader->complaints, yaml_key_place(key(work, "keys")), "MISSING_KEY", NO_HINT,
@@ -443,6 +509,91 @@ static void read_rate(struct work *work)
         if (rate->has_per) {
             check_sign(work, key(work, "per"), "per", &(struct number){rate->per, NULL}, POSITIVE);
         }
+    }
+}
+
+/* ---- percent, formula ---- */
+
+static void read_percent(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_percent *percent = &work->step->percent;
+    if (work->body->kind == YAML_TEXT) {
+        read_number(loader, work->body, &work->bucket, &percent->rate);
+        return;
+    }
+    percent->has_fixed = key(work, "fixed") != NULL;
+    percent->has_min = key(work, "min") != NULL;
+    percent->has_max = key(work, "max") != NULL;
+    if (key(work, "rate") == NULL && !percent->has_fixed) {
+        complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
+                 TEXT("percent: 2.9, or percent: {rate: 2.9, fixed: 0.30}"),
+                 "nothing says how many per cent");
+    }
+    uint32_t errors = loader->complaints->errors;
+    read_step_number(work, "rate", ANY, &percent->rate);
+    read_step_number(work, "fixed", ANY, &percent->fixed);
+    read_step_number(work, "min", ANY, &percent->min);
+    read_step_number(work, "max", ANY, &percent->max);
+    if (loader->complaints->errors == errors && percent->has_min && percent->has_max &&
+        percent->min.expr == NULL && percent->max.expr == NULL &&
+        dec_compare(percent->min.value, percent->max.value) > 0) {
+        COMPLAIN(loader, key(work, "min"), "BOUND_ORDER", NO_HINT, "min is greater than max");
+    }
+}
+
+/* [{name: expression}, ...]: each may use those before it. */
+static void read_results(struct work *work, const struct yaml_node *node,
+                         struct expr_context *context)
+{
+    struct loader *loader = work->loader;
+    struct step_formula *formula = &work->step->formula;
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count > RESULTS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "a formula has at most %d results", RESULTS_MAX);
+        return;
+    }
+    struct text *names = arena_calloc(loader->arena, node->count + 1, sizeof *names);
+    const struct expr **results = arena_calloc(loader->arena, node->count + 1, sizeof *results);
+    formula->names = context->results = names;
+    formula->results = results;
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        if (item->kind != YAML_MAP || item->count != 1) {
+            COMPLAIN(loader, item, "WRONG_TYPE", TEXT("results: [{net: quantity * 0.9}, ...]"),
+                     "a result is a mapping of one name to an expression");
+            continue;
+        }
+        const struct yaml_node *result = &item->items[0];
+        for (uint32_t k = 0; k < formula->result_count; k++) {
+            if (text_equal(names[k], result->key)) {
+                complain(loader->complaints, yaml_key_place(result), "DUPLICATE_NAME", NO_HINT,
+                         "a result named %.*s stands before it", TEXT_ARG(result->key));
+            }
+        }
+        if (check_name(loader, yaml_key_place(result), result->key) &&
+            read_row_number(loader, result, context, &results[formula->result_count])) {
+            names[formula->result_count++] = result->key;
+            context->result_count = formula->result_count;
+        }
+    }
+}
+
+static void read_formula(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct expr_context context = work->rows;
+    if (key(work, "results") != NULL) {
+        read_results(work, key(work, "results"), &context);
+    }
+    const struct yaml_node *amount = work->body;
+    if (work->body->kind == YAML_MAP) {
+        amount = want_member(loader, work->body, "amount");
+    }
+    if (amount != NULL) {
+        read_row_number(loader, amount, &context, &work->step->formula.amount);
     }
 }
 
@@ -605,6 +756,32 @@ static void read_tiers(struct work *work, const struct yaml_node *node)
     }
 }
 
+/* What finds the tier of a row, when it is not what is charged. */
+static void read_position(struct work *work, struct step_tier *tier)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "position");
+    /* By name it is what it is without. */
+    if (node->kind == YAML_TEXT && text_equal(node->text, TEXT("quantity"))) {
+        return;
+    }
+    read_row_number(loader, node, &work->rows, &tier->position);
+    bool is_volume = tier->mode == TIER_VOLUME;
+    if (work->step->attribute == (is_volume ? ATTRIBUTE_IN_ORDER : ATTRIBUTE_PRO_RATA) ||
+        (!is_volume && work->step->attribute == ATTRIBUTE_NONE)) {
+        COMPLAIN(loader, key(work, "attribute"), "CHOOSE_ONE", NO_HINT,
+                 is_volume ? "with a position, a volume tier is attributed pro_rata or none"
+                           : "with a position, a graduated tier is attributed in_order");
+    }
+    for (uint32_t i = 0; i < tier->tier_count && !is_volume; i++) {
+        if (tier->tiers[i].has_package || tier->tiers[i].is_percent) {
+            COMPLAIN(loader, node, "CHOOSE_ONE", TEXT("mode: volume, or a rate for each unit"),
+                     "with a position, graduated tiers have rates and flats alone");
+            return;
+        }
+    }
+}
+
 static void read_tier(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -632,6 +809,9 @@ static void read_tier(struct work *work)
     }
     if (tiers != NULL) {
         read_tiers(work, tiers);
+    }
+    if (key(work, "position") != NULL) {
+        read_position(work, tier);
     }
 }
 
@@ -716,10 +896,11 @@ static const struct {
     void (*read)(struct work *work);
     enum yaml_kind short_form; /* YAML_NONE: none */
 } readers[STEP_KINDS] = {
-    [STEP_CONVERT] = {read_convert, YAML_NONE}, [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
-    [STEP_RATE] = {read_rate, YAML_TEXT},       [STEP_TIER] = {read_tier, YAML_LIST},
-    [STEP_FIXED] = {read_fixed, YAML_TEXT},     [STEP_BOUND] = {read_bound, YAML_NONE},
-    [STEP_ROUND] = {read_round, YAML_TEXT},
+    [STEP_CONVERT] = {read_convert, YAML_NONE},     [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
+    [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT}, [STEP_RATE] = {read_rate, YAML_TEXT},
+    [STEP_PERCENT] = {read_percent, YAML_TEXT},     [STEP_FORMULA] = {read_formula, YAML_TEXT},
+    [STEP_TIER] = {read_tier, YAML_LIST},           [STEP_FIXED] = {read_fixed, YAML_TEXT},
+    [STEP_BOUND] = {read_bound, YAML_NONE},         [STEP_ROUND] = {read_round, YAML_TEXT},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */
@@ -741,9 +922,11 @@ static bool read_step(struct loader *loader, const struct yaml_node *node, struc
     if (kind == STEP_KINDS) {
         for (int i = 0; later_kinds[i] != NULL; i++) {
             if (text_equal(body->key, text_of(later_kinds[i]))) {
-                complain(loader->complaints, yaml_key_place(body), "NOT_YET",
-                         TEXT("now: convert, allowance, rate, tier, fixed, bound, round"),
-                         "the step %s comes in a later version", later_kinds[i]);
+                complain(
+                    loader->complaints, yaml_key_place(body), "NOT_YET",
+                    TEXT("now: convert, aggregate, allowance, rate, percent, formula, tier, fixed, "
+                         "bound, round"),
+                    "the step %s comes in a later version", later_kinds[i]);
                 return false;
             }
         }
@@ -907,7 +1090,7 @@ static bool asks_parameter(const struct expr *expr)
     size_t count = 0;
     const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
     for (size_t i = 0; i < count; i++) {
-        if (slots[i] >= NAME_PARAMETER) {
+        if (slots[i] >= NAME_PARAMETER && slots[i] < NAME_NUMBER) {
             return true;
         }
     }
@@ -916,6 +1099,9 @@ static bool asks_parameter(const struct expr *expr)
 
 static bool tier_asks(const struct step_tier *body)
 {
+    if (asks_parameter(body->position)) {
+        return true;
+    }
     for (uint32_t i = 0; i < body->tier_count; i++) {
         const struct tier *tier = &body->tiers[i];
         if (asks_parameter(tier->limit) || asks_parameter(tier->rate.expr) ||
@@ -938,6 +1124,15 @@ static bool rate_asks(const struct step_rate *body)
     return asks_parameter(body->from);
 }
 
+static bool formula_asks(const struct step_formula *body)
+{
+    bool asks = asks_parameter(body->amount);
+    for (uint32_t i = 0; i < body->result_count; i++) {
+        asks = asks || asks_parameter(body->results[i]);
+    }
+    return asks;
+}
+
 bool step_asks_contract(const struct step *step, bool of_contract)
 {
     bool is_own = of_contract && step->shared == NONE;
@@ -955,8 +1150,16 @@ bool step_asks_contract(const struct step *step, bool of_contract)
         return (is_own && step->allowance.prorate != PRORATE_NONE) ||
                asks_parameter(step->allowance.quantity.expr) ||
                asks_parameter(step->allowance.events.expr);
+    case STEP_AGGREGATE:
+        return asks_parameter(step->aggregate.samples.expr);
     case STEP_RATE:
         return rate_asks(&step->rate);
+    case STEP_PERCENT:
+        return asks_parameter(step->percent.rate.expr) ||
+               asks_parameter(step->percent.fixed.expr) || asks_parameter(step->percent.min.expr) ||
+               asks_parameter(step->percent.max.expr);
+    case STEP_FORMULA:
+        return formula_asks(&step->formula);
     case STEP_TIER:
         return tier_asks(&step->tier);
     case STEP_BOUND:

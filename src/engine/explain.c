@@ -449,8 +449,10 @@ static enum status price_traced(struct explain *x)
     const uint8_t *marks = explain_marks(x);
     for (uint32_t i = 0; i < x->priced.charge_count; i++) {
         const struct charge *charge = &x->priced.charges[i];
-        if (marks[i] != 0 && charge->row != NONE) {
-            is_row[charge->row] = true;
+        uint32_t count;
+        const uint32_t *rows = explain_rows_of(charge, &count);
+        for (uint32_t k = 0; k < count && marks[i] != 0 && charge->row != NONE; k++) {
+            is_row[rows[k]] = true;
         }
     }
     if (x->charge && x->charge->kind == CHARGE_MINIMUM) {

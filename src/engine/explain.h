@@ -32,6 +32,7 @@ struct explained_step {
     uint32_t tier;            /* NONE */
     const struct step *curve; /* NULL: step's own */
     struct dec tier_from, tier_to;
+    struct text formula; /* with the values of the first row */
 };
 
 /* A usage row and what the line takes of it. */
@@ -108,6 +109,8 @@ enum status explain_find(struct explain *x, const char *prefix, const struct far
 enum status explain_price(struct explain *x);
 /* Rows, steps and levels of the line, of what was priced. */
 enum status explain_steps(struct explain *x);
+/* The usage rows that a charge of rows stems from. */
+const uint32_t *explain_rows_of(const struct charge *charge, uint32_t *count);
 /* Of each charge of x->priced: 1 on the line, 2 adjusted by one on it. Sets x->charge. */
 uint8_t *explain_marks(struct explain *x);
 enum status explain_events(struct explain *x);

@@ -158,6 +158,8 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
         add_json_decimal(out, "factor", done->limit);
     } else if (done->step->kind == STEP_ALLOWANCE || done->step->kind == STEP_BOUND) {
         add_json_decimal(out, "limit", done->limit);
+    } else if (done->formula.size > 0) {
+        add_json_text(out, "formula", done->formula);
     }
     buffer_add_char(out, '}');
 }

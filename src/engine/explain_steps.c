@@ -25,16 +25,28 @@ uint8_t *explain_marks(struct explain *x)
     return marks;
 }
 
+/* Those that an aggregate made one, or the one. */
+const uint32_t *explain_rows_of(const struct charge *charge, uint32_t *count)
+{
+    *count = charge->merged ? charge->merged->row_count : 1;
+    return charge->merged ? charge->merged->rows : &charge->row;
+}
+
 static enum status collect_rows(struct explain *x, const uint8_t *marks)
 {
     struct arena *arena = &x->run->arena;
     uint32_t *place = arena_alloc(arena, (x->usage_count + 1) * sizeof *place);
     memset(place, 0xFF, (x->usage_count + 1) * sizeof *place);
     for (uint32_t i = 0; i < x->priced.charge_count; i++) {
-        uint32_t row = x->priced.charges[i].row;
-        if ((marks[i] & OWN) && row != NONE && place[row] == NONE) {
-            place[row] = 0;
-            x->row_count++;
+        const struct charge *charge = &x->priced.charges[i];
+        if (!(marks[i] & OWN) || charge->row == NONE) {
+            continue;
+        }
+        uint32_t count;
+        const uint32_t *rows = explain_rows_of(charge, &count);
+        for (uint32_t k = 0; k < count; k++) {
+            x->row_count += place[rows[k]] == NONE;
+            place[rows[k]] = 0;
         }
     }
     x->rows = arena_calloc(arena, x->row_count + 1, sizeof *x->rows);
@@ -93,8 +105,11 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     bool is_later = place > step_place(price, x->charge->step);
     switch (trace->step->kind) {
     case STEP_CONVERT:
+    case STEP_AGGREGATE:
     case STEP_ALLOWANCE:
     case STEP_RATE:
+    case STEP_PERCENT:
+    case STEP_FORMULA:
         return !is_later && trace->row != NONE && row_on_line[trace->row];
     case STEP_TIER:
         return !is_later && trace->row != NONE && row_on_line[trace->row] &&
@@ -164,6 +179,7 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                                             .limit = trace->limit,
                                                             .tier = trace->tier,
                                                             .curve = trace->curve,
+                                                            .formula = trace->formula,
                                                             .tier_from = trace->tier_from,
                                                             .tier_to = trace->tier_to};
     }

@@ -266,6 +266,42 @@ static void add_rate(const struct explain *x, struct buffer *out, const struct s
     }
 }
 
+static void add_aggregate(struct buffer *out, const struct step_aggregate *aggregate)
+{
+    if (aggregate->function == FUNCTION_PERCENTILE) {
+        add_decimal(out, aggregate->percentile);
+        buffer_add_text(out, aggregate->method == PERCENTILE_DROP_TOP
+                                 ? TEXT("th percentile, what is above dropped")
+                                 : TEXT("th percentile, nearest rank"));
+    } else {
+        buffer_add_text(out, text_of(function_name(aggregate->function)));
+    }
+    buffer_add_text(out, TEXT(" of the bucket's rows"));
+    if (aggregate->has_samples) {
+        buffer_add_text(out, TEXT(", as if there were "));
+        add_number(out, &aggregate->samples);
+    }
+}
+
+static void add_percent(struct buffer *out, const struct step_percent *percent)
+{
+    add_number(out, &percent->rate);
+    buffer_add_text(out, TEXT(" percent"));
+    const struct {
+        bool has;
+        const char *name;
+        const struct number *number;
+    } parts[] = {{percent->has_fixed, "and for each event", &percent->fixed},
+                 {percent->has_min, "at least", &percent->min},
+                 {percent->has_max, "at most", &percent->max}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].has) {
+            buffer_format(out, ", %s ", parts[i].name);
+            add_number(out, parts[i].number);
+        }
+    }
+}
+
 static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     const struct step *step = done->step;
@@ -277,8 +313,17 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_decimal(out, done->limit);
         buffer_add_text(out, step->allowance.has_quantity ? TEXT(" free") : TEXT(" events free"));
         return;
+    case STEP_AGGREGATE:
+        add_aggregate(out, &step->aggregate);
+        return;
     case STEP_RATE:
         add_rate(x, out, &step->rate);
+        return;
+    case STEP_PERCENT:
+        add_percent(out, &step->percent);
+        return;
+    case STEP_FORMULA:
+        add_shown(out, done->formula);
         return;
     case STEP_TIER:
         add_tier(out, done->curve ? &done->curve->tier : &step->tier, done);

@@ -27,6 +27,7 @@ static bool accumulates(const struct step *step)
 {
     switch (step->kind) {
     case STEP_CONVERT:
+    case STEP_AGGREGATE:
     case STEP_ALLOWANCE:
     case STEP_TIER:
     case STEP_BOUND:
@@ -34,6 +35,8 @@ static bool accumulates(const struct step *step)
     case STEP_ROUND:
         return step->round.at == ROUND_AT_BUCKET && step->clock != CLOCK_ROW;
     case STEP_RATE:
+    case STEP_PERCENT:
+    case STEP_FORMULA:
     case STEP_FIXED:
     case STEP_KINDS:
         break;

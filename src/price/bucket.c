@@ -164,7 +164,7 @@ static void add_line(struct work *work, const struct charge *charge, struct buff
         buffer_add(parts, &charge->span, sizeof charge->span);
         return;
     }
-    const struct series *series = series_at(work->pricing->series, charge->series);
+    const struct series *series = charge_series(work->pricing, charge);
     const struct meter *meter = &work->catalog->meters[series->meter];
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
         add_part(parts, work->catalog->dimensions[meter->dimensions[i].name]);

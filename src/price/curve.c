@@ -201,12 +201,13 @@ enum status curve_graduated_before(const struct step_tier *step, const struct ti
 }
 
 enum status curve_volume(const struct step_tier *step, const struct tier_values *tiers,
-                         struct dec x, uint32_t *tier, struct dec *value, struct error *err)
+                         struct dec x, struct dec position, uint32_t *tier, struct dec *value,
+                         struct error *err)
 {
     struct sum sum = {0};
-    uint32_t at = curve_tier_of(tiers, step->tier_count, x);
+    uint32_t at = curve_tier_of(tiers, step->tier_count, position);
     *tier = at;
-    bool is_past = !tiers[at].open && dec_compare(x, tiers[at].up_to) > 0;
+    bool is_past = !tiers[at].open && dec_compare(position, tiers[at].up_to) > 0;
     if (is_past && step->past_last == PAST_FREE) {
         *value = DEC_ZERO;
         return OK;

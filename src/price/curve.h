@@ -16,9 +16,10 @@ enum status curve_graduated(const struct step_tier *step, const struct tier_valu
  * the flat of a tier that begins with x itself, behind one with `below`. */
 enum status curve_graduated_before(const struct step_tier *step, const struct tier_values *tiers,
                                    struct dec x, struct dec *value, struct error *err);
-/* Volume: F(x) and the tier x lies in. */
+/* Volume: F(x) and the tier that the position lies in, which is mostly x itself. */
 enum status curve_volume(const struct step_tier *step, const struct tier_values *tiers,
-                         struct dec x, uint32_t *tier, struct dec *value, struct error *err);
+                         struct dec x, struct dec position, uint32_t *tier, struct dec *value,
+                         struct error *err);
 /* The tier that a quantity of x reaches into: that of the last unit up to x. */
 uint32_t curve_tier_of(const struct tier_values *tiers, uint32_t count, struct dec x);
 /* The tier of what lies right above x. */

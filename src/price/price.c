@@ -226,7 +226,7 @@ void work_exclude(struct work *work, uint32_t account, enum exclusion reason, ui
 
 uint32_t work_meter_of(const struct work *work, const struct charge *charge)
 {
-    return charge->series == NONE ? NONE : series_at(work->pricing->series, charge->series)->meter;
+    return charge->series == NONE ? NONE : charge_series(work->pricing, charge)->meter;
 }
 
 /* The quantity leaves for a charge or an exclusion; what is left of a row in the end must be
@@ -272,12 +272,17 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
         return step_allowance_run(work, step, index);
     case STEP_RATE:
         return step_rate_run(work, step, index);
+    case STEP_PERCENT:
+        return step_percent_run(work, step, index);
+    case STEP_FORMULA:
+        return step_formula_run(work, step, index);
     case STEP_TIER:
         return step_graduated_run(work, step, index);
     case STEP_BOUND:
         return step_bound_run(work, step, index);
     case STEP_ROUND:
         return step_round_run(work, step, index);
+    case STEP_AGGREGATE: /* waits for all its rows */
     case STEP_FIXED:
     case STEP_KINDS:
         break;
@@ -371,12 +376,29 @@ static bool next_charge(struct work *work, uint32_t node, struct scope_charges *
     return true;
 }
 
+/* Charges that wait for all others of their node. */
+struct entries {
+    struct entry *items;
+    uint32_t count, capacity;
+};
+
+static void add_entry(struct work *work, struct entries *entries, uint32_t index)
+{
+    if (entries->count == entries->capacity) {
+        uint32_t more = entries->capacity ? entries->capacity * 2 : 16;
+        entries->items =
+            arena_grow(work->arena, entries->items, entries->count, more, sizeof *entries->items);
+        entries->capacity = more;
+    }
+    entries->items[entries->count++] = (struct entry){.charge = index};
+}
+
 /* Runs one node over all charges that wait there. */
 static enum status run_node(struct work *work, uint32_t node)
 {
     struct scope_charges scope = {0};
-    struct entry *entries = NULL;
-    uint32_t count = 0, capacity = 0, index;
+    struct entries waiting = {0}, rows = {0};
+    uint32_t index;
     bool is_first = true;
     while (next_charge(work, node, &scope, &index)) {
         work->is_lone = is_first && scope.at == scope.count && !waits_at(work, node);
@@ -391,12 +413,9 @@ static enum status run_node(struct work *work, uint32_t node)
             continue;
         }
         if (status == OK && (step_is_whole(step) || step->kind == STEP_BOUND)) {
-            if (count == capacity) {
-                uint32_t more = capacity ? capacity * 2 : 16;
-                entries = arena_grow(work->arena, entries, count, more, sizeof *entries);
-                capacity = more;
-            }
-            entries[count++] = (struct entry){.charge = index};
+            add_entry(work, &waiting, index);
+        } else if (status == OK && step->kind == STEP_AGGREGATE) {
+            add_entry(work, &rows, index);
         } else if (status == OK) {
             status = run_step(work, step, index);
         }
@@ -404,6 +423,11 @@ static enum status run_node(struct work *work, uint32_t node)
             return work_fail(work, status, price, step, account);
         }
     }
+    if (rows.count > 0) {
+        TRY(step_aggregate_run(work, rows.items, rows.count));
+    }
+    struct entry *entries = waiting.items;
+    uint32_t count = waiting.count;
     if (count == 0) {
         return OK;
     }

@@ -38,6 +38,15 @@ const char *charge_kind_name(enum charge_kind kind); /* "usage" */
 enum price_level { LEVEL_OVERRIDE, LEVEL_CONTRACT, LEVEL_PLAN, LEVEL_CATALOG };
 const char *price_level_name(int level);
 
+/* Rows that an aggregate made one: its keys, those in which they differ being empty, and which they
+ * were. */
+struct merged {
+    struct series series;
+    uint64_t print; /* sum of their fingerprints */
+    const uint32_t *rows;
+    uint32_t row_count;
+};
+
 /* An amount with its quantity, price and reason, before rounding; while has_amount is false, a row
  * on its way. */
 struct charge {
@@ -48,7 +57,7 @@ struct charge {
     uint32_t account;
     uint32_t sku;       /* NONE: a charge on a scope */
     uint32_t series;    /* NONE when it stems from no row */
-    uint32_t row;       /* index of the usage row, NONE */
+    uint32_t row;       /* index of the usage row, of the first that were merged; NONE */
     uint32_t order;     /* rank in the total order of rows */
     uint32_t tier;      /* index of the tier that rated it, NONE */
     uint32_t next_step; /* private to pricing */
@@ -58,6 +67,7 @@ struct charge {
     const struct price *price;
     const struct step *step;         /* the step that made it a charge */
     const struct contract *contract; /* NULL */
+    const struct merged *merged;     /* NULL: of one row */
     struct text unit;
     uint64_t events;
     struct dec quantity, rate;
@@ -66,7 +76,8 @@ struct charge {
     struct dec list; /* amount at the list rate */
 };
 
-/* False of a row that is on no line: an allowance took it whole and emits none, or it is unpriced. */
+/* False of a row that is on no line: an allowance took it whole and emits none, or it is unpriced.
+ */
 static inline bool charge_is_billed(const struct charge *charge)
 {
     return charge->has_amount && !(charge->emitted_free && !charge->step->allowance.emit_free);
@@ -96,6 +107,7 @@ struct trace {
     uint32_t tier;
     struct dec tier_from, tier_to; /* its limits, when there is a tier; to 0: open */
     const struct step *curve;      /* whose tiers they are; NULL: of step itself */
+    struct text formula;           /* with its values; empty */
 };
 
 /* An account of the payer, while it is one. */
@@ -130,6 +142,13 @@ struct priced {
     struct trace *traces;
     uint32_t trace_count;
 };
+
+/* The keys of a charge that stems from rows. */
+static inline const struct series *charge_series(const struct pricing *pricing,
+                                                 const struct charge *charge)
+{
+    return charge->merged ? &charge->merged->series : series_at(pricing->series, charge->series);
+}
 
 /* Prices rows[0..row_count), which are in the total order. All memory is of the arena.
  * ERR_OVERFLOW, and ERR_INPUT when an expression of a step fails, name price, step and account;

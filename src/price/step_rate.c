@@ -26,6 +26,18 @@ static enum status rate_charge(struct work *work, const struct step *step, uint3
     return OK;
 }
 
+enum status step_rate_charge(struct work *work, const struct step *step, uint32_t index,
+                             struct dec rate, struct dec amount)
+{
+    const struct charge *charge = &work->charges[index];
+    struct dec list = amount;
+    if (charge->price->has_list) {
+        TRY(dec_multiply_round(charge->quantity, charge->price->list, DEC_SCALE, ROUND_HALF_EVEN,
+                               &list, work->err));
+    }
+    return rate_charge(work, step, index, rate, amount, list, NONE);
+}
+
 static enum status find_rate(struct work *work, const struct step *step,
                              const struct charge *charge, struct period turn, bool *found,
                              struct dec *rate, struct dec *flat)
@@ -403,6 +415,99 @@ static enum status walk(struct work *work, const struct step *step, uint32_t ind
     return OK;
 }
 
+/* What finds the tier of a row. */
+static enum status row_position(struct work *work, const struct step *step,
+                                const struct charge *charge, struct dec *position)
+{
+    struct expr_value value;
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    TRY(charge_eval(work, step->tier.position, charge, turn, &value));
+    *position = value.number;
+    if (position->scale > DEC_SCALE) {
+        return dec_round(*position, DEC_SCALE, ROUND_HALF_EVEN, position, work->err);
+    }
+    return OK;
+}
+
+/* The quantity that the row has up to the n-th of its p positions: along its chord. */
+static enum status chord(struct dec quantity, struct dec n, struct dec p, struct dec *value,
+                         struct error *err)
+{
+    return dec_multiply_divide(quantity, n, p, DEC_SCALE, ROUND_HALF_EVEN, value, err);
+}
+
+/* Flats of the tiers that are reached for the first time. */
+static enum status add_flats(const struct step_tier *body, const struct tier_values *tiers,
+                             bool is_first, struct dec high, struct dec new_high,
+                             struct dec *amount, struct error *err)
+{
+    uint32_t zero = body->at_zero_charge ? 1 : 0; /* tiers whose flat is due at zero */
+    uint32_t from = is_first             ? 0
+                    : dec_sign(high) > 0 ? curve_tier_of(tiers, body->tier_count, high) + 1
+                                         : zero;
+    uint32_t to =
+        dec_sign(new_high) > 0 ? curve_tier_of(tiers, body->tier_count, new_high) + 1 : zero;
+    for (uint32_t i = from; i < to; i++) {
+        TRY(dec_add(*amount, tiers[i].flat, amount, err));
+    }
+    return OK;
+}
+
+/* A row of p positions and q units walks over the positions, and pays each tier's rate for its
+ * share of the units. */
+static enum status walk_positions(struct work *work, const struct step *step, uint32_t index,
+                                  struct bucket *bucket)
+{
+    const struct step_tier *body = &step->tier;
+    const struct tier_values *tiers = bucket->values;
+    struct charge whole = work->charges[index];
+    struct dec quantity = whole.quantity, positions, start = bucket->x, target;
+    TRY(row_position(work, step, &whole, &positions));
+    TRY(dec_add(start, positions, &target, work->err));
+    struct part part = {.x = start, .f = bucket->y};
+    struct dec used = DEC_ZERO;
+    bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x) &&
+                    dec_is_zero(bucket->high) && dec_is_zero(bucket->y);
+    bucket->last_charge = index;
+    whole.events = 0; /* the row's events stay with its first part */
+    bool is_more = true;
+    for (uint32_t piece = index; is_more; piece = NONE) {
+        is_more = find_end(body, tiers, part.x, target, &part.end);
+        part.tier = curve_tier_above(tiers, body->tier_count, dec_min(part.x, part.end));
+        if (dec_equal(part.x, part.end)) {
+            part.tier = curve_tier_of(tiers, body->tier_count, part.end);
+        }
+        struct dec to = quantity, gone, new_high = raise_high(bucket->high, part.end);
+        if (is_more) {
+            TRY(dec_subtract(part.end, start, &gone, work->err));
+            TRY(chord(quantity, gone, positions, &to, work->err));
+        }
+        TRY(dec_subtract(to, used, &part.quantity, work->err));
+        struct dec rate = tiers[part.tier].rate;
+        if (!tiers[part.tier].open && body->past_last == PAST_FREE &&
+            dec_compare(dec_max(part.x, part.end), tiers[part.tier].up_to) > 0) {
+            rate = DEC_ZERO;
+        }
+        TRY(multiply(part.quantity, rate, &part.amount, work->err));
+        TRY(add_flats(body, tiers, is_first, bucket->high, new_high, &part.amount, work->err));
+        is_first = false;
+        TRY(dec_add(part.f, part.amount, &part.f_end, work->err));
+        if (piece == NONE) {
+            piece = work_add_charge(work, &whole);
+        }
+        TRY(list_amount(work->charges[piece].price, &tiers[0], part.quantity, &part.list,
+                        work->err));
+        TRY(charge_part(work, step, piece, bucket, &part));
+        used = to;
+        part.x = part.end;
+        part.f = part.f_end;
+        bucket->high = new_high;
+    }
+    bucket->x = target;
+    bucket->y = part.f;
+    return OK;
+}
+
 /* One graduated row: as many charges as it crosses tiers. */
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
 {
@@ -415,6 +520,9 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
         bucket = &work->buckets[at];
     }
     TRY(set_numbers(work, step, index, bucket));
+    if (step->tier.position) {
+        return walk_positions(work, step, index, bucket);
+    }
     struct dec quantity = work->charges[index].quantity, target;
     TRY(add(bucket->x, quantity, &target, work->err));
     return is_climb(&step->tier, bucket, quantity, target)
@@ -429,7 +537,8 @@ static enum status whole_curve(struct work *work, const struct step_tier *body,
                                struct bucket *bucket, uint32_t *tier, struct dec *y)
 {
     if (body->mode == TIER_VOLUME) {
-        return curve_volume(body, bucket->values, bucket->x, tier, y, work->err);
+        struct dec position = body->position ? bucket->high : bucket->x;
+        return curve_volume(body, bucket->values, bucket->x, position, tier, y, work->err);
     }
     *tier = NONE;
     bucket->high = dec_max(bucket->high, bucket->x);
@@ -454,9 +563,9 @@ static enum status attribute_entry(struct work *work, const struct step *step,
         TRY(dec_add(bucket->opening_x, entry->after, &to, work->err));
         /* The first row pays what none owes too (`at_zero: charge`); those behind it do not. */
         if (!entry->is_first || dec_sign(bucket->opening_x) != 0) {
-            TRY(curve_volume(&step->tier, bucket->values, from, &tier, before, work->err));
+            TRY(curve_volume(&step->tier, bucket->values, from, from, &tier, before, work->err));
         }
-        return curve_volume(&step->tier, bucket->values, to, &tier, after, work->err);
+        return curve_volume(&step->tier, bucket->values, to, to, &tier, after, work->err);
     }
     TRY(dec_multiply_divide(total, entry->before, sum, DEC_SCALE, ROUND_HALF_EVEN, before,
                             work->err));
@@ -475,7 +584,8 @@ static enum status find_rest(struct work *work, const struct bucket *bucket, str
     }
     uint32_t tier;
     struct dec before, rows;
-    TRY(curve_volume(&step->tier, bucket->values, bucket->opening_x, &tier, &before, work->err));
+    TRY(curve_volume(&step->tier, bucket->values, bucket->opening_x, bucket->opening_x, &tier,
+                     &before, work->err));
     TRY(dec_subtract(y, before, &rows, work->err));
     return dec_subtract(total, rows, rest, work->err);
 }
@@ -508,6 +618,11 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         struct bucket *bucket = &work->buckets[entries[i].bucket];
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].before, work->err));
         TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
+        if (own->tier.position) {
+            struct dec position;
+            TRY(row_position(work, own, charge, &position));
+            TRY(dec_add(bucket->high, position, &bucket->high, work->err));
+        }
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].after, work->err));
         entries[i].is_first = bucket->last_charge == NONE;
         bucket->last_charge = entries[i].charge;

@@ -158,16 +158,16 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
     *values = (struct allowance_values){DEC_ZERO, DEC_ZERO};
     if (allowance->has_quantity) {
         TRY(number_value(work, &allowance->quantity, charge, turn, &values->quantity));
-        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode, charge,
-                          turn, &values->quantity));
+        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode,
+                          charge, turn, &values->quantity));
         if (allowance->prorate == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->quantity));
         }
     }
     if (allowance->has_events) {
         TRY(number_value(work, &allowance->events, charge, turn, &values->events));
-        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode, charge,
-                          turn, &values->events));
+        TRY(step_prorated(work, step, allowance->prorate, allowance->digits, allowance->mode,
+                          charge, turn, &values->events));
         if (allowance->prorate == PRORATE_NONE) {
             TRY(step_restarted(work, step, charge, turn, &values->events));
         }
@@ -205,6 +205,18 @@ static enum status free_part(struct work *work, const struct step *step,
         }
     }
     return OK;
+}
+
+/* True of a row of no quantity whose events are all free: there is no part of it to take, but
+ * nothing of it is left either. */
+static bool is_free_event(const struct step *step, const struct bucket *bucket,
+                          const struct allowance_values *values, const struct charge *charge)
+{
+    struct dec events = dec_from_int((int64_t)charge->events), after;
+    return step->allowance.has_events && charge->events > 0 && dec_is_zero(charge->quantity) &&
+           dec_add(bucket->events, events, &after, NULL) == OK &&
+           dec_compare(after, values->events) <= 0 &&
+           (!step->allowance.has_quantity || dec_compare(bucket->x, values->quantity) < 0);
 }
 
 /* True when a minimum is among the steps that the row has before it. */
@@ -257,6 +269,7 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
         bucket->step = step;
     }
     const struct allowance_values *values = bucket->values;
+    bool is_free = is_free_event(step, bucket, values, charge);
     struct dec part, rest, before = bucket->x, left_before = bucket->y;
     TRY(free_part(work, step, bucket, values, charge, &part));
     TRY(dec_subtract(charge->quantity, part, &rest, work->err));
@@ -272,7 +285,7 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
                        .f_after = bucket->y,
                        .limit = step->allowance.has_quantity ? values->quantity : values->events,
                        .tier = NONE});
-    if (dec_is_zero(part)) {
+    if (dec_is_zero(part) && !is_free) {
         work_pass_on(work, index);
         return OK;
     }

@@ -10,7 +10,7 @@ struct text charge_dimension(const struct work *work, const struct charge *charg
     if (charge->series == NONE) {
         return TEXT("");
     }
-    const struct series *series = series_at(work->pricing->series, charge->series);
+    const struct series *series = charge_series(work->pricing, charge);
     const struct meter *meter = &work->catalog->meters[series->meter];
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
         if (meter->dimensions[i].name == name) {
@@ -36,8 +36,7 @@ static struct expr_value attribute_value(const struct work *work, const struct c
 
 static struct text charge_resource(const struct work *work, const struct charge *charge)
 {
-    return charge->series == NONE ? TEXT("")
-                                  : series_at(work->pricing->series, charge->series)->resource;
+    return charge->series == NONE ? TEXT("") : charge_series(work->pricing, charge)->resource;
 }
 
 static struct text charge_sku(const struct work *work, const struct charge *charge)
@@ -137,9 +136,26 @@ static struct expr_value parameter_value(const struct charge *charge, uint32_t n
     return (struct expr_value){.type = EXPR_MISSING};
 }
 
+/* The number that a dimension holds; one that holds none fails where it is used. */
+static struct expr_value number_of_text(struct text text)
+{
+    struct dec value;
+    if (dec_parse(text, &value) == NUMBER_OK) {
+        return expr_number(value);
+    }
+    return (struct expr_value){
+        .type = EXPR_ERROR,
+        .failure = {.fault = EXPR_FAULT_VALUE,
+                    .status = ERR_INPUT,
+                    .detail = "a dimension that is used as a number holds none"}};
+}
+
 static struct expr_value slot_value(struct work *work, uint32_t slot, const struct charge *charge,
                                     struct period turn)
 {
+    if (slot >= NAME_NUMBER) {
+        return number_of_text(charge_dimension(work, charge, slot - NAME_NUMBER));
+    }
     if (slot >= NAME_PARAMETER) {
         return parameter_value(charge, slot - NAME_PARAMETER);
     }
@@ -197,12 +213,11 @@ enum status charge_eval(struct work *work, const struct expr *expr, const struct
                         struct period turn, struct expr_value *value)
 {
     if (!work->slots) {
-        work->slots = arena_alloc(work->arena, (NAME_PARAMETER + work->catalog->parameter_count) *
-                                                   sizeof *work->slots);
+        work->slots = arena_alloc(work->arena, (NAME_RESULT + RESULTS_MAX) * sizeof *work->slots);
     }
     size_t count;
     const uint32_t *slots = expr_slots(expr, &count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && slots[i] < NAME_RESULT; i++) { /* results are there already */
         work->slots[slots[i]] = slot_value(work, slots[i], charge, turn);
     }
     struct expr_env env = {.slots = work->slots};

@@ -181,8 +181,21 @@ enum status step_prorated(struct work *work, const struct step *step, enum prora
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
                            struct period turn, struct dec *limit);
 
+/* ---- step_aggregate.c ---- */
+
+/* All rows of the node at once, in their order. */
+enum status step_aggregate_run(struct work *work, struct entry *entries, uint32_t count);
+
+/* ---- step_percent.c ---- */
+
+enum status step_percent_run(struct work *work, const struct step *step, uint32_t charge);
+enum status step_formula_run(struct work *work, const struct step *step, uint32_t charge);
+
 /* ---- step_rate.c ---- */
 
+/* Makes a charge of a row, whose list amount is its price's list rate or the amount itself. */
+enum status step_rate_charge(struct work *work, const struct step *step, uint32_t charge,
+                             struct dec rate, struct dec amount);
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t charge);
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
 /* True of tiers whose total is known when all rows are. */

@@ -533,8 +533,8 @@ static void test_case_input(void **state)
     assert_loads(&loaded);
     assert_true(loaded.catalog->rounding.exact);
     const struct expr *from = loaded.catalog->prices[0].steps[0].rate.from;
-    struct expr_value slots[NAME_DIMENSION + 1] = {0};
-    slots[NAME_DIMENSION] = expr_text(TEXT("2.5"));
+    static struct expr_value slots[NAME_NUMBER + 1]; /* a dimension as the number that it holds */
+    slots[NAME_NUMBER] = expr_number((struct dec){25, 1});
     struct expr_env env = {.slots = slots};
     struct expr_value value;
     assert_int_equal(expr_eval(from, &env, &test_arena, &value, NULL), OK);
