@@ -429,82 +429,96 @@ static enum status row_position(struct work *work, const struct step *step,
     return OK;
 }
 
-/* The quantity that the row has up to the n-th of its p positions: along its chord. */
-static enum status chord(struct dec quantity, struct dec n, struct dec p, struct dec *value,
-                         struct error *err)
+/* How many tiers a bucket has entered, the first of which may be due at zero. */
+static uint32_t count_entered(const struct step_tier *body, const struct tier_values *tiers,
+                              struct dec high)
 {
-    return dec_multiply_divide(quantity, n, p, DEC_SCALE, ROUND_HALF_EVEN, value, err);
+    return dec_sign(high) > 0 ? curve_tier_of(tiers, body->tier_count, high) + 1
+                              : body->at_zero_charge;
 }
 
-/* Flats of the tiers that are reached for the first time. */
-static enum status add_flats(const struct step_tier *body, const struct tier_values *tiers,
-                             bool is_first, struct dec high, struct dec new_high,
-                             struct dec *amount, struct error *err)
+/* A row that walks over the positions. */
+struct stroll {
+    struct part part;
+    struct charge whole; /* the row as it came */
+    uint32_t index;      /* the charge that its next part takes; NONE: one of its own */
+    uint32_t paid;       /* tiers whose flats are paid */
+};
+
+/* A part of the row in one tier, with the flats of the tiers that it is the first to enter. */
+static enum status stroll_part(struct work *work, const struct step *step, struct bucket *bucket,
+                               struct stroll *stroll)
 {
-    uint32_t zero = body->at_zero_charge ? 1 : 0; /* tiers whose flat is due at zero */
-    uint32_t from = is_first             ? 0
-                    : dec_sign(high) > 0 ? curve_tier_of(tiers, body->tier_count, high) + 1
-                                         : zero;
-    uint32_t to =
-        dec_sign(new_high) > 0 ? curve_tier_of(tiers, body->tier_count, new_high) + 1 : zero;
-    for (uint32_t i = from; i < to; i++) {
-        TRY(dec_add(*amount, tiers[i].flat, amount, err));
+    const struct step_tier *body = &step->tier;
+    const struct tier_values *tiers = bucket->values;
+    struct part *part = &stroll->part;
+    const struct tier_values *tier = &tiers[part->tier];
+    bool is_past = !tier->open && body->past_last == PAST_FREE &&
+                   dec_compare(dec_max(part->x, part->end), tier->up_to) > 0;
+    TRY(multiply(part->quantity, is_past ? DEC_ZERO : tier->rate, &part->amount, work->err));
+    bucket->high = raise_high(bucket->high, part->end);
+    uint32_t entered = count_entered(body, tiers, bucket->high);
+    for (; stroll->paid < entered && stroll->paid <= part->tier; stroll->paid++) {
+        TRY(dec_add(part->amount, tiers[stroll->paid].flat, &part->amount, work->err));
     }
+    TRY(dec_add(part->f, part->amount, &part->f_end, work->err));
+    uint32_t piece = stroll->index == NONE ? work_add_charge(work, &stroll->whole) : stroll->index;
+    stroll->index = NONE;
+    TRY(list_amount(work->charges[piece].price, &tiers[0], part->quantity, &part->list, work->err));
+    TRY(charge_part(work, step, piece, bucket, part));
+    part->x = part->end;
+    part->f = part->f_end;
     return OK;
 }
 
-/* A row of p positions and q units walks over the positions, and pays each tier's rate for its
- * share of the units. */
+/* A row of p positions and q units pays each tier's rate for its share of the units: up to the n-th
+ * position q x n / p, of which the differences are taken. */
 static enum status walk_positions(struct work *work, const struct step *step, uint32_t index,
                                   struct bucket *bucket)
 {
     const struct step_tier *body = &step->tier;
     const struct tier_values *tiers = bucket->values;
-    struct charge whole = work->charges[index];
-    struct dec quantity = whole.quantity, positions, start = bucket->x, target;
-    TRY(row_position(work, step, &whole, &positions));
+    struct stroll stroll = {.whole = work->charges[index], .index = index};
+    struct part *part = &stroll.part;
+    struct dec quantity = stroll.whole.quantity, positions, start = bucket->x, target;
+    TRY(row_position(work, step, &stroll.whole, &positions));
     TRY(dec_add(start, positions, &target, work->err));
-    struct part part = {.x = start, .f = bucket->y};
-    struct dec used = DEC_ZERO;
+    part->x = start;
+    part->f = bucket->y;
+    stroll.whole.events = 0; /* the row's events stay with its first part */
     bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x) &&
                     dec_is_zero(bucket->high) && dec_is_zero(bucket->y);
-    bucket->last_charge = index;
-    whole.events = 0; /* the row's events stay with its first part */
-    bool is_more = true;
-    for (uint32_t piece = index; is_more; piece = NONE) {
-        is_more = find_end(body, tiers, part.x, target, &part.end);
-        part.tier = curve_tier_above(tiers, body->tier_count, dec_min(part.x, part.end));
-        if (dec_equal(part.x, part.end)) {
-            part.tier = curve_tier_of(tiers, body->tier_count, part.end);
-        }
-        struct dec to = quantity, gone, new_high = raise_high(bucket->high, part.end);
+    stroll.paid = is_first ? 0 : count_entered(body, tiers, bucket->high);
+    struct dec used = DEC_ZERO;
+    for (bool is_more = true; is_more;) {
+        is_more = find_end(body, tiers, part->x, target, &part->end);
+        part->tier = dec_equal(part->x, part->end)
+                         ? curve_tier_of(tiers, body->tier_count, part->end)
+                         : curve_tier_above(tiers, body->tier_count, dec_min(part->x, part->end));
+        struct dec to = quantity, gone;
         if (is_more) {
-            TRY(dec_subtract(part.end, start, &gone, work->err));
-            TRY(chord(quantity, gone, positions, &to, work->err));
+            TRY(dec_subtract(part->end, start, &gone, work->err));
+            TRY(dec_multiply_divide(quantity, gone, positions, DEC_SCALE, ROUND_HALF_EVEN, &to,
+                                    work->err));
         }
-        TRY(dec_subtract(to, used, &part.quantity, work->err));
-        struct dec rate = tiers[part.tier].rate;
-        if (!tiers[part.tier].open && body->past_last == PAST_FREE &&
-            dec_compare(dec_max(part.x, part.end), tiers[part.tier].up_to) > 0) {
-            rate = DEC_ZERO;
-        }
-        TRY(multiply(part.quantity, rate, &part.amount, work->err));
-        TRY(add_flats(body, tiers, is_first, bucket->high, new_high, &part.amount, work->err));
-        is_first = false;
-        TRY(dec_add(part.f, part.amount, &part.f_end, work->err));
-        if (piece == NONE) {
-            piece = work_add_charge(work, &whole);
-        }
-        TRY(list_amount(work->charges[piece].price, &tiers[0], part.quantity, &part.list,
-                        work->err));
-        TRY(charge_part(work, step, piece, bucket, &part));
+        TRY(dec_subtract(to, used, &part->quantity, work->err));
+        TRY(stroll_part(work, step, bucket, &stroll));
         used = to;
-        part.x = part.end;
-        part.f = part.f_end;
-        bucket->high = new_high;
     }
+    /* A tier that begins with the target itself (`below`) is entered by nothing of the row. */
+    while (stroll.paid < count_entered(body, tiers, bucket->high)) {
+        if (dec_is_zero(tiers[stroll.paid].flat)) {
+            stroll.paid++;
+            continue;
+        }
+        part->tier = stroll.paid;
+        part->end = target;
+        part->quantity = DEC_ZERO;
+        TRY(stroll_part(work, step, bucket, &stroll));
+    }
+    bucket->last_charge = index;
     bucket->x = target;
-    bucket->y = part.f;
+    bucket->y = part->f;
     return OK;
 }
 

@@ -12,7 +12,7 @@ from rater import Bill
 from setting import Setup, Step
 from usage import Row
 
-STEPS = {"convert", "allowance", "rate", "tier", "fixed", "bound", "round", "use"}
+STEPS = {"convert", "aggregate", "allowance", "rate", "percent", "formula", "tier", "fixed", "bound", "round", "use"}
 PROFILES = {
     "lago": {"at_zero": "charge", "digits": 5, "mode": "up"},
     "openmeter": {"at_zero": "charge", "settle": "at_end"},
@@ -65,8 +65,7 @@ def in_scope(case):
             return False
         for step in price["steps"]:
             kinds |= set(step)
-    return (kinds <= STEPS and "amend" not in text and '"position"' not in text
-            and "in_calendar" not in text and "stub" not in text)
+    return (kinds <= STEPS and "amend" not in text and "in_calendar" not in text and "stub" not in text)
 
 
 def rate(case, catalog, usage, cut):

@@ -130,6 +130,8 @@ def cut_rows(bench):
 def in_order_only(world):
     """Programs whose every step is in order and knows nothing of the bill's period but its turn."""
     catalog = world.catalog
+    if bodies(catalog, "aggregate"):
+        return False
     for body in bodies(catalog, "tier"):
         if body.get("mode") == "volume" or body.get("attribute"):
             return False
@@ -146,6 +148,9 @@ def is_linear(world):
     catalog = world.catalog
     rates = bodies(catalog, "rate")
     if any("flat" in body or "cases" in body for body in rates) or bodies(catalog, "round"):
+        return False
+    if any("position" in body for body in bodies(catalog, "tier")) or any(
+            "formula" in step for steps in all_steps(catalog) for step in steps):
         return False
     if any("clock" not in body and set(body) & {"minimum", "increment", "round", "quantity", "divide"}
            for body in bodies(catalog, "convert")):
@@ -198,7 +203,7 @@ def two_periods(bench):
     """This period and the next, with closing and opening, are the bill of both."""
     world = bench.world
     start, end = world.period
-    if has_anchored(bench):
+    if has_anchored(bench) or bodies(world.catalog, "aggregate"):
         return False
     if has_long_rows(world) and not (is_linear(world) and is_narrow(world)):
         return False
@@ -313,6 +318,8 @@ def monotone(bench):
         return False
     if any("cases" in body for body in bodies(catalog, "rate")) or world.overrides:
         return False
+    if bodies(catalog, "aggregate") or any("position" in body for body in bodies(catalog, "tier")):
+        return False
     events = usage_events(world)
     if not events:
         return False
@@ -340,7 +347,7 @@ def scope(bench):
     dated = len(catalog.get("contracts", [])) > 1 or any(
         "to" in c or times.parse(c["from"]) >= world.period[0] for c in catalog.get("contracts", []))
     chosen = bench.rng.choice(["account", "organization"] + ([] if dated else ["contract"]))
-    for kind in ("allowance", "tier", "bound", "round", "convert"):
+    for kind in ("aggregate", "allowance", "tier", "bound", "round", "convert"):
         for body in bodies(catalog, kind):  # one for all: versions go on in one bucket
             if body.get("scope") != "resource":
                 body["scope"] = chosen
@@ -370,7 +377,7 @@ def clock(bench):
     catalog["prices"] = list(kept.values())
     catalog.pop("plans", None)
     catalog.pop("default_plan", None)
-    for kind in ("allowance", "tier", "bound", "round", "convert"):
+    for kind in ("aggregate", "allowance", "tier", "bound", "round", "convert"):
         for body in bodies(catalog, kind):
             if body.get("clock") != "row" and not (kind == "convert" and "clock" not in body):
                 body["clock"] = "day"

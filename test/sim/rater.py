@@ -50,6 +50,20 @@ class ScopeRow:
                 flow.step.encode(), flow.tier or times.MAX, flow.amount, flow.net())
 
 
+class MergedRow:
+    """The rows of a bucket that an aggregate made one: the first, without the keys in which they differ."""
+
+    def __init__(self, rows, account, contract):
+        first = rows[0]
+        self.time, self.sku, self.meter, self.price, self.contract = (
+            first.time, first.sku, first.meter, first.price, contract)
+        self.account = first.account if all(r.account == first.account for r in rows) else account
+        self.resource = first.resource if all(r.resource == first.resource for r in rows) else ""
+        others = [dict(r.dims) for r in rows]
+        self.dims = tuple((k, v if all(o.get(k, "") == v for o in others) else "") for k, v in first.dims)
+        self.flows, self.events = [], 0
+
+
 class Charge:
     def __init__(self, account, sku, price, step, kind, tier, amount, quantity=ZERO):
         self.account, self.sku, self.price, self.step = account, sku, price, step
@@ -129,7 +143,7 @@ class Bill:
         return self.setup.turn(step, self.payer, row.account, row.time, self.contract(row))
 
     def contract(self, row):
-        if isinstance(row, ScopeRow):
+        if isinstance(row, (ScopeRow, MergedRow)):
             return row.contract
         return self.setup.contract(row.account, row.time)
 
@@ -192,6 +206,18 @@ class Bill:
     def evaluate(self, text, row, flow, step):
         return expressions.evaluate(expressions.parse(text),
                                     lambda path: self.name(row, flow, step, path))
+
+    def said(self, text, row, flow, step, known=None):
+        """A number that the row says: a dimension with a number in it is that."""
+        def find(path):
+            if known and path in known:
+                return known[path]
+            value = self.name(row, flow, step, path)
+            try:
+                return num(value) if isinstance(value, str) else value
+            except ValueError:
+                return value
+        return expressions.evaluate(expressions.parse(str(text)), find)
 
     def number(self, value, row, step, flow=None):
         text = str(value)
@@ -327,6 +353,42 @@ class Bill:
             x = quantize(x, int(rule["digits"]), rule.get("mode", "half_up"))
         return x
 
+    def run_aggregate(self, entries):
+        buckets, groups = self.memory("values", list), {}
+        billed = self.memory("billed", Fraction)
+        for row, step in entries:
+            kept = []
+            for flow in row.flows:
+                if flow.amount is not None or not self.takes(flow, step):
+                    kept.append(flow)
+                    continue
+                key = self.key(row, step) + ((id(flow),) if step.clock == "row" else ())
+                groups.setdefault(key, []).append((row, step, flow))
+            row.flows = kept
+        for key, group in groups.items():
+            row, step, first = group[0]
+            buckets[key] += [flow.quantity for _, _, flow in group]
+            value = self.aggregated(step, buckets[key], row)
+            merged = MergedRow([r for r, _, _ in group], self.scope_account(first, step),
+                               self.contract(row))
+            merged.flows.append(Flow(merged, value - billed[key], sum(f.events for _, _, f in group)))
+            merged.events = merged.flows[0].events
+            billed[key] = value
+            self.priced.insert(self.priced.index(row) + 1, merged)
+
+    def aggregated(self, step, values, row):
+        body, n = step.body, len(values)
+        samples = max(n, int(self.number(body.get("samples", n), row, step)))
+        if body["function"] == "percentile":
+            ordered = sorted(values + [ZERO] * (samples - n))
+            p = num(body["percentile"])
+            if body.get("method") == "nearest_rank":
+                return ordered[-(-p * samples // 100) - 1]
+            drop = (100 - p) * samples // 100
+            return ordered[max(0, samples - 1 - int(drop))]
+        return {"sum": sum(values, ZERO), "max": max(values), "min": min(values), "last": values[-1],
+                "count": Fraction(n), "average": quantize(sum(values, ZERO) / samples)}[body["function"]]
+
     def run_allowance(self, entries):
         used, used_events = self.memory("used", Fraction), self.memory("events", Fraction)
         for row, step in entries:
@@ -352,6 +414,11 @@ class Bill:
                         share = quantize(flow.quantity * left / flow.events)
                         free = min(free, share, key=abs)
                     used_events[key] += flow.events
+                    if flow.quantity == 0 and flow.events and left == flow.events and (
+                            "quantity" not in body or used[key] < quantize(
+                                self.number(body["quantity"], row, step) * factor)):
+                        out.append(Flow(row, ZERO, 0).charge(step, ZERO, ZERO))  # nothing of it is left
+                        continue
                 out += self.split(flow, free, step)
             row.flows = out
 
@@ -391,12 +458,37 @@ class Bill:
                         self.unpriced.append(row)
                         continue
                 elif "from" in body:
-                    named = self.name(row, flow, step, body["from"])  # a dimension, or more
-                    rate = num(named or self.evaluate(body["from"], row, flow, step))
+                    rate = self.said(body["from"], row, flow, step)
                 rate, flat = self.number(rate, row, step), self.number(flat, row, step)
                 amount = quantize(flow.quantity * rate / num(body.get("per", 1)) + flat)
                 out.append(flow.charge(step, amount, rate))
             row.flows = out
+
+    def run_percent(self, entries):
+        for row, step in entries:
+            body = step.body
+            for flow in row.flows:
+                if flow.amount is not None:
+                    continue
+                rate = self.number(body.get("rate", 0), row, step)
+                amount = quantize(flow.quantity * rate / 100) + quantize(
+                    self.number(body.get("fixed", 0), row, step) * flow.events)
+                if "max" in body:
+                    amount = min(amount, self.number(body["max"], row, step))
+                if "min" in body:
+                    amount = max(amount, self.number(body["min"], row, step))
+                flow.charge(step, amount, rate)
+
+    def run_formula(self, entries):
+        for row, step in entries:
+            for flow in row.flows:
+                if flow.amount is None:
+                    known = {}
+
+                    for result in step.body.get("results", []):
+                        (name, text), = result.items()
+                        known[name] = self.said(text, row, flow, step, known)
+                    flow.charge(step, quantize(self.said(step.body["amount"], row, flow, step, known)))
 
     def look_up(self, body, row, flow, step):
         table = self.setup.catalog["tables"][body["table"]]
@@ -443,10 +535,11 @@ class Bill:
         flat = tier["flat"] if entered else ZERO
         return part, flat + tier["rate"] * self.packages(part, tier, step)
 
-    def volume(self, tiers, x, step):
-        """(tier from 0, amount) of the whole quantity."""
+    def volume(self, tiers, x, step, position=None):
+        """(tier from 0, amount) of the whole quantity, at the tier of its position."""
+        at = x if position is None else position
         for i, tier in enumerate(tiers):
-            if tier["end"] is None or x < tier["end"] or (x == tier["end"] and tier["end_in"]):
+            if tier["end"] is None or at < tier["end"] or (at == tier["end"] and tier["end_in"]):
                 break
         else:
             return len(tiers) - 1, ZERO  # past_last: free
@@ -464,10 +557,15 @@ class Bill:
                     out.append(flow)
                     continue
                 key = self.key(row, step) + ((id(flow),) if step.clock == "row" else ())
+                if "position" in step.body:
+                    flow.position = quantize(self.said(step.body["position"], row, flow, step))
+                    if not self.is_whole(step):
+                        out += self.stroll(flow, step, self.memory("strolled", dict)[key])
+                        continue
                 if self.is_whole(step):
                     fresh[key].append(flow)
                     if not buckets[key]:
-                        buckets[key].update(x=ZERO, y=ZERO, rows=0)
+                        buckets[key].update(x=ZERO, y=ZERO, rows=0, position=ZERO)
                     buckets[key]["last"] = flow, step
                     out.append(flow)
                     continue
@@ -490,6 +588,41 @@ class Bill:
                 done, total = quantize(total), total + amount1 - amount0
                 out.append(part.charge(step, quantize(total) - done, tier["rate"], i + 1))
         return out or [flow.charge(step, ZERO)]
+
+    def entered(self, tiers, high, step):
+        count = sum(1 for t in tiers if high > t["from"] or (t["from_in"] and high == t["from"]))
+        return max(count, 1) if step.body.get("at_zero") == "charge" else count
+
+    def stroll(self, flow, step, bucket):
+        """Over the positions, each tier with its share of the units."""
+        tiers = self.tiers(step, flow.row)
+        paid = self.entered(tiers, bucket["high"], step) if bucket else 0
+        start, high = bucket.get("x", ZERO), bucket.get("high", ZERO)
+        end = start + flow.position
+        edges = [t["end"] for t in tiers if t["end"] is not None and min(start, end) < t["end"] < max(start, end)]
+        stops = sorted(edges, reverse=end < start) + [end]
+        out, at, used = [], start, ZERO
+        for stop in stops:
+            to = flow.quantity if stop is stops[-1] else quantize(flow.quantity * (stop - start) / flow.position)
+            if stop == at:  # no positions: where it stands
+                number = max([i for i, t in enumerate(tiers) if i == 0 or at > t["from"]
+                              or (t["from_in"] and at == t["from"] and at > 0)])
+            else:
+                number = max([i for i, t in enumerate(tiers) if i == 0 or min(at, stop) >= t["from"]])
+            past = tiers[number]["end"] is not None and max(at, stop) > tiers[number]["end"]
+            amount = quantize((to - used) * (0 if past else tiers[number]["rate"]))
+            high = max(high, stop)
+            while paid < self.entered(tiers, high, step) and paid <= number:
+                amount += tiers[paid]["flat"]
+                paid += 1
+            part = Flow(flow.row, to - used, ZERO if out else flow.events)
+            out.append(part.charge(step, amount, tiers[number]["rate"], number + 1))
+            at, used = stop, to
+        while paid < self.entered(tiers, high, step):
+            out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["rate"], paid + 1))
+            paid += 1
+        bucket.update(x=end, high=high)
+        return out
 
     # ---- what waits for the end of a turn ----
 
@@ -537,7 +670,10 @@ class Bill:
         x = x0 + sum((f.quantity for f in fresh), ZERO)
         tiers = self.tiers(step, flow.row)
         if step.body.get("mode") == "volume":
-            number, amount = self.volume(tiers, x, step)
+            position = None
+            if "position" in step.body:
+                position = bucket["position"] = bucket["position"] + sum((f.position for f in fresh), ZERO)
+            number, amount = self.volume(tiers, x, step, position)
             rate = tiers[number]["rate"]
         else:
             number = rate = None

@@ -4,7 +4,8 @@ from collections import defaultdict
 import times
 from exact import num
 
-USAGE, RATING, CHARGE = ("convert", "allowance"), ("rate", "tier", "fixed"), ("bound", "round")
+USAGE, RATING, CHARGE = ("convert", "aggregate", "allowance"), ("rate", "percent", "formula", "tier", "fixed"), (
+    "bound", "round")
 
 
 class Kind:
@@ -22,7 +23,7 @@ class Step:
         (self.kind, body), = body.items()
         if not isinstance(body, dict):
             body = {{"rate": "rate", "tier": "tiers", "allowance": "quantity", "fixed": "amount",
-                     "round": "digits"}[self.kind]: body}
+                     "round": "digits", "percent": "rate", "formula": "amount"}[self.kind]: body}
         self.body, self.shared = body, shared
         self.name = body.get("name", self.kind) if shared is None else shared
         self.node = node + (self.name,)

@@ -440,6 +440,40 @@ class World:
             self.has("where.step")
         return {"allowance": body}
 
+    def aggregate(self, rng, name="aggregate"):
+        function = rng.choice(["sum", "max", "min", "average", "last", "count", "percentile"])
+        self.has("aggregate." + function)
+        body = self.place(rng, {"function": function})
+        if name != "aggregate":
+            body["name"] = name
+        if function == "percentile":
+            body["percentile"] = Raw(rng.choice(["95", "50", "99.9", "12.5", "100"]))
+            body["clock"] = "hour"  # no bill ends inside it
+            if rng.random() < 0.5:
+                body["method"] = rng.choice(["nearest_rank", "drop_top"])
+        if function in ("percentile", "average") and rng.random() < 0.4:
+            body["samples"] = Raw(rng.choice(["1", "3", "8"]))
+            self.has("aggregate.samples")
+        if rng.random() < 0.1:
+            body["where"] = self.condition(rng)
+        return {"aggregate": body}
+
+    def position(self, rng):
+        choices = ["quantity * 2", "ceil(quantity)", "min(quantity, 4) + 1", "quantity - 1",
+                   'sku == "s0" ? 0 : 7']
+        if self.known("size"):
+            choices.append('size == "s" ? 3 : 12.5')
+        return rng.choice(choices)
+
+    def rating_formula(self, rng):
+        self.has("formula")
+        text = rng.choice(["quantity * 2 + 1", "min(quantity * quantity, 9) / 7", "factor * quantity"])
+        if rng.random() < 0.5:
+            return {"formula": text}
+        self.has("formula.results")
+        return {"formula": {"results": [{"half": "quantity / 2"}, {"most": "min(half, 20)"}],
+                            "amount": "most * 0.3 + half"}}
+
     def tier(self, rng):
         self.has("tier")
         count = rng.choice([1, 2, 2, 3, 4])
@@ -488,9 +522,19 @@ class World:
             body["clock"] = "row"
             body.pop("settle", None)
             self.has("clock.row")
+        fits = body.get("attribute") != "in_order" if volume else "attribute" not in body and not packages
+        if fits and rng.random() < 0.25:
+            body["position"] = self.position(rng)
+            self.has("tier.position")
         return {"tier": body}
 
     def rating_rate(self, rng):
+        kind = rng.random()
+        if kind < 0.1:
+            self.has("percent")
+            return {"percent": rng.choice([self.rate(rng), {"rate": self.rate(rng)}])}
+        if kind < 0.2:
+            return self.rating_formula(rng)
         self.has("rate")
         kind = rng.random()
         if kind < 0.4:
@@ -558,6 +602,14 @@ class World:
         out = []
         if rng.random() < 0.35:
             out.append(self.convert(rng))
+        if rng.random() < 0.15:
+            out.append(self.aggregate(rng))
+            if rng.random() < 0.25:
+                out.append(self.aggregate(rng, "again"))
+                self.has("aggregate.two")
+        if "peak" in self.catalog.get("steps", {}) and rng.random() < 0.4:
+            out.append({"use": "peak"})
+            self.has("shared.aggregate")
         if "pool" in self.catalog.get("steps", {}) and rng.random() < 0.5:
             out.append({"use": "pool"})
             self.has("shared.allowance")
@@ -586,6 +638,8 @@ class World:
         steps = {}
         if rng.random() < 0.35:
             steps["pool"] = self.allowance(rng)
+        if rng.random() < 0.15:
+            steps["peak"] = self.aggregate(rng)
         if rng.random() < 0.3:
             steps["joint"] = self.tier(rng)
         if rng.random() < 0.25:
@@ -973,7 +1027,7 @@ def renamed(steps):
         (kind, body), = step.items()
         if kind != "use":
             if not isinstance(body, dict):
-                body = {kind: body}
+                body = {{"percent": "rate", "formula": "amount"}.get(kind, kind): body}
             step = {kind: dict(body, name=body.get("name", kind) + "2")}
         out.append(step)
     return out
