@@ -75,6 +75,12 @@ enum name_slot {
 };
 enum { RESULTS_MAX = 32 }; /* of a formula */
 
+/* Functions that expressions over a row may call, by the number of the thing they name. */
+enum call_slot {
+    CALL_CALENDAR = 0,  /* in_calendar: + its index in catalog->calendars */
+    CALL_LOOKUP = 1000, /* lookup and series: + its index in catalog->tables */
+};
+
 /* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`,
  * `source`, `id`, `subject`, `time`. */
 enum meter_slot { NAME_TYPE, NAME_SOURCE, NAME_ID, NAME_SUBJECT, NAME_EVENT_TIME, NAME_MEMBER };
@@ -451,6 +457,22 @@ struct line_rounding {
     bool at_total;      /* round the total, lines by largest remainder */
 };
 
+/* The hours of a week that a price tells apart, in local time; minutes of the day, [from, to). */
+struct day_hours {
+    int16_t *from, *to;
+    uint32_t count;
+};
+struct calendar {
+    struct text name;
+    const struct zone *zone;
+    struct day_hours days[7]; /* Monday first */
+    const int64_t *except;    /* days since 1970 on which it never holds; sorted */
+    uint32_t except_count;
+};
+bool calendar_has(const struct calendar *calendar, instant at);
+/* The longest time around at, within a period that has it, in which that is the same. */
+struct period calendar_stretch(const struct calendar *calendar, instant at, struct period within);
+
 /* A clock that cuts slots: always those of a meter with grain month; those of an hour only when its
  * turns may begin inside one (a zone with an offset of half an hour, an anchor that is no whole
  * hour). */
@@ -458,6 +480,7 @@ struct slot_clock {
     struct clock clock;
     bool of_contract; /* anchored at the contract's start */
     bool hour_aligned;
+    const struct calendar *calendar; /* instead of a clock; NULL */
 };
 
 struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built
@@ -499,6 +522,8 @@ struct catalog {
 
     const struct step *shared; /* under `steps:` */
     uint32_t shared_count;
+    const struct calendar *calendars; /* sorted by name */
+    uint32_t calendar_count;
     const struct price *prices; /* all, of every level; sorted by (name, from) within a level */
     uint32_t price_count;
     struct price_set public_prices; /* the catalog's own */

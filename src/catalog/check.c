@@ -543,8 +543,9 @@ static void add_key_use(uint64_t *used, struct by_key key)
     }
 }
 
-static void add_expr_use(uint64_t *used, const struct expr *expr)
+static void add_expr_use(void *context, const struct expr *expr)
 {
+    uint64_t *used = context;
     size_t count = 0;
     const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
     for (size_t i = 0; i < count; i++) {
@@ -559,24 +560,11 @@ static void add_expr_use(uint64_t *used, const struct expr *expr)
 /* The dimensions that a step reads. */
 static void add_step_use(uint64_t *used, const struct step *step)
 {
-    add_expr_use(used, step->where);
+    step_visit(step, add_expr_use, used);
     for (uint32_t i = 0; i < step->by_count; i++) {
         add_key_use(used, step->by[i]);
     }
-    if (step->kind == STEP_CONVERT) {
-        add_expr_use(used, step->convert.quantity);
-    } else if (step->kind == STEP_TIER) {
-        add_expr_use(used, step->tier.position);
-    } else if (step->kind == STEP_FORMULA) {
-        add_expr_use(used, step->formula.amount);
-        for (uint32_t i = 0; i < step->formula.result_count; i++) {
-            add_expr_use(used, step->formula.results[i]);
-        }
-    } else if (step->kind == STEP_RATE) {
-        add_expr_use(used, step->rate.from);
-        for (uint32_t i = 0; i < step->rate.case_count; i++) {
-            add_expr_use(used, step->rate.cases[i].where);
-        }
+    if (step->kind == STEP_RATE) {
         for (uint32_t i = 0; step->rate.table != NULL && i < step->rate.table->key_count; i++) {
             add_key_use(used, step->rate.table->keys[i]);
         }

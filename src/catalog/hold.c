@@ -127,6 +127,10 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
         if (hours_only && item->hour_aligned) {
             continue;
         }
+        if (item->calendar) {
+            *slot = calendar_stretch(item->calendar, at, *slot);
+            continue;
+        }
         struct clock clock = item->clock;
         if (item->of_contract) {
             if (!contract) {

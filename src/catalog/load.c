@@ -17,10 +17,10 @@
 #include "base/nofloat.h"
 
 static const char *const top_keys[] = {
-    "catalog", "currency", "rounding",  "profile",  "billing", "default_plan",
-    "csv",     "products", "meters",    "clocks",   "tables",  "steps",
-    "prices",  "plans",    "contracts", "accounts", NULL};
-static const char *const later_top_keys[] = {"calendars", "series", "terms", "commitments", NULL};
+    "catalog", "currency", "rounding",  "profile",  "billing",   "default_plan",
+    "csv",     "products", "meters",    "clocks",   "tables",    "steps",
+    "prices",  "plans",    "contracts", "accounts", "calendars", NULL};
+static const char *const later_top_keys[] = {"series", "terms", "commitments", NULL};
 
 #define PRORATE_TO(digits, mode) .prorate_digits = (digits), .prorate_mode = (mode)
 static const struct profile profiles[] = {
@@ -700,17 +700,21 @@ static void compute_digest(struct loader *loader)
 {
     static const struct {
         const char *key;
-        char shape; /* of all files together: single, mapping or list */
+        char shape; /* of all files together: single, mapping or list; o: a mapping that is left
+                       out when it is empty */
     } parts[] = {
-        {"billing", 's'},  {"catalog", 's'},  {"clocks", 'm'},       {"contracts", 'l'},
-        {"csv", 's'},      {"currency", 's'}, {"default_plan", 's'}, {"meters", 'm'},
-        {"plans", 'm'},    {"prices", 'l'},   {"products", 'm'},     {"profile", 's'},
-        {"rounding", 's'}, {"steps", 'm'},    {"tables", 'm'},
+        {"billing", 's'},   {"calendars", 'o'}, {"catalog", 's'},  {"clocks", 'm'},
+        {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'}, {"default_plan", 's'},
+        {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},   {"products", 'm'},
+        {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},    {"tables", 'm'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);
     buffer_add_char(&out, '{');
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].shape == 'o' && collect_mapping(loader, parts[i].key).count == 0) {
+            continue;
+        }
         buffer_format(&out, "%s\"%s\":", i == 0 ? "" : ",", parts[i].key);
         const struct yaml_node *single = NULL;
         for (uint32_t r = 0; r < loader->root_count && single == NULL; r++) {
@@ -718,7 +722,7 @@ static void compute_digest(struct loader *loader)
         }
         if (parts[i].shape == 'l') {
             write_list(loader, parts[i].key, &out);
-        } else if (parts[i].shape == 'm') {
+        } else if (parts[i].shape == 'm' || parts[i].shape == 'o') {
             write_mapping(loader, parts[i].key, &out);
         } else if (single == NULL) {
             buffer_add_text(&out, TEXT("null"));
@@ -789,6 +793,8 @@ static void load_sections(struct loader *loader)
     };
     loader->clocks = collect_mapping(loader, "clocks");
     loader->tables = collect_mapping(loader, "tables");
+    struct section calendars = collect_mapping(loader, "calendars");
+    index_names(loader, calendars, &loader->calendar_by_name, &loader->calendar_names);
     loader->has_products = all.products.count > 0;
     index_names(loader, loader->clocks, &loader->clock_by_name, NULL);
     index_names(loader, loader->tables, &loader->table_by_name, &loader->table_names);
@@ -805,6 +811,7 @@ static void load_sections(struct loader *loader)
                    &catalog->parameters, &catalog->parameter_count, &loader->parameter_types);
     collect_skus(loader, &all);
     load_products(loader, all.products);
+    load_calendars(loader, calendars);
     load_tables(loader);
     load_clocks(loader);
     load_meters(loader, all.meters);
@@ -907,41 +914,100 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
         return NONE;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (items[i].of_contract == of_contract && same_clock(&items[i].clock, &step->rule)) {
+        if (!items[i].calendar && items[i].of_contract == of_contract &&
+            same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
     }
     bool is_aligned = !of_contract && is_hour_aligned(&step->rule);
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
-    items[catalog->slot_clock_count] = (struct slot_clock){step->rule, of_contract, is_aligned};
+    items[catalog->slot_clock_count] =
+        (struct slot_clock){step->rule, of_contract, is_aligned, NULL};
     return catalog->slot_clock_count++;
 }
 
-/* What a price's steps mean for where its rows are cut: their clocks, and whether they ask the
- * contract. */
+/* The calendars that a price's expressions ask. */
+struct calendar_use {
+    bool *asked; /* of each */
+    bool any;
+};
+
+static void note_calendars(void *context, const struct expr *expr)
+{
+    struct calendar_use *use = context;
+    size_t count = 0;
+    const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
+    for (size_t i = 0; i < count && calls[i] < CALL_LOOKUP; i++) {
+        use->asked[calls[i] - CALL_CALENDAR] = use->any = true;
+    }
+}
+
+/* True when it changes at whole hours of UTC alone. */
+static bool is_calendar_aligned(const struct calendar *calendar)
+{
+    struct clock day = clock_calendar(EVERY_DAY, calendar->zone);
+    bool is_aligned = is_hour_aligned(&day);
+    for (int d = 0; d < 7; d++) {
+        for (uint32_t i = 0; i < calendar->days[d].count; i++) {
+            is_aligned = is_aligned && calendar->days[d].from[i] % 60 == 0 &&
+                         calendar->days[d].to[i] % 60 == 0;
+        }
+    }
+    return is_aligned;
+}
+
+static uint32_t find_slot_calendar(struct catalog *catalog, const struct calendar *calendar,
+                                   struct slot_clock *items)
+{
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        if (items[i].calendar == calendar) {
+            return i;
+        }
+    }
+    bool is_aligned = is_calendar_aligned(calendar);
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] =
+        (struct slot_clock){.hour_aligned = is_aligned, .calendar = calendar};
+    return catalog->slot_clock_count++;
+}
+
+/* What a price's steps mean for where its rows are cut: their clocks and calendars, and whether
+ * they ask the contract. */
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
-    uint32_t most = 0;
+    uint32_t most = catalog->calendar_count;
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += catalog->prices[p].step_count;
     }
+    struct calendar_use use;
     struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
         uint32_t *clocks = NULL;
+        uint32_t room = price->step_count + catalog->calendar_count;
+        use.any = false;
+        use.asked = arena_calloc(loader->arena, catalog->calendar_count + 1, sizeof *use.asked);
         bool of_contract = price->owner > catalog->plan_count; /* 0: the catalog's own */
         for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
             price->asks_contract =
                 price->asks_contract || step_asks_contract(&price->steps[i], of_contract);
+            step_visit(&price->steps[i], note_calendars, &use);
             uint32_t clock = find_slot_clock(catalog, &price->steps[i], items);
             if (clock == NONE) {
                 continue;
             }
             if (clocks == NULL) {
-                clocks = arena_alloc(loader->arena, price->step_count * sizeof *clocks);
+                clocks = arena_alloc(loader->arena, room * sizeof *clocks);
             }
             clocks[price->clock_count++] = clock;
+        }
+        for (uint32_t i = 0; i < catalog->calendar_count && use.any; i++) {
+            if (use.asked[i]) {
+                clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                clocks[price->clock_count++] =
+                    find_slot_calendar(catalog, &catalog->calendars[i], items);
+            }
         }
         price->clocks = clocks;
     }

@@ -2,6 +2,7 @@
  *
  *     files --yaml.c--> trees --load.c--> names, tables, clocks
  *                               clock.c    clocks of bills and steps
+ *                               hours.c    calendars
  *                               table.c    tables of rates
  *                               meter.c    meters
  *                               step.c     steps
@@ -76,12 +77,13 @@ struct loader {
 
     struct map dimension_by_name, attribute_by_name, parameter_by_name;
     enum expr_type *attribute_types, *parameter_types;
-    struct map shared_by_name, table_by_name, clock_by_name, plan_by_name, zone_by_name;
+    struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
+        zone_by_name;
     struct section tables, clocks;
     struct own_clock *own_clocks;
     struct rate_table *rate_tables;
     bool *table_needs_keys; /* its keys are no dimensions: a rate must say which to use */
-    struct text *shared_names, *table_names, *plan_names;
+    struct text *shared_names, *table_names, *plan_names, *calendar_names;
     bool *shared_used, *shared_broken;
     struct text *level_names; /* "", "@plan/pro/", "@contract/id/": begins the names of nodes */
     const struct zone **zones;
@@ -200,11 +202,15 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
                   bool *at_contract, bool *at_account);
 /* True when a meter's `sku:` is a name and no expression. */
 bool sku_is_name(struct text text);
+void load_calendars(struct loader *loader, struct section section);
 void load_tables(struct loader *loader);
 void load_meters(struct loader *loader, struct section meters);
 void load_shared_steps(struct loader *loader, struct section steps);
 /* Reads the list of steps of a price; node is the list. */
 void load_steps(struct loader *loader, const struct yaml_node *node, struct price *price);
+/* Hands over every expression of the step, NULL for those that it lacks. */
+void step_visit(const struct step *step, void (*visit)(void *context, const struct expr *expr),
+                void *context);
 /* True when a number of the step, or what it accumulates in, depends on the contract in force; a
  * prorated limit does in a contract's own price. */
 bool step_asks_contract(const struct step *step, bool of_contract);

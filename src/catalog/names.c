@@ -52,8 +52,7 @@ static const struct fixed_name meter_names[] = {
 enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 
 /* Functions of the language that come later. */
-static const char *const later_functions[] = {"lookup", "series", "in_calendar", "usage",
-                                              "charges"};
+static const char *const later_functions[] = {"lookup", "series", "usage", "charges"};
 
 struct resolver {
     struct loader *loader;
@@ -232,11 +231,47 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
                       out);
 }
 
+/* The name that an argument must be: a text that is known when the expression loads. */
+static const struct text *name_argument(const struct expr_call *called)
+{
+    return called->arg_count > 0 && called->constants[0] != NULL &&
+                   called->constants[0]->type == EXPR_TEXT
+               ? &called->constants[0]->text
+               : NULL;
+}
+
+/* in_calendar("peak"): whether the row's time is in it. */
+static enum status call_calendar(struct resolver *resolver, const struct expr_call *called,
+                                 struct expr_function *out, struct error *err)
+{
+    struct loader *loader = resolver->loader;
+    const struct text *name = name_argument(called);
+    enum scope_kind kind = resolver->context->kind;
+    if (kind != NAMES_ROW && kind != NAMES_CHARGE) {
+        return fail(err, ERR_INPUT, "in_calendar asks for the time of a row, and here is none");
+    }
+    if (name == NULL || called->arg_count != 1) {
+        return fail(err, ERR_INPUT, "in_calendar wants the name of a calendar, in quotes");
+    }
+    out->fault_arg = 0;
+    uint32_t index = map_find(&loader->calendar_by_name, *name);
+    if (index == MAP_NONE) {
+        (void)fail(err, ERR_INPUT, "there is no calendar %.*s", TEXT_ARG(*name));
+        struct text hint = hint_choice(loader->arena, *name, loader->calendar_names,
+                                       loader->catalog->calendar_count);
+        return hint.size == 0 ? ERR_INPUT : fail_hint(err, "%.*s", TEXT_ARG(hint));
+    }
+    *out = (struct expr_function){.type = EXPR_BOOL, .slot = CALL_CALENDAR + index, .fault_arg = 0};
+    return OK;
+}
+
 static enum status call(void *context, const struct expr_call *called, struct expr_function *out,
                         struct error *err)
 {
     struct resolver *resolver = context;
-    (void)out;
+    if (text_equal(called->name, TEXT("in_calendar"))) {
+        return call_calendar(resolver, called, out, err);
+    }
     for (size_t i = 0; i < sizeof later_functions / sizeof later_functions[0]; i++) {
         if (text_equal(called->name, text_of(later_functions[i]))) {
             resolver->not_yet = true;

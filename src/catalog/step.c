@@ -1083,92 +1083,91 @@ void load_shared_steps(struct loader *loader, struct section steps)
     loader->catalog->shared_count = steps.count;
 }
 
-/* ---- the contract ---- */
+/* ---- all expressions of a step ---- */
 
-static bool asks_parameter(const struct expr *expr)
+void step_visit(const struct step *step, void (*visit)(void *context, const struct expr *expr),
+                void *context)
 {
-    size_t count = 0;
-    const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (slots[i] >= NAME_PARAMETER && slots[i] < NAME_NUMBER) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool tier_asks(const struct step_tier *body)
-{
-    if (asks_parameter(body->position)) {
-        return true;
-    }
-    for (uint32_t i = 0; i < body->tier_count; i++) {
-        const struct tier *tier = &body->tiers[i];
-        if (asks_parameter(tier->limit) || asks_parameter(tier->rate.expr) ||
-            asks_parameter(tier->flat.expr)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool rate_asks(const struct step_rate *body)
-{
-    for (uint32_t i = 0; i < body->case_count; i++) {
-        const struct rate_case *item = &body->cases[i];
-        if (asks_parameter(item->where) || asks_parameter(item->rate.expr) ||
-            asks_parameter(item->flat.expr)) {
-            return true;
-        }
-    }
-    return asks_parameter(body->from);
-}
-
-static bool formula_asks(const struct step_formula *body)
-{
-    bool asks = asks_parameter(body->amount);
-    for (uint32_t i = 0; i < body->result_count; i++) {
-        asks = asks || asks_parameter(body->results[i]);
-    }
-    return asks;
-}
-
-bool step_asks_contract(const struct step *step, bool of_contract)
-{
-    bool is_own = of_contract && step->shared == NONE;
-    if (step->scope == SCOPE_CONTRACT || step->clock == CLOCK_CONTRACT ||
-        asks_parameter(step->where)) {
-        return true;
-    }
+    visit(context, step->where);
     switch (step->kind) {
     case STEP_CONVERT:
-        return asks_parameter(step->convert.quantity) ||
-               asks_parameter(step->convert.multiply.expr) ||
-               asks_parameter(step->convert.divide.expr) ||
-               asks_parameter(step->convert.minimum.expr);
-    case STEP_ALLOWANCE:
-        return (is_own && step->allowance.prorate != PRORATE_NONE) ||
-               asks_parameter(step->allowance.quantity.expr) ||
-               asks_parameter(step->allowance.events.expr);
+        visit(context, step->convert.quantity);
+        visit(context, step->convert.multiply.expr);
+        visit(context, step->convert.divide.expr);
+        visit(context, step->convert.minimum.expr);
+        break;
     case STEP_AGGREGATE:
-        return asks_parameter(step->aggregate.samples.expr);
+        visit(context, step->aggregate.samples.expr);
+        break;
+    case STEP_ALLOWANCE:
+        visit(context, step->allowance.quantity.expr);
+        visit(context, step->allowance.events.expr);
+        break;
     case STEP_RATE:
-        return rate_asks(&step->rate);
+        visit(context, step->rate.from);
+        for (uint32_t i = 0; i < step->rate.case_count; i++) {
+            visit(context, step->rate.cases[i].where);
+            visit(context, step->rate.cases[i].rate.expr);
+            visit(context, step->rate.cases[i].flat.expr);
+        }
+        break;
     case STEP_PERCENT:
-        return asks_parameter(step->percent.rate.expr) ||
-               asks_parameter(step->percent.fixed.expr) || asks_parameter(step->percent.min.expr) ||
-               asks_parameter(step->percent.max.expr);
+        visit(context, step->percent.rate.expr);
+        visit(context, step->percent.fixed.expr);
+        visit(context, step->percent.min.expr);
+        visit(context, step->percent.max.expr);
+        break;
     case STEP_FORMULA:
-        return formula_asks(&step->formula);
+        visit(context, step->formula.amount);
+        for (uint32_t i = 0; i < step->formula.result_count; i++) {
+            visit(context, step->formula.results[i]);
+        }
+        break;
     case STEP_TIER:
-        return tier_asks(&step->tier);
-    case STEP_BOUND:
-        return (is_own && step->bound.prorate != PRORATE_NONE) ||
-               asks_parameter(step->bound.min.expr) || asks_parameter(step->bound.max.expr);
+        visit(context, step->tier.position);
+        for (uint32_t i = 0; i < step->tier.tier_count; i++) {
+            visit(context, step->tier.tiers[i].limit);
+            visit(context, step->tier.tiers[i].rate.expr);
+            visit(context, step->tier.tiers[i].flat.expr);
+        }
+        break;
     case STEP_FIXED:
+        visit(context, step->fixed.amount.expr);
+        visit(context, step->fixed.quantity.expr);
+        break;
+    case STEP_BOUND:
+        visit(context, step->bound.min.expr);
+        visit(context, step->bound.max.expr);
+        break;
     case STEP_ROUND:
     case STEP_KINDS:
         break;
     }
-    return false;
+}
+
+/* ---- the contract ---- */
+
+static void note_parameters(void *context, const struct expr *expr)
+{
+    bool *asks = context;
+    size_t count = 0;
+    const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        *asks = *asks || (slots[i] >= NAME_PARAMETER && slots[i] < NAME_NUMBER);
+    }
+}
+
+bool step_asks_contract(const struct step *step, bool of_contract)
+{
+    if (step->scope == SCOPE_CONTRACT || step->clock == CLOCK_CONTRACT) {
+        return true;
+    }
+    bool is_own = of_contract && step->shared == NONE;
+    bool asks =
+        is_own && ((step->kind == STEP_ALLOWANCE && step->allowance.prorate != PRORATE_NONE) ||
+                   (step->kind == STEP_BOUND && step->bound.prorate != PRORATE_NONE));
+    if (step->kind != STEP_FIXED) { /* which takes no rows */
+        step_visit(step, note_parameters, &asks);
+    }
+    return asks;
 }

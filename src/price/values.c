@@ -209,6 +209,28 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
     return (struct expr_value){.type = EXPR_MISSING};
 }
 
+/* ---- functions ---- */
+
+struct call_context {
+    struct work *work;
+    const struct charge *charge;
+};
+
+static enum status call(void *context, uint32_t slot, const struct expr_value *args,
+                        size_t arg_count, struct arena *scratch, struct expr_value *out,
+                        struct error *err)
+{
+    const struct call_context *of = context;
+    (void)args;
+    (void)arg_count;
+    (void)scratch;
+    (void)err;
+    assert(slot < CALL_LOOKUP);
+    const struct calendar *calendar = &of->work->catalog->calendars[slot - CALL_CALENDAR];
+    *out = expr_bool(calendar_has(calendar, of->charge->at));
+    return OK;
+}
+
 enum status charge_eval(struct work *work, const struct expr *expr, const struct charge *charge,
                         struct period turn, struct expr_value *value)
 {
@@ -220,7 +242,8 @@ enum status charge_eval(struct work *work, const struct expr *expr, const struct
     for (size_t i = 0; i < count && slots[i] < NAME_RESULT; i++) { /* results are there already */
         work->slots[slots[i]] = slot_value(work, slots[i], charge, turn);
     }
-    struct expr_env env = {.slots = work->slots};
+    struct call_context context = {work, charge};
+    struct expr_env env = {.slots = work->slots, .context = &context, .call = call};
     return expr_eval(expr, &env, work->arena, value, work->err);
 }
 

@@ -128,6 +128,8 @@ def evaluate(tree, names):
             except Failure:
                 return False
         values = [evaluate(item, names) for item in tree[2:]]
+        if tree[1] == "in_calendar":  # of the row's time
+            return names("in_calendar(" + values[0])
         return call(tree[1], values)
     values = [evaluate(item, names) for item in tree[1:]]
     return operate(op, values)

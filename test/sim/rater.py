@@ -163,6 +163,8 @@ class Bill:
 
     def name(self, row, flow, step, path):
         """What an expression of a step may name."""
+        if path.startswith("in_calendar("):
+            return self.setup.in_calendar(path.partition("(")[2], row.time)
         head, _, rest = path.partition(".")
         if head in ("period", "turn") and rest:
             turn = self.turn(row, step)

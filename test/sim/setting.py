@@ -1,4 +1,7 @@
 """What a catalog and records say at an instant: who pays, which contract, which price."""
+import datetime
+import functools
+import re
 from collections import defaultdict
 
 import times
@@ -225,7 +228,45 @@ class Setup:
             if step.by_contract(self) and self.contract(kind.account, at) is None:
                 continue
             out = max(out, self.turn(step, None, kind.account, at)[0])
+        for step in price.steps if price else []:
+            for name in re.findall(r'in_calendar\("(\w+)"\)', str(step.body)):
+                out = max(out, self.calendar_start(name, at, max(out, at - 40 * times.DAY)))
         return out
+
+    # ---- calendars ----
+
+    WEEK = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+    @functools.lru_cache(100000)
+    def in_calendar(self, name, at):
+        body = self.catalog["calendars"][name]
+        day, rest = times.civil(at, body.get("zone", self.zone))
+        date = datetime.date.fromordinal(day)
+        if date.isoformat() in body.get("except", []):
+            return False
+        for item in body["hours"]:
+            days, _, hours = item.rpartition(" ")
+            start, end = [(int(t[:2]) * 60 + int(t[3:])) * 60 * times.NS for t in hours.split("-")]
+            first, _, last = days.partition("-")
+            span = range(7)
+            if days:
+                a, b = self.WEEK.index(first), self.WEEK.index(last or first)
+                span = [(a + i) % 7 for i in range((b - a) % 7 + 1)]
+            today, before = date.weekday() in span, (date.weekday() - 1) % 7 in span
+            if end > start:
+                if today and start <= rest < end:
+                    return True
+            elif (today and rest >= start) or (before and rest < end):
+                return True
+        return False
+
+    def calendar_start(self, name, at, least):
+        """Since when it is as it is then: calendars of worlds change at quarters of an hour."""
+        quarter = 15 * 60 * times.NS
+        start = at // quarter * quarter
+        while start > least and self.in_calendar(name, start - 1) == self.in_calendar(name, at):
+            start = (start - 1) // quarter * quarter
+        return start
 
     def holding(self, kind, at):
         price = self.price(kind.at(at))

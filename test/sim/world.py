@@ -272,6 +272,13 @@ class World:
         catalog["clocks"] = {"tokyo_day": {"every": "day", "zone": "Asia/Tokyo"},
                              "ten_days": {"every": "10 days", "anchor": "2026-09-03T05:45:00Z"},
                              "since_contract": {"every": "month", "anchor": "contract"}}
+        calendar = {"hours": rng.choice([["mon-fri 07:00-20:00"], ["22:00-06:00"], ["sat-mon 00:00-24:00", "wed 12:30-13:45"],
+                                         ["fri-sun 18:15-09:00"]])}
+        if rng.random() < 0.6:
+            calendar["zone"] = rng.choice(ZONES)
+        if rng.random() < 0.3:
+            calendar["except"] = ["2026-10-%02d" % rng.randrange(1, 29), "2026-10-25"]
+        catalog["calendars"] = {"peak": calendar}
         catalog["tables"] = {"rates": {"keys": ["region", "size"], "rows": [
             [r, s, self.rate(rng)] for r in REGIONS[:rng.choice([2, 3])] for s in ["", *SIZES]]}}
         self.shared(rng)
@@ -386,6 +393,9 @@ class World:
 
     def condition(self, rng):
         choices = ['sku != "s0"', 'product == "p0"', 'account != "a0"', 'attributes.family == "m"']
+        if rng.random() < 0.3:
+            self.has("in_calendar")
+            choices = ['in_calendar("peak")', '!in_calendar("peak")']
         if self.known("region"):
             choices += ['region == "eu"', 'region in ["eu", "us"]', 'dims.region != "us"'] * 2
         return rng.choice(choices)
@@ -550,7 +560,7 @@ class World:
             self.has("rate.from")
             return {"rate": {"from": rng.choice(["attributes.factor", "min(quantity, 3)",
                                                  "factor * 2 + 0.5"])}}
-        if kind < 0.85 and self.known("region"):
+        if kind < 0.85:
             self.has("rate.cases")
             return {"rate": {"cases": [
                 {"where": self.condition(rng), "rate": self.rate(rng)},
