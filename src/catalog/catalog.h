@@ -79,6 +79,7 @@ enum { RESULTS_MAX = 32 }; /* of a formula */
 enum call_slot {
     CALL_CALENDAR = 0,  /* in_calendar: + its index in catalog->calendars */
     CALL_LOOKUP = 1000, /* lookup and series: + its index in catalog->tables */
+    CALL_USAGE = 9000,
 };
 
 /* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`,
@@ -242,15 +243,19 @@ struct rate_case {
     const struct expr *where;
     struct number rate, flat; /* flat: for each row */
 };
-/* A table of rates by dimension or attribute values: sorted by key values (bytes), looked up by
- * bisection. */
+/* A table of rates by dimension or attribute values, or a series of points in time: sorted by key
+ * values (bytes), then by the instant from which a row holds, looked up by bisection. */
 struct rate_table {
     struct by_key keys[8];
     uint32_t key_count;
     const struct text *values; /* row-major: row_count x key_count */
+    const instant *from;       /* INSTANT_MIN: always did */
     const struct dec *rates;
     uint32_t row_count;
+    bool is_series;
     struct text name;
+    const instant *edges; /* of all rows, sorted, each once: where something may change */
+    uint32_t edge_count;
 };
 struct step_rate {
     const struct rate_case *cases; /* the last is open */
@@ -481,6 +486,8 @@ struct slot_clock {
     bool of_contract; /* anchored at the contract's start */
     bool hour_aligned;
     const struct calendar *calendar; /* instead of a clock; NULL */
+    const struct rate_table *table;  /* one with dates; NULL */
+    bool any_key;                    /* its keys are known to nobody before the row is priced */
 };
 
 struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built
@@ -524,6 +531,8 @@ struct catalog {
     uint32_t shared_count;
     const struct calendar *calendars; /* sorted by name */
     uint32_t calendar_count;
+    const struct rate_table *tables; /* tables by name, then series by name */
+    uint32_t table_count;
     const struct price *prices; /* all, of every level; sorted by (name, from) within a level */
     uint32_t price_count;
     struct price_set public_prices; /* the catalog's own */
@@ -622,9 +631,12 @@ const struct price *catalog_price(const struct catalog *catalog, const struct pr
 uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract,
                          uint32_t plan);
 
-/* The rate at key values (row-major, as in table->values), by bisection; NULL when the table has no
- * such row. */
-const struct dec *rate_table_find(const struct rate_table *table, const struct text *key);
+/* The rate at key values (row-major, as in table->values), by bisection: of the last row that holds
+ * at an instant; NULL when the table has none. */
+const struct dec *rate_table_find(const struct rate_table *table, const struct text *key,
+                                  instant at);
+/* The longest time around at in which that is the same; key NULL: of all keys. */
+struct period rate_table_span(const struct rate_table *table, const struct text *key, instant at);
 
 /* Decides what can be decided of tiers before there is a bucket: once they are read. */
 void tier_resolve(struct arena *arena, struct step_tier *body);

@@ -113,6 +113,80 @@ void hold_narrow(const struct accounts *accounts, const struct catalog *catalog,
     }
 }
 
+/* Room for the text of an attribute that is no text. */
+struct key_room {
+    char bytes[DEC_FORMAT_MAX];
+};
+
+static struct text attribute_text(const struct sku *sku, uint32_t name, struct key_room *room)
+{
+    for (uint32_t i = 0; i < sku->attribute_count; i++) {
+        const struct expr_value *value = &sku->attributes[i].value;
+        if (sku->attributes[i].name == name && value->type == EXPR_TEXT) {
+            return value->text;
+        }
+        if (sku->attributes[i].name == name && value->type == EXPR_NUMBER) {
+            int size = dec_format(value->number, room->bytes);
+            return (struct text){room->bytes, (size_t)size};
+        }
+        if (sku->attributes[i].name == name && value->type == EXPR_BOOL) {
+            return value->truth ? TEXT("true") : TEXT("false");
+        }
+    }
+    return TEXT("");
+}
+
+/* The value of a key for usage of a kind; false when the kind does not tell it. */
+static bool key_value(const struct accounts *accounts, const struct catalog *catalog,
+                      const struct usage_kind *kind, struct by_key key, struct key_room *room,
+                      struct text *value)
+{
+    const struct sku *sku = &catalog->skus[kind->sku];
+    *value = TEXT("");
+    switch (key.kind) {
+    case BY_SKU:
+        *value = sku->name;
+        return true;
+    case BY_PRODUCT:
+        if (sku->product != NONE) {
+            *value = catalog->products[sku->product].name;
+        }
+        return true;
+    case BY_ACCOUNT:
+        *value = accounts->items[kind->account].id;
+        return true;
+    case BY_ATTRIBUTE:
+        *value = attribute_text(sku, key.index, room);
+        return true;
+    case BY_DIMENSION:
+        for (uint32_t i = 0; i < kind->meter->dimension_count; i++) {
+            if (kind->meter->dimensions[i].name == key.index) {
+                *value = kind->dimensions[i];
+            }
+        }
+        return true;
+    case BY_RESOURCE:
+    case BY_UNIT:
+        break;
+    }
+    return false;
+}
+
+/* When what a table with dates says of the usage may change. */
+static struct period table_span(const struct accounts *accounts, const struct catalog *catalog,
+                                const struct usage_kind *kind, const struct slot_clock *item,
+                                instant at)
+{
+    const struct rate_table *table = item->table;
+    struct text key[8];
+    struct key_room rooms[8];
+    bool is_known = !item->any_key;
+    for (uint32_t i = 0; i < table->key_count && is_known; i++) {
+        is_known = key_value(accounts, catalog, kind, table->keys[i], &rooms[i], &key[i]);
+    }
+    return rate_table_span(table, is_known ? key : NULL, at);
+}
+
 void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog *catalog,
                           const struct usage_kind *kind, bool hours_only, instant at,
                           struct period *slot)
@@ -129,6 +203,10 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
         }
         if (item->calendar) {
             *slot = calendar_stretch(item->calendar, at, *slot);
+            continue;
+        }
+        if (item->table) {
+            *slot = period_intersect(*slot, table_span(accounts, catalog, kind, item, at));
             continue;
         }
         struct clock clock = item->clock;

@@ -17,10 +17,10 @@
 #include "base/nofloat.h"
 
 static const char *const top_keys[] = {
-    "catalog", "currency", "rounding",  "profile",  "billing",   "default_plan",
-    "csv",     "products", "meters",    "clocks",   "tables",    "steps",
-    "prices",  "plans",    "contracts", "accounts", "calendars", NULL};
-static const char *const later_top_keys[] = {"series", "terms", "commitments", NULL};
+    "catalog",   "currency", "rounding",  "profile", "billing", "default_plan", "csv",
+    "products",  "meters",   "clocks",    "tables",  "steps",   "prices",       "plans",
+    "contracts", "accounts", "calendars", "series",  NULL};
+static const char *const later_top_keys[] = {"terms", "commitments", NULL};
 
 #define PRORATE_TO(digits, mode) .prorate_digits = (digits), .prorate_mode = (mode)
 static const struct profile profiles[] = {
@@ -707,6 +707,7 @@ static void compute_digest(struct loader *loader)
         {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'}, {"default_plan", 's'},
         {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},   {"products", 'm'},
         {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},    {"tables", 'm'},
+        {"series", 'o'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);
@@ -797,7 +798,9 @@ static void load_sections(struct loader *loader)
     index_names(loader, calendars, &loader->calendar_by_name, &loader->calendar_names);
     loader->has_products = all.products.count > 0;
     index_names(loader, loader->clocks, &loader->clock_by_name, NULL);
+    loader->series = collect_mapping(loader, "series");
     index_names(loader, loader->tables, &loader->table_by_name, &loader->table_names);
+    index_names(loader, loader->series, &loader->series_by_name, &loader->series_names);
     index_names(loader, all.plans, &loader->plan_by_name, &loader->plan_names);
     index_names(loader, all.steps, &loader->shared_by_name, &loader->shared_names);
     loader->shared_used = arena_calloc(loader->arena, all.steps.count, sizeof(bool));
@@ -914,7 +917,7 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
         return NONE;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (!items[i].calendar && items[i].of_contract == of_contract &&
+        if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
             same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
@@ -922,24 +925,53 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
     bool is_aligned = !of_contract && is_hour_aligned(&step->rule);
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
     items[catalog->slot_clock_count] =
-        (struct slot_clock){step->rule, of_contract, is_aligned, NULL};
+
+        (struct slot_clock){
+            .clock = step->rule, .of_contract = of_contract, .hour_aligned = is_aligned};
     return catalog->slot_clock_count++;
 }
 
-/* The calendars that a price's expressions ask. */
-struct calendar_use {
-    bool *asked; /* of each */
+/* The calendars and tables that a price's expressions ask. */
+struct call_use {
+    bool *calendars, *tables; /* of each */
     bool any;
 };
 
-static void note_calendars(void *context, const struct expr *expr)
+static void note_calls(void *context, const struct expr *expr)
 {
-    struct calendar_use *use = context;
+    struct call_use *use = context;
     size_t count = 0;
     const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
-    for (size_t i = 0; i < count && calls[i] < CALL_LOOKUP; i++) {
-        use->asked[calls[i] - CALL_CALENDAR] = use->any = true;
+    for (size_t i = 0; i < count; i++) {
+        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
+        if (is_table) {
+            use->tables[calls[i] - CALL_LOOKUP] = use->any = true;
+        } else if (calls[i] < CALL_LOOKUP) {
+            use->calendars[calls[i] - CALL_CALENDAR] = use->any = true;
+        }
     }
+}
+
+/* A table with dates in catalog->slot_clocks; NONE when it has none. */
+static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table *table,
+                                bool any_key, struct slot_clock *items)
+{
+    if (table == NULL || table->edge_count == 0) {
+        return NONE;
+    }
+    bool is_aligned = true;
+    for (uint32_t i = 0; i < table->edge_count; i++) {
+        is_aligned = is_aligned && table->edges[i] % NS_PER_HOUR == 0;
+    }
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        if (items[i].table == table && items[i].any_key == any_key) {
+            return i;
+        }
+    }
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] =
+        (struct slot_clock){.hour_aligned = is_aligned, .table = table, .any_key = any_key};
+    return catalog->slot_clock_count++;
 }
 
 /* True when it changes at whole hours of UTC alone. */
@@ -976,37 +1008,46 @@ static uint32_t find_slot_calendar(struct catalog *catalog, const struct calenda
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
-    uint32_t most = catalog->calendar_count;
+    uint32_t named = catalog->calendar_count + catalog->table_count, most = named;
     for (uint32_t p = 0; p < catalog->price_count; p++) {
-        most += catalog->prices[p].step_count;
+        most += 2 * catalog->prices[p].step_count;
     }
-    struct calendar_use use;
+    struct call_use use;
     struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
         uint32_t *clocks = NULL;
-        uint32_t room = price->step_count + catalog->calendar_count;
+        uint32_t room = 2 * price->step_count + named;
         use.any = false;
-        use.asked = arena_calloc(loader->arena, catalog->calendar_count + 1, sizeof *use.asked);
+        use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
+        use.tables = use.calendars + catalog->calendar_count;
         bool of_contract = price->owner > catalog->plan_count; /* 0: the catalog's own */
         for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
             price->asks_contract =
                 price->asks_contract || step_asks_contract(&price->steps[i], of_contract);
-            step_visit(&price->steps[i], note_calendars, &use);
-            uint32_t clock = find_slot_clock(catalog, &price->steps[i], items);
-            if (clock == NONE) {
-                continue;
+            const struct step *step = &price->steps[i];
+            step_visit_rows(step, note_calls, &use);
+            uint32_t found[] = {find_slot_clock(catalog, step, items),
+                                step->kind == STEP_RATE
+                                    ? find_slot_table(catalog, step->rate.table, false, items)
+                                    : NONE};
+            for (int k = 0; k < 2; k++) {
+                if (found[k] != NONE) {
+                    clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                    clocks[price->clock_count++] = found[k];
+                }
             }
-            if (clocks == NULL) {
-                clocks = arena_alloc(loader->arena, room * sizeof *clocks);
-            }
-            clocks[price->clock_count++] = clock;
         }
-        for (uint32_t i = 0; i < catalog->calendar_count && use.any; i++) {
-            if (use.asked[i]) {
+        for (uint32_t i = 0; i < named && use.any; i++) {
+            bool is_calendar = i < catalog->calendar_count;
+            uint32_t table = i - catalog->calendar_count;
+            uint32_t found = !use.calendars[i] ? NONE
+                             : is_calendar
+                                 ? find_slot_calendar(catalog, &catalog->calendars[i], items)
+                                 : find_slot_table(catalog, &catalog->tables[table], true, items);
+            if (found != NONE) {
                 clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                clocks[price->clock_count++] =
-                    find_slot_calendar(catalog, &catalog->calendars[i], items);
+                clocks[price->clock_count++] = found;
             }
         }
         price->clocks = clocks;

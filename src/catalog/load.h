@@ -79,11 +79,12 @@ struct loader {
     enum expr_type *attribute_types, *parameter_types;
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
-    struct section tables, clocks;
+    struct map series_by_name;
+    struct section tables, series, clocks;
     struct own_clock *own_clocks;
-    struct rate_table *rate_tables;
-    bool *table_needs_keys; /* its keys are no dimensions: a rate must say which to use */
-    struct text *shared_names, *table_names, *plan_names, *calendar_names;
+    struct rate_table *rate_tables; /* of tables, then of series */
+    bool *table_needs_keys;         /* its keys are no dimensions: a rate must say which to use */
+    struct text *shared_names, *series_names, *table_names, *plan_names, *calendar_names;
     bool *shared_used, *shared_broken;
     struct text *level_names; /* "", "@plan/pro/", "@contract/id/": begins the names of nodes */
     const struct zone **zones;
@@ -211,6 +212,9 @@ void load_steps(struct loader *loader, const struct yaml_node *node, struct pric
 /* Hands over every expression of the step, NULL for those that it lacks. */
 void step_visit(const struct step *step, void (*visit)(void *context, const struct expr *expr),
                 void *context);
+/* The same, of those alone that are evaluated for each row. */
+void step_visit_rows(const struct step *step, void (*visit)(void *context, const struct expr *expr),
+                     void *context);
 /* True when a number of the step, or what it accumulates in, depends on the contract in force; a
  * prorated limit does in a contract's own price. */
 bool step_asks_contract(const struct step *step, bool of_contract);

@@ -52,7 +52,7 @@ static const struct fixed_name meter_names[] = {
 enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 
 /* Functions of the language that come later. */
-static const char *const later_functions[] = {"lookup", "series", "usage", "charges"};
+static const char *const later_functions[] = {"usage", "charges"};
 
 struct resolver {
     struct loader *loader;
@@ -257,11 +257,54 @@ static enum status call_calendar(struct resolver *resolver, const struct expr_ca
     uint32_t index = map_find(&loader->calendar_by_name, *name);
     if (index == MAP_NONE) {
         (void)fail(err, ERR_INPUT, "there is no calendar %.*s", TEXT_ARG(*name));
-        struct text hint = hint_choice(loader->arena, *name, loader->calendar_names,
-                                       loader->catalog->calendar_count);
+        struct text hint = loader->catalog->calendar_count == 0
+                               ? NO_HINT
+                               : hint_choice(loader->arena, *name, loader->calendar_names,
+                                             loader->catalog->calendar_count);
         return hint.size == 0 ? ERR_INPUT : fail_hint(err, "%.*s", TEXT_ARG(hint));
     }
     *out = (struct expr_function){.type = EXPR_BOOL, .slot = CALL_CALENDAR + index, .fault_arg = 0};
+    return OK;
+}
+
+/* lookup("rates", key, ...), series("spot", key, ...). */
+static enum status call_table(struct resolver *resolver, const struct expr_call *called,
+                              struct expr_function *out, struct error *err)
+{
+    struct loader *loader = resolver->loader;
+    bool is_series = text_equal(called->name, TEXT("series"));
+    const char *what = is_series ? "series" : "table";
+    const struct text *name = name_argument(called);
+    if (resolver->context->kind < NAMES_BUCKET || resolver->context->kind == NAMES_METER) {
+        return fail(err, ERR_INPUT, "%.*s is for the steps of prices", TEXT_ARG(called->name));
+    }
+    if (name == NULL) {
+        return fail(err, ERR_INPUT, "%.*s wants the name of a %s, in quotes, then its keys",
+                    TEXT_ARG(called->name), what);
+    }
+    out->fault_arg = 0;
+    uint32_t index = map_find(is_series ? &loader->series_by_name : &loader->table_by_name, *name);
+    if (index == MAP_NONE) {
+        (void)fail(err, ERR_INPUT, "there is no %s %.*s", what, TEXT_ARG(*name));
+        uint32_t count = is_series ? loader->series.count : loader->tables.count;
+        const struct text *names = is_series ? loader->series_names : loader->table_names;
+        struct text hint = count == 0 ? NO_HINT : hint_choice(loader->arena, *name, names, count);
+        return hint.size == 0 ? ERR_INPUT : fail_hint(err, "%.*s", TEXT_ARG(hint));
+    }
+    index += is_series ? loader->tables.count : 0;
+    if (called->arg_count - 1 != loader->rate_tables[index].key_count) {
+        return fail(err, ERR_INPUT, "the %s %.*s has %u keys, and here are %zu", what,
+                    TEXT_ARG(*name), loader->rate_tables[index].key_count, called->arg_count - 1);
+    }
+    for (size_t i = 1; i < called->arg_count; i++) {
+        enum expr_type type = called->types[i];
+        if (type != EXPR_TEXT && type != EXPR_NUMBER && type != EXPR_BOOL) {
+            out->fault_arg = (int)i;
+            return fail(err, ERR_INPUT, "a key is a text, a number or a truth, and this is %s",
+                        expr_type_phrase(type));
+        }
+    }
+    *out = (struct expr_function){.type = EXPR_NUMBER, .slot = CALL_LOOKUP + index, .fault_arg = 0};
     return OK;
 }
 
@@ -271,6 +314,9 @@ static enum status call(void *context, const struct expr_call *called, struct ex
     struct resolver *resolver = context;
     if (text_equal(called->name, TEXT("in_calendar"))) {
         return call_calendar(resolver, called, out, err);
+    }
+    if (text_equal(called->name, TEXT("lookup")) || text_equal(called->name, TEXT("series"))) {
+        return call_table(resolver, called, out, err);
     }
     for (size_t i = 0; i < sizeof later_functions / sizeof later_functions[0]; i++) {
         if (text_equal(called->name, text_of(later_functions[i]))) {

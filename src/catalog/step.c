@@ -34,8 +34,8 @@ static const char *const step_keys[STEP_KINDS][20] = {
     [STEP_AGGREGATE] = {ACCUMULATES, "function", "percentile", "method", "samples"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits", "mode",
                         "emit"},
-    [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "keys",
-                   "from"},
+    [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "series",
+                   "keys", "from"},
     [STEP_PERCENT] = {"name", "clock", "where", "rate", "fixed", "min", "max"},
     [STEP_FORMULA] = {"name", "clock", "where", "results", "amount"},
     [STEP_TIER] = {ACCUMULATES, "attribute", "mode", "tiers", "settle", "at_zero", "past_last",
@@ -49,7 +49,6 @@ static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_CONVERT] = {"order"},
     [STEP_AGGREGATE] = {"order", "measure"},
     [STEP_ALLOWANCE] = {"order", "measure", "rollover"},
-    [STEP_RATE] = {"series"},
     [STEP_TIER] = {"order", "measure"},
     [STEP_FIXED] = {"installments", "where", "by", "order"},
     [STEP_BOUND] = {"order", "measure", "settle"},
@@ -426,20 +425,25 @@ static void read_cases(struct work *work, struct step_rate *rate)
 static void read_table_use(struct work *work, struct step_rate *rate)
 {
     struct loader *loader = work->loader;
-    const struct yaml_node *node = key(work, "table");
-    uint32_t index = find_name(loader, node, &loader->table_by_name, loader->table_names,
-                               loader->tables.count, "table");
+    const struct yaml_node *node = key(work, "table"), *series = key(work, "series");
+    uint32_t index = series == NULL
+                         ? find_name(loader, node, &loader->table_by_name, loader->table_names,
+                                     loader->tables.count, "table")
+                         : find_name(loader, series, &loader->series_by_name, loader->series_names,
+                                     loader->series.count, "series");
     if (index == NONE) {
         return;
     }
+    index += series == NULL ? 0 : loader->tables.count;
+    node = series == NULL ? node : series;
     const struct rate_table *table = &loader->rate_tables[index];
     rate->table = table;
     if (key(work, "keys") == NULL) {
         if (loader->table_needs_keys[index]) {
             COMPLAIN(loader, node, "MISSING_KEY",
                      TEXT("rate: {table: name, keys: [dimension, ...]}"),
-                     "the keys of the table %.*s are no dimensions or attributes: say which to use",
-                     TEXT_ARG(table->name));
+                     "the keys of the %s %.*s are no dimensions or attributes: say which to use",
+                     table->is_series ? "series" : "table", TEXT_ARG(table->name));
         }
         return;
     }
@@ -449,8 +453,8 @@ static void read_table_use(struct work *work, struct step_rate *rate)
     if (read_by_keys(loader, key(work, "keys"), other->keys, TABLE_KEYS_MAX, &count) &&
         count != table->key_count) {
         COMPLAIN(loader, key(work, "keys"), "TABLE_KEYS", NO_HINT,
-                 "here are %u keys, and those of the table %.*s are %u", count,
-                 TEXT_ARG(table->name), table->key_count);
+                 "here are %u keys, and those of the %s %.*s are %u", count,
+                 table->is_series ? "series" : "table", TEXT_ARG(table->name), table->key_count);
     }
     rate->table = other;
 }
@@ -466,13 +470,13 @@ static void read_rate(struct work *work)
         read_number(loader, work->body, &work->bucket, &only->rate);
         return;
     }
-    static const char *const ways[] = {"rate", "cases", "table", "from", NULL};
+    static const char *const ways[] = {"rate", "cases", "table", "series", "from", NULL};
     const struct yaml_node *way = NULL;
     for (int i = 0; ways[i] != NULL; i++) {
         const struct yaml_node *node = key(work, ways[i]);
         if (node != NULL && way != NULL) {
             complain(loader->complaints, yaml_key_place(node), "CHOOSE_ONE", NO_HINT,
-                     "rate has one of rate, cases, table and from; here are %.*s and %.*s",
+                     "rate has one of rate, cases, table, series and from; here are %.*s and %.*s",
                      TEXT_ARG(way->key), TEXT_ARG(node->key));
         }
         way = node != NULL ? node : way;
@@ -485,14 +489,14 @@ static void read_rate(struct work *work)
         }
     } else if (way == NULL) {
         complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
-                 TEXT("rate: 0.10, or one of rate, cases, table, from"),
+                 TEXT("rate: 0.10, or one of rate, cases, table, series, from"),
                  "nothing says what the rate is");
     }
     if (key(work, "rate") != NULL) {
         read_number(loader, key(work, "rate"), &work->bucket, &only->rate);
     } else if (key(work, "cases") != NULL) {
         read_cases(work, rate);
-    } else if (key(work, "table") != NULL) {
+    } else if (key(work, "table") != NULL || key(work, "series") != NULL) {
         rate->case_count = 0;
         read_table_use(work, rate);
     } else if (key(work, "from") != NULL) {
@@ -500,9 +504,9 @@ static void read_rate(struct work *work)
         rate->case_count = 0;
         read_row_number(loader, from, &work->rows, &rate->from);
     }
-    if (key(work, "keys") != NULL && key(work, "table") == NULL) {
+    if (key(work, "keys") != NULL && key(work, "table") == NULL && key(work, "series") == NULL) {
         complain(loader->complaints, yaml_key_place(key(work, "keys")), "MISSING_KEY", NO_HINT,
-                 "keys are those of a table: the key table is missing");
+                 "keys are those of a table or a series: here is none");
     }
     if (key(work, "per") != NULL) {
         rate->has_per = read_dec(loader, key(work, "per"), &rate->per);
@@ -1142,6 +1146,24 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
     case STEP_ROUND:
     case STEP_KINDS:
         break;
+    }
+}
+
+void step_visit_rows(const struct step *step, void (*visit)(void *context, const struct expr *expr),
+                     void *context)
+{
+    visit(context, step->where);
+    if (step->kind == STEP_CONVERT) {
+        visit(context, step->convert.quantity);
+    } else if (step->kind == STEP_RATE) {
+        visit(context, step->rate.from);
+        for (uint32_t i = 0; i < step->rate.case_count; i++) {
+            visit(context, step->rate.cases[i].where);
+        }
+    } else if (step->kind == STEP_TIER) {
+        visit(context, step->tier.position);
+    } else if (step->kind == STEP_FORMULA) {
+        step_visit(step, visit, context);
     }
 }
 

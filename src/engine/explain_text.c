@@ -249,7 +249,7 @@ static void add_tier(struct buffer *out, const struct step_tier *body,
 static void add_rate(const struct explain *x, struct buffer *out, const struct step_rate *rate)
 {
     if (rate->table) {
-        buffer_add_text(out, TEXT("of table "));
+        buffer_add_text(out, rate->table->is_series ? TEXT("of series ") : TEXT("of table "));
         add_shown(out, rate->table->name);
         buffer_add_text(out, TEXT(": "));
     } else if (rate->from) {

@@ -50,7 +50,7 @@ static enum status find_rate(struct work *work, const struct step *step,
         for (uint32_t i = 0; i < body->table->key_count; i++) {
             key[i] = charge_key_value(work, charge, body->table->keys[i]);
         }
-        const struct dec *entry = rate_table_find(body->table, key);
+        const struct dec *entry = rate_table_find(body->table, key, charge->at);
         *found = entry != NULL;
         if (entry) {
             *rate = *entry;

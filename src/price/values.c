@@ -214,25 +214,50 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
 struct call_context {
     struct work *work;
     const struct charge *charge;
+    instant at; /* of the row; of a number of a bucket, the start of its turn */
 };
+
+static enum status look_up(const struct call_context *of, const struct rate_table *table,
+                           const struct expr_value *args, size_t arg_count, struct arena *scratch,
+                           struct expr_value *out, struct error *err)
+{
+    struct text key[EXPR_ARGS_MAX];
+    assert(arg_count == table->key_count + 1);
+    for (size_t i = 1; i < arg_count; i++) {
+        key[i - 1] = args[i].text;
+        if (args[i].type != EXPR_TEXT) {
+            struct buffer text;
+            buffer_init(&text, scratch, DEC_FORMAT_MAX);
+            expr_value_format(&args[i], &text);
+            key[i - 1] = buffer_text(&text);
+        }
+    }
+    const struct dec *rate = rate_table_find(table, key, of->at);
+    if (!rate) {
+        return fail(err, ERR_INPUT, "the %s %.*s has no row for these keys%s",
+                    table->is_series ? "series" : "table", TEXT_ARG(table->name),
+                    table->edge_count > 0 ? " at that time" : "");
+    }
+    *out = expr_number(*rate);
+    return OK;
+}
 
 static enum status call(void *context, uint32_t slot, const struct expr_value *args,
                         size_t arg_count, struct arena *scratch, struct expr_value *out,
                         struct error *err)
 {
     const struct call_context *of = context;
-    (void)args;
-    (void)arg_count;
-    (void)scratch;
-    (void)err;
-    assert(slot < CALL_LOOKUP);
+    if (slot >= CALL_LOOKUP) {
+        const struct rate_table *table = &of->work->catalog->tables[slot - CALL_LOOKUP];
+        return look_up(of, table, args, arg_count, scratch, out, err);
+    }
     const struct calendar *calendar = &of->work->catalog->calendars[slot - CALL_CALENDAR];
-    *out = expr_bool(calendar_has(calendar, of->charge->at));
+    *out = expr_bool(calendar_has(calendar, of->at));
     return OK;
 }
 
-enum status charge_eval(struct work *work, const struct expr *expr, const struct charge *charge,
-                        struct period turn, struct expr_value *value)
+static enum status eval_at(struct work *work, const struct expr *expr, const struct charge *charge,
+                           struct period turn, instant at, struct expr_value *value)
 {
     if (!work->slots) {
         work->slots = arena_alloc(work->arena, (NAME_RESULT + RESULTS_MAX) * sizeof *work->slots);
@@ -242,9 +267,15 @@ enum status charge_eval(struct work *work, const struct expr *expr, const struct
     for (size_t i = 0; i < count && slots[i] < NAME_RESULT; i++) { /* results are there already */
         work->slots[slots[i]] = slot_value(work, slots[i], charge, turn);
     }
-    struct call_context context = {work, charge};
+    struct call_context context = {work, charge, at};
     struct expr_env env = {.slots = work->slots, .context = &context, .call = call};
     return expr_eval(expr, &env, work->arena, value, work->err);
+}
+
+enum status charge_eval(struct work *work, const struct expr *expr, const struct charge *charge,
+                        struct period turn, struct expr_value *value)
+{
+    return eval_at(work, expr, charge, turn, charge->at, value);
 }
 
 enum status charge_where(struct work *work, const struct step *step, const struct charge *charge,
@@ -269,7 +300,8 @@ enum status number_value(struct work *work, const struct number *number,
         return OK;
     }
     struct expr_value result;
-    TRY(charge_eval(work, number->expr, charge, turn, &result));
+    bool has_start = turn.from > INSTANT_MIN && turn.from < turn.to;
+    TRY(eval_at(work, number->expr, charge, turn, has_start ? turn.from : charge->at, &result));
     *value = result.number;
     return OK;
 }

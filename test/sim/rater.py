@@ -454,6 +454,11 @@ class Bill:
                     case = next(c for c in body["cases"] if "where" not in c
                                 or self.evaluate(c["where"], row, flow, step))
                     rate, flat = case.get("rate", 0), case.get("flat", 0)
+                elif "series" in body:
+                    rate = self.point(body, row, flow, step)
+                    if rate is None:
+                        self.unpriced.append(row)
+                        continue
                 elif "table" in body:
                     rate = self.look_up(body, row, flow, step)
                     if rate is None:
@@ -491,6 +496,13 @@ class Bill:
                         (name, text), = result.items()
                         known[name] = self.said(text, row, flow, step, known)
                     flow.charge(step, quantize(self.said(step.body["amount"], row, flow, step, known)))
+
+    def point(self, body, row, flow, step):
+        """The last point of a series that is not after the row."""
+        series = self.setup.catalog["series"][body["series"]]
+        values = [self.name(row, flow, step, key) for key in body.get("keys", series["keys"])]
+        points = [(self.setup.date(p[0], None), p[-1]) for p in series["points"] if p[1:-1] == values]
+        return max([p for p in points if p[0] <= row.time], key=lambda p: p[0], default=(None, None))[1]
 
     def look_up(self, body, row, flow, step):
         table = self.setup.catalog["tables"][body["table"]]

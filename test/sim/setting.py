@@ -231,6 +231,11 @@ class Setup:
         for step in price.steps if price else []:
             for name in re.findall(r'in_calendar\("(\w+)"\)', str(step.body)):
                 out = max(out, self.calendar_start(name, at, max(out, at - 40 * times.DAY)))
+            if step.kind == "rate" and "series" in step.body:
+                series = self.catalog["series"][step.body["series"]]
+                values = [dict(kind.dims).get(key, "") for key in step.body.get("keys", series["keys"])]
+                out = max([out] + [edge for edge in (self.date(p[0], None) for p in series["points"]
+                                                     if p[1:-1] == values) if edge <= at])
         return out
 
     # ---- calendars ----

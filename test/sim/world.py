@@ -279,6 +279,13 @@ class World:
         if rng.random() < 0.3:
             calendar["except"] = ["2026-10-%02d" % rng.randrange(1, 29), "2026-10-25"]
         catalog["calendars"] = {"peak": calendar}
+        points = []
+        for region in REGIONS[:rng.choice([2, 3, 3])] + [""]:
+            points.append([self.date(self.period[0] - 60 * times.DAY), region, self.rate(rng)])
+            for at in {self.moment(rng) for _ in range(rng.randrange(0, 4))}:
+                points.append([self.date(at), region, self.rate(rng)])
+                self.edges.append(at)
+        catalog["series"] = {"spot": {"keys": ["region"], "points": points}}
         catalog["tables"] = {"rates": {"keys": ["region", "size"], "rows": [
             [r, s, self.rate(rng)] for r in REGIONS[:rng.choice([2, 3])] for s in ["", *SIZES]]}}
         self.shared(rng)
@@ -566,6 +573,9 @@ class World:
                 {"where": self.condition(rng), "rate": self.rate(rng)},
                 {"where": "quantity > 5", "rate": self.rate(rng), "flat": self.rate(rng)},
                 {"rate": self.rate(rng)}]}}
+        if self.known("region") and rng.random() < 0.4:
+            self.has("rate.series")
+            return {"rate": {"series": "spot"}}
         if self.known("size") and self.known("region"):
             self.has("rate.table")
             return {"rate": {"table": "rates"}}

@@ -424,9 +424,9 @@ static void check_prices(const struct catalog *catalog)
     const struct step *rate = &price_named(catalog, "tokens")->steps[0];
     assert_dec(rate->rate.per, "1000000");
     struct text key[2] = {TEXT("gpt-x"), TEXT("out")};
-    assert_dec(*rate_table_find(rate->rate.table, key), "12");
+    assert_dec(*rate_table_find(rate->rate.table, key, 0), "12");
     key[0] = TEXT("tiny");
-    assert_null(rate_table_find(rate->rate.table, key));
+    assert_null(rate_table_find(rate->rate.table, key, 0));
 
     const struct price *seats = price_named(catalog, "seats-pro");
     assert_true(seats->is_fixed);
