@@ -234,7 +234,7 @@ def attribution(bench):
     changed = 0
     for body in bodies(catalog, "tier"):
         if body.get("mode") == "volume" and body.get("clock") != "row":
-            if "settle" in body:
+            if "settle" in body or "position" in body:
                 return False
             body["attribute"] = "in_order" if body.get("attribute") != "in_order" else "pro_rata"
             changed += 1

@@ -61,7 +61,7 @@ class MergedRow:
         self.resource = first.resource if all(r.resource == first.resource for r in rows) else ""
         others = [dict(r.dims) for r in rows]
         self.dims = tuple((k, v if all(o.get(k, "") == v for o in others) else "") for k, v in first.dims)
-        self.flows, self.events = [], 0
+        self.flows, self.events, self.slot = [], 0, first.slot
 
 
 class Charge:
