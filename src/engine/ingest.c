@@ -339,6 +339,14 @@ static void fill_tail(struct record_tail *tail, const struct event *event, struc
     }
 }
 
+/* Of an event that no meter takes. */
+static struct record no_meter_record(const struct event *event)
+{
+    return (struct record){.print = event->print,
+                           .flags = RECORD_FIRST | RECORD_EXCLUDED,
+                           .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
+}
+
 /* The general way: any number of meters, wide values, tails. */
 __attribute__((cold, noinline)) static void take_event_whole(struct worker *worker, const struct event *event,
                              struct arrival *arrival, const uint32_t *meters, uint32_t count)
@@ -374,9 +382,7 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
         }
     }
     if (used == 0) {
-        units[0] = (struct record){.print = event->print,
-                                   .flags = RECORD_FIRST | RECORD_EXCLUDED,
-                                   .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
+        units[0] = no_meter_record(event);
         partition = place_record(worker, &units[0], account, NONE, GRAIN_HOUR, event->at);
         used = 1;
     }
@@ -410,17 +416,23 @@ static void take_event(void *context, const struct event *event, size_t record_o
     }
     struct measure measure;
     meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
-    if (!measure.matched || !fits(measure.value)) {
+    if (measure.matched && !fits(measure.value)) {
         take_event_whole(worker, event, &arrival, meters, count);
         return;
     }
     struct pending *pending = ring_at(worker, worker->pending_head);
     pending->arrival = arrival;
-    pending->record = (struct record){.print = event->print, .flags = RECORD_FIRST};
-    set_measure(worker, &pending->record, meters[0], &measure);
     pending->at = event->at;
-    pending->grain = meter->grain;
-    pending->meter = meters[0];
+    if (measure.matched) {
+        pending->record = (struct record){.print = event->print, .flags = RECORD_FIRST};
+        set_measure(worker, &pending->record, meters[0], &measure);
+        pending->grain = meter->grain;
+        pending->meter = meters[0];
+    } else { /* a filter may leave most events out */
+        pending->record = no_meter_record(event);
+        pending->grain = GRAIN_HOUR;
+        pending->meter = NONE;
+    }
     pending->subject = account_hash(&run->finder, event->subject);
     advance_ring(worker);
 }
