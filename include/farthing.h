@@ -104,7 +104,7 @@ struct farthing_summary {
     size_t product_count;
     uint64_t bills, bill_lines, usage_rows;
     const char *currency;
-    const char *total;
+    const char *total;                     /* NULL: it has more than 38 digits */
     const char *fingerprint;               /* of the accepted events */
     const struct farthing_count *failed;   /* payers not billed; amount holds the reason */
     size_t failed_count;

@@ -1132,6 +1132,27 @@ int wide_format(const struct wide *sum, char *out)
     return write_plain(out, wide_is_negative(sum), digits + from, end - from, scale);
 }
 
+enum status dec_sum_add(struct dec_sum *sum, struct dec value, struct error *err)
+{
+    if (value.scale > DEC_SCALE) {
+        return dec_add(sum->others, value, &sum->others, err);
+    }
+    wide_add_dec(&sum->usual, value);
+    return OK;
+}
+
+enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct error *err)
+{
+    TRY(wide_read(&sum->usual, value, err));
+    return dec_is_zero(sum->others) ? OK : dec_add(*value, sum->others, value, err);
+}
+
+enum status dec_sum_merge(struct dec_sum *sum, const struct dec_sum *other, struct error *err)
+{
+    wide_add(&sum->usual, &other->usual);
+    return dec_add(sum->others, other->others, &sum->others, err);
+}
+
 /* ---- curves -------------------------------------------------------------------------------- */
 
 static enum status add_exactly(struct exact *sum, bool negative, const struct wide *magnitude,

@@ -165,6 +165,17 @@ enum status wide_read(const struct wide *sum, struct dec *value, struct error *e
 /* Text at scale 18 of any sum, without trailing zeros; out has 96 bytes; returns the length. */
 int wide_format(const struct wide *sum, char *out);
 
+/* A sum of any values.  Nearly all have at most 18 digits after the point, and then there is no
+ * error but when it is read; the others are apart. */
+struct dec_sum {
+    struct wide usual;
+    struct dec others;
+};
+enum status dec_sum_add(struct dec_sum *sum, struct dec value, struct error *err);
+enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct error *err);
+/* Adds other to sum. */
+enum status dec_sum_merge(struct dec_sum *sum, const struct dec_sum *other, struct error *err);
+
 /* ---- curves -------------------------------------------------------------------------------- */
 
 /* An exact sum of products: a wide at scale 36.  For F(x) = sum of flat + rate x part, quantized

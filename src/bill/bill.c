@@ -402,30 +402,6 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     return merge_lines(bill, err);
 }
 
-/* ---- sums ------------------------------------------------------------------------------------ */
-
-/* Nearly all values have at most 18 digits after the point, and are summed without a look at their
- * scales; the others apart. */
-struct sum {
-    struct wide usual;
-    struct dec others;
-};
-
-static enum status sum_add(struct sum *sum, struct dec value, struct error *err)
-{
-    if (value.scale > DEC_SCALE) {
-        return dec_add(sum->others, value, &sum->others, err);
-    }
-    wide_add_dec(&sum->usual, value);
-    return OK;
-}
-
-static enum status sum_read(const struct sum *sum, struct dec *value, struct error *err)
-{
-    TRY(wide_read(&sum->usual, value, err));
-    return dec_is_zero(sum->others) ? OK : dec_add(*value, sum->others, value, err);
-}
-
 /* ---- rounding -------------------------------------------------------------------------------- */
 
 /* Largest remainders: every line is cut down to the digits, and the units that lack go to the lines
@@ -497,11 +473,11 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
     if (rounding->exact) {
         return OK;
     }
-    struct sum amounts = {0};
+    struct dec_sum amounts = {0};
     for (uint32_t i = 0; i < bill->line_count; i++) {
-        TRY(sum_add(&amounts, bill->lines[i].amount, err));
+        TRY(dec_sum_add(&amounts, bill->lines[i].amount, err));
     }
-    TRY(sum_read(&amounts, &sum, err));
+    TRY(dec_sum_read(&amounts, &sum, err));
     TRY(dec_round(sum, bill->minor_digits, ROUND_HALF_UP, &total, err));
     TRY(dec_subtract(total, sum, &difference, err));
     if (!dec_is_zero(difference)) {
@@ -616,20 +592,20 @@ static enum status add_sections(struct arena *arena, struct bill *bill, struct e
 {
     bill->sections = arena_calloc(arena, bill->line_count + 1, sizeof *bill->sections);
     bill->total = DEC_ZERO;
-    struct sum exact = {0};
+    struct dec_sum exact = {0};
     for (uint32_t i = 0; i < bill->line_count;) {
         struct section *section = &bill->sections[bill->section_count++];
         *section = (struct section){.account = bill->lines[i].account, .line_first = i};
-        struct sum amount = {0};
+        struct dec_sum amount = {0};
         for (; i < bill->line_count && text_equal(section->account, bill->lines[i].account); i++) {
-            TRY(sum_add(&amount, bill->lines[i].amount, err));
-            TRY(sum_add(&exact, bill->lines[i].exact, err));
+            TRY(dec_sum_add(&amount, bill->lines[i].amount, err));
+            TRY(dec_sum_add(&exact, bill->lines[i].exact, err));
             section->line_count++;
         }
-        TRY(sum_read(&amount, &section->amount, err));
+        TRY(dec_sum_read(&amount, &section->amount, err));
         TRY(dec_add(bill->total, section->amount, &bill->total, err));
     }
-    return sum_read(&exact, &bill->exact, err);
+    return dec_sum_read(&exact, &bill->exact, err);
 }
 
 static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_t row_count,

@@ -109,6 +109,10 @@ struct product {
 
 /* ---- meters ---------------------------------------------------------------------------------- */
 
+/* Meters that take one type of event; one that keeps an event's source and id counts as nine.  What
+ * they make of an event goes through memory as one piece. */
+enum { EVENT_METERS_MAX = 768, EVENT_METER_WITH_KEY = 9 };
+
 enum aggregate { AGGREGATE_COUNT, AGGREGATE_SUM, AGGREGATE_MAX, AGGREGATE_LATEST };
 enum grain {
     GRAIN_MONTH,
@@ -146,6 +150,8 @@ struct meter {
     const struct meter_dimension *dimensions; /* in name order */
     uint32_t dimension_count;
 };
+/* Whether records of the meter tell which event they are of. */
+bool meter_keeps_key(const struct meter *meter);
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 

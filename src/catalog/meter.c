@@ -230,12 +230,38 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
     meter->member_count = work.members.count;
 }
 
+bool meter_keeps_key(const struct meter *meter)
+{
+    return meter->aggregate == AGGREGATE_LATEST || meter->grain == GRAIN_EVENT;
+}
+
+static void check_event_meters(struct loader *loader, struct section meters,
+                               const struct meter *array)
+{
+    struct map by_type;
+    map_init(&by_type, loader->arena, meters.count);
+    uint32_t *weights = arena_calloc(loader->arena, meters.count, sizeof *weights);
+    for (uint32_t i = 0; i < meters.count; i++) {
+        uint32_t type = map_put(&by_type, array[i].event_type, i);
+        uint32_t before = weights[type];
+        weights[type] += meter_keeps_key(&array[i]) ? EVENT_METER_WITH_KEY : 1;
+        if (before <= EVENT_METERS_MAX && weights[type] > EVENT_METERS_MAX) {
+            COMPLAIN(loader, meters.items[i], "TOO_MANY",
+                     TEXT("one meter with dimensions, or a sku made from the event"),
+                     "more than %d meters take events of type %.*s (one with latest or grain event "
+                     "counts as %d)",
+                     EVENT_METERS_MAX, TEXT_ARG(array[i].event_type), EVENT_METER_WITH_KEY);
+        }
+    }
+}
+
 void load_meters(struct loader *loader, struct section meters)
 {
     struct meter *array = arena_calloc(loader->arena, meters.count, sizeof *array);
     for (uint32_t i = 0; i < meters.count; i++) {
         read_meter(loader, meters.items[i], &array[i]);
     }
+    check_event_meters(loader, meters, array);
     loader->catalog->meters = array;
     loader->catalog->meter_count = meters.count;
 }

@@ -41,7 +41,7 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
         printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", s->products[i].name,
                s->products[i].amount, s->currency);
     }
-    printf("  %-33s %21s %s\n", "total", s->total, s->currency);
+    printf("  %-33s %21s %s\n", "total", s->total ? s->total : "too large", s->currency);
     double all = seconds(s->total_ns);
     uint64_t events = s->events_accepted + s->events_duplicate + s->events_conflict;
     char rate[32];
@@ -91,8 +91,9 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
         print_json_text(stdout, s->warnings[i].name);
     }
     fputc(']', stdout);
-    printf(",\"currency\":\"%s\",\"total\":\"%s\",\"fingerprint\":\"%s\",\"out\":", s->currency,
-           s->total, s->fingerprint);
+    const char *quote = s->total ? "\"" : "";
+    printf(",\"currency\":\"%s\",\"total\":%s%s%s,\"fingerprint\":\"%s\",\"out\":", s->currency,
+           quote, s->total ? s->total : "null", quote, s->fingerprint);
     print_json_text(stdout, bill->out);
     printf(",\"seconds\":{\"load\":%.6f,\"read\":%.6f,\"accept\":%.6f,\"bill\":%.6f,"
            "\"total\":%.6f},\"memory_peak_bytes\":%zu}\n",

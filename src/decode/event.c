@@ -1,5 +1,5 @@
-/* event.c - see event.h.  The names and hints of refusals are one table; so the manual can be checked
- * against it.
+/* event.c - see event.h.  The names and hints of refusals are one table; so the manual can be
+ * checked against it.
  */
 #include "decode/event.h"
 
@@ -19,7 +19,8 @@ static const struct reason REASONS[REFUSALS] = {
     [REFUSE_UTF8] = {"UTF8", "valid UTF-8; an escaped surrogate is followed by its pair"},
     [REFUSE_JSON_DEPTH] = {"JSON_DEPTH", "objects and arrays nested at most 32 deep"},
     [REFUSE_JSON_SYNTAX] = {"JSON_SYNTAX", "one JSON object (RFC 8259) or array of objects a line"},
-    [REFUSE_CSV_ROW] = {"CSV_ROW", "as many fields as the header, quoted as in RFC 4180, in one line"},
+    [REFUSE_CSV_ROW] = {"CSV_ROW",
+                        "as many fields as the header, quoted as in RFC 4180, in one line"},
     [REFUSE_JSON_DUP_KEY] = {"JSON_DUP_KEY", "each name once in an object"},
     [REFUSE_FIELD_COUNT] = {"FIELD_COUNT", "at most 256 values in data and 256 attributes"},
     [REFUSE_BATCH_LIMIT] = {"BATCH_LIMIT", "at most 10,000 events in a batch"},

@@ -53,8 +53,9 @@ static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t si
     return true;
 }
 
-__attribute__((cold)) static void add_letter(struct worker *worker, enum refusal refusal, uint64_t line_in_block,
-                       uint64_t offset, struct text record, const char *detail)
+__attribute__((cold)) static void add_letter(struct worker *worker, enum refusal refusal,
+                                             uint64_t line_in_block, uint64_t offset,
+                                             struct text record, const char *detail)
 {
     struct letter_stream *stream = &worker->letters;
     uint32_t bytes_size = record.size > FEED_HEAD_BYTES ? FEED_HEAD_BYTES : (uint32_t)record.size;
@@ -158,7 +159,7 @@ static enum exclusion excluded_of(const struct record *record)
 /* Sets account and slot of a record whose meter is done; returns the partition of its book.
  * NO_METER goes before NO_ACCOUNT before OUT_OF_PERIOD before what the meter found. */
 static uint32_t place_record(struct worker *worker, struct record *record, uint32_t account,
-                         uint32_t meter, enum grain grain, instant at)
+                             uint32_t meter, enum grain grain, instant at)
 {
     const struct run *run = worker->run;
     record->account = account;
@@ -307,12 +308,12 @@ static void set_measure(struct worker *worker, struct record *record, uint32_t m
 
 static void take_withdrawal(struct worker *worker, const struct event *event, uint64_t position)
 {
-    struct arrival arrival = {.key = event_key(&worker->run->secret, event->target_source,
-                                               event->target_id),
-                              .print = event->print,
-                              .position = position,
-                              .account = NONE,
-                              .is_withdrawal = true};
+    struct arrival arrival = {
+        .key = event_key(&worker->run->secret, event->target_source, event->target_id),
+        .print = event->print,
+        .position = position,
+        .account = NONE,
+        .is_withdrawal = true};
     worker->withdrawals++;
     emit_arrival(worker, &arrival);
 }
@@ -348,10 +349,20 @@ static struct record no_meter_record(const struct event *event)
 }
 
 /* The general way: any number of meters, wide values, tails. */
-__attribute__((cold, noinline)) static void take_event_whole(struct worker *worker, const struct event *event,
-                             struct arrival *arrival, const uint32_t *meters, uint32_t count)
+__attribute__((cold, noinline)) static void take_event_whole(struct worker *worker,
+                                                             const struct event *event,
+                                                             struct arrival *arrival,
+                                                             const uint32_t *meters, uint32_t count)
 {
-    enum { UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record) };
+    enum {
+        UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record),
+        WIDE_UNITS = 2,
+        KEY_UNITS =
+            1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) - 1) /
+                    sizeof(struct record),
+    };
+    static_assert(EVENT_METERS_MAX * WIDE_UNITS <= UNITS_MAX);
+    static_assert(EVENT_METERS_MAX / EVENT_METER_WITH_KEY * KEY_UNITS <= UNITS_MAX);
     const struct run *run = worker->run;
     struct record units[UNITS_MAX];
     uint32_t used = 0, partition = 0;
@@ -364,17 +375,14 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
             continue;
         }
         struct record *record = &units[used++];
-        *record =
-            (struct record){.print = event->print, .flags = used == 1 ? RECORD_FIRST : 0};
+        *record = (struct record){.print = event->print, .flags = used == 1 ? RECORD_FIRST : 0};
         set_measure(worker, record, meters[i], &measure);
         partition = place_record(worker, record, account, meters[i], meter->grain, event->at);
         bool is_wide = !fits(measure.value);
         if (is_wide || meter_keeps_key(meter)) {
             uint32_t tail = tail_units(event, meter);
-            assert(used + tail <= UNITS_MAX);
             memset(&units[used], 0, tail * sizeof *units);
-            fill_tail((struct record_tail *)(void *)&units[used], event, measure.value,
-                      meter);
+            fill_tail((struct record_tail *)(void *)&units[used], event, measure.value, meter);
             record->flags |= RECORD_TAIL;
             record->flags |= is_wide ? RECORD_WIDE : 0;
             record->tail_units = (uint8_t)tail;

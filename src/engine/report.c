@@ -218,20 +218,23 @@ static int compare_failures(const void *a_item, const void *b_item)
     return order ? order : strcmp(a->amount, b->amount);
 }
 
-static enum status sum_amounts(struct run *run, struct farthing_summary *summary)
+/* Each bill is in range; what they add up to may not be. */
+static void sum_amounts(struct run *run, struct farthing_summary *summary)
 {
     const struct catalog *catalog = run->catalog;
     struct farthing_count *products =
         arena_calloc(&run->arena, catalog->product_count + 3, sizeof *products);
-    struct dec total = DEC_ZERO;
+    bool is_lost = false;
     for (uint32_t p = 0; p < catalog->product_count + 2; p++) {
-        struct dec amount = DEC_ZERO;
+        struct dec_sum sum = {0};
         for (int i = 0; i < run->threads; i++) {
             if (run->workers[i].product_amounts) {
-                TRY(dec_add(amount, run->workers[i].product_amounts[p], &amount, run->err));
+                is_lost |= dec_sum_merge(&sum, &run->workers[i].product_amounts[p], NULL) != OK;
             }
         }
-        if (!dec_is_zero(amount)) {
+        struct dec amount = DEC_ZERO;
+        is_lost |= dec_sum_read(&sum, &amount, NULL) != OK;
+        if (!is_lost && !dec_is_zero(amount)) {
             struct text name = p < catalog->product_count    ? catalog->products[p].name
                                : p == catalog->product_count ? TEXT("(no product)")
                                                              : TEXT("(rounding)");
@@ -239,15 +242,23 @@ static enum status sum_amounts(struct run *run, struct farthing_summary *summary
                       copy_decimal(run, amount));
         }
     }
+    struct dec_sum sum = {0};
     for (int i = 0; i < run->threads; i++) {
-        TRY(dec_add(total, run->workers[i].amount, &total, run->err));
+        is_lost |= run->workers[i].is_amount_lost ||
+                   dec_sum_merge(&sum, &run->workers[i].amount, NULL) != OK;
     }
+    struct dec total;
+    is_lost |= dec_sum_read(&sum, &total, NULL) != OK;
     summary->products = products;
     summary->currency = text_copy(&run->arena, catalog->currency).at;
-    char *out = arena_alloc(&run->arena, DEC_FORMAT_MAX);
-    (void)dec_format_digits(total, catalog->minor_digits, out);
-    summary->total = out;
-    return OK;
+    if (is_lost) {
+        summary->product_count = 0;
+        run_warn(run, "the bills add up to more than 38 digits: the summary has no amounts");
+    } else {
+        char *out = arena_alloc(&run->arena, DEC_FORMAT_MAX);
+        (void)dec_format_digits(total, catalog->minor_digits, out);
+        summary->total = out;
+    }
 }
 
 static void sum_counts(struct run *run, struct farthing_summary *summary)
@@ -364,8 +375,10 @@ static enum status write_summary(struct run *run, const struct farthing_summary 
     render_counts(&out, "excluded_by_reason", summary->excluded, summary->excluded_count, false);
     render_counts(&out, "amount_by_product", summary->products, summary->product_count, true);
     render_counts(&out, "failed", summary->failed, summary->failed_count, true);
-    buffer_format(&out, ",\"currency\":\"%s\",\"total\":\"%s\",\"fingerprint\":\"%s\"}\n",
-                  summary->currency, summary->total, summary->fingerprint);
+    const char *quote = summary->total ? "\"" : "";
+    buffer_format(&out, ",\"currency\":\"%s\",\"total\":%s%s%s,\"fingerprint\":\"%s\"}\n",
+                  summary->currency, quote, summary->total ? summary->total : "null", quote,
+                  summary->fingerprint);
     return output_append_text(file, buffer_text(&out), run->err);
 }
 
@@ -485,7 +498,7 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
         }
         return;
     }
-    if (summary->events_billed > 0 || summary->excluded_count == 0) {
+    if (summary->events_billed > 0 || summary->excluded_count == 0 || summary->failed_count > 0) {
         return;
     }
     const struct farthing_count *most = &summary->excluded[0];
@@ -548,12 +561,12 @@ static void warn_of_fewer(struct run *run)
 enum status run_report(struct run *run, struct farthing_summary *summary)
 {
     sum_counts(run, summary);
+    list_failures(run, summary);
     warn_of_nothing(run, summary);
     warn_of_fewer(run);
+    sum_amounts(run, summary);
     summary->warnings = run->warnings;
     summary->warning_count = run->warning_count;
-    TRY(sum_amounts(run, summary));
-    list_failures(run, summary);
     TRY(write_letters(run));
     TRY(write_conflicts(run));
     TRY(write_summary(run, summary));

@@ -199,8 +199,9 @@ struct worker {
     uint32_t held_count;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
-    struct dec *product_amounts; /* then of no product, then of rounding */
-    struct dec amount;
+    struct dec_sum *product_amounts; /* then of no product, then of rounding */
+    struct dec_sum amount;
+    bool is_amount_lost; /* one of these has left its range */
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
     struct fewer fewer; /* the first of them */

@@ -281,10 +281,11 @@ static uint32_t payer_of(const struct run *run, const struct record *record)
 
 static uint32_t first_payer(const struct run *run, uint32_t partition)
 {
-    /* The least payer p with p * partitions / (count + 1) == partition; the count when there is none. */
+    /* The least payer p with p * partitions / (count + 1) == partition; the count when there is
+     * none. */
     uint64_t count = run->accounts->count + 1;
-    uint32_t payer = (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) /
-                                run->book_partitions);
+    uint32_t payer =
+        (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) / run->book_partitions);
     return payer < run->accounts->count ? payer : run->accounts->count;
 }
 
@@ -620,7 +621,7 @@ static uint32_t find_product(const struct catalog *catalog, struct text name, ui
 }
 
 static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
-                       uint32_t row_count, enum status *status)
+                       uint32_t row_count)
 {
     const struct catalog *catalog = worker->run->catalog;
     struct text last = {NULL, 0};
@@ -632,15 +633,11 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
             product = find_product(catalog, last, product);
         }
         bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
-        struct dec *amount =
+        struct dec_sum *amount =
             &worker->product_amounts[is_rounding ? catalog->product_count + 1 : product];
-        if (*status == OK) {
-            *status = dec_add(*amount, line->amount, amount, &worker->err);
-        }
+        worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
-    if (*status == OK) {
-        *status = dec_add(worker->amount, bill->total, &worker->amount, &worker->err);
-    }
+    worker->is_amount_lost |= dec_sum_add(&worker->amount, bill->total, NULL) != OK;
     worker->bills += bill->line_count > 0; /* exclusions alone make no bill */
     worker->bill_lines += bill->line_count;
     worker->usage_rows += row_count;
@@ -666,8 +663,8 @@ static void compare_issued_events(struct worker *worker, uint32_t payer, const s
     struct known_events now = {.on_rows = bill->event_count};
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
         enum exclusion reason = bill->excluded[i].reason;
-        bool counts = reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE &&
-                      reason != EXCLUDE_OUT_OF_PERIOD;
+        bool counts =
+            reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE && reason != EXCLUDE_OUT_OF_PERIOD;
         now.excluded += counts ? bill->excluded[i].total.count : 0;
     }
     worker->events_known.on_rows += now.on_rows;
@@ -790,9 +787,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     /* Nothing takes memory from here on. */
     compare_issued_events(worker, payer, &bill);
     if (bill.line_count > 0 || bill.excluded_count > 0) {
-        enum status status = OK;
-        count_bill(worker, &bill, book.rows, book.row_count, &status);
-        TRY(status);
+        count_bill(worker, &bill, book.rows, book.row_count);
     }
     return pass_on_when_full(worker, texts);
 }
@@ -940,8 +935,8 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
             count++;
         }
         (void)fail(err, ERR_LIMIT,
-                   "its usage of %" PRIu64
-                   " events does not fit into %zu MiB: allow more with --memory",
+                   "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
+                   "allow more with --memory, or use fewer threads",
                    count, run->memory_bytes >> 20);
     }
     return status;
@@ -1046,17 +1041,13 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
     struct arena_mark output_mark = arena_mark(&worker->output);
-    uint64_t units = spool_units(run->records, p);
-    size_t guess = 64 * 1024 + (units < 16 * 1024 ? units * 64 : 1024 * 1024);
     struct texts texts = {.partition = p,
                           .held_max = (uint32_t)(run->memory_bytes / HELD_SHARE /
                                                  (size_t)run->threads / sizeof(struct held_block))};
     enter(worker);
-    buffer_init(&texts.bills, &worker->output, guess / 2);
-    buffer_init(&texts.lines, &worker->output, guess);
-    buffer_init(&texts.usage, &worker->output, guess);
-    buffer_init(&texts.closing, &worker->output, 4096);
-    buffer_init(&texts.exclusions, &worker->output, 4096);
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        buffer_init(text_buffer(&texts, i), &worker->output, 4096);
+    }
     TRY(open_partition(worker, &texts, &partition));
     size_t partition_bytes = worker->scratch.held_bytes;
     struct records nobody = group(&partition, 0);
@@ -1067,8 +1058,9 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
         run->members || run->opening_count > 0 || run->carried_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = group(&partition, payer - partition.low + 1);
-        if (records.at < records.end || (every_payer && (is_payer(run, payer) || has_opening(run, payer) ||
-                                          has_issued(run, payer)))) {
+        if (records.at < records.end ||
+            (every_payer &&
+             (is_payer(run, payer) || has_opening(run, payer) || has_issued(run, payer)))) {
             settle_payer(worker, payer, records, inputs, &texts);
             yield(worker, partition_bytes);
         }
@@ -1129,6 +1121,8 @@ static void settle_work(void *argument, int index)
         output_fail(run->output, &worker->err);
     }
     drop_held(worker);
+    arena_release(&worker->scratch); /* the report needs memory too */
+    arena_release(&worker->output);
     end_alone(worker);
     leave(worker);
 }

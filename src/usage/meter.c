@@ -29,11 +29,6 @@ const char *exclusion_name(enum exclusion exclusion)
     return EXCLUSION_NAMES[exclusion];
 }
 
-bool meter_keeps_key(const struct meter *meter)
-{
-    return meter->aggregate == AGGREGATE_LATEST || meter->grain == GRAIN_EVENT;
-}
-
 /* ---- the plan: event type -> meters ---------------------------------------------------------- */
 
 struct meter_plan {

@@ -176,8 +176,6 @@ struct record_tail {
     uint16_t source_size, id_size;
     /* source and id bytes follow, of meters that meter_keeps_key */
 };
-/* Whether records of the meter tell which event they are of. */
-bool meter_keeps_key(const struct meter *meter);
 
 /* ---- dedup ----------------------------------------------------------------------------------- */
 
