@@ -152,6 +152,7 @@ struct farthing_complaint {
     const char *file;
     unsigned line, column; /* from 1; 0: the whole file */
     const char *code, *message, *hint;
+    const char *source; /* the line itself when it is about a place inside an expression; else "" */
     int is_warning;
 };
 struct farthing_check {

@@ -577,6 +577,7 @@ struct complaint {
     char message[320];
     char hint[200];
     bool is_warning;
+    struct text source; /* of an expression: the line it is on, for a caret; else empty */
 };
 struct complaints {
     struct arena *arena;

@@ -1,6 +1,34 @@
 /* cmd_check.c - farthing check: all that is wrong with a catalog and its accounts, at once. */
 #include "cli/cli.h"
 
+static int is_character(char byte)
+{
+    return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+/* The line, or what of it is around the column, and a caret below the character that is meant. */
+static void print_source(const char *source, unsigned column)
+{
+    enum { BEFORE = 70, SHOWN = 100 };
+    unsigned first = column > BEFORE ? column - BEFORE : 1, at = 0;
+    printf("    ");
+    for (const char *byte = source; *byte; byte++) {
+        at += (unsigned)is_character(*byte);
+        if (at >= first && at < first + SHOWN) {
+            putchar(*byte);
+        }
+    }
+    printf("\n    ");
+    at = 0;
+    for (const char *byte = source; *byte && at + 1 < column; byte++) {
+        at += (unsigned)is_character(*byte);
+        if (is_character(*byte) && at >= first) {
+            putchar(*byte == '\t' ? '\t' : ' ');
+        }
+    }
+    printf("^\n");
+}
+
 static void print_complaint(const struct farthing_complaint *item)
 {
     printf("%s", item->file);
@@ -11,6 +39,9 @@ static void print_complaint(const struct farthing_complaint *item)
         printf(":%u", item->column);
     }
     printf(": %s%s: %s\n", item->is_warning ? "warning: " : "", item->code, item->message);
+    if (item->source[0]) {
+        print_source(item->source, item->column);
+    }
     if (item->hint[0]) {
         printf("  hint: %s\n", item->hint);
     }

@@ -102,6 +102,7 @@ static const struct farthing_complaint *copy_complaints(struct arena *arena,
                                                .code = from->code,
                                                .message = from->message,
                                                .hint = from->hint,
+                                               .source = text_copy(arena, from->source).at,
                                                .is_warning = from->is_warning};
     }
     return items;

@@ -271,6 +271,37 @@ static enum status feed_records(struct env *env, struct arena *arena,
 
 static void sort_complaints(struct complaints *complaints);
 
+static struct text line_of(struct text bytes, uint32_t line)
+{
+    const char *at = bytes.at, *end = bytes.at + bytes.size;
+    for (uint32_t i = 1; i < line && at < end; i++) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        at = newline ? newline + 1 : end;
+    }
+    const char *newline = at < end ? memchr(at, '\n', (size_t)(end - at)) : NULL;
+    size_t size = (size_t)((newline ? newline : end) - at);
+    size -= size > 0 && at[size - 1] == '\r';
+    return (struct text){at, size};
+}
+
+/* What is wrong inside an expression is shown in its line. */
+static void quote_sources(const struct file_list *files, struct complaints *complaints)
+{
+    static const char prefix[] = "EXPRESSION";
+    for (uint32_t i = 0; i < complaints->count; i++) {
+        struct complaint *item = &complaints->items[i];
+        if (strncmp(item->code, prefix, sizeof prefix - 1) != 0 || item->place.line == 0) {
+            continue;
+        }
+        for (uint32_t f = 0; f < files->count; f++) {
+            if (text_equal(files->items[f].name, item->place.file)) {
+                item->source = line_of(files->items[f].bytes, item->place.line);
+                break;
+            }
+        }
+    }
+}
+
 static enum status load_files(struct env *env, struct arena *arena,
                               const struct farthing_config *config, struct farthing_paths catalog,
                               struct farthing_paths accounts, bool is_exact,
@@ -296,6 +327,7 @@ static enum status load_files(struct env *env, struct arena *arena,
         status = accounts_finish(builder, loaded->catalog, &loaded->accounts, complaints, err);
     }
     sort_complaints(complaints);
+    quote_sources(&files, complaints);
     loaded->zones_digest = zone_source_digest(zones);
     return status;
 }
