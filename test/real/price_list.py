@@ -9,6 +9,7 @@
 - Spot usage has no rate in the report.  It has one price for a usage type, zone (the operation) and hour: the shortest
   decimal that explains the cost of all lines of that hour.
 """
+import os
 import re
 from collections import defaultdict
 from datetime import datetime, timedelta
@@ -31,6 +32,7 @@ SIZES = [
 ]
 # "First 5GB per month", "for 62 Budget-days", "first 10 metrics"
 SAID = re.compile(r"(?:first|for) ([\d,]+)", re.IGNORECASE)
+PRICES_PER_FILE = 4000
 TENTH_DIGIT = Decimal("1e-10")
 
 
@@ -117,7 +119,8 @@ def spot_price(lines):
     half = TENTH_DIGIT / 2
     price = shortest_between(max((line.cost - half) / line.amount for line in used),
                              min((line.cost + half) / line.amount for line in used))
-    return (price, True) if price is not None else (used[0].cost / used[0].amount, False)
+    return (price, True) if price is not None else (
+        (used[0].cost / used[0].amount).quantize(Decimal("1e-18")), False)
 
 
 def rate_versions(rates_by_hour):
@@ -164,7 +167,22 @@ class PriceList:
                 self.complaints.append("%s in hour %s: no one price explains its lines" % (sku, hour))
         return rate_versions(by_hour)
 
-    def write(self, file, accounts):
+    def write(self, folder, accounts):
+        """The catalog's files: prices apart, since a file has at most 1 MB."""
+        with open(os.path.join(folder, "catalog.yaml"), "w", encoding="utf-8") as file:
+            self.write_head(file, accounts)
+        prices = [(sku, version) for sku in sorted(self.prices) for version in self.prices[sku]]
+        for first in range(0, len(prices), PRICES_PER_FILE):
+            with open(os.path.join(folder, "prices%d.yaml" % first), "w", encoding="utf-8") as file:
+                file.write("prices:\n")
+                for sku, (since, until, rate) in prices[first:first + PRICES_PER_FILE]:
+                    pool = self.pool_of.get(sku)
+                    dates = "".join(", %s: %s" % (key, quoted(written(hour_start(hour))))
+                                    for key, hour in (("from", since), ("to", until)) if hour)
+                    file.write("  - {sku: %s, grain: hour%s, steps: [%srate: %s]}\n" % (
+                        quoted(sku), dates, "use: %s, " % pool.name if pool else "", plain(rate)))
+
+    def write_head(self, file, accounts):
         out = lambda text, *values: print(text % values, file=file)
         out("catalog: real\ncurrency: USD\nproducts:")
         for product in sorted(self.products):
@@ -178,14 +196,6 @@ class PriceList:
             size = plain(pool.size) if pool.size is not None else "1000000000000"
             out("  %s:  # %s", pool.name, pool.description)
             out("    allowance: {quantity: %s, scope: organization, emit: free}", size)
-        out("prices:")
-        for sku in sorted(self.prices):
-            pool = self.pool_of.get(sku)
-            for since, until, rate in self.prices[sku]:
-                dates = "".join(", %s: %s" % (key, quoted(written(hour_start(hour))))
-                                for key, hour in (("from", since), ("to", until)) if hour)
-                out("  - {sku: %s, grain: hour%s, steps: [%srate: %s]}", quoted(sku), dates,
-                    "use: %s, " % pool.name if pool else "", plain(rate))
         out("accounts:\n  - {id: payer, children: [%s]}", ", ".join(map(quoted, accounts)))
 
 

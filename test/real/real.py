@@ -54,8 +54,7 @@ def write_events(path, report):
 
 def bill(farthing, folder, report, prices):
     os.mkdir(os.path.join(folder, "catalog"))
-    with open(os.path.join(folder, "catalog", "catalog.yaml"), "w", encoding="utf-8") as file:
-        prices.write(file, report.accounts)
+    prices.write(os.path.join(folder, "catalog"), report.accounts)
     write_events(os.path.join(folder, "usage.ndjson"), report)
     start, end = month_of(report.month)
     command = [farthing, "bill", "--catalog", os.path.join(folder, "catalog"), "--period", report.month,
