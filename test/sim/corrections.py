@@ -133,11 +133,11 @@ def bill_chain(bench, name, periods, lines, catalog):
     return outputs
 
 
-def correct(bench, name, folders, files, catalog):
+def correct(bench, name, folders, files, catalog, options=("--threads", "1")):
     """{period index: folder} of what was written."""
     runner = bench.runner
     out = runner.path(bench.name + "-" + name + ".out")
-    command = [runner.farthing, "correct", "--out", out, "--json", "--threads", "1"]
+    command = [runner.farthing, "correct", "--out", out, "--json", *options]
     for folder in folders:
         command += ["--closed", folder]
     for path in files:
@@ -240,7 +240,8 @@ def corrections(bench):
             chains[i].append(make_output(folder))
             bench.runner.counts["corrections"] += 1
         folders = [output.folder for chain in chains for output in chain]
-        again = correct(bench, "again%d" % number, folders, given, changed)
+        again = correct(bench, "again%d" % number, folders, given[::-1], changed,
+                        ["--threads", "3", "--memory", "64MiB"])
         bench.expect(not again, "round %d: the same correction again writes %s", number, again)
         fresh = bill_chain(bench, "fresh%d-" % number, periods, what_is_accepted(rounds[:number + 1]),
                            catalog if changed else None)
