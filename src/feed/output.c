@@ -239,12 +239,8 @@ static enum status write_out(struct output_file *file, const void *bytes, size_t
 static enum status flush(struct output_file *file, struct error *err)
 {
     size_t held = file->held_bytes;
+    file->print = output_file_print(file);
     file->held_bytes = 0;
-    for (size_t at = 0; at < held; at += HASH_BLOCK_BYTES) {
-        size_t rest = held - at;
-        file->print = hash_block(file->print, file->buffer + at,
-                                 rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
-    }
     return write_out(file, file->buffer, held, err);
 }
 
@@ -279,8 +275,13 @@ uint64_t output_file_size(const struct output_file *file)
 
 struct hash128 output_file_print(const struct output_file *file)
 {
-    return file->held_bytes == 0 ? file->print
-                                 : hash_block(file->print, file->buffer, file->held_bytes);
+    struct hash128 print = file->print;
+    for (size_t at = 0; at < file->held_bytes; at += HASH_BLOCK_BYTES) {
+        size_t rest = file->held_bytes - at;
+        print =
+            hash_block(print, file->buffer + at, rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
+    }
+    return print;
 }
 
 /* ---- turns ---- */

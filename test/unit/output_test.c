@@ -433,6 +433,49 @@ static void test_turns(void **state)
     env_posix_free(env);
 }
 
+/* What a reader takes of the file's bytes is what the writer took as they went by, at any size. */
+static void test_print(void **state)
+{
+    (void)state;
+    enum { MOST = 3 * 1024 * 1024 };
+    char folder[300];
+    (void)snprintf(folder, sizeof folder, "%s/print", base);
+    struct env *env = env_posix_new(0);
+    char *bytes = malloc(MOST);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < MOST; i++) {
+        bytes[i] = (char)(i * 2654435761u >> 13);
+    }
+    static const size_t sizes[] = {0,
+                                   1,
+                                   HASH_BLOCK_BYTES - 1,
+                                   HASH_BLOCK_BYTES,
+                                   HASH_BLOCK_BYTES + 1,
+                                   2 * HASH_BLOCK_BYTES + 7,
+                                   4 * HASH_BLOCK_BYTES,
+                                   5 * HASH_BLOCK_BYTES + 3,
+                                   7 * HASH_BLOCK_BYTES,
+                                   MOST};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct output_options options = {.replace = true};
+        struct output *output;
+        struct output_file *file;
+        struct error err;
+        assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+        assert_int_equal(output_file_open(output, "file", &file, &err), OK);
+        for (size_t at = 0; at < sizes[i]; at += 100'001) {
+            size_t rest = sizes[i] - at;
+            assert_int_equal(output_append(file, bytes + at, rest < 100'001 ? rest : 100'001, &err),
+                             OK);
+        }
+        struct hash128 written = output_file_print(file), read = hash_blocks(bytes, sizes[i]);
+        assert_memory_equal(&written, &read, sizeof read);
+        assert_int_equal(output_commit(output, &err), OK);
+    }
+    free(bytes);
+    env_posix_free(env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_causes_name_the_path),
         cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, make_base, remove_base);
 }
