@@ -39,6 +39,8 @@ struct source {
     struct text row; /* the next; at NULL: there is none */
     char payer[SOURCE_PAYER_MAX_BYTES];
     size_t payer_size;
+    char first[SOURCE_PAYER_MAX_BYTES]; /* the row's first field, which says whose it is */
+    size_t first_size;
 };
 
 /* A line of one of the sets. */
@@ -200,6 +202,17 @@ static enum status advance(struct diff *d, struct source *source)
     if (!source->row.at) {
         return OK;
     }
+    if (source->first_size > 0 && source->row.size > source->first_size &&
+        memcmp(source->row.at, source->first, source->first_size) == 0) {
+        return OK; /* as most rows are */
+    }
+    const char *comma = source->row.at[0] != '"' ? memchr(source->row.at, ',', source->row.size)
+                                                 : NULL; /* in quotes there may be others */
+    source->first_size = comma ? (size_t)(comma + 1 - source->row.at) : 0;
+    if (source->first_size > sizeof source->first) {
+        source->first_size = 0;
+    }
+    memcpy(source->first, source->row.at, source->first_size);
     struct arena_mark mark = arena_mark(&d->scratch);
     struct text payer;
     TRY(read_payer(d, source, &payer));
