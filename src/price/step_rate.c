@@ -361,7 +361,9 @@ static enum status walk(struct work *work, const struct step *step, uint32_t ind
     struct charge whole; /* the row as it came, once it is cut into parts */
 
     struct dec x = bucket->x, high = bucket->high, f;
-    bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x);
+    /* What was carried in from a bill before may have paid at zero. */
+    bool is_first =
+        bucket->last_charge == NONE && dec_is_zero(bucket->x) && dec_is_zero(bucket->y);
     if (bucket->y_is_f) {
         f = bucket->y;
     } else if (is_first && body->at_zero_charge) {
