@@ -79,7 +79,7 @@ enum { RESULTS_MAX = 32 }; /* of a formula */
 enum call_slot {
     CALL_CALENDAR = 0,  /* in_calendar: + its index in catalog->calendars */
     CALL_LOOKUP = 1000, /* lookup and series: + its index in catalog->tables */
-    CALL_USAGE = 9000,
+    CALL_USAGE = 9000,  /* usage: + what of, the same for all calls that name it */
 };
 
 /* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`,
@@ -166,7 +166,8 @@ enum step_kind {
     STEP_FIXED,
     STEP_BOUND,
     STEP_ROUND,
-    STEP_KINDS
+    STEP_KINDS,
+    STEP_TALLY = STEP_KINDS /* nobody writes it: see struct tally */
 };
 const char *step_kind_name(enum step_kind kind);
 
@@ -376,6 +377,18 @@ struct step {
     };
 };
 
+/* What usage("x") in a step asks for: rows of x are added up in buckets of the scope and clock of
+ * the step that asks, by a step in the prices that sell x. */
+struct tally {
+    uint32_t of;             /* the call's slot, less CALL_USAGE */
+    uint32_t sku, meter;     /* one of them; the other is NONE */
+    struct text asker;       /* node of the step that asks */
+    struct step step;
+};
+
+/* True when the two have one scope and one clock. */
+bool step_has_same_turns(const struct step *a, const struct step *b);
+
 /* ---- prices ---------------------------------------------------------------------------------- */
 
 struct selector { /* dimension in values */
@@ -535,6 +548,8 @@ struct catalog {
 
     const struct step *shared; /* under `steps:` */
     uint32_t shared_count;
+    const struct tally *tallies;
+    uint32_t tally_count;
     const struct calendar *calendars; /* sorted by name */
     uint32_t calendar_count;
     const struct rate_table *tables; /* tables by name, then series by name */

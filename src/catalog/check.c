@@ -199,12 +199,8 @@ void number_nodes(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p];
         struct step *steps = (struct step *)price->steps;
-        struct text level = loader->level_names[loader->drafts[p].level];
         for (uint32_t i = 0; i < price->step_count; i++) {
-            struct text name = steps[i].shared != NONE
-                                   ? steps[i].name
-                                   : text_format(loader->arena, "%.*s%.*s/%.*s", TEXT_ARG(level),
-                                                 TEXT_ARG(price->name), TEXT_ARG(steps[i].name));
+            struct text name = step_node_name(loader, p, &steps[i]);
             steps[i].node = add_node(&graph, name, steps[i].place);
             if (i > 0 && steps[i].node != steps[i - 1].node) {
                 graph.edges = grow_array(loader, graph.edges, graph.edge_count,
@@ -212,6 +208,15 @@ void number_nodes(struct loader *loader)
                 graph.edges[graph.edge_count++] = (struct edge){steps[i - 1].node, steps[i].node};
             }
         }
+    }
+    /* Who asks for usage waits until it is counted. */
+    for (uint32_t i = 0; i < catalog->tally_count; i++) {
+        const struct tally *tally = &catalog->tallies[i];
+        graph.edges = grow_array(loader, graph.edges, graph.edge_count, &graph.edge_capacity,
+                                 sizeof *graph.edges);
+        uint32_t from = add_node(&graph, tally->step.name, tally->step.place);
+        uint32_t to = add_node(&graph, tally->asker, tally->step.place);
+        graph.edges[graph.edge_count++] = (struct edge){from, to};
     }
     sort_edges(&graph);
     if (!find_depths(&graph)) {
@@ -233,6 +238,10 @@ void number_nodes(struct loader *loader)
     for (uint32_t i = 0; i < catalog->shared_count; i++) {
         struct step *step = (struct step *)&catalog->shared[i];
         step->node = graph.nodes[map_find(&graph.by_name, step->name)].number;
+    }
+    for (uint32_t i = 0; i < catalog->tally_count; i++) {
+        struct tally *tally = (struct tally *)&catalog->tallies[i];
+        tally->step.node = graph.nodes[map_find(&graph.by_name, tally->step.name)].number;
     }
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct step *steps = (struct step *)catalog->prices[p].steps;

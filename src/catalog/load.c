@@ -795,6 +795,7 @@ static void load_sections(struct loader *loader)
     loader->clocks = collect_mapping(loader, "clocks");
     loader->tables = collect_mapping(loader, "tables");
     struct section calendars = collect_mapping(loader, "calendars");
+    index_names(loader, all.meters, &loader->meter_by_name, NULL);
     index_names(loader, calendars, &loader->calendar_by_name, &loader->calendar_names);
     loader->has_products = all.products.count > 0;
     index_names(loader, loader->clocks, &loader->clock_by_name, NULL);
@@ -1071,6 +1072,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
     map_init(&loader.zone_by_name, arena, 8);
     if (read_files(&loader)) {
         load_sections(&loader);
+        make_tallies(&loader);
         number_nodes(&loader);
         check_catalog(&loader);
     }

@@ -63,6 +63,12 @@ struct draft {
     uint32_t index; /* in catalog->prices, when sorted */
 };
 
+/* Something whose usage a number asks for. */
+struct usage_name {
+    struct text name;
+    uint32_t sku, meter; /* one of them; the other is NONE */
+};
+
 struct loader {
     struct arena *arena;
     const struct catalog_input *input;
@@ -79,7 +85,9 @@ struct loader {
     enum expr_type *attribute_types, *parameter_types;
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
-    struct map series_by_name;
+    struct map series_by_name, meter_by_name;
+    struct usage_name *usages;
+    uint32_t usage_count, usage_capacity, tally_capacity;
     struct section tables, series, clocks;
     struct own_clock *own_clocks;
     struct rate_table *rate_tables; /* of tables, then of series */
@@ -163,6 +171,7 @@ struct expr_context {
     enum scope_kind kind;
     bool has_turn;               /* turn.* may be used: the step has a clock with turns */
     struct member_list *members; /* of NAMES_METER */
+    bool has_usage;              /* usage() may be asked: of steps that wait for rows */
     bool has_numbers;            /* a dimension stands for the number that it holds */
     const struct text *results;  /* of a formula, those before */
     uint32_t result_count;
@@ -221,6 +230,11 @@ bool step_asks_contract(const struct step *step, bool of_contract);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);
+
+/* tally.c */
+void make_tallies(struct loader *loader);
+/* The name of the node in which the rows of a step meet. */
+struct text step_node_name(struct loader *loader, uint32_t price, const struct step *step);
 
 /* check.c */
 void number_nodes(struct loader *loader);

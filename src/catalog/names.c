@@ -52,7 +52,7 @@ static const struct fixed_name meter_names[] = {
 enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 
 /* Functions of the language that come later. */
-static const char *const later_functions[] = {"usage", "charges"};
+static const char *const later_functions[] = {"charges"};
 
 struct resolver {
     struct loader *loader;
@@ -308,6 +308,45 @@ static enum status call_table(struct resolver *resolver, const struct expr_call 
     return OK;
 }
 
+/* usage("sku or meter"): its total in the scope and turn of the step that asks. */
+static enum status call_usage(struct resolver *resolver, const struct expr_call *called,
+                              struct expr_function *out, struct error *err)
+{
+    struct loader *loader = resolver->loader;
+    const struct catalog *catalog = loader->catalog;
+    const struct text *name = name_argument(called);
+    if (!resolver->context->has_usage) {
+        return fail(err, ERR_INPUT, "usage is for the steps that rows come to");
+    }
+    if (name == NULL || called->arg_count != 1) {
+        return fail(err, ERR_INPUT, "usage wants the name of a SKU or a meter, in quotes");
+    }
+    out->fault_arg = 0;
+    struct usage_name usage = {text_copy(loader->arena, *name),
+                               map_find(&catalog->sku_by_name, *name), NONE};
+    if (usage.sku == MAP_NONE) {
+        usage.sku = NONE;
+        usage.meter = map_find(&loader->meter_by_name, *name);
+        if (usage.meter == MAP_NONE) {
+            return fail(err, ERR_INPUT, "there is no SKU and no meter %.*s", TEXT_ARG(*name));
+        }
+    }
+    uint32_t index = 0;
+    while (index < loader->usage_count && !text_equal(loader->usages[index].name, *name)) {
+        index++;
+    }
+    if (index == EXPR_SLOTS_MAX - CALL_USAGE) {
+        return fail(err, ERR_LIMIT, "usage is asked of too many things");
+    }
+    if (index == loader->usage_count) {
+        loader->usages = grow_array(loader, loader->usages, loader->usage_count,
+                                    &loader->usage_capacity, sizeof *loader->usages);
+        loader->usages[loader->usage_count++] = usage;
+    }
+    *out = (struct expr_function){.type = EXPR_NUMBER, .slot = CALL_USAGE + index, .fault_arg = 0};
+    return OK;
+}
+
 static enum status call(void *context, const struct expr_call *called, struct expr_function *out,
                         struct error *err)
 {
@@ -317,6 +356,9 @@ static enum status call(void *context, const struct expr_call *called, struct ex
     }
     if (text_equal(called->name, TEXT("lookup")) || text_equal(called->name, TEXT("series"))) {
         return call_table(resolver, called, out, err);
+    }
+    if (text_equal(called->name, TEXT("usage"))) {
+        return call_usage(resolver, called, out, err);
     }
     for (size_t i = 0; i < sizeof later_functions / sizeof later_functions[0]; i++) {
         if (text_equal(called->name, text_of(later_functions[i]))) {

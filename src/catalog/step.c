@@ -157,6 +157,7 @@ static void read_common(struct work *work)
     if (key(work, "clock") != NULL) {
         read_step_clock(loader, key(work, "clock"), step);
     }
+    work->bucket.has_usage = step->kind != STEP_FIXED;
     work->bucket.has_turn = step->clock != CLOCK_ROW && step->clock != CLOCK_ALWAYS;
     work->rows = work->bucket;
     work->rows.kind = step->kind >= STEP_BOUND ? NAMES_CHARGE : NAMES_ROW;
@@ -1144,7 +1145,7 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
         visit(context, step->bound.max.expr);
         break;
     case STEP_ROUND:
-    case STEP_KINDS:
+    case STEP_TALLY:
         break;
     }
 }

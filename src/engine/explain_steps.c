@@ -118,7 +118,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_BOUND:
     case STEP_ROUND:
         return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
-    case STEP_KINDS:
+    case STEP_TALLY:
         break;
     }
     return false;

@@ -351,7 +351,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
     case STEP_ROUND:
         buffer_format(out, "%s to %d digits", rounding_name(step->round.mode), step->round.digits);
         return;
-    case STEP_KINDS:
+    case STEP_TALLY:
         return;
     }
 }

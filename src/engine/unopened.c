@@ -38,7 +38,7 @@ static bool accumulates(const struct step *step)
     case STEP_PERCENT:
     case STEP_FORMULA:
     case STEP_FIXED:
-    case STEP_KINDS:
+    case STEP_TALLY:
         break;
     }
     return false;

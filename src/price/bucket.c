@@ -216,10 +216,9 @@ static bool equal_keys(const struct bucket_key *a, const struct bucket_key *b)
            text_equal(a->parts, b->parts);
 }
 
-enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
-                        uint32_t *found)
+static struct bucket_key make_key(struct work *work, const struct step *step,
+                                  const struct charge *charge, struct period turn)
 {
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
     bool by_contract = step->scope == SCOPE_CONTRACT && charge->contract;
     struct bucket_key key = {
         .node = step->node,
@@ -229,33 +228,77 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
         .turn = step->clock == CLOCK_ROW ? charge->order : turn.from,
         .version = restart_of(step, charge),
         .parts = TEXT("")};
-    struct arena_mark mark = arena_mark(work->arena);
     if (step->scope == SCOPE_RESOURCE || step->by_count > 0 || is_of_line(step)) {
         key.parts = make_parts(work, step, charge);
     }
-    uint64_t hash = hash_key(&key);
-    if (work->bucket_slots) {
-        for (uint32_t at = (uint32_t)hash & work->bucket_mask; work->bucket_slots[at] != FREE;
-             at = (at + 1) & work->bucket_mask) {
-            const struct bucket *bucket = &work->buckets[work->bucket_slots[at]];
-            if (bucket->hash == hash && equal_keys(&bucket->key, &key)) {
-                *found = work->bucket_slots[at];
-                arena_rewind(work->arena, mark);
-                return OK;
-            }
+    return key;
+}
+
+/* Index of the bucket; FREE when there is none. */
+static uint32_t look_for(const struct work *work, const struct bucket_key *key, uint64_t hash)
+{
+    if (!work->bucket_slots) {
+        return FREE;
+    }
+    for (uint32_t at = (uint32_t)hash & work->bucket_mask; work->bucket_slots[at] != FREE;
+         at = (at + 1) & work->bucket_mask) {
+        const struct bucket *bucket = &work->buckets[work->bucket_slots[at]];
+        if (bucket->hash == hash && equal_keys(&bucket->key, key)) {
+            return work->bucket_slots[at];
         }
     }
+    return FREE;
+}
 
+static struct bucket new_bucket(const struct step *step, const struct charge *charge,
+                                const struct bucket_key *key, uint64_t hash, struct period turn)
+{
+    return (struct bucket){.hash = hash,
+                           .key = *key,
+                           .step = step,
+                           .price = charge->price,
+                           .contract = charge->contract,
+                           .account = key->account,
+                           .sku = key->sku,
+                           .turn = turn,
+                           .last_charge = NONE};
+}
+
+struct dec bucket_peek(struct work *work, const struct step *step, const struct charge *charge)
+{
+    struct arena_mark mark = arena_mark(work->arena);
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct bucket_key key = make_key(work, step, charge, turn);
+    uint64_t hash = hash_key(&key);
+    uint32_t found = look_for(work, &key, hash);
+    struct dec x = DEC_ZERO;
+    if (found != FREE) {
+        x = work->buckets[found].x;
+    } else if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
+        struct bucket bucket = new_bucket(step, charge, &key, hash, turn);
+        copy_parts(work, step, charge, &bucket);
+        const struct bucket_state *state =
+            find_opening(work->pricing, bucket_name(work, &bucket));
+        x = state ? state->x : DEC_ZERO;
+    }
+    arena_rewind(work->arena, mark);
+    return x;
+}
+
+enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
+                        uint32_t *found)
+{
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct arena_mark mark = arena_mark(work->arena);
+    struct bucket_key key = make_key(work, step, charge, turn);
+    uint64_t hash = hash_key(&key);
+    *found = look_for(work, &key, hash);
+    if (*found != FREE) {
+        arena_rewind(work->arena, mark);
+        return OK;
+    }
     struct bucket *bucket = add_bucket(work);
-    *bucket = (struct bucket){.hash = hash,
-                              .key = key,
-                              .step = step,
-                              .price = charge->price,
-                              .contract = charge->contract,
-                              .account = key.account,
-                              .sku = key.sku,
-                              .turn = turn,
-                              .last_charge = NONE};
+    *bucket = new_bucket(step, charge, &key, hash, turn);
     copy_parts(work, step, charge, bucket);
     *found = work->bucket_count - 1;
     uint32_t at = (uint32_t)hash & work->bucket_mask;

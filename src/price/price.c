@@ -282,9 +282,10 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
         return step_bound_run(work, step, index);
     case STEP_ROUND:
         return step_round_run(work, step, index);
+    case STEP_TALLY:
+        return tally_run(work, step, index);
     case STEP_AGGREGATE: /* waits for all its rows */
     case STEP_FIXED:
-    case STEP_KINDS:
         break;
     }
     assert(0 && "a row waits at a step that takes no rows");
@@ -406,6 +407,7 @@ static enum status run_node(struct work *work, uint32_t node)
         const struct price *price = work->charges[index].price;
         const struct step *step = &price->steps[work->charges[index].next_step];
         uint32_t account = work->charges[index].account;
+        work->asking = step;
         bool takes;
         enum status status = step_takes(work, step, index, &takes);
         if (status == OK && !takes) {
@@ -536,6 +538,9 @@ static enum status start_row(struct work *work, uint32_t index)
                                                         .events = row->total.count,
                                                         .quantity = row->quantity};
     work->charge_count++;
+    if (level == LEVEL_OVERRIDE && work->catalog->tally_count > 0) {
+        TRY(tally_start(work, &work->charges[work->charge_count - 1])); /* its price has no tally */
+    }
     __builtin_prefetch(price->steps);
     __builtin_prefetch(&work->catalog->skus[series->sku]); /* for the bill */
     return OK;

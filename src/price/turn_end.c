@@ -442,6 +442,7 @@ enum status turn_end_settle(struct work *work, uint32_t node)
 {
     for (; work->due_at < work->due_count && work->due[work->due_at].node == node; work->due_at++) {
         const struct due *due = &work->due[work->due_at];
+        work->asking = due->step;
         enum status status = work->notes[due->opening].is_used ? OK : settle_due(work, due);
         if (status != OK) {
             return work_fail(work, status, due->price, due->step, due->account);

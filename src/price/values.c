@@ -247,6 +247,10 @@ static enum status call(void *context, uint32_t slot, const struct expr_value *a
                         struct error *err)
 {
     const struct call_context *of = context;
+    if (slot >= CALL_USAGE) {
+        *out = expr_number(tally_value(of->work, slot - CALL_USAGE, of->charge));
+        return OK;
+    }
     if (slot >= CALL_LOOKUP) {
         const struct rate_table *table = &of->work->catalog->tables[slot - CALL_LOOKUP];
         return look_up(of, table, args, arg_count, scratch, out, err);

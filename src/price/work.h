@@ -76,6 +76,7 @@ struct work {
     uint32_t heap_count, heap_capacity;
     uint32_t sequence;
     bool is_running;
+    const struct step *asking; /* the step that runs: whose numbers may ask for usage */
     bool is_lone; /* the charge that runs is the only one that comes to its node */
 
     struct bucket *buckets;
@@ -111,6 +112,8 @@ struct period turn_find(struct work *work, const struct step *step, const struct
  * there. Index, since buckets move. */
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *bucket);
+/* What has accumulated in the bucket that a charge would enter; nothing where there is none. */
+struct dec bucket_peek(struct work *work, const struct step *step, const struct charge *charge);
 /* A bucket that one charge enters, that began empty and ends with the bill, is not looked for, by
  * anyone and ever: work->lone, emptied for this one.  False when it may be another. */
 bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
@@ -163,6 +166,14 @@ struct entry {
     bool is_first;            /* of its bucket in this bill */
     struct dec before, after; /* x of this bill's part */
 };
+
+/* ---- tally.c ---- */
+
+/* Counts a row for those who ask for it, of one tally or, of a price without any, of all. */
+enum status tally_run(struct work *work, const struct step *step, uint32_t charge);
+enum status tally_start(struct work *work, const struct charge *charge);
+/* What the step that asks is told: the total in its own scope and turn. */
+struct dec tally_value(struct work *work, uint32_t of, const struct charge *charge);
 
 /* ---- step_usage.c: each runs one charge ---- */
 

@@ -128,8 +128,8 @@ def evaluate(tree, names):
             except Failure:
                 return False
         values = [evaluate(item, names) for item in tree[2:]]
-        if tree[1] == "in_calendar":  # of the row's time
-            return names("in_calendar(" + values[0])
+        if tree[1] in ("in_calendar", "usage"):  # of the row's time, of its bucket
+            return names(tree[1] + "(" + values[0])
         return call(tree[1], values)
     values = [evaluate(item, names) for item in tree[1:]]
     return operate(op, values)

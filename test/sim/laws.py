@@ -130,7 +130,7 @@ def cut_rows(bench):
 def in_order_only(world):
     """Programs whose every step is in order and knows nothing of the bill's period but its turn."""
     catalog = world.catalog
-    if bodies(catalog, "aggregate"):
+    if bodies(catalog, "aggregate") or "usage(" in str(catalog):
         return False
     for body in bodies(catalog, "tier"):
         if body.get("mode") == "volume" or body.get("attribute"):
@@ -203,7 +203,7 @@ def two_periods(bench):
     """This period and the next, with closing and opening, are the bill of both."""
     world = bench.world
     start, end = world.period
-    if has_anchored(bench) or bodies(world.catalog, "aggregate"):
+    if has_anchored(bench) or bodies(world.catalog, "aggregate") or "usage(" in str(world.catalog):
         return False
     if has_long_rows(world) and not (is_linear(world) and is_narrow(world)):
         return False
@@ -318,7 +318,7 @@ def monotone(bench):
         return False
     if any("cases" in body for body in bodies(catalog, "rate")) or world.overrides:
         return False
-    if bodies(catalog, "aggregate") or any("position" in body for body in bodies(catalog, "tier")):
+    if bodies(catalog, "aggregate") or "usage(" in str(catalog) or any("position" in body for body in bodies(catalog, "tier")):
         return False
     events = usage_events(world)
     if not events:

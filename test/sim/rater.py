@@ -3,6 +3,7 @@
 Every step is one loop over all rows in the total order, node by node; nothing is streamed, cached or shared with the
 engine.  See README.md for what was decided where the pages leave it open."""
 import datetime
+import re
 from collections import defaultdict
 from fractions import Fraction
 
@@ -61,7 +62,7 @@ class MergedRow:
         self.resource = first.resource if all(r.resource == first.resource for r in rows) else ""
         others = [dict(r.dims) for r in rows]
         self.dims = tuple((k, v if all(o.get(k, "") == v for o in others) else "") for k, v in first.dims)
-        self.flows, self.events, self.slot = [], 0, first.slot
+        self.flows, self.events, self.slot, self.converted = [], 0, first.slot, ZERO
 
 
 class Charge:
@@ -83,7 +84,7 @@ class Bill:
             [v.encode() for _, v in r.dims], r.meter.encode(), r.event))
         for row in self.rows:
             row.price = setup.price(row)
-            row.flows = [Flow(row, row.quantity, row.events)]
+            row.flows, row.converted = [Flow(row, row.quantity, row.events)], row.quantity
             if row.price is None:
                 self.unpriced.append(row)
         self.priced = [row for row in self.rows if row.price is not None]
@@ -92,6 +93,8 @@ class Bill:
         for row in self.priced:
             for flow in row.flows:
                 self.add(flow, flow.step, flow.kind, flow.tier, flow.amount, flow.quantity)
+        self.memories.setdefault("past", []).extend(
+            row for row in self.priced if not isinstance(row, ScopeRow))
         self.fixed()
 
     def add(self, flow, step, kind, tier, amount, quantity=ZERO):
@@ -105,6 +108,12 @@ class Bill:
         for price in self.setup.all_prices():
             for before, step in zip(price.steps, price.steps[1:]):
                 after[step.node].add(before.node)
+            for step in price.steps:  # it waits for what it asks for
+                for sku in re.findall(r'usage\("(\w+)"\)', str(step.body)):
+                    for other in self.setup.all_prices():
+                        if other.skus is None or sku in other.skus:
+                            converts = [s.node for s in other.steps if s.kind == "convert"]
+                            after[step.node] |= set(converts[-1:])
             after[price.steps[0].node] |= set()
         out, left = [], sorted(after)
         while left:
@@ -163,6 +172,8 @@ class Bill:
 
     def name(self, row, flow, step, path):
         """What an expression of a step may name."""
+        if path.startswith("usage("):
+            return self.used(path.partition("(")[2], row, step)
         if path.startswith("in_calendar("):
             return self.setup.in_calendar(path.partition("(")[2], row.time)
         head, _, rest = path.partition(".")
@@ -204,6 +215,13 @@ class Bill:
         if value is None:
             return ""
         return num(value) if isinstance(value, Raw) else value
+
+    def used(self, sku, row, step):
+        """What of a SKU was used in the scope and turn of a step, converted."""
+        scope, turn = self.bucket_scope(row, step), self.turn(row, step)
+        rows = self.memories.get("past", []) + self.priced
+        return sum((r.converted for r in rows if r.sku == sku and not isinstance(r, ScopeRow)
+                    and self.bucket_scope(r, step) == scope and self.turn(r, step) == turn), ZERO)
 
     def evaluate(self, text, row, flow, step):
         return expressions.evaluate(expressions.parse(text),
@@ -322,6 +340,7 @@ class Bill:
                 position[key] += flow.quantity
                 flow.quantity = (self.converted(position[key], row, flow, step)
                                  - self.converted(before, row, flow, step))
+            row.converted = sum((flow.quantity for flow in row.flows if flow.amount is None), ZERO)
 
     def factored(self, x, row, flow, step):
         body = step.body

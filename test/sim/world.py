@@ -443,6 +443,9 @@ class World:
         if kind < 0.75:
             body["quantity"] = rng.choice([self.limit(rng), self.limit(rng), Raw("0"),
                                            "period.days / 4", "turn.days / 2"])
+            if rng.random() < 0.12:
+                body["quantity"] = rng.choice(['usage("s0") / 2', 'usage("s0") + 1'])
+                self.has("allowance.usage")
         else:
             body["events"] = Raw(rng.choice(["1", "2", "5"]))
             self.has("allowance.events")

@@ -1,0 +1,129 @@
+/* tally.c - usage("sku"): a number that depends on how much of another SKU was used.
+ *
+ * What is asked for is the converted quantity in the same scope and turn.  So each price that may
+ * sell what is asked for gets a step behind its last convert, which adds rows up in buckets with the
+ * scope and clock of the step that asks, and that step's node comes after it.  The rest (order,
+ * turns, what is carried from bill to bill) is what buckets do anyway.
+ */
+#include "catalog/load.h"
+
+#include "base/nofloat.h"
+
+struct asking {
+    struct loader *loader;
+    const struct step *step;
+    struct text node;
+};
+
+bool step_has_same_turns(const struct step *a, const struct step *b)
+{
+    return a->scope == b->scope && a->clock == b->clock && a->rule.every == b->rule.every &&
+           a->rule.count == b->rule.count && a->rule.zone == b->rule.zone &&
+           memcmp(&a->rule.anchor, &b->rule.anchor, sizeof a->rule.anchor) == 0;
+}
+
+static void add_tally(struct asking *asking, uint32_t of)
+{
+    struct loader *loader = asking->loader;
+    struct catalog *catalog = loader->catalog;
+    uint32_t same = 0;
+    for (uint32_t i = 0; i < catalog->tally_count; i++) {
+        const struct tally *tally = &catalog->tallies[i];
+        if (tally->of != of || !text_equal(tally->asker, asking->node)) {
+            continue;
+        }
+        if (step_has_same_turns(&tally->step, asking->step)) {
+            return;
+        }
+        same++; /* versions of a price that count over other turns */
+    }
+    struct tally *tallies = grow_array(loader, (struct tally *)catalog->tallies, catalog->tally_count,
+                                       &loader->tally_capacity, sizeof *tallies);
+    catalog->tallies = tallies;
+    struct text name = text_format(loader->arena, "%.*s/usage(%.*s)", TEXT_ARG(asking->node),
+                                   TEXT_ARG(loader->usages[of].name));
+    if (same > 0) {
+        name = text_format(loader->arena, "%.*s%u", TEXT_ARG(name), same + 1);
+    }
+    tallies[catalog->tally_count] = (struct tally){
+        .of = of,
+        .sku = loader->usages[of].sku,
+        .meter = loader->usages[of].meter,
+        .asker = asking->node,
+        .step = {.kind = STEP_TALLY,
+                 .name = name,
+                 .shared = catalog->shared_count + catalog->tally_count,
+                 .scope = asking->step->scope,
+                 .clock = asking->step->clock,
+                 .rule = asking->step->rule,
+                 .place = asking->step->place},
+    };
+    catalog->tally_count++;
+}
+
+static void note_usage(void *context, const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        if (calls[i] >= CALL_USAGE) {
+            add_tally(context, calls[i] - CALL_USAGE);
+        }
+    }
+}
+
+struct text step_node_name(struct loader *loader, uint32_t price, const struct step *step)
+{
+    if (step->shared != NONE) {
+        return step->name;
+    }
+    return text_format(loader->arena, "%.*s%.*s/%.*s",
+                       TEXT_ARG(loader->level_names[loader->drafts[price].level]),
+                       TEXT_ARG(loader->catalog->prices[price].name), TEXT_ARG(step->name));
+}
+
+/* Puts the tallies of what the price may sell behind its last convert. */
+static void insert_tallies(struct loader *loader, struct price *price)
+{
+    const struct catalog *catalog = loader->catalog;
+    struct step *steps =
+        arena_calloc(loader->arena, price->step_count + catalog->tally_count, sizeof *steps);
+    uint32_t place = 0, count = 0;
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        place = price->steps[i].kind == STEP_CONVERT ? i + 1 : place;
+    }
+    for (uint32_t i = 0; i <= price->step_count; i++) {
+        for (uint32_t t = 0; t < catalog->tally_count && i == place; t++) {
+            const struct tally *tally = &catalog->tallies[t];
+            if (tally->sku == NONE || price->skus == NULL || price_has_sku(price, tally->sku)) {
+                steps[count++] = tally->step;
+            }
+        }
+        if (i < price->step_count) {
+            steps[count++] = price->steps[i];
+        }
+    }
+    price->steps = steps;
+    price->step_count = count;
+}
+
+void make_tallies(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    if (loader->usage_count == 0) {
+        return;
+    }
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            const struct step *step = &catalog->prices[p].steps[i];
+            struct asking asking = {loader, step, step_node_name(loader, p, step)};
+            step_visit(step, note_usage, &asking);
+        }
+    }
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
+        if (!price->is_fixed) {
+            insert_tallies(loader, price);
+        }
+    }
+}
