@@ -209,7 +209,22 @@ void number_nodes(struct loader *loader)
             }
         }
     }
-    /* Who asks for usage waits until it is counted. */
+    /* Who asks for usage waits until it is counted: in all prices, then its own tally's node. */
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            for (uint32_t t = 0; price->steps[i].kind == STEP_TALLY && t < catalog->tally_count;
+                 t++) {
+                const struct step *step = &catalog->tallies[t].step;
+                if (tally_fits(&catalog->tallies[t], price)) {
+                    uint32_t to = add_node(&graph, step->name, step->place);
+                    graph.edges = grow_array(loader, graph.edges, graph.edge_count,
+                                             &graph.edge_capacity, sizeof *graph.edges);
+                    graph.edges[graph.edge_count++] = (struct edge){price->steps[i].node, to};
+                }
+            }
+        }
+    }
     for (uint32_t i = 0; i < catalog->tally_count; i++) {
         const struct tally *tally = &catalog->tallies[i];
         graph.edges = grow_array(loader, graph.edges, graph.edge_count, &graph.edge_capacity,

@@ -1009,7 +1009,8 @@ static uint32_t find_slot_calendar(struct catalog *catalog, const struct calenda
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
-    uint32_t named = catalog->calendar_count + catalog->table_count, most = named;
+    uint32_t named = catalog->calendar_count + catalog->table_count;
+    uint32_t most = named + catalog->tally_count;
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
@@ -1018,7 +1019,7 @@ static void collect_slot_clocks(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
         uint32_t *clocks = NULL;
-        uint32_t room = 2 * price->step_count + named;
+        uint32_t room = 2 * price->step_count + named + catalog->tally_count;
         use.any = false;
         use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
         use.tables = use.calendars + catalog->calendar_count;
@@ -1027,6 +1028,19 @@ static void collect_slot_clocks(struct loader *loader)
             price->asks_contract =
                 price->asks_contract || step_asks_contract(&price->steps[i], of_contract);
             const struct step *step = &price->steps[i];
+            for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
+                const struct tally *tally = &catalog->tallies[t];
+                if (tally_fits(tally, price)) {
+                    price->asks_contract =
+                        price->asks_contract || step_asks_contract(&tally->step, false);
+                    uint32_t clock = find_slot_clock(catalog, &tally->step, items);
+                    if (clock != NONE) {
+                        clocks =
+                            clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                        clocks[price->clock_count++] = clock;
+                    }
+                }
+            }
             step_visit_rows(step, note_calls, &use);
             uint32_t found[] = {find_slot_clock(catalog, step, items),
                                 step->kind == STEP_RATE

@@ -233,6 +233,7 @@ void load_accounts(struct loader *loader, struct section accounts);
 
 /* tally.c */
 void make_tallies(struct loader *loader);
+bool tally_fits(const struct tally *tally, const struct price *price);
 /* The name of the node in which the rows of a step meet. */
 struct text step_node_name(struct loader *loader, uint32_t price, const struct step *step);
 

@@ -1,9 +1,9 @@
 /* tally.c - usage("sku"): a number that depends on how much of another SKU was used.
  *
  * What is asked for is the converted quantity in the same scope and turn.  So each price that may
- * sell what is asked for gets a step behind its last convert, which adds rows up in buckets with the
- * scope and clock of the step that asks, and that step's node comes after it.  The rest (order,
- * turns, what is carried from bill to bill) is what buckets do anyway.
+ * sell what is asked for gets a step behind its last convert, which adds rows up in buckets with
+ * the scope and clock of the step that asks; and that step's node comes after all of them.  The
+ * rest (order, turns, what is carried from bill to bill) is what buckets do anyway.
  */
 #include "catalog/load.h"
 
@@ -37,8 +37,9 @@ static void add_tally(struct asking *asking, uint32_t of)
         }
         same++; /* versions of a price that count over other turns */
     }
-    struct tally *tallies = grow_array(loader, (struct tally *)catalog->tallies, catalog->tally_count,
-                                       &loader->tally_capacity, sizeof *tallies);
+    struct tally *tallies =
+        grow_array(loader, (struct tally *)catalog->tallies, catalog->tally_count,
+                   &loader->tally_capacity, sizeof *tallies);
     catalog->tallies = tallies;
     struct text name = text_format(loader->arena, "%.*s/usage(%.*s)", TEXT_ARG(asking->node),
                                    TEXT_ARG(loader->usages[of].name));
@@ -52,7 +53,7 @@ static void add_tally(struct asking *asking, uint32_t of)
         .asker = asking->node,
         .step = {.kind = STEP_TALLY,
                  .name = name,
-                 .shared = catalog->shared_count + catalog->tally_count,
+                 .shared = catalog->shared_count, /* it pools SKUs as shared steps do */
                  .scope = asking->step->scope,
                  .clock = asking->step->clock,
                  .rule = asking->step->rule,
@@ -82,22 +83,36 @@ struct text step_node_name(struct loader *loader, uint32_t price, const struct s
                        TEXT_ARG(loader->catalog->prices[price].name), TEXT_ARG(step->name));
 }
 
-/* Puts the tallies of what the price may sell behind its last convert. */
-static void insert_tallies(struct loader *loader, struct price *price)
+bool tally_fits(const struct tally *tally, const struct price *price)
+{
+    return tally->sku == NONE || price->skus == NULL || price_has_sku(price, tally->sku);
+}
+
+/* Puts a step that counts behind the last convert of a price.  Its node is of this version alone,
+ * since another may have its converts elsewhere. */
+static void insert_tally(struct loader *loader, uint32_t index)
 {
     const struct catalog *catalog = loader->catalog;
-    struct step *steps =
-        arena_calloc(loader->arena, price->step_count + catalog->tally_count, sizeof *steps);
+    struct price *price = (struct price *)&catalog->prices[index]; /* of this loader */
+    bool fits = false;
     uint32_t place = 0, count = 0;
+    for (uint32_t t = 0; t < catalog->tally_count; t++) {
+        fits = fits || tally_fits(&catalog->tallies[t], price);
+    }
+    if (price->is_fixed || !fits) {
+        return;
+    }
     for (uint32_t i = 0; i < price->step_count; i++) {
         place = price->steps[i].kind == STEP_CONVERT ? i + 1 : place;
     }
+    struct step *steps = arena_calloc(loader->arena, price->step_count + 1, sizeof *steps);
     for (uint32_t i = 0; i <= price->step_count; i++) {
-        for (uint32_t t = 0; t < catalog->tally_count && i == place; t++) {
-            const struct tally *tally = &catalog->tallies[t];
-            if (tally->sku == NONE || price->skus == NULL || price_has_sku(price, tally->sku)) {
-                steps[count++] = tally->step;
-            }
+        if (i == place) {
+            steps[count++] = (struct step){.kind = STEP_TALLY,
+                                           .name = text_format(loader->arena, "/%u", index),
+                                           .shared = catalog->shared_count,
+                                           .clock = CLOCK_ROW,
+                                           .place = price->place};
         }
         if (i < price->step_count) {
             steps[count++] = price->steps[i];
@@ -121,9 +136,6 @@ void make_tallies(struct loader *loader)
         }
     }
     for (uint32_t p = 0; p < catalog->price_count; p++) {
-        struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
-        if (!price->is_fixed) {
-            insert_tallies(loader, price);
-        }
+        insert_tally(loader, p);
     }
 }

@@ -277,8 +277,7 @@ struct dec bucket_peek(struct work *work, const struct step *step, const struct 
     } else if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
         struct bucket bucket = new_bucket(step, charge, &key, hash, turn);
         copy_parts(work, step, charge, &bucket);
-        const struct bucket_state *state =
-            find_opening(work->pricing, bucket_name(work, &bucket));
+        const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, &bucket));
         x = state ? state->x : DEC_ZERO;
     }
     arena_rewind(work->arena, mark);

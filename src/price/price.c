@@ -283,7 +283,7 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     case STEP_ROUND:
         return step_round_run(work, step, index);
     case STEP_TALLY:
-        return tally_run(work, step, index);
+        return tally_run(work, index);
     case STEP_AGGREGATE: /* waits for all its rows */
     case STEP_FIXED:
         break;

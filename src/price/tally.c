@@ -18,19 +18,6 @@ static enum status add(struct work *work, const struct tally *tally, const struc
     return dec_add(bucket->x, charge->quantity, &bucket->x, work->err);
 }
 
-enum status tally_run(struct work *work, const struct step *step, uint32_t index)
-{
-    const struct catalog *catalog = work->catalog;
-    for (uint32_t i = 0; i < catalog->tally_count; i++) {
-        const struct tally *tally = &catalog->tallies[i];
-        if (tally->step.node == step->node && is_of(work, tally, &work->charges[index])) {
-            TRY(add(work, tally, &work->charges[index]));
-        }
-    }
-    work_pass_on(work, index);
-    return OK;
-}
-
 enum status tally_start(struct work *work, const struct charge *charge)
 {
     const struct catalog *catalog = work->catalog;
@@ -39,6 +26,13 @@ enum status tally_start(struct work *work, const struct charge *charge)
             TRY(add(work, &catalog->tallies[i], charge));
         }
     }
+    return OK;
+}
+
+enum status tally_run(struct work *work, uint32_t index)
+{
+    TRY(tally_start(work, &work->charges[index]));
+    work_pass_on(work, index);
     return OK;
 }
 

@@ -77,7 +77,7 @@ struct work {
     uint32_t sequence;
     bool is_running;
     const struct step *asking; /* the step that runs: whose numbers may ask for usage */
-    bool is_lone; /* the charge that runs is the only one that comes to its node */
+    bool is_lone;              /* the charge that runs is the only one that comes to its node */
 
     struct bucket *buckets;
     uint32_t bucket_count, bucket_capacity;
@@ -169,8 +169,8 @@ struct entry {
 
 /* ---- tally.c ---- */
 
-/* Counts a row for those who ask for it, of one tally or, of a price without any, of all. */
-enum status tally_run(struct work *work, const struct step *step, uint32_t charge);
+/* Counts a row for those who ask for it; the second, of a price that has no step for it. */
+enum status tally_run(struct work *work, uint32_t charge);
 enum status tally_start(struct work *work, const struct charge *charge);
 /* What the step that asks is told: the total in its own scope and turn. */
 struct dec tally_value(struct work *work, uint32_t of, const struct charge *charge);

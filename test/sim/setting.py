@@ -71,7 +71,11 @@ class Price:
                         record.get("from") if restarts else None)
 
     def asks_contract(self, setup):
-        return any(step.asks_contract(setup) for step in self.steps)
+        if any(step.asks_contract(setup) for step in self.steps):
+            return True
+        return not self.level.startswith("override") and any(  # who asks for its usage does
+            (step.scope == "contract" or step.by_contract(setup)) and 'usage("%s")' % sku in str(step.body)
+            for price in setup.all_prices() for step in price.steps for sku in self.skus or ["s0"])
 
     def passes(self, node, like=None):
         """Whether a step of the price is at that node (and waits for the turn's end, as like does)."""
@@ -228,6 +232,8 @@ class Setup:
             if step.by_contract(self) and self.contract(kind.account, at) is None:
                 continue
             out = max(out, self.turn(step, None, kind.account, at)[0])
+        if price and not price.level.startswith("override"):
+            out = max(out, self.tally_start(kind, at))
         for step in price.steps if price else []:
             for name in re.findall(r'in_calendar\("(\w+)"\)', str(step.body)):
                 out = max(out, self.calendar_start(name, at, max(out, at - 40 * times.DAY)))
@@ -236,6 +242,17 @@ class Setup:
                 values = [dict(kind.dims).get(key, "") for key in step.body.get("keys", series["keys"])]
                 out = max([out] + [edge for edge in (self.date(p[0], None) for p in series["points"]
                                                      if p[1:-1] == values) if edge <= at])
+        return out
+
+    def tally_start(self, kind, at):
+        """Since when the turns go on of steps that ask for the usage of its SKU."""
+        out = times.MIN
+        for price in self.all_prices():
+            for step in price.steps:
+                if 'usage("%s")' % kind.sku not in str(step.body) or step.clock in ("row", "period", "always"):
+                    continue
+                if not step.by_contract(self) or self.contract(kind.account, at) is not None:
+                    out = max(out, self.turn(step, None, kind.account, at)[0])
         return out
 
     # ---- calendars ----
