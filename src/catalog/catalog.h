@@ -242,7 +242,8 @@ struct step_allowance {
     int digits; /* of proration; default 18 */
     enum rounding mode;
     bool emit_free; /* the free part becomes a charge of rate 0 */
-    /* rollover is of issue 3: refused until then */
+    bool has_rollover, has_rollover_most;
+    struct dec rollover_part, rollover_most; /* of what is left, and how much of it at most */
 };
 
 /* One alternative of a rate; where NULL: always. */
@@ -380,9 +381,9 @@ struct step {
 /* What usage("x") in a step asks for: rows of x are added up in buckets of the scope and clock of
  * the step that asks, by a step in the prices that sell x. */
 struct tally {
-    uint32_t of;             /* the call's slot, less CALL_USAGE */
-    uint32_t sku, meter;     /* one of them; the other is NONE */
-    struct text asker;       /* node of the step that asks */
+    uint32_t of;         /* the call's slot, less CALL_USAGE */
+    uint32_t sku, meter; /* one of them; the other is NONE */
+    struct text asker;   /* node of the step that asks */
     struct step step;
 };
 

@@ -33,7 +33,7 @@ static const char *const step_keys[STEP_KINDS][20] = {
                       "round"},
     [STEP_AGGREGATE] = {ACCUMULATES, "function", "percentile", "method", "samples"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits", "mode",
-                        "emit"},
+                        "emit", "rollover"},
     [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "series",
                    "keys", "from"},
     [STEP_PERCENT] = {"name", "clock", "where", "rate", "fixed", "min", "max"},
@@ -48,7 +48,7 @@ static const char *const step_keys[STEP_KINDS][20] = {
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_CONVERT] = {"order"},
     [STEP_AGGREGATE] = {"order", "measure"},
-    [STEP_ALLOWANCE] = {"order", "measure", "rollover"},
+    [STEP_ALLOWANCE] = {"order", "measure"},
     [STEP_TIER] = {"order", "measure"},
     [STEP_FIXED] = {"installments", "where", "by", "order"},
     [STEP_BOUND] = {"order", "measure", "settle"},
@@ -355,6 +355,53 @@ static void read_aggregate(struct work *work)
     read_step_number(work, "samples", POSITIVE, &aggregate->samples);
 }
 
+static void refuse_usage(void *context, const struct expr *expr)
+{
+    struct work *work = context;
+    size_t count = 0;
+    const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
+    if (count > 0 && calls[count - 1] >= CALL_USAGE) {
+        complain(work->loader->complaints, yaml_key_place(key(work, "rollover")), "CHOOSE_ONE",
+                 NO_HINT, "what is earned by usage is not known for a turn that is over");
+    }
+}
+
+/* rollover: 0.5, or {part: 0.5, amount: 100}: what is left of a turn goes into the next. */
+static void read_rollover(struct work *work, struct step_allowance *allowance)
+{
+    struct loader *loader = work->loader;
+    const struct step *step = work->step;
+    const struct yaml_node *node = key(work, "rollover"), *part = node, *most = NULL;
+    static const char *const keys[] = {"part", "amount", NULL};
+    allowance->has_rollover = true;
+    allowance->rollover_part = dec_from_int(1);
+    if (node->kind == YAML_MAP) {
+        check_keys(loader, node, "rollover", keys, NULL);
+        part = yaml_member(node, "part");
+        most = yaml_member(node, "amount");
+    }
+    if (part != NULL && read_dec(loader, part, &allowance->rollover_part) &&
+        (dec_sign(allowance->rollover_part) < 0 ||
+         dec_compare(allowance->rollover_part, dec_from_int(1)) > 0)) {
+        COMPLAIN(loader, part, "NUM_RANGE", TEXT("rollover: {amount: 100}"),
+                 "a part of what is left is from 0 to 1");
+    }
+    if (most != NULL) {
+        allowance->has_rollover_most = read_dec(loader, most, &allowance->rollover_most);
+        check_sign(work, most, "amount", &(struct number){allowance->rollover_most, NULL},
+                   NOT_NEGATIVE);
+    }
+    if (step->clock == CLOCK_ROW || step->clock == CLOCK_ALWAYS) {
+        COMPLAIN(loader, node, "STEP_CLOCK", TEXT("clock: period, or month, year ..."),
+                 "what rolls over needs turns that follow each other");
+    }
+    if (!allowance->has_quantity || allowance->has_events || step->on_change_restart) {
+        COMPLAIN(loader, node, "CHOOSE_ONE", NO_HINT,
+                 "rollover is of an allowance by quantity, whose versions continue");
+    }
+    step_visit(step, refuse_usage, work);
+}
+
 static void read_allowance(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -376,6 +423,9 @@ static void read_allowance(struct work *work)
     read_proration(work, &allowance->prorate, &allowance->digits, &allowance->mode, PRORATE_NONE);
     static const char *const emit[] = {"none", "free", NULL};
     allowance->emit_free = read_option(work, "emit", emit, 0) == 1;
+    if (key(work, "rollover") != NULL) {
+        read_rollover(work, allowance);
+    }
 }
 
 /* ---- rate ---- */

@@ -158,6 +158,9 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
         add_json_decimal(out, "factor", done->limit);
     } else if (done->step->kind == STEP_ALLOWANCE || done->step->kind == STEP_BOUND) {
         add_json_decimal(out, "limit", done->limit);
+        if (done->step->kind == STEP_ALLOWANCE && done->step->allowance.has_rollover) {
+            add_json_decimal(out, "rolled_over", done->tier_from);
+        }
     } else if (done->formula.size > 0) {
         add_json_text(out, "formula", done->formula);
     }

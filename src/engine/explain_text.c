@@ -312,6 +312,10 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
     case STEP_ALLOWANCE:
         add_decimal(out, done->limit);
         buffer_add_text(out, step->allowance.has_quantity ? TEXT(" free") : TEXT(" events free"));
+        if (step->allowance.has_rollover) {
+            buffer_add_text(out, TEXT(", of which from turns before "));
+            add_decimal(out, done->tier_from);
+        }
         return;
     case STEP_AGGREGATE:
         add_aggregate(out, &step->aggregate);

@@ -284,6 +284,33 @@ struct dec bucket_peek(struct work *work, const struct step *step, const struct 
     return x;
 }
 
+bool bucket_find_past(struct work *work, const struct step *step, const struct charge *charge,
+                      struct period turn, struct dec *x, struct dec *high)
+{
+    struct arena_mark mark = arena_mark(work->arena);
+    struct bucket_key key = make_key(work, step, charge, turn);
+    uint64_t hash = hash_key(&key);
+    uint32_t found = look_for(work, &key, hash);
+    bool is_there = found != FREE;
+    if (is_there) {
+        *x = work->buckets[found].x;
+        *high = work->buckets[found].high;
+        work->buckets[found].is_past = true;
+    } else if (turn.from >= work->opening_from && work->pricing->opening_count > 0) {
+        struct bucket bucket = new_bucket(step, charge, &key, hash, turn);
+        copy_parts(work, step, charge, &bucket);
+        const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, &bucket));
+        is_there = state != NULL;
+        if (is_there) {
+            work->notes[state - work->pricing->opening].is_used = true;
+            *x = state->x;
+            *high = state->high;
+        }
+    }
+    arena_rewind(work->arena, mark);
+    return is_there;
+}
+
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *found)
 {
@@ -400,6 +427,28 @@ static int compare_states(const void *a, const void *b)
                         ((const struct bucket_state *)b)->key);
 }
 
+/* True of a state whose step leaves something for the turns behind it. */
+static bool state_rolls_over(const struct work *work, const struct bucket_state *state)
+{
+    const struct catalog *catalog = work->catalog;
+    const char *end = memchr(state->key.at, '|', state->key.size);
+    struct text encoded = {state->key.at, end ? (size_t)(end - state->key.at) : 0}, name;
+    if (!text_decode(encoded, arena_alloc(work->arena, encoded.size + 1), &name)) {
+        return false;
+    }
+    uint32_t node = map_find(&catalog->node_by_name, name);
+    if (node == MAP_NONE || catalog->node_price[node] == NONE) {
+        return false;
+    }
+    const struct price *price = &catalog->prices[catalog->node_price[node]];
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == node) {
+            return step_rolls_over(&price->steps[i]);
+        }
+    }
+    return false;
+}
+
 enum status bucket_closing(struct work *work, struct priced *priced)
 {
     const struct pricing *pricing = work->pricing;
@@ -409,8 +458,8 @@ enum status bucket_closing(struct work *work, struct priced *priced)
     uint32_t count = 0;
     for (uint32_t i = 0; i < work->bucket_count; i++) {
         const struct bucket *bucket = &work->buckets[i];
-        if (bucket->step->clock != CLOCK_ROW && bucket->turn.to > end &&
-            !is_of_line(bucket->step)) {
+        bool goes_on = bucket->turn.to > end || (step_rolls_over(bucket->step) && !bucket->is_past);
+        if (bucket->step->clock != CLOCK_ROW && goes_on && !is_of_line(bucket->step)) {
             states[count++] = (struct bucket_state){.key = bucket_name(work, bucket),
                                                     .turn = bucket->turn,
                                                     .x = bucket->x,
@@ -420,7 +469,8 @@ enum status bucket_closing(struct work *work, struct priced *priced)
         }
     }
     for (uint32_t i = 0; i < pricing->opening_count; i++) {
-        if (pricing->opening[i].turn.to > end && !work->notes[i].is_used) {
+        if (!work->notes[i].is_used &&
+            (pricing->opening[i].turn.to > end || state_rolls_over(work, &pricing->opening[i]))) {
             struct bucket_state *state = &states[count++];
             *state = pricing->opening[i];
             TRY(dec_add(state->y, work->notes[i].emitted, &state->y, work->err));

@@ -573,6 +573,12 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
     if (pricing->opening_count > 0) {
         work.notes = arena_calloc(arena, pricing->opening_count, sizeof *work.notes);
+        work.opening_from = INSTANT_MAX;
+        for (uint32_t i = 0; i < pricing->opening_count; i++) {
+            instant from = pricing->opening[i].turn.from;
+            bool is_first = from > INSTANT_MIN && from < work.opening_from;
+            work.opening_from = is_first ? from : work.opening_from;
+        }
     }
     /* Most rows become one charge: room for them at once, so that little is copied. */
     work.charge_capacity = work.queue_capacity = row_count + 16;

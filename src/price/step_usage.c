@@ -175,6 +175,67 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
     return OK;
 }
 
+bool step_rolls_over(const struct step *step)
+{
+    return step->kind == STEP_ALLOWANCE && step->allowance.has_rollover;
+}
+
+/* What is left of a turn that had `rolled` from the one before, by the allowance as the step has it
+ * now. */
+static enum status roll(struct work *work, const struct step *step, const struct charge *charge,
+                        struct period turn, struct dec x, struct dec *rolled)
+{
+    const struct step_allowance *body = &step->allowance;
+    struct charge then = *charge;
+    then.at = turn.from;
+    struct allowance_values values;
+    struct dec all, left;
+    TRY(allowance_numbers(work, step, &then, turn, &values));
+    TRY(dec_add(values.quantity, *rolled, &all, work->err));
+    TRY(step_above(all, dec_max(x, DEC_ZERO), &left, work->err));
+    TRY(dec_multiply_round(left, body->rollover_part, DEC_SCALE, ROUND_HALF_EVEN, rolled,
+                           work->err));
+    if (body->has_rollover_most) {
+        *rolled = dec_min(*rolled, body->rollover_most);
+    }
+    return OK;
+}
+
+/* What comes into a turn from those before it.  They count from the first that had usage; back to
+ * it is where a state is, in this bill or the opening. */
+static enum status roll_over(struct work *work, const struct step *step,
+                             const struct charge *charge, struct period turn, struct dec *rolled)
+{
+    enum { TURNS_MAX = 10'000 };
+    struct period *turns = NULL;
+    uint32_t count = 0, capacity = 0;
+    instant first = work->pricing->cut.from;
+    if (work->pricing->opening_count > 0 && work->opening_from < first) {
+        first = work->opening_from;
+    }
+    struct dec x = DEC_ZERO;
+    *rolled = DEC_ZERO;
+    for (struct period at = turn; at.from > first && count < TURNS_MAX;) {
+        struct charge before = *charge;
+        before.at = at.from - 1;
+        at = turn_find(work, step, before.contract, before.at);
+        if (count == capacity) {
+            uint32_t more = capacity ? capacity * 2 : 16;
+            turns = arena_grow(work->arena, turns, count, more, sizeof *turns);
+            capacity = more;
+        }
+        turns[count++] = at;
+        if (bucket_find_past(work, step, &before, at, &x, rolled)) {
+            for (uint32_t i = count; i > 0; i--) {
+                TRY(roll(work, step, charge, turns[i - 1], x, rolled));
+                x = DEC_ZERO;
+            }
+            return OK;
+        }
+    }
+    return OK;
+}
+
 /* What of x units is free: those up to the limit. Returns below nothing take from no allowance, so
  * that one of 0 changes nothing. */
 static struct dec free_of(struct dec x, struct dec limit)
@@ -264,6 +325,13 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
     if (!bucket->values || bucket->step != step) {
         struct allowance_values *values = arena_alloc(work->arena, sizeof *values);
         TRY(allowance_numbers(work, step, charge, bucket->turn, values));
+        bool is_new = !bucket->values && dec_is_zero(bucket->x) && dec_is_zero(bucket->events);
+        if (step_rolls_over(step) && is_new) {
+            TRY(roll_over(work, step, charge, bucket->turn, &bucket->high));
+        }
+        if (step_rolls_over(step)) {
+            TRY(dec_add(values->quantity, bucket->high, &values->quantity, work->err));
+        }
         bucket = &work->buckets[at];
         bucket->values = values;
         bucket->step = step;
@@ -284,7 +352,8 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
                        .f_before = left_before,
                        .f_after = bucket->y,
                        .limit = step->allowance.has_quantity ? values->quantity : values->events,
-                       .tier = NONE});
+                       .tier = NONE,
+                       .tier_from = bucket->high}); /* what rolled over */
     if (dec_is_zero(part) && !is_free) {
         work_pass_on(work, index);
         return OK;

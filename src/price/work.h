@@ -40,6 +40,7 @@ struct bucket {
     const void *values;   /* evaluated numbers of step */
     uint32_t last_charge; /* index of the last charge that entered it, NONE */
     bool is_touched;      /* by this bill */
+    bool is_past;         /* a later turn has what was left of it */
     bool y_is_f;          /* y is the F(x) of values: it need not be computed again */
 };
 
@@ -84,6 +85,7 @@ struct work {
     uint32_t *bucket_slots;
     uint32_t bucket_mask;
     struct bucket lone;         /* see bucket_find_lone */
+    instant opening_from;       /* the first turn in pricing->opening */
     struct opening_note *notes; /* of pricing->opening */
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
@@ -114,6 +116,10 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
                         uint32_t *bucket);
 /* What has accumulated in the bucket that a charge would enter; nothing where there is none. */
 struct dec bucket_peek(struct work *work, const struct step *step, const struct charge *charge);
+/* The state of the bucket that a charge would enter in another turn, from this bill or from the
+ * opening, which is then used up; false when there is none. */
+bool bucket_find_past(struct work *work, const struct step *step, const struct charge *charge,
+                      struct period turn, struct dec *x, struct dec *high);
 /* A bucket that one charge enters, that began empty and ends with the bill, is not looked for, by
  * anyone and ever: work->lone, emptied for this one.  False when it may be another. */
 bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
@@ -177,6 +183,8 @@ struct dec tally_value(struct work *work, uint32_t of, const struct charge *char
 
 /* ---- step_usage.c: each runs one charge ---- */
 
+/* True of an allowance that leaves something for its next turn. */
+bool step_rolls_over(const struct step *step);
 enum status step_convert_run(struct work *work, const struct step *step, uint32_t charge);
 enum status step_allowance_run(struct work *work, const struct step *step, uint32_t charge);
 /* What is above a limit: max(0, x - limit). */

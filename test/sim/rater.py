@@ -424,6 +424,11 @@ class Bill:
                 factor = self.factor(step, row, key[2])
                 if "quantity" in body:
                     limit = quantize(self.number(body["quantity"], row, step) * factor)
+                    if "rollover" in body:
+                        rolled = self.memory("rolled", lambda: None)
+                        if key not in used:
+                            rolled[key] = self.rolled(row, step, key, used)
+                        limit += rolled[key]
                     after = used[key] + flow.quantity
                     free = (max(ZERO, min(after, limit))  # returns take from no allowance
                             - max(ZERO, min(used[key], limit)))
@@ -442,6 +447,21 @@ class Bill:
                         continue
                 out += self.split(flow, free, step)
             row.flows = out
+
+    def rolled(self, row, step, key, used):
+        """What is left of the turns since the first with usage: world allowances that roll are plain numbers."""
+        rule = step.body["rollover"]
+        part, most = (num(rule.get("part", 1)), rule.get("amount")) if isinstance(rule, dict) else (num(rule), None)
+        earlier = sorted({k[2] for k in used if (k[0], k[1]) == (key[0], key[1]) and k[2][1] <= key[2][0]})
+        out = ZERO
+        turn = earlier[0] if earlier else key[2]
+        while turn[1] <= key[2][0]:
+            here = (key[0], key[1], turn, key[3])
+            left = max(ZERO, num(step.body["quantity"]) + out - max(ZERO, used[here] if here in used else ZERO))
+            out = quantize(left * part)
+            out = out if most is None else min(out, num(most))
+            turn = self.setup.turn(step, self.payer, row.account, turn[1], self.contract(row))
+        return out
 
     def split(self, flow, free, step):
         out, rest = [], flow.quantity - free

@@ -455,6 +455,10 @@ class World:
         self.place(rng, body)
         if body.get("clock") == "always" and body.get("quantity") == "turn.days / 2":
             body["quantity"] = self.limit(rng)  # it has no turn
+        if rng.random() < 0.15 and isinstance(body.get("quantity"), Raw) and body.get("clock") in ("hour", "day", "tokyo_day"):
+            body["rollover"] = rng.choice([Raw("1"), Raw("0.5"), {"amount": Raw("3")},
+                                           {"part": Raw("0.25"), "amount": Raw("2")}])
+            self.has("allowance.rollover")
         if where and rng.random() < 0.2:
             body["where"] = self.condition(rng)
             self.has("where.step")
@@ -685,7 +689,8 @@ class World:
             self.has("price.versions")
             for step in first["steps"]:  # new buckets with each version
                 for kind in ("tier", "allowance", "bound"):
-                    if kind in step and "min" not in step[kind] and rng.random() < 0.15:
+                    if kind in step and "min" not in step[kind] and "rollover" not in step[kind] and \
+                            rng.random() < 0.15:
                         step[kind]["on_change"] = "restart"
                         self.has("restart." + kind)
             first["to"] = self.date(at)
@@ -710,7 +715,8 @@ class World:
             self.has("price.part")
             for step in first["steps"]:
                 for kind in ("allowance", "bound"):
-                    if kind in step and step[kind].get("clock") != "always" and rng.random() < 0.5:
+                    if kind in step and step[kind].get("clock") != "always" and "rollover" not in step[kind] and \
+                            rng.random() < 0.5:
                         step[kind]["prorate"] = rng.choice(["second", "day", "day_inclusive", "30_day"])
                         self.has("prorate." + kind)
         if isinstance(sku, str) and "region" in self.meters["m_" + sku].get("dimensions", {}) and \
