@@ -552,10 +552,24 @@ class World:
             self.has("tier.position")
         return {"tier": body}
 
-    def rating_rate(self, rng):
+    def has_single_events(self, sku, steps):
+        """Whether each row of a SKU is one event."""
+        meters = [m for m in self.meters.values() if m["sku"] == sku or "data." in m["sku"]]
+        return isinstance(sku, str) and all(m.get("grain") == "event" for m in meters) and not any(
+            "aggregate" in step or step.get("use") == "peak" for step in steps)
+
+    def rating_rate(self, rng, sku=None, steps=()):
         kind = rng.random()
-        if kind < 0.1:
+        single = self.has_single_events(sku, steps)
+        if kind < (0.4 if single else 0.1):
             self.has("percent")
+            if single and rng.random() < 0.8:
+                self.has("percent.fixed")
+                body = {"rate": self.rate(rng), "fixed": self.rate(rng)}
+                if rng.random() < 0.5:
+                    body["min"], body["max"] = Raw("0.5"), rng.choice([Raw("2"), Raw("12.75")])
+                    self.has("percent.bounds")
+                return {"percent": body}
             return {"percent": rng.choice([self.rate(rng), {"rate": self.rate(rng)}])}
         if kind < 0.2:
             return self.rating_formula(rng)
@@ -651,7 +665,7 @@ class World:
             out.append({"use": "joint"})
             self.has("shared.tier")
         else:
-            out.append(self.tier(rng) if rng.random() < 0.6 else self.rating_rate(rng))
+            out.append(self.tier(rng) if rng.random() < 0.6 else self.rating_rate(rng, sku, out))
         if rng.random() < 0.2:
             out.append(self.round(rng))
         if rng.random() < 0.25:
