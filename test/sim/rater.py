@@ -582,6 +582,8 @@ class Bill:
             return ZERO, ZERO
         part = max(ZERO, (x if tier["end"] is None else min(x, tier["end"])) - tier["from"])
         first = tier["from"] == 0 and not tier["from_in"]
+        if first and x < 0:  # below nothing, at the first rate: what an aggregate takes back
+            part = x
         entered = x > tier["from"] or (tier["from_in"] and x == tier["from"])
         if first and step.body.get("at_zero") == "charge":
             entered = True
