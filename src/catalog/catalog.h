@@ -113,7 +113,28 @@ struct product {
  * they make of an event goes through memory as one piece. */
 enum { EVENT_METERS_MAX = 768, EVENT_METER_WITH_KEY = 9 };
 
-enum aggregate { AGGREGATE_COUNT, AGGREGATE_SUM, AGGREGATE_MAX, AGGREGATE_LATEST };
+enum aggregate {
+    AGGREGATE_COUNT,
+    AGGREGATE_SUM,
+    AGGREGATE_MAX,
+    AGGREGATE_LATEST,
+    AGGREGATE_MIN,
+    AGGREGATE_AVERAGE,
+    AGGREGATE_UNIQUE,        /* how many different values */
+    AGGREGATE_TIME_WEIGHTED, /* level x seconds */
+    AGGREGATE_PERCENTILE,    /* the least sample that so many percent do not exceed */
+};
+/* What one number cannot hold: the samples are kept, and read in an order of their own. */
+static inline bool aggregate_is_sampled(enum aggregate aggregate)
+{
+    return aggregate >= AGGREGATE_UNIQUE;
+}
+/* One of the samples is the value. */
+static inline bool aggregate_picks(enum aggregate aggregate)
+{
+    return aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_MIN ||
+           aggregate == AGGREGATE_LATEST;
+}
 enum grain {
     GRAIN_MONTH,
     GRAIN_HOUR,
@@ -132,8 +153,11 @@ struct meter {
     struct place place;
     enum aggregate aggregate;
     enum grain grain;         /* default hour */
-    bool carry;               /* latest, max: the state goes into the next period */
+    bool carry;               /* picked values and levels go into the next period */
+    bool states_level;        /* time_weighted: an event states the level, instead of its change */
+    struct dec percentile;    /* in (0, 100] */
     bool negative;            /* negative values allowed; default false: exclusion NEGATIVE */
+    const struct expr *spread_from, *spread_to; /* NULL: an event is of one instant */
     const struct expr *where; /* NULL: all */
     const struct expr *value; /* NULL: 1 (count) */
     uint32_t value_member;    /* fast form: value is members[i], or number(members[i]); else NONE */

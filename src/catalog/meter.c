@@ -10,10 +10,10 @@
 
 #include "base/nofloat.h"
 
-static const char *const meter_keys[] = {"event",      "where", "value",    "aggregate",
-                                         "dimensions", "sku",   "unit",     "resource",
-                                         "grain",      "carry", "negative", NULL};
-static const char *const later_meter_keys[] = {"spread", "input", "clock", "percentile", NULL};
+static const char *const meter_keys[] = {
+    "event",    "where", "value", "aggregate", "dimensions", "sku",        "unit",
+    "resource", "grain", "carry", "negative",  "input",      "percentile", "spread", NULL};
+static const char *const later_meter_keys[] = {"clock", NULL};
 
 struct meter_work {
     struct loader *loader;
@@ -60,11 +60,8 @@ static void read_value_key(struct meter_work *work)
     const struct yaml_node *value = yaml_member(work->node, "value");
     const struct yaml_node *aggregate = yaml_member(work->node, "aggregate");
     int choice = value == NULL ? AGGREGATE_COUNT : AGGREGATE_SUM;
-    if (aggregate != NULL && read_choice(loader, aggregate, aggregates, &choice) &&
-        choice > AGGREGATE_LATEST) {
-        COMPLAIN(loader, aggregate, "NOT_YET", TEXT("now: count, sum, max, latest"),
-                 "the aggregation %s comes in a later version", aggregates[choice]);
-        choice = AGGREGATE_SUM;
+    if (aggregate != NULL) {
+        read_choice(loader, aggregate, aggregates, &choice);
     }
     meter->aggregate = (enum aggregate)choice;
     meter->value_member = NONE;
@@ -80,10 +77,66 @@ static void read_value_key(struct meter_work *work)
         complain(loader->complaints, yaml_key_place(value), "CHOOSE_ONE",
                  TEXT("aggregate: sum, or no value"), "a count counts events: it has no value");
     }
-    if (read_meter_expr(work, value, EXPR_NUMBER, &meter->value)) {
+    bool is_key = meter->aggregate == AGGREGATE_UNIQUE;
+    if (read_meter_expr(work, value, is_key ? EXPR_TEXT : EXPR_NUMBER, &meter->value)) {
         meter->value_member = plain_member(work, meter->value, &meter->value_from_text);
         meter->value_from_text = meter->value_from_text && meter->value_member != NONE;
     }
+}
+
+/* Keys that only one aggregation has. */
+static void read_aggregate_keys(struct meter_work *work)
+{
+    struct loader *loader = work->loader;
+    struct meter *meter = work->meter;
+    static const char *const inputs[] = {"delta", "level", NULL};
+    const struct yaml_node *input = yaml_member(work->node, "input");
+    const struct yaml_node *percentile = yaml_member(work->node, "percentile");
+    if (input != NULL && meter->aggregate != AGGREGATE_TIME_WEIGHTED) {
+        COMPLAIN(loader, input, "BAD_VALUE", TEXT("aggregate: time_weighted"),
+                 "only time_weighted has an input: delta or level");
+    } else if (input != NULL) {
+        int choice = 0;
+        read_choice(loader, input, inputs, &choice);
+        meter->states_level = choice == 1;
+    }
+    if (meter->aggregate == AGGREGATE_PERCENTILE && percentile == NULL) {
+        complain(loader->complaints, yaml_key_place(work->node), "MISSING_KEY",
+                 TEXT("percentile: 95"), "which percentile? the key percentile is missing");
+    } else if (percentile != NULL && meter->aggregate != AGGREGATE_PERCENTILE) {
+        COMPLAIN(loader, percentile, "BAD_VALUE", TEXT("aggregate: percentile"),
+                 "only the aggregation percentile has one");
+    } else if (percentile != NULL && read_dec(loader, percentile, &meter->percentile) &&
+               (dec_sign(meter->percentile) <= 0 ||
+                dec_compare(meter->percentile, dec_from_int(100)) > 0)) {
+        COMPLAIN(loader, percentile, "BAD_VALUE", TEXT("percentile: 95"),
+                 "a percentile is more than 0 and at most 100");
+    }
+}
+
+static void read_spread(struct meter_work *work)
+{
+    struct loader *loader = work->loader;
+    struct meter *meter = work->meter;
+    static const char *const keys[] = {"from", "to", NULL}, *const later[] = {NULL};
+    const struct yaml_node *node = yaml_member(work->node, "spread");
+    if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "a spread", keys, later);
+    const struct yaml_node *from = yaml_member(node, "from"), *to = yaml_member(node, "to");
+    if (from == NULL || to == NULL) {
+        complain(loader->complaints, yaml_key_place(node), "MISSING_KEY",
+                 TEXT("spread: {from: data.start, to: data.end}"),
+                 "when does it begin and end? a spread has from and to");
+        return;
+    }
+    if (meter->aggregate != AGGREGATE_SUM || meter->grain == GRAIN_EVENT) {
+        COMPLAIN(loader, node, "BAD_VALUE", TEXT("aggregate: sum, grain: hour or month"),
+                 "only a sum by hour or month can be spread");
+    }
+    (void)read_meter_expr(work, from, EXPR_TEXT, &meter->spread_from);
+    (void)read_meter_expr(work, to, EXPR_TEXT, &meter->spread_to);
 }
 
 static void read_sku(struct meter_work *work)
@@ -210,10 +263,14 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
     }
     member = yaml_member(work.node, "carry");
     if (member != NULL && read_bool(loader, member, &meter->carry) && meter->carry &&
-        meter->aggregate != AGGREGATE_MAX && meter->aggregate != AGGREGATE_LATEST) {
-        COMPLAIN(loader, member, "BAD_VALUE", TEXT("aggregate: latest, or max"),
-                 "only a gauge (latest, max) has a value to carry into the next period");
+        !aggregate_picks(meter->aggregate) && meter->aggregate != AGGREGATE_TIME_WEIGHTED) {
+        COMPLAIN(loader, member, "BAD_VALUE", TEXT("aggregate: latest, max, min or time_weighted"),
+                 "only a gauge has a value to carry into the next period");
     }
+    read_aggregate_keys(&work);
+    read_spread(&work);
+    /* A level falls as it rises, by changes. */
+    meter->negative = meter->aggregate == AGGREGATE_TIME_WEIGHTED && !meter->states_level;
     member = yaml_member(work.node, "negative");
     if (member != NULL) {
         read_bool(loader, member, &meter->negative);
@@ -232,7 +289,8 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
 
 bool meter_keeps_key(const struct meter *meter)
 {
-    return meter->aggregate == AGGREGATE_LATEST || meter->grain == GRAIN_EVENT;
+    return meter->aggregate == AGGREGATE_LATEST || meter->aggregate == AGGREGATE_TIME_WEIGHTED ||
+           meter->aggregate == AGGREGATE_UNIQUE || meter->grain == GRAIN_EVENT;
 }
 
 static void check_event_meters(struct loader *loader, struct section meters,

@@ -19,15 +19,38 @@ static void count_event(struct event_count *events, uint64_t print)
     events->print += print;
 }
 
+static void add_verdict(struct worker *worker, uint32_t partition, const struct verdict *verdict)
+{
+    struct verdict *to = spool_add(worker->verdicts, partition, 1);
+    if (to) {
+        *to = *verdict;
+    }
+}
+
 static void give_verdict(struct worker *worker, const struct arrival *arrival, uint32_t copies,
                          bool is_withdrawn)
 {
-    struct verdict *to = spool_add(worker->verdicts, arrival->partition, 1);
-    if (to) {
-        *to = (struct verdict){.print = arrival->print,
-                               .account = arrival->account,
-                               .copies = copies,
-                               .is_withdrawn = is_withdrawn};
+    const struct run *run = worker->run;
+    const struct verdict verdict = {.print = arrival->print,
+                                    .account = arrival->account,
+                                    .copies = copies,
+                                    .is_withdrawn = is_withdrawn};
+    add_verdict(worker, arrival->partition, &verdict);
+    if (!run->is_scattered || arrival->account == NONE ||
+        run->steady_payer[arrival->account] != NONE) {
+        return;
+    }
+    /* Records of the event may be wherever the account has a payer. */
+    uint32_t payers[PAYERS_MAX];
+    bool has[SPOOL_PARTITIONS_MAX] = {false};
+    has[arrival->partition] = true;
+    uint32_t count = payers_from(run, arrival->account, run->period.from, payers, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t partition = book_partition(run, payers[i]);
+        if (!has[partition]) {
+            add_verdict(worker, partition, &verdict);
+        }
+        has[partition] = true;
     }
 }
 

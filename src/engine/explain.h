@@ -50,6 +50,7 @@ struct explained_event {
     instant at;
     struct dec value;
     uint32_t row; /* in rows */
+    bool is_piece; /* of a spread event, not the first: counts for none */
     uint32_t file, block;
     uint64_t line_in_block, offset, line;
 };

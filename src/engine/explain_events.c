@@ -83,9 +83,18 @@ static void keep_withdrawn(struct reading *reading, const struct event *event)
     reading->withdrawn[reading->withdrawn_count++] = key_of(event->target_source, event->target_id);
 }
 
-static void keep_event(struct reading *reading, const struct event *event, struct dec value,
-                       uint32_t row, uint64_t offset, struct text record)
+/* An event that may be on a row. */
+struct kept {
+    const struct event *event;
+    struct dec value;
+    uint64_t offset;
+    struct text record;
+};
+
+static void keep_event(struct reading *reading, const struct kept *kept, uint32_t row,
+                       bool is_piece)
 {
+    const struct event *event = kept->event;
     struct explain *x = reading->x;
     struct arena *arena = &x->run->arena;
     if (x->event_count == reading->event_capacity) {
@@ -96,16 +105,39 @@ static void keep_event(struct reading *reading, const struct event *event, struc
     x->events[x->event_count++] =
         (struct explained_event){.key = key_of(event->source, event->id),
                                  .print = event->print,
-                                 .bytes = hash_record(record),
+                                 .bytes = hash_record(kept->record),
                                  .source = text_copy(arena, event->source),
                                  .id = text_copy(arena, event->id),
                                  .at = event->at,
-                                 .value = value,
+                                 .value = kept->value,
+                                 .is_piece = is_piece,
                                  .row = row,
                                  .file = reading->block.file_index,
                                  .block = reading->block.block_index,
                                  .line_in_block = reading->line_in_block,
-                                 .offset = offset};
+                                 .offset = kept->offset};
+}
+
+/* An event is on the row of each slot that it has time in. */
+static void keep_pieces(struct reading *reading, const struct kept *whole, uint32_t series,
+                        struct period span)
+{
+    const struct explain *x = reading->x;
+    const struct run *run = x->run;
+    const struct spread spread = {span, whole->value};
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        const struct row_place *place = &reading->keys[i];
+        const struct usage_row *row = &x->usage[x->rows[place->row].row];
+        instant start = run->period.from + (instant)place->slot_s * NS_PER_SECOND;
+        struct period piece = period_intersect(span, (struct period){start, row->to});
+        bool is_in = span.from == span.to ? start <= span.from && span.from < row->to
+                                          : piece.from < piece.to;
+        struct kept kept = *whole;
+        if (place->series == series && is_in &&
+            spread_piece(&spread, span.from == span.to ? span : piece, &kept.value)) {
+            keep_event(reading, &kept, place->row, start > span.from);
+        }
+    }
 }
 
 static void take_event(void *context, const struct event *event, size_t record_offset,
@@ -118,8 +150,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
         keep_withdrawn(reading, event);
         return;
     }
-    if (!text_equal(event->subject, reading->account_id) ||
-        !period_has(x->head.period, event->at)) {
+    if (!text_equal(event->subject, reading->account_id)) {
         return;
     }
     uint32_t count;
@@ -138,6 +169,14 @@ static void take_event(void *context, const struct event *event, size_t record_o
         if (series == NONE) {
             continue;
         }
+        if (meter->spread_from) {
+            struct kept kept = {event, measure.value, reading->line_offset + record_offset, record};
+            keep_pieces(reading, &kept, series, measure.spread);
+            continue;
+        }
+        if (!period_has(x->head.period, event->at)) {
+            continue;
+        }
         instant start = slot_start(run->catalog, run->accounts, reading->account,
                                    series_at(&run->series, series), x->head.period, event->at);
         struct row_place key = {.series = series,
@@ -148,8 +187,8 @@ static void take_event(void *context, const struct event *event, size_t record_o
         const struct row_place *found =
             bsearch(&key, reading->keys, x->row_count, sizeof key, compare_keys);
         if (found) {
-            keep_event(reading, event, measure.value, found->row,
-                       reading->line_offset + record_offset, record);
+            struct kept kept = {event, measure.value, reading->line_offset + record_offset, record};
+            keep_event(reading, &kept, found->row, false);
         }
     }
 }
@@ -328,7 +367,7 @@ enum status explain_events(struct explain *x)
         struct explained_event *event = &x->events[i];
         struct total *found = &x->rows[event->row].found;
         event->line = feed_line_number(run->feed, event->file, event->block, event->line_in_block);
-        found->count++;
+        found->count += !event->is_piece;
         found->print += event->print;
         wide_add_dec(&found->sum, event->value);
     }

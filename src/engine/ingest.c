@@ -318,25 +318,38 @@ static void take_withdrawal(struct worker *worker, const struct event *event, ui
     emit_arrival(worker, &arrival);
 }
 
-static uint32_t tail_units(const struct event *event, const struct meter *meter)
+static struct text tail_source(const struct event *event, const struct meter *meter,
+                               const struct measure *measure)
+{
+    return meter->aggregate == AGGREGATE_UNIQUE ? measure->key : event->source;
+}
+
+static struct text tail_id(const struct event *event, const struct meter *meter)
+{
+    return meter->aggregate == AGGREGATE_UNIQUE ? TEXT("") : event->id;
+}
+
+static uint32_t tail_units(const struct event *event, const struct meter *meter,
+                           const struct measure *measure)
 {
     size_t size = sizeof(struct record_tail);
     if (meter_keeps_key(meter)) {
-        size += event->source.size + event->id.size;
+        size += tail_source(event, meter, measure).size + tail_id(event, meter).size;
     }
     return (uint32_t)((size + sizeof(struct record) - 1) / sizeof(struct record));
 }
 
-static void fill_tail(struct record_tail *tail, const struct event *event, struct dec value,
-                      const struct meter *meter)
+static void fill_tail(struct record_tail *tail, const struct event *event,
+                      const struct meter *meter, const struct measure *measure)
 {
-    *tail = (struct record_tail){.mantissa = value.mantissa, .at = event->at};
+    *tail = (struct record_tail){.mantissa = measure->value.mantissa, .at = event->at};
     if (meter_keeps_key(meter)) {
         char *texts = (char *)(tail + 1);
-        tail->source_size = (uint16_t)event->source.size;
-        tail->id_size = (uint16_t)event->id.size;
-        memcpy(texts, event->source.at, event->source.size);
-        memcpy(texts + event->source.size, event->id.at, event->id.size);
+        struct text source = tail_source(event, meter, measure), id = tail_id(event, meter);
+        tail->source_size = (uint16_t)source.size;
+        tail->id_size = (uint16_t)id.size;
+        memcpy(texts, source.at, source.size);
+        memcpy(texts + source.size, id.at, id.size);
     }
 }
 
@@ -348,56 +361,254 @@ static struct record no_meter_record(const struct event *event)
                            .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
 }
 
-/* The general way: any number of meters, wide values, tails. */
+enum {
+    UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record),
+    WIDE_UNITS = 2,
+    KEY_UNITS = 1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) -
+                     1) / sizeof(struct record),
+};
+static_assert(EVENT_METERS_MAX * WIDE_UNITS <= UNITS_MAX);
+static_assert(EVENT_METERS_MAX / EVENT_METER_WITH_KEY * KEY_UNITS <= UNITS_MAX);
+
+/* The records of one event on their way, and the partition of each. */
+struct event_records {
+    struct record units[UNITS_MAX];
+    uint16_t partitions[UNITS_MAX];
+    uint32_t used, count;
+    uint32_t reserved; /* units that meters to come may take */
+};
+
+/* What comes of an event for one partition; the first record says that it begins there. */
+static void emit_part(struct worker *worker, const struct event_records *records,
+                      uint32_t partition, bool is_elsewhere)
+{
+    struct record part[UNITS_MAX];
+    uint32_t used = 0, at = 0;
+    for (uint32_t i = 0; i < records->count; i++) {
+        const struct record *record = &records->units[at];
+        uint32_t units = 1u + record->tail_units;
+        if (records->partitions[i] == partition) {
+            memcpy(part + used, record, units * sizeof *record);
+            part[used].flags &= (uint8_t)~(RECORD_FIRST | RECORD_ELSEWHERE);
+            used += units;
+        }
+        at += units;
+    }
+    part[0].flags |= RECORD_FIRST;
+    part[0].flags |= is_elsewhere ? RECORD_ELSEWHERE : 0;
+    emit_records(worker, partition, part, used);
+}
+
+static void emit_parts(struct worker *worker, const struct event_records *records, uint32_t main)
+{
+    bool is_scattered = false, has[SPOOL_PARTITIONS_MAX] = {false};
+    for (uint32_t i = 0; i < records->count; i++) {
+        is_scattered |= records->partitions[i] != main;
+    }
+    if (!is_scattered) {
+        emit_records(worker, main, records->units, records->used);
+        return;
+    }
+    for (uint32_t i = 0; i < records->count; i++) {
+        uint32_t partition = records->partitions[i];
+        if (!has[partition]) {
+            has[partition] = true;
+            emit_part(worker, records, partition, partition != main);
+        }
+    }
+}
+
+/* A record and room for its tail. */
+static struct record *add_record(struct event_records *records, const struct record *record)
+{
+    struct record *to = &records->units[records->used];
+    assert(records->used + 1u + record->tail_units <= UNITS_MAX);
+    *to = *record;
+    memset(to + 1, 0, record->tail_units * sizeof *to);
+    records->used += 1u + record->tail_units;
+    records->count++;
+    return to;
+}
+
+/* A level is known to all that pay for its account later in the period. */
+static void add_echoes(struct worker *worker, struct event_records *records,
+                       const struct record *record, instant at)
+{
+    const struct run *run = worker->run;
+    uint32_t payers[PAYERS_MAX];
+    instant starts[PAYERS_MAX];
+    uint32_t count = payers_from(run, record->account, at, payers, starts);
+    for (uint32_t i = 1; i < count; i++) {
+        struct period cut;
+        if (!run_cut(run, payers[i], starts[i], &cut)) {
+            continue;
+        }
+        if (records->used + 1u + record->tail_units > UNITS_MAX - records->reserved) {
+            worker_fail(worker, fail(&worker->err, ERR_LIMIT,
+                                     "account %.*s has too many payers for levels in one period",
+                                     TEXT_ARG(run->accounts->items[record->account].id)));
+            return;
+        }
+        struct record *echo = add_record(records, record);
+        memcpy(echo + 1, record + 1, record->tail_units * sizeof *echo);
+        echo->flags = (uint8_t)((echo->flags & ~RECORD_FIRST) | RECORD_ECHO);
+        echo->slot_s = (uint32_t)((starts[i] - run->period.from) / NS_PER_SECOND);
+        records->partitions[records->count - 1] = (uint16_t)book_partition(run, payers[i]);
+    }
+}
+
+/* The end of the piece that begins at an instant: of its slot, or of what is not billed around. */
+static instant piece_end(const struct worker *worker, uint32_t account,
+                         const struct record *record, instant at, instant to)
+{
+    const struct run *run = worker->run;
+    uint32_t payer = accounts_payer(run->accounts, account, at);
+    struct period cut;
+    instant end;
+    if (run_cut(run, payer, at, &cut)) {
+        end = slot_end(run->catalog, run->accounts, account,
+                       series_at(&run->series, record->series), cut, at);
+    } else if (at < run->period.from) {
+        end = run->period.from;
+    } else {
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &end);
+        if (run->has_cuts) {
+            for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
+                bool begins = run->cuts[i].from > at && run->cuts[i].from < end;
+                end = begins ? run->cuts[i].from : end;
+            }
+        }
+    }
+    return end < to ? end : to;
+}
+
+/* Puts the pieces in place of the record that stands for the whole; false when they have no room, or
+ * their values none. */
+static bool add_pieces(struct worker *worker, struct event_records *records,
+                       const struct record *whole, uint32_t account, uint32_t index,
+                       const struct measure *measure, uint32_t units_max)
+{
+    const struct meter *meter = &worker->run->catalog->meters[index];
+    const struct spread spread = {measure->spread, measure->value};
+    instant at = spread.span.from;
+    bool is_first = true;
+    do {
+        struct dec value;
+        struct record piece = *whole;
+        struct period of = {at, piece_end(worker, account, whole, at, spread.span.to)};
+        if (!spread_piece(&spread, of, &value)) {
+            return false;
+        }
+        bool is_wide = !fits(value);
+        if (records->used + 1u + is_wide > units_max) {
+            return false;
+        }
+        if (!is_first) {
+            piece.flags = (uint8_t)((piece.flags & ~RECORD_FIRST) | RECORD_PIECE);
+        }
+        piece.scale = (uint8_t)value.scale;
+        piece.mantissa = is_wide ? 0 : (int64_t)value.mantissa;
+        piece.flags |= is_wide ? RECORD_WIDE | RECORD_TAIL : 0;
+        piece.tail_units = is_wide;
+        struct record *record = add_record(records, &piece);
+        if (is_wide) {
+            struct record_tail *tail = (struct record_tail *)(void *)(record + 1);
+            *tail = (struct record_tail){.mantissa = value.mantissa, .at = at};
+        }
+        records->partitions[records->count - 1] =
+            (uint16_t)place_record(worker, record, account, index, meter->grain, at);
+        is_first = false;
+        at = of.to;
+    } while (at < spread.span.to);
+    return true;
+}
+
+static void add_measure(struct worker *worker, struct event_records *records,
+                        const struct event *event, uint32_t account, uint32_t index,
+                        struct measure *measure)
+{
+    const struct run *run = worker->run;
+    const struct meter *meter = &run->catalog->meters[index];
+    bool is_wide = !fits(measure->value);
+    struct record made = {.print = event->print,
+                          .flags = records->count == 0 ? RECORD_FIRST : 0};
+    if (is_wide || meter_keeps_key(meter)) {
+        made.flags |= RECORD_TAIL;
+        made.flags |= is_wide ? RECORD_WIDE : 0;
+        made.tail_units = (uint8_t)tail_units(event, meter, measure);
+    }
+    struct record *record = add_record(records, &made);
+    set_measure(worker, record, index, measure);
+    records->partitions[records->count - 1] =
+        (uint16_t)place_record(worker, record, account, index, meter->grain, event->at);
+    if (record->tail_units > 0) {
+        fill_tail((struct record_tail *)(void *)(record + 1), event, meter, measure);
+    }
+    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED && !(record->flags & RECORD_EXCLUDED) &&
+        run->steady_payer[account] == NONE) {
+        add_echoes(worker, records, record, event->at);
+    }
+}
+
+/* An event of an account, spread.  What has too many pieces is excluded. */
+static void add_spread(struct worker *worker, struct event_records *records,
+                       const struct event *event, uint32_t account, uint32_t index,
+                       struct measure *measure)
+{
+    const uint32_t used = records->used, count = records->count;
+    struct record whole = {.print = event->print, .flags = count == 0 ? RECORD_FIRST : 0};
+    set_measure(worker, &whole, index, measure);
+    if (!add_pieces(worker, records, &whole, account, index, measure,
+                    UNITS_MAX - records->reserved)) {
+        records->used = used;
+        records->count = count;
+        measure->exclusion = EXCLUDE_EXPRESSION;
+        add_measure(worker, records, event, account, index, measure);
+    }
+}
+
+/* What its record takes at most; pieces and echoes take what is left. */
+static uint32_t units_of(const struct meter *meter)
+{
+    return meter_keeps_key(meter) ? KEY_UNITS : WIDE_UNITS;
+}
+
+/* The general way: any number of meters, wide values, tails, several payers. */
 __attribute__((cold, noinline)) static void take_event_whole(struct worker *worker,
                                                              const struct event *event,
                                                              struct arrival *arrival,
                                                              const uint32_t *meters, uint32_t count)
 {
-    enum {
-        UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record),
-        WIDE_UNITS = 2,
-        KEY_UNITS =
-            1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) - 1) /
-                    sizeof(struct record),
-    };
-    static_assert(EVENT_METERS_MAX * WIDE_UNITS <= UNITS_MAX);
-    static_assert(EVENT_METERS_MAX / EVENT_METER_WITH_KEY * KEY_UNITS <= UNITS_MAX);
     const struct run *run = worker->run;
-    struct record units[UNITS_MAX];
-    uint32_t used = 0, partition = 0;
+    struct event_records records;
+    records.used = records.count = records.reserved = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        records.reserved += units_of(&run->catalog->meters[meters[i]]);
+    }
     uint32_t account = account_find(&run->finder, account_hash(&run->finder, event->subject));
     for (uint32_t i = 0; i < count; i++) {
-        const struct meter *meter = &run->catalog->meters[meters[i]];
         struct measure measure;
-        meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
+        meter_apply(run->catalog, &run->catalog->meters[meters[i]], event, worker->meter_scratch,
+                    &measure);
+        records.reserved -= units_of(&run->catalog->meters[meters[i]]);
         if (!measure.matched) {
             continue;
         }
-        struct record *record = &units[used++];
-        *record = (struct record){.print = event->print, .flags = used == 1 ? RECORD_FIRST : 0};
-        set_measure(worker, record, meters[i], &measure);
-        partition = place_record(worker, record, account, meters[i], meter->grain, event->at);
-        bool is_wide = !fits(measure.value);
-        if (is_wide || meter_keeps_key(meter)) {
-            uint32_t tail = tail_units(event, meter);
-            memset(&units[used], 0, tail * sizeof *units);
-            fill_tail((struct record_tail *)(void *)&units[used], event, measure.value, meter);
-            record->flags |= RECORD_TAIL;
-            record->flags |= is_wide ? RECORD_WIDE : 0;
-            record->tail_units = (uint8_t)tail;
-            used += tail;
-        }
+        bool is_spread = run->catalog->meters[meters[i]].spread_from && account != NONE &&
+                         measure.exclusion == EXCLUDE_NONE;
+        (is_spread ? add_spread : add_measure)(worker, &records, event, account, meters[i], &measure);
     }
-    if (used == 0) {
-        units[0] = no_meter_record(event);
-        partition = place_record(worker, &units[0], account, NONE, GRAIN_HOUR, event->at);
-        used = 1;
+    if (records.count == 0) {
+        struct record none = no_meter_record(event);
+        records.partitions[0] =
+            (uint16_t)place_record(worker, &none, account, NONE, GRAIN_HOUR, event->at);
+        (void)add_record(&records, &none);
     }
+    uint32_t main = records.partitions[0];
     arrival->account = account;
-    arrival->partition = (uint16_t)partition;
+    arrival->partition = (uint16_t)main;
     emit_arrival(worker, arrival);
-    emit_records(worker, partition, units, used);
+    emit_parts(worker, &records, main);
 }
 
 static void take_event(void *context, const struct event *event, size_t record_offset,
@@ -418,7 +629,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
-    if (!meter || meter_keeps_key(meter)) {
+    if (!meter || meter_keeps_key(meter) || meter->spread_from) {
         take_event_whole(worker, event, &arrival, meters, count);
         return;
     }

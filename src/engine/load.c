@@ -621,8 +621,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
     }
     out->state.account = map_find(&run->accounts->by_id, account);
     *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->state.account != MAP_NONE &&
-                (catalog->meters[meter].aggregate == AGGREGATE_MAX ||
-                 catalog->meters[meter].aggregate == AGGREGATE_LATEST);
+                (aggregate_picks(catalog->meters[meter].aggregate) ||
+                 catalog->meters[meter].aggregate == AGGREGATE_TIME_WEIGHTED);
     if (!*is_known) {
         return OK;
     }
@@ -677,6 +677,29 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
     return first == end || run->cuts[first].from == at;
 }
 
+/* A level is known to all that pay for its account in the period. */
+static void copy_level(struct run *run)
+{
+    struct carried first = run->carried[run->carried_count - 1];
+    const struct series *series = series_at(&run->series, first.state.series);
+    if (run->catalog->meters[series->meter].aggregate != AGGREGATE_TIME_WEIGHTED) {
+        return;
+    }
+    uint32_t payers[PAYERS_MAX];
+    uint32_t count = payers_from(run, first.state.account, run->period.from, payers, NULL);
+    for (uint32_t i = 1; i < count; i++) {
+        if (run->carried_count == run->carried_capacity) {
+            uint32_t capacity = run->carried_capacity * 2 + 16;
+            run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
+                                      sizeof *run->carried);
+            run->carried_capacity = capacity;
+        }
+        run->carried[run->carried_count] = first;
+        run->carried[run->carried_count].payer = payers[i];
+        run->carried[run->carried_count++].is_copy = true;
+    }
+}
+
 static enum status read_opening_line(struct run *run, struct text line)
 {
     yyjson_read_err json_err;
@@ -697,9 +720,18 @@ static enum status read_opening_line(struct run *run, struct text line)
             run->opening_count += status == OK && payer != MAP_NONE;
         } else {
             bool is_known = false;
-            run->carried[run->carried_count].raw = line;
+            if (run->carried_count == run->carried_capacity) {
+                uint32_t capacity = run->carried_capacity * 2 + 16;
+                run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
+                                          sizeof *run->carried);
+                run->carried_capacity = capacity;
+            }
+            run->carried[run->carried_count] = (struct carried){.raw = line};
             status = read_meter_state(run, object, &run->carried[run->carried_count], &is_known);
-            run->carried_count += status == OK && is_known;
+            if (status == OK && is_known) {
+                run->carried_count++;
+                copy_level(run);
+            }
         }
     }
     yyjson_doc_free(doc);
@@ -778,7 +810,6 @@ static enum status load_opening(struct run *run)
         lines += bytes.at[i] == '\n';
     }
     run->opening = arena_calloc(&run->arena, lines, sizeof *run->opening);
-    run->carried = arena_calloc(&run->arena, lines, sizeof *run->carried);
     uint32_t number = 0;
     for (size_t at = 0; at < bytes.size;) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);

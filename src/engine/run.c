@@ -55,6 +55,27 @@ uint32_t run_claim(struct run *run, uint32_t count)
     return claimed;
 }
 
+uint32_t payers_from(const struct run *run, uint32_t account, instant at, uint32_t *payers,
+                     instant *starts)
+{
+    uint32_t count = 0;
+    for (instant next; at < run->period.to && count < PAYERS_MAX; at = next) {
+        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+        while (known < count && payers[known] != payer) {
+            known++;
+        }
+        if (known == count) {
+            payers[count] = payer;
+            if (starts) {
+                starts[count] = at;
+            }
+            count++;
+        }
+    }
+    return count;
+}
+
 void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total)
 {
     enum { EVERY_NS = 100'000'000 };
@@ -245,6 +266,12 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     TRY(load_state(run));
     TRY(open_inputs(run));
     run->plan = meter_plan_new(&run->arena, run->catalog);
+    for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
+        enum aggregate aggregate = run->catalog->meters[i].aggregate;
+        run->has_samples |= aggregate_is_sampled(aggregate);
+        run->is_scattered |=
+            aggregate == AGGREGATE_TIME_WEIGHTED || run->catalog->meters[i].spread_from;
+    }
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
     TRY(set_up_spools(run));
     int64_t loaded_at = env->clock_mono_ns(env);

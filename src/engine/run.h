@@ -18,6 +18,7 @@
 #include "bill/bill.h"
 #include "catalog/finder.h"
 #include "decode/decode.h"
+#include "engine/sorted.h"
 #include "engine/spool.h"
 #include "farthing.h"
 #include "feed/feed.h"
@@ -30,6 +31,7 @@ struct carried {
     uint32_t payer; /* as the period begins */
     struct meter_state state;
     struct text raw; /* its line */
+    bool is_copy;    /* for another payer */
 };
 
 struct opening_bucket {
@@ -197,6 +199,8 @@ struct worker {
     struct writer *writer;
     struct held_block *held_first, *held_last; /* of the partition's text; settle.c */
     uint32_t held_count;
+    struct sorted *sorted; /* of the partition, when it is large */
+    struct record_order order;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
     struct dec_sum *product_amounts; /* then of no product, then of rounding */
@@ -241,7 +245,7 @@ struct run {
     struct opening_bucket *opening; /* sorted by (payer, key) */
     uint32_t opening_count;
     struct carried *carried; /* sorted by payer */
-    uint32_t carried_count;
+    uint32_t carried_count, carried_capacity;
     struct issued_line *issued; /* sorted by payer */
     uint32_t issued_count;
     struct issued_bill *issued_bills; /* sorted by (payer, cut) */
@@ -253,6 +257,8 @@ struct run {
     struct feed *feed;
     struct hash_secret secret;
     struct meter_plan *plan;
+    bool has_samples; /* some meters are sampled */
+    bool is_scattered; /* some have records of one event in the books of several payers */
     struct series_table series;
     struct arena series_arena;
     struct lock *series_lock;
@@ -360,6 +366,12 @@ void run_progress(struct run *run, int thread, const char *phase, uint64_t done,
 void run_warn(struct run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Keeps the first error of a worker. */
 __attribute__((cold)) void worker_fail(struct worker *worker, enum status status);
+
+/* Who pays for the account from an instant in the period on: each once, in the order in which they
+ * begin; starts, when not NULL, gets when.  Of more than PAYERS_MAX the first. */
+enum { PAYERS_MAX = 64 };
+uint32_t payers_from(const struct run *run, uint32_t account, instant at, uint32_t *payers,
+                     instant *starts);
 
 /* The cut of the payer that holds an instant; false when none does. */
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut);

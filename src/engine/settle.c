@@ -16,9 +16,12 @@ enum {
     ROWS_GUESS_MAX = 4096,
 };
 
-/* Records that lie one behind the other, with their tails. */
+/* Records one behind the other, with their tails: in memory, or a part of a file. */
 struct records {
     const struct record *at, *end;
+    const struct sorted *sorted; /* NULL: memory */
+    uint64_t first, stop;        /* units of the file */
+    struct record *room;         /* for what is read of it */
 };
 
 /* The records of one partition, grouped by payer so that each group is read in order, from memory
@@ -29,17 +32,72 @@ struct partition {
     uint32_t *first, *end; /* of each group: unit */
     uint32_t *group_at;    /* of each record as it comes */
     void *room;            /* for a chunk */
+    struct sorted *sorted; /* when they are too many: the groups are there, and each is in order */
+    struct record *sorted_room;
 };
 
 static struct records group(const struct partition *partition, uint32_t index)
 {
-    return (struct records){partition->units + partition->first[index],
-                            partition->units + partition->end[index]};
+    if (!partition->sorted) {
+        return (struct records){.at = partition->units + partition->first[index],
+                                .end = partition->units + partition->end[index]};
+    }
+    struct records records = {.sorted = partition->sorted, .room = partition->sorted_room};
+    sorted_group(partition->sorted, index, &records.first, &records.stop);
+    return records;
+}
+
+static bool has_records(const struct records *records)
+{
+    return records->at < records->end || records->first < records->stop;
 }
 
 static const struct record *next_record(const struct record *at)
 {
     return at + 1 + at->tail_units;
+}
+
+/* Reads records from the first on. */
+struct cursor {
+    const struct record *at, *end;
+    const struct records *from;
+    uint64_t next;
+    enum status status;
+    struct error *err;
+};
+
+static struct cursor cursor_at(const struct records *records, struct error *err)
+{
+    return (struct cursor){records->at, records->end, records, records->first, OK, err};
+}
+
+__attribute__((noinline)) static bool cursor_fill(struct cursor *cursor)
+{
+    const struct records *from = cursor->from;
+    if (!from->sorted || cursor->next == from->stop || cursor->status != OK) {
+        return false;
+    }
+    uint32_t units;
+    cursor->status = sorted_read(from->sorted, cursor->next, from->stop, from->room, &units,
+                                 cursor->err);
+    if (cursor->status != OK) {
+        return false;
+    }
+    cursor->at = from->room;
+    cursor->end = from->room + units;
+    cursor->next += units;
+    return true;
+}
+
+/* NULL behind the last, and when the file cannot be read: status. */
+static inline const struct record *cursor_next(struct cursor *cursor)
+{
+    if (cursor->at >= cursor->end && !cursor_fill(cursor)) {
+        return NULL;
+    }
+    const struct record *record = cursor->at;
+    cursor->at = next_record(record);
+    return record;
 }
 
 /* ---- the gate -------------------------------------------------------------------------------- */
@@ -364,7 +422,7 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
         }
         at += 1 + at->tail_units;
     } while (at < end && !(at->flags & RECORD_FIRST));
-    if (!goes) {
+    if (!goes && !(first->flags & RECORD_ELSEWHERE)) {
         worker->booked_withdrawn.count++;
         worker->booked_withdrawn.print += first->print;
     }
@@ -384,6 +442,14 @@ static void make_room(struct worker *worker, uint64_t units, struct partition *p
     partition->room = arena_alloc(arena, SPOOL_CHUNK_BYTES);
 }
 
+static uint32_t group_of(const struct run *run, const struct partition *partition,
+                         const struct record *record)
+{
+    uint32_t index = record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
+    assert(index <= partition->high - partition->low);
+    return index;
+}
+
 /* Finds the group of each record and makes room for all of them. */
 static enum status count_groups(struct worker *worker, uint32_t p, struct partition *partition)
 {
@@ -398,9 +464,7 @@ static enum status count_groups(struct worker *worker, uint32_t p, struct partit
                 /* A tail that is read as a record fetches what is not needed, no more. */
                 __builtin_prefetch(&run->steady_payer[record[FETCH_AHEAD].account]);
             }
-            uint32_t index =
-                record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
-            assert(index < groups);
+            uint32_t index = group_of(run, partition, record);
             partition->first[index + 1] += 1 + record->tail_units;
             partition->group_at[at++] = index;
         }
@@ -410,6 +474,14 @@ static enum status count_groups(struct worker *worker, uint32_t p, struct partit
         partition->end[g] = partition->first[g];
     }
     return OK;
+}
+
+static void count_booked(struct worker *worker, const struct record *first, bool stays)
+{
+    if (stays && !(first->flags & RECORD_ELSEWHERE)) {
+        worker->booked.count++;
+        worker->booked.print += first->print;
+    }
 }
 
 /* Judges the records and puts those that stay into their groups.  Takes no memory: what it counts
@@ -429,8 +501,7 @@ static enum status fill_groups(struct worker *worker, uint32_t p,
             units = 1 + record->tail_units;
             if (record->flags & RECORD_FIRST) {
                 stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
-                worker->booked.count += stays;
-                worker->booked.print += stays ? record->print : 0;
+                count_booked(worker, record, stays);
             }
             if (stays) {
                 uint32_t *to = &partition->end[partition->group_at[at]];
@@ -540,12 +611,19 @@ struct handover {
     uint32_t meter_count;
 };
 
+static struct book_view view_of(const struct pricing *pricing)
+{
+    return (struct book_view){pricing->series, pricing->catalog, pricing->accounts,
+                              pricing->payer,  pricing->base,    pricing->cut};
+}
+
 static uint32_t closing_states(struct arena *arena, const struct pricing *pricing,
-                               const struct book *book, struct meter_state **states)
+                               const struct book *book, bool is_last,
+                               struct meter_state **states)
 {
     struct period turn = clock_turn(&pricing->billing, pricing->cut.to - 1);
-    return book_states(arena, book, pricing->series, pricing->catalog, pricing->accounts,
-                       pricing->base, pricing->cut, turn.to, states);
+    struct book_view view = view_of(pricing);
+    return book_states(arena, book, &view, turn.to, is_last, states);
 }
 
 /* Into the arena of outputs, since scratch memory goes between cuts. */
@@ -561,7 +639,7 @@ static void hand_over(struct worker *worker, const struct pricing *pricing,
         handover->buckets[i].key = text_copy(arena, priced->closing[i].key);
     }
     struct meter_state *states;
-    uint32_t count = closing_states(&worker->scratch, pricing, book, &states);
+    uint32_t count = closing_states(&worker->scratch, pricing, book, false, &states);
     handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
     handover->meter_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -701,6 +779,43 @@ static bool is_of_cut(const struct run *run, uint32_t payer, const struct record
     return run_cut(run, payer, slot_time(run, record), &found) ? found.from == cut.from : is_first;
 }
 
+/* The records of sampled meters once more, in order. */
+static enum status read_samples(struct worker *worker, const struct records *records,
+                                const struct book_view *view, bool is_first, struct book *book,
+                                struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const struct record **samples = NULL;
+    uint32_t count = 0, capacity = 0;
+    struct cursor cursor = cursor_at(records, err);
+    for (const struct record *at; (at = cursor_next(&cursor));) {
+        if (!record_is_sample(at, &run->series, run->catalog) ||
+            !is_of_cut(run, view->payer, at, view->cut, is_first)) {
+            continue;
+        }
+        if (records->sorted) {
+            TRY(book_sample(book, view, at, err));
+            continue;
+        }
+        if (count == capacity) {
+            uint32_t more = capacity ? capacity * 2 : 256;
+            samples = arena_grow(arena, samples, count, more, sizeof *samples);
+            capacity = more;
+        }
+        samples[count++] = at;
+    }
+    TRY(cursor.status);
+    if (count > 0) {
+        struct record_order order = {&run->series, run->catalog};
+        records_sort(arena, samples, count, &order);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(book_sample(book, view, samples[i], err));
+    }
+    return book_samples_end(book, view, err);
+}
+
 /* So many lines or rows between two looks at whether the text is to be written, and room for them
  * and what may be there: once a part of a bill is written, memory must not run out. */
 enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
@@ -716,13 +831,15 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct arena *arena = &worker->scratch;
     const struct account *account = &run->accounts->items[payer];
     struct book book;
-    size_t units = (size_t)(records.end - records.at);
+    size_t units = (size_t)(records.end - records.at) + (size_t)(records.stop - records.first);
     book_init(&book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
-    for (const struct record *at = records.at; at < records.end; at = next_record(at)) {
+    struct cursor cursor = cursor_at(&records, err);
+    for (const struct record *at; (at = cursor_next(&cursor));) {
         if (is_of_cut(run, payer, at, cut, is_first)) {
             book_fold(&book, at, &run->series, run->catalog);
         }
     }
+    TRY(cursor.status);
     struct pricing pricing;
     run_pricing(run, arena, payer, cut, &pricing);
     bool begins_turn = clock_turn(&pricing.billing, cut.from).from == cut.from;
@@ -740,7 +857,12 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
-    TRY(book_close(&book, &run->series, run->catalog, run->accounts, run->period.from, cut, err));
+    struct book_view view = view_of(&pricing);
+    if (run->has_samples) {
+        TRY(read_samples(worker, &records, &view, is_first, &book, err));
+    }
+    TRY(book_close(&book, &view, err));
+    TRY(book_check_cut(&book, &view, clock_turn(&pricing.billing, cut.to - 1).to, err));
     struct priced priced;
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
     struct issued issued = {NULL, 0};
@@ -760,7 +882,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     if (is_last) {
         struct meter_state *states;
-        uint32_t state_count = closing_states(arena, &pricing, &book, &states);
+        uint32_t state_count = closing_states(arena, &pricing, &book, true, &states);
         render_closing(&texts->closing, &pricing, account->id, &priced, states, state_count);
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
@@ -818,12 +940,18 @@ static void settle_excluded(struct worker *worker, struct text payer, struct rec
     const struct run *run = worker->run;
     struct book book;
     book_init(&book, &worker->scratch, 0);
-    for (const struct record *at = records.at; at < records.end; at = next_record(at)) {
+    struct cursor cursor = cursor_at(&records, &worker->err);
+    for (const struct record *at; (at = cursor_next(&cursor));) {
         book_fold(&book, at, &run->series, run->catalog);
     }
+    if (cursor.status != OK) {
+        worker_fail(worker, cursor.status);
+        return;
+    }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
-    enum status status = book_close(&book, &run->series, run->catalog, run->accounts,
-                                    run->period.from, run->period, &worker->err);
+    struct book_view view = {&run->series, run->catalog,     run->accounts,
+                             NONE,         run->period.from, run->period};
+    enum status status = book_close(&book, &view, &worker->err);
     assert(status == OK); /* it has no rows */
     (void)status;
     for (uint32_t i = 0; i < book.excluded_count; i++) {
@@ -843,8 +971,10 @@ static void pass_opening(const struct run *run, uint32_t payer, struct buffer *c
     }
     for (uint32_t i = first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        buffer_add_text(closing, run->carried[i].raw);
-        buffer_add_char(closing, '\n');
+        if (!run->carried[i].is_copy) {
+            buffer_add_text(closing, run->carried[i].raw);
+            buffer_add_char(closing, '\n');
+        }
     }
 }
 
@@ -854,8 +984,8 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
                        struct records records)
 {
     const struct run *run = worker->run;
-    for (const struct record *record = records.at; record < records.end;
-         record = next_record(record)) {
+    struct cursor cursor = cursor_at(&records, &worker->err);
+    for (const struct record *record; (record = cursor_next(&cursor));) {
         struct period cut;
         bool is_failed = is_of_cut(run, payer, record, failed, is_first);
         bool is_behind = !is_failed && run_cut(run, payer, slot_time(run, record), &cut) &&
@@ -863,6 +993,9 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
         if (is_behind || (is_failed && !worker->is_booked)) {
             total_count(&worker->booked_totals[meter_of_record(run, record)], record);
         }
+    }
+    if (cursor.status != OK) {
+        worker_fail(worker, cursor.status);
     }
 }
 
@@ -930,10 +1063,11 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
     }
     if (is_out) {
         uint64_t count = 0;
-        for (const struct record *at = job->records.at; at < job->records.end;
-             at = next_record(at)) {
+        struct cursor cursor = cursor_at(&job->records, err);
+        while (cursor_next(&cursor)) {
             count++;
         }
+        TRY(cursor.status);
         (void)fail(err, ERR_LIMIT,
                    "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
                    "allow more with --memory, or use fewer threads",
@@ -1017,17 +1151,112 @@ static enum status try_open(struct worker *worker, uint32_t p, struct partition 
     return OK;
 }
 
+/* Judges the records and sorts them into a file: as fill_groups, for any number of records. */
+static enum status sort_groups(struct worker *worker, uint32_t p,
+                               const struct verdict_table *verdicts, struct partition *partition)
+{
+    const struct run *run = worker->run;
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, partition->room, &chunk, &worker->err));
+        struct record *record = chunk.units;
+        const struct record *end = record + chunk.count;
+        bool stays = true;
+        for (uint32_t units; record < end; record += units) {
+            units = 1 + record->tail_units;
+            if (record->flags & RECORD_FIRST) {
+                stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
+                count_booked(worker, record, stays);
+            }
+            if (stays) {
+                TRY(sorted_add(partition->sorted, group_of(run, partition, record), record,
+                               &worker->err));
+            }
+        }
+        spool_drop(run->records, p, c);
+    }
+    return OK;
+}
+
+struct grouping {
+    const struct run *run;
+    const struct partition *partition;
+};
+
+static uint32_t group_again(const void *context, const struct record *record)
+{
+    const struct grouping *grouping = context;
+    return group_of(grouping->run, grouping->partition, record);
+}
+
+/* As try_open, by way of a file. */
+static enum status try_sort(struct worker *worker, uint32_t p, struct partition *partition,
+                            bool *is_out)
+{
+    enum { ROOM_SHARE = 16 };
+    struct run *run = worker->run;
+    const struct arena_mark mark = arena_mark(&worker->scratch);
+    struct spool_partition found;
+    enum status status = spool_load(run->verdicts, p, &found, &worker->err);
+    *is_out = status == ERR_LIMIT;
+    if (status != OK) {
+        return status;
+    }
+    *partition = (struct partition){.low = first_payer(run, p), .high = first_payer(run, p + 1)};
+    worker->sorted = NULL;
+    jmp_buf here, *outer = worker->scratch.recover;
+    if (ARENA_RECOVER(&worker->scratch, here)) {
+        worker->scratch.recover = outer;
+        sorted_free(worker->sorted);
+        worker->sorted = NULL;
+        arena_rewind(&worker->scratch, mark);
+        *is_out = true;
+        return ERR_LIMIT;
+    }
+    struct verdict_table verdicts;
+    load_verdicts(worker, &found, &verdicts);
+    worker->order = (struct record_order){&run->series, run->catalog};
+    partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
+    partition->sorted_room =
+        arena_alloc(&worker->scratch, SORTED_ROOM_UNITS * sizeof(struct record));
+    status = sorted_new(run->env, &worker->scratch, run->config->temporary_folder,
+                        run->memory_bytes / ROOM_SHARE, partition->high - partition->low + 1,
+                        &worker->order, &worker->sorted, &worker->err);
+    worker->scratch.recover = outer;
+    TRY(status);
+    partition->sorted = worker->sorted;
+    TRY(sort_groups(worker, p, &verdicts, partition));
+    struct grouping grouping = {run, partition};
+    TRY(sorted_merge(partition->sorted, group_again, &grouping, &worker->err));
+    spool_unload(run->verdicts, p, &found);
+    return OK;
+}
+
+/* Partitions are small unless a payer is large.  Then memory would be full of records and have no
+ * room for what is made of them. */
+static bool is_large(const struct run *run, uint32_t p)
+{
+    enum { LARGE_SHARE = 4 };
+    return spool_units(run->records, p) * sizeof(struct record) > run->memory_bytes / LARGE_SHARE;
+}
+
 static enum status open_partition(struct worker *worker, struct texts *texts,
                                   struct partition *partition)
 {
-    bool is_out;
-    enum status status = try_open(worker, texts->partition, partition, &is_out);
+    uint32_t p = texts->partition;
+    bool is_out, is_sorted = is_large(worker->run, p);
+    enum status status = (is_sorted ? try_sort : try_open)(worker, p, partition, &is_out);
     if (is_out) {
         worker->err = (struct error){0};
         TRY(take_turn(worker, texts));
         begin_alone(worker);
         arena_trim(&worker->scratch);
-        status = try_open(worker, texts->partition, partition, &is_out);
+        status = is_sorted ? OK : try_open(worker, p, partition, &is_out);
+        if (is_out) {
+            worker->err = (struct error){0};
+            arena_trim(&worker->scratch);
+            status = try_sort(worker, p, partition, &is_out);
+        }
         end_alone(worker);
         enter(worker);
     }
@@ -1051,20 +1280,21 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     TRY(open_partition(worker, &texts, &partition));
     size_t partition_bytes = worker->scratch.held_bytes;
     struct records nobody = group(&partition, 0);
-    if (nobody.at < nobody.end) {
+    if (has_records(&nobody)) {
         settle_excluded(worker, TEXT(""), nobody, &texts);
     }
     bool every_payer =
         run->members || run->opening_count > 0 || run->carried_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = group(&partition, payer - partition.low + 1);
-        if (records.at < records.end ||
-            (every_payer &&
-             (is_payer(run, payer) || has_opening(run, payer) || has_issued(run, payer)))) {
+        if (has_records(&records) || (every_payer && (is_payer(run, payer) || has_opening(run, payer) ||
+                                          has_issued(run, payer)))) {
             settle_payer(worker, payer, records, inputs, &texts);
             yield(worker, partition_bytes);
         }
     }
+    sorted_free(worker->sorted);
+    worker->sorted = NULL;
     arena_rewind(&worker->scratch, mark);
     yield(worker, 0);
     leave(worker);
@@ -1120,6 +1350,8 @@ static void settle_work(void *argument, int index)
         worker_fail(worker, status);
         output_fail(run->output, &worker->err);
     }
+    sorted_free(worker->sorted);
+    worker->sorted = NULL;
     drop_held(worker);
     arena_release(&worker->scratch); /* the report needs memory too */
     arena_release(&worker->output);

@@ -1,9 +1,10 @@
 /* book.c - records to usage rows, and the totals that prove that nothing is lost.
  *
- * A row's state is merged, never replaced: sums and counts add, max and latest keep the greater of
- * two under a total order.  So the rows are the same for any order of records.
+ * A row's state is merged, never replaced: sums and counts add; max, min and latest keep one of two
+ * under a total order; what needs its samples reads them sorted (sample.c).  So the rows are the
+ * same for any order of records.
  */
-#include "usage/usage.h"
+#include "usage/book.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -44,7 +45,8 @@ void book_init(struct book *book, struct arena *arena, uint32_t rows_expected)
     while (slot_count < rows_expected * 2) {
         slot_count *= 2;
     }
-    *book = (struct book){.arena = arena, .slot_mask = slot_count - 1};
+    *book = (struct book){
+        .arena = arena, .slot_mask = slot_count - 1, .reading = {.row = NONE, .level = NONE}};
     book->slots = arena_alloc(arena, slot_count * sizeof *book->slots);
     memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
 }
@@ -108,6 +110,12 @@ static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t 
     return row;
 }
 
+struct usage_row *book_find_row(struct book *book, uint32_t account, uint32_t series,
+                                uint32_t slot_s)
+{
+    return find_row(book, account, series, slot_s, row_key(account, series, slot_s));
+}
+
 static struct total *find_excluded(struct book *book, uint32_t account, enum exclusion reason,
                                    uint32_t meter)
 {
@@ -128,18 +136,19 @@ static struct total *find_excluded(struct book *book, uint32_t account, enum exc
     return &item->total;
 }
 
-static const struct record_tail *tail_of(const struct record *record)
-{
-    return (const struct record_tail *)(const void *)(record + 1);
-}
-
 static inline void count_record(struct total *total, const struct record *record, uint64_t key)
 {
+    if (record->flags & (RECORD_PIECE | RECORD_ECHO)) {
+        if (record->flags & RECORD_ECHO) {
+            return;
+        }
+        total->count--;
+    }
     total->count++;
     total->print += record->print;
     total->bound += bind_event(record->print, key);
     if (record->flags & RECORD_WIDE) {
-        wide_add_dec(&total->sum, (struct dec){tail_of(record)->mantissa, record->scale});
+        wide_add_dec(&total->sum, record_value(record));
     } else {
         wide_add_i64(&total->sum, record->mantissa, record->scale);
     }
@@ -161,7 +170,7 @@ static bool is_later(const struct usage_value *value, instant at, struct text so
     return order < 0 || (order == 0 && text_compare(value->id, id) < 0);
 }
 
-static struct usage_value *value_of(struct book *book, struct usage_row *row)
+struct usage_value *book_value(struct book *book, struct usage_row *row)
 {
     if (row->value == NONE) {
         if (book->value_count == book->value_capacity) {
@@ -179,9 +188,10 @@ static struct usage_value *value_of(struct book *book, struct usage_row *row)
 static void merge_value(struct book *book, struct usage_row *row, enum aggregate aggregate,
                         struct dec value, instant at, struct text source, struct text id)
 {
-    struct usage_value *state = value_of(book, row);
-    if (aggregate == AGGREGATE_MAX) {
-        if (!state->has_value || dec_compare(value, state->value) > 0) {
+    struct usage_value *state = book_value(book, row);
+    if (aggregate == AGGREGATE_MAX || aggregate == AGGREGATE_MIN) {
+        int order = state->has_value ? dec_compare(value, state->value) : 0;
+        if (!state->has_value || (aggregate == AGGREGATE_MAX ? order > 0 : order < 0)) {
             state->value = value;
             state->has_value = true;
         }
@@ -197,31 +207,19 @@ static void merge_value(struct book *book, struct usage_row *row, enum aggregate
 static void merge_record(struct book *book, struct usage_row *row, enum aggregate aggregate,
                          const struct record *record)
 {
-    struct dec value = {record->mantissa, record->scale};
-    if (!(record->flags & RECORD_TAIL)) {
-        merge_value(book, row, aggregate, value, 0, TEXT(""), TEXT(""));
-        return;
-    }
+    bool has_tail = record->flags & RECORD_TAIL;
     const struct record_tail *tail = tail_of(record);
-    const char *texts = (const char *)(tail + 1);
-    if (record->flags & RECORD_WIDE) {
-        value.mantissa = tail->mantissa;
-    }
-    merge_value(book, row, aggregate, value, tail->at, (struct text){texts, tail->source_size},
-                (struct text){texts + tail->source_size, tail->id_size});
+    merge_value(book, row, aggregate, record_value(record), has_tail ? tail->at : 0,
+                has_tail ? tail_source(tail) : TEXT(""), has_tail ? tail_id(tail) : TEXT(""));
 }
 
 /* A row of its own for one event; dedup has seen to it that it comes once. */
 static struct usage_row *add_event_row(struct book *book, const struct record *record)
 {
     const struct record_tail *tail = tail_of(record);
-    const char *texts = (const char *)(tail + 1);
     struct event_name *event = arena_alloc(book->arena, sizeof *event);
-    *event = (struct event_name){
-        tail->at,
-        text_copy(book->arena, (struct text){texts, tail->source_size}),
-        text_copy(book->arena, (struct text){texts + tail->source_size, tail->id_size}),
-    };
+    *event = (struct event_name){tail->at, text_copy(book->arena, tail_source(tail)),
+                                 text_copy(book->arena, tail_id(tail))};
     struct usage_row *row = add_row(book, record->account, record->series, record->slot_s);
     row->event = event;
     book->has_events = true;
@@ -231,6 +229,9 @@ static struct usage_row *add_event_row(struct book *book, const struct record *r
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
+    if (record->flags & RECORD_ECHO) {
+        return;
+    }
     uint64_t key = row_key(record->account, record->series, record->slot_s);
     const struct meter *meter = NULL;
     struct usage_row *row = NULL;
@@ -247,7 +248,7 @@ void book_fold(struct book *book, const struct record *record, const struct seri
         total = &row->total;
     }
     count_record(total, record, key);
-    if (row && (meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_LATEST)) {
+    if (row && aggregate_picks(meter->aggregate)) {
         merge_record(book, row, meter->aggregate, record);
     }
 }
@@ -263,20 +264,33 @@ static void keep_state(struct book *book, const struct meter_state *state)
     book->kept[book->kept_count++] = *state;
 }
 
+void book_add_level(struct book *book, const struct level *level)
+{
+    if (book->level_count == book->level_capacity) {
+        uint32_t capacity = book->level_capacity ? book->level_capacity * 2 : 16;
+        book->levels = arena_grow(book->arena, book->levels, book->level_count, capacity,
+                                  sizeof *book->levels);
+        book->level_capacity = capacity;
+    }
+    book->levels[book->level_count++] = *level;
+}
+
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
                 bool begins_turn, const struct series_table *table)
 {
     const struct meter *meter = &table->catalog->meters[series_at(table, state->series)->meter];
-    assert(meter->aggregate == AGGREGATE_MAX || meter->aggregate == AGGREGATE_LATEST);
     if (begins_turn ? !meter->carry : !state->is_open) {
         if (!begins_turn) {
             keep_state(book, state);
         }
         return;
     }
-    struct usage_row *row = find_row(book, state->account, state->series, slot_s,
-                                     row_key(state->account, state->series, slot_s));
-    struct usage_value *value = value_of(book, row);
+    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED) {
+        book_add_level(book, &(struct level){.state = *state});
+        return;
+    }
+    struct usage_row *row = book_find_row(book, state->account, state->series, slot_s);
+    struct usage_value *value = book_value(book, row);
     value->carried = true;
     value->billed = begins_turn ? DEC_ZERO : state->value;
     merge_value(book, row, meter->aggregate, state->value, state->at, state->source, state->id);
@@ -361,9 +375,18 @@ int excluded_compare(const void *a_item, const void *b_item)
     return a->meter < b->meter ? -1 : a->meter > b->meter;
 }
 
+static enum status read_average(const struct total *total, struct dec *quantity, struct error *err)
+{
+    struct dec sum;
+    TRY(wide_read(&total->sum, &sum, err));
+    return dec_divide(sum, dec_from_int((int64_t)total->count), DEC_SCALE, ROUND_HALF_EVEN,
+                      quantity, err);
+}
+
 static enum status read_quantity(const struct book *book, struct usage_row *row,
                                  enum aggregate aggregate, struct error *err)
 {
+    const struct usage_value *value = row->value == NONE ? NULL : &book->values[row->value];
     switch (aggregate) {
     case AGGREGATE_COUNT:
         row->quantity = dec_from_int((int64_t)row->total.count);
@@ -371,34 +394,44 @@ static enum status read_quantity(const struct book *book, struct usage_row *row,
     case AGGREGATE_SUM:
         return wide_read(&row->total.sum, &row->quantity, err);
     case AGGREGATE_MAX:
+    case AGGREGATE_MIN:
     case AGGREGATE_LATEST:
-        return dec_subtract(book->values[row->value].value, book->values[row->value].billed,
-                            &row->quantity, err);
+        return dec_subtract(value->value, value->billed, &row->quantity, err);
+    case AGGREGATE_AVERAGE:
+        return read_average(&row->total, &row->quantity, err);
+    case AGGREGATE_UNIQUE:
+    case AGGREGATE_PERCENTILE:
+        assert(value && value->has_value); /* its samples were read */
+        row->quantity = value->value;
+        return OK;
+    case AGGREGATE_TIME_WEIGHTED:
+        row->quantity = DEC_ZERO;
+        return value
+                   ? exact_round(&value->integral, DEC_SCALE, ROUND_HALF_EVEN, &row->quantity, err)
+                   : OK;
     }
     return OK;
 }
 
-enum status book_close(struct book *book, const struct series_table *series,
-                       const struct catalog *catalog, const struct accounts *accounts, instant base,
-                       struct period cut, struct error *err)
+enum status book_close(struct book *book, const struct book_view *view, struct error *err)
 {
     for (uint32_t i = 0; i < book->row_count; i++) {
         struct usage_row *row = &book->rows[i];
-        const struct series *item = series_at(series, row->series);
-        const struct meter *meter = &catalog->meters[item->meter];
+        const struct series *item = series_at(view->series, row->series);
+        const struct meter *meter = &view->catalog->meters[item->meter];
         row->rank = item->rank;
-        row->to = slot_end(catalog, accounts, row->account, item, cut,
-                           base + (instant)row->slot_s * NS_PER_SECOND);
+        row->to = slot_end(view->catalog, view->accounts, row->account, item, view->cut,
+                           view->base + (instant)row->slot_s * NS_PER_SECOND);
         if (read_quantity(book, row, meter->aggregate, NULL) != OK) {
             (void)fail(
                 err, ERR_OVERFLOW,
                 "AGG_OVERFLOW: the %s of meter %.*s for account %.*s has more than 38 digits",
                 meter->aggregate == AGGREGATE_SUM ? "sum" : "value", TEXT_ARG(meter->name),
-                TEXT_ARG(accounts->items[row->account].id));
+                TEXT_ARG(view->accounts->items[row->account].id));
             return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
         }
     }
-    sort_rows(book, base);
+    sort_rows(book, view->base);
     if (book->excluded_count > 1) {
         qsort(book->excluded, book->excluded_count, sizeof *book->excluded, excluded_compare);
     }
@@ -439,50 +472,81 @@ static int compare_standing(const void *a_item, const void *b_item)
 }
 
 /* True when only the cut ends the row's slot. */
-static bool is_open(const struct usage_row *row, const struct series *series,
-                    const struct catalog *catalog, const struct accounts *accounts, instant base,
-                    struct period cut, instant turn_to)
+static bool is_open(const struct usage_row *row, const struct book_view *view, instant turn_to)
 {
-    instant start = base + (instant)row->slot_s * NS_PER_SECOND;
-    struct period whole = {cut.from, turn_to};
-    return turn_to > cut.to &&
-           slot_end(catalog, accounts, row->account, series, whole, start) > cut.to;
+    instant start = view->base + (instant)row->slot_s * NS_PER_SECOND;
+    struct period whole = {view->cut.from, turn_to};
+    return turn_to > view->cut.to &&
+           slot_end(view->catalog, view->accounts, row->account,
+                    series_at(view->series, row->series), whole, start) > view->cut.to;
 }
 
-uint32_t book_states(struct arena *arena, const struct book *book,
-                     const struct series_table *series, const struct catalog *catalog,
-                     const struct accounts *accounts, instant base, struct period cut,
-                     instant turn_to, struct meter_state **out)
+static const struct meter *meter_of(const struct book_view *view, uint32_t series)
+{
+    return &view->catalog->meters[series_at(view->series, series)->meter];
+}
+
+enum status book_check_cut(const struct book *book, const struct book_view *view, instant turn_to,
+                           struct error *err)
+{
+    for (uint32_t i = 0; turn_to > view->cut.to && i < book->row_count; i++) {
+        const struct usage_row *row = &book->rows[i];
+        const struct meter *meter = meter_of(view, row->series);
+        if ((meter->aggregate == AGGREGATE_AVERAGE || meter->aggregate == AGGREGATE_UNIQUE ||
+             meter->aggregate == AGGREGATE_PERCENTILE) &&
+            is_open(row, view, turn_to)) {
+            (void)fail(err, ERR_INPUT,
+                       "the bill ends inside a slot of meter %.*s, whose samples go on behind it",
+                       TEXT_ARG(meter->name));
+            return fail_hint(err, "bill the whole turn: bills of more events are differences");
+        }
+    }
+    return OK;
+}
+
+uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
+                     instant turn_to, bool is_last, struct meter_state **out)
 {
     struct standing *items = NULL;
-    uint32_t count = 0, made = 0;
+    uint32_t count = 0, made = 0, others = book->kept_count + book->level_count;
     *out = NULL;
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
-        const struct meter *meter = &catalog->meters[series_at(series, row->series)->meter];
-        if (row->value == NONE || !book->values[row->value].has_value) {
+        const struct meter *meter = meter_of(view, row->series);
+        if (row->value == NONE || !book->values[row->value].has_value ||
+            !aggregate_picks(meter->aggregate)) {
             continue;
         }
         const struct usage_value *value = &book->values[row->value];
-        bool open =
-            is_open(row, series_at(series, row->series), catalog, accounts, base, cut, turn_to);
+        bool open = is_open(row, view, turn_to);
         if (!meter->carry && !open) {
             continue;
         }
         if (!items) {
-            items = arena_alloc(arena, (book->row_count - i + book->kept_count) * sizeof *items);
+            items = arena_alloc(arena, (book->row_count - i + others) * sizeof *items);
         }
         items[count++] = (struct standing){
             {row->account, row->series, value->value, value->at, value->source, value->id, open},
             row->rank,
             row->slot_s};
     }
-    if (!items && book->kept_count > 0) {
-        items = arena_alloc(arena, book->kept_count * sizeof *items);
+    if (!items && others > 0) {
+        items = arena_alloc(arena, others * sizeof *items);
+    }
+    for (uint32_t i = 0; i < book->level_count; i++) {
+        struct meter_state state = book->levels[i].state;
+        state.is_open = turn_to > view->cut.to;
+        bool stays = !is_last ||
+                     accounts_payer(view->accounts, state.account, view->cut.to - 1) == view->payer;
+        if (stays && !dec_is_zero(state.value) &&
+            (state.is_open || meter_of(view, state.series)->carry)) {
+            items[count++] =
+                (struct standing){state, series_at(view->series, state.series)->rank, -1};
+        }
     }
     for (uint32_t i = 0; i < book->kept_count; i++) {
-        items[count++] =
-            (struct standing){book->kept[i], series_at(series, book->kept[i].series)->rank, -1};
+        items[count++] = (struct standing){book->kept[i],
+                                           series_at(view->series, book->kept[i].series)->rank, -1};
     }
     if (count == 0) {
         return 0;

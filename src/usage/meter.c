@@ -120,6 +120,10 @@ static struct needs find_needs(struct arena *arena, const struct meter *meter)
     if (meter->resource && meter->resource_member == NONE) {
         mark_slots(meter->resource, is_read);
     }
+    if (meter->spread_from && meter->spread_to) {
+        mark_slots(meter->spread_from, is_read);
+        mark_slots(meter->spread_to, is_read);
+    }
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
         if (meter->dimensions[i].member == NONE) {
             mark_slots(meter->dimensions[i].value, is_read);
@@ -338,6 +342,56 @@ static enum exclusion read_value(const struct meter *meter, const struct event *
     return EXCLUDE_NONE;
 }
 
+static enum exclusion read_instant(const struct expr *expr, struct meter_scratch *scratch,
+                                   instant *at)
+{
+    struct expr_value value;
+    struct expr_env env = {.slots = scratch->slots};
+    if (expr_eval(expr, &env, scratch->arena, &value, NULL) != OK) {
+        return exclusion_of_fault(&value);
+    }
+    if (value.type == EXPR_MISSING || value.type == EXPR_NULL) {
+        return EXCLUDE_FIELD_MISSING;
+    }
+    return value.type == EXPR_TEXT && time_parse(value.text, at) == TIME_OK ? EXCLUDE_NONE
+                                                                            : EXCLUDE_FIELD_TYPE;
+}
+
+static enum exclusion read_spread(const struct meter *meter, struct meter_scratch *scratch,
+                                  struct period *span)
+{
+    enum exclusion fault = read_instant(meter->spread_from, scratch, &span->from);
+    if (fault == EXCLUDE_NONE) {
+        fault = read_instant(meter->spread_to, scratch, &span->to);
+    }
+    return fault == EXCLUDE_NONE && span->to < span->from ? EXCLUDE_EXPRESSION : fault;
+}
+
+/* What a unique meter counts: 1, under a key. */
+static enum exclusion read_unique(const struct meter *meter, const struct event *event,
+                                  struct meter_scratch *scratch, struct text *key)
+{
+    enum { KEY_MAX_BYTES = 2 * ATTRIBUTE_MAX_BYTES }; /* the room that a source and an id have */
+    struct expr_value value;
+    if (meter->value_member != NONE) {
+        value = value_at(event, meter->members[meter->value_member]);
+    } else {
+        struct expr_env env = {.slots = scratch->slots};
+        if (expr_eval(meter->value, &env, scratch->arena, &value, NULL) != OK) {
+            return exclusion_of_fault(&value);
+        }
+    }
+    if (value.type == EXPR_MISSING || value.type == EXPR_NULL) {
+        return EXCLUDE_FIELD_MISSING;
+    }
+    *key = key_text(value, scratch->arena);
+    if (value.type == EXPR_OTHER || key->size > KEY_MAX_BYTES) {
+        *key = TEXT("");
+        return EXCLUDE_FIELD_TYPE;
+    }
+    return EXCLUDE_NONE;
+}
+
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
                  const struct event *event, struct meter_scratch *scratch, struct measure *out)
 {
@@ -348,6 +402,7 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
     out->resource = TEXT("");
     out->sku = meter->sku;
     out->value = DEC_ZERO;
+    out->key = TEXT("");
 
     fill_slots(meter, &scratch->needs[meter - catalog->meters], event, scratch->slots);
     if (meter->where) {
@@ -364,7 +419,16 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
         }
     }
 
-    enum exclusion fault = read_value(meter, event, scratch, &out->value);
+    enum exclusion fault;
+    if (meter->aggregate == AGGREGATE_UNIQUE) {
+        out->value = dec_from_int(1);
+        fault = read_unique(meter, event, scratch, &out->key);
+    } else {
+        fault = read_value(meter, event, scratch, &out->value);
+    }
+    if (fault == EXCLUDE_NONE && meter->spread_from) {
+        fault = read_spread(meter, scratch, &out->spread);
+    }
     if (fault == EXCLUDE_NONE && !meter->negative && dec_sign(out->value) < 0) {
         fault = EXCLUDE_NEGATIVE;
     }

@@ -66,7 +66,18 @@ struct measure {
     uint32_t dimension_count;
     struct text resource;
     struct dec value;
+    struct text key; /* of a meter that counts unique ones */
+    struct period spread; /* of a meter that spreads its events */
 };
+
+/* An event that took time: its value belongs to all of it alike. */
+struct spread {
+    struct period span;
+    struct dec value;
+};
+/* What of the value belongs to a piece of the span; pieces add up to the value.  A span of no
+ * length is a piece of itself.  False when a part has more than 38 digits. */
+bool spread_piece(const struct spread *spread, struct period piece, struct dec *value);
 
 /* Scratch memory of one thread, for one catalog and its plan: expression slots, names met last. */
 struct meter_scratch;
@@ -152,6 +163,9 @@ enum record_flag {
     RECORD_EXCLUDED = 2, /* series holds exclusion << 16 | meter (0xFFFF: no meter) */
     RECORD_TAIL = 4,     /* followed by units that hold its tail */
     RECORD_WIDE = 8,     /* the value does not fit: tail starts with 16 bytes of mantissa */
+    RECORD_PIECE = 16,   /* a piece of a spread event, not the first: counts no event */
+    RECORD_ECHO = 32, /* no usage: a change of level, for another payer of the account later on */
+    RECORD_ELSEWHERE = 64, /* with RECORD_FIRST: the event is counted in another partition */
 };
 
 /* One (event, meter) on its way to its payer's book, 32 bytes (+ tail units of 32).  Those of one
@@ -174,7 +188,8 @@ struct record_tail {
     i128 mantissa; /* when RECORD_WIDE */
     instant at;    /* exact time, and */
     uint16_t source_size, id_size;
-    /* source and id bytes follow, of meters that meter_keeps_key */
+    /* source and id bytes follow, of meters that meter_keeps_key; of unique ones the key, as source
+     */
 };
 
 /* ---- dedup ----------------------------------------------------------------------------------- */
@@ -267,7 +282,7 @@ struct event_name {
 struct usage_row {
     uint32_t account, series, slot_s;
     uint32_t rank;                  /* of the series */
-    uint32_t value;                 /* of a max or latest meter: its state in book->values; NONE */
+    uint32_t value;                 /* what the total does not hold, in book->values; NONE */
     const struct event_name *event; /* with `grain: event`; else NULL */
     instant to;                     /* end of the slot; set by book_close, and so is */
     struct dec quantity;            /* sum, count, max or latest */
@@ -281,7 +296,7 @@ static inline instant row_at(const struct usage_row *row, instant base)
     return row->event ? row->event->at : base + (instant)row->slot_s * NS_PER_SECOND;
 }
 
-/* What a row of a max or latest meter holds besides. */
+/* What a row holds besides its total: the picked value, or what its samples come to. */
 struct usage_value {
     bool has_value;
     bool carried; /* holds a state that came with the opening */
@@ -289,15 +304,16 @@ struct usage_value {
     struct dec billed; /* what a bill of an earlier part of the slot has counted of it already */
     instant at;
     struct text source, id;
+    struct exact integral; /* of a level over the slot, in seconds */
 };
 
-/* The state of a max or latest meter, on its way from bill to bill. */
+/* The value of a gauge, or a level, on its way from bill to bill. */
 struct meter_state {
     uint32_t account, series;
     struct dec value;
     instant at;
     struct text source, id;
-    bool is_open; /* of a slot that goes on: the bill was cut inside it */
+    bool is_open; /* of a slot, or level, that goes on: the bill was cut inside it */
 };
 
 /* An exclusion of an account: events that a meter matched and that are on no row. */
@@ -311,6 +327,26 @@ struct excluded {
 /* By (account, reason, meter), for qsort. */
 int excluded_compare(const void *a_item, const void *b_item);
 
+/* The level of a time-weighted meter of one account and series. */
+struct level {
+    struct meter_state state;
+    instant since;
+    bool is_read; /* its samples have come */
+};
+
+/* Where the reading of samples is. */
+struct sample_reading {
+    uint32_t row;             /* NONE */
+    uint64_t seen;            /* of its samples */
+    uint64_t wanted;          /* percentile: the sample that is it, counted from 1 */
+    struct buffer key;        /* unique: the last */
+    uint32_t level;           /* NONE */
+    struct period slot;       /* of the level, where it stands, and */
+    bool is_paid;             /* whether the payer pays for it there */
+    struct buffer source, id; /* of the last change */
+    bool is_begun;
+};
+
 struct book {
     struct arena *arena;
     struct usage_row *rows;
@@ -321,7 +357,11 @@ struct book {
     uint32_t excluded_count, excluded_capacity;
     uint32_t *slots;
     uint32_t slot_mask;
-    bool has_events;          /* some rows are of one event */
+    bool has_events; /* some rows are of one event */
+    struct level *levels;
+    uint32_t level_count, level_capacity;
+    uint32_t levels_carried; /* the first ones, by account and series */
+    struct sample_reading reading;
     struct meter_state *kept; /* states that make no row in this bill, but go on */
     uint32_t kept_count, kept_capacity;
 };
@@ -334,19 +374,43 @@ void book_fold(struct book *book, const struct record *record, const struct seri
  * open slot goes on, counting only what is new, and any other state is kept for later. */
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
                 bool begins_turn, const struct series_table *table);
+/* The order in which the records of sampled meters are read: by account, series and slot, then
+ * percentile: by value; unique: by key; time_weighted: by time, source and id.  Equal records are
+ * interchangeable.  Others come in some order. */
+int record_compare(const struct record *a, const struct record *b,
+                   const struct series_table *series, const struct catalog *catalog);
+bool record_is_sample(const struct record *record, const struct series_table *series,
+                      const struct catalog *catalog);
+/* Where usage is looked at from: what samples and ends of slots depend on. */
+struct book_view {
+    const struct series_table *series;
+    const struct catalog *catalog;
+    const struct accounts *accounts;
+    uint32_t payer;
+    instant base; /* what slot_s counts from */
+    struct period cut;
+};
+/* When all records are folded and states carried: the records of sampled meters once more, in the
+ * order of record_compare, then book_samples_end.  The state of such a meter is this sorted
+ * sequence, which may be merged of any parts, in memory or not; here it is read without being held.
+ * ERR_OVERFLOW. */
+enum status book_sample(struct book *book, const struct book_view *view,
+                        const struct record *record, struct error *err);
+enum status book_samples_end(struct book *book, const struct book_view *view, struct error *err);
 /* Reads the states, ends the slots and sorts the rows in the total order (time, account, resource,
- * SKU, dimension values, and of single events source, id).  base: what slot_s counts from.
- * ERR_OVERFLOW names the row whose quantity left the range. */
-enum status book_close(struct book *book, const struct series_table *series,
-                       const struct catalog *catalog, const struct accounts *accounts, instant base,
-                       struct period cut, struct error *err);
-/* The states that go on after the bill of cut, in a turn that ends at turn_to: of meters with
- * `carry`, and of slots that the cut ends but nothing else does; for each account and series the
- * last one; sorted by (account, series rank). base: what slot_s counts from. Returns how many. */
-uint32_t book_states(struct arena *arena, const struct book *book,
-                     const struct series_table *series, const struct catalog *catalog,
-                     const struct accounts *accounts, instant base, struct period cut,
-                     instant turn_to, struct meter_state **states);
+ * SKU, dimension values, and of single events source, id).  ERR_OVERFLOW names the row whose
+ * quantity left the range. */
+enum status book_close(struct book *book, const struct book_view *view, struct error *err);
+/* ERR_INPUT when the cut ends inside a slot, in a turn that ends at turn_to, whose state no closing
+ * holds: an average, or one of samples. */
+enum status book_check_cut(const struct book *book, const struct book_view *view, instant turn_to,
+                           struct error *err);
+/* The states that go on after the bill of the view's cut, in a turn that ends at turn_to: of meters
+ * with `carry`, of slots that the cut ends but nothing else does, and levels; for each account and
+ * series the last one; sorted by (account, series rank).  is_last: of the run; then a level goes on
+ * where the account is. Returns how many. */
+uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
+                     instant turn_to, bool is_last, struct meter_state **states);
 /* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
 void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
                  uint32_t meter_count);

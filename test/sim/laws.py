@@ -138,9 +138,13 @@ def in_order_only(world):
     return not any("min" in body for body in bodies(catalog, "bound"))
 
 
+SAMPLED = ("average", "unique", "percentile", "time_weighted")
+
+
 def has_long_rows(world):
     """Rows that a bill may cut: the second part has what is new in it."""
-    return any(m.get("grain") == "month" or m.get("carry") for m in world.meters.values())
+    return any(m.get("grain") == "month" or m.get("carry") or m.get("aggregate") in SAMPLED
+               for m in world.meters.values())
 
 
 def is_linear(world):
@@ -384,7 +388,7 @@ def clock(bench):
     if any("period" in str(b.get(k, "")) for kind in ("allowance", "convert")
            for b in bodies(catalog, kind) for k in ("quantity", "divide")):
         return False
-    if any(m.get("grain") == "month" for m in world.meters.values()):
+    if any(m.get("grain") == "month" or m.get("aggregate") in SAMPLED for m in world.meters.values()):
         return False
     if not catalog["prices"]:
         return False

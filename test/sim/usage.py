@@ -132,12 +132,23 @@ class Row:
         (self.payer, self.cut, self.time, self.account, self.resource, self.sku, self.dims,
          self.meter, *self.event) = key  # (source, id) when it is one event
         self.slot = self.time if slot is None else slot
-        self.values, self.events, self.carried = [], 0, None
+        self.values, self.events, self.carried, self.integral = [], 0, None, Fraction(0)
 
-    def close(self, aggregate):
+    def close(self, meter, aggregate):
         self.events = len(self.values)
         numbers = [value for _, value in self.values]
-        if aggregate == "sum":
+        if aggregate == "time_weighted":
+            self.quantity = quantize(self.integral)
+        elif aggregate == "unique":
+            self.quantity = Fraction(len(set(numbers)))
+        elif aggregate == "average":
+            self.quantity = quantize(sum(numbers) / len(numbers))
+        elif aggregate == "percentile":  # the highest that is left when the share above is dropped
+            dropped = (1 - num(str(meter["percentile"])) / 100) * len(numbers)
+            self.quantity = sorted(numbers)[len(numbers) - 1 - int(dropped)]
+        elif aggregate == "min":
+            self.quantity = min(numbers + ([self.carried[-1]] if self.carried else []))
+        elif aggregate == "sum":
             self.quantity = sum(numbers, Fraction(0))
         elif aggregate == "count":
             self.quantity = Fraction(len(numbers))
@@ -189,6 +200,8 @@ def measure(meter, event):
     def value():
         if "value" not in meter:
             return Fraction(1)
+        if meter.get("aggregate") == "unique":
+            return text_of(meter["value"])
         number = expressions.evaluate(expressions.parse(meter["value"]), names)
         expressions.want(Fraction, number)
         if number and not quantize(number):  # too small to be told from none
@@ -203,7 +216,8 @@ def measure(meter, event):
     attempt("value", value)
     if failures:
         raise expressions.Failure(min(failures, key=PRECEDENCE.index))
-    if parts["value"] < 0 and not meter.get("negative"):
+    changes = meter.get("aggregate") == "time_weighted" and meter.get("input") != "level"
+    if not isinstance(parts["value"], str) and parts["value"] < 0 and not meter.get("negative", changes):
         raise expressions.Failure("NEGATIVE")
     return parts
 
@@ -231,20 +245,23 @@ class Usage:
                     taken = (event.source, event.id) in self.acceptance.taken_back
                     self.exclude("WITHDRAWN" if taken else "NO_METER", event, "")
         self.carry(rows)
+        self.levels(rows)
         self.rows = defaultdict(list)
         for row in rows.values():
-            row.close(self.setup.aggregate(row.meter))
+            row.close(setup.catalog["meters"][row.meter], setup.aggregate(row.meter))
             self.rows[(row.payer, row.cut)].append(row)
 
     def carry(self, rows):
         """The last state of a gauge goes into the payer's next bill, as if it were of its first slot."""
         last = defaultdict(dict)  # (payer, series): {cut: state}
         for key, row in rows.items():
-            if self.setup.catalog["meters"][row.meter].get("carry"):
+            if (self.setup.catalog["meters"][row.meter].get("carry")
+                    and self.setup.aggregate(row.meter) != "time_weighted"):
                 series = (row.payer, row.account, row.resource, row.sku, row.dims, row.meter)
                 state = max(row.values)
-                if self.setup.aggregate(row.meter) == "max":  # of its last slot
-                    state = ((row.time,), max(value for _, value in row.values))
+                if self.setup.aggregate(row.meter) in ("max", "min"):  # of its last slot
+                    pick = max if self.setup.aggregate(row.meter) == "max" else min
+                    state = ((row.time,), pick(value for _, value in row.values))
                 last[series][row.cut] = max(last[series].get(row.cut, state), state)
         for (payer, account, resource, sku, dims, meter), states in last.items():
             state = None
@@ -252,10 +269,47 @@ class Usage:
                 if state is not None and self.setup.payer(account, cut[0]) == payer:
                     key = (payer, cut, cut[0], account, resource, sku, dims, meter)
                     rows.setdefault(key, Row(key)).carried = state
-                    if self.setup.aggregate(meter) == "max":  # it is of the first slot now
+                    if self.setup.aggregate(meter) in ("max", "min"):  # it is of the first slot now
                         state = ((cut[0],), state[1])
                     states[cut] = max(states.get(cut, state), state)
                 state = states.get(cut, state)
+
+    def slots(self, payer, cut, account, sku, dims, meter):
+        """The time of a cut in which the payer pays for the account, slot by slot."""
+        end = cut[1]
+        while end > cut[0]:
+            start = max(cut[0], self.setup.slot_before(Kind(account, sku, dims), end - 1))
+            if meter.get("grain", "hour") == "hour":
+                start = max(start, (end - 1) // times.HOUR * times.HOUR)
+            if self.setup.payer(account, start) == payer:
+                yield start, end
+            end = start
+
+    def levels(self, rows):
+        """Level x seconds of every slot, whoever paid for the account when the level changed."""
+        changes = defaultdict(list)
+        for row in rows.values():
+            if self.setup.aggregate(row.meter) == "time_weighted":
+                changes[(row.account, row.resource, row.sku, row.dims, row.meter)] += row.values
+        for (account, resource, sku, dims, name), values in changes.items():
+            meter, values = self.setup.catalog["meters"][name], sorted(values)
+            for payer in self.setup.accounts:
+                for cut in self.setup.cuts(payer):
+                    for start, end in self.slots(payer, cut, account, sku, dims, meter):
+                        level, at, integral = Fraction(0), start, Fraction(0)
+                        for (when, *_), value in values:
+                            if when >= end:
+                                break
+                            if when < cut[0] and not meter.get("carry"):
+                                continue
+                            if when > at:
+                                integral += level * (when - at) / times.NS
+                                at = when
+                            level = value if meter.get("input") == "level" else level + value
+                        integral += level * (end - at) / times.NS
+                        key = (payer, cut, start, account, resource, sku, dims, name)
+                        if integral:
+                            rows.setdefault(key, Row(key)).integral = integral
 
     def exclude(self, reason, event, meter, value=Fraction(0)):
         account = event.subject if event.subject in self.setup.accounts else ""
@@ -273,12 +327,13 @@ class Usage:
         except expressions.Failure as why:
             failure = str(why)
         value = parts["value"] if parts else Fraction(0)
+        counted = Fraction(1) if isinstance(value, str) else value
         setup = self.setup
         if (event.source, event.id) in self.acceptance.taken_back:
-            self.exclude("WITHDRAWN", event, name, value)
+            self.exclude("WITHDRAWN", event, name, counted)
             return True
         if event.subject not in setup.accounts:
-            self.exclude("NO_ACCOUNT", event, name, value)
+            self.exclude("NO_ACCOUNT", event, name, counted)
             return True
         payer = setup.payer(event.subject, event.at)
         cut = next((c for c in setup.cuts(payer) if c[0] <= event.at < c[1]), None)
@@ -287,7 +342,7 @@ class Usage:
         elif failure is None and parts["sku"] not in setup.skus:
             failure = "UNKNOWN_SKU"
         if failure:
-            self.exclude(failure, event, name, value)
+            self.exclude(failure, event, name, counted)
             return True
         slot = max(cut[0], setup.slot_before(
             Kind(event.subject, parts["sku"], parts["dims"]), event.at))

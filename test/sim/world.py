@@ -310,12 +310,20 @@ class World:
         # The same for all meters: a price may read a dimension only when every meter of the SKU has it.
         dimensions = rng.choice([[], ["region"], ["region", "size"], ["region", "size"]])
         for i, sku in enumerate(self.skus):
-            aggregate = rng.choice(["sum", "sum", "sum", "count", "max", "latest"])
+            aggregate = rng.choice(["sum"] * 6 + ["count", "count", "max", "latest", "min", "average", "unique",
+                                                  "percentile", "time_weighted", "time_weighted"])
             meter = {"event": "use.%s" % sku, "aggregate": aggregate, "sku": sku}
             if aggregate != "count":
                 meter["value"] = rng.choice(["data.q"] * 4 + ["data.q * 2", "data.q / 3",
                                                               "number(data.text)", "data.a.b + data.q",
                                                               "data.q * 0.000000000000000007"])
+            if aggregate == "unique":
+                meter["value"] = rng.choice(["data.size", "data.text", "data.q", "data.res"])
+            if aggregate == "percentile":
+                meter["percentile"] = rng.choice([50, 95, 90, 100, Raw("99.9"), Raw("0.5")])
+            if aggregate == "time_weighted" and rng.random() < 0.5:
+                meter["input"] = rng.choice(["level", "level", "delta"])
+                self.has("meter.level")
             self.has("meter." + aggregate)
             if dimensions:
                 meter["dimensions"] = {d: "data." + d for d in dimensions}
@@ -324,7 +332,9 @@ class World:
                 meter["resource"] = "data.res"
                 self.has("meter.resource")
             grain = rng.random()
-            if grain < 0.25:
+            # A run may end inside a turn of `billing`, where no state of samples goes on.
+            splits = aggregate in ("average", "unique", "percentile") and "billing" in self.catalog
+            if grain < (0.8 if aggregate == "time_weighted" else 0.25) and not splits:
                 meter["grain"] = "month"
                 self.has("grain.month")
             elif grain < 0.4 and aggregate in ("sum", "count"):
@@ -334,7 +344,7 @@ class World:
                 meter["where"] = rng.choice(['data.state == "on"', 'data.q > 2', 'type != "x"',
                                              'has(data.res)'])
                 self.has("meter.where")
-            if aggregate in ("latest", "max") and rng.random() < 0.5:
+            if aggregate in ("latest", "max", "min", "time_weighted") and rng.random() < 0.5:
                 meter["carry"] = True
                 self.has("meter.carry")
             if aggregate == "sum" and rng.random() < 0.1:
@@ -962,6 +972,8 @@ class World:
         kind = rng.choice(["missing", "type", "negative", "account", "meter", "dimension", "resource",
                            "huge"])
         data = record["data"]
+        if kind == "huge" and any(m.get("aggregate") == "time_weighted" for m in self.meters.values()):
+            kind = "meter"  # times a month's seconds it is beyond what tiers and decimals hold
         self.has("event." + kind)
         if kind == "missing":
             del data[rng.choice(["q", "text", "state"])]

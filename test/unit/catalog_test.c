@@ -704,7 +704,7 @@ static const struct planted {
     {"where: data.state ==", "where: data.state", "EXPRESSION"},
     {"value: data.seconds / 3600", "value: seconds / 3600", "EXPRESSION_NAME"},
     {"value: data.seconds / 3600", "value: data.seconds / 0", "EXPRESSION"},
-    {"aggregate: sum", "aggregate: unique", "NOT_YET"},
+    {"aggregate: sum", "aggregate: percentile", "MISSING_KEY"},
     {"aggregate: sum", "aggregate: count", "CHOOSE_ONE"},
     {"'\"vm.\" + data.size'", "'\"vm.\" + size'", "EXPRESSION_NAME"},
     {"sku: storage.standard, unit", "sku: storage.standart, unit", "UNKNOWN_NAME"},

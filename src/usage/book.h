@@ -1,0 +1,36 @@
+/* book.h - what the files that make a book share.  Private to this room. */
+#ifndef FARTHING_USAGE_BOOK_H
+#define FARTHING_USAGE_BOOK_H
+
+#include "usage/usage.h"
+
+/* The row, made when it is not there. Rows move when one is made. */
+struct usage_row *book_find_row(struct book *book, uint32_t account, uint32_t series,
+                                uint32_t slot_s);
+/* What it holds besides its total, made when it is not there. Moves, too. */
+struct usage_value *book_value(struct book *book, struct usage_row *row);
+
+void book_add_level(struct book *book, const struct level *level);
+
+static inline const struct record_tail *tail_of(const struct record *record)
+{
+    return (const struct record_tail *)(const void *)(record + 1);
+}
+
+static inline struct dec record_value(const struct record *record)
+{
+    bool is_wide = record->flags & RECORD_WIDE;
+    return (struct dec){is_wide ? tail_of(record)->mantissa : record->mantissa, record->scale};
+}
+
+static inline struct text tail_source(const struct record_tail *tail)
+{
+    return (struct text){(const char *)(tail + 1), tail->source_size};
+}
+
+static inline struct text tail_id(const struct record_tail *tail)
+{
+    return (struct text){(const char *)(tail + 1) + tail->source_size, tail->id_size};
+}
+
+#endif

@@ -1,0 +1,308 @@
+/* sample.c - meters that one number cannot hold: percentile, unique, time_weighted.
+ *
+ * Their state is the sorted sequence of their samples, as a multiset: sequences of parts merge to
+ * that of the whole, in any order and grouping, and it may lie on disk.  It is read once, from its
+ * beginning, without being held:
+ *
+ *     percentile      the wanted sample, counted from the least: how many there are is in the total
+ *     unique          how often the key differs from the one before
+ *     time_weighted   level x seconds from each change to the next, cut at the edges of slots
+ */
+#include <stdlib.h>
+
+#include "usage/book.h"
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+bool record_is_sample(const struct record *record, const struct series_table *series,
+                      const struct catalog *catalog)
+{
+    return !(record->flags & RECORD_EXCLUDED) &&
+           aggregate_is_sampled(
+               catalog->meters[series_at(series, record->series)->meter].aggregate);
+}
+
+static int compare_keys(const struct record *a, const struct record *b)
+{
+    int order = text_compare(tail_source(tail_of(a)), tail_source(tail_of(b)));
+    return order ? order : text_compare(tail_id(tail_of(a)), tail_id(tail_of(b)));
+}
+
+static int compare_values(const struct record *a, const struct record *b)
+{
+    if (a->scale == b->scale && !((a->flags | b->flags) & RECORD_WIDE)) {
+        return (a->mantissa > b->mantissa) - (a->mantissa < b->mantissa);
+    }
+    return dec_compare(record_value(a), record_value(b));
+}
+
+int record_compare(const struct record *a, const struct record *b,
+                   const struct series_table *series, const struct catalog *catalog)
+{
+    bool is_excluded = a->flags & RECORD_EXCLUDED;
+    if (is_excluded != (bool)(b->flags & RECORD_EXCLUDED)) {
+        return is_excluded ? 1 : -1;
+    }
+    int order = compare_numbers(a->account, b->account);
+    order = order ? order : compare_numbers(a->series, b->series);
+    order = order ? order : compare_numbers(a->slot_s, b->slot_s);
+    if (order || is_excluded) {
+        return order;
+    }
+    switch (catalog->meters[series_at(series, a->series)->meter].aggregate) {
+    case AGGREGATE_PERCENTILE:
+        return compare_values(a, b);
+    case AGGREGATE_UNIQUE:
+        return compare_keys(a, b);
+    case AGGREGATE_TIME_WEIGHTED:
+        if (tail_of(a)->at != tail_of(b)->at) {
+            return tail_of(a)->at < tail_of(b)->at ? -1 : 1;
+        }
+        return compare_keys(a, b);
+    default:
+        return 0;
+    }
+}
+
+/* ---- percentile and unique ------------------------------------------------------------------- */
+
+/* The least whole number that is not below percent of count. */
+static enum status find_wanted(struct dec percent, uint64_t count, uint64_t *wanted,
+                               struct error *err)
+{
+    struct dec product, whole;
+    TRY(dec_multiply(percent, dec_from_int((int64_t)count), &product, err));
+    TRY(dec_make(product.mantissa, product.scale + 2, &product, err));
+    TRY(dec_round(product, 0, ROUND_CEILING, &whole, err));
+    *wanted = (uint64_t)whole.mantissa;
+    return OK;
+}
+
+static enum status begin_row(struct book *book, const struct meter *meter,
+                             const struct record *record, struct error *err)
+{
+    struct sample_reading *reading = &book->reading;
+    struct usage_row *row = book_find_row(book, record->account, record->series, record->slot_s);
+    reading->row = (uint32_t)(row - book->rows);
+    reading->seen = 0;
+    struct usage_value *value = book_value(book, row);
+    value->has_value = true;
+    value->value = DEC_ZERO;
+    return meter->aggregate == AGGREGATE_PERCENTILE
+               ? find_wanted(meter->percentile, row->total.count, &reading->wanted, err)
+               : OK;
+}
+
+static void keep_text(struct book *book, struct buffer *buffer, struct text text)
+{
+    if (!buffer->arena) {
+        buffer_init(buffer, book->arena, 64);
+    }
+    buffer->size = 0;
+    buffer_add_text(buffer, text);
+}
+
+static enum status read_sample(struct book *book, const struct meter *meter,
+                               const struct record *record, struct error *err)
+{
+    struct sample_reading *reading = &book->reading;
+    const struct usage_row *row = reading->row == NONE ? NULL : &book->rows[reading->row];
+    if (!row || row->account != record->account || row->series != record->series ||
+        row->slot_s != record->slot_s) {
+        TRY(begin_row(book, meter, record, err));
+        row = &book->rows[reading->row];
+    }
+    reading->seen++;
+    struct usage_value *value = &book->values[row->value];
+    if (meter->aggregate == AGGREGATE_PERCENTILE) {
+        if (reading->seen == reading->wanted) {
+            value->value = record_value(record);
+        }
+        return OK;
+    }
+    struct text key = tail_source(tail_of(record));
+    if (reading->seen == 1 || !text_equal(buffer_text(&reading->key), key)) {
+        keep_text(book, &reading->key, key);
+        return dec_add(value->value, dec_from_int(1), &value->value, err);
+    }
+    return OK;
+}
+
+/* ---- levels ---------------------------------------------------------------------------------- */
+
+static int compare_levels(const void *a_level, const void *b_level)
+{
+    const struct level *a = a_level, *b = b_level;
+    int order = compare_numbers(a->state.account, b->state.account);
+    return order ? order : compare_numbers(a->state.series, b->state.series);
+}
+
+/* Adds what the level makes from where it stands to an instant, slot by slot.  It counts while the
+ * account is the payer's. */
+static enum status advance(struct book *book, const struct book_view *view, struct level *level,
+                           instant to, struct error *err)
+{
+    struct sample_reading *reading = &book->reading;
+    uint32_t account = level->state.account, series = level->state.series;
+    const struct series *item = series_at(view->series, series);
+    while (level->since < to && !dec_is_zero(level->state.value)) {
+        instant at = level->since;
+        if (!period_has(reading->slot, at)) {
+            instant start = slot_start(view->catalog, view->accounts, account, item, view->cut, at);
+            reading->slot = (struct period){
+                start, slot_end(view->catalog, view->accounts, account, item, view->cut, start)};
+            reading->is_paid = accounts_payer(view->accounts, account, start) == view->payer;
+        }
+        instant end = reading->slot.to < to ? reading->slot.to : to;
+        if (reading->is_paid) {
+            struct usage_row *row =
+                book_find_row(book, account, series,
+                              (uint32_t)((reading->slot.from - view->base) / NS_PER_SECOND));
+            struct dec seconds;
+            TRY(dec_make(end - at, 9, &seconds, err));
+            TRY(exact_add_product(&book_value(book, row)->integral, level->state.value, seconds,
+                                  err));
+        }
+        level->since = end;
+    }
+    level->since = level->since < to ? to : level->since;
+    return OK;
+}
+
+static enum status finish_level(struct book *book, const struct book_view *view, struct error *err)
+{
+    struct sample_reading *reading = &book->reading;
+    if (reading->level == NONE) {
+        return OK;
+    }
+    struct level *level = &book->levels[reading->level];
+    reading->level = NONE;
+    if (reading->source.size > 0) {
+        level->state.source = text_copy(book->arena, buffer_text(&reading->source));
+        level->state.id = text_copy(book->arena, buffer_text(&reading->id));
+    }
+    return advance(book, view, level, view->cut.to, err);
+}
+
+static void begin_level(struct book *book, const struct book_view *view,
+                        const struct record *record)
+{
+    struct sample_reading *reading = &book->reading;
+    struct level wanted = {.state = {.account = record->account, .series = record->series},
+                           .since = view->cut.from};
+    struct level *found = NULL;
+    if (book->levels_carried > 0) {
+        found = bsearch(&wanted, book->levels, book->levels_carried, sizeof wanted, compare_levels);
+    }
+    if (!found) {
+        book_add_level(book, &wanted);
+        found = &book->levels[book->level_count - 1];
+    }
+    found->is_read = true;
+    reading->level = (uint32_t)(found - book->levels);
+    reading->slot = (struct period){0, 0};
+    reading->source.size = 0;
+}
+
+static enum status read_level(struct book *book, const struct book_view *view,
+                              const struct meter *meter, const struct record *record,
+                              struct error *err)
+{
+    struct sample_reading *reading = &book->reading;
+    struct level *level = reading->level == NONE ? NULL : &book->levels[reading->level];
+    if (!level || level->state.account != record->account ||
+        level->state.series != record->series) {
+        TRY(finish_level(book, view, err));
+        begin_level(book, view, record);
+        level = &book->levels[reading->level];
+    }
+    const struct record_tail *tail = tail_of(record);
+    if (tail->at < view->cut.from && !meter->carry) {
+        return OK; /* of another payer, before this one's turn began */
+    }
+    TRY(advance(book, view, level, tail->at, err));
+    level->state.at = tail->at;
+    keep_text(book, &reading->source, tail_source(tail));
+    keep_text(book, &reading->id, tail_id(tail));
+    if (meter->states_level) {
+        level->state.value = record_value(record);
+        return OK;
+    }
+    return dec_add(level->state.value, record_value(record), &level->state.value, err);
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
+
+static enum status fail_range(const struct book_view *view, uint32_t account, uint32_t meter,
+                              struct error *err)
+{
+    (void)fail(err, ERR_OVERFLOW,
+               "AGG_OVERFLOW: the value of meter %.*s for account %.*s has more than 38 digits",
+               TEXT_ARG(view->catalog->meters[meter].name),
+               TEXT_ARG(view->accounts->items[account].id));
+    return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
+}
+
+/* Of the states of one level, from bills of two payers, the later one holds. */
+static void drop_old_levels(struct book *book)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < book->level_count; i++) {
+        struct level *last = kept > 0 ? &book->levels[kept - 1] : NULL;
+        if (!last || compare_levels(last, &book->levels[i]) != 0) {
+            book->levels[kept++] = book->levels[i];
+        } else if (last->state.at < book->levels[i].state.at) {
+            *last = book->levels[i];
+        }
+    }
+    book->level_count = book->levels_carried = kept;
+}
+
+static void sort_levels(struct book *book, const struct book_view *view)
+{
+    if (!book->reading.is_begun) {
+        book->reading.is_begun = true;
+        book->levels_carried = book->level_count;
+        for (uint32_t i = 0; i < book->level_count; i++) {
+            book->levels[i].since = view->cut.from;
+        }
+        if (book->level_count > 1) {
+            qsort(book->levels, book->level_count, sizeof *book->levels, compare_levels);
+            drop_old_levels(book);
+        }
+    }
+}
+
+enum status book_sample(struct book *book, const struct book_view *view,
+                        const struct record *record, struct error *err)
+{
+    uint32_t index = series_at(view->series, record->series)->meter;
+    const struct meter *meter = &view->catalog->meters[index];
+    sort_levels(book, view);
+    enum status status = meter->aggregate == AGGREGATE_TIME_WEIGHTED
+                             ? read_level(book, view, meter, record, NULL)
+                             : read_sample(book, meter, record, NULL);
+    return status == OK ? OK : fail_range(view, record->account, index, err);
+}
+
+enum status book_samples_end(struct book *book, const struct book_view *view, struct error *err)
+{
+    sort_levels(book, view);
+    uint32_t last = book->reading.level;
+    if (finish_level(book, view, NULL) != OK) {
+        const struct meter_state *state = &book->levels[last].state;
+        return fail_range(view, state->account, series_at(view->series, state->series)->meter, err);
+    }
+    for (uint32_t i = 0; i < book->levels_carried; i++) {
+        struct level *level = &book->levels[i];
+        book->reading.slot = (struct period){0, 0};
+        if (!level->is_read && advance(book, view, level, view->cut.to, NULL) != OK) {
+            return fail_range(view, level->state.account,
+                              series_at(view->series, level->state.series)->meter, err);
+        }
+    }
+    return OK;
+}
