@@ -30,6 +30,7 @@ for seed in 1 2 3 4 5; do
     check make -s tokens SEED=$seed
 done
 check make -s real
+check test/samples/samples.py --samples "${FARTHING_SAMPLES:-100000000}" --memory 256
 
 echo
 if [ $failed = 0 ]; then

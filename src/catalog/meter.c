@@ -11,8 +11,8 @@
 #include "base/nofloat.h"
 
 static const char *const meter_keys[] = {
-    "event",    "where", "value", "aggregate", "dimensions", "sku",        "unit",
-    "resource", "grain", "carry", "negative",  "input",      "percentile", "spread", NULL};
+    "event", "where", "value",    "aggregate", "dimensions", "sku",    "unit", "resource",
+    "grain", "carry", "negative", "input",     "percentile", "spread", NULL};
 static const char *const later_meter_keys[] = {"clock", NULL};
 
 struct meter_work {

@@ -1,8 +1,8 @@
 /* spread.c - an event with a duration, in pieces.
  *
- * Up to an instant an event has used the part of its value that the time until then is of the whole:
- * quantized once, at 18 digits half-even.  A piece is a difference of two such parts, so pieces add
- * up to the value, wherever they are cut.
+ * Up to an instant an event has used the part of its value that the time until then is of the
+ * whole: quantized once, at 18 digits half-even.  A piece is a difference of two such parts, so
+ * pieces add up to the value, wherever they are cut.
  */
 #include "usage/usage.h"
 

@@ -37,7 +37,7 @@ ACCOUNT_COLUMNS = ["id", "organization", "plan", "since"]
 MEMBER_COLUMNS = ["account", "organization", "from", "to"]
 OVERRIDE_COLUMNS = ["account", "sku", "from", "to", "up_to", "rate", "flat", "scope"]
 EVENT_COLUMNS = ["id", "source", "type", "subject", "time", "q", "region", "size", "res", "state",
-                 "text", "sku", "n", "b"]
+                 "text", "sku", "n", "start", "end", "b"]
 CSV_MAPPING = {"columns": {name: {"to": {"b": "data.a.b"}.get(name, "data." + name),
                                   "number": True} if name in ("q", "b")
                            else name if name in EVENT_COLUMNS[:5] else "data." + name

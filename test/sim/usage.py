@@ -133,9 +133,10 @@ class Row:
          self.meter, *self.event) = key  # (source, id) when it is one event
         self.slot = self.time if slot is None else slot
         self.values, self.events, self.carried, self.integral = [], 0, None, Fraction(0)
+        self.later = 0  # pieces of events that began in another row
 
     def close(self, meter, aggregate):
-        self.events = len(self.values)
+        self.events = len(self.values) - self.later
         numbers = [value for _, value in self.values]
         if aggregate == "time_weighted":
             self.quantity = quantize(self.integral)
@@ -214,6 +215,17 @@ def measure(meter, event):
     attempt("dims", lambda: tuple((name, text_of(e, "")) for name, e in
                                   sorted(meter.get("dimensions", {}).items())))
     attempt("value", value)
+    if "spread" in meter:
+        def span():
+            start, end = (text_of(meter["spread"][key]) for key in ("from", "to"))
+            try:
+                start, end = times.parse(start), times.parse(end)
+            except times.TimeFault:
+                raise expressions.Failure("FIELD_TYPE") from None
+            if end < start:
+                raise expressions.Failure("EXPRESSION")
+            return start, end
+        attempt("span", span)
     if failures:
         raise expressions.Failure(min(failures, key=PRECEDENCE.index))
     changes = meter.get("aggregate") == "time_weighted" and meter.get("input") != "level"
@@ -317,6 +329,37 @@ class Usage:
         entry[0] += 1
         entry[1] += value
 
+    def slot(self, cut, kind, meter, at):
+        start = max(cut[0], self.setup.slot_before(kind, at))
+        return max(start, at // times.HOUR * times.HOUR) if meter.get("grain", "hour") != "month" else start
+
+    def spread(self, rows, event, name, meter, parts):
+        """The value over the slots that the event has time in, from the last to the first."""
+        (first, last), value, setup = parts["span"], parts["value"], self.setup
+
+        def used(until):
+            return value if until >= last else quantize(value * (until - first) / (last - first))
+        end = max(last, first + 1)
+        while end > first:
+            at = end - 1
+            payer = setup.payer(event.subject, at)
+            cut = next((c for c in setup.cuts(payer) if c[0] <= at < c[1]), None)
+            if cut is None:
+                start = slot = at // times.HOUR * times.HOUR
+            else:
+                start = slot = self.slot(cut, Kind(event.subject, parts["sku"], parts["dims"]), meter, at)
+            start = max(start, first)
+            part = used(end) - (used(start) if start > first else 0)
+            if cut is None:
+                self.exclude("OUT_OF_PERIOD", event, name, part)
+                self.exclusions[("OUT_OF_PERIOD", event.subject, name)][0] -= start > first
+            else:
+                key = (payer, cut, slot, event.subject, parts["resource"], parts["sku"], parts["dims"], name)
+                row = rows.setdefault(key, Row(key))
+                row.values.append(((event.at, event.source.encode(), event.id.encode()), part))
+                row.later += start > first
+            end = start
+
     def apply(self, rows, event, name, meter):
         """False when the meter's filter says no."""
         failure, parts = None, None
@@ -335,6 +378,9 @@ class Usage:
         if event.subject not in setup.accounts:
             self.exclude("NO_ACCOUNT", event, name, counted)
             return True
+        if "span" in (parts or ()) and parts["sku"] in setup.skus:
+            self.spread(rows, event, name, meter, parts)
+            return True
         payer = setup.payer(event.subject, event.at)
         cut = next((c for c in setup.cuts(payer) if c[0] <= event.at < c[1]), None)
         if cut is None:
@@ -344,10 +390,7 @@ class Usage:
         if failure:
             self.exclude(failure, event, name, counted)
             return True
-        slot = max(cut[0], setup.slot_before(
-            Kind(event.subject, parts["sku"], parts["dims"]), event.at))
-        if meter.get("grain", "hour") != "month":
-            slot = max(slot, event.at // times.HOUR * times.HOUR)
+        slot = self.slot(cut, Kind(event.subject, parts["sku"], parts["dims"]), meter, event.at)
         series = (event.subject, parts["resource"], parts["sku"], parts["dims"], name)
         if meter.get("grain") == "event":
             key = (payer, cut, event.at, *series, event.source.encode(), event.id.encode())

@@ -340,6 +340,9 @@ class World:
             elif grain < 0.4 and aggregate in ("sum", "count"):
                 meter["grain"] = "event"
                 self.has("grain.event")
+            if aggregate == "sum" and meter.get("grain") != "event" and rng.random() < 0.15:
+                meter["spread"] = {"from": "data.start", "to": "data.end"}
+                self.has("meter.spread")
             if rng.random() < 0.15:
                 meter["where"] = rng.choice(['data.state == "on"', 'data.q > 2', 'type != "x"',
                                              'has(data.res)'])
@@ -959,6 +962,9 @@ class World:
             if kind == "use.named":
                 n = rng.choice(self.skus + ["nothing"])
                 data.update(sku=n, n=n[1:])
+            start = self.event_time(rng)
+            end = start + rng.choice([0, rng.randrange(times.HOUR), rng.randrange(30 * times.HOUR), -1])
+            data.update(start=times.form(start), end=times.form(max(1, end)))
             record = {"specversion": "1.0", "id": "e%d" % i, "source": rng.choice(["x", "x", "y/z"]),
                       "type": kind, "subject": rng.choice(self.ids),
                       "time": times.form(self.event_time(rng)), "data": data}
@@ -972,8 +978,9 @@ class World:
         kind = rng.choice(["missing", "type", "negative", "account", "meter", "dimension", "resource",
                            "huge"])
         data = record["data"]
-        if kind == "huge" and any(m.get("aggregate") == "time_weighted" for m in self.meters.values()):
-            kind = "meter"  # times a month's seconds it is beyond what tiers and decimals hold
+        if kind in ("huge", "negative") and any(m.get("aggregate") == "time_weighted" for m in self.meters.values()):
+            # Times a month's seconds it is beyond what tiers and decimals hold, and negative levels below them.
+            kind = "meter"
         self.has("event." + kind)
         if kind == "missing":
             del data[rng.choice(["q", "text", "state"])]
