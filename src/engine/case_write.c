@@ -543,6 +543,39 @@ static void add_row(struct case_run *run, const struct moment *moment, const str
     }
 }
 
+/* Whether a meter of the case takes the member as a number. */
+static bool is_value(const struct case_run *run, struct text key)
+{
+    const struct yaml_node *meters = find_section(run, "meters");
+    struct text path = text_join(run->arena, TEXT("data."), key);
+    for (uint32_t i = 0; meters && i < meters->count; i++) {
+        const struct yaml_node *meter = &meters->items[i];
+        if (text_equal(member_text(meter, "value"), path) &&
+            !text_equal(member_text(meter, "aggregate"), TEXT("unique"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In a case numbers may be quoted, and times are UTC when they say no zone. */
+static void write_member(struct case_run *run, const struct yaml_node *node)
+{
+    struct buffer *out = &run->events;
+    char time[TIME_FORMAT_MAX];
+    struct dec number;
+    instant at;
+    bool is_text = node->kind == YAML_TEXT;
+    if (is_text && dec_parse(node->text, &number) == NUMBER_OK && is_value(run, node->key)) {
+        buffer_add_text(out, node->text);
+    } else if (is_text && node->text.size > 10 && memchr(node->text.at, 'T', node->text.size) &&
+               time_parse(node->text, &at) != TIME_OK && case_time(node->text, &at)) {
+        buffer_add_json(out, (struct text){time, (size_t)time_format(at, time)});
+    } else {
+        yaml_write_canonical(node, run->arena, out);
+    }
+}
+
 static void add_event(struct case_run *run, const struct yaml_node *row, struct text type,
                       const char *time, uint32_t copy)
 {
@@ -557,7 +590,7 @@ static void add_event(struct case_run *run, const struct yaml_node *row, struct 
         if (!is_taken) {
             separate(out);
             write_key(out, row->items[i].key);
-            yaml_write_canonical(&row->items[i], run->arena, out);
+            write_member(run, &row->items[i]);
         }
     }
     buffer_add_text(out, TEXT("}}\n"));

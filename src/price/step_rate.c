@@ -38,6 +38,17 @@ enum status step_rate_charge(struct work *work, const struct step *step, uint32_
     return rate_charge(work, step, index, rate, amount, list, NONE);
 }
 
+/* Whether the row has only later pieces of events that are spread: what an event pays once, its
+ * first piece has paid. */
+static bool goes_on(const struct work *work, const struct charge *charge)
+{
+    if (charge->row == NONE || work->rows[charge->row].total.count > 0) {
+        return false;
+    }
+    uint32_t meter = series_at(work->pricing->series, charge->series)->meter;
+    return work->catalog->meters[meter].spread_from != NULL;
+}
+
 static enum status find_rate(struct work *work, const struct step *step,
                              const struct charge *charge, struct period turn, bool *found,
                              struct dec *rate, struct dec *flat)
@@ -73,7 +84,7 @@ static enum status find_rate(struct work *work, const struct step *step,
             }
         }
         TRY(number_value(work, &item->rate, charge, turn, rate));
-        return number_value(work, &item->flat, charge, turn, flat);
+        return goes_on(work, charge) ? OK : number_value(work, &item->flat, charge, turn, flat);
     }
     *found = false;
     return OK;

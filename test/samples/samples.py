@@ -3,7 +3,7 @@
 
     test/samples/samples.py --farthing build/release/farthing --samples 100000000 --memory 256
 
-The samples come through a pipe, in an order that jumps about. What they come to is known in closed form:
+The samples come in a file, in an order that jumps about. What they come to is known in closed form:
 sample j of n (all j from 0 on, each once) is at start + j x 25 ms, its value is j / 100, its key j mod (n / 4), and its
 level j mod 10.
 
@@ -58,18 +58,18 @@ def write(pipe, kind, count):
             value = j % 10 if kind == "time_weighted" else "%d.%02d" % divmod(j, 100)
             lines.append("%d,%d.%03d,%s,k%d\n" % (j, START + second, part * 25, value, j % keys))
         pipe.write("".join(lines).encode())
-    pipe.close()
 
 
 def run(options, kind, folder):
     for name, text in (("catalog.yaml", CATALOG % KINDS[kind]), ("accounts.csv", "id\na\n")):
         with open(os.path.join(folder, name), "w", encoding="ascii") as file:
             file.write(text)
-    command = [os.path.abspath(options.farthing), "bill", "--catalog", "catalog.yaml", "--accounts", "accounts.csv", "--events", "-",
-               "--format", "csv", "--period", "2026-10", "--opening", "none", "--out", kind, "--quiet",
+    command = [os.path.abspath(options.farthing), "bill", "--catalog", "catalog.yaml", "--accounts", "accounts.csv", "--events", "samples.csv",
+               "--period", "2026-10", "--opening", "none", "--out", kind, "--quiet",
                "--memory", "%dMiB" % options.memory]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, cwd=folder)
-    write(child.stdin, kind, options.samples)
+    with open(os.path.join(folder, "samples.csv"), "wb") as file:
+        write(file, kind, options.samples)
+    child = subprocess.Popen(command, cwd=folder, env=dict(os.environ, TMPDIR=folder))
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:

@@ -506,6 +506,8 @@ class Bill:
                 elif "from" in body:
                     rate = self.said(body["from"], row, flow, step)
                 rate, flat = self.number(rate, row, step), self.number(flat, row, step)
+                if row.events == 0 and row.meter and "spread" in self.setup.catalog["meters"][row.meter]:
+                    flat = ZERO  # later pieces of events, which have paid it
                 amount = quantize(flow.quantity * rate / num(body.get("per", 1)) + flat)
                 out.append(flow.charge(step, amount, rate))
             row.flows = out
