@@ -138,9 +138,11 @@ static enum status set_up_spools(struct run *run)
     for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
         run->key_shift--;
     }
-    /* Each thread needs room behind the spools: for a partition, its bills and their text. */
-    enum { SETTLE_BYTES = 32 * 1024 * 1024 };
-    size_t reserve = (size_t)run->threads * SETTLE_BYTES;
+    /* Each thread needs room behind the spools: for a partition of keys, of which lines are seldom
+     * shorter than this; later for one of payers, its bills and their text. */
+    enum { SETTLE_BYTES = 32 * 1024 * 1024, LINE_LEAST_BYTES = 40, DEDUP_BYTES = 64 };
+    size_t dedup = (size_t)(bytes / run->key_partitions / LINE_LEAST_BYTES * DEDUP_BYTES);
+    size_t reserve = (size_t)run->threads * (dedup > SETTLE_BYTES ? dedup : SETTLE_BYTES);
     reserve = reserve < run->memory_bytes / 8 ? run->memory_bytes / 8 : reserve;
     reserve = reserve > run->memory_bytes / 2 ? run->memory_bytes / 2 : reserve;
     run->budget.limit_bytes = run->memory_bytes - reserve;
