@@ -345,7 +345,9 @@ class Usage:
             payer = setup.payer(event.subject, at)
             cut = next((c for c in setup.cuts(payer) if c[0] <= at < c[1]), None)
             if cut is None:
-                start = slot = at // times.HOUR * times.HOUR
+                ends = [c[1] for other in setup.accounts for c in setup.cuts(other) if c[1] <= at]
+                start = slot = max([at // times.HOUR * times.HOUR] + ends + [
+                    edge for edge in setup.account_edges(event.subject) if edge <= at])
             else:
                 start = slot = self.slot(cut, Kind(event.subject, parts["sku"], parts["dims"]), meter, at)
             start = max(start, first)
