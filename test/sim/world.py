@@ -312,7 +312,8 @@ class World:
         for i, sku in enumerate(self.skus):
             aggregate = rng.choice(["sum"] * 6 + ["count", "count", "max", "latest", "min", "average", "unique",
                                                   "percentile", "time_weighted", "time_weighted"])
-            if aggregate in ("average", "unique", "percentile") and "billing" in self.catalog:
+            if aggregate in ("average", "unique", "percentile") and (
+                    "billing" in self.catalog or len(self.period_text) != 7 or "W" in self.period_text):
                 aggregate = "min"  # a run may end inside a turn, and their slot there has no state to go on with
             meter = {"event": "use.%s" % sku, "aggregate": aggregate, "sku": sku}
             if aggregate != "count":
