@@ -505,7 +505,8 @@ class World:
 
     def rating_formula(self, rng):
         self.has("formula")
-        text = rng.choice(["quantity * 2 + 1", "min(quantity * quantity, 9) / 7", "factor * quantity"])
+        # No squares: an average has 18 digits after the point, and 36 are more than a decimal of some size holds.
+        text = rng.choice(["quantity * 2 + 1", "min(quantity * 3, 9) / 7", "factor * quantity"])
         if rng.random() < 0.5:
             return {"formula": text}
         self.has("formula.results")
