@@ -830,8 +830,12 @@ static enum status load_opening(struct run *run)
         }
         at += size + 1;
     }
-    qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
-    qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
+    if (run->opening_count > 0) {
+        qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
+    }
+    if (run->carried_count > 0) {
+        qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
+    }
     char *hex = arena_alloc(&run->arena, 65);
     digest_format(&digest, hex);
     run->opening_digest = (struct text){hex, 64};
