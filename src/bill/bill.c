@@ -588,6 +588,23 @@ struct text bill_id(struct arena *arena, struct text provider, struct text payer
     return buffer_text(&out);
 }
 
+bool bill_id_read(struct arena *arena, struct text id, struct text *provider, struct text *payer,
+                  struct period *period)
+{
+    struct text parts[4];
+    int count = 0;
+    for (size_t at = 0; at <= id.size && count < 4; count++) {
+        const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
+        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
+        parts[count] = (struct text){id.at + at, size};
+        at += size + 1;
+    }
+    return count == 4 && time_parse_date(parts[2], NULL, &period->from) == TIME_OK &&
+           time_parse_date(parts[3], NULL, &period->to) == TIME_OK &&
+           text_decode(parts[0], arena_alloc(arena, parts[0].size + 1), provider) &&
+           text_decode(parts[1], arena_alloc(arena, parts[1].size + 1), payer);
+}
+
 static enum status add_sections(struct arena *arena, struct bill *bill, struct error *err)
 {
     bill->sections = arena_calloc(arena, bill->line_count + 1, sizeof *bill->sections);

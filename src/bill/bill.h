@@ -81,9 +81,12 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       const struct priced *priced, const struct issued *issued, struct bill *bill,
                       struct error *err);
 
-/* "provider/payer/from/to" with names percent-encoded. */
+/* "provider/payer/from/to" with names percent-encoded; and what such a text says, false when it is
+ * none. */
 struct text bill_id(struct arena *arena, struct text provider, struct text payer,
                     struct period period);
+bool bill_id_read(struct arena *arena, struct text id, struct text *provider, struct text *payer,
+                  struct period *period);
 
 /* "name=value;name=value" of the dimensions that have a value, in name order; values percent-encode
  * what separates. */

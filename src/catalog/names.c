@@ -436,18 +436,23 @@ static struct text hint_data(struct arena *arena, struct text name)
     return text_format(arena, "what an event says is in its data: data.%.*s", TEXT_ARG(name));
 }
 
+static struct expr_scope scope_of(struct resolver *resolver)
+{
+    return (struct expr_scope){
+        .context = resolver,
+        .resolve = resolve,
+        .call = call,
+        .zone = resolve_zone,
+        .zone_default = resolver->loader->zone,
+    };
+}
+
 bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct text text,
                     const struct expr_context *context, enum expr_type wanted,
                     const struct expr **expr)
 {
     struct resolver resolver = {.loader = loader, .context = context};
-    struct expr_scope scope = {
-        .context = &resolver,
-        .resolve = resolve,
-        .call = call,
-        .zone = resolve_zone,
-        .zone_default = loader->zone,
-    };
+    struct expr_scope scope = scope_of(&resolver);
     struct expr_error err = {0};
     enum status status = expr_compile(loader->arena, text, &scope, wanted, expr, &err);
     if (status == OK) {
@@ -486,13 +491,7 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
 static bool compiles(struct loader *loader, struct text text, const struct expr_context *context)
 {
     struct resolver resolver = {.loader = loader, .context = context};
-    struct expr_scope scope = {
-        .context = &resolver,
-        .resolve = resolve,
-        .call = call,
-        .zone = resolve_zone,
-        .zone_default = loader->zone,
-    };
+    struct expr_scope scope = scope_of(&resolver);
     const struct expr *unused;
     struct expr_error err = {0};
     return expr_compile(loader->arena, text, &scope, EXPR_NUMBER, &unused, &err) == OK;

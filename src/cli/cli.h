@@ -46,6 +46,8 @@ enum { GO_ON = -1 }; /* instead of an exit code */
  * printed, or a usage failure told. */
 int read_options(const struct command *command, int argc, char **argv, const struct option *options,
                  int (*take)(int option, void *own), void *own, struct common *common);
+/* The take of a command whose one option of its own sets a bool. */
+int take_flag(int option, void *flag);
 
 /* A list of paths that grows by one at each --option. */
 struct path_list {

@@ -7,19 +7,11 @@ enum { OPT_CSV = OPT_FIRST_OWN };
 
 static const struct option OPTIONS[] = {COMMON_OPTIONS, {"csv", no_argument, NULL, OPT_CSV}, {0}};
 
-static int take(int option, void *own)
-{
-    bool *csv = own;
-    (void)option;
-    *csv = true;
-    return GO_ON;
-}
-
 static int run(int argc, char **argv)
 {
     struct common common = {0};
     bool csv = false;
-    int code = read_options(&cmd_show, argc, argv, OPTIONS, take, &csv, &common);
+    int code = read_options(&cmd_show, argc, argv, OPTIONS, take_flag, &csv, &common);
     if (code != GO_ON) {
         return code;
     }

@@ -5,14 +5,6 @@
 
 static const struct option OPTIONS[] = {COMMON_OPTIONS, {"verbose", no_argument, NULL, 'v'}, {0}};
 
-static int take(int option, void *own)
-{
-    bool *verbose = own;
-    (void)option;
-    *verbose = true;
-    return GO_ON;
-}
-
 static int test(struct common *common, const struct path_list *files, bool verbose)
 {
     if (!common->config.temporary_folder) {
@@ -37,7 +29,7 @@ static int run(int argc, char **argv)
     struct common common = {0};
     struct path_list files = {0};
     bool verbose = false;
-    int code = read_options(&cmd_test, argc, argv, OPTIONS, take, &verbose, &common);
+    int code = read_options(&cmd_test, argc, argv, OPTIONS, take_flag, &verbose, &common);
     if (code != GO_ON) {
         return code;
     }

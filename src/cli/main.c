@@ -113,6 +113,13 @@ static int take_common(const struct command *command, int option, struct common 
     return GO_ON;
 }
 
+int take_flag(int option, void *flag)
+{
+    (void)option;
+    *(bool *)flag = true;
+    return GO_ON;
+}
+
 int read_options(const struct command *command, int argc, char **argv, const struct option *options,
                  int (*take)(int option, void *own), void *own, struct common *common)
 {

@@ -171,8 +171,11 @@ unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *w
 /* The offsets of the marks that scan_marks has found in a text of this size, and UINT16_MAX behind them.
  * offsets has room for 64 more than there may be marks. */
 void list_marks(const uint64_t *words, size_t size, uint16_t *offsets);
-/* The same on any machine. */
+/* The same on any machine, and on one that counts and finds bits. */
 void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets);
+#ifdef __x86_64__
+void list_marks_middle(const uint64_t *words, size_t size, uint16_t *offsets);
+#endif
 
 /* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
 struct marks {

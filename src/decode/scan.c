@@ -181,7 +181,7 @@ void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
 #ifdef __x86_64__
 
 /* As above, eight at once without a branch for each; what is too much is written over. */
-__attribute__((target("bmi,popcnt"))) static void
+__attribute__((target("bmi,popcnt"))) void
 list_marks_middle(const uint64_t *words, size_t size, uint16_t *offsets)
 {
     enum { AT_ONCE = 8 };

@@ -154,18 +154,10 @@ static enum status open_set(struct diff *d, const char *path, int side)
 static enum status split_bill(struct arena *arena, struct text id, struct text *payer,
                               struct period *period, struct error *err)
 {
-    struct text parts[4];
-    int count = 0;
-    for (size_t at = 0; at <= id.size && count < 4; count++) {
-        const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
-        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
-        parts[count] = (struct text){id.at + at, size};
-        at += size + 1;
-    }
-    bool is_id = count == 4 && time_parse_date(parts[2], NULL, &period->from) == TIME_OK &&
-                 time_parse_date(parts[3], NULL, &period->to) == TIME_OK &&
-                 text_decode(parts[1], arena_alloc(arena, parts[1].size + 1), payer);
-    return is_id ? OK : fail(err, ERR_CORRUPT, "'%.*s' is no id of a bill", TEXT_ARG(id));
+    struct text provider;
+    return bill_id_read(arena, id, &provider, payer, period)
+               ? OK
+               : fail(err, ERR_CORRUPT, "'%.*s' is no id of a bill", TEXT_ARG(id));
 }
 
 static enum status read_payer(struct diff *d, struct source *source, struct text *payer)

@@ -16,26 +16,12 @@ static int compare_issued(const void *a_item, const void *b_item)
     return a->payer < b->payer ? -1 : a->payer > b->payer;
 }
 
-/* Whose a bill is and for when: its id is made of that, "provider/payer/from/to" with names
- * percent-encoded. */
+/* Whose a bill is and for when. */
 static enum status read_bill_id(struct run *run, struct text id, struct issued_line *issued,
                                 struct error *err)
 {
-    struct text parts[4];
-    int count = 0;
-    for (size_t at = 0; at <= id.size && count < 4; count++) {
-        const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
-        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
-        parts[count] = (struct text){id.at + at, size};
-        at += size + 1;
-    }
     struct text names[2];
-    bool is_id = count == 4 && time_parse_date(parts[2], NULL, &issued->period.from) == TIME_OK &&
-                 time_parse_date(parts[3], NULL, &issued->period.to) == TIME_OK;
-    for (int n = 0; n < 2 && is_id; n++) {
-        is_id = text_decode(parts[n], arena_alloc(&run->arena, parts[n].size), &names[n]);
-    }
-    if (!is_id) {
+    if (!bill_id_read(&run->arena, id, &names[0], &names[1], &issued->period)) {
         return fail(err, ERR_INPUT, "'%.*s' is no id of a bill", TEXT_ARG(id));
     }
     if (!text_equal(names[0], run->catalog->name)) {

@@ -484,6 +484,18 @@ static void count_booked(struct worker *worker, const struct record *first, bool
     }
 }
 
+/* Whether a record stays: the first one of an event decides for those behind it. */
+static bool judge_record(struct worker *worker, const struct verdict_table *verdicts,
+                         struct record *record, const struct record *end, bool stayed)
+{
+    if (!(record->flags & RECORD_FIRST)) {
+        return stayed;
+    }
+    bool stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
+    count_booked(worker, record, stays);
+    return stays;
+}
+
 /* Judges the records and puts those that stay into their groups.  Takes no memory: what it counts
  * and changes is done once. */
 static enum status fill_groups(struct worker *worker, uint32_t p,
@@ -499,10 +511,7 @@ static enum status fill_groups(struct worker *worker, uint32_t p,
         bool stays = true;
         for (uint32_t units; record < end; record += units, at++) {
             units = 1 + record->tail_units;
-            if (record->flags & RECORD_FIRST) {
-                stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
-                count_booked(worker, record, stays);
-            }
+            stays = judge_record(worker, verdicts, record, end, stays);
             if (stays) {
                 uint32_t *to = &partition->end[partition->group_at[at]];
                 for (uint32_t i = 0; i < units; i++) {
@@ -1164,10 +1173,7 @@ static enum status sort_groups(struct worker *worker, uint32_t p,
         bool stays = true;
         for (uint32_t units; record < end; record += units) {
             units = 1 + record->tail_units;
-            if (record->flags & RECORD_FIRST) {
-                stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
-                count_booked(worker, record, stays);
-            }
+            stays = judge_record(worker, verdicts, record, end, stays);
             if (stays) {
                 TRY(sorted_add(partition->sorted, group_of(run, partition, record), record,
                                &worker->err));

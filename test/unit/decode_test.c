@@ -403,6 +403,12 @@ static void test_scan(void **)
         assert_memory_equal(list, slow_list, marks * sizeof *list);
         list_marks(slow, size, list);
         assert_memory_equal(list, slow_list, marks * sizeof *list);
+#ifdef __x86_64__
+        if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt")) {
+            list_marks_middle(slow, size, list);
+            assert_memory_equal(list, slow_list, marks * sizeof *list);
+        }
+#endif
     }
 }
 
