@@ -527,7 +527,8 @@ struct period calendar_stretch(const struct calendar *calendar, instant at, stru
  * hour). */
 struct slot_clock {
     struct clock clock;
-    bool of_contract; /* anchored at the contract's start */
+    const struct tally *tally; /* it cuts the usage that this counts alone; NULL: all of the price */
+    bool of_contract;          /* anchored at the contract's start */
     bool hour_aligned;
     const struct calendar *calendar; /* instead of a clock; NULL */
     const struct rate_table *table;  /* one with dates; NULL */

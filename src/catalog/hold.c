@@ -187,6 +187,14 @@ static struct period table_span(const struct accounts *accounts, const struct ca
     return rate_table_span(table, is_known ? key : NULL, at);
 }
 
+/* True when usage of the kind is what usage() of the tally tells. */
+static bool tally_counts(const struct tally *tally, const struct catalog *catalog,
+                         const struct usage_kind *kind)
+{
+    return tally->sku != NONE ? kind->sku == tally->sku
+                              : kind->meter == &catalog->meters[tally->meter];
+}
+
 void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog *catalog,
                           const struct usage_kind *kind, bool hours_only, instant at,
                           struct period *slot)
@@ -198,7 +206,8 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
     const struct price *price = hold_price(accounts, catalog, kind, at, &contract);
     for (uint32_t i = 0; price && i < price->clock_count; i++) {
         const struct slot_clock *item = &catalog->slot_clocks[price->clocks[i]];
-        if (hours_only && item->hour_aligned) {
+        if ((hours_only && item->hour_aligned) ||
+            (item->tally && !tally_counts(item->tally, catalog, kind))) {
             continue;
         }
         if (item->calendar) {

@@ -911,7 +911,7 @@ static bool same_clock(const struct clock *a, const struct clock *b)
 
 /* The clock of a step in catalog->slot_clocks; NONE when it has none that could cut a row. */
 static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step,
-                                struct slot_clock *items)
+                                const struct tally *tally, struct slot_clock *items)
 {
     bool of_contract = step->clock == CLOCK_CONTRACT;
     if (step->clock != CLOCK_RULE && !of_contract) {
@@ -919,16 +919,18 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
         if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
-            same_clock(&items[i].clock, &step->rule)) {
+            items[i].tally == tally && same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
     }
     bool is_aligned = !of_contract && is_hour_aligned(&step->rule);
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
-    items[catalog->slot_clock_count] =
-
-        (struct slot_clock){
-            .clock = step->rule, .of_contract = of_contract, .hour_aligned = is_aligned};
+    items[catalog->slot_clock_count] = (struct slot_clock){
+        .clock = step->rule,
+        .tally = tally,
+        .of_contract = of_contract,
+        .hour_aligned = is_aligned,
+    };
     return catalog->slot_clock_count++;
 }
 
@@ -1033,7 +1035,7 @@ static void collect_slot_clocks(struct loader *loader)
                 if (tally_fits(tally, price)) {
                     price->asks_contract =
                         price->asks_contract || step_asks_contract(&tally->step, false);
-                    uint32_t clock = find_slot_clock(catalog, &tally->step, items);
+                    uint32_t clock = find_slot_clock(catalog, &tally->step, tally, items);
                     if (clock != NONE) {
                         clocks =
                             clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
@@ -1042,7 +1044,7 @@ static void collect_slot_clocks(struct loader *loader)
                 }
             }
             step_visit_rows(step, note_calls, &use);
-            uint32_t found[] = {find_slot_clock(catalog, step, items),
+            uint32_t found[] = {find_slot_clock(catalog, step, NULL, items),
                                 step->kind == STEP_RATE
                                     ? find_slot_table(catalog, step->rate.table, false, items)
                                     : NONE};

@@ -109,7 +109,7 @@ def cut_rows(bench):
         event = json.loads(line, parse_float=Raw, parse_int=Raw) if line in single else None
         meters = [m for m in world.meters.values() if event and m["event"] == event.get("type")]
         fits = event and meters and all(
-            m.get("aggregate") == "sum" and m.get("grain") != "event" and m.get("value") in ("data.q", "data.q * 2")
+            m.get("aggregate") == "sum" and m.get("grain") != "event" and not m.get("spread") and m.get("value") in ("data.q", "data.q * 2")
             and "q" not in m.get("where", "") for m in meters)
         if not fits or not isinstance(event["data"].get("q"), Raw):
             lines.append(line)
@@ -391,6 +391,9 @@ def clock(bench):
     if any(m.get("grain") == "month" or m.get("aggregate") in SAMPLED for m in world.meters.values()):
         return False
     if not catalog["prices"]:
+        return False
+    said = str(catalog["prices"]) + str(catalog.get("steps"))
+    if "in_calendar" in said or "series" in said:  # no two days are equal
         return False
     one, ten = [], []
     for line, event in usage_events(world)[:12]:

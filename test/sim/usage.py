@@ -283,6 +283,9 @@ class Usage:
                     rows.setdefault(key, Row(key)).carried = state
                     if self.setup.aggregate(meter) in ("max", "min"):  # it is of the first slot now
                         state = ((cut[0],), state[1])
+                        if states.get(cut, state)[0] == state[0]:  # one slot has both
+                            pick = max if self.setup.aggregate(meter) == "max" else min
+                            states[cut] = state = (state[0], pick(state[1], states.get(cut, state)[1]))
                     states[cut] = max(states.get(cut, state), state)
                 state = states.get(cut, state)
 
