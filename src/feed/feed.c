@@ -1,4 +1,4 @@
-/* feed_file.c - see feed.h.
+/* feed.c - see feed.h.
  *
  * One lock guards who reads what; it is never held over a read.  A thread claims either a block of
  * a plain file, or a stream (a compressed file, a pipe) for the time that its next block takes to
@@ -19,51 +19,27 @@
  * A stream that ends in a fault does not deliver its last, cut line: "...,12" may have been
  * "...,123".  Nor does a file that grows or shrinks while it is read.
  */
-#define ZSTD_STATIC_LINKING_ONLY
 #include "feed/feed.h"
 
 #include <assert.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <zlib.h>
-#include <zstd.h>
-#include <zstd_errors.h>
+
+#include "feed/listing.h"
+#include "feed/stream.h"
 
 enum {
     BLOCK_BYTES = 256 * 1024, /* what is read is parsed while it lies in the cache */
     READ_ON_BYTES = 8 * 1024, /* read past a block's end at once: its last line mostly ends there */
     LEAD_ROOM_BYTES = 64,
     STEP_BYTES = 64 * 1024,
-    RAW_BYTES = 128 * 1024, /* of a compressed file or a pipe */
-    WINDOW_LOG_MAX = 23,    /* RFC 9659: 8 MiB */
-    RATIO_MAX = 1000,
     FINDINGS_MAX = 3, /* of a block: a long line, a fault, a change */
-    REASON_BYTES = 96,
 };
-static const uint64_t ratio_free_bytes = UINT64_C(64) * 1024 * 1024;
 
-enum packing { PACKED_UNKNOWN, PACKED_NONE, PACKED_GZIP, PACKED_ZSTD };
-
-/* A file that is read from its start to its end, decompressed. */
-struct stream {
-    struct env *env;
-    struct file *file;
-    struct file *spool; /* file is a pipe: what is read goes here */
-    enum packing packing;
-    char *raw;
-    size_t raw_at, raw_size;
-    uint64_t raw_offset; /* of the next read, or write to the spool */
-    bool raw_end;
-    z_stream gzip;
-    bool gzip_is_on;
-    ZSTD_DCtx *zstd;
-    bool is_between; /* frames or members */
-    uint64_t out_bytes;
-    bool is_end;
-    enum refusal fault; /* why is_end is too early */
-    char reason[REASON_BYTES];
-    /* Of a block that was cut: */
+/* A stream, and what was left of it when a block was cut. */
+struct cutter {
+    struct stream *stream; /* NULL: none is open */
     char *carry;
     size_t carry_capacity, carry_size;
     uint64_t carry_offset;
@@ -73,12 +49,7 @@ struct stream {
 enum progress { INPUT_NEW, INPUT_OPEN, INPUT_DONE };
 
 struct input {
-    char *path;
-    struct file_info info; /* when the feed was opened */
-    enum feed_format format;
-    enum packing packing;
-    bool is_pipe;
-    size_t source; /* the path it was found under */
+    struct listed_file found; /* a pipe's packing is known once it is open */
     /* Under the feed's lock: */
     enum progress progress;
     bool is_busy; /* being opened, or the stream is in a thread's hands */
@@ -90,7 +61,7 @@ struct input {
     bool is_summed;
     /* Written while it is busy, read only afterwards: */
     struct file *file, *spool;
-    struct stream *stream;
+    struct cutter cutter;
     uint64_t size_bytes;
     char *header;
     size_t header_size;
@@ -131,423 +102,6 @@ struct feed {
     struct reread reread;
 };
 
-/* ---- memory ---- */
-
-static enum status take_memory(struct env *env, const char *path, size_t size_bytes, void **memory,
-                               struct error *err)
-{
-    *memory = env->memory.allocate(&env->memory, size_bytes);
-    return *memory ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
-}
-
-static void give_memory(struct env *env, void *memory, size_t size_bytes)
-{
-    if (memory) {
-        env->memory.release(&env->memory, memory, size_bytes);
-    }
-}
-
-/* For libraries that free without a size: it is kept in front. */
-enum { SIZE_ROOM = 16 };
-
-static void *take_sized(void *context, size_t size_bytes)
-{
-    struct env *env = context;
-    char *memory = env->memory.allocate(&env->memory, size_bytes + SIZE_ROOM);
-    if (!memory) {
-        return NULL;
-    }
-    memcpy(memory, &size_bytes, sizeof size_bytes);
-    return memory + SIZE_ROOM;
-}
-
-static void give_sized(void *context, void *memory)
-{
-    struct env *env = context;
-    if (memory) {
-        char *start = (char *)memory - SIZE_ROOM;
-        size_t size_bytes;
-        memcpy(&size_bytes, start, sizeof size_bytes);
-        env->memory.release(&env->memory, start, size_bytes + SIZE_ROOM);
-    }
-}
-
-static void *take_items(void *context, unsigned count, unsigned size_bytes)
-{
-    return take_sized(context, (size_t)count * size_bytes);
-}
-
-/* ---- streams ---- */
-
-static enum packing detect_packing(const unsigned char *bytes, size_t size)
-{
-    if (size >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b) {
-        return PACKED_GZIP;
-    }
-    if (size >= 4 && ((memcmp(bytes, "\x28\xb5\x2f\xfd", 4) == 0) ||
-                      ((bytes[0] & 0xf0) == 0x50 && memcmp(bytes + 1, "\x2a\x4d\x18", 3) == 0))) {
-        return PACKED_ZSTD;
-    }
-    return PACKED_NONE;
-}
-
-static void close_stream(struct stream *stream)
-{
-    if (!stream) {
-        return;
-    }
-    struct env *env = stream->env;
-    if (stream->gzip_is_on) {
-        inflateEnd(&stream->gzip);
-    }
-    ZSTD_freeDCtx(stream->zstd);
-    give_memory(env, stream->raw, RAW_BYTES);
-    give_memory(env, stream->carry, stream->carry_capacity);
-    give_memory(env, stream, sizeof *stream);
-}
-
-static enum status fill_raw(struct stream *stream, struct error *err)
-{
-    struct env *env = stream->env;
-    memmove(stream->raw, stream->raw + stream->raw_at, stream->raw_size - stream->raw_at);
-    stream->raw_size -= stream->raw_at;
-    stream->raw_at = 0;
-    while (stream->raw_size < RAW_BYTES && !stream->raw_end) {
-        char *to = stream->raw + stream->raw_size;
-        size_t room = RAW_BYTES - stream->raw_size;
-        size_t got = 0;
-        if (stream->spool) {
-            TRY(env->file_read(env, stream->file, to, room, &got, err));
-            TRY(env->file_write_at(env, stream->spool, to, got, stream->raw_offset, err));
-        } else {
-            TRY(env->file_read_at(env, stream->file, to, room, stream->raw_offset, &got, err));
-        }
-        stream->raw_end = got == 0;
-        stream->raw_size += got;
-        stream->raw_offset += got;
-    }
-    return OK;
-}
-
-/* The stream's file and spool stay the caller's.  carry_capacity may be 0. */
-static enum status open_stream(struct env *env, const char *path, struct file *file,
-                               struct file *spool, enum packing packing, size_t carry_capacity,
-                               struct stream **stream, struct error *err)
-{
-    void *memory;
-    TRY(take_memory(env, path, sizeof **stream, &memory, err));
-    struct stream *made = memory;
-    *made = (struct stream){
-        .env = env, .file = file, .spool = spool, .packing = packing, .is_between = true};
-    *stream = made; /* so that the caller closes it when anything below fails */
-    TRY(take_memory(env, path, RAW_BYTES, &memory, err));
-    made->raw = memory;
-    if (carry_capacity > 0) {
-        TRY(take_memory(env, path, carry_capacity, &memory, err));
-        made->carry = memory;
-        made->carry_capacity = carry_capacity;
-    }
-    TRY(fill_raw(made, err));
-    if (made->packing == PACKED_UNKNOWN) {
-        made->packing = detect_packing((unsigned char *)made->raw, made->raw_size);
-    }
-    bool is_ready = true;
-    if (made->packing == PACKED_GZIP) {
-        made->gzip = (z_stream){.zalloc = take_items, .zfree = give_sized, .opaque = env};
-        is_ready = inflateInit2(&made->gzip, 16 + MAX_WBITS) == Z_OK;
-        made->gzip_is_on = is_ready;
-    } else if (made->packing == PACKED_ZSTD) {
-        made->zstd = ZSTD_createDCtx_advanced(
-            (ZSTD_customMem){.customAlloc = take_sized, .customFree = give_sized, .opaque = env});
-        is_ready =
-            made->zstd &&
-            !ZSTD_isError(ZSTD_DCtx_setParameter(made->zstd, ZSTD_d_windowLogMax, WINDOW_LOG_MAX));
-    }
-    return is_ready ? OK : fail(err, ERR_LIMIT, "%s: the memory limit is reached", path);
-}
-
-static void end_with_fault(struct stream *stream, enum refusal fault, const char *what,
-                           const char *detail)
-{
-    stream->is_end = true;
-    stream->fault = fault;
-    (void)snprintf(stream->reason, sizeof stream->reason, "%s: %s%s%s",
-                   stream->packing == PACKED_GZIP ? "gzip" : "zstd", what, *detail ? ": " : "",
-                   detail);
-}
-
-static size_t raw_left(const struct stream *stream)
-{
-    return stream->raw_size - stream->raw_at;
-}
-
-/* At the start of a gzip member or a zstd frame: is it one? Ends the stream when it is none. */
-static enum status check_start(struct stream *stream, struct error *err)
-{
-    if (raw_left(stream) < 6) {
-        TRY(fill_raw(stream, err));
-    }
-    const unsigned char *at = (const unsigned char *)stream->raw + stream->raw_at;
-    size_t left = raw_left(stream);
-    bool is_first = stream->raw_offset == left;
-    if (left == 0 && !is_first) {
-        stream->is_end = true;
-    } else if (left < (stream->packing == PACKED_GZIP ? 2 : 4)) {
-        bool is_cut =
-            left == 0 || (stream->packing == PACKED_GZIP ? at[0] == 0x1f
-                                                         : at[0] == 0x28 || (at[0] & 0xf0) == 0x50);
-        end_with_fault(stream, REFUSE_ENCODING,
-                       is_cut ? "the stream is cut short" : "other bytes follow the stream", "");
-    } else if (detect_packing(at, left) != stream->packing) {
-        end_with_fault(stream, REFUSE_ENCODING, "other bytes follow the stream", "");
-    } else if (stream->packing == PACKED_ZSTD && at[0] == 0x28 && left >= 6 && !(at[4] & 0x20)) {
-        /* The library would let a wide window pass when the content is small. */
-        unsigned exponent = 10U + (at[5] >> 3);
-        if (exponent > WINDOW_LOG_MAX || (exponent == WINDOW_LOG_MAX && (at[5] & 7) != 0)) {
-            end_with_fault(stream, REFUSE_ENCODING, "a window of more than 8 MiB", "");
-        }
-    }
-    stream->is_between = false;
-    return OK;
-}
-
-static enum status inflate_some(struct stream *stream, char *out, size_t size, size_t *got,
-                                struct error *err)
-{
-    z_stream *gzip = &stream->gzip;
-    gzip->next_in = (unsigned char *)stream->raw + stream->raw_at;
-    gzip->avail_in = (unsigned)raw_left(stream);
-    gzip->next_out = (unsigned char *)out;
-    gzip->avail_out = (unsigned)size;
-    int result = inflate(gzip, Z_NO_FLUSH);
-    stream->raw_at = stream->raw_size - gzip->avail_in;
-    *got = size - gzip->avail_out;
-    if (result == Z_STREAM_END) {
-        stream->is_between = true;
-        inflateReset(gzip);
-    } else if (result == Z_MEM_ERROR) {
-        return fail(err, ERR_LIMIT, "gzip: the memory limit is reached");
-    } else if (result != Z_OK && result != Z_BUF_ERROR) {
-        end_with_fault(stream, REFUSE_ENCODING, "the stream is damaged",
-                       gzip->msg ? gzip->msg : "");
-    }
-    return OK;
-}
-
-static enum status unzstd_some(struct stream *stream, char *out, size_t size, size_t *got,
-                               struct error *err)
-{
-    ZSTD_inBuffer from = {stream->raw + stream->raw_at, raw_left(stream), 0};
-    ZSTD_outBuffer to = {out, size, 0};
-    size_t result = ZSTD_decompressStream(stream->zstd, &to, &from);
-    stream->raw_at += from.pos;
-    *got = to.pos;
-    if (result == 0) {
-        stream->is_between = true;
-    } else if (ZSTD_isError(result)) {
-        ZSTD_ErrorCode code = ZSTD_getErrorCode(result);
-        if (code == ZSTD_error_memory_allocation) {
-            return fail(err, ERR_LIMIT, "zstd: the memory limit is reached");
-        }
-        bool is_wide = code == ZSTD_error_frameParameter_windowTooLarge;
-        end_with_fault(stream, REFUSE_ENCODING,
-                       is_wide ? "a window of more than 8 MiB" : "the stream is damaged",
-                       is_wide ? "" : ZSTD_getErrorString(code));
-    }
-    return OK;
-}
-
-/* Decompresses up to size bytes; *got is 0 only at the end, be it the right one or a fault. */
-static enum status read_stream(struct stream *stream, char *out, size_t size, size_t *got,
-                               struct error *err)
-{
-    *got = 0;
-    while (*got == 0 && !stream->is_end) {
-        if (raw_left(stream) == 0 && !stream->raw_end) {
-            TRY(fill_raw(stream, err));
-        }
-        if (stream->packing == PACKED_NONE) {
-            size_t left = raw_left(stream);
-            *got = left < size ? left : size;
-            memcpy(out, stream->raw + stream->raw_at, *got);
-            stream->raw_at += *got;
-            stream->is_end = *got == 0;
-            continue;
-        }
-        if (stream->is_between) {
-            TRY(check_start(stream, err));
-            continue;
-        }
-        size_t raw_before = raw_left(stream);
-        TRY((stream->packing == PACKED_GZIP ? inflate_some : unzstd_some)(stream, out, size, got,
-                                                                          err));
-        if (*got == 0 && raw_before == 0 && stream->raw_end && !stream->is_end &&
-            !stream->is_between) {
-            end_with_fault(stream, REFUSE_ENCODING, "the stream is cut short", "");
-        }
-        stream->out_bytes += *got;
-        uint64_t in_bytes = stream->raw_offset - raw_left(stream);
-        if (stream->out_bytes > ratio_free_bytes && stream->out_bytes / RATIO_MAX > in_bytes) {
-            end_with_fault(stream, REFUSE_DECOMP_LIMIT, "more than 1000 times its compressed size",
-                           "");
-        }
-    }
-    return OK;
-}
-
-/* ---- opening: the list of files ---- */
-
-/* The files and folders that were seen, by device and inode. */
-struct identity {
-    uint64_t device, inode;
-    bool is_used;
-};
-
-struct listing {
-    struct env *env;
-    struct arena *arena;
-    const struct feed_options *options;
-    struct input *inputs;
-    size_t count, capacity;
-    size_t source;         /* the path at hand */
-    struct identity *seen; /* open addressing; capacity is a power of two */
-    size_t seen_count, seen_capacity;
-};
-
-static struct identity *find_identity(struct identity *seen, size_t capacity,
-                                      const struct file_info *info)
-{
-    uint64_t hash = (info->inode ^ info->device << 40) * UINT64_C(0x9e3779b97f4a7c15);
-    size_t at = (size_t)(hash >> 32) & (capacity - 1);
-    while (seen[at].is_used &&
-           !(seen[at].inode == info->inode && seen[at].device == info->device)) {
-        at = (at + 1) & (capacity - 1);
-    }
-    return &seen[at];
-}
-
-static bool is_seen_before(struct listing *listing, const struct file_info *info)
-{
-    if (2 * listing->seen_count >= listing->seen_capacity) {
-        size_t capacity = listing->seen_capacity > 0 ? 2 * listing->seen_capacity : 64;
-        struct identity *grown = arena_calloc(listing->arena, capacity, sizeof *grown);
-        for (size_t i = 0; i < listing->seen_capacity; i++) {
-            const struct identity *old = &listing->seen[i];
-            if (old->is_used) {
-                struct file_info of_old = {.device = old->device, .inode = old->inode};
-                *find_identity(grown, capacity, &of_old) = *old;
-            }
-        }
-        listing->seen = grown;
-        listing->seen_capacity = capacity;
-    }
-    struct identity *place = find_identity(listing->seen, listing->seen_capacity, info);
-    bool was_seen = place->is_used;
-    *place = (struct identity){.device = info->device, .inode = info->inode, .is_used = true};
-    listing->seen_count += !was_seen;
-    return was_seen;
-}
-
-static bool ends_with(const char *path, size_t *size, const char *ending)
-{
-    size_t ending_size = strlen(ending);
-    if (*size < ending_size || memcmp(path + *size - ending_size, ending, ending_size) != 0) {
-        return false;
-    }
-    *size -= ending_size;
-    return true;
-}
-
-static enum status add_file(struct listing *listing, const char *path, const struct file_info *info,
-                            struct error *err)
-{
-    struct env *env = listing->env;
-    struct input input = {.info = *info, .is_pipe = info->kind == FILE_PIPE};
-    size_t size = strlen(path);
-    bool says_gzip = ends_with(path, &size, ".gz");
-    bool says_zstd = !says_gzip && ends_with(path, &size, ".zst");
-    enum feed_format format = listing->options->formats ? listing->options->formats[listing->source]
-                                                        : listing->options->format;
-    input.source = listing->source;
-    input.format = format != FEED_BY_NAME           ? format
-                   : ends_with(path, &size, ".csv") ? FEED_CSV
-                                                    : FEED_NDJSON;
-    if (!input.is_pipe) {
-        unsigned char magic[4];
-        size_t got = 0;
-        struct file *file;
-        TRY(env->file_open(env, path, &file, err));
-        enum status status = env->file_read_at(env, file, magic, sizeof magic, 0, &got, err);
-        enum status close_status = env->file_close(env, file, status == OK ? err : NULL);
-        TRY(status);
-        TRY(close_status);
-        input.packing = detect_packing(magic, got);
-        /* An empty file has no magic; one that is named .gz was cut at its very start. */
-        if (got == 0 && (says_gzip || says_zstd)) {
-            input.packing = says_gzip ? PACKED_GZIP : PACKED_ZSTD;
-        }
-    }
-    input.path = arena_alloc(listing->arena, strlen(path) + 1);
-    memcpy(input.path, path, strlen(path) + 1);
-    if (listing->count == listing->capacity) {
-        size_t capacity = listing->capacity > 0 ? 2 * listing->capacity : 16;
-        listing->inputs = arena_grow(listing->arena, listing->inputs, listing->count, capacity,
-                                     sizeof *listing->inputs);
-        listing->capacity = capacity;
-    }
-    listing->inputs[listing->count++] = input;
-    return OK;
-}
-
-static enum status add_path(struct listing *listing, const char *path, bool is_named,
-                            struct error *err);
-
-static enum status add_folder(struct listing *listing, const char *path, struct error *err)
-{
-    struct text *names;
-    size_t count = 0;
-    TRY(listing->env->folder_list(listing->env, path, listing->arena, &names, &count, err));
-    size_t path_size = strlen(path);
-    while (path_size > 1 && path[path_size - 1] == '/') {
-        path_size--;
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (names[i].size > 0 && names[i].at[0] == '.') {
-            continue;
-        }
-        char *joined = arena_alloc(listing->arena, path_size + names[i].size + 2);
-        memcpy(joined, path, path_size);
-        joined[path_size] = '/';
-        memcpy(joined + path_size + 1, names[i].at, names[i].size);
-        joined[path_size + 1 + names[i].size] = '\0';
-        TRY(add_path(listing, joined, false, err));
-    }
-    return OK;
-}
-
-/* is_named: given by the user, not found in a folder; only then may it be a pipe. */
-static enum status add_path(struct listing *listing, const char *path, bool is_named,
-                            struct error *err)
-{
-    struct file_info info;
-    TRY(listing->env->file_stat(listing->env, path, &info, err));
-    bool is_readable = info.kind == FILE_REGULAR || info.kind == FILE_FOLDER ||
-                       (info.kind == FILE_PIPE && is_named);
-    if (!is_readable) {
-        (void)fail(err, ERR_INPUT, "%s is %s", path,
-                   info.kind == FILE_DEVICE ? "a device"
-                   : info.kind == FILE_PIPE ? "a pipe in a folder"
-                                            : "neither a file, a folder nor a pipe");
-        return err ? fail_hint(err, "give files, folders, pipes, or - for standard input")
-                   : ERR_INPUT;
-    }
-    if (is_seen_before(listing, &info)) {
-        return OK;
-    }
-    return info.kind == FILE_FOLDER ? add_folder(listing, path, err)
-                                    : add_file(listing, path, &info, err);
-}
-
 enum status feed_open(struct env *env, struct arena *arena, const char *const *paths, size_t count,
                       const struct feed_options *options, struct feed **feed, struct error *err)
 {
@@ -560,12 +114,10 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
     settled.threads = settled.threads > 0 ? settled.threads : 1;
 
     /* Until the lock is made nothing is held, so the arena may run out anywhere. */
-    struct listing listing = {.env = env, .arena = arena, .options = &settled};
-    for (size_t i = 0; i < count; i++) {
-        listing.source = i;
-        TRY(add_path(&listing, paths[i], true, err));
-    }
-    if (listing.count >= UINT32_MAX) {
+    struct listed_file *files;
+    size_t file_count;
+    TRY(list_files(env, arena, paths, count, &settled, &files, &file_count, err));
+    if (file_count >= UINT32_MAX) {
         return fail(err, ERR_LIMIT, "too many files");
     }
     struct feed *made = arena_calloc(arena, 1, sizeof *made);
@@ -574,11 +126,12 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
     made->buffer_bytes = LEAD_ROOM_BYTES + settled.block_bytes + settled.line_max_bytes + 1 +
                          READ_ON_BYTES + FEED_PADDING_BYTES;
     made->window_bytes = settled.line_max_bytes + 1 + 2 * STEP_BYTES;
-    made->inputs = listing.inputs;
-    made->input_count = (uint32_t)listing.count;
+    made->inputs = arena_calloc(arena, file_count, sizeof *made->inputs);
+    made->input_count = (uint32_t)file_count;
     made->slots = arena_calloc(arena, (size_t)settled.threads, sizeof *made->slots);
     for (uint32_t i = 0; i < made->input_count; i++) {
-        made->bytes_total += made->inputs[i].info.size_bytes;
+        made->inputs[i].found = files[i];
+        made->bytes_total += files[i].info.size_bytes;
     }
 
     enum status status = OK;
@@ -588,7 +141,7 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
     }
     for (int i = 0; i < settled.threads && status == OK; i++) {
         void *memory;
-        status = take_memory(env, "reading", made->buffer_bytes, &memory, err);
+        status = feed_allocate(env, "reading", made->buffer_bytes, &memory, err);
         made->slots[i].buffer = memory;
     }
     if (status != OK) {
@@ -607,12 +160,20 @@ static void close_quietly(struct env *env, struct file **file)
     }
 }
 
+static void close_cutter(struct env *env, struct cutter *cutter)
+{
+    stream_close(cutter->stream);
+    feed_release(env, cutter->carry, cutter->carry_capacity);
+    cutter->stream = NULL;
+    cutter->carry = NULL;
+}
+
 static void close_reread(struct feed *feed)
 {
     struct reread *reread = &feed->reread;
-    close_stream(reread->stream);
+    stream_close(reread->stream);
     close_quietly(feed->env, &reread->file);
-    give_memory(feed->env, reread->window, feed->window_bytes);
+    feed_release(feed->env, reread->window, feed->window_bytes);
     *reread = (struct reread){0};
 }
 
@@ -625,14 +186,14 @@ void feed_close(struct feed *feed)
     close_reread(feed);
     for (uint32_t i = 0; i < feed->input_count; i++) {
         struct input *input = &feed->inputs[i];
-        close_stream(input->stream);
+        close_cutter(env, &input->cutter);
         close_quietly(env, &input->file);
         close_quietly(env, &input->spool);
-        give_memory(env, input->lines, input->line_capacity * sizeof *input->lines);
-        give_memory(env, input->header, input->header_size);
+        feed_release(env, input->lines, input->line_capacity * sizeof *input->lines);
+        feed_release(env, input->header, input->header_size);
     }
     for (int i = 0; i < feed->options.threads; i++) {
-        give_memory(env, feed->slots[i].buffer, feed->buffer_bytes);
+        feed_release(env, feed->slots[i].buffer, feed->buffer_bytes);
     }
     env->lock_free(env, feed->lock);
     feed->input_count = 0;
@@ -671,7 +232,7 @@ static void add_long_line(struct feed *feed, struct slot *slot, uint32_t file_in
 
 static bool is_changed(const struct input *input, const struct file_info *now)
 {
-    const struct file_info *then = &input->info;
+    const struct file_info *then = &input->found.info;
     return now->size_bytes != then->size_bytes || now->modified_ns != then->modified_ns ||
            now->inode != then->inode || now->device != then->device;
 }
@@ -824,7 +385,7 @@ static enum status read_header(struct feed *feed, struct slot *slot, struct inpu
         return OK;
     }
     void *memory;
-    TRY(take_memory(feed->env, input->path, size, &memory, err));
+    TRY(feed_allocate(feed->env, input->found.path, size, &memory, err));
     input->header = memcpy(memory, read.bytes, size);
     input->header_size = size;
     return OK;
@@ -841,33 +402,33 @@ static enum status keep_header(struct feed *feed, struct input *input, char *byt
         return OK;
     }
     void *memory;
-    TRY(take_memory(feed->env, input->path, size, &memory, err));
+    TRY(feed_allocate(feed->env, input->found.path, size, &memory, err));
     input->header = memcpy(memory, bytes, size);
     input->header_size = size;
     return OK;
 }
 
-static void carry_over(struct stream *stream, const char *bytes, size_t size, uint64_t offset)
+static void carry_over(struct cutter *cutter, const char *bytes, size_t size, uint64_t offset)
 {
-    assert(size <= stream->carry_capacity);
+    assert(size <= cutter->carry_capacity);
     if (size > 0) {
-        memcpy(stream->carry, bytes, size);
+        memcpy(cutter->carry, bytes, size);
     }
-    stream->carry_size = size;
-    stream->carry_offset = offset;
+    cutter->carry_size = size;
+    cutter->carry_offset = offset;
 }
 
 /* Throws the rest of a long line away; what follows its newline is carried over. */
-static enum status skip_line(struct stream *stream, char *scratch, size_t scratch_size,
+static enum status skip_line(struct cutter *cutter, char *scratch, size_t scratch_size,
                              uint64_t offset, struct error *err)
 {
     for (;;) {
         size_t got;
-        TRY(read_stream(stream, scratch, scratch_size, &got, err));
+        TRY(stream_read(cutter->stream, scratch, scratch_size, &got, err));
         char *newline = find_newline(scratch, got);
         if (newline || got == 0) {
             size_t skipped = newline ? (size_t)(newline - scratch) + 1 : 0;
-            carry_over(stream, scratch + skipped, got - skipped, offset + skipped);
+            carry_over(cutter, scratch + skipped, got - skipped, offset + skipped);
             return OK;
         }
         offset += got;
@@ -879,16 +440,17 @@ static enum status skip_line(struct stream *stream, char *scratch, size_t scratc
 static enum status cut_block(struct feed *feed, struct slot *slot, uint32_t file_index,
                              size_t *size, uint64_t *offset, uint64_t *missing, struct error *err)
 {
-    struct stream *stream = feed->inputs[file_index].stream;
+    struct cutter *cutter = &feed->inputs[file_index].cutter;
+    const struct stream *stream = cutter->stream;
     size_t block_bytes = feed->options.block_bytes;
     size_t line_max = feed->options.line_max_bytes;
     char *bytes = slot->buffer;
-    size_t have = stream->carry_size;
+    size_t have = cutter->carry_size;
     size_t cut = 0; /* after the last newline */
     if (have > 0) {
-        memcpy(bytes, stream->carry, have);
+        memcpy(bytes, cutter->carry, have);
     }
-    *offset = stream->carry_offset;
+    *offset = cutter->carry_offset;
     *missing = 0;
     *size = 0;
     bool has_ended = false;
@@ -897,7 +459,7 @@ static enum status cut_block(struct feed *feed, struct slot *slot, uint32_t file
         size_t want = have < block_bytes ? block_bytes - have : line_max + 1 - have;
         want = have >= block_bytes && want > step ? step : want;
         size_t got;
-        TRY(read_stream(stream, bytes + have, want, &got, err));
+        TRY(stream_read(cutter->stream, bytes + have, want, &got, err));
         has_ended = got == 0;
         have += got;
         if (has_ended || have >= block_bytes) {
@@ -907,21 +469,21 @@ static enum status cut_block(struct feed *feed, struct slot *slot, uint32_t file
     assert(!has_ended || have <= line_max);
     if (has_ended && stream->fault == REFUSE_NONE) {
         *size = have;
-        carry_over(stream, NULL, 0, *offset + have);
+        carry_over(cutter, NULL, 0, *offset + have);
     } else if (cut > 0 || has_ended) {
         *size = cut;
-        carry_over(stream, bytes + cut, has_ended ? 0 : have - cut, *offset + cut);
+        carry_over(cutter, bytes + cut, has_ended ? 0 : have - cut, *offset + cut);
     } else {
-        add_long_line(feed, slot, file_index, stream->next_block, *offset,
+        add_long_line(feed, slot, file_index, cutter->next_block, *offset,
                       (struct text){bytes, have});
         *missing = 1;
-        TRY(skip_line(stream, bytes, stream->carry_capacity, *offset + have, err));
+        TRY(skip_line(cutter, bytes, cutter->carry_capacity, *offset + have, err));
     }
     if (has_ended && stream->fault != REFUSE_NONE) {
         add_finding(slot,
                     (struct feed_finding){.refusal = stream->fault,
                                           .file_index = file_index,
-                                          .block_index = stream->next_block,
+                                          .block_index = cutter->next_block,
                                           .offset = *offset + cut,
                                           .head = {bytes + cut, have - cut}},
                     stream->reason);
@@ -967,7 +529,7 @@ static bool find_claim(struct feed *feed, struct claim *claim, bool *may_come)
             *may_come = true;
             continue;
         }
-        bool is_plain = !input->stream && input->progress == INPUT_OPEN;
+        bool is_plain = !input->cutter.stream && input->progress == INPUT_OPEN;
         if (is_plain && input->next_block == input->block_count) {
             continue; /* others are reading its last blocks */
         }
@@ -1029,12 +591,12 @@ static enum status reserve_lines(struct feed *feed, struct input *input, uint64_
         return OK;
     }
     if (block_count >= UINT32_MAX) {
-        return fail(err, ERR_LIMIT, "%s: too many blocks", input->path);
+        return fail(err, ERR_LIMIT, "%s: too many blocks", input->found.path);
     }
     size_t capacity = input->line_capacity > 0 ? 2 * input->line_capacity : 64;
     capacity = capacity > block_count ? capacity : (size_t)block_count;
     void *memory;
-    TRY(take_memory(env, input->path, capacity * sizeof(uint64_t), &memory, err));
+    TRY(feed_allocate(env, input->found.path, capacity * sizeof(uint64_t), &memory, err));
     memset(memory, 0, capacity * sizeof(uint64_t));
     env->lock_take(env, feed->lock);
     uint64_t *old = input->lines;
@@ -1045,7 +607,7 @@ static enum status reserve_lines(struct feed *feed, struct input *input, uint64_
     input->lines = memory;
     input->line_capacity = capacity;
     env->lock_give(env, feed->lock);
-    give_memory(env, old, old_capacity * sizeof *old);
+    feed_release(env, old, old_capacity * sizeof *old);
     return OK;
 }
 
@@ -1055,26 +617,29 @@ static enum status open_input(struct feed *feed, struct slot *slot, uint32_t fil
 {
     struct env *env = feed->env;
     struct input *input = &feed->inputs[file_index];
-    TRY(env->file_open(env, input->path, &input->file, err));
-    if (input->is_pipe) {
+    TRY(env->file_open(env, input->found.path, &input->file, err));
+    if (input->found.is_pipe) {
         TRY(env->file_temporary(env, feed->options.temporary_folder, &input->spool, err));
     } else {
         struct file_info now;
         TRY(env->file_stat_open(env, input->file, &now, err));
         input->size_bytes = now.size_bytes;
     }
-    if (input->is_pipe || input->packing != PACKED_NONE) {
-        enum status status =
-            open_stream(env, input->path, input->file, input->spool, input->packing,
-                        feed->options.block_bytes, &input->stream, err);
-        TRY(status);
-        input->packing = input->stream->packing; /* a pipe's is known by now */
+    if (input->found.is_pipe || input->found.packing != PACKED_NONE) {
+        struct cutter *cutter = &input->cutter;
+        TRY(stream_open(env, input->found.path, input->file, input->spool, input->found.packing,
+                        &cutter->stream, err));
+        input->found.packing = cutter->stream->packing; /* a pipe's is known by now */
+        void *memory;
+        TRY(feed_allocate(env, input->found.path, feed->options.block_bytes, &memory, err));
+        cutter->carry = memory;
+        cutter->carry_capacity = feed->options.block_bytes;
         return OK;
     }
     size_t block_bytes = feed->options.block_bytes;
     input->block_count = input->size_bytes / block_bytes + (input->size_bytes % block_bytes > 0);
     TRY(reserve_lines(feed, input, input->block_count, err));
-    return input->format == FEED_CSV ? read_header(feed, slot, input, err) : OK;
+    return input->found.format == FEED_CSV ? read_header(feed, slot, input, err) : OK;
 }
 
 static void fill_block(const struct feed *feed, struct slot *slot, const struct claim *claim,
@@ -1089,7 +654,7 @@ static void fill_block(const struct feed *feed, struct slot *slot, const struct 
         .block_index = (uint32_t)claim->block_index,
         .offset = offset,
         .is_first_of_file = offset == 0,
-        .format = input->format,
+        .format = input->found.format,
         .header = {input->header, input->header_size},
         .findings = slot->findings,
         .finding_count = slot->finding_count,
@@ -1135,36 +700,36 @@ static enum status next_of_stream(struct feed *feed, struct slot *slot, struct c
 {
     struct env *env = feed->env;
     struct input *input = &feed->inputs[claim->file_index];
-    struct stream *stream = input->stream;
+    struct cutter *cutter = &input->cutter;
+    const struct stream *stream = cutter->stream;
     size_t size;
     uint64_t offset, missing;
-    uint64_t raw_before = stream->next_block == 0 ? 0 : stream->raw_offset;
-    TRY(reserve_lines(feed, input, (uint64_t)stream->next_block + 1, err));
+    uint64_t raw_before = cutter->next_block == 0 ? 0 : stream->raw_offset;
+    TRY(reserve_lines(feed, input, (uint64_t)cutter->next_block + 1, err));
     TRY(cut_block(feed, slot, claim->file_index, &size, &offset, &missing, err));
-    claim->block_index = stream->next_block;
-    if (!input->is_pipe) {
+    claim->block_index = cutter->next_block;
+    if (!input->found.is_pipe) {
         atomic_fetch_add(&feed->bytes_read, stream->raw_offset - raw_before);
     }
-    if (input->format == FEED_CSV && stream->next_block == 0) {
+    if (input->found.format == FEED_CSV && cutter->next_block == 0) {
         TRY(keep_header(feed, input, slot->buffer, size, err));
     }
     env->lock_take(env, feed->lock);
-    input->lines[stream->next_block] += missing;
+    input->lines[cutter->next_block] += missing;
     env->lock_give(env, feed->lock);
-    stream->next_block++;
-    bool is_done = stream->is_end && stream->carry_size == 0 &&
+    cutter->next_block++;
+    bool is_done = stream->is_end && cutter->carry_size == 0 &&
                    (stream->fault == REFUSE_NONE || slot->finding_count > 0);
     if (is_done && stream->fault != REFUSE_NONE) {
         /* A long line may have been skipped up to the fault, which is then yet to be told. */
         is_done = slot->findings[slot->finding_count - 1].refusal == stream->fault;
     }
     if (is_done) {
-        if (!input->is_pipe) {
+        if (!input->found.is_pipe) {
             TRY(check_change(feed, slot, claim->file_index, claim->block_index, offset + size,
                              input->file, err));
         }
-        close_stream(stream);
-        input->stream = NULL;
+        close_cutter(env, cutter);
         close_quietly(env, &input->file);
     }
     fill_block(feed, slot, claim, slot->buffer, size, offset, block);
@@ -1178,7 +743,7 @@ static enum status follow_claim(struct feed *feed, struct slot *slot, struct cla
     struct input *input = &feed->inputs[claim->file_index];
     if (claim->kind == CLAIM_OPEN) {
         TRY(open_input(feed, slot, claim->file_index, err));
-        if (!input->stream) {
+        if (!input->cutter.stream) {
             bool is_empty = input->block_count == 0;
             if (is_empty) {
                 close_quietly(feed->env, &input->file);
@@ -1228,19 +793,19 @@ uint32_t feed_file_count(const struct feed *feed)
 const char *feed_file_path(const struct feed *feed, uint32_t file_index)
 {
     assert(file_index < feed->input_count);
-    return feed->inputs[file_index].path;
+    return feed->inputs[file_index].found.path;
 }
 
 size_t feed_file_source(const struct feed *feed, uint32_t file_index)
 {
     assert(file_index < feed->input_count);
-    return feed->inputs[file_index].source;
+    return feed->inputs[file_index].found.source;
 }
 
 enum feed_format feed_file_format(const struct feed *feed, uint32_t file_index)
 {
     assert(file_index < feed->input_count);
-    return feed->inputs[file_index].format;
+    return feed->inputs[file_index].found.format;
 }
 
 uint64_t feed_bytes_total(const struct feed *feed)
@@ -1292,7 +857,7 @@ uint64_t feed_line_number(struct feed *feed, uint32_t file_index, uint32_t block
 
 static enum status fail_changed(const struct input *input, struct error *err)
 {
-    return fail(err, ERR_INPUT, "%s: the file changed after it was read", input->path);
+    return fail(err, ERR_INPUT, "%s: the file changed after it was read", input->found.path);
 }
 
 static enum status open_reread(struct feed *feed, struct input *input, struct error *err)
@@ -1303,18 +868,18 @@ static enum status open_reread(struct feed *feed, struct input *input, struct er
     reread->input = input;
     if (!input->spool) {
         struct file_info now;
-        TRY(env->file_open(env, input->path, &reread->file, err));
+        TRY(env->file_open(env, input->found.path, &reread->file, err));
         TRY(env->file_stat_open(env, reread->file, &now, err));
         if (is_changed(input, &now)) {
             return fail_changed(input, err);
         }
     }
-    if (input->packing != PACKED_NONE) {
+    if (input->found.packing != PACKED_NONE) {
         void *memory;
-        TRY(take_memory(env, input->path, feed->window_bytes, &memory, err));
+        TRY(feed_allocate(env, input->found.path, feed->window_bytes, &memory, err));
         reread->window = memory;
-        TRY(open_stream(env, input->path, input->spool ? input->spool : reread->file, NULL,
-                        input->packing, 0, &reread->stream, err));
+        TRY(stream_open(env, input->found.path, input->spool ? input->spool : reread->file, NULL,
+                        input->found.packing, &reread->stream, err));
     }
     return OK;
 }
@@ -1368,7 +933,7 @@ static enum status reread_stream(struct feed *feed, uint64_t offset, char *buffe
             reread->window_size = have;
         }
         size_t got;
-        TRY(read_stream(reread->stream, reread->window + reread->window_size, STEP_BYTES, &got,
+        TRY(stream_read(reread->stream, reread->window + reread->window_size, STEP_BYTES, &got,
                         err));
         reread->window_size += got;
         if (got == 0 && offset >= window_end) {
@@ -1394,7 +959,7 @@ enum status feed_reread(struct feed *feed, uint32_t file_index, uint64_t offset,
             return status;
         }
     }
-    return input->packing == PACKED_NONE
+    return input->found.packing == PACKED_NONE
                ? reread_plain(feed, input, offset, buffer, size_max, size, err)
                : reread_stream(feed, offset, buffer, size_max, size, err);
 }
