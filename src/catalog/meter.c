@@ -262,6 +262,7 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
                  "with a row for each event there is nothing to compare");
     }
     member = yaml_member(work.node, "carry");
+    meter->carry = meter->aggregate == AGGREGATE_TIME_WEIGHTED; /* a level stays until it changes */
     if (member != NULL && read_bool(loader, member, &meter->carry) && meter->carry &&
         !aggregate_picks(meter->aggregate) && meter->aggregate != AGGREGATE_TIME_WEIGHTED) {
         COMPLAIN(loader, member, "BAD_VALUE", TEXT("aggregate: latest, max, min or time_weighted"),

@@ -364,8 +364,9 @@ static struct record no_meter_record(const struct event *event)
 enum {
     UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record),
     WIDE_UNITS = 2,
-    KEY_UNITS = 1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) -
-                     1) / sizeof(struct record),
+    KEY_UNITS =
+        1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) - 1) /
+                sizeof(struct record),
 };
 static_assert(EVENT_METERS_MAX * WIDE_UNITS <= UNITS_MAX);
 static_assert(EVENT_METERS_MAX / EVENT_METER_WITH_KEY * KEY_UNITS <= UNITS_MAX);
@@ -389,7 +390,7 @@ static void emit_part(struct worker *worker, const struct event_records *records
         uint32_t units = 1u + record->tail_units;
         if (records->partitions[i] == partition) {
             memcpy(part + used, record, units * sizeof *record);
-            part[used].flags &= (uint8_t)~(RECORD_FIRST | RECORD_ELSEWHERE);
+            part[used].flags &= (uint8_t) ~(RECORD_FIRST | RECORD_ELSEWHERE);
             used += units;
         }
         at += units;
@@ -430,36 +431,68 @@ static struct record *add_record(struct event_records *records, const struct rec
     return to;
 }
 
-/* A level is known to all that pay for its account later in the period. */
+/* The first instant of a span that is in a cut of the payer; false when there is none. */
+static bool first_in_cut(const struct run *run, uint32_t payer, struct period span,
+                         struct period *cut, instant *first)
+{
+    const struct period *cuts = run->has_cuts ? run->cuts + run->cut_first[payer] : &run->period;
+    uint32_t count = run->has_cuts ? run->cut_first[payer + 1] - run->cut_first[payer] : 1;
+    for (uint32_t i = 0; i < count; i++) {
+        if (span.from < cuts[i].to && cuts[i].from < span.to) {
+            *cut = cuts[i];
+            *first = cut->from > span.from ? cut->from : span.from;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A level is known to all that pay for its account later in the period; and where no bill of the
+ * period before tells it, to who pays as a bill begins, from changes that came before. */
 static void add_echoes(struct worker *worker, struct event_records *records,
-                       const struct record *record, instant at)
+                       const struct record *record, const struct record *made,
+                       const struct meter *meter, instant at)
 {
     const struct run *run = worker->run;
-    uint32_t payers[PAYERS_MAX];
-    instant starts[PAYERS_MAX];
-    uint32_t count = payers_from(run, record->account, at, payers, starts);
-    for (uint32_t i = 1; i < count; i++) {
+    bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
+    uint32_t payers[PAYERS_MAX], count = 0;
+    struct period span = {at > run->period.from ? at : run->period.from, 0};
+    for (; span.from < run->period.to; span.from = span.to) {
+        uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
+        (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
+        while (known < count && payers[known] != payer) {
+            known++;
+        }
         struct period cut;
-        if (!run_cut(run, payers[i], starts[i], &cut)) {
+        instant start;
+        if (known < count || !first_in_cut(run, payer, span, &cut, &start)) {
             continue;
         }
-        if (records->used + 1u + record->tail_units > UNITS_MAX - records->reserved) {
+        if (count < PAYERS_MAX) {
+            payers[count++] = payer;
+        }
+        bool is_told = has_opening && (is_outside || start > span.from);
+        if (start <= at || is_told || (at < cut.from && !meter->carry)) {
+            continue;
+        }
+        if (count == PAYERS_MAX ||
+            records->used + 1u + record->tail_units > UNITS_MAX - records->reserved) {
             worker_fail(worker, fail(&worker->err, ERR_LIMIT,
                                      "account %.*s has too many payers for levels in one period",
                                      TEXT_ARG(run->accounts->items[record->account].id)));
             return;
         }
-        struct record *echo = add_record(records, record);
+        struct record *echo = add_record(records, made);
         memcpy(echo + 1, record + 1, record->tail_units * sizeof *echo);
         echo->flags = (uint8_t)((echo->flags & ~RECORD_FIRST) | RECORD_ECHO);
-        echo->slot_s = (uint32_t)((starts[i] - run->period.from) / NS_PER_SECOND);
-        records->partitions[records->count - 1] = (uint16_t)book_partition(run, payers[i]);
+        echo->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
+        records->partitions[records->count - 1] = (uint16_t)book_partition(run, payer);
     }
 }
 
 /* The end of the piece that begins at an instant: of its slot, or of what is not billed around. */
-static instant piece_end(const struct worker *worker, uint32_t account,
-                         const struct record *record, instant at, instant to)
+static instant piece_end(const struct worker *worker, uint32_t account, const struct record *record,
+                         instant at, instant to)
 {
     const struct run *run = worker->run;
     uint32_t payer = accounts_payer(run->accounts, account, at);
@@ -482,8 +515,8 @@ static instant piece_end(const struct worker *worker, uint32_t account,
     return end < to ? end : to;
 }
 
-/* Puts the pieces in place of the record that stands for the whole; false when they have no room, or
- * their values none. */
+/* Puts the pieces in place of the record that stands for the whole; false when they have no room,
+ * or their values none. */
 static bool add_pieces(struct worker *worker, struct event_records *records,
                        const struct record *whole, uint32_t account, uint32_t index,
                        const struct measure *measure, uint32_t units_max)
@@ -530,23 +563,25 @@ static void add_measure(struct worker *worker, struct event_records *records,
     const struct run *run = worker->run;
     const struct meter *meter = &run->catalog->meters[index];
     bool is_wide = !fits(measure->value);
-    struct record made = {.print = event->print,
-                          .flags = records->count == 0 ? RECORD_FIRST : 0};
+    struct record made = {.print = event->print, .flags = records->count == 0 ? RECORD_FIRST : 0};
     if (is_wide || meter_keeps_key(meter)) {
         made.flags |= RECORD_TAIL;
         made.flags |= is_wide ? RECORD_WIDE : 0;
         made.tail_units = (uint8_t)tail_units(event, meter, measure);
     }
+    set_measure(worker, &made, index, measure);
     struct record *record = add_record(records, &made);
-    set_measure(worker, record, index, measure);
     records->partitions[records->count - 1] =
         (uint16_t)place_record(worker, record, account, index, meter->grain, event->at);
     if (record->tail_units > 0) {
         fill_tail((struct record_tail *)(void *)(record + 1), event, meter, measure);
     }
-    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED && !(record->flags & RECORD_EXCLUDED) &&
-        run->steady_payer[account] == NONE) {
-        add_echoes(worker, records, record, event->at);
+    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED && measure->exclusion == EXCLUDE_NONE &&
+        account != NONE) {
+        if (record->flags & RECORD_EXCLUDED || run->steady_payer[account] == NONE) {
+            made.account = account;
+            add_echoes(worker, records, record, &made, meter, event->at);
+        }
     }
 }
 
@@ -596,7 +631,8 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
         }
         bool is_spread = run->catalog->meters[meters[i]].spread_from && account != NONE &&
                          measure.exclusion == EXCLUDE_NONE;
-        (is_spread ? add_spread : add_measure)(worker, &records, event, account, meters[i], &measure);
+        (is_spread ? add_spread : add_measure)(worker, &records, event, account, meters[i],
+                                               &measure);
     }
     if (records.count == 0) {
         struct record none = no_meter_record(event);

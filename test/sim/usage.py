@@ -249,6 +249,7 @@ class Usage:
         for name, meter in sorted(setup.catalog.get("meters", {}).items()):
             meters[meter.get("event", name)].append((name, meter))
         rows = {}
+        self.early = defaultdict(list)  # changes of levels at times that no bill has
         for event in self.acceptance.events:
             if event.type != WITHDRAWAL:
                 matched = [self.apply(rows, event, name, meter)
@@ -306,6 +307,8 @@ class Usage:
         for row in rows.values():
             if self.setup.aggregate(row.meter) == "time_weighted":
                 changes[(row.account, row.resource, row.sku, row.dims, row.meter)] += row.values
+        for series, values in self.early.items():  # no bill before tells the level
+            changes[series] += values
         for (account, resource, sku, dims, name), values in changes.items():
             meter, values = self.setup.catalog["meters"][name], sorted(values)
             for payer in self.setup.accounts:
@@ -315,7 +318,7 @@ class Usage:
                         for (when, *_), value in values:
                             if when >= end:
                                 break
-                            if when < cut[0] and not meter.get("carry"):
+                            if when < cut[0] and not meter.get("carry", True):
                                 continue
                             if when > at:
                                 integral += level * (when - at) / times.NS
@@ -389,6 +392,9 @@ class Usage:
         payer = setup.payer(event.subject, event.at)
         cut = next((c for c in setup.cuts(payer) if c[0] <= event.at < c[1]), None)
         if cut is None:
+            if failure is None and parts["sku"] in setup.skus and setup.aggregate(name) == "time_weighted":
+                series = (event.subject, parts["resource"], parts["sku"], parts["dims"], name)
+                self.early[series].append(((event.at, event.source.encode(), event.id.encode()), value))
             failure = "OUT_OF_PERIOD"
         elif failure is None and parts["sku"] not in setup.skus:
             failure = "UNKNOWN_SKU"

@@ -138,7 +138,8 @@ class World:
         moves = {"membership.joins", "membership.leaves", "membership.moves"} & self.features
         if moves and "carry_moves" not in OPEN:
             for meter in self.meters.values():
-                meter.pop("carry", None)
+                if meter.get("aggregate") != "time_weighted":
+                    meter.pop("carry", None)
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
 
@@ -349,7 +350,7 @@ class World:
                                              'has(data.res)'])
                 self.has("meter.where")
             if aggregate in ("latest", "max", "min", "time_weighted") and rng.random() < 0.5:
-                meter["carry"] = True
+                meter["carry"] = aggregate != "time_weighted" or rng.random() < 0.5  # a level does without
                 self.has("meter.carry")
             if aggregate == "sum" and rng.random() < 0.1:
                 meter["negative"] = True
