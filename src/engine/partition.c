@@ -1,0 +1,378 @@
+/* partition.c - see partition.h. */
+#include "engine/partition.h"
+
+#include <assert.h>
+
+#include "engine/gate.h"
+
+enum { FETCH_AHEAD = 16 }; /* records: what they need from memory is asked for this early */
+
+bool cursor_fill(struct cursor *cursor)
+{
+    const struct records *from = cursor->from;
+    if (!from->sorted || cursor->next == from->stop || cursor->status != OK) {
+        return false;
+    }
+    uint32_t units;
+    cursor->status =
+        sorted_read(from->sorted, cursor->next, from->stop, from->room, &units, cursor->err);
+    if (cursor->status != OK) {
+        return false;
+    }
+    cursor->at = from->room;
+    cursor->end = from->room + units;
+    cursor->next += units;
+    return true;
+}
+
+struct records partition_group(const struct partition *partition, uint32_t index)
+{
+    if (!partition->sorted) {
+        return (struct records){.at = partition->units + partition->first[index],
+                                .end = partition->units + partition->end[index]};
+    }
+    struct records records = {.sorted = partition->sorted, .room = partition->sorted_room};
+    sorted_group(partition->sorted, index, &records.first, &records.stop);
+    return records;
+}
+
+static uint32_t payer_of(const struct run *run, const struct record *record)
+{
+    uint32_t payer = run->steady_payer[record->account];
+    return payer != NONE
+               ? payer
+               : accounts_payer(run->accounts, record->account, record_instant(run, record));
+}
+
+uint32_t partition_first_payer(const struct run *run, uint32_t partition)
+{
+    /* The least payer p with p * partitions / (count + 1) == partition; the count when there is
+     * none. */
+    uint64_t count = run->accounts->count + 1;
+    uint32_t payer =
+        (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) / run->book_partitions);
+    return payer < run->accounts->count ? payer : run->accounts->count;
+}
+
+/* Verdicts of a partition by fingerprint and account, those on the same added up. */
+struct verdict_table {
+    struct verdict_slot {
+        struct verdict verdict;
+        bool is_used;
+    } * slots;
+    uint32_t mask;
+    bool is_empty;
+};
+
+static struct verdict_slot *find_verdict(const struct verdict_table *table, uint64_t print,
+                                         uint32_t account)
+{
+    for (uint32_t at = (uint32_t)print & table->mask;; at = (at + 1) & table->mask) {
+        struct verdict_slot *slot = &table->slots[at];
+        if (!slot->is_used || (slot->verdict.print == print && slot->verdict.account == account)) {
+            return slot;
+        }
+    }
+}
+
+static void load_verdicts(struct worker *worker, const struct spool_partition *loaded,
+                          struct verdict_table *table)
+{
+    uint32_t slot_count = 16;
+    while (slot_count < loaded->unit_count * 4) {
+        slot_count *= 2;
+    }
+    *table = (struct verdict_table){.mask = slot_count - 1, .is_empty = loaded->unit_count == 0};
+    table->slots = arena_calloc(&worker->scratch, slot_count, sizeof *table->slots);
+    for (uint32_t c = 0; c < loaded->chunk_count; c++) {
+        const struct verdict *verdicts = loaded->chunks[c].units;
+        for (uint32_t i = 0; i < loaded->chunks[c].count; i++) {
+            struct verdict_slot *slot = find_verdict(table, verdicts[i].print, verdicts[i].account);
+            struct verdict *verdict = &slot->verdict;
+            if (slot->is_used) {
+                verdict->copies += verdicts[i].copies;
+                verdict->is_withdrawn |= verdicts[i].is_withdrawn;
+            } else {
+                *slot = (struct verdict_slot){verdicts[i], true};
+            }
+        }
+    }
+}
+
+/* Carries out what was found about the event whose first record this is: false when the event goes,
+ * a copy or one that conflicts.  The records of a withdrawn event become exclusions. */
+static bool judge_event(struct worker *worker, const struct verdict_table *verdicts,
+                        struct record *first, const struct record *end)
+{
+    const struct run *run = worker->run;
+    struct verdict *verdict = &find_verdict(verdicts, first->print, first->account)->verdict;
+    bool goes = verdict->copies > 0;
+    if (!goes && !verdict->is_withdrawn) {
+        return true;
+    }
+    verdict->copies -= goes;
+    struct record *at = first;
+    do {
+        struct total *removed = &worker->removed_totals[meter_of_record(run, at)], one = {0};
+        total_count(&one, at);
+        total_add(removed, &one);
+        if (!goes) {
+            uint32_t meter = meter_of_record(run, at);
+            meter = meter == run->catalog->meter_count ? 0xFFFFu : meter;
+            at->series = (uint32_t)EXCLUDE_WITHDRAWN << 16 | meter;
+            at->flags |= RECORD_EXCLUDED;
+            struct total now = {0};
+            total_count(&now, at);
+            total_subtract(removed, &now);
+        }
+        at += 1 + at->tail_units;
+    } while (at < end && !(at->flags & RECORD_FIRST));
+    if (!goes && !(first->flags & RECORD_ELSEWHERE)) {
+        worker->booked_withdrawn.count++;
+        worker->booked_withdrawn.print += first->print;
+    }
+    return !goes;
+}
+
+/* ---- records by payer ------------------------------------------------------------------------ */
+
+static void make_room(struct worker *worker, uint64_t units, struct partition *partition)
+{
+    struct arena *arena = &worker->scratch;
+    uint32_t groups = partition->high - partition->low + 1;
+    partition->first = arena_calloc(arena, groups + 1, sizeof *partition->first);
+    partition->end = arena_alloc(arena, groups * sizeof *partition->end);
+    partition->units = arena_alloc(arena, (units + 1) * sizeof *partition->units);
+    partition->group_at = arena_alloc(arena, (units + 1) * sizeof *partition->group_at);
+    partition->room = arena_alloc(arena, SPOOL_CHUNK_BYTES);
+}
+
+static uint32_t group_of(const struct run *run, const struct partition *partition,
+                         const struct record *record)
+{
+    uint32_t index = record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
+    assert(index <= partition->high - partition->low);
+    return index;
+}
+
+/* Finds the group of each record and makes room for all of them. */
+static enum status count_groups(struct worker *worker, uint32_t p, struct partition *partition)
+{
+    const struct run *run = worker->run;
+    uint32_t groups = partition->high - partition->low + 1, at = 0;
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, partition->room, &chunk, &worker->err));
+        const struct record *record = chunk.units, *end = record + chunk.count;
+        for (; record < end; record = record_next(record)) {
+            if (end - record > FETCH_AHEAD && record[FETCH_AHEAD].account < run->accounts->count) {
+                /* A tail that is read as a record fetches what is not needed, no more. */
+                __builtin_prefetch(&run->steady_payer[record[FETCH_AHEAD].account]);
+            }
+            uint32_t index = group_of(run, partition, record);
+            partition->first[index + 1] += 1 + record->tail_units;
+            partition->group_at[at++] = index;
+        }
+    }
+    for (uint32_t g = 0; g < groups; g++) {
+        partition->first[g + 1] += partition->first[g];
+        partition->end[g] = partition->first[g];
+    }
+    return OK;
+}
+
+static void count_booked(struct worker *worker, const struct record *first, bool stays)
+{
+    if (stays && !(first->flags & RECORD_ELSEWHERE)) {
+        worker->booked.count++;
+        worker->booked.print += first->print;
+    }
+}
+
+/* Whether a record stays: the first one of an event decides for those behind it. */
+static bool judge_record(struct worker *worker, const struct verdict_table *verdicts,
+                         struct record *record, const struct record *end, bool stayed)
+{
+    if (!(record->flags & RECORD_FIRST)) {
+        return stayed;
+    }
+    bool stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
+    count_booked(worker, record, stays);
+    return stays;
+}
+
+/* Judges the records and puts those that stay into their groups.  Takes no memory: what it counts
+ * and changes is done once. */
+static enum status fill_groups(struct worker *worker, uint32_t p,
+                               const struct verdict_table *verdicts, struct partition *partition)
+{
+    const struct run *run = worker->run;
+    uint32_t at = 0;
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, partition->room, &chunk, &worker->err));
+        struct record *record = chunk.units;
+        const struct record *end = record + chunk.count;
+        bool stays = true;
+        for (uint32_t units; record < end; record += units, at++) {
+            units = 1 + record->tail_units;
+            stays = judge_record(worker, verdicts, record, end, stays);
+            if (stays) {
+                uint32_t *to = &partition->end[partition->group_at[at]];
+                for (uint32_t i = 0; i < units; i++) {
+                    partition->units[*to + i] = record[i];
+                }
+                *to += units;
+            }
+        }
+        spool_drop(run->records, p, c);
+    }
+    return OK;
+}
+
+/* Reads the records of a partition and groups them; *is_out when there is no memory: then nothing
+ * of it is held but what the spools keep, and no record is judged yet. */
+static enum status try_open(struct worker *worker, uint32_t p, struct partition *partition,
+                            bool *is_out)
+{
+    struct run *run = worker->run;
+    const struct arena_mark mark = arena_mark(&worker->scratch);
+    struct spool_partition found;
+    enum status status = spool_load(run->verdicts, p, &found, &worker->err);
+    *is_out = status == ERR_LIMIT;
+    if (status != OK) {
+        return status;
+    }
+    jmp_buf here, *outer = worker->scratch.recover;
+    if (ARENA_RECOVER(&worker->scratch, here)) {
+        worker->scratch.recover = outer;
+        arena_rewind(&worker->scratch, mark);
+        *is_out = true;
+        return ERR_LIMIT;
+    }
+    *partition = (struct partition){.low = partition_first_payer(run, p),
+                                    .high = partition_first_payer(run, p + 1)};
+    struct verdict_table verdicts;
+    load_verdicts(worker, &found, &verdicts);
+    make_room(worker, spool_units(run->records, p), partition);
+    worker->scratch.recover = outer;
+    TRY(count_groups(worker, p, partition));
+    TRY(fill_groups(worker, p, &verdicts, partition));
+    spool_unload(run->verdicts, p, &found);
+    return OK;
+}
+
+/* Judges the records and sorts them into a file: as fill_groups, for any number of records. */
+static enum status sort_groups(struct worker *worker, uint32_t p,
+                               const struct verdict_table *verdicts, struct partition *partition)
+{
+    const struct run *run = worker->run;
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, partition->room, &chunk, &worker->err));
+        struct record *record = chunk.units;
+        const struct record *end = record + chunk.count;
+        bool stays = true;
+        for (uint32_t units; record < end; record += units) {
+            units = 1 + record->tail_units;
+            stays = judge_record(worker, verdicts, record, end, stays);
+            if (stays) {
+                TRY(sorted_add(partition->sorted, group_of(run, partition, record), record,
+                               &worker->err));
+            }
+        }
+        spool_drop(run->records, p, c);
+    }
+    return OK;
+}
+
+struct grouping {
+    const struct run *run;
+    const struct partition *partition;
+};
+
+static uint32_t group_again(const void *context, const struct record *record)
+{
+    const struct grouping *grouping = context;
+    return group_of(grouping->run, grouping->partition, record);
+}
+
+/* As try_open, by way of a file. */
+static enum status try_sort(struct worker *worker, uint32_t p, struct partition *partition,
+                            bool *is_out)
+{
+    enum { ROOM_SHARE = 16 };
+    struct run *run = worker->run;
+    const struct arena_mark mark = arena_mark(&worker->scratch);
+    struct spool_partition found;
+    enum status status = spool_load(run->verdicts, p, &found, &worker->err);
+    *is_out = status == ERR_LIMIT;
+    if (status != OK) {
+        return status;
+    }
+    *partition = (struct partition){.low = partition_first_payer(run, p),
+                                    .high = partition_first_payer(run, p + 1)};
+    worker->sorted = NULL;
+    jmp_buf here, *outer = worker->scratch.recover;
+    if (ARENA_RECOVER(&worker->scratch, here)) {
+        worker->scratch.recover = outer;
+        sorted_free(worker->sorted);
+        worker->sorted = NULL;
+        arena_rewind(&worker->scratch, mark);
+        *is_out = true;
+        return ERR_LIMIT;
+    }
+    struct verdict_table verdicts;
+    load_verdicts(worker, &found, &verdicts);
+    worker->order = (struct record_order){&run->series, run->catalog};
+    partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
+    partition->sorted_room =
+        arena_alloc(&worker->scratch, SORTED_ROOM_UNITS * sizeof(struct record));
+    status = sorted_new(run->env, &worker->scratch, run->config->temporary_folder,
+                        run->memory_bytes / ROOM_SHARE, partition->high - partition->low + 1,
+                        &worker->order, &worker->sorted, &worker->err);
+    worker->scratch.recover = outer;
+    TRY(status);
+    partition->sorted = worker->sorted;
+    TRY(sort_groups(worker, p, &verdicts, partition));
+    struct grouping grouping = {run, partition};
+    TRY(sorted_merge(partition->sorted, group_again, &grouping, &worker->err));
+    spool_unload(run->verdicts, p, &found);
+    return OK;
+}
+
+enum status partition_fail_memory(struct worker *worker)
+{
+    (void)fail(&worker->err, ERR_LIMIT, "the memory limit is reached while bills are made");
+    return fail_hint(&worker->err, "allow more with --memory, or use fewer threads");
+}
+
+/* Partitions are small unless a payer is large.  Then memory would be full of records and have no
+ * room for what is made of them. */
+static bool is_large(const struct run *run, uint32_t p)
+{
+    enum { LARGE_SHARE = 4 };
+    return spool_units(run->records, p) * sizeof(struct record) > run->memory_bytes / LARGE_SHARE;
+}
+
+enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition)
+{
+    uint32_t p = texts->partition;
+    bool is_out, is_sorted = is_large(worker->run, p);
+    enum status status = (is_sorted ? try_sort : try_open)(worker, p, partition, &is_out);
+    if (is_out) {
+        worker->err = (struct error){0};
+        TRY(texts_take_turn(worker, texts));
+        gate_begin_alone(worker);
+        arena_trim(&worker->scratch);
+        status = is_sorted ? OK : try_open(worker, p, partition, &is_out);
+        if (is_out) {
+            worker->err = (struct error){0};
+            arena_trim(&worker->scratch);
+            status = try_sort(worker, p, partition, &is_out);
+        }
+        gate_end_alone(worker);
+        gate_enter(worker);
+    }
+    return is_out ? partition_fail_memory(worker) : status;
+}

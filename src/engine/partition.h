@@ -1,0 +1,87 @@
+/* partition.h - the records of a range of payers, judged and grouped by payer.  Private to this
+ * room.
+ *
+ * What came through the spools is read chunk by chunk: twice into memory, so that each payer's
+ * records lie one behind the other; or, when there are too many, once into a file that is sorted.
+ */
+#ifndef FARTHING_ENGINE_PARTITION_H
+#define FARTHING_ENGINE_PARTITION_H
+
+#include "engine/run.h"
+#include "engine/texts.h"
+
+/* Records one behind the other, with their tails: in memory, or a part of a file. */
+struct records {
+    const struct record *at, *end;
+    const struct sorted *sorted; /* NULL: memory */
+    uint64_t first, stop;        /* units of the file */
+    struct record *room;         /* for what is read of it */
+};
+
+/* The records of one partition, grouped by payer so that each group is read in order, from memory
+ * that is fetched ahead: first those of no account, then those of payer low, low + 1, ... */
+struct partition {
+    uint32_t low, high; /* payers */
+    struct record *units;
+    uint32_t *first, *end; /* of each group: unit */
+    uint32_t *group_at;    /* of each record as it comes */
+    void *room;            /* for a chunk */
+    struct sorted *sorted; /* when they are too many: the groups are there, and each is in order */
+    struct record *sorted_room;
+};
+
+/* The first payer of a partition; the number of accounts behind the last. */
+uint32_t partition_first_payer(const struct run *run, uint32_t p);
+
+/* Reads the records of the partition of the texts, carries out the verdicts on its events and
+ * groups what stays; alone, when there is no memory otherwise.  ERR_LIMIT: nor is there then. */
+enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition);
+/* Says in the worker's error what to do: ERR_LIMIT. */
+enum status partition_fail_memory(struct worker *worker);
+struct records partition_group(const struct partition *partition, uint32_t index);
+
+/* When its slot begins. */
+static inline instant record_instant(const struct run *run, const struct record *record)
+{
+    return run->period.from + (instant)record->slot_s * NS_PER_SECOND;
+}
+
+static inline bool records_any(const struct records *records)
+{
+    return records->at < records->end || records->first < records->stop;
+}
+
+static inline const struct record *record_next(const struct record *at)
+{
+    return at + 1 + at->tail_units;
+}
+
+/* Reads records from the first on. */
+struct cursor {
+    const struct record *at, *end;
+    const struct records *from;
+    uint64_t next;
+    enum status status;
+    struct error *err;
+};
+
+static inline struct cursor cursor_at(const struct records *records, struct error *err)
+{
+    return (struct cursor){records->at, records->end, records, records->first, OK, err};
+}
+
+/* False behind the last record, and when the file cannot be read. */
+bool cursor_fill(struct cursor *cursor);
+
+/* NULL behind the last, and when the file cannot be read: status. */
+static inline const struct record *cursor_next(struct cursor *cursor)
+{
+    if (cursor->at >= cursor->end && !cursor_fill(cursor)) {
+        return NULL;
+    }
+    const struct record *record = cursor->at;
+    cursor->at = record_next(record);
+    return record;
+}
+
+#endif

@@ -1,0 +1,601 @@
+/* payer.c - see payer.h.  A payer's memory is rewound before the next, and a payer that cannot be
+ * billed is reported while the others go on.
+ */
+#include "engine/payer.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stddef.h>
+
+#include "engine/gate.h"
+
+enum { ROWS_GUESS_MAX = 4096 };
+
+/* The first item of a payer, or of the one after it: items are sorted by payer, which is their
+ * first member. */
+static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, uint32_t payer)
+{
+    static_assert(offsetof(struct opening_bucket, payer) == 0);
+    static_assert(offsetof(struct carried, payer) == 0);
+    static_assert(offsetof(struct issued_line, payer) == 0);
+    uint32_t low = 0, high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2, found;
+        memcpy(&found, (const char *)items + middle * item_bytes, sizeof found);
+        if (found < payer) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static uint32_t first_opening(const struct run *run, uint32_t payer)
+{
+    return first_of(run->opening, run->opening_count, sizeof *run->opening, payer);
+}
+
+static uint32_t first_carried(const struct run *run, uint32_t payer)
+{
+    return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
+}
+
+static uint32_t first_issued(const struct run *run, uint32_t payer)
+{
+    return first_of(run->issued, run->issued_count, sizeof *run->issued, payer);
+}
+
+static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
+                         struct pricing *pricing)
+{
+    uint32_t low = first_opening(run, payer), end = low;
+    while (end < run->opening_count && run->opening[end].payer == payer) {
+        end++;
+    }
+    if (end == low) {
+        return;
+    }
+    struct bucket_state *states = arena_alloc(arena, (end - low) * sizeof *states);
+    for (uint32_t i = low; i < end; i++) {
+        states[i - low] = run->opening[i].state;
+    }
+    pricing->opening = states;
+    pricing->opening_count = end - low;
+}
+
+void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
+                 struct pricing *pricing)
+{
+    bool is_custom;
+    *pricing = (struct pricing){
+        .catalog = run->catalog,
+        .accounts = run->accounts,
+        .series = &run->series,
+        .base = run->period.from,
+        .payer = payer,
+        .cut = cut,
+        .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
+    if (run->members) {
+        pricing->members = run->members + run->member_first[payer];
+        pricing->member_count = run->member_first[payer + 1] - run->member_first[payer];
+    }
+    find_opening(run, payer, arena, pricing);
+}
+
+/* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
+ * first cut. */
+static void carry_opening(const struct run *run, uint32_t payer, struct period cut,
+                          bool begins_turn, struct book *book)
+{
+    uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
+    for (uint32_t i = first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        book_carry(book, &run->carried[i].state, slot_s, begins_turn, &run->series);
+    }
+}
+
+/* What a payer's cut hands to its next one within the run, when its own clock has several turns
+ * that begin in the period: what closing.ndjson hands to the next period. */
+struct handover {
+    struct bucket_state *buckets;
+    uint32_t bucket_count;
+    struct meter_state *meters;
+    uint32_t meter_count;
+};
+
+static struct book_view view_of(const struct pricing *pricing)
+{
+    return (struct book_view){pricing->series, pricing->catalog, pricing->accounts,
+                              pricing->payer,  pricing->base,    pricing->cut};
+}
+
+static uint32_t closing_states(struct arena *arena, const struct pricing *pricing,
+                               const struct book *book, bool is_last, struct meter_state **states)
+{
+    struct period turn = clock_turn(&pricing->billing, pricing->cut.to - 1);
+    struct book_view view = view_of(pricing);
+    return book_states(arena, book, &view, turn.to, is_last, states);
+}
+
+/* Into the arena of outputs, since scratch memory goes between cuts. */
+static void hand_over(struct worker *worker, const struct pricing *pricing,
+                      const struct priced *priced, const struct book *book,
+                      struct handover *handover)
+{
+    struct arena *arena = &worker->output;
+    handover->buckets = arena_calloc(arena, priced->closing_count + 1, sizeof *handover->buckets);
+    handover->bucket_count = priced->closing_count;
+    for (uint32_t i = 0; i < priced->closing_count; i++) {
+        handover->buckets[i] = priced->closing[i];
+        handover->buckets[i].key = text_copy(arena, priced->closing[i].key);
+    }
+    struct meter_state *states;
+    uint32_t count = closing_states(&worker->scratch, pricing, book, false, &states);
+    handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
+    handover->meter_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        handover->meters[i] = states[i];
+        handover->meters[i].source = text_copy(arena, states[i].source);
+        handover->meters[i].id = text_copy(arena, states[i].id);
+    }
+}
+
+bool payer_has_issued(const struct run *run, uint32_t payer)
+{
+    uint32_t first = first_issued(run, payer);
+    return first < run->issued_count && run->issued[first].payer == payer;
+}
+
+/* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond
+ * it cannot be told apart line by line. */
+static enum status find_issued(const struct run *run, struct arena *arena, uint32_t payer,
+                               struct period cut, struct issued *issued, struct error *err)
+{
+    uint32_t low = first_issued(run, payer), end = low, count = 0;
+    while (end < run->issued_count && run->issued[end].payer == payer) {
+        end++;
+    }
+    struct line *lines = arena_alloc(arena, (end - low + 1) * sizeof *lines);
+    for (uint32_t i = low; i < end; i++) {
+        struct period period = run->issued[i].period;
+        if (cut.from <= period.from && period.to <= cut.to) {
+            lines[count++] = run->issued[i].line;
+        } else if (period.from < cut.to && cut.from < period.to) {
+            (void)fail(err, ERR_CONFLICT,
+                       "a bill issued before reaches beyond the period that is billed");
+            return fail_hint(err, "bill a period that holds the bills given with --billed");
+        }
+    }
+    *issued = (struct issued){lines, count};
+    return OK;
+}
+
+/* The product of a line: told by where its name lies, unless the line was read from a file.  Lines
+ * are sorted, so that it is mostly the next one after the last found. */
+static uint32_t find_product(const struct catalog *catalog, struct text name, uint32_t last)
+{
+    uint32_t count = catalog->product_count;
+    for (uint32_t i = 0, at = last; i < count; i++, at++) {
+        at = at < count ? at : 0;
+        if (catalog->products[at].name.at == name.at) {
+            return at;
+        }
+    }
+    uint32_t product = 0;
+    while (product < count && !text_equal(catalog->products[product].name, name)) {
+        product++;
+    }
+    return product;
+}
+
+static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
+                       uint32_t row_count)
+{
+    const struct catalog *catalog = worker->run->catalog;
+    struct text last = {NULL, 0};
+    uint32_t product = catalog->product_count;
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        const struct line *line = &bill->lines[i];
+        if (line->product.at != last.at || line->product.size != last.size) {
+            last = line->product;
+            product = find_product(catalog, last, product);
+        }
+        bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+        struct dec_sum *amount =
+            &worker->product_amounts[is_rounding ? catalog->product_count + 1 : product];
+        worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
+    }
+    worker->is_amount_lost |= dec_sum_add(&worker->amount, bill->total, NULL) != OK;
+    worker->bills += bill->line_count > 0; /* exclusions alone make no bill */
+    worker->bill_lines += bill->line_count;
+    worker->usage_rows += row_count;
+    for (uint32_t i = 0; i < row_count; i++) {
+        worker->events_billed += rows[i].total.count;
+    }
+    for (uint32_t i = 0; i < bill->excluded_count; i++) {
+        worker->excluded[bill->excluded[i].reason] += bill->excluded[i].total.count;
+        if (bill->excluded[i].reason == EXCLUDE_UNPRICED) {
+            worker->events_billed -= bill->excluded[i].total.count; /* its row has no line */
+        }
+    }
+}
+
+/* Withdrawn and other excluded events are known; one of a row that no price matches is on the row.
+ */
+static void compare_issued_events(struct worker *worker, uint32_t payer, const struct bill *bill)
+{
+    if (worker->run->issued_count == 0) {
+        return;
+    }
+    struct known_events then = issued_events(worker->run, payer, bill->period.from);
+    struct known_events now = {.on_rows = bill->event_count};
+    for (uint32_t i = 0; i < bill->excluded_count; i++) {
+        enum exclusion reason = bill->excluded[i].reason;
+        bool counts =
+            reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE && reason != EXCLUDE_OUT_OF_PERIOD;
+        now.excluded += counts ? bill->excluded[i].total.count : 0;
+    }
+    worker->events_known.on_rows += now.on_rows;
+    worker->events_known.excluded += now.excluded;
+    if (known_count(now) >= known_count(then)) {
+        return;
+    }
+    if (worker->fewer_count == 0 || payer < worker->fewer.payer) {
+        worker->fewer = (struct fewer){payer, now, then};
+    }
+    worker->fewer_count++;
+}
+
+static void fail_payer(struct worker *worker, uint32_t payer, const struct error *err)
+{
+    if (worker->failure_count == worker->failure_capacity) {
+        uint32_t capacity = worker->failure_capacity ? worker->failure_capacity * 2 : 16;
+        worker->failures = arena_grow(&worker->arena, worker->failures, worker->failure_count,
+                                      capacity, sizeof *worker->failures);
+        worker->failure_capacity = capacity;
+    }
+    worker->failures[worker->failure_count++] = (struct failed_payer){
+        worker->run->accounts->items[payer].id, text_copy(&worker->arena, text_of(err->message))};
+}
+
+/* Each record belongs to one cut; an exclusion whose time is in none goes with the first. */
+static bool is_of_cut(const struct run *run, uint32_t payer, const struct record *record,
+                      struct period cut, bool is_first)
+{
+    struct period found;
+    if (!run->has_cuts) {
+        return true;
+    }
+    return run_cut(run, payer, record_instant(run, record), &found) ? found.from == cut.from
+                                                                    : is_first;
+}
+
+/* The records of sampled meters once more, in order. */
+static enum status read_samples(struct worker *worker, const struct records *records,
+                                const struct book_view *view, bool is_first, struct book *book,
+                                struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const struct record **samples = NULL;
+    uint32_t count = 0, capacity = 0;
+    struct cursor cursor = cursor_at(records, err);
+    for (const struct record *at; (at = cursor_next(&cursor));) {
+        if (!record_is_sample(at, &run->series, run->catalog) ||
+            !is_of_cut(run, view->payer, at, view->cut, is_first)) {
+            continue;
+        }
+        if (records->sorted) {
+            TRY(book_sample(book, view, at, err));
+            continue;
+        }
+        if (count == capacity) {
+            uint32_t more = capacity ? capacity * 2 : 256;
+            samples = arena_grow(arena, samples, count, more, sizeof *samples);
+            capacity = more;
+        }
+        samples[count++] = at;
+    }
+    TRY(cursor.status);
+    if (count > 0) {
+        struct record_order order = {&run->series, run->catalog};
+        records_sort(arena, samples, count, &order);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(book_sample(book, view, samples[i], err));
+    }
+    return book_samples_end(book, view, err);
+}
+
+/* So many lines or rows between two looks at whether the text is to be written, and room for them
+ * and what may be there: once a part of a bill is written, memory must not run out. */
+enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
+
+/* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
+static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
+                              bool is_first, bool is_last, struct handover *handover,
+                              struct records records, struct text inputs, struct texts *texts,
+                              struct error *err)
+{
+    struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const struct account *account = &run->accounts->items[payer];
+    struct book book;
+    size_t units = (size_t)(records.end - records.at) + (size_t)(records.stop - records.first);
+    book_init(&book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
+    struct cursor cursor = cursor_at(&records, err);
+    for (const struct record *at; (at = cursor_next(&cursor));) {
+        if (is_of_cut(run, payer, at, cut, is_first)) {
+            book_fold(&book, at, &run->series, run->catalog);
+        }
+    }
+    TRY(cursor.status);
+    struct pricing pricing;
+    run_pricing(run, arena, payer, cut, &pricing);
+    bool begins_turn = clock_turn(&pricing.billing, cut.from).from == cut.from;
+    if (is_first) {
+        carry_opening(run, payer, cut, begins_turn, &book);
+    } else {
+        pricing.opening = handover->buckets;
+        pricing.opening_count = handover->bucket_count;
+        uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
+        for (uint32_t i = 0; i < handover->meter_count; i++) {
+            book_carry(&book, &handover->meters[i], slot_s, begins_turn, &run->series);
+        }
+    }
+    if (!worker->is_booked) {
+        book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+        worker->is_booked = true;
+    }
+    struct book_view view = view_of(&pricing);
+    if (run->has_samples) {
+        TRY(read_samples(worker, &records, &view, is_first, &book, err));
+    }
+    TRY(book_close(&book, &view, err));
+    TRY(book_check_cut(&book, &view, clock_turn(&pricing.billing, cut.to - 1).to, err));
+    struct priced priced;
+    TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
+    struct issued issued = {NULL, 0};
+    if (run->issued_count > 0) {
+        TRY(find_issued(run, arena, payer, cut, &issued, err));
+    }
+    struct bill bill;
+    TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
+                  &priced, &issued, &bill, err));
+    if (!is_last) {
+        hand_over(worker, &pricing, &priced, &book, handover);
+    }
+    if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
+        priced.closing_count == 0 && book.kept_count == 0) {
+        compare_issued_events(worker, payer, &bill);
+        return OK;
+    }
+    if (is_last) {
+        struct meter_state *states;
+        uint32_t state_count = closing_states(arena, &pricing, &book, true, &states);
+        render_closing(&texts->closing, &pricing, account->id, &priced, states, state_count);
+    }
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
+                          bill.excluded, bill.excluded_count);
+    if (bill.line_count > 0) {
+        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
+    }
+    if (bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE) {
+        (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
+        (void)buffer_reserve(&texts->usage, RENDER_ROOM_BYTES);
+    }
+    for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
+        uint32_t left = bill.line_count - i;
+        render_lines_csv(worker->writer, &texts->lines, &bill, i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(texts_write_when_full(worker, texts));
+    }
+    for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
+        uint32_t left = book.row_count - i;
+        render_usage_csv(worker->writer, &texts->usage, &pricing, account->id, book.rows + i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(texts_write_when_full(worker, texts));
+    }
+    /* Nothing takes memory from here on. */
+    compare_issued_events(worker, payer, &bill);
+    if (bill.line_count > 0 || bill.excluded_count > 0) {
+        count_bill(worker, &bill, book.rows, book.row_count);
+    }
+    return texts_pass_on_when_full(worker, texts);
+}
+
+bool payer_pays(const struct run *run, uint32_t account)
+{
+    for (instant at = run->period.from, next; at < run->period.to; at = next) {
+        if (accounts_payer(run->accounts, account, at) == account) {
+            return true;
+        }
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+    }
+    return false;
+}
+
+bool payer_has_opening(const struct run *run, uint32_t payer)
+{
+    uint32_t at = first_opening(run, payer);
+    return at < run->opening_count && run->opening[at].payer == payer;
+}
+
+void payer_settle_excluded(struct worker *worker, struct text payer, struct records records,
+                           struct texts *texts)
+{
+    const struct run *run = worker->run;
+    struct book book;
+    book_init(&book, &worker->scratch, 0);
+    struct cursor cursor = cursor_at(&records, &worker->err);
+    for (const struct record *at; (at = cursor_next(&cursor));) {
+        book_fold(&book, at, &run->series, run->catalog);
+    }
+    if (cursor.status != OK) {
+        worker_fail(worker, cursor.status);
+        return;
+    }
+    book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+    struct book_view view = {&run->series, run->catalog,     run->accounts,
+                             NONE,         run->period.from, run->period};
+    enum status status = book_close(&book, &view, &worker->err);
+    assert(status == OK); /* it has no rows */
+    (void)status;
+    for (uint32_t i = 0; i < book.excluded_count; i++) {
+        worker->excluded[book.excluded[i].reason] += book.excluded[i].total.count;
+    }
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, book.excluded,
+                          book.excluded_count);
+}
+
+/* A payer whose clock has no turn that begins in the period: what was carried in is carried on. */
+static void pass_opening(const struct run *run, uint32_t payer, struct buffer *closing)
+{
+    for (uint32_t i = first_opening(run, payer);
+         i < run->opening_count && run->opening[i].payer == payer; i++) {
+        buffer_add_text(closing, run->opening[i].raw);
+        buffer_add_char(closing, '\n');
+    }
+    for (uint32_t i = first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        if (!run->carried[i].is_copy) {
+            buffer_add_text(closing, run->carried[i].raw);
+            buffer_add_char(closing, '\n');
+        }
+    }
+}
+
+/* A cut failed, and those behind it depend on it: their events are counted, so that conservation
+ * holds, and not billed. */
+static void leave_cuts(struct worker *worker, uint32_t payer, struct period failed, bool is_first,
+                       struct records records)
+{
+    const struct run *run = worker->run;
+    struct cursor cursor = cursor_at(&records, &worker->err);
+    for (const struct record *record; (record = cursor_next(&cursor));) {
+        struct period cut;
+        bool is_failed = is_of_cut(run, payer, record, failed, is_first);
+        bool is_behind = !is_failed && run_cut(run, payer, record_instant(run, record), &cut) &&
+                         cut.from > failed.from;
+        if (is_behind || (is_failed && !worker->is_booked)) {
+            total_count(&worker->booked_totals[meter_of_record(run, record)], record);
+        }
+    }
+    if (cursor.status != OK) {
+        worker_fail(worker, cursor.status);
+    }
+}
+
+/* What settle_cut works on. */
+struct job {
+    uint32_t payer;
+    struct records records;
+    struct text inputs;
+    struct texts *texts;
+    struct handover handover;
+};
+
+/* settle_cut; *is_out when it found no memory: then all is as before. */
+static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
+                           bool is_last, bool *is_out, struct error *err)
+{
+    size_t sizes[TEXTS];
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        sizes[i] = texts_buffer(job->texts, i)->size;
+    }
+    const uint64_t write_count = job->texts->write_count;
+    const struct handover handover = job->handover;
+    const struct arena_mark mark = arena_mark(&worker->scratch);
+    jmp_buf here, *outer = worker->scratch.recover;
+    enum status status;
+    if (setjmp(here) == 0) {
+        worker->scratch.recover = worker->output.recover = &here;
+        status = settle_cut(worker, job->payer, cut, is_first, is_last, &job->handover,
+                            job->records, job->inputs, job->texts, err);
+        *is_out = false;
+    } else if (job->texts->write_count == write_count) {
+        for (enum text_kind i = 0; i < TEXTS; i++) {
+            texts_buffer(job->texts, i)->size = sizes[i];
+        }
+        job->handover = handover;
+        status = ERR_LIMIT;
+        *is_out = true;
+    } else {
+        /* A part of the bill is written already. */
+        worker->scratch.recover = worker->output.recover = outer;
+        arena_run_out(&worker->scratch);
+    }
+    worker->scratch.recover = worker->output.recover = outer;
+    arena_rewind(&worker->scratch, mark);
+    if (*is_out) {
+        arena_trim(&worker->scratch);
+    }
+    return status;
+}
+
+/* A payer that finds no memory is tried again when it has all that there is. */
+static enum status settle_with_room(struct worker *worker, struct job *job, struct period cut,
+                                    bool is_first, bool is_last, struct error *err)
+{
+    const struct run *run = worker->run;
+    bool is_out;
+    worker->is_booked = false;
+    enum status status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
+    if (is_out) {
+        TRY(texts_take_turn(worker, job->texts));
+        gate_begin_alone(worker);
+        status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
+        gate_end_alone(worker);
+        gate_enter(worker);
+    }
+    if (is_out) {
+        uint64_t count = 0;
+        struct cursor cursor = cursor_at(&job->records, err);
+        while (cursor_next(&cursor)) {
+            count++;
+        }
+        TRY(cursor.status);
+        (void)fail(err, ERR_LIMIT,
+                   "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
+                   "allow more with --memory, or use fewer threads",
+                   count, run->memory_bytes >> 20);
+    }
+    return status;
+}
+
+void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,
+                  struct texts *texts)
+{
+    const struct run *run = worker->run;
+    struct period whole = run->period;
+    const struct period *cuts = &whole;
+    uint32_t cut_count = 1;
+    if (run->has_cuts) {
+        cuts = run->cuts + run->cut_first[payer];
+        cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
+    }
+    if (cut_count == 0) {
+        struct arena_mark mark = arena_mark(&worker->scratch);
+        pass_opening(run, payer, &texts->closing);
+        payer_settle_excluded(worker, run->accounts->items[payer].id, records, texts);
+        arena_rewind(&worker->scratch, mark);
+    }
+    struct job job = {payer, records, inputs, texts, {0}};
+    for (uint32_t i = 0; i < cut_count; i++) {
+        struct error err = {0};
+        enum status status =
+            settle_with_room(worker, &job, cuts[i], i == 0, i + 1 == cut_count, &err);
+        if (status != OK) {
+            /* Text is made last, and what can fail then is the output: that ends the run. */
+            if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
+                worker->err = worker->err.status != OK ? worker->err : err;
+                worker_fail(worker, worker->err.status);
+                return;
+            }
+            fail_payer(worker, payer, &err);
+            leave_cuts(worker, payer, cuts[i], i == 0, records);
+            return;
+        }
+    }
+}

@@ -1,0 +1,25 @@
+/* payer.h - one payer's records to its bills: fold, price, bill, render.  Private to this room. */
+#ifndef FARTHING_ENGINE_PAYER_H
+#define FARTHING_ENGINE_PAYER_H
+
+#include "engine/partition.h"
+#include "engine/run.h"
+#include "engine/texts.h"
+
+/* Bills the payer for each of its cuts of the period.  One that cannot be billed is noted in the
+ * worker, its events counted; what ends the run fails the worker. */
+void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,
+                  struct texts *texts);
+/* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose
+ * bills have no turn that begins in the period. */
+void payer_settle_excluded(struct worker *worker, struct text payer, struct records records,
+                           struct texts *texts);
+
+/* Whether there is something to settle without a record: it pays at some time of the period ... */
+bool payer_pays(const struct run *run, uint32_t account);
+/* ... pays no more, and may still have turns to settle ... */
+bool payer_has_opening(const struct run *run, uint32_t payer);
+/* ... or pays for nobody any more, and has what was billed to it taken back. */
+bool payer_has_issued(const struct run *run, uint32_t payer);
+
+#endif

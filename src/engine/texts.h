@@ -1,0 +1,40 @@
+/* texts.h - the text of a partition's bills on its way to the files.  Private to this room.
+ *
+ * Partitions are written one behind the other, so that the files are sorted whatever thread made
+ * which part.  A partition's text is handed over as it fills when it is its turn.  Until then what
+ * bills it makes is held in blocks, so that a thread need not wait for the others; one that has no
+ * more memory for that does, and keeps its turn.
+ */
+#ifndef FARTHING_ENGINE_TEXTS_H
+#define FARTHING_ENGINE_TEXTS_H
+
+#include "engine/run.h"
+
+enum text_kind { TEXT_BILLS, TEXT_LINES, TEXT_USAGE, TEXT_CLOSING, TEXT_EXCLUSIONS, TEXTS };
+struct texts {
+    struct buffer bills, lines, usage, closing, exclusions;
+    uint32_t partition;
+    bool has_turn;
+    uint64_t write_count;
+    uint32_t held_max; /* blocks */
+};
+
+/* Pieces of text, in the order in which they were made. */
+struct held_block {
+    struct held_block *next;
+    size_t used;
+    char bytes[1024 * 1024 - 2 * sizeof(void *)];
+};
+
+struct buffer *texts_buffer(struct texts *texts, enum text_kind kind);
+/* Waits, outside the gate. */
+enum status texts_take_turn(struct worker *worker, struct texts *texts);
+/* All there is, what is held first; waits for the turn. */
+enum status texts_write(struct worker *worker, struct texts *texts);
+/* In the middle of a bill, of which nothing can be put away that would be made again. */
+enum status texts_write_when_full(struct worker *worker, struct texts *texts);
+/* Behind a bill. */
+enum status texts_pass_on_when_full(struct worker *worker, struct texts *texts);
+void texts_drop_held(struct worker *worker);
+
+#endif
