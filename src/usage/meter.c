@@ -274,6 +274,14 @@ static struct text key_text(struct expr_value value, struct arena *arena)
     return buffer_text(&buffer);
 }
 
+/* Of several faults of an event the first in order of precedence counts. */
+static void note_fault(enum exclusion *fault, enum exclusion found)
+{
+    if (found != EXCLUDE_NONE && (*fault == EXCLUDE_NONE || found < *fault)) {
+        *fault = found;
+    }
+}
+
 /* A key that is one plain member, or an expression; fault is set when the expression fails. A
  * missing member is empty text, as language.md has it for dimensions. */
 static struct text read_key(const struct meter *meter, const struct event *event, uint32_t member,
@@ -286,17 +294,15 @@ static struct text read_key(const struct meter *meter, const struct event *event
             return found->text;
         }
         struct expr_value value = value_at(event, meter->members[member]);
-        if (value.type == EXPR_OTHER && *fault == EXCLUDE_NONE) {
-            *fault = EXCLUDE_FIELD_TYPE;
+        if (value.type == EXPR_OTHER) {
+            note_fault(fault, EXCLUDE_FIELD_TYPE);
         }
         return key_text(value, scratch->arena);
     }
     struct expr_value value;
     struct expr_env env = {.slots = scratch->slots};
     if (expr_eval(expr, &env, scratch->arena, &value, NULL) != OK) {
-        if (*fault == EXCLUDE_NONE) {
-            *fault = exclusion_of_fault(&value);
-        }
+        note_fault(fault, exclusion_of_fault(&value));
         return TEXT("");
     }
     return key_text(value, scratch->arena);
@@ -361,9 +367,7 @@ static enum exclusion read_spread(const struct meter *meter, struct meter_scratc
                                   struct period *span)
 {
     enum exclusion fault = read_instant(meter->spread_from, scratch, &span->from);
-    if (fault == EXCLUDE_NONE) {
-        fault = read_instant(meter->spread_to, scratch, &span->to);
-    }
+    note_fault(&fault, read_instant(meter->spread_to, scratch, &span->to));
     return fault == EXCLUDE_NONE && span->to < span->from ? EXCLUDE_EXPRESSION : fault;
 }
 
@@ -426,11 +430,11 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
     } else {
         fault = read_value(meter, event, scratch, &out->value);
     }
-    if (fault == EXCLUDE_NONE && meter->spread_from) {
-        fault = read_spread(meter, scratch, &out->spread);
+    if (meter->spread_from) {
+        note_fault(&fault, read_spread(meter, scratch, &out->spread));
     }
-    if (fault == EXCLUDE_NONE && !meter->negative && dec_sign(out->value) < 0) {
-        fault = EXCLUDE_NEGATIVE;
+    if (!meter->negative && dec_sign(out->value) < 0) {
+        note_fault(&fault, EXCLUDE_NEGATIVE);
     }
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
         const struct meter_dimension *dimension = &meter->dimensions[i];
@@ -442,13 +446,15 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
             read_key(meter, event, meter->resource_member, meter->resource, scratch, &fault);
     }
     if (meter->sku_expr) {
+        enum exclusion of_key = EXCLUDE_NONE;
         struct text name =
-            read_key(meter, event, meter->sku_member, meter->sku_expr, scratch, &fault);
+            read_key(meter, event, meter->sku_member, meter->sku_expr, scratch, &of_key);
         uint32_t sku = map_find_recent(&catalog->sku_by_name, &scratch->skus, name);
         out->sku = sku;
-        if (sku == MAP_NONE && fault == EXCLUDE_NONE) {
-            fault = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;
+        if (sku == MAP_NONE && of_key == EXCLUDE_NONE) {
+            of_key = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;
         }
+        note_fault(&fault, of_key);
     }
     out->exclusion = fault;
 }

@@ -181,6 +181,8 @@ def cut_period(bench):
         return False
     if has_long_rows(world) and not (is_linear(world) and is_narrow(world)):
         return False
+    if any(m.get("aggregate") in SAMPLED and m.get("grain") == "month" for m in world.meters.values()):
+        return False  # what holds of all samples does not of some
     middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
     if not start < middle < end:
         return False
@@ -277,10 +279,15 @@ def identity_tier(bench):
     """A plain rate is one open tier."""
     catalog = copy.deepcopy(bench.world.catalog)
     changed = 0
+    # A step that asks for the contract cuts rows where it changes, and an allowance of events takes its share
+    # of each row.
+    scopes = ["resource", "account", "organization"]
+    if not any("events" in body for body in bodies(catalog, "allowance")):
+        scopes.append("contract")
     for price in prices_of(catalog):
         for i, step in enumerate(price["steps"]):
             if "rate" in step and not isinstance(step["rate"], dict):
-                scope = bench.rng.choice(["resource", "account", "organization", "contract"])
+                scope = bench.rng.choice(scopes)
                 price["steps"][i] = {"tier": {"scope": scope, "name": "rate",
                                               "tiers": [{"rate": step["rate"]}]}}
                 changed += 1

@@ -583,6 +583,8 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
     for name, kinds, options in PERTURBATIONS:
         def perturb(name=name, kinds=kinds, options=options):
             rng = random.Random("%s/%s" % (world.seed, name))
+            if output.bytes["usage.csv"].count(b"\n") > 1500:  # all rows of a payer must fit
+                options = ["256MiB" if option == "64MiB" else option for option in options]
             other = runner.run(perturbed_inputs(world, runner.path(name), kinds, rng), name,
                                world.period_text, options)
             counts["perturbed"] += 1

@@ -1,6 +1,7 @@
 """The naive rater, first half: lines of events to usage rows and exclusions.
 
 Written from the pages of the pricing language and the rules of acceptance, never from the engine."""
+import functools
 import json
 import re
 from collections import Counter, defaultdict
@@ -212,20 +213,23 @@ def measure(meter, event):
     sku = meter["sku"]
     attempt("sku", lambda: text_of(sku) if re.search(r'data\.|"', sku) else sku)
     attempt("resource", lambda: text_of(meter["resource"], "") if "resource" in meter else "")
-    attempt("dims", lambda: tuple((name, text_of(e, "")) for name, e in
-                                  sorted(meter.get("dimensions", {}).items())))
+    dimensions = sorted(meter.get("dimensions", {}).items())
+    for name, expression in dimensions:
+        attempt("dims." + name, functools.partial(text_of, expression, ""))
+    parts["dims"] = tuple((name, parts.get("dims." + name)) for name, _ in dimensions)
     attempt("value", value)
     if "spread" in meter:
-        def span():
-            start, end = (text_of(meter["spread"][key]) for key in ("from", "to"))
+        def instant(expression):
             try:
-                start, end = times.parse(start), times.parse(end)
+                return times.parse(text_of(expression))
             except times.TimeFault:
                 raise expressions.Failure("FIELD_TYPE") from None
-            if end < start:
-                raise expressions.Failure("EXPRESSION")
-            return start, end
-        attempt("span", span)
+
+        for key in ("from", "to"):
+            attempt("span." + key, functools.partial(instant, meter["spread"][key]))
+        parts["span"] = (parts.get("span.from"), parts.get("span.to"))
+        if None not in parts["span"] and parts["span"][1] < parts["span"][0]:
+            failures.append("EXPRESSION")
     if failures:
         raise expressions.Failure(min(failures, key=PRECEDENCE.index))
     changes = meter.get("aggregate") == "time_weighted" and meter.get("input") != "level"
