@@ -2,7 +2,8 @@
 import re
 from fractions import Fraction
 
-from exact import num, quantize
+import times
+from exact import ceil_to, num, quantize
 
 
 class Failure(Exception):
@@ -128,8 +129,10 @@ def evaluate(tree, names):
             except Failure:
                 return False
         values = [evaluate(item, names) for item in tree[2:]]
-        if tree[1] in ("in_calendar", "usage"):  # of the row's time, of its bucket
+        if tree[1] in ("in_calendar", "usage", "charges"):  # of the row's time, of its bucket
             return names(tree[1] + "(" + values[0])
+        if tree[1] == "lookup":
+            return names(tuple(values))
         return call(tree[1], values)
     values = [evaluate(item, names) for item in tree[1:]]
     return operate(op, values)
@@ -139,6 +142,12 @@ def call(name, values):
     if name in ("min", "max"):
         want(Fraction, *values)
         return min(values) if name == "min" else max(values)
+    if name == "round":
+        return quantize(values[0], int(values[1]) if len(values) > 1 else 0, values[2] if len(values) > 2 else "half_up")
+    if name == "round_up":
+        return ceil_to(*values)
+    if name == "seconds":
+        return Fraction(times.parse(values[1]) - times.parse(values[0]), times.NS)
     if name == "number":
         if isinstance(values[0], str):
             if not re.match(r"^-?\d+(\.\d+)?$", values[0]):

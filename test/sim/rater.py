@@ -1,7 +1,8 @@
 """The naive rater, second half: a payer's usage rows to charges.
 
 Every step is one loop over all rows in the total order, node by node; nothing is streamed, cached or shared with the
-engine.  See README.md for what was decided where the pages leave it open."""
+engine.  Steps on charges, of prices and of terms alike, are in terms.py.  See README.md for what was decided where the
+pages leave it open."""
 import datetime
 import re
 from collections import defaultdict
@@ -11,6 +12,8 @@ import expressions
 import times
 from world import Raw
 from exact import ceil_to, num, quantize
+from setting import Step, TermPrice
+from terms import ChargeSteps, TermRow
 
 ZERO = Fraction(0)
 
@@ -21,16 +24,31 @@ class Flow:
     def __init__(self, row, quantity, events):
         self.row, self.quantity, self.events = row, quantity, events
         self.amount = None  # a charge when it is set
-        self.adjusted = ZERO
+        self.adjustments = []  # Adjustment: charges of this charge
         self.tier = self.rate = self.step = None
-        self.kind = "usage"
+        self.kind, self.factor = "usage", Fraction(1)  # factor: the part of a turn that a fixed amount is for
 
     def net(self):
-        return self.amount + self.adjusted
+        """What is left of it; taxes are charges beside it."""
+        return self.amount + sum((a.amount for a in self.adjustments if a.kind != "tax" and not a.of_tax), ZERO)
+
+    def tax(self):
+        return sum((a.amount for a in self.adjustments if a.kind == "tax" or a.of_tax), ZERO)
+
+    def adjust(self, step, kind, amount, **more):
+        if amount:
+            self.adjustments.append(Adjustment(step, kind, amount, **more))
 
     def charge(self, step, amount, rate=None, tier=None):
         self.step, self.amount, self.rate, self.tier = step.name, amount, rate, tier
         return self
+
+
+class Adjustment:
+    """A charge of a charge: it has the keys of the one that it adjusts."""
+
+    def __init__(self, step, kind, amount, of_tax=False, grant=None):
+        self.step, self.kind, self.amount, self.of_tax, self.grant = step, kind, amount, of_tax, grant
 
 
 class ScopeRow:
@@ -51,6 +69,10 @@ class ScopeRow:
                 flow.step.encode(), flow.tier or times.MAX, flow.amount, flow.net())
 
 
+class FixedRow(ScopeRow):
+    """Stands for a row where a fixed amount is charged."""
+
+
 class MergedRow:
     """The rows of a bucket that an aggregate made one: the first, without the keys in which they differ."""
 
@@ -66,41 +88,50 @@ class MergedRow:
 
 
 class Charge:
-    def __init__(self, account, sku, price, step, kind, tier, amount, quantity=ZERO):
-        self.account, self.sku, self.price, self.step = account, sku, price, step
-        self.kind, self.tier, self.amount, self.quantity = kind, tier, amount, quantity
+    """What is billed; of is the kind of the charge that it adjusts."""
+
+    def __init__(self, flow, step, kind, amount, contract, quantity=ZERO, of=None):
+        row = flow.row
+        self.account, self.sku, self.price, self.step = row.account, row.sku, row.price.name, step
+        self.resource, self.dims, self.time, self.contract = row.resource, row.dims, row.time, contract
+        self.kind, self.amount, self.quantity, self.of = kind, amount, quantity, of
+        self.tier, self.rate = flow.tier, flow.rate
 
 
-class Bill:
+class Bill(ChargeSteps):
     """All charges of one payer and one cut; previous is the payer's bill before, whose buckets may go on."""
 
     def __init__(self, setup, payer, cut, rows, previous=None):
         self.setup, self.payer, self.cut = setup, payer, cut
         self.memories = previous.memories if previous else {}
-        self.charges, self.numbers = [], {}
+        self.charges, self.numbers, self.wallets, self.opened = [], {}, [], {}
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
-            [v.encode() for _, v in r.dims], r.meter.encode(), r.event))
+            [str(v).encode() for _, v in r.dims], r.meter.encode(), r.event))
         for row in self.rows:
             row.price = setup.price(row)
             row.flows, row.converted = [Flow(row, row.quantity, row.events)], row.quantity
             if row.price is None:
                 self.unpriced.append(row)
         self.priced = [row for row in self.rows if row.price is not None]
+        self.fixed()
+        self.commitments()
         for node in self.order():
             self.run(node)
-        for row in self.priced:
-            for flow in row.flows:
-                self.add(flow, flow.step, flow.kind, flow.tier, flow.amount, flow.quantity)
         self.memories.setdefault("past", []).extend(
             row for row in self.priced if not isinstance(row, ScopeRow))
-        self.fixed()
+        self.run_terms()
+        for row in self.priced:
+            for flow in row.flows:
+                self.add(flow)
 
-    def add(self, flow, step, kind, tier, amount, quantity=ZERO):
-        row = flow.row
-        self.charges.append(Charge(row.account, row.sku, row.price.name, step, kind, tier, amount,
-                                   quantity))
+    def add(self, flow):
+        contract = self.contract(flow.row)
+        contract = contract and contract["id"]
+        self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity))
+        for a in flow.adjustments:
+            self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, of="tax" if a.of_tax else flow.kind))
 
     def order(self):
         """The nodes, each after all that stand before it in some price."""
@@ -133,8 +164,16 @@ class Bill:
         entries = rows + sorted(others, key=lambda e: e[0].place())
         self.node = node
         if entries:
-            getattr(self, "run_" + entries[0][1].kind)(entries)
+            self.run_step(entries[0][1].kind, entries)
         self.settle()
+
+    @staticmethod
+    def flow_of(row):
+        return Flow(row, ZERO, 0)
+
+    @staticmethod
+    def scope_row(account, sku, at, price, flow, contract, span):
+        return ScopeRow(account, sku, at, price, flow, contract, span)
 
     def memory(self, name, make):
         """What a node's buckets hold, from bill to bill."""
@@ -152,7 +191,7 @@ class Bill:
         return self.setup.turn(step, self.payer, row.account, row.time, self.contract(row))
 
     def contract(self, row):
-        if isinstance(row, (ScopeRow, MergedRow)):
+        if isinstance(row, (ScopeRow, MergedRow, TermRow)):
             return row.contract
         return self.setup.contract(row.account, row.time)
 
@@ -167,11 +206,15 @@ class Bill:
         return row.account
 
     def by(self, row, step):
-        own = () if step.shared else (row.sku,)  # a price's own steps see one SKU
+        own = () if step.shared or step.term else (row.sku,)  # a price's own steps see one SKU
         return own + tuple(self.name(row, None, step, key) for key in step.by)
 
     def name(self, row, flow, step, path):
-        """What an expression of a step may name."""
+        """What an expression of a step may name; what it looks up."""
+        if isinstance(path, tuple):
+            return self.listed(path[0], path[1:], row)
+        if path.startswith("charges("):
+            return self.charged(path.partition("(")[2], row, step)
         if path.startswith("usage("):
             return self.used(path.partition("(")[2], row, step)
         if path.startswith("in_calendar("):
@@ -198,8 +241,14 @@ class Bill:
             return flow.quantity
         if head == "events":
             return Fraction(flow.events)
-        if head == "amount":
-            return flow.amount
+        if head in ("amount", "kind", "rate", "step"):
+            return getattr(flow, head)
+        if head == "net":
+            return flow.net()
+        if head == "price":
+            return row.price.name
+        if head == "customer":
+            return self.of_record(row.account, rest)
         if head in ("sku", "account", "resource"):
             return getattr(row, head)
         if head == "product":
@@ -214,6 +263,32 @@ class Bill:
         value = self.setup.attributes.get(row.sku, {}).get(rest if head == "attributes" else head)
         if value is None:
             return ""
+        return num(value) if isinstance(value, Raw) else value
+
+    def listed(self, table, values, row):
+        """The value of a table's line; of several that are dated, the one that holds."""
+        record = self.setup.catalog["tables"][table]
+        for line in record["rows"]:
+            start, end = times.MIN, times.MAX
+            if isinstance(line, dict):
+                start, end = self.setup.date(line.get("from"), start), self.setup.date(line.get("to"), end)
+                line = [line.get(key, "") for key in record["keys"]] + [line[record.get("value", "value")]]
+            if list(map(str, line[:-1])) == list(map(str, values)) and start <= row.time < end:
+                return num(line[-1])
+        raise expressions.Failure("EXPRESSION")
+
+    def charged(self, name, row, step):
+        """What is charged so far of a product, SKU or step, in the scope and turn of a term."""
+        scope, turn = self.bucket_scope(row, step), self.turn(row, step)
+        return sum((flow.net() for r in self.priced if self.bucket_scope(r, step) == scope
+                    and self.turn(r, step) == turn for flow in r.flows
+                    if name in (r.sku, flow.step, self.setup.product.get(r.sku))), ZERO)
+
+    def of_record(self, account, path):
+        """A member of the record of an account; an empty text when it has none."""
+        value = self.setup.records.get(account, {})
+        for key in path.split("."):
+            value = value.get(key, "") if isinstance(value, dict) else ""
         return num(value) if isinstance(value, Raw) else value
 
     def used(self, sku, row, step):
@@ -270,6 +345,14 @@ class Bill:
 
     def active_part(self, step, row, turn, account, contract):
         body = step.body
+        if step.term:
+            start, end = max(turn[0], step.start), min(turn[1], step.end)
+            if contract and (step.scope == "contract" or step.level != "catalog"):
+                start = max(start, self.setup.date(contract.get("from"), times.MIN))
+                end = min(end, self.setup.date(contract.get("to"), times.MAX))
+            if self.setup.since(account) is not None:
+                start = max(start, self.setup.since(account))
+            return self.part(body, start, max(start, end), turn)
         versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
                     if (p.level, p.name) == (row.price.level, row.price.name)]
         if self.restarts(step):
@@ -559,13 +642,13 @@ class Bill:
         for tier in step.body["tiers"]:
             end = tier.get("up_to", tier.get("below"))
             end = None if end is None else quantize(
-                num(end) * self.restarted(step, row, self.turn(row, step)))
+                self.number(end, row, step) * self.restarted(step, row, self.turn(row, step)))
             rate = self.number(tier.get("rate", 0), row, step)
             if "percent" in tier:
                 rate = self.number(tier["percent"], row, step) / 100
             out.append({"from": start, "from_in": below, "end": end, "end_in": "below" not in tier,
                         "rate": rate, "flat": self.number(tier.get("flat", 0), row, step),
-                        "package": num(tier["package"]) if "package" in tier else None})
+                        "package": self.number(tier["package"], row, step) if "package" in tier else None})
             start, below = end, "below" in tier
         if out[-1]["end"] is not None and step.body.get("past_last") == "last":
             out[-1]["end"] = None
@@ -687,6 +770,9 @@ class Bill:
         """When a bucket's turn ends, or the contract or contract's plan that it belongs to."""
         row, level = flow.row, flow.row.price.level
         contract = self.contract(row)
+        if step.term:
+            level = step.level
+            turn = turn[0], min(turn[1], max(turn[0], step.end))
         if step.scope == "contract" and contract:
             return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
         if step.shared or step.clock == "row" or step.scope == "contract":
@@ -705,7 +791,7 @@ class Bill:
 
     def at_end(self, flow, step, due, settles):
         """The step as the version in force when it is due has it, else as the last that had it."""
-        if step.shared or step.clock == "row" or self.restarts(step):
+        if step.shared or step.term or step.clock == "row" or self.restarts(step):
             return step
         price, best = flow.row.price, None
         for other in self.setup.all_prices():
@@ -771,7 +857,7 @@ class Bill:
 
     def scope_contract(self, flow, step, at):
         """Of a contract's own price, that; else the one that the scope's account has at an instant."""
-        if not step.shared and flow.row.price.level.startswith("contract/"):
+        if step.term or (not step.shared and flow.row.price.level.startswith("contract/")):
             return self.contract(flow.row)
         return self.setup.contract(self.scope_account(flow, step), at)
 
@@ -818,7 +904,7 @@ class Bill:
                 key = self.key(row, step)
                 buckets[key].append((flow, step, flow.net()))  # what later steps do is not its
                 if "min" in step.body:  # by the first row
-                    self.number(step.body["min"], row, step)
+                    self.number(step.body["min"], row, step, flow)
                 if "max" not in step.body:
                     continue
                 limit = quantize(self.number(step.body["max"], row, step)
@@ -826,12 +912,15 @@ class Bill:
                 before = position[key]
                 after = position[key] = before + flow.net()
                 change = min(after, limit) - min(before, limit) - flow.net()
-                if change:
-                    flow.adjusted += change
-                    self.add(flow, step.name, "cap", None, change)
+                flow.adjust(step.name, "cap", change)
+        for key, (row, step) in self.opened.items():
+            if "min" in step.body and not buckets[key]:
+                buckets[key].append((self.flow_of(row), step, ZERO))
 
     def settle(self):
         """What is due in this bill, also when nothing touched its bucket in it."""
+        self.settle_commits()
+        self.settle_fees()
         for key, bucket in self.memory("whole", dict).items():
             flow, step = bucket["last"]
             if self.cut[0] < self.due(flow, step, key[2]) <= self.cut[1] and self.at_end(
@@ -851,8 +940,25 @@ class Bill:
             total = sum((net for _, _, net in flows), ZERO)
             change = max(ZERO, least - total) - paid[key]
             paid[key] += change
-            if change:
-                self.on_scope(flow, step, "minimum", change, due)
+            if not change:
+                continue
+            if step.body.get("attribute") == "pro_rata":
+                change -= self.spread_minimum(step, flows, change)
+            self.emit(flow.row, step, key, "minimum", change, due)
+
+    @staticmethod
+    def spread_minimum(step, flows, change):
+        """Over the charges of the bucket, along the chord of what they come to; what was spread."""
+        total = sum((net for _, _, net in flows), ZERO)
+        at = done = ZERO
+        if total == 0:
+            return ZERO
+        for flow, _, net in flows:
+            at += net
+            now = quantize(change * at / total)
+            flow.adjust(step.name, "minimum", now - done)
+            done = now
+        return done
 
     def run_round(self, entries):
         position, lines = self.memory("position", Fraction), defaultdict(Fraction)
@@ -868,11 +974,7 @@ class Bill:
                     before = position[key]
                     position[key] += flow.net()
                 elif body.get("at") == "line":  # of this bill
-                    contract = self.contract(row)
-                    key = (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate,
-                           flow.step, flow.kind, self.turn(row, step), contract and contract["id"],
-                           row.span if isinstance(row, ScopeRow) else
-                           (row.slot, row.resource, row.meter) if row.price.hourly else None)
+                    key = self.line_key(row, flow, step)
                     before = lines[key]
                     lines[key] += flow.net()
                 after = before + flow.net()
@@ -880,12 +982,17 @@ class Bill:
                 if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
                     out = Fraction(1, 10 ** digits)
                 change = out - flow.net()
-                if body.get("show"):
-                    flow.adjusted += change
-                    if change:
-                        self.add(flow, step.name, "rounding", None, change)
+                if str(body.get("show", False)).lower() == "true":
+                    flow.adjust(step.name, "rounding", change)
                 else:
                     flow.amount += change
+
+    def line_key(self, row, flow, step):
+        contract = self.contract(row)
+        return (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate, flow.step, flow.kind,
+                self.turn(row, step), contract and contract["id"],
+                row.span if isinstance(row, ScopeRow) else
+                (row.slot, row.resource, row.meter) if row.price.hourly else None)
 
     # ---- fixed amounts ----
 
@@ -916,7 +1023,7 @@ class Bill:
             if fee.kind == "contract":
                 before = self.setup.date(fee.contract.get("from"), times.MIN)
             if self.cut[0] <= start < self.cut[1] and not self.same(account, fee, before, start):
-                self.fee(fee, account, Fraction(1))
+                self.fee(fee, account, Fraction(1), ZERO, start, (start, start))
             return
         at = max(start, self.cut[0] - 1)
         while at < end and at <= self.cut[1]:
@@ -926,11 +1033,20 @@ class Bill:
                 due, others = self.cut[0] <= first < self.cut[1], (turn[0], first)
             else:
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
+            when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
-                self.fee(fee, account, *self.along(body, first, last, turn))
+                self.fee(fee, account, *self.along(body, first, last, self.measured(fee, first, turn)), when, (first, last))
             elif due and not self.same(account, fee, *others):
-                self.fee(fee, account, Fraction(1))
+                self.fee(fee, account, Fraction(1), ZERO, when, (first, last))
             at = turn[1]
+
+    def measured(self, fee, first, turn):
+        """What a part is a part of: its turn; with `stub: back`, for a first part, one turn counted back from its end."""
+        if fee.step.body.get("stub", "turn") != "back" or first == turn[0]:
+            return turn
+        day, rest = times.civil(turn[1], self.setup.zone)
+        clock = self.setup.billing(self.payer)[0]
+        return times.instant(times.add_months(day, -clock.count * clock.MONTHS[clock.every]), rest, self.setup.zone), turn[1]
 
     def along(self, body, first, last, turn):
         """The factors at a part's end and start: parts of a turn add up."""
@@ -959,13 +1075,47 @@ class Bill:
                     return True
         return False
 
-    def fee(self, fee, account, factor, before=ZERO):
+    def fee(self, fee, account, factor, before, at, span):
         price, step = fee.price, fee.step
-        whole = num(step.body["amount"]) * num(step.body.get("quantity", 1))
-        amount = quantize(whole * factor) - quantize(whole * before)
-        if amount:
-            sku = price.skus[0] if price.skus else ""
-            self.charges.append(Charge(account, sku, price.name, step.name, "fee", None, amount))
+        contract = fee.contract or self.setup.contract(account, at)
+        sku = price.skus[0] if price.skus else ""
+        flow = Flow(None, ZERO, 0).charge(step, ZERO)
+        flow.kind, flow.factor = "fee", factor - before
+        row = FixedRow(account, sku, at, price, flow, contract, span)
+        whole = self.number(step.body["amount"], row, step) * self.number(step.body.get("quantity", 1), row, step)
+        flow.amount = quantize(whole * factor) - quantize(whole * before)
+        if flow.amount:
+            self.priced.append(row)
+
+    def commitments(self):
+        """What commitments cost: at once as they begin, and for each turn of their offering's clock."""
+        for record in self.setup.commitments:
+            offering = self.setup.catalog["commitments"][record["offering"]]
+            step = Step({"commitment": offering}, ("commitment",), None)
+            start, end = self.setup.date(record.get("from"), times.MIN), self.setup.date(record.get("to"), times.MAX)
+            price = TermPrice("commitment")
+            if self.setup.payer(record["account"], max(start, self.cut[0])) != self.payer:
+                continue
+
+            def cost(name, record=record, offering=offering):
+                def find(path):
+                    value = record[path.partition(".")[2]]
+                    return value if isinstance(value, str) and not value.replace(".", "").isdigit() else num(value)
+                return expressions.evaluate(expressions.parse(str(record.get(name, offering.get(name, 0)))), find)
+
+            def charge(name, at, span, record=record, step=step, price=price):
+                flow = Flow(None, ZERO, 0).charge(step, quantize(cost(name)), name)
+                flow.kind = "commitment"
+                if flow.amount:
+                    self.priced.append(FixedRow(record["account"], "", at, price, flow,
+                                                self.setup.contract(record["account"], at), span))
+            if self.cut[0] <= start < self.cut[1]:
+                charge("upfront", start, (start, start))
+            at = max(start, self.cut[0])
+            while at < min(end, self.cut[1]) and ("recurring" in record or "recurring" in offering):
+                turn = self.setup.turn(step, self.payer, record["account"], at)
+                charge("recurring", at, (at, turn[1]))
+                at = turn[1]
 
     # ---- what is compared ----
 

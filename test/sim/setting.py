@@ -7,8 +7,9 @@ from collections import defaultdict
 import times
 from exact import num
 
-USAGE, RATING, CHARGE = ("convert", "aggregate", "allowance"), ("rate", "percent", "formula", "tier", "fixed"), (
-    "bound", "round")
+SHORT = {"rate": "rate", "tier": "tiers", "allowance": "quantity", "fixed": "amount", "round": "digits",
+         "percent": "rate", "formula": "amount", "discount": "percent", "markup": "percent", "fee": "percent",
+         "tax": "percent", "commit": "amount"}
 
 
 class Kind:
@@ -22,15 +23,16 @@ class Kind:
 
 
 class Step:
+    term, start, end = False, times.MIN, times.MAX
+
     def __init__(self, body, node, shared):
         (self.kind, body), = body.items()
         if not isinstance(body, dict):
-            body = {{"rate": "rate", "tier": "tiers", "allowance": "quantity", "fixed": "amount",
-                     "round": "digits", "percent": "rate", "formula": "amount"}[self.kind]: body}
+            body = {SHORT[self.kind]: body}
         self.body, self.shared = body, shared
         self.name = body.get("name", self.kind) if shared is None else shared
         self.node = node + (self.name,)
-        self.scope = body.get("scope", "account")
+        self.scope = body.get("scope", "contract" if self.kind == "commit" else "account")
         self.clock = body.get("clock", "row" if self.kind == "convert" else "period")
         self.by = body.get("by", [])
 
@@ -42,6 +44,22 @@ class Step:
         return self.scope == "contract" or self.by_contract(setup) or "contract." in str(
             self.body) or (self.node[0].startswith("contract/") and self.kind != "fixed"
                            and self.body.get("prorate", "none") != "none")
+
+
+class Term(Step):
+    """A step on the charges of a plan, a contract or all; its own charges have a price without a name."""
+    term = True
+
+    def __init__(self, body, level):
+        super().__init__(body, ("term", level), None)
+        self.level, self.price = level, TermPrice(level)
+
+
+class TermPrice:
+    name, skus, steps, start, end, hourly = "", [], (), times.MIN, times.MAX, False
+
+    def __init__(self, level):
+        self.level = level
 
 
 class Price:
@@ -153,6 +171,7 @@ class Setup:
                       for name, plan in catalog.get("plans", {}).items()}
         self.own = {c["id"]: self.level_prices(c, "contract/" + c["id"])
                     for c in catalog.get("contracts", [])}
+        self.terms, self.commitments = self.read_terms(), []
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
@@ -172,6 +191,22 @@ class Setup:
             else:
                 out.append(Price(self, price, level))
         return out
+
+    def read_terms(self):
+        """[(level, steps)] in the order in which they run: those of plans, of contracts, of the catalog."""
+        owners = [("plan/" + name, plan) for name, plan in self.catalog.get("plans", {}).items()]
+        owners += [("contract/" + c["id"], c) for c in self.catalog.get("contracts", [])]
+        owners.append(("catalog", self.catalog))
+        return [(level, [Term(body, level) for body in owner["terms"]]) for level, owner in owners if owner.get("terms")]
+
+    def in_force(self, level, account, at, contract):
+        """Whether the terms of a level are those of an account, or of a contract's charge."""
+        kind, _, name = level.partition("/")
+        if kind == "contract":
+            return contract is not None and contract["id"] == name
+        if kind == "plan":
+            return (contract["plan"] if contract and contract.get("plan") else self.plan_of(account, at)[0]) == name
+        return True
 
     def read_overrides(self, rows):
         groups = defaultdict(list)

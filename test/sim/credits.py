@@ -1,0 +1,128 @@
+"""Grants that are used up: a fold over the history of a wallet."""
+from fractions import Fraction
+
+import times
+from exact import num
+
+ZERO = Fraction(0)
+
+
+class Grant:
+    def __init__(self, record, zone, number):
+        self.id = str(record.get("id", number))
+        self.record, self.amount = record, num(record["amount"])
+        self.start = times.parse_date(record["from"], zone) if record.get("from") else times.MIN
+        self.end = times.parse_date(record["to"], zone) if record.get("to") else times.MAX
+        if record.get("void"):
+            self.end = min(self.end, times.parse_date(record["void"], zone))
+        self.balance, self.begun, self.ended = ZERO, False, False
+        self.where = record.get("where")
+        rollover = record.get("rollover")
+        self.least = num(rollover.get("min", 0)) if rollover else ZERO
+        self.most = num(rollover["max"]) if rollover and "max" in rollover else None if rollover else ZERO
+        self.clock = None
+        if "every" in record:
+            every = record["every"]
+            anchor = self.start
+            if isinstance(every, dict):
+                if "anchor" in every:
+                    anchor = times.parse_date(every["anchor"], zone)
+                every = every.get("period", every.get("every"))
+            count = 1
+            if " " in every:
+                count, every = int(every.split()[0]), every.split()[1].rstrip("s")
+            self.clock = times.Clock(every, count, None if anchor == times.MIN else anchor, zone)
+
+    def rolled(self):
+        kept = max(self.balance, self.least)
+        return kept if self.most is None else min(kept, self.most)
+
+    def moments(self, after, until):
+        """(time, what): begins, recurs, ends."""
+        out = []
+        if not self.begun and self.start <= until:
+            out.append((self.start, "begin"))
+        if self.clock and self.start <= until:
+            at = self.clock.turn(max(self.start, after))[1]
+            while at <= until and at < self.end:
+                if at > self.start and at > after:
+                    out.append((at, "recur"))
+                at = self.clock.turn(at)[1]
+        if not self.ended and self.end <= until:
+            out.append((self.end, "end"))
+        return out
+
+
+class Wallet:
+    """The grants of one credit step in one scope."""
+
+    def __init__(self, body, zone=None):
+        self.body, self.now, self.debt = body, times.MIN - 1, ZERO
+        self.grants = [Grant(record, zone, i) for i, record in enumerate(body.get("grants", []))]
+        order = body.get("order", ["priority", "to", "from"])
+        self.grants.sort(key=lambda g: [self.rank(g, name) for name in order] + [g.id.encode()])
+        self.resets = sorted(times.parse_date(t, zone) for t in body.get("resets", []))
+
+    @staticmethod
+    def rank(grant, name):
+        sign = -1 if name.startswith("-") else 1
+        name = name.lstrip("-")
+        if name == "to":
+            return sign * grant.end
+        if name == "from":
+            return sign * grant.start
+        value = grant.record.get("width" if name == "wide" else name, 0)
+        try:
+            return sign * num(value)
+        except ValueError:
+            return str(value)
+
+    def advance(self, until):
+        """All that happens up to an instant, in its order: ends, resets, recurrences, beginnings."""
+        moments = [(at, what, i) for i, grant in enumerate(self.grants) for at, what in grant.moments(self.now, until)]
+        moments += [(at, "reset", -1) for at in self.resets if self.now < at <= until]
+        rank = {"end": 0, "reset": 1, "recur": 2, "begin": 3}
+        for at, what, i in sorted(moments, key=lambda m: (m[0], rank[m[1]], m[2])):
+            if what == "reset":
+                for grant in self.grants:
+                    if grant.begun and not grant.ended:
+                        grant.balance = grant.rolled()
+                if str(self.body.get("keep_overage", False)).lower() != "true":
+                    self.debt = ZERO
+            elif what == "end":
+                self.grants[i].balance, self.grants[i].ended = ZERO, True
+            elif what == "begin":
+                if not self.grants[i].ended:
+                    self.grants[i].balance, self.grants[i].begun = self.grants[i].amount, True
+            elif not self.grants[i].ended:
+                grant = self.grants[i]
+                grant.balance = grant.amount + (grant.rolled() if "rollover" in grant.record else ZERO)
+            self.repay()
+        self.now = max(self.now, until)
+
+    def repay(self):
+        for grant in self.grants:
+            part = min(self.debt, grant.balance)
+            grant.balance -= part
+            self.debt -= part
+
+    def take(self, at, wanted, fits):
+        """[(grant, part)]; with overage carried, all of it is taken, the rest as a debt of the wallet."""
+        self.advance(at)
+        out = []
+        for grant in self.grants:
+            part = min(grant.balance, wanted)
+            if part > 0 and fits(grant.where):
+                grant.balance -= part
+                wanted -= part
+                out.append((grant.id, part))
+        if wanted > 0 and self.body.get("overage") == "carry":
+            self.debt += wanted
+            out.append(("overage", wanted))
+        return out
+
+    def balances(self, at):
+        self.advance(at)
+        out = {grant.id: grant.balance for grant in self.grants}
+        out["overage"] = self.debt
+        return out
