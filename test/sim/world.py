@@ -120,6 +120,9 @@ def vary_event(event, rng=None):
 
 # ---- the world ----
 
+import world_terms  # behind what it takes from here
+
+
 class World:
     def __init__(self, seed):
         self.seed, self.features = seed, set()
@@ -135,6 +138,7 @@ class World:
         self.make_catalog(self.rng("catalog"))
         self.make_contracts(self.rng("contracts"))
         self.make_overrides(self.rng("overrides"))
+        world_terms.add(self)
         moves = {"membership.joins", "membership.leaves", "membership.moves"} & self.features
         if moves and "carry_moves" not in OPEN:
             for meter in self.meters.values():
