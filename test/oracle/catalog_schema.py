@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds doc/catalog.schema.json against the catalogs of test/table/catalog, examples/ and the manual.
+"""Holds doc/catalog.schema.json against the catalogs of test/table/catalog, examples/, its deals and the manual.
 
 A catalog that loads must be valid.  Of those that do not load, the ones named below are wrong in their shape, so the schema
 must find at least so many mistakes in them; what is wrong in others (names, overlaps, units) no schema can see.
@@ -86,8 +86,12 @@ def main():
         text = (SOURCE / "doc" / page).read_text(encoding="utf-8")
         for i, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)):
             documents.append((f"{page} block {i + 1}", block, True))
-    for name, text, loads in documents:
-        errors = leaves(validator.iter_errors(yaml.load(text, Loader)))
+    documents = [(name, yaml.load(text, Loader), loads) for name, text, loads in documents]
+    for path in sorted((SOURCE / "examples/deals").glob("*.yaml")):
+        catalog = yaml.load(path.read_text(encoding="utf-8"), Loader)["catalog"]
+        documents.append((path.name, {"catalog": "a", "currency": "USD"} | catalog, True))
+    for name, document, loads in documents:
+        errors = leaves(validator.iter_errors(document))
         if loads and errors:
             wrong += [f"{name}: a good catalog is called wrong: {e}" for e in sorted(errors, key=str)]
         elif not loads and len(errors) < SHAPELESS[name]:
