@@ -5,15 +5,15 @@ from decimal import Decimal as D
 tiers = {"read": (1000, D("0.004"), D("0.003")), "write": (100, D("0.05"), D("0.04"))}
 usage = {("images", "read"): 1600, ("images", "write"): 140, ("videos", "read"): 800, ("videos", "write"): 90}
 
-by_bucket, by_kind = Counter(), Counter()
-for (bucket, kind), thousands in usage.items():
-    up_to, first, rest = tiers[kind]
+by_bucket, by_op = Counter(), Counter()
+for (bucket, op), thousands in usage.items():
+    up_to, first, rest = tiers[op]
     amount = min(thousands, up_to) * first + max(thousands - up_to, 0) * rest
     by_bucket[bucket] += amount
-    by_kind[kind] += amount
+    by_op[op] += amount
 
 for bucket, amount in by_bucket.items():
     print("by_dim bucket", bucket, amount)
-for kind, amount in by_kind.items():
-    print("by_dim kind", kind, amount)
+for op, amount in by_op.items():
+    print("by_dim op", op, amount)
 print("total", sum(by_bucket.values()))

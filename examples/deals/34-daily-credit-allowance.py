@@ -7,12 +7,12 @@ days = [[("text", 12), ("video", 2)], [("image", 8)], [("video", 1), ("image", 6
 costs = dict.fromkeys(credits, D(0))
 for day in days:
     free = 50
-    for kind, count in day:
-        used = count * credits[kind]
+    for medium, count in day:
+        used = count * credits[medium]
         taken = min(free, used)
         free -= taken
-        costs[kind] += (used - taken) * D("0.02")
+        costs[medium] += (used - taken) * D("0.02")
 
-for kind, amount in costs.items():
-    print("by_dim kind", kind, amount)
+for medium, amount in costs.items():
+    print("by_dim medium", medium, amount)
 print("total", sum(costs.values()))
