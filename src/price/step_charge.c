@@ -122,7 +122,10 @@ enum status step_minimum_settle(struct work *work, uint32_t at, const struct ent
     }
     struct dec min, lack, sum = DEC_ZERO;
     struct charge scope = turn_end_charge(work, bucket, step, last.price, due, &last);
-    TRY(step_minimum_lack(work, step, &scope, bucket->turn, bucket->x, bucket->y, &min, &lack));
+    struct charge asking = scope; /* its numbers may ask for usage on the scope */
+    asking.series = last.series;
+    asking.merged = last.merged;
+    TRY(step_minimum_lack(work, step, &asking, bucket->turn, bucket->x, bucket->y, &min, &lack));
     bucket = &work->buckets[at];
     if (dec_is_zero(lack)) {
         return OK;

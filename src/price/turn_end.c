@@ -321,7 +321,13 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         step = step_of_node(price, node);
     }
     due->sku = price->sku_count == 1 && step->shared == NONE ? price->skus[0] : NONE;
-    for (int i = step->on_change_restart + (step->scope == SCOPE_RESOURCE); i > 0; i--) {
+    if (step->on_change_restart) {
+        part = name_part(work->arena, state->key, &next);
+    }
+    due->resource = TEXT("");
+    if (step->scope == SCOPE_RESOURCE) {
+        assert(begins_with(part, TEXT("resource=")));
+        due->resource = (struct text){part.at + 9, part.size - 9};
         part = name_part(work->arena, state->key, &next);
     }
     if (step->shared == NONE && begins_with(part, TEXT("sku="))) {
@@ -373,8 +379,12 @@ void turn_end_prepare(struct work *work)
     work->due = arena_calloc(work->arena, count, sizeof *work->due);
     for (uint32_t i = 0; i < count; i++) {
         struct arena_mark mark = arena_mark(work->arena);
-        work->due_count += find_due(work, i, &work->due[work->due_count]);
-        arena_rewind(work->arena, mark);
+        struct due *due = &work->due[work->due_count];
+        bool is_due = find_due(work, i, due);
+        if (!is_due || due->resource.size == 0) {
+            arena_rewind(work->arena, mark);
+        }
+        work->due_count += is_due;
     }
     qsort(work->due, work->due_count, sizeof *work->due, compare_due);
 }
@@ -414,14 +424,17 @@ static enum status settle_due(struct work *work, const struct due *due)
                           .after = state->x,
                           .f_before = state->x,
                           .tier = NONE};
+    const struct merged of_resource = {.series = {.resource = due->resource}};
+    struct charge asking = charge; /* its numbers may ask for usage on the scope */
+    asking.merged = &of_resource;
     if (step->kind == STEP_BOUND) {
         charge.kind = CHARGE_MINIMUM;
-        TRY(step_minimum_lack(work, step, &charge, state->turn, state->x, state->y, &trace.limit,
+        TRY(step_minimum_lack(work, step, &asking, state->turn, state->x, state->y, &trace.limit,
                               &charge.amount));
         trace.f_after = trace.limit;
     } else {
         trace.f_before = state->y;
-        TRY(step_whole_value(work, step, &charge, &bucket, &charge.tier, &trace.f_after));
+        TRY(step_whole_value(work, step, &asking, &bucket, &charge.tier, &trace.f_after));
         TRY(dec_subtract(trace.f_after, state->y, &charge.amount, work->err));
         const struct tier_values *tier = bucket.values;
         tier += charge.tier == NONE ? 0 : charge.tier;

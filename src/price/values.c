@@ -36,7 +36,8 @@ static struct expr_value attribute_value(const struct work *work, const struct c
 
 static struct text charge_resource(const struct work *work, const struct charge *charge)
 {
-    return charge->series == NONE ? TEXT("") : charge_series(work->pricing, charge)->resource;
+    bool has_series = charge->merged || charge->series != NONE;
+    return has_series ? charge_series(work->pricing, charge)->resource : TEXT("");
 }
 
 static struct text charge_sku(const struct work *work, const struct charge *charge)

@@ -53,6 +53,7 @@ struct opening_note {
 /* An opening state that is settled in this bill unless a charge enters its bucket. */
 struct due {
     uint32_t node, opening, account, sku;
+    struct text resource; /* with that scope */
     instant at;
     const struct step *step; /* of the version that settles it */
     const struct price *price;
