@@ -486,9 +486,12 @@ static void begin_event(struct case_run *run, const struct yaml_node *row, struc
 {
     struct buffer *out = &run->events;
     struct text id = member_text(row, "id"), account = member_text(row, "account");
-    buffer_add_text(out, TEXT("{\"specversion\":\"1.0\",\"source\":\"case\",\"id\":"));
-    struct text name = id.size > 0 ? text_format(run->arena, "id %.*s", TEXT_ARG(id))
-                                   : text_format(run->arena, "row %u", run->event_count);
+    /* A source of their own for those without an id, so that no given one can be theirs. */
+    bool is_named = id.size > 0;
+    struct text name = is_named ? id : text_format(run->arena, "%u", run->event_count);
+    buffer_add_text(out, TEXT("{\"specversion\":\"1.0\",\"source\":"));
+    buffer_add_text(out, is_named ? TEXT("\"case\"") : TEXT("\"case row\""));
+    buffer_add_text(out, TEXT(",\"id\":"));
     buffer_add_json(out,
                     copy > 0 ? text_format(run->arena, "%.*s/%u", TEXT_ARG(name), copy) : name);
     buffer_add_text(out, TEXT(",\"type\":"));
