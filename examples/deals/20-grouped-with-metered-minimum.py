@@ -6,7 +6,7 @@ nodes = {"north": 3, "south": 2}
 costs = {cluster: max(charged[cluster], D(40) * nodes[cluster]) for cluster in nodes}
 
 for cluster, amount in costs.items():
-    print("by_account", cluster, amount)
+    print("by_resource", cluster, amount)
 print("by_kind usage", sum(charged.values()))
 print("by_kind minimum", sum(costs.values()) - sum(charged.values()))
 print("total", sum(costs.values()))
