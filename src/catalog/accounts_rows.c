@@ -45,7 +45,7 @@ struct accounts_builder *accounts_builder_new(struct arena *arena,
 {
     struct accounts_builder *builder = arena_calloc(arena, 1, sizeof *builder);
     builder->zone_source = zones ? zones->zones : NULL;
-    builder->reader = records_new(arena, FIELD_NAMES, FIELD_ALIASES, FIELDS);
+    builder->reader = records_new(arena, FIELD_NAMES, FIELD_ALIASES, FIELDS, false);
     stage_init(builder, arena);
     return builder;
 }

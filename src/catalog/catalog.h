@@ -152,16 +152,16 @@ struct meter {
     struct text event_type;
     struct place place;
     enum aggregate aggregate;
-    enum grain grain;         /* default hour */
-    bool carry;               /* picked values and levels go into the next period */
-    bool states_level;        /* time_weighted: an event states the level, instead of its change */
-    struct dec percentile;    /* in (0, 100] */
-    bool negative;            /* negative values allowed; default false: exclusion NEGATIVE */
+    enum grain grain;      /* default hour */
+    bool carry;            /* picked values and levels go into the next period */
+    bool states_level;     /* time_weighted: an event states the level, instead of its change */
+    struct dec percentile; /* in (0, 100] */
+    bool negative;         /* negative values allowed; default false: exclusion NEGATIVE */
     const struct expr *spread_from, *spread_to; /* NULL: an event is of one instant */
-    const struct expr *where; /* NULL: all */
-    const struct expr *value; /* NULL: 1 (count) */
-    uint32_t value_member;    /* fast form: value is members[i], or number(members[i]); else NONE */
-    bool value_from_text;     /* number(...): a text may stand for the number */
+    const struct expr *where;                   /* NULL: all */
+    const struct expr *value;                   /* NULL: 1 (count) */
+    uint32_t value_member; /* fast form: value is members[i], or number(members[i]); else NONE */
+    bool value_from_text;  /* number(...): a text may stand for the number */
     const struct expr *sku_expr;
     uint32_t sku;                /* constant SKU; NONE when sku_expr says it */
     uint32_t sku_member;         /* fast form of sku_expr: a plain member */
@@ -281,7 +281,7 @@ struct rate_table {
     struct by_key keys[8];
     uint32_t key_count;
     const struct text *values; /* row-major: row_count x key_count */
-    const instant *from;       /* INSTANT_MIN: always did */
+    const instant *from, *to;  /* INSTANT_MIN: always did; INSTANT_MAX: until the next begins */
     const struct dec *rates;
     uint32_t row_count;
     bool is_series;
@@ -638,10 +638,18 @@ struct zone_source {
     bool (*find)(void *context, struct text name, struct text *bytes);
 };
 
+/* Gives the bytes of a file that a table names; false with a reason of a few words when there are
+ * none. */
+struct table_source {
+    void *context;
+    bool (*find)(void *context, struct text path, struct text *bytes, struct text *reason);
+};
+
 struct catalog_input {
     const struct catalog_file *files;
     uint32_t file_count;
-    const struct zone_source *zones; /* NULL: UTC only */
+    const struct zone_source *zones;   /* NULL: UTC only */
+    const struct table_source *tables; /* NULL: no table has a file */
     const struct text
         *dimensions; /* that rows may have besides those of meters: pricing cases give rows */
     uint32_t dimension_count;

@@ -696,6 +696,27 @@ static void write_mapping(struct loader *loader, const char *key, struct buffer 
     buffer_add_char(out, '}');
 }
 
+/* What is in the files of tables, by the names of the tables. */
+static void write_table_files(struct loader *loader, struct buffer *out)
+{
+    bool is_first = true;
+    for (uint32_t i = 0; i < loader->catalog->table_count; i++) {
+        if (!loader->table_has_file[i]) {
+            continue;
+        }
+        char hex[65];
+        digest_format(&loader->table_digests[i], hex);
+        const struct rate_table *table = &loader->rate_tables[i];
+        buffer_format(out, is_first ? ",\"files\":{" : ",");
+        buffer_add_json(out,
+                        text_format(loader->arena, "%s.%.*s",
+                                    table->is_series ? "series" : "tables", TEXT_ARG(table->name)));
+        buffer_format(out, ":\"%s\"", hex);
+        is_first = false;
+    }
+    buffer_add_text(out, is_first ? NO_HINT : TEXT("}"));
+}
+
 static void compute_digest(struct loader *loader)
 {
     static const struct {
@@ -731,6 +752,7 @@ static void compute_digest(struct loader *loader)
             yaml_write_canonical(single, loader->arena, &out);
         }
     }
+    write_table_files(loader, &out);
     buffer_add_char(&out, '}');
     loader->catalog->digest = hash_digest(buffer_text(&out));
 }

@@ -27,7 +27,9 @@ enum {
     TIERS_MAX = 1000,
     STEPS_MAX = 100, /* of a price */
     TABLE_KEYS_MAX = 8,
-    MEMBERS_USED_MAX = 250, /* members of data that one meter's expressions use */
+    TABLE_FILE_MAX_BYTES = 16 * 1024 * 1024,
+    TABLE_ROWS_MAX = 1'000'000, /* of a file */
+    MEMBERS_USED_MAX = 250,     /* members of data that one meter's expressions use */
 };
 
 /* Defaults where systems differ (language.md, section 6). It has options only. */
@@ -92,6 +94,8 @@ struct loader {
     struct own_clock *own_clocks;
     struct rate_table *rate_tables; /* of tables, then of series */
     bool *table_needs_keys;         /* its keys are no dimensions: a rate must say which to use */
+    struct digest *table_digests;   /* of the file that each is read from */
+    bool *table_has_file;
     struct text *shared_names, *series_names, *table_names, *plan_names, *calendar_names;
     bool *shared_used, *shared_broken;
     struct text *level_names; /* "", "@plan/pro/", "@contract/id/": begins the names of nodes */
@@ -135,6 +139,8 @@ bool read_choice(struct loader *loader, const struct yaml_node *node, const char
                  int *choice);
 bool read_rounding_mode(struct loader *loader, const struct yaml_node *node, enum rounding *mode);
 bool read_int(struct loader *loader, const struct yaml_node *node, int min, int max, int *value);
+/* A number, and no expression. */
+bool read_plain_number(struct loader *loader, const struct yaml_node *node, struct dec *value);
 /* A plain number; an expression without names will do. */
 bool read_dec(struct loader *loader, const struct yaml_node *node, struct dec *value);
 /* A date (a day's start in the catalog's zone) or a time. */

@@ -546,8 +546,7 @@ static bool is_meant_as_number(struct text text)
     return true;
 }
 
-static bool read_plain_number(struct loader *loader, const struct yaml_node *node,
-                              struct dec *value)
+bool read_plain_number(struct loader *loader, const struct yaml_node *node, struct dec *value)
 {
     struct text text = node->text;
     enum number_fault fault = dec_parse(text, value);

@@ -12,11 +12,12 @@
 
 enum record_format { FORMAT_UNKNOWN, FORMAT_CSV_HEADER, FORMAT_CSV, FORMAT_NDJSON, FORMAT_SKIP };
 
-enum { COLUMNS_MAX = 64 };
+enum { COLUMNS_MAX = 64, NAME_REFUSED = RECORD_OTHERS + 1 };
 
 struct record_reader {
     const struct text *names, *aliases;
     uint32_t name_count;
+    bool passes_others; /* names besides are no faults */
     enum record_format format;
     uint32_t line;
     uint32_t columns[COLUMNS_MAX]; /* of the header: index of the name */
@@ -31,13 +32,15 @@ struct record_reader {
 };
 
 struct record_reader *records_new(struct arena *arena, const struct text *names,
-                                  const struct text *aliases, uint32_t name_count)
+                                  const struct text *aliases, uint32_t name_count,
+                                  bool passes_others)
 {
     assert(name_count <= RECORD_FIELDS_MAX);
     struct record_reader *reader = arena_calloc(arena, 1, sizeof *reader);
     reader->names = names;
     reader->aliases = aliases;
     reader->name_count = name_count;
+    reader->passes_others = passes_others;
     reader->carry = arena_alloc(arena, RECORD_LINE_MAX_BYTES);
     reader->scratch = arena_alloc(arena, RECORD_LINE_MAX_BYTES);
     return reader;
@@ -66,22 +69,26 @@ static void print_name(struct text name, char out[48])
 static uint32_t find_name(const struct record_reader *reader, struct text name)
 {
     for (uint32_t i = 0; i < reader->name_count; i++) {
-        if (text_equal(reader->names[i], name) ||
-            (reader->aliases[i].size > 0 && text_equal(reader->aliases[i], name))) {
+        if (text_equal(reader->names[i], name) || (reader->aliases && reader->aliases[i].size > 0 &&
+                                                   text_equal(reader->aliases[i], name))) {
             return i;
         }
     }
-    return RECORD_FIELDS_MAX;
+    return RECORD_OTHERS;
 }
 
-/* The index of a name that is known and new in seen; RECORD_FIELDS_MAX after a complaint. */
+/* The index of a name that is known and new in seen, or of one that is passed over; NAME_REFUSED
+ * after a complaint. */
 static uint32_t take_name(const struct record_reader *reader, const struct record_sink *sink,
                           struct text name, size_t offset, uint32_t seen)
 {
     char message[128], hint[200], printed[48];
     print_name(name, printed);
     uint32_t index = find_name(reader, name);
-    if (index == RECORD_FIELDS_MAX) {
+    if (index == RECORD_OTHERS && reader->passes_others) {
+        return index;
+    }
+    if (index == RECORD_OTHERS) {
         snprintf(message, sizeof message, "unknown column '%s'", printed);
         size_t used = (size_t)snprintf(hint, sizeof hint, "columns are");
         for (uint32_t i = 0; i < reader->name_count && used < sizeof hint; i++) {
@@ -89,10 +96,12 @@ static uint32_t take_name(const struct record_reader *reader, const struct recor
                                      TEXT_ARG(reader->names[i]));
         }
         report(reader, sink, offset, "UNKNOWN_COLUMN", message, hint);
-    } else if (seen >> index & 1) {
+        return NAME_REFUSED;
+    }
+    if (seen >> index & 1) {
         snprintf(message, sizeof message, "'%s' stands twice", printed);
         report(reader, sink, offset, "DUPLICATE_COLUMN", message, "");
-        return RECORD_FIELDS_MAX;
+        return NAME_REFUSED;
     }
     return index;
 }
@@ -165,9 +174,9 @@ static void read_header(struct record_reader *reader, const struct record_sink *
             return;
         }
         uint32_t index = take_name(reader, sink, name, start, reader->present);
-        good = good && index < RECORD_FIELDS_MAX;
+        good = good && index != NAME_REFUSED;
         reader->columns[reader->column_count++] = index;
-        reader->present |= index < RECORD_FIELDS_MAX ? 1u << index : 0;
+        reader->present |= index < RECORD_OTHERS ? 1u << index : 0;
     }
     if (good && sink->header(sink->context, reader->present)) {
         reader->format = FORMAT_CSV;
@@ -418,7 +427,7 @@ static bool read_object(struct record_reader *reader, const struct record_sink *
             return false;
         }
         uint32_t index = take_name(reader, sink, name, start, seen);
-        if (index == RECORD_FIELDS_MAX) {
+        if (index == NAME_REFUSED) {
             return false;
         }
         if (!take_char(&json, ':')) {
@@ -429,10 +438,12 @@ static bool read_object(struct record_reader *reader, const struct record_sink *
         if (!read_scalar(&json, &value, &is_number, &is_null)) {
             return false;
         }
-        seen |= 1u << index;
         row->values[index] = value;
-        row->present |= is_null ? 0 : 1u << index;
-        row->numbers |= is_number ? 1u << index : 0;
+        if (index != RECORD_OTHERS) {
+            seen |= 1u << index;
+            row->present |= is_null ? 0 : 1u << index;
+            row->numbers |= is_number ? 1u << index : 0;
+        }
         more = take_char(&json, ',');
         if (!more && !take_char(&json, '}')) {
             return stop(&json, json.offset, "JSON_SYNTAX", "a comma or the end was expected");

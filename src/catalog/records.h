@@ -6,7 +6,7 @@
  * line names the columns.  An NDJSON line is one flat object whose members are texts, numbers or
  * null (as if absent). A file is NDJSON when the first byte that is no blank is an opening brace.
  * Names that are not in the vocabulary, or twice in a line, are faults; the row is dropped, and the
- * next one is read.
+ * next one is read.  A reader may be told to pass over names that are not.
  */
 #ifndef FARTHING_CATALOG_RECORDS_H
 #define FARTHING_CATALOG_RECORDS_H
@@ -15,13 +15,14 @@
 #include "base/text.h"
 
 enum { RECORD_LINE_MAX_BYTES = 64 * 1024, RECORD_FIELDS_MAX = 16 };
+enum { RECORD_OTHERS = RECORD_FIELDS_MAX }; /* the place of what is passed over */
 
 struct record_row {
     uint32_t line;    /* from 1 */
     uint32_t present; /* bits by index of the vocabulary: in the header, or in the object */
-    uint32_t numbers;                      /* members that are JSON numbers */
-    struct text values[RECORD_FIELDS_MAX]; /* empty when absent; live until the call returns */
-    uint32_t columns[RECORD_FIELDS_MAX];   /* byte in the line, from 1 */
+    uint32_t numbers; /* members that are JSON numbers */
+    struct text values[RECORD_FIELDS_MAX + 1]; /* empty when absent; live until the call returns */
+    uint32_t columns[RECORD_FIELDS_MAX + 1];   /* byte in the line, from 1 */
 };
 
 struct record_sink {
@@ -36,9 +37,11 @@ struct record_sink {
 
 struct record_reader;
 
-/* names: at most RECORD_FIELDS_MAX.  aliases[i] is a second name of names[i], or empty. */
+/* names: at most RECORD_FIELDS_MAX, the first of equal ones counts.  aliases[i] is a second name of
+ * names[i], or empty; aliases may be NULL. */
 struct record_reader *records_new(struct arena *arena, const struct text *names,
-                                  const struct text *aliases, uint32_t name_count);
+                                  const struct text *aliases, uint32_t name_count,
+                                  bool passes_others);
 /* One file after the other; last ends a file and makes the reader ready for the next. */
 void records_feed(struct record_reader *reader, struct text bytes, bool last,
                   const struct record_sink *sink);

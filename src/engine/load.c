@@ -236,6 +236,29 @@ static enum status add_catalog_path(struct env *env, struct arena *arena, struct
     return OK;
 }
 
+/* Files that tables name. What is not the catalog's fault ends the run. */
+struct beside {
+    struct table_source source;
+    struct env *env;
+    struct arena *arena;
+    struct error err;
+};
+
+static bool find_beside(void *context, struct text path, struct text *bytes, struct text *reason)
+{
+    struct beside *beside = context;
+    struct error err = {0};
+    const char *name = text_copy(beside->arena, path).at;
+    enum status status =
+        load_bytes(beside->env, beside->arena, name, CATALOG_FILE_MAX_BYTES, bytes, &err);
+    if (status == ERR_NOT_FOUND || status == ERR_INPUT) {
+        *reason = text_format(beside->arena, "%s", err.message);
+    } else if (status != OK && beside->err.status == OK) {
+        beside->err = err;
+    }
+    return status == OK;
+}
+
 struct record_file {
     struct env *env;
     struct arena *arena;
@@ -314,12 +337,22 @@ static enum status load_files(struct env *env, struct arena *arena,
         TRY(add_catalog_path(env, arena, &files, catalog.items[i], err));
     }
     struct zone_source *zones = zone_source_new(env, arena, config->zone_folder);
+    struct beside beside = {.env = env, .arena = arena};
+    beside.source = (struct table_source){.context = &beside, .find = find_beside};
     struct catalog_input input = {.files = files.items,
                                   .file_count = files.count,
                                   .zones = zones,
+                                  .tables = &beside.source,
                                   .exact_rounding_default = is_exact};
     struct accounts_builder *builder = accounts_builder_new(arena, &input);
     enum status status = catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
+    if (beside.err.status != OK) {
+        *complaints = (struct complaints){.arena = arena};
+        if (err) {
+            *err = beside.err;
+        }
+        return beside.err.status;
+    }
     for (size_t i = 0; i < accounts.count; i++) {
         TRY(feed_records(env, arena, builder, accounts.items[i], complaints, err));
     }

@@ -2,6 +2,7 @@
  *
  * A byte 0x1E ends one file and begins the next.  Loading ends in a catalog or in complaints, each
  * with a place and one line of text; the files the other way round give the same, word for word.
+ * A table may name one of the files as that of its rows.
  * What has loaded must hold together: nodes ascend, indices are in range, and every SKU can be
  * asked for its price.
  */
@@ -19,9 +20,29 @@ struct outcome {
     struct complaints complaints;
 };
 
+struct given {
+    const struct catalog_file *files;
+    uint32_t count;
+};
+
+static bool find_table(void *context, struct text path, struct text *bytes, struct text *reason)
+{
+    const struct given *given = context;
+    for (uint32_t i = 0; i < given->count; i++) {
+        if (text_equal(given->files[i].name, path)) {
+            *bytes = given->files[i].bytes;
+            return true;
+        }
+    }
+    *reason = TEXT("there is none");
+    return false;
+}
+
 static struct outcome load(struct arena *arena, struct catalog_file *files, uint32_t count)
 {
-    struct catalog_input input = {.files = files, .file_count = count};
+    struct given given = {files, count};
+    struct table_source tables = {&given, find_table};
+    struct catalog_input input = {.files = files, .file_count = count, .tables = &tables};
     struct outcome out = {0};
     struct error err;
     out.status = catalog_load(arena, &input, NULL, &out.catalog, &out.complaints, &err);

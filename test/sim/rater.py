@@ -631,10 +631,13 @@ class Bill(ChargeSteps):
     def look_up(self, body, row, flow, step):
         table = self.setup.catalog["tables"][body["table"]]
         values = [self.name(row, flow, step, key) for key in body.get("keys", table["keys"])]
-        for line in table["rows"]:
-            if line[:-1] == values:
-                return line[-1]
-        return None
+        count = len(values)
+        rows = [(self.setup.date((line + [None])[count + 1], times.MIN), line) for line in table["rows"]
+                if line[:count] == values]
+        start, line = max([r for r in rows if r[0] <= row.time], key=lambda r: r[0], default=(0, None))
+        if line is None or row.time >= self.setup.date((line + [None, None])[count + 2], times.MAX):
+            return None
+        return line[count]
 
     def tiers(self, step, row):
         """[(from, end or None, end belongs to the next, rate, flat, package)]."""

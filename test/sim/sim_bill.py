@@ -61,7 +61,7 @@ class Inputs:
     def __init__(self, folder):
         os.makedirs(folder)
         self.folder, self.stdin = folder, None
-        self.catalogs, self.records, self.events = [], [], []
+        self.catalogs, self.records, self.events, self.tables = [], [], [], []
 
     def write(self, kind, name, content):
         path = os.path.join(self.folder, name)
@@ -82,11 +82,31 @@ class Inputs:
 
 def canonical_inputs(world, folder, lines=None, catalog=None):
     inputs = Inputs(folder)
-    inputs.write("catalogs", "catalog.yaml", write_json(catalog or world.catalog, indent=1))
+    catalog = write_tables(world, catalog or world.catalog, inputs, "")
+    inputs.write("catalogs", "catalog.yaml", write_json(catalog, indent=1))
     write_records(world, inputs)
     inputs.write("events", "events.ndjson",
                  "".join(line + "\n" for line in (world.lines if lines is None else lines)))
     return inputs
+
+
+def write_tables(world, catalog, inputs, folder):
+    """The catalog with the rows that stand in files put there: in the same bytes, which its digest names."""
+    out = dict(catalog)
+    for section, name in (("tables", "rates"), ("series", "spot")):
+        if name not in world.filed or name not in catalog.get(section, {}):
+            continue
+        body = catalog[section][name]
+        columns = ["time", *body["keys"], "value"] if section == "series" else [*body["keys"], "usd", "from", "to"]
+        rows = [dict(zip(columns, row), note="x, \"y\"") for row in body.get("rows", body.get("points"))]
+        rows = [{key: "" if value is None else str(value) for key, value in row.items()} for row in rows]
+        order = random.Random(name + str(len(rows))).sample(columns + ["note"], len(columns) + 1)
+        path = "data/%s.csv" % name
+        inputs.write("tables", folder + path, write_csv(rows, order))
+        out[section] = dict(catalog[section], **{name: {"keys": body["keys"], "file": path}})
+        if section == "tables":
+            out[section][name]["value"] = "usd"
+    return out
 
 
 def write_records(world, inputs):
@@ -252,9 +272,10 @@ PERTURBATIONS = [
 def perturbed_inputs(world, folder, kinds, rng):
     inputs = Inputs(folder)
     if "catalog" in kinds:
-        split_catalog(world.catalog, inputs, rng)
+        split_catalog(write_tables(world, world.catalog, inputs, "catalog/"), inputs, rng)
     else:
-        inputs.write("catalogs", "catalog.yaml", write_json(world.catalog))
+        catalog = write_tables(world, world.catalog, inputs, "")
+        inputs.write("catalogs", "catalog.yaml", write_json(catalog))
     if "records" in kinds:
         shuffle_records(world, inputs, rng)
     else:

@@ -291,8 +291,7 @@ class World:
                 points.append([self.date(at), region, self.rate(rng)])
                 self.edges.append(at)
         catalog["series"] = {"spot": {"keys": ["region"], "points": points}}
-        catalog["tables"] = {"rates": {"keys": ["region", "size"], "rows": [
-            [r, s, self.rate(rng)] for r in REGIONS[:rng.choice([2, 3])] for s in ["", *SIZES]]}}
+        self.make_table(rng)
         self.shared(rng)
         catalog["prices"] = []
         for sku in self.skus:
@@ -309,6 +308,27 @@ class World:
             catalog["prices"] += self.price(rng, list(pair), "pair")
             self.has("price.list")
         self.fixed_prices(rng)
+
+    def make_table(self, rng):
+        """Rates by region and size, some since and until a day; they, and the points, may stand in files."""
+        rows = [[r, s, self.rate(rng)] for r in REGIONS[:rng.choice([2, 3])] for s in ["", *SIZES]]
+        self.catalog["tables"] = {"rates": {"keys": ["region", "size"], "rows": rows}}
+        rng = self.rng("tables")
+        self.filed = [name for name in ("rates", "spot") if rng.random() < 0.3]
+        if rng.random() < 0.7:
+            return
+        dated = []
+        for row in rows:
+            starts = sorted({self.moment(rng) for _ in range(rng.randrange(0, 4))})
+            self.edges += starts
+            if not starts or rng.random() < 0.5:
+                starts = [None] + starts
+            for start, end in zip(starts, starts[1:] + [None]):
+                dates = [None if start is None else self.date(start)]
+                if end is not None and end - (start or 0) > times.HOUR and rng.random() < 0.4:
+                    dates.append(self.date(rng.choice([end, end - 1800 * times.NS])))
+                dated.append(row[:-1] + [self.rate(rng)] + dates)
+        self.catalog["tables"]["rates"].update(rows=dated, dated=True)
 
     def make_meters(self, rng):
         self.meters = {}
@@ -615,10 +635,11 @@ class World:
                 {"where": "quantity > 5", "rate": self.rate(rng), "flat": self.rate(rng)},
                 {"rate": self.rate(rng)}]}}
         if self.known("region") and rng.random() < 0.4:
-            self.has("rate.series")
+            self.has("rate.series" + (".file" if "spot" in self.filed else ""))
             return {"rate": {"series": "spot"}}
         if self.known("size") and self.known("region"):
-            self.has("rate.table")
+            self.has("rate.table" + (".dated" if "dated" in self.catalog["tables"]["rates"] else "") +
+                     (".file" if "rates" in self.filed else ""))
             return {"rate": {"table": "rates"}}
         return {"rate": self.rate(rng)}
 

@@ -54,15 +54,32 @@ struct loaded {
     struct error err;
 };
 
+/* A table's file: of the folder of catalogs, or, in a test that sets it, these bytes. */
+static const char *table_bytes;
+static size_t table_size;
+static bool find_table(void *context, struct text path, struct text *bytes, struct text *reason)
+{
+    struct arena *arena = context;
+    *reason = TEXT("no such file");
+    *bytes = (struct text){table_bytes, table_size};
+    if (table_bytes == NULL) {
+        *bytes = read_file(arena, text_format(arena, FOLDER "/%.*s", TEXT_ARG(path)).at);
+    }
+    return bytes->at != NULL;
+}
+
 static struct loaded load_files(struct arena *arena, const struct catalog_file *files,
                                 uint32_t count)
 {
+    struct table_source *tables = arena_alloc(arena, sizeof *tables);
+    *tables = (struct table_source){arena, find_table};
     struct zone_source *zones = arena_alloc(arena, sizeof *zones);
     *zones = (struct zone_source){arena, find_zone};
     struct catalog_input *input = arena_calloc(arena, 1, sizeof *input);
     input->files = files;
     input->file_count = count;
     input->zones = zones;
+    input->tables = tables;
     struct loaded loaded = {0};
     loaded.status =
         catalog_load(arena, input, NULL, &loaded.catalog, &loaded.complaints, &loaded.err);
@@ -152,6 +169,12 @@ static int is_catalog(const struct dirent *entry)
     return entry->d_name[0] != '.' && (dot == NULL || strcmp(dot, ".expect") != 0);
 }
 
+static int is_part(const struct dirent *entry)
+{
+    const char *dot = strrchr(entry->d_name, '.');
+    return is_catalog(entry) && dot != NULL && (dot[1] == 'y' || strcmp(dot, ".json") == 0);
+}
+
 static struct loaded load_entry(struct arena *arena, const char *name)
 {
     char path[512];
@@ -166,7 +189,7 @@ static struct loaded load_entry(struct arena *arena, const char *name)
         return load_files(arena, files, count);
     }
     struct dirent **inner;
-    int found = scandir(path, &inner, is_catalog, alphasort);
+    int found = scandir(path, &inner, is_part, alphasort);
     for (int i = 0; i < found; i++) {
         char file[1024];
         snprintf(file, sizeof file, "%s/%s", path, inner[i]->d_name);
@@ -539,6 +562,96 @@ static void test_case_input(void **state)
     struct expr_value value;
     assert_int_equal(expr_eval(from, &env, &test_arena, &value, NULL), OK);
     assert_dec(value.number, "2.5");
+}
+
+/* Rows of files say the same as rows of the catalog, but that their bytes belong to the digest. */
+static void test_table_files(void **state)
+{
+    (void)state;
+    static const char yaml[] =
+        HEAD "meters: {t: {value: data.n, dimensions: {model: data.model}}}\n"
+             "tables: {rates: {keys: [model], file: rates.csv}}\n"
+             "prices: [{sku: t, steps: [{rate: {table: rates}}]}]\n";
+    static const char *const files[] = {
+        "model,value,from,to\na,1,,2026-07-01\na,2,2026-08-01,2026-09-01\na,3,2026-09-01,\nb,4,,\n",
+        "to,from,value,model\n,,4,b\n,2026-09-01,3,a\n2026-07-01,,1,a\n2026-09-01,2026-08-01,2,a\n",
+        "{\"model\":\"a\",\"value\":1,\"to\":\"2026-07-01\"}\n{\"model\":\"b\",\"value\":4}\n"
+        "{\"model\":\"a\",\"value\":3.0,\"from\":\"2026-09-01\"}\n"
+        "{\"model\":\"a\",\"value\":\"2\",\"from\":\"2026-08-01\",\"to\":\"2026-09-01\"}\n",
+    };
+    static const struct {
+        const char *key, *at, *rate, *from, *to; /* NULL: none; open */
+    } rows[] = {
+        {"a", "2026-06-30", "1", NULL, "2026-07-01"},
+        {"a", "2026-07-01", NULL, "2026-07-01", "2026-08-01"},
+        {"a", "2026-07-31", NULL, "2026-07-01", "2026-08-01"},
+        {"a", "2026-08-01", "2", "2026-08-01", "2026-09-01"},
+        {"a", "2026-09-01", "3", "2026-09-01", NULL},
+        {"b", "2026-09-01", "4", NULL, NULL},
+        {"c", "2026-09-01", NULL, NULL, NULL},
+    };
+    struct digest digests[3];
+    for (size_t f = 0; f < sizeof files / sizeof files[0]; f++) {
+        table_bytes = files[f];
+        table_size = strlen(files[f]);
+        struct loaded loaded = load_string(&test_arena, yaml);
+        assert_loads(&loaded);
+        digests[f] = loaded.catalog->digest;
+        const struct rate_table *table = &loaded.catalog->tables[0];
+        assert_int_equal(table->edge_count, 3);
+        for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+            instant at, from = INSTANT_MIN, to = INSTANT_MAX;
+            struct text key = text_of(rows[i].key);
+            assert_int_equal(time_parse_date(text_of(rows[i].at), NULL, &at), TIME_OK);
+            const struct dec *rate = rate_table_find(table, &key, at);
+            assert_true((rate != NULL) == (rows[i].rate != NULL));
+            if (rate != NULL) {
+                assert_dec(*rate, rows[i].rate);
+            }
+            if (rows[i].from != NULL) {
+                assert_int_equal(time_parse_date(text_of(rows[i].from), NULL, &from), TIME_OK);
+            }
+            if (rows[i].to != NULL) {
+                assert_int_equal(time_parse_date(text_of(rows[i].to), NULL, &to), TIME_OK);
+            }
+            struct period span = rate_table_span(table, &key, at);
+            assert_true(span.from == from && span.to == to);
+        }
+    }
+    assert_memory_not_equal(&digests[0], &digests[1], sizeof digests[0]);
+    assert_memory_not_equal(&digests[0], &digests[2], sizeof digests[0]);
+    table_bytes = NULL;
+}
+
+/* Too many rows, too many bytes, a line that is too long. */
+static void test_table_file_limits(void **state)
+{
+    (void)state;
+    static const char yaml[] = HEAD "tables: {rates: {keys: [sku], file: rates.csv}}\n"
+                                    "prices: [{sku: t, steps: [{rate: {table: rates}}]}]\n";
+    static const struct {
+        const char *code;
+        size_t rows, row_size;
+    } limits[] = {
+        {NULL, 20'000, 12},
+        {"LIMIT", 1'000'001, 12},
+        {"FILE_SIZE", 300'000, 56},
+        {"LINE_LIMIT", 1, 66'000},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        struct arena_mark mark = arena_mark(&test_arena);
+        size_t row_size = limits[i].row_size;
+        char *bytes = arena_alloc(&test_arena, 10 + limits[i].rows * row_size + 1), *at = bytes;
+        at += sprintf(at, "sku,value\n");
+        for (size_t r = 0; r < limits[i].rows; r++, at += row_size) {
+            (void)snprintf(at, row_size + 1, "%-*zu,1\n", (int)row_size - 3, r);
+        }
+        table_bytes = bytes;
+        table_size = (size_t)(at - bytes);
+        assert_code(text_of(yaml), limits[i].code);
+        table_bytes = NULL;
+        arena_rewind(&test_arena, mark);
+    }
 }
 
 /* Accounts of the YAML arrive where those of files do. */
@@ -1164,6 +1277,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_members, start, stop),
         cmocka_unit_test_setup_teardown(test_defaults, start, stop),
         cmocka_unit_test_setup_teardown(test_case_input, start, stop),
+        cmocka_unit_test_setup_teardown(test_table_files, start, stop),
+        cmocka_unit_test_setup_teardown(test_table_file_limits, start, stop),
         cmocka_unit_test_setup_teardown(test_accounts, start, stop),
         cmocka_unit_test_setup_teardown(test_texts, start, stop),
         cmocka_unit_test_setup_teardown(test_digest, start, stop),

@@ -48,7 +48,12 @@ static int make_files(void **state)
                "catalog: shop\ncurrency: USD\n"
                "csv: {columns: {n: {to: data.n, number: true}}, constants: {source: s, type: c}}\n"
                "meters: {c: {value: data.n}}\n"
-               "prices:\n  - {sku: c, steps: [{tier: [{up_to: 10, rate: 2}, {rate: 1}]}]}\n");
+               "tables: {factors: {keys: [sku], file: factors.csv}}\n"
+               "prices:\n"
+               "  - sku: c\n"
+               "    steps: [{convert: {quantity: 'quantity * lookup(\"factors\", sku)'}},\n"
+               "            {tier: [{up_to: 10, rate: 2}, {rate: 1}]}]\n");
+    write_file("factors.csv", "sku,value\nc,1\n");
     write_file("accounts.csv", "id,organization\na,\nb,org\nc,org\n");
     write_file("usage.csv", "id,subject,time,n\n"
                             "1,a,2026-10-05T00:00:00Z,4\n"
