@@ -365,6 +365,12 @@ struct step_bound {
     enum rounding mode;
 };
 
+/* By what a step sorts its rows before it takes them; the total order completes it. */
+struct order_key {
+    const struct expr *expr; /* over the row or charge */
+    bool descends;
+};
+
 enum round_at { ROUND_AT_ROW, ROUND_AT_LINE, ROUND_AT_BUCKET };
 struct step_round {
     int digits;
@@ -387,6 +393,9 @@ struct step {
     struct clock rule; /* of CLOCK_RULE, CLOCK_CONTRACT */
     enum attribution attribute;
     bool on_change_restart;
+    const struct order_key *order;
+    uint32_t order_count;       /* the same in all versions that share the node */
+    const struct expr *measure; /* of a row or charge, what accumulates; NULL: quantity, net */
     struct place place;
     union {
         struct step_convert convert;
@@ -527,8 +536,9 @@ struct period calendar_stretch(const struct calendar *calendar, instant at, stru
  * hour). */
 struct slot_clock {
     struct clock clock;
-    const struct tally *tally; /* it cuts the usage that this counts alone; NULL: all of the price */
-    bool of_contract;          /* anchored at the contract's start */
+    const struct tally
+        *tally;       /* it cuts the usage that this counts alone; NULL: all of the price */
+    bool of_contract; /* anchored at the contract's start */
     bool hour_aligned;
     const struct calendar *calendar; /* instead of a clock; NULL */
     const struct rate_table *table;  /* one with dates; NULL */

@@ -188,6 +188,44 @@ static void index_nodes(struct loader *loader)
     catalog->node_price = first;
 }
 
+static bool same_order(struct loader *loader, const struct step *a, const struct step *b)
+{
+    bool is_same = a->order_count == b->order_count;
+    for (uint32_t i = 0; i < a->order_count && is_same; i++) {
+        struct buffer left, right;
+        buffer_init(&left, loader->arena, 64);
+        buffer_init(&right, loader->arena, 64);
+        if (a->order[i].expr == NULL || b->order[i].expr == NULL) {
+            return true; /* said where it stands */
+        }
+        expr_format(a->order[i].expr, NULL, &left);
+        expr_format(b->order[i].expr, NULL, &right);
+        is_same = a->order[i].descends == b->order[i].descends &&
+                  text_equal(buffer_text(&left), buffer_text(&right));
+    }
+    return is_same;
+}
+
+/* Rows that meet have one order: versions of a price cannot sort theirs in two. */
+static void check_orders(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    const struct step **first = arena_calloc(loader->arena, catalog->node_count + 1, sizeof *first);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            const struct step *step = &catalog->prices[p].steps[i];
+            const struct step *other = first[step->node];
+            first[step->node] = other == NULL ? step : other;
+            if (other != NULL && !same_order(loader, step, other)) {
+                complain(loader->complaints, step->place, "ORDER_DIFFERS",
+                         TEXT("say the same order, or give one of the steps another name"),
+                         "its rows meet those of the step on line %u, which has another order",
+                         other->place.line);
+            }
+        }
+    }
+}
+
 void number_nodes(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
@@ -267,6 +305,7 @@ void number_nodes(struct loader *loader)
     catalog->node_count = graph.node_count;
     catalog->node_names = names;
     index_nodes(loader);
+    check_orders(loader);
 }
 
 /* ---- ambiguity ---- */

@@ -27,6 +27,7 @@ enum {
     TIERS_MAX = 1000,
     STEPS_MAX = 100, /* of a price */
     TABLE_KEYS_MAX = 8,
+    ORDER_KEYS_MAX = 8,
     TABLE_FILE_MAX_BYTES = 16 * 1024 * 1024,
     TABLE_ROWS_MAX = 1'000'000, /* of a file */
     MEMBERS_USED_MAX = 250,     /* members of data that one meter's expressions use */

@@ -29,30 +29,27 @@ static const char *const later_kinds[] = {
 /* Keys of each primitive; those of all steps are added where they mean something. */
 #define ACCUMULATES "name", "where", "scope", "by", "clock", "on_change"
 static const char *const step_keys[STEP_KINDS][20] = {
-    [STEP_CONVERT] = {ACCUMULATES, "multiply", "divide", "quantity", "to", "minimum", "increment",
-                      "round"},
-    [STEP_AGGREGATE] = {ACCUMULATES, "function", "percentile", "method", "samples"},
-    [STEP_ALLOWANCE] = {ACCUMULATES, "attribute", "quantity", "events", "prorate", "digits", "mode",
-                        "emit", "rollover"},
+    [STEP_CONVERT] = {ACCUMULATES, "order", "multiply", "divide", "quantity", "to", "minimum",
+                      "increment", "round"},
+    [STEP_AGGREGATE] = {ACCUMULATES, "order", "measure", "function", "percentile", "method",
+                        "samples"},
+    [STEP_ALLOWANCE] = {ACCUMULATES, "order", "measure", "attribute", "quantity", "events",
+                        "prorate", "digits", "mode", "emit", "rollover"},
     [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "series",
                    "keys", "from"},
     [STEP_PERCENT] = {"name", "clock", "where", "rate", "fixed", "min", "max"},
     [STEP_FORMULA] = {"name", "clock", "where", "results", "amount"},
-    [STEP_TIER] = {ACCUMULATES, "attribute", "mode", "tiers", "settle", "at_zero", "past_last",
-                   "package_round", "position"},
+    [STEP_TIER] = {ACCUMULATES, "order", "measure", "attribute", "mode", "tiers", "settle",
+                   "at_zero", "past_last", "package_round", "position"},
     [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
                     "mode", "stub"},
-    [STEP_BOUND] = {ACCUMULATES, "attribute", "min", "max", "prorate", "digits", "mode"},
-    [STEP_ROUND] = {ACCUMULATES, "digits", "mode", "at", "show", "small"},
+    [STEP_BOUND] = {ACCUMULATES, "order", "measure", "attribute", "min", "max", "prorate", "digits",
+                    "mode"},
+    [STEP_ROUND] = {ACCUMULATES, "order", "measure", "digits", "mode", "at", "show", "small"},
 };
 static const char *const later_keys[STEP_KINDS][8] = {
-    [STEP_CONVERT] = {"order"},
-    [STEP_AGGREGATE] = {"order", "measure"},
-    [STEP_ALLOWANCE] = {"order", "measure"},
-    [STEP_TIER] = {"order", "measure"},
     [STEP_FIXED] = {"installments", "where", "by", "order"},
-    [STEP_BOUND] = {"order", "measure", "settle"},
-    [STEP_ROUND] = {"order", "measure"},
+    [STEP_BOUND] = {"settle"},
 };
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
@@ -146,6 +143,67 @@ static void read_proration(struct work *work, enum prorate *prorate, int *digits
 
 /* ---- what all steps have ---- */
 
+/* One of the keys by which a step sorts its rows. */
+static void read_order_key(struct work *work, const struct yaml_node *node, struct order_key *out)
+{
+    struct loader *loader = work->loader;
+    if (!want_kind(loader, node, YAML_TEXT)) {
+        return;
+    }
+    struct text text = node->text;
+    out->descends = text.size > 0 && text.at[0] == '-';
+    if (out->descends) { /* a blank in its place, so that errors are where they are */
+        text = text_join(loader->arena, TEXT(" "), (struct text){text.at + 1, text.size - 1});
+    }
+    if (read_expr_text(loader, node, text, &work->rows, EXPR_DYNAMIC, &out->expr) &&
+        expr_is_constant(out->expr, NULL)) {
+        COMPLAIN(loader, node, "BAD_VALUE", TEXT("order: [sku, -quantity]"),
+                 "what is the same for every row orders none");
+    }
+}
+
+/* The value of a key that not all steps have. */
+static const struct yaml_node *own_key(const struct work *work, const char *name)
+{
+    const char *const *keys = step_keys[work->step->kind];
+    while (*keys != NULL && strcmp(*keys, name) != 0) {
+        keys++;
+    }
+    return *keys == NULL ? NULL : key(work, name);
+}
+
+static void read_order(struct work *work)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = own_key(work, "order");
+    if (node == NULL) {
+        return;
+    }
+    bool is_list = node->kind == YAML_LIST;
+    uint32_t count = is_list ? node->count : 1;
+    if (count == 0 || count > ORDER_KEYS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "an order has 1 to %d keys", ORDER_KEYS_MAX);
+        return;
+    }
+    struct order_key *keys = arena_calloc(loader->arena, count, sizeof *keys);
+    for (uint32_t i = 0; i < count; i++) {
+        read_order_key(work, is_list ? &node->items[i] : node, &keys[i]);
+    }
+    work->step->order = keys;
+    work->step->order_count = count;
+}
+
+static void read_measure(struct work *work)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = own_key(work, "measure");
+    const char *fallback = work->rows.kind == NAMES_CHARGE ? "net" : "quantity";
+    /* By name it is what it is without. */
+    if (node != NULL && !(node->kind == YAML_TEXT && text_equal(node->text, text_of(fallback)))) {
+        read_row_number(loader, node, &work->rows, &work->step->measure);
+    }
+}
+
 static void read_common(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -178,6 +236,8 @@ static void read_common(struct work *work)
     }
     step->attribute =
         (enum attribution)read_option(work, "attribute", attribute_names, (int)step->attribute);
+    read_order(work);
+    read_measure(work);
     static const char *const on_change[] = {"continue", "restart", NULL};
     step->on_change_restart = read_option(work, "on_change", on_change, 0) == 1;
 }
@@ -868,6 +928,10 @@ static void read_tier(struct work *work)
     if (key(work, "position") != NULL) {
         read_position(work, tier);
     }
+    if (tier->position != NULL && work->step->measure != NULL) {
+        complain(loader->complaints, yaml_key_place(key(work, "measure")), "CHOOSE_ONE", NO_HINT,
+                 "a position finds the tier of what is not charged: with a measure there is none");
+    }
 }
 
 /* ---- fixed, bound, round ---- */
@@ -1144,6 +1208,10 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
                 void *context)
 {
     visit(context, step->where);
+    visit(context, step->measure);
+    for (uint32_t i = 0; i < step->order_count; i++) {
+        visit(context, step->order[i].expr);
+    }
     switch (step->kind) {
     case STEP_CONVERT:
         visit(context, step->convert.quantity);
@@ -1204,6 +1272,10 @@ void step_visit_rows(const struct step *step, void (*visit)(void *context, const
                      void *context)
 {
     visit(context, step->where);
+    visit(context, step->measure);
+    for (uint32_t i = 0; i < step->order_count; i++) {
+        visit(context, step->order[i].expr);
+    }
     if (step->kind == STEP_CONVERT) {
         visit(context, step->convert.quantity);
     } else if (step->kind == STEP_RATE) {

@@ -154,6 +154,12 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     add_json_decimal(out, "f_after", done->f_after);
     add_json_decimal(out, "in", done->in);
     add_json_decimal(out, "out", done->out);
+    if (done->step->measure) {
+        struct buffer measure;
+        buffer_init(&measure, &x->run->arena, 64);
+        expr_format(done->step->measure, NULL, &measure);
+        add_json_text(out, "measure", buffer_text(&measure));
+    }
     if (done->step->kind == STEP_FIXED) {
         add_json_decimal(out, "factor", done->limit);
     } else if (done->step->kind == STEP_ALLOWANCE || done->step->kind == STEP_BOUND) {

@@ -483,6 +483,22 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
     buffer_add_char(out, '\n');
 }
 
+/* What the step accumulates, and in which order it takes its rows, when it says so. */
+static void add_measure(struct buffer *out, const struct step *step)
+{
+    if (step->measure) {
+        buffer_add_text(out, TEXT("     measure   "));
+        expr_format(step->measure, NULL, out);
+        buffer_add_char(out, '\n');
+    }
+    for (uint32_t i = 0; i < step->order_count; i++) {
+        buffer_add_text(out, i == 0 ? TEXT("     order     ") : TEXT(", "));
+        expr_format(step->order[i].expr, NULL, out);
+        buffer_add_text(out, step->order[i].descends ? TEXT(" falling") : TEXT(""));
+    }
+    buffer_add_text(out, step->order_count > 0 ? TEXT("\n") : TEXT(""));
+}
+
 static void add_step(const struct explain *x, struct buffer *out, uint32_t number,
                      const struct explained_step *done)
 {
@@ -497,6 +513,7 @@ static void add_step(const struct explain *x, struct buffer *out, uint32_t numbe
     buffer_add_text(out, TEXT("  ("));
     add_place(out, explain_place(x, step));
     buffer_add_text(out, TEXT(")\n"));
+    add_measure(out, step);
     if (step->kind == STEP_FIXED) {
         add_fixed(x, out, done);
     } else if (step->kind == STEP_BOUND && done->is_whole) {

@@ -394,15 +394,71 @@ static void add_entry(struct work *work, struct entries *entries, uint32_t index
     entries->items[entries->count++] = (struct entry){.charge = index};
 }
 
+/* Charges that a step takes in an order of its own. */
+struct line_up {
+    uint32_t *items;
+    uint32_t at, count;
+    bool is_ordered;
+};
+
+/* Those that the node's step takes, sorted; the others pass.  Nothing is done when it takes them
+ * in the total order. */
+static enum status line_up(struct work *work, uint32_t node, struct scope_charges *scope,
+                           struct line_up *ordered)
+{
+    const struct charge *first = &work->charges[(uint32_t)first_waiting(work)->low];
+    ordered->is_ordered = first->price->steps[first->next_step].order_count > 0;
+    uint32_t capacity = 0, index;
+    while (ordered->is_ordered && next_charge(work, node, scope, &index)) {
+        const struct charge *charge = &work->charges[index];
+        const struct step *step = &charge->price->steps[charge->next_step];
+        work->asking = step;
+        bool takes;
+        enum status status = step_takes(work, step, index, &takes);
+        if (status != OK) {
+            return work_fail(work, status, charge->price, step, charge->account);
+        }
+        if (!takes) {
+            work_pass_on(work, index);
+            continue;
+        }
+        if (ordered->count == capacity) {
+            uint32_t more = capacity ? capacity * 2 : 16;
+            ordered->items = arena_grow(work->arena, ordered->items, ordered->count, more,
+                                        sizeof *ordered->items);
+            capacity = more;
+        }
+        ordered->items[ordered->count++] = index;
+    }
+    return order_charges(work, ordered->items, ordered->count);
+}
+
+/* The charge that the node runs next. */
+static bool next_in_line(struct work *work, uint32_t node, struct scope_charges *scope,
+                         struct line_up *ordered, uint32_t *index)
+{
+    if (!ordered->is_ordered) {
+        return next_charge(work, node, scope, index);
+    }
+    if (ordered->at == ordered->count) {
+        return false;
+    }
+    *index = ordered->items[ordered->at++];
+    return true;
+}
+
 /* Runs one node over all charges that wait there. */
 static enum status run_node(struct work *work, uint32_t node)
 {
     struct scope_charges scope = {0};
     struct entries waiting = {0}, rows = {0};
+    struct line_up ordered = {0};
     uint32_t index;
     bool is_first = true;
-    while (next_charge(work, node, &scope, &index)) {
-        work->is_lone = is_first && scope.at == scope.count && !waits_at(work, node);
+    TRY(line_up(work, node, &scope, &ordered));
+    while (next_in_line(work, node, &scope, &ordered, &index)) {
+        work->is_lone =
+            is_first && !ordered.is_ordered && scope.at == scope.count && !waits_at(work, node);
         is_first = false;
         const struct price *price = work->charges[index].price;
         const struct step *step = &price->steps[work->charges[index].next_step];

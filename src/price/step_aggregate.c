@@ -105,6 +105,7 @@ static enum status read_samples(struct work *work, const struct step *step,
 struct group {
     uint32_t bucket;
     const uint32_t *charges;
+    struct dec *values; /* what is aggregated of each; sorted in the end */
     uint32_t count;
 };
 
@@ -124,11 +125,7 @@ static enum status find_value(struct work *work, const struct step *step, const 
         *value = bucket->x;
         return OK;
     }
-    struct dec *values = arena_alloc(work->arena, group->count * sizeof *values);
-    for (uint32_t i = 0; i < group->count; i++) {
-        values[i] = work->charges[group->charges[i]].quantity;
-    }
-    return find_percentile(work, body, values, group->count, samples, value);
+    return find_percentile(work, body, group->values, group->count, samples, value);
 }
 
 /* The row that goes on has the keys in which all agree. */
@@ -165,6 +162,7 @@ static void merge_keys(struct work *work, const struct group *group, struct char
         if (i > 0) {
             row->events += charge->events;
         }
+        row->span.from = charge->span.from < row->span.from ? charge->span.from : row->span.from;
         row->span.to = charge->span.to > row->span.to ? charge->span.to : row->span.to;
         /* Parts of one row are neighbours; one that was merged before stands for several. */
         const uint32_t *of = charge->merged ? charge->merged->rows : &charge->row;
@@ -184,7 +182,7 @@ static void merge_keys(struct work *work, const struct group *group, struct char
     row->merged = merged;
 }
 
-static enum status settle_group(struct work *work, const struct group *group)
+static enum status settle_group(struct work *work, struct group *group)
 {
     const struct charge *first = &work->charges[group->charges[0]];
     const struct step *step = &first->price->steps[first->next_step];
@@ -195,9 +193,13 @@ static enum status settle_group(struct work *work, const struct group *group)
                     "a percentile needs all rows of its turn in one bill, and an earlier bill has "
                     "some of them");
     }
+    group->values = arena_alloc(work->arena, group->count * sizeof *group->values);
+    struct dec *in = arena_alloc(work->arena, group->count * sizeof *in);
     for (uint32_t i = 0; i < group->count; i++) {
         const struct charge *charge = &work->charges[group->charges[i]];
-        TRY(take(&step->aggregate, charge->quantity, bucket->events, &bucket->x, work->err));
+        TRY(charge_measure(work, step, charge, charge->quantity, &in[i]));
+        group->values[i] = in[i];
+        TRY(take(&step->aggregate, in[i], bucket->events, &bucket->x, work->err));
         TRY(dec_add(bucket->events, dec_from_int(1), &bucket->events, work->err));
         TRY(work_take_of_row(work, charge, charge->quantity));
     }
@@ -213,7 +215,7 @@ static enum status settle_group(struct work *work, const struct group *group)
     for (uint32_t i = 0; i < group->count; i++) {
         struct charge *charge = &work->charges[group->charges[i]];
         struct dec after = x_before;
-        TRY(dec_add(x_before, charge->quantity, &after, work->err));
+        TRY(dec_add(x_before, in[i], &after, work->err));
         work_trace_step(work, group->charges[i], bucket,
                         (struct trace){.step = step,
                                        .before = x_before,
@@ -253,7 +255,7 @@ enum status step_aggregate_run(struct work *work, struct entry *entries, uint32_
         if (!entries[i].is_first) {
             continue;
         }
-        struct group group = {entries[i].bucket, charges, 0};
+        struct group group = {.bucket = entries[i].bucket, .charges = charges};
         for (uint32_t at = i; at != NONE; at = next[at]) {
             charges[group.count++] = entries[at].charge;
         }

@@ -68,8 +68,9 @@ enum status step_bound_run(struct work *work, const struct step *step, uint32_t 
         bucket->step = step;
     }
     const struct bound_values *values = bucket->values;
-    struct dec before = bucket->x, after, over = DEC_ZERO;
-    TRY(dec_add(before, charge->net, &after, work->err));
+    struct dec before = bucket->x, after, measure, over = DEC_ZERO;
+    TRY(charge_measure(work, step, charge, charge->net, &measure));
+    TRY(dec_add(before, measure, &after, work->err));
     if (step->bound.has_max) {
         struct dec over_before, over_after;
         TRY(step_above(before, values->max, &over_before, work->err));
@@ -107,6 +108,14 @@ enum status step_minimum_lack(struct work *work, const struct step *step,
     return dec_subtract(*lack, y, lack, work->err);
 }
 
+/* By what a charge has its share of a minimum. */
+static enum status measure_of(struct work *work, const struct entry *entry, struct dec *measure)
+{
+    const struct bucket *bucket = &work->buckets[entry->bucket];
+    const struct charge *charge = &work->charges[entry->charge];
+    return charge_measure(work, bucket->step, charge, charge->net, measure);
+}
+
 /* The minimum, when it is due with this bill: what lacks is a charge on the scope, or shared pro
  * rata. */
 enum status step_minimum_settle(struct work *work, uint32_t at, const struct entry *entries,
@@ -142,7 +151,9 @@ enum status step_minimum_settle(struct work *work, uint32_t at, const struct ent
     if (step->attribute == ATTRIBUTE_PRO_RATA) {
         for (uint32_t i = 0; i < count; i++) {
             if (entries[i].bucket == at) {
-                TRY(dec_add(sum, work->charges[entries[i].charge].net, &sum, work->err));
+                struct dec weight;
+                TRY(measure_of(work, &entries[i], &weight));
+                TRY(dec_add(sum, weight, &sum, work->err));
             }
         }
     }
@@ -158,8 +169,9 @@ enum status step_minimum_settle(struct work *work, uint32_t at, const struct ent
         if (entries[i].bucket != at) {
             continue;
         }
-        struct dec high, part;
-        TRY(dec_add(x, work->charges[entries[i].charge].net, &x, work->err));
+        struct dec high, part, weight;
+        TRY(measure_of(work, &entries[i], &weight));
+        TRY(dec_add(x, weight, &x, work->err));
         TRY(dec_multiply_divide(lack, x, sum, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
         TRY(dec_subtract(high, low, &part, work->err));
         TRY(adjust(work, step, entries[i].charge, CHARGE_MINIMUM, part));
@@ -181,15 +193,17 @@ static enum status round_small(const struct step_round *body, struct dec value, 
 enum status step_round_run(struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
-    struct dec before = DEC_ZERO, after = charge->net, r_before = DEC_ZERO, r_after, change;
+    struct dec before = DEC_ZERO, after, in, r_before = DEC_ZERO, r_after, change;
     const struct bucket *traced = NULL;
+    TRY(charge_measure(work, step, charge, charge->net, &in));
+    after = in;
     if (step->round.at != ROUND_AT_ROW) {
         uint32_t at;
         TRY(bucket_find(work, step, charge, &at));
         struct bucket *bucket = &work->buckets[at];
         charge = &work->charges[index];
         before = bucket->x;
-        TRY(dec_add(before, charge->net, &after, work->err));
+        TRY(dec_add(before, in, &after, work->err));
         TRY(round_small(&step->round, before, &r_before, work->err));
         bucket->x = after;
         traced = bucket;
@@ -203,7 +217,7 @@ enum status step_round_run(struct work *work, const struct step *step, uint32_t 
                                    .f_after = r_after,
                                    .tier = NONE});
     TRY(dec_subtract(r_after, r_before, &change, work->err));
-    TRY(dec_subtract(change, charge->net, &change, work->err));
+    TRY(dec_subtract(change, in, &change, work->err));
     if (step->round.show) {
         TRY(adjust(work, step, index, CHARGE_ROUNDING, change));
     } else {

@@ -363,7 +363,9 @@ static bool find_end(const struct step_tier *body, const struct tier_values *tie
     return any;
 }
 
-/* Up or down any curve: a row that takes back (negative) walks down the same one. */
+/* Up or down any curve: a row that takes back (negative) walks down the same one.  Of a row that
+ * measures something else than its quantity, a part has its share of the quantity: up to each limit
+ * quantity x measured / measure, of which the differences are taken. */
 static enum status walk(struct work *work, const struct step *step, uint32_t index,
                         struct bucket *bucket, struct dec target)
 {
@@ -371,10 +373,11 @@ static enum status walk(struct work *work, const struct step *step, uint32_t ind
     const struct step_tier *body = &step->tier;
     struct charge whole; /* the row as it came, once it is cut into parts */
 
-    struct dec x = bucket->x, high = bucket->high, f;
+    const struct dec start = bucket->x, quantity = work->charges[index].quantity;
+    struct dec x = start, high = bucket->high, f, used = DEC_ZERO, measure, measured;
+    TRY(subtract(target, start, &measure, work->err));
     /* What was carried in from a bill before may have paid at zero. */
-    bool is_first =
-        bucket->last_charge == NONE && dec_is_zero(bucket->x) && dec_is_zero(bucket->y);
+    bool is_first = bucket->last_charge == NONE && dec_is_zero(bucket->x) && dec_is_zero(bucket->y);
     if (bucket->y_is_f) {
         f = bucket->y;
     } else if (is_first && body->at_zero_charge) {
@@ -412,10 +415,20 @@ static enum status walk(struct work *work, const struct step *step, uint32_t ind
             whole = work->charges[index];
             whole.events = 0; /* the row's events stay with its first part */
         }
-        TRY(subtract(part.end, part.x, &part.quantity, work->err));
+        TRY(subtract(part.end, part.x, &measured, work->err));
+        part.quantity = measured;
+        if (step->measure) {
+            struct dec to = quantity, gone;
+            if (is_more && !dec_equal(end, target)) {
+                TRY(subtract(end, start, &gone, work->err));
+                TRY(dec_multiply_divide(quantity, gone, measure, DEC_SCALE, ROUND_HALF_EVEN, &to,
+                                        work->err));
+            }
+            TRY(subtract(to, used, &part.quantity, work->err));
+            used = to;
+        }
         TRY(subtract(part.f_end, part.f, &part.amount, work->err));
-        TRY(list_amount(work->charges[piece].price, &tiers[0], part.quantity, &part.list,
-                        work->err));
+        TRY(list_amount(work->charges[piece].price, &tiers[0], measured, &part.list, work->err));
         TRY(charge_part(work, step, piece, bucket, &part));
         x = end;
         f = part.f_end;
@@ -550,9 +563,10 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
     if (step->tier.position) {
         return walk_positions(work, step, index, bucket);
     }
-    struct dec quantity = work->charges[index].quantity, target;
-    TRY(add(bucket->x, quantity, &target, work->err));
-    return is_climb(&step->tier, bucket, quantity, target)
+    struct dec quantity = work->charges[index].quantity, target, measure;
+    TRY(charge_measure(work, step, &work->charges[index], quantity, &measure));
+    TRY(add(bucket->x, measure, &target, work->err));
+    return !step->measure && is_climb(&step->tier, bucket, quantity, target)
                ? climb(work, step, index, bucket, target)
                : walk(work, step, index, bucket, target);
 }
@@ -643,8 +657,10 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         const struct step *own = &charge->price->steps[charge->next_step];
         TRY(tier_bucket(work, own, entries[i].charge, &entries[i].bucket));
         struct bucket *bucket = &work->buckets[entries[i].bucket];
+        struct dec measure;
+        TRY(charge_measure(work, own, charge, charge->quantity, &measure));
         TRY(dec_subtract(bucket->x, bucket->opening_x, &entries[i].before, work->err));
-        TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
+        TRY(dec_add(bucket->x, measure, &bucket->x, work->err));
         if (own->tier.position) {
             struct dec position;
             TRY(row_position(work, own, charge, &position));
@@ -730,7 +746,9 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
                                            .tier_to = values[tier == NONE ? 0 : tier].up_to});
         }
         const struct charge *charge = &work->charges[entry->charge];
-        TRY(list_amount(charge->price, &values[0], charge->quantity, &list, work->err));
+        struct dec measured;
+        TRY(subtract(entry->after, entry->before, &measured, work->err));
+        TRY(list_amount(charge->price, &values[0], measured, &list, work->err));
         struct charge like = *charge;
         TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
                         amount, list, tier));

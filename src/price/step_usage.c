@@ -243,18 +243,37 @@ static struct dec free_of(struct dec x, struct dec limit)
     return dec_max(DEC_ZERO, dec_min(x, limit));
 }
 
-/* The free part of a row: what both its allowed units and its allowed events permit. */
+/* The part of a quantity that goes with a part of what it measures; with none of it, none. */
+static enum status part_of(struct dec quantity, struct dec measure, struct dec of_measure,
+                           struct dec *part, struct error *err)
+{
+    if (dec_is_zero(of_measure) || dec_equal(of_measure, measure)) {
+        *part = dec_is_zero(of_measure) ? DEC_ZERO : quantity;
+        return OK;
+    }
+    if (dec_equal(quantity, measure)) {
+        *part = of_measure;
+        return OK;
+    }
+    return dec_multiply_divide(quantity, of_measure, measure, DEC_SCALE, ROUND_HALF_EVEN, part,
+                               err);
+}
+
+/* The free part of a row: what both its allowed units and its allowed events permit; and what is
+ * left of its measure. */
 static enum status free_part(struct work *work, const struct step *step,
                              const struct bucket *bucket, const struct allowance_values *values,
-                             const struct charge *charge, struct dec *part)
+                             const struct charge *charge, struct dec measure, struct dec *part,
+                             struct dec *left_of_measure)
 {
-    *part = charge->quantity;
+    struct dec free = measure;
     if (step->allowance.has_quantity) {
         struct dec after;
-        TRY(dec_add(bucket->x, charge->quantity, &after, work->err));
+        TRY(dec_add(bucket->x, measure, &after, work->err));
         TRY(dec_subtract(free_of(after, values->quantity), free_of(bucket->x, values->quantity),
-                         part, work->err));
+                         &free, work->err));
     }
+    TRY(part_of(charge->quantity, measure, free, part, work->err));
     if (step->allowance.has_events && charge->events > 0) {
         struct dec all = dec_from_int((int64_t)charge->events), left, by_events;
         TRY(dec_subtract(values->events, bucket->events, &left, work->err));
@@ -263,9 +282,10 @@ static enum status free_part(struct work *work, const struct step *step,
                                 work->err));
         if (dec_compare(dec_abs(by_events), dec_abs(*part)) < 0) {
             *part = by_events;
+            TRY(part_of(measure, charge->quantity, by_events, &free, work->err));
         }
     }
-    return OK;
+    return dec_subtract(measure, free, left_of_measure, work->err);
 }
 
 /* True of a row of no quantity whose events are all free: there is no part of it to take, but
@@ -338,11 +358,12 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
     }
     const struct allowance_values *values = bucket->values;
     bool is_free = is_free_event(step, bucket, values, charge);
-    struct dec part, rest, before = bucket->x, left_before = bucket->y;
-    TRY(free_part(work, step, bucket, values, charge, &part));
+    struct dec part, rest, measure, left_of_measure, before = bucket->x, left_before = bucket->y;
+    TRY(charge_measure(work, step, charge, charge->quantity, &measure));
+    TRY(free_part(work, step, bucket, values, charge, measure, &part, &left_of_measure));
     TRY(dec_subtract(charge->quantity, part, &rest, work->err));
-    TRY(dec_add(bucket->x, charge->quantity, &bucket->x, work->err));
-    TRY(dec_add(bucket->y, rest, &bucket->y, work->err));
+    TRY(dec_add(bucket->x, measure, &bucket->x, work->err));
+    TRY(dec_add(bucket->y, left_of_measure, &bucket->y, work->err));
     TRY(dec_add(bucket->events, dec_from_int((int64_t)charge->events), &bucket->events, work->err));
     work_trace_step(
         work, index, bucket,

@@ -297,6 +297,22 @@ enum status charge_where(struct work *work, const struct step *step, const struc
     return OK;
 }
 
+enum status charge_measure(struct work *work, const struct step *step, const struct charge *charge,
+                           struct dec fallback, struct dec *measure)
+{
+    *measure = fallback;
+    if (!step->measure) {
+        return OK;
+    }
+    struct expr_value value;
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    TRY(charge_eval(work, step->measure, charge, turn, &value));
+    *measure = value.number;
+    return measure->scale > DEC_SCALE
+               ? dec_round(*measure, DEC_SCALE, ROUND_HALF_EVEN, measure, work->err)
+               : OK;
+}
+
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value)
 {

@@ -140,8 +140,17 @@ enum status charge_eval(struct work *work, const struct expr *expr, const struct
                         struct period turn, struct expr_value *value);
 enum status charge_where(struct work *work, const struct step *step, const struct charge *charge,
                          bool *takes);
+/* What the charge adds to what a step accumulates: the step's measure, or fallback, its quantity or
+ * net. */
+enum status charge_measure(struct work *work, const struct step *step, const struct charge *charge,
+                           struct dec fallback, struct dec *measure);
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value);
+
+/* ---- order.c ---- */
+
+/* Charges in the order that their step declares; they come in the total order. */
+enum status order_charges(struct work *work, uint32_t *charges, uint32_t count);
 
 /* ---- price.c ---- */
 

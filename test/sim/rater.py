@@ -87,6 +87,16 @@ class MergedRow:
         self.flows, self.events, self.slot, self.converted = [], 0, first.slot, ZERO
 
 
+class Part:
+    """One flow of a row, where a step takes flows in an order of its own."""
+
+    def __init__(self, row, flow):
+        self.whole, self.flows = row, [flow]
+
+    def __getattr__(self, name):
+        return getattr(self.whole, name)
+
+
 class Charge:
     """What is billed; of is the kind of the charge that it adjusts."""
 
@@ -164,7 +174,13 @@ class Bill(ChargeSteps):
         entries = rows + sorted(others, key=lambda e: e[0].place())
         self.node = node
         if entries:
-            self.run_step(entries[0][1].kind, entries)
+            parts = self.sorted_parts(entries)
+            self.run_step(entries[0][1].kind, entries if parts is None else parts)
+            if parts is not None:
+                for row, _ in entries:
+                    row.flows = [flow for part in row.parts for flow in part.flows]
+                    if entries[0][1].kind == "convert":
+                        row.converted = sum((f.quantity for f in row.flows if f.amount is None), ZERO)
         self.settle()
 
     @staticmethod
@@ -174,6 +190,33 @@ class Bill(ChargeSteps):
     @staticmethod
     def scope_row(account, sku, at, price, flow, contract, span):
         return ScopeRow(account, sku, at, price, flow, contract, span)
+
+    def sorted_parts(self, entries):
+        """The flows that the step takes, each alone, sorted as it declares; None when it does not."""
+        order = entries[0][1].body.get("order")
+        if order is None or entries[0][1].kind not in ("convert", "aggregate", "allowance", "tier", "bound", "round"):
+            return None
+        parts = []
+        for row, step in entries:
+            row.parts = [Part(row, flow) for flow in row.flows]
+            for part in row.parts:
+                flow = part.flows[0]
+                wants = step.kind in ("bound", "round")
+                if (flow.amount is not None) == wants and self.takes(flow, step):
+                    parts.append((part, step))
+        for key in reversed(order if isinstance(order, list) else [order]):
+            back = key.startswith("-")
+            text = key[1:] if back else key
+            values = {id(part): self.evaluate(text, part, part.flows[0], step) for part, step in parts}
+            values = {k: v.encode() if isinstance(v, str) else v for k, v in values.items()}
+            parts.sort(key=lambda p: values[id(p[0])], reverse=back)  # what ties stays as it was
+        return parts
+
+    def measure(self, flow, row, step, otherwise):
+        """What a step accumulates of a flow."""
+        if "measure" not in step.body:
+            return otherwise
+        return quantize(self.said(step.body["measure"], row, flow, step))
 
     def memory(self, name, make):
         """What a node's buckets hold, from bill to bill."""
@@ -191,6 +234,7 @@ class Bill(ChargeSteps):
         return self.setup.turn(step, self.payer, row.account, row.time, self.contract(row))
 
     def contract(self, row):
+        row = getattr(row, "whole", row)
         if isinstance(row, (ScopeRow, MergedRow, TermRow)):
             return row.contract
         return self.setup.contract(row.account, row.time)
@@ -471,14 +515,14 @@ class Bill(ChargeSteps):
             row.flows = kept
         for key, group in groups.items():
             row, step, first = group[0]
-            buckets[key] += [flow.quantity for _, _, flow in group]
+            buckets[key] += [self.measure(flow, r, s, flow.quantity) for r, s, flow in group]
             value = self.aggregated(step, buckets[key], row)
             merged = MergedRow([r for r, _, _ in group], self.scope_account(first, step),
                                self.contract(row))
             merged.flows.append(Flow(merged, value - billed[key], sum(f.events for _, _, f in group)))
             merged.events = merged.flows[0].events
             billed[key] = value
-            self.priced.insert(self.priced.index(row) + 1, merged)
+            self.priced.insert(self.priced.index(getattr(row, "whole", row)) + 1, merged)
 
     def aggregated(self, step, values, row):
         body, n = step.body, len(values)
@@ -505,6 +549,9 @@ class Bill(ChargeSteps):
                 free = flow.quantity
                 body = step.body
                 factor = self.factor(step, row, key[2])
+                measure, before = self.measure(flow, row, step, flow.quantity), used.get(key, ZERO)
+                if measure == 0 and "measure" in body:
+                    free = ZERO
                 if "quantity" in body:
                     limit = quantize(self.number(body["quantity"], row, step) * factor)
                     if "rollover" in body:
@@ -512,9 +559,11 @@ class Bill(ChargeSteps):
                         if key not in used:
                             rolled[key] = self.rolled(row, step, key, used)
                         limit += rolled[key]
-                    after = used[key] + flow.quantity
+                    after = used[key] + measure
                     free = (max(ZERO, min(after, limit))  # returns take from no allowance
                             - max(ZERO, min(used[key], limit)))
+                    if "measure" in body and free:
+                        free = flow.quantity if free == measure else quantize(flow.quantity * free / measure)
                     used[key] = after
                 if "events" in body:
                     limit = quantize(self.number(body["events"], row, step) * factor)
@@ -524,7 +573,7 @@ class Bill(ChargeSteps):
                         free = min(free, share, key=abs)
                     used_events[key] += flow.events
                     if flow.quantity == 0 and flow.events and left == flow.events and (
-                            "quantity" not in body or used[key] < quantize(
+                            "quantity" not in body or before < quantize(
                                 self.number(body["quantity"], row, step) * factor)):
                         out.append(Flow(row, ZERO, 0).charge(step, ZERO, ZERO))  # nothing of it is left
                         continue
@@ -705,6 +754,7 @@ class Bill(ChargeSteps):
                     if not self.is_whole(step):
                         out += self.stroll(flow, step, self.memory("strolled", dict)[key])
                         continue
+                flow.measured = self.measure(flow, row, step, flow.quantity)
                 if self.is_whole(step):
                     fresh[key].append(flow)
                     if not buckets[key]:
@@ -713,7 +763,7 @@ class Bill(ChargeSteps):
                     out.append(flow)
                     continue
                 before = position.get(key)
-                position[key] = (before or ZERO) + flow.quantity
+                position[key] = (before or ZERO) + flow.measured
                 out += self.graduate(flow, step, before, position[key])
             row.flows = out
         for key, flows in fresh.items():
@@ -813,7 +863,7 @@ class Bill(ChargeSteps):
         due = self.due(flow, step, key[2])
         step = self.at_end(flow, step, due, self.is_whole)
         x0, y0 = bucket["x"], bucket["y"]
-        x = x0 + sum((f.quantity for f in fresh), ZERO)
+        x = x0 + sum((f.measured for f in fresh), ZERO)
         tiers = self.tiers(step, flow.row)
         if step.body.get("mode") == "volume":
             position = None
@@ -834,7 +884,7 @@ class Bill(ChargeSteps):
         position, done = x0, ZERO
         before = self.volume(tiers, x0, step)[1] if attribute == "in_order" and bucket["rows"] else ZERO
         for f in fresh:
-            position += f.quantity
+            position += f.measured
             part = ZERO
             if waits or attribute == "none":
                 pass
@@ -905,7 +955,8 @@ class Bill(ChargeSteps):
                 if flow.amount is None or not self.takes(flow, step):
                     continue
                 key = self.key(row, step)
-                buckets[key].append((flow, step, flow.net()))  # what later steps do is not its
+                measure = self.measure(flow, row, step, flow.net())
+                buckets[key].append((flow, step, measure))  # what later steps do is not its
                 if "min" in step.body:  # by the first row
                     self.number(step.body["min"], row, step, flow)
                 if "max" not in step.body:
@@ -913,8 +964,8 @@ class Bill(ChargeSteps):
                 limit = quantize(self.number(step.body["max"], row, step)
                                  * self.factor(step, row, key[2]))
                 before = position[key]
-                after = position[key] = before + flow.net()
-                change = min(after, limit) - min(before, limit) - flow.net()
+                after = position[key] = before + measure
+                change = min(after, limit) - min(before, limit) - measure
                 flow.adjust(step.name, "cap", change)
         for key, (row, step) in self.opened.items():
             if "min" in step.body and not buckets[key]:
@@ -971,20 +1022,20 @@ class Bill(ChargeSteps):
             for flow in row.flows:
                 if flow.amount is None or not self.takes(flow, step):
                     continue
-                before, key = ZERO, None
+                before, key, measure = ZERO, None, self.measure(flow, row, step, flow.net())
                 if body.get("at", "row") == "bucket":
                     key = self.key(row, step)
                     before = position[key]
-                    position[key] += flow.net()
+                    position[key] += measure
                 elif body.get("at") == "line":  # of this bill
                     key = self.line_key(row, flow, step)
                     before = lines[key]
-                    lines[key] += flow.net()
-                after = before + flow.net()
+                    lines[key] += measure
+                after = before + measure
                 out = quantize(after, digits, mode) - quantize(before, digits, mode)
                 if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
                     out = Fraction(1, 10 ** digits)
-                change = out - flow.net()
+                change = out - measure
                 if str(body.get("show", False)).lower() == "true":
                     flow.adjust(step.name, "rounding", change)
                 else:
@@ -994,7 +1045,7 @@ class Bill(ChargeSteps):
         contract = self.contract(row)
         return (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate, flow.step, flow.kind,
                 self.turn(row, step), contract and contract["id"],
-                row.span if isinstance(row, ScopeRow) else
+                row.span if isinstance(getattr(row, "whole", row), ScopeRow) else
                 (row.slot, row.resource, row.meter) if row.price.hourly else None)
 
     # ---- fixed amounts ----

@@ -277,7 +277,7 @@ class Setup:
                 values = [dict(kind.dims).get(key, "") for key in step.body.get("keys", series["keys"])]
                 out = max([out] + [edge for edge in (self.date(p[0], None) for p in series["points"]
                                                      if p[1:-1] == values) if edge <= at])
-            if step.kind == "rate" and self.catalog["tables"].get(step.body.get("table"), {}).get("dated"):
+            if step.kind == "rate" and self.catalog.get("tables", {}).get(step.body.get("table"), {}).get("dated"):
                 table = self.catalog["tables"][step.body["table"]]
                 values = [dict(kind.dims).get(key, "") for key in step.body.get("keys", table["keys"])]
                 out = max([out] + [self.date(edge, None) for row in table["rows"] if row[:2] == values

@@ -264,7 +264,7 @@ class World:
     # ---- catalog ----
 
     def make_catalog(self, rng):
-        catalog = self.catalog
+        catalog, self.extra = self.catalog, self.rng("order")
         count = rng.randrange(1, 3 + self.size)
         self.skus = ["s%d" % i for i in range(count)]
         catalog["products"] = {}
@@ -432,6 +432,21 @@ class World:
             body["by"] = [key for key in body["by"] if self.known(key)] or ["sku"]
         return body
 
+    def sorts(self, kind, body):
+        """An order of its own, another measure; from a stream of their own."""
+        rng = self.extra
+        charges = kind in ("bound", "round")
+        if rng.random() < 0.15 and (kind != "convert" or "clock" in body):
+            keys = [["net"], ["-net", "sku"], "-account", ["-amount"]] if charges else [
+                ["sku"], "-sku", ["-quantity"], ["account", "-quantity"], ["-attributes.factor", "sku"], ["product", "-events"],
+                ["quantity > 3", "-account"]] + [["region"], ["-region", "quantity"]] * self.known("region")
+            body["order"] = rng.choice(keys)
+            self.has("order." + kind)
+        if rng.random() < 0.15 and kind != "convert" and "position" not in body:
+            body["measure"] = rng.choice(["amount", "net * 2", "amount / 3"] if charges else [
+                "quantity * 2", "quantity * factor", "min(quantity, 3)", "quantity / 7"])
+            self.has("measure." + kind)
+
     def known(self, name):
         if name in ("region", "size"):
             return any(name in m.get("dimensions", {}) for m in self.meters.values())
@@ -474,6 +489,7 @@ class World:
             body["clock"] = rng.choice(["period", "day", "month"])
             self.place(rng, body, clocks=False)
             self.has("convert.clock")
+            self.sorts("convert", body)
         return {"convert": body}
 
     def allowance(self, rng, where=True):
@@ -498,6 +514,7 @@ class World:
             body["rollover"] = rng.choice([Raw("1"), Raw("0.5"), {"amount": Raw("3")},
                                            {"part": Raw("0.25"), "amount": Raw("2")}])
             self.has("allowance.rollover")
+        self.sorts("allowance", body)
         if where and rng.random() < 0.2:
             body["where"] = self.condition(rng)
             self.has("where.step")
@@ -519,6 +536,7 @@ class World:
             self.has("aggregate.samples")
         if rng.random() < 0.1:
             body["where"] = self.condition(rng)
+        self.sorts("aggregate", body)
         return {"aggregate": body}
 
     def position(self, rng):
@@ -590,6 +608,7 @@ class World:
         if fits and rng.random() < 0.25:
             body["position"] = self.position(rng)
             self.has("tier.position")
+        self.sorts("tier", body)
         return {"tier": body}
 
     def has_single_events(self, sku, steps):
@@ -653,7 +672,8 @@ class World:
         if kind in ("min", "both"):
             body["min"] = self.money(rng, 1, 10)
             self.has("bound.min")
-        return {"bound": self.place(rng, body)}
+        self.sorts("bound", self.place(rng, body))
+        return {"bound": body}
 
     def round(self, rng):
         self.has("round")
@@ -670,6 +690,7 @@ class World:
         if rng.random() < 0.5:
             body["show"] = True
             self.has("round.show")
+        self.sorts("round", body)
         return {"round": body}
 
     def steps(self, rng, sku, simple=False):

@@ -1,0 +1,76 @@
+/* order.c - the order in which a step takes its rows, when it declares one.
+ *
+ * Each charge's keys are evaluated once, before the step has touched any of them; what ties is in
+ * the total order, in which the charges came.  Values of different types are in the order of the
+ * types.
+ */
+#include <stdlib.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+struct ordered {
+    const struct order_key *keys;
+    const struct expr_value *values; /* of each key */
+    uint32_t key_count;
+    uint32_t place, charge;
+};
+
+static int compare_values(const struct expr_value *a, const struct expr_value *b)
+{
+    if (a->type != b->type) {
+        return a->type < b->type ? -1 : 1;
+    }
+    switch (a->type) {
+    case EXPR_BOOL:
+        return a->truth - b->truth;
+    case EXPR_NUMBER:
+        return dec_compare(a->number, b->number);
+    case EXPR_TEXT:
+        return text_compare(a->text, b->text);
+    case EXPR_TIME:
+        return (a->time > b->time) - (a->time < b->time);
+    case EXPR_DURATION:
+        return (a->duration_ns > b->duration_ns) - (a->duration_ns < b->duration_ns);
+    default:
+        return 0;
+    }
+}
+
+static int compare_ordered(const void *a_item, const void *b_item)
+{
+    const struct ordered *a = a_item, *b = b_item;
+    for (uint32_t i = 0; i < a->key_count; i++) {
+        int order = compare_values(&a->values[i], &b->values[i]);
+        if (order != 0) {
+            return a->keys[i].descends ? -order : order;
+        }
+    }
+    return (a->place > b->place) - (a->place < b->place);
+}
+
+enum status order_charges(struct work *work, uint32_t *charges, uint32_t count)
+{
+    struct ordered *items = arena_alloc(work->arena, (count + 1) * sizeof *items);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct charge *charge = &work->charges[charges[i]];
+        const struct step *step = &charge->price->steps[charge->next_step];
+        struct expr_value *values = arena_alloc(work->arena, step->order_count * sizeof *values);
+        struct period turn = turn_find(work, step, charge->contract, charge->at);
+        for (uint32_t k = 0; k < step->order_count; k++) {
+            enum status status = charge_eval(work, step->order[k].expr, charge, turn, &values[k]);
+            if (status != OK) {
+                return work_fail(work, status, charge->price, step, charge->account);
+            }
+        }
+        items[i] = (struct ordered){step->order, values, step->order_count, i, charges[i]};
+    }
+    if (count > 1) {
+        qsort(items, count, sizeof *items, compare_ordered);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        charges[i] = items[i].charge;
+    }
+    return OK;
+}
