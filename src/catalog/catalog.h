@@ -704,6 +704,12 @@ const struct dec *rate_table_find(const struct rate_table *table, const struct t
 /* The longest time around at in which that is the same; key NULL: of all keys. */
 struct period rate_table_span(const struct rate_table *table, const struct text *key, instant at);
 
+/* in_calendar, lookup and series, by their call_slot, at an instant: the functions that expressions
+ * over rows and events have. */
+enum status catalog_call(const struct catalog *catalog, uint32_t slot,
+                         const struct expr_value *args, size_t arg_count, instant at,
+                         struct arena *scratch, struct expr_value *out, struct error *err);
+
 /* Decides what can be decided of tiers before there is a bucket: once they are read. */
 void tier_resolve(struct arena *arena, struct step_tier *body);
 

@@ -240,14 +240,14 @@ static const struct text *name_argument(const struct expr_call *called)
                : NULL;
 }
 
-/* in_calendar("peak"): whether the row's time is in it. */
+/* in_calendar("peak"): whether the time of the row, or the event, is in it. */
 static enum status call_calendar(struct resolver *resolver, const struct expr_call *called,
                                  struct expr_function *out, struct error *err)
 {
     struct loader *loader = resolver->loader;
     const struct text *name = name_argument(called);
     enum scope_kind kind = resolver->context->kind;
-    if (kind != NAMES_ROW && kind != NAMES_CHARGE) {
+    if (kind != NAMES_ROW && kind != NAMES_CHARGE && kind != NAMES_METER) {
         return fail(err, ERR_INPUT, "in_calendar asks for the time of a row, and here is none");
     }
     if (name == NULL || called->arg_count != 1) {
@@ -275,8 +275,9 @@ static enum status call_table(struct resolver *resolver, const struct expr_call 
     bool is_series = text_equal(called->name, TEXT("series"));
     const char *what = is_series ? "series" : "table";
     const struct text *name = name_argument(called);
-    if (resolver->context->kind < NAMES_BUCKET || resolver->context->kind == NAMES_METER) {
-        return fail(err, ERR_INPUT, "%.*s is for the steps of prices", TEXT_ARG(called->name));
+    if (resolver->context->kind < NAMES_BUCKET) {
+        return fail(err, ERR_INPUT, "%.*s is for the steps of prices and for meters",
+                    TEXT_ARG(called->name));
     }
     if (name == NULL) {
         return fail(err, ERR_INPUT, "%.*s wants the name of a %s, in quotes, then its keys",
@@ -298,7 +299,7 @@ static enum status call_table(struct resolver *resolver, const struct expr_call 
     }
     for (size_t i = 1; i < called->arg_count; i++) {
         enum expr_type type = called->types[i];
-        if (type != EXPR_TEXT && type != EXPR_NUMBER && type != EXPR_BOOL) {
+        if (type != EXPR_TEXT && type != EXPR_NUMBER && type != EXPR_BOOL && type != EXPR_DYNAMIC) {
             out->fault_arg = (int)i;
             return fail(err, ERR_INPUT, "a key is a text, a number or a truth, and this is %s",
                         expr_type_phrase(type));

@@ -5,6 +5,7 @@
 #include "catalog/load.h"
 #include "catalog/records.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/nofloat.h"
@@ -559,4 +560,41 @@ struct period rate_table_span(const struct rate_table *table, const struct text 
         }
     }
     return span;
+}
+
+static enum status look_up(const struct rate_table *table, const struct expr_value *args,
+                           size_t arg_count, instant at, struct arena *scratch,
+                           struct expr_value *out, struct error *err)
+{
+    struct text key[EXPR_ARGS_MAX];
+    assert(arg_count == table->key_count + 1);
+    for (size_t i = 1; i < arg_count; i++) {
+        key[i - 1] = args[i].text;
+        if (args[i].type != EXPR_TEXT) {
+            struct buffer text;
+            buffer_init(&text, scratch, DEC_FORMAT_MAX);
+            expr_value_format(&args[i], &text);
+            key[i - 1] = buffer_text(&text);
+        }
+    }
+    const struct dec *rate = rate_table_find(table, key, at);
+    if (!rate) {
+        return fail(err, ERR_INPUT, "the %s %.*s has no row for these keys%s",
+                    table->is_series ? "series" : "table", TEXT_ARG(table->name),
+                    table->edge_count > 0 ? " at that time" : "");
+    }
+    *out = expr_number(*rate);
+    return OK;
+}
+
+enum status catalog_call(const struct catalog *catalog, uint32_t slot,
+                         const struct expr_value *args, size_t arg_count, instant at,
+                         struct arena *scratch, struct expr_value *out, struct error *err)
+{
+    if (slot >= CALL_LOOKUP) {
+        return look_up(&catalog->tables[slot - CALL_LOOKUP], args, arg_count, at, scratch, out,
+                       err);
+    }
+    *out = expr_bool(calendar_has(&catalog->calendars[slot - CALL_CALENDAR], at));
+    return OK;
 }

@@ -218,31 +218,6 @@ struct call_context {
     instant at; /* of the row; of a number of a bucket, the start of its turn */
 };
 
-static enum status look_up(const struct call_context *of, const struct rate_table *table,
-                           const struct expr_value *args, size_t arg_count, struct arena *scratch,
-                           struct expr_value *out, struct error *err)
-{
-    struct text key[EXPR_ARGS_MAX];
-    assert(arg_count == table->key_count + 1);
-    for (size_t i = 1; i < arg_count; i++) {
-        key[i - 1] = args[i].text;
-        if (args[i].type != EXPR_TEXT) {
-            struct buffer text;
-            buffer_init(&text, scratch, DEC_FORMAT_MAX);
-            expr_value_format(&args[i], &text);
-            key[i - 1] = buffer_text(&text);
-        }
-    }
-    const struct dec *rate = rate_table_find(table, key, of->at);
-    if (!rate) {
-        return fail(err, ERR_INPUT, "the %s %.*s has no row for these keys%s",
-                    table->is_series ? "series" : "table", TEXT_ARG(table->name),
-                    table->edge_count > 0 ? " at that time" : "");
-    }
-    *out = expr_number(*rate);
-    return OK;
-}
-
 static enum status call(void *context, uint32_t slot, const struct expr_value *args,
                         size_t arg_count, struct arena *scratch, struct expr_value *out,
                         struct error *err)
@@ -252,13 +227,7 @@ static enum status call(void *context, uint32_t slot, const struct expr_value *a
         *out = expr_number(tally_value(of->work, slot - CALL_USAGE, of->charge));
         return OK;
     }
-    if (slot >= CALL_LOOKUP) {
-        const struct rate_table *table = &of->work->catalog->tables[slot - CALL_LOOKUP];
-        return look_up(of, table, args, arg_count, scratch, out, err);
-    }
-    const struct calendar *calendar = &of->work->catalog->calendars[slot - CALL_CALENDAR];
-    *out = expr_bool(calendar_has(calendar, of->at));
-    return OK;
+    return catalog_call(of->work->catalog, slot, args, arg_count, of->at, scratch, out, err);
 }
 
 static enum status eval_at(struct work *work, const struct expr *expr, const struct charge *charge,

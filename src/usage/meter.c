@@ -91,6 +91,9 @@ struct meter_scratch {
     struct arena *arena;
     struct arena_mark mark; /* what the last event's texts took is given back */
     struct expr_value *slots;
+    struct expr_env env;
+    const struct catalog *catalog;
+    instant at;                /* of the event */
     const struct needs *needs; /* of each meter */
     struct map_recent types, skus;
 };
@@ -139,6 +142,14 @@ static struct needs find_needs(struct arena *arena, const struct meter *meter)
     return (struct needs){slots, count};
 }
 
+static enum status call(void *context, uint32_t slot, const struct expr_value *args,
+                        size_t arg_count, struct arena *arena, struct expr_value *out,
+                        struct error *err)
+{
+    const struct meter_scratch *scratch = context;
+    return catalog_call(scratch->catalog, slot, args, arg_count, scratch->at, arena, out, err);
+}
+
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog)
 {
     uint32_t members_max = 0;
@@ -150,6 +161,8 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
     }
     struct meter_scratch *scratch = arena_calloc(arena, 1, sizeof *scratch);
     scratch->slots = arena_calloc(arena, NAME_MEMBER + members_max, sizeof *scratch->slots);
+    scratch->env = (struct expr_env){.slots = scratch->slots, .context = scratch, .call = call};
+    scratch->catalog = catalog;
     scratch->needs = needs;
     scratch->arena = arena;
     scratch->mark = arena_mark(arena);
@@ -300,8 +313,7 @@ static struct text read_key(const struct meter *meter, const struct event *event
         return key_text(value, scratch->arena);
     }
     struct expr_value value;
-    struct expr_env env = {.slots = scratch->slots};
-    if (expr_eval(expr, &env, scratch->arena, &value, NULL) != OK) {
+    if (expr_eval(expr, &scratch->env, scratch->arena, &value, NULL) != OK) {
         note_fault(fault, exclusion_of_fault(&value));
         return TEXT("");
     }
@@ -329,8 +341,7 @@ static enum exclusion read_value(const struct meter *meter, const struct event *
                                                          : EXCLUDE_FIELD_TYPE;
     }
     struct expr_value value;
-    struct expr_env env = {.slots = scratch->slots};
-    if (expr_eval(meter->value, &env, scratch->arena, &value, NULL) != OK) {
+    if (expr_eval(meter->value, &scratch->env, scratch->arena, &value, NULL) != OK) {
         return exclusion_of_fault(&value);
     }
     if (value.type != EXPR_NUMBER) {
@@ -352,8 +363,7 @@ static enum exclusion read_instant(const struct expr *expr, struct meter_scratch
                                    instant *at)
 {
     struct expr_value value;
-    struct expr_env env = {.slots = scratch->slots};
-    if (expr_eval(expr, &env, scratch->arena, &value, NULL) != OK) {
+    if (expr_eval(expr, &scratch->env, scratch->arena, &value, NULL) != OK) {
         return exclusion_of_fault(&value);
     }
     if (value.type == EXPR_MISSING || value.type == EXPR_NULL) {
@@ -380,8 +390,7 @@ static enum exclusion read_unique(const struct meter *meter, const struct event 
     if (meter->value_member != NONE) {
         value = value_at(event, meter->members[meter->value_member]);
     } else {
-        struct expr_env env = {.slots = scratch->slots};
-        if (expr_eval(meter->value, &env, scratch->arena, &value, NULL) != OK) {
+        if (expr_eval(meter->value, &scratch->env, scratch->arena, &value, NULL) != OK) {
             return exclusion_of_fault(&value);
         }
     }
@@ -408,11 +417,11 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
     out->value = DEC_ZERO;
     out->key = TEXT("");
 
+    scratch->at = event->at;
     fill_slots(meter, &scratch->needs[meter - catalog->meters], event, scratch->slots);
     if (meter->where) {
         struct expr_value value;
-        struct expr_env env = {.slots = scratch->slots};
-        if (expr_eval(meter->where, &env, scratch->arena, &value, NULL) != OK) {
+        if (expr_eval(meter->where, &scratch->env, scratch->arena, &value, NULL) != OK) {
             out->exclusion = exclusion_of_fault(&value);
             return;
         }

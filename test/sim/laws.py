@@ -415,7 +415,7 @@ def clock(bench):
         return False
     if not catalog["prices"]:
         return False
-    said = str(catalog["prices"]) + str(catalog.get("steps"))
+    said = str(catalog["prices"]) + str(catalog.get("steps")) + str(catalog["meters"])
     if "in_calendar" in said or "series" in said:  # no two days are equal
         return False
     one, ten = [], []

@@ -160,9 +160,11 @@ class Row:
             self.quantity = max(self.values + ([self.carried] if self.carried else []))[1]
 
 
-def measure(meter, event):
+def measure(meter, event, setup=None):
     """(sku, resource, dims, value) of an event; None when the filter says no."""
     def names(path):
+        if path.startswith("in_calendar("):
+            return setup.in_calendar(path.partition("(")[2], event.at)
         if path in ("type", "source", "id", "subject"):
             return getattr(event, path)
         value = event.data
@@ -376,7 +378,7 @@ class Usage:
         """False when the meter's filter says no."""
         failure, parts = None, None
         try:
-            parts = measure(meter, event)
+            parts = measure(meter, event, self.setup)
             if parts is None:
                 return False
         except expressions.Failure as why:

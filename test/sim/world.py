@@ -331,7 +331,7 @@ class World:
         self.catalog["tables"]["rates"].update(rows=dated, dated=True)
 
     def make_meters(self, rng):
-        self.meters = {}
+        self.meters, hours = {}, self.rng("hours")
         # The same for all meters: a price may read a dimension only when every meter of the SKU has it.
         dimensions = rng.choice([[], ["region"], ["region", "size"], ["region", "size"]])
         for i, sku in enumerate(self.skus):
@@ -379,6 +379,12 @@ class World:
             if aggregate == "sum" and rng.random() < 0.1:
                 meter["negative"] = True
                 self.has("meter.negative")
+            if "where" not in meter and hours.random() < 0.12:
+                meter["where"] = hours.choice(['in_calendar("peak")', '!in_calendar("peak")', 'in_calendar("peak") || data.q > 2'])
+                self.has("meter.in_calendar")
+            if meter.get("value") == "data.q" and hours.random() < 0.12:
+                meter["value"] = 'in_calendar("peak") ? data.q : data.q / 2'
+                self.has("meter.in_calendar")
             self.meters["m_" + sku] = meter
         if rng.random() < 0.3:  # one event type, two meters
             source = rng.choice(self.skus)
