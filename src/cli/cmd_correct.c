@@ -46,6 +46,20 @@ static int take(int option, void *own)
     }
 }
 
+/* What is told of a period whether it is quiet or not; of several, which. */
+static void print_told(const struct farthing_correction *item, bool is_of_several)
+{
+    const struct farthing_summary *s = &item->summary;
+    const char *period = is_of_several ? item->period : "", *colon = is_of_several ? ": " : "";
+    for (size_t w = 0; w < s->warning_count; w++) {
+        fprintf(stderr, "warning: %s%s%s\n", period, colon, s->warnings[w].name);
+    }
+    for (size_t f = 0; f < s->failed_count; f++) {
+        fprintf(stderr, "not billed: %s%s%s: %s\n", period, colon, s->failed[f].name,
+                s->failed[f].amount);
+    }
+}
+
 static void print_corrections(const struct farthing_corrections *corrections)
 {
     char digits[32];
@@ -122,13 +136,7 @@ static int run_correct(const struct common *common, const struct farthing_correc
     } else {
         end_progress();
         for (size_t i = 0; i < corrections.count; i++) {
-            const struct farthing_summary *s = &corrections.items[i].summary;
-            for (size_t w = 0; w < s->warning_count; w++) {
-                fprintf(stderr, "warning: %s\n", s->warnings[w].name);
-            }
-            for (size_t f = 0; f < s->failed_count; f++) {
-                fprintf(stderr, "not billed: %s: %s\n", s->failed[f].name, s->failed[f].amount);
-            }
+            print_told(&corrections.items[i], corrections.count > 1);
         }
         if (common->json) {
             print_json(&corrections);

@@ -237,7 +237,7 @@ static void warn(struct run *run)
                      folder->path, folder->bills);
         }
     }
-    if (run->options->billed.count > 0 && run->issued_count == 0) {
+    if (run->options->billed.count > 0 && run->issued_count == 0 && !run->restatement) {
         run_warn(run, "--billed: there are no bills in what was given, so nothing is taken off");
     }
     for (uint32_t i = 0; i < run->issued_bill_count; i++) {

@@ -633,6 +633,21 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
     return OK;
 }
 
+/* A payer that was not billed, so that it has no state. */
+static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t payer, instant at,
+                                 struct text line)
+{
+    struct unbilled unbilled = {.payer = payer, .span.to = at, .raw = line};
+    if (!yyjson_is_true(yyjson_obj_get(object, "failed")) ||
+        !member_time(object, "from", &unbilled.span.from)) {
+        return ERR_INPUT;
+    }
+    if (payer != MAP_NONE) {
+        unbilled_add(run, unbilled);
+    }
+    return OK;
+}
+
 /* A meter's state enters only when the catalog still has its meter, SKU and account. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, struct carried *out,
                                     bool *is_known)
@@ -747,6 +762,8 @@ static enum status read_opening_line(struct run *run, struct text line)
             status = ERR_INPUT;
         } else if (!begins_at(run, payer, at)) {
             status = ERR_CONFLICT;
+        } else if (yyjson_obj_get(object, "failed")) {
+            status = read_unbilled(run, object, payer, at, line);
         } else if (yyjson_obj_get(object, "bucket")) {
             run->opening[run->opening_count].raw = line;
             status = read_bucket(run, object, payer, &run->opening[run->opening_count]);
@@ -869,6 +886,7 @@ static enum status load_opening(struct run *run)
     if (run->carried_count > 0) {
         qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
     }
+    unbilled_spread(run);
     char *hex = arena_alloc(&run->arena, 65);
     digest_format(&digest, hex);
     run->opening_digest = (struct text){hex, 64};

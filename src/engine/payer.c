@@ -418,6 +418,9 @@ bool payer_pays(const struct run *run, uint32_t account)
 
 bool payer_has_opening(const struct run *run, uint32_t payer)
 {
+    if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
+        return true;
+    }
     uint32_t at = first_opening(run, payer);
     return at < run->opening_count && run->opening[at].payer == payer;
 }
@@ -455,6 +458,11 @@ static void pass_opening(const struct run *run, uint32_t payer, struct buffer *c
     for (uint32_t i = first_opening(run, payer);
          i < run->opening_count && run->opening[i].payer == payer; i++) {
         buffer_add_text(closing, run->opening[i].raw);
+        buffer_add_char(closing, '\n');
+    }
+    const struct unbilled *unbilled = unbilled_find(run, payer);
+    if (unbilled) {
+        buffer_add_text(closing, unbilled->raw);
         buffer_add_char(closing, '\n');
     }
     for (uint32_t i = first_carried(run, payer);
@@ -540,7 +548,6 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
 {
     const struct run *run = worker->run;
     bool is_out;
-    worker->is_booked = false;
     enum status status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
     if (is_out) {
         TRY(texts_take_turn(worker, job->texts));
@@ -584,8 +591,11 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
     struct job job = {payer, records, inputs, texts, {0}};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
-        enum status status =
-            settle_with_room(worker, &job, cuts[i], i == 0, i + 1 == cut_count, &err);
+        worker->is_booked = false;
+        enum status status = unbilled_check(run, payer, &err);
+        if (status == OK) {
+            status = settle_with_room(worker, &job, cuts[i], i == 0, i + 1 == cut_count, &err);
+        }
         if (status != OK) {
             /* Text is made last, and what can fail then is the output: that ends the run. */
             if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
@@ -595,6 +605,8 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
             }
             fail_payer(worker, payer, &err);
             leave_cuts(worker, payer, cuts[i], i == 0, records);
+            struct period failed = {cuts[0].from, cuts[cut_count - 1].to};
+            render_closing_failed(&texts->closing, run->accounts->items[payer].id, failed);
             return;
         }
     }

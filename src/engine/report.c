@@ -537,9 +537,11 @@ static void warn_of_fewer(struct run *run)
     static const char ADVICE[] = "give all events of the period again, not the late ones alone";
     const struct fewer *first = NULL;
     uint64_t count = 0;
+    bool has_failed = false; /* events of a payer that is not billed are not counted */
     struct known_events known = {0}, then = issued_events_total(run);
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
+        has_failed |= worker->failure_count > 0;
         if (worker->fewer_count > 0 && (!first || worker->fewer.payer < first->payer)) {
             first = &worker->fewer;
         }
@@ -552,7 +554,7 @@ static void warn_of_fewer(struct run *run)
                  TEXT_ARG(run->accounts->items[first->payer].id), count_events(run, first->then),
                  count_events(run, first->now), count > 1 ? ", and others are like it" : "",
                  ADVICE);
-    } else if (known_count(known) < known_count(then)) {
+    } else if (!has_failed && known_count(known) < known_count(then)) {
         run_warn(run, "--billed: there were %s when it was billed, and now %s: %s",
                  count_events(run, then), count_events(run, known), ADVICE);
     }

@@ -40,6 +40,13 @@ struct opening_bucket {
     struct text raw; /* its line */
 };
 
+/* A payer whom the run before did not bill, as the opening says. */
+struct unbilled {
+    uint32_t payer;
+    struct period span; /* for which it was to be billed */
+    struct text raw;    /* its line */
+};
+
 /* A line of a bill issued before. */
 struct issued_line {
     uint32_t payer;
@@ -246,6 +253,9 @@ struct run {
     uint32_t opening_count;
     struct carried *carried; /* sorted by payer */
     uint32_t carried_count, carried_capacity;
+    struct unbilled *unbilled; /* sorted by payer */
+    uint32_t unbilled_count, unbilled_capacity;
+    uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
     struct issued_line *issued; /* sorted by payer */
     uint32_t issued_count;
     struct issued_bill *issued_bills; /* sorted by (payer, cut) */
@@ -257,7 +267,7 @@ struct run {
     struct feed *feed;
     struct hash_secret secret;
     struct meter_plan *plan;
-    bool has_samples; /* some meters are sampled */
+    bool has_samples;  /* some meters are sampled */
     bool is_scattered; /* some have records of one event in the books of several payers */
     struct series_table series;
     struct arena series_arena;
@@ -325,6 +335,15 @@ struct clock payer_billing(const struct catalog *catalog, const struct accounts 
 
 /* Warns when the run begins inside a turn of a step that accumulates, or has meters that carry. */
 void warn_of_no_opening(struct run *run);
+
+/* ---- unbilled.c ---- */
+
+void unbilled_add(struct run *run, struct unbilled unbilled);
+/* Whom they keep from being billed; after the last was added. */
+void unbilled_spread(struct run *run);
+const struct unbilled *unbilled_find(const struct run *run, uint32_t payer);
+/* ERR_CONFLICT: it cannot be billed. */
+enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err);
 
 /* ---- issued.c ---- */
 

@@ -31,8 +31,8 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     if (records_any(&nobody)) {
         payer_settle_excluded(worker, TEXT(""), nobody, &texts);
     }
-    bool every_payer =
-        run->members || run->opening_count > 0 || run->carried_count > 0 || run->issued_count > 0;
+    bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
+                       run->unbilled_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
         if (records_any(&records) ||

@@ -71,6 +71,8 @@ void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
 void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
                     const struct priced *priced, const struct meter_state *states,
                     uint32_t state_count);
+/* In place of the states of a payer that could not be billed. */
+void render_closing_failed(struct buffer *out, struct text payer, struct period failed);
 
 /* A CSV field: quoted when it must be. */
 void add_csv_text(struct buffer *out, struct text text);

@@ -198,3 +198,13 @@ void render_closing(struct buffer *out, const struct pricing *pricing, struct te
         add_meter_state(out, pricing, payer, &states[i]);
     }
 }
+
+void render_closing_failed(struct buffer *out, struct text payer, struct period failed)
+{
+    buffer_add_char(out, '{');
+    add_json_text(out, "payer", payer);
+    add_json_time(out, "at", failed.to);
+    add_json_time(out, "from", failed.from);
+    add_json_key(out, "failed");
+    buffer_add_text(out, TEXT("true}\n"));
+}

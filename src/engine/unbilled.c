@@ -1,0 +1,129 @@
+/* unbilled.c - who cannot be billed because an earlier bill failed.
+ *
+ *     a payer that fails --payer.c--> its closing: "failed", in place of the states it would have
+ *     --opening with "failed" --> that payer is not billed either, and its closing says so again
+ *
+ * What such a payer goes on with is not known, and to bill it from nothing would be a wrong amount
+ * that nobody sees.  Where meters hand their state on with an account, those that pay now for the
+ * accounts of a payer that failed are in the same position.
+ */
+#include <stdlib.h>
+
+#include "engine/run.h"
+
+void unbilled_add(struct run *run, struct unbilled unbilled)
+{
+    if (run->unbilled_count == run->unbilled_capacity) {
+        uint32_t capacity = run->unbilled_capacity * 2 + 16;
+        run->unbilled = arena_grow(&run->arena, run->unbilled, run->unbilled_count, capacity,
+                                   sizeof *run->unbilled);
+        run->unbilled_capacity = capacity;
+    }
+    run->unbilled[run->unbilled_count++] = unbilled;
+}
+
+static int compare_unbilled(const void *a_item, const void *b_item)
+{
+    const struct unbilled *a = a_item, *b = b_item;
+    return a->payer < b->payer ? -1 : a->payer > b->payer;
+}
+
+const struct unbilled *unbilled_find(const struct run *run, uint32_t payer)
+{
+    struct unbilled key = {.payer = payer};
+    return run->unbilled_count > 0 ? bsearch(&key, run->unbilled, run->unbilled_count,
+                                             sizeof *run->unbilled, compare_unbilled)
+                                   : NULL;
+}
+
+/* Which states come with an account to whom: to all that pay for it in the period, to the one that
+ * pays as it begins, to nobody. */
+enum heirs { NO_HEIRS, FIRST_HEIR, ALL_HEIRS };
+
+static enum heirs find_heirs(const struct run *run)
+{
+    enum heirs heirs = NO_HEIRS;
+    bool is_inside = run->has_cuts ||
+                     clock_turn(&run->catalog->billing, run->period.from).from < run->period.from;
+    for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
+        const struct meter *meter = &run->catalog->meters[i];
+        if (meter->aggregate == AGGREGATE_TIME_WEIGHTED) {
+            return ALL_HEIRS;
+        }
+        if (aggregate_picks(meter->aggregate) && (meter->carry || is_inside)) {
+            heirs = FIRST_HEIR;
+        }
+    }
+    return heirs;
+}
+
+static void spread_to_heirs(struct run *run, uint32_t account, uint32_t failed, enum heirs heirs)
+{
+    uint32_t payers[PAYERS_MAX];
+    uint32_t count = payers_from(run, account, run->period.from, payers, NULL);
+    count = heirs == FIRST_HEIR && count > 1 ? 1 : count;
+    for (uint32_t i = 0; i < count; i++) {
+        if (run->unbilled_by[payers[i]] == NONE) {
+            run->unbilled_by[payers[i]] = failed;
+        }
+    }
+}
+
+/* All payers of the account while it was not billed. */
+static void look_at_account(struct run *run, uint32_t account, struct period failed,
+                            enum heirs heirs)
+{
+    for (instant at = failed.from, next; at < failed.to; at = next) {
+        uint32_t payer = accounts_payer(run->accounts, account, at);
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+        const struct unbilled *unbilled = unbilled_find(run, payer);
+        if (unbilled && unbilled->span.from < next && at < unbilled->span.to) {
+            spread_to_heirs(run, account, payer, heirs);
+        }
+    }
+}
+
+void unbilled_spread(struct run *run)
+{
+    if (run->unbilled_count == 0) {
+        return;
+    }
+    qsort(run->unbilled, run->unbilled_count, sizeof *run->unbilled, compare_unbilled);
+    uint32_t count = run->accounts->count;
+    run->unbilled_by = arena_alloc(&run->arena, (count + 1) * sizeof *run->unbilled_by);
+    for (uint32_t i = 0; i < count; i++) {
+        run->unbilled_by[i] = NONE;
+    }
+    struct period failed = {INSTANT_MAX, INSTANT_MIN}; /* from the first of them to the last */
+    for (uint32_t i = 0; i < run->unbilled_count; i++) {
+        const struct unbilled *at = &run->unbilled[i];
+        run->unbilled_by[at->payer] = at->payer;
+        failed.from = at->span.from < failed.from ? at->span.from : failed.from;
+        failed.to = at->span.to > failed.to ? at->span.to : failed.to;
+    }
+    enum heirs heirs = find_heirs(run);
+    for (uint32_t i = 0; i < count && heirs != NO_HEIRS; i++) {
+        look_at_account(run, i, failed, heirs);
+    }
+}
+
+enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err)
+{
+    uint32_t by = run->unbilled_by ? run->unbilled_by[payer] : NONE;
+    if (by == NONE) {
+        return OK;
+    }
+    char to[TIME_FORMAT_MAX];
+    (void)time_format_short(unbilled_find(run, by)->span.to, to);
+    if (by == payer) {
+        return fail(err, ERR_CONFLICT,
+                    "it was not billed for the time before %s, so what it goes on with is not "
+                    "known: correct that first, and give the closing of the correction",
+                    to);
+    }
+    return fail(err, ERR_CONFLICT,
+                "it has accounts of %.*s, which was not billed for the time before %s, so what "
+                "these go on with is not known: correct that first, and give the closing of the "
+                "correction",
+                TEXT_ARG(run->accounts->items[by].id), to);
+}
