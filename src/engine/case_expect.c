@@ -292,7 +292,7 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
     if (text_equal(wanted->key, TEXT("period"))) {
         return is_of_time(run, item, wanted->text);
     }
-    return name_list_find(&run->dimensions, wanted->key) != NONE &&
+    return case_has_dimension(run, wanted->key) &&
            has_dimension(line->dimensions, wanted->key, wanted->text);
 }
 
@@ -309,7 +309,7 @@ static bool is_known_key(const struct case_run *run, struct text key)
             return true;
         }
     }
-    return name_list_find(&run->dimensions, key) != NONE;
+    return case_has_dimension(run, key);
 }
 
 static bool matches(const struct case_run *run, const struct case_line *item,

@@ -89,6 +89,19 @@ static const struct yaml_node *find_section(const struct case_run *run, const ch
     return NULL;
 }
 
+bool case_has_dimension(const struct case_run *run, struct text name)
+{
+    const struct yaml_node *meters = find_section(run, "meters");
+    bool has = name_list_find(&run->dimensions, name) != NONE;
+    for (uint32_t i = 0; meters && i < meters->count && !has; i++) {
+        const struct yaml_node *dimensions = yaml_member(&meters->items[i], "dimensions");
+        for (uint32_t d = 0; dimensions && d < dimensions->count && !has; d++) {
+            has = text_equal(dimensions->items[d].key, name);
+        }
+    }
+    return has;
+}
+
 static void write_key(struct buffer *out, struct text key)
 {
     buffer_add_json(out, key);

@@ -95,13 +95,16 @@ bool case_time(struct text text, instant *at);
 /* "2026-10", or {from, to}; NULL is the month of the case's usage. */
 bool case_period(const struct case_run *run, const struct yaml_node *node, struct period *period);
 
-/* The turn of the account's bills that holds an instant; false: they follow the catalog's calendar. */
+/* The turn of the account's bills that holds an instant; false: they follow the catalog's calendar.
+ */
 bool case_own_turn(const struct case_run *run, struct text account, instant at,
                    struct period *turn);
 
 /* Writes the catalog file of a case as it is known now, and adds the events of a moment's rows. */
 void case_write_catalog(struct case_run *run, struct buffer *out);
 void case_add_events(struct case_run *run, const struct moment *moment);
+/* Whether rows of the case, or meters of its catalog as it is known by now, have the dimension. */
+bool case_has_dimension(const struct case_run *run, struct text name);
 /* The story as moments, and the names that rows use. */
 bool case_read(struct case_run *run);
 
