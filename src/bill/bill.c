@@ -35,6 +35,17 @@ struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
     return buffer_text(&out);
 }
 
+struct text bill_event(struct arena *arena, const struct event_name *event)
+{
+    struct buffer out;
+    buffer_init(&out, arena, 64);
+    buffer_add_text(&out, TEXT("@id="));
+    buffer_add_encoded(&out, event->id, ";=");
+    buffer_add_text(&out, TEXT(";@source="));
+    buffer_add_encoded(&out, event->source, ";=");
+    return buffer_text(&out);
+}
+
 static struct period line_span(const struct pricing *pricing, const struct charge *charge)
 {
     if (charge->row == NONE || charge->price->grain != GRAIN_MONTH) {
@@ -58,6 +69,11 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->account = pricing->accounts->items[charge->account].id;
     line->sku = sku ? sku->name : TEXT("");
     line->dimensions = series ? bill_dimensions(arena, catalog, series) : TEXT("");
+    if (charge->event) {
+        struct text event = bill_event(arena, charge->event);
+        event = line->dimensions.size > 0 ? text_join(arena, event, TEXT(";")) : event;
+        line->dimensions = text_join(arena, event, line->dimensions);
+    }
     line->resource = has_resource ? series->resource : TEXT("");
     line->contract = charge->contract ? charge->contract->id : TEXT("");
     line->price = charge->price->name;
@@ -279,6 +295,7 @@ static uint64_t hash_charge(const struct pricing *pricing, const struct charge *
     hash = mix(hash, (uint64_t)charge->rate.mantissa);
     if (is_by_slot(charge)) {
         hash = mix(hash, (uint64_t)charge->span.from ^ (uint64_t)charge->series);
+        hash = mix(hash, (uint64_t)(uintptr_t)charge->event);
     } else {
         const struct series *series = charge_series(pricing, charge);
         const struct meter *meter = &pricing->catalog->meters[series->meter];
@@ -299,8 +316,8 @@ static bool same_line(const struct pricing *pricing, const struct charge *a, con
         return false;
     }
     if (is_by_slot(a)) {
-        return a->series == b->series && a->merged == b->merged && a->span.from == b->span.from &&
-               a->span.to == b->span.to;
+        return a->series == b->series && a->merged == b->merged && a->event == b->event &&
+               a->span.from == b->span.from && a->span.to == b->span.to;
     }
     if (a->series == b->series && a->merged == b->merged) {
         return true;

@@ -93,6 +93,10 @@ bool bill_id_read(struct arena *arena, struct text id, struct text *provider, st
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series);
 
+/* The event that a line of `grain: event` is of, as it stands in front of its dimensions:
+ * "@id=e5;@source=/net", names that no dimension has. */
+struct text bill_event(struct arena *arena, const struct event_name *event);
+
 /* True when the charge is on the line: for explain. */
 bool line_has_charge(struct arena *arena, const struct pricing *pricing, const struct line *line,
                      const struct charge *charge);

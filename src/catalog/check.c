@@ -692,10 +692,20 @@ static void check_grain(struct loader *loader)
         for (uint32_t i = 0; i < price->step_count && step == NULL; i++) {
             step = needs_events(&price->steps[i]) ? &price->steps[i] : NULL;
         }
-        for (uint32_t m = 0; m < catalog->meter_count && step != NULL; m++) {
+        bool is_by_event = price->grain == GRAIN_EVENT;
+        for (uint32_t m = 0; m < catalog->meter_count && (step != NULL || is_by_event); m++) {
             const struct meter *meter = &catalog->meters[m];
             if (meter->grain != GRAIN_EVENT && meter->sku != NONE && meter->sku != MAP_NONE &&
                 (price->skus == NULL || price_has_sku(price, meter->sku))) {
+                if (is_by_event) {
+                    complain(loader->complaints, price->place, "PRICE_GRAIN",
+                             text_format(loader->arena, "grain: event in the meter %.*s",
+                                         TEXT_ARG(meter->name)),
+                             "its lines are of single events, and a row of the meter %.*s holds "
+                             "several",
+                             TEXT_ARG(meter->name));
+                    break;
+                }
                 complain(loader->complaints, step->place, "PERCENT_GRAIN",
                          text_format(loader->arena, "grain: event in the meter %.*s",
                                      TEXT_ARG(meter->name)),

@@ -231,9 +231,8 @@ static void read_price(struct loader *loader, const struct yaml_node *node, uint
     }
     int grain = GRAIN_MONTH;
     member = yaml_member(node, "grain");
-    if (member != NULL && read_choice(loader, member, grains, &grain) && grain == GRAIN_EVENT) {
-        COMPLAIN(loader, member, "NOT_YET", TEXT("grain: hour"),
-                 "lines of single events come in a later version");
+    if (member != NULL) {
+        read_choice(loader, member, grains, &grain);
     }
     price->grain = (enum grain)grain;
     member = yaml_member(node, "public");

@@ -469,17 +469,37 @@ static int compare_used(const void *a_item, const void *b_item)
     return order ? order : text_compare(a->resource, b->resource);
 }
 
-/* What was used of the item on either side; a line names a resource where its price is by the hour.
- */
+/* Takes the event off that a line is of, and that stands in front of its dimensions; empty where
+ * there is none. */
+static struct text take_event(struct text *dimensions)
+{
+    struct text start = TEXT("@id="), event = {dimensions->at, 0};
+    if (dimensions->size < start.size || memcmp(dimensions->at, start.at, start.size) != 0) {
+        return event;
+    }
+    for (int parts = 0; event.size < dimensions->size; event.size++) {
+        parts += dimensions->at[event.size] == ';';
+        if (parts == 2) {
+            break;
+        }
+    }
+    size_t rest = event.size + (event.size < dimensions->size);
+    *dimensions = (struct text){dimensions->at + rest, dimensions->size - rest};
+    return event;
+}
+
+/* What was used of the item on either side; a line names a resource where its price is by the hour,
+ * and an event where it is by the event. */
 static enum status sum_usage(struct diff *d, const struct piece *item, struct dec used[SIDES])
 {
     const struct line *line = &item->line;
     used[SIDE_A] = used[SIDE_B] = DEC_ZERO;
+    struct text dimensions = line->dimensions, event = take_event(&dimensions);
     size_t low = 0, high = d->used_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
         const struct usage_text *usage = &d->used[middle].usage;
-        int order = compare_series(line->account, line->sku, line->dimensions, usage);
+        int order = compare_series(line->account, line->sku, dimensions, usage);
         order = order ? order : text_compare(line->resource, usage->resource);
         if (order > 0) {
             low = middle + 1;
@@ -489,11 +509,14 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct de
     }
     for (; low < d->used_count; low++) {
         const struct usage_text *usage = &d->used[low].usage;
-        if (compare_series(line->account, line->sku, line->dimensions, usage) != 0 ||
+        if (compare_series(line->account, line->sku, dimensions, usage) != 0 ||
             (line->resource.size > 0 && !text_equal(line->resource, usage->resource))) {
             break;
         }
-        if (usage->slot.from >= item->period.from && usage->slot.from < item->period.to) {
+        bool is_its =
+            event.size == 0 ||
+            (usage->is_event && text_equal(event, bill_event(&d->scratch, &usage->event)));
+        if (is_its && usage->slot.from >= item->period.from && usage->slot.from < item->period.to) {
             TRY(add_to(d, &used[d->used[low].side], usage->quantity));
         }
     }

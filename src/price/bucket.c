@@ -175,6 +175,10 @@ static void add_line(struct work *work, const struct charge *charge, struct buff
         buffer_add(parts, &charge->series, sizeof charge->series);
         buffer_add(parts, &charge->span, sizeof charge->span);
     }
+    if (charge->event) {
+        add_part(parts, charge->event->source);
+        add_part(parts, charge->event->id);
+    }
 }
 
 static struct text make_parts(struct work *work, const struct step *step,

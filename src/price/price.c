@@ -577,22 +577,24 @@ static enum status start_row(struct work *work, uint32_t index)
     }
     work->left[index] = row->quantity;
     /* There is room: see price_payer. */
-    work->charges[work->charge_count] = (struct charge){.kind = CHARGE_USAGE,
-                                                        .level = (int8_t)level,
-                                                        .account = row->account,
-                                                        .sku = series->sku,
-                                                        .series = row->series,
-                                                        .row = index,
-                                                        .order = index,
-                                                        .tier = NONE,
-                                                        .of = NONE,
-                                                        .at = at,
-                                                        .span = {slot, row->to},
-                                                        .price = price,
-                                                        .contract = contract,
-                                                        .unit = meter->unit,
-                                                        .events = row->total.count,
-                                                        .quantity = row->quantity};
+    work->charges[work->charge_count] =
+        (struct charge){.kind = CHARGE_USAGE,
+                        .level = (int8_t)level,
+                        .account = row->account,
+                        .sku = series->sku,
+                        .series = row->series,
+                        .row = index,
+                        .order = index,
+                        .tier = NONE,
+                        .of = NONE,
+                        .at = at,
+                        .span = {slot, row->to},
+                        .price = price,
+                        .contract = contract,
+                        .event = price->grain == GRAIN_EVENT ? row->event : NULL,
+                        .unit = meter->unit,
+                        .events = row->total.count,
+                        .quantity = row->quantity};
     work->charge_count++;
     if (level == LEVEL_OVERRIDE && work->catalog->tally_count > 0) {
         TRY(tally_start(work, &work->charges[work->charge_count - 1])); /* its price has no tally */

@@ -68,6 +68,7 @@ struct charge {
     const struct step *step;         /* the step that made it a charge */
     const struct contract *contract; /* NULL */
     const struct merged *merged;     /* NULL: of one row */
+    const struct event_name *event;  /* of a price with `grain: event`, and of one row; NULL */
     struct text unit;
     uint64_t events;
     struct dec quantity, rate;

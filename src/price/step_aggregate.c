@@ -180,6 +180,7 @@ static void merge_keys(struct work *work, const struct group *group, struct char
         }
     }
     row->merged = merged;
+    row->event = NULL;
 }
 
 static enum status settle_group(struct work *work, struct group *group)

@@ -56,7 +56,7 @@ class Term(Step):
 
 
 class TermPrice:
-    name, skus, steps, start, end, hourly = "", [], (), times.MIN, times.MAX, False
+    name, skus, steps, start, end, hourly, by_event = "", [], (), times.MIN, times.MAX, False, False
 
     def __init__(self, level):
         self.level = level
@@ -72,7 +72,7 @@ class Price:
                       for name, values in record.get("where", {}).items()}
         self.start = setup.date(record.get("from"), times.MIN)
         self.end = setup.date(record.get("to"), times.MAX)
-        self.hourly = record.get("grain") == "hour"
+        self.hourly, self.by_event = record.get("grain") in ("hour", "event"), record.get("grain") == "event"
         self.steps = []
         for step in record["steps"]:
             if "use" in step:

@@ -764,6 +764,9 @@ class World:
         if rng.random() < 0.15:
             first["grain"] = "hour"
             self.has("price.hour")
+            if self.has_single_events(sku, []) and not isinstance(sku, list):
+                first["grain"] = "event"
+                self.has("price.event")
         out = [first]
         if rng.random() < 0.45:
             at = self.moment(rng)
