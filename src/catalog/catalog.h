@@ -153,6 +153,8 @@ struct meter {
     struct place place;
     enum aggregate aggregate;
     enum grain grain;      /* default hour */
+    bool has_clock;        /* one value for each turn of this clock; the grain is month then */
+    struct clock clock;
     bool carry;            /* picked values and levels go into the next period */
     bool states_level;     /* time_weighted: an event states the level, instead of its change */
     struct dec percentile; /* in (0, 100] */
@@ -581,6 +583,7 @@ struct catalog {
     struct map sku_by_name;
     const struct meter *meters; /* sorted by name */
     uint32_t meter_count;
+    bool has_meter_clocks; /* some meter has one of its own */
 
     const struct step *shared; /* under `steps:` */
     uint32_t shared_count;

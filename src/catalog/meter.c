@@ -11,9 +11,8 @@
 #include "base/nofloat.h"
 
 static const char *const meter_keys[] = {
-    "event", "where", "value",    "aggregate", "dimensions", "sku",    "unit", "resource",
-    "grain", "carry", "negative", "input",     "percentile", "spread", NULL};
-static const char *const later_meter_keys[] = {"clock", NULL};
+    "event", "where", "value",    "aggregate", "dimensions", "sku",    "unit",  "resource",
+    "grain", "carry", "negative", "input",     "percentile", "spread", "clock", NULL};
 
 struct meter_work {
     struct loader *loader;
@@ -213,6 +212,35 @@ static void read_dimensions(struct meter_work *work)
     work->meter->dimension_count = count;
 }
 
+/* For how long one value is gathered, when it is neither the hour nor the period. */
+static void read_clock(struct meter_work *work)
+{
+    struct loader *loader = work->loader;
+    struct meter *meter = work->meter;
+    const struct yaml_node *node = yaml_member(work->node, "clock");
+    struct step like = {.clock = CLOCK_PERIOD};
+    if (node == NULL) {
+        return;
+    }
+    if (yaml_member(work->node, "grain") != NULL) {
+        complain(loader->complaints, yaml_key_place(node), "CHOOSE_ONE", NO_HINT,
+                 "a meter has a grain, or a clock by whose turns its values are gathered");
+        return;
+    }
+    read_step_clock(loader, node, &like);
+    meter->grain = GRAIN_MONTH;
+    meter->has_clock = like.clock == CLOCK_RULE;
+    meter->clock = like.rule;
+    const struct clock *billing = &loader->catalog->billing;
+    bool is_longer = meter->has_clock && billing->count == 1 && like.rule.every > billing->every;
+    if (is_longer || (!meter->has_clock && like.clock != CLOCK_PERIOD)) {
+        COMPLAIN(loader, node, "STEP_CLOCK", TEXT("hour, day, week, month ... up to the bill's"),
+                 is_longer ? "a value is gathered for no longer than a bill"
+                           : "a meter's clock goes by time alone");
+    }
+    loader->catalog->has_meter_clocks |= meter->has_clock;
+}
+
 static void read_meter(struct loader *loader, const struct yaml_node *node, struct meter *meter)
 {
     static const char *const grains[] = {"month", "hour", "event", NULL};
@@ -235,7 +263,7 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
     } else if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, work.node, "a meter", meter_keys, later_meter_keys);
+    check_keys(loader, work.node, "a meter", meter_keys, NULL);
     const struct yaml_node *member = yaml_member(work.node, "event");
     if (member != NULL) {
         read_name(loader, member, &meter->event_type);
@@ -247,6 +275,7 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
     }
     meter->grain = (enum grain)grain;
     const struct yaml_node *grain_node = member;
+    read_clock(&work);
     member = yaml_member(work.node, "unit");
     if (member != NULL) {
         read_name(loader, member, &meter->unit);

@@ -175,7 +175,7 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
     }
     uint32_t payer = run->steady_payer[account];
     if (payer != NONE && !run->has_cuts && run->catalog->slot_clock_count == 0 &&
-        period_has(run->period, at)) {
+        !run->catalog->has_meter_clocks && period_has(run->period, at)) {
         instant hour = at - at % NS_PER_HOUR;
         bool is_first = grain == GRAIN_MONTH || hour < run->period.from;
         record->slot_s = is_first ? 0 : (uint32_t)((hour - run->period.from) / NS_PER_SECOND);

@@ -169,6 +169,9 @@ static struct period slot_around(const struct catalog *catalog, const struct acc
         instant hour = at - at % NS_PER_HOUR;
         slot = period_intersect(slot, (struct period){hour, hour + NS_PER_HOUR});
     }
+    if (kind.meter->has_clock) {
+        slot = period_intersect(slot, clock_turn(&kind.meter->clock, at));
+    }
     hold_narrow(accounts, catalog, &kind, at, &slot);
     hold_narrow_to_turns(accounts, catalog, &kind, !is_month, at, &slot);
     return slot;

@@ -155,7 +155,7 @@ SAMPLED = ("average", "unique", "percentile", "time_weighted")
 
 def has_long_rows(world):
     """Rows that a bill may cut: the second part has what is new in it."""
-    return any(m.get("grain") == "month" or m.get("carry") or m.get("aggregate") in SAMPLED
+    return any(m.get("grain") == "month" or "clock" in m or m.get("carry") or m.get("aggregate") in SAMPLED
                for m in world.meters.values())
 
 
@@ -193,7 +193,7 @@ def cut_period(bench):
         return False
     if has_long_rows(world) and not (is_linear(world) and is_narrow(world)):
         return False
-    if any(m.get("aggregate") in SAMPLED and m.get("grain") == "month" for m in world.meters.values()):
+    if any(m.get("aggregate") in SAMPLED and (m.get("grain") == "month" or "clock" in m) for m in world.meters.values()):
         return False  # what holds of all samples does not of some
     middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
     if not start < middle < end:
@@ -411,7 +411,7 @@ def clock(bench):
     if any("period" in str(b.get(k, "")) for kind in ("allowance", "convert")
            for b in bodies(catalog, kind) for k in ("quantity", "divide")):
         return False
-    if any(m.get("grain") == "month" or m.get("aggregate") in SAMPLED for m in world.meters.values()):
+    if any(m.get("grain") == "month" or "clock" in m or m.get("aggregate") in SAMPLED for m in world.meters.values()):
         return False
     if not catalog["prices"]:
         return False

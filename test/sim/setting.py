@@ -503,6 +503,9 @@ class Setup:
             return self.billing(payer)[0].turn(at)
         if clock == "contract_year":
             return self.contract_clock("year", 1, contract, at, self.zone)
+        return self.turn_of(clock, at, contract)
+
+    def turn_of(self, clock, at, contract=None):
         if clock in self.catalog.get("clocks", {}):
             body = self.catalog["clocks"][clock]
             every, count = body["every"], 1

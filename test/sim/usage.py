@@ -301,8 +301,7 @@ class Usage:
         end = cut[1]
         while end > cut[0]:
             start = max(cut[0], self.setup.slot_before(Kind(account, sku, dims), end - 1))
-            if meter.get("grain", "hour") == "hour":
-                start = max(start, (end - 1) // times.HOUR * times.HOUR)
+            start = max(start, self.grain_start(meter, end - 1))
             if self.setup.payer(account, start) == payer:
                 yield start, end
             end = start
@@ -343,7 +342,13 @@ class Usage:
 
     def slot(self, cut, kind, meter, at):
         start = max(cut[0], self.setup.slot_before(kind, at))
-        return max(start, at // times.HOUR * times.HOUR) if meter.get("grain", "hour") != "month" else start
+        return max(start, self.grain_start(meter, at))
+
+    def grain_start(self, meter, at):
+        """Since when the value is gathered that has an instant."""
+        if "clock" in meter:
+            return times.MIN if meter["clock"] == "period" else self.setup.turn_of(meter["clock"], at)[0]
+        return times.MIN if meter.get("grain") == "month" else at // times.HOUR * times.HOUR
 
     def spread(self, rows, event, name, meter, parts):
         """The value over the slots that the event has time in, from the last to the first."""

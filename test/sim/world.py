@@ -331,7 +331,7 @@ class World:
         self.catalog["tables"]["rates"].update(rows=dated, dated=True)
 
     def make_meters(self, rng):
-        self.meters, hours = {}, self.rng("hours")
+        self.meters, hours, rng_clock = {}, self.rng("hours"), self.rng("gathers")
         # The same for all meters: a price may read a dimension only when every meter of the SKU has it.
         dimensions = rng.choice([[], ["region"], ["region", "size"], ["region", "size"]])
         for i, sku in enumerate(self.skus):
@@ -379,6 +379,11 @@ class World:
             if aggregate == "sum" and rng.random() < 0.1:
                 meter["negative"] = True
                 self.has("meter.negative")
+            gathers = rng_clock.random() < 0.15 and "grain" not in meter
+            if gathers:
+                wide = [] if {"billing"} & set(self.catalog) or len(self.period_text) != 7 else ["week", "month", "month"]
+                meter["clock"] = rng_clock.choice(["hour", "day", "day", "tokyo_day", "period"] + wide)
+                self.has("meter.clock." + meter["clock"])
             if "where" not in meter and hours.random() < 0.12:
                 meter["where"] = hours.choice(['in_calendar("peak")', '!in_calendar("peak")', 'in_calendar("peak") || data.q > 2'])
                 self.has("meter.in_calendar")
