@@ -160,6 +160,7 @@ struct meter {
     struct dec percentile; /* in (0, 100] */
     bool negative;         /* negative values allowed; default false: exclusion NEGATIVE */
     const struct expr *spread_from, *spread_to; /* NULL: an event is of one instant */
+    int64_t spread_max_ns;                      /* a longer event is excluded */
     const struct expr *where;                   /* NULL: all */
     const struct expr *value;                   /* NULL: 1 (count) */
     uint32_t value_member; /* fast form: value is members[i], or number(members[i]); else NONE */

@@ -323,6 +323,24 @@ bool meter_keeps_key(const struct meter *meter)
            meter->aggregate == AGGREGATE_UNIQUE || meter->grain == GRAIN_EVENT;
 }
 
+/* The pieces of an event must lie in one place, so how long it may last is a fact of the catalog:
+ * were pieces counted instead, it would depend on the period that is billed. */
+enum { SPREAD_HOURS_MAX = 744 }; /* by all meters of a type together; 31 days */
+
+static void limit_spread(struct section meters, struct meter *array)
+{
+    for (uint32_t i = 0; i < meters.count; i++) {
+        uint32_t spreading = 0;
+        for (uint32_t k = 0; k < meters.count && array[i].spread_from; k++) {
+            spreading +=
+                array[k].spread_from && text_equal(array[k].event_type, array[i].event_type);
+        }
+        array[i].spread_max_ns = array[i].grain == GRAIN_HOUR && spreading > 0
+                                     ? NS_PER_HOUR * (SPREAD_HOURS_MAX / spreading)
+                                     : INT64_MAX;
+    }
+}
+
 static void check_event_meters(struct loader *loader, struct section meters,
                                const struct meter *array)
 {
@@ -350,6 +368,7 @@ void load_meters(struct loader *loader, struct section meters)
         read_meter(loader, meters.items[i], &array[i]);
     }
     check_event_meters(loader, meters, array);
+    limit_spread(meters, array);
     loader->catalog->meters = array;
     loader->catalog->meter_count = meters.count;
 }

@@ -588,6 +588,9 @@ bool read_number(struct loader *loader, const struct yaml_node *node,
     struct expr_value value;
     if (expr_is_constant(expr, &value)) {
         number->value = value.number;
+        if (value.number.scale > DEC_SCALE) { /* as one that is evaluated later; never overflows */
+            (void)dec_round(value.number, DEC_SCALE, ROUND_HALF_EVEN, &number->value, NULL);
+        }
     } else {
         number->expr = expr;
     }

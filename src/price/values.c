@@ -230,6 +230,8 @@ static enum status call(void *context, uint32_t slot, const struct expr_value *a
     return catalog_call(of->work->catalog, slot, args, arg_count, of->at, scratch, out, err);
 }
 
+/* Products inside are exact; what comes out has DEC_SCALE digits at most, as all numbers of bills
+ * and closings. */
 static enum status eval_at(struct work *work, const struct expr *expr, const struct charge *charge,
                            struct period turn, instant at, struct expr_value *value)
 {
@@ -243,7 +245,11 @@ static enum status eval_at(struct work *work, const struct expr *expr, const str
     }
     struct call_context context = {work, charge, at};
     struct expr_env env = {.slots = work->slots, .context = &context, .call = call};
-    return expr_eval(expr, &env, work->arena, value, work->err);
+    TRY(expr_eval(expr, &env, work->arena, value, work->err));
+    if (value->type == EXPR_NUMBER && value->number.scale > DEC_SCALE) {
+        TRY(dec_round(value->number, DEC_SCALE, ROUND_HALF_EVEN, &value->number, work->err));
+    }
+    return OK;
 }
 
 enum status charge_eval(struct work *work, const struct expr *expr, const struct charge *charge,

@@ -378,7 +378,9 @@ static enum exclusion read_spread(const struct meter *meter, struct meter_scratc
 {
     enum exclusion fault = read_instant(meter->spread_from, scratch, &span->from);
     note_fault(&fault, read_instant(meter->spread_to, scratch, &span->to));
-    return fault == EXCLUDE_NONE && span->to < span->from ? EXCLUDE_EXPRESSION : fault;
+    bool is_bad = fault == EXCLUDE_NONE && (span->to < span->from ||
+                                            span->to - span->from > meter->spread_max_ns);
+    return is_bad ? EXCLUDE_EXPRESSION : fault;
 }
 
 /* What a unique meter counts: 1, under a key. */

@@ -343,8 +343,13 @@ class Bill(ChargeSteps):
                     and self.bucket_scope(r, step) == scope and self.turn(r, step) == turn), ZERO)
 
     def evaluate(self, text, row, flow, step):
-        return expressions.evaluate(expressions.parse(text),
-                                    lambda path: self.name(row, flow, step, path))
+        return self.settled(expressions.evaluate(expressions.parse(text),
+                                                 lambda path: self.name(row, flow, step, path)))
+
+    @staticmethod
+    def settled(value):
+        """What an expression says has 18 digits at most; inside products are exact."""
+        return quantize(value) if isinstance(value, Fraction) else value
 
     def said(self, text, row, flow, step, known=None):
         """A number that the row says: a dimension with a number in it is that."""
@@ -356,7 +361,7 @@ class Bill(ChargeSteps):
                 return num(value) if isinstance(value, str) else value
             except ValueError:
                 return value
-        return expressions.evaluate(expressions.parse(str(text)), find)
+        return self.settled(expressions.evaluate(expressions.parse(str(text)), find))
 
     def number(self, value, row, step, flow=None):
         text = str(value)

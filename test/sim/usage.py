@@ -230,8 +230,10 @@ def measure(meter, event, setup=None):
         for key in ("from", "to"):
             attempt("span." + key, functools.partial(instant, meter["spread"][key]))
         parts["span"] = (parts.get("span.from"), parts.get("span.to"))
-        if None not in parts["span"] and parts["span"][1] < parts["span"][0]:
-            failures.append("EXPRESSION")
+        if None not in parts["span"]:  # a month's hours at most
+            lasts = parts["span"][1] - parts["span"][0]
+            if lasts < 0 or (meter.get("grain", "hour") == "hour" and lasts > 744 * times.HOUR):
+                failures.append("EXPRESSION")
     if failures:
         raise expressions.Failure(min(failures, key=PRECEDENCE.index))
     changes = meter.get("aggregate") == "time_weighted" and meter.get("input") != "level"

@@ -508,7 +508,7 @@ class World:
         body, kind = {}, rng.random()
         if kind < 0.75:
             body["quantity"] = rng.choice([self.limit(rng), self.limit(rng), Raw("0"),
-                                           "period.days / 4", "turn.days / 2"])
+                                           "period.days / 4", "turn.days / 2", "period.days / 7 * 0.1"])
             if rng.random() < 0.12:
                 body["quantity"] = rng.choice(['usage("s0") / 2', 'usage("s0") + 1'])
                 self.has("allowance.usage")
