@@ -378,8 +378,8 @@ static enum exclusion read_spread(const struct meter *meter, struct meter_scratc
 {
     enum exclusion fault = read_instant(meter->spread_from, scratch, &span->from);
     note_fault(&fault, read_instant(meter->spread_to, scratch, &span->to));
-    bool is_bad = fault == EXCLUDE_NONE && (span->to < span->from ||
-                                            span->to - span->from > meter->spread_max_ns);
+    bool is_bad = fault == EXCLUDE_NONE &&
+                  (span->to < span->from || span->to - span->from > meter->spread_max_ns);
     return is_bad ? EXCLUDE_EXPRESSION : fault;
 }
 
