@@ -176,7 +176,7 @@ static const struct step *make_step(struct finish *finish, const uint32_t *rows,
                                     .tiers = tiers,
                                     .tier_count = count,
                                     .past_last = PAST_REFUSED,
-                                    .package_round = ROUND_UP};
+                                    .package_round = ROUND_CEILING};
     tier_resolve(arena, &step->tier);
     return step;
 }

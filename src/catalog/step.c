@@ -906,7 +906,7 @@ static void read_tier(struct work *work)
     static const char *const past_last[] = {"refuse", "last", "free", NULL};
     static const char *const package_round[] = {"up", "down", "nearest", NULL};
     static const char *const settle[] = {"now", "at_end", NULL};
-    static const enum rounding package_modes[] = {ROUND_UP, ROUND_DOWN, ROUND_HALF_UP};
+    static const enum rounding package_modes[] = {ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP};
     tier->mode = (enum tier_mode)read_option(work, "mode", modes, TIER_GRADUATED);
     tier->at_zero_charge =
         read_option(work, "at_zero", at_zero, loader->profile->at_zero_charge) == 1;
