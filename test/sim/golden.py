@@ -113,7 +113,7 @@ class Known:
             if meter.get("aggregate") == "time_weighted":  # deltas before the period have made the level
                 meter.setdefault("carry", True)
         whole = [c for c in self.contracts if "prices" not in c and "plan" not in c and "buyer" not in c]
-        catalog["contracts"] = [dict(c) for c in self.contracts if c not in whole]
+        catalog["contracts"] = [dict({"id": c["buyer"]}, **c) for c in self.contracts if c not in whole]
         for c in whole:
             if "id" in c and "accounts" in c:
                 catalog["contracts"] += [dict(c, id=c["id"] + "/" + a, buyer=a) for a in c["accounts"]]

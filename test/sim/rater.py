@@ -47,8 +47,8 @@ class Flow:
 class Adjustment:
     """A charge of a charge: it has the keys of the one that it adjusts."""
 
-    def __init__(self, step, kind, amount, of_tax=False, grant=None):
-        self.step, self.kind, self.amount, self.of_tax, self.grant = step, kind, amount, of_tax, grant
+    def __init__(self, step, kind, amount, of_tax=False, grant=None, rate=None):
+        self.step, self.kind, self.amount, self.of_tax, self.grant, self.rate = step, kind, amount, of_tax, grant, rate
 
 
 class ScopeRow:
@@ -142,6 +142,8 @@ class Bill(ChargeSteps):
         self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity))
         for a in flow.adjustments:
             self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, of="tax" if a.of_tax else flow.kind))
+            if a.rate is not None:
+                self.charges[-1].rate = a.rate
 
     def order(self):
         """The nodes, each after all that stand before it in some price."""
@@ -311,15 +313,15 @@ class Bill(ChargeSteps):
 
     def listed(self, table, values, row):
         """The value of a table's line; of several that are dated, the one that holds."""
-        record = self.setup.catalog["tables"][table]
+        record, found = self.setup.catalog["tables"][table], []
         for line in record["rows"]:
-            start, end = times.MIN, times.MAX
-            if isinstance(line, dict):
-                start, end = self.setup.date(line.get("from"), start), self.setup.date(line.get("to"), end)
-                line = [line.get(key, "") for key in record["keys"]] + [line[record.get("value", "value")]]
-            if list(map(str, line[:-1])) == list(map(str, values)) and start <= row.time < end:
-                return num(line[-1])
-        raise expressions.Failure("EXPRESSION")
+            keys, value, start = line[:len(values)], line[len(values)], line[len(values) + 1:]
+            start = self.setup.date(start[0], times.MIN) if start else times.MIN
+            if list(map(str, keys)) == list(map(str, values)) and start <= row.time:
+                found.append((start, value))
+        if not found:
+            raise expressions.Failure("EXPRESSION")
+        return num(max(found, key=lambda item: item[0])[1])
 
     def charged(self, name, row, step):
         """What is charged so far of a product, SKU or step, in the scope and turn of a term."""
@@ -978,6 +980,7 @@ class Bill(ChargeSteps):
 
     def settle(self):
         """What is due in this bill, also when nothing touched its bucket in it."""
+        self.settle_changes()
         self.settle_commits()
         self.settle_fees()
         for key, bucket in self.memory("whole", dict).items():
@@ -1041,7 +1044,7 @@ class Bill(ChargeSteps):
                 if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
                     out = Fraction(1, 10 ** digits)
                 change = out - measure
-                if str(body.get("show", False)).lower() == "true":
+                if step.term or str(body.get("show", False)).lower() == "true":
                     flow.adjust(step.name, "rounding", change)
                 else:
                     flow.amount += change

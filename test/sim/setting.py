@@ -32,7 +32,7 @@ class Step:
         self.body, self.shared = body, shared
         self.name = body.get("name", self.kind) if shared is None else shared
         self.node = node + (self.name,)
-        self.scope = body.get("scope", "contract" if self.kind == "commit" else "account")
+        self.scope = body.get("scope", {"commit": "contract", "tax": "organization"}.get(self.kind, "account"))
         self.clock = body.get("clock", "row" if self.kind == "convert" else "period")
         self.by = body.get("by", [])
 
@@ -150,6 +150,7 @@ class Setup:
     def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10"):
         self.catalog = catalog
         self.zone = catalog.get("billing", {}).get("zone")
+        self.minor = {"JPY": 0, "KWD": 3}.get(catalog.get("currency"), 2)
         self.records = {record["id"]: record for record in accounts}
         self.accounts = set(self.records)
         self.members = defaultdict(list)  # account: [(from, to, organization)]

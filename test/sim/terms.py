@@ -52,7 +52,8 @@ class ChargeSteps:
     def term_place(row):
         flow = row.flows[0] if row.flows else None
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
-                [str(v).encode() for _, v in row.dims], row.meter.encode(), getattr(row, "event", []),
+                [str(v).encode() for _, v in row.dims], not hasattr(row, "event"), row.meter.encode(),
+                getattr(row, "event", []),
                 row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"")
 
     def open(self, level, step):
@@ -102,7 +103,7 @@ class ChargeSteps:
                    for s in steps)
 
     def best(self, group, flow):
-        """The term that saves most on a charge, as it is when the first of the group comes; the first of equals."""
+        """The term of the greatest percentage that takes a charge when the first of the group comes; the first of equals."""
         if not hasattr(flow, "best"):
             flow.best = {}
         if group not in flow.best:
@@ -113,8 +114,7 @@ class ChargeSteps:
                     if step.body.get("exclusive") != group or not self.takes(flow, step) or not (
                             self.setup.in_force(level, row.account, row.time, self.contract(row))):
                         continue
-                    sign = -1 if step.kind == "markup" else 1
-                    saving = sign * self.base(flow, step) * self.said(step.body["percent"], row, flow, step) / 100
+                    saving = num(step.body["percent"]) * (-1 if step.kind == "markup" else 1)
                     if most is None or saving > most[0]:
                         most = saving, step
             flow.best[group] = most and most[1]
@@ -126,7 +126,7 @@ class ChargeSteps:
             return getattr(flow, "gross", flow.amount)
         return flow.net()
 
-    def emit(self, row, step, key, kind, amount, due, tier=None, sku=None):
+    def emit(self, row, step, key, kind, amount, due, tier=None, sku=None, rate=None):
         """A charge of its own on the scope of a bucket."""
         if not amount:
             return
@@ -134,13 +134,12 @@ class ChargeSteps:
         if not step.term:
             self.on_scope(flow, step, kind, amount, due, tier)
             return
-        new = self.flow_of(None).charge(step, amount, None, tier)
+        new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
         account = self.scope_account(flow, step)
         contract = self.contract(row)
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
-        own = row.sku if "sku" in step.by else ""
-        self.priced.append(self.scope_row(account, sku or own, min(due, self.cut[1]) - 1, step.price, new, contract,
+        self.priced.append(self.scope_row(account, sku or "", min(due, self.cut[1]) - 1, step.price, new, contract,
                                           span))
 
     # ---- discount and markup ----
@@ -157,40 +156,51 @@ class ChargeSteps:
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
-            elif "percent" in body and "tiers" not in body:
-                percent = self.said(body["percent"], row, flow, step)
-                self.limited(row, step, flow, sign * quantize(base * percent / 100))
-            elif "tiers" in body and body.get("mode", "graduated") == "graduated" and \
-                    body.get("attribute", "in_order") == "in_order":
-                x = self.memory("position", Fraction)
-                key = self.key(row, step)
+            elif self.goes_in_order(body):
+                x, key = self.memory("position", Fraction), self.key(row, step)
                 before, x[key] = x[key], x[key] + base
-                tiers = self.tiers(step, row)
-                self.limited(row, step, flow, sign * (self.curve(tiers, x[key], step) - self.curve(tiers, before, step)))
+                self.limited(row, step, flow, sign * (self.off(row, step, x[key]) - self.off(row, step, before)))
             else:
                 fresh[self.key(row, step)].append((row, step, flow, base))
         for key, group in fresh.items():
             self.whole_change(key, group, sign)
 
+    @staticmethod
+    def goes_in_order(body):
+        if body.get("attribute", "in_order") != "in_order":
+            return False
+        return "percent" in body or ("tiers" in body and body.get("mode", "graduated") == "graduated")
+
+    def off(self, row, step, x):
+        if "tiers" in step.body:
+            return self.curve(self.tiers(step, row), x, step)
+        return quantize(x * self.number(step.body["percent"], row, step) / 100)
+
     def curve(self, tiers, x, step):
         return quantize(sum((self.component(tier, x, step)[1] for tier in tiers), ZERO))
 
     def limited(self, row, step, flow, change):
-        """A discount up to a total amount, or in so many turns."""
-        limit = step.body.get("limit")
-        if isinstance(limit, dict) and "amount" in limit:
-            used, key = self.memory("limit", Fraction), self.key(row, step)[:2]
-            left = num(limit["amount"]) - abs(used[key])
-            change = max(-left, min(left, change))
-            used[key] += change
-        elif limit is not None:
-            turns = int(num(limit["turns"] if isinstance(limit, dict) else limit))
-            key = self.key(row, step)
-            seen = self.memory("turns", set)[key[:2]]
-            if key[2] not in seen and len(seen) >= turns:
-                return
-            seen.add(key[2])
+        """A discount up to an amount in a turn, or in the first turns of the contract or account."""
+        limit = step.body.get("limit", {})
+        if "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"]))):
+            return ZERO
+        if "amount" in limit:
+            used, key = self.memory("limit", Fraction), self.key(row, step)
+            most = quantize(self.number(limit["amount"], row, step))
+            before, used[key] = used[key], used[key] + abs(change)
+            change = (min(used[key], most) - min(before, most)) * (1 if change > 0 else -1)
         flow.adjust(step.name, step.kind, change)
+        return change
+
+    def in_first_turns(self, row, step, turns):
+        contract = self.contract(row)
+        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(row.account)
+        if start is None:
+            return True
+        at = self.setup.turn(step, self.payer, row.account, start, contract)
+        for _ in range(turns - 1):
+            at = self.setup.turn(step, self.payer, row.account, at[1], contract)
+        return row.time < at[1]
 
     def units_off(self, row, step, flow, sign):
         """Units at the row's rate."""
@@ -206,21 +216,27 @@ class ChargeSteps:
 
     def whole_change(self, key, group, sign):
         """An amount, or a percentage of the whole, spread over the charges of the bucket by the chord."""
-        row, step, flow, _ = group[-1]
-        body, bucket = step.body, self.memory("whole change", dict)[key]
+        bucket = self.memory("whole change", dict)[key]
+        if group:
+            bucket["last"] = group[-1][0], group[-1][1], group[0][2].factor
+        row, step, factor = bucket["last"]
+        body, due = step.body, self.due(self.flow_of(row), step, key[2])
         x0, y0 = bucket.get("x", ZERO), bucket.get("y", ZERO)
         x = x0 + sum((base for *_, base in group), ZERO)
-        if "tiers" in body:
-            tiers = self.tiers(step, row)
-            y = self.curve(tiers, x, step) if body.get("mode", "graduated") == "graduated" else self.volume(
-                tiers, x, step)[1]
+        if "tiers" in body and body.get("mode") == "volume":
+            y = self.volume(self.tiers(step, row), x, step)[1]
+        elif "amount" not in body:
+            y = self.off(row, step, x)
+        elif truth(body.get("prorate", False)):
+            y = quantize(self.number(body["amount"], row, step) * factor)
         else:
             y = quantize(self.number(body["amount"], row, step) * self.factor(step, row, key[2], (
-                row.account, self.contract(row))))
-            if truth(body.get("prorate", False)):
-                y = quantize(self.number(body["amount"], row, step) * max(f.factor for _, _, f, _ in group))
-            y = max(ZERO, min(y, x)) if sign < 0 else y
-        bucket.update(x=x, y=y)
+                self.scope_account(self.flow_of(row), step), self.contract(row))))
+        if sign < 0 and "amount" in body:
+            y = max(ZERO, min(y, x))
+        waits = body.get("settle") == "at_end" and due > self.cut[1]
+        y = y0 if waits else y
+        bucket.update(x=x, y=y, settled=not waits)
         position, done, left = x0, ZERO, y - y0
         attribute = body.get("attribute", "pro_rata")
         for row, step, flow, base in group:
@@ -234,7 +250,13 @@ class ChargeSteps:
             self.limited(row, step, flow, sign * part)
             left -= part
         if left:
-            self.emit(row, step, key, step.kind, sign * left, key[2][1])
+            self.emit(row, step, key, step.kind, sign * left, due)
+
+    def settle_changes(self):
+        for key, bucket in list(self.memory("whole change", dict).items()):
+            row, step, _ = bucket["last"]
+            if not bucket["settled"] and self.cut[0] < self.due(self.flow_of(row), step, key[2]) <= self.cut[1]:
+                self.whole_change(key, [], -1 if step.kind == "discount" else 1)
 
     # ---- commit ----
 
@@ -299,7 +321,7 @@ class ChargeSteps:
         touched = {}
         for row, step, flow in self.taken(entries):
             key = self.key(row, step)
-            buckets[key]["x"] = buckets[key].get("x", ZERO) + flow.net()
+            buckets[key]["x"] = buckets[key].get("x", ZERO) + self.base(flow, step)
             buckets[key]["last"] = touched[key] = row, step
         for key, opened in self.opened.items():
             if not buckets[key]:
@@ -313,6 +335,8 @@ class ChargeSteps:
         row, step = bucket["last"]
         body, x = step.body, bucket["x"]
         due = self.due(self.flow_of(row), step, key[2])
+        if body.get("settle") == "at_end" and due > self.cut[1]:
+            return
         parts = {}
         if "tiers" not in body:
             parts[None] = quantize(x * self.number(body.get("percent", 0), row, step) / 100)
@@ -336,7 +360,10 @@ class ChargeSteps:
         for tier in list(parts):
             change = parts[tier] - billed[tier]
             billed[tier] = parts[tier]
-            self.emit(row, step, key, "fee", change, due, tier if isinstance(tier, int) else None, body.get("sku"))
+            percent = None
+            if isinstance(tier, int) or tier is None:
+                percent = body["tiers"][tier - 1].get("percent", 0) if tier else body.get("percent", 0)
+            self.emit(row, step, key, "fee", change, due, tier if isinstance(tier, int) else None, body.get("sku"), percent)
         bucket["settled"] = due <= self.cut[1]
 
     def settle_fees(self):
@@ -355,19 +382,19 @@ class ChargeSteps:
                 continue
             rate = self.said(body["percent"], row, flow, step) / 100
             net = flow.net()
-            exact = net - net / (1 + rate) if truth(body.get("inclusive", False)) else net * rate
-            if "round" not in body:
-                tax = quantize(exact)
-            else:
-                rule = body["round"] if isinstance(body["round"], dict) else {"digits": body["round"]}
-                key = {"line": lambda: self.line_key(row, flow, step), "rate": lambda: (self.key(row, step), rate),
-                       "total": lambda: self.key(row, step)}[body.get("at", "line")]()
-                before, position[key] = position[key], position[key] + exact
-                digits, mode = int(num(rule.get("digits", 2))), rule.get("mode", "half_up")
-                tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
+            exact = net * rate / (1 + rate) if truth(body.get("inclusive", False)) else net * rate
+            digits, mode, key = 18, "half_even", (self.key(row, step), rate)
+            if "round" in body or "at" in body:
+                rule = body.get("round", {})
+                rule = rule if isinstance(rule, dict) else {"digits": rule}
+                digits, mode = int(num(rule.get("digits", self.setup.minor))), rule.get("mode", "half_up")
+                at = body.get("at", "line")
+                key = key if at == "rate" else key[0] if at == "total" else self.line_key(row, flow, step)
+            before, position[key] = position[key], position[key] + exact
+            tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
             if truth(body.get("inclusive", False)):
-                flow.adjust(step.name, "included", -tax)
-            flow.adjust(step.name, "tax", tax)
+                flow.adjust(step.name, "negation", -tax)
+            flow.adjust(step.name, "tax", tax, rate=rate * 100)
 
     # ---- allocate ----
 
