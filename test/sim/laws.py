@@ -42,7 +42,7 @@ def sums(lines, *columns):
     """Exact amounts by some columns, without zeros."""
     out = collections.defaultdict(lambda: ZERO)
     for line in lines:
-        if line["kind"] != "rounding" or line["price"]:
+        if line["kind"] != "rounding" or line["level"]:
             out[tuple(line[column] for column in columns)] += num(line["exact"])
     return {key: amount for key, amount in out.items() if amount}
 

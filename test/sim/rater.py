@@ -26,7 +26,7 @@ class Flow:
         self.amount = None  # a charge when it is set
         self.adjustments = []  # Adjustment: charges of this charge
         self.tier = self.rate = self.step = None
-        self.kind, self.factor = "usage", Fraction(1)  # factor: the part of a turn that a fixed amount is for
+        self.kind, self.is_ghost, self.factor = "usage", False, Fraction(1)  # factor: the part of a turn that a fixed amount is for
 
     def net(self):
         """What is left of it; taxes are charges beside it."""
@@ -38,6 +38,11 @@ class Flow:
     def adjust(self, step, kind, amount, **more):
         if amount:
             self.adjustments.append(Adjustment(step, kind, amount, **more))
+
+    def ghost(self, step):
+        """What was free and is no charge: it was used all the same, so a minimum behind it is owed."""
+        self.is_ghost = True
+        return self.charge(step, ZERO, ZERO)
 
     def charge(self, step, amount, rate=None, tier=None):
         self.step, self.amount, self.rate, self.tier = step.name, amount, rate, tier
@@ -582,7 +587,7 @@ class Bill(ChargeSteps):
                     if flow.quantity == 0 and flow.events and left == flow.events and (
                             "quantity" not in body or before < quantize(
                                 self.number(body["quantity"], row, step) * factor)):
-                        out.append(Flow(row, ZERO, 0).charge(step, ZERO, ZERO))  # nothing of it is left
+                        out.append(Flow(row, ZERO, 0).ghost(step))  # nothing of it is left
                         continue
                 out += self.split(flow, free, step)
             row.flows = out
@@ -609,7 +614,7 @@ class Bill(ChargeSteps):
             out.append(part.charge(step, ZERO, ZERO))
         elif free != 0:
             self.free.append((flow.row, free, flow.events if rest == 0 else 0))
-            out.append(Flow(flow.row, ZERO, 0).charge(step, ZERO, ZERO))  # it was used
+            out.append(Flow(flow.row, ZERO, 0).ghost(step))
         if rest != 0 or free == 0:
             flow.quantity = rest
             out.append(flow)
@@ -1096,7 +1101,7 @@ class Bill(ChargeSteps):
                 due, others = self.cut[0] <= first < self.cut[1], (turn[0], first)
             else:
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
-            when = first if body.get("when") == "in_advance" else last - 1
+            when = first
             if due and body.get("prorate", "none") != "none":
                 self.fee(fee, account, *self.along(body, first, last, self.measured(fee, first, turn)), when, (first, last))
             elif due and not self.same(account, fee, *others):
@@ -1145,7 +1150,8 @@ class Bill(ChargeSteps):
         flow = Flow(None, ZERO, 0).charge(step, ZERO)
         flow.kind, flow.factor = "fee", factor - before
         row = FixedRow(account, sku, at, price, flow, contract, span)
-        whole = self.number(step.body["amount"], row, step) * self.number(step.body.get("quantity", 1), row, step)
+        flow.quantity = self.number(step.body.get("quantity", 1), row, step)
+        whole = self.number(step.body["amount"], row, step) * flow.quantity
         flow.amount = quantize(whole * factor) - quantize(whole * before)
         if flow.amount:
             self.priced.append(row)

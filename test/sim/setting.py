@@ -262,7 +262,8 @@ class Setup:
         out = max([edge for edge in edges if edge <= at and self.holding(kind, edge - 1)
                    != self.holding(kind, edge)], default=times.MIN)
         price = self.price(kind.at(at))
-        for step in price.steps if price else []:
+        terms = [step for _, steps in self.terms for step in steps]
+        for step in [*price.steps, *terms] if price else []:
             if step.clock in ("row", "period", "always"):
                 continue
             if step.by_contract(self) and self.contract(kind.account, at) is None:
@@ -333,10 +334,14 @@ class Setup:
 
     def holding(self, kind, at):
         price = self.price(kind.at(at))
-        contract = self.contract(kind.account, at)
-        asks = price is not None and price.asks_contract(self)
-        return (self.path(kind.account, at), price and price.content,
+        contract, terms = self.contract(kind.account, at), self.terms_at(kind.account, at)
+        asks = price is not None and (price.asks_contract(self) or any(step.asks_contract(self) for step in terms))
+        return (self.path(kind.account, at), price and price.content, [step.node for step in terms],
                 contract["id"] if asks and contract else None)
+
+    def terms_at(self, account, at):
+        contract = self.contract(account, at)
+        return [step for level, steps in self.terms if self.in_force(level, account, at, contract) for step in steps]
 
     def account_edges(self, account):
         """Its own memberships and contracts, and those of what is above it, while it is above."""

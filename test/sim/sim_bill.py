@@ -473,7 +473,7 @@ def compare_lines(world, setup, bills, output):
         got[where] = collections.defaultdict(num_zero)
         documents[name] = where
     for line in lines:
-        if line["kind"] == "rounding" and not line["price"]:  # of the total
+        if line["kind"] == "rounding" and not line["level"]:  # of the total
             continue
         where = documents[line["bill"]]
         part = key(line["account"], line["sku"], line["price"], line["step"], line["kind"],
@@ -499,7 +499,7 @@ def compare_rounding(world, output):
         lines[line["bill"]].append(line)
     for bill in output.bills():
         own = lines[bill["bill"]]
-        real = [line for line in own if line["kind"] != "rounding" or line["price"]]
+        real = [line for line in own if line["kind"] != "rounding" or line["level"]]
         exact = sum((num(line["exact"]) for line in real), num(0))
         amount = sum((num(line["amount"]) for line in own), num(0))
         total = num(bill["total"])

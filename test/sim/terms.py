@@ -52,7 +52,7 @@ class ChargeSteps:
     def term_place(row):
         flow = row.flows[0] if row.flows else None
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
-                [str(v).encode() for _, v in row.dims], not hasattr(row, "event"), row.meter.encode(),
+                [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
                 getattr(row, "event", []),
                 row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"")
 
@@ -75,7 +75,8 @@ class ChargeSteps:
                 while at < end:
                     row = TermRow(account, at, contract, step.price)
                     key = self.key(row, step)
-                    out.setdefault(key, (row, step))
+                    if key[2][1] > self.cut[0]:
+                        out.setdefault(key, (row, step))
                     at = key[2][1]
         return out
 
@@ -83,7 +84,8 @@ class ChargeSteps:
         """(row, step, flow) of the charges that a step takes."""
         for row, step in entries:
             for flow in row.flows:
-                if flow.amount is not None and self.takes(flow, step) and not self.is_taken(flow, step):
+                if flow.amount is not None and not flow.is_ghost and self.takes(flow, step) and not self.is_taken(
+                        flow, step):
                     yield row, step, flow
 
     def is_taken(self, flow, step):
@@ -156,6 +158,8 @@ class ChargeSteps:
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
+            elif "percent" in body and "attribute" not in body:  # without memory
+                self.limited(row, step, flow, sign * self.off(row, step, base))
             elif self.goes_in_order(body):
                 x, key = self.memory("position", Fraction), self.key(row, step)
                 before, x[key] = x[key], x[key] + base
@@ -331,7 +335,7 @@ class ChargeSteps:
             self.charge_fee(key, buckets[key])
 
     def charge_fee(self, key, bucket):
-        """Tier by tier; what lacks to the least is due when the turn ends."""
+        """Tier by tier, then what lacks to the least."""
         row, step = bucket["last"]
         body, x = step.body, bucket["x"]
         due = self.due(self.flow_of(row), step, key[2])
@@ -353,7 +357,7 @@ class ChargeSteps:
         if "max" in body:
             most = quantize(self.number(body["max"], row, step) * factor)
             parts["max"] = min(ZERO, most - total)
-        if "min" in body and due <= self.cut[1]:
+        if "min" in body:
             least = quantize(self.number(body["min"], row, step) * factor)
             parts["min"] = max(ZERO, least - total)
         billed = bucket.setdefault("billed", defaultdict(Fraction))
@@ -383,13 +387,13 @@ class ChargeSteps:
             rate = self.said(body["percent"], row, flow, step) / 100
             net = flow.net()
             exact = net * rate / (1 + rate) if truth(body.get("inclusive", False)) else net * rate
-            digits, mode, key = 18, "half_even", (self.key(row, step), rate)
+            digits, mode, at = 18, "half_even", body.get("at", "line")
             if "round" in body or "at" in body:
                 rule = body.get("round", {})
                 rule = rule if isinstance(rule, dict) else {"digits": rule}
                 digits, mode = int(num(rule.get("digits", self.setup.minor))), rule.get("mode", "half_up")
-                at = body.get("at", "line")
-                key = key if at == "rate" else key[0] if at == "total" else self.line_key(row, flow, step)
+            key = self.line_key(row, flow, step) if at == "line" else self.key(row, step)
+            key = key if at == "total" else (key, rate)
             before, position[key] = position[key], position[key] + exact
             tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
             if truth(body.get("inclusive", False)):
