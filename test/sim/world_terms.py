@@ -17,6 +17,8 @@ def add(world):
     rng = world.rng("terms")
     kinds = [kind for kind in KINDS if allowed("terms." + kind)]
     if kinds and rng.random() < 0.6:
+        if "fee_time" not in OPEN:
+            in_advance(world.catalog)
         catalog = world.catalog
         if rng.random() < 0.6:
             catalog["terms"] = Maker(world, rng, kinds).terms()
@@ -39,6 +41,13 @@ def add(world):
                 body["name"] = "extra"
                 steps.append(made)
                 world.has("steps." + next(iter(made)))
+
+
+def in_advance(catalog):
+    for steps in price_steps(catalog):
+        for step in steps:
+            if "fixed" in step and step["fixed"].get("when") != "once":
+                step["fixed"]["when"] = "in_advance"
 
 
 def price_steps(catalog):
