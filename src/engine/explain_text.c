@@ -221,6 +221,11 @@ static void add_tier(struct buffer *out, const struct step_tier *body,
                      const struct explained_step *done)
 {
     uint32_t index = done->tier;
+    if (index == NONE) { /* a graduated amount that is not attributed in order is of all of them */
+        buffer_add_text(out, TEXT("graduated, over "));
+        add_plural(out, body->tier_count, "tier");
+        return;
+    }
     buffer_format(out, "%s, tier %u of %u", body->mode == TIER_VOLUME ? "volume" : "graduated",
                   index + 1, body->tier_count);
     const struct tier *tier = &body->tiers[index];
@@ -462,7 +467,8 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
 {
     bool is_allowance = done->step->kind == STEP_ALLOWANCE;
     add_bucket(out, done);
-    if (done->step->kind == STEP_TIER && done->step->tier.mode == TIER_VOLUME && !done->is_whole) {
+    const struct step *curve = done->curve ? done->curve : done->step;
+    if (curve->kind == STEP_TIER && curve->attribute == ATTRIBUTE_PRO_RATA && !done->is_whole) {
         buffer_add_text(out, TEXT("     share of the bucket's total, along its chord\n"));
     }
     add_pair(out, "position", done->before, done->after);
