@@ -49,7 +49,7 @@ struct explained_event {
     struct text source, id;
     instant at;
     struct dec value;
-    uint32_t row; /* in rows */
+    uint32_t row;  /* in rows */
     bool is_piece; /* of a spread event, not the first: counts for none */
     uint32_t file, block;
     uint64_t line_in_block, offset, line;
@@ -92,7 +92,8 @@ struct explain {
     uint32_t step_count;
     struct explained_row *rows;
     uint32_t row_count;
-    struct text of_line; /* id of the line it adjusts */
+    bool has_other_accounts; /* among the rows: than the line's */
+    struct text of_line;     /* id of the line it adjusts */
     /* Of a minimum: ids of lines that it was held against, and whether there are more. */
     struct hash128 held_against[HELD_AGAINST_MAX];
     uint32_t held_against_count;

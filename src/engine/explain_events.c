@@ -1,10 +1,10 @@
 /* explain_events.c - the very events of a line's usage rows, found by reading all events again.
  *
  * An event belongs to a row when a meter makes of it what the row counts: this is the engine's own
- * way (decode, meter, slot), looked at for one account.  What acceptance decided from bytes is
- * taken from conflicts.ndjson; copies count once; what was withdrawn counts not at all.  Then
- * counts, sums and fingerprints are held against the rows: 128 bits an event, so equal means the
- * same events.
+ * way (decode, meter, slot), looked at for the accounts of the rows: an aggregate over an
+ * organization makes one of rows of several.  What acceptance decided from bytes is taken from
+ * conflicts.ndjson; copies count once; what was withdrawn counts not at all.  Then counts, sums and
+ * fingerprints are held against the rows: 128 bits an event, so equal means the same events.
  */
 #include <stdlib.h>
 
@@ -13,13 +13,12 @@
 /* A row by what its events have in common. */
 struct row_place {
     struct hash128 event; /* its key, when the row is of one; else 0 */
-    uint32_t series, slot_s, row;
+    uint32_t account, series, slot_s, row;
 };
 
 struct reading {
     struct explain *x;
-    struct text account_id;
-    uint32_t account;
+    struct map accounts;    /* of the rows: id -> index */
     struct row_place *keys; /* sorted */
     struct meter_plan *plan;
     struct meter_scratch *scratch;
@@ -42,6 +41,9 @@ static int compare_hashes(const void *a_hash, const void *b_hash)
 static int compare_keys(const void *a_key, const void *b_key)
 {
     const struct row_place *a = a_key, *b = b_key;
+    if (a->account != b->account) {
+        return a->account < b->account ? -1 : 1;
+    }
     if (a->series != b->series) {
         return a->series < b->series ? -1 : 1;
     }
@@ -119,8 +121,8 @@ static void keep_event(struct reading *reading, const struct kept *kept, uint32_
 }
 
 /* An event is on the row of each slot that it has time in. */
-static void keep_pieces(struct reading *reading, const struct kept *whole, uint32_t series,
-                        struct period span)
+static void keep_pieces(struct reading *reading, const struct kept *whole, uint32_t account,
+                        uint32_t series, struct period span)
 {
     const struct explain *x = reading->x;
     const struct run *run = x->run;
@@ -133,7 +135,7 @@ static void keep_pieces(struct reading *reading, const struct kept *whole, uint3
         bool is_in = span.from == span.to ? start <= span.from && span.from < row->to
                                           : piece.from < piece.to;
         struct kept kept = *whole;
-        if (place->series == series && is_in &&
+        if (place->account == account && place->series == series && is_in &&
             spread_piece(&spread, span.from == span.to ? span : piece, &kept.value)) {
             keep_event(reading, &kept, place->row, start > span.from);
         }
@@ -150,7 +152,8 @@ static void take_event(void *context, const struct event *event, size_t record_o
         keep_withdrawn(reading, event);
         return;
     }
-    if (!text_equal(event->subject, reading->account_id)) {
+    uint32_t account = map_find(&reading->accounts, event->subject);
+    if (account == MAP_NONE) {
         return;
     }
     uint32_t count;
@@ -171,15 +174,16 @@ static void take_event(void *context, const struct event *event, size_t record_o
         }
         if (meter->spread_from) {
             struct kept kept = {event, measure.value, reading->line_offset + record_offset, record};
-            keep_pieces(reading, &kept, series, measure.spread);
+            keep_pieces(reading, &kept, account, series, measure.spread);
             continue;
         }
         if (!period_has(x->head.period, event->at)) {
             continue;
         }
-        instant start = slot_start(run->catalog, run->accounts, reading->account,
+        instant start = slot_start(run->catalog, run->accounts, account,
                                    series_at(&run->series, series), x->head.period, event->at);
-        struct row_place key = {.series = series,
+        struct row_place key = {.account = account,
+                                .series = series,
                                 .slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND)};
         if (meter->grain == GRAIN_EVENT) {
             key.event = key_of(event->source, event->id);
@@ -346,13 +350,13 @@ enum status explain_events(struct explain *x)
         return OK;
     }
     struct reading reading = {.x = x};
-    reading.account = x->usage[x->rows[0].row].account;
-    reading.account_id = run->accounts->items[reading.account].id;
+    map_init(&reading.accounts, &run->arena, 16);
     reading.keys = arena_calloc(&run->arena, x->row_count, sizeof *reading.keys);
     for (uint32_t i = 0; i < x->row_count; i++) {
         const struct usage_row *row = &x->usage[x->rows[i].row];
-        reading.keys[i] =
-            (struct row_place){.series = row->series, .slot_s = row->slot_s, .row = i};
+        reading.keys[i] = (struct row_place){
+            .account = row->account, .series = row->series, .slot_s = row->slot_s, .row = i};
+        (void)map_put(&reading.accounts, run->accounts->items[row->account].id, row->account);
         if (row->event) {
             reading.keys[i].event = key_of(row->event->source, row->event->id);
         }

@@ -202,6 +202,7 @@ static void add_row(const struct explain *x, struct buffer *out, const struct ex
         add_json_text(out, "source", usage->event->source);
         add_json_text(out, "id", usage->event->id);
     }
+    add_json_text(out, "account", x->run->accounts->items[usage->account].id);
     add_json_text(out, "meter", meter->name);
     add_json_text(out, "resource", series->resource);
     add_json_text(out, "dimensions", bill_dimensions(out->arena, x->run->catalog, series));

@@ -588,6 +588,22 @@ static struct text time_cell(struct arena *arena, instant at)
     return (struct text){out, (size_t)time_format(at, out)};
 }
 
+static struct text account_of_row(const struct explain *x, const struct explained_row *row)
+{
+    return x->run->accounts->items[x->usage[row->row].account].id;
+}
+
+/* An aggregate over an organization makes one of rows of several accounts. */
+static bool has_other_accounts(const struct explain *x)
+{
+    for (uint32_t i = 0; i < x->row_count; i++) {
+        if (!text_equal(account_of_row(x, &x->rows[i]), x->line.account)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void row_cells(struct explain *x, uint64_t index, struct text *cells)
 {
     struct arena *arena = &x->scratch;
@@ -599,13 +615,14 @@ static void row_cells(struct explain *x, uint64_t index, struct text *cells)
     struct period slot = explain_slot(x, usage);
     cells[0] = time_cell(arena, usage->event ? usage->event->at : slot.from);
     cells[1] = time_cell(arena, slot.to);
-    cells[2] = series->resource;
-    cells[3] = decimal_cell(arena, usage->quantity);
-    cells[4] = x->run->catalog->meters[series->meter].unit;
-    cells[5] = text_format(arena, "%llu", (unsigned long long)usage->total.count);
-    cells[6] = decimal_cell(arena, row->taken);
-    cells[7] = decimal_cell(arena, row->amount);
-    cells[8] = (struct text){print, 12};
+    cells[2] = x->has_other_accounts ? account_of_row(x, row) : TEXT("");
+    cells[3] = series->resource;
+    cells[4] = decimal_cell(arena, usage->quantity);
+    cells[5] = x->run->catalog->meters[series->meter].unit;
+    cells[6] = text_format(arena, "%llu", (unsigned long long)usage->total.count);
+    cells[7] = decimal_cell(arena, row->taken);
+    cells[8] = decimal_cell(arena, row->amount);
+    cells[9] = (struct text){print, 12};
 }
 
 static void event_cells(struct explain *x, uint64_t index, struct text *cells)
@@ -651,6 +668,8 @@ static enum status write_rows(struct explain *x)
     table_init(table, &x->scratch, &x->sink, false);
     table_add_column(table, "FROM", COLUMN_TEXT);
     table_add_column(table, "TO", COLUMN_TEXT);
+    x->has_other_accounts = has_other_accounts(x);
+    table_add_column(table, "ACCOUNT", COLUMN_TEXT);
     table_add_column(table, "RESOURCE", COLUMN_TEXT);
     table_add_column(table, "QUANTITY", COLUMN_DECIMAL);
     table_add_column(table, "UNIT", COLUMN_TEXT);
@@ -678,7 +697,14 @@ static enum status write_events(struct explain *x)
     }
     struct buffer out;
     buffer_init(&out, &x->scratch, 256);
-    add_plural(&out, x->event_count, "event");
+    uint64_t pieces = 0; /* of spread events, but for each one's first */
+    for (uint64_t i = 0; i < x->event_count; i++) {
+        pieces += x->events[i].is_piece;
+    }
+    add_plural(&out, x->event_count - pieces, "event");
+    if (pieces > 0) {
+        buffer_format(&out, " in %llu pieces", (unsigned long long)x->event_count);
+    }
     if (x->adds_up) {
         buffer_add_text(&out, TEXT(": count, sum and fingerprint of every row add up\n"));
     } else {
