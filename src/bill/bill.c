@@ -11,6 +11,22 @@
 
 /* ---- a charge's line ------------------------------------------------------------------------- */
 
+struct text bill_encode(struct arena *arena, struct text text)
+{
+    bool is_plain = true;
+    for (size_t i = 0; i < text.size && is_plain; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        is_plain = c >= 0x20 && c != 0x7F && c != '%';
+    }
+    if (is_plain) {
+        return text;
+    }
+    struct buffer out;
+    buffer_init(&out, arena, 3 * text.size);
+    buffer_add_encoded(&out, text, "");
+    return buffer_text(&out);
+}
+
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series)
 {
@@ -28,7 +44,7 @@ struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
         if (out.size > 0) {
             buffer_add_char(&out, ';');
         }
-        buffer_add_text(&out, catalog->dimensions[meter->dimensions[i].name]);
+        buffer_add_encoded(&out, catalog->dimensions[meter->dimensions[i].name], ";=");
         buffer_add_char(&out, '=');
         buffer_add_encoded(&out, value, ";=");
     }
@@ -74,7 +90,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
         event = line->dimensions.size > 0 ? text_join(arena, event, TEXT(";")) : event;
         line->dimensions = text_join(arena, event, line->dimensions);
     }
-    line->resource = has_resource ? series->resource : TEXT("");
+    line->resource = has_resource ? bill_encode(arena, series->resource) : TEXT("");
     line->contract = charge->contract ? charge->contract->id : TEXT("");
     line->price = charge->price->name;
     line->step = charge->step->name;

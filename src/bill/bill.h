@@ -21,7 +21,7 @@ struct line {
     struct hash128 id; /* made of the key: equal in every run */
     /* The key, besides provider and payer: */
     struct text account, sku, dimensions,
-        resource; /* dimensions: "region=eu-west-1;size=large", in name order */
+        resource; /* dimensions: "region=eu-west-1;size=large", in name order; both encoded */
     struct text contract, price, step, kind, unit;
     int32_t tier;     /* from 1; 0: none */
     instant from, to; /* the time it is for */
@@ -88,8 +88,12 @@ struct text bill_id(struct arena *arena, struct text provider, struct text payer
 bool bill_id_read(struct arena *arena, struct text id, struct text *provider, struct text *payer,
                   struct period *period);
 
-/* "name=value;name=value" of the dimensions that have a value, in name order; values percent-encode
- * what separates. */
+/* Control characters and percent signs percent-encoded: as a resource stands on a line, which is
+ * one line of a file.  The text itself when it has none. */
+struct text bill_encode(struct arena *arena, struct text text);
+
+/* "name=value;name=value" of the dimensions that have a value, in name order; names and values
+ * percent-encode what separates. */
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series);
 

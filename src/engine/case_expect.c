@@ -87,9 +87,24 @@ static void check_number(struct case_run *run, struct dec came, const struct yam
 
 /* ---- which lines a key selects ------------------------------------------------------------- */
 
+/* Lines have names and values of dimensions, and resources, with what would separate encoded. */
+static bool means(const struct case_run *run, struct text encoded, struct text plain)
+{
+    if (!encoded.size || !memchr(encoded.at, '%', encoded.size)) {
+        return text_equal(encoded, plain);
+    }
+    struct arena_mark mark = arena_mark(run->arena);
+    struct text decoded;
+    bool is_same = text_decode(encoded, arena_alloc(run->arena, encoded.size), &decoded) &&
+                   text_equal(decoded, plain);
+    arena_rewind(run->arena, mark);
+    return is_same;
+}
+
 /* True when the dimensions "a=1;b=2" of a line hold name=value; a value that is empty is not
  * written there. */
-static bool has_dimension(struct text dimensions, struct text name, struct text value)
+static bool has_dimension(const struct case_run *run, struct text dimensions, struct text name,
+                          struct text value)
 {
     bool is_named = false;
     for (size_t at = 0; at < dimensions.size;) {
@@ -97,10 +112,10 @@ static bool has_dimension(struct text dimensions, struct text name, struct text 
         size_t size = end ? (size_t)(end - dimensions.at) - at : dimensions.size - at;
         struct text part = {dimensions.at + at, size};
         const char *equals = memchr(part.at, '=', part.size);
-        if (equals && text_equal((struct text){part.at, (size_t)(equals - part.at)}, name)) {
+        if (equals && means(run, (struct text){part.at, (size_t)(equals - part.at)}, name)) {
             is_named = true;
             size_t from = (size_t)(equals - part.at) + 1;
-            if (text_equal((struct text){part.at + from, part.size - from}, value)) {
+            if (means(run, (struct text){part.at + from, part.size - from}, value)) {
                 return true;
             }
         }
@@ -236,7 +251,7 @@ static void compare_dimensions(struct case_run *run, uint32_t moment, const stru
             for (uint32_t l = 0; l < run->line_count; l++) {
                 const struct case_line *item = &run->lines[l];
                 if (item->moment == moment &&
-                    has_dimension(item->line.dimensions, values->key, value)) {
+                    has_dimension(run, item->line.dimensions, values->key, value)) {
                     add_to(run, &sum, item->line.amount);
                 }
             }
@@ -293,7 +308,7 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
         return is_of_time(run, item, wanted->text);
     }
     return case_has_dimension(run, wanted->key) &&
-           has_dimension(line->dimensions, wanted->key, wanted->text);
+           has_dimension(run, line->dimensions, wanted->key, wanted->text);
 }
 
 static bool is_known_key(const struct case_run *run, struct text key)

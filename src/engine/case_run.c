@@ -305,6 +305,8 @@ static enum status read_lines(struct case_run *run, const char *folder, uint32_t
             case_finding(run, "%s: %.*s", err->message, (int)size, bytes.at + at);
             return OK;
         }
+        struct text *resource = &line->line.resource;
+        (void)text_decode(*resource, arena_alloc(run->arena, resource->size + 1), resource);
         line->moment = moment;
         line->period_from = bill_from(bill);
         at += size + 1;

@@ -204,7 +204,7 @@ static void add_row(const struct explain *x, struct buffer *out, const struct ex
     }
     add_json_text(out, "account", x->run->accounts->items[usage->account].id);
     add_json_text(out, "meter", meter->name);
-    add_json_text(out, "resource", series->resource);
+    add_json_text(out, "resource", bill_encode(out->arena, series->resource));
     add_json_text(out, "dimensions", bill_dimensions(out->arena, x->run->catalog, series));
     add_json_decimal(out, "quantity", usage->quantity);
     add_json_text(out, "unit", meter->unit);

@@ -616,7 +616,7 @@ static void row_cells(struct explain *x, uint64_t index, struct text *cells)
     cells[0] = time_cell(arena, usage->event ? usage->event->at : slot.from);
     cells[1] = time_cell(arena, slot.to);
     cells[2] = x->has_other_accounts ? account_of_row(x, row) : TEXT("");
-    cells[3] = series->resource;
+    cells[3] = bill_encode(arena, series->resource);
     cells[4] = decimal_cell(arena, usage->quantity);
     cells[5] = x->run->catalog->meters[series->meter].unit;
     cells[6] = text_format(arena, "%llu", (unsigned long long)usage->total.count);

@@ -43,7 +43,8 @@ extern const char USAGE_HEADER[];
 void render_usage_csv(struct writer *writer, struct buffer *out, const struct pricing *pricing,
                       struct text payer, const struct usage_row *rows, uint32_t count);
 
-/* A row of usage.csv, with its names; dimensions as bill_dimensions writes them. */
+/* A row of usage.csv, with its names; resource and dimensions as bill_encode and
+ * bill_dimensions write them. */
 struct usage_text {
     struct text payer, account, meter, sku, resource, dimensions;
     struct period slot;

@@ -349,14 +349,15 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     const struct meter *meter = &catalog->meters[series->meter];
     struct text account = pricing->accounts->items[row->account].id;
     struct text sku = catalog->skus[series->sku].name;
+    struct text resource = bill_encode(writer->out->arena, series->resource);
     writer_begin(writer, 16 + writer_text_max(payer) + writer_text_max(account) +
                              writer_text_max(meter->name) + writer_text_max(sku) +
-                             writer_text_max(series->resource));
+                             writer_text_max(resource));
     writer_field(writer, payer);
     writer_field(writer, account);
     writer_field(writer, meter->name);
     writer_field(writer, sku);
-    writer_field(writer, series->resource);
+    writer_field(writer, resource);
     writer_end(writer);
     write_dimensions(writer, catalog, series);
     writer_begin(writer, 512);
@@ -515,6 +516,9 @@ static bool read_dimensions(struct arena *arena, const struct catalog *catalog,
         }
         struct text name = {text.at, (size_t)(equals - text.at)};
         struct text value = {equals + 1, size - name.size - 1};
+        if (!text_decode(name, arena_alloc(arena, name.size + 1), &name)) {
+            return false;
+        }
         uint32_t found = 0;
         while (found < meter->dimension_count &&
                !text_equal(catalog->dimensions[meter->dimensions[found].name], name)) {
@@ -541,8 +545,9 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
     while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, usage->meter)) {
         meter++;
     }
-    struct text values[DIMENSIONS_MAX];
-    if (account == MAP_NONE || sku == MAP_NONE || meter == catalog->meter_count ||
+    struct text values[DIMENSIONS_MAX], resource;
+    if (!text_decode(usage->resource, arena_alloc(arena, usage->resource.size + 1), &resource) ||
+        account == MAP_NONE || sku == MAP_NONE || meter == catalog->meter_count ||
         !read_dimensions(arena, catalog, &catalog->meters[meter], usage->dimensions, values)) {
         return fail(err, ERR_NOT_FOUND,
                     "usage row of account %.*s, meter %.*s, SKU %.*s: catalog or accounts lack one "
@@ -550,10 +555,10 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
                     TEXT_ARG(usage->account), TEXT_ARG(usage->meter), TEXT_ARG(usage->sku));
     }
     uint32_t count = catalog->meters[meter].dimension_count;
-    uint64_t hash = series_hash(meter, sku, usage->resource, values, count);
-    uint32_t found = series_find(series, hash, meter, sku, usage->resource, values, count);
+    uint64_t hash = series_hash(meter, sku, resource, values, count);
+    uint32_t found = series_find(series, hash, meter, sku, resource, values, count);
     if (found == NONE) {
-        found = series_add(series, hash, meter, sku, usage->resource, values, count);
+        found = series_add(series, hash, meter, sku, resource, values, count);
     }
     struct event_name *event = NULL;
     if (usage->is_event) {
