@@ -127,7 +127,8 @@ struct farthing_correct {
     enum farthing_format format;    /* of these */
     struct farthing_paths catalog;  /* another than the periods were billed with; empty: theirs */
     struct farthing_paths accounts; /* the same */
-    struct farthing_paths moved;    /* "OLD=NEW": files whose path began with OLD begin with NEW now */
+    struct farthing_paths moved;    /* "OLD=NEW": files whose path began with OLD begin with NEW now;
+                                       "FOLDER:OLD=NEW": those that the run of a closed folder read */
     const char *out;                /* folder; with several periods it has a folder for each */
     int replace;
 };
@@ -135,12 +136,14 @@ struct farthing_correction {
     const char *period;
     const char *closed; /* the last folder of the period before */
     const char *out;    /* NULL: nothing has changed, nothing was written */
+    const char *cleared; /* a folder of which an earlier run's files are removed, since nothing has changed; NULL */
     struct farthing_summary summary;
 };
 struct farthing_corrections {
     const struct farthing_correction *items; /* in order of time */
     size_t count, written;
-    uint64_t late_records, failed; /* failed: payers that could not be billed */
+    uint64_t late_records, failed;         /* failed: payers that could not be billed */
+    uint64_t late_refused, late_conflicts; /* of the late events; listed in a folder that is written, or was */
 };
 /* Corrects periods in order, each with the closing of the one before. FARTHING_PARTIAL as farthing_bill. */
 enum farthing_status farthing_correct(struct farthing *farthing,

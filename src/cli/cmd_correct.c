@@ -60,6 +60,21 @@ static void print_told(const struct farthing_correction *item, bool is_of_severa
     }
 }
 
+/* Late records that are not billed, and where they are listed. */
+static void print_refused(const struct farthing_corrections *corrections, uint64_t count,
+                          const char *how, const char *file)
+{
+    char digits[32];
+    const char *out = NULL;
+    for (size_t i = 0; i < corrections->count && !out; i++) {
+        out = corrections->items[i].out;
+    }
+    if (count > 0) {
+        printf("  %-22s %s %s: %s%s%s\n", "late records", group_digits(count, digits), how,
+               out ? out : "listed in a closed folder", out ? "/" : "", out ? file : "");
+    }
+}
+
 static void print_corrections(const struct farthing_corrections *corrections)
 {
     char digits[32];
@@ -67,14 +82,18 @@ static void print_corrections(const struct farthing_corrections *corrections)
         const struct farthing_correction *item = &corrections->items[i];
         const struct farthing_summary *s = &item->summary;
         if (!item->out) {
-            printf("  %-22s nothing to correct\n", item->period);
+            printf("  %-22s nothing to correct%s%s\n", item->period,
+                   item->cleared ? "; removed what an earlier run wrote in " : "",
+                   item->cleared ? item->cleared : "");
             continue;
         }
         printf("  %-22s %6s bill%s %8s", item->period, group_digits(s->bills, digits),
                s->bills == 1 ? ", " : "s,", "");
         printf("%s line%s %12s %s  in %s\n", group_digits(s->bill_lines, digits),
-               s->bill_lines == 1 ? ", " : "s,", s->total, s->currency, item->out);
+               s->bill_lines == 1 ? ", " : "s,", s->total ? s->total : "?", s->currency, item->out);
     }
+    print_refused(corrections, corrections->late_refused, "refused", "dead_letters.ndjson");
+    print_refused(corrections, corrections->late_conflicts, "in conflict", "conflicts.ndjson");
     if (corrections->written == 0) {
         printf("nothing has changed, and nothing was written\n");
     }
@@ -82,8 +101,11 @@ static void print_corrections(const struct farthing_corrections *corrections)
 
 static void print_json(const struct farthing_corrections *corrections)
 {
-    printf("{\"late_records\":%llu,\"written\":%zu,\"corrections\":[",
-           (unsigned long long)corrections->late_records, corrections->written);
+    printf("{\"late_records\":%llu,\"written\":%zu,\"late_refused\":%llu,\"late_conflicts\":%llu,"
+           "\"corrections\":[",
+           (unsigned long long)corrections->late_records, corrections->written,
+           (unsigned long long)corrections->late_refused,
+           (unsigned long long)corrections->late_conflicts);
     for (size_t i = 0; i < corrections->count; i++) {
         const struct farthing_correction *item = &corrections->items[i];
         const struct farthing_summary *s = &item->summary;
@@ -97,13 +119,19 @@ static void print_json(const struct farthing_corrections *corrections)
         } else {
             fputs("null", stdout);
         }
-        printf(",\"bills\":%llu,\"bill_lines\":%llu,\"total\":\"%s\",\"currency\":\"%s\","
+        if (item->cleared) {
+            fputs(",\"cleared\":", stdout);
+            print_json_text(stdout, item->cleared);
+        }
+        const char *quote = s->total ? "\"" : "";
+        printf(",\"bills\":%llu,\"bill_lines\":%llu,\"total\":%s%s%s,\"currency\":\"%s\","
                "\"accepted\":%llu,\"duplicates\":%llu,\"conflicts\":%llu,\"refused\":%llu,"
                "\"withdrawals\":%llu,\"warnings\":[",
-               (unsigned long long)s->bills, (unsigned long long)s->bill_lines, s->total,
-               s->currency, (unsigned long long)s->events_accepted,
-               (unsigned long long)s->events_duplicate, (unsigned long long)s->events_conflict,
-               (unsigned long long)s->events_refused, (unsigned long long)s->withdrawals);
+               (unsigned long long)s->bills, (unsigned long long)s->bill_lines, quote,
+               s->total ? s->total : "null", quote, s->currency,
+               (unsigned long long)s->events_accepted, (unsigned long long)s->events_duplicate,
+               (unsigned long long)s->events_conflict, (unsigned long long)s->events_refused,
+               (unsigned long long)s->withdrawals);
         for (size_t w = 0; w < s->warning_count; w++) {
             fputs(w > 0 ? "," : "", stdout);
             print_json_text(stdout, s->warnings[w].name);
@@ -193,7 +221,8 @@ const struct command cmd_correct = {
         "  --events PATH     late events and withdrawals (repeatable)\n"
         "  --catalog PATH    another catalog than the periods were billed with (repeatable)\n"
         "  --accounts FILE   other accounts (repeatable)\n"
-        "  --moved OLD=NEW   files whose path began with OLD lie at NEW now (repeatable)\n"
+        "  --moved OLD=NEW   files whose path began with OLD lie at NEW now (repeatable);\n"
+        "                    FOLDER:OLD=NEW: those of one closed folder\n"
         "  --out FOLDER      where the correction goes; with several periods it has a folder for\n"
         "                    each\n"
         "  --format FORMAT   ndjson or csv, when the names of the late events do not say it\n"

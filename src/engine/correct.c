@@ -197,17 +197,44 @@ static enum status find_periods(struct correct *c)
 
 /* ---- what was billed ------------------------------------------------------------------------- */
 
-/* Where a file lies that run.json names: --moved OLD=NEW replaces the beginning of its path. */
-static const char *find_moved(struct correct *c, const char *path)
+/* Whether OLD is one of a run's own, FOLDER:OLD, and the rest of it. */
+static bool is_of_folder(const char **moved, const char *folder)
 {
+    size_t size = strlen(folder);
+    while (size > 1 && folder[size - 1] == '/') {
+        size--;
+    }
+    if (strncmp(*moved, folder, size) != 0) {
+        return false;
+    }
+    const char *at = *moved + size;
+    while (*at == '/') {
+        at++;
+    }
+    bool is_own = *at == ':';
+    *moved = is_own ? at + 1 : *moved;
+    return is_own;
+}
+
+/* Where a file lies that run.json names: --moved OLD=NEW replaces the beginning of its path, and
+ * FOLDER:OLD=NEW only that of a run, which comes first.  Two runs may both have read a path that
+ * was another file each time, such as standard input. */
+static const char *find_moved(struct correct *c, const struct closed *closed, const char *path)
+{
+    const char *found = path;
     for (size_t i = 0; i < c->options->moved.count; i++) {
-        const char *moved = c->options->moved.items[i], *equal = strchr(moved, '=');
-        size_t size = (size_t)(equal - moved);
-        if (strncmp(path, moved, size) == 0) {
-            return text_format(c->arena, "%s%s", equal + 1, path + size).at;
+        const char *moved = c->options->moved.items[i];
+        bool is_own = is_of_folder(&moved, closed->path);
+        const char *equal = strchr(moved, '=');
+        size_t size = equal ? (size_t)(equal - moved) : 0;
+        if (equal && (is_own || found == path) && strncmp(path, moved, size) == 0) {
+            found = text_format(c->arena, "%s%s", equal + 1, path + size).at;
+            if (is_own) {
+                return found;
+            }
         }
     }
-    return path;
+    return found;
 }
 
 static enum status check_moved(struct correct *c)
@@ -223,15 +250,16 @@ static enum status check_moved(struct correct *c)
     return OK;
 }
 
-static struct farthing_paths recorded_paths(struct correct *c, yyjson_val *run, const char *key)
+static struct farthing_paths recorded_paths(struct correct *c, const struct closed *closed,
+                                            const char *key)
 {
-    yyjson_val *list = yyjson_obj_get(run, key), *item;
+    yyjson_val *list = yyjson_obj_get(closed->run, key), *item;
     const char **items = arena_calloc(c->arena, yyjson_arr_size(list) + 1, sizeof *items);
     size_t index, count, kept = 0;
     yyjson_arr_foreach(list, index, count, item)
     {
         if (yyjson_is_str(item)) {
-            items[kept++] = find_moved(c, yyjson_get_str(item));
+            items[kept++] = find_moved(c, closed, yyjson_get_str(item));
         }
     }
     return (struct farthing_paths){items, kept};
@@ -250,9 +278,10 @@ static enum status check_is_there(struct correct *c, const struct known_file *fi
     }
     (void)fail(c->err, ERR_INPUT, "%s: events that %s was billed from are %s", file->path,
                file->folder, is_pipe ? "no file that can be read again" : "not there any more");
+    bool is_of_several = is_pipe && c->options->closed.count > 1;
     return fail_hint(c->err,
-                     "a correction reads them again: say where they are with --moved %s=FILE",
-                     file->path);
+                     "a correction reads them again: say where they are with --moved %s%s%s=FILE",
+                     is_of_several ? file->folder : "", is_of_several ? ":" : "", file->path);
 }
 
 static enum status add_known(struct correct *c, const struct closed *closed, yyjson_val *item,
@@ -262,7 +291,8 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
     if (!recorded || !print) {
         return fail(c->err, ERR_CORRUPT, "%s/run.json: is damaged", closed->path);
     }
-    struct known_file file = {.path = find_moved(c, recorded),
+    struct known_file file = {.recorded = recorded,
+                              .path = find_moved(c, closed, recorded),
                               .is_csv = yyjson_get_bool(yyjson_obj_get(item, "csv")),
                               .round =
                                   base + (uint32_t)yyjson_get_uint(yyjson_obj_get(item, "round")),
@@ -277,7 +307,10 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
             }
             (void)fail(c->err, ERR_INPUT, "%s: was not the same file for %s and for %s", file.path,
                        c->known[i].folder, closed->path);
-            return fail_hint(c->err, "keep the events of each run under names of their own");
+            return fail_hint(c->err,
+                             "say which file each of them has read: --moved %s:%s=FILE --moved "
+                             "%s:%s=FILE",
+                             c->known[i].folder, c->known[i].recorded, closed->path, recorded);
         }
     }
     TRY(check_is_there(c, &file));
@@ -349,7 +382,7 @@ static enum status find_opening(struct correct *c, size_t index, const char *clo
         return fail_hint(c->err, "a correction goes on from period to period: name the folders of "
                                  "those between, too");
     }
-    *opening = find_moved(c, recorded);
+    *opening = find_moved(c, period->latest, recorded);
     return OK;
 }
 
@@ -359,12 +392,15 @@ static struct restatement describe_latest(struct correct *c, const struct closed
     yyjson_val *digests = yyjson_obj_get(run, "digests");
     const struct farthing_correct *options = c->options;
     struct text none = TEXT("");
+    /* Accounts that stand in the catalog alone are those of another catalog that is given. */
+    bool is_inside = yyjson_arr_size(yyjson_obj_get(run, "accounts")) == 0;
+    bool is_given = options->accounts.count > 0 || (options->catalog.count > 0 && is_inside);
     return (struct restatement){
         .known = c->known,
         .known_count = c->known_count,
         .round = c->round,
         .catalog = options->catalog.count > 0 ? none : json_text(digests, "catalog"),
-        .accounts = options->accounts.count > 0 ? none : json_text(digests, "accounts"),
+        .accounts = is_given ? none : json_text(digests, "accounts"),
         .folder = period->latest->path,
         .usage_print = json_text(yyjson_obj_get(files, "usage.csv"), "print"),
         .closing_print = json_text(yyjson_obj_get(files, "closing.ndjson"), "print"),
@@ -418,7 +454,7 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
     s->products = copy_counts(arena, s->products, s->product_count);
     s->failed = copy_counts(arena, s->failed, s->failed_count);
     s->currency = text_copy(arena, text_of(s->currency)).at;
-    s->total = text_copy(arena, text_of(s->total)).at;
+    s->total = s->total ? text_copy(arena, text_of(s->total)).at : NULL;
     s->fingerprint = text_copy(arena, text_of(s->fingerprint)).at;
 }
 
@@ -439,7 +475,7 @@ static enum status run_period(struct correct *c, const struct closed_period *per
         handle_complaints(farthing, &complaints);
     }
     arena_release(&c->own);
-    if (!was_there && (status != OK || !restatement->is_written)) {
+    if ((!was_there || restatement->was_cleared) && (status != OK || !restatement->is_written)) {
         (void)c->env->file_remove(c->env, bill->out, NULL); /* it is empty */
     }
     if (status != OK && c->period_count > 1) {
@@ -451,20 +487,20 @@ static enum status run_period(struct correct *c, const struct closed_period *per
 }
 
 static enum status correct_period(struct correct *c, size_t index, const char **closing,
-                                  struct farthing_correction *correction, uint64_t *late)
+                                  struct farthing_correction *correction,
+                                  struct farthing_corrections *corrections)
 {
     const struct closed_period *period = &c->periods[index];
-    yyjson_val *run = period->latest->run;
     const char **billed = arena_calloc(c->arena, period->count + 1, sizeof *billed);
     for (size_t i = 0; i < period->count; i++) {
         billed[i] = period->first[i].path;
     }
     const struct farthing_correct *options = c->options;
     struct farthing_bill bill = {
-        .catalog =
-            options->catalog.count > 0 ? options->catalog : recorded_paths(c, run, "catalog"),
-        .accounts =
-            options->accounts.count > 0 ? options->accounts : recorded_paths(c, run, "accounts"),
+        .catalog = options->catalog.count > 0 ? options->catalog
+                                              : recorded_paths(c, period->latest, "catalog"),
+        .accounts = options->accounts.count > 0 ? options->accounts
+                                                : recorded_paths(c, period->latest, "accounts"),
         .events = join_events(c),
         .format = options->format,
         .period = text_copy(c->arena, period->first->period).at,
@@ -473,14 +509,18 @@ static enum status correct_period(struct correct *c, size_t index, const char **
         .replace = options->replace};
     TRY(find_opening(c, index, *closing, &bill.opening));
     struct restatement restatement = describe_latest(c, period);
+    restatement.tells = index + 1 == c->period_count && corrections->written == 0;
     struct farthing_summary summary = {0};
     TRY(run_period(c, period, &bill, &restatement, &summary));
     *closing = text_format(c->arena, "%s/closing.ndjson",
                            restatement.is_written ? bill.out : period->latest->path)
                    .at;
-    *late = restatement.late_records;
+    corrections->late_records = restatement.late_records;
+    corrections->late_refused = restatement.late_refused;
+    corrections->late_conflicts = restatement.late_conflicts;
     *correction = (struct farthing_correction){.period = bill.period,
                                                .out = restatement.is_written ? bill.out : NULL,
+                                               .cleared = restatement.was_cleared ? bill.out : NULL,
                                                .closed = billed[period->count - 1],
                                                .summary = summary};
     return OK;
@@ -509,7 +549,7 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     const char *closing = NULL;
     enum status status = OK;
     for (size_t i = 0; i < c->period_count && status == OK; i++) {
-        status = correct_period(c, i, &closing, &items[i], &corrections->late_records);
+        status = correct_period(c, i, &closing, &items[i], corrections);
         corrections->written += status == OK && items[i].out;
         corrections->failed += items[i].summary.failed_count;
         corrections->count += status == OK;
@@ -652,11 +692,63 @@ static bool is_as_before(const struct output_file *file, struct text print)
     return text_equal(text_of(now), print);
 }
 
+/* What was refused of a file is listed, where a known file is its copy. */
+static bool is_told(const struct run *run, uint32_t file)
+{
+    const struct event_count *refused = &run->file_refused[file];
+    bool is_told = refused->count == 0;
+    for (uint32_t f = 0; f < feed_file_count(run->feed) && !is_told; f++) {
+        is_told = feed_file_source(run->feed, f) < run->restatement->known_count &&
+                  run->file_refused[f].count == refused->count &&
+                  run->file_refused[f].print == refused->print;
+    }
+    return is_told;
+}
+
+static void count_refused(struct run *run)
+{
+    struct restatement *then = run->restatement;
+    for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
+        if (feed_file_source(run->feed, f) >= then->known_count) {
+            then->late_refused += run->file_refused[f].count;
+            then->has_untold |= !is_told(run, f);
+        }
+    }
+}
+
+static bool is_late(const struct run *run, const struct conflict *conflict)
+{
+    uint32_t file = (uint32_t)(conflict->refused >> 48);
+    return feed_file_source(run->feed, file) >= run->restatement->known_count;
+}
+
+/* Conflicts are sorted, those of one key and content together: they are listed where one of them is
+ * of a known file. */
+static void count_conflicts(struct run *run)
+{
+    struct restatement *then = run->restatement;
+    for (uint32_t i = 0; i < run->conflict_count;) {
+        const struct conflict *first = &run->conflicts[i], *at = first;
+        bool is_known = false;
+        uint64_t late = 0;
+        for (; i < run->conflict_count && text_equal(at->source, first->source) &&
+               text_equal(at->id, first->id) && text_equal(at->bytes, first->bytes);
+             at = &run->conflicts[++i]) {
+            late += is_late(run, at);
+            is_known |= !is_late(run, at);
+        }
+        then->late_conflicts += late;
+        then->has_untold |= late > 0 && !is_known;
+    }
+}
+
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary)
 {
     struct restatement *then = run->restatement;
-    then->is_written = summary->bill_lines > 0 || summary->failed_count > 0 ||
-                       !is_as_before(run->usage, then->usage_print) ||
+    count_refused(run);
+    count_conflicts(run);
+    then->is_written = (then->tells && then->has_untold) || summary->bill_lines > 0 ||
+                       summary->failed_count > 0 || !is_as_before(run->usage, then->usage_print) ||
                        !is_as_before(run->closing, then->closing_print) ||
                        has_other_exclusions(then, summary);
     return then->is_written;

@@ -86,6 +86,10 @@ __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal
         add_letter_bytes(worker, record.at, bytes_size)) {
         last->size += sizeof letter + letter.detail_size + bytes_size;
     }
+    uint64_t print;
+    memcpy(&print, &letter.digest, sizeof print);
+    worker->block_refused.count++;
+    worker->block_refused.print += print;
     worker->refused[refusal]++;
 }
 
@@ -721,12 +725,15 @@ static enum status open_csv(struct worker *worker)
 static void count_file_events(struct worker *worker)
 {
     struct run *run = worker->run;
-    struct event_count *file = &run->file_events[worker->block.file_index];
+    struct event_count *events = &run->file_events[worker->block.file_index];
+    struct event_count *refused = &run->file_refused[worker->block.file_index];
     run->env->lock_take(run->env, run->lock);
-    file->count += worker->block_events.count;
-    file->print += worker->block_events.print;
+    events->count += worker->block_events.count;
+    events->print += worker->block_events.print;
+    refused->count += worker->block_refused.count;
+    refused->print += worker->block_refused.print;
     run->env->lock_give(run->env, run->lock);
-    worker->block_events = (struct event_count){0};
+    worker->block_events = worker->block_refused = (struct event_count){0};
 }
 
 static enum status read_block(struct worker *worker)
@@ -753,7 +760,6 @@ static enum status read_block(struct worker *worker)
         at += size + 1;
     }
     drain_ring(worker);
-    count_file_events(worker);
     worker->lines_read += line;
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
@@ -762,6 +768,7 @@ static enum status read_block(struct worker *worker)
                        finding->reason);
         }
     }
+    count_file_events(worker);
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
     return OK;
 }
@@ -866,5 +873,7 @@ enum status run_read(struct run *run)
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);
     run->file_events =
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_events);
+    run->file_refused =
+        arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_refused);
     return run_threads(run, read_work);
 }

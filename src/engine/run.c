@@ -291,7 +291,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     struct output *output = run->output;
     run->output = NULL;
     if (run->restatement && !restatement_has_changed(run, summary)) {
-        output_abort(output);
+        TRY(output_clear(output, &run->restatement->was_cleared, run->err));
     } else {
         TRY(output_commit(output, run->err));
     }

@@ -89,6 +89,7 @@ struct event_count {
 /* What a run is that restates a closed period: correct.c. */
 struct known_file {
     const char *path;
+    const char *recorded; /* its path then */
     bool is_csv;
     uint32_t round;          /* of a key's records the earliest round's stay accepted */
     struct event_count read; /* records in it, when it was billed */
@@ -104,8 +105,12 @@ struct restatement {
     const char *folder;
     struct text usage_print, closing_print;
     yyjson_val *excluded; /* by reason */
-    bool is_written;      /* result: something has changed */
-    uint64_t late_records;
+    bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
+    /* Results: */
+    bool is_written;  /* something has changed */
+    bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
+    uint64_t late_records, late_refused, late_conflicts;
+    bool has_untold; /* some of these two are listed in no closed folder */
 };
 
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
@@ -187,7 +192,7 @@ struct worker {
     struct feed_block block;
     uint64_t line_in_block;
     uint64_t line_offset; /* in the file */
-    struct event_count block_events;
+    struct event_count block_events, block_refused;
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
@@ -275,9 +280,10 @@ struct run {
     struct spool *arrivals, *records, *verdicts;
     struct spool_budget budget;
     uint32_t key_partitions, key_shift, book_partitions;
-    struct text *file_headers;       /* of CSV files, for reading a record again */
-    struct event_count *file_events; /* records of each file, withdrawals too */
-    struct restatement *restatement; /* NULL: none */
+    struct text *file_headers;        /* of CSV files, for reading a record again */
+    struct event_count *file_events;  /* records of each file, withdrawals too */
+    struct event_count *file_refused; /* what was refused of each */
+    struct restatement *restatement;  /* NULL: none */
 
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;

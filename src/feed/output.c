@@ -371,6 +371,34 @@ void output_abort(struct output *output)
     free_output(output);
 }
 
+static enum status remove_earlier(struct output *output, struct output_file *file, bool *was_there,
+                                  struct error *err)
+{
+    if (!file) {
+        return OK;
+    }
+    TRY(remove_earlier(output, file->next, was_there, err));
+    struct file_info info;
+    struct error cause = {0};
+    enum status status = output->env->file_stat(output->env, file->path, &info, &cause);
+    if (status == ERR_NOT_FOUND || (status == OK && info.kind == FILE_FOLDER)) {
+        return OK;
+    }
+    *was_there = true;
+    status = output->env->file_remove(output->env, file->path, &cause);
+    return status == OK ? OK
+                        : fail(err, status, "%s: cannot remove it: %s", file->path, cause.message);
+}
+
+enum status output_clear(struct output *output, bool *was_there, struct error *err)
+{
+    *was_there = false;
+    enum status status =
+        output->options.replace ? remove_earlier(output, output->files, was_there, err) : OK;
+    output_abort(output);
+    return status;
+}
+
 static enum status finish_file(struct output_file *file, struct error *err)
 {
     struct env *env = file->output->env;

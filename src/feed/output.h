@@ -76,5 +76,9 @@ void output_fail(struct output *output, const struct error *cause);
 enum status output_commit(struct output *output, struct error *err);
 /* NULL is fine. */
 void output_abort(struct output *output);
+/* Nothing of this run is to be there, nor of an earlier one: like output_abort, and with replace
+ * set the files that a commit would have replaced are removed, the one opened last first.
+ * *was_there: there were some.  ERR_IO names the path. */
+enum status output_clear(struct output *output, bool *was_there, struct error *err);
 
 #endif
