@@ -28,6 +28,7 @@ enum {
     DEC_SCALE_MAX = 36,  /* of an exact product */
     DEC_LENGTH_MAX = 64, /* characters of a number's text: NUM_LENGTH beyond */
     DEC_FORMAT_MAX = 64, /* characters a dec_format... writes at most, with its zero byte */
+    WIDE_FORMAT_MAX = 96,
 };
 
 struct dec {
@@ -162,7 +163,9 @@ bool wide_equal(const struct wide *a, const struct wide *b);
 bool wide_is_negative(const struct wide *a);
 /* ERR_OVERFLOW when the sum has more than 38 significant digits. */
 enum status wide_read(const struct wide *sum, struct dec *value, struct error *err);
-/* Text at scale 18 of any sum, without trailing zeros; out has 96 bytes; returns the length. */
+/* Text at scale 18 of any sum, without trailing zeros, into WIDE_FORMAT_MAX bytes; returns the
+ * length.
+ */
 int wide_format(const struct wide *sum, char *out);
 
 /* A sum of any values.  Nearly all have at most 18 digits after the point, and then there is no

@@ -12,6 +12,7 @@
  *     both are others                               price version
  *     came from nowhere, or went there              usage, as far as usage.csv has changed
  *     the rest                                      step: others of a pool, flat amounts
+ *     the bill is of a provider or time that the other set has not   other bill
  *
  * Where both sets are of one catalog and the same accounts no price is another one: units that went
  * from one version to another were used at another time, which is usage.  What is no usage (fees,
@@ -58,15 +59,21 @@ struct used {
 
 /* Lines of one id, or several of one tier, class or item, on both sides. */
 struct change {
-    struct dec quantity, amount; /* B less A */
+    struct wide quantity, amount; /* B less A */
 };
 
 struct moved {
     struct text payer, bill, account, product, sku, dimensions, resource, kind, step, unit,
         currency;
     struct period period;
-    struct dec quantity[SIDES], amount[SIDES];
-    struct dec difference, by_usage, by_price, by_step;
+    struct wide quantity[SIDES], amount[SIDES];
+    struct wide difference, by_usage, by_price, by_step, by_bills;
+};
+
+/* A bill of one of the sets, of the payer at hand. */
+struct bill_time {
+    struct period period;
+    int side;
 };
 
 struct diff {
@@ -82,7 +89,12 @@ struct diff {
     size_t used_count, used_capacity;
     struct moved *moved;
     size_t moved_count, moved_capacity;
+    const char *paths[SIDES];
     yyjson_val *digests[SIDES];
+    struct text provider[SIDES], currency[SIDES]; /* of each set */
+    struct period period[SIDES];
+    struct bill_time *times; /* of the bills of the payer at hand */
+    size_t time_count;
     bool is_same_catalog; /* and accounts: no price is another one */
     enum farthing_form form;
     struct sink_text sink;
@@ -92,33 +104,40 @@ struct diff {
 
 /* ---- opening --------------------------------------------------------------------------------- */
 
-static enum status add_source(struct diff *d, const char *path, bool is_usage, int side)
+static enum status read_json(struct diff *d, const char *path, const char *name, yyjson_val **root)
+{
+    struct text file = text_format(d->arena, "%s/%s", path, name), bytes;
+    struct error ignored;
+    *root = NULL;
+    if (load_bytes(d->farthing->env, d->arena, file.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) ==
+        OK) {
+        *root = yyjson_doc_get_root(arena_read_json(d->arena, bytes));
+    }
+    if (yyjson_is_obj(*root)) {
+        return OK;
+    }
+    (void)fail(d->err, ERR_CORRUPT, "%s: there is no %s, or it is damaged", path, name);
+    return fail_hint(d->err, "give a folder as `farthing bill` or `farthing correct` left it");
+}
+
+static enum status add_source(struct diff *d, const char *path, yyjson_val *run, bool is_usage,
+                              int side)
 {
     struct source *source = &d->sources[d->source_count];
+    const char *name = is_usage ? "usage.csv" : "lines.csv";
     *source = (struct source){.is_usage = is_usage, .side = side};
     TRY(folder_open(d->farthing->env, d->arena, path, &source->folder, d->err));
     d->source_count++;
-    return is_usage
-               ? folder_read(&source->folder, "usage.csv", USAGE_HEADER, &source->rows, d->err)
-               : folder_read(&source->folder, "lines.csv", LINES_HEADER, &source->rows, d->err);
-}
-
-static yyjson_val *read_run(struct diff *d, const char *path)
-{
-    struct text name = text_format(d->arena, "%s/run.json", path), bytes;
-    struct error ignored;
-    if (load_bytes(d->farthing->env, d->arena, name.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) !=
-        OK) {
-        return NULL;
-    }
-    return yyjson_doc_get_root(arena_read_json(d->arena, bytes));
+    TRY(folder_check(&source->folder, run, name, d->err));
+    return folder_read(&source->folder, name, is_usage ? USAGE_HEADER : LINES_HEADER, &source->rows,
+                       d->err);
 }
 
 /* A folder of corrections stands for the bills that it corrects, too: as they were. */
-static enum status check_billed_print(struct diff *d, const char *path, yyjson_val *item,
-                                      const char *corrected_by)
+static enum status check_billed_print(struct diff *d, const char *path, yyjson_val *run,
+                                      yyjson_val *item, const char *corrected_by)
 {
-    yyjson_val *files = yyjson_obj_get(read_run(d, path), "files");
+    yyjson_val *files = yyjson_obj_get(run, "files");
     struct text print = json_text(yyjson_obj_get(files, "lines.csv"), "print");
     if (print.size > 0 && text_equal(print, json_text(item, "print"))) {
         return OK;
@@ -129,23 +148,61 @@ static enum status check_billed_print(struct diff *d, const char *path, yyjson_v
                      "names them as the run was given them: go to that folder");
 }
 
+/* Whose bills they are, of when, in what currency. */
+static enum status read_summary(struct diff *d, const char *path, yyjson_val *run, int side)
+{
+    yyjson_val *summary;
+    struct folder folder;
+    TRY(folder_open(d->farthing->env, d->arena, path, &folder, d->err));
+    TRY(folder_check(&folder, run, "summary.json", d->err));
+    TRY(read_json(d, path, "summary.json", &summary));
+    d->paths[side] = path;
+    d->digests[side] = yyjson_obj_get(run, "digests");
+    d->provider[side] = json_text(summary, "provider");
+    d->currency[side] = json_text(summary, "currency");
+    if (time_parse(json_text(summary, "from"), &d->period[side].from) != TIME_OK ||
+        time_parse(json_text(summary, "to"), &d->period[side].to) != TIME_OK) {
+        return fail(d->err, ERR_CORRUPT, "%s: its period cannot be read", path);
+    }
+    return OK;
+}
+
 static enum status open_set(struct diff *d, const char *path, int side)
 {
-    yyjson_val *run = read_run(d, path), *billed = yyjson_obj_get(run, "billed"), *item;
-    d->digests[side] = yyjson_obj_get(run, "digests");
+    struct folder folder;
+    yyjson_val *run, *item;
+    TRY(folder_open(d->farthing->env, d->arena, path, &folder, d->err));
+    TRY(read_json(d, path, "run.json", &run));
+    TRY(read_summary(d, path, run, side));
+    yyjson_val *billed = yyjson_obj_get(run, "billed");
     size_t index, count, more = yyjson_arr_size(billed) + 2;
     d->sources = arena_grow(d->arena, d->sources, d->source_count, d->source_capacity + more,
                             sizeof *d->sources);
     d->source_capacity += more;
-    TRY(add_source(d, path, true, side));
-    TRY(add_source(d, path, false, side));
+    TRY(add_source(d, path, run, true, side));
+    TRY(add_source(d, path, run, false, side));
     yyjson_arr_foreach(billed, index, count, item)
     {
         const char *other = yyjson_get_str(yyjson_obj_get(item, "path"));
-        TRY(check_billed_print(d, other ? other : "?", item, path));
-        TRY(add_source(d, other, false, side));
+        yyjson_val *other_run;
+        struct error missing;
+        struct diff quiet = *d;
+        quiet.err = &missing;
+        (void)read_json(&quiet, other ? other : "?", "run.json", &other_run);
+        TRY(check_billed_print(d, other ? other : "?", other_run, item, path));
+        TRY(add_source(d, other, other_run, false, side));
     }
     return OK;
+}
+
+static enum status check_currencies(struct diff *d)
+{
+    if (text_equal(d->currency[SIDE_A], d->currency[SIDE_B])) {
+        return OK;
+    }
+    (void)fail(d->err, ERR_INPUT, "%s is in %.*s, and %s in %.*s", d->paths[SIDE_A],
+               TEXT_ARG(d->currency[SIDE_A]), d->paths[SIDE_B], TEXT_ARG(d->currency[SIDE_B]));
+    return fail_hint(d->err, "only amounts of one currency can be compared");
 }
 
 /* ---- rows of one payer ----------------------------------------------------------------------- */
@@ -290,50 +347,122 @@ static int compare_pieces(const void *a_item, const void *b_item)
 
 /* ---- reasons --------------------------------------------------------------------------------- */
 
-static enum status add_to(struct diff *d, struct dec *sum, struct dec value)
+/* Sums are of 256 bits: those of numbers that have 38 digits may have more. */
+static bool is_zero(struct wide value)
 {
-    return dec_add(*sum, value, sum, d->err);
+    static const struct wide zero = {{0}};
+    return wide_equal(&value, &zero);
 }
 
-/* The amount of some of the units: along the chord, and all of it for all of them. */
-static enum status take_part(struct diff *d, const struct change *all, struct dec units,
-                             struct change *part)
+static struct wide plus(struct wide a, struct wide b)
 {
-    part->quantity = units;
-    if (dec_equal(units, all->quantity)) {
-        part->amount = all->amount;
-        return OK;
-    }
-    if (dec_is_zero(units)) {
-        part->amount = DEC_ZERO;
-        return OK;
-    }
-    return dec_multiply_divide(all->amount, units, all->quantity, DEC_SCALE, ROUND_HALF_EVEN,
-                               &part->amount, d->err);
+    wide_add(&a, &b);
+    return a;
 }
 
-/* Units that came to some lines and left others: as many of both as there are of the fewer. Takes
- * them from both and adds what their way has made to *reason. */
-static enum status match(struct diff *d, struct change *came, struct change *left, struct dec units,
-                         struct dec *reason)
+static struct wide minus(struct wide a, struct wide b)
 {
-    struct change in, out;
-    TRY(take_part(d, came, units, &in));
-    TRY(take_part(d, left, dec_negate(units), &out));
-    TRY(add_to(d, reason, in.amount));
-    TRY(add_to(d, reason, out.amount));
-    struct change *rest[] = {came, left};
-    const struct change *taken[] = {&in, &out};
-    for (int i = 0; i < 2; i++) {
-        TRY(dec_subtract(rest[i]->quantity, taken[i]->quantity, &rest[i]->quantity, d->err));
-        TRY(dec_subtract(rest[i]->amount, taken[i]->amount, &rest[i]->amount, d->err));
+    wide_subtract(&a, &b);
+    return a;
+}
+
+static struct wide negative(struct wide value)
+{
+    return minus((struct wide){{0}}, value);
+}
+
+static int sign_of(struct wide value)
+{
+    return is_zero(value) ? 0 : wide_is_negative(&value) ? -1 : 1;
+}
+
+/* No bill has more digits after the point than are kept here. */
+static enum status add_to(struct diff *d, struct wide *sum, struct dec value)
+{
+    if (value.scale > DEC_SCALE) {
+        TRY(dec_round(value, DEC_SCALE, ROUND_HALF_EVEN, &value, d->err));
+    }
+    wide_add_dec(sum, value);
+    return OK;
+}
+
+static enum status take_off(struct diff *d, struct wide *sum, struct dec value)
+{
+    return add_to(d, sum, dec_negate(value));
+}
+
+/* As many digits of it as a decimal has. */
+static enum status shorten(struct diff *d, struct wide value, struct dec *out)
+{
+    enum { DIGITS_MAX = 37 };
+    char text[WIDE_FORMAT_MAX];
+    size_t size = (size_t)wide_format(&value, text);
+    const char *point = memchr(text, '.', size);
+    size_t whole = point ? (size_t)(point - text) : size, most = DIGITS_MAX + 2;
+    if (size > most && whole < most) {
+        size = whole >= most - 1 ? whole : most;
+    }
+    if (dec_parse((struct text){text, size}, out) != NUMBER_OK) {
+        return fail(d->err, ERR_OVERFLOW, "a sum of these bills has more than 38 digits");
     }
     return OK;
 }
 
-static struct dec fewer(const struct change *came, const struct change *left)
+/* a x b / c, rounded to as many digits as there is room for. */
+static enum status multiply_divide(struct diff *d, struct wide a, struct wide b, struct wide c,
+                                   struct wide *out)
 {
-    return dec_min(came->quantity, dec_negate(left->quantity));
+    struct dec x, y, z, product;
+    TRY(shorten(d, a, &x));
+    TRY(shorten(d, b, &y));
+    TRY(shorten(d, c, &z));
+    enum status status = ERR_OVERFLOW;
+    for (int digits = DEC_SCALE; digits >= 0 && status == ERR_OVERFLOW; digits -= DEC_SCALE / 6) {
+        status = dec_multiply_divide(x, y, z, digits, ROUND_HALF_EVEN, &product, d->err);
+    }
+    TRY(status);
+    *out = (struct wide){{0}};
+    return add_to(d, out, product);
+}
+
+/* The amount of some of the units: along the chord, and all of it for all of them. */
+static enum status take_part(struct diff *d, const struct change *all, struct wide units,
+                             struct change *part)
+{
+    part->quantity = units;
+    if (wide_equal(&units, &all->quantity)) {
+        part->amount = all->amount;
+        return OK;
+    }
+    if (is_zero(units)) {
+        part->amount = (struct wide){{0}};
+        return OK;
+    }
+    return multiply_divide(d, all->amount, units, all->quantity, &part->amount);
+}
+
+/* Units that came to some lines and left others: as many of both as there are of the fewer. Takes
+ * them from both and adds what their way has made to *reason. */
+static enum status match(struct diff *d, struct change *came, struct change *left,
+                         struct wide units, struct wide *reason)
+{
+    struct change in, out;
+    TRY(take_part(d, came, units, &in));
+    TRY(take_part(d, left, negative(units), &out));
+    *reason = plus(*reason, plus(in.amount, out.amount));
+    struct change *rest[] = {came, left};
+    const struct change *taken[] = {&in, &out};
+    for (int i = 0; i < 2; i++) {
+        rest[i]->quantity = minus(rest[i]->quantity, taken[i]->quantity);
+        rest[i]->amount = minus(rest[i]->amount, taken[i]->amount);
+    }
+    return OK;
+}
+
+static struct wide fewer(const struct change *came, const struct change *left)
+{
+    struct wide gone = negative(left->quantity);
+    return sign_of(minus(came->quantity, gone)) <= 0 ? came->quantity : gone;
 }
 
 /* What came and left on one version in one place, or of more. */
@@ -342,15 +471,15 @@ struct flow {
     struct change came, left;
 };
 
-static enum status add_flow(struct diff *d, struct flow *to, const struct change *change)
+static void add_flow(struct flow *to, const struct change *change)
 {
-    struct change *side = dec_sign(change->quantity) > 0 ? &to->came : &to->left;
-    TRY(add_to(d, &side->quantity, change->quantity));
-    return add_to(d, &side->amount, change->amount);
+    struct change *side = sign_of(change->quantity) > 0 ? &to->came : &to->left;
+    side->quantity = plus(side->quantity, change->quantity);
+    side->amount = plus(side->amount, change->amount);
 }
 
 struct reasons {
-    struct dec usage, price, step;
+    struct wide usage, price, step;
 };
 
 /* Each line's change of the item, as flows by place and version; amounts that moved without units
@@ -361,15 +490,15 @@ static enum status find_flows(struct diff *d, const struct piece *pieces, size_t
     *flow_count = 0;
     for (size_t i = 0; i < count;) {
         const struct line *line = &pieces[i].line;
-        struct change change = {DEC_ZERO, DEC_ZERO};
+        struct change change = {0};
         for (; i < count && memcmp(&pieces[i].line.id, &line->id, sizeof line->id) == 0; i++) {
             const struct line *at = &pieces[i].line;
             bool is_b = pieces[i].side == SIDE_B;
-            TRY(add_to(d, &change.quantity, is_b ? at->quantity : dec_negate(at->quantity)));
-            TRY(add_to(d, &change.amount, is_b ? at->amount : dec_negate(at->amount)));
+            TRY((is_b ? add_to : take_off)(d, &change.quantity, at->quantity));
+            TRY((is_b ? add_to : take_off)(d, &change.amount, at->amount));
         }
-        if (dec_is_zero(change.quantity)) {
-            TRY(add_to(d, &reasons->step, change.amount));
+        if (is_zero(change.quantity)) {
+            reasons->step = plus(reasons->step, change.amount);
             continue;
         }
         struct flow *last = *flow_count > 0 ? &flows[*flow_count - 1] : NULL;
@@ -377,10 +506,9 @@ static enum status find_flows(struct diff *d, const struct piece *pieces, size_t
                        compare_versions(last->line, line) == 0;
         if (!is_same) {
             last = &flows[(*flow_count)++];
-            *last = (struct flow){
-                .line = line, .came = {DEC_ZERO, DEC_ZERO}, .left = {DEC_ZERO, DEC_ZERO}};
+            *last = (struct flow){.line = line};
         }
-        TRY(add_flow(d, last, &change));
+        add_flow(last, &change);
     }
     return OK;
 }
@@ -388,12 +516,12 @@ static enum status find_flows(struct diff *d, const struct piece *pieces, size_t
 /* Units that went from some flows to others for which is_way holds. */
 static enum status match_flows(struct diff *d, struct flow *flows, size_t count,
                                bool (*is_way)(const struct line *from, const struct line *to),
-                               struct dec *reason)
+                               struct wide *reason)
 {
     for (size_t to = 0; to < count; to++) {
-        for (size_t from = 0; from < count && dec_sign(flows[to].came.quantity) > 0; from++) {
+        for (size_t from = 0; from < count && sign_of(flows[to].came.quantity) > 0; from++) {
             struct change *came = &flows[to].came, *left = &flows[from].left;
-            if (dec_sign(left->quantity) < 0 && is_way(flows[from].line, flows[to].line)) {
+            if (sign_of(left->quantity) < 0 && is_way(flows[from].line, flows[to].line)) {
                 TRY(match(d, came, left, fewer(came, left), reason));
             }
         }
@@ -490,10 +618,10 @@ static struct text take_event(struct text *dimensions)
 
 /* What was used of the item on either side; a line names a resource where its price is by the hour,
  * and an event where it is by the event. */
-static enum status sum_usage(struct diff *d, const struct piece *item, struct dec used[SIDES])
+static enum status sum_usage(struct diff *d, const struct piece *item, struct wide used[SIDES])
 {
     const struct line *line = &item->line;
-    used[SIDE_A] = used[SIDE_B] = DEC_ZERO;
+    used[SIDE_A] = used[SIDE_B] = (struct wide){{0}};
     struct text dimensions = line->dimensions, event = take_event(&dimensions);
     size_t low = 0, high = d->used_count;
     while (low < high) {
@@ -526,45 +654,42 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct de
 /* Units that came or went and met none of the other kind: as many as usage has changed by are its
  * own; where its unit may be another than the line's, all of them. */
 static enum status share_rest(struct diff *d, const struct moved *moved,
-                              const struct dec used[SIDES], bool is_other,
+                              const struct wide used[SIDES], bool is_other,
                               const struct change *rest, struct reasons *reasons)
 {
-    struct dec more;
-    TRY(dec_subtract(used[SIDE_B], used[SIDE_A], &more, d->err));
-    struct dec units = DEC_ZERO;
-    if (dec_sign(more) * dec_sign(rest->quantity) > 0) {
-        bool is_alike = dec_equal(used[SIDE_A], moved->quantity[SIDE_A]) ||
-                        dec_equal(used[SIDE_B], moved->quantity[SIDE_B]);
-        bool is_less = dec_compare(dec_abs(more), dec_abs(rest->quantity)) < 0;
+    struct wide more = minus(used[SIDE_B], used[SIDE_A]), units = {{0}};
+    int sign = sign_of(more);
+    if (sign * sign_of(rest->quantity) > 0) {
+        bool is_alike = wide_equal(&used[SIDE_A], &moved->quantity[SIDE_A]) ||
+                        wide_equal(&used[SIDE_B], &moved->quantity[SIDE_B]);
+        bool is_less = sign_of(minus(rest->quantity, more)) * sign > 0;
         units = is_alike && is_less ? more : rest->quantity;
     }
     struct change own;
     TRY(take_part(d, rest, units, &own));
-    TRY(add_to(d, &reasons->usage, own.amount));
-    struct dec left;
-    TRY(dec_subtract(rest->amount, own.amount, &left, d->err));
-    return add_to(d, is_other ? &reasons->price : &reasons->step, left);
+    reasons->usage = plus(reasons->usage, own.amount);
+    struct wide *others = is_other ? &reasons->price : &reasons->step;
+    *others = plus(*others, minus(rest->amount, own.amount));
+    return OK;
 }
 
 static enum status explain_usage(struct diff *d, const struct piece *pieces, size_t count,
                                  const struct moved *moved, struct reasons *reasons)
 {
-    struct dec used[SIDES];
+    struct wide used[SIDES];
     TRY(sum_usage(d, pieces, used));
     bool is_other = !d->is_same_catalog && has_other_version(d, pieces, count);
-    struct dec *by_version = d->is_same_catalog ? &reasons->usage : &reasons->price;
+    struct wide *by_version = d->is_same_catalog ? &reasons->usage : &reasons->price;
     if (!is_one_unit(pieces, count)) { /* they cannot be followed */
-        struct dec more;
-        TRY(dec_subtract(used[SIDE_B], used[SIDE_A], &more, d->err));
-        struct change whole = {used[SIDE_A], moved->amount[SIDE_A]}, own = {DEC_ZERO, DEC_ZERO};
-        if (!dec_is_zero(used[SIDE_A])) {
-            TRY(take_part(d, &whole, more, &own));
+        struct change whole = {used[SIDE_A], moved->amount[SIDE_A]}, own = {0};
+        if (!is_zero(used[SIDE_A])) {
+            TRY(take_part(d, &whole, minus(used[SIDE_B], used[SIDE_A]), &own));
         }
-        reasons->usage = own.amount;
-        reasons->price = DEC_ZERO;
-        return d->is_same_catalog
-                   ? OK
-                   : dec_subtract(moved->difference, own.amount, &reasons->price, d->err);
+        *reasons = (struct reasons){.usage = own.amount};
+        if (!d->is_same_catalog) {
+            reasons->price = minus(moved->difference, own.amount);
+        }
+        return OK;
     }
     struct flow *flows = arena_alloc(&d->scratch, (count + 1) * sizeof *flows);
     size_t flow_count;
@@ -572,15 +697,33 @@ static enum status explain_usage(struct diff *d, const struct piece *pieces, siz
     TRY(match_flows(d, flows, flow_count, is_same_place, by_version));
     TRY(match_flows(d, flows, flow_count, is_same_version, &reasons->step));
     TRY(match_flows(d, flows, flow_count, is_any, by_version));
-    struct flow rest = {.came = {DEC_ZERO, DEC_ZERO}, .left = {DEC_ZERO, DEC_ZERO}};
+    struct flow rest = {0};
     for (size_t i = 0; i < flow_count; i++) {
-        TRY(add_to(d, &rest.came.quantity, flows[i].came.quantity));
-        TRY(add_to(d, &rest.came.amount, flows[i].came.amount));
-        TRY(add_to(d, &rest.left.quantity, flows[i].left.quantity));
-        TRY(add_to(d, &rest.left.amount, flows[i].left.amount));
+        add_flow(&rest, &flows[i].came);
+        add_flow(&rest, &flows[i].left);
     }
     TRY(share_rest(d, moved, used, is_other, &rest.came, reasons));
     return share_rest(d, moved, used, is_other, &rest.left, reasons);
+}
+
+/* The bill is none that the other set could have: of another provider, or of a time that the other
+ * run did not bill, or cut in another way.  What differs then is which bills there are. */
+static bool is_other_bill(const struct diff *d, const struct piece *piece)
+{
+    int side = piece->side;
+    int other = side == SIDE_A ? SIDE_B : SIDE_A;
+    if (!text_equal(d->provider[SIDE_A], d->provider[SIDE_B])) {
+        return true;
+    }
+    struct period bill = piece->period, all = d->period[other];
+    for (size_t i = 0; i < d->time_count; i++) {
+        const struct period *at = &d->times[i].period;
+        if (d->times[i].side == other && at->from < bill.to && bill.from < at->to) {
+            return at->from != bill.from || at->to != bill.to;
+        }
+    }
+    bool is_same_run = d->period[side].from == all.from && d->period[side].to == all.to;
+    return !is_same_run && (bill.from < all.from || all.to < bill.to);
 }
 
 static bool has_other_rate(const struct piece *pieces, size_t count)
@@ -614,12 +757,14 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
         TRY(add_to(d, &moved.quantity[pieces[i].side], pieces[i].line.quantity));
         TRY(add_to(d, &moved.amount[pieces[i].side], pieces[i].line.amount));
     }
-    TRY(dec_subtract(moved.amount[SIDE_B], moved.amount[SIDE_A], &moved.difference, d->err));
-    if (dec_is_zero(moved.difference)) {
+    moved.difference = minus(moved.amount[SIDE_B], moved.amount[SIDE_A]);
+    if (is_zero(moved.difference)) {
         return OK;
     }
-    struct reasons reasons = {DEC_ZERO, DEC_ZERO, DEC_ZERO};
-    if (is_usage(line)) {
+    struct reasons reasons = {0};
+    if (is_other_bill(d, &pieces[0])) {
+        moved.by_bills = moved.difference;
+    } else if (is_usage(line)) {
         TRY(explain_usage(d, pieces, count, &moved, &reasons));
     } else if (!d->is_same_catalog &&
                (has_other_version(d, pieces, count) || has_other_rate(pieces, count))) {
@@ -627,8 +772,8 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
     }
     moved.by_usage = reasons.usage;
     moved.by_price = reasons.price;
-    TRY(dec_subtract(moved.difference, moved.by_usage, &moved.by_step, d->err));
-    TRY(dec_subtract(moved.by_step, moved.by_price, &moved.by_step, d->err));
+    moved.by_step =
+        minus(minus(moved.difference, moved.by_bills), plus(moved.by_usage, moved.by_price));
     if (d->moved_count == d->moved_capacity) {
         size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
         d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
@@ -645,6 +790,26 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
 }
 
 /* ---- payer by payer -------------------------------------------------------------------------- */
+
+/* Pieces are in the order of bills, then of sides only within a line. */
+static void list_times(struct diff *d)
+{
+    d->times = arena_alloc(&d->scratch, (SIDES * d->piece_count + 1) * sizeof *d->times);
+    d->time_count = 0;
+    for (size_t first = 0; first < d->piece_count;) {
+        bool is_on[SIDES] = {false, false};
+        size_t at = first;
+        for (; at < d->piece_count && text_equal(d->pieces[at].bill, d->pieces[first].bill); at++) {
+            is_on[d->pieces[at].side] = true;
+        }
+        for (int side = 0; side < SIDES; side++) {
+            if (is_on[side]) {
+                d->times[d->time_count++] = (struct bill_time){d->pieces[first].period, side};
+            }
+        }
+        first = at;
+    }
+}
 
 static enum status compare_payer_bills(struct diff *d, struct text payer)
 {
@@ -664,6 +829,7 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
     if (d->piece_count > 1) {
         qsort(d->pieces, d->piece_count, sizeof *d->pieces, compare_pieces);
     }
+    list_times(d);
     for (size_t first = 0; first < d->piece_count;) {
         size_t end = first + 1;
         while (end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0) {
@@ -714,19 +880,20 @@ enum {
     CELL_USAGE,
     CELL_PRICE,
     CELL_STEP,
+    CELL_BILLS,
     CELLS
 };
 
-static struct text show_amount(struct arena *arena, struct dec value)
+static struct text show_amount(struct arena *arena, struct wide value)
 {
-    char *out = arena_alloc(arena, DEC_FORMAT_MAX);
-    return (struct text){out, (size_t)dec_format(value, out)};
+    char *out = arena_alloc(arena, WIDE_FORMAT_MAX);
+    return (struct text){out, (size_t)wide_format(&value, out)};
 }
 
 /* A reason that is none is left out of the table. */
-static struct text show_reason(struct arena *arena, struct dec value)
+static struct text show_reason(struct arena *arena, struct wide value)
 {
-    return dec_is_zero(value) ? TEXT("") : show_amount(arena, value);
+    return is_zero(value) ? TEXT("") : show_amount(arena, value);
 }
 
 static struct text show_day(struct arena *arena, instant at)
@@ -751,26 +918,24 @@ static void make_cells(struct arena *arena, const struct moved *m, struct text c
     cells[CELL_USAGE] = show_reason(arena, m->by_usage);
     cells[CELL_PRICE] = show_reason(arena, m->by_price);
     cells[CELL_STEP] = show_reason(arena, m->by_step);
+    cells[CELL_BILLS] = show_reason(arena, m->by_bills);
 }
 
-static enum status sum_moved(struct diff *d, struct moved *sum)
+static struct moved sum_moved(const struct diff *d)
 {
-    *sum = (struct moved){.amount = {DEC_ZERO, DEC_ZERO},
-                          .difference = DEC_ZERO,
-                          .by_usage = DEC_ZERO,
-                          .by_price = DEC_ZERO,
-                          .by_step = DEC_ZERO};
+    struct moved sum = {.payer = TEXT("")};
     for (size_t i = 0; i < d->moved_count; i++) {
         const struct moved *m = &d->moved[i];
-        sum->currency = m->currency;
-        TRY(add_to(d, &sum->amount[SIDE_A], m->amount[SIDE_A]));
-        TRY(add_to(d, &sum->amount[SIDE_B], m->amount[SIDE_B]));
-        TRY(add_to(d, &sum->difference, m->difference));
-        TRY(add_to(d, &sum->by_usage, m->by_usage));
-        TRY(add_to(d, &sum->by_price, m->by_price));
-        TRY(add_to(d, &sum->by_step, m->by_step));
+        sum.currency = m->currency;
+        sum.amount[SIDE_A] = plus(sum.amount[SIDE_A], m->amount[SIDE_A]);
+        sum.amount[SIDE_B] = plus(sum.amount[SIDE_B], m->amount[SIDE_B]);
+        sum.difference = plus(sum.difference, m->difference);
+        sum.by_usage = plus(sum.by_usage, m->by_usage);
+        sum.by_price = plus(sum.by_price, m->by_price);
+        sum.by_step = plus(sum.by_step, m->by_step);
+        sum.by_bills = plus(sum.by_bills, m->by_bills);
     }
-    return OK;
+    return sum;
 }
 
 static enum status write_table(struct diff *d)
@@ -781,14 +946,13 @@ static enum status write_table(struct diff *d)
     struct table *table = &d->table;
     struct arena *arena = &d->scratch;
     table_init(table, arena, &d->sink, d->is_terminal);
-    static const char *const TITLES[CELLS] = {"PAYER",      "FROM",  "ACCOUNT", "SKU",
-                                              "WHAT",       "OF",    "BEFORE",  "AFTER",
-                                              "DIFFERENCE", "USAGE", "PRICE",   "STEP"};
+    static const char *const TITLES[CELLS] = {"PAYER", "FROM",   "ACCOUNT", "SKU",        "WHAT",
+                                              "OF",    "BEFORE", "AFTER",   "DIFFERENCE", "USAGE",
+                                              "PRICE", "STEP",   "BILLS"};
     for (int c = 0; c < CELLS; c++) {
         table_add_column(table, TITLES[c], c < CELL_BEFORE ? COLUMN_TEXT : COLUMN_DECIMAL);
     }
-    struct moved sum;
-    TRY(sum_moved(d, &sum));
+    struct moved sum = sum_moved(d);
     struct text cells[CELLS], totals[CELLS];
     make_cells(d->arena, &sum, totals);
     for (int c = 0; c < CELL_BEFORE; c++) {
@@ -802,7 +966,7 @@ static enum status write_table(struct diff *d)
     }
     table_measure(table, totals);
     table_hide_empty(table);
-    for (int c = CELL_USAGE; c < CELLS; c++) {
+    for (int c = CELL_USAGE; c <= CELL_STEP; c++) {
         table->columns[c].is_hidden = false;
     }
     table_begin(table, true);
@@ -820,7 +984,7 @@ struct column {
     bool is_name; /* comes from strangers */
 };
 
-enum { COLUMNS = 19 };
+enum { COLUMNS = 20 };
 
 static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
 {
@@ -843,7 +1007,8 @@ static void make_columns(struct arena *arena, const struct moved *m, struct colu
         {"difference", show_amount(arena, m->difference), false},
         {"usage", show_amount(arena, m->by_usage), false},
         {"price_version", show_amount(arena, m->by_price), false},
-        {"step", show_amount(arena, m->by_step), false}};
+        {"step", show_amount(arena, m->by_step), false},
+        {"other_bill", show_amount(arena, m->by_bills), false}};
     memcpy(columns, all, sizeof all);
 }
 
@@ -881,8 +1046,7 @@ static enum status write_csv(struct diff *d)
 
 static enum status write_json(struct diff *d)
 {
-    struct moved sum;
-    TRY(sum_moved(d, &sum));
+    struct moved sum = sum_moved(d);
     TRY(sink_write(&d->sink, TEXT("{\"moved\":["), d->err));
     struct arena_mark mark = arena_mark(&d->scratch);
     for (size_t i = 0; i < d->moved_count; i++) {
@@ -906,6 +1070,7 @@ static enum status write_json(struct diff *d)
                                   {"usage", show_amount(d->arena, sum.by_usage), false},
                                   {"price_version", show_amount(d->arena, sum.by_price), false},
                                   {"step", show_amount(d->arena, sum.by_step), false},
+                                  {"other_bill", show_amount(d->arena, sum.by_bills), false},
                                   {"currency", sum.currency, true}};
     buffer_format(&end, "],\"count\":%zu", d->moved_count);
     for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
@@ -928,6 +1093,7 @@ static enum status diff_all(struct diff *d, const char *a, const char *b)
 {
     TRY(open_set(d, a, SIDE_A));
     TRY(open_set(d, b, SIDE_B));
+    TRY(check_currencies(d));
     d->is_same_catalog = is_same_digest(d, "catalog") && is_same_digest(d, "accounts");
     TRY(compare_all(d));
     return d->form == FARTHING_JSON       ? write_json(d)

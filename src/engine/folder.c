@@ -164,6 +164,45 @@ enum status folder_read(struct folder *folder, const char *name, const char *hea
     return OK;
 }
 
+static enum status hash_file(struct env *env, struct file *file, char *buffer, uint64_t *size,
+                             struct hash128 *print, struct error *err)
+{
+    for (size_t held = 0, got = 1; got > 0; held = 0) {
+        while (held < HASH_BLOCK_BYTES && got > 0) {
+            TRY(env->file_read(env, file, buffer + held, HASH_BLOCK_BYTES - held, &got, err));
+            held += got;
+        }
+        *size += held;
+        *print = held > 0 ? hash_block(*print, buffer, held) : *print;
+    }
+    return OK;
+}
+
+enum status folder_check(struct folder *folder, yyjson_val *run, const char *name,
+                         struct error *err)
+{
+    struct env *env = folder->env;
+    const char *path = path_in(folder, name);
+    char *buffer = arena_alloc(folder->arena, HASH_BLOCK_BYTES), hex[33];
+    yyjson_val *wanted = yyjson_obj_get(yyjson_obj_get(run, "files"), name);
+    struct hash128 print = {0};
+    uint64_t size = 0;
+    struct file *file;
+    TRY(env->file_open(env, path, &file, err));
+    enum status status = hash_file(env, file, buffer, &size, &print, err);
+    enum status closed = env->file_close(env, file, status == OK ? err : NULL);
+    TRY(status);
+    TRY(closed);
+    hash128_format(print, hex);
+    if (size == yyjson_get_uint(yyjson_obj_get(wanted, "size")) &&
+        text_equal(json_text(wanted, "print"), text_of(hex))) {
+        return OK;
+    }
+    (void)fail(err, ERR_CORRUPT, "%s: is not as the run wrote it", path);
+    return fail_hint(err, "a run was stopped while it replaced files, or the file was edited: bill "
+                          "that period again");
+}
+
 /* ---- JSON ----------------------------------------------------------------------------------- */
 
 static void *json_allocate(void *context, size_t size)

@@ -49,6 +49,9 @@ void folder_close(struct folder *folder);
 enum status folder_read(struct folder *folder, const char *name, const char *header,
                         struct reader **reader, struct error *err);
 void reader_close(struct reader *reader);
+/* Whether the file is as the folder's run wrote it, by its run.json; else ERR_CORRUPT. */
+enum status folder_check(struct folder *folder, yyjson_val *run, const char *name,
+                         struct error *err);
 
 /* What stands at the head of a bill: a line of bills.ndjson. */
 struct bill_head {

@@ -5,6 +5,7 @@
  */
 #include "render/table.h"
 
+#include <assert.h>
 #include <libsmartcols/libsmartcols.h>
 #include <locale.h>
 #include <stdlib.h>
@@ -157,6 +158,7 @@ void table_init(struct table *table, struct arena *arena, const struct sink_text
 
 void table_add_column(struct table *table, const char *title, enum column_kind kind)
 {
+    assert(table->column_count < TABLE_COLUMNS_MAX);
     table->columns[table->column_count++] = (struct table_column){.title = title, .kind = kind};
 }
 

@@ -35,7 +35,7 @@ int shown_width(struct text text);
  * it (and quotes). For texts only: a negative number is none. */
 void add_csv_safe(struct buffer *out, struct text text);
 
-enum { TABLE_COLUMNS_MAX = 12 };
+enum { TABLE_COLUMNS_MAX = 16 };
 
 enum column_kind {
     COLUMN_TEXT,
