@@ -1147,6 +1147,20 @@ enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct er
     return dec_is_zero(sum->others) ? OK : dec_add(*value, sum->others, value, err);
 }
 
+int dec_sum_format(const struct dec_sum *sum, char *out)
+{
+    struct dec value;
+    if (dec_sum_read(sum, &value, NULL) == OK) {
+        return dec_format(value, out);
+    }
+    struct wide all = sum->usual;
+    enum status status = dec_round(sum->others, DEC_SCALE, ROUND_HALF_EVEN, &value, NULL);
+    assert(status == OK); /* it has digits to lose */
+    (void)status;
+    wide_add_dec(&all, value);
+    return wide_format(&all, out);
+}
+
 enum status dec_sum_merge(struct dec_sum *sum, const struct dec_sum *other, struct error *err)
 {
     wide_add(&sum->usual, &other->usual);

@@ -176,6 +176,9 @@ struct dec_sum {
 };
 enum status dec_sum_add(struct dec_sum *sum, struct dec value, struct error *err);
 enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct error *err);
+/* Text of any sum, into WIDE_FORMAT_MAX bytes; returns the length.  One of more than 38 digits is
+ * rounded to 18 after the point. */
+int dec_sum_format(const struct dec_sum *sum, char *out);
 /* Adds other to sum. */
 enum status dec_sum_merge(struct dec_sum *sum, const struct dec_sum *other, struct error *err);
 

@@ -642,20 +642,20 @@ static enum status add_sections(struct arena *arena, struct bill *bill, struct e
 {
     bill->sections = arena_calloc(arena, bill->line_count + 1, sizeof *bill->sections);
     bill->total = DEC_ZERO;
-    struct dec_sum exact = {0};
+    bill->exact = (struct dec_sum){0};
     for (uint32_t i = 0; i < bill->line_count;) {
         struct section *section = &bill->sections[bill->section_count++];
         *section = (struct section){.account = bill->lines[i].account, .line_first = i};
         struct dec_sum amount = {0};
         for (; i < bill->line_count && text_equal(section->account, bill->lines[i].account); i++) {
             TRY(dec_sum_add(&amount, bill->lines[i].amount, err));
-            TRY(dec_sum_add(&exact, bill->lines[i].exact, err));
+            TRY(dec_sum_add(&bill->exact, bill->lines[i].exact, err));
             section->line_count++;
         }
         TRY(dec_sum_read(&amount, &section->amount, err));
         TRY(dec_add(bill->total, section->amount, &bill->total, err));
     }
-    return dec_sum_read(&exact, &bill->exact, err);
+    return OK;
 }
 
 static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_t row_count,

@@ -57,7 +57,7 @@ struct bill {
     uint32_t line_count, line_capacity;
     struct section *sections;
     uint32_t section_count;
-    struct dec exact; /* sum of the lines' exact amounts */
+    struct dec_sum exact; /* of the lines' exact amounts; it may have more than 38 digits */
     struct dec total;
     /* proof */
     uint32_t row_count;

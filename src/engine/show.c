@@ -24,6 +24,16 @@ struct text show_decimal(struct arena *arena, struct dec value, int digits)
     return (struct text){out, (size_t)dec_format_digits(value, digits, out)};
 }
 
+struct text show_sum(struct arena *arena, const struct dec_sum *sum, int digits)
+{
+    struct dec value;
+    if (dec_sum_read(sum, &value, NULL) == OK) {
+        return show_decimal(arena, value, digits);
+    }
+    char *out = arena_alloc(arena, WIDE_FORMAT_MAX);
+    return (struct text){out, (size_t)dec_sum_format(sum, out)};
+}
+
 enum status show_put(struct show *show, struct text text)
 {
     return sink_write(&show->sink, text, show->err);
@@ -63,7 +73,7 @@ static bool is_wanted(const struct show *show, const struct bill_head *head)
 /* What follows the table or the array. */
 struct list_end {
     uint64_t count;
-    struct dec total;
+    struct dec_sum total;
     char currency[8];
 };
 
@@ -75,7 +85,7 @@ static enum status add_to_end(struct list_end *end, const struct bill_head *head
     }
     end->count++;
     (void)snprintf(end->currency, sizeof end->currency, "%.*s", TEXT_ARG(head->currency));
-    return dec_add(end->total, total, &end->total, err);
+    return dec_sum_add(&end->total, total, err);
 }
 
 typedef enum status take_head(struct show *show, const struct bill_head *head, void *context);
@@ -142,7 +152,7 @@ static enum status list_table(struct show *show)
     TRY(each_head(show, write_head_row, NULL));
     TRY(table_end(table, show->err));
     struct arena *arena = &show->scratch;
-    struct text total = show_decimal(arena, end.total, 2);
+    struct text total = show_sum(arena, &end.total, 2);
     return show_put(show,
                     text_format(arena, "%llu bill%s, %.*s %s\n", (unsigned long long)end.count,
                                 end.count == 1 ? "" : "s", TEXT_ARG(total), end.currency));
@@ -182,7 +192,7 @@ static enum status list_json(struct show *show)
     struct list_end end = {0};
     TRY(show_put(show, TEXT("{\"bills\":[")));
     TRY(each_head(show, write_head_json, &end));
-    struct text total = show_decimal(&show->scratch, end.total, 2);
+    struct text total = show_sum(&show->scratch, &end.total, 2);
     return show_put(show, text_format(&show->scratch, "],\"count\":%llu,\"total\":\"%.*s\"}\n",
                                       (unsigned long long)end.count, TEXT_ARG(total)));
 }

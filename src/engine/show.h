@@ -36,6 +36,8 @@ struct show {
 struct text show_time(struct arena *arena, instant at);
 struct text show_count(struct arena *arena, uint64_t count);
 struct text show_decimal(struct arena *arena, struct dec value, int digits);
+/* Of a sum that may have more digits than a decimal. */
+struct text show_sum(struct arena *arena, const struct dec_sum *sum, int digits);
 enum status show_put(struct show *show, struct text text);
 
 /* Writes the bill whose id is show->found (show_bill.c). */

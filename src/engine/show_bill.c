@@ -24,7 +24,7 @@ struct page {
     struct text account; /* of the section: account_bytes */
     char account_bytes[ATTRIBUTE_MAX_BYTES + 1];
     uint64_t section_lines;
-    struct dec section, sum;
+    struct dec_sum section, sum;
     uint64_t sections;
 };
 
@@ -125,7 +125,7 @@ static enum status each_line(struct show *show, struct page *page, take_line *ta
 {
     struct arena_mark mark = arena_mark(&show->scratch);
     page->line_count = page->sections = page->section_lines = 0;
-    page->sum = DEC_ZERO;
+    page->sum = (struct dec_sum){0};
     page->account = (struct text){NULL, 0};
     reader_seek(page->lines, page->offset);
     for (struct text row;;) {
@@ -142,7 +142,7 @@ static enum status each_line(struct show *show, struct page *page, take_line *ta
         if (!text_equal(bill, page->head.bill)) {
             return OK;
         }
-        TRY(dec_add(page->sum, line.amount, &page->sum, show->err));
+        TRY(dec_sum_add(&page->sum, line.amount, show->err));
         TRY(take(show, page, &line, row));
         page->line_count++;
         arena_rewind(&show->scratch, mark);
@@ -185,7 +185,7 @@ static enum status end_section(struct show *show, const struct page *page)
         return OK;
     }
     if (page->section_lines > 1) {
-        TRY(sum_row(show, "subtotal", show_decimal(&show->scratch, page->section, page->digits)));
+        TRY(sum_row(show, "subtotal", show_sum(&show->scratch, &page->section, page->digits)));
     }
     return table_end(&show->table, show->err);
 }
@@ -198,7 +198,7 @@ static enum status write_line(struct show *show, struct page *page, const struct
     if (is_rounding || !page->account.at || !text_equal(page->account, line->account)) {
         TRY(end_section(show, page));
         page->section_lines = 0;
-        page->section = DEC_ZERO;
+        page->section = (struct dec_sum){0};
         if (is_rounding) {
             page->sections = 0; /* the last one is done */
             table_begin(&show->table, false);
@@ -220,7 +220,7 @@ static enum status write_line(struct show *show, struct page *page, const struct
         table_begin(&show->table, true);
     }
     page->section_lines++;
-    TRY(dec_add(page->section, line->amount, &page->section, show->err));
+    TRY(dec_sum_add(&page->section, line->amount, show->err));
     struct text cells[TABLE_COLUMNS_MAX];
     line_cells(&show->scratch, page, line, cells);
     return table_row(&show->table, cells, show->err);
@@ -322,8 +322,9 @@ static enum status write_proof(struct show *show, const struct bill_head *head)
 /* Lines and total are in two files: they must tell the same. */
 static enum status check_page(struct show *show, const struct page *page)
 {
-    struct dec total;
-    if (dec_parse(page->head.total, &total) == NUMBER_OK && dec_compare(total, page->sum) == 0 &&
+    struct dec total, sum;
+    if (dec_parse(page->head.total, &total) == NUMBER_OK &&
+        dec_sum_read(&page->sum, &sum, NULL) == OK && dec_compare(total, sum) == 0 &&
         page->line_count == page->head.line_count) {
         return OK;
     }

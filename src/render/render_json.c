@@ -93,7 +93,8 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     add_json_time(out, "to", bill->period.to);
     add_json_text(out, "currency", bill->currency);
     add_money_member(out, "total", bill, bill->total);
-    add_json_decimal(out, "exact", bill->exact);
+    char exact[WIDE_FORMAT_MAX];
+    add_json_text(out, "exact", (struct text){exact, (size_t)dec_sum_format(&bill->exact, exact)});
     add_json_count(out, "lines", bill->line_count);
     add_json_key(out, "sections");
     buffer_add_char(out, '[');
