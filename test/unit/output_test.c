@@ -158,6 +158,43 @@ static void test_files_of_an_earlier_run(void **state)
 }
 
 /* Without --force nothing is overwritten, not even what comes while the run works. */
+/* Nothing of this run, nor of an earlier one; what others have written stays. */
+static void test_clear(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/clear", base);
+    struct error err;
+    for (int files = 1; files <= 2; files++) {
+        struct output *output;
+        struct output_file *file;
+        bool was_there = true;
+        assert_int_equal(write_two(env, folder, true, false, &err), OK);
+        write_file(folder, "other", "kept");
+        struct output_options options = {.replace = true};
+        assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+        assert_int_equal(output_file_open(output, "a", &file, &err), OK);
+        assert_int_equal(output_append_text(file, TEXT("lost"), &err), OK);
+        if (files == 2) {
+            assert_int_equal(output_file_open(output, "b", &file, &err), OK);
+        }
+        assert_int_equal(output_clear(output, &was_there, &err), OK);
+        assert_true(was_there);
+        assert_string_equal(look(env, folder), files == 2 ? "other=kept" : "b=new other=kept");
+    }
+    struct output *output;
+    struct output_file *file;
+    struct output_options options = {.replace = true};
+    bool was_there = true;
+    assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+    assert_int_equal(output_file_open(output, "a", &file, &err), OK);
+    assert_int_equal(output_clear(output, &was_there, &err), OK);
+    assert_false(was_there);
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    env_posix_free(env);
+}
+
 static void test_somebody_else_writes(void **state)
 {
     (void)state;
@@ -481,6 +518,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commit_and_abort),
         cmocka_unit_test(test_files_of_an_earlier_run),
+        cmocka_unit_test(test_clear),
         cmocka_unit_test(test_somebody_else_writes),
         cmocka_unit_test(test_leftovers),
         cmocka_unit_test(test_names),
