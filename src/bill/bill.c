@@ -126,6 +126,17 @@ static int compare_times(instant a, instant b)
     return (a > b) - (a < b);
 }
 
+/* Terms of a plan, a contract and the catalog may have one name: whose it was is part of the key.
+ */
+static struct text term_level(const struct line *line)
+{
+    static const char end[] = " terms";
+    size_t size = sizeof end - 1;
+    struct text level = line->level;
+    bool is_term = level.size > size && memcmp(level.at + level.size - size, end, size) == 0;
+    return is_term ? level : TEXT("");
+}
+
 /* The order of lines, by their key. */
 static int compare_lines(const void *a_line, const void *b_line)
 {
@@ -145,7 +156,8 @@ static int compare_lines(const void *a_line, const void *b_line)
     order = order ? order : (int)a->has_rate - (int)b->has_rate;
     order = order ? order : dec_compare(a->rate, b->rate);
     order = order ? order : compare_texts(a->unit, b->unit);
-    return order ? order : compare_texts(a->contract, b->contract);
+    order = order ? order : compare_texts(a->contract, b->contract);
+    return order ? order : compare_texts(term_level(a), term_level(b));
 }
 
 /* A text after its size, so that texts that are put together can be told apart. */
@@ -187,17 +199,18 @@ static void make_ids(struct arena *arena, struct bill *bill)
                                    (int64_t)(uint64_t)line->rate.mantissa,
                                    (int64_t)(line->rate.mantissa >> 64),
                                    line->rate.scale};
-        const struct text parts[] = {line->account,  line->sku,      line->price,
-                                     line->step,     line->kind,     line->dimensions,
-                                     line->resource, line->contract, line->unit};
+        const struct text parts[] = {
+            line->account,    line->sku,      line->price,    line->step, line->kind,
+            line->dimensions, line->resource, line->contract, line->unit, term_level(line)};
         enum { PARTS = sizeof parts / sizeof *parts };
-        size_t size_max = sizeof numbers + PARTS * sizeof(uint32_t);
-        for (size_t k = 0; k < PARTS; k++) {
+        size_t part_count = parts[PARTS - 1].size > 0 ? PARTS : PARTS - 1;
+        size_t size_max = sizeof numbers + part_count * sizeof(uint32_t);
+        for (size_t k = 0; k < part_count; k++) {
             size_max += parts[k].size;
         }
         key.size = of_bill;
         to = buffer_reserve(&key, size_max);
-        for (size_t k = 0; k < PARTS; k++) {
+        for (size_t k = 0; k < part_count; k++) {
             to = put_text(to, parts[k]);
         }
         memcpy(to, numbers, sizeof numbers);
@@ -593,7 +606,8 @@ static void move_rounding_last(struct bill *bill)
 {
     for (uint32_t i = 0; i + 1 < bill->line_count; i++) {
         struct line line = bill->lines[i];
-        if (line.price.size == 0 && text_equal(line.kind, TEXT("rounding"))) {
+        if (line.price.size == 0 && text_equal(line.kind, TEXT("rounding")) &&
+            text_equal(line.step, TEXT("total"))) {
             memmove(&bill->lines[i], &bill->lines[i + 1], (bill->line_count - i - 1) * sizeof line);
             bill->lines[bill->line_count - 1] = line;
             return;

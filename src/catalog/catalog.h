@@ -42,6 +42,7 @@ struct number {
  * dimension d is the slot NAME_DIMENSION + its index in catalog->dimensions, an attribute of the
  * SKU NAME_ATTRIBUTE + its index in catalog->attributes, a contract parameter NAME_PARAMETER + its
  * index in catalog->parameters.  NAME_NUMBER + a dimension's index is the number that it holds,
+ * NAME_ATTRIBUTE_NUMBER the same of an attribute that is a text,
  * NAME_RESULT + i the formula's own result i.  A bare name is looked up in this order: fixed name,
  * dimension, attribute.  `attributes.x`, `dims.x`, `contract.x` say which. */
 enum name_slot {
@@ -71,7 +72,8 @@ enum name_slot {
     NAME_ATTRIBUTE = 2000,
     NAME_PARAMETER = 3000,
     NAME_NUMBER = 4000,
-    NAME_RESULT = 5000,
+    NAME_ATTRIBUTE_NUMBER = 5000,
+    NAME_RESULT = 6000,
 };
 enum { RESULTS_MAX = 32 }; /* of a formula */
 
@@ -191,12 +193,20 @@ enum step_kind {
     STEP_FORMULA,
     STEP_TIER,
     STEP_FIXED,
-    STEP_BOUND,
+    STEP_BOUND, /* charge steps from here on: they take charges, in prices and as terms */
     STEP_ROUND,
+    STEP_DISCOUNT,
+    STEP_MARKUP,
+    STEP_FEE,
+    STEP_TAX,
     STEP_KINDS,
     STEP_TALLY = STEP_KINDS /* nobody writes it: see struct tally */
 };
 const char *step_kind_name(enum step_kind kind);
+static inline bool step_kind_takes_charges(enum step_kind kind)
+{
+    return kind >= STEP_BOUND && kind < STEP_KINDS;
+}
 
 enum scope { SCOPE_RESOURCE, SCOPE_ACCOUNT, SCOPE_ORGANIZATION, SCOPE_CONTRACT };
 
@@ -213,7 +223,16 @@ enum attribution { ATTRIBUTE_IN_ORDER, ATTRIBUTE_PRO_RATA, ATTRIBUTE_NONE };
 enum prorate { PRORATE_NONE, PRORATE_DAY, PRORATE_DAY_INCLUSIVE, PRORATE_SECOND, PRORATE_30_DAY };
 
 /* What a bucket is split by, besides scope and clock. */
-enum by_kind { BY_SKU, BY_PRODUCT, BY_DIMENSION, BY_ATTRIBUTE, BY_ACCOUNT, BY_RESOURCE, BY_UNIT };
+enum by_kind {
+    BY_SKU,
+    BY_PRODUCT,
+    BY_DIMENSION,
+    BY_ATTRIBUTE,
+    BY_ACCOUNT,
+    BY_RESOURCE,
+    BY_UNIT,
+    BY_TAX_RATE, /* nobody writes it: a tax accumulates rate by rate */
+};
 struct by_key {
     enum by_kind kind;
     uint32_t index; /* of the dimension or attribute */
@@ -383,6 +402,39 @@ struct step_round {
     bool small_up;
 };
 
+/* What a discount, a markup or a fee comes to: one of these. */
+enum worth { WORTH_PERCENT, WORTH_AMOUNT, WORTH_QUANTITY, WORTH_TIERS };
+struct step_adjust {
+    enum worth worth;
+    struct number number;  /* the percentage, the amount, the units; not of tiers */
+    struct step_tier tier; /* of percentages, by what has accumulated */
+    bool is_gross;         /* base: gross: amounts before any term */
+    bool has_limit;
+    struct number limit;  /* of what one turn takes off or adds */
+    uint32_t limit_turns; /* the first turns of its contract or account; 0: all */
+    uint32_t group;       /* exclusive: index in catalog->groups, NONE */
+    bool settle_at_end;
+    enum prorate prorate; /* of an amount, a limit, a minimum */
+    int digits;
+    enum rounding mode;
+    /* Of a fee: */
+    uint32_t sku; /* what it is sold as; NONE */
+    bool has_min, has_max;
+    struct number min, max;
+};
+
+enum tax_at { TAX_AT_LINE, TAX_AT_RATE, TAX_AT_TOTAL };
+struct step_tax {
+    const struct expr *percent; /* over the charge */
+    struct dec plain;           /* when percent is NULL */
+    bool is_inclusive;
+    enum tax_at at; /* what is rounded */
+    bool has_round;
+    int digits;
+    enum rounding mode;
+    const struct expr *exempt, *reverse_charge; /* NULL: never */
+};
+
 struct step {
     enum step_kind kind;
     struct text name;         /* default: the primitive's name */
@@ -411,6 +463,8 @@ struct step {
         struct step_fixed fixed;
         struct step_bound bound;
         struct step_round round;
+        struct step_adjust adjust;
+        struct step_tax tax;
     };
 };
 
@@ -450,6 +504,7 @@ struct price {
     const struct step *steps;
     uint32_t step_count;
     bool is_fixed; /* fixed steps only: takes no usage */
+    bool is_terms; /* no price but terms, whose steps take the charges of all prices */
     /* What it says, but for its name and dates: equal of versions that differ in nothing.  Of a
      * price that nobody compares, and of one that restarts its buckets with each version, there is
      * none. */
@@ -482,9 +537,13 @@ struct price_set {
     const uint32_t *by_sku;
 };
 
+/* Terms are steps over charges, in the order written: a plan's, then a contract's, then the
+ * catalog's.  They stand in the form of a price, without a name, of no SKU; step_count 0: none. */
+
 struct plan {
     struct text name;
     struct price_set prices;
+    struct price terms;
     struct place place;
 };
 
@@ -502,6 +561,7 @@ struct contract {
     instant from, to;
     uint32_t plan; /* NONE */
     struct price_set prices;
+    struct price terms;
     bool has_billing;
     struct clock billing;
     bool billing_at_start; /* anchored at the contract's start */
@@ -602,6 +662,11 @@ struct catalog {
     uint32_t default_plan;            /* NONE */
     const struct contract *contracts; /* sorted by (buyer, from, id) */
     uint32_t contract_count;
+    struct price terms;
+    bool has_terms;         /* of the catalog, or of any plan or contract */
+    bool has_waiting_terms; /* some wait for the end of a turn, used or not */
+    uint32_t group_count;   /* of `exclusive:` */
+    uint64_t best_groups;   /* those of which the best applies */
 
     /* Nodes: where rows meet.  A private step's node is made of its level (contract or plan), price
      * name and step name, so that versions of a price share it; a shared step has one node.
@@ -620,7 +685,10 @@ struct catalog {
     /* Clocks of steps whose turns may begin inside a row, where rows must be cut as well. */
     const struct slot_clock *slot_clocks;
     uint32_t slot_clock_count;
-    bool has_odd_clocks; /* some may turn inside an hour */
+    const uint32_t *term_clocks; /* in slot_clocks: those that terms ask of all rows */
+    uint32_t term_clock_count;
+    bool terms_ask_contract; /* which one is in force decides on terms, or on what they come to */
+    bool has_odd_clocks;     /* some may turn inside an hour */
     bool has_csv;
     struct csv_columns csv;
 };

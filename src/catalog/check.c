@@ -277,7 +277,8 @@ void number_nodes(struct loader *loader)
         return;
     }
     const struct node **sorted = arena_calloc(loader->arena, graph.node_count, sizeof *sorted);
-    struct text *names = arena_calloc(loader->arena, graph.node_count, sizeof *names);
+    uint32_t count = graph.node_count + terms_count(catalog);
+    struct text *names = arena_calloc(loader->arena, count, sizeof *names);
     for (uint32_t i = 0; i < graph.node_count; i++) {
         sorted[i] = &graph.nodes[i];
     }
@@ -302,7 +303,8 @@ void number_nodes(struct loader *loader)
             steps[i].node = graph.nodes[steps[i].node].number;
         }
     }
-    catalog->node_count = graph.node_count;
+    terms_number(loader, names, graph.node_count);
+    catalog->node_count = count;
     catalog->node_names = names;
     index_nodes(loader);
     check_orders(loader);
@@ -614,7 +616,7 @@ static void add_expr_use(void *context, const struct expr *expr)
     for (size_t i = 0; i < count; i++) {
         if (slots[i] >= NAME_DIMENSION && slots[i] < NAME_ATTRIBUTE) {
             add_key_use(used, (struct by_key){BY_DIMENSION, slots[i] - NAME_DIMENSION});
-        } else if (slots[i] >= NAME_NUMBER && slots[i] < NAME_RESULT) {
+        } else if (slots[i] >= NAME_NUMBER && slots[i] < NAME_ATTRIBUTE_NUMBER) {
             add_key_use(used, (struct by_key){BY_DIMENSION, slots[i] - NAME_NUMBER});
         }
     }

@@ -50,7 +50,8 @@ static bool is_change(const struct accounts *accounts, const struct catalog *cat
     const struct contract *old, *new;
     const struct price *before = hold_price(accounts, catalog, kind, edge - 1, &old);
     const struct price *after = hold_price(accounts, catalog, kind, edge, &new);
-    return !say_the_same(before, after) || (old != new &&asks_contract(after));
+    bool asks = catalog->terms_ask_contract || asks_contract(after);
+    return !say_the_same(before, after) || (old != new &&asks);
 }
 
 /* A slot on its way. */
@@ -167,6 +168,7 @@ static bool key_value(const struct accounts *accounts, const struct catalog *cat
         return true;
     case BY_RESOURCE:
     case BY_UNIT:
+    case BY_TAX_RATE:
         break;
     }
     return false;
@@ -204,8 +206,11 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
     }
     const struct contract *contract;
     const struct price *price = hold_price(accounts, catalog, kind, at, &contract);
-    for (uint32_t i = 0; price && i < price->clock_count; i++) {
-        const struct slot_clock *item = &catalog->slot_clocks[price->clocks[i]];
+    uint32_t own = price ? price->clock_count : 0;
+    uint32_t count = price ? own + catalog->term_clock_count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t index = i < own ? price->clocks[i] : catalog->term_clocks[i - own];
+        const struct slot_clock *item = &catalog->slot_clocks[index];
         if ((hours_only && item->hour_aligned) ||
             (item->tally && !tally_counts(item->tally, catalog, kind))) {
             continue;

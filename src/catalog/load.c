@@ -16,11 +16,12 @@
 
 #include "base/nofloat.h"
 
-static const char *const top_keys[] = {
-    "catalog",   "currency", "rounding",  "profile", "billing", "default_plan", "csv",
-    "products",  "meters",   "clocks",    "tables",  "steps",   "prices",       "plans",
-    "contracts", "accounts", "calendars", "series",  NULL};
-static const char *const later_top_keys[] = {"terms", "commitments", NULL};
+static const char *const top_keys[] = {"catalog",   "currency",     "rounding",  "profile",
+                                       "billing",   "default_plan", "csv",       "products",
+                                       "meters",    "clocks",       "tables",    "steps",
+                                       "prices",    "plans",        "contracts", "accounts",
+                                       "calendars", "series",       "terms",     NULL};
+static const char *const later_top_keys[] = {"commitments", NULL};
 
 #define PRORATE_TO(digits, mode) .prorate_digits = (digits), .prorate_mode = (mode)
 static const struct profile profiles[] = {
@@ -301,6 +302,28 @@ static void add_price_skus(struct name_set *set, const struct map *declared,
     }
 }
 
+struct sku_names {
+    struct name_set *set;
+    const struct map *declared;
+};
+
+static void add_fee_sku(void *context, const struct yaml_node *sku)
+{
+    struct sku_names *names = context;
+    add_sku(names->set, names->declared, sku, sku->text);
+}
+
+/* What fees are sold as, in a list of prices, and in terms. */
+static void add_fee_skus(struct name_set *set, const struct map *declared,
+                         const struct yaml_node *prices, const struct yaml_node *terms)
+{
+    struct sku_names names = {set, declared};
+    for (uint32_t i = 0; prices != NULL && prices->kind == YAML_LIST && i < prices->count; i++) {
+        terms_visit_skus(yaml_member(&prices->items[i], "steps"), add_fee_sku, &names);
+    }
+    terms_visit_skus(terms, add_fee_sku, &names);
+}
+
 bool sku_is_name(struct text text)
 {
     static const char *const names[] = {"type", "source", "id", "subject"};
@@ -361,6 +384,11 @@ static void collect_skus(struct loader *loader, const struct sections *all)
              k++) {
             add_price_skus(&set, &declared, &prices->items[k]);
         }
+        add_fee_skus(&set, &declared, prices, yaml_member(owner, "terms"));
+    }
+    for (uint32_t r = 0; r < loader->root_count; r++) {
+        const struct yaml_node *root = loader->roots[r];
+        add_fee_skus(&set, &declared, yaml_member(root, "prices"), yaml_member(root, "terms"));
     }
     const struct text *names;
     struct catalog *catalog = loader->catalog;
@@ -721,14 +749,14 @@ static void compute_digest(struct loader *loader)
 {
     static const struct {
         const char *key;
-        char shape; /* of all files together: single, mapping or list; o: a mapping that is left
-                       out when it is empty */
+        char shape; /* of all files together: single, mapping or list; o: a mapping, p: a single
+                       that is left out when there is none */
     } parts[] = {
         {"billing", 's'},   {"calendars", 'o'}, {"catalog", 's'},  {"clocks", 'm'},
         {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'}, {"default_plan", 's'},
         {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},   {"products", 'm'},
         {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},    {"tables", 'm'},
-        {"series", 'o'},
+        {"series", 'o'},    {"terms", 'p'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);
@@ -737,11 +765,14 @@ static void compute_digest(struct loader *loader)
         if (parts[i].shape == 'o' && collect_mapping(loader, parts[i].key).count == 0) {
             continue;
         }
-        buffer_format(&out, "%s\"%s\":", i == 0 ? "" : ",", parts[i].key);
         const struct yaml_node *single = NULL;
         for (uint32_t r = 0; r < loader->root_count && single == NULL; r++) {
             single = yaml_member(loader->roots[r], parts[i].key);
         }
+        if (parts[i].shape == 'p' && single == NULL) {
+            continue;
+        }
+        buffer_format(&out, "%s\"%s\":", i == 0 ? "" : ",", parts[i].key);
         if (parts[i].shape == 'l') {
             write_list(loader, parts[i].key, &out);
         } else if (parts[i].shape == 'm' || parts[i].shape == 'o') {
@@ -844,6 +875,8 @@ static void load_sections(struct loader *loader)
     load_csv(loader);
     load_shared_steps(loader, all.steps);
     load_prices(loader, all.prices, all.plans, all.contracts);
+    load_terms(loader, collect_single(loader, "terms"), &catalog->terms);
+    check_groups(loader);
     const struct yaml_node *plan = collect_single(loader, "default_plan");
     if (plan != NULL) {
         catalog->default_plan = find_name(loader, plan, &loader->plan_by_name, loader->plan_names,
@@ -1028,18 +1061,68 @@ static uint32_t find_slot_calendar(struct catalog *catalog, const struct calenda
     return catalog->slot_clock_count++;
 }
 
+/* Of calendars, then of tables. */
+static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot_clock *items)
+{
+    uint32_t table = i - catalog->calendar_count;
+    return i < catalog->calendar_count
+               ? find_slot_calendar(catalog, &catalog->calendars[i], items)
+               : find_slot_table(catalog, &catalog->tables[table], true, items);
+}
+
+struct term_cuts {
+    struct catalog *catalog;
+    struct slot_clock *items;
+    struct call_use use;
+    uint32_t *clocks;
+};
+
+static void note_term(void *context, const struct step *step, bool of_contract)
+{
+    struct term_cuts *cuts = context;
+    struct catalog *catalog = cuts->catalog;
+    catalog->terms_ask_contract =
+        catalog->terms_ask_contract || of_contract || step_asks_contract(step, of_contract);
+    step_visit_rows(step, note_calls, &cuts->use);
+    uint32_t clock = find_slot_clock(catalog, step, NULL, cuts->items);
+    if (clock != NONE) {
+        cuts->clocks[catalog->term_clock_count++] = clock;
+    }
+}
+
+/* What terms mean for where rows are cut, which is the same for the rows of all prices. */
+static void collect_term_clocks(struct loader *loader, struct slot_clock *items)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t named = catalog->calendar_count + catalog->table_count;
+    uint32_t most = named + terms_count(catalog) + 1;
+    struct term_cuts cuts = {.catalog = catalog, .items = items};
+    cuts.clocks = arena_calloc(loader->arena, most, sizeof *cuts.clocks);
+    cuts.use.calendars = arena_calloc(loader->arena, named + 1, sizeof *cuts.use.calendars);
+    cuts.use.tables = cuts.use.calendars + catalog->calendar_count;
+    terms_visit(catalog, note_term, &cuts);
+    for (uint32_t i = 0; i < named; i++) {
+        uint32_t found = cuts.use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
+        if (found != NONE) {
+            cuts.clocks[catalog->term_clock_count++] = found;
+        }
+    }
+    catalog->term_clocks = cuts.clocks;
+}
+
 /* What a price's steps mean for where its rows are cut: their clocks and calendars, and whether
  * they ask the contract. */
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
     uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t most = named + catalog->tally_count;
+    uint32_t most = named + catalog->tally_count + terms_count(catalog);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
     struct call_use use;
     struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
+    collect_term_clocks(loader, items);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
         uint32_t *clocks = NULL;
@@ -1078,12 +1161,7 @@ static void collect_slot_clocks(struct loader *loader)
             }
         }
         for (uint32_t i = 0; i < named && use.any; i++) {
-            bool is_calendar = i < catalog->calendar_count;
-            uint32_t table = i - catalog->calendar_count;
-            uint32_t found = !use.calendars[i] ? NONE
-                             : is_calendar
-                                 ? find_slot_calendar(catalog, &catalog->calendars[i], items)
-                                 : find_slot_table(catalog, &catalog->tables[table], true, items);
+            uint32_t found = use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
             if (found != NONE) {
                 clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
                 clocks[price->clock_count++] = found;

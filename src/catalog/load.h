@@ -5,7 +5,8 @@
  *                               hours.c    calendars
  *                               table.c    tables of rates
  *                               meter.c    meters
- *                               step.c     steps
+ *                               step.c     steps; step_charge.c those over charges
+ *                               terms.c    lists of these
  *                               price.c    prices, plans, contracts, accounts
  *                               check.c    what only the whole shows: nodes, ambiguity, units
  *                               select.c   the indices that find a price
@@ -27,6 +28,7 @@ enum {
     TIERS_MAX = 1000,
     STEPS_MAX = 100, /* of a price */
     TABLE_KEYS_MAX = 8,
+    GROUPS_MAX = 64, /* exclusive groups: bits */
     ORDER_KEYS_MAX = 8,
     TABLE_FILE_MAX_BYTES = 16 * 1024 * 1024,
     TABLE_ROWS_MAX = 1'000'000, /* of a file */
@@ -89,6 +91,8 @@ struct loader {
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
     struct map series_by_name, meter_by_name;
+    struct map group_by_name;       /* of `exclusive:`; made when the first is met */
+    const struct yaml_node *group_others[GROUPS_MAX]; /* members that are no percentages */
     struct usage_name *usages;
     uint32_t usage_count, usage_capacity, tally_capacity;
     struct section tables, series, clocks;
@@ -237,6 +241,21 @@ bool step_asks_contract(const struct step *step, bool of_contract);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);
+
+/* terms.c: the list under `terms:`; node may be NULL */
+void load_terms(struct loader *loader, const struct yaml_node *node, struct price *terms);
+uint32_t terms_count(const struct catalog *catalog);
+/* Numbers their nodes from next on, and names them. */
+void terms_number(struct loader *loader, struct text *names, uint32_t next);
+void terms_visit(const struct catalog *catalog,
+                 void (*take)(void *context, const struct step *step, bool of_contract),
+                 void *context);
+/* The SKUs that fees in a list of steps are sold as. */
+void terms_visit_skus(const struct yaml_node *steps,
+                      void (*take)(void *context, const struct yaml_node *sku), void *context);
+
+/* step_charge.c: once all terms are read */
+void check_groups(struct loader *loader);
 
 /* tally.c */
 void make_tallies(struct loader *loader);

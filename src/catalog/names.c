@@ -182,6 +182,22 @@ static bool resolve_dimension(const struct resolver *resolver, struct text name,
     return true;
 }
 
+/* Of an attribute that is text, the number is what it holds. */
+static bool resolve_attribute(const struct resolver *resolver, struct text name,
+                              struct expr_name *out)
+{
+    const struct loader *loader = resolver->loader;
+    if (!resolve_in(&loader->attribute_by_name, name, NAME_ATTRIBUTE, loader->attribute_types,
+                    out)) {
+        return false;
+    }
+    if (resolver->context->has_numbers && out->type != EXPR_NUMBER) {
+        out->slot += NAME_ATTRIBUTE_NUMBER - NAME_ATTRIBUTE;
+        out->type = EXPR_NUMBER;
+    }
+    return true;
+}
+
 /* Units are the meters' own: where somebody has a dimension called unit, it is what is meant. */
 static bool is_dimension_instead(const struct loader *loader, struct text name)
 {
@@ -223,12 +239,9 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
         return resolve_dimension(resolver, rest, out);
     }
     if (take_prefix(loader->arena, path, "attributes", &rest)) {
-        return resolve_in(&loader->attribute_by_name, rest, NAME_ATTRIBUTE, loader->attribute_types,
-                          out);
+        return resolve_attribute(resolver, rest, out);
     }
-    return resolve_dimension(resolver, path, out) ||
-           resolve_in(&loader->attribute_by_name, path, NAME_ATTRIBUTE, loader->attribute_types,
-                      out);
+    return resolve_dimension(resolver, path, out) || resolve_attribute(resolver, path, out);
 }
 
 /* The name that an argument must be: a text that is known when the expression loads. */

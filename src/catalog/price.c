@@ -276,21 +276,6 @@ static void read_level(struct loader *loader, const struct yaml_node *owner, uin
 
 /* ---- plans and contracts ---- */
 
-static void refuse_terms(struct loader *loader, const struct yaml_node *owner, const char *what)
-{
-    const struct yaml_node *terms = yaml_member(owner, "terms");
-    if (terms == NULL || (terms->kind == YAML_LIST && terms->count == 0)) {
-        return;
-    }
-    struct text first =
-        terms->kind == YAML_LIST && terms->items[0].kind == YAML_MAP && terms->items[0].count > 0
-            ? terms->items[0].items[0].key
-            : TEXT("terms");
-    complain(loader->complaints, yaml_key_place(terms), "NOT_YET",
-             TEXT("prices of the contract can say what it pays; take terms out"),
-             "%s: terms (here %.*s) come in a later version", what, TEXT_ARG(first));
-}
-
 static void read_plan(struct loader *loader, const struct yaml_node *node, struct plan *plan,
                       uint32_t level)
 {
@@ -299,7 +284,7 @@ static void read_plan(struct loader *loader, const struct yaml_node *node, struc
     plan->place = yaml_key_place(node);
     if (want_kind(loader, node, YAML_MAP)) {
         check_keys(loader, node, "a plan", keys, NULL);
-        refuse_terms(loader, node, "a plan");
+        load_terms(loader, yaml_member(node, "terms"), &plan->terms);
         read_level(loader, node, level);
     }
 }
@@ -376,7 +361,7 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     if (member != NULL) {
         read_contract_billing(loader, member, contract);
     }
-    refuse_terms(loader, node, "a contract");
+    load_terms(loader, yaml_member(node, "terms"), &contract->terms);
     read_level(loader, node, level);
 }
 

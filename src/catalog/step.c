@@ -4,17 +4,27 @@
  * have (name, where, scope, by, clock, attribute) is read before, once.  Checks that need one step
  * alone are here; what several steps or prices decide is in check.c.
  */
-#include "catalog/load.h"
+#include "catalog/step.h"
 
 #include <stdlib.h>
 
 #include "base/nofloat.h"
 
 static const char *const kind_names[STEP_KINDS] = {
-    [STEP_CONVERT] = "convert", [STEP_AGGREGATE] = "aggregate", [STEP_ALLOWANCE] = "allowance",
-    [STEP_RATE] = "rate",       [STEP_PERCENT] = "percent",     [STEP_FORMULA] = "formula",
-    [STEP_TIER] = "tier",       [STEP_FIXED] = "fixed",         [STEP_BOUND] = "bound",
+    [STEP_CONVERT] = "convert",
+    [STEP_AGGREGATE] = "aggregate",
+    [STEP_ALLOWANCE] = "allowance",
+    [STEP_RATE] = "rate",
+    [STEP_PERCENT] = "percent",
+    [STEP_FORMULA] = "formula",
+    [STEP_TIER] = "tier",
+    [STEP_FIXED] = "fixed",
+    [STEP_BOUND] = "bound",
     [STEP_ROUND] = "round",
+    [STEP_DISCOUNT] = "discount",
+    [STEP_MARKUP] = "markup",
+    [STEP_FEE] = "fee",
+    [STEP_TAX] = "tax",
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -23,12 +33,12 @@ const char *step_kind_name(enum step_kind kind)
 }
 
 static const char *const later_kinds[] = {
-    "cover", "commit", "credit", "fee", "tax", "discount", "markup", "allocate", NULL,
+    "cover", "commit", "credit", "allocate", NULL,
 };
 
 /* Keys of each primitive; those of all steps are added where they mean something. */
 #define ACCUMULATES "name", "where", "scope", "by", "clock", "on_change"
-static const char *const step_keys[STEP_KINDS][20] = {
+static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_CONVERT] = {ACCUMULATES, "order", "multiply", "divide", "quantity", "to", "minimum",
                       "increment", "round"},
     [STEP_AGGREGATE] = {ACCUMULATES, "order", "measure", "function", "percentile", "method",
@@ -46,10 +56,21 @@ static const char *const step_keys[STEP_KINDS][20] = {
     [STEP_BOUND] = {ACCUMULATES, "order", "measure", "attribute", "min", "max", "prorate", "digits",
                     "mode"},
     [STEP_ROUND] = {ACCUMULATES, "order", "measure", "digits", "mode", "at", "show", "small"},
+#define ADJUSTS                                                                                    \
+    ACCUMULATES, "order", "attribute", "percent", "tiers", "base", "settle", "prorate", "digits"
+    [STEP_DISCOUNT] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
+    [STEP_MARKUP] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
+    [STEP_FEE] = {ADJUSTS, "mode", "min", "max", "sku"},
+    [STEP_TAX] = {"name", "where", "scope", "by", "clock", "percent", "inclusive", "at", "round",
+                  "exempt", "reverse_charge"},
 };
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_FIXED] = {"installments", "where", "by", "order"},
     [STEP_BOUND] = {"settle"},
+    [STEP_DISCOUNT] = {"measure"},
+    [STEP_MARKUP] = {"measure"},
+    [STEP_FEE] = {"measure"},
+    [STEP_TAX] = {"settings_at"},
 };
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
@@ -57,24 +78,9 @@ static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NU
 static const char *const prorate_names[] = {"none",   "day",    "day_inclusive",
                                             "second", "30_day", NULL};
 
-/* A step that is being read. */
-struct work {
-    struct loader *loader;
-    const struct yaml_node *body; /* the mapping of its keys, or the value of a short form */
-    struct step *step;
-    struct expr_context bucket, rows; /* what its numbers and its filters may name */
-};
-
-static const struct yaml_node *key(const struct work *work, const char *name)
-{
-    return yaml_member(work->body, name);
-}
-
-enum sign { ANY, NOT_NEGATIVE, POSITIVE };
-
 /* Expressions are checked when they are evaluated. */
-static void check_sign(struct work *work, const struct yaml_node *node, const char *name,
-                       const struct number *number, enum sign wanted)
+void check_sign(struct work *work, const struct yaml_node *node, const char *name,
+                const struct number *number, enum sign wanted)
 {
     int sign = dec_sign(number->value);
     if (number->expr == NULL && wanted != ANY && sign <= 0 && (sign < 0 || wanted == POSITIVE)) {
@@ -84,8 +90,7 @@ static void check_sign(struct work *work, const struct yaml_node *node, const ch
     }
 }
 
-static void read_step_number(struct work *work, const char *name, enum sign wanted,
-                             struct number *number)
+void read_step_number(struct work *work, const char *name, enum sign wanted, struct number *number)
 {
     const struct yaml_node *node = key(work, name);
     if (node != NULL && read_number(work->loader, node, &work->bucket, number)) {
@@ -94,7 +99,7 @@ static void read_step_number(struct work *work, const char *name, enum sign want
 }
 
 /* Amounts are money: no more digits than the currency has. */
-static void check_amount(struct work *work, const char *name, const struct number *number)
+void check_amount(struct work *work, const char *name, const struct number *number)
 {
     const struct catalog *catalog = work->loader->catalog;
     const struct yaml_node *node = key(work, name);
@@ -109,7 +114,7 @@ static void check_amount(struct work *work, const char *name, const struct numbe
     }
 }
 
-static void read_flag(struct work *work, const char *name, bool *value)
+void read_flag(struct work *work, const char *name, bool *value)
 {
     if (key(work, name) != NULL) {
         read_bool(work->loader, key(work, name), value);
@@ -117,7 +122,7 @@ static void read_flag(struct work *work, const char *name, bool *value)
 }
 
 /* Gives fallback when the key is absent or wrong. */
-static int read_option(struct work *work, const char *name, const char *const *names, int fallback)
+int read_option(struct work *work, const char *name, const char *const *names, int fallback)
 {
     int choice = fallback;
     if (key(work, name) != NULL && !read_choice(work->loader, key(work, name), names, &choice)) {
@@ -126,8 +131,8 @@ static int read_option(struct work *work, const char *name, const char *const *n
     return choice;
 }
 
-static void read_proration(struct work *work, enum prorate *prorate, int *digits,
-                           enum rounding *mode, enum prorate fallback)
+void read_proration(struct work *work, enum prorate *prorate, int *digits, enum rounding *mode,
+                    enum prorate fallback)
 {
     struct loader *loader = work->loader;
     *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
@@ -136,7 +141,8 @@ static void read_proration(struct work *work, enum prorate *prorate, int *digits
     if (key(work, "digits") != NULL) {
         read_int(loader, key(work, "digits"), 0, DEC_SCALE, digits);
     }
-    if (key(work, "mode") != NULL) {
+    bool is_of_tiers = work->step->kind >= STEP_DISCOUNT; /* graduated or volume */
+    if (key(work, "mode") != NULL && !is_of_tiers) {
         read_rounding_mode(loader, key(work, "mode"), mode);
     }
 }
@@ -215,11 +221,12 @@ static void read_common(struct work *work)
     if (key(work, "clock") != NULL) {
         read_step_clock(loader, key(work, "clock"), step);
     }
-    work->bucket.has_usage = step->kind != STEP_FIXED;
+    work->bucket.has_usage = step->kind != STEP_FIXED && !work->is_term;
     work->bucket.has_turn = step->clock != CLOCK_ROW && step->clock != CLOCK_ALWAYS;
     work->rows = work->bucket;
-    work->rows.kind = step->kind >= STEP_BOUND ? NAMES_CHARGE : NAMES_ROW;
-    step->scope = (enum scope)read_option(work, "scope", scope_names, SCOPE_ACCOUNT);
+    work->rows.kind = step_kind_takes_charges(step->kind) ? NAMES_CHARGE : NAMES_ROW;
+    step->scope = (enum scope)read_option(
+        work, "scope", scope_names, step->kind == STEP_TAX ? SCOPE_ORGANIZATION : SCOPE_ACCOUNT);
     if (key(work, "where") != NULL && step->kind != STEP_FIXED) {
         if (step->kind >= STEP_RATE && step->kind <= STEP_TIER) {
             COMPLAIN(loader, key(work, "where"), "RATING_WHERE",
@@ -289,8 +296,8 @@ static void read_increments(struct work *work, struct step_convert *convert)
     convert->increment_count = count;
 }
 
-static void read_round_part(struct work *work, const struct yaml_node *node, int *digits,
-                            enum rounding *mode)
+void read_round_part(struct work *work, const struct yaml_node *node, int *digits,
+                     enum rounding *mode)
 {
     struct loader *loader = work->loader;
     static const char *const keys[] = {"digits", "mode", NULL};
@@ -814,10 +821,9 @@ static void warn_of_drops(struct work *work, const struct yaml_node *node, const
     }
 }
 
-static void read_tiers(struct work *work, const struct yaml_node *node)
+void read_tiers(struct work *work, const struct yaml_node *node, struct step_tier *tier_step)
 {
     struct loader *loader = work->loader;
-    struct step_tier *tier_step = &work->step->tier;
     static const char *const keys[] = {"from",    "up_to", "below",   "rate",
                                        "percent", "flat",  "package", NULL};
     if (!want_kind(loader, node, YAML_LIST)) {
@@ -923,7 +929,7 @@ static void read_tier(struct work *work)
         tiers = want_member(loader, work->body, "tiers");
     }
     if (tiers != NULL) {
-        read_tiers(work, tiers);
+        read_tiers(work, tiers, tier);
     }
     if (key(work, "position") != NULL) {
         read_position(work, tier);
@@ -1015,15 +1021,24 @@ static const struct {
     void (*read)(struct work *work);
     enum yaml_kind short_form; /* YAML_NONE: none */
 } readers[STEP_KINDS] = {
-    [STEP_CONVERT] = {read_convert, YAML_NONE},     [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
-    [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT}, [STEP_RATE] = {read_rate, YAML_TEXT},
-    [STEP_PERCENT] = {read_percent, YAML_TEXT},     [STEP_FORMULA] = {read_formula, YAML_TEXT},
-    [STEP_TIER] = {read_tier, YAML_LIST},           [STEP_FIXED] = {read_fixed, YAML_TEXT},
-    [STEP_BOUND] = {read_bound, YAML_NONE},         [STEP_ROUND] = {read_round, YAML_TEXT},
+    [STEP_CONVERT] = {read_convert, YAML_NONE},
+    [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
+    [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
+    [STEP_RATE] = {read_rate, YAML_TEXT},
+    [STEP_PERCENT] = {read_percent, YAML_TEXT},
+    [STEP_FORMULA] = {read_formula, YAML_TEXT},
+    [STEP_TIER] = {read_tier, YAML_LIST},
+    [STEP_FIXED] = {read_fixed, YAML_TEXT},
+    [STEP_BOUND] = {read_bound, YAML_NONE},
+    [STEP_ROUND] = {read_round, YAML_TEXT},
+    [STEP_DISCOUNT] = {read_discount, YAML_NONE},
+    [STEP_MARKUP] = {read_discount, YAML_NONE},
+    [STEP_FEE] = {read_fee, YAML_NONE},
+    [STEP_TAX] = {read_tax, YAML_TEXT},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */
-static bool read_step(struct loader *loader, const struct yaml_node *node, struct step *step)
+bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term, struct step *step)
 {
     if (!want_kind(loader, node, YAML_MAP)) {
         return false;
@@ -1044,7 +1059,7 @@ static bool read_step(struct loader *loader, const struct yaml_node *node, struc
                 complain(
                     loader->complaints, yaml_key_place(body), "NOT_YET",
                     TEXT("now: convert, aggregate, allowance, rate, percent, formula, tier, fixed, "
-                         "bound, round"),
+                         "bound, round, discount, markup, fee, tax"),
                     "the step %s comes in a later version", later_kinds[i]);
                 return false;
             }
@@ -1074,15 +1089,18 @@ static bool read_step(struct loader *loader, const struct yaml_node *node, struc
                  kind_names[kind], forms[readers[kind].short_form], yaml_kind_phrase(body->kind));
         return false;
     }
-    struct work work = {
-        .loader = loader, .body = body, .step = step, .bucket = {.kind = NAMES_BUCKET}};
+    struct work work = {.loader = loader,
+                        .body = body,
+                        .step = step,
+                        .is_term = is_term,
+                        .bucket = {.kind = NAMES_BUCKET}};
     check_keys(loader, body, kind_names[kind], step_keys[kind], later_keys[kind]);
     read_common(&work);
     readers[kind].read(&work);
     return true;
 }
 
-static bool read_use(struct loader *loader, const struct yaml_node *node, struct step *step)
+bool read_use(struct loader *loader, const struct yaml_node *node, struct step *step)
 {
     uint32_t index = find_name(loader, node, &loader->shared_by_name, loader->shared_names,
                                loader->catalog->shared_count, "shared step");
@@ -1160,7 +1178,8 @@ void load_steps(struct loader *loader, const struct yaml_node *node, struct pric
         struct step *step = &steps[price->step_count];
         bool is_use = item->kind == YAML_MAP && item->count == 1 &&
                       text_equal(item->items[0].key, TEXT("use"));
-        if (!(is_use ? read_use(loader, &item->items[0], step) : read_step(loader, item, step))) {
+        if (!(is_use ? read_use(loader, &item->items[0], step)
+                     : read_step(loader, item, false, step))) {
             complete = false;
             continue;
         }
@@ -1191,7 +1210,7 @@ void load_shared_steps(struct loader *loader, struct section steps)
             complain(loader->complaints, yaml_key_place(node), "BAD_NAME", NO_HINT,
                      "a step's name has a slash");
         }
-        if (!read_step(loader, node, &shared[i])) {
+        if (!read_step(loader, node, false, &shared[i])) {
             shared[i] = (struct step){.kind = STEP_RATE};
             loader->shared_broken[i] = true;
         }
@@ -1262,6 +1281,24 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
         visit(context, step->bound.min.expr);
         visit(context, step->bound.max.expr);
         break;
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+    case STEP_FEE:
+        visit(context, step->adjust.number.expr);
+        visit(context, step->adjust.limit.expr);
+        visit(context, step->adjust.min.expr);
+        visit(context, step->adjust.max.expr);
+        for (uint32_t i = 0; i < step->adjust.tier.tier_count; i++) {
+            visit(context, step->adjust.tier.tiers[i].limit);
+            visit(context, step->adjust.tier.tiers[i].rate.expr);
+            visit(context, step->adjust.tier.tiers[i].flat.expr);
+        }
+        break;
+    case STEP_TAX:
+        visit(context, step->tax.percent);
+        visit(context, step->tax.exempt);
+        visit(context, step->tax.reverse_charge);
+        break;
     case STEP_ROUND:
     case STEP_TALLY:
         break;
@@ -1285,7 +1322,7 @@ void step_visit_rows(const struct step *step, void (*visit)(void *context, const
         }
     } else if (step->kind == STEP_TIER) {
         visit(context, step->tier.position);
-    } else if (step->kind == STEP_FORMULA) {
+    } else if (step->kind == STEP_FORMULA || step->kind == STEP_TAX) {
         step_visit(step, visit, context);
     }
 }

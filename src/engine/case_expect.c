@@ -431,6 +431,18 @@ static struct dec sum_amounts(struct case_run *run, uint32_t first, uint32_t las
     return sum;
 }
 
+static struct dec sum_without_tax(struct case_run *run, uint32_t moment)
+{
+    struct dec sum = DEC_ZERO;
+    for (uint32_t l = 0; l < run->line_count; l++) {
+        const struct case_line *item = &run->lines[l];
+        if (item->moment == moment && !text_equal(item->line.kind, TEXT("tax"))) {
+            add_to(run, &sum, item->line.amount);
+        }
+    }
+    return sum;
+}
+
 static void compare_excluded(struct case_run *run, const struct yaml_node *node)
 {
     for (uint32_t i = 0; i < node->count; i++) {
@@ -451,8 +463,8 @@ static void compare_excluded(struct case_run *run, const struct yaml_node *node)
 
 static bool is_later(struct text key)
 {
-    static const char *const later[] = {"margin",  "effective", "unused",     "balance",
-                                        "interim", "already",   "net_of_tax", "by_tax_of"};
+    static const char *const later[] = {"margin",  "effective", "unused",   "balance",
+                                        "interim", "already",   "by_tax_of"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         if (text_equal(key, text_of(later[i]))) {
             return true;
@@ -487,6 +499,8 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
     }
     if (text_equal(node->key, TEXT("total"))) {
         check_number(run, sum_amounts(run, moment, moment), node, rounded, "total", TEXT(""));
+    } else if (text_equal(node->key, TEXT("net_of_tax"))) {
+        check_number(run, sum_without_tax(run, moment), node, rounded, "net_of_tax", TEXT(""));
     } else if (text_equal(node->key, TEXT("charges"))) {
         check_number(run, sum_amounts(run, 0, moment), node, rounded, "charges", TEXT(""));
     } else if (text_equal(node->key, TEXT("by_dim"))) {

@@ -254,18 +254,27 @@ static void write_price(struct case_run *run, struct buffer *out, const struct y
     buffer_add_char(out, '}');
 }
 
+/* What a subscription pays for as long as it lasts: fixed amounts, and bounds that are prorated. */
 static bool is_fixed_price(const struct yaml_node *price)
 {
     const struct yaml_node *steps = yaml_member(price, "steps");
-    return steps && steps->count > 0 && yaml_member(&steps->items[0], "fixed");
+    if (steps && steps->count > 0 && yaml_member(&steps->items[0], "fixed")) {
+        return true;
+    }
+    for (uint32_t i = 0; steps && i < steps->count; i++) {
+        if (yaml_member(yaml_member(&steps->items[i], "bound"), "prorate")) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A contract that says neither who nor at what price is a subscription: the catalog's fixed prices
- * are paid while it lasts, by its buyer. */
+ * are paid while it lasts, by its buyer, and the catalog's terms are its own. */
 static bool is_subscription(const struct yaml_node *contract)
 {
     return !yaml_member(contract, "buyer") && !yaml_member(contract, "prices") &&
-           !yaml_member(contract, "plan");
+           !yaml_member(contract, "plan") && !yaml_member(contract, "terms");
 }
 
 static bool has_subscription(const struct yaml_node *contracts)
@@ -368,6 +377,27 @@ static void write_account(struct case_run *run, struct buffer *out, struct text 
     buffer_add_char(out, '}');
 }
 
+/* Dates of cases may be written shorter than those of catalogs. */
+static void write_contract_members(struct case_run *run, struct buffer *out,
+                                   const struct yaml_node *contract)
+{
+    for (uint32_t i = 0; i < contract->count; i++) {
+        const struct yaml_node *item = &contract->items[i];
+        bool is_date = text_equal(item->key, TEXT("from")) || text_equal(item->key, TEXT("to"));
+        instant at;
+        separate(out);
+        write_key(out, item->key);
+        if (is_date && item->kind == YAML_TEXT && item->text.size > 10 &&
+            case_time(item->text, &at)) {
+            char time[TIME_FORMAT_MAX];
+            (void)time_format(at, time);
+            buffer_format(out, "\"%s\"", time);
+        } else {
+            yaml_write_canonical(item, run->arena, out);
+        }
+    }
+}
+
 /* A contract without a buyer is with whoever pays; when several do, with an organization of them
  * all. */
 static void write_accounts(struct case_run *run, struct buffer *out)
@@ -420,7 +450,7 @@ static void write_accounts(struct case_run *run, struct buffer *out)
     for (uint32_t i = 0; i < contracts->count; i++) {
         separate(out);
         buffer_add_char(out, '{');
-        write_members(run, out, &contracts->items[i]);
+        write_contract_members(run, out, &contracts->items[i]);
         if (!yaml_member(&contracts->items[i], "buyer")) {
             separate(out);
             buffer_add_text(out, TEXT("\"buyer\":"));
@@ -429,6 +459,11 @@ static void write_accounts(struct case_run *run, struct buffer *out)
         if (is_subscription(&contracts->items[i])) {
             separate(out);
             write_fixed_prices(run, out);
+            const struct yaml_node *terms = find_section(run, "terms");
+            if (terms) {
+                buffer_add_text(out, TEXT(",\"terms\":"));
+                yaml_write_canonical(terms, run->arena, out);
+            }
         }
         buffer_add_char(out, '}');
     }
@@ -444,6 +479,8 @@ void case_write_catalog(struct case_run *run, struct buffer *out)
         for (size_t m = 0; m < sizeof merged / sizeof *merged; m++) {
             is_merged = is_merged || text_equal(run->sections[i].key, text_of(merged[m]));
         }
+        is_merged = is_merged || (text_equal(run->sections[i].key, TEXT("terms")) &&
+                                  has_subscription(find_section(run, "contracts")));
         if (!is_merged) {
             separate(out);
             write_key(out, run->sections[i].key);

@@ -115,6 +115,9 @@ static void add_price(const struct explain *x, struct buffer *out)
     add_at(out, "from", price->from);
     add_at(out, "to", price->to);
     add_json_text(out, "level", text_of(price_level_name(x->charge->level)));
+    if (x->charge->level >= LEVEL_TERMS) {
+        add_json_text(out, "term", x->charge->step->name);
+    }
     if (x->charge->contract) {
         add_json_text(out, "contract", x->charge->contract->id);
     }
@@ -162,7 +165,8 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     }
     if (done->step->kind == STEP_FIXED) {
         add_json_decimal(out, "factor", done->limit);
-    } else if (done->step->kind == STEP_ALLOWANCE || done->step->kind == STEP_BOUND) {
+    } else if (done->step->kind == STEP_ALLOWANCE || done->step->kind == STEP_BOUND ||
+               done->step->kind == STEP_TAX) {
         add_json_decimal(out, "limit", done->limit);
         if (done->step->kind == STEP_ALLOWANCE && done->step->allowance.has_rollover) {
             add_json_decimal(out, "rolled_over", done->tier_from);

@@ -92,12 +92,21 @@ static bool is_of_bucket(const struct explain *x, const struct trace *trace, con
     return false;
 }
 
+static bool is_term(const struct explain *x, const struct step *step)
+{
+    return step_kind_takes_charges(step->kind) && step->shared == x->pricing.catalog->shared_count;
+}
+
 /* Whether what a trace tells of a charge was done for the line. */
 static bool is_of_line(const struct explain *x, const struct trace *trace, const uint8_t *marks,
                        const bool *row_on_line)
 {
     const struct price *price = x->charge->price;
     uint32_t place = step_place(price, trace->step);
+    if (is_term(x, trace->step)) { /* of an adjustment, those up to the one that made it */
+        return trace->charge != NONE && marks[trace->charge] != 0 &&
+               (x->charge->of == NONE || trace->step->node <= x->charge->step->node);
+    }
     if (trace->charge == NONE || trace->price != price || place == price->step_count) {
         return false;
     }
@@ -117,6 +126,10 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_FIXED:
     case STEP_BOUND:
     case STEP_ROUND:
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+    case STEP_FEE:
+    case STEP_TAX:
         return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
     case STEP_TALLY:
         break;
@@ -129,7 +142,9 @@ static bool is_whole_of_line(const struct explain *x, const struct trace *trace,
                              const uint8_t *marks)
 {
     bool is_minimum = x->charge->kind == CHARGE_MINIMUM;
-    if (trace->charge != NONE || (trace->step->kind == STEP_BOUND) != is_minimum) {
+    bool is_own = step_kind_takes_charges(trace->step->kind) && trace->step == x->charge->step;
+    if (trace->charge != NONE ||
+        (!is_own && (step_kind_takes_charges(trace->step->kind) || is_minimum))) {
         return false;
     }
     for (uint32_t i = 0; i < x->step_count; i++) {
@@ -275,14 +290,14 @@ static void find_held_against(struct explain *x)
 {
     const struct explained_step *minimum = NULL;
     for (uint32_t i = 0; i < x->step_count; i++) {
-        if (x->steps[i].is_whole && x->steps[i].step->kind == STEP_BOUND) {
+        if (x->steps[i].is_whole && step_kind_takes_charges(x->steps[i].step->kind)) {
             minimum = &x->steps[i];
         }
     }
     for (uint32_t i = 0; minimum && i < x->priced.trace_count; i++) {
         const struct trace *trace = &x->priced.traces[i];
         if (trace->charge != NONE && trace->step->node == minimum->step->node &&
-            trace->step->kind == STEP_BOUND && text_equal(trace->bucket, minimum->bucket) &&
+            text_equal(trace->bucket, minimum->bucket) &&
             !hold_against(x, &x->priced.charges[trace->charge])) {
             return;
         }
@@ -366,8 +381,8 @@ static void tell_levels(struct explain *x)
     const struct charge *charge = x->charge;
     const struct catalog *catalog = x->run->catalog;
     const struct accounts *accounts = x->run->accounts;
-    if (!charge || charge->series == NONE) {
-        return; /* fixed prices have a rule of their own */
+    if (!charge || charge->series == NONE || charge->level >= LEVEL_TERMS) {
+        return; /* fixed prices have a rule of their own, terms have an order */
     }
     const struct account *account = &accounts->items[charge->account];
     struct buffer out;
@@ -423,7 +438,8 @@ enum status explain_steps(struct explain *x)
         TRY(collect_rows(x, marks));
         TRY(collect_steps(x, marks));
         find_adjusted(x);
-        if (x->charge->kind == CHARGE_MINIMUM) {
+        if (x->charge->kind == CHARGE_MINIMUM ||
+            (x->charge->row == NONE && step_kind_takes_charges(x->charge->step->kind))) {
             find_held_against(x);
         }
         tell_levels(x);

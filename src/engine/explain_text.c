@@ -148,10 +148,30 @@ static void add_fixed_level(const struct explain *x, struct buffer *out)
     }
 }
 
+/* Of a line that a term made: which, and whose. */
+static void add_term(const struct explain *x, struct buffer *out)
+{
+    const struct charge *charge = x->charge;
+    buffer_add_text(out, TEXT("\nterm "));
+    add_shown(out, charge->step->name);
+    buffer_add_text(out, TEXT(", written at "));
+    add_place(out, &charge->step->place);
+    buffer_format(out, "\n  one of the %s", price_level_name(charge->level));
+    if (charge->price->name.size > 0) {
+        buffer_add_text(out, TEXT(", on a charge of price "));
+        add_shown(out, charge->price->name);
+    }
+    buffer_add_char(out, '\n');
+}
+
 static void add_price(const struct explain *x, struct buffer *out)
 {
     const struct charge *charge = x->charge;
     const struct price *price = charge->price;
+    if (charge->level >= LEVEL_TERMS) {
+        add_term(x, out);
+        return;
+    }
     buffer_add_text(out, TEXT("\nprice "));
     add_shown(out, price->name);
     buffer_add_text(out, TEXT(", written at "));
@@ -162,7 +182,7 @@ static void add_price(const struct explain *x, struct buffer *out)
     for (int i = 0; i < x->level_count; i++) {
         buffer_format(out, "  %-9s %.*s\n", x->levels[i].level, TEXT_ARG(x->levels[i].why));
     }
-    if (charge->series == NONE && charge->kind == CHARGE_FEE) {
+    if (charge->series == NONE && charge->step->kind == STEP_FIXED) {
         add_fixed_level(x, out);
         return;
     }
@@ -307,6 +327,55 @@ static void add_percent(struct buffer *out, const struct step_percent *percent)
     }
 }
 
+/* What a discount, a markup or a fee is worth. */
+static void add_adjust(struct buffer *out, const struct step *step)
+{
+    const struct step_adjust *adjust = &step->adjust;
+    switch (adjust->worth) {
+    case WORTH_PERCENT:
+        add_number(out, &adjust->number);
+        buffer_add_text(out, TEXT(" %"));
+        break;
+    case WORTH_AMOUNT:
+        add_number(out, &adjust->number);
+        break;
+    case WORTH_QUANTITY:
+        add_number(out, &adjust->number);
+        buffer_add_text(out, TEXT(" units, at what they cost"));
+        break;
+    case WORTH_TIERS:
+        buffer_format(out, "%u tiers of percent%s", adjust->tier.tier_count,
+                      adjust->tier.mode == TIER_VOLUME ? ", by volume" : "");
+        break;
+    }
+    buffer_add_text(out, adjust->is_gross ? TEXT(" of what was charged before all terms")
+                                          : TEXT(" of what is charged"));
+    const struct {
+        bool has;
+        const char *name;
+        const struct number *number;
+    } parts[] = {{adjust->has_limit, "at most", &adjust->limit},
+                 {adjust->has_min, "at least", &adjust->min},
+                 {adjust->has_max, "at most", &adjust->max}};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (parts[i].has) {
+            buffer_format(out, ", %s ", parts[i].name);
+            add_number(out, parts[i].number);
+        }
+    }
+}
+
+static void add_tax(struct buffer *out, const struct step *step, const struct explained_step *done)
+{
+    static const char *const ats[] = {"each line", "the sum of each rate", "the whole tax"};
+    add_decimal(out, done->limit);
+    buffer_add_text(out, step->tax.is_inclusive ? TEXT(" %, which is in the amount") : TEXT(" %"));
+    if (step->tax.has_round) {
+        buffer_format(out, "; %s is rounded %s to %d digits", ats[step->tax.at],
+                      rounding_name(step->tax.mode), step->tax.digits);
+    }
+}
+
 static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     const struct step *step = done->step;
@@ -359,6 +428,14 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         return;
     case STEP_ROUND:
         buffer_format(out, "%s to %d digits", rounding_name(step->round.mode), step->round.digits);
+        return;
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+    case STEP_FEE:
+        add_adjust(out, step);
+        return;
+    case STEP_TAX:
+        add_tax(out, step, done);
         return;
     case STEP_TALLY:
         return;

@@ -31,9 +31,14 @@ static bool accumulates(const struct step *step)
     case STEP_ALLOWANCE:
     case STEP_TIER:
     case STEP_BOUND:
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+    case STEP_FEE:
         return step->clock != CLOCK_ROW;
     case STEP_ROUND:
         return step->round.at == ROUND_AT_BUCKET && step->clock != CLOCK_ROW;
+    case STEP_TAX:
+        return step->tax.at != TAX_AT_LINE && step->clock != CLOCK_ROW;
     case STEP_RATE:
     case STEP_PERCENT:
     case STEP_FORMULA:
@@ -95,6 +100,22 @@ static void look_at_price(const struct run *run, const struct price *price,
     }
 }
 
+/* Terms begin with their contract, or with the account: the others are looked at by the caller. */
+static void look_at_terms(const struct run *run, const struct price *terms,
+                          const struct contract *contract, const struct beginning *beginning,
+                          struct unopened *unopened)
+{
+    for (uint32_t i = 0; i < terms->step_count; i++) {
+        const struct step *step = &terms->steps[i];
+        instant start = accumulates(step) ? turn_start(step, contract, beginning) : INSTANT_MAX;
+        if (start < beginning->at && terms->from < run->period.to && unopened->count++ == 0) {
+            unopened->price = terms;
+            unopened->step = step;
+            unopened->since = start;
+        }
+    }
+}
+
 static void look_at_prices(const struct run *run, const struct price_set *set,
                            const struct contract *contract, const struct beginning *beginning,
                            struct unopened *unopened)
@@ -126,14 +147,17 @@ static void look(const struct run *run, const struct beginning *beginning,
     const struct catalog *catalog = run->catalog;
     const struct contract *anchor = any_contract(run, beginning);
     look_at_prices(run, &catalog->public_prices, anchor, beginning, unopened);
+    look_at_terms(run, &catalog->terms, anchor, beginning, unopened);
     for (uint32_t i = 0; i < catalog->plan_count; i++) {
         look_at_prices(run, &catalog->plans[i].prices, anchor, beginning, unopened);
+        look_at_terms(run, &catalog->plans[i].terms, anchor, beginning, unopened);
     }
     for (uint32_t i = 0; i < catalog->contract_count; i++) {
         const struct contract *contract = &catalog->contracts[i];
         if (contract->from < beginning->at && contract->to > beginning->at &&
             (beginning->payer == NONE || contract == anchor)) {
             look_at_prices(run, &contract->prices, contract, beginning, unopened);
+            look_at_terms(run, &contract->terms, contract, beginning, unopened);
         }
     }
     for (uint32_t i = 0; i < run->accounts->override_count; i++) {
@@ -163,11 +187,12 @@ static void tell(struct run *run, const struct unopened *unopened)
         since = text_format(&run->arena, "since %s", from).at;
     }
     run_warn(run,
-             "%.*s:%u: step %.*s of price %.*s goes on with what was used %s, before this "
+             "%.*s:%u: %s %.*s%s%.*s goes on with what was used %s, before this "
              "period%s, and begins at nothing without --opening: %s",
-             TEXT_ARG(step->place.file), step->place.line, TEXT_ARG(step->name),
-             TEXT_ARG(unopened->price->name), since, unopened->count > 1 ? ", and others do" : "",
-             ADVICE);
+             TEXT_ARG(step->place.file), step->place.line,
+             unopened->price->is_terms ? "term" : "step", TEXT_ARG(step->name),
+             unopened->price->is_terms ? "" : " of price ", TEXT_ARG(unopened->price->name), since,
+             unopened->count > 1 ? ", and others do" : "", ADVICE);
 }
 
 static void tell_of_meters(struct run *run)

@@ -142,10 +142,12 @@ static void copy_parts(struct work *work, const struct step *step, const struct 
     }
 }
 
-/* True of a rounding at the line: its bucket is what becomes one line, and ends with the bill. */
+/* True of what is rounded at the line: its bucket is what becomes one line, and ends with the bill.
+ */
 static bool is_of_line(const struct step *step)
 {
-    return step->kind == STEP_ROUND && step->round.at == ROUND_AT_LINE;
+    return (step->kind == STEP_ROUND && step->round.at == ROUND_AT_LINE) ||
+           (step->kind == STEP_TAX && step->tax.at == TAX_AT_LINE);
 }
 
 /* What tells lines apart. */

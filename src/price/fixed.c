@@ -236,7 +236,7 @@ static enum status emit_turn(struct work *work, const struct price *price, const
                             .order = CHARGE_OF_NO_ROW,
                             .tier = NONE,
                             .of = NONE,
-                            .at = part.from,
+                            .at = fixed->when == FIXED_IN_ARREARS ? part.to - 1 : part.from,
                             .span = part,
                             .price = price,
                             .step = step,

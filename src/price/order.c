@@ -50,12 +50,13 @@ static int compare_ordered(const void *a_item, const void *b_item)
     return (a->place > b->place) - (a->place < b->place);
 }
 
-enum status order_charges(struct work *work, uint32_t *charges, uint32_t count)
+enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
+                          uint32_t count)
 {
     struct ordered *items = arena_alloc(work->arena, (count + 1) * sizeof *items);
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[charges[i]];
-        const struct step *step = &charge->price->steps[charge->next_step];
+        const struct step *step = term ? term : &charge->price->steps[charge->next_step];
         struct expr_value *values = arena_alloc(work->arena, step->order_count * sizeof *values);
         struct period turn = turn_find(work, step, charge->contract, charge->at);
         for (uint32_t k = 0; k < step->order_count; k++) {

@@ -16,8 +16,9 @@
 #include "base/nofloat.h"
 
 static const char *const KIND_NAMES[CHARGE_KINDS] = {
-    [CHARGE_USAGE] = "usage", [CHARGE_FEE] = "fee",           [CHARGE_MINIMUM] = "minimum",
-    [CHARGE_CAP] = "cap",     [CHARGE_ROUNDING] = "rounding",
+    [CHARGE_USAGE] = "usage",   [CHARGE_FEE] = "fee",           [CHARGE_MINIMUM] = "minimum",
+    [CHARGE_CAP] = "cap",       [CHARGE_ROUNDING] = "rounding", [CHARGE_DISCOUNT] = "discount",
+    [CHARGE_MARKUP] = "markup", [CHARGE_TAX] = "tax",           [CHARGE_NEGATION] = "negation",
 };
 
 const char *charge_kind_name(enum charge_kind kind)
@@ -28,8 +29,9 @@ const char *charge_kind_name(enum charge_kind kind)
 
 const char *price_level_name(int level)
 {
-    static const char *const NAMES[] = {"override", "contract", "plan", "catalog"};
-    assert(level >= 0 && level < 4);
+    static const char *const NAMES[LEVELS] = {
+        "override", "contract", "plan", "catalog", "contract terms", "plan terms", "catalog terms"};
+    assert(level >= 0 && level < LEVELS);
     return NAMES[level];
 }
 
@@ -195,8 +197,9 @@ enum status work_fail(struct work *work, enum status status, const struct price 
 {
     if (work->err) {
         struct error inner = *work->err;
-        (void)fail(work->err, status, "price %.*s, step %.*s, account %.*s: %s",
-                   TEXT_ARG(price->name), TEXT_ARG(step->name),
+        const char *form = price->is_terms ? "%.*sterm %.*s, account %.*s: %s"
+                                           : "price %.*s, step %.*s, account %.*s: %s";
+        (void)fail(work->err, status, form, TEXT_ARG(price->name), TEXT_ARG(step->name),
                    TEXT_ARG(work->pricing->accounts->items[account].id), inner.message);
         memcpy(work->err->hint, inner.hint, sizeof inner.hint);
     }
@@ -246,17 +249,12 @@ enum status work_take_of_row(struct work *work, const struct charge *charge, str
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
-static bool is_charge_step(const struct step *step)
-{
-    return step->kind == STEP_BOUND || step->kind == STEP_ROUND;
-}
-
 /* False when the step lets the charge pass untouched. */
 static enum status step_takes(struct work *work, const struct step *step, uint32_t index,
                               bool *takes)
 {
     const struct charge *charge = &work->charges[index];
-    *takes = is_charge_step(step) == charge->has_amount;
+    *takes = step_kind_takes_charges(step->kind) == charge->has_amount;
     if (!*takes || !step->where) {
         return OK;
     }
@@ -278,13 +276,15 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
         return step_formula_run(work, step, index);
     case STEP_TIER:
         return step_graduated_run(work, step, index);
-    case STEP_BOUND:
-        return step_bound_run(work, step, index);
-    case STEP_ROUND:
-        return step_round_run(work, step, index);
     case STEP_TALLY:
         return tally_run(work, index);
-    case STEP_AGGREGATE: /* waits for all its rows */
+    case STEP_AGGREGATE: /* these wait for all that comes to their node */
+    case STEP_BOUND:
+    case STEP_ROUND:
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+    case STEP_FEE:
+    case STEP_TAX:
     case STEP_FIXED:
         break;
     }
@@ -383,7 +383,8 @@ struct entries {
     uint32_t count, capacity;
 };
 
-static void add_entry(struct work *work, struct entries *entries, uint32_t index)
+static void add_entry(struct work *work, struct entries *entries, uint32_t index,
+                      const struct step *step)
 {
     if (entries->count == entries->capacity) {
         uint32_t more = entries->capacity ? entries->capacity * 2 : 16;
@@ -391,7 +392,7 @@ static void add_entry(struct work *work, struct entries *entries, uint32_t index
             arena_grow(work->arena, entries->items, entries->count, more, sizeof *entries->items);
         entries->capacity = more;
     }
-    entries->items[entries->count++] = (struct entry){.charge = index};
+    entries->items[entries->count++] = (struct entry){.charge = index, .step = step};
 }
 
 /* Charges that a step takes in an order of its own. */
@@ -430,7 +431,7 @@ static enum status line_up(struct work *work, uint32_t node, struct scope_charge
         }
         ordered->items[ordered->count++] = index;
     }
-    return order_charges(work, ordered->items, ordered->count);
+    return order_charges(work, NULL, ordered->items, ordered->count);
 }
 
 /* The charge that the node runs next. */
@@ -451,7 +452,7 @@ static bool next_in_line(struct work *work, uint32_t node, struct scope_charges 
 static enum status run_node(struct work *work, uint32_t node)
 {
     struct scope_charges scope = {0};
-    struct entries waiting = {0}, rows = {0};
+    struct entries waiting = {0}, rows = {0}, charges = {0};
     struct line_up ordered = {0};
     uint32_t index;
     bool is_first = true;
@@ -470,10 +471,12 @@ static enum status run_node(struct work *work, uint32_t node)
             work_pass_on(work, index);
             continue;
         }
-        if (status == OK && (step_is_whole(step) || step->kind == STEP_BOUND)) {
-            add_entry(work, &waiting, index);
+        if (status == OK && step_is_whole(step)) {
+            add_entry(work, &waiting, index, step);
+        } else if (status == OK && step_kind_takes_charges(step->kind)) {
+            add_entry(work, &charges, index, step);
         } else if (status == OK && step->kind == STEP_AGGREGATE) {
-            add_entry(work, &rows, index);
+            add_entry(work, &rows, index, step);
         } else if (status == OK) {
             status = run_step(work, step, index);
         }
@@ -484,35 +487,20 @@ static enum status run_node(struct work *work, uint32_t node)
     if (rows.count > 0) {
         TRY(step_aggregate_run(work, rows.items, rows.count));
     }
-    struct entry *entries = waiting.items;
-    uint32_t count = waiting.count;
-    if (count == 0) {
+    if (charges.count > 0) {
+        TRY(step_charge_run(work, charges.items, charges.count));
+        for (uint32_t i = 0; i < charges.count; i++) {
+            work_pass_on(work, charges.items[i].charge);
+        }
+    }
+    if (waiting.count == 0) {
         return OK;
     }
-    const struct charge *first = &work->charges[entries[0].charge];
+    const struct charge *first = &work->charges[waiting.items[0].charge];
     const struct price *price = first->price;
-    const struct step *step = &price->steps[first->next_step];
     uint32_t account = first->account;
-    enum status status = OK;
-    if (step_is_whole(step)) {
-        status = step_whole_run(work, entries, count);
-        return status == OK ? OK : work_fail(work, status, price, step, account);
-    }
-    for (uint32_t i = 0; i < count && status == OK; i++) {
-        const struct charge *charge = &work->charges[entries[i].charge];
-        const struct step *own = &charge->price->steps[charge->next_step];
-        status = bucket_find(work, own, charge, &entries[i].bucket);
-        if (status == OK) {
-            status = step_bound_run(work, own, entries[i].charge);
-        }
-    }
-    for (uint32_t i = 0; i < count && status == OK; i++) {
-        const struct bucket *bucket = &work->buckets[entries[i].bucket];
-        if (bucket->last_charge == entries[i].charge) {
-            status = step_minimum_settle(work, entries[i].bucket, entries, count);
-        }
-    }
-    return status == OK ? OK : work_fail(work, status, price, step, account);
+    enum status status = step_whole_run(work, waiting.items, waiting.count);
+    return status == OK ? OK : work_fail(work, status, price, waiting.items[0].step, account);
 }
 
 static enum status run_nodes(struct work *work)
@@ -650,6 +638,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     TRY(fixed_emit(&work));
     turn_end_prepare(&work);
     TRY(run_nodes(&work));
+    TRY(terms_run(&work));
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
             return fail(err, ERR_CORRUPT,

@@ -14,6 +14,9 @@
  * `steps:` has one for all prices that use it.  Nodes run in ascending order; each takes its rows
  * in the total order (slot, account, resource, SKU, dimension values).
  *
+ * Then terms run: steps over the charges of all prices, in the order written; they edit no charge
+ * but add named ones, so that the sum before and their charges are the sum after (2.6).
+ *
  * Nothing here reads anything but its arguments: no clock, no file, no global.
  */
 #ifndef FARTHING_PRICE_PRICE_H
@@ -30,13 +33,28 @@ enum charge_kind {
     CHARGE_MINIMUM, /* what lacked to a minimum */
     CHARGE_CAP,     /* takes back what is over a maximum */
     CHARGE_ROUNDING,
+    CHARGE_DISCOUNT,
+    CHARGE_MARKUP,
+    CHARGE_TAX,      /* of the charge it names, and no part of that one's net */
+    CHARGE_NEGATION, /* takes the tax out of an amount that includes it */
     CHARGE_KINDS
 };
 const char *charge_kind_name(enum charge_kind kind); /* "usage" */
 
-/* Where a price was found. */
-enum price_level { LEVEL_OVERRIDE, LEVEL_CONTRACT, LEVEL_PLAN, LEVEL_CATALOG };
+/* Where a price was found, or whose term made the charge. */
+enum price_level {
+    LEVEL_OVERRIDE,
+    LEVEL_CONTRACT,
+    LEVEL_PLAN,
+    LEVEL_CATALOG,
+    LEVEL_TERMS, /* of a contract, of a plan, of the catalog */
+    LEVELS = LEVEL_TERMS + 3
+};
 const char *price_level_name(int level);
+static inline enum price_level level_of_terms(enum price_level owner)
+{
+    return owner - LEVEL_CONTRACT + LEVEL_TERMS;
+}
 
 /* Rows that an aggregate made one: its keys, those in which they differ being empty, and which they
  * were. */
@@ -53,7 +71,7 @@ struct charge {
     enum charge_kind kind;
     bool has_amount, has_rate;
     bool emitted_free; /* the part an allowance took; see charge_is_billed */
-    int8_t level;      /* enum price_level */
+    int8_t level;      /* enum price_level: of the price, or of the term that made it */
     uint32_t account;
     uint32_t sku;       /* NONE: a charge on a scope */
     uint32_t series;    /* NONE when it stems from no row */
@@ -73,7 +91,7 @@ struct charge {
     uint64_t events;
     struct dec quantity, rate;
     struct dec amount;
-    struct dec net;  /* amount and all adjustments that name it */
+    struct dec net;  /* amount and all adjustments that name it, but for tax */
     struct dec list; /* amount at the list rate */
 };
 

@@ -1,181 +1,217 @@
-/* step_charge.c - charge steps: bound and round, amounts to adjustments. */
+/* step_charge.c - steps over charges: each adds charges of its own, which name what they adjust.
+ *
+ * A step is a curve F over what its base charges come to, bucket by bucket.  In order, a charge is
+ * adjusted by the difference it makes.  What is known only when all charges are (a minimum, an
+ * amount, a fee) is settled behind the last of a bucket: Y = F(X) less what was charged before is
+ * shared along the chord, or is a charge of its own on the bucket's scope (language.md, 2.3).
+ *
+ * The same runs in a price, over the charges that wait at a node, and as a term, over all of the
+ * payer's; what differs (whose scope, when due) is asked of terms.c.
+ */
+#include <assert.h>
+
 #include "price/work.h"
 
 #include "base/nofloat.h"
+
+static const int HUNDRED = 100;
+
+/* What a step adds: the kind of its charges and their sign. */
+static enum charge_kind kind_of(const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_DISCOUNT:
+        return CHARGE_DISCOUNT;
+    case STEP_MARKUP:
+        return CHARGE_MARKUP;
+    case STEP_FEE:
+        return CHARGE_FEE;
+    case STEP_TAX:
+        return CHARGE_TAX;
+    case STEP_ROUND:
+        return CHARGE_ROUNDING;
+    default:
+        return CHARGE_MINIMUM;
+    }
+}
+
+static bool is_adjust(const struct step *step)
+{
+    return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
+}
+
+/* Tax is nobody's net: it is owed on what a charge comes to, and so is every other tax. */
+static enum status add_adjustment(struct work *work, const struct step *step, uint32_t index,
+                                  enum charge_kind kind, const struct dec *rate, struct dec amount)
+{
+    struct charge adjustment = work->charges[index];
+    adjustment.kind = kind;
+    adjustment.of = index;
+    adjustment.step = step;
+    adjustment.quantity = adjustment.list = DEC_ZERO;
+    adjustment.amount = adjustment.net = amount;
+    adjustment.has_rate = rate != NULL;
+    adjustment.rate = rate ? *rate : DEC_ZERO;
+    adjustment.events = 0;
+    if (work->term) {
+        adjustment.level = (int8_t)level_of_terms(work->term->level);
+    }
+    adjustment.next_step = adjustment.price->step_count;
+    if (kind != CHARGE_TAX) {
+        adjustment.net = DEC_ZERO;
+        TRY(dec_add(work->charges[index].net, amount, &work->charges[index].net, work->err));
+    }
+    (void)work_add_charge(work, &adjustment);
+    return OK;
+}
 
 /* An adjustment of a charge: a charge of its own, which names it. */
 static enum status adjust(struct work *work, const struct step *step, uint32_t index,
                           enum charge_kind kind, struct dec amount)
 {
-    if (dec_is_zero(amount)) {
-        return OK;
+    return dec_is_zero(amount) ? OK : add_adjustment(work, step, index, kind, NULL, amount);
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+/* The numbers of a step in a bucket. */
+struct charge_values {
+    struct dec number, limit, min, max;
+    const struct tier_values *tiers;
+    bool is_over; /* the turns in which it applies are behind */
+};
+
+static enum status money(struct work *work, const struct step *step, const struct number *number,
+                         enum prorate prorate, int digits, enum rounding mode,
+                         const struct charge *charge, struct period turn, struct dec *value)
+{
+    TRY(number_value(work, number, charge, turn, value));
+    TRY(step_prorated(work, step, prorate, digits, mode, charge, turn, value));
+    return prorate == PRORATE_NONE && !work->term ? step_restarted(work, step, charge, turn, value)
+                                                  : OK;
+}
+
+/* Whether a turn is behind the first of its contract, or account, to which the step is limited. */
+static enum status find_over(struct work *work, const struct step *step,
+                             const struct charge *charge, struct period turn, bool *is_over)
+{
+    const struct contract *contract = charge->contract;
+    instant start = work->pricing->accounts->items[charge->account].since;
+    if (contract && contract->from > start) {
+        start = contract->from;
     }
-    struct charge adjustment = work->charges[index];
-    adjustment.kind = kind;
-    adjustment.of = index;
-    adjustment.step = step;
-    adjustment.quantity = adjustment.rate = adjustment.list = adjustment.net = DEC_ZERO;
-    adjustment.amount = amount;
-    adjustment.has_rate = false;
-    adjustment.events = 0;
-    adjustment.next_step = adjustment.price->step_count;
-    TRY(dec_add(work->charges[index].net, amount, &work->charges[index].net, work->err));
-    (void)work_add_charge(work, &adjustment);
+    if (start == INSTANT_MIN) {
+        (void)fail(work->err, ERR_INPUT,
+                   "limit: {turns: %u} counts from the start of the contract or the account, and "
+                   "neither has a date",
+                   step->adjust.limit_turns);
+        return fail_hint(work->err, "from: in the contract, or since: of the account");
+    }
+    *is_over = true;
+    instant at = start;
+    for (uint32_t i = 0; i < step->adjust.limit_turns && *is_over; i++) {
+        struct period one = turn_find(work, step, contract, at);
+        *is_over = one.from != turn.from;
+        at = one.to;
+    }
     return OK;
 }
 
-struct bound_values {
-    struct dec min, max;
-};
+static enum status adjust_numbers(struct work *work, const struct step *step,
+                                  const struct charge *charge, struct period turn,
+                                  struct charge_values *values)
+{
+    const struct step_adjust *body = &step->adjust;
+    const bool is_part = body->worth == WORTH_AMOUNT || body->worth == WORTH_QUANTITY;
+    if (body->worth == WORTH_TIERS) {
+        TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
+    } else {
+        TRY(money(work, step, &body->number, is_part ? body->prorate : PRORATE_NONE, body->digits,
+                  body->mode, charge, turn, &values->number));
+    }
+    if (body->has_limit) {
+        TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->limit));
+    }
+    if (body->has_min) {
+        TRY(money(work, step, &body->min, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->min));
+    }
+    if (body->has_max) {
+        TRY(money(work, step, &body->max, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->max));
+    }
+    return body->limit_turns > 0 ? find_over(work, step, charge, turn, &values->is_over) : OK;
+}
 
 static enum status bound_numbers(struct work *work, const struct step *step,
                                  const struct charge *charge, struct period turn,
-                                 struct bound_values *values)
+                                 struct charge_values *values)
 {
     const struct step_bound *body = &step->bound;
-    *values = (struct bound_values){DEC_ZERO, DEC_ZERO};
     if (body->has_min) {
-        TRY(number_value(work, &body->min, charge, turn, &values->min));
-        TRY(step_prorated(work, step, body->prorate, body->digits, body->mode, charge, turn,
-                          &values->min));
-        if (body->prorate == PRORATE_NONE) {
-            TRY(step_restarted(work, step, charge, turn, &values->min));
-        }
+        TRY(money(work, step, &body->min, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->min));
     }
     if (body->has_max) {
-        TRY(number_value(work, &body->max, charge, turn, &values->max));
-        TRY(step_prorated(work, step, body->prorate, body->digits, body->mode, charge, turn,
-                          &values->max));
-        if (body->prorate == PRORATE_NONE) {
-            TRY(step_restarted(work, step, charge, turn, &values->max));
-        }
+        TRY(money(work, step, &body->max, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->max));
     }
     return OK;
 }
 
-/* The maximum, in order: what a charge adds beyond it is taken back. */
-enum status step_bound_run(struct work *work, const struct step *step, uint32_t index)
+static enum status numbers(struct work *work, const struct step *step, const struct charge *charge,
+                           struct period turn, struct charge_values *values)
 {
-    uint32_t at;
-    TRY(bucket_find(work, step, &work->charges[index], &at));
-    struct bucket *bucket = &work->buckets[at];
-    const struct charge *charge = &work->charges[index];
-    if (!bucket->values || bucket->step != step) {
-        struct bound_values *values = arena_alloc(work->arena, sizeof *values);
-        TRY(bound_numbers(work, step, charge, bucket->turn, values));
-        bucket = &work->buckets[at];
-        bucket->values = values;
-        bucket->step = step;
+    *values = (struct charge_values){0};
+    values->number = values->limit = values->min = values->max = DEC_ZERO;
+    if (step->kind == STEP_BOUND) {
+        return bound_numbers(work, step, charge, turn, values);
     }
-    const struct bound_values *values = bucket->values;
-    struct dec before = bucket->x, after, measure, over = DEC_ZERO;
-    TRY(charge_measure(work, step, charge, charge->net, &measure));
-    TRY(dec_add(before, measure, &after, work->err));
-    if (step->bound.has_max) {
-        struct dec over_before, over_after;
-        TRY(step_above(before, values->max, &over_before, work->err));
-        TRY(step_above(after, values->max, &over_after, work->err));
-        TRY(dec_subtract(over_before, over_after, &over, work->err));
-    }
-    bucket->x = after;
-    bucket->last_charge = index;
-    bucket->price = charge->price;
-    bool has_max = step->bound.has_max;
-    work_trace_step(work, index, bucket,
-                    (struct trace){.step = step,
-                                   .before = before,
-                                   .after = after,
-                                   .f_before = has_max ? dec_min(before, values->max) : before,
-                                   .f_after = has_max ? dec_min(after, values->max) : after,
-                                   .limit = values->max,
-                                   .tier = NONE});
-    TRY(adjust(work, step, index, CHARGE_CAP, over));
-    work_pass_on(work, index);
-    return OK;
+    return is_adjust(step) ? adjust_numbers(work, step, charge, turn, values) : OK;
 }
 
-enum status step_minimum_lack(struct work *work, const struct step *step,
-                              const struct charge *charge, struct period turn, struct dec x,
-                              struct dec y, struct dec *min, struct dec *lack)
-{
-    struct bound_values values;
-    TRY(bound_numbers(work, step, charge, turn, &values));
-    *min = values.min;
-    *lack = DEC_ZERO;
-    if (dec_compare(x, values.min) < 0) {
-        TRY(dec_subtract(values.min, x, lack, work->err));
-    }
-    return dec_subtract(*lack, y, lack, work->err);
-}
+/* ---- curves ---------------------------------------------------------------------------------- */
 
-/* By what a charge has its share of a minimum. */
-static enum status measure_of(struct work *work, const struct entry *entry, struct dec *measure)
+/* What a discount, a markup or a fee of x comes to, without its sign. */
+static enum status worth_of(const struct step *step, const struct charge_values *values,
+                            struct dec x, struct dec *f, struct error *err)
 {
-    const struct bucket *bucket = &work->buckets[entry->bucket];
-    const struct charge *charge = &work->charges[entry->charge];
-    return charge_measure(work, bucket->step, charge, charge->net, measure);
-}
-
-/* The minimum, when it is due with this bill: what lacks is a charge on the scope, or shared pro
- * rata. */
-enum status step_minimum_settle(struct work *work, uint32_t at, const struct entry *entries,
-                                uint32_t count)
-{
-    struct bucket *bucket = &work->buckets[at];
-    struct charge last = work->charges[bucket->last_charge];
-    instant due =
-        turn_end_due(work, bucket->step, last.price, last.contract, bucket->account, bucket->turn);
-    const struct step *step = turn_end_step(work, bucket->step, due, &last.price);
-    if (!step->bound.has_min || due > work->pricing->cut.to) {
+    const struct step_adjust *body = &step->adjust;
+    uint32_t tier;
+    *f = DEC_ZERO;
+    if (values->is_over) {
         return OK;
     }
-    struct dec min, lack, sum = DEC_ZERO;
-    struct charge scope = turn_end_charge(work, bucket, step, last.price, due, &last);
-    struct charge asking = scope; /* its numbers may ask for usage on the scope */
-    asking.series = last.series;
-    asking.merged = last.merged;
-    TRY(step_minimum_lack(work, step, &asking, bucket->turn, bucket->x, bucket->y, &min, &lack));
-    bucket = &work->buckets[at];
-    if (dec_is_zero(lack)) {
-        return OK;
-    }
-    TRY(dec_add(bucket->y, lack, &bucket->y, work->err));
-    work_trace_bucket(work, bucket,
-                      (struct trace){.step = step,
-                                     .before = bucket->x,
-                                     .after = bucket->x,
-                                     .f_before = bucket->x,
-                                     .f_after = min,
-                                     .limit = min,
-                                     .tier = NONE});
-    if (step->attribute == ATTRIBUTE_PRO_RATA) {
-        for (uint32_t i = 0; i < count; i++) {
-            if (entries[i].bucket == at) {
-                struct dec weight;
-                TRY(measure_of(work, &entries[i], &weight));
-                TRY(dec_add(sum, weight, &sum, work->err));
-            }
+    switch (body->worth) {
+    case WORTH_PERCENT:
+        TRY(dec_multiply_divide(x, values->number, dec_from_int(HUNDRED), DEC_SCALE,
+                                ROUND_HALF_EVEN, f, err));
+        break;
+    case WORTH_AMOUNT: /* a discount is at most what it is on */
+        if (dec_sign(x) > 0) {
+            *f = step->kind == STEP_DISCOUNT ? dec_min(x, values->number) : values->number;
         }
-    }
-    if (dec_is_zero(sum)) {
-        scope.kind = CHARGE_MINIMUM;
-        scope.amount = scope.net = scope.list = lack;
-        scope.unit = TEXT("");
-        work_push(work, work_add_charge(work, &scope));
-        return OK;
-    }
-    struct dec x = DEC_ZERO, low = DEC_ZERO;
-    for (uint32_t i = 0; i < count; i++) {
-        if (entries[i].bucket != at) {
-            continue;
+        break;
+    case WORTH_TIERS:
+        if (body->tier.mode == TIER_VOLUME) {
+            TRY(curve_volume(&body->tier, values->tiers, x, x, &tier, f, err));
+        } else {
+            TRY(curve_graduated(&body->tier, values->tiers, x, x, f, err));
         }
-        struct dec high, part, weight;
-        TRY(measure_of(work, &entries[i], &weight));
-        TRY(dec_add(x, weight, &x, work->err));
-        TRY(dec_multiply_divide(lack, x, sum, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
-        TRY(dec_subtract(high, low, &part, work->err));
-        TRY(adjust(work, step, entries[i].charge, CHARGE_MINIMUM, part));
-        low = high;
+        break;
+    case WORTH_QUANTITY: /* of x units, those it is on */
+        *f = dec_max(DEC_ZERO, dec_min(x, values->number));
+        break;
+    }
+    if (body->has_limit && body->worth != WORTH_QUANTITY) {
+        *f = dec_min(*f, values->limit);
+    }
+    if (body->has_min) {
+        *f = dec_max(*f, values->min);
+    }
+    if (body->has_max) {
+        *f = dec_min(*f, values->max);
     }
     return OK;
 }
@@ -190,41 +226,581 @@ static enum status round_small(const struct step_round *body, struct dec value, 
     return OK;
 }
 
-enum status step_round_run(struct work *work, const struct step *step, uint32_t index)
+/* The tax on x, or in it. At the whole tax, x is the tax itself, and only rounded. */
+static enum status tax_of(const struct step_tax *body, struct dec rate, struct dec x, struct dec *f,
+                          struct error *err)
+{
+    int digits = body->has_round ? body->digits : DEC_SCALE;
+    enum rounding mode = body->has_round ? body->mode : ROUND_HALF_EVEN;
+    if (body->at == TAX_AT_TOTAL) {
+        return dec_round(x, digits, mode, f, err);
+    }
+    struct dec whole = dec_from_int(HUNDRED);
+    if (body->is_inclusive) {
+        TRY(dec_add(whole, rate, &whole, err));
+    }
+    return dec_multiply_divide(x, rate, whole, digits, mode, f, err);
+}
+
+/* ---- one charge ------------------------------------------------------------------------------ */
+
+struct dec step_base(const struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
-    struct dec before = DEC_ZERO, after, in, r_before = DEC_ZERO, r_after, change;
-    const struct bucket *traced = NULL;
-    TRY(charge_measure(work, step, charge, charge->net, &in));
-    after = in;
-    if (step->round.at != ROUND_AT_ROW) {
-        uint32_t at;
-        TRY(bucket_find(work, step, charge, &at));
-        struct bucket *bucket = &work->buckets[at];
-        charge = &work->charges[index];
-        before = bucket->x;
-        TRY(dec_add(before, in, &after, work->err));
-        TRY(round_small(&step->round, before, &r_before, work->err));
-        bucket->x = after;
-        traced = bucket;
+    if (!is_adjust(step) || !step->adjust.is_gross) {
+        return charge->net;
     }
-    TRY(round_small(&step->round, after, &r_after, work->err));
-    work_trace_step(work, index, traced,
+    return work->term && index < work->gross_count ? work->gross[index] : charge->amount;
+}
+
+/* A charge as the step sees it: under the contract that is in force, which its own keys need not
+ * name (a fee of the catalog). */
+static const struct charge *seen(const struct work *work, uint32_t index, struct charge *copy)
+{
+    const struct charge *charge = &work->charges[index];
+    if (!work->term || charge->contract) {
+        return charge;
+    }
+    *copy = *charge;
+    copy->contract = term_contract(work, charge);
+    return copy;
+}
+
+/* The bucket that it enters, with its numbers; x moves on by `in`. */
+static enum status enter(struct work *work, struct entry *entry, struct dec in)
+{
+    const struct step *step = entry->step;
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    TRY(bucket_find(work, step, charge, &entry->bucket));
+    struct bucket *bucket = &work->buckets[entry->bucket];
+    if (!bucket->values || bucket->step != step) {
+        struct charge_values *values = arena_alloc(work->arena, sizeof *values);
+        TRY(numbers(work, step, charge, bucket->turn, values));
+        bucket = &work->buckets[entry->bucket];
+        bucket->values = values;
+        bucket->step = step;
+    }
+    uint32_t at = (uint32_t)(entry - work->entries);
+    if (bucket->last_charge == NONE) {
+        bucket->first_entry = at;
+    } else {
+        work->entries[bucket->last_entry].next = at;
+    }
+    bucket->last_entry = at;
+    entry->before = bucket->x;
+    TRY(dec_add(bucket->x, in, &entry->after, work->err));
+    bucket->x = entry->after;
+    bucket->price = charge->price;
+    bucket->last_charge = entry->charge;
+    return OK;
+}
+
+/* What a bound or a rounding takes of a charge: what it comes to, unless it says otherwise. */
+static enum status measure(struct work *work, const struct entry *entry, struct dec *in)
+{
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    return charge_measure(work, entry->step, charge, charge->net, in);
+}
+
+static void trace_entry(struct work *work, const struct entry *entry, struct dec f_before,
+                        struct dec f_after, struct dec limit)
+{
+    work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
+                    (struct trace){.step = entry->step,
+                                   .before = entry->before,
+                                   .after = entry->after,
+                                   .f_before = f_before,
+                                   .f_after = f_after,
+                                   .limit = limit,
+                                   .tier = NONE});
+}
+
+/* The maximum, in order: what a charge adds beyond it is taken back. */
+static enum status run_bound(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    struct dec over = DEC_ZERO, before, after, in;
+    TRY(measure(work, entry, &in));
+    TRY(enter(work, entry, in));
+    const struct charge_values *values = work->buckets[entry->bucket].values;
+    if (step->bound.has_max) {
+        TRY(step_above(entry->before, values->max, &before, work->err));
+        TRY(step_above(entry->after, values->max, &after, work->err));
+        TRY(dec_subtract(before, after, &over, work->err));
+        before = dec_min(entry->before, values->max);
+        after = dec_min(entry->after, values->max);
+    } else {
+        before = entry->before;
+        after = entry->after;
+    }
+    trace_entry(work, entry, before, after, values->max);
+    return adjust(work, step, entry->charge, CHARGE_CAP, over);
+}
+
+static enum status run_round(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    struct charge *charge = &work->charges[entry->charge];
+    struct dec r_before = DEC_ZERO, r_after, change, in;
+    TRY(measure(work, entry, &in));
+    entry->bucket = NONE;
+    entry->before = DEC_ZERO;
+    entry->after = in;
+    if (step->round.at != ROUND_AT_ROW) {
+        TRY(enter(work, entry, in));
+        charge = &work->charges[entry->charge];
+        TRY(round_small(&step->round, entry->before, &r_before, work->err));
+    }
+    TRY(round_small(&step->round, entry->after, &r_after, work->err));
+    const struct bucket *bucket = entry->bucket == NONE ? NULL : &work->buckets[entry->bucket];
+    work_trace_step(work, entry->charge, bucket,
                     (struct trace){.step = step,
-                                   .before = before,
-                                   .after = after,
+                                   .before = entry->before,
+                                   .after = entry->after,
                                    .f_before = r_before,
                                    .f_after = r_after,
                                    .tier = NONE});
     TRY(dec_subtract(r_after, r_before, &change, work->err));
     TRY(dec_subtract(change, in, &change, work->err));
     if (step->round.show) {
-        TRY(adjust(work, step, index, CHARGE_ROUNDING, change));
-    } else {
-        struct charge *rounded = &work->charges[index];
-        TRY(dec_add(rounded->amount, change, &rounded->amount, work->err));
-        TRY(dec_add(rounded->net, change, &rounded->net, work->err));
+        return adjust(work, step, entry->charge, CHARGE_ROUNDING, change);
     }
-    work_pass_on(work, index);
+    TRY(dec_add(charge->amount, change, &charge->amount, work->err));
+    return dec_add(charge->net, change, &charge->net, work->err);
+}
+
+/* Units that are taken off are worth what the charge's own cost. */
+static enum status run_units(struct work *work, struct entry *entry)
+{
+    const struct charge *charge = &work->charges[entry->charge];
+    struct dec base = step_base(work, entry->step, entry->charge), quantity = charge->quantity;
+    struct dec before, after, taken, worth = DEC_ZERO;
+    TRY(enter(work, entry, quantity));
+    const struct charge_values *values = work->buckets[entry->bucket].values;
+    TRY(worth_of(entry->step, values, entry->before, &before, work->err));
+    TRY(worth_of(entry->step, values, entry->after, &after, work->err));
+    TRY(dec_subtract(after, before, &taken, work->err));
+    if (!dec_is_zero(taken)) {
+        TRY(dec_multiply_divide(base, taken, quantity, DEC_SCALE, ROUND_HALF_EVEN, &worth,
+                                work->err));
+    }
+    trace_entry(work, entry, before, after, values->number);
+    if (entry->step->kind == STEP_DISCOUNT) {
+        worth = dec_negate(worth);
+    }
+    return adjust(work, entry->step, entry->charge, kind_of(entry->step), worth);
+}
+
+/* A plain percentage is of each charge alone: what comes before it changes nothing. */
+static bool is_memoryless(const struct step *step)
+{
+    return step->adjust.worth == WORTH_PERCENT && !step->adjust.has_limit && !step_settles(step);
+}
+
+static enum status run_percent(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct charge_values values;
+    struct dec worth;
+    entry->before = DEC_ZERO;
+    entry->after = step_base(work, step, entry->charge);
+    TRY(numbers(work, step, charge, turn, &values));
+    TRY(worth_of(step, &values, entry->after, &worth, work->err));
+    work_trace_step(
+        work, entry->charge, NULL,
+        (struct trace){.step = step, .after = entry->after, .f_after = worth, .tier = NONE});
+    return adjust(work, step, entry->charge, kind_of(step),
+                  step->kind == STEP_DISCOUNT ? dec_negate(worth) : worth);
+}
+
+static enum status run_adjust(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    if (step->adjust.worth == WORTH_QUANTITY) {
+        return run_units(work, entry);
+    }
+    if (is_memoryless(step)) {
+        return run_percent(work, entry);
+    }
+    TRY(enter(work, entry, step_base(work, step, entry->charge)));
+    if (step_settles(step)) {
+        trace_entry(work, entry, DEC_ZERO, DEC_ZERO, DEC_ZERO);
+        return OK;
+    }
+    const struct charge_values *values = work->buckets[entry->bucket].values;
+    struct dec before, after, part;
+    TRY(worth_of(step, values, entry->before, &before, work->err));
+    TRY(worth_of(step, values, entry->after, &after, work->err));
+    TRY(dec_subtract(after, before, &part, work->err));
+    trace_entry(work, entry, before, after, values->limit);
+    return adjust(work, step, entry->charge, kind_of(step),
+                  step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
+}
+
+static enum status is_true(struct work *work, const struct expr *expr, const struct charge *charge,
+                           bool *truth)
+{
+    *truth = false;
+    if (expr) {
+        struct expr_value value;
+        struct period turn = {charge->at, charge->at};
+        TRY(charge_eval(work, expr, charge, turn, &value));
+        *truth = value.truth;
+    }
+    return OK;
+}
+
+static enum status tax_rate(struct work *work, const struct step_tax *body,
+                            const struct charge *charge, struct dec *rate)
+{
+    *rate = body->plain;
+    if (body->percent) {
+        struct expr_value value;
+        struct period turn = {charge->at, charge->at};
+        TRY(charge_eval(work, body->percent, charge, turn, &value));
+        *rate = value.number;
+    }
+    if (dec_sign(*rate) < 0) {
+        char text[DEC_FORMAT_MAX];
+        dec_format(*rate, text);
+        return fail(work->err, ERR_INPUT, "a tax of %s percent is negative", text);
+    }
+    return OK;
+}
+
+/* One tax charge of each base charge.  Of a reverse charge there is one of nothing, so that the
+ * bill says it. */
+static enum status run_tax(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    const struct step_tax *body = &step->tax;
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    bool is_exempt, is_reverse;
+    TRY(is_true(work, body->exempt, charge, &is_exempt));
+    TRY(is_true(work, body->reverse_charge, charge, &is_reverse));
+    if (is_exempt) {
+        return OK;
+    }
+    struct dec rate, in = work->charges[entry->charge].net, before, after, part;
+    if (is_reverse) {
+        return dec_is_zero(in) ? OK
+                               : add_adjustment(work, step, entry->charge, CHARGE_TAX,
+                                                &(struct dec){0, 0}, DEC_ZERO);
+    }
+    TRY(tax_rate(work, body, charge, &rate));
+    if (body->at == TAX_AT_TOTAL) {
+        struct step_tax exact = *body;
+        exact.at = TAX_AT_RATE;
+        exact.has_round = false;
+        TRY(tax_of(&exact, rate, in, &in, work->err));
+    }
+    work->tax_rate = rate;
+    TRY(enter(work, entry, in));
+    TRY(tax_of(body, rate, entry->before, &before, work->err));
+    TRY(tax_of(body, rate, entry->after, &after, work->err));
+    TRY(dec_subtract(after, before, &part, work->err));
+    trace_entry(work, entry, before, after, rate);
+    if (dec_is_zero(part)) {
+        return OK;
+    }
+    if (body->is_inclusive) {
+        TRY(adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
+    }
+    return add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part);
+}
+
+static enum status run_entry(struct work *work, struct entry *entry)
+{
+    switch (entry->step->kind) {
+    case STEP_BOUND:
+        return run_bound(work, entry);
+    case STEP_ROUND:
+        return run_round(work, entry);
+    case STEP_TAX:
+        return run_tax(work, entry);
+    default:
+        assert(is_adjust(entry->step));
+        return run_adjust(work, entry);
+    }
+}
+
+/* ---- the whole bucket ------------------------------------------------------------------------ */
+
+bool step_settles(const struct step *step)
+{
+    if (step->kind == STEP_BOUND) {
+        return step->bound.has_min;
+    }
+    if (!is_adjust(step) || step->adjust.worth == WORTH_QUANTITY) {
+        return false;
+    }
+    return step->kind == STEP_FEE || step->attribute != ATTRIBUTE_IN_ORDER ||
+           (step->adjust.worth == WORTH_TIERS && step->adjust.tier.mode == TIER_VOLUME);
+}
+
+bool step_waits(const struct step *step)
+{
+    if (step->kind == STEP_BOUND) {
+        return step->bound.has_min;
+    }
+    return is_adjust(step) && (step->adjust.has_min || step->adjust.settle_at_end);
+}
+
+/* What a bucket comes to as a whole, with its sign: F(x), and the sum of the step's charges. */
+static enum status whole(const struct step *step, const struct charge_values *values, struct dec x,
+                         struct dec *f, struct dec *y, struct error *err)
+{
+    if (step->kind == STEP_BOUND) {
+        *f = values->min;
+        return step_above(values->min, x, y, err);
+    }
+    TRY(worth_of(step, values, x, f, err));
+    *y = step->kind == STEP_DISCOUNT ? dec_negate(*f) : *f;
+    return OK;
+}
+
+/* A charge on the scope of a bucket, whose turn is due then. */
+static struct charge scope_charge(struct work *work, const struct bucket *bucket,
+                                  const struct step *step, const struct price *price, instant due,
+                                  const struct charge *like)
+{
+    struct charge scope = work->term ? term_charge(work, step, bucket->account, like->contract,
+                                                   bucket->turn, due, like->at)
+                                     : turn_end_charge(work, bucket, step, price, due, like);
+    scope.kind = kind_of(step);
+    scope.unit = TEXT("");
+    if (step->kind == STEP_FEE && step->adjust.sku != NONE) {
+        scope.sku = step->adjust.sku;
+    }
+    return scope;
+}
+
+enum status step_charge_due(struct work *work, const struct step *step, struct period turn,
+                            struct dec x, struct dec y, const struct charge *asking,
+                            struct charge *charge, struct dec *f)
+{
+    struct charge_values values;
+    struct dec all;
+    TRY(numbers(work, step, asking, turn, &values));
+    TRY(whole(step, &values, x, f, &all, work->err));
+    TRY(dec_subtract(all, y, &charge->amount, work->err));
+    charge->kind = kind_of(step);
+    charge->unit = TEXT("");
+    if (step->kind == STEP_FEE && step->adjust.sku != NONE) {
+        charge->sku = step->adjust.sku;
+    }
+    charge->net = charge->list = charge->amount;
+    return OK;
+}
+
+/* The part of a charge in what its bucket came to; a minimum's tells of the bucket alone. */
+static void trace_share(struct work *work, const struct step *step, const struct entry *entry,
+                        struct dec f_before, struct dec f_after)
+{
+    if (is_adjust(step)) {
+        work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
+                        (struct trace){.step = step,
+                                       .before = entry->after,
+                                       .after = entry->after,
+                                       .f_before = f_before,
+                                       .f_after = f_after,
+                                       .tier = NONE});
+    }
+}
+
+/* Shares what a bucket comes to among its charges of this bill, along the chord. */
+static enum status share(struct work *work, const struct step *step, uint32_t at, struct dec total,
+                         struct dec sum)
+{
+    const struct entry *entries = work->entries;
+    struct dec x = DEC_ZERO, low = DEC_ZERO;
+    for (uint32_t i = work->buckets[at].first_entry; i != NONE; i = entries[i].next) {
+        struct dec in, high, part;
+        TRY(dec_subtract(entries[i].after, entries[i].before, &in, work->err));
+        TRY(dec_add(x, in, &x, work->err));
+        TRY(dec_multiply_divide(total, x, sum, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
+        TRY(dec_subtract(high, low, &part, work->err));
+        TRY(adjust(work, step, entries[i].charge, kind_of(step), part));
+        trace_share(work, step, &entries[i], low, high);
+        low = high;
+    }
+    return OK;
+}
+
+/* Along the curve: what the charges of earlier bills are owed by it is a charge on the scope. */
+static enum status share_in_order(struct work *work, const struct step *step, uint32_t at,
+                                  struct dec *rest)
+{
+    const struct entry *entries = work->entries;
+    for (uint32_t i = work->buckets[at].first_entry; i != NONE; i = entries[i].next) {
+        const struct charge_values *values = work->buckets[at].values;
+        struct dec f, before, after, part;
+        TRY(whole(step, values, entries[i].before, &f, &before, work->err));
+        TRY(whole(step, values, entries[i].after, &f, &after, work->err));
+        TRY(dec_subtract(after, before, &part, work->err));
+        TRY(dec_subtract(*rest, part, rest, work->err));
+        TRY(adjust(work, step, entries[i].charge, kind_of(step), part));
+        trace_share(work, step, &entries[i], before, after);
+    }
+    return OK;
+}
+
+static void add_scope_charge(struct work *work, const struct charge *scope, struct dec amount)
+{
+    struct charge charge = *scope;
+    charge.amount = charge.net = charge.list = amount;
+    work_push(work, work_add_charge(work, &charge));
+}
+
+/* A fee has one rate: one charge for each percentage, from what has accumulated before to what has
+ * now.  What is left of the total is owed for another reason: a minimum, a maximum, or a curve that
+ * was another one before. */
+static enum status add_fees(struct work *work, const struct step *step,
+                            const struct charge_values *values, struct dec from, struct dec to,
+                            const struct charge *scope, struct dec *total)
+{
+    const struct step_adjust *body = &step->adjust;
+    struct charge_values plain = *values;
+    struct step curve = *step;
+    curve.adjust.has_min = curve.adjust.has_max = false;
+    struct dec whole_fee, whole_before;
+    TRY(worth_of(&curve, &plain, from, &whole_before, work->err));
+    TRY(worth_of(&curve, &plain, to, &whole_fee, work->err));
+    TRY(dec_subtract(whole_fee, whole_before, &whole_fee, work->err));
+    struct charge charge = *scope;
+    charge.has_rate = true;
+    charge.rate = values->number;
+    if (!dec_equal(whole_fee, *total)) {
+        charge.has_rate = false;
+        add_scope_charge(work, &charge, *total);
+        *total = DEC_ZERO;
+        return OK;
+    }
+    if (body->worth == WORTH_TIERS && body->tier.mode == TIER_VOLUME) {
+        charge.tier = curve_tier_of(values->tiers, body->tier.tier_count, to);
+        charge.rate = values->tiers[charge.tier].rate;
+    }
+    for (uint32_t i = 0; body->worth == WORTH_TIERS && body->tier.mode == TIER_GRADUATED &&
+                         i < body->tier.tier_count;
+         i++) {
+        const struct tier_values *tier = &values->tiers[i];
+        struct dec ends[4] = {from, from, to, to}, f[4], part = DEC_ZERO;
+        ends[0] = dec_min(from, tier->from);
+        ends[2] = dec_min(to, tier->from);
+        ends[1] = tier->open ? from : dec_min(from, tier->up_to);
+        ends[3] = tier->open ? to : dec_min(to, tier->up_to);
+        for (int k = 0; k < 4; k++) {
+            TRY(worth_of(&curve, &plain, ends[k], &f[k], work->err));
+        }
+        TRY(dec_subtract(f[3], f[2], &part, work->err));
+        TRY(dec_subtract(part, f[1], &part, work->err));
+        TRY(dec_add(part, f[0], &part, work->err));
+        charge.tier = i;
+        charge.rate = tier->rate;
+        if (!dec_is_zero(part)) {
+            add_scope_charge(work, &charge, part);
+            TRY(dec_subtract(*total, part, total, work->err));
+        }
+    }
+    if (!dec_is_zero(*total)) {
+        add_scope_charge(work, &charge, *total);
+        *total = DEC_ZERO;
+    }
+    return OK;
+}
+
+static enum status settle(struct work *work, uint32_t at, const struct step **settled)
+{
+    struct bucket *bucket = &work->buckets[at];
+    struct charge copy, last = *seen(work, bucket->last_charge, &copy);
+    const struct price *price = last.price;
+    instant cut_end = work->pricing->cut.to;
+    instant due =
+        work->term
+            ? term_due(work, bucket->step, last.contract, bucket->account, bucket->turn)
+            : turn_end_due(work, bucket->step, price, last.contract, bucket->account, bucket->turn);
+    const struct step *step =
+        work->term ? bucket->step : turn_end_step(work, bucket->step, due, &price);
+    *settled = step;
+    bool waits = step->kind == STEP_BOUND || (is_adjust(step) && step->adjust.settle_at_end);
+    if (!step_settles(step) || (waits && due > cut_end)) {
+        return OK;
+    }
+    last.price = price;
+    struct charge scope = scope_charge(work, bucket, step, price, due, &last);
+    struct charge_values *values = arena_alloc(work->arena, sizeof *values);
+    struct dec f, y, total, sum;
+    struct charge asking = scope; /* its numbers may ask for usage on the scope */
+    asking.series = last.series;
+    asking.merged = last.merged;
+    TRY(numbers(work, step, waits ? &asking : &last, bucket->turn, values));
+    bucket = &work->buckets[at];
+    bucket->values = values;
+    bucket->step = step;
+    TRY(whole(step, values, bucket->x, &f, &y, work->err));
+    TRY(dec_subtract(y, bucket->y, &total, work->err));
+    if (dec_is_zero(total)) {
+        return OK;
+    }
+    bucket->y = y;
+    work_trace_bucket(work, bucket,
+                      (struct trace){.step = step,
+                                     .before = bucket->x,
+                                     .after = bucket->x,
+                                     .f_before = bucket->x,
+                                     .f_after = f,
+                                     .limit = f,
+                                     .tier = NONE});
+    TRY(dec_subtract(bucket->x, bucket->opening_x, &sum, work->err));
+    if (step->attribute == ATTRIBUTE_PRO_RATA && !dec_is_zero(sum)) {
+        return share(work, step, at, total, sum);
+    }
+    if (step->attribute == ATTRIBUTE_IN_ORDER) {
+        TRY(share_in_order(work, step, at, &total));
+    }
+    if (step->kind == STEP_FEE) {
+        TRY(add_fees(work, step, values, bucket->opening_x, bucket->x, &scope, &total));
+    }
+    if (!dec_is_zero(total)) {
+        add_scope_charge(work, &scope, total);
+    }
+    return OK;
+}
+
+enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count)
+{
+    work->entries = entries;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct charge *charge = &work->charges[entries[i].charge];
+        const struct price *price = work->term ? work->term->list : charge->price;
+        uint32_t account = charge->account;
+        entries[i].next = NONE;
+        work->asking = entries[i].step;
+        entries[i].bucket = NONE;
+        enum status status = run_entry(work, &entries[i]);
+        if (status != OK) {
+            return work_fail(work, status, price, entries[i].step, account);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i].bucket == NONE ||
+            work->buckets[entries[i].bucket].last_charge != entries[i].charge) {
+            continue; /* once a bucket, behind its last charge */
+        }
+        const struct charge *charge = &work->charges[entries[i].charge];
+        const struct price *price = work->term ? work->term->list : charge->price;
+        uint32_t account = charge->account;
+        const struct step *step = entries[i].step;
+        enum status status = settle(work, entries[i].bucket, &step);
+        if (status != OK) {
+            return work_fail(work, status, price, step, account);
+        }
+    }
     return OK;
 }

@@ -149,11 +149,10 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
 }
 
 /* Tiers with numbers evaluated, where each begins. */
-static enum status tier_numbers(struct work *work, const struct step *step,
-                                const struct charge *charge, struct period turn,
-                                const struct tier_values **out)
+enum status step_tier_numbers(struct work *work, const struct step *step,
+                              const struct step_tier *body, const struct charge *charge,
+                              struct period turn, const struct tier_values **out)
 {
-    const struct step_tier *body = &step->tier;
     if (body->values && !step->on_change_restart) {
         *out = body->values;
         return OK;
@@ -192,6 +191,13 @@ static enum status tier_numbers(struct work *work, const struct step *step,
     }
     *out = tiers;
     return OK;
+}
+
+static enum status tier_numbers(struct work *work, const struct step *step,
+                                const struct charge *charge, struct period turn,
+                                const struct tier_values **out)
+{
+    return step_tier_numbers(work, step, &step->tier, charge, turn, out);
 }
 
 /* The bucket has the numbers of the step. */

@@ -111,6 +111,12 @@ static struct period all_versions(const struct work *work, const struct price *p
 static struct period active_period(const struct work *work, const struct step *step,
                                    const struct charge *charge)
 {
+    if (work->term) {
+        struct period term = term_active(work, step, charge->contract);
+        instant start = work->pricing->accounts->items[charge->account].since;
+        term.from = start > term.from ? start : term.from;
+        return term;
+    }
     struct period active = step->on_change_restart
                                ? (struct period){charge->price->from, charge->price->to}
                                : all_versions(work, charge->price);

@@ -109,7 +109,7 @@ static bool is_pooled(const struct step *step)
 
 static bool settles(const struct step *step)
 {
-    return step->kind == STEP_BOUND ? step->bound.has_min : step_is_whole(step);
+    return step_settles(step) || step_is_whole(step);
 }
 
 static const struct step *step_of_node(const struct price *price, uint32_t node)
@@ -184,8 +184,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
 
 /* ---- states that nothing entered ------------------------------------------------------------- */
 
-/* The part of a bucket's name before the next separator, decoded; *at moves behind it. */
-static struct text name_part(struct arena *arena, struct text name, size_t *at)
+struct text turn_end_name_part(struct arena *arena, struct text name, size_t *at)
 {
     size_t end = *at;
     while (end < name.size && name.at[end] != '|') {
@@ -289,29 +288,29 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         return false;
     }
     size_t at = 0;
-    struct text name = name_part(work->arena, state->key, &at);
+    struct text name = turn_end_name_part(work->arena, state->key, &at);
     uint32_t node = map_find(&catalog->node_by_name, name);
     if (node == MAP_NONE || catalog->node_price[node] == NONE) {
         return false;
     }
     const struct price *price = &catalog->prices[catalog->node_price[node]];
     const struct step *step = step_of_node(price, node);
-    if (step->kind != STEP_BOUND && step->kind != STEP_TIER) {
+    if (!step_kind_takes_charges(step->kind) && step->kind != STEP_TIER) {
         return false;
     }
     uint32_t account =
-        map_find(&work->pricing->accounts->by_id, name_part(work->arena, state->key, &at));
+        map_find(&work->pricing->accounts->by_id, turn_end_name_part(work->arena, state->key, &at));
     if (account == MAP_NONE) {
         return false;
     }
-    (void)name_part(work->arena, state->key, &at); /* the turn */
+    (void)turn_end_name_part(work->arena, state->key, &at); /* the turn */
     struct text id = TEXT("");
     size_t next = at;
-    struct text part = name_part(work->arena, state->key, &next);
+    struct text part = turn_end_name_part(work->arena, state->key, &next);
     if (step->scope == SCOPE_CONTRACT && begins_with(part, TEXT("contract="))) {
         id = (struct text){part.at + 9, part.size - 9};
         at = next;
-        part = name_part(work->arena, state->key, &next);
+        part = turn_end_name_part(work->arena, state->key, &next);
     }
     if (step->on_change_restart && begins_with(part, TEXT("version="))) {
         price = find_version(work, price, node, (struct text){part.at + 8, part.size - 8});
@@ -322,19 +321,19 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
     }
     due->sku = price->sku_count == 1 && step->shared == NONE ? price->skus[0] : NONE;
     if (step->on_change_restart) {
-        part = name_part(work->arena, state->key, &next);
+        part = turn_end_name_part(work->arena, state->key, &next);
     }
     due->resource = TEXT("");
     if (step->scope == SCOPE_RESOURCE) {
         assert(begins_with(part, TEXT("resource=")));
         due->resource = (struct text){part.at + 9, part.size - 9};
-        part = name_part(work->arena, state->key, &next);
+        part = turn_end_name_part(work->arena, state->key, &next);
     }
     if (step->shared == NONE && begins_with(part, TEXT("sku="))) {
         due->sku = map_find(&catalog->sku_by_name, (struct text){part.at + 4, part.size - 4});
     } else if (step->shared != NONE && !is_pooled(step)) {
         for (uint32_t i = place_of_sku(step); i > 0; i--) {
-            part = name_part(work->arena, state->key, &next);
+            part = turn_end_name_part(work->arena, state->key, &next);
         }
         due->sku = map_find(&catalog->sku_by_name, part);
         instant last = (state->turn.to < cut.to ? state->turn.to : cut.to) - 1;
@@ -357,8 +356,7 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
     due->price = price;
     due->contract = contract;
     due->at = end;
-    return step->kind == STEP_BOUND ? step->bound.has_min
-                                    : step_is_whole(step) && step->tier.settle_at_end;
+    return step_waits(step) || (step_is_whole(step) && step->tier.settle_at_end);
 }
 
 static int compare_due(const void *a_item, const void *b_item)
@@ -427,11 +425,10 @@ static enum status settle_due(struct work *work, const struct due *due)
     const struct merged of_resource = {.series = {.resource = due->resource}};
     struct charge asking = charge; /* its numbers may ask for usage on the scope */
     asking.merged = &of_resource;
-    if (step->kind == STEP_BOUND) {
-        charge.kind = CHARGE_MINIMUM;
-        TRY(step_minimum_lack(work, step, &asking, state->turn, state->x, state->y, &trace.limit,
-                              &charge.amount));
-        trace.f_after = trace.limit;
+    if (step_kind_takes_charges(step->kind)) {
+        TRY(step_charge_due(work, step, state->turn, state->x, state->y, &asking, &charge,
+                            &trace.f_after));
+        trace.limit = trace.f_after;
     } else {
         trace.f_before = state->y;
         TRY(step_whole_value(work, step, &asking, &bucket, &charge.tier, &trace.f_after));

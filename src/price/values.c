@@ -68,6 +68,10 @@ struct text charge_key_value(struct work *work, const struct charge *charge, str
         return charge_resource(work, charge);
     case BY_UNIT:
         return charge->unit;
+    case BY_TAX_RATE: {
+        char *out = arena_alloc(work->arena, DEC_FORMAT_MAX);
+        return (struct text){out, (size_t)dec_format(work->tax_rate, out)};
+    }
     case BY_ATTRIBUTE:
         break;
     }
@@ -144,16 +148,19 @@ static struct expr_value number_of_text(struct text text)
     if (dec_parse(text, &value) == NUMBER_OK) {
         return expr_number(value);
     }
-    return (struct expr_value){
-        .type = EXPR_ERROR,
-        .failure = {.fault = EXPR_FAULT_VALUE,
-                    .status = ERR_INPUT,
-                    .detail = "a dimension that is used as a number holds none"}};
+    return (struct expr_value){.type = EXPR_ERROR,
+                               .failure = {.fault = EXPR_FAULT_VALUE,
+                                           .status = ERR_INPUT,
+                                           .detail = "a name that is used as a number holds none"}};
 }
 
 static struct expr_value slot_value(struct work *work, uint32_t slot, const struct charge *charge,
                                     struct period turn)
 {
+    if (slot >= NAME_ATTRIBUTE_NUMBER) {
+        struct expr_value value = attribute_value(work, charge, slot - NAME_ATTRIBUTE_NUMBER);
+        return value.type == EXPR_TEXT ? number_of_text(value.text) : value;
+    }
     if (slot >= NAME_NUMBER) {
         return number_of_text(charge_dimension(work, charge, slot - NAME_NUMBER));
     }

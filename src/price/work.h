@@ -36,12 +36,13 @@ struct bucket {
     struct dec x, y; /* accumulated, emitted */
     struct dec high; /* the greatest x so far: flats paid once */
     struct dec events;
-    struct dec opening_x; /* what x was when the bill's period began */
-    const void *values;   /* evaluated numbers of step */
-    uint32_t last_charge; /* index of the last charge that entered it, NONE */
-    bool is_touched;      /* by this bill */
-    bool is_past;         /* a later turn has what was left of it */
-    bool y_is_f;          /* y is the F(x) of values: it need not be computed again */
+    struct dec opening_x;             /* what x was when the bill's period began */
+    const void *values;               /* evaluated numbers of step */
+    uint32_t last_charge;             /* index of the last charge that entered it, NONE */
+    uint32_t first_entry, last_entry; /* of steps over charges, whose node runs once */
+    bool is_touched;                  /* by this bill */
+    bool is_past;                     /* a later turn has what was left of it */
+    bool y_is_f;                      /* y is the F(x) of values: it need not be computed again */
 };
 
 /* What became of a state that the opening carries. */
@@ -58,6 +59,14 @@ struct due {
     const struct step *step; /* of the version that settles it */
     const struct price *price;
     const struct contract *contract;
+};
+
+/* Whose list of terms runs: a plan's, a contract's, or the catalog's. */
+struct term {
+    const struct price *list;
+    enum price_level level;
+    uint32_t plan;                   /* of LEVEL_PLAN */
+    const struct contract *contract; /* of LEVEL_CONTRACT; NULL */
 };
 
 struct work {
@@ -95,6 +104,12 @@ struct work {
     uint32_t excluded_count, excluded_capacity;
     struct trace *traces;
     uint32_t trace_count, trace_capacity;
+
+    const struct term *term; /* whose step runs; NULL: a price's */
+    struct entry *entries;   /* of the step over charges that runs */
+    struct dec *gross;       /* what charges came to before all terms; of those that were there */
+    uint32_t gross_count;
+    struct dec tax_rate; /* of the charge that is taxed */
 
     struct expr_value *slots; /* made when the first expression is met */
     const void *turn_of;      /* cache of turn_find: the clock it is of */
@@ -149,8 +164,9 @@ enum status number_value(struct work *work, const struct number *number,
 
 /* ---- order.c ---- */
 
-/* Charges in the order that their step declares; they come in the total order. */
-enum status order_charges(struct work *work, uint32_t *charges, uint32_t count);
+/* Charges in the order that their step declares, or the term; they come in the total order. */
+enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
+                          uint32_t count);
 
 /* ---- price.c ---- */
 
@@ -179,6 +195,8 @@ enum status work_fail(struct work *work, enum status status, const struct price 
 /* One charge at a node and the bucket it is in. */
 struct entry {
     uint32_t charge, bucket;
+    uint32_t next;            /* entry of its bucket, NONE; of steps over charges */
+    const struct step *step;  /* of its own version */
     bool is_first;            /* of its bucket in this bill */
     struct dec before, after; /* x of this bill's part */
 };
@@ -231,21 +249,48 @@ enum status step_graduated_run(struct work *work, const struct step *step, uint3
 bool step_is_whole(const struct step *step);
 /* All charges of the node at once. */
 enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count);
+/* The numbers of tiers for a bucket. */
+enum status step_tier_numbers(struct work *work, const struct step *step,
+                              const struct step_tier *body, const struct charge *charge,
+                              struct period turn, const struct tier_values **values);
 /* F of what a bucket has accumulated. */
 enum status step_whole_value(struct work *work, const struct step *step,
                              const struct charge *charge, struct bucket *bucket, uint32_t *tier,
                              struct dec *y);
 /* ---- step_charge.c ---- */
 
-/* The maximum, in order; step_minimum_settle follows when all charges of the node have entered. */
-enum status step_bound_run(struct work *work, const struct step *step, uint32_t charge);
-enum status step_minimum_settle(struct work *work, uint32_t bucket, const struct entry *entries,
-                                uint32_t count);
-/* What lacks to the minimum when x has accumulated and y was charged for it; min is the minimum. */
-enum status step_minimum_lack(struct work *work, const struct step *step,
-                              const struct charge *charge, struct period turn, struct dec x,
-                              struct dec y, struct dec *min, struct dec *lack);
-enum status step_round_run(struct work *work, const struct step *step, uint32_t charge);
+/* All charges that come to a step over charges, in their order: what it adds are charges of its
+ * own. */
+enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count);
+/* What a step takes of a charge: its net, or what it came to before all terms. */
+struct dec step_base(const struct work *work, const struct step *step, uint32_t charge);
+/* True of a step that is settled when all charges of its bucket are known. */
+bool step_settles(const struct step *step);
+/* True of one that owes something as its turn ends, whether or not a charge came in the bill. */
+bool step_waits(const struct step *step);
+/* Makes of `charge`, one on a bucket's scope, what such a step owes when x has accumulated and y
+ * was charged for it, by numbers that are those of `asking`.  f is what x comes to by the step's
+ * curve. */
+enum status step_charge_due(struct work *work, const struct step *step, struct period turn,
+                            struct dec x, struct dec y, const struct charge *asking,
+                            struct charge *charge, struct dec *f);
+
+/* ---- terms.c ---- */
+
+/* All terms of the payer over all its charges. */
+enum status terms_run(struct work *work);
+/* The contract in force for a charge, as terms see it. */
+const struct contract *term_contract(const struct work *work, const struct charge *charge);
+/* When what waits in a bucket of the term that runs is due. */
+instant term_due(const struct work *work, const struct step *step, const struct contract *contract,
+                 uint32_t account, struct period turn);
+/* The time in which it is in force, for proration. */
+struct period term_active(const struct work *work, const struct step *step,
+                          const struct contract *contract);
+/* A charge of the term on a bucket's scope. */
+struct charge term_charge(const struct work *work, const struct step *step, uint32_t account,
+                          const struct contract *contract, struct period turn, instant due,
+                          instant row_at);
 
 /* ---- turn_end.c ---- */
 
@@ -268,6 +313,8 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
 /* Opening states that are due in this bill are settled node by node, when all charges have passed
  * the node: those that nothing entered. */
 void turn_end_prepare(struct work *work);
+/* The part of a bucket's name before the next separator, decoded; *at moves behind it. */
+struct text turn_end_name_part(struct arena *arena, struct text name, size_t *at);
 uint32_t turn_end_node(const struct work *work); /* the next; NONE */
 enum status turn_end_settle(struct work *work, uint32_t node);
 

@@ -1,0 +1,52 @@
+/* step.h - private to the catalog's loader: a step that is being read.
+ *
+ * step.c reads what all steps have and those that make amounts, step_charge.c those that take
+ * them, terms.c lists of them.
+ */
+#ifndef FARTHING_CATALOG_STEP_H
+#define FARTHING_CATALOG_STEP_H
+
+#include "catalog/load.h"
+
+struct work {
+    struct loader *loader;
+    const struct yaml_node *body; /* the mapping of its keys, or the value of a short form */
+    struct step *step;
+    bool is_term;
+    struct expr_context bucket, rows; /* what its numbers and its filters may name */
+};
+
+static inline const struct yaml_node *key(const struct work *work, const char *name)
+{
+    return yaml_member(work->body, name);
+}
+
+enum sign { ANY, NOT_NEGATIVE, POSITIVE };
+
+/* Expressions are checked when they are evaluated. */
+void check_sign(struct work *work, const struct yaml_node *node, const char *name,
+                const struct number *number, enum sign wanted);
+void read_step_number(struct work *work, const char *name, enum sign wanted, struct number *number);
+/* Amounts are money: no more digits than the currency has. */
+void check_amount(struct work *work, const char *name, const struct number *number);
+void read_flag(struct work *work, const char *name, bool *value);
+/* Gives fallback when the key is absent or wrong. */
+int read_option(struct work *work, const char *name, const char *const *names, int fallback);
+void read_proration(struct work *work, enum prorate *prorate, int *digits, enum rounding *mode,
+                    enum prorate fallback);
+/* `round: 2`, or {digits, mode}. */
+void read_round_part(struct work *work, const struct yaml_node *node, int *digits,
+                     enum rounding *mode);
+void read_tiers(struct work *work, const struct yaml_node *node, struct step_tier *tier);
+
+/* step_charge.c */
+void read_discount(struct work *work); /* and markup */
+void read_fee(struct work *work);
+void read_tax(struct work *work);
+
+/* {primitive: body}, and {use: name}; false with a complaint when it is no step. */
+bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term,
+               struct step *step);
+bool read_use(struct loader *loader, const struct yaml_node *node, struct step *step);
+
+#endif

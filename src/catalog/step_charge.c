@@ -1,0 +1,324 @@
+/* step_charge.c - steps that take charges and add charges of their own: discount, markup, fee, tax.
+ *
+ * They read alike in a price and as terms.  What such a step is worth is said in one of a few ways
+ * (a percentage, an amount, units, tiers), each a curve over what has accumulated.
+ */
+#include "catalog/step.h"
+
+#include "base/nofloat.h"
+
+static const char *const settle_names[] = {"now", "at_end", NULL};
+
+static void refuse_key(struct work *work, const char *name, const char *why)
+{
+    if (key(work, name) != NULL) {
+        complain(work->loader->complaints, yaml_key_place(key(work, name)), "CHOOSE_ONE", NO_HINT,
+                 "%s %s", name, why);
+    }
+}
+
+/* The one of several keys that says what the step is worth; NULL with a complaint. */
+static const struct yaml_node *find_worth(struct work *work, const char *const *ways,
+                                          const char *hint, int *way)
+{
+    const struct yaml_node *found = NULL;
+    for (int i = 0; ways[i] != NULL; i++) {
+        const struct yaml_node *node = key(work, ways[i]);
+        if (node != NULL && found != NULL) {
+            complain(work->loader->complaints, yaml_key_place(node), "CHOOSE_ONE", NO_HINT,
+                     "%.*s and %.*s say it twice: give one of them", TEXT_ARG(found->key),
+                     TEXT_ARG(node->key));
+        } else if (node != NULL) {
+            found = node;
+            *way = i;
+        }
+    }
+    if (found == NULL) {
+        complain(work->loader->complaints, yaml_key_place(work->body), "MISSING_KEY", text_of(hint),
+                 "nothing says what it comes to");
+    }
+    return found;
+}
+
+/* A percentage below nothing would be the other step. */
+static void read_percent(struct work *work, struct step_adjust *adjust)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "percent");
+    bool is_discount = work->step->kind == STEP_DISCOUNT;
+    if (!read_number(loader, node, &work->bucket, &adjust->number) || adjust->number.expr != NULL) {
+        return;
+    }
+    if (dec_sign(adjust->number.value) < 0) {
+        COMPLAIN(loader, node, "NEGATIVE",
+                 is_discount ? TEXT("write markup") : TEXT("write discount"),
+                 "percent must not be negative");
+    } else if (is_discount && dec_compare(adjust->number.value, dec_from_int(100)) > 0) {
+        COMPLAIN(loader, node, "NUM_RANGE", NO_HINT, "a discount takes at most 100 percent");
+    }
+}
+
+/* Tiers of percentages: what has accumulated is money. */
+static void read_percent_tiers(struct work *work, struct step_adjust *adjust)
+{
+    struct loader *loader = work->loader;
+    static const char *const modes[] = {"graduated", "volume", NULL};
+    struct step_tier *tier = &adjust->tier;
+    tier->mode = (enum tier_mode)read_option(work, "mode", modes, TIER_GRADUATED);
+    tier->package_round = ROUND_UP;
+    tier->past_last = PAST_REFUSED;
+    read_tiers(work, key(work, "tiers"), tier);
+    for (uint32_t i = 0; i < tier->tier_count; i++) {
+        const struct tier *item = &tier->tiers[i];
+        bool has_rate = item->rate.expr != NULL || !dec_is_zero(item->rate.value);
+        bool has_flat = item->flat.expr != NULL || !dec_is_zero(item->flat.value);
+        if ((!item->is_percent && has_rate) || item->has_package ||
+            (has_flat && work->step->kind != STEP_FEE)) {
+            COMPLAIN(loader, &key(work, "tiers")->items[i], "CHOOSE_ONE", TEXT("percent: 10"),
+                     work->step->kind == STEP_FEE
+                         ? "a tier of a fee has a percent, a flat amount or both"
+                         : "a tier of charges has a percent");
+            return;
+        }
+    }
+}
+
+static void read_worth(struct work *work, struct step_adjust *adjust, const char *const *ways,
+                       const char *hint)
+{
+    int way = 0;
+    if (work->body->kind != YAML_MAP || find_worth(work, ways, hint, &way) == NULL) {
+        return;
+    }
+    static const enum worth worths[] = {WORTH_PERCENT, WORTH_TIERS, WORTH_AMOUNT, WORTH_QUANTITY};
+    adjust->worth = worths[way];
+    switch (adjust->worth) {
+    case WORTH_PERCENT:
+        read_percent(work, adjust);
+        break;
+    case WORTH_TIERS:
+        read_percent_tiers(work, adjust);
+        break;
+    case WORTH_AMOUNT:
+        read_step_number(work, "amount", NOT_NEGATIVE, &adjust->number);
+        check_amount(work, "amount", &adjust->number);
+        break;
+    case WORTH_QUANTITY:
+        read_step_number(work, "quantity", NOT_NEGATIVE, &adjust->number);
+        break;
+    }
+    if (adjust->worth != WORTH_TIERS) {
+        refuse_key(work, "mode", "is of tiers, and here are none");
+    }
+}
+
+static void read_base(struct work *work, struct step_adjust *adjust)
+{
+    static const char *const bases[] = {"net", "gross", NULL};
+    adjust->is_gross = read_option(work, "base", bases, 0) == 1;
+    adjust->group = NONE;
+    adjust->sku = NONE;
+    adjust->settle_at_end = read_option(work, "settle", settle_names, 0) == 1;
+    read_proration(work, &adjust->prorate, &adjust->digits, &adjust->mode, PRORATE_NONE);
+}
+
+/* Index of a group's name; groups are the catalog's, whichever list names them. */
+static uint32_t find_group(struct loader *loader, const struct yaml_node *node)
+{
+    struct text name;
+    if (!read_name(loader, node, &name)) {
+        return NONE;
+    }
+    if (loader->group_by_name.arena == NULL) {
+        map_init(&loader->group_by_name, loader->arena, 8);
+    }
+    uint32_t index = map_put(&loader->group_by_name, name, loader->catalog->group_count);
+    if (index == loader->catalog->group_count) {
+        if (index == GROUPS_MAX) {
+            COMPLAIN(loader, node, "LIMIT", NO_HINT, "more than %d exclusive groups",
+                     (int)GROUPS_MAX);
+            return NONE;
+        }
+        loader->catalog->group_count++;
+    }
+    return index;
+}
+
+static void read_exclusive(struct work *work, struct step_adjust *adjust)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *best = key(work, "best");
+    static const char *const buyers[] = {"buyer", NULL};
+    if (key(work, "exclusive") != NULL) {
+        adjust->group = find_group(loader, key(work, "exclusive"));
+    }
+    if (adjust->group != NONE && best != NULL) {
+        loader->catalog->best_groups |= UINT64_C(1) << adjust->group;
+    }
+    if (adjust->group != NONE && adjust->worth != WORTH_PERCENT) {
+        loader->group_others[adjust->group] = key(work, "exclusive");
+    }
+    if (best == NULL) {
+        return;
+    }
+    (void)read_option(work, "best", buyers, 0);
+    if (key(work, "exclusive") == NULL) {
+        complain(loader->complaints, yaml_key_place(best), "MISSING_KEY",
+                 TEXT("exclusive: name, the same in all of which the best applies"),
+                 "best is of an exclusive group, and here is none");
+    }
+}
+
+void check_groups(struct loader *loader)
+{
+    for (uint32_t i = 0; i < loader->catalog->group_count; i++) {
+        if (loader->catalog->best_groups >> i & 1 && loader->group_others[i] != NULL) {
+            COMPLAIN(loader, loader->group_others[i], "CHOOSE_ONE",
+                     TEXT("leave best out: the first of a group applies"),
+                     "the best of a group is chosen among percentages");
+        }
+    }
+}
+
+/* limit: {turns: 3}, {amount: 500}, or both. */
+static void read_limit(struct work *work, struct step_adjust *adjust)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "limit");
+    static const char *const keys[] = {"turns", "amount", NULL};
+    if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "limit", keys, NULL);
+    const struct yaml_node *turns = yaml_member(node, "turns");
+    const struct yaml_node *amount = yaml_member(node, "amount");
+    int count = 0;
+    if (turns != NULL && read_int(loader, turns, 1, 10'000, &count)) {
+        adjust->limit_turns = (uint32_t)count;
+        if (work->step->clock == CLOCK_ROW || work->step->clock == CLOCK_ALWAYS) {
+            COMPLAIN(loader, turns, "STEP_CLOCK", TEXT("clock: period, or month, year ..."),
+                     "turns are those of the step's clock, and it has none that follow each other");
+        }
+    }
+    if (amount != NULL) {
+        adjust->has_limit = read_number(loader, amount, &work->bucket, &adjust->limit);
+        check_sign(work, amount, "amount", &adjust->limit, NOT_NEGATIVE);
+    }
+    if (turns == NULL && amount == NULL) {
+        complain(loader->complaints, yaml_key_place(node), "MISSING_KEY",
+                 TEXT("limit: {turns: 3} or {amount: 500}"),
+                 "a limit has turns, an amount or both");
+    }
+}
+
+void read_discount(struct work *work)
+{
+    static const char *const ways[] = {"percent", "tiers", "amount", "quantity", NULL};
+    struct step *step = work->step;
+    struct step_adjust *adjust = &step->adjust;
+    read_base(work, adjust);
+    read_worth(work, adjust, ways,
+               step->kind == STEP_DISCOUNT ? "discount: {percent: 10}" : "markup: {percent: 10}");
+    read_limit(work, adjust);
+    read_exclusive(work, adjust);
+    bool is_whole = adjust->worth == WORTH_AMOUNT ||
+                    (adjust->worth == WORTH_TIERS && adjust->tier.mode == TIER_VOLUME);
+    if (is_whole && key(work, "attribute") == NULL) {
+        step->attribute = ATTRIBUTE_PRO_RATA;
+    }
+    if (adjust->worth == WORTH_QUANTITY && step->attribute != ATTRIBUTE_IN_ORDER) {
+        refuse_key(work, "attribute", "of units is in_order: each is worth what its charge costs");
+    }
+    if (!is_whole) {
+        refuse_key(work, "settle",
+                   "is of an amount or of volume tiers: this step bills as it goes");
+    }
+    if (adjust->worth == WORTH_PERCENT || adjust->worth == WORTH_TIERS) {
+        if (adjust->prorate != PRORATE_NONE && !adjust->has_limit) {
+            refuse_key(work, "prorate", "is of an amount or units");
+        }
+    }
+    if (step->clock == CLOCK_ROW && step->attribute == ATTRIBUTE_NONE) {
+        refuse_key(work, "attribute", "none is of a clock with turns");
+    }
+}
+
+void read_fee(struct work *work)
+{
+    static const char *const ways[] = {"percent", "tiers", NULL};
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    struct step_adjust *adjust = &step->adjust;
+    read_base(work, adjust);
+    read_worth(work, adjust, ways, "fee: {percent: 3}");
+    adjust->has_min = key(work, "min") != NULL;
+    adjust->has_max = key(work, "max") != NULL;
+    read_step_number(work, "min", NOT_NEGATIVE, &adjust->min);
+    read_step_number(work, "max", NOT_NEGATIVE, &adjust->max);
+    check_amount(work, "min", &adjust->min);
+    check_amount(work, "max", &adjust->max);
+    if (adjust->has_min && adjust->has_max && adjust->min.expr == NULL &&
+        adjust->max.expr == NULL && dec_compare(adjust->min.value, adjust->max.value) > 0) {
+        COMPLAIN(loader, key(work, "min"), "BOUND_ORDER", NO_HINT, "min is greater than max");
+    }
+    if (key(work, "sku") != NULL && want_kind(loader, key(work, "sku"), YAML_TEXT)) {
+        uint32_t sku = map_find(&loader->catalog->sku_by_name, key(work, "sku")->text);
+        adjust->sku = sku == MAP_NONE ? NONE : sku; /* no name: a complaint says so */
+    }
+    if (key(work, "attribute") == NULL) {
+        step->attribute = ATTRIBUTE_NONE;
+    } else if (step->attribute != ATTRIBUTE_NONE) {
+        refuse_key(work, "attribute", "of a fee is none: it is a charge of its own");
+    }
+    if (step->clock == CLOCK_ROW) {
+        COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
+                 TEXT("clock: period, or month, year ..."), "a fee is of all charges of a turn");
+    }
+}
+
+void read_tax(struct work *work)
+{
+    static const char *const ats[] = {"line", "rate", "total", NULL};
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    struct step_tax *tax = &step->tax;
+    const struct yaml_node *percent = work->body;
+    if (work->body->kind == YAML_MAP) {
+        percent = want_member(loader, work->body, "percent");
+    }
+    const struct expr *expr;
+    struct expr_value value;
+    if (percent != NULL && read_row_number(loader, percent, &work->rows, &expr)) {
+        if (expr_is_constant(expr, &value)) {
+            tax->plain = value.number;
+            check_sign(work, percent, "percent", &(struct number){value.number, NULL},
+                       NOT_NEGATIVE);
+        } else {
+            tax->percent = expr;
+        }
+    }
+    read_flag(work, "inclusive", &tax->is_inclusive);
+    tax->at = (enum tax_at)read_option(work, "at", ats, TAX_AT_LINE);
+    tax->digits = loader->catalog->minor_digits;
+    tax->mode = ROUND_HALF_UP;
+    tax->has_round = key(work, "round") != NULL || key(work, "at") != NULL;
+    if (key(work, "round") != NULL) {
+        read_round_part(work, key(work, "round"), &tax->digits, &tax->mode);
+    }
+    if (key(work, "exempt") != NULL) {
+        read_expr(loader, key(work, "exempt"), &work->rows, EXPR_BOOL, &tax->exempt);
+    }
+    if (key(work, "reverse_charge") != NULL) {
+        read_expr(loader, key(work, "reverse_charge"), &work->rows, EXPR_BOOL,
+                  &tax->reverse_charge);
+    }
+    /* It accumulates rate by rate, but for the whole tax. */
+    struct by_key *by = arena_calloc(loader->arena, step->by_count + 1u, sizeof *by);
+    if (step->by_count > 0) {
+        memcpy(by, step->by, step->by_count * sizeof *by);
+    }
+    if (tax->at != TAX_AT_TOTAL) {
+        by[step->by_count++] = (struct by_key){BY_TAX_RATE, NONE};
+    }
+    step->by = by;
+}

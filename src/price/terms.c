@@ -1,0 +1,707 @@
+/* terms.c - steps over the charges of all prices: a plan's, then a contract's, then the catalog's,
+ * each list in the order written.
+ *
+ * The bases are the charges that adjust nothing, in the total order; those that have no row stand
+ * where their time, account and SKU put them.  A term takes the bases that its owner and its
+ * `where` say, and step_charge.c does the rest.  What a term adds on a scope is a base of the terms
+ * behind it.
+ *
+ * A minimum is owed whether or not anything was used: as a turn ends for an account, an
+ * organization or a contract to which the term applies, its bucket is settled, from the opening or
+ * from nothing.
+ *
+ * Nothing is ever edited: the amounts of all charges come to what is left of the bases and the
+ * taxes on them, which is checked.
+ */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+/* A charge that terms take, and which apply to it. */
+struct base {
+    uint32_t charge, plan;
+    const struct contract *contract;
+    uint64_t groups;   /* those of which a term has taken it */
+    uint32_t *winners; /* of each group whose best applies: the node; NULL: none yet */
+};
+
+struct run {
+    struct work *work;
+    struct base *bases; /* in the total order */
+    uint32_t base_count, base_capacity;
+    uint32_t *opening_nodes; /* of pricing->opening; made when the first is asked for */
+    struct entry *entries;
+    uint32_t entry_capacity;
+};
+
+/* ---- who is in force ------------------------------------------------------------------------- */
+
+const struct contract *term_contract(const struct work *work, const struct charge *charge)
+{
+    return charge->contract ? charge->contract
+                            : accounts_contract(work->pricing->accounts, work->catalog,
+                                                charge->account, charge->at);
+}
+
+static uint32_t plan_of(const struct work *work, uint32_t account, const struct contract *contract)
+{
+    return catalog_plan_of(work->catalog, contract, work->pricing->accounts->items[account].plan);
+}
+
+static bool is_in_force(const struct work *work, const struct term *term, uint32_t account,
+                        instant at)
+{
+    if (at < work->pricing->accounts->items[account].since) {
+        return false;
+    }
+    if (term->level == LEVEL_CATALOG) {
+        return true;
+    }
+    const struct contract *contract =
+        accounts_contract(work->pricing->accounts, work->catalog, account, at);
+    return term->level == LEVEL_CONTRACT ? contract == term->contract
+                                         : plan_of(work, account, contract) == term->plan;
+}
+
+/* From the first instant of a span in which the term is in force for the account to the last. */
+static struct period time_in_force(const struct work *work, const struct term *term,
+                                   uint32_t account, struct period span)
+{
+    struct period found = {span.to, span.to};
+    for (instant at = span.from, next; at < span.to; at = next) {
+        (void)accounts_edge(work->pricing->accounts, work->catalog, account, at, &next);
+        if (is_in_force(work, term, account, at)) {
+            found.from = found.from == span.to ? at : found.from;
+            found.to = next < span.to ? next : span.to;
+        }
+    }
+    return found;
+}
+
+instant term_due(const struct work *work, const struct step *step, const struct contract *contract,
+                 uint32_t account, struct period turn)
+{
+    const struct term *term = work->term;
+    if (step->clock == CLOCK_ROW) {
+        return turn.to;
+    }
+    contract = term->level == LEVEL_CONTRACT   ? term->contract
+               : step->scope == SCOPE_CONTRACT ? contract
+                                               : NULL;
+    if (contract) {
+        return contract->to > turn.from && contract->to < turn.to ? contract->to : turn.to;
+    }
+    if (term->level == LEVEL_PLAN && step->scope != SCOPE_ORGANIZATION && turn.to < INSTANT_MAX) {
+        struct period force = time_in_force(work, term, account, turn);
+        return force.from < turn.to ? force.to : turn.to;
+    }
+    return turn.to;
+}
+
+struct period term_active(const struct work *work, const struct step *step,
+                          const struct contract *contract)
+{
+    const struct term *term = work->term;
+    struct period always = {INSTANT_MIN, INSTANT_MAX};
+    if (term->level == LEVEL_CONTRACT) {
+        contract = term->contract;
+    } else if (step->scope != SCOPE_CONTRACT &&
+               !(term->level == LEVEL_PLAN && contract && contract->plan == term->plan)) {
+        contract = NULL;
+    }
+    return contract ? (struct period){contract->from, contract->to} : always;
+}
+
+struct charge term_charge(const struct work *work, const struct step *step, uint32_t account,
+                          const struct contract *contract, struct period turn, instant due,
+                          instant row_at)
+{
+    const struct term *term = work->term;
+    struct period cut = work->pricing->cut;
+    instant end = due < cut.to ? due : cut.to;
+    bool is_of_contract = term->level == LEVEL_CONTRACT || step->scope == SCOPE_CONTRACT;
+    return (struct charge){.kind = CHARGE_USAGE,
+                           .has_amount = true,
+                           .level = (int8_t)level_of_terms(term->level),
+                           .account = account,
+                           .sku = NONE,
+                           .series = NONE,
+                           .row = NONE,
+                           .order = CHARGE_OF_NO_ROW,
+                           .tier = NONE,
+                           .of = NONE,
+                           .at = step->clock == CLOCK_ROW ? row_at : end - 1,
+                           .span = period_intersect(turn, cut),
+                           .price = term->list,
+                           .step = step,
+                           .contract = is_of_contract ? contract : NULL,
+                           .unit = TEXT(""),
+                           .next_step = term->list->step_count};
+}
+
+/* ---- bases, in the total order --------------------------------------------------------------- */
+
+static struct text sku_name(const struct work *work, const struct charge *charge)
+{
+    return charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name;
+}
+
+/* Rows have their order.  Of what has none, the keys say where among them it stands: instant,
+ * account, no resource, SKU; behind a row with all the same, by what made it. */
+static int compare_charges(const struct work *work, uint32_t a, uint32_t b)
+{
+    const struct charge *x = &work->charges[a], *y = &work->charges[b];
+    int order = 0;
+    if (x->row != NONE && y->row != NONE) {
+        order = (x->order > y->order) - (x->order < y->order);
+        return order ? order : (a > b) - (a < b);
+    }
+    order = (x->at > y->at) - (x->at < y->at);
+    order = order ? order : (x->account > y->account) - (x->account < y->account);
+    struct by_key resource = {BY_RESOURCE, NONE};
+    struct text left =
+        x->row == NONE ? TEXT("") : charge_key_value((struct work *)work, x, resource);
+    struct text right =
+        y->row == NONE ? TEXT("") : charge_key_value((struct work *)work, y, resource);
+    order = order ? order : text_compare(left, right);
+    order = order ? order : text_compare(sku_name(work, x), sku_name(work, y));
+    order = order ? order : (x->row == NONE) - (y->row == NONE);
+    if (order || x->row != NONE) {
+        return order ? order : (a > b) - (a < b);
+    }
+    order = (x->step->node > y->step->node) - (x->step->node < y->step->node);
+    order = order ? order : text_compare(x->price->name, y->price->name);
+    order = order ? order : (x->price->from > y->price->from) - (x->price->from < y->price->from);
+    order = order ? order
+                  : text_compare(x->contract ? x->contract->id : TEXT(""),
+                                 y->contract ? y->contract->id : TEXT(""));
+    order = order ? order : (x->tier > y->tier) - (x->tier < y->tier);
+    order = order ? order : (x->span.from > y->span.from) - (x->span.from < y->span.from);
+    order = order ? order : dec_compare(x->amount, y->amount);
+    return order ? order : (a > b) - (a < b);
+}
+
+/* Merge sort: the comparison needs the work. */
+static void sort_bases(const struct work *work, struct base *items, struct base *room,
+                       uint32_t count)
+{
+    if (count < 2) {
+        return;
+    }
+    uint32_t half = count / 2;
+    sort_bases(work, items, room, half);
+    sort_bases(work, items + half, room, count - half);
+    if (compare_charges(work, items[half - 1].charge, items[half].charge) <= 0) {
+        return;
+    }
+    memcpy(room, items, half * sizeof *items);
+    for (uint32_t a = 0, b = half, to = 0; a < half;) {
+        bool is_right = b < count && compare_charges(work, items[b].charge, room[a].charge) < 0;
+        items[to++] = is_right ? items[b++] : room[a++];
+    }
+}
+
+/* Adds the charges from `first` on that adjust nothing, each at its place. */
+static void add_bases(struct run *run, uint32_t first)
+{
+    struct work *work = run->work;
+    uint32_t more = 0;
+    for (uint32_t i = first; i < work->charge_count; i++) {
+        more += work->charges[i].of == NONE && charge_is_billed(&work->charges[i]);
+    }
+    if (more == 0) {
+        return;
+    }
+    if (run->base_count + more > run->base_capacity) {
+        uint32_t capacity = run->base_count + more + more / 4 + 16;
+        run->bases =
+            arena_grow(work->arena, run->bases, run->base_count, capacity, sizeof *run->bases);
+        run->base_capacity = capacity;
+    }
+    for (uint32_t i = first; i < work->charge_count; i++) {
+        const struct charge *charge = &work->charges[i];
+        if (charge->of != NONE || !charge_is_billed(charge)) {
+            continue;
+        }
+        const struct base *last = run->base_count > 0 ? &run->bases[run->base_count - 1] : NULL;
+        const struct charge *like = last ? &work->charges[last->charge] : NULL;
+        struct base base = {.charge = i};
+        if (like && like->account == charge->account && like->at == charge->at &&
+            like->contract == charge->contract) {
+            base.contract = last->contract;
+            base.plan = last->plan;
+        } else {
+            base.contract = term_contract(work, charge);
+            base.plan = plan_of(work, charge->account, base.contract);
+        }
+        run->bases[run->base_count++] = base;
+    }
+    struct arena_mark mark = arena_mark(work->arena);
+    struct base *room = arena_alloc(work->arena, run->base_count * sizeof *room);
+    sort_bases(work, run->bases, room, run->base_count);
+    arena_rewind(work->arena, mark);
+}
+
+/* ---- exclusive groups ------------------------------------------------------------------------ */
+
+static bool has_group(const struct step *step)
+{
+    return (step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP) && step->adjust.group != NONE;
+}
+
+static bool applies(const struct term *term, const struct base *base)
+{
+    return term->level == LEVEL_CATALOG ||
+           (term->level == LEVEL_PLAN ? base->plan == term->plan
+                                      : base->contract == term->contract);
+}
+
+/* Looks for a discount of the group in a list that saves more than the best so far. */
+static enum status find_better(struct work *work, const struct price *list, uint32_t group,
+                               uint32_t index, const struct charge *charge, uint32_t *winner,
+                               struct dec *best)
+{
+    for (uint32_t i = 0; i < list->step_count; i++) {
+        const struct step *step = &list->steps[i];
+        bool takes;
+        struct dec percent, saving;
+        if (!has_group(step) || step->adjust.group != group) {
+            continue;
+        }
+        TRY(charge_where(work, step, charge, &takes));
+        if (!takes) {
+            continue;
+        }
+        struct period turn = turn_find(work, step, charge->contract, charge->at);
+        TRY(number_value(work, &step->adjust.number, charge, turn, &percent));
+        if (step->kind == STEP_MARKUP) {
+            percent = dec_negate(percent);
+        }
+        TRY(dec_multiply_divide(step_base(work, step, index), percent, dec_from_int(100), DEC_SCALE,
+                                ROUND_HALF_EVEN, &saving, work->err));
+        if (*winner == NONE || dec_compare(saving, *best) > 0) {
+            *winner = step->node;
+            *best = saving;
+        }
+    }
+    return OK;
+}
+
+/* The node of the term of a group that saves most on a charge as it is when the first of the group
+ * comes; of equal ones the first. */
+static enum status find_best(struct run *run, struct base *base, uint32_t group,
+                             const struct charge *charge, uint32_t *winner)
+{
+    struct work *work = run->work;
+    const struct catalog *catalog = work->catalog;
+    if (!base->winners) {
+        base->winners = arena_alloc(work->arena, catalog->group_count * sizeof *base->winners);
+        memset(base->winners, 0xFF, catalog->group_count * sizeof *base->winners);
+    }
+    if (base->winners[group] == NONE) {
+        struct dec best = DEC_ZERO;
+        uint32_t *found = &base->winners[group];
+        if (base->plan != NONE) {
+            TRY(find_better(work, &catalog->plans[base->plan].terms, group, base->charge, charge,
+                            found, &best));
+        }
+        if (base->contract) {
+            TRY(find_better(work, &base->contract->terms, group, base->charge, charge, found,
+                            &best));
+        }
+        TRY(find_better(work, &catalog->terms, group, base->charge, charge, found, &best));
+    }
+    *winner = base->winners[group];
+    return OK;
+}
+
+static enum status takes_base(struct run *run, const struct step *step, struct base *base,
+                              bool *takes)
+{
+    struct work *work = run->work;
+    const struct charge *charge = &work->charges[base->charge];
+    struct charge copy;
+    if (!charge->contract && base->contract) {
+        copy = *charge;
+        copy.contract = base->contract;
+        charge = &copy;
+    }
+    TRY(charge_where(work, step, charge, takes));
+    if (!*takes || !has_group(step)) {
+        return OK;
+    }
+    uint64_t group = UINT64_C(1) << step->adjust.group;
+    if (work->catalog->best_groups & group) {
+        uint32_t winner;
+        TRY(find_best(run, base, step->adjust.group, charge, &winner));
+        *takes = winner == step->node;
+        return OK;
+    }
+    *takes = !(base->groups & group);
+    base->groups |= group;
+    return OK;
+}
+
+/* ---- what waits for the end of a turn -------------------------------------------------------- */
+
+static enum status settle_scope(struct work *work, const struct step *step, uint32_t account,
+                                const struct contract *contract, struct period turn, instant due,
+                                struct dec x, struct dec y, struct text name, struct dec *amount)
+{
+    struct charge scope = term_charge(work, step, account, contract, turn, due, due);
+    struct charge asks = scope;
+    struct dec f;
+    asks.contract = contract;
+    struct charge owed = scope;
+    TRY(step_charge_due(work, step, turn, x, y, &asks, &owed, &f));
+    scope.kind = owed.kind;
+    scope.sku = owed.sku;
+    scope.amount = scope.net = scope.list = *amount = owed.amount;
+    if (dec_is_zero(scope.amount)) {
+        return OK;
+    }
+    work_trace(work, &(struct trace){.row = NONE,
+                                     .charge = NONE,
+                                     .account = account,
+                                     .price = scope.price,
+                                     .step = step,
+                                     .bucket = name,
+                                     .turn = turn,
+                                     .before = x,
+                                     .after = x,
+                                     .f_before = x,
+                                     .f_after = f,
+                                     .limit = f,
+                                     .tier = NONE});
+    (void)work_add_charge(work, &scope);
+    return OK;
+}
+
+/* Turns of one account or contract that are due in this bill, though no charge of it came. */
+static enum status settle_turns(struct work *work, const struct step *step, uint32_t account,
+                                const struct contract *contract, struct period active)
+{
+    struct period cut = work->pricing->cut;
+    for (instant at = cut.from; at < cut.to;) {
+        struct period turn = turn_find(work, step, contract, at);
+        struct period in = period_intersect(turn, active);
+        instant due = term_due(work, step, contract, account, turn);
+        at = turn.to;
+        if (in.from >= in.to || due <= cut.from || due > cut.to) {
+            continue;
+        }
+        struct charge like = term_charge(work, step, account, contract, turn, due, due);
+        like.contract = contract;
+        like.at = due - 1;
+        uint32_t index;
+        TRY(bucket_find(work, step, &like, &index));
+        struct bucket *bucket = &work->buckets[index];
+        if (bucket->last_charge != NONE || bucket->is_touched) {
+            continue; /* settled behind its charges, or by way of another account */
+        }
+        bucket->is_touched = true;
+        struct text name = work->pricing->trace ? bucket_name(work, bucket) : TEXT("");
+        struct dec amount;
+        TRY(settle_scope(work, step, account, contract, turn, due, bucket->x, bucket->y, name,
+                         &amount));
+        TRY(dec_add(work->buckets[index].y, amount, &work->buckets[index].y, work->err));
+    }
+    return OK;
+}
+
+/* Every account, organization or contract to which the term applies. */
+static enum status settle_idle(struct work *work, const struct step *step)
+{
+    const struct pricing *pricing = work->pricing;
+    const struct accounts *accounts = pricing->accounts;
+    const struct term *term = work->term;
+    if (step->by_count > 0 || step->clock == CLOCK_ROW || step->scope == SCOPE_RESOURCE) {
+        return OK;
+    }
+    struct period all = {INSTANT_MAX, INSTANT_MIN};
+    for (uint32_t i = 0; i < pricing->member_count; i++) {
+        const struct member_span *member = &pricing->members[i];
+        struct period span = period_intersect(member->span, pricing->cut);
+        if (span.from >= span.to) {
+            continue;
+        }
+        if (step->scope == SCOPE_CONTRACT) {
+            const struct account *account = &accounts->items[member->account];
+            for (uint32_t k = 0; k < account->contract_count; k++) {
+                const struct contract *contract =
+                    &work->catalog->contracts[accounts->contract_of[account->contract_first + k]];
+                bool is_of_term = term->level == LEVEL_CATALOG ||
+                                  (term->level == LEVEL_CONTRACT ? contract == term->contract
+                                                                 : contract->plan == term->plan);
+                if (is_of_term) {
+                    TRY(settle_turns(work, step, member->account, contract,
+                                     (struct period){contract->from, contract->to}));
+                }
+            }
+            continue;
+        }
+        struct period force = time_in_force(work, term, member->account, span);
+        if (force.from >= force.to) {
+            continue;
+        }
+        all.from = force.from < all.from ? force.from : all.from;
+        all.to = force.to > all.to ? force.to : all.to;
+        if (step->scope == SCOPE_ACCOUNT) {
+            const struct contract *contract =
+                accounts_contract(accounts, work->catalog, member->account, force.to - 1);
+            TRY(settle_turns(work, step, member->account, contract, force));
+        }
+    }
+    if (step->scope == SCOPE_ORGANIZATION && all.from < all.to) {
+        TRY(settle_turns(work, step, pricing->payer, term->contract, all));
+    }
+    return OK;
+}
+
+static void find_opening_nodes(struct run *run)
+{
+    struct work *work = run->work;
+    const struct pricing *pricing = work->pricing;
+    run->opening_nodes =
+        arena_alloc(work->arena, (pricing->opening_count + 1) * sizeof *run->opening_nodes);
+    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+        struct arena_mark mark = arena_mark(work->arena);
+        size_t at = 0;
+        struct text name = turn_end_name_part(work->arena, pricing->opening[i].key, &at);
+        run->opening_nodes[i] = map_find(&work->catalog->node_by_name, name);
+        arena_rewind(work->arena, mark);
+    }
+}
+
+static const struct contract *find_contract(const struct work *work, struct text id)
+{
+    for (uint32_t i = 0; i < work->catalog->contract_count; i++) {
+        if (text_equal(work->catalog->contracts[i].id, id)) {
+            return &work->catalog->contracts[i];
+        }
+    }
+    return NULL;
+}
+
+/* Opening states that nothing entered: split by values that no row of this bill has. */
+static enum status settle_openings(struct run *run, const struct step *step)
+{
+    struct work *work = run->work;
+    const struct pricing *pricing = work->pricing;
+    if (pricing->opening_count > 0 && !run->opening_nodes) {
+        find_opening_nodes(run);
+    }
+    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+        const struct bucket_state *state = &pricing->opening[i];
+        if (run->opening_nodes[i] != step->node || work->notes[i].is_used ||
+            state->turn.to <= pricing->cut.from) {
+            continue;
+        }
+        size_t at = 0;
+        (void)turn_end_name_part(work->arena, state->key, &at);
+        struct text id = turn_end_name_part(work->arena, state->key, &at);
+        uint32_t account = map_find(&pricing->accounts->by_id, id);
+        if (account == MAP_NONE) {
+            continue;
+        }
+        (void)turn_end_name_part(work->arena, state->key, &at); /* the turn */
+        const struct contract *contract = work->term->contract;
+        struct text part = turn_end_name_part(work->arena, state->key, &at);
+        if (step->scope == SCOPE_CONTRACT && part.size > 9 &&
+            memcmp(part.at, "contract=", 9) == 0) {
+            contract = find_contract(work, (struct text){part.at + 9, part.size - 9});
+        }
+        instant due = term_due(work, step, contract, account, state->turn);
+        if (due <= pricing->cut.from || due > pricing->cut.to) {
+            continue;
+        }
+        TRY(settle_scope(work, step, account, contract, state->turn, due, state->x, state->y,
+                         state->key, &work->notes[i].emitted));
+    }
+    return OK;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static enum status run_step(struct run *run, const struct term *term, const struct step *step)
+{
+    struct work *work = run->work;
+    uint32_t first = work->charge_count, count = 0;
+    if (run->base_count > run->entry_capacity) {
+        run->entries = arena_alloc(work->arena, run->base_count * sizeof *run->entries);
+        run->entry_capacity = run->base_count;
+    }
+    work->term = term;
+    work->asking = step;
+    for (uint32_t i = 0; i < run->base_count; i++) {
+        struct base *base = &run->bases[i];
+        bool takes = applies(term, base);
+        enum status status = takes ? takes_base(run, step, base, &takes) : OK;
+        if (status != OK) {
+            return work_fail(work, status, term->list, step, work->charges[base->charge].account);
+        }
+        if (takes) {
+            run->entries[count++] = (struct entry){.charge = base->charge, .step = step};
+        }
+    }
+    if (step->order_count > 0) {
+        uint32_t *charges = arena_alloc(work->arena, (count + 1) * sizeof *charges);
+        for (uint32_t i = 0; i < count; i++) {
+            charges[i] = run->entries[i].charge;
+        }
+        TRY(order_charges(work, step, charges, count));
+        for (uint32_t i = 0; i < count; i++) {
+            run->entries[i].charge = charges[i];
+        }
+    }
+    TRY(step_charge_run(work, run->entries, count));
+    if (step_waits(step)) {
+        enum status status = settle_idle(work, step);
+        status = status == OK ? settle_openings(run, step) : status;
+        if (status != OK) {
+            return work_fail(work, status, term->list, step, work->pricing->payer);
+        }
+    }
+    add_bases(run, first);
+    return OK;
+}
+
+static enum status run_list(struct run *run, const struct term *term)
+{
+    for (uint32_t i = 0; i < term->list->step_count; i++) {
+        TRY(run_step(run, term, &term->list->steps[i]));
+    }
+    return OK;
+}
+
+/* Which plans and contracts the payer has: indices, each once, ascending. */
+struct owners {
+    uint32_t *items;
+    uint32_t count, capacity;
+};
+
+static void add_owner(struct work *work, struct owners *owners, uint32_t owner)
+{
+    if (owner == NONE || (owners->count > 0 && owners->items[owners->count - 1] == owner)) {
+        return;
+    }
+    if (owners->count == owners->capacity) {
+        uint32_t more = owners->capacity ? owners->capacity * 2 : 16;
+        owners->items =
+            arena_grow(work->arena, owners->items, owners->count, more, sizeof *owners->items);
+        owners->capacity = more;
+    }
+    owners->items[owners->count++] = owner;
+}
+
+static int compare_owners(const void *a, const void *b)
+{
+    const uint32_t *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+static void finish_owners(struct owners *owners)
+{
+    uint32_t kept = 0;
+    if (owners->count > 1) {
+        qsort(owners->items, owners->count, sizeof *owners->items, compare_owners);
+    }
+    for (uint32_t i = 0; i < owners->count; i++) {
+        if (kept == 0 || owners->items[kept - 1] != owners->items[i]) {
+            owners->items[kept++] = owners->items[i];
+        }
+    }
+    owners->count = kept;
+}
+
+static void add_owners_at(struct work *work, uint32_t account, const struct contract *contract,
+                          struct owners *plans, struct owners *contracts)
+{
+    add_owner(work, plans, plan_of(work, account, contract));
+    if (contract) {
+        add_owner(work, contracts, (uint32_t)(contract - work->catalog->contracts));
+    }
+}
+
+static void find_owners(struct run *run, struct owners *plans, struct owners *contracts)
+{
+    struct work *work = run->work;
+    const struct pricing *pricing = work->pricing;
+    for (uint32_t i = 0; i < run->base_count; i++) {
+        const struct base *base = &run->bases[i];
+        add_owners_at(work, work->charges[base->charge].account, base->contract, plans, contracts);
+    }
+    for (uint32_t i = 0; i < pricing->member_count && work->catalog->has_waiting_terms; i++) {
+        const struct member_span *member = &pricing->members[i];
+        struct period span = period_intersect(member->span, pricing->cut);
+        for (instant at = span.from, next; at < span.to; at = next) {
+            (void)accounts_edge(pricing->accounts, work->catalog, member->account, at, &next);
+            add_owners_at(work, member->account,
+                          accounts_contract(pricing->accounts, work->catalog, member->account, at),
+                          plans, contracts);
+        }
+    }
+    finish_owners(plans);
+    finish_owners(contracts);
+}
+
+/* The amounts of all charges are what is left of the bases and of the taxes. */
+static enum status check_conservation(const struct work *work)
+{
+    struct dec_sum amounts = {0}, nets = {0};
+    struct dec amount, net;
+    for (uint32_t i = 0; i < work->charge_count; i++) {
+        const struct charge *charge = &work->charges[i];
+        if (charge->has_amount) {
+            TRY(dec_sum_add(&amounts, charge->amount, work->err));
+        }
+        if (charge->has_amount && (charge->of == NONE || charge->kind == CHARGE_TAX)) {
+            TRY(dec_sum_add(&nets, charge->net, work->err));
+        }
+    }
+    TRY(dec_sum_read(&amounts, &amount, work->err));
+    TRY(dec_sum_read(&nets, &net, work->err));
+    if (!dec_equal(amount, net)) {
+        return fail(work->err, ERR_CORRUPT,
+                    "payer %.*s: the charges of terms do not add up to what they change",
+                    TEXT_ARG(work->pricing->accounts->items[work->pricing->payer].id));
+    }
+    return OK;
+}
+
+enum status terms_run(struct work *work)
+{
+    const struct catalog *catalog = work->catalog;
+    if (!catalog->has_terms) {
+        return OK;
+    }
+    struct run run = {.work = work};
+    struct owners plans = {0}, contracts = {0};
+    add_bases(&run, 0);
+    work->gross = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *work->gross);
+    work->gross_count = work->charge_count;
+    for (uint32_t i = 0; i < work->charge_count; i++) {
+        work->gross[i] = work->charges[i].net;
+    }
+    find_owners(&run, &plans, &contracts);
+    for (uint32_t i = 0; i < plans.count; i++) {
+        uint32_t plan = plans.items[i];
+        TRY(run_list(&run, &(struct term){.list = &catalog->plans[plan].terms,
+                                          .level = LEVEL_PLAN,
+                                          .plan = plan}));
+    }
+    for (uint32_t i = 0; i < contracts.count; i++) {
+        const struct contract *contract = &catalog->contracts[contracts.items[i]];
+        TRY(run_list(&run, &(struct term){.list = &contract->terms,
+                                          .level = LEVEL_CONTRACT,
+                                          .plan = NONE,
+                                          .contract = contract}));
+    }
+    TRY(run_list(&run,
+                 &(struct term){.list = &catalog->terms, .level = LEVEL_CATALOG, .plan = NONE}));
+    work->term = NULL;
+    return check_conservation(work);
+}
