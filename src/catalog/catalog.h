@@ -199,6 +199,7 @@ enum step_kind {
     STEP_MARKUP,
     STEP_FEE,
     STEP_TAX,
+    STEP_COMMIT,
     STEP_KINDS,
     STEP_TALLY = STEP_KINDS /* nobody writes it: see struct tally */
 };
@@ -423,6 +424,19 @@ struct step_adjust {
     struct number min, max;
 };
 
+/* What a buyer promised to spend, or to use, in a turn. */
+struct step_commit {
+    bool is_quantity;
+    struct number promise;
+    struct number overage; /* the factor on what exceeds it; 1 */
+    bool has_shortfall;    /* what lacks is charged as the turn ends */
+    bool has_rollover;
+    struct dec rollover; /* the part of what exceeds that counts in the next turn */
+    enum prorate prorate;
+    int digits;
+    enum rounding mode;
+};
+
 enum tax_at { TAX_AT_LINE, TAX_AT_RATE, TAX_AT_TOTAL };
 struct step_tax {
     const struct expr *percent; /* over the charge */
@@ -465,6 +479,7 @@ struct step {
         struct step_round round;
         struct step_adjust adjust;
         struct step_tax tax;
+        struct step_commit commit;
     };
 };
 

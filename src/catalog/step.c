@@ -25,6 +25,7 @@ static const char *const kind_names[STEP_KINDS] = {
     [STEP_MARKUP] = "markup",
     [STEP_FEE] = "fee",
     [STEP_TAX] = "tax",
+    [STEP_COMMIT] = "commit",
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -33,7 +34,10 @@ const char *step_kind_name(enum step_kind kind)
 }
 
 static const char *const later_kinds[] = {
-    "cover", "commit", "credit", "allocate", NULL,
+    "cover",
+    "credit",
+    "allocate",
+    NULL,
 };
 
 /* Keys of each primitive; those of all steps are added where they mean something. */
@@ -56,13 +60,15 @@ static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_BOUND] = {ACCUMULATES, "order", "measure", "attribute", "min", "max", "prorate", "digits",
                     "mode"},
     [STEP_ROUND] = {ACCUMULATES, "order", "measure", "digits", "mode", "at", "show", "small"},
-#define ADJUSTS                                                                                    \
+#define ADJUSTS \
     ACCUMULATES, "order", "attribute", "percent", "tiers", "base", "settle", "prorate", "digits"
     [STEP_DISCOUNT] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
     [STEP_MARKUP] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
     [STEP_FEE] = {ADJUSTS, "mode", "min", "max", "sku"},
     [STEP_TAX] = {"name", "where", "scope", "by", "clock", "percent", "inclusive", "at", "round",
                   "exempt", "reverse_charge"},
+    [STEP_COMMIT] = {ACCUMULATES, "order", "amount", "quantity", "overage", "shortfall", "rollover",
+                     "prorate", "digits", "mode"},
 };
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_FIXED] = {"installments", "where", "by", "order"},
@@ -71,6 +77,7 @@ static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_MARKUP] = {"measure"},
     [STEP_FEE] = {"measure"},
     [STEP_TAX] = {"settings_at"},
+    [STEP_COMMIT] = {"measure", "prepaid"},
 };
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
@@ -141,7 +148,8 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
     if (key(work, "digits") != NULL) {
         read_int(loader, key(work, "digits"), 0, DEC_SCALE, digits);
     }
-    bool is_of_tiers = work->step->kind >= STEP_DISCOUNT; /* graduated or volume */
+    enum step_kind kind = work->step->kind; /* of these it is graduated or volume */
+    bool is_of_tiers = kind == STEP_DISCOUNT || kind == STEP_MARKUP || kind == STEP_FEE;
     if (key(work, "mode") != NULL && !is_of_tiers) {
         read_rounding_mode(loader, key(work, "mode"), mode);
     }
@@ -225,8 +233,10 @@ static void read_common(struct work *work)
     work->bucket.has_turn = step->clock != CLOCK_ROW && step->clock != CLOCK_ALWAYS;
     work->rows = work->bucket;
     work->rows.kind = step_kind_takes_charges(step->kind) ? NAMES_CHARGE : NAMES_ROW;
-    step->scope = (enum scope)read_option(
-        work, "scope", scope_names, step->kind == STEP_TAX ? SCOPE_ORGANIZATION : SCOPE_ACCOUNT);
+    step->scope = (enum scope)read_option(work, "scope", scope_names,
+                                          step->kind == STEP_TAX      ? SCOPE_ORGANIZATION
+                                          : step->kind == STEP_COMMIT ? SCOPE_CONTRACT
+                                                                      : SCOPE_ACCOUNT);
     if (key(work, "where") != NULL && step->kind != STEP_FIXED) {
         if (step->kind >= STEP_RATE && step->kind <= STEP_TIER) {
             COMPLAIN(loader, key(work, "where"), "RATING_WHERE",
@@ -1035,6 +1045,7 @@ static const struct {
     [STEP_MARKUP] = {read_discount, YAML_NONE},
     [STEP_FEE] = {read_fee, YAML_NONE},
     [STEP_TAX] = {read_tax, YAML_TEXT},
+    [STEP_COMMIT] = {read_commit, YAML_NONE},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */
@@ -1059,7 +1070,7 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
                 complain(
                     loader->complaints, yaml_key_place(body), "NOT_YET",
                     TEXT("now: convert, aggregate, allowance, rate, percent, formula, tier, fixed, "
-                         "bound, round, discount, markup, fee, tax"),
+                         "bound, round, discount, markup, fee, tax, commit"),
                     "the step %s comes in a later version", later_kinds[i]);
                 return false;
             }
@@ -1293,6 +1304,10 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
             visit(context, step->adjust.tier.tiers[i].rate.expr);
             visit(context, step->adjust.tier.tiers[i].flat.expr);
         }
+        break;
+    case STEP_COMMIT:
+        visit(context, step->commit.promise.expr);
+        visit(context, step->commit.overage.expr);
         break;
     case STEP_TAX:
         visit(context, step->tax.percent);

@@ -43,6 +43,7 @@ void read_tiers(struct work *work, const struct yaml_node *node, struct step_tie
 void read_discount(struct work *work); /* and markup */
 void read_fee(struct work *work);
 void read_tax(struct work *work);
+void read_commit(struct work *work);
 
 /* {primitive: body}, and {use: name}; false with a complaint when it is no step. */
 bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term,

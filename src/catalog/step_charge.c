@@ -322,3 +322,45 @@ void read_tax(struct work *work)
     }
     step->by = by;
 }
+
+void read_commit(struct work *work)
+{
+    static const char *const ways[] = {"amount", "quantity", NULL};
+    static const char *const shortfalls[] = {"charge", "none", NULL};
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    struct step_commit *commit = &step->commit;
+    int way = 0;
+    if (find_worth(work, ways, "commit: {amount: 500000}", &way) == NULL) {
+        return;
+    }
+    step->attribute = ATTRIBUTE_NONE; /* what lacks */
+    commit->is_quantity = way == 1;
+    read_step_number(work, ways[way], NOT_NEGATIVE, &commit->promise);
+    if (!commit->is_quantity) {
+        check_amount(work, "amount", &commit->promise);
+    }
+    commit->overage.value = dec_from_int(1);
+    read_step_number(work, "overage", NOT_NEGATIVE, &commit->overage);
+    commit->has_shortfall = read_option(work, "shortfall", shortfalls, 0) == 0;
+    const struct yaml_node *rollover = key(work, "rollover");
+    if (rollover != NULL &&
+        !(rollover->kind == YAML_TEXT && text_equal(rollover->text, TEXT("none")))) {
+        commit->has_rollover = read_dec(loader, rollover, &commit->rollover);
+        if (commit->has_rollover && (dec_sign(commit->rollover) < 0 ||
+                                     dec_compare(commit->rollover, dec_from_int(1)) > 0)) {
+            COMPLAIN(loader, rollover, "NUM_RANGE", TEXT("rollover: 0.5, or none"),
+                     "a part of what exceeds is from 0 to 1");
+        }
+        if (step->on_change_restart) {
+            COMPLAIN(loader, rollover, "CHOOSE_ONE", NO_HINT,
+                     "what rolls over needs versions that continue");
+        }
+    }
+    read_proration(work, &commit->prorate, &commit->digits, &commit->mode, PRORATE_NONE);
+    if (step->clock == CLOCK_ROW || (step->clock == CLOCK_ALWAYS && commit->has_rollover)) {
+        COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
+                 TEXT("clock: period, or month, year ..."),
+                 "a commit is of turns that follow each other");
+    }
+}

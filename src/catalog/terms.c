@@ -13,6 +13,8 @@ static bool waits(const struct step *step)
     switch (step->kind) {
     case STEP_BOUND:
         return step->bound.has_min;
+    case STEP_COMMIT:
+        return step->commit.has_shortfall;
     case STEP_FEE:
         return step->adjust.has_min || step->adjust.settle_at_end;
     case STEP_DISCOUNT:
@@ -31,7 +33,7 @@ static void check_term(struct loader *loader, const struct yaml_node *item, stru
     const struct yaml_node *show = yaml_member(body, "show");
     if (!step_kind_takes_charges(step->kind)) {
         complain(loader->complaints, step->place, "STEP_ORDER",
-                 TEXT("put it into a price; terms: bound, round, discount, markup, fee, tax"),
+                 TEXT("put it into a price; terms: bound, round, discount, markup, fee, tax, commit"),
                  "%s works on usage, and terms take charges", step_kind_name(step->kind));
     }
     if (on_change != NULL) {

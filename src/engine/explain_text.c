@@ -437,6 +437,15 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
     case STEP_TAX:
         add_tax(out, step, done);
         return;
+    case STEP_COMMIT:
+        buffer_add_text(out, TEXT("a promise of "));
+        add_decimal(out, done->limit);
+        buffer_add_text(out, step->commit.is_quantity ? TEXT(" units") : TEXT(""));
+        if (!done->is_whole) {
+            buffer_add_text(out, TEXT(", beyond it x "));
+            add_number(out, &step->commit.overage);
+        }
+        return;
     case STEP_TALLY:
         return;
     }

@@ -34,6 +34,7 @@ static bool accumulates(const struct step *step)
     case STEP_DISCOUNT:
     case STEP_MARKUP:
     case STEP_FEE:
+    case STEP_COMMIT:
         return step->clock != CLOCK_ROW;
     case STEP_ROUND:
         return step->round.at == ROUND_AT_BUCKET && step->clock != CLOCK_ROW;

@@ -291,7 +291,7 @@ struct dec bucket_peek(struct work *work, const struct step *step, const struct 
 }
 
 bool bucket_find_past(struct work *work, const struct step *step, const struct charge *charge,
-                      struct period turn, struct dec *x, struct dec *high)
+                      struct period turn, struct dec *x, struct dec *high, struct dec *events)
 {
     struct arena_mark mark = arena_mark(work->arena);
     struct bucket_key key = make_key(work, step, charge, turn);
@@ -301,6 +301,9 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
     if (is_there) {
         *x = work->buckets[found].x;
         *high = work->buckets[found].high;
+        if (events) {
+            *events = work->buckets[found].events;
+        }
         work->buckets[found].is_past = true;
     } else if (turn.from >= work->opening_from && work->pricing->opening_count > 0) {
         struct bucket bucket = new_bucket(step, charge, &key, hash, turn);
@@ -311,6 +314,9 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
             work->notes[state - work->pricing->opening].is_used = true;
             *x = state->x;
             *high = state->high;
+            if (events) {
+                *events = state->events;
+            }
         }
     }
     arena_rewind(work->arena, mark);
@@ -342,6 +348,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
         const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, bucket));
         if (state) {
             work->notes[state - work->pricing->opening].is_used = true;
+            bucket->is_opened = true;
             bucket->x = bucket->opening_x = state->x;
             bucket->y = state->y;
             bucket->events = state->events;

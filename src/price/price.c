@@ -16,9 +16,12 @@
 #include "base/nofloat.h"
 
 static const char *const KIND_NAMES[CHARGE_KINDS] = {
-    [CHARGE_USAGE] = "usage",   [CHARGE_FEE] = "fee",           [CHARGE_MINIMUM] = "minimum",
-    [CHARGE_CAP] = "cap",       [CHARGE_ROUNDING] = "rounding", [CHARGE_DISCOUNT] = "discount",
-    [CHARGE_MARKUP] = "markup", [CHARGE_TAX] = "tax",           [CHARGE_NEGATION] = "negation",
+    [CHARGE_USAGE] = "usage",         [CHARGE_FEE] = "fee",
+    [CHARGE_MINIMUM] = "minimum",     [CHARGE_CAP] = "cap",
+    [CHARGE_ROUNDING] = "rounding",   [CHARGE_DISCOUNT] = "discount",
+    [CHARGE_MARKUP] = "markup",       [CHARGE_TAX] = "tax",
+    [CHARGE_NEGATION] = "negation",   [CHARGE_OVERAGE] = "overage",
+    [CHARGE_SHORTFALL] = "shortfall",
 };
 
 const char *charge_kind_name(enum charge_kind kind)
@@ -285,6 +288,7 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     case STEP_MARKUP:
     case STEP_FEE:
     case STEP_TAX:
+    case STEP_COMMIT:
     case STEP_FIXED:
         break;
     }

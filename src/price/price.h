@@ -35,8 +35,10 @@ enum charge_kind {
     CHARGE_ROUNDING,
     CHARGE_DISCOUNT,
     CHARGE_MARKUP,
-    CHARGE_TAX,      /* of the charge it names, and no part of that one's net */
-    CHARGE_NEGATION, /* takes the tax out of an amount that includes it */
+    CHARGE_TAX,       /* of the charge it names, and no part of that one's net */
+    CHARGE_OVERAGE,   /* what exceeds a commit, at its factor */
+    CHARGE_SHORTFALL, /* what lacks to a commit */
+    CHARGE_NEGATION,  /* takes the tax out of an amount that includes it */
     CHARGE_KINDS
 };
 const char *charge_kind_name(enum charge_kind kind); /* "usage" */

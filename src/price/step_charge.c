@@ -30,6 +30,8 @@ static enum charge_kind kind_of(const struct step *step)
         return CHARGE_TAX;
     case STEP_ROUND:
         return CHARGE_ROUNDING;
+    case STEP_COMMIT:
+        return CHARGE_SHORTFALL;
     default:
         return CHARGE_MINIMUM;
     }
@@ -78,7 +80,8 @@ static enum status adjust(struct work *work, const struct step *step, uint32_t i
 struct charge_values {
     struct dec number, limit, min, max;
     const struct tier_values *tiers;
-    bool is_over; /* the turns in which it applies are behind */
+    bool is_over;            /* the turns in which it applies are behind */
+    struct dec rolled, unit; /* of a commit: what counts besides x, and what a unit costs */
 };
 
 static enum status money(struct work *work, const struct step *step, const struct number *number,
@@ -160,11 +163,25 @@ static enum status bound_numbers(struct work *work, const struct step *step,
     return OK;
 }
 
+static enum status commit_numbers(struct work *work, const struct step *step,
+                                  const struct charge *charge, struct period turn,
+                                  struct charge_values *values)
+{
+    const struct step_commit *body = &step->commit;
+    TRY(number_value(work, &body->overage, charge, turn, &values->number));
+    return money(work, step, &body->promise, body->prorate, body->digits, body->mode, charge, turn,
+                 &values->limit);
+}
+
 static enum status numbers(struct work *work, const struct step *step, const struct charge *charge,
                            struct period turn, struct charge_values *values)
 {
     *values = (struct charge_values){0};
     values->number = values->limit = values->min = values->max = DEC_ZERO;
+    values->rolled = values->unit = DEC_ZERO;
+    if (step->kind == STEP_COMMIT) {
+        return commit_numbers(work, step, charge, turn, values);
+    }
     if (step->kind == STEP_BOUND) {
         return bound_numbers(work, step, charge, turn, values);
     }
@@ -515,9 +532,77 @@ static enum status run_tax(struct work *work, struct entry *entry)
     return add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part);
 }
 
+/* What the turn before left beyond its promise, as far as it counts in this one: by what it had of
+ * the one before it itself. */
+enum status step_commit_rolled(struct work *work, const struct step *step,
+                               const struct charge *charge, struct period turn, struct dec *rolled)
+{
+    *rolled = DEC_ZERO;
+    if (!step->commit.has_rollover || turn.from == INSTANT_MIN) {
+        return OK;
+    }
+    struct charge before = *charge;
+    struct dec x, high, events, more;
+    before.at = turn.from - 1;
+    struct period past = turn_find(work, step, before.contract, before.at);
+    if (!bucket_find_past(work, step, &before, past, &x, &high, &events)) {
+        return OK;
+    }
+    struct charge_values values;
+    TRY(numbers(work, step, &before, past, &values));
+    TRY(dec_add(x, events, &more, work->err));
+    TRY(step_above(more, values.limit, &more, work->err));
+    return dec_multiply_round(more, step->commit.rollover, DEC_SCALE, ROUND_HALF_EVEN, rolled,
+                              work->err);
+}
+
+/* What exceeds a promise, in order, at its factor.  A bucket's events are what rolled over into it,
+ * and high is what a unit cost last: at that the units are owed that lack. */
+static enum status run_commit(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    const struct charge *charge = &work->charges[entry->charge];
+    struct dec net = charge->net, quantity = charge->quantity, before, after, part;
+    TRY(enter(work, entry, step->commit.is_quantity ? quantity : net));
+    struct bucket *bucket = &work->buckets[entry->bucket];
+    const struct charge_values *values = bucket->values;
+    if (!bucket->is_touched && !bucket->is_opened) {
+        struct charge copy;
+        struct dec rolled;
+        bucket->is_touched = true;
+        TRY(step_commit_rolled(work, step, seen(work, entry->charge, &copy), bucket->turn,
+                               &rolled));
+        bucket = &work->buckets[entry->bucket];
+        bucket->events = rolled;
+    }
+    if (step->commit.is_quantity && !dec_is_zero(quantity)) {
+        TRY(dec_divide(net, quantity, DEC_SCALE, ROUND_HALF_EVEN, &bucket->high, work->err));
+    }
+    TRY(step_above(entry->before, values->limit, &before, work->err));
+    TRY(step_above(entry->after, values->limit, &after, work->err));
+    struct dec more;
+    TRY(dec_subtract(values->number, dec_from_int(1), &more, work->err));
+    if (step->commit.is_quantity) {
+        TRY(dec_subtract(after, before, &part, work->err));
+        TRY(dec_multiply_round(part, more, DEC_SCALE, ROUND_HALF_EVEN, &part, work->err));
+        if (!dec_is_zero(part)) {
+            TRY(dec_multiply_divide(net, part, quantity, DEC_SCALE, ROUND_HALF_EVEN, &part,
+                                    work->err));
+        }
+    } else {
+        TRY(dec_multiply_round(before, more, DEC_SCALE, ROUND_HALF_EVEN, &before, work->err));
+        TRY(dec_multiply_round(after, more, DEC_SCALE, ROUND_HALF_EVEN, &after, work->err));
+        TRY(dec_subtract(after, before, &part, work->err));
+    }
+    trace_entry(work, entry, before, after, values->limit);
+    return adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
+}
+
 static enum status run_entry(struct work *work, struct entry *entry)
 {
     switch (entry->step->kind) {
+    case STEP_COMMIT:
+        return run_commit(work, entry);
     case STEP_BOUND:
         return run_bound(work, entry);
     case STEP_ROUND:
@@ -534,8 +619,8 @@ static enum status run_entry(struct work *work, struct entry *entry)
 
 bool step_settles(const struct step *step)
 {
-    if (step->kind == STEP_BOUND) {
-        return step->bound.has_min;
+    if (step->kind == STEP_BOUND || step->kind == STEP_COMMIT) {
+        return step_waits(step);
     }
     if (!is_adjust(step) || step->adjust.worth == WORTH_QUANTITY) {
         return false;
@@ -549,6 +634,9 @@ bool step_waits(const struct step *step)
     if (step->kind == STEP_BOUND) {
         return step->bound.has_min;
     }
+    if (step->kind == STEP_COMMIT) {
+        return step->commit.has_shortfall;
+    }
     return is_adjust(step) && (step->adjust.has_min || step->adjust.settle_at_end);
 }
 
@@ -559,6 +647,14 @@ static enum status whole(const struct step *step, const struct charge_values *va
     if (step->kind == STEP_BOUND) {
         *f = values->min;
         return step_above(values->min, x, y, err);
+    }
+    if (step->kind == STEP_COMMIT) {
+        TRY(dec_add(x, values->rolled, f, err));
+        TRY(step_above(values->limit, *f, y, err));
+        *f = values->limit;
+        return step->commit.is_quantity
+                   ? dec_multiply_round(*y, values->unit, DEC_SCALE, ROUND_HALF_EVEN, y, err)
+                   : OK;
     }
     TRY(worth_of(step, values, x, f, err));
     *y = step->kind == STEP_DISCOUNT ? dec_negate(*f) : *f;
@@ -581,15 +677,17 @@ static struct charge scope_charge(struct work *work, const struct bucket *bucket
     return scope;
 }
 
-enum status step_charge_due(struct work *work, const struct step *step, struct period turn,
-                            struct dec x, struct dec y, const struct charge *asking,
+enum status step_charge_due(struct work *work, const struct step *step,
+                            const struct bucket_state *state, const struct charge *asking,
                             struct charge *charge, struct dec *f)
 {
     struct charge_values values;
     struct dec all;
-    TRY(numbers(work, step, asking, turn, &values));
-    TRY(whole(step, &values, x, f, &all, work->err));
-    TRY(dec_subtract(all, y, &charge->amount, work->err));
+    TRY(numbers(work, step, asking, state->turn, &values));
+    values.rolled = state->events;
+    values.unit = state->high;
+    TRY(whole(step, &values, state->x, f, &all, work->err));
+    TRY(dec_subtract(all, state->y, &charge->amount, work->err));
     charge->kind = kind_of(step);
     charge->unit = TEXT("");
     if (step->kind == STEP_FEE && step->adjust.sku != NONE) {
@@ -728,7 +826,8 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     const struct step *step =
         work->term ? bucket->step : turn_end_step(work, bucket->step, due, &price);
     *settled = step;
-    bool waits = step->kind == STEP_BOUND || (is_adjust(step) && step->adjust.settle_at_end);
+    bool waits = step->kind == STEP_BOUND || step->kind == STEP_COMMIT ||
+                 (is_adjust(step) && step->adjust.settle_at_end);
     if (!step_settles(step) || (waits && due > cut_end)) {
         return OK;
     }
@@ -743,6 +842,8 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     bucket = &work->buckets[at];
     bucket->values = values;
     bucket->step = step;
+    values->rolled = bucket->events;
+    values->unit = bucket->high;
     TRY(whole(step, values, bucket->x, &f, &y, work->err));
     TRY(dec_subtract(y, bucket->y, &total, work->err));
     if (dec_is_zero(total)) {

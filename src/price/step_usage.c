@@ -183,7 +183,8 @@ static enum status allowance_numbers(struct work *work, const struct step *step,
 
 bool step_rolls_over(const struct step *step)
 {
-    return step->kind == STEP_ALLOWANCE && step->allowance.has_rollover;
+    return (step->kind == STEP_ALLOWANCE && step->allowance.has_rollover) ||
+           (step->kind == STEP_COMMIT && step->commit.has_rollover);
 }
 
 /* What is left of a turn that had `rolled` from the one before, by the allowance as the step has it
@@ -231,7 +232,7 @@ static enum status roll_over(struct work *work, const struct step *step,
             capacity = more;
         }
         turns[count++] = at;
-        if (bucket_find_past(work, step, &before, at, &x, rolled)) {
+        if (bucket_find_past(work, step, &before, at, &x, rolled, NULL)) {
             for (uint32_t i = count; i > 0; i--) {
                 TRY(roll(work, step, charge, turns[i - 1], x, rolled));
                 x = DEC_ZERO;

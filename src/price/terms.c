@@ -348,15 +348,18 @@ static enum status takes_base(struct run *run, const struct step *step, struct b
 /* ---- what waits for the end of a turn -------------------------------------------------------- */
 
 static enum status settle_scope(struct work *work, const struct step *step, uint32_t account,
-                                const struct contract *contract, struct period turn, instant due,
-                                struct dec x, struct dec y, struct text name, struct dec *amount)
+                                const struct contract *contract, instant due,
+                                const struct bucket_state *state, struct dec *amount)
 {
+    struct period turn = state->turn;
+    struct dec x = state->x;
+    struct text name = state->key;
     struct charge scope = term_charge(work, step, account, contract, turn, due, due);
     struct charge asks = scope;
     struct dec f;
     asks.contract = contract;
     struct charge owed = scope;
-    TRY(step_charge_due(work, step, turn, x, y, &asks, &owed, &f));
+    TRY(step_charge_due(work, step, state, &asks, &owed, &f));
     scope.kind = owed.kind;
     scope.sku = owed.sku;
     scope.amount = scope.net = scope.list = *amount = owed.amount;
@@ -403,10 +406,19 @@ static enum status settle_turns(struct work *work, const struct step *step, uint
             continue; /* settled behind its charges, or by way of another account */
         }
         bucket->is_touched = true;
-        struct text name = work->pricing->trace ? bucket_name(work, bucket) : TEXT("");
+        struct bucket_state state = {.key = work->pricing->trace ? bucket_name(work, bucket)
+                                                                 : TEXT(""),
+                                     .turn = turn,
+                                     .x = bucket->x,
+                                     .y = bucket->y,
+                                     .events = bucket->events,
+                                     .high = bucket->high};
+        if (step->kind == STEP_COMMIT && !bucket->is_opened) {
+            TRY(step_commit_rolled(work, step, &like, turn, &state.events));
+            work->buckets[index].events = state.events;
+        }
         struct dec amount;
-        TRY(settle_scope(work, step, account, contract, turn, due, bucket->x, bucket->y, name,
-                         &amount));
+        TRY(settle_scope(work, step, account, contract, due, &state, &amount));
         TRY(dec_add(work->buckets[index].y, amount, &work->buckets[index].y, work->err));
     }
     return OK;
@@ -518,8 +530,7 @@ static enum status settle_openings(struct run *run, const struct step *step)
         if (due <= pricing->cut.from || due > pricing->cut.to) {
             continue;
         }
-        TRY(settle_scope(work, step, account, contract, state->turn, due, state->x, state->y,
-                         state->key, &work->notes[i].emitted));
+        TRY(settle_scope(work, step, account, contract, due, state, &work->notes[i].emitted));
     }
     return OK;
 }

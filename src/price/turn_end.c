@@ -426,8 +426,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     struct charge asking = charge; /* its numbers may ask for usage on the scope */
     asking.merged = &of_resource;
     if (step_kind_takes_charges(step->kind)) {
-        TRY(step_charge_due(work, step, state->turn, state->x, state->y, &asking, &charge,
-                            &trace.f_after));
+        TRY(step_charge_due(work, step, state, &asking, &charge, &trace.f_after));
         trace.limit = trace.f_after;
     } else {
         trace.f_before = state->y;

@@ -41,6 +41,7 @@ struct bucket {
     uint32_t last_charge;             /* index of the last charge that entered it, NONE */
     uint32_t first_entry, last_entry; /* of steps over charges, whose node runs once */
     bool is_touched;                  /* by this bill */
+    bool is_opened;                   /* goes on from the opening */
     bool is_past;                     /* a later turn has what was left of it */
     bool y_is_f;                      /* y is the F(x) of values: it need not be computed again */
 };
@@ -135,7 +136,7 @@ struct dec bucket_peek(struct work *work, const struct step *step, const struct 
 /* The state of the bucket that a charge would enter in another turn, from this bill or from the
  * opening, which is then used up; false when there is none. */
 bool bucket_find_past(struct work *work, const struct step *step, const struct charge *charge,
-                      struct period turn, struct dec *x, struct dec *high);
+                      struct period turn, struct dec *x, struct dec *high, struct dec *events);
 /* A bucket that one charge enters, that began empty and ends with the bill, is not looked for, by
  * anyone and ever: work->lone, emptied for this one.  False when it may be another. */
 bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
@@ -268,12 +269,14 @@ struct dec step_base(const struct work *work, const struct step *step, uint32_t 
 bool step_settles(const struct step *step);
 /* True of one that owes something as its turn ends, whether or not a charge came in the bill. */
 bool step_waits(const struct step *step);
-/* Makes of `charge`, one on a bucket's scope, what such a step owes when x has accumulated and y
- * was charged for it, by numbers that are those of `asking`.  f is what x comes to by the step's
- * curve. */
-enum status step_charge_due(struct work *work, const struct step *step, struct period turn,
-                            struct dec x, struct dec y, const struct charge *asking,
+/* Makes of `charge`, one on a bucket's scope, what such a step owes in that state of the bucket, by
+ * numbers that are those of `asking`.  f is what x comes to by the step's curve. */
+enum status step_charge_due(struct work *work, const struct step *step,
+                            const struct bucket_state *state, const struct charge *asking,
                             struct charge *charge, struct dec *f);
+/* What a commit's turn before left beyond its promise, as far as it counts in this one. */
+enum status step_commit_rolled(struct work *work, const struct step *step,
+                               const struct charge *charge, struct period turn, struct dec *rolled);
 
 /* ---- terms.c ---- */
 
