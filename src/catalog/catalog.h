@@ -200,6 +200,7 @@ enum step_kind {
     STEP_FEE,
     STEP_TAX,
     STEP_COMMIT,
+    STEP_CREDIT, /* of charges; before the rating step, of units */
     STEP_KINDS,
     STEP_TALLY = STEP_KINDS /* nobody writes it: see struct tally */
 };
@@ -233,6 +234,7 @@ enum by_kind {
     BY_RESOURCE,
     BY_UNIT,
     BY_TAX_RATE, /* nobody writes it: a tax accumulates rate by rate */
+    BY_GRANT,    /* nor this: a grant is used up by itself */
 };
 struct by_key {
     enum by_kind kind;
@@ -437,6 +439,33 @@ struct step_commit {
     enum rounding mode;
 };
 
+/* Something that is used up: money or units. */
+struct grant {
+    struct text id;
+    struct dec amount, priority;
+    instant from, to;
+    bool recurs; /* it is whole again as a turn of `every` begins */
+    struct clock every;
+    bool has_rollover, has_most; /* what is left then stays, at least and at most so much */
+    struct dec least, most;
+    const struct expr *where; /* NULL: for all */
+};
+struct step_credit {
+    const struct grant *grants; /* in the order in which they are used */
+    uint32_t grant_count;
+    bool is_units;
+    bool carries_overage; /* what is beyond all grants is taken from what comes */
+    bool is_of_period;    /* all charges of the period, in the order of targets */
+    const struct text *targets;
+    uint32_t target_count;
+    uint64_t kinds; /* of charges, bits of their names in credit_kinds; 0: all but tax */
+    const instant *resets;
+    uint32_t reset_count;
+    bool keeps_overage;
+};
+/* The kinds that `kinds:` may name; ends with NULL. */
+extern const char *const credit_kinds[];
+
 enum tax_at { TAX_AT_LINE, TAX_AT_RATE, TAX_AT_TOTAL };
 struct step_tax {
     const struct expr *percent; /* over the charge */
@@ -480,6 +509,7 @@ struct step {
         struct step_adjust adjust;
         struct step_tax tax;
         struct step_commit commit;
+        struct step_credit credit;
     };
 };
 

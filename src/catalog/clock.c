@@ -4,8 +4,8 @@
 #include "base/nofloat.h"
 
 /* "month", "10 days", "3 months". */
-static bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
-                       int32_t *count)
+bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
+                int32_t *count)
 {
     if (!want_kind(loader, node, YAML_TEXT)) {
         return false;

@@ -19,8 +19,7 @@ void account_finder_init(struct account_finder *finder, struct arena *arena,
             while (finder->slots[at].account != NONE) {
                 at = at + 1 == finder->slot_count ? 0 : at + 1;
             }
-            finder->slots[at] =
-                (struct finder_slot){hash.low, (uint32_t)hash.high, i - AHEAD};
+            finder->slots[at] = (struct finder_slot){hash.low, (uint32_t)hash.high, i - AHEAD};
         }
         if (i < accounts->count) {
             ahead[i % AHEAD] = account_hash(finder, accounts->items[i].id);

@@ -169,6 +169,7 @@ static bool key_value(const struct accounts *accounts, const struct catalog *cat
     case BY_RESOURCE:
     case BY_UNIT:
     case BY_TAX_RATE:
+    case BY_GRANT:
         break;
     }
     return false;

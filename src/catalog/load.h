@@ -91,7 +91,7 @@ struct loader {
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
     struct map series_by_name, meter_by_name;
-    struct map group_by_name;       /* of `exclusive:`; made when the first is met */
+    struct map group_by_name; /* of `exclusive:`; made when the first is met */
     const struct yaml_node *group_others[GROUPS_MAX]; /* members that are no percentages */
     struct usage_name *usages;
     uint32_t usage_count, usage_capacity, tally_capacity;
@@ -219,6 +219,9 @@ struct section collect_list(struct loader *loader, const char *key);
 void load_clocks(struct loader *loader);
 /* clock.c: the `clock:` of a step; the rule of bills, of the catalog or of a contract. */
 void read_step_clock(struct loader *loader, const struct yaml_node *node, struct step *step);
+/* "month", "10 days", "3 months". */
+bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
+                int32_t *count);
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
                   bool *at_contract, bool *at_account);
 /* True when a meter's `sku:` is a name and no expression. */

@@ -26,6 +26,7 @@ static const char *const kind_names[STEP_KINDS] = {
     [STEP_FEE] = "fee",
     [STEP_TAX] = "tax",
     [STEP_COMMIT] = "commit",
+    [STEP_CREDIT] = "credit",
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -69,6 +70,8 @@ static const char *const step_keys[STEP_KINDS][24] = {
                   "exempt", "reverse_charge"},
     [STEP_COMMIT] = {ACCUMULATES, "order", "amount", "quantity", "overage", "shortfall", "rollover",
                      "prorate", "digits", "mode"},
+    [STEP_CREDIT] = {"name", "where", "scope", "by", "clock", "grants", "order", "targets",
+                     "overage", "kinds", "resets", "keep_overage"},
 };
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_FIXED] = {"installments", "where", "by", "order"},
@@ -78,6 +81,7 @@ static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_FEE] = {"measure"},
     [STEP_TAX] = {"settings_at"},
     [STEP_COMMIT] = {"measure", "prepaid"},
+    [STEP_CREDIT] = {"share", "top_up"},
 };
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
@@ -253,7 +257,9 @@ static void read_common(struct work *work)
     }
     step->attribute =
         (enum attribution)read_option(work, "attribute", attribute_names, (int)step->attribute);
-    read_order(work);
+    if (step->kind != STEP_CREDIT) { /* whose order is that of its grants */
+        read_order(work);
+    }
     read_measure(work);
     static const char *const on_change[] = {"continue", "restart", NULL};
     step->on_change_restart = read_option(work, "on_change", on_change, 0) == 1;
@@ -1046,6 +1052,7 @@ static const struct {
     [STEP_FEE] = {read_fee, YAML_NONE},
     [STEP_TAX] = {read_tax, YAML_TEXT},
     [STEP_COMMIT] = {read_commit, YAML_NONE},
+    [STEP_CREDIT] = {read_credit, YAML_NONE},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */
@@ -1070,7 +1077,7 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
                 complain(
                     loader->complaints, yaml_key_place(body), "NOT_YET",
                     TEXT("now: convert, aggregate, allowance, rate, percent, formula, tier, fixed, "
-                         "bound, round, discount, markup, fee, tax, commit"),
+                         "bound, round, discount, markup, fee, tax, commit, credit"),
                     "the step %s comes in a later version", later_kinds[i]);
                 return false;
             }
@@ -1129,9 +1136,28 @@ bool read_use(struct loader *loader, const struct yaml_node *node, struct step *
 }
 
 /* The kinds in the order in which a price may have them. */
-static int stage(enum step_kind kind)
+static int stage(const struct step *step)
 {
+    enum step_kind kind = step->kind;
+    if (kind == STEP_CREDIT && step->credit.is_units) {
+        return 0;
+    }
     return kind <= STEP_ALLOWANCE ? 0 : kind <= STEP_FIXED ? 1 : 2;
+}
+
+/* Credits before the rating step are of units. */
+static void find_units(struct price *price)
+{
+    struct step *steps = (struct step *)price->steps; /* of this loader */
+    uint32_t at = 0;
+    while (at < price->step_count && stage(&steps[at]) != 1) {
+        at++;
+    }
+    for (uint32_t i = 0; i < at && at < price->step_count; i++) {
+        if (steps[i].kind == STEP_CREDIT) {
+            steps[i].credit.is_units = true;
+        }
+    }
 }
 
 /* Usage steps, one rating step, charge steps. */
@@ -1142,7 +1168,7 @@ static void check_order(struct loader *loader, const struct yaml_node *node,
     for (uint32_t i = 0; i < price->step_count; i++) {
         const struct step *step = &price->steps[i];
         const char *name = kind_names[step->kind];
-        if (stage(step->kind) == 1) {
+        if (stage(step) == 1) {
             if (rating != NULL) {
                 complain(loader->complaints, step->place, "RATING_TWICE",
                          TEXT("a price of its own for what is charged besides"),
@@ -1154,12 +1180,12 @@ static void check_order(struct loader *loader, const struct yaml_node *node,
                          "a fixed amount takes no usage: no step can stand before it");
             }
             rating = rating == NULL ? step : rating;
-        } else if (stage(step->kind) == 0 && rating != NULL) {
+        } else if (stage(step) == 0 && rating != NULL) {
             complain(loader->complaints, step->place, "STEP_ORDER",
                      text_format(loader->arena, "put it before %s", kind_names[rating->kind]),
                      "%s works on quantities, and %s on line %u has made amounts of them", name,
                      kind_names[rating->kind], rating->place.line);
-        } else if (stage(step->kind) == 2 && rating == NULL) {
+        } else if (stage(step) == 2 && rating == NULL) {
             complain(loader->complaints, step->place, "STEP_ORDER",
                      TEXT("put it after rate, tier or fixed"),
                      "%s works on amounts, and no step before it makes any", name);
@@ -1204,6 +1230,7 @@ void load_steps(struct loader *loader, const struct yaml_node *node, struct pric
         }
         price->step_count++;
     }
+    find_units(price);
     /* With a step that could not be read, what the others lack is not known. */
     if (complete) {
         check_order(loader, node, price);
@@ -1305,6 +1332,11 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
             visit(context, step->adjust.tier.tiers[i].flat.expr);
         }
         break;
+    case STEP_CREDIT:
+        for (uint32_t i = 0; i < step->credit.grant_count; i++) {
+            visit(context, step->credit.grants[i].where);
+        }
+        break;
     case STEP_COMMIT:
         visit(context, step->commit.promise.expr);
         visit(context, step->commit.overage.expr);
@@ -1337,7 +1369,7 @@ void step_visit_rows(const struct step *step, void (*visit)(void *context, const
         }
     } else if (step->kind == STEP_TIER) {
         visit(context, step->tier.position);
-    } else if (step->kind == STEP_FORMULA || step->kind == STEP_TAX) {
+    } else if (step->kind == STEP_FORMULA || step->kind == STEP_TAX || step->kind == STEP_CREDIT) {
         step_visit(step, visit, context);
     }
 }

@@ -45,6 +45,9 @@ void read_fee(struct work *work);
 void read_tax(struct work *work);
 void read_commit(struct work *work);
 
+/* credit.c */
+void read_credit(struct work *work);
+
 /* {primitive: body}, and {use: name}; false with a complaint when it is no step. */
 bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term,
                struct step *step);

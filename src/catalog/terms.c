@@ -33,7 +33,8 @@ static void check_term(struct loader *loader, const struct yaml_node *item, stru
     const struct yaml_node *show = yaml_member(body, "show");
     if (!step_kind_takes_charges(step->kind)) {
         complain(loader->complaints, step->place, "STEP_ORDER",
-                 TEXT("put it into a price; terms: bound, round, discount, markup, fee, tax, commit"),
+                 TEXT("put it into a price; terms: bound, round, discount, markup, fee, tax, "
+                      "commit, credit"),
                  "%s works on usage, and terms take charges", step_kind_name(step->kind));
     }
     if (on_change != NULL) {

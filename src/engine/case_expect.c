@@ -443,6 +443,20 @@ static struct dec sum_without_tax(struct case_run *run, uint32_t moment)
     return sum;
 }
 
+static void compare_balances(struct case_run *run, const struct yaml_node *node, int rounded)
+{
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct text key = node->items[i].key;
+        struct dec sum = DEC_ZERO;
+        for (uint32_t b = 0; b < run->balance_count; b++) {
+            if (text_equal(run->balances[b].grant, key)) {
+                add_to(run, &sum, run->balances[b].amount);
+            }
+        }
+        check_number(run, sum, &node->items[i], rounded, "balance", key);
+    }
+}
+
 static void compare_excluded(struct case_run *run, const struct yaml_node *node)
 {
     for (uint32_t i = 0; i < node->count; i++) {
@@ -505,6 +519,8 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
         check_number(run, sum_amounts(run, 0, moment), node, rounded, "charges", TEXT(""));
     } else if (text_equal(node->key, TEXT("by_dim"))) {
         compare_dimensions(run, moment, node, rounded);
+    } else if (text_equal(node->key, TEXT("balance"))) {
+        compare_balances(run, node, rounded);
     } else if (text_equal(node->key, TEXT("excluded"))) {
         compare_excluded(run, node);
     } else if (text_equal(node->key, TEXT("lines"))) {

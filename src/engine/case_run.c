@@ -349,6 +349,39 @@ static enum status check_totals(struct case_run *run, const char *folder, uint32
     return OK;
 }
 
+/* What is left of grants: the states of wallets, whose names end with the grant. */
+static enum status read_balances(struct case_run *run, const char *folder, struct error *err)
+{
+    struct text bytes;
+    run->balance_count = 0;
+    TRY(load_bytes(run->env, run->arena, path_in(run, folder, "closing.ndjson"), LINES_MAX_BYTES,
+                   &bytes, err));
+    for (size_t at = 0; at < bytes.size;) {
+        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
+        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        yyjson_doc *doc = yyjson_read(bytes.at + at, size, 0);
+        yyjson_val *root = yyjson_doc_get_root(doc);
+        const char *bucket = yyjson_get_str(yyjson_obj_get(root, "bucket"));
+        const char *from = yyjson_get_str(yyjson_obj_get(root, "from"));
+        const char *x = yyjson_get_str(yyjson_obj_get(root, "x"));
+        const char *last = bucket ? strrchr(bucket, '|') : NULL;
+        struct dec amount;
+        if (last && from && from[0] == '\0' && x && dec_parse(text_of(x), &amount) == NUMBER_OK) {
+            if (run->balance_count == run->balance_capacity) {
+                uint32_t more = run->balance_capacity ? run->balance_capacity * 2 : 8;
+                run->balances = arena_grow(run->arena, run->balances, run->balance_count, more,
+                                           sizeof *run->balances);
+                run->balance_capacity = more;
+            }
+            run->balances[run->balance_count++] =
+                (struct case_balance){text_copy(run->arena, text_of(last + 1)), amount};
+        }
+        yyjson_doc_free(doc);
+        at += size + 1;
+    }
+    return OK;
+}
+
 /* ---- one bill run -------------------------------------------------------------------------- */
 
 static const char *period_text(struct case_run *run, struct period period)
@@ -426,6 +459,7 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
         uint32_t first_line = run->line_count;
         TRY(read_lines(run, *folder, moment, err));
         TRY(check_totals(run, *folder, first_line, err));
+        TRY(read_balances(run, *folder, err));
         add_folder(run, *folder);
     }
     return OK;

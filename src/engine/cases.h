@@ -19,6 +19,12 @@ struct case_line {
     instant period_from; /* of the bill it is on */
 };
 
+/* What is left of a grant. */
+struct case_balance {
+    struct text grant;
+    struct dec amount;
+};
+
 /* What is expected of a case, or happens before that: one entry of its story. */
 struct moment {
     const struct yaml_node *node;
@@ -71,8 +77,10 @@ struct case_run {
     struct case_line *lines;
     uint32_t line_count, line_capacity;
     uint32_t excluded[EXCLUSIONS]; /* of the last moment */
-    struct loaded loaded;          /* as it is known now */
-    const struct zone *zone;       /* of the catalog's billing */
+    struct case_balance *balances; /* of grants, as the last bill left them */
+    uint32_t balance_count, balance_capacity;
+    struct loaded loaded;    /* as it is known now */
+    const struct zone *zone; /* of the catalog's billing */
 
     struct buffer findings; /* a line each, of what failed */
     struct buffer pending;  /* of what cannot be checked yet */

@@ -437,6 +437,10 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
     case STEP_TAX:
         add_tax(out, step, done);
         return;
+    case STEP_CREDIT:
+        buffer_add_text(out, TEXT("a grant of "));
+        add_decimal(out, done->limit);
+        return;
     case STEP_COMMIT:
         buffer_add_text(out, TEXT("a promise of "));
         add_decimal(out, done->limit);

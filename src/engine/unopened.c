@@ -35,6 +35,7 @@ static bool accumulates(const struct step *step)
     case STEP_MARKUP:
     case STEP_FEE:
     case STEP_COMMIT:
+    case STEP_CREDIT:
         return step->clock != CLOCK_ROW;
     case STEP_ROUND:
         return step->round.at == ROUND_AT_BUCKET && step->clock != CLOCK_ROW;

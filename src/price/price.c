@@ -21,7 +21,7 @@ static const char *const KIND_NAMES[CHARGE_KINDS] = {
     [CHARGE_ROUNDING] = "rounding",   [CHARGE_DISCOUNT] = "discount",
     [CHARGE_MARKUP] = "markup",       [CHARGE_TAX] = "tax",
     [CHARGE_NEGATION] = "negation",   [CHARGE_OVERAGE] = "overage",
-    [CHARGE_SHORTFALL] = "shortfall",
+    [CHARGE_SHORTFALL] = "shortfall", [CHARGE_CREDIT] = "credit",
 };
 
 const char *charge_kind_name(enum charge_kind kind)
@@ -252,12 +252,19 @@ enum status work_take_of_row(struct work *work, const struct charge *charge, str
 
 /* ---- nodes ----------------------------------------------------------------------------------- */
 
+/* Credits before the rating step take units. */
+static bool takes_charges(const struct step *step)
+{
+    return step_kind_takes_charges(step->kind) &&
+           !(step->kind == STEP_CREDIT && step->credit.is_units);
+}
+
 /* False when the step lets the charge pass untouched. */
 static enum status step_takes(struct work *work, const struct step *step, uint32_t index,
                               bool *takes)
 {
     const struct charge *charge = &work->charges[index];
-    *takes = step_kind_takes_charges(step->kind) == charge->has_amount;
+    *takes = takes_charges(step) == charge->has_amount;
     if (!*takes || !step->where) {
         return OK;
     }
@@ -281,6 +288,8 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
         return step_graduated_run(work, step, index);
     case STEP_TALLY:
         return tally_run(work, index);
+    case STEP_CREDIT:
+        return step_credit_units(work, step, index);
     case STEP_AGGREGATE: /* these wait for all that comes to their node */
     case STEP_BOUND:
     case STEP_ROUND:
@@ -477,7 +486,7 @@ static enum status run_node(struct work *work, uint32_t node)
         }
         if (status == OK && step_is_whole(step)) {
             add_entry(work, &waiting, index, step);
-        } else if (status == OK && step_kind_takes_charges(step->kind)) {
+        } else if (status == OK && takes_charges(step)) {
             add_entry(work, &charges, index, step);
         } else if (status == OK && step->kind == STEP_AGGREGATE) {
             add_entry(work, &rows, index, step);
@@ -643,6 +652,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     turn_end_prepare(&work);
     TRY(run_nodes(&work));
     TRY(terms_run(&work));
+    TRY(credit_finish(&work));
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
             return fail(err, ERR_CORRUPT,

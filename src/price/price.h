@@ -38,6 +38,7 @@ enum charge_kind {
     CHARGE_TAX,       /* of the charge it names, and no part of that one's net */
     CHARGE_OVERAGE,   /* what exceeds a commit, at its factor */
     CHARGE_SHORTFALL, /* what lacks to a commit */
+    CHARGE_CREDIT,    /* what a grant paid, or units that it covered */
     CHARGE_NEGATION,  /* takes the tax out of an amount that includes it */
     CHARGE_KINDS
 };

@@ -67,6 +67,12 @@ static enum status add_adjustment(struct work *work, const struct step *step, ui
     return OK;
 }
 
+enum status step_adjust_charge(struct work *work, const struct step *step, uint32_t index,
+                               enum charge_kind kind, struct dec amount)
+{
+    return add_adjustment(work, step, index, kind, NULL, amount);
+}
+
 /* An adjustment of a charge: a charge of its own, which names it. */
 static enum status adjust(struct work *work, const struct step *step, uint32_t index,
                           enum charge_kind kind, struct dec amount)
@@ -598,11 +604,35 @@ static enum status run_commit(struct work *work, struct entry *entry)
     return adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
+static bool has_kind(const struct step_credit *body, enum charge_kind kind)
+{
+    const char *name = charge_kind_name(kind);
+    for (int i = 0; credit_kinds[i] != NULL; i++) {
+        if (strcmp(credit_kinds[i], name) == 0) {
+            return (body->kinds >> i & 1) != 0;
+        }
+    }
+    return false;
+}
+
+static enum status run_credit(struct work *work, struct entry *entry)
+{
+    const struct step_credit *body = &entry->step->credit;
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    bool is_meant = body->kinds == 0 || has_kind(body, charge->kind);
+    return is_meant && dec_sign(charge->net) > 0
+               ? step_credit_run(work, entry->step, entry->charge, charge)
+               : OK;
+}
+
 static enum status run_entry(struct work *work, struct entry *entry)
 {
     switch (entry->step->kind) {
     case STEP_COMMIT:
         return run_commit(work, entry);
+    case STEP_CREDIT:
+        return run_credit(work, entry);
     case STEP_BOUND:
         return run_bound(work, entry);
     case STEP_ROUND:

@@ -72,6 +72,8 @@ struct text charge_key_value(struct work *work, const struct charge *charge, str
         char *out = arena_alloc(work->arena, DEC_FORMAT_MAX);
         return (struct text){out, (size_t)dec_format(work->tax_rate, out)};
     }
+    case BY_GRANT:
+        return work->grant;
     case BY_ATTRIBUTE:
         break;
     }

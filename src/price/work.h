@@ -111,6 +111,9 @@ struct work {
     struct dec *gross;       /* what charges came to before all terms; of those that were there */
     uint32_t gross_count;
     struct dec tax_rate; /* of the charge that is taxed */
+    struct text grant;   /* whose bucket is looked for */
+    struct wallet **wallets;
+    uint32_t wallet_count, wallet_capacity;
 
     struct expr_value *slots; /* made when the first expression is met */
     const void *turn_of;      /* cache of turn_find: the clock it is of */
@@ -277,6 +280,19 @@ enum status step_charge_due(struct work *work, const struct step *step,
 /* What a commit's turn before left beyond its promise, as far as it counts in this one. */
 enum status step_commit_rolled(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn, struct dec *rolled);
+
+/* An adjustment of a charge, which moves its net. */
+enum status step_adjust_charge(struct work *work, const struct step *step, uint32_t charge,
+                               enum charge_kind kind, struct dec amount);
+
+/* ---- step_credit.c ---- */
+
+/* Grants pay what is left of a charge, which they see as `asks`; of a row, its units. */
+enum status step_credit_run(struct work *work, const struct step *step, uint32_t charge,
+                            const struct charge *asks);
+enum status step_credit_units(struct work *work, const struct step *step, uint32_t charge);
+/* Tells all wallets' history to the end of the bill. */
+enum status credit_finish(struct work *work);
 
 /* ---- terms.c ---- */
 

@@ -1,0 +1,296 @@
+/* credit.c - grants: money or units that are used up, in an order of their own. */
+#include "catalog/step.h"
+
+#include <stdlib.h>
+
+#include "base/nofloat.h"
+
+enum { GRANTS_MAX = 1000, RESETS_MAX = 1000 };
+
+const char *const credit_kinds[] = {"usage",    "fee",      "minimum", "shortfall", "commitment",
+                                    "discount", "markup",   "tax",     "allocated", "credit",
+                                    "overage",  "rounding", NULL};
+
+/* every: month, or {period: 168 hours, anchor: 2026-10-04}; anchored where the grant begins. */
+static void read_recurrence(struct loader *loader, const struct yaml_node *node,
+                            struct grant *grant)
+{
+    static const char *const keys[] = {"period", "anchor", NULL};
+    const struct yaml_node *period = node;
+    instant anchor = grant->from;
+    if (node->kind == YAML_MAP) {
+        check_keys(loader, node, "every", keys, NULL);
+        period = want_member(loader, node, "period");
+        if (yaml_member(node, "anchor") != NULL) {
+            read_instant(loader, yaml_member(node, "anchor"), &anchor);
+        }
+    }
+    enum clock_every every;
+    int32_t count;
+    if (period == NULL || !read_every(loader, period, &every, &count)) {
+        return;
+    }
+    grant->recurs = true;
+    grant->every = anchor == INSTANT_MIN ? clock_calendar(every, loader->zone)
+                                         : clock_anchored(every, count, anchor, loader->zone);
+    grant->every.count = count;
+}
+
+static void read_rollover(struct loader *loader, const struct yaml_node *node, struct grant *grant)
+{
+    static const char *const keys[] = {"min", "max", NULL};
+    grant->has_rollover = true;
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "rollover", keys, NULL);
+    if (yaml_member(node, "min") != NULL) {
+        read_dec(loader, yaml_member(node, "min"), &grant->least);
+    }
+    if (yaml_member(node, "max") != NULL) {
+        grant->has_most = read_dec(loader, yaml_member(node, "max"), &grant->most);
+    }
+    if (dec_sign(grant->least) < 0 ||
+        (grant->has_most && dec_compare(grant->most, grant->least) < 0)) {
+        COMPLAIN(loader, node, "BOUND_ORDER", TEXT("rollover: {min: 0, max: 50}"),
+                 "what stays is at least min, which is not negative, and at most max");
+    }
+    if (grant->from == INSTANT_MIN) {
+        COMPLAIN(loader, node, "MISSING_KEY", TEXT("from: in the grant"),
+                 "what rolls over is counted from when the grant begins");
+    }
+}
+
+static void read_grant(struct work *work, const struct yaml_node *node, uint32_t number,
+                       struct grant *grant)
+{
+    static const char *const keys[] = {"id",    "amount",   "from",  "to",   "void", "priority",
+                                       "every", "rollover", "where", "cost", NULL};
+    struct loader *loader = work->loader;
+    *grant = (struct grant){.from = INSTANT_MIN, .to = INSTANT_MAX, .amount = DEC_ZERO};
+    grant->priority = grant->least = grant->most = DEC_ZERO;
+    grant->id = text_format(loader->arena, "%u", number);
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "a grant", keys, NULL);
+    const struct yaml_node *amount = want_member(loader, node, "amount");
+    if (yaml_member(node, "id") != NULL) {
+        read_name(loader, yaml_member(node, "id"), &grant->id);
+    }
+    if (text_equal(grant->id, TEXT("overage"))) {
+        COMPLAIN(loader, yaml_member(node, "id"), "BAD_NAME", NO_HINT,
+                 "overage is the name of what no grant holds");
+    }
+    if (amount != NULL && read_dec(loader, amount, &grant->amount)) {
+        check_sign(work, amount, "amount", &(struct number){grant->amount, NULL}, NOT_NEGATIVE);
+    }
+    read_dates(loader, node, &grant->from, &grant->to);
+    instant void_at;
+    if (yaml_member(node, "void") != NULL &&
+        read_instant(loader, yaml_member(node, "void"), &void_at) && void_at < grant->to) {
+        grant->to = void_at;
+    }
+    if (yaml_member(node, "priority") != NULL) {
+        read_dec(loader, yaml_member(node, "priority"), &grant->priority);
+    }
+    if (yaml_member(node, "every") != NULL) {
+        read_recurrence(loader, yaml_member(node, "every"), grant);
+    }
+    if (yaml_member(node, "rollover") != NULL) {
+        read_rollover(loader, yaml_member(node, "rollover"), grant);
+    }
+    if (yaml_member(node, "where") != NULL) {
+        read_expr(loader, yaml_member(node, "where"), &work->rows, EXPR_BOOL, &grant->where);
+    }
+}
+
+/* ---- the order in which they are used ---- */
+
+enum grant_key { BY_PRIORITY, BY_TO, BY_FROM, BY_AMOUNT, BY_ID };
+struct grant_order {
+    enum grant_key key;
+    bool descends;
+};
+struct ranked {
+    struct grant grant;
+    const struct grant_order *order;
+    uint32_t order_count;
+};
+
+static int compare_grants(const void *a_item, const void *b_item)
+{
+    const struct ranked *a = a_item, *b = b_item;
+    for (uint32_t i = 0; i < a->order_count; i++) {
+        int order = 0;
+        switch (a->order[i].key) {
+        case BY_PRIORITY:
+            order = dec_compare(a->grant.priority, b->grant.priority);
+            break;
+        case BY_TO:
+            order = (a->grant.to > b->grant.to) - (a->grant.to < b->grant.to);
+            break;
+        case BY_FROM:
+            order = (a->grant.from > b->grant.from) - (a->grant.from < b->grant.from);
+            break;
+        case BY_AMOUNT:
+            order = dec_compare(a->grant.amount, b->grant.amount);
+            break;
+        case BY_ID:
+            order = text_compare(a->grant.id, b->grant.id);
+            break;
+        }
+        if (order != 0) {
+            return a->order[i].descends ? -order : order;
+        }
+    }
+    return text_compare(a->grant.id, b->grant.id);
+}
+
+static uint32_t read_grant_order(struct work *work, struct grant_order *order)
+{
+    static const char *const names[] = {"priority", "to", "from", "amount", "id", NULL};
+    enum { MOST = 8 };
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "order");
+    static const enum grant_key usual[] = {BY_PRIORITY, BY_TO, BY_FROM};
+    if (node == NULL || !want_kind(loader, node, YAML_LIST) || node->count > MOST) {
+        for (uint32_t i = 0; i < 3; i++) {
+            order[i] = (struct grant_order){usual[i], false};
+        }
+        return 3;
+    }
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct yaml_node name = node->items[i];
+        int choice = 0;
+        order[i] = (struct grant_order){BY_PRIORITY, false};
+        if (name.kind == YAML_TEXT && name.text.size > 1 && name.text.at[0] == '-') {
+            order[i].descends = true;
+            name.text = (struct text){name.text.at + 1, name.text.size - 1};
+        }
+        if (read_choice(loader, &name, names, &choice)) {
+            order[i].key = (enum grant_key)choice;
+        }
+    }
+    return node->count;
+}
+
+static void read_grants(struct work *work, struct step_credit *credit)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node =
+        work->body->kind == YAML_MAP ? want_member(loader, work->body, "grants") : NULL;
+    if (node == NULL || !want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count > GRANTS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "at most %d grants", (int)GRANTS_MAX);
+        return;
+    }
+    struct grant_order order[8];
+    uint32_t order_count = read_grant_order(work, order);
+    struct ranked *ranked = arena_calloc(loader->arena, node->count, sizeof *ranked);
+    for (uint32_t i = 0; i < node->count; i++) {
+        read_grant(work, &node->items[i], i, &ranked[i].grant);
+        ranked[i].order = order;
+        ranked[i].order_count = order_count;
+        for (uint32_t k = 0; k < i; k++) {
+            if (text_equal(ranked[k].grant.id, ranked[i].grant.id)) {
+                COMPLAIN(loader, &node->items[i], "DUPLICATE_NAME", NO_HINT,
+                         "two grants have the id %.*s", TEXT_ARG(ranked[i].grant.id));
+            }
+        }
+    }
+    if (node->count > 1) {
+        qsort(ranked, node->count, sizeof *ranked, compare_grants);
+    }
+    struct grant *grants = arena_calloc(loader->arena, node->count, sizeof *grants);
+    for (uint32_t i = 0; i < node->count; i++) {
+        grants[i] = ranked[i].grant;
+    }
+    credit->grants = grants;
+    credit->grant_count = node->count;
+}
+
+/* ---- the rest ---- */
+
+static int compare_instants(const void *a, const void *b)
+{
+    const instant *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+static void read_resets(struct work *work, struct step_credit *credit)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "resets");
+    if (!want_kind(loader, node, YAML_LIST) || node->count > RESETS_MAX) {
+        return;
+    }
+    instant *resets = arena_calloc(loader->arena, node->count, sizeof *resets);
+    for (uint32_t i = 0; i < node->count; i++) {
+        credit->reset_count += read_instant(loader, &node->items[i], &resets[credit->reset_count]);
+    }
+    if (credit->reset_count > 1) {
+        qsort(resets, credit->reset_count, sizeof *resets, compare_instants);
+    }
+    credit->resets = resets;
+}
+
+static void read_kinds(struct work *work, struct step_credit *credit)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "kinds");
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    for (uint32_t i = 0; i < node->count; i++) {
+        int choice;
+        if (read_choice(loader, &node->items[i], credit_kinds, &choice)) {
+            credit->kinds |= UINT64_C(1) << choice;
+        }
+    }
+}
+
+void read_credit(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    struct step_credit *credit = &step->credit;
+    static const char *const overages[] = {"bill", "carry", NULL};
+    const struct yaml_node *clock = key(work, "clock"), *targets = key(work, "targets");
+    credit->is_of_period = clock != NULL;
+    if (clock != NULL && !(clock->kind == YAML_TEXT && text_equal(clock->text, TEXT("period")))) {
+        COMPLAIN(loader, clock, "STEP_CLOCK", TEXT("clock: period, or none: in the order of time"),
+                 "a wallet lives on: what has a clock of its own is a grant, with every");
+    }
+    step->clock = CLOCK_ALWAYS;
+    read_grants(work, credit);
+    credit->carries_overage = read_option(work, "overage", overages, 0) == 1;
+    if (key(work, "kinds") != NULL) {
+        read_kinds(work, credit);
+    }
+    if (key(work, "resets") != NULL) {
+        read_resets(work, credit);
+    }
+    read_flag(work, "keep_overage", &credit->keeps_overage);
+    if (targets != NULL && want_kind(loader, targets, YAML_LIST)) {
+        struct text *names = arena_calloc(loader->arena, targets->count, sizeof *names);
+        for (uint32_t i = 0; i < targets->count; i++) {
+            if (want_kind(loader, &targets->items[i], YAML_TEXT)) {
+                names[credit->target_count++] = targets->items[i].text;
+            }
+        }
+        credit->targets = names;
+        if (clock == NULL) {
+            COMPLAIN(loader, targets, "MISSING_KEY", TEXT("clock: period"),
+                     "an order of targets is of all charges of a period");
+        }
+    }
+    struct by_key *by = arena_calloc(loader->arena, step->by_count + 1u, sizeof *by);
+    if (step->by_count > 0) {
+        memcpy(by, step->by, step->by_count * sizeof *by);
+    }
+    by[step->by_count++] = (struct by_key){BY_GRANT, NONE};
+    step->by = by;
+}
