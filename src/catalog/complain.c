@@ -7,7 +7,7 @@
 
 #include "base/nofloat.h"
 
-enum { CHOICES_SHOWN = 16 };
+enum { CHOICES_SHOWN = 20 };
 
 /* Texts of a catalog may hold anything: what goes into a message stays on its line and is valid
  * UTF-8 when cut. */
