@@ -383,22 +383,26 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     return OK;
 }
 
-/* Turns of one account or contract that are due in this bill, though no charge of it came. */
+/* Turns that are due in this bill, though no charge of it came, of a time in which the term is in
+ * force: one that is over may be of a turn that ends now. */
 static enum status settle_turns(struct work *work, const struct step *step, uint32_t account,
                                 const struct contract *contract, struct period active)
 {
     struct period cut = work->pricing->cut;
-    for (instant at = cut.from; at < cut.to;) {
+    instant at = active.from > cut.from ? active.from : cut.from;
+    if (active.to <= cut.from) {
+        at = active.to - 1;
+    }
+    while (at < active.to && at < cut.to) {
         struct period turn = turn_find(work, step, contract, at);
-        struct period in = period_intersect(turn, active);
         instant due = term_due(work, step, contract, account, turn);
+        struct charge like = term_charge(work, step, account, contract, turn, due, at);
+        like.contract = contract;
+        like.at = at;
         at = turn.to;
-        if (in.from >= in.to || due <= cut.from || due > cut.to) {
+        if (due <= cut.from || due > cut.to) {
             continue;
         }
-        struct charge like = term_charge(work, step, account, contract, turn, due, due);
-        like.contract = contract;
-        like.at = due - 1;
         uint32_t index;
         TRY(bucket_find(work, step, &like, &index));
         struct bucket *bucket = &work->buckets[index];
@@ -429,46 +433,29 @@ static enum status settle_idle(struct work *work, const struct step *step)
 {
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
-    const struct term *term = work->term;
     if (step->by_count > 0 || step->clock == CLOCK_ROW || step->scope == SCOPE_RESOURCE) {
         return OK;
     }
-    struct period all = {INSTANT_MAX, INSTANT_MIN};
     for (uint32_t i = 0; i < pricing->member_count; i++) {
         const struct member_span *member = &pricing->members[i];
-        struct period span = period_intersect(member->span, pricing->cut);
-        if (span.from >= span.to) {
-            continue;
-        }
-        if (step->scope == SCOPE_CONTRACT) {
-            const struct account *account = &accounts->items[member->account];
-            for (uint32_t k = 0; k < account->contract_count; k++) {
-                const struct contract *contract =
-                    &work->catalog->contracts[accounts->contract_of[account->contract_first + k]];
-                bool is_of_term = term->level == LEVEL_CATALOG ||
-                                  (term->level == LEVEL_CONTRACT ? contract == term->contract
-                                                                 : contract->plan == term->plan);
-                if (is_of_term) {
-                    TRY(settle_turns(work, step, member->account, contract,
-                                     (struct period){contract->from, contract->to}));
-                }
+        struct period span = member->span;
+        instant since = accounts->items[member->account].since;
+        span.from = since > span.from ? since : span.from;
+        span.to = span.to < pricing->cut.to ? span.to : pricing->cut.to;
+        for (instant at = span.from, next; at < span.to; at = next) {
+            (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
+            struct period stretch = {at, next < span.to ? next : span.to};
+            if (!is_in_force(work, work->term, member->account, at)) {
+                continue;
             }
-            continue;
-        }
-        struct period force = time_in_force(work, term, member->account, span);
-        if (force.from >= force.to) {
-            continue;
-        }
-        all.from = force.from < all.from ? force.from : all.from;
-        all.to = force.to > all.to ? force.to : all.to;
-        if (step->scope == SCOPE_ACCOUNT) {
             const struct contract *contract =
-                accounts_contract(accounts, work->catalog, member->account, force.to - 1);
-            TRY(settle_turns(work, step, member->account, contract, force));
+                accounts_contract(accounts, work->catalog, member->account, at);
+            uint32_t account = step->scope == SCOPE_ACCOUNT ? member->account : pricing->payer;
+            if (step->scope == SCOPE_CONTRACT && contract) {
+                account = accounts_buyer(accounts, contract);
+            }
+            TRY(settle_turns(work, step, account, contract, stretch));
         }
-    }
-    if (step->scope == SCOPE_ORGANIZATION && all.from < all.to) {
-        TRY(settle_turns(work, step, pricing->payer, term->contract, all));
     }
     return OK;
 }
