@@ -526,6 +526,38 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     return OK;
 }
 
+static bool has_output(struct correct *c, const char *folder)
+{
+    struct file_info info;
+    struct error ignored;
+    const char *path = text_format(c->arena, "%s/run.json", folder).at;
+    return c->env->file_stat(c->env, path, &info, &ignored) == OK;
+}
+
+/* The correction of one period lies in the output folder, those of several in folders of it.  What
+ * lies there in the other way would stand beside it, and is not replaced. */
+static enum status check_out(struct correct *c)
+{
+    const char *out = c->options->out, *other = out;
+    struct text *names;
+    size_t count;
+    struct error ignored;
+    bool is_there = c->period_count > 1 && has_output(c, out);
+    if (c->period_count == 1 && c->options->replace &&
+        c->env->folder_list(c->env, out, c->arena, &names, &count, &ignored) == OK) {
+        for (size_t i = 0; i < count && !is_there; i++) {
+            other = text_format(c->arena, "%s/%.*s", out, TEXT_ARG(names[i])).at;
+            is_there = has_output(c, other);
+        }
+    }
+    if (!is_there) {
+        return OK;
+    }
+    (void)fail(c->err, ERR_INPUT, "%s: has the output of a run in it, and %s goes beside it", other,
+               c->period_count > 1 ? "a correction of several periods" : "that of one period");
+    return fail_hint(c->err, "give another folder with --out, or remove it");
+}
+
 static enum status correct_all(struct correct *c, struct farthing_corrections *corrections)
 {
     TRY(check_moved(c));
@@ -542,6 +574,7 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
         const char *opening;
         TRY(find_opening(c, i, "", &opening)); /* all of them, before anything is written */
     }
+    TRY(check_out(c));
     struct farthing_correction *items = arena_calloc(c->arena, c->period_count + 1, sizeof *items);
     struct file_info info;
     struct error ignored;
