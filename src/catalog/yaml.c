@@ -46,10 +46,25 @@ struct place yaml_key_place(const struct yaml_node *node)
                                : (struct place){node->file->name, node->key_line, node->key_column};
 }
 
-/* Bytes of the escape sequence at at, and bytes it stands for. */
-static size_t skip_escape(struct text bytes, size_t at, char quote, size_t *meant)
+static bool is_blank(char c)
 {
-    *meant = 1;
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+static size_t read_hex(struct text bytes, size_t at, size_t digits)
+{
+    size_t value = 0;
+    for (size_t i = at; i < at + digits && i < bytes.size; i++) {
+        char c = bytes.at[i];
+        value = value * 16 + (size_t)(c <= '9' ? c - '0' : (c & 7) + 9);
+    }
+    return value;
+}
+
+/* Bytes of a byte, or of the escape sequence, at at; and how many bytes that are no blanks it means. */
+static size_t read_written(struct text bytes, size_t at, char quote, size_t *meant)
+{
+    *meant = !is_blank(bytes.at[at]);
     if (quote == '\'' && bytes.at[at] == '\'') {
         return 2;
     }
@@ -58,39 +73,66 @@ static size_t skip_escape(struct text bytes, size_t at, char quote, size_t *mean
     }
     char kind = bytes.at[at + 1];
     size_t digits = kind == 'x' ? 2 : kind == 'u' ? 4 : kind == 'U' ? 8 : 0;
-    if (digits > 2) { /* counted as the bytes of its UTF-8 */
-        size_t value = 0;
-        for (size_t i = at + 2; i < at + 2 + digits && i < bytes.size; i++) {
-            char c = bytes.at[i];
-            value = value * 16 + (size_t)(c <= '9' ? c - '0' : (c & 7) + 9);
-        }
-        *meant = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    if (digits > 0) {
+        size_t value = read_hex(bytes, at + 2, digits);
+        bool is_of_blank = value < 0x80 && is_blank((char)value);
+        *meant = is_of_blank ? 0 : value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    } else if (is_blank(kind) || kind == 't' || kind == 'n' || kind == 'r') {
+        *meant = 0;
+    } else {
+        *meant = kind == 'N' || kind == '_' ? 2 : kind == 'L' || kind == 'P' ? 3 : 1;
     }
     return 2 + digits;
 }
 
+static void move_place(struct place *place, struct text bytes)
+{
+    for (size_t i = 0; i < bytes.size; i++) {
+        if (bytes.at[i] == '\n') {
+            place->line++;
+            place->column = 1;
+        } else {
+            place->column += ((unsigned char)bytes.at[i] & 0xC0) != 0x80; /* characters */
+        }
+    }
+}
+
+/* Folding lines and taking indentation away changes blanks alone: so a character of a text is found
+ * in the file by how many that are no blanks stand before it. */
 struct place yaml_place_in(const struct yaml_node *node, size_t offset)
 {
     struct place place = yaml_place(node);
-    if (!node->is_inline) {
+    if (!node->has_offset) {
         return place;
     }
-    struct text bytes = node->file->bytes;
-    size_t at = node->offset;
+    struct text bytes = node->file->bytes, text = node->text;
+    size_t at = node->offset, before = 0, blanks = 0, step, meant;
+    for (size_t i = 0; i < offset && i < text.size; i++) {
+        before += !is_blank(text.at[i]);
+        blanks = is_blank(text.at[i]) ? blanks + 1 : 0;
+    }
     char quote = 0;
-    if (!node->is_plain && at < bytes.size) {
+    if (node->is_quoted && at < bytes.size) {
         quote = bytes.at[at++];
         place.column++;
     }
-    size_t done = 0;
-    while (done < offset && at < bytes.size && bytes.at[at] != '\n') {
-        size_t meant;
-        size_t step = skip_escape(bytes, at, quote, &meant);
-        for (size_t i = 0; i < step && at + i < bytes.size; i++) {
-            place.column += ((unsigned char)bytes.at[at + i] & 0xC0) != 0x80; /* characters */
+    for (size_t done = 0; done < before && at < bytes.size; done += meant, at += step) {
+        step = read_written(bytes, at, quote, &meant);
+        move_place(&place, (struct text){bytes.at + at, step});
+    }
+    if (offset >= text.size || is_blank(text.at[offset])) { /* the end, or a blank on its line */
+        for (; blanks > 0 && at < bytes.size && (bytes.at[at] == ' ' || bytes.at[at] == '\t'); at++) {
+            place.column++;
+            blanks--;
         }
-        at += step;
-        done += meant;
+        return place;
+    }
+    for (; at < bytes.size; at += step) {
+        step = read_written(bytes, at, quote, &meant);
+        if (meant > 0) {
+            break;
+        }
+        move_place(&place, (struct text){bytes.at + at, step});
     }
     return place;
 }
@@ -283,13 +325,13 @@ static struct text copy_single_quoted(struct reader *reader, size_t at, size_t s
 
 static void fill_scalar(struct reader *reader, struct fy_token *token, struct yaml_node *node)
 {
-    const struct fy_mark *from = fy_token_start_mark(token), *to = fy_token_end_mark(token);
+    const struct fy_mark *from = fy_token_start_mark(token);
     enum fy_scalar_style style = fy_token_scalar_style(token);
     char quote = style == FYSS_SINGLE_QUOTED ? '\'' : style == FYSS_DOUBLE_QUOTED ? '"' : 0;
     node->kind = YAML_TEXT;
     node->is_plain = style == FYSS_PLAIN;
-    node->is_inline =
-        from != NULL && to != NULL && from->line == to->line && (node->is_plain || quote != 0);
+    node->is_quoted = quote != 0;
+    node->has_offset = from != NULL;
     node->offset = from == NULL ? 0 : from->input_pos;
     /* The mark of a quoted text lies behind its first quote. */
     if (quote != 0 && node->offset > 0 && reader->file->bytes.at[node->offset - 1] == quote) {

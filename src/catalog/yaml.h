@@ -37,7 +37,8 @@ enum yaml_kind {
 struct yaml_node {
     enum yaml_kind kind;
     bool is_plain;         /* a text without quotes */
-    bool is_inline;        /* a text on one line: a place in it can be found */
+    bool is_quoted;
+    bool has_offset;       /* a text as it stands in the file: a place in it can be found */
     uint32_t line, column; /* from 1 */
     size_t offset;         /* of its first byte */
     const struct yaml_file *file;

@@ -1,9 +1,24 @@
 /* cmd_check.c - farthing check: all that is wrong with a catalog and its accounts, at once. */
+#include <locale.h>
+#include <string.h>
+#include <wchar.h>
+
 #include "cli/cli.h"
 
 static int is_character(char byte)
 {
     return ((unsigned char)byte & 0xC0) != 0x80;
+}
+
+/* How far a terminal goes on with the character: ideographs take two cells, accents that are put onto
+ * what stands before them none. */
+static int count_cells(const char *character)
+{
+    wchar_t wide;
+    mbstate_t state = {0};
+    size_t size = mbrtowc(&wide, character, strlen(character), &state);
+    int cells = size == 0 || size > 4 ? 1 : wcwidth(wide);
+    return cells < 0 ? 1 : cells;
 }
 
 /* The line, or what of it is around the column, and a caret below the character that is meant. */
@@ -19,12 +34,20 @@ static void print_source(const char *source, unsigned column)
         }
     }
     printf("\n    ");
+    locale_t unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    locale_t before = unicode ? uselocale(unicode) : (locale_t)0;
     at = 0;
     for (const char *byte = source; *byte && at + 1 < column; byte++) {
         at += (unsigned)is_character(*byte);
-        if (is_character(*byte) && at >= first) {
-            putchar(*byte == '\t' ? '\t' : ' ');
+        if (is_character(*byte) && at >= first && *byte == '\t') {
+            putchar('\t');
+        } else if (is_character(*byte) && at >= first) {
+            printf("%*s", count_cells(byte), "");
         }
+    }
+    if (unicode) {
+        (void)uselocale(before);
+        freelocale(unicode);
     }
     printf("^\n");
 }
