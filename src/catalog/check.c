@@ -24,6 +24,7 @@ struct node {
     uint32_t waiting;    /* nodes before it that have no depth yet */
     uint32_t depth;
     uint32_t number;
+    bool counts_usage; /* for steps that ask for it; nobody has written it */
 };
 struct edge {
     uint32_t from, to;
@@ -106,8 +107,13 @@ static void complain_of_cycle(struct graph *graph)
     uint32_t *cycle = arena_calloc(loader->arena, graph->node_count, sizeof *cycle);
     uint32_t length = 0, least = 0;
     uint32_t walk = at;
+    bool asks_usage = false;
     do {
-        cycle[length++] = walk;
+        bool is_hidden = graph->nodes[walk].counts_usage;
+        asks_usage = asks_usage || is_hidden;
+        if (!is_hidden) {
+            cycle[length++] = walk;
+        }
         walk = before[walk];
     } while (walk != at);
     for (uint32_t i = 0; i < length; i++) {
@@ -126,7 +132,9 @@ static void complain_of_cycle(struct graph *graph)
         buffer_format(&out, "%s%.*s", i == 0 ? "" : " -> ", TEXT_ARG(name));
     }
     complain(loader->complaints, graph->nodes[cycle[least]].place, "STEP_CYCLE",
-             TEXT("write the shared steps in the same order in every price"),
+             asks_usage ? TEXT("usage() is known behind the steps that change it: one of these "
+                               "must not ask for it")
+                        : TEXT("write the shared steps in the same order in every price"),
              "steps wait for each other: %.*s", TEXT_ARG(buffer_text(&out)));
 }
 
@@ -240,6 +248,7 @@ void number_nodes(struct loader *loader)
         for (uint32_t i = 0; i < price->step_count; i++) {
             struct text name = step_node_name(loader, p, &steps[i]);
             steps[i].node = add_node(&graph, name, steps[i].place);
+            graph.nodes[steps[i].node].counts_usage = steps[i].kind == STEP_TALLY;
             if (i > 0 && steps[i].node != steps[i - 1].node) {
                 graph.edges = grow_array(loader, graph.edges, graph.edge_count,
                                          &graph.edge_capacity, sizeof *graph.edges);
@@ -268,6 +277,7 @@ void number_nodes(struct loader *loader)
         graph.edges = grow_array(loader, graph.edges, graph.edge_count, &graph.edge_capacity,
                                  sizeof *graph.edges);
         uint32_t from = add_node(&graph, tally->step.name, tally->step.place);
+        graph.nodes[from].counts_usage = true;
         uint32_t to = add_node(&graph, tally->asker, tally->step.place);
         graph.edges[graph.edge_count++] = (struct edge){from, to};
     }

@@ -61,7 +61,8 @@ static size_t read_hex(struct text bytes, size_t at, size_t digits)
     return value;
 }
 
-/* Bytes of a byte, or of the escape sequence, at at; and how many bytes that are no blanks it means. */
+/* Bytes of a byte, or of the escape sequence, at at; and how many bytes that are no blanks it
+ * means. */
 static size_t read_written(struct text bytes, size_t at, char quote, size_t *meant)
 {
     *meant = !is_blank(bytes.at[at]);
@@ -121,7 +122,8 @@ struct place yaml_place_in(const struct yaml_node *node, size_t offset)
         move_place(&place, (struct text){bytes.at + at, step});
     }
     if (offset >= text.size || is_blank(text.at[offset])) { /* the end, or a blank on its line */
-        for (; blanks > 0 && at < bytes.size && (bytes.at[at] == ' ' || bytes.at[at] == '\t'); at++) {
+        for (; blanks > 0 && at < bytes.size && (bytes.at[at] == ' ' || bytes.at[at] == '\t');
+             at++) {
             place.column++;
             blanks--;
         }

@@ -36,7 +36,7 @@ enum yaml_kind {
 
 struct yaml_node {
     enum yaml_kind kind;
-    bool is_plain;         /* a text without quotes */
+    bool is_plain; /* a text without quotes */
     bool is_quoted;
     bool has_offset;       /* a text as it stands in the file: a place in it can be found */
     uint32_t line, column; /* from 1 */

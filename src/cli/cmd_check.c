@@ -10,8 +10,8 @@ static int is_character(char byte)
     return ((unsigned char)byte & 0xC0) != 0x80;
 }
 
-/* How far a terminal goes on with the character: ideographs take two cells, accents that are put onto
- * what stands before them none. */
+/* How far a terminal goes on with the character: ideographs take two cells, accents that are put
+ * onto what stands before them none. */
 static int count_cells(const char *character)
 {
     wchar_t wide;

@@ -66,15 +66,16 @@ static bool is_equal(struct dec came, struct text expected, int rounded)
     if (rounded == EXACTLY) {
         return dec_multiply(came, b, &left, NULL) == OK && dec_equal(left, a);
     }
-    return dec_round(came, rounded, ROUND_HALF_EVEN, &left, NULL) == OK &&
-           dec_divide(a, b, rounded, ROUND_HALF_EVEN, &right, NULL) == OK && dec_equal(left, right);
+    return dec_round(came, rounded, ROUND_HALF_UP, &left, NULL) == OK &&
+           dec_divide(a, b, rounded, ROUND_HALF_UP, &right, NULL) == OK && dec_equal(left, right);
 }
 
 static void check_number(struct case_run *run, struct dec came, const struct yaml_node *node,
                          int rounded, const char *what, struct text key)
 {
     if (node->kind != YAML_TEXT) {
-        case_finding(run, "%s %.*s: a number is expected here", what, TEXT_ARG(key));
+        case_finding(run, "%s%s%.*s: a number is expected here", what, key.size > 0 ? " " : "",
+                     TEXT_ARG(key));
         return;
     }
     if (!is_equal(came, node->text, rounded)) {

@@ -85,6 +85,30 @@ static void note_time(struct case_run *run, const struct yaml_node *row)
     }
 }
 
+/* A second row of one id is the event once more, or a conflict, of which one would be lost unseen.
+ */
+static bool check_id(struct case_run *run, const struct yaml_node *row)
+{
+    const struct yaml_node *id = yaml_member(row, "id");
+    if (!id || id->kind != YAML_TEXT) {
+        return true;
+    }
+    struct buffer content;
+    buffer_init(&content, run->arena, 128);
+    yaml_write_canonical(row, run->arena, &content);
+    uint32_t first = map_put(&run->row_by_id, id->text, run->rows_with_id.count);
+    if (first == run->rows_with_id.count) {
+        name_list_add(run->arena, &run->rows_with_id, buffer_text(&content));
+    } else if (!text_equal(run->rows_with_id.items[first], buffer_text(&content))) {
+        case_finding(run,
+                     "line %u: another row of usage has the id '%.*s' and is not the same: one "
+                     "event would be lost",
+                     row->line, TEXT_ARG(id->text));
+        return false;
+    }
+    return true;
+}
+
 static bool read_rows(struct case_run *run, const struct yaml_node *node)
 {
     static const char *const row_keys[] = {"account", "sku", "quantity", "time",    "resource",
@@ -96,7 +120,7 @@ static bool read_rows(struct case_run *run, const struct yaml_node *node)
     }
     for (uint32_t i = 0; usage && i < usage->count; i++) {
         const struct yaml_node *row = &usage->items[i];
-        if (!check_known(run, row, row_keys, "a row of usage")) {
+        if (!check_known(run, row, row_keys, "a row of usage") || !check_id(run, row)) {
             return false;
         }
         note_sku(run, row);
@@ -210,6 +234,8 @@ bool case_read(struct case_run *run)
         return false;
     }
     choose_account(run);
+    map_init(&run->row_by_id, run->arena, 16);
+    bool expects = false;
     run->moment_count = story ? story->count + 1 : 1;
     run->moments = arena_calloc(run->arena, run->moment_count + 1, sizeof *run->moments);
     for (uint32_t i = 0; i < run->moment_count; i++) {
@@ -225,7 +251,17 @@ bool case_read(struct case_run *run)
         if (!read_rows(run, node)) {
             return false;
         }
-        note_expectations(run, yaml_member(node, "expect"));
+        const struct yaml_node *expect = yaml_member(node, "expect");
+        expects = expects || (expect && (expect->kind != YAML_MAP || expect->count > 0) &&
+                              expect->kind != YAML_NONE);
+        note_expectations(run, expect);
+    }
+    if (!expects) {
+        case_finding(run,
+                     "line %u: nothing is expected: a case says `expect:`, or a bill of its "
+                     "story does",
+                     run->node->line);
+        return false;
     }
     for (uint32_t i = run->moment_count - 1; i > 0; i--) {
         if (!run->moments[i - 1].has_bill) {

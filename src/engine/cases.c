@@ -141,7 +141,32 @@ static struct text directory_of(struct text path)
     return path;
 }
 
-static enum status run_case(struct session *session, const struct yaml_node *node)
+static bool is_before(struct place a, struct place b)
+{
+    return a.line != b.line ? a.line < b.line : a.column < b.column;
+}
+
+/* What is wrong with a case as a text (keys that stand twice): complaints that lie from it to the
+ * next case. */
+static bool check_text(struct case_run *run, const struct complaints *complaints,
+                       const struct yaml_node *next)
+{
+    struct place from = yaml_place(run->node);
+    bool is_good = true;
+    for (uint32_t i = 0; i < complaints->count; i++) {
+        const struct complaint *item = &complaints->items[i];
+        if (!is_before(item->place, from) && (!next || is_before(item->place, yaml_place(next)))) {
+            case_finding(run, "line %u: %s: %s; %s", item->place.line, item->code, item->message,
+                         item->hint);
+            is_good = false;
+        }
+    }
+    return is_good;
+}
+
+/* next: the case behind it in a list, or NULL. */
+static enum status run_case(struct session *session, const struct yaml_node *node,
+                            const struct complaints *complaints, const struct yaml_node *next)
 {
     struct arena_mark mark = arena_mark(session->arena);
     const struct yaml_node *name = yaml_member(node, "case");
@@ -153,7 +178,7 @@ static enum status run_case(struct session *session, const struct yaml_node *nod
     run.folder = text_format(session->arena, "%s/case", session->folder.at);
     if (!name || name->kind != YAML_TEXT) {
         case_finding(&run, "a case is a mapping that begins with `case: its name`");
-    } else {
+    } else if (check_text(&run, complaints, next)) {
         TRY(case_run(&run, session->err));
     }
     TRY(report(session, node->file->name, node->line,
@@ -163,8 +188,9 @@ static enum status run_case(struct session *session, const struct yaml_node *nod
     return OK;
 }
 
-/* One YAML or JSON document. */
-static enum status run_document(struct session *session, struct text name, struct text bytes)
+/* One YAML or JSON document. line: the only one that it has, or 0. */
+static enum status run_document(struct session *session, struct text name, struct text bytes,
+                                uint32_t line)
 {
     struct arena_mark mark = arena_mark(session->arena);
     struct yaml_file file = {name, bytes};
@@ -177,14 +203,16 @@ static enum status run_document(struct session *session, struct text name, struc
             case_finding(&none, "%s: %s", complaints.items[i].code, complaints.items[i].message);
         }
         if (none.finding_count > 0) {
-            status = report(session, name, complaints.items[0].place.line, TEXT("?"), &none);
+            status = report(session, name, line > 0 ? line : complaints.items[0].place.line,
+                            TEXT("?"), &none);
         }
     } else if (root->kind == YAML_LIST) {
         for (uint32_t i = 0; status == OK && i < root->count; i++) {
-            status = run_case(session, &root->items[i]);
+            const struct yaml_node *next = i + 1 < root->count ? &root->items[i + 1] : NULL;
+            status = run_case(session, &root->items[i], &complaints, next);
         }
     } else {
-        status = run_case(session, root);
+        status = run_case(session, root, &complaints, NULL);
     }
     arena_rewind(session->arena, mark);
     return status;
@@ -218,7 +246,8 @@ static enum status run_documents(struct session *session, struct text name, stru
                 buffer_add_char(&document, '\n');
             }
             buffer_add(&document, bytes.at + start, stop - start);
-            TRY(run_document(session, name, buffer_text(&document)));
+            TRY(run_document(session, name, buffer_text(&document),
+                             is_by_line ? start_line + 1 : 0));
             arena_rewind(session->arena, mark);
         }
         line_number++;

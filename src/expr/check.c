@@ -1006,8 +1006,10 @@ static enum status lower_civil(struct compiler *c, const struct node *node, enum
         if (text_equal(name->text, TEXT("UTC"))) {
             zone = NULL;
         } else if (!c->scope->zone || !c->scope->zone(c->scope->context, name->text, &zone)) {
-            return expr_fail(c->err, node_at(c, second)->offset, ERR_NOT_FOUND,
-                             "there is no zone '%.*s'", TEXT_ARG(name->text));
+            (void)expr_fail(c->err, node_at(c, second)->offset, ERR_NOT_FOUND,
+                            "there is no zone '%.*s'", TEXT_ARG(name->text));
+            set_hint(c, "a name such as Europe/Berlin, or UTC");
+            return ERR_NOT_FOUND;
         }
     }
     GROW(c, zones, zone);
