@@ -40,7 +40,7 @@ class Flow:
             self.adjustments.append(Adjustment(step, kind, amount, **more))
 
     def ghost(self, step):
-        """What was free and is no charge: it was used all the same, so a minimum behind it is owed."""
+        """What was free: it was used all the same, so a minimum behind it is owed; no step on charges takes it."""
         self.is_ghost = True
         return self.charge(step, ZERO, ZERO)
 
@@ -85,6 +85,7 @@ class MergedRow:
         first = rows[0]
         self.time, self.sku, self.meter, self.price, self.contract = (
             first.time, first.sku, first.meter, first.price, contract)
+        self.origin = getattr(first, "origin", first)
         self.account = first.account if all(r.account == first.account for r in rows) else account
         self.resource = first.resource if all(r.resource == first.resource for r in rows) else ""
         others = [dict(r.dims) for r in rows]
@@ -611,7 +612,7 @@ class Bill(ChargeSteps):
         out, rest = [], flow.quantity - free
         if free != 0 and step.body.get("emit") == "free":
             part = Flow(flow.row, free, flow.events if rest == 0 else 0)
-            out.append(part.charge(step, ZERO, ZERO))
+            out.append(part.ghost(step))
         elif free != 0:
             self.free.append((flow.row, free, flow.events if rest == 0 else 0))
             out.append(Flow(flow.row, ZERO, 0).ghost(step))

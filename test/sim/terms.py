@@ -51,6 +51,7 @@ class ChargeSteps:
     @staticmethod
     def term_place(row):
         flow = row.flows[0] if row.flows else None
+        row = getattr(row, "origin", row)  # an aggregate's stands where its first row stood
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
                 [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
                 getattr(row, "event", []),
@@ -138,10 +139,10 @@ class ChargeSteps:
             return
         new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
-        account = self.scope_account(flow, step)
-        contract = self.contract(row)
+        account, at = self.scope_account(flow, step), min(due, self.cut[1]) - 1
+        contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
-        self.priced.append(self.scope_row(account, sku or "", min(due, self.cut[1]) - 1, step.price, new, contract,
+        self.priced.append(self.scope_row(account, sku or "", at, step.price, new, contract,
                                           span))
 
     # ---- discount and markup ----
@@ -158,7 +159,7 @@ class ChargeSteps:
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
-            elif "percent" in body and "attribute" not in body:  # without memory
+            elif "percent" in body and not {"attribute", "limit"} & set(body):  # without memory
                 self.limited(row, step, flow, sign * self.off(row, step, base))
             elif self.goes_in_order(body):
                 x, key = self.memory("position", Fraction), self.key(row, step)
@@ -212,7 +213,7 @@ class ChargeSteps:
         limit = self.number(step.body["quantity"], row, step)
         before, used[key] = used[key], used[key] + flow.quantity
         part = max(ZERO, min(used[key], limit)) - max(ZERO, min(before, limit))
-        self.limited(row, step, flow, sign * quantize(part * self.unit_price(flow)))
+        self.limited(row, step, flow, sign * quantize(part * self.base(flow, step) / flow.quantity) if part else ZERO)
 
     @staticmethod
     def unit_price(flow):
@@ -329,8 +330,7 @@ class ChargeSteps:
             buckets[key]["last"] = touched[key] = row, step
         for key, opened in self.opened.items():
             if not buckets[key]:
-                buckets[key].update(x=ZERO, last=opened)
-                touched[key] = opened
+                buckets[key].update(x=ZERO, last=opened)  # nothing was used: owed when the turn ends
         for key in touched:
             self.charge_fee(key, buckets[key])
 
