@@ -102,7 +102,8 @@ class Known:
         catalog = dict(json.loads(json.dumps(self.catalog)))
         apply_profile(catalog)
         named = [r["id"] for r in self.records] + [u["account"] for u in self.usage if "account" in u]
-        accounts = [dict(r) for r in self.records] or [{"id": "customer"}]
+        nameless = not named or any("account" not in item for item in self.usage + self.events)
+        accounts = [dict(r) for r in self.records] or [{"id": "customer"}] * nameless
         accounts += [{"id": name} for name in dict.fromkeys(named) if name not in [a["id"] for a in accounts]]
         members = [{"account": child, "organization": r["id"]} for r in self.records for child in r.get("children", [])]
         for i, event in enumerate(self.events):
@@ -139,7 +140,7 @@ class Known:
         rows, by_payer = {}, collections.defaultdict(list)
         for item in self.usage:
             dims = tuple(sorted((k, v if isinstance(v, str) else num(v)) for k, v in item.get("dims", {}).items()))
-            account = item.get("account", "customer" if "customer" in setup.accounts else min(setup.accounts))
+            account = item.get("account", "customer" if not self.records else self.records[0]["id"])
             key = (None, cut, item["time"], account, item.get("resource", ""), item["sku"], dims, item.get("id", ""))
             row = rows.setdefault(key, Row(key))
             row.quantity = getattr(row, "quantity", ZERO) + num(item.get("quantity", 1))
@@ -291,7 +292,7 @@ class Judge:
         wallets = [wallet for bill in self.bills for wallet in bill.wallets]
         found = {}
         for wallet in wallets:
-            found.update(wallet.balances(self.cut[1]))
+            found.update(wallet.balances(self.cut[1] - 1))
         for key, amount in value.items():
             self.say("balance " + key, amount, found.get(key, ZERO))
 

@@ -239,6 +239,11 @@ class ChargeSteps:
                 self.scope_account(self.flow_of(row), step), self.contract(row))))
         if sign < 0 and "amount" in body:
             y = max(ZERO, min(y, x))
+        limit = body.get("limit", {})
+        if "amount" in limit:
+            y = min(y, quantize(self.number(limit["amount"], row, step)))
+        if "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"]))):
+            y = ZERO
         waits = body.get("settle") == "at_end" and due > self.cut[1]
         y = y0 if waits else y
         bucket.update(x=x, y=y, settled=not waits)
@@ -252,7 +257,7 @@ class ChargeSteps:
             elif attribute == "pro_rata" and x != x0:
                 now = quantize((y - y0) * (position - x0) / (x - x0))
                 part, done = now - done, now
-            self.limited(row, step, flow, sign * part)
+            flow.adjust(step.name, step.kind, sign * part)
             left -= part
         if left:
             self.emit(row, step, key, step.kind, sign * left, due)
