@@ -126,6 +126,18 @@ static enum status find_over(struct work *work, const struct step *step,
     return OK;
 }
 
+/* Plain numbers are compared when the catalog loads. */
+static enum status check_order(struct work *work, const struct charge_values *values)
+{
+    if (dec_compare(values->min, values->max) <= 0) {
+        return OK;
+    }
+    char min[DEC_FORMAT_MAX], max[DEC_FORMAT_MAX];
+    (void)dec_format(values->min, min);
+    (void)dec_format(values->max, max);
+    return fail(work->err, ERR_INPUT, "the minimum %s is above the maximum %s", min, max);
+}
+
 static enum status adjust_numbers(struct work *work, const struct step *step,
                                   const struct charge *charge, struct period turn,
                                   struct charge_values *values)
@@ -150,6 +162,9 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
         TRY(money(work, step, &body->max, body->prorate, body->digits, body->mode, charge, turn,
                   &values->max));
     }
+    if (body->has_min && body->has_max) {
+        TRY(check_order(work, values));
+    }
     return body->limit_turns > 0 ? find_over(work, step, charge, turn, &values->is_over) : OK;
 }
 
@@ -166,7 +181,7 @@ static enum status bound_numbers(struct work *work, const struct step *step,
         TRY(money(work, step, &body->max, body->prorate, body->digits, body->mode, charge, turn,
                   &values->max));
     }
-    return OK;
+    return body->has_min && body->has_max ? check_order(work, values) : OK;
 }
 
 static enum status commit_numbers(struct work *work, const struct step *step,

@@ -32,8 +32,12 @@ enum status step_percent_run(struct work *work, const struct step *step, uint32_
         amount = dec_min(amount, other);
     }
     if (body->has_min) {
-        TRY(number_value(work, &body->min, charge, turn, &other));
-        amount = dec_max(amount, other);
+        struct dec min;
+        TRY(number_value(work, &body->min, charge, turn, &min));
+        if (body->has_max && dec_compare(min, other) > 0) {
+            return fail(work->err, ERR_INPUT, "its minimum is above its maximum");
+        }
+        amount = dec_max(amount, min);
     }
     work_trace_step(work, index, NULL,
                     (struct trace){.step = step,
