@@ -154,8 +154,8 @@ struct meter {
     struct text event_type;
     struct place place;
     enum aggregate aggregate;
-    enum grain grain;      /* default hour */
-    bool has_clock;        /* one value for each turn of this clock; the grain is month then */
+    enum grain grain; /* default hour */
+    bool has_clock;   /* one value for each turn of this clock; the grain is month then */
     struct clock clock;
     bool carry;            /* picked values and levels go into the next period */
     bool states_level;     /* time_weighted: an event states the level, instead of its change */
@@ -308,6 +308,7 @@ struct rate_table {
     const struct text *values; /* row-major: row_count x key_count */
     const instant *from, *to;  /* INSTANT_MIN: always did; INSTANT_MAX: until the next begins */
     const struct dec *rates;
+    const struct place *places; /* of each row */
     uint32_t row_count;
     bool is_series;
     struct text name;

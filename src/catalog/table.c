@@ -131,6 +131,7 @@ static void finish_table(struct loader *loader, struct rate_table *table, struct
     struct dec *rates = arena_calloc(loader->arena, count + 1, sizeof *rates);
     instant *from = arena_calloc(loader->arena, count + 1, sizeof *from);
     instant *to = arena_calloc(loader->arena, count + 1, sizeof *to);
+    struct place *places = arena_calloc(loader->arena, count + 1, sizeof *places);
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0) {
             check_neighbours(loader, table, &sorted[i - 1], &sorted[i]);
@@ -142,11 +143,13 @@ static void finish_table(struct loader *loader, struct rate_table *table, struct
         rates[i] = sorted[i].rate;
         from[i] = sorted[i].from;
         to[i] = sorted[i].to;
+        places[i] = sorted[i].place;
     }
     table->values = values;
     table->rates = rates;
     table->from = from;
     table->to = to;
+    table->places = places;
     table->row_count = count;
     collect_edges(loader, table);
 }

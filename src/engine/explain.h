@@ -32,7 +32,8 @@ struct explained_step {
     uint32_t tier;            /* NONE */
     const struct step *curve; /* NULL: step's own */
     struct dec tier_from, tier_to;
-    struct text formula; /* with the values of the first row */
+    struct text formula;           /* with the values of the first row */
+    const struct place *row_place; /* of a table, for the first row; NULL */
 };
 
 /* A usage row and what the line takes of it. */

@@ -171,6 +171,11 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
         if (done->step->kind == STEP_ALLOWANCE && done->step->allowance.has_rollover) {
             add_json_decimal(out, "rolled_over", done->tier_from);
         }
+    } else if (done->row_place) {
+        add_json_key(out, "table_row");
+        buffer_add_char(out, '{');
+        add_place(out, done->row_place);
+        buffer_add_char(out, '}');
     } else if (done->formula.size > 0) {
         add_json_text(out, "formula", done->formula);
     }

@@ -197,6 +197,7 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                                             .tier = trace->tier,
                                                             .curve = trace->curve,
                                                             .formula = trace->formula,
+                                                            .row_place = trace->row_place,
                                                             .tier_from = trace->tier_from,
                                                             .tier_to = trace->tier_to};
     }

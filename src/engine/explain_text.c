@@ -271,11 +271,16 @@ static void add_tier(struct buffer *out, const struct step_tier *body,
     }
 }
 
-static void add_rate(const struct explain *x, struct buffer *out, const struct step_rate *rate)
+static void add_rate(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
+    const struct step_rate *rate = &done->step->rate;
     if (rate->table) {
         buffer_add_text(out, rate->table->is_series ? TEXT("of series ") : TEXT("of table "));
         add_shown(out, rate->table->name);
+        if (done->row_place) {
+            buffer_add_text(out, TEXT(" at "));
+            add_place(out, done->row_place);
+        }
         buffer_add_text(out, TEXT(": "));
     } else if (rate->from) {
         buffer_add_text(out, TEXT("said by the row: "));
@@ -395,7 +400,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_aggregate(out, &step->aggregate);
         return;
     case STEP_RATE:
-        add_rate(x, out, &step->rate);
+        add_rate(x, out, done);
         return;
     case STEP_PERCENT:
         add_percent(out, &step->percent);

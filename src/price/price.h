@@ -130,6 +130,7 @@ struct trace {
     struct dec tier_from, tier_to; /* its limits, when there is a tier; to 0: open */
     const struct step *curve;      /* whose tiers they are; NULL: of step itself */
     struct text formula;           /* with its values; empty */
+    const struct place *row_place; /* of the row of a table that has the rate; NULL */
 };
 
 /* An account of the payer, while it is one. */

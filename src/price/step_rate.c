@@ -51,10 +51,11 @@ static bool goes_on(const struct work *work, const struct charge *charge)
 
 static enum status find_rate(struct work *work, const struct step *step,
                              const struct charge *charge, struct period turn, bool *found,
-                             struct dec *rate, struct dec *flat)
+                             struct dec *rate, struct dec *flat, const struct place **place)
 {
     const struct step_rate *body = &step->rate;
     *found = true;
+    *place = NULL;
     *flat = DEC_ZERO;
     if (body->table) {
         struct text key[8];
@@ -65,6 +66,7 @@ static enum status find_rate(struct work *work, const struct step *step,
         *found = entry != NULL;
         if (entry) {
             *rate = *entry;
+            *place = &body->table->places[entry - body->table->rates];
         }
         return OK;
     }
@@ -129,7 +131,8 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
     struct period turn = turn_find(work, step, charge->contract, charge->at);
     bool found;
     struct dec rate = DEC_ZERO, flat = DEC_ZERO, amount, list;
-    TRY(find_rate(work, step, charge, turn, &found, &rate, &flat));
+    const struct place *place;
+    TRY(find_rate(work, step, charge, turn, &found, &rate, &flat, &place));
     if (!found) {
         return exclude_unpriced(work, index);
     }
@@ -140,10 +143,12 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t i
         TRY(rate_amount(&step->rate, charge->quantity, charge->price->list, &list, work->err));
     }
     if (work->pricing->trace) {
-        work_trace_step(
-            work, index, NULL,
-            (struct trace){
-                .step = step, .after = charge->quantity, .f_after = amount, .tier = NONE});
+        work_trace_step(work, index, NULL,
+                        (struct trace){.step = step,
+                                       .after = charge->quantity,
+                                       .f_after = amount,
+                                       .tier = NONE,
+                                       .row_place = place});
     }
     return rate_charge(work, step, index, rate, amount, list, NONE);
 }
