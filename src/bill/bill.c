@@ -137,6 +137,24 @@ static struct text term_level(const struct line *line)
     return is_term ? level : TEXT("");
 }
 
+/* What terms add stands behind what prices charge, and tax behind all of it. */
+static int line_rank(const struct line *line)
+{
+    return (term_level(line).size > 0) + text_equal(line->kind, TEXT("tax"));
+}
+
+/* A charge stands before what adjusts it. */
+static bool is_adjusting(const struct line *line)
+{
+    static const char *const kinds[] = {"cap",    "discount", "markup",
+                                        "credit", "negation", "rounding"};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        is_one = is_one || text_equal(line->kind, text_of(kinds[i]));
+    }
+    return is_one;
+}
+
 /* The order of lines, by their key. */
 static int compare_lines(const void *a_line, const void *b_line)
 {
@@ -150,6 +168,8 @@ static int compare_lines(const void *a_line, const void *b_line)
     order = order ? order : compare_times(a->from, b->from);
     order = order ? order : compare_times(a->to, b->to);
     order = order ? order : compare_times(a->version, b->version);
+    order = order ? order : line_rank(a) - line_rank(b);
+    order = order ? order : (int)is_adjusting(a) - (int)is_adjusting(b);
     order = order ? order : (a->tier > b->tier) - (a->tier < b->tier);
     order = order ? order : compare_texts(a->step, b->step);
     order = order ? order : compare_texts(a->kind, b->kind);

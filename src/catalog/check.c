@@ -763,6 +763,16 @@ static void collect_edges(struct loader *loader)
     catalog->edge_count = kept;
 }
 
+/* What a fee is sold as is sold by the fee. */
+static void note_sold(void *context, const struct step *step, bool of_contract)
+{
+    (void)of_contract;
+    bool *sold = context;
+    if (step->kind == STEP_FEE && step->adjust.sku != NONE) {
+        sold[step->adjust.sku] = true;
+    }
+}
+
 static void warn(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
@@ -783,7 +793,11 @@ static void warn(struct loader *loader)
         for (uint32_t i = 0; i < price->sku_count; i++) {
             sold[price->skus[i]] = true;
         }
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            note_sold(sold, &price->steps[i], false);
+        }
     }
+    terms_visit(catalog, note_sold, sold);
     for (uint32_t i = 0; i < catalog->sku_count; i++) {
         const struct sku *sku = &catalog->skus[i];
         if (!sold[i] && sku->product != NONE) {

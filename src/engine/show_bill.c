@@ -56,6 +56,27 @@ static bool days_of_fee(const struct line *line, int64_t *part, struct dec *whol
            dec_compare(dec_abs(off), (struct dec){UNIT, DEC_SCALE}) <= 0;
 }
 
+/* True of a step that was given a name, which customers read; the others are named by what they do.
+ */
+static bool is_named(struct text step)
+{
+    static const char *const primitives[] = {"fixed",    "tier",   "bound",   "round",
+                                             "discount", "markup", "commit",  "credit",
+                                             "fee",      "tax",    "allocate"};
+    bool is_primitive = step.size == 0;
+    for (size_t i = 0; i < sizeof primitives / sizeof *primitives; i++) {
+        is_primitive = is_primitive || text_equal(step, text_of(primitives[i]));
+    }
+    return !is_primitive;
+}
+
+/* A percentage of charges, which a quantity of nothing and a rate would hide. */
+static bool is_percentage(const struct line *line)
+{
+    bool is_of_charges = text_equal(line->kind, TEXT("tax")) || text_equal(line->kind, TEXT("fee"));
+    return is_of_charges && line->has_rate && dec_is_zero(line->quantity);
+}
+
 /* What a line is, in words: what is as usual is left out. */
 static struct text what_of(struct arena *arena, const struct page *page, const struct line *line)
 {
@@ -63,6 +84,13 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
     buffer_init(&out, arena, 128);
     if (!text_equal(line->kind, TEXT("usage"))) {
         buffer_add_text(&out, line->kind);
+        if (is_named(line->step)) {
+            buffer_format(&out, " %.*s", TEXT_ARG(line->step));
+        }
+    }
+    if (is_percentage(line)) {
+        struct text percent = show_decimal(arena, line->rate, 0);
+        buffer_format(&out, " %.*s%%", TEXT_ARG(percent));
     }
     if (!text_equal(line->price, line->sku) && line->price.size > 0) {
         add_word(&out, "%.*s", line->price);
@@ -104,10 +132,11 @@ static void line_cells(struct arena *arena, const struct page *page, const struc
     cells[CELL_SKU] = line->sku;
     cells[CELL_DIMENSIONS] = line->dimensions;
     cells[CELL_WHAT] = what_of(arena, page, line);
-    bool has_quantity = line->has_rate || !dec_is_zero(line->quantity);
+    bool has_rate = line->has_rate && !is_percentage(line);
+    bool has_quantity = has_rate || !dec_is_zero(line->quantity);
     cells[CELL_QUANTITY] = has_quantity ? show_decimal(arena, line->quantity, 0) : TEXT("");
     cells[CELL_UNIT] = line->unit;
-    cells[CELL_RATE] = line->has_rate ? show_decimal(arena, line->rate, 0) : TEXT("");
+    cells[CELL_RATE] = has_rate ? show_decimal(arena, line->rate, 0) : TEXT("");
     cells[CELL_AMOUNT] = show_decimal(arena, line->amount, page->digits);
     cells[CELL_LINE] = (struct text){id, 8};
 }
