@@ -12,4 +12,6 @@ for month, calls in [("2026-10", 3000), ("2026-11", 20000), ("2026-12", 40000)]:
     prepaid -= paid
     print(month, "by_kind usage", usage)
     print(month, "by_kind credit", -(promoted + paid))
+    if month != "2026-10":
+        print(month, "balance prepaid", prepaid)
     print(month, "total", usage - promoted - paid)
