@@ -73,7 +73,8 @@ enum name_slot {
     NAME_PARAMETER = 3000,
     NAME_NUMBER = 4000,
     NAME_ATTRIBUTE_NUMBER = 5000,
-    NAME_RESULT = 6000,
+    NAME_CUSTOMER = 6000, /* + its index in catalog->customer_names */
+    NAME_RESULT = 7000,
 };
 enum { RESULTS_MAX = 32 }; /* of a formula */
 
@@ -616,6 +617,13 @@ struct contract {
     struct place place;
 };
 
+/* What an account that stands in the catalog says of itself: names are catalog->customer_names. */
+struct customer {
+    struct text id;
+    const struct parameter *values;
+    uint32_t value_count;
+};
+
 /* How a bill's lines and total are rounded. */
 struct line_rounding {
     bool exact;         /* no rounding at all: pricing cases */
@@ -681,6 +689,11 @@ struct catalog {
     uint32_t attribute_count;
     const struct text *parameters;
     uint32_t parameter_count;
+
+    const struct text *customer_names; /* what accounts say under `tax:`: customer.tax.country */
+    uint32_t customer_name_count;
+    const struct customer *customers;
+    struct map customer_by_id;
 
     const struct product *products;
     uint32_t product_count;

@@ -745,6 +745,37 @@ static void write_table_files(struct loader *loader, struct buffer *out)
     buffer_add_text(out, is_first ? NO_HINT : TEXT("}"));
 }
 
+/* Of accounts, what prices ask of them; nothing where nobody says any. */
+static void write_customers(struct loader *loader, struct buffer *out)
+{
+    struct name_set set;
+    name_set_init(&set, loader);
+    for (uint32_t r = 0; r < loader->root_count; r++) {
+        const struct yaml_node *node = yaml_member(loader->roots[r], "accounts");
+        for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
+            const struct yaml_node *tax = yaml_member(&node->items[i], "tax");
+            const struct yaml_node *id = yaml_member(&node->items[i], "id");
+            if (tax != NULL && id != NULL) {
+                struct buffer item;
+                buffer_init(&item, loader->arena, 256);
+                buffer_add_json(&item, id->text);
+                buffer_add_char(&item, ':');
+                yaml_write_canonical(tax, loader->arena, &item);
+                name_set_add(&set, buffer_text(&item));
+            }
+        }
+    }
+    if (set.count > 0) {
+        qsort(set.items, set.count, sizeof *set.items, compare_texts);
+        buffer_add_text(out, TEXT(",\"tax\":{"));
+    }
+    for (uint32_t i = 0; i < set.count; i++) {
+        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
+        buffer_add_text(out, set.items[i]);
+    }
+    buffer_add_text(out, set.count > 0 ? TEXT("}") : NO_HINT);
+}
+
 static void compute_digest(struct loader *loader)
 {
     static const struct {
@@ -784,6 +815,7 @@ static void compute_digest(struct loader *loader)
         }
     }
     write_table_files(loader, &out);
+    write_customers(loader, &out);
     buffer_add_char(&out, '}');
     loader->catalog->digest = hash_digest(buffer_text(&out));
 }
@@ -866,6 +898,9 @@ static void load_sections(struct loader *loader)
                    &catalog->attributes, &catalog->attribute_count, &loader->attribute_types);
     collect_values(loader, all.contracts, false, "parameters", &loader->parameter_by_name,
                    &catalog->parameters, &catalog->parameter_count, &loader->parameter_types);
+    collect_values(loader, all.accounts, false, "tax", &loader->customer_by_name,
+                   &catalog->customer_names, &catalog->customer_name_count,
+                   &loader->customer_types);
     collect_skus(loader, &all);
     load_products(loader, all.products);
     load_calendars(loader, calendars);

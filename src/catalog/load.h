@@ -87,7 +87,10 @@ struct loader {
     uint32_t root_count;
 
     struct map dimension_by_name, attribute_by_name, parameter_by_name;
-    enum expr_type *attribute_types, *parameter_types;
+    enum expr_type *attribute_types, *parameter_types, *customer_types;
+    struct map customer_by_name;
+    struct customer *customers;
+    uint32_t customer_count;
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
     struct map series_by_name, meter_by_name;

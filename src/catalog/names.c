@@ -1,9 +1,10 @@
 /* names.c - what an expression may name, and where.
  *
  * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x`
- * and `contract.x` say which.  Of `unit` a dimension goes before the fixed name.  Where a name
- * exists but not at this place (a charge's amount before there are charges), the complaint is the
- * same as for one that does not exist, and the hint lists what there is.
+ * and `contract.x` say which; `customer.tax.x` is what the account's record says.  Of `unit` a
+ * dimension goes before the fixed name.  Where a name exists but not at this place (a charge's
+ * amount before there are charges), the complaint is the same as for one that does not exist, and
+ * the hint lists what there is.
  */
 #include "catalog/load.h"
 
@@ -235,6 +236,10 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
             return true;
         }
     }
+    if (take_prefix(loader->arena, path, "customer.tax", &rest)) {
+        return resolve_in(&loader->customer_by_name, rest, NAME_CUSTOMER, loader->customer_types,
+                          out);
+    }
     if (take_prefix(loader->arena, path, "dims", &rest)) {
         return resolve_dimension(resolver, rest, out);
     }
@@ -398,7 +403,8 @@ static struct text *list_names(struct resolver *resolver, size_t *count)
     const struct catalog *catalog = loader->catalog;
     enum scope_kind kind = resolver->context->kind;
     size_t room = FIXED_NAME_COUNT + METER_NAME_COUNT + catalog->dimension_count +
-                  catalog->attribute_count + catalog->parameter_count;
+                  catalog->attribute_count + catalog->parameter_count +
+                  catalog->customer_name_count;
     struct text *names = arena_calloc(loader->arena, room, sizeof *names);
     size_t n = 0;
     for (size_t i = 0; i < METER_NAME_COUNT && kind == NAMES_METER; i++) {
@@ -420,6 +426,10 @@ static struct text *list_names(struct resolver *resolver, size_t *count)
         }
         for (uint32_t i = 0; i < catalog->attribute_count; i++) {
             names[n++] = catalog->attributes[i];
+        }
+        for (uint32_t i = 0; i < catalog->customer_name_count; i++) {
+            names[n++] =
+                text_join(loader->arena, TEXT("customer.tax."), catalog->customer_names[i]);
         }
     }
     *count = n;

@@ -586,11 +586,31 @@ static void add_children(struct loader *loader, const struct yaml_node *node, st
     }
 }
 
+/* tax: {country: DE, vat: DE123} */
+static void read_customer(struct loader *loader, const struct yaml_node *node, struct text id)
+{
+    struct customer *customer = &loader->customers[loader->customer_count];
+    struct parameter *values = arena_calloc(loader->arena, node->count, sizeof *values);
+    *customer = (struct customer){.id = id, .values = values};
+    for (uint32_t i = 0; i < node->count; i++) {
+        uint32_t name = map_find(&loader->customer_by_name, node->items[i].key);
+        struct parameter *value = &values[customer->value_count];
+        if (name != MAP_NONE && read_value(loader, &node->items[i], &value->value)) {
+            value->name = name;
+            customer->value_count++;
+        }
+    }
+    struct map *by_id = &loader->catalog->customer_by_id;
+    if (id.size > 0 && map_put(by_id, id, loader->customer_count) == loader->customer_count) {
+        loader->customer_count++;
+    }
+}
+
 static void read_account(struct loader *loader, const struct yaml_node *node)
 {
-    static const char *const keys[] = {"id",   "children", "member_of", "plan",
-                                       "zone", "since",    "currency",  NULL};
-    static const char *const later[] = {"tax", "name", NULL};
+    static const char *const keys[] = {"id",    "children", "member_of", "plan", "zone",
+                                       "since", "currency", "tax",       NULL};
+    static const char *const later[] = {"name", NULL};
     struct account_record record = {.place = yaml_place(node), .since = INSTANT_MIN};
     uint32_t errors = loader->complaints->errors;
     if (!want_kind(loader, node, YAML_MAP)) {
@@ -622,6 +642,10 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
                  "an account that pays in another currency than the catalog's comes in a later "
                  "version");
     }
+    member = yaml_member(node, "tax");
+    if (member != NULL && want_kind(loader, member, YAML_MAP)) {
+        read_customer(loader, member, record.id);
+    }
     member = yaml_member(node, "member_of");
     if (member != NULL) {
         read_memberships(loader, member, &record);
@@ -637,6 +661,9 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
 
 void load_accounts(struct loader *loader, struct section accounts)
 {
+    loader->customers = arena_calloc(loader->arena, accounts.count + 1u, sizeof *loader->customers);
+    map_init(&loader->catalog->customer_by_id, loader->arena, 8);
+    loader->catalog->customers = loader->customers;
     for (uint32_t i = 0; i < accounts.count; i++) {
         read_account(loader, accounts.items[i]);
     }

@@ -143,6 +143,24 @@ static struct expr_value parameter_value(const struct charge *charge, uint32_t n
     return (struct expr_value){.type = EXPR_MISSING};
 }
 
+/* What the account's record says, or the payer's where it has none. */
+static struct expr_value customer_value(const struct work *work, const struct charge *charge,
+                                        uint32_t name)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct account *accounts = work->pricing->accounts->items;
+    uint32_t found = map_find(&catalog->customer_by_id, accounts[charge->account].id);
+    if (found == MAP_NONE) {
+        found = map_find(&catalog->customer_by_id, accounts[work->pricing->payer].id);
+    }
+    for (uint32_t i = 0; found != MAP_NONE && i < catalog->customers[found].value_count; i++) {
+        if (catalog->customers[found].values[i].name == name) {
+            return catalog->customers[found].values[i].value;
+        }
+    }
+    return (struct expr_value){.type = EXPR_MISSING};
+}
+
 /* The number that a dimension holds; one that holds none fails where it is used. */
 static struct expr_value number_of_text(struct text text)
 {
@@ -159,6 +177,9 @@ static struct expr_value number_of_text(struct text text)
 static struct expr_value slot_value(struct work *work, uint32_t slot, const struct charge *charge,
                                     struct period turn)
 {
+    if (slot >= NAME_CUSTOMER) {
+        return customer_value(work, charge, slot - NAME_CUSTOMER);
+    }
     if (slot >= NAME_ATTRIBUTE_NUMBER) {
         struct expr_value value = attribute_value(work, charge, slot - NAME_ATTRIBUTE_NUMBER);
         return value.type == EXPR_TEXT ? number_of_text(value.text) : value;
