@@ -31,6 +31,7 @@ for seed in 1 2 3 4 5; do
 done
 check make -s real
 check test/samples/samples.py --samples "${FARTHING_SAMPLES:-100000000}" --memory 256
+check test/samples/samples.py --samples "${FARTHING_SAMPLES:-100000000}" --memory 256 --pipe
 
 echo
 if [ $failed = 0 ]; then

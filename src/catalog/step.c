@@ -383,21 +383,6 @@ const char *function_name(enum function function)
     return function_names[function];
 }
 
-/* A percentile is of all samples of its turn, which no bill keeps for the next. */
-static void check_percentile_clock(struct work *work)
-{
-    const struct step *step = work->step;
-    const struct loader *loader = work->loader;
-    bool is_longer = step->clock == CLOCK_ALWAYS || step->clock == CLOCK_CONTRACT ||
-                     (step->clock == CLOCK_RULE && loader->catalog->billing.count == 1 &&
-                      step->rule.every > loader->catalog->billing.every);
-    if (is_longer && key(work, "clock") != NULL) {
-        COMPLAIN(work->loader, key(work, "clock"), "STEP_CLOCK",
-                 TEXT("clock: period, or a shorter one"),
-                 "a percentile needs all its rows in one bill, and this turn is longer");
-    }
-}
-
 static void read_aggregate(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -419,9 +404,6 @@ static void read_aggregate(struct work *work)
     if (is_percentile && percentile == NULL) {
         complain(loader->complaints, yaml_key_place(key(work, "function")), "MISSING_KEY",
                  TEXT("percentile: 95"), "nothing says which percentile");
-    }
-    if (is_percentile) {
-        check_percentile_clock(work);
     }
     const char *needless =
         !is_percentile && percentile != NULL            ? "percentile"

@@ -78,11 +78,10 @@ static void keep_undecided(void *context, const struct arrival *const *arrivals,
     }
 }
 
-static enum status accept_partition(struct worker *worker, uint32_t partition)
+static enum status accept_whole(struct worker *worker, struct spool *spool, uint32_t partition)
 {
-    struct run *run = worker->run;
     struct spool_partition loaded;
-    TRY(spool_load(run->arrivals, partition, &loaded, &worker->err));
+    TRY(spool_load(spool, partition, &loaded, &worker->err));
     struct arrival_chunk *chunks =
         arena_alloc(&worker->scratch, (loaded.chunk_count + 1) * sizeof *chunks);
     for (uint32_t i = 0; i < loaded.chunk_count; i++) {
@@ -94,7 +93,64 @@ static enum status accept_partition(struct worker *worker, uint32_t partition)
         dedup_partition(&worker->dedup, chunks, loaded.chunk_count, &sink);
     worker->accepted.count += accepted.count;
     worker->accepted.print += accepted.print;
-    spool_unload(run->arrivals, partition, &loaded);
+    spool_unload(spool, partition, &loaded);
+    return OK;
+}
+
+enum { SPLIT_BITS = 6, SPLITS = 1 << SPLIT_BITS };
+
+/* Moves the arrivals of a partition into parts by the bits of their keys below shift. */
+static enum status move_arrivals(struct worker *worker, struct spool *spool, uint32_t partition,
+                                 struct spool *parts, uint32_t shift, void *room)
+{
+    struct spool_writer *writer;
+    TRY(spool_writer_new(parts, &writer, &worker->err));
+    enum status status = OK;
+    uint32_t count = spool_chunk_count(spool, partition);
+    for (uint32_t c = 0; status == OK && c < count; c++) {
+        struct spool_chunk chunk;
+        status = spool_read(spool, partition, c, room, &chunk, &worker->err);
+        const struct arrival *arrivals = chunk.units;
+        for (uint32_t i = 0; status == OK && i < chunk.count; i++) {
+            uint32_t part = (uint32_t)(arrivals[i].key >> (shift - SPLIT_BITS)) % SPLITS;
+            struct arrival *to = spool_add(writer, part, 1);
+            if (!to) {
+                break; /* spool_flush tells why */
+            }
+            *to = arrivals[i];
+        }
+        if (status == OK) {
+            spool_drop(spool, partition, c);
+        }
+    }
+    enum status flushed = spool_flush(writer, status == OK ? &worker->err : NULL);
+    return status == OK ? flushed : status;
+}
+
+/* How many there are is not known before they are read: a partition that turns out too large for
+ * the memory is split. shift: the bits of the keys that have not parted them yet. */
+static enum status accept_partition(struct worker *worker, struct spool *spool, uint32_t partition,
+                                    uint32_t shift)
+{
+    struct run *run = worker->run;
+    size_t room_bytes = (run->memory_bytes - run->budget.limit_bytes) / (size_t)run->threads;
+    if (spool_units(spool, partition) * (sizeof(struct arrival) + DEDUP_BYTES) <= room_bytes ||
+        shift < SPLIT_BITS) {
+        return accept_whole(worker, spool, partition);
+    }
+    struct arena_mark mark = arena_mark(&worker->scratch);
+    void *room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
+    struct spool **parts = &worker->splits[worker->split_count];
+    assert(worker->split_count < SPLITS_MAX);
+    TRY(spool_new(run->env, SPLITS, sizeof(struct arrival), &run->budget,
+                  run->config->temporary_folder, parts, &worker->err));
+    worker->split_count++;
+    TRY(move_arrivals(worker, spool, partition, *parts, shift, room));
+    arena_rewind(&worker->scratch, mark);
+    for (uint32_t p = 0; p < SPLITS; p++) {
+        TRY(accept_partition(worker, *parts, p, shift - SPLIT_BITS));
+    }
+    spool_free(worker->splits[--worker->split_count]);
     return OK;
 }
 
@@ -104,7 +160,7 @@ static enum status accept_partitions(struct worker *worker)
     TRY(spool_writer_new(run->verdicts, &worker->verdicts, &worker->err));
     worker->dedup.arena = &worker->scratch;
     for (uint32_t p; (p = run_claim(run, run->key_partitions)) != NONE;) {
-        TRY(accept_partition(worker, p));
+        TRY(accept_partition(worker, run->arrivals, p, run->key_shift));
         run_progress(run, worker->index, "accepting events", p, run->key_partitions);
     }
     return OK;
@@ -115,15 +171,18 @@ static void accept_work(void *argument, int index)
     struct run *run = argument;
     struct worker *worker = &run->workers[index];
     jmp_buf recover;
+    enum status status;
     if (ARENA_RECOVER(&worker->arena, recover)) {
-        enum status status = fail(&worker->err, ERR_LIMIT,
-                                  "the memory limit is reached while duplicates are looked for");
+        status = fail(&worker->err, ERR_LIMIT,
+                      "the memory limit is reached while duplicates are looked for");
         (void)fail_hint(&worker->err, "allow more with --memory");
-        worker_fail(worker, status);
-        return;
+    } else {
+        worker->scratch.recover = &recover;
+        status = accept_partitions(worker);
     }
-    worker->scratch.recover = &recover;
-    enum status status = accept_partitions(worker);
+    while (worker->split_count > 0) {
+        spool_free(worker->splits[--worker->split_count]);
+    }
     if (status != OK) {
         worker_fail(worker, status);
     }

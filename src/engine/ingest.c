@@ -336,24 +336,27 @@ static struct text tail_id(const struct event *event, const struct meter *meter)
 static uint32_t tail_units(const struct event *event, const struct meter *meter,
                            const struct measure *measure)
 {
-    size_t size = sizeof(struct record_tail);
+    size_t size = RECORD_TAIL_BYTES + (fits(measure->value) ? 0 : RECORD_WIDE_BYTES);
     if (meter_keeps_key(meter)) {
         size += tail_source(event, meter, measure).size + tail_id(event, meter).size;
     }
     return (uint32_t)((size + sizeof(struct record) - 1) / sizeof(struct record));
 }
 
-static void fill_tail(struct record_tail *tail, const struct event *event,
-                      const struct meter *meter, const struct measure *measure)
+static void fill_tail(struct record *record, const struct event *event, const struct meter *meter,
+                      const struct measure *measure)
 {
-    *tail = (struct record_tail){.mantissa = measure->value.mantissa, .at = event->at};
+    struct record_tail *tail = record_tail(record);
+    if (record->flags & RECORD_WIDE) {
+        memcpy(record + 1, &measure->value.mantissa, RECORD_WIDE_BYTES);
+    }
+    tail->at = event->at;
     if (meter_keeps_key(meter)) {
-        char *texts = (char *)(tail + 1);
         struct text source = tail_source(event, meter, measure), id = tail_id(event, meter);
         tail->source_size = (uint16_t)source.size;
         tail->id_size = (uint16_t)id.size;
-        memcpy(texts, source.at, source.size);
-        memcpy(texts + source.size, id.at, id.size);
+        memcpy(tail->texts, source.at, source.size);
+        memcpy(tail->texts + source.size, id.at, id.size);
     }
 }
 
@@ -549,8 +552,8 @@ static bool add_pieces(struct worker *worker, struct event_records *records,
         piece.tail_units = is_wide;
         struct record *record = add_record(records, &piece);
         if (is_wide) {
-            struct record_tail *tail = (struct record_tail *)(void *)(record + 1);
-            *tail = (struct record_tail){.mantissa = value.mantissa, .at = at};
+            memcpy(record + 1, &value.mantissa, RECORD_WIDE_BYTES);
+            record_tail(record)->at = at;
         }
         records->partitions[records->count - 1] =
             (uint16_t)place_record(worker, record, account, index, meter->grain, at);
@@ -578,7 +581,7 @@ static void add_measure(struct worker *worker, struct event_records *records,
     records->partitions[records->count - 1] =
         (uint16_t)place_record(worker, record, account, index, meter->grain, event->at);
     if (record->tail_units > 0) {
-        fill_tail((struct record_tail *)(void *)(record + 1), event, meter, measure);
+        fill_tail(record, event, meter, measure);
     }
     if (meter->aggregate == AGGREGATE_TIME_WEIGHTED && measure->exclusion == EXCLUDE_NONE &&
         account != NONE) {

@@ -615,6 +615,24 @@ static bool member_dec(yyjson_val *object, const char *key, struct dec *out)
     return member_text(object, key, &text) && dec_parse(text, out) == NUMBER_OK;
 }
 
+/* Numbers as texts; none when the member is not there. */
+static bool member_decs(struct arena *arena, yyjson_val *object, const char *key,
+                        const struct dec **out, uint32_t *count)
+{
+    yyjson_val *list = yyjson_obj_get(object, key), *item;
+    struct dec *numbers = arena_alloc(arena, (yyjson_arr_size(list) + 1) * sizeof *numbers);
+    yyjson_arr_iter iter = yyjson_arr_iter_with(list);
+    *count = 0;
+    *out = numbers;
+    while ((item = yyjson_arr_iter_next(&iter))) {
+        struct text text = {yyjson_get_str(item), yyjson_get_len(item)};
+        if (!text.at || dec_parse(text, &numbers[(*count)++]) != NUMBER_OK) {
+            return false;
+        }
+    }
+    return !list || yyjson_is_arr(list);
+}
+
 static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer,
                                struct opening_bucket *out)
 {
@@ -626,7 +644,8 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
         !member_edge(object, "to", INSTANT_MAX, &state->turn.to) ||
         !member_dec(object, "x", &state->x) || !member_dec(object, "y", &state->y) ||
         !member_dec(object, "events", &state->events) ||
-        !member_dec(object, "high", &state->high)) {
+        !member_dec(object, "high", &state->high) ||
+        !member_decs(&run->arena, object, "samples", &state->samples, &state->sample_count)) {
         return ERR_INPUT;
     }
     state->key = text_copy(&run->arena, key);
@@ -652,12 +671,15 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
 static enum status read_meter_state(struct run *run, yyjson_val *object, struct carried *out,
                                     bool *is_known)
 {
-    struct text meter_name, account, sku_name, resource, source, id;
+    struct text meter_name, account, sku_name, resource, source = TEXT(""), id = TEXT("");
+    bool has_sum = yyjson_obj_get(object, "sum");
+    out->has_samples = has_sum || yyjson_obj_get(object, "samples");
     if (!member_text(object, "meter", &meter_name) || !member_text(object, "account", &account) ||
         !member_text(object, "sku", &sku_name) || !member_text(object, "resource", &resource) ||
-        !member_text(object, "source", &source) || !member_text(object, "id", &id) ||
-        !member_dec(object, "value", &out->state.value) ||
-        !member_time(object, "time", &out->state.at)) {
+        (!out->has_samples &&
+         (!member_text(object, "source", &source) || !member_text(object, "id", &id) ||
+          !member_dec(object, "value", &out->state.value) ||
+          !member_time(object, "time", &out->state.at)))) {
         return ERR_INPUT;
     }
     out->state.is_open = yyjson_is_true(yyjson_obj_get(object, "open"));
@@ -668,9 +690,15 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
         meter++;
     }
     out->state.account = map_find(&run->accounts->by_id, account);
-    *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->state.account != MAP_NONE &&
-                (aggregate_picks(catalog->meters[meter].aggregate) ||
-                 catalog->meters[meter].aggregate == AGGREGATE_TIME_WEIGHTED);
+    *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->state.account != MAP_NONE;
+    if (!*is_known) {
+        return OK;
+    }
+    enum aggregate aggregate = catalog->meters[meter].aggregate;
+    *is_known = out->has_samples
+                    ? (has_sum ? aggregate == AGGREGATE_AVERAGE
+                               : aggregate == AGGREGATE_UNIQUE || aggregate == AGGREGATE_PERCENTILE)
+                    : aggregate_picks(aggregate) || aggregate == AGGREGATE_TIME_WEIGHTED;
     if (!*is_known) {
         return OK;
     }
@@ -785,6 +813,114 @@ static enum status read_opening_line(struct run *run, struct text line)
         }
     }
     yyjson_doc_free(doc);
+    return status;
+}
+
+/* One record of the state whose line this is: of a key, or of so many values that are equal or, of
+ * an average, have this sum.  False when it is not as it must be. */
+static bool carry_sample(struct spool_writer *writer, uint32_t partition, struct record record,
+                         struct text key, yyjson_val *value, yyjson_val *count)
+{
+    struct dec number = dec_from_int(1);
+    struct text text = {yyjson_get_str(value), yyjson_get_len(value)};
+    if (value && (!text.at || dec_parse(text, &number) != NUMBER_OK || !yyjson_is_uint(count))) {
+        return false;
+    }
+    bool is_wide = number.mantissa > INT64_MAX || number.mantissa < INT64_MIN;
+    size_t size = (is_wide ? (size_t)RECORD_WIDE_BYTES : 0) + RECORD_TAIL_BYTES + key.size;
+    bool has_tail = is_wide || !value;
+    record.print = value ? yyjson_get_uint(count) : 1;
+    record.scale = (uint8_t)number.scale;
+    record.mantissa = is_wide ? 0 : (int64_t)number.mantissa;
+    record.flags |= (uint8_t)((is_wide ? RECORD_WIDE : 0) | (has_tail ? RECORD_TAIL : 0));
+    record.tail_units =
+        has_tail ? (uint8_t)((size + sizeof record - 1) / sizeof record) : (uint8_t)0;
+    if (key.size > 2 * ATTRIBUTE_MAX_BYTES) {
+        return false;
+    }
+    struct record *to = spool_add(writer, partition, 1u + record.tail_units);
+    if (!to) {
+        return true; /* spool_flush tells why */
+    }
+    *to = record;
+    memset(to + 1, 0, (size_t)record.tail_units * sizeof *to);
+    if (is_wide) {
+        memcpy(to + 1, &number.mantissa, RECORD_WIDE_BYTES);
+    }
+    if (has_tail) {
+        struct record_tail *tail = record_tail(to);
+        tail->source_size = (uint16_t)key.size;
+        memcpy(tail->texts, key.at, key.size);
+    }
+    return true;
+}
+
+static bool carry_line(struct run *run, struct spool_writer *writer, const struct carried *carried,
+                       yyjson_val *line)
+{
+    bool is_custom;
+    struct clock billing =
+        payer_billing(run->catalog, run->accounts, carried->payer, run->period, &is_custom);
+    struct period cut = run->period;
+    if (run->has_cuts) {
+        if (run->cut_first[carried->payer] == run->cut_first[carried->payer + 1]) {
+            return true; /* it is passed on */
+        }
+        cut = run->cuts[run->cut_first[carried->payer]];
+    }
+    if (clock_turn(&billing, cut.from).from == cut.from) {
+        return true; /* its turn is over */
+    }
+    struct record record = {.form = RECORD_SAMPLE,
+                            .flags = RECORD_CARRIED,
+                            .account = carried->state.account,
+                            .series = carried->state.series,
+                            .slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND)};
+    uint32_t partition = book_partition(run, carried->payer);
+    yyjson_val *sum = yyjson_obj_get(line, "sum"), *item;
+    if (sum) {
+        return carry_sample(writer, partition, record, TEXT(""), sum,
+                            yyjson_obj_get(line, "count"));
+    }
+    bool is_good = true;
+    yyjson_arr_iter iter = yyjson_arr_iter_with(yyjson_obj_get(line, "samples"));
+    while (is_good && (item = yyjson_arr_iter_next(&iter))) {
+        bool is_key = yyjson_is_str(item);
+        struct text key =
+            is_key ? (struct text){yyjson_get_str(item), yyjson_get_len(item)} : TEXT("");
+        is_good = (is_key || yyjson_arr_size(item) == 2) &&
+                  carry_sample(writer, partition, record, key, yyjson_arr_get(item, 0),
+                               yyjson_arr_get(item, 1));
+    }
+    return is_good;
+}
+
+enum status carry_samples(struct run *run)
+{
+    struct spool_writer *writer = NULL;
+    enum status status = OK;
+    for (uint32_t i = 0; i < run->carried_count && status == OK; i++) {
+        const struct carried *carried = &run->carried[i];
+        if (!carried->has_samples) {
+            continue;
+        }
+        if (!writer) {
+            TRY(spool_writer_new(run->records, &writer, run->err));
+        }
+        yyjson_doc *doc = yyjson_read(carried->raw.at, carried->raw.size, 0);
+        if (!doc) {
+            status =
+                fail(run->err, ERR_LIMIT, "the memory limit is reached while the opening is read");
+        } else if (!carry_line(run, writer, carried, yyjson_doc_get_root(doc))) {
+            status = fail(run->err, ERR_INPUT, "%s: the state of a meter is not as a run writes it",
+                          run->options->opening);
+        }
+        yyjson_doc_free(doc);
+    }
+    if (writer) {
+        enum status flushed = spool_flush(writer, status == OK ? run->err : NULL);
+        status = status == OK ? flushed : status;
+    }
     return status;
 }
 

@@ -13,16 +13,22 @@ bool cursor_fill(struct cursor *cursor)
     if (!from->sorted || cursor->next == from->stop || cursor->status != OK) {
         return false;
     }
-    uint32_t units;
-    cursor->status =
-        sorted_read(from->sorted, cursor->next, from->stop, from->room, &units, cursor->err);
-    if (cursor->status != OK) {
-        return false;
+    cursor->first_place = cursor->next;
+    cursor->status = sorted_read(from->sorted, &cursor->next, from->stop, &cursor->at, &cursor->end,
+                                 cursor->err);
+    cursor->first = cursor->at;
+    return cursor->status == OK;
+}
+
+bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record *record,
+                      struct period cut, bool is_first)
+{
+    struct period found;
+    if (!run->has_cuts) {
+        return true;
     }
-    cursor->at = from->room;
-    cursor->end = from->room + units;
-    cursor->next += units;
-    return true;
+    return run_cut(run, payer, record_instant(run, record), &found) ? found.from == cut.from
+                                                                    : is_first;
 }
 
 struct records partition_group(const struct partition *partition, uint32_t index)
@@ -31,7 +37,7 @@ struct records partition_group(const struct partition *partition, uint32_t index
         return (struct records){.at = partition->units + partition->first[index],
                                 .end = partition->units + partition->end[index]};
     }
-    struct records records = {.sorted = partition->sorted, .room = partition->sorted_room};
+    struct records records = {.sorted = partition->sorted};
     sorted_group(partition->sorted, index, &records.first, &records.stop);
     return records;
 }
@@ -277,8 +283,7 @@ static enum status sort_groups(struct worker *worker, uint32_t p,
             units = 1 + record->tail_units;
             stays = judge_record(worker, verdicts, record, end, stays);
             if (stays) {
-                TRY(sorted_add(partition->sorted, group_of(run, partition, record), record,
-                               &worker->err));
+                TRY(sorted_add(partition->sorted, record, &worker->err));
             }
         }
         spool_drop(run->records, p, c);
@@ -326,17 +331,14 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     load_verdicts(worker, &found, &verdicts);
     worker->order = (struct record_order){&run->series, run->catalog};
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
-    partition->sorted_room =
-        arena_alloc(&worker->scratch, SORTED_ROOM_UNITS * sizeof(struct record));
-    status = sorted_new(run->env, &worker->scratch, run->config->temporary_folder,
-                        run->memory_bytes / ROOM_SHARE, partition->high - partition->low + 1,
-                        &worker->order, &worker->sorted, &worker->err);
+    struct grouping grouping = {run, partition};
+    sorted_new(run->env, &worker->scratch, run->config->temporary_folder,
+               run->memory_bytes / ROOM_SHARE, partition->high - partition->low + 1, &worker->order,
+               group_again, &grouping, &worker->sorted);
     worker->scratch.recover = outer;
-    TRY(status);
     partition->sorted = worker->sorted;
     TRY(sort_groups(worker, p, &verdicts, partition));
-    struct grouping grouping = {run, partition};
-    TRY(sorted_merge(partition->sorted, group_again, &grouping, &worker->err));
+    TRY(sorted_merge(partition->sorted, &worker->err));
     spool_unload(run->verdicts, p, &found);
     return OK;
 }

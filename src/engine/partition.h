@@ -13,9 +13,8 @@
 /* Records one behind the other, with their tails: in memory, or a part of a file. */
 struct records {
     const struct record *at, *end;
-    const struct sorted *sorted; /* NULL: memory */
-    uint64_t first, stop;        /* units of the file */
-    struct record *room;         /* for what is read of it */
+    struct sorted *sorted; /* NULL: memory */
+    uint64_t first, stop;  /* places of the file */
 };
 
 /* The records of one partition, grouped by payer so that each group is read in order, from memory
@@ -27,7 +26,6 @@ struct partition {
     uint32_t *group_at;    /* of each record as it comes */
     void *room;            /* for a chunk */
     struct sorted *sorted; /* when they are too many: the groups are there, and each is in order */
-    struct record *sorted_room;
 };
 
 /* The first payer of a partition; the number of accounts behind the last. */
@@ -46,6 +44,10 @@ static inline instant record_instant(const struct run *run, const struct record 
     return run->period.from + (instant)record->slot_s * NS_PER_SECOND;
 }
 
+/* Each record belongs to one cut; an exclusion whose time is in none goes with the first. */
+bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record *record,
+                      struct period cut, bool is_first);
+
 static inline bool records_any(const struct records *records)
 {
     return records->at < records->end || records->first < records->stop;
@@ -59,15 +61,30 @@ static inline const struct record *record_next(const struct record *at)
 /* Reads records from the first on. */
 struct cursor {
     const struct record *at, *end;
+    const struct record *first; /* of those in memory */
+    uint64_t first_place;
     const struct records *from;
     uint64_t next;
     enum status status;
     struct error *err;
 };
 
+/* place: of a file; else from the first on. */
+static inline struct cursor cursor_from(const struct records *records, uint64_t place,
+                                        struct error *err)
+{
+    return (struct cursor){records->at, records->end, NULL, 0, records, place, OK, err};
+}
+
 static inline struct cursor cursor_at(const struct records *records, struct error *err)
 {
-    return (struct cursor){records->at, records->end, records, records->first, OK, err};
+    return cursor_from(records, records->first, err);
+}
+
+/* Of the record of a file that was read last. */
+static inline uint64_t cursor_place(const struct cursor *cursor, const struct record *record)
+{
+    return cursor->first_place + (uint64_t)(record - cursor->first);
 }
 
 /* False behind the last record, and when the file cannot be read. */

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "engine/gate.h"
+#include "engine/samples.h"
 
 enum { ROWS_GUESS_MAX = 4096 };
 
@@ -91,7 +92,9 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
     uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
     for (uint32_t i = first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        book_carry(book, &run->carried[i].state, slot_s, begins_turn, &run->series);
+        if (!run->carried[i].has_samples) {
+            book_carry(book, &run->carried[i].state, slot_s, begins_turn, &run->series);
+        }
     }
 }
 
@@ -129,6 +132,12 @@ static void hand_over(struct worker *worker, const struct pricing *pricing,
     for (uint32_t i = 0; i < priced->closing_count; i++) {
         handover->buckets[i] = priced->closing[i];
         handover->buckets[i].key = text_copy(arena, priced->closing[i].key);
+        uint32_t samples = priced->closing[i].sample_count;
+        if (samples > 0) {
+            struct dec *copies = arena_alloc(arena, samples * sizeof *copies);
+            memcpy(copies, priced->closing[i].samples, samples * sizeof *copies);
+            handover->buckets[i].samples = copies;
+        }
     }
     struct meter_state *states;
     uint32_t count = closing_states(&worker->scratch, pricing, book, false, &states);
@@ -259,55 +268,6 @@ static void fail_payer(struct worker *worker, uint32_t payer, const struct error
         worker->run->accounts->items[payer].id, text_copy(&worker->arena, text_of(err->message))};
 }
 
-/* Each record belongs to one cut; an exclusion whose time is in none goes with the first. */
-static bool is_of_cut(const struct run *run, uint32_t payer, const struct record *record,
-                      struct period cut, bool is_first)
-{
-    struct period found;
-    if (!run->has_cuts) {
-        return true;
-    }
-    return run_cut(run, payer, record_instant(run, record), &found) ? found.from == cut.from
-                                                                    : is_first;
-}
-
-/* The records of sampled meters once more, in order. */
-static enum status read_samples(struct worker *worker, const struct records *records,
-                                const struct book_view *view, bool is_first, struct book *book,
-                                struct error *err)
-{
-    const struct run *run = worker->run;
-    struct arena *arena = &worker->scratch;
-    const struct record **samples = NULL;
-    uint32_t count = 0, capacity = 0;
-    struct cursor cursor = cursor_at(records, err);
-    for (const struct record *at; (at = cursor_next(&cursor));) {
-        if (!record_is_sample(at, &run->series, run->catalog) ||
-            !is_of_cut(run, view->payer, at, view->cut, is_first)) {
-            continue;
-        }
-        if (records->sorted) {
-            TRY(book_sample(book, view, at, err));
-            continue;
-        }
-        if (count == capacity) {
-            uint32_t more = capacity ? capacity * 2 : 256;
-            samples = arena_grow(arena, samples, count, more, sizeof *samples);
-            capacity = more;
-        }
-        samples[count++] = at;
-    }
-    TRY(cursor.status);
-    if (count > 0) {
-        struct record_order order = {&run->series, run->catalog};
-        records_sort(arena, samples, count, &order);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        TRY(book_sample(book, view, samples[i], err));
-    }
-    return book_samples_end(book, view, err);
-}
-
 /* So many lines or rows between two looks at whether the text is to be written, and room for them
  * and what may be there: once a part of a bill is written, memory must not run out. */
 enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
@@ -322,11 +282,11 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct arena *arena = &worker->scratch;
     const struct account *account = &run->accounts->items[payer];
     struct book book;
-    size_t units = (size_t)(records.end - records.at) + (size_t)(records.stop - records.first);
+    size_t units = records.sorted ? ROWS_GUESS_MAX : (size_t)(records.end - records.at);
     book_init(&book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
     struct cursor cursor = cursor_at(&records, err);
     for (const struct record *at; (at = cursor_next(&cursor));) {
-        if (is_of_cut(run, payer, at, cut, is_first)) {
+        if (record_is_of_cut(run, payer, at, cut, is_first)) {
             book_fold(&book, at, &run->series, run->catalog);
         }
     }
@@ -349,11 +309,11 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         worker->is_booked = true;
     }
     struct book_view view = view_of(&pricing);
+    struct samples samples = {.records = &records};
     if (run->has_samples) {
-        TRY(read_samples(worker, &records, &view, is_first, &book, err));
+        TRY(samples_read(worker, &records, &view, is_first, &book, &samples, err));
     }
     TRY(book_close(&book, &view, err));
-    TRY(book_check_cut(&book, &view, clock_turn(&pricing.billing, cut.to - 1).to, err));
     struct priced priced;
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
     struct issued issued = {NULL, 0};
@@ -376,6 +336,13 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         uint32_t state_count = closing_states(arena, &pricing, &book, true, &states);
         render_closing(&texts->closing, &pricing, account->id, &priced, states, state_count);
     }
+    struct buffer key = {0};
+    instant turn_to = clock_turn(&pricing.billing, cut.to - 1).to;
+    bool samples_stay = is_last && samples_go_on(&book, &view, turn_to);
+    if (samples_stay) {
+        buffer_init(&key, arena, 2 * ATTRIBUTE_MAX_BYTES);
+        (void)buffer_reserve(&texts->closing, RENDER_ROOM_BYTES);
+    }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
     if (bill.line_count > 0) {
@@ -396,6 +363,10 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
         render_usage_csv(worker->writer, &texts->usage, &pricing, account->id, book.rows + i,
                          left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
         TRY(texts_write_when_full(worker, texts));
+    }
+    if (samples_stay) {
+        TRY(samples_close(worker, &samples, &pricing, account->id, &book, &view, turn_to, &key,
+                          texts, err));
     }
     /* Nothing takes memory from here on. */
     compare_issued_events(worker, payer, &bill);
@@ -483,7 +454,7 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
     struct cursor cursor = cursor_at(&records, &worker->err);
     for (const struct record *record; (record = cursor_next(&cursor));) {
         struct period cut;
-        bool is_failed = is_of_cut(run, payer, record, failed, is_first);
+        bool is_failed = record_is_of_cut(run, payer, record, failed, is_first);
         bool is_behind = !is_failed && run_cut(run, payer, record_instant(run, record), &cut) &&
                          cut.from > failed.from;
         if (is_behind || (is_failed && !worker->is_booked)) {
@@ -557,16 +528,16 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
         gate_enter(worker);
     }
     if (is_out) {
-        uint64_t count = 0;
+        struct total total = {0};
         struct cursor cursor = cursor_at(&job->records, err);
-        while (cursor_next(&cursor)) {
-            count++;
+        for (const struct record *at; (at = cursor_next(&cursor));) {
+            total_count(&total, at);
         }
         TRY(cursor.status);
         (void)fail(err, ERR_LIMIT,
                    "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
                    "allow more with --memory, or use fewer threads",
-                   count, run->memory_bytes >> 20);
+                   total.count, run->memory_bytes >> 20);
     }
     return status;
 }

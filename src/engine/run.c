@@ -140,7 +140,7 @@ static enum status set_up_spools(struct run *run)
     }
     /* Each thread needs room behind the spools: for a partition of keys, of which lines are seldom
      * shorter than this; later for one of payers, its bills and their text. */
-    enum { SETTLE_BYTES = 32 * 1024 * 1024, LINE_LEAST_BYTES = 40, DEDUP_BYTES = 64 };
+    enum { SETTLE_BYTES = 32 * 1024 * 1024, LINE_LEAST_BYTES = 40 };
     size_t dedup = (size_t)(bytes / run->key_partitions / LINE_LEAST_BYTES * DEDUP_BYTES);
     size_t reserve = (size_t)run->threads * (dedup > SETTLE_BYTES ? dedup : SETTLE_BYTES);
     reserve = reserve < run->memory_bytes / 8 ? run->memory_bytes / 8 : reserve;
@@ -277,6 +277,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
     TRY(set_up_spools(run));
     int64_t loaded_at = env->clock_mono_ns(env);
+    TRY(carry_samples(run));
     TRY(run_read(run));
     TRY(restatement_check_events(run));
     int64_t read_at = env->clock_mono_ns(env);

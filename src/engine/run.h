@@ -32,6 +32,7 @@ struct carried {
     struct meter_state state;
     struct text raw; /* its line */
     bool is_copy;    /* for another payer */
+    bool has_samples; /* not the state, but the line says: see carry_samples */
 };
 
 struct opening_bucket {
@@ -170,6 +171,7 @@ struct plain_series {
 struct run;
 
 /* What a thread has for itself; merged at the end of each part. */
+enum { DEDUP_BYTES = 64, SPLITS_MAX = 10 }; /* of memory for an arrival, besides itself */
 struct worker {
     struct run *run;
     int index;
@@ -200,6 +202,8 @@ struct worker {
     /* accept */
     struct spool_writer *verdicts;
     struct dedup_memory dedup;
+    struct spool *splits[SPLITS_MAX]; /* of arrivals of a partition that is too large */
+    uint32_t split_count;
     struct event_count accepted, withdrawn; /* withdrawn ones are accepted too */
     uint64_t duplicates;
     struct undecided *undecided;
@@ -341,6 +345,8 @@ struct clock payer_billing(const struct catalog *catalog, const struct accounts 
 
 /* Warns when the run begins inside a turn of a step that accumulates, or has meters that carry. */
 void warn_of_no_opening(struct run *run);
+/* Samples that came with the opening, into the spool of records. */
+enum status carry_samples(struct run *run);
 
 /* ---- unbilled.c ---- */
 

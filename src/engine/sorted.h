@@ -19,28 +19,28 @@ struct record_order {
 void records_sort(struct arena *arena, const struct record **records, uint32_t count,
                   const struct record_order *order);
 
-/* Records of several groups on disk, each group in order. */
+/* Records of several groups on disk, each group in order. Samples in them stand for equal ones, and
+ * a total of each row says what they count (usage.h: enum record_form). */
 struct sorted;
 
-/* Memory for runs, room_bytes, is taken at once. */
-enum status sorted_new(struct env *env, struct arena *arena, const char *folder, size_t room_bytes,
-                       uint32_t groups, const struct record_order *order, struct sorted **sorted,
-                       struct error *err);
-/* Copies a record with its tail. Takes no memory. */
-enum status sorted_add(struct sorted *sorted, uint32_t group, const struct record *record,
-                       struct error *err);
-/* After the last one. group_of tells a record's group again.  The arena must still be as sorted_new
- * left it, and then has given back what the runs took. */
-enum status sorted_merge(struct sorted *sorted,
-                         uint32_t (*group_of)(const void *context, const struct record *record),
-                         const void *context, struct error *err);
-void sorted_free(struct sorted *sorted); /* its file; NULL is fine */
+/* Tells a record's group. */
+typedef uint32_t sorted_group_of(const void *context, const struct record *record);
 
-/* The place of a group, in units of the file. */
+/* Memory for runs, room_bytes, is taken at once. */
+void sorted_new(struct env *env, struct arena *arena, const char *folder, size_t room_bytes,
+                uint32_t groups, const struct record_order *order, sorted_group_of *group_of,
+                const void *context, struct sorted **sorted);
+/* Copies a record with its tail. Takes no memory. */
+enum status sorted_add(struct sorted *sorted, const struct record *record, struct error *err);
+/* After the last one.  The arena must still be as sorted_new left it, and then has given back what
+ * the runs took. */
+enum status sorted_merge(struct sorted *sorted, struct error *err);
+void sorted_free(struct sorted *sorted); /* its files; NULL is fine */
+
+/* The places where a group begins and ends: equal when it is empty. */
 void sorted_group(const struct sorted *sorted, uint32_t group, uint64_t *first, uint64_t *end);
-/* Whole records from unit at on, at most to unit end, into room of SORTED_ROOM_UNITS. */
-enum { SORTED_ROOM_UNITS = 2048 };
-enum status sorted_read(const struct sorted *sorted, uint64_t at, uint64_t end, struct record *room,
-                        uint32_t *units, struct error *err);
+/* Some records from a place on, at most to end; they stay until the next call. *at moves on. */
+enum status sorted_read(struct sorted *sorted, uint64_t *at, uint64_t end,
+                        const struct record **first, const struct record **last, struct error *err);
 
 #endif

@@ -353,6 +353,8 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
             bucket->y = state->y;
             bucket->events = state->events;
             bucket->high = state->high;
+            bucket->samples = state->samples;
+            bucket->sample_count = state->sample_count;
         }
     }
     return OK;
@@ -478,7 +480,9 @@ enum status bucket_closing(struct work *work, struct priced *priced)
                                                     .x = bucket->x,
                                                     .y = bucket->y,
                                                     .events = bucket->events,
-                                                    .high = bucket->high};
+                                                    .high = bucket->high,
+                                                    .samples = bucket->samples,
+                                                    .sample_count = bucket->sample_count};
         }
     }
     for (uint32_t i = 0; i < pricing->opening_count; i++) {

@@ -112,6 +112,8 @@ struct bucket_state {
                         of indices */
     struct period turn;
     struct dec x, y, events, high;
+    const struct dec *samples; /* what a percentile is of, so far, ascending */
+    uint32_t sample_count;
 };
 
 /* One step's work on one charge or bucket, for explain. Recorded only when asked for. */

@@ -37,7 +37,7 @@ static enum status percentile_place(const struct step_aggregate *body, int64_t n
 
 /* Samples that lack are zero. */
 static enum status find_percentile(struct work *work, const struct step_aggregate *body,
-                                   struct dec *values, uint32_t count, struct dec samples,
+                                   const struct dec *values, uint32_t count, struct dec samples,
                                    struct dec *value)
 {
     int64_t n = count, zeros = 0, place;
@@ -47,7 +47,6 @@ static enum status find_percentile(struct work *work, const struct step_aggregat
         zeros = n - count;
     }
     TRY(percentile_place(body, n, &place, work->err));
-    qsort(values, count, sizeof *values, compare_quantities);
     int64_t below = 0; /* values under zero come before the zeros */
     while (below < count && dec_sign(values[below]) < 0) {
         below++;
@@ -109,6 +108,23 @@ struct group {
     uint32_t count;
 };
 
+/* Those that the bucket has seen in this bill, with those of bills before. */
+static void take_samples(struct work *work, const struct group *group)
+{
+    struct bucket *bucket = &work->buckets[group->bucket];
+    uint32_t count = bucket->sample_count + group->count;
+    struct dec *samples = arena_alloc(work->arena, count * sizeof *samples);
+    if (bucket->sample_count > 0) {
+        memcpy(samples, bucket->samples, bucket->sample_count * sizeof *samples);
+    }
+    for (uint32_t i = 0; i < group->count; i++) {
+        samples[bucket->sample_count + i] = group->values[i];
+    }
+    qsort(samples, count, sizeof *samples, compare_quantities);
+    bucket->samples = samples;
+    bucket->sample_count = count;
+}
+
 /* What the function makes of all that the bucket has seen. */
 static enum status find_value(struct work *work, const struct step *step, const struct group *group,
                               struct dec *value)
@@ -125,7 +141,8 @@ static enum status find_value(struct work *work, const struct step *step, const 
         *value = bucket->x;
         return OK;
     }
-    return find_percentile(work, body, group->values, group->count, samples, value);
+    take_samples(work, group);
+    return find_percentile(work, body, bucket->samples, bucket->sample_count, samples, value);
 }
 
 /* The row that goes on has the keys in which all agree. */
@@ -189,11 +206,6 @@ static enum status settle_group(struct work *work, struct group *group)
     const struct step *step = &first->price->steps[first->next_step];
     struct bucket *bucket = &work->buckets[group->bucket];
     struct dec x_before = bucket->x, before = bucket->y, value, change;
-    if (step->aggregate.function == FUNCTION_PERCENTILE && !dec_is_zero(bucket->events)) {
-        return fail(work->err, ERR_INPUT,
-                    "a percentile needs all rows of its turn in one bill, and an earlier bill has "
-                    "some of them");
-    }
     group->values = arena_alloc(work->arena, group->count * sizeof *group->values);
     struct dec *in = arena_alloc(work->arena, group->count * sizeof *in);
     for (uint32_t i = 0; i < group->count; i++) {

@@ -36,6 +36,8 @@ struct bucket {
     struct dec x, y; /* accumulated, emitted */
     struct dec high; /* the greatest x so far: flats paid once */
     struct dec events;
+    const struct dec *samples;        /* of a percentile, so far, ascending */
+    uint32_t sample_count;
     struct dec opening_x;             /* what x was when the bill's period began */
     const void *values;               /* evaluated numbers of step */
     uint32_t last_charge;             /* index of the last charge that entered it, NONE */

@@ -75,6 +75,16 @@ void render_closing(struct buffer *out, const struct pricing *pricing, struct te
 /* In place of the states of a payer that could not be billed. */
 void render_closing_failed(struct buffer *out, struct text payer, struct period failed);
 
+/* The state of an average, or of samples, whose slot the bill has cut: an average's, or a line of
+ * samples, each one added in order between begin and end. */
+void render_average_state(struct buffer *out, const struct pricing *pricing, struct text payer,
+                          const struct usage_row *row, uint64_t count, struct dec sum);
+void render_samples_begin(struct buffer *out, const struct pricing *pricing, struct text payer,
+                          const struct usage_row *row);
+void render_sample_key(struct buffer *out, struct text key);
+void render_sample_value(struct buffer *out, struct dec value, uint64_t count);
+void render_samples_end(struct buffer *out);
+
 /* A CSV field: quoted when it must be. */
 void add_csv_text(struct buffer *out, struct text text);
 void add_decimal(struct buffer *out, struct dec value);

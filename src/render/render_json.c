@@ -152,20 +152,29 @@ static void add_bucket(struct buffer *out, struct text payer, instant end,
     add_json_decimal(out, "y", state->y);
     add_json_decimal(out, "events", state->events);
     add_json_decimal(out, "high", state->high);
-    buffer_add_text(out, TEXT("}\n"));
+    if (state->sample_count > 0) {
+        add_json_key(out, "samples");
+    }
+    for (uint32_t i = 0; i < state->sample_count; i++) {
+        char number[DEC_FORMAT_MAX];
+        (void)dec_format(state->samples[i], number);
+        buffer_format(out, "%c\"%s\"", i == 0 ? '[' : ',', number);
+    }
+    buffer_add_text(out, state->sample_count > 0 ? TEXT("]}\n") : TEXT("}\n"));
 }
 
-static void add_meter_state(struct buffer *out, const struct pricing *pricing, struct text payer,
-                            const struct meter_state *state)
+/* Whose state it is: the beginning of a line. */
+static void add_state_head(struct buffer *out, const struct pricing *pricing, struct text payer,
+                           uint32_t account, uint32_t series_number)
 {
     const struct catalog *catalog = pricing->catalog;
-    const struct series *series = series_at(pricing->series, state->series);
+    const struct series *series = series_at(pricing->series, series_number);
     const struct meter *meter = &catalog->meters[series->meter];
     buffer_add_char(out, '{');
     add_json_text(out, "payer", payer);
     add_json_time(out, "at", pricing->cut.to);
     add_json_text(out, "meter", meter->name);
-    add_json_text(out, "account", pricing->accounts->items[state->account].id);
+    add_json_text(out, "account", pricing->accounts->items[account].id);
     add_json_text(out, "sku", catalog->skus[series->sku].name);
     add_json_text(out, "resource", series->resource);
     add_json_key(out, "dimensions");
@@ -177,6 +186,12 @@ static void add_meter_state(struct buffer *out, const struct pricing *pricing, s
         buffer_add_json(out, series->dimensions[i]);
     }
     buffer_add_char(out, '}');
+}
+
+static void add_meter_state(struct buffer *out, const struct pricing *pricing, struct text payer,
+                            const struct meter_state *state)
+{
+    add_state_head(out, pricing, payer, state->account, state->series);
     add_json_decimal(out, "value", state->value);
     add_json_time(out, "time", state->at);
     add_json_text(out, "source", state->source);
@@ -208,4 +223,55 @@ void render_closing_failed(struct buffer *out, struct text payer, struct period 
     add_json_time(out, "from", failed.from);
     add_json_key(out, "failed");
     buffer_add_text(out, TEXT("true}\n"));
+}
+
+static void add_open(struct buffer *out)
+{
+    add_json_key(out, "open");
+    buffer_add_text(out, TEXT("true"));
+}
+
+void render_average_state(struct buffer *out, const struct pricing *pricing, struct text payer,
+                          const struct usage_row *row, uint64_t count, struct dec sum)
+{
+    add_state_head(out, pricing, payer, row->account, row->series);
+    add_json_decimal(out, "sum", sum);
+    add_json_count(out, "count", count);
+    add_open(out);
+    buffer_add_text(out, TEXT("}\n"));
+}
+
+void render_samples_begin(struct buffer *out, const struct pricing *pricing, struct text payer,
+                          const struct usage_row *row)
+{
+    add_state_head(out, pricing, payer, row->account, row->series);
+    add_open(out);
+    add_json_key(out, "samples");
+    buffer_add_char(out, '[');
+}
+
+static void separate_samples(struct buffer *out)
+{
+    if (out->at[out->size - 1] != '[') {
+        buffer_add_char(out, ',');
+    }
+}
+
+void render_sample_key(struct buffer *out, struct text key)
+{
+    separate_samples(out);
+    buffer_add_json(out, key);
+}
+
+void render_sample_value(struct buffer *out, struct dec value, uint64_t count)
+{
+    char number[DEC_FORMAT_MAX];
+    (void)dec_format(value, number);
+    separate_samples(out);
+    buffer_format(out, "[\"%s\",%llu]", number, (unsigned long long)count);
+}
+
+void render_samples_end(struct buffer *out)
+{
+    buffer_add_text(out, TEXT("]}\n"));
 }

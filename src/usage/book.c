@@ -156,6 +156,12 @@ static inline void count_record(struct total *total, const struct record *record
 
 void total_count(struct total *total, const struct record *record)
 {
+    if (record->form != RECORD_OF_EVENT) {
+        if (record->form == RECORD_TOTAL) {
+            total_add(total, total_of(record));
+        }
+        return;
+    }
     count_record(total, record, row_key(record->account, record->series, record->slot_s));
 }
 
@@ -226,10 +232,22 @@ static struct usage_row *add_event_row(struct book *book, const struct record *r
     return row;
 }
 
+/* What is billed already makes no usage, but a row. */
+static void fold_carried(struct book *book, const struct record *record)
+{
+    struct usage_row *row = book_find_row(book, record->account, record->series, record->slot_s);
+    struct usage_value *value = book_value(book, row);
+    value->carried_count += record_count(record);
+    wide_add_dec(&value->carried_sum, record_value(record)); /* of an average; unused else */
+}
+
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
-    if (record->flags & RECORD_ECHO) {
+    if (record->flags & RECORD_CARRIED) {
+        fold_carried(book, record);
+    }
+    if ((record->flags & RECORD_ECHO) || record->form == RECORD_SAMPLE) {
         return;
     }
     uint64_t key = row_key(record->account, record->series, record->slot_s);
@@ -246,6 +264,10 @@ void book_fold(struct book *book, const struct record *record, const struct seri
                   ? add_event_row(book, record)
                   : find_row(book, record->account, record->series, record->slot_s, key);
         total = &row->total;
+    }
+    if (record->form == RECORD_TOTAL) {
+        total_add(total, total_of(record));
+        return;
     }
     count_record(total, record, key);
     if (row && aggregate_picks(meter->aggregate)) {
@@ -375,12 +397,27 @@ int excluded_compare(const void *a_item, const void *b_item)
     return a->meter < b->meter ? -1 : a->meter > b->meter;
 }
 
-static enum status read_average(const struct total *total, struct dec *quantity, struct error *err)
+static enum status divide_sum(const struct wide *wide, uint64_t count, struct dec *quantity,
+                              struct error *err)
 {
     struct dec sum;
-    TRY(wide_read(&total->sum, &sum, err));
-    return dec_divide(sum, dec_from_int((int64_t)total->count), DEC_SCALE, ROUND_HALF_EVEN,
-                      quantity, err);
+    TRY(wide_read(wide, &sum, err));
+    return dec_divide(sum, dec_from_int((int64_t)count), DEC_SCALE, ROUND_HALF_EVEN, quantity, err);
+}
+
+/* What the average has changed by since a bill of an earlier part of the slot. */
+static enum status read_average(const struct total *total, const struct usage_value *value,
+                                struct dec *quantity, struct error *err)
+{
+    if (!value || value->carried_count == 0) {
+        return divide_sum(&total->sum, total->count, quantity, err);
+    }
+    struct wide sum = total->sum;
+    struct dec all, billed;
+    wide_add(&sum, &value->carried_sum);
+    TRY(divide_sum(&sum, total->count + value->carried_count, &all, err));
+    TRY(divide_sum(&value->carried_sum, value->carried_count, &billed, err));
+    return dec_subtract(all, billed, quantity, err);
 }
 
 static enum status read_quantity(const struct book *book, struct usage_row *row,
@@ -398,12 +435,11 @@ static enum status read_quantity(const struct book *book, struct usage_row *row,
     case AGGREGATE_LATEST:
         return dec_subtract(value->value, value->billed, &row->quantity, err);
     case AGGREGATE_AVERAGE:
-        return read_average(&row->total, &row->quantity, err);
+        return read_average(&row->total, value, &row->quantity, err);
     case AGGREGATE_UNIQUE:
     case AGGREGATE_PERCENTILE:
         assert(value && value->has_value); /* its samples were read */
-        row->quantity = value->value;
-        return OK;
+        return dec_subtract(value->value, value->billed, &row->quantity, err);
     case AGGREGATE_TIME_WEIGHTED:
         row->quantity = DEC_ZERO;
         return value
@@ -486,22 +522,15 @@ static const struct meter *meter_of(const struct book_view *view, uint32_t serie
     return &view->catalog->meters[series_at(view->series, series)->meter];
 }
 
-enum status book_check_cut(const struct book *book, const struct book_view *view, instant turn_to,
-                           struct error *err)
+bool book_row_is_cut(const struct book *book, const struct book_view *view, instant turn_to,
+                     uint32_t row)
 {
-    for (uint32_t i = 0; turn_to > view->cut.to && i < book->row_count; i++) {
-        const struct usage_row *row = &book->rows[i];
-        const struct meter *meter = meter_of(view, row->series);
-        if ((meter->aggregate == AGGREGATE_AVERAGE || meter->aggregate == AGGREGATE_UNIQUE ||
-             meter->aggregate == AGGREGATE_PERCENTILE) &&
-            is_open(row, view, turn_to)) {
-            (void)fail(err, ERR_INPUT,
-                       "the bill ends inside a slot of meter %.*s, whose samples go on behind it",
-                       TEXT_ARG(meter->name));
-            return fail_hint(err, "bill the whole turn: bills of more events are differences");
-        }
-    }
-    return OK;
+    const struct usage_row *item = &book->rows[row];
+    enum aggregate aggregate = meter_of(view, item->series)->aggregate;
+    return turn_to > view->cut.to &&
+           (aggregate == AGGREGATE_AVERAGE || aggregate == AGGREGATE_UNIQUE ||
+            aggregate == AGGREGATE_PERCENTILE) &&
+           is_open(item, view, turn_to);
 }
 
 uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,

@@ -14,23 +14,24 @@ void book_add_level(struct book *book, const struct level *level);
 
 static inline const struct record_tail *tail_of(const struct record *record)
 {
-    return (const struct record_tail *)(const void *)(record + 1);
-}
-
-static inline struct dec record_value(const struct record *record)
-{
-    bool is_wide = record->flags & RECORD_WIDE;
-    return (struct dec){is_wide ? tail_of(record)->mantissa : record->mantissa, record->scale};
+    size_t offset = record->flags & RECORD_WIDE ? RECORD_WIDE_BYTES : 0;
+    return (const struct record_tail *)(const void *)((const char *)(record + 1) + offset);
 }
 
 static inline struct text tail_source(const struct record_tail *tail)
 {
-    return (struct text){(const char *)(tail + 1), tail->source_size};
+    return (struct text){tail->texts, tail->source_size};
 }
 
 static inline struct text tail_id(const struct record_tail *tail)
 {
-    return (struct text){(const char *)(tail + 1) + tail->source_size, tail->id_size};
+    return (struct text){tail->texts + tail->source_size, tail->id_size};
+}
+
+/* Of a record that is a total. */
+static inline const struct total *total_of(const struct record *record)
+{
+    return (const struct total *)(const void *)(record + 1);
 }
 
 #endif

@@ -20,7 +20,7 @@ static int compare_numbers(uint64_t a, uint64_t b)
 bool record_is_sample(const struct record *record, const struct series_table *series,
                       const struct catalog *catalog)
 {
-    return !(record->flags & RECORD_EXCLUDED) &&
+    return !(record->flags & RECORD_EXCLUDED) && record->form != RECORD_TOTAL &&
            aggregate_is_sampled(
                catalog->meters[series_at(series, record->series)->meter].aggregate);
 }
@@ -52,11 +52,18 @@ int record_compare(const struct record *a, const struct record *b,
     if (order || is_excluded) {
         return order;
     }
+    if (a->form == RECORD_TOTAL || b->form == RECORD_TOTAL) {
+        return (a->form == RECORD_TOTAL) - (b->form == RECORD_TOTAL);
+    }
+    bool is_carried = a->flags & RECORD_CARRIED;
+    int tie = (bool)(b->flags & RECORD_CARRIED) - (int)is_carried;
     switch (catalog->meters[series_at(series, a->series)->meter].aggregate) {
     case AGGREGATE_PERCENTILE:
-        return compare_values(a, b);
+        order = compare_values(a, b);
+        return order ? order : tie;
     case AGGREGATE_UNIQUE:
-        return compare_keys(a, b);
+        order = compare_keys(a, b);
+        return order ? order : tie;
     case AGGREGATE_TIME_WEIGHTED:
         if (tail_of(a)->at != tail_of(b)->at) {
             return tail_of(a)->at < tail_of(b)->at ? -1 : 1;
@@ -65,6 +72,76 @@ int record_compare(const struct record *a, const struct record *b,
     default:
         return 0;
     }
+}
+
+struct dec record_value(const struct record *record)
+{
+    bool is_wide = record->flags & RECORD_WIDE;
+    return (struct dec){is_wide ? *(const i128 *)(const void *)(record + 1) : record->mantissa,
+                        record->scale};
+}
+
+struct text record_key(const struct record *record)
+{
+    return tail_source(tail_of(record));
+}
+
+uint64_t record_count(const struct record *record)
+{
+    return record->form == RECORD_SAMPLE ? record->print : 1;
+}
+
+bool record_same_row(const struct record *a, const struct record *b)
+{
+    return a->account == b->account && a->series == b->series && a->slot_s == b->slot_s;
+}
+
+void record_to_sample(struct record *record)
+{
+    if (record->form != RECORD_OF_EVENT) {
+        return;
+    }
+    record->form = RECORD_SAMPLE;
+    record->print = 1;
+    record->flags &= RECORD_TAIL | RECORD_WIDE;
+}
+
+/* Changes at one instant are one change, if the sum is as simple as they are. */
+static bool join_changes(const struct record *first, struct record *second)
+{
+    int64_t sum;
+    if (((first->flags | second->flags) & RECORD_WIDE) || first->scale != second->scale ||
+        __builtin_add_overflow(first->mantissa, second->mantissa, &sum)) {
+        return false;
+    }
+    second->mantissa = sum;
+    return true;
+}
+
+enum record_joint record_join(struct record *first, struct record *second,
+                              const struct series_table *series, const struct catalog *catalog)
+{
+    if (first->form == RECORD_OF_EVENT || first->form != second->form ||
+        !record_same_row(first, second)) {
+        return RECORDS_APART;
+    }
+    if (first->form == RECORD_TOTAL) {
+        struct total *total = (struct total *)(void *)(first + 1);
+        total_add(total, total_of(second));
+        return RECORDS_KEPT;
+    }
+    const struct meter *meter = &catalog->meters[series_at(series, first->series)->meter];
+    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED) {
+        bool is_one = tail_of(first)->at == tail_of(second)->at &&
+                      (meter->states_level || join_changes(first, second));
+        return is_one ? RECORDS_TAKEN : RECORDS_APART;
+    }
+    if (!aggregate_is_sampled(meter->aggregate) ||
+        record_compare(first, second, series, catalog) != 0) {
+        return RECORDS_APART;
+    }
+    first->print += second->print;
+    return RECORDS_KEPT;
 }
 
 /* ---- percentile and unique ------------------------------------------------------------------- */
@@ -82,18 +159,30 @@ static enum status find_wanted(struct dec percent, uint64_t count, uint64_t *wan
 }
 
 static enum status begin_row(struct book *book, const struct meter *meter,
-                             const struct record *record, struct error *err)
+                             const struct record *record, uint64_t place, struct error *err)
 {
     struct sample_reading *reading = &book->reading;
     struct usage_row *row = book_find_row(book, record->account, record->series, record->slot_s);
     reading->row = (uint32_t)(row - book->rows);
-    reading->seen = 0;
+    reading->seen = reading->seen_carried = 0;
     struct usage_value *value = book_value(book, row);
     value->has_value = true;
-    value->value = DEC_ZERO;
-    return meter->aggregate == AGGREGATE_PERCENTILE
-               ? find_wanted(meter->percentile, row->total.count, &reading->wanted, err)
-               : OK;
+    value->value = value->billed = DEC_ZERO;
+    value->place = place;
+    if (meter->aggregate != AGGREGATE_PERCENTILE) {
+        return OK;
+    }
+    TRY(find_wanted(meter->percentile, value->carried_count, &reading->wanted_carried, err));
+    return find_wanted(meter->percentile, row->total.count + value->carried_count, &reading->wanted,
+                       err);
+}
+
+/* True when the wanted one, counted from 1, is among so many more; *seen moves on. */
+static bool passes(uint64_t *seen, uint64_t count, uint64_t wanted)
+{
+    uint64_t before = *seen;
+    *seen += count;
+    return before < wanted && wanted <= *seen;
 }
 
 static void keep_text(struct book *book, struct buffer *buffer, struct text text)
@@ -106,29 +195,36 @@ static void keep_text(struct book *book, struct buffer *buffer, struct text text
 }
 
 static enum status read_sample(struct book *book, const struct meter *meter,
-                               const struct record *record, struct error *err)
+                               const struct record *record, uint64_t place, struct error *err)
 {
     struct sample_reading *reading = &book->reading;
     const struct usage_row *row = reading->row == NONE ? NULL : &book->rows[reading->row];
     if (!row || row->account != record->account || row->series != record->series ||
         row->slot_s != record->slot_s) {
-        TRY(begin_row(book, meter, record, err));
+        TRY(begin_row(book, meter, record, place, err));
         row = &book->rows[reading->row];
     }
-    reading->seen++;
+    bool is_carried = record->flags & RECORD_CARRIED;
     struct usage_value *value = &book->values[row->value];
     if (meter->aggregate == AGGREGATE_PERCENTILE) {
-        if (reading->seen == reading->wanted) {
+        uint64_t count = record_count(record);
+        if (passes(&reading->seen, count, reading->wanted)) {
             value->value = record_value(record);
+        }
+        if (is_carried && passes(&reading->seen_carried, count, reading->wanted_carried)) {
+            value->billed = record_value(record);
         }
         return OK;
     }
-    struct text key = tail_source(tail_of(record));
-    if (reading->seen == 1 || !text_equal(buffer_text(&reading->key), key)) {
-        keep_text(book, &reading->key, key);
-        return dec_add(value->value, dec_from_int(1), &value->value, err);
+    struct text key = record_key(record);
+    if (reading->seen++ > 0 && text_equal(buffer_text(&reading->key), key)) {
+        return OK;
     }
-    return OK;
+    keep_text(book, &reading->key, key);
+    if (is_carried) { /* of equal ones the first */
+        TRY(dec_add(value->billed, dec_from_int(1), &value->billed, err));
+    }
+    return dec_add(value->value, dec_from_int(1), &value->value, err);
 }
 
 /* ---- levels ---------------------------------------------------------------------------------- */
@@ -277,14 +373,14 @@ static void sort_levels(struct book *book, const struct book_view *view)
 }
 
 enum status book_sample(struct book *book, const struct book_view *view,
-                        const struct record *record, struct error *err)
+                        const struct record *record, uint64_t place, struct error *err)
 {
     uint32_t index = series_at(view->series, record->series)->meter;
     const struct meter *meter = &view->catalog->meters[index];
     sort_levels(book, view);
     enum status status = meter->aggregate == AGGREGATE_TIME_WEIGHTED
                              ? read_level(book, view, meter, record, NULL)
-                             : read_sample(book, meter, record, NULL);
+                             : read_sample(book, meter, record, place, NULL);
     return status == OK ? OK : fail_range(view, record->account, index, err);
 }
 

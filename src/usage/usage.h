@@ -17,6 +17,8 @@
 #ifndef FARTHING_USAGE_USAGE_H
 #define FARTHING_USAGE_USAGE_H
 
+#include <stddef.h>
+
 #include "base/arena.h"
 #include "base/calendar.h"
 #include "base/decimal.h"
@@ -66,7 +68,7 @@ struct measure {
     uint32_t dimension_count;
     struct text resource;
     struct dec value;
-    struct text key; /* of a meter that counts unique ones */
+    struct text key;      /* of a meter that counts unique ones */
     struct period spread; /* of a meter that spreads its events */
 };
 
@@ -166,6 +168,7 @@ enum record_flag {
     RECORD_PIECE = 16,   /* a piece of a spread event, not the first: counts no event */
     RECORD_ECHO = 32, /* no usage: a change of level, for another payer of the account later on */
     RECORD_ELSEWHERE = 64, /* with RECORD_FIRST: the event is counted in another partition */
+    RECORD_CARRIED = 128,  /* a sample that came with the opening: it is billed already */
 };
 
 /* One (event, meter) on its way to its payer's book, 32 bytes (+ tail units of 32).  Those of one
@@ -179,18 +182,33 @@ struct record {
     uint8_t flags;
     uint8_t scale;      /* of the value */
     uint8_t tail_units; /* that follow */
-    uint8_t pad;
+    uint8_t form;       /* enum record_form */
 };
 _Static_assert(sizeof(struct record) == 32, "records are 32 bytes");
 
-/* The tail of a record: what a wide value, the order of `latest` or a row of one event needs. */
-struct record_tail {
-    i128 mantissa; /* when RECORD_WIDE */
-    instant at;    /* exact time, and */
-    uint16_t source_size, id_size;
-    /* source and id bytes follow, of meters that meter_keeps_key; of unique ones the key, as source
-     */
+/* What a record of a sampled meter is, once sorted to disk, or carried in. */
+enum record_form {
+    RECORD_OF_EVENT,
+    RECORD_SAMPLE, /* counts nothing; its print is how many equal ones it stands for; of an average
+                      their sum is its value */
+    RECORD_TOTAL,  /* what those of a row count: its tail is a struct total */
 };
+
+/* The tail of a record: what the order of `latest`, or a row of one event, needs.  When
+ * RECORD_WIDE, 16 bytes of mantissa come before it. */
+struct record_tail {
+    instant at; /* exact time, and */
+    uint16_t source_size, id_size;
+    char texts[]; /* source and id, of meters that meter_keeps_key; of unique ones the key, as
+                     source */
+};
+enum { RECORD_TAIL_BYTES = offsetof(struct record_tail, texts), RECORD_WIDE_BYTES = sizeof(i128) };
+
+static inline struct record_tail *record_tail(struct record *record)
+{
+    size_t offset = record->flags & RECORD_WIDE ? RECORD_WIDE_BYTES : 0;
+    return (struct record_tail *)(void *)((char *)(record + 1) + offset);
+}
 
 /* ---- dedup ----------------------------------------------------------------------------------- */
 
@@ -304,7 +322,10 @@ struct usage_value {
     struct dec billed; /* what a bill of an earlier part of the slot has counted of it already */
     instant at;
     struct text source, id;
-    struct exact integral; /* of a level over the slot, in seconds */
+    struct exact integral;  /* of a level over the slot, in seconds */
+    uint64_t place;         /* of its first sample, as book_sample was told */
+    uint64_t carried_count; /* of samples, or of values of an average, that came with the opening */
+    struct wide carried_sum; /* of the latter */
 };
 
 /* The value of a gauge, or a level, on its way from bill to bill. */
@@ -336,14 +357,15 @@ struct level {
 
 /* Where the reading of samples is. */
 struct sample_reading {
-    uint32_t row;             /* NONE */
-    uint64_t seen;            /* of its samples */
-    uint64_t wanted;          /* percentile: the sample that is it, counted from 1 */
-    struct buffer key;        /* unique: the last */
-    uint32_t level;           /* NONE */
-    struct period slot;       /* of the level, where it stands, and */
-    bool is_paid;             /* whether the payer pays for it there */
-    struct buffer source, id; /* of the last change */
+    uint32_t row;                          /* NONE */
+    uint64_t seen;                         /* of its samples */
+    uint64_t wanted;                       /* percentile: the sample that is it, counted from 1 */
+    uint64_t seen_carried, wanted_carried; /* the same of those that came with the opening */
+    struct buffer key;                     /* unique: the last */
+    uint32_t level;                        /* NONE */
+    struct period slot;                    /* of the level, where it stands, and */
+    bool is_paid;                          /* whether the payer pays for it there */
+    struct buffer source, id;              /* of the last change */
     bool is_begun;
 };
 
@@ -375,12 +397,29 @@ void book_fold(struct book *book, const struct record *record, const struct seri
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
                 bool begins_turn, const struct series_table *table);
 /* The order in which the records of sampled meters are read: by account, series and slot, then
- * percentile: by value; unique: by key; time_weighted: by time, source and id.  Equal records are
- * interchangeable.  Others come in some order. */
+ * percentile: by value; unique: by key; time_weighted: by time, source and id; the row's total
+ * last. Equal records are interchangeable.  Others come in some order. */
 int record_compare(const struct record *a, const struct record *b,
                    const struct series_table *series, const struct catalog *catalog);
 bool record_is_sample(const struct record *record, const struct series_table *series,
                       const struct catalog *catalog);
+bool record_same_row(const struct record *a, const struct record *b);
+/* Of the record of an event, when its row's total has counted it. */
+void record_to_sample(struct record *record);
+/* Two samples, or two totals, that are neighbours in the order, as one: percentile: of one value;
+ * unique: of one key; time_weighted: of one instant. */
+enum record_joint {
+    RECORDS_APART,
+    RECORDS_KEPT,  /* the first stands for both */
+    RECORDS_TAKEN, /* the second does */
+};
+/* How many equal samples it stands for. */
+uint64_t record_count(const struct record *record);
+/* The value of a record, and the key of one of a unique meter. */
+struct dec record_value(const struct record *record);
+struct text record_key(const struct record *record);
+enum record_joint record_join(struct record *first, struct record *second,
+                              const struct series_table *series, const struct catalog *catalog);
 /* Where usage is looked at from: what samples and ends of slots depend on. */
 struct book_view {
     const struct series_table *series;
@@ -393,18 +432,18 @@ struct book_view {
 /* When all records are folded and states carried: the records of sampled meters once more, in the
  * order of record_compare, then book_samples_end.  The state of such a meter is this sorted
  * sequence, which may be merged of any parts, in memory or not; here it is read without being held.
- * ERR_OVERFLOW. */
+ * place: where the record lies, for who reads a row's samples again.  ERR_OVERFLOW. */
 enum status book_sample(struct book *book, const struct book_view *view,
-                        const struct record *record, struct error *err);
+                        const struct record *record, uint64_t place, struct error *err);
 enum status book_samples_end(struct book *book, const struct book_view *view, struct error *err);
 /* Reads the states, ends the slots and sorts the rows in the total order (time, account, resource,
  * SKU, dimension values, and of single events source, id).  ERR_OVERFLOW names the row whose
  * quantity left the range. */
 enum status book_close(struct book *book, const struct book_view *view, struct error *err);
-/* ERR_INPUT when the cut ends inside a slot, in a turn that ends at turn_to, whose state no closing
- * holds: an average, or one of samples. */
-enum status book_check_cut(const struct book *book, const struct book_view *view, instant turn_to,
-                           struct error *err);
+/* True when the cut ends inside the row's slot, in a turn that ends at turn_to, and its state is
+ * more than one value: an average, unique or percentile. */
+bool book_row_is_cut(const struct book *book, const struct book_view *view, instant turn_to,
+                     uint32_t row);
 /* The states that go on after the bill of the view's cut, in a turn that ends at turn_to: of meters
  * with `carry`, of slots that the cut ends but nothing else does, and levels; for each account and
  * series the last one; sorted by (account, series rank).  is_last: of the run; then a level goes on

@@ -115,8 +115,6 @@ def raise_rates(steps, rng):
 
 def cuts(bench):
     """The period, or two parts of it whose bills go on from one to the other."""
-    if any(meter.get("aggregate") in ("average", "unique", "percentile") for meter in bench.world.meters.values()):
-        return [bench.world.period_text]  # a bill cannot end inside a slot of samples
     start, end = bench.world.period
     middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
     anchored = any(bench.setup.billing(account)[1] for account in bench.setup.accounts)

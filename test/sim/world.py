@@ -337,9 +337,6 @@ class World:
         for i, sku in enumerate(self.skus):
             aggregate = rng.choice(["sum"] * 6 + ["count", "count", "max", "latest", "min", "average", "unique",
                                                   "percentile", "time_weighted", "time_weighted"])
-            if aggregate in ("average", "unique", "percentile") and (
-                    "billing" in self.catalog or len(self.period_text) != 7 or "W" in self.period_text):
-                aggregate = "min"  # a run may end inside a turn, and their slot there has no state to go on with
             meter = {"event": "use.%s" % sku, "aggregate": aggregate, "sku": sku}
             if aggregate != "count":
                 meter["value"] = rng.choice(["data.q"] * 4 + ["data.q * 2", "data.q / 3",
@@ -539,7 +536,6 @@ class World:
             body["name"] = name
         if function == "percentile":
             body["percentile"] = Raw(rng.choice(["95", "50", "99.9", "12.5", "100"]))
-            body["clock"] = "hour"  # no bill ends inside it
             if rng.random() < 0.5:
                 body["method"] = rng.choice(["nearest_rank", "drop_top"])
         if function in ("percentile", "average") and rng.random() < 0.4:

@@ -4,6 +4,8 @@
  *     random records --shuffled, split, each part sorted, merged--> book --> quantities
  *     the same records --------------------------------------------> plain loops over int64
  *
+ * Records that are sorted by way of files come to the same as in memory.
+ *
  * The expected values come from loops over whole numbers, by the definition of each aggregation.
  */
 #include <setjmp.h>
@@ -13,6 +15,7 @@
 #include <string.h>
 
 #include "draw.h"
+#include "engine/env_posix.h"
 #include "engine/sorted.h"
 #include "usage/usage.h"
 
@@ -30,7 +33,11 @@ struct sample {
     struct record record;
     union {
         struct record units[TAIL_UNITS];
-        struct record_tail tail;
+        struct {
+            instant at;
+            uint16_t source_size, id_size;
+            char texts[8];
+        } tail; /* a struct record_tail */
     };
 };
 
@@ -44,6 +51,29 @@ struct world {
     struct sample samples[RECORDS_MAX];
     uint32_t count;
 };
+
+static void make_samples(struct world *world)
+{
+    for (uint32_t i = 0; i < world->count; i++) {
+        struct sample *sample = &world->samples[i];
+        sample->record = (struct record){.print = draw(),
+                                         .series = draw_below(METERS),
+                                         .mantissa = (int64_t)draw_below(50) - 10,
+                                         .flags = RECORD_FIRST | RECORD_TAIL,
+                                         .tail_units = TAIL_UNITS};
+        sample->tail.at = (instant)draw_below(DAY_S) * NS_PER_SECOND;
+        sample->tail.source_size = 1;
+        sample->tail.id_size = 4;
+        char *texts = sample->tail.texts;
+        if (sample->record.series == AGGREGATE_UNIQUE) {
+            sample->tail.id_size = 0;
+            texts[0] = (char)('a' + draw_below(26));
+        } else {
+            texts[0] = (char)('a' + draw_below(3));
+            memcpy(texts + 1, &i, sizeof i);
+        }
+    }
+}
 
 /* One meter of each aggregation, all of one account and one day. */
 static void make_world(struct world *world, uint64_t seed)
@@ -71,25 +101,7 @@ static void make_world(struct world *world, uint64_t seed)
     }
     series_rank(&world->series);
     world->count = 1 + draw_below(RECORDS_MAX - 1);
-    for (uint32_t i = 0; i < world->count; i++) {
-        struct sample *sample = &world->samples[i];
-        sample->record = (struct record){.print = draw(),
-                                         .series = draw_below(METERS),
-                                         .mantissa = (int64_t)draw_below(50) - 10,
-                                         .flags = RECORD_FIRST | RECORD_TAIL,
-                                         .tail_units = TAIL_UNITS};
-        sample->tail.at = (instant)draw_below(DAY_S) * NS_PER_SECOND;
-        sample->tail.source_size = 1;
-        sample->tail.id_size = 4;
-        char *texts = (char *)(&sample->tail + 1);
-        if (sample->record.series == AGGREGATE_UNIQUE) {
-            sample->tail.id_size = 0;
-            texts[0] = (char)('a' + draw_below(26));
-        } else {
-            texts[0] = (char)('a' + draw_below(3));
-            memcpy(texts + 1, &i, sizeof i);
-        }
-    }
+    make_samples(world);
 }
 
 /* ---- what is expected ------------------------------------------------------------------------ */
@@ -107,7 +119,7 @@ static int compare_samples(const void *a_item, const void *b_item)
     if (a->tail.at != b->tail.at) {
         return a->tail.at < b->tail.at ? -1 : 1;
     }
-    return memcmp(&a->tail + 1, &b->tail + 1, 5);
+    return memcmp(a->tail.texts, b->tail.texts, 5);
 }
 
 /* False when no record is of the meter. */
@@ -123,7 +135,7 @@ static bool expect(const struct world *world, uint32_t meter, struct dec *out)
             sum += sample->record.mantissa;
             sorted[count] = sample;
             values[count++] = sample->record.mantissa;
-            has_letter[(*(const char *)(&sample->tail + 1) - 'a') % 26] = true;
+            has_letter[(sample->tail.texts[0] - 'a') % 26] = true;
         }
     }
     if (count == 0) {
@@ -240,7 +252,7 @@ static void check_book(struct world *world)
     merge_parts(world, records, samples);
     struct error err;
     for (uint32_t i = 0; i < samples; i++) {
-        assert_int_equal(book_sample(&book, &view, records[i], &err), OK);
+        assert_int_equal(book_sample(&book, &view, records[i], 0, &err), OK);
     }
     assert_int_equal(book_samples_end(&book, &view, &err), OK);
     assert_int_equal(book_close(&book, &view, &err), OK);
@@ -278,10 +290,107 @@ static void test_any_order_and_split(void **context)
     }
 }
 
+/* ---- on disk --------------------------------------------------------------------------------- */
+
+static uint32_t one_group(const void *context, const struct record *record)
+{
+    (void)context;
+    return 1 + (record->mantissa > 1000); /* none is; and nothing is in the first */
+}
+
+/* More records than some levels of runs hold, by way of files: what the book says of the same
+ * records in memory, whose law the test above holds; totals, too. */
+static void check_sorted(struct world *world, struct env *env, uint32_t copies)
+{
+    enum { COPIES_MAX = 400 };
+    assert_in_range(copies, 1, COPIES_MAX);
+    struct account account = {.id = TEXT("a"), .override = NONE};
+    struct accounts accounts = {.items = &account, .count = 1};
+    struct period cut = {0, (instant)DAY_S * NS_PER_SECOND};
+    struct book_view view = {&world->series, &world->catalog, &accounts, 0, 0, cut};
+    struct record_order order = {&world->series, &world->catalog};
+    struct arena *arena = &world->arena;
+    struct sorted *sorted;
+    struct error err;
+    uint32_t count = world->count * copies, used = 0;
+    struct sample *made = arena_alloc(arena, count * sizeof *made);
+    const struct record **records = arena_alloc(arena, count * sizeof *records);
+    struct book books[2];
+    sorted_new(env, arena, NULL, 0, 3, &order, one_group, NULL, &sorted);
+    book_init(&books[0], arena, 0);
+    book_init(&books[1], arena, 0);
+    for (uint32_t i = 0; i < count; i++) {
+        made[i] = world->samples[draw_below(world->count)];
+        made[i].record.print = draw();
+        made[i].tail.at = (instant)draw_below(copies < 20 ? 500 : DAY_S) * NS_PER_SECOND;
+        memcpy(made[i].tail.texts + 1, &i, sizeof i);
+        book_fold(&books[0], &made[i].record, order.series, order.catalog);
+        assert_int_equal(sorted_add(sorted, &made[i].record, &err), OK);
+        if (record_is_sample(&made[i].record, order.series, order.catalog)) {
+            records[used++] = &made[i].record;
+        }
+    }
+    assert_int_equal(sorted_merge(sorted, &err), OK);
+    records_sort(arena, records, used, &order);
+    for (uint32_t i = 0; i < used; i++) {
+        assert_int_equal(book_sample(&books[0], &view, records[i], 0, &err), OK);
+    }
+    for (uint32_t pass = 0; pass < 6; pass++) { /* over each group, twice */
+        uint64_t at, end;
+        sorted_group(sorted, pass % 3, &at, &end);
+        assert_true(pass % 3 == 1 || at == end);
+        for (const struct record *record = NULL, *last = NULL; record < last || at < end;) {
+            if (record == last) {
+                assert_int_equal(sorted_read(sorted, &at, end, &record, &last, &err), OK);
+            }
+            if (pass < 3) {
+                book_fold(&books[1], record, order.series, order.catalog);
+            } else if (record_is_sample(record, order.series, order.catalog)) {
+                assert_int_equal(book_sample(&books[1], &view, record, 0, &err), OK);
+            }
+            record += 1 + record->tail_units;
+        }
+    }
+    sorted_free(sorted);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(book_samples_end(&books[i], &view, &err), OK);
+        assert_int_equal(book_close(&books[i], &view, &err), OK);
+    }
+    assert_int_equal(books[0].row_count, books[1].row_count);
+    for (uint32_t i = 0; i < books[0].row_count; i++) {
+        const struct usage_row *a = &books[0].rows[i], *b = &books[1].rows[i];
+        assert_int_equal(a->series, b->series);
+        char x[DEC_FORMAT_MAX], y[DEC_FORMAT_MAX];
+        dec_format(a->quantity, x);
+        dec_format(b->quantity, y);
+        if (!dec_equal(a->quantity, b->quantity)) {
+            fail_msg("aggregate %u: %s in memory, %s by way of files", a->series, x, y);
+        }
+        assert_true(total_equal(&a->total, &b->total));
+    }
+}
+
+static void test_by_way_of_files(void **context)
+{
+    (void)context;
+    static struct world world;
+    static const uint32_t copies[] = {1, 3, 15, 60, 400};
+    struct env *env = env_posix_new(0);
+    for (uint32_t i = 0; i < 5; i++) {
+        make_world(&world, 1000 + i);
+        world.count = world.count < 200 ? 200 : world.count;
+        make_samples(&world);
+        check_sorted(&world, env, copies[i]);
+        arena_release(&world.arena);
+    }
+    env_posix_free(env);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_order_and_split),
+        cmocka_unit_test(test_by_way_of_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,15 +97,17 @@ static void add_event(struct world *world, uint32_t number)
             record->series = reason << 16 | series % METERS;
             record->slot_s = 0;
         } else if (meter_keeps_key(meter) || draw_below(10) == 0) {
-            struct record_tail tail = {.mantissa = ((i128)draw() << 20) + 1,
-                                       .at = (instant)draw_below(9999),
-                                       .source_size = 1,
-                                       .id_size = 2};
-            char *bytes = (char *)(record + 1);
-            memset(bytes, 0, TAIL_UNITS * sizeof *record);
-            memcpy(bytes, &tail, sizeof tail);
-            memcpy(bytes + sizeof tail, "s12", 3);
+            i128 mantissa = ((i128)draw() << 20) + 1;
+            memset(record + 1, 0, TAIL_UNITS * sizeof *record);
             record->flags |= RECORD_TAIL | (draw_below(2) ? RECORD_WIDE : 0);
+            if (record->flags & RECORD_WIDE) {
+                memcpy(record + 1, &mantissa, sizeof mantissa);
+            }
+            struct record_tail *tail = record_tail(record);
+            tail->at = (instant)draw_below(9999);
+            tail->source_size = 1;
+            tail->id_size = 2;
+            memcpy(tail->texts, "s12", 3);
             record->tail_units = TAIL_UNITS;
             world->unit_count += TAIL_UNITS;
         }
@@ -160,7 +162,7 @@ static struct record *record_at(struct world *world, uint32_t index)
 /* False when the mutation would change nothing. */
 static bool mutate(struct world *world, enum mutation mutation, struct record *record)
 {
-    struct record_tail *tail = (struct record_tail *)(void *)(record + 1);
+    i128 *wide = (i128 *)(void *)(record + 1);
     bool excluded = (record->flags & RECORD_EXCLUDED) != 0;
     switch (mutation) {
     case ACCOUNT:
@@ -179,7 +181,7 @@ static bool mutate(struct world *world, enum mutation mutation, struct record *r
         return !excluded;
     case QUANTITY:
         if (record->flags & RECORD_WIDE) {
-            tail->mantissa += draw_below(2) ? 1 : -1;
+            *wide += draw_below(2) ? 1 : -1;
         } else {
             record->mantissa += draw_below(2) ? 1 : -1;
         }
