@@ -104,7 +104,7 @@ static enum status read_samples(struct work *work, const struct step *step,
 struct group {
     uint32_t bucket;
     const uint32_t *charges;
-    struct dec *values; /* what is aggregated of each; sorted in the end */
+    struct dec *values; /* what is aggregated of each */
     uint32_t count;
 };
 
@@ -207,12 +207,10 @@ static enum status settle_group(struct work *work, struct group *group)
     struct bucket *bucket = &work->buckets[group->bucket];
     struct dec x_before = bucket->x, before = bucket->y, value, change;
     group->values = arena_alloc(work->arena, group->count * sizeof *group->values);
-    struct dec *in = arena_alloc(work->arena, group->count * sizeof *in);
     for (uint32_t i = 0; i < group->count; i++) {
         const struct charge *charge = &work->charges[group->charges[i]];
-        TRY(charge_measure(work, step, charge, charge->quantity, &in[i]));
-        group->values[i] = in[i];
-        TRY(take(&step->aggregate, in[i], bucket->events, &bucket->x, work->err));
+        TRY(charge_measure(work, step, charge, charge->quantity, &group->values[i]));
+        TRY(take(&step->aggregate, group->values[i], bucket->events, &bucket->x, work->err));
         TRY(dec_add(bucket->events, dec_from_int(1), &bucket->events, work->err));
         TRY(work_take_of_row(work, charge, charge->quantity));
     }
@@ -228,7 +226,7 @@ static enum status settle_group(struct work *work, struct group *group)
     for (uint32_t i = 0; i < group->count; i++) {
         struct charge *charge = &work->charges[group->charges[i]];
         struct dec after = x_before;
-        TRY(dec_add(x_before, in[i], &after, work->err));
+        TRY(dec_add(x_before, group->values[i], &after, work->err));
         work_trace_step(work, group->charges[i], bucket,
                         (struct trace){.step = step,
                                        .before = x_before,

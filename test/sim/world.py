@@ -384,7 +384,7 @@ class World:
             if "where" not in meter and hours.random() < 0.12:
                 meter["where"] = hours.choice(['in_calendar("peak")', '!in_calendar("peak")', 'in_calendar("peak") || data.q > 2'])
                 self.has("meter.in_calendar")
-            if meter.get("value") == "data.q" and hours.random() < 0.12:
+            if meter.get("value") == "data.q" and aggregate != "unique" and hours.random() < 0.12:
                 meter["value"] = 'in_calendar("peak") ? data.q : data.q / 2'
                 self.has("meter.in_calendar")
             self.meters["m_" + sku] = meter
