@@ -454,6 +454,30 @@ static bool first_in_cut(const struct run *run, uint32_t payer, struct period sp
     return false;
 }
 
+/* The same for another payer, whose slot begins at start; false when there is no room. */
+static bool add_echo(struct worker *worker, struct event_records *records,
+                     const struct record *record, const struct record *made, uint32_t payer,
+                     instant start)
+{
+    const struct run *run = worker->run;
+    if (records->used + 1u + record->tail_units > UNITS_MAX - records->reserved) {
+        return false;
+    }
+    struct record *echo = add_record(records, made);
+    memcpy(echo + 1, record + 1, record->tail_units * sizeof *echo);
+    echo->flags = (uint8_t)((echo->flags & ~RECORD_FIRST) | RECORD_ECHO);
+    echo->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
+    records->partitions[records->count - 1] = (uint16_t)book_partition(run, payer);
+    return true;
+}
+
+static void fail_payers(struct worker *worker, uint32_t account)
+{
+    worker_fail(worker, fail(&worker->err, ERR_LIMIT,
+                             "account %.*s has too many payers for levels and gauges in one period",
+                             TEXT_ARG(worker->run->accounts->items[account].id)));
+}
+
 /* A level is known to all that pay for its account later in the period; and where no bill of the
  * period before tells it, to who pays as a bill begins, from changes that came before. */
 static void add_echoes(struct worker *worker, struct event_records *records,
@@ -482,18 +506,40 @@ static void add_echoes(struct worker *worker, struct event_records *records,
         if (start <= at || is_told || (at < cut.from && !meter->carry)) {
             continue;
         }
-        if (count == PAYERS_MAX ||
-            records->used + 1u + record->tail_units > UNITS_MAX - records->reserved) {
-            worker_fail(worker, fail(&worker->err, ERR_LIMIT,
-                                     "account %.*s has too many payers for levels in one period",
-                                     TEXT_ARG(run->accounts->items[record->account].id)));
+        if (count == PAYERS_MAX || !add_echo(worker, records, record, made, payer, start)) {
+            fail_payers(worker, record->account);
             return;
         }
-        struct record *echo = add_record(records, made);
-        memcpy(echo + 1, record + 1, record->tail_units * sizeof *echo);
-        echo->flags = (uint8_t)((echo->flags & ~RECORD_FIRST) | RECORD_ECHO);
-        echo->slot_s = (uint32_t)((start - run->period.from) / NS_PER_SECOND);
-        records->partitions[records->count - 1] = (uint16_t)book_partition(run, payer);
+    }
+}
+
+/* The last value of a gauge is known to others that pay for its account as a turn of theirs begins;
+ * to its own payer it goes from turn to turn (book_carry). */
+static void add_gauge_echoes(struct worker *worker, struct event_records *records,
+                             const struct record *record, const struct record *made, instant at)
+{
+    const struct run *run = worker->run;
+    uint32_t payers[PAYERS_MAX] = {accounts_payer(run->accounts, record->account, at)}, count = 1;
+    struct period span = {at, 0};
+    for (; span.from < run->period.to; span.from = span.to) {
+        uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
+        (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
+        while (known < count && payers[known] != payer) {
+            known++;
+        }
+        uint32_t cut = run->cut_first[payer];
+        while (cut < run->cut_first[payer + 1] && run->cuts[cut].from < span.from) {
+            cut++;
+        }
+        if (known < count || cut == run->cut_first[payer + 1] || run->cuts[cut].from >= span.to) {
+            continue;
+        }
+        if (count == PAYERS_MAX ||
+            !add_echo(worker, records, record, made, payer, run->cuts[cut].from)) {
+            fail_payers(worker, record->account);
+            return;
+        }
+        payers[count++] = payer;
     }
 }
 
@@ -589,6 +635,10 @@ static void add_measure(struct worker *worker, struct event_records *records,
             made.account = account;
             add_echoes(worker, records, record, &made, meter, event->at);
         }
+    } else if (meter->aggregate == AGGREGATE_LATEST && meter->carry && run->has_cuts &&
+               !(record->flags & RECORD_EXCLUDED) && run->steady_payer[account] == NONE) {
+        made.account = account;
+        add_gauge_echoes(worker, records, record, &made, event->at);
     }
 }
 

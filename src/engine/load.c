@@ -753,12 +753,14 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
     return first == end || run->cuts[first].from == at;
 }
 
-/* A level is known to all that pay for its account in the period. */
-static void copy_level(struct run *run)
+/* A level is known to all that pay for its account in the period; and a gauge, when they have turns
+ * that begin in it. */
+static void copy_state(struct run *run)
 {
     struct carried first = run->carried[run->carried_count - 1];
     const struct series *series = series_at(&run->series, first.state.series);
-    if (run->catalog->meters[series->meter].aggregate != AGGREGATE_TIME_WEIGHTED) {
+    enum aggregate aggregate = run->catalog->meters[series->meter].aggregate;
+    if (aggregate != AGGREGATE_TIME_WEIGHTED && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
         return;
     }
     uint32_t payers[PAYERS_MAX];
@@ -808,7 +810,7 @@ static enum status read_opening_line(struct run *run, struct text line)
             status = read_meter_state(run, object, &run->carried[run->carried_count], &is_known);
             if (status == OK && is_known) {
                 run->carried_count++;
-                copy_level(run);
+                copy_state(run);
             }
         }
     }

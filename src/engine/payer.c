@@ -84,16 +84,24 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
     find_opening(run, payer, arena, pricing);
 }
 
+/* A state of an account that is another payer's now is kept for the next bill. */
+static void carry_state(const struct run *run, const struct meter_state *state, uint32_t payer,
+                        struct period cut, bool begins_turn, struct book *book)
+{
+    uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
+    bool is_paid = accounts_payer(run->accounts, state->account, cut.from) == payer;
+    book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
+}
+
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
  * first cut. */
 static void carry_opening(const struct run *run, uint32_t payer, struct period cut,
                           bool begins_turn, struct book *book)
 {
-    uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
     for (uint32_t i = first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
         if (!run->carried[i].has_samples) {
-            book_carry(book, &run->carried[i].state, slot_s, begins_turn, &run->series);
+            carry_state(run, &run->carried[i].state, payer, cut, begins_turn, book);
         }
     }
 }
@@ -299,9 +307,8 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     } else {
         pricing.opening = handover->buckets;
         pricing.opening_count = handover->bucket_count;
-        uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
         for (uint32_t i = 0; i < handover->meter_count; i++) {
-            book_carry(&book, &handover->meters[i], slot_s, begins_turn, &run->series);
+            carry_state(run, &handover->meters[i], payer, cut, begins_turn, &book);
         }
     }
     if (!worker->is_booked) {

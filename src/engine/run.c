@@ -271,8 +271,9 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
         enum aggregate aggregate = run->catalog->meters[i].aggregate;
         run->has_samples |= aggregate_is_sampled(aggregate);
-        run->is_scattered |=
-            aggregate == AGGREGATE_TIME_WEIGHTED || run->catalog->meters[i].spread_from;
+        run->is_scattered |= aggregate == AGGREGATE_TIME_WEIGHTED ||
+                             (aggregate == AGGREGATE_LATEST && run->has_cuts) ||
+                             run->catalog->meters[i].spread_from;
     }
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
     TRY(set_up_spools(run));

@@ -241,13 +241,36 @@ static void fold_carried(struct book *book, const struct record *record)
     wide_add_dec(&value->carried_sum, record_value(record)); /* of an average; unused else */
 }
 
+/* A gauge that another payer's account had when a turn of this one began. */
+static void fold_echo(struct book *book, const struct record *record,
+                      const struct series_table *series, const struct catalog *catalog)
+{
+    const struct meter *meter = &catalog->meters[series_at(series, record->series)->meter];
+    if (meter->aggregate == AGGREGATE_LATEST) {
+        const struct record_tail *tail = tail_of(record);
+        struct meter_state state = {.account = record->account,
+                                    .series = record->series,
+                                    .value = record_value(record),
+                                    .at = tail->at,
+                                    .source = tail_source(tail),
+                                    .id = tail_id(tail)};
+        book_carry(book, &state, record->slot_s, true, true, series);
+    }
+}
+
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
     if (record->flags & RECORD_CARRIED) {
         fold_carried(book, record);
     }
-    if ((record->flags & RECORD_ECHO) || record->form == RECORD_SAMPLE) {
+    if (record->flags & RECORD_ECHO) {
+        if (!(record->flags & RECORD_EXCLUDED)) { /* not withdrawn */
+            fold_echo(book, record, series, catalog);
+        }
+        return;
+    }
+    if (record->form == RECORD_SAMPLE) {
         return;
     }
     uint64_t key = row_key(record->account, record->series, record->slot_s);
@@ -297,7 +320,7 @@ void book_add_level(struct book *book, const struct level *level)
     book->levels[book->level_count++] = *level;
 }
 
-void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
+void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s, bool is_paid,
                 bool begins_turn, const struct series_table *table)
 {
     const struct meter *meter = &table->catalog->meters[series_at(table, state->series)->meter];
@@ -309,6 +332,10 @@ void book_carry(struct book *book, const struct meter_state *state, uint32_t slo
     }
     if (meter->aggregate == AGGREGATE_TIME_WEIGHTED) {
         book_add_level(book, &(struct level){.state = *state});
+        return;
+    }
+    if (!is_paid) {
+        keep_state(book, state);
         return;
     }
     struct usage_row *row = book_find_row(book, state->account, state->series, slot_s);

@@ -166,7 +166,7 @@ enum record_flag {
     RECORD_TAIL = 4,     /* followed by units that hold its tail */
     RECORD_WIDE = 8,     /* the value does not fit: tail starts with 16 bytes of mantissa */
     RECORD_PIECE = 16,   /* a piece of a spread event, not the first: counts no event */
-    RECORD_ECHO = 32, /* no usage: a change of level, for another payer of the account later on */
+    RECORD_ECHO = 32, /* no usage: of a level or gauge, for another payer of the account later on */
     RECORD_ELSEWHERE = 64, /* with RECORD_FIRST: the event is counted in another partition */
     RECORD_CARRIED = 128,  /* a sample that came with the opening: it is billed already */
 };
@@ -393,8 +393,9 @@ void book_fold(struct book *book, const struct record *record, const struct seri
                const struct catalog *catalog);
 /* Takes in a state from the bill before.  begins_turn: a turn of the bill's clock begins with this
  * bill; then a meter with `carry` starts from the state, and others forget it.  Inside a turn an
- * open slot goes on, counting only what is new, and any other state is kept for later. */
-void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s,
+ * open slot goes on, counting only what is new, and any other state is kept for later; so is that
+ * of an account for which the payer does not pay as the bill begins: !is_paid. */
+void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s, bool is_paid,
                 bool begins_turn, const struct series_table *table);
 /* The order in which the records of sampled meters are read: by account, series and slot, then
  * percentile: by value; unique: by key; time_weighted: by time, source and id; the row's total

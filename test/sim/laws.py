@@ -211,6 +211,33 @@ def cut_period(bench):
     return True
 
 
+def cut_usage(bench):
+    """What three parts of a period count, each with the closing of the one before, is what the whole has."""
+    start, end = bench.world.period
+    points = sorted((start + (end - start) * bench.rng.randrange(1, 99) // 100) // times.HOUR * times.HOUR for _ in range(2))
+    edges = [start, *points, end]
+    if has_anchored(bench) or any(a >= b for a, b in zip(edges, edges[1:])):
+        return False
+    together, options = collections.Counter(), ["--opening", "none"]
+    for i, (a, b) in enumerate(zip(edges, edges[1:])):
+        part = bench.bill("part%d" % i, period="%s/%s" % (times.form(a), times.form(b)), options=options)
+        for key, value in counted(part).items():
+            together[key] += value
+        options = ["--opening", part.folder + "/closing.ndjson"]
+    bench.equal("usage", counted(bench.output), together, within=num("0.00000000000001"))
+    return True
+
+
+def counted(output):
+    """Quantities and events of usage."""
+    sums = collections.Counter()
+    for row in output.rows("usage.csv"):
+        key = tuple(row[name] for name in ("payer", "account", "meter", "sku", "resource", "dimensions"))
+        sums[key + ("quantity",)] += num(row["quantity"])
+        sums[key + ("events",)] += num(row["events"])
+    return sums
+
+
 def has_anchored(bench):
     return any(bench.setup.billing(account)[1] for account in bench.setup.accounts)
 
@@ -545,7 +572,7 @@ LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
         ("shared", shared)]
-APART = [("corrections", corrections.corrections), ("reordered", reordered)]  # with seeds of their own
+APART = [("corrections", corrections.corrections), ("reordered", reordered), ("cut usage", cut_usage)]  # with seeds of their own
 
 
 def chosen(world, count, only=None):
@@ -554,4 +581,4 @@ def chosen(world, count, only=None):
         return [law for law in LAWS + APART if law[0] == only]
     if count < 0:
         return LAWS + APART
-    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [APART[1]] * (world.seed % 5 == 0)
+    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + APART[1:3] * (world.seed % 5 == 0)

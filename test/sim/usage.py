@@ -273,16 +273,26 @@ class Usage:
             self.rows[(row.payer, row.cut)].append(row)
 
     def carry(self, rows):
-        """The last state of a gauge goes into the payer's next bill, as if it were of its first slot."""
+        """The last state of a gauge goes into the next bill, as if it were of its first slot: that of `latest` to
+        who pays for its account then, others while it is the same payer."""
+        gauges = defaultdict(list)
+        for row in list(rows.values()):
+            if self.setup.catalog["meters"][row.meter].get("carry") and self.setup.aggregate(row.meter) == "latest":
+                gauges[(row.account, row.resource, row.sku, row.dims, row.meter)] += row.values
+        for series, values in gauges.items():
+            for payer in self.setup.accounts:
+                for cut in self.setup.cuts(payer):
+                    before = [value for value in values if value[0][0] < cut[0]]
+                    if before and self.setup.payer(series[0], cut[0]) == payer:
+                        key = (payer, cut, cut[0], *series)
+                        rows.setdefault(key, Row(key)).carried = max(before)
         last = defaultdict(dict)  # (payer, series): {cut: state}
         for key, row in rows.items():
             if (self.setup.catalog["meters"][row.meter].get("carry")
-                    and self.setup.aggregate(row.meter) != "time_weighted"):
+                    and self.setup.aggregate(row.meter) in ("max", "min")):
                 series = (row.payer, row.account, row.resource, row.sku, row.dims, row.meter)
-                state = max(row.values)
-                if self.setup.aggregate(row.meter) in ("max", "min"):  # of its last slot
-                    pick = max if self.setup.aggregate(row.meter) == "max" else min
-                    state = ((row.time,), pick(value for _, value in row.values))
+                pick = max if self.setup.aggregate(row.meter) == "max" else min
+                state = ((row.time,), pick(value for _, value in row.values))  # of its last slot
                 last[series][row.cut] = max(last[series].get(row.cut, state), state)
         for (payer, account, resource, sku, dims, meter), states in last.items():
             state = None
@@ -290,11 +300,10 @@ class Usage:
                 if state is not None and self.setup.payer(account, cut[0]) == payer:
                     key = (payer, cut, cut[0], account, resource, sku, dims, meter)
                     rows.setdefault(key, Row(key)).carried = state
-                    if self.setup.aggregate(meter) in ("max", "min"):  # it is of the first slot now
-                        state = ((cut[0],), state[1])
-                        if states.get(cut, state)[0] == state[0]:  # one slot has both
-                            pick = max if self.setup.aggregate(meter) == "max" else min
-                            states[cut] = state = (state[0], pick(state[1], states.get(cut, state)[1]))
+                    state = ((cut[0],), state[1])  # it is of the first slot now
+                    if states.get(cut, state)[0] == state[0]:  # one slot has both
+                        pick = max if self.setup.aggregate(meter) == "max" else min
+                        states[cut] = state = (state[0], pick(state[1], states.get(cut, state)[1]))
                     states[cut] = max(states.get(cut, state), state)
                 state = states.get(cut, state)
 

@@ -139,11 +139,6 @@ class World:
         self.make_contracts(self.rng("contracts"))
         self.make_overrides(self.rng("overrides"))
         world_terms.add(self)
-        moves = {"membership.joins", "membership.leaves", "membership.moves"} & self.features
-        if moves and "carry_moves" not in OPEN:
-            for meter in self.meters.values():
-                if meter.get("aggregate") != "time_weighted":
-                    meter.pop("carry", None)
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
 
