@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import expressions
 import times
-from world import Raw
+from world import OPEN, Raw
 from exact import ceil_to, num, quantize
 from setting import Step, TermPrice
 from terms import ChargeSteps, TermRow
@@ -85,7 +85,6 @@ class MergedRow:
         first = rows[0]
         self.time, self.sku, self.meter, self.price, self.contract = (
             first.time, first.sku, first.meter, first.price, contract)
-        self.origin = getattr(first, "origin", first)
         self.account = first.account if all(r.account == first.account for r in rows) else account
         self.resource = first.resource if all(r.resource == first.resource for r in rows) else ""
         others = [dict(r.dims) for r in rows]
@@ -1012,6 +1011,8 @@ class Bill(ChargeSteps):
                 continue
             if step.body.get("attribute") == "pro_rata":
                 change -= self.spread_minimum(step, flows, change)
+                if change and any(not isinstance(f.row, TermRow) for f, *_ in flows) and "zero_base" not in OPEN:
+                    continue
             self.emit(flow.row, step, key, "minimum", change, due)
 
     @staticmethod

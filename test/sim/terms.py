@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import times
 from exact import num, quantize
+from world import OPEN
 
 ZERO, ONE = Fraction(0), Fraction(1)
 WAITING = ("bound", "commit", "fee")  # terms that owe something where nothing was used
@@ -51,7 +52,6 @@ class ChargeSteps:
     @staticmethod
     def term_place(row):
         flow = row.flows[0] if row.flows else None
-        row = getattr(row, "origin", row)  # an aggregate's stands where its first row stood
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
                 [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
                 getattr(row, "event", []),
@@ -259,7 +259,7 @@ class ChargeSteps:
                 part, done = now - done, now
             flow.adjust(step.name, step.kind, sign * part)
             left -= part
-        if left:
+        if left and (x or attribute == "none" or "zero_base" in OPEN):
             self.emit(row, step, key, step.kind, sign * left, due)
 
     def settle_changes(self):

@@ -151,7 +151,7 @@ class Maker:
         if rng.random() < 0.3:
             body["base"] = self.pick("gross", "gross", "net")
             self.world.has("terms.base")
-        if rng.random() < 0.15 and body.get("clock") not in ("always",):
+        if rng.random() < 0.15 and ("quantity" not in body or "limit_units" in OPEN):
             body["limit"] = {self.pick("amount"): self.money(1, 8)}
             self.world.has("terms.limit")
         return body
