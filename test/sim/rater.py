@@ -964,7 +964,7 @@ class Bill(ChargeSteps):
         position, buckets = self.memory("position", Fraction), self.memory("buckets", list)
         for row, step in entries:
             for flow in row.flows:
-                if flow.amount is None or not self.takes(flow, step):
+                if flow.amount is None or (step.term and flow.is_ghost) or not self.takes(flow, step):
                     continue
                 key = self.key(row, step)
                 measure = self.measure(flow, row, step, flow.net())
@@ -1011,7 +1011,8 @@ class Bill(ChargeSteps):
                 continue
             if step.body.get("attribute") == "pro_rata":
                 change -= self.spread_minimum(step, flows, change)
-                if change and any(not isinstance(f.row, TermRow) for f, *_ in flows) and "zero_base" not in OPEN:
+                used = any(not isinstance(f.row, TermRow) for f, *_ in flows)
+                if change and used and step.term and "zero_base" not in OPEN:
                     continue
             self.emit(flow.row, step, key, "minimum", change, due)
 
