@@ -46,9 +46,14 @@ static void add_plural(struct buffer *out, uint64_t count, const char *word)
 
 /* ---- the head ------------------------------------------------------------------------------- */
 
-static void add_amounts(struct buffer *out, const struct line *line, struct text currency)
+static void add_amounts(const struct explain *x, struct buffer *out, const struct line *line,
+                        struct text currency)
 {
-    if (line->has_rate || !dec_is_zero(line->quantity)) {
+    const struct step *step = x->charge ? x->charge->step : NULL;
+    if (step && line->has_rate && (step->kind == STEP_FEE || step->kind == STEP_TAX)) {
+        add_decimal(out, line->rate); /* of charges, not of a quantity */
+        buffer_add_text(out, TEXT("%: "));
+    } else if (line->has_rate || !dec_is_zero(line->quantity)) {
         add_decimal(out, line->quantity);
         if (line->unit.size > 0) {
             buffer_add_char(out, ' ');
@@ -92,7 +97,7 @@ static void add_head(const struct explain *x, struct buffer *out)
     buffer_add_text(out, TEXT("\nfor       "));
     add_period(out, (struct period){line->from, line->to});
     buffer_format(out, "\n%-9.*s ", TEXT_ARG(line->kind));
-    add_amounts(out, line, x->head.currency);
+    add_amounts(x, out, line, x->head.currency);
     buffer_add_char(out, '\n');
 }
 

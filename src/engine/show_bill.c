@@ -70,10 +70,16 @@ static bool is_named(struct text step)
     return !is_primitive;
 }
 
-/* A percentage of charges, which a quantity of nothing and a rate would hide. */
+/* A percentage of charges, which a quantity of nothing and a rate would hide. A fixed price is a
+ * fee too, and may be of none: the terms' own say so in their level. */
 static bool is_percentage(const struct line *line)
 {
-    bool is_of_charges = text_equal(line->kind, TEXT("tax")) || text_equal(line->kind, TEXT("fee"));
+    static const char end[] = " terms";
+    size_t size = sizeof end - 1;
+    bool is_of_terms =
+        line->level.size > size && memcmp(line->level.at + line->level.size - size, end, size) == 0;
+    bool is_of_charges =
+        text_equal(line->kind, TEXT("tax")) || (text_equal(line->kind, TEXT("fee")) && is_of_terms);
     return is_of_charges && line->has_rate && dec_is_zero(line->quantity);
 }
 
