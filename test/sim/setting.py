@@ -1,4 +1,5 @@
 """What a catalog and records say at an instant: who pays, which contract, which price."""
+import bisect
 import datetime
 import functools
 import re
@@ -177,6 +178,7 @@ class Setup:
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
         self.known_cuts, self.known_stretches = {}, {}
+        self.known_changes, self.known_asking = {}, {}
         self.read_products()
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
@@ -258,9 +260,9 @@ class Setup:
     def slot_before(self, kind, at):
         """The last instant up to at at which something changes for the usage of a kind: who the account belongs to,
         what its price says, its contract when the price asks it, or the turn of a clock of the price."""
-        edges = self.price_edges | set(self.account_edges(kind.account))
-        out = max([edge for edge in edges if edge <= at and self.holding(kind, edge - 1)
-                   != self.holding(kind, edge)], default=times.MIN)
+        changes = self.changes(kind.account, kind.sku, kind.dims)
+        place = bisect.bisect_right(changes, at)
+        out = changes[place - 1] if place else times.MIN
         price = self.price(kind.at(at))
         terms = [step for _, steps in self.terms for step in steps]
         for step in [*price.steps, *terms] if price else []:
@@ -286,16 +288,30 @@ class Setup:
                                    for edge in row[3:] if edge and self.date(edge, None) <= at])
         return out
 
+    def changes(self, account, sku, dims):
+        """When what holds for usage of a kind changes."""
+        key = (account, sku, dims)
+        if key not in self.known_changes:
+            kind = Kind(account, sku, dims)
+            self.known_changes[key] = sorted(edge for edge in self.price_edges | set(self.account_edges(account))
+                                             if self.holding(kind, edge - 1) != self.holding(kind, edge))
+        return self.known_changes[key]
+
     def tally_start(self, kind, at):
         """Since when the turns go on of steps that ask for the usage of its SKU."""
         out = times.MIN
-        for price in self.all_prices():
-            for step in price.steps:
-                if 'usage("%s")' % kind.sku not in str(step.body) or step.clock in ("row", "period", "always"):
-                    continue
+        for step in self.asking(kind.sku):
+            if step.clock not in ("row", "period", "always"):
                 if not step.by_contract(self) or self.contract(kind.account, at) is not None:
                     out = max(out, self.turn(step, None, kind.account, at)[0])
         return out
+
+    def asking(self, sku):
+        """The steps that ask for the usage of a SKU."""
+        if sku not in self.known_asking:
+            self.known_asking[sku] = [step for price in self.all_prices() for step in price.steps
+                                      if 'usage("%s")' % sku in str(step.body)]
+        return self.known_asking[sku]
 
     # ---- calendars ----
 
