@@ -6,7 +6,6 @@
  * what the version in force then says.  When nothing was used in the bill in which it is due, the
  * bucket is known by its state in the opening alone: its name tells node, scope and turn.
  */
-#include <assert.h>
 #include <stdlib.h>
 
 #include "price/work.h"
@@ -324,8 +323,8 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         part = turn_end_name_part(work->arena, state->key, &next);
     }
     due->resource = TEXT("");
-    if (step->scope == SCOPE_RESOURCE) {
-        assert(begins_with(part, TEXT("resource=")));
+    /* Without one it is of a version that had another scope. */
+    if (step->scope == SCOPE_RESOURCE && begins_with(part, TEXT("resource="))) {
         due->resource = (struct text){part.at + 9, part.size - 9};
         part = turn_end_name_part(work->arena, state->key, &next);
     }
