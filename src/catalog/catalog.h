@@ -744,10 +744,7 @@ struct catalog {
     /* Clocks of steps whose turns may begin inside a row, where rows must be cut as well. */
     const struct slot_clock *slot_clocks;
     uint32_t slot_clock_count;
-    const uint32_t *term_clocks; /* in slot_clocks: those that terms ask of all rows */
-    uint32_t term_clock_count;
-    bool terms_ask_contract; /* which one is in force decides on terms, or on what they come to */
-    bool has_odd_clocks;     /* some may turn inside an hour */
+    bool has_odd_clocks; /* some may turn inside an hour */
     bool has_csv;
     struct csv_columns csv;
 };

@@ -44,14 +44,48 @@ static bool asks_contract(const struct price *price)
     return price && price->asks_contract;
 }
 
+/* The lists of steps that usage passes: of its price, and the terms in force for its account; NULL
+ * where there is none. */
+enum { LISTS = 4 };
+struct lists {
+    const struct price *items[LISTS];
+};
+
+static struct lists lists_of(const struct accounts *accounts, const struct catalog *catalog,
+                             const struct usage_kind *kind, const struct contract *contract,
+                             const struct price *price)
+{
+    struct lists lists = {{price}};
+    if (catalog->has_terms) {
+        uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[kind->account].plan);
+        const struct price *terms[] = {plan == NONE ? NULL : &catalog->plans[plan].terms,
+                                       contract ? &contract->terms : NULL, &catalog->terms};
+        for (int i = 1; i < LISTS; i++) {
+            lists.items[i] = terms[i - 1] && terms[i - 1]->step_count > 0 ? terms[i - 1] : NULL;
+        }
+    }
+    return lists;
+}
+
 static bool is_change(const struct accounts *accounts, const struct catalog *catalog,
                       const struct usage_kind *kind, instant edge)
 {
     const struct contract *old, *new;
     const struct price *before = hold_price(accounts, catalog, kind, edge - 1, &old);
     const struct price *after = hold_price(accounts, catalog, kind, edge, &new);
-    bool asks = catalog->terms_ask_contract || asks_contract(after);
-    return !say_the_same(before, after) || (old != new &&asks);
+    if (!say_the_same(before, after)) {
+        return true;
+    }
+    struct lists were = lists_of(accounts, catalog, kind, old, NULL);
+    struct lists are = lists_of(accounts, catalog, kind, new, NULL);
+    bool asks = asks_contract(after);
+    for (int i = 0; i < LISTS; i++) {
+        if (were.items[i] != are.items[i]) {
+            return true;
+        }
+        asks = asks || asks_contract(are.items[i]);
+    }
+    return old != new &&asks;
 }
 
 /* A slot on its way. */
@@ -198,6 +232,23 @@ static bool tally_counts(const struct tally *tally, const struct catalog *catalo
                               : kind->meter == &catalog->meters[tally->meter];
 }
 
+static void narrow_to_turn(const struct accounts *accounts, const struct catalog *catalog,
+                           const struct usage_kind *kind, const struct slot_clock *item,
+                           const struct contract *contract, instant at, struct period *slot)
+{
+    if (item->calendar) {
+        *slot = calendar_stretch(item->calendar, at, *slot);
+    } else if (item->table) {
+        *slot = period_intersect(*slot, table_span(accounts, catalog, kind, item, at));
+    } else if (!item->of_contract) {
+        *slot = period_intersect(*slot, clock_turn(&item->clock, at));
+    } else if (contract) {
+        struct clock clock =
+            clock_anchored(item->clock.every, item->clock.count, contract->from, item->clock.zone);
+        *slot = period_intersect(*slot, clock_turn(&clock, at));
+    }
+}
+
 void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog *catalog,
                           const struct usage_kind *kind, bool hours_only, instant at,
                           struct period *slot)
@@ -207,30 +258,15 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
     }
     const struct contract *contract;
     const struct price *price = hold_price(accounts, catalog, kind, at, &contract);
-    uint32_t own = price ? price->clock_count : 0;
-    uint32_t count = price ? own + catalog->term_clock_count : 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t index = i < own ? price->clocks[i] : catalog->term_clocks[i - own];
-        const struct slot_clock *item = &catalog->slot_clocks[index];
-        if ((hours_only && item->hour_aligned) ||
-            (item->tally && !tally_counts(item->tally, catalog, kind))) {
-            continue;
-        }
-        if (item->calendar) {
-            *slot = calendar_stretch(item->calendar, at, *slot);
-            continue;
-        }
-        if (item->table) {
-            *slot = period_intersect(*slot, table_span(accounts, catalog, kind, item, at));
-            continue;
-        }
-        struct clock clock = item->clock;
-        if (item->of_contract) {
-            if (!contract) {
-                continue;
+    struct lists lists = lists_of(accounts, catalog, kind, contract, price);
+    for (int i = 0; price && i < LISTS; i++) {
+        uint32_t count = lists.items[i] ? lists.items[i]->clock_count : 0;
+        for (uint32_t k = 0; k < count; k++) {
+            const struct slot_clock *item = &catalog->slot_clocks[lists.items[i]->clocks[k]];
+            if ((!hours_only || !item->hour_aligned) &&
+                (!item->tally || tally_counts(item->tally, catalog, kind))) {
+                narrow_to_turn(accounts, catalog, kind, item, contract, at, slot);
             }
-            clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
         }
-        *slot = period_intersect(*slot, clock_turn(&clock, at));
     }
 }

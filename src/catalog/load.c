@@ -1105,105 +1105,77 @@ static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot
                : find_slot_table(catalog, &catalog->tables[table], true, items);
 }
 
-struct term_cuts {
-    struct catalog *catalog;
-    struct slot_clock *items;
-    struct call_use use;
-    uint32_t *clocks;
-};
-
-static void note_term(void *context, const struct step *step, bool of_contract)
-{
-    struct term_cuts *cuts = context;
-    struct catalog *catalog = cuts->catalog;
-    catalog->terms_ask_contract =
-        catalog->terms_ask_contract || of_contract || step_asks_contract(step, of_contract);
-    step_visit_rows(step, note_calls, &cuts->use);
-    uint32_t clock = find_slot_clock(catalog, step, NULL, cuts->items);
-    if (clock != NONE) {
-        cuts->clocks[catalog->term_clock_count++] = clock;
-    }
-}
-
-/* What terms mean for where rows are cut, which is the same for the rows of all prices. */
-static void collect_term_clocks(struct loader *loader, struct slot_clock *items)
+/* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
+ * calendars and dated tables, and whether they ask the contract. */
+static void collect_clocks(struct loader *loader, struct price *price, bool of_contract,
+                           struct slot_clock *items)
 {
     struct catalog *catalog = loader->catalog;
     uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t most = named + terms_count(catalog) + 1;
-    struct term_cuts cuts = {.catalog = catalog, .items = items};
-    cuts.clocks = arena_calloc(loader->arena, most, sizeof *cuts.clocks);
-    cuts.use.calendars = arena_calloc(loader->arena, named + 1, sizeof *cuts.use.calendars);
-    cuts.use.tables = cuts.use.calendars + catalog->calendar_count;
-    terms_visit(catalog, note_term, &cuts);
-    for (uint32_t i = 0; i < named; i++) {
-        uint32_t found = cuts.use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
-        if (found != NONE) {
-            cuts.clocks[catalog->term_clock_count++] = found;
+    uint32_t room = 2 * price->step_count + named + catalog->tally_count;
+    struct call_use use = {.any = false};
+    use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
+    use.tables = use.calendars + catalog->calendar_count;
+    uint32_t *clocks = NULL;
+    for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
+        const struct step *step = &price->steps[i];
+        price->asks_contract = price->asks_contract || step_asks_contract(step, of_contract);
+        for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
+            const struct tally *tally = &catalog->tallies[t];
+            if (tally_fits(tally, price)) {
+                price->asks_contract =
+                    price->asks_contract || step_asks_contract(&tally->step, false);
+                uint32_t clock = find_slot_clock(catalog, &tally->step, tally, items);
+                if (clock != NONE) {
+                    clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                    clocks[price->clock_count++] = clock;
+                }
+            }
+        }
+        step_visit_rows(step, note_calls, &use);
+        uint32_t found[] = {find_slot_clock(catalog, step, NULL, items),
+                            step->kind == STEP_RATE
+                                ? find_slot_table(catalog, step->rate.table, false, items)
+                                : NONE};
+        for (int k = 0; k < 2; k++) {
+            if (found[k] != NONE) {
+                clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                clocks[price->clock_count++] = found[k];
+            }
         }
     }
-    catalog->term_clocks = cuts.clocks;
+    for (uint32_t i = 0; i < named && use.any; i++) {
+        uint32_t found = use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
+        if (found != NONE) {
+            clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+            clocks[price->clock_count++] = found;
+        }
+    }
+    price->clocks = clocks;
 }
 
-/* What a price's steps mean for where its rows are cut: their clocks and calendars, and whether
- * they ask the contract. */
 static void collect_slot_clocks(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
-    uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t most = named + catalog->tally_count + terms_count(catalog);
+    uint32_t most = catalog->calendar_count + catalog->table_count + catalog->tally_count +
+                    terms_count(catalog);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
-    struct call_use use;
     struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
-    collect_term_clocks(loader, items);
+    /* What is written to is of this loader. */
     for (uint32_t p = 0; p < catalog->price_count; p++) {
-        struct price *price = (struct price *)&catalog->prices[p]; /* of this loader */
-        uint32_t *clocks = NULL;
-        uint32_t room = 2 * price->step_count + named + catalog->tally_count;
-        use.any = false;
-        use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
-        use.tables = use.calendars + catalog->calendar_count;
+        struct price *price = (struct price *)&catalog->prices[p];
         bool of_contract = price->owner > catalog->plan_count; /* 0: the catalog's own */
-        for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
-            price->asks_contract =
-                price->asks_contract || step_asks_contract(&price->steps[i], of_contract);
-            const struct step *step = &price->steps[i];
-            for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
-                const struct tally *tally = &catalog->tallies[t];
-                if (tally_fits(tally, price)) {
-                    price->asks_contract =
-                        price->asks_contract || step_asks_contract(&tally->step, false);
-                    uint32_t clock = find_slot_clock(catalog, &tally->step, tally, items);
-                    if (clock != NONE) {
-                        clocks =
-                            clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                        clocks[price->clock_count++] = clock;
-                    }
-                }
-            }
-            step_visit_rows(step, note_calls, &use);
-            uint32_t found[] = {find_slot_clock(catalog, step, NULL, items),
-                                step->kind == STEP_RATE
-                                    ? find_slot_table(catalog, step->rate.table, false, items)
-                                    : NONE};
-            for (int k = 0; k < 2; k++) {
-                if (found[k] != NONE) {
-                    clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                    clocks[price->clock_count++] = found[k];
-                }
-            }
-        }
-        for (uint32_t i = 0; i < named && use.any; i++) {
-            uint32_t found = use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
-            if (found != NONE) {
-                clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                clocks[price->clock_count++] = found;
-            }
-        }
-        price->clocks = clocks;
+        collect_clocks(loader, price, of_contract, items);
     }
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        collect_clocks(loader, (struct price *)&catalog->plans[i].terms, true, items);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        collect_clocks(loader, (struct price *)&catalog->contracts[i].terms, true, items);
+    }
+    collect_clocks(loader, &catalog->terms, false, items);
     catalog->slot_clocks = items;
 }
 

@@ -425,6 +425,14 @@ static enum status run_units(struct work *work, struct entry *entry)
                                 work->err));
     }
     trace_entry(work, entry, before, after, values->number);
+    if (entry->step->adjust.has_limit) { /* along min(y, limit), y being what all units are worth */
+        struct bucket *bucket = &work->buckets[entry->bucket];
+        struct dec y = bucket->y, total;
+        TRY(dec_add(y, worth, &total, work->err));
+        bucket->y = total;
+        TRY(dec_subtract(dec_min(total, values->limit), dec_min(y, values->limit), &worth,
+                         work->err));
+    }
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
     }

@@ -264,7 +264,7 @@ class Setup:
         place = bisect.bisect_right(changes, at)
         out = changes[place - 1] if place else times.MIN
         price = self.price(kind.at(at))
-        terms = [step for _, steps in self.terms for step in steps]
+        terms = self.terms_at(kind.account, at)
         for step in [*price.steps, *terms] if price else []:
             if step.clock in ("row", "period", "always"):
                 continue
@@ -351,7 +351,7 @@ class Setup:
     def holding(self, kind, at):
         price = self.price(kind.at(at))
         contract, terms = self.contract(kind.account, at), self.terms_at(kind.account, at)
-        asks = price is not None and (price.asks_contract(self) or self.terms)
+        asks = price is not None and (price.asks_contract(self) or any(s.asks_contract(self) for s in terms))
         return (self.path(kind.account, at), price and price.content, [step.node for step in terms],
                 contract["id"] if asks and contract else None)
 
