@@ -550,6 +550,9 @@ def reordered(bench):
     catalog["prices"] = list(kept.values())
     others = {name for name, step in catalog.get("steps", {}).items() if set(step) & {"aggregate", "bound"}}
     for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]:
+        names = [price["name"] for price in owner.get("prices", []) if isinstance(price, dict)]
+        if len(set(names)) < len(names):
+            return False
         for price in owner.get("prices", []):
             if isinstance(price, dict):
                 price["steps"] = [copy.deepcopy(step) for step in price["steps"] if not (

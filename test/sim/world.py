@@ -1052,7 +1052,7 @@ class World:
             del data[rng.choice(["region", "size"])]
         elif kind == "resource":
             del data["res"]
-        elif "formula" not in str(self.catalog):  # whose products of that have too many digits
+        elif "formula" not in str(self.catalog) and "measure" not in str(self.catalog):  # products of too many digits
             data["q"] = Raw("123456789012345678.25")
 
     # ---- lines ----
