@@ -242,7 +242,7 @@ def corrections(bench):
             bench.runner.counts["corrections"] += 1
         folders = [output.folder for chain in chains for output in chain]
         again = correct(bench, "again%d" % number, folders, given[::-1], changed,
-                        ["--threads", "3", "--memory", "64MiB"])
+                        ["--threads", "3", "--memory", "256MiB"])
         bench.expect(not again, "round %d: the same correction again writes %s", number, again)
         fresh = bill_chain(bench, "fresh%d-" % number, periods, what_is_accepted(rounds[:number + 1]),
                            catalog if changed else None)
