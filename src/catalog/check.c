@@ -709,21 +709,13 @@ static void check_grain(struct loader *loader)
             const struct meter *meter = &catalog->meters[m];
             if (meter->grain != GRAIN_EVENT && meter->sku != NONE && meter->sku != MAP_NONE &&
                 (price->skus == NULL || price_has_sku(price, meter->sku))) {
-                if (is_by_event) {
-                    complain(loader->complaints, price->place, "PRICE_GRAIN",
-                             text_format(loader->arena, "grain: event in the meter %.*s",
-                                         TEXT_ARG(meter->name)),
-                             "its lines are of single events, and a row of the meter %.*s holds "
-                             "several",
-                             TEXT_ARG(meter->name));
-                    break;
-                }
-                complain(loader->complaints, step->place, "PERCENT_GRAIN",
+                complain(loader->complaints, is_by_event ? price->place : step->place,
+                         is_by_event ? "PRICE_GRAIN" : "PERCENT_GRAIN",
                          text_format(loader->arena, "grain: event in the meter %.*s",
                                      TEXT_ARG(meter->name)),
-                         "fixed, min and max are of each event, and a row of the meter %.*s holds "
-                         "several",
-                         TEXT_ARG(meter->name));
+                         "%s of %s, and a row of the meter %.*s holds several",
+                         is_by_event ? "its lines are" : "fixed, min and max are",
+                         is_by_event ? "single events" : "each event", TEXT_ARG(meter->name));
                 break;
             }
         }

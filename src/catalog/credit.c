@@ -64,8 +64,9 @@ static void read_rollover(struct loader *loader, const struct yaml_node *node, s
 static void read_grant(struct work *work, const struct yaml_node *node, uint32_t number,
                        struct grant *grant)
 {
-    static const char *const keys[] = {"id",    "amount",   "from",  "to",   "void", "priority",
-                                       "every", "rollover", "where", "cost", NULL};
+    static const char *const keys[] = {"id",       "amount", "from",     "to",    "void",
+                                       "priority", "every",  "rollover", "where", NULL};
+    static const char *const later[] = {"cost", NULL};
     struct loader *loader = work->loader;
     *grant = (struct grant){.from = INSTANT_MIN, .to = INSTANT_MAX, .amount = DEC_ZERO};
     grant->priority = grant->least = grant->most = DEC_ZERO;
@@ -73,7 +74,7 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a grant", keys, NULL);
+    check_keys(loader, node, "a grant", keys, later);
     const struct yaml_node *amount = want_member(loader, node, "amount");
     if (yaml_member(node, "id") != NULL) {
         read_name(loader, yaml_member(node, "id"), &grant->id);

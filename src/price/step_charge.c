@@ -126,16 +126,26 @@ static enum status find_over(struct work *work, const struct step *step,
     return OK;
 }
 
-/* Plain numbers are compared when the catalog loads. */
-static enum status check_order(struct work *work, const struct charge_values *values)
+/* The least and the most of a bound or a fee; a pointer is NULL for what it lacks. Plain numbers
+ * are compared when the catalog loads, those that are computed here. */
+static enum status bounds(struct work *work, const struct step *step, const struct number *min,
+                          const struct number *max, enum prorate prorate, int digits,
+                          enum rounding mode, const struct charge *charge, struct period turn,
+                          struct charge_values *values)
 {
-    if (dec_compare(values->min, values->max) <= 0) {
+    if (min) {
+        TRY(money(work, step, min, prorate, digits, mode, charge, turn, &values->min));
+    }
+    if (max) {
+        TRY(money(work, step, max, prorate, digits, mode, charge, turn, &values->max));
+    }
+    if (!min || !max || dec_compare(values->min, values->max) <= 0) {
         return OK;
     }
-    char min[DEC_FORMAT_MAX], max[DEC_FORMAT_MAX];
-    (void)dec_format(values->min, min);
-    (void)dec_format(values->max, max);
-    return fail(work->err, ERR_INPUT, "the minimum %s is above the maximum %s", min, max);
+    char least[DEC_FORMAT_MAX], most[DEC_FORMAT_MAX];
+    (void)dec_format(values->min, least);
+    (void)dec_format(values->max, most);
+    return fail(work->err, ERR_INPUT, "the minimum %s is above the maximum %s", least, most);
 }
 
 static enum status adjust_numbers(struct work *work, const struct step *step,
@@ -154,17 +164,8 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
         TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
                   &values->limit));
     }
-    if (body->has_min) {
-        TRY(money(work, step, &body->min, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->min));
-    }
-    if (body->has_max) {
-        TRY(money(work, step, &body->max, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->max));
-    }
-    if (body->has_min && body->has_max) {
-        TRY(check_order(work, values));
-    }
+    TRY(bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
+               body->prorate, body->digits, body->mode, charge, turn, values));
     return body->limit_turns > 0 ? find_over(work, step, charge, turn, &values->is_over) : OK;
 }
 
@@ -173,15 +174,8 @@ static enum status bound_numbers(struct work *work, const struct step *step,
                                  struct charge_values *values)
 {
     const struct step_bound *body = &step->bound;
-    if (body->has_min) {
-        TRY(money(work, step, &body->min, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->min));
-    }
-    if (body->has_max) {
-        TRY(money(work, step, &body->max, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->max));
-    }
-    return body->has_min && body->has_max ? check_order(work, values) : OK;
+    return bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
+                  body->prorate, body->digits, body->mode, charge, turn, values);
 }
 
 static enum status commit_numbers(struct work *work, const struct step *step,
