@@ -377,9 +377,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     }
     /* Nothing takes memory from here on. */
     compare_issued_events(worker, payer, &bill);
-    if (bill.line_count > 0 || bill.excluded_count > 0) {
-        count_bill(worker, &bill, book.rows, book.row_count);
-    }
+    count_bill(worker, &bill, book.rows, book.row_count);
     return texts_pass_on_when_full(worker, texts);
 }
 
