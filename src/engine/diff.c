@@ -10,7 +10,8 @@
  *     same step and tier, another version or rate   price version
  *     another step or tier, same version            step
  *     both are others                               price version
- *     came from nowhere, or went there              usage, as far as usage.csv has changed
+ *     came from nowhere, or went there              usage, as far as usage.csv has changed; a new
+ *                                                   version's, when it is of the same events
  *     the rest                                      step: others of a pool, flat amounts
  *     the bill is of a provider or time that the other set has not   other bill
  *
@@ -616,12 +617,25 @@ static struct text take_event(struct text *dimensions)
     return event;
 }
 
-/* What was used of the item on either side; a line names a resource where its price is by the hour,
+/* What was used of the item on either side. */
+struct item_usage {
+    struct wide quantity[SIDES];
+    uint64_t events[SIDES], print[SIDES];
+};
+
+/* A maximum that a new version cuts is two, and more, of the very events that one was of. */
+static bool is_of_same_events(const struct item_usage *used)
+{
+    return used->events[SIDE_A] > 0 && used->events[SIDE_A] == used->events[SIDE_B] &&
+           used->print[SIDE_A] == used->print[SIDE_B];
+}
+
+/* A line names a resource where its price is by the hour,
  * and an event where it is by the event. */
-static enum status sum_usage(struct diff *d, const struct piece *item, struct wide used[SIDES])
+static enum status sum_usage(struct diff *d, const struct piece *item, struct item_usage *used)
 {
     const struct line *line = &item->line;
-    used[SIDE_A] = used[SIDE_B] = (struct wide){{0}};
+    *used = (struct item_usage){0};
     struct text dimensions = line->dimensions, event = take_event(&dimensions);
     size_t low = 0, high = d->used_count;
     while (low < high) {
@@ -645,7 +659,10 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct wi
             event.size == 0 ||
             (usage->is_event && text_equal(event, bill_event(&d->scratch, &usage->event)));
         if (is_its && usage->slot.from >= item->period.from && usage->slot.from < item->period.to) {
-            TRY(add_to(d, &used[d->used[low].side], usage->quantity));
+            int side = d->used[low].side;
+            TRY(add_to(d, &used->quantity[side], usage->quantity));
+            used->events[side] += usage->total.count;
+            used->print[side] += usage->total.print;
         }
     }
     return OK;
@@ -654,14 +671,15 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct wi
 /* Units that came or went and met none of the other kind: as many as usage has changed by are its
  * own; where its unit may be another than the line's, all of them. */
 static enum status share_rest(struct diff *d, const struct moved *moved,
-                              const struct wide used[SIDES], bool is_other,
+                              const struct item_usage *used, bool is_other,
                               const struct change *rest, struct reasons *reasons)
 {
-    struct wide more = minus(used[SIDE_B], used[SIDE_A]), units = {{0}};
+    const struct wide *a = &used->quantity[SIDE_A], *b = &used->quantity[SIDE_B];
+    struct wide more = minus(*b, *a), units = {{0}};
     int sign = sign_of(more);
-    if (sign * sign_of(rest->quantity) > 0) {
-        bool is_alike = wide_equal(&used[SIDE_A], &moved->quantity[SIDE_A]) ||
-                        wide_equal(&used[SIDE_B], &moved->quantity[SIDE_B]);
+    if (sign * sign_of(rest->quantity) > 0 && !(is_other && is_of_same_events(used))) {
+        bool is_alike =
+            wide_equal(a, &moved->quantity[SIDE_A]) || wide_equal(b, &moved->quantity[SIDE_B]);
         bool is_less = sign_of(minus(rest->quantity, more)) * sign > 0;
         units = is_alike && is_less ? more : rest->quantity;
     }
@@ -676,14 +694,15 @@ static enum status share_rest(struct diff *d, const struct moved *moved,
 static enum status explain_usage(struct diff *d, const struct piece *pieces, size_t count,
                                  const struct moved *moved, struct reasons *reasons)
 {
-    struct wide used[SIDES];
-    TRY(sum_usage(d, pieces, used));
+    struct item_usage used;
+    TRY(sum_usage(d, pieces, &used));
     bool is_other = !d->is_same_catalog && has_other_version(d, pieces, count);
     struct wide *by_version = d->is_same_catalog ? &reasons->usage : &reasons->price;
     if (!is_one_unit(pieces, count)) { /* they cannot be followed */
-        struct change whole = {used[SIDE_A], moved->amount[SIDE_A]}, own = {0};
-        if (!is_zero(used[SIDE_A])) {
-            TRY(take_part(d, &whole, minus(used[SIDE_B], used[SIDE_A]), &own));
+        const struct wide *quantity = used.quantity;
+        struct change whole = {quantity[SIDE_A], moved->amount[SIDE_A]}, own = {0};
+        if (!is_zero(quantity[SIDE_A])) {
+            TRY(take_part(d, &whole, minus(quantity[SIDE_B], quantity[SIDE_A]), &own));
         }
         *reasons = (struct reasons){.usage = own.amount};
         if (!d->is_same_catalog) {
@@ -702,8 +721,8 @@ static enum status explain_usage(struct diff *d, const struct piece *pieces, siz
         add_flow(&rest, &flows[i].came);
         add_flow(&rest, &flows[i].left);
     }
-    TRY(share_rest(d, moved, used, is_other, &rest.came, reasons));
-    return share_rest(d, moved, used, is_other, &rest.left, reasons);
+    TRY(share_rest(d, moved, &used, is_other, &rest.came, reasons));
+    return share_rest(d, moved, &used, is_other, &rest.left, reasons);
 }
 
 /* The bill is none that the other set could have: of another provider, or of a time that the other
