@@ -30,10 +30,22 @@ static void add_place(struct buffer *out, const struct place *place)
     buffer_format(out, ":%u", place->line);
 }
 
+/* As the catalog has it, in brackets when it is more than a name. */
+static void add_expr(struct buffer *out, const struct expr *expr)
+{
+    struct buffer written;
+    buffer_init(&written, out->arena, 64);
+    expr_format(expr, NULL, &written);
+    bool is_name = memchr(written.at, ' ', written.size) == NULL;
+    buffer_add_text(out, is_name ? TEXT("") : TEXT("("));
+    add_shown(out, buffer_text(&written));
+    buffer_add_text(out, is_name ? TEXT("") : TEXT(")"));
+}
+
 static void add_number(struct buffer *out, const struct number *number)
 {
     if (number->expr) {
-        buffer_add_text(out, TEXT("an expression"));
+        add_expr(out, number->expr);
     } else {
         add_decimal(out, number->value);
     }
@@ -117,14 +129,16 @@ static void add_correction(const struct explain *x, struct buffer *out)
         if (!dec_is_zero(rows[i].quantity)) {
             buffer_add_text(out, TEXT(", for "));
             add_decimal(out, rows[i].quantity);
-            buffer_add_char(out, ' ');
-            add_shown(out, x->line.unit);
+            if (x->line.unit.size > 0) {
+                buffer_add_char(out, ' ');
+                add_shown(out, x->line.unit);
+            }
         }
         buffer_add_char(out, '\n');
     }
     buffer_add_text(out,
                     TEXT("  (billed before is told by the difference; the bills themselves are "
-                         "in the folders given\n  to the run with --billed)\n"));
+                         "in the folders given\n  to the run with --billed or --closed)\n"));
     if (!x->has_present) {
         buffer_add_text(out, TEXT("  nothing of this line is charged now: it is taken back\n"));
     } else {
@@ -209,7 +223,7 @@ static void add_price(const struct explain *x, struct buffer *out)
 static void add_convert(struct buffer *out, const struct step_convert *convert)
 {
     if (convert->quantity) {
-        buffer_add_text(out, TEXT("an expression gives the quantity"));
+        add_expr(out, convert->quantity);
     } else {
         buffer_add_text(out, TEXT("quantity"));
     }
