@@ -66,8 +66,12 @@ static enum status read_json(struct correct *c, const char *folder, const char *
     if (load_bytes(c->env, c->arena, path.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) != OK) {
         (void)fail(c->err, ERR_INPUT, "%s: there is no %s, so this is no whole output folder",
                    folder, name);
-        return fail_hint(c->err, "--closed takes folders as `farthing bill` or `farthing correct` "
-                                 "left them");
+        struct text periods = folder_periods(c->env, c->arena, folder, " --closed ");
+        return periods.size > 0
+                   ? fail_hint(c->err, "give those that lie in it: --closed %.*s",
+                               TEXT_ARG(periods))
+                   : fail_hint(c->err, "--closed takes folders as `farthing bill` or `farthing "
+                                       "correct` left them");
     }
     *root = yyjson_doc_get_root(arena_read_json(c->arena, bytes));
     if (!yyjson_is_obj(*root)) {

@@ -3,7 +3,7 @@
 
 #include <assert.h>
 
-enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024 };
+enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024, PERIODS_MAX_BYTES = 160 };
 static const size_t JSON_ROW_MAX_BYTES = (size_t)1 << 31;
 
 /* ---- readers -------------------------------------------------------------------------------- */
@@ -102,10 +102,35 @@ static const char *path_in(struct folder *folder, const char *name)
     return text_format(folder->arena, "%s/%s", folder->path, name).at;
 }
 
-static enum status not_a_folder(const char *path, struct error *err)
+struct text folder_periods(struct env *env, struct arena *arena, const char *path,
+                           const char *between)
+{
+    struct text *names;
+    size_t count;
+    struct error ignored;
+    struct buffer out;
+    buffer_init(&out, arena, 256);
+    if (env->folder_list(env, path, arena, &names, &count, &ignored) != OK) {
+        count = 0;
+    }
+    for (size_t i = 0; i < count && out.size < PERIODS_MAX_BYTES; i++) {
+        struct text inner = text_format(arena, "%s/%.*s", path, TEXT_ARG(names[i]));
+        struct file_info info;
+        if (env->file_stat(env, text_format(arena, "%s/run.json", inner.at).at, &info, &ignored) ==
+            OK) {
+            buffer_format(&out, "%s%.*s", out.size > 0 ? between : "", TEXT_ARG(inner));
+        }
+    }
+    return buffer_text(&out);
+}
+
+static enum status not_a_folder(struct env *env, struct arena *arena, const char *path,
+                                struct error *err)
 {
     (void)fail(err, ERR_INPUT, "%s: no output folder of a bill run", path);
-    return fail_hint(err, "give the folder that `farthing bill --out` wrote");
+    struct text periods = folder_periods(env, arena, path, ", ");
+    return periods.size > 0 ? fail_hint(err, "give one that lies in it: %.*s", TEXT_ARG(periods))
+                            : fail_hint(err, "give the folder that `farthing bill --out` wrote");
 }
 
 enum status folder_open(struct env *env, struct arena *arena, const char *path,
@@ -115,13 +140,13 @@ enum status folder_open(struct env *env, struct arena *arena, const char *path,
     struct file_info info;
     TRY(env->file_stat(env, path, &info, err));
     if (info.kind != FILE_FOLDER) {
-        return not_a_folder(path, err);
+        return not_a_folder(env, arena, path, err);
     }
     static const char *const NAMES[] = {"bills.ndjson", "lines.csv", "usage.csv"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         enum status status = env->file_stat(env, path_in(folder, NAMES[i]), &info, err);
         if (status == ERR_NOT_FOUND || (status == OK && info.kind != FILE_REGULAR)) {
-            return not_a_folder(path, err);
+            return not_a_folder(env, arena, path, err);
         }
         TRY(status);
     }

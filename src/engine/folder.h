@@ -40,6 +40,11 @@ struct folder {
     struct reader readers[FOLDER_READERS];
 };
 
+/* The output folders that lie in a folder, as a correction of several periods has them, with a text
+ * between them; empty when there are none, and the first few of many. */
+struct text folder_periods(struct env *env, struct arena *arena, const char *path,
+                           const char *between);
+
 /* ERR_INPUT when it is no output folder. Opens nothing that stays open. */
 enum status folder_open(struct env *env, struct arena *arena, const char *path,
                         struct folder *folder, struct error *err);

@@ -988,6 +988,13 @@ static enum status load_opening(struct run *run)
         return OK; /* the first period */
     }
     struct text bytes;
+    struct file_info info;
+    if (run->env->file_stat(run->env, run->options->opening, &info, NULL) == OK &&
+        info.kind == FILE_FOLDER) {
+        (void)fail(run->err, ERR_INPUT, "%s is no file", run->options->opening);
+        return fail_hint(run->err, "--opening takes the file: %s/closing.ndjson",
+                         run->options->opening);
+    }
     TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,
                    run->err));
     TRY(check_opening_written(run, bytes));
