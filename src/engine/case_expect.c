@@ -70,20 +70,23 @@ static bool is_equal(struct dec came, struct text expected, int rounded)
            dec_divide(a, b, rounded, ROUND_HALF_UP, &right, NULL) == OK && dec_equal(left, right);
 }
 
-static void check_number(struct case_run *run, struct dec came, const struct yaml_node *node,
+/* False when it is another number, or none is expected; then that is told. */
+static bool check_number(struct case_run *run, struct dec came, const struct yaml_node *node,
                          int rounded, const char *what, struct text key)
 {
     if (node->kind != YAML_TEXT) {
         case_finding(run, "%s%s%.*s: a number is expected here", what, key.size > 0 ? " " : "",
                      TEXT_ARG(key));
-        return;
+        return false;
     }
-    if (!is_equal(came, node->text, rounded)) {
-        char text[DEC_FORMAT_MAX];
-        (void)dec_format(came, text);
-        case_finding(run, "%s%s%.*s: expected %.*s, came %s", what, key.size > 0 ? " " : "",
-                     TEXT_ARG(key), TEXT_ARG(node->text), text);
+    if (is_equal(came, node->text, rounded)) {
+        return true;
     }
+    char text[DEC_FORMAT_MAX];
+    (void)dec_format(came, text);
+    case_finding(run, "%s%s%.*s: expected %.*s, came %s", what, key.size > 0 ? " " : "",
+                 TEXT_ARG(key), TEXT_ARG(node->text), text);
+    return false;
 }
 
 /* ---- which lines a key selects ------------------------------------------------------------- */
@@ -158,6 +161,8 @@ static bool is_net_of(const struct line *line, struct text key)
            text_equal(line->resource, key);
 }
 
+enum { NAMES_TOLD_MAX_BYTES = 200 };
+
 enum selector_kind { SELECT_FIELD, SELECT_TIER, SELECT_TIME, SELECT_QUANTITY, SELECT_NET };
 
 static bool is_selected(const struct case_run *run, const struct case_line *item,
@@ -213,6 +218,25 @@ static struct text line_field(const struct line *line, size_t offset)
     return *(const struct text *)(const void *)((const char *)line + offset);
 }
 
+/* What a key that no line has could have been. */
+static void tell_names(struct case_run *run, uint32_t moment, const struct comparison *comparison)
+{
+    struct name_list names = {NULL, 0, 0};
+    struct buffer told;
+    buffer_init(&told, run->arena, 128);
+    for (uint32_t l = 0; l < run->line_count && told.size < NAMES_TOLD_MAX_BYTES; l++) {
+        struct text name = line_field(&run->lines[l].line, comparison->field);
+        if (run->lines[l].moment == moment && name.size > 0 &&
+            name_list_find(&names, name) == NONE) {
+            name_list_add(run->arena, &names, name);
+            buffer_format(&told, "%s%.*s", told.size > 0 ? ", " : "", TEXT_ARG(name));
+        }
+    }
+    if (told.size > 0) {
+        case_finding(run, "(%s has: %.*s)", comparison->key, TEXT_ARG(buffer_text(&told)));
+    }
+}
+
 static void compare_groups(struct case_run *run, uint32_t moment, const struct yaml_node *node,
                            const struct comparison *comparison, int rounded)
 {
@@ -223,16 +247,21 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
     for (uint32_t i = 0; i < node->count; i++) {
         struct text key = node->items[i].key;
         struct dec sum = DEC_ZERO;
+        bool is_any = false;
         for (uint32_t l = 0; l < run->line_count; l++) {
             const struct case_line *item = &run->lines[l];
             if (item->moment == moment &&
                 is_selected(run, item, comparison->kind, line_field(&item->line, comparison->field),
                             key)) {
+                is_any = true;
                 add_to(run, &sum,
                        comparison->is_quantity ? item->line.quantity : item->line.amount);
             }
         }
-        check_number(run, sum, &node->items[i], rounded, comparison->key, key);
+        if (!check_number(run, sum, &node->items[i], rounded, comparison->key, key) && !is_any &&
+            comparison->kind == SELECT_FIELD) {
+            tell_names(run, moment, comparison);
+        }
     }
 }
 
@@ -256,7 +285,7 @@ static void compare_dimensions(struct case_run *run, uint32_t moment, const stru
                     add_to(run, &sum, item->line.amount);
                 }
             }
-            check_number(run, sum, &values->items[v], rounded, "by_dim", value);
+            (void)check_number(run, sum, &values->items[v], rounded, "by_dim", value);
         }
     }
 }

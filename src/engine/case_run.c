@@ -742,7 +742,8 @@ enum status case_run(struct case_run *run, struct error *err)
     if (run->finding_count > 0) {
         for (int reason = EXCLUDE_WITHDRAWN; reason < EXCLUSIONS; reason++) {
             if (run->excluded[reason] > 0 && reason != EXCLUDE_OUT_OF_PERIOD) {
-                case_finding(run, "(%u events were excluded as %s)", run->excluded[reason],
+                case_finding(run, "(%u event%s excluded as %s)", run->excluded[reason],
+                             run->excluded[reason] == 1 ? " was" : "s were",
                              exclusion_name((enum exclusion)reason));
             }
         }

@@ -310,6 +310,12 @@ static enum status run_all(struct session *session, struct farthing_paths files)
     for (size_t i = 0; i < files.count; i++) {
         TRY(run_path(session, files.items[i]));
     }
+    const struct farthing_tests *tests = session->tests;
+    if (tests->passed + tests->failed + tests->skipped == 0) {
+        (void)fail(session->err, ERR_INPUT, "%s: no case here", files.items[0]);
+        return fail_hint(session->err, "cases are files of .yaml, .yml, .json, .jsonl or .ndjson; "
+                                       "folders are not searched below");
+    }
     return report_summary(session);
 }
 
