@@ -77,9 +77,13 @@ void check_keys(struct loader *loader, const struct yaml_node *map, const char *
         }
         struct text names[LIST_MAX];
         size_t count = list_texts(known, names, LIST_MAX);
+        /* In {value: min(data.a, data.b)} the comma ends the value, and the rest is a key. */
+        bool is_rest = memchr(item->key.at, ')', item->key.size) != NULL;
         complain(loader->complaints, place, "UNKNOWN_KEY",
-                 hint_choice(loader->arena, item->key, names, count), "%s has no key %.*s", what,
-                 TEXT_ARG(item->key));
+                 is_rest ? TEXT("in { } an expression with a comma stands in quotes: "
+                                "'min(data.a, data.b)'")
+                         : hint_choice(loader->arena, item->key, names, count),
+                 "%s has no key %.*s", what, TEXT_ARG(item->key));
     }
 }
 

@@ -80,6 +80,8 @@ enum {
     {                                                        \
         "format", required_argument, NULL, OPT_FORMAT        \
     }
+/* Takes the value of an option that may stand once; GO_ON, or the exit code. */
+int take_once(const struct command *command, const char *option, const char **value);
 /* Takes one of them; GO_ON, or the exit code of a bad value. */
 int take_input(const struct command *command, int option, struct inputs *inputs);
 const struct farthing_bill *inputs_bill(struct inputs *inputs);

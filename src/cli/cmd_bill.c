@@ -145,8 +145,7 @@ static int take(int option, void *own)
     struct inputs *inputs = own;
     switch (option) {
     case OPT_OUT:
-        inputs->bill.out = optarg;
-        return GO_ON;
+        return take_once(&cmd_bill, "--out", &inputs->bill.out);
     case OPT_BILLED:
         add_path(&inputs->billed, optarg);
         return GO_ON;

@@ -36,8 +36,7 @@ static int take(int option, void *own)
         add_path(&asked->moved, optarg);
         return GO_ON;
     case OPT_OUT:
-        asked->out = optarg;
-        return GO_ON;
+        return take_once(&cmd_correct, "--out", &asked->out);
     case OPT_FORCE:
         asked->replace = 1;
         return GO_ON;

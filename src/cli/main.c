@@ -142,6 +142,15 @@ int read_options(const struct command *command, int argc, char **argv, const str
     return GO_ON;
 }
 
+int take_once(const struct command *command, const char *option, const char **value)
+{
+    if (*value) {
+        return usage_failure(command, "%s is given twice: %s, %s", option, *value, optarg);
+    }
+    *value = optarg;
+    return GO_ON;
+}
+
 int take_input(const struct command *command, int option, struct inputs *inputs)
 {
     switch (option) {
@@ -155,11 +164,9 @@ int take_input(const struct command *command, int option, struct inputs *inputs)
         add_path(&inputs->events, optarg);
         break;
     case OPT_PERIOD:
-        inputs->bill.period = optarg;
-        break;
+        return take_once(command, "--period", &inputs->bill.period);
     case OPT_OPENING:
-        inputs->bill.opening = optarg;
-        break;
+        return take_once(command, "--opening", &inputs->bill.opening);
     case OPT_FORMAT:
         if (strcmp(optarg, "csv") != 0 && strcmp(optarg, "ndjson") != 0) {
             return usage_failure(command, "--format takes ndjson or csv, not '%s'", optarg);

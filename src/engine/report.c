@@ -486,13 +486,33 @@ static enum status write_run_file(struct run *run)
 
 /* ---- what looks like a mistake --------------------------------------------------------------- */
 
+static const struct farthing_count *find_most(const struct farthing_count *counts, size_t count)
+{
+    const struct farthing_count *most = &counts[0];
+    for (size_t i = 1; i < count; i++) {
+        most = counts[i].count > most->count ? &counts[i] : most;
+    }
+    return most;
+}
+
+static void warn_of_refusals(struct run *run, const struct farthing_summary *summary)
+{
+    const struct farthing_count *most = find_most(summary->refused, summary->refused_count);
+    bool is_csv = run->options->format == FARTHING_BY_NAME &&
+                  strcmp(most->name, refusal_name(REFUSE_JSON_SYNTAX)) == 0;
+    run_warn(run, "no event could be read: %s%llu %s refused, %s %s: %ssee dead_letters.ndjson",
+             summary->events_refused > 1 ? "all " : "", (unsigned long long)summary->events_refused,
+             summary->events_refused > 1 ? "were" : "was",
+             summary->refused_count > 1 ? "most as" : "as", most->name,
+             is_csv ? "--format csv reads CSV whose name does not end in .csv; " : "");
+}
+
 /* A run that bills nothing is no failure, and nearly never what was meant. */
 static void warn_of_nothing(struct run *run, const struct farthing_summary *summary)
 {
     if (summary->events_accepted == 0) {
         if (summary->events_refused > 0) {
-            run_warn(run, "no event could be read: all %llu were refused, see dead_letters.ndjson",
-                     (unsigned long long)summary->events_refused);
+            warn_of_refusals(run, summary);
         } else if (summary->bills == 0) {
             run_warn(run, "nothing is billed: there is no event in what --events names");
         }
@@ -501,10 +521,7 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
     if (summary->events_billed > 0 || summary->excluded_count == 0 || summary->failed_count > 0) {
         return;
     }
-    const struct farthing_count *most = &summary->excluded[0];
-    for (size_t i = 1; i < summary->excluded_count; i++) {
-        most = summary->excluded[i].count > most->count ? &summary->excluded[i] : most;
-    }
+    const struct farthing_count *most = find_most(summary->excluded, summary->excluded_count);
     if (strcmp(most->name, exclusion_name(EXCLUDE_WITHDRAWN)) == 0) {
         return; /* on purpose */
     }
@@ -514,7 +531,8 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
         : is_account                                    ? "are these the right accounts?"
         : strcmp(most->name, exclusion_name(EXCLUDE_OUT_OF_PERIOD)) == 0 ? "is --period right?"
                                                                          : "see exclusions.csv";
-    run_warn(run, "nothing is billed: all events were excluded, %s %s: %s",
+    run_warn(run, "%s is billed: all events were excluded, %s %s: %s",
+             summary->bills > 0 ? "no event" : "nothing",
              summary->excluded_count > 1 ? "most as" : "as", most->name, advice);
 }
 
