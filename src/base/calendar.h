@@ -126,6 +126,12 @@ struct clock clock_calendar(enum clock_every every, const struct zone *zone);
  * very instant, by UTC, since a civil time that is repeated would name the first of two. */
 struct clock clock_anchored(enum clock_every every, int32_t count, instant anchor,
                             const struct zone *zone);
+/* Anchored at the start of something that may have none: then it is the clock itself. */
+static inline struct clock clock_since(struct clock clock, instant start)
+{
+    return start == INSTANT_MIN ? clock
+                                : clock_anchored(clock.every, clock.count, start, clock.zone);
+}
 /* The one turn that holds at (below INT64_MAX).  An end beyond 64 bits is INT64_MAX; always is
  * [INSTANT_MIN, INSTANT_MAX). */
 struct period clock_turn(const struct clock *clock, instant at);

@@ -62,6 +62,23 @@ struct text bill_event(struct arena *arena, const struct event_name *event)
     return buffer_text(&out);
 }
 
+/* Of a charge of no row, its bucket's. */
+static struct text keys_dimensions(struct arena *arena, const struct catalog *catalog,
+                                   const struct bucket_keys *keys)
+{
+    struct buffer out;
+    buffer_init(&out, arena, 64);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        if (i > 0) {
+            buffer_add_char(&out, ';');
+        }
+        buffer_add_encoded(&out, catalog->dimensions[keys->dimensions[i]], ";=");
+        buffer_add_char(&out, '=');
+        buffer_add_encoded(&out, keys->values[i], ";=");
+    }
+    return buffer_text(&out);
+}
+
 static struct period line_span(const struct pricing *pricing, const struct charge *charge)
 {
     if (charge->row == NONE || charge->price->grain != GRAIN_MONTH) {
@@ -91,6 +108,10 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
         line->dimensions = text_join(arena, event, line->dimensions);
     }
     line->resource = has_resource ? bill_encode(arena, series->resource) : TEXT("");
+    if (charge->keys) {
+        line->dimensions = keys_dimensions(arena, catalog, charge->keys);
+        line->resource = bill_encode(arena, charge->keys->resource);
+    }
     line->contract = charge->contract ? charge->contract->id : TEXT("");
     line->price = charge->price->name;
     line->step = charge->step->name;
@@ -146,8 +167,8 @@ static int line_rank(const struct line *line)
 /* A charge stands before what adjusts it. */
 static bool is_adjusting(const struct line *line)
 {
-    static const char *const kinds[] = {"cap",    "discount", "markup",
-                                        "credit", "negation", "rounding"};
+    static const char *const kinds[] = {"cap",      "discount", "markup",   "credit",
+                                        "negation", "rounding", "allocated"};
     bool is_one = false;
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         is_one = is_one || text_equal(line->kind, text_of(kinds[i]));
@@ -366,7 +387,7 @@ static bool same_line(const struct pricing *pricing, const struct charge *a, con
     }
     if (is_by_slot(a)) {
         return a->series == b->series && a->merged == b->merged && a->event == b->event &&
-               a->span.from == b->span.from && a->span.to == b->span.to;
+               a->keys == b->keys && a->span.from == b->span.from && a->span.to == b->span.to;
     }
     if (a->series == b->series && a->merged == b->merged) {
         return true;

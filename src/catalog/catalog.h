@@ -202,6 +202,7 @@ enum step_kind {
     STEP_TAX,
     STEP_COMMIT,
     STEP_CREDIT, /* of charges; before the rating step, of units */
+    STEP_ALLOCATE,
     STEP_KINDS,
     STEP_TALLY = STEP_KINDS /* nobody writes it: see struct tally */
 };
@@ -219,6 +220,7 @@ enum step_clock {
     CLOCK_PERIOD,   /* the bill's */
     CLOCK_RULE,     /* a clock of its own: step->rule */
     CLOCK_CONTRACT, /* step->rule.every and .count, anchored at the contract's start */
+    CLOCK_ACCOUNT,  /* the same, at the start of the account that the step's scope is */
     CLOCK_ALWAYS,
 };
 
@@ -374,6 +376,11 @@ struct step_tier {
     int limit_digits, rate_digits; /* after the point, at most; of plain tiers */
 };
 
+/* An amount that is due at an instant. */
+struct installment {
+    instant at;
+    struct number amount;
+};
 enum fixed_when { FIXED_IN_ARREARS, FIXED_IN_ADVANCE, FIXED_ONCE };
 struct step_fixed {
     struct number amount, quantity;
@@ -382,10 +389,13 @@ struct step_fixed {
     int digits; /* of the factor; default 18 */
     enum rounding mode;
     bool stub_back; /* a first part-turn is measured against one turn counted back from its end */
+    const struct installment *installments; /* in the order of time; instead of all but quantity */
+    uint32_t installment_count;
 };
 
 struct step_bound {
     bool has_min, has_max;
+    bool settle_now; /* a minimum is billed as the turn goes, and corrected by the next bill */
     struct number min, max;
     enum prorate prorate;
     int digits;
@@ -480,6 +490,15 @@ struct step_tax {
     const struct expr *exempt, *reverse_charge; /* NULL: never */
 };
 
+/* Charges that `where` takes are shared among those that `to` takes, by weight. */
+struct step_allocate {
+    const struct expr *to;     /* NULL: all */
+    const struct expr *weight; /* over a charge of those; NULL: its quantity */
+    bool keeps_idle; /* of what is shared, the part stays that weights lack to its quantities */
+    bool has_digits; /* shares are rounded to these, by largest remainder */
+    int digits;
+};
+
 struct step {
     enum step_kind kind;
     struct text name;         /* default: the primitive's name */
@@ -490,7 +509,7 @@ struct step {
     const struct by_key *by;
     uint32_t by_count;
     enum step_clock clock;
-    struct clock rule; /* of CLOCK_RULE, CLOCK_CONTRACT */
+    struct clock rule; /* of CLOCK_RULE, CLOCK_CONTRACT, CLOCK_ACCOUNT */
     enum attribution attribute;
     bool on_change_restart;
     const struct order_key *order;
@@ -512,6 +531,7 @@ struct step {
         struct step_tax tax;
         struct step_commit commit;
         struct step_credit credit;
+        struct step_allocate allocate;
     };
 };
 
@@ -656,6 +676,8 @@ struct slot_clock {
     const struct tally
         *tally;       /* it cuts the usage that this counts alone; NULL: all of the price */
     bool of_contract; /* anchored at the contract's start */
+    bool of_account;  /* at that of the account that the scope is */
+    enum scope scope;
     bool hour_aligned;
     const struct calendar *calendar; /* instead of a clock; NULL */
     const struct rate_table *table;  /* one with dates; NULL */

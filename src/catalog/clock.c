@@ -109,9 +109,7 @@ static struct own_clock read_own_clock(struct loader *loader, const struct yaml_
     if (text_equal(anchor->text, TEXT("contract"))) {
         own.clock = CLOCK_CONTRACT;
     } else if (text_equal(anchor->text, TEXT("subscription"))) {
-        COMPLAIN(loader, anchor, "NOT_YET",
-                 TEXT("billing: {anchor: subscription} and clock: period"),
-                 "a step's clock that begins with the account comes in a later version");
+        own.clock = CLOCK_ACCOUNT;
     } else if (read_instant(loader, anchor, &at)) {
         own.rule = clock_anchored(every, count, at, zone);
     }

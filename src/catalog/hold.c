@@ -240,6 +240,14 @@ static void narrow_to_turn(const struct accounts *accounts, const struct catalog
         *slot = calendar_stretch(item->calendar, at, *slot);
     } else if (item->table) {
         *slot = period_intersect(*slot, table_span(accounts, catalog, kind, item, at));
+    } else if (item->of_account) {
+        bool is_own = item->scope == SCOPE_RESOURCE || item->scope == SCOPE_ACCOUNT;
+        bool is_buyer = item->scope == SCOPE_CONTRACT && contract;
+        uint32_t account = is_own     ? kind->account
+                           : is_buyer ? accounts_buyer(accounts, contract)
+                                      : accounts_payer(accounts, kind->account, at);
+        struct clock clock = clock_since(item->clock, accounts->items[account].since);
+        *slot = period_intersect(*slot, clock_turn(&clock, at));
     } else if (!item->of_contract) {
         *slot = period_intersect(*slot, clock_turn(&item->clock, at));
     } else if (contract) {

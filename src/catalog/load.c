@@ -503,7 +503,6 @@ static void load_products(struct loader *loader, struct section section)
 {
     static const char *const keys[] = {"title", "skus", NULL};
     static const char *const sku_keys[] = {"unit", "attributes", NULL};
-    static const char *const later[] = {"name", NULL};
     struct catalog *catalog = loader->catalog;
     struct product *products = arena_calloc(loader->arena, section.count, sizeof *products);
     struct sku *skus = arena_calloc(loader->arena, catalog->sku_count, sizeof *skus);
@@ -516,7 +515,7 @@ static void load_products(struct loader *loader, struct section section)
         if (!want_kind(loader, node, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, node, "a product", keys, later);
+        check_keys(loader, node, "a product", keys, NULL);
         if (yaml_member(node, "title") != NULL) {
             read_name(loader, yaml_member(node, "title"), &products[i].title);
         }
@@ -1003,22 +1002,25 @@ static bool same_clock(const struct clock *a, const struct clock *b)
 static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step,
                                 const struct tally *tally, struct slot_clock *items)
 {
-    bool of_contract = step->clock == CLOCK_CONTRACT;
-    if (step->clock != CLOCK_RULE && !of_contract) {
+    bool of_contract = step->clock == CLOCK_CONTRACT, of_account = step->clock == CLOCK_ACCOUNT;
+    if (step->clock != CLOCK_RULE && !of_contract && !of_account) {
         return NONE;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
         if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
+            items[i].of_account == of_account && (!of_account || items[i].scope == step->scope) &&
             items[i].tally == tally && same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
     }
-    bool is_aligned = !of_contract && is_hour_aligned(&step->rule);
+    bool is_aligned = !of_contract && !of_account && is_hour_aligned(&step->rule);
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
     items[catalog->slot_clock_count] = (struct slot_clock){
         .clock = step->rule,
         .tally = tally,
         .of_contract = of_contract,
+        .of_account = of_account,
+        .scope = step->scope,
         .hour_aligned = is_aligned,
     };
     return catalog->slot_clock_count++;

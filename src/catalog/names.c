@@ -156,7 +156,7 @@ static bool resolve_member(struct resolver *resolver, struct text path, struct e
         members->paths[index] = hash_member(arena, path);
         members->count++;
     }
-    *out = (struct expr_name){EXPR_DYNAMIC, NAME_MEMBER + index, NULL};
+    *out = (struct expr_name){EXPR_DYNAMIC, NAME_MEMBER + index, NULL, false};
     return true;
 }
 
@@ -167,7 +167,7 @@ static bool resolve_in(const struct map *by_name, struct text name, uint32_t bas
     if (index == MAP_NONE) {
         return false;
     }
-    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL};
+    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL, false};
     return true;
 }
 
@@ -180,6 +180,7 @@ static bool resolve_dimension(const struct resolver *resolver, struct text name,
         return false;
     }
     out->type = has_numbers ? EXPR_NUMBER : EXPR_TEXT;
+    out->is_untyped = !has_numbers;
     return true;
 }
 
@@ -215,7 +216,7 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     for (size_t i = 0; i < (is_meter ? (size_t)METER_NAME_COUNT : FIXED_NAME_COUNT); i++) {
         if (names[i].from <= kind && (!names[i].of_turn || resolver->context->has_turn) &&
             text_equal(path, text_of(names[i].name)) && !is_dimension_instead(loader, path)) {
-            *out = (struct expr_name){names[i].type, names[i].slot, NULL};
+            *out = (struct expr_name){names[i].type, names[i].slot, NULL, false};
             return true;
         }
     }
@@ -232,7 +233,7 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     }
     for (uint32_t i = 0; i < resolver->context->result_count; i++) {
         if (text_equal(path, resolver->context->results[i])) {
-            *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL};
+            *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL, false};
             return true;
         }
     }

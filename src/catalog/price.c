@@ -199,7 +199,7 @@ static void read_price(struct loader *loader, const struct yaml_node *node, uint
 {
     static const char *const keys[] = {"sku",  "name",  "where", "from",   "to",
                                        "list", "grain", "steps", "public", NULL};
-    static const char *const later[] = {"components", "unit", NULL};
+    static const char *const later[] = {"components", NULL};
     static const char *const grains[] = {"month", "hour", "event", NULL};
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
@@ -610,13 +610,12 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
 {
     static const char *const keys[] = {"id",    "children", "member_of", "plan", "zone",
                                        "since", "currency", "tax",       NULL};
-    static const char *const later[] = {"name", NULL};
     struct account_record record = {.place = yaml_place(node), .since = INSTANT_MIN};
     uint32_t errors = loader->complaints->errors;
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "an account", keys, later);
+    check_keys(loader, node, "an account", keys, NULL);
     const struct yaml_node *member = want_member(loader, node, "id");
     if (member != NULL) {
         read_name(loader, member, &record.id);

@@ -27,6 +27,7 @@ static const char *const kind_names[STEP_KINDS] = {
     [STEP_TAX] = "tax",
     [STEP_COMMIT] = "commit",
     [STEP_CREDIT] = "credit",
+    [STEP_ALLOCATE] = "allocate",
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -36,8 +37,6 @@ const char *step_kind_name(enum step_kind kind)
 
 static const char *const later_kinds[] = {
     "cover",
-    "credit",
-    "allocate",
     NULL,
 };
 
@@ -57,30 +56,28 @@ static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_TIER] = {ACCUMULATES, "order", "measure", "attribute", "mode", "tiers", "settle",
                    "at_zero", "past_last", "package_round", "position"},
     [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
-                    "mode", "stub"},
-    [STEP_BOUND] = {ACCUMULATES, "order", "measure", "attribute", "min", "max", "prorate", "digits",
-                    "mode"},
+                    "mode", "stub", "installments"},
+    [STEP_BOUND] = {ACCUMULATES, "order", "measure", "attribute", "min", "max", "settle", "prorate",
+                    "digits", "mode"},
     [STEP_ROUND] = {ACCUMULATES, "order", "measure", "digits", "mode", "at", "show", "small"},
-#define ADJUSTS \
-    ACCUMULATES, "order", "attribute", "percent", "tiers", "base", "settle", "prorate", "digits"
+#define ADJUSTS                                                                                    \
+    ACCUMULATES, "order", "measure", "attribute", "percent", "tiers", "base", "settle", "prorate", \
+        "digits"
     [STEP_DISCOUNT] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
     [STEP_MARKUP] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
     [STEP_FEE] = {ADJUSTS, "mode", "min", "max", "sku"},
     [STEP_TAX] = {"name", "where", "scope", "by", "clock", "percent", "inclusive", "at", "round",
                   "exempt", "reverse_charge"},
-    [STEP_COMMIT] = {ACCUMULATES, "order", "amount", "quantity", "overage", "shortfall", "rollover",
-                     "prorate", "digits", "mode"},
+    [STEP_COMMIT] = {ACCUMULATES, "order", "measure", "amount", "quantity", "overage", "shortfall",
+                     "rollover", "prorate", "digits", "mode"},
     [STEP_CREDIT] = {"name", "where", "scope", "by", "clock", "grants", "order", "targets",
                      "overage", "kinds", "resets", "keep_overage"},
+    [STEP_ALLOCATE] = {"name", "where", "scope", "by", "clock", "order", "to", "weight", "idle",
+                       "digits"},
 };
 static const char *const later_keys[STEP_KINDS][8] = {
-    [STEP_FIXED] = {"installments", "where", "by", "order"},
-    [STEP_BOUND] = {"settle"},
-    [STEP_DISCOUNT] = {"measure"},
-    [STEP_MARKUP] = {"measure"},
-    [STEP_FEE] = {"measure"},
     [STEP_TAX] = {"settings_at"},
-    [STEP_COMMIT] = {"measure", "prepaid"},
+    [STEP_COMMIT] = {"prepaid"},
     [STEP_CREDIT] = {"share", "top_up"},
 };
 
@@ -110,19 +107,25 @@ void read_step_number(struct work *work, const char *name, enum sign wanted, str
 }
 
 /* Amounts are money: no more digits than the currency has. */
+static void check_money(struct loader *loader, const struct yaml_node *node, const char *name,
+                        const struct number *number)
+{
+    const struct catalog *catalog = loader->catalog;
+    if (node != NULL && number->expr == NULL && number->value.scale > catalog->minor_digits) {
+        COMPLAIN(loader, node, "AMOUNT_SCALE",
+                 text_format(loader->arena, "%.*s has %d digits after the point",
+                             TEXT_ARG(catalog->currency), catalog->minor_digits),
+                 "%s has more digits after the point than %.*s", name, TEXT_ARG(catalog->currency));
+    }
+}
+
 void check_amount(struct work *work, const char *name, const struct number *number)
 {
-    const struct catalog *catalog = work->loader->catalog;
     const struct yaml_node *node = key(work, name);
     if (node == NULL && work->body->kind == YAML_TEXT) {
         node = work->body;
     }
-    if (node != NULL && number->expr == NULL && number->value.scale > catalog->minor_digits) {
-        COMPLAIN(work->loader, node, "AMOUNT_SCALE",
-                 text_format(work->loader->arena, "%.*s has %d digits after the point",
-                             TEXT_ARG(catalog->currency), catalog->minor_digits),
-                 "%s has more digits after the point than %.*s", name, TEXT_ARG(catalog->currency));
-    }
+    check_money(work->loader, node, name, number);
 }
 
 void read_flag(struct work *work, const char *name, bool *value)
@@ -940,6 +943,52 @@ static void read_tier(struct work *work)
 
 /* ---- fixed, bound, round ---- */
 
+/* [{date, amount}, ...]: amounts that are due at dates, whatever the clock. */
+static void read_installments(struct work *work, struct step_fixed *fixed)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "installments");
+    static const char *const keys[] = {"date", "amount", NULL};
+    static const char *const others[] = {"amount", "clock", "when", "prorate",
+                                         "digits", "mode",  "stub", NULL};
+    for (int i = 0; others[i] != NULL; i++) {
+        if (key(work, others[i]) != NULL) {
+            complain(loader->complaints, yaml_key_place(key(work, others[i])), "CHOOSE_ONE",
+                     TEXT("a step, or a price, of its own for what is charged besides"),
+                     "installments say when how much is due: %s means nothing beside them",
+                     others[i]);
+        }
+    }
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count == 0 || node->count > TIERS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "1 to 1,000 installments are wanted");
+        return;
+    }
+    struct installment *items = arena_calloc(loader->arena, node->count, sizeof *items);
+    fixed->installments = items;
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = &node->items[i];
+        if (!want_kind(loader, item, YAML_MAP)) {
+            continue;
+        }
+        check_keys(loader, item, "an installment", keys, NULL);
+        const struct yaml_node *date = want_member(loader, item, "date");
+        const struct yaml_node *amount = want_member(loader, item, "amount");
+        if (date == NULL || amount == NULL || !read_instant(loader, date, &items[i].at) ||
+            !read_number(loader, amount, &work->bucket, &items[i].amount)) {
+            continue;
+        }
+        check_money(loader, amount, "amount", &items[i].amount);
+        if (i > 0 && items[i].at <= items[i - 1].at) {
+            COMPLAIN(loader, date, "DATE_ORDER", NO_HINT,
+                     "this installment is not due after the one before it");
+        }
+    }
+    fixed->installment_count = node->count;
+}
+
 static void read_fixed(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -947,6 +996,11 @@ static void read_fixed(struct work *work)
     fixed->quantity.value = dec_from_int(1);
     if (work->body->kind == YAML_TEXT) {
         read_number(loader, work->body, &work->bucket, &fixed->amount);
+    } else if (key(work, "installments") != NULL) {
+        fixed->prorate = PRORATE_NONE;
+        read_step_number(work, "quantity", NOT_NEGATIVE, &fixed->quantity);
+        read_installments(work, fixed);
+        return;
     } else if (want_member(loader, work->body, "amount") != NULL) {
         read_step_number(work, "amount", ANY, &fixed->amount);
     }
@@ -988,6 +1042,12 @@ static void read_bound(struct work *work)
     }
     if (bound->has_min && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_NONE;
+    }
+    static const char *const settle[] = {"now", "at_end", NULL};
+    bound->settle_now = read_option(work, "settle", settle, 1) == 0;
+    if (key(work, "settle") != NULL && !bound->has_min) {
+        complain(loader->complaints, yaml_key_place(key(work, "settle")), "CHOOSE_ONE", NO_HINT,
+                 "settle is of a minimum, and here is none");
     }
     read_proration(work, &bound->prorate, &bound->digits, &bound->mode, PRORATE_NONE);
 }
@@ -1035,6 +1095,7 @@ static const struct {
     [STEP_TAX] = {read_tax, YAML_TEXT},
     [STEP_COMMIT] = {read_commit, YAML_NONE},
     [STEP_CREDIT] = {read_credit, YAML_NONE},
+    [STEP_ALLOCATE] = {read_allocate, YAML_NONE},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */
@@ -1059,7 +1120,7 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
                 complain(
                     loader->complaints, yaml_key_place(body), "NOT_YET",
                     TEXT("now: convert, aggregate, allowance, rate, percent, formula, tier, fixed, "
-                         "bound, round, discount, markup, fee, tax, commit, credit"),
+                         "bound, round, discount, markup, fee, tax, commit, credit, allocate"),
                     "the step %s comes in a later version", later_kinds[i]);
                 return false;
             }
@@ -1296,6 +1357,9 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
     case STEP_FIXED:
         visit(context, step->fixed.amount.expr);
         visit(context, step->fixed.quantity.expr);
+        for (uint32_t i = 0; i < step->fixed.installment_count; i++) {
+            visit(context, step->fixed.installments[i].amount.expr);
+        }
         break;
     case STEP_BOUND:
         visit(context, step->bound.min.expr);
@@ -1322,6 +1386,10 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
     case STEP_COMMIT:
         visit(context, step->commit.promise.expr);
         visit(context, step->commit.overage.expr);
+        break;
+    case STEP_ALLOCATE:
+        visit(context, step->allocate.to);
+        visit(context, step->allocate.weight);
         break;
     case STEP_TAX:
         visit(context, step->tax.percent);
@@ -1351,7 +1419,8 @@ void step_visit_rows(const struct step *step, void (*visit)(void *context, const
         }
     } else if (step->kind == STEP_TIER) {
         visit(context, step->tier.position);
-    } else if (step->kind == STEP_FORMULA || step->kind == STEP_TAX || step->kind == STEP_CREDIT) {
+    } else if (step->kind == STEP_FORMULA || step->kind == STEP_TAX || step->kind == STEP_CREDIT ||
+               step->kind == STEP_ALLOCATE) {
         step_visit(step, visit, context);
     }
 }

@@ -44,6 +44,7 @@ void read_discount(struct work *work); /* and markup */
 void read_fee(struct work *work);
 void read_tax(struct work *work);
 void read_commit(struct work *work);
+void read_allocate(struct work *work);
 
 /* credit.c */
 void read_credit(struct work *work);

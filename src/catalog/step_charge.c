@@ -364,3 +364,34 @@ void read_commit(struct work *work)
                  "a commit is of turns that follow each other");
     }
 }
+
+void read_allocate(struct work *work)
+{
+    static const char *const idles[] = {"pro_rata", "none", NULL};
+    struct loader *loader = work->loader;
+    struct step *step = work->step;
+    struct step_allocate *allocate = &step->allocate;
+    const struct yaml_node *to = want_member(loader, work->body, "to");
+    step->attribute = ATTRIBUTE_PRO_RATA; /* along the weights */
+    if (to != NULL) {
+        read_expr(loader, to, &work->rows, EXPR_BOOL, &allocate->to);
+    }
+    if (key(work, "weight") != NULL) {
+        const struct yaml_node *weight = key(work, "weight");
+        struct expr_value value;
+        if (read_row_number(loader, weight, &work->rows, &allocate->weight) &&
+            expr_is_constant(allocate->weight, &value)) {
+            check_sign(work, weight, "weight", &(struct number){value.number, NULL}, NOT_NEGATIVE);
+        }
+    }
+    allocate->keeps_idle = read_option(work, "idle", idles, 0) == 1;
+    allocate->has_digits = key(work, "digits") != NULL;
+    if (allocate->has_digits) {
+        read_int(loader, key(work, "digits"), 0, DEC_SCALE, &allocate->digits);
+    }
+    if (step->clock == CLOCK_ROW) {
+        COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
+                 TEXT("clock: period, or month, day, hour ..."),
+                 "what is shared is all that a turn has");
+    }
+}

@@ -34,7 +34,7 @@ static void check_term(struct loader *loader, const struct yaml_node *item, stru
     if (!step_kind_takes_charges(step->kind)) {
         complain(loader->complaints, step->place, "STEP_ORDER",
                  TEXT("put it into a price; terms: bound, round, discount, markup, fee, tax, "
-                      "commit, credit"),
+                      "commit, credit, allocate"),
                  "%s works on usage, and terms take charges", step_kind_name(step->kind));
     }
     if (on_change != NULL) {

@@ -126,6 +126,10 @@ static bool read_rows(struct case_run *run, const struct yaml_node *node)
         note_sku(run, row);
         note_account(run, row);
         note_time(run, row);
+        const struct yaml_node *resource = yaml_member(row, "resource");
+        if (resource) {
+            name_list_add(run->arena, &run->resources, resource->text);
+        }
         const struct yaml_node *dims = yaml_member(row, "dims");
         for (uint32_t d = 0; dims && d < dims->count; d++) {
             name_list_add(run->arena, &run->dimensions, dims->items[d].key);
@@ -146,7 +150,12 @@ static bool read_rows(struct case_run *run, const struct yaml_node *node)
 static void note_expectations(struct case_run *run, const struct yaml_node *expect)
 {
     const struct yaml_node *lines = yaml_member(expect, "lines");
+    const struct yaml_node *net = yaml_member(expect, "net");
     run->needs_resources = run->needs_resources || yaml_member(expect, "by_resource");
+    for (uint32_t i = 0; net && i < net->count; i++) {
+        run->needs_resources =
+            run->needs_resources || name_list_find(&run->resources, net->items[i].key) != NONE;
+    }
     for (uint32_t i = 0; lines && i < lines->count; i++) {
         run->needs_resources = run->needs_resources || yaml_member(&lines->items[i], "resource");
     }

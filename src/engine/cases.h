@@ -57,7 +57,7 @@ struct case_run {
     struct text catalog_path; /* empty: inline */
     struct case_section *sections;
     uint32_t section_count, section_capacity;
-    struct name_list accounts, skus, dimensions; /* that rows name */
+    struct name_list accounts, skus, dimensions, resources; /* that rows name */
     struct map row_by_id;                        /* id of a row of usage -> index of: */
     struct name_list rows_with_id;               /* what the first of each id says */
     struct name_list sku_products;               /* beside skus; empty when not said */

@@ -132,6 +132,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_TAX:
     case STEP_COMMIT:
     case STEP_CREDIT:
+    case STEP_ALLOCATE:
         return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
     case STEP_TALLY:
         break;

@@ -431,6 +431,13 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_tier(out, done->curve ? &done->curve->tier : &step->tier, done);
         return;
     case STEP_FIXED:
+        if (step->fixed.installment_count > 0) {
+            add_decimal(out, x->charge->rate);
+            buffer_add_text(out, TEXT(" x "));
+            add_decimal(out, done->in);
+            buffer_add_text(out, TEXT(", an installment"));
+            return;
+        }
         add_number(out, &step->fixed.amount);
         buffer_add_text(out, TEXT(" x "));
         add_decimal(out, done->in);
@@ -472,6 +479,18 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         if (!done->is_whole) {
             buffer_add_text(out, TEXT(", beyond it x "));
             add_number(out, &step->commit.overage);
+        }
+        return;
+    case STEP_ALLOCATE:
+        if (done->is_whole) {
+            add_decimal(out, done->f_after);
+            buffer_add_text(out, TEXT(" of "));
+            add_decimal(out, done->limit);
+            buffer_add_text(out, TEXT(" shared by weight"));
+        } else {
+            buffer_add_text(out, TEXT("gives "));
+            add_decimal(out, done->limit);
+            buffer_add_text(out, TEXT(", has a share by its weight"));
         }
         return;
     case STEP_TALLY:

@@ -12,6 +12,7 @@ struct beginning {
     instant at;
     struct clock billing;
     uint32_t payer; /* NONE: of everybody */
+    instant since;  /* when that one began */
 };
 
 struct unopened {
@@ -45,6 +46,7 @@ static bool accumulates(const struct step *step)
     case STEP_PERCENT:
     case STEP_FORMULA:
     case STEP_FIXED:
+    case STEP_ALLOCATE: /* bill by bill */
     case STEP_TALLY:
         break;
     }
@@ -60,6 +62,8 @@ static instant turn_start(const struct step *step, const struct contract *contra
     }
     if (step->clock == CLOCK_PERIOD) {
         clock = beginning->billing;
+    } else if (step->clock == CLOCK_ACCOUNT) {
+        clock = clock_since(clock, beginning->since);
     } else if (step->clock == CLOCK_CONTRACT && contract) {
         clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
     }
@@ -217,12 +221,15 @@ void warn_of_no_opening(struct run *run)
     struct unopened unopened = {0};
     bool is_old = false; /* some account may have been there before */
     for (uint32_t i = 0; i < run->accounts->count && unopened.count == 0; i++) {
-        struct beginning beginning = {
-            .at = run->period.from, .billing = run->catalog->billing, .payer = NONE};
+        struct beginning beginning = {.at = run->period.from,
+                                      .billing = run->catalog->billing,
+                                      .payer = NONE,
+                                      .since = INSTANT_MIN};
         bool bills = true, is_custom;
         if (run->has_cuts) {
             bills = run->cut_first[i] < run->cut_first[i + 1];
             beginning.payer = i;
+            beginning.since = run->accounts->items[i].since;
             beginning.at = bills ? run->cuts[run->cut_first[i]].from : run->period.from;
             beginning.billing =
                 payer_billing(run->catalog, run->accounts, i, run->period, &is_custom);

@@ -605,6 +605,23 @@ static enum status lower_and_or(struct compiler *c, const struct node *node, uin
     return lower_logic(c, node->op, node, temp, a, skip, b, out);
 }
 
+/* True of a name whose text stands for the number that it holds, beside a number. */
+static bool is_untyped(const struct compiler *c, const struct node *node)
+{
+    struct expr_name name = {.type = EXPR_DYNAMIC};
+    return node->kind == NODE_NAME && !find_variable(c, node) && c->scope->resolve &&
+           c->scope->resolve(c->scope->context, node->text, &name) && name.is_untyped &&
+           !name.constant;
+}
+
+/* The number that the operand, such a name, holds. */
+static enum status emit_held(struct compiler *c, const struct node *node, uint32_t temp,
+                             struct operand *operand)
+{
+    struct code code = {.op = OP_HELD, .to = (uint16_t)temp, .offset = node->offset};
+    return emit_pure(c, code, *operand, no_operand, 2, EXPR_NUMBER, operand);
+}
+
 /* "in" a list of constants is one instruction over constants that lie together. */
 static enum status emit_in_constants(struct compiler *c, const struct node *node, uint32_t temp,
                                      struct operand a, const struct expr_value *values,
@@ -669,9 +686,15 @@ static enum status lower_in(struct compiler *c, const struct node *node, uint32_
     struct expr_value *values = arena_alloc(c->arena, (list->child_count + 1u) * sizeof *values);
     uint32_t start = c->code_count, cost = c->cost, constant_count = 0;
     uint16_t child = list->first;
+    bool is_held = false; /* in a list of numbers */
     for (int i = 0; i < list->child_count; i++, child = node_at(c, child)->next) {
         struct operand element;
         TRY(lower(c, child, temp_after(a, temp), &element));
+        if (i == 0 && a.type == EXPR_TEXT && element.type == EXPR_NUMBER &&
+            is_untyped(c, node_at(c, left))) {
+            is_held = true;
+            a.type = EXPR_NUMBER;
+        }
         if (!may_be_equal(a.type, element.type)) {
             return fail_type(c, node_at(c, child)->offset, "%s is never equal to %s",
                              expr_type_phrase(a.type), expr_type_phrase(element.type));
@@ -683,6 +706,9 @@ static enum status lower_in(struct compiler *c, const struct node *node, uint32_
     }
     c->code_count = start;
     c->cost = cost;
+    if (is_held) {
+        TRY(emit_held(c, node_at(c, left), temp, &a));
+    }
     if (constant_count == list->child_count) {
         return emit_in_constants(c, node, temp, a, values, constant_count, out);
     }
@@ -708,6 +734,16 @@ static enum status lower_binary(struct compiler *c, const struct node *node, uin
     struct operand a, b;
     TRY(lower(c, left, temp, &a));
     TRY(lower(c, right, temp_after(a, temp), &b));
+    bool is_comparison = node->op >= OP_EQUAL && node->op <= OP_GREATER_EQUAL, is_held = false;
+    if (is_comparison && a.type == EXPR_TEXT && b.type == EXPR_NUMBER &&
+        is_untyped(c, node_at(c, left))) {
+        is_held = true;
+        TRY(emit_held(c, node_at(c, left), temp_after(b, temp), &a));
+    } else if (is_comparison && a.type == EXPR_NUMBER && b.type == EXPR_TEXT &&
+               is_untyped(c, node_at(c, right))) {
+        is_held = true;
+        TRY(emit_held(c, node_at(c, right), temp_after(a, temp), &b));
+    }
     enum expr_type type = type_binary(node->op, a.type, b.type);
     if (type == EXPR_MISSING) {
         return fail_type(c, node->offset, "'%s' cannot take %s and %s", op_name(node->op),
@@ -716,7 +752,8 @@ static enum status lower_binary(struct compiler *c, const struct node *node, uin
     if ((node->op == OP_DIVIDE || node->op == OP_REMAINDER) && is_zero_literal(node_at(c, right))) {
         return fail_type(c, node_at(c, right)->offset, "division by zero");
     }
-    struct code code = {.op = node->op, .to = (uint16_t)temp, .offset = node->offset};
+    struct code code = {
+        .op = node->op, .to = (uint16_t)temp, .more = is_held, .offset = node->offset};
     return emit_pure(c, code, a, b, type == EXPR_TEXT ? 4 : 1, type, out);
 }
 

@@ -28,7 +28,7 @@ enum op {
     OP_AND,
     OP_EQUAL,
     OP_UNEQUAL,
-    OP_LESS,
+    OP_LESS, /* these four with more: null is neither less nor greater */
     OP_LESS_EQUAL,
     OP_GREATER,
     OP_GREATER_EQUAL,
@@ -78,6 +78,7 @@ enum op {
     OP_CHOOSE, /* a true: go on; false: jump; else the result is a failure, and the OP_JUMP before
                   more is next */
     OP_CHECK,  /* a, if its type is more */
+    OP_HELD, /* the number that the text a holds; null, which no number equals, if it holds none */
     OP_RETURN,
 };
 

@@ -642,10 +642,23 @@ static inline void run(const struct expr *expr, const struct expr_env *env, stru
         case OP_GREATER_EQUAL:
             if (compare(a, b, &order)) {
                 set_bool(to, holds(code->op, order));
+            } else if (code->more && (a->type == EXPR_NULL || b->type == EXPR_NULL)) {
+                set_bool(to, false);
             } else {
                 refuse(expr, code, a, b, to);
             }
             break;
+        case OP_HELD: {
+            struct dec held;
+            if (a->type != EXPR_TEXT) {
+                refuse(expr, code, a, NULL, to);
+            } else if (dec_parse(a->text, &held) == NUMBER_OK) {
+                *to = expr_number(held);
+            } else {
+                *to = (struct expr_value){.type = EXPR_NULL};
+            }
+            break;
+        }
         case OP_IN_CONSTANTS:
             if (has_failed(a)) {
                 refuse(expr, code, a, NULL, to);

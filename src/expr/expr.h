@@ -128,7 +128,8 @@ struct expr_name {
     enum expr_type type; /* BOOL NUMBER TEXT TIME DURATION or DYNAMIC */
     uint32_t slot;       /* index into env->slots */
     const struct expr_value
-        *constant; /* not NULL: the name stands for this value, and slot is not used */
+        *constant;   /* not NULL: the name stands for this value, and slot is not used */
+    bool is_untyped; /* of a TEXT: compared with a number it is the number that it holds */
 };
 
 /* A call of a function that is not built in. */

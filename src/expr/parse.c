@@ -72,6 +72,7 @@ operators[] = {
     [OP_SKIP_FALSE] = {"&&", 2},
     [OP_CHOOSE] = {"?:", 0},
     [OP_CHECK] = {"result", 0},
+    [OP_HELD] = {"number", 0},
     [OP_RETURN] = {"value", 0},
 };
 

@@ -14,8 +14,11 @@
 
 static const uint32_t FREE = 0xFFFFFFFFu;
 
+static uint32_t scope_account(const struct work *work, const struct step *step,
+                              const struct contract *contract, uint32_t account);
+
 struct period turn_find(struct work *work, const struct step *step, const struct contract *contract,
-                        instant at)
+                        uint32_t account, instant at)
 {
     struct clock anchored;
     const struct clock *clock = &step->rule;
@@ -39,11 +42,17 @@ struct period turn_find(struct work *work, const struct step *step, const struct
             owner = contract;
         }
         break;
+    case CLOCK_ACCOUNT:
+        account = scope_account(work, step, contract, account);
+        anchored = clock_since(step->rule, work->pricing->accounts->items[account].since);
+        clock = &anchored;
+        break;
     }
-    if (work->turn_of == owner && period_has(work->turn, at)) {
+    const bool is_anchored = step->clock == CLOCK_CONTRACT || step->clock == CLOCK_ACCOUNT;
+    if (!is_anchored && work->turn_of == owner && period_has(work->turn, at)) {
         return work->turn;
     }
-    work->turn_of = step->clock == CLOCK_CONTRACT ? NULL : owner;
+    work->turn_of = is_anchored ? NULL : owner;
     work->turn = clock_turn(clock, at);
     return work->turn;
 }
@@ -51,15 +60,14 @@ struct period turn_find(struct work *work, const struct step *step, const struct
 /* ---- keys ------------------------------------------------------------------------------------ */
 
 static uint32_t scope_account(const struct work *work, const struct step *step,
-                              const struct charge *charge)
+                              const struct contract *contract, uint32_t account)
 {
     switch (step->scope) {
     case SCOPE_RESOURCE:
     case SCOPE_ACCOUNT:
-        return charge->account;
+        return account;
     case SCOPE_CONTRACT:
-        return charge->contract ? accounts_buyer(work->pricing->accounts, charge->contract)
-                                : work->pricing->payer;
+        return contract ? accounts_buyer(work->pricing->accounts, contract) : work->pricing->payer;
     case SCOPE_ORGANIZATION:
         break;
     }
@@ -150,6 +158,13 @@ static bool is_of_line(const struct step *step)
            (step->kind == STEP_TAX && step->tax.at == TAX_AT_LINE);
 }
 
+/* True of a bucket that ends with the bill, whatever its turn: what it shares is what the bill has.
+ */
+static bool is_of_bill(const struct step *step)
+{
+    return is_of_line(step) || step->kind == STEP_ALLOCATE;
+}
+
 /* What tells lines apart. */
 static void add_line(struct work *work, const struct charge *charge, struct buffer *parts)
 {
@@ -164,6 +179,11 @@ static void add_line(struct work *work, const struct charge *charge, struct buff
     add_part(parts, charge->unit);
     if (charge->series == NONE) { /* of a turn, which its line names */
         buffer_add(parts, &charge->span, sizeof charge->span);
+        for (uint32_t i = 0; charge->keys && i < charge->keys->count; i++) {
+            add_part(parts, work->catalog->dimensions[charge->keys->dimensions[i]]);
+            add_part(parts, charge->keys->values[i]);
+        }
+        add_part(parts, charge->keys ? charge->keys->resource : TEXT(""));
         return;
     }
     const struct series *series = charge_series(work->pricing, charge);
@@ -228,7 +248,7 @@ static struct bucket_key make_key(struct work *work, const struct step *step,
     bool by_contract = step->scope == SCOPE_CONTRACT && charge->contract;
     struct bucket_key key = {
         .node = step->node,
-        .account = scope_account(work, step, charge),
+        .account = scope_account(work, step, charge->contract, charge->account),
         .sku = sku_of(step, charge),
         .contract = by_contract ? (uint32_t)(charge->contract - work->catalog->contracts) + 1 : 0,
         .turn = step->clock == CLOCK_ROW ? charge->order : turn.from,
@@ -273,7 +293,7 @@ static struct bucket new_bucket(const struct step *step, const struct charge *ch
 struct dec bucket_peek(struct work *work, const struct step *step, const struct charge *charge)
 {
     struct arena_mark mark = arena_mark(work->arena);
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     struct bucket_key key = make_key(work, step, charge, turn);
     uint64_t hash = hash_key(&key);
     uint32_t found = look_for(work, &key, hash);
@@ -326,7 +346,7 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *found)
 {
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     struct arena_mark mark = arena_mark(work->arena);
     struct bucket_key key = make_key(work, step, charge, turn);
     uint64_t hash = hash_key(&key);
@@ -344,7 +364,7 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
         at = (at + 1) & work->bucket_mask;
     }
     work->bucket_slots[at] = *found;
-    if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW && !is_of_line(step)) {
+    if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW && !is_of_bill(step)) {
         const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, bucket));
         if (state) {
             work->notes[state - work->pricing->opening].is_used = true;
@@ -365,7 +385,7 @@ bool bucket_find_lone(struct work *work, const struct step *step, const struct c
     if (!work->is_lone || work->pricing->opening_count > 0 || work->pricing->trace) {
         return false;
     }
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     if (step->clock != CLOCK_ROW && turn.to > work->pricing->cut.to) {
         return false;
     }
@@ -434,6 +454,64 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
     return buffer_text(&out);
 }
 
+/* ---- the keys of a charge on its scope --------------------------------------------------------
+ */
+
+const struct bucket_keys *bucket_keys(const struct work *work, const struct step *step,
+                                      struct text resource, const struct text *by)
+{
+    uint32_t dimensions[STEP_BY_MAX], count = 0;
+    const struct text *found[STEP_BY_MAX];
+    for (uint32_t i = 0; by && i < step->by_count && i < STEP_BY_MAX; i++) {
+        if (step->by[i].kind == BY_RESOURCE) {
+            resource = by[i];
+        }
+        if (step->by[i].kind != BY_DIMENSION || by[i].size == 0) {
+            continue;
+        }
+        uint32_t at = count++;
+        for (; at > 0 && dimensions[at - 1] > step->by[i].index; at--) {
+            dimensions[at] = dimensions[at - 1];
+            found[at] = found[at - 1];
+        }
+        dimensions[at] = step->by[i].index;
+        found[at] = &by[i];
+    }
+    if (count == 0 && resource.size == 0) {
+        return NULL;
+    }
+    struct bucket_keys *keys = arena_alloc(work->arena, sizeof *keys);
+    uint32_t *names = arena_alloc(work->arena, (count + 1) * sizeof *names);
+    struct text *values = arena_alloc(work->arena, (count + 1) * sizeof *values);
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = dimensions[i];
+        values[i] = *found[i];
+    }
+    *keys = (struct bucket_keys){resource, names, values, count};
+    return keys;
+}
+
+const struct bucket_keys *bucket_keys_of_name(const struct work *work, const struct step *step,
+                                              struct text name)
+{
+    if (step->by_count == 0 && step->scope != SCOPE_RESOURCE) {
+        return NULL;
+    }
+    struct text parts[STEP_BY_MAX + 8], resource = TEXT("");
+    uint32_t count = 0;
+    static const char label[] = "resource=";
+    const size_t label_size = sizeof label - 1;
+    for (size_t at = 0; at < name.size && count < sizeof parts / sizeof *parts; count++) {
+        parts[count] = turn_end_name_part(work->arena, name, &at);
+        if (step->scope == SCOPE_RESOURCE && count >= 3 && parts[count].size > label_size &&
+            memcmp(parts[count].at, label, label_size) == 0 && resource.size == 0) {
+            resource = (struct text){parts[count].at + label_size, parts[count].size - label_size};
+        }
+    }
+    bool has_by = count >= 3 + step->by_count;
+    return bucket_keys(work, step, resource, has_by ? &parts[count - step->by_count] : NULL);
+}
+
 /* ---- closing --------------------------------------------------------------------------------- */
 
 static int compare_states(const void *a, const void *b)
@@ -474,7 +552,7 @@ enum status bucket_closing(struct work *work, struct priced *priced)
     for (uint32_t i = 0; i < work->bucket_count; i++) {
         const struct bucket *bucket = &work->buckets[i];
         bool goes_on = bucket->turn.to > end || (step_rolls_over(bucket->step) && !bucket->is_past);
-        if (bucket->step->clock != CLOCK_ROW && goes_on && !is_of_line(bucket->step)) {
+        if (bucket->step->clock != CLOCK_ROW && goes_on && !is_of_bill(bucket->step)) {
             states[count++] = (struct bucket_state){.key = bucket_name(work, bucket),
                                                     .turn = bucket->turn,
                                                     .x = bucket->x,

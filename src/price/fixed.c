@@ -28,9 +28,14 @@ struct subscription {
     struct period active;
 };
 
+static bool falls_due_late(const struct step_fixed *fixed)
+{
+    return fixed->when == FIXED_IN_ARREARS && fixed->installment_count == 0;
+}
+
 static bool falls_due(const struct step_fixed *fixed, struct period part, struct period cut)
 {
-    if (fixed->when == FIXED_IN_ARREARS) {
+    if (falls_due_late(fixed)) {
         return cut.from < part.to && part.to <= cut.to;
     }
     return period_has(cut, part.from);
@@ -132,8 +137,8 @@ static bool has_same(const struct price_set *set, const struct price *price,
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *other = &set->base[set->prices[i]];
         const struct step *its = stands_for(other, price, at) ? fixed_step(other) : NULL;
-        if (its && is_whole(its) && its->fixed.when == step->fixed.when &&
-            (its->scope != SCOPE_ORGANIZATION || is_payer) &&
+        if (its && is_whole(its) && its->fixed.installment_count == 0 &&
+            its->fixed.when == step->fixed.when && (its->scope != SCOPE_ORGANIZATION || is_payer) &&
             (step->fixed.when == FIXED_ONCE ||
              (its->clock == step->clock && its->rule.every == step->rule.every &&
               its->rule.count == step->rule.count))) {
@@ -222,7 +227,7 @@ static bool was_charged(const struct work *work, const struct price *price, cons
 
 static enum status emit_turn(struct work *work, const struct price *price, const struct step *step,
                              const struct subscription *who, const struct clock *clock,
-                             struct period part, struct period turn)
+                             const struct number *due, struct period part, struct period turn)
 {
     const struct step_fixed *fixed = &step->fixed;
     struct charge charge = {.kind = CHARGE_FEE,
@@ -236,13 +241,13 @@ static enum status emit_turn(struct work *work, const struct price *price, const
                             .order = CHARGE_OF_NO_ROW,
                             .tier = NONE,
                             .of = NONE,
-                            .at = fixed->when == FIXED_IN_ARREARS ? part.to - 1 : part.from,
+                            .at = falls_due_late(fixed) ? part.to - 1 : part.from,
                             .span = part,
                             .price = price,
                             .step = step,
                             .contract = who->contract};
     struct dec amount, quantity, part_of_turn;
-    TRY(number_value(work, &fixed->amount, &charge, turn, &amount));
+    TRY(number_value(work, due, &charge, turn, &amount));
     TRY(number_value(work, &fixed->quantity, &charge, turn, &quantity));
     charge.quantity = quantity;
     charge.rate = amount;
@@ -275,7 +280,7 @@ static enum status emit_turn(struct work *work, const struct price *price, const
 }
 
 static struct clock clock_of(const struct work *work, const struct step *step,
-                             const struct contract *contract)
+                             const struct contract *contract, uint32_t account)
 {
     switch (step->clock) {
     case CLOCK_RULE:
@@ -286,6 +291,8 @@ static struct clock clock_of(const struct work *work, const struct step *step,
                                   step->rule.zone);
         }
         return step->rule;
+    case CLOCK_ACCOUNT:
+        return clock_since(step->rule, work->pricing->accounts->items[account].since);
     case CLOCK_ALWAYS:
         return clock_calendar(EVERY_ALWAYS, NULL);
     case CLOCK_ROW:
@@ -293,6 +300,24 @@ static struct clock clock_of(const struct work *work, const struct step *step,
         break;
     }
     return work->pricing->billing;
+}
+
+/* Those whose date the bill holds, if the price is in force then. */
+static enum status emit_installments(struct work *work, const struct price *price,
+                                     const struct step *step, const struct subscription *who,
+                                     struct period active)
+{
+    const struct clock *clock = &work->pricing->billing;
+    for (uint32_t i = 0; i < step->fixed.installment_count; i++) {
+        const struct installment *item = &step->fixed.installments[i];
+        struct period turn = clock_turn(clock, item->at), part;
+        struct period left = {item->at, turn.to < active.to ? turn.to : active.to};
+        if (period_has(work->pricing->cut, item->at) && period_has(active, item->at) &&
+            part_in_force(work, price, who, left, &part) && part.from == item->at) {
+            TRY(emit_turn(work, price, step, who, clock, &item->amount, part, turn));
+        }
+    }
+    return OK;
 }
 
 static enum status emit_fixed(struct work *work, const struct price *price, const struct step *step,
@@ -303,7 +328,10 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
     if (active.from >= active.to) {
         return OK;
     }
-    struct clock clock = clock_of(work, step, who->contract);
+    if (step->fixed.installment_count > 0) {
+        return emit_installments(work, price, step, who, active);
+    }
+    struct clock clock = clock_of(work, step, who->contract, who->account);
     struct period part;
     if (step->fixed.when == FIXED_ONCE) {
         /* In force from before all time: due with the first bill there is, which is not this
@@ -314,7 +342,8 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
             return OK;
         }
         struct period turn = clock_turn(&clock, part.from);
-        return emit_turn(work, price, step, who, &clock, period_intersect(part, turn), turn);
+        return emit_turn(work, price, step, who, &clock, &step->fixed.amount,
+                         period_intersect(part, turn), turn);
     }
     /* Turns that touch the cut, those that end with its start left out. */
     for (instant at = cut.from; at <= cut.to;) {
@@ -323,7 +352,7 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
         while (left.from < left.to && part_in_force(work, price, who, left, &part)) {
             if (falls_due(&step->fixed, part, cut) &&
                 !is_paid_by_other(work, price, step, who, part, turn)) {
-                TRY(emit_turn(work, price, step, who, &clock, part, turn));
+                TRY(emit_turn(work, price, step, who, &clock, &step->fixed.amount, part, turn));
             }
             left.from = part.to;
         }

@@ -58,7 +58,7 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
         const struct charge *charge = &work->charges[charges[i]];
         const struct step *step = term ? term : &charge->price->steps[charge->next_step];
         struct expr_value *values = arena_alloc(work->arena, step->order_count * sizeof *values);
-        struct period turn = turn_find(work, step, charge->contract, charge->at);
+        struct period turn = charge_turn(work, step, charge);
         for (uint32_t k = 0; k < step->order_count; k++) {
             enum status status = charge_eval(work, step->order[k].expr, charge, turn, &values[k]);
             if (status != OK) {

@@ -22,6 +22,7 @@ static const char *const KIND_NAMES[CHARGE_KINDS] = {
     [CHARGE_MARKUP] = "markup",       [CHARGE_TAX] = "tax",
     [CHARGE_NEGATION] = "negation",   [CHARGE_OVERAGE] = "overage",
     [CHARGE_SHORTFALL] = "shortfall", [CHARGE_CREDIT] = "credit",
+    [CHARGE_ALLOCATED] = "allocated",
 };
 
 const char *charge_kind_name(enum charge_kind kind)
@@ -298,6 +299,7 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     case STEP_FEE:
     case STEP_TAX:
     case STEP_COMMIT:
+    case STEP_ALLOCATE:
     case STEP_FIXED:
         break;
     }

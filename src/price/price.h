@@ -40,6 +40,7 @@ enum charge_kind {
     CHARGE_SHORTFALL, /* what lacks to a commit */
     CHARGE_CREDIT,    /* what a grant paid, or units that it covered */
     CHARGE_NEGATION,  /* takes the tax out of an amount that includes it */
+    CHARGE_ALLOCATED, /* what it gives to others, or has of them */
     CHARGE_KINDS
 };
 const char *charge_kind_name(enum charge_kind kind); /* "usage" */
@@ -68,6 +69,14 @@ struct merged {
     uint32_t row_count;
 };
 
+/* The keys of a bucket that tell it from others of its scope, as one charge on it has them. */
+struct bucket_keys {
+    struct text resource;       /* empty: none */
+    const uint32_t *dimensions; /* in catalog->dimensions, ascending */
+    const struct text *values;
+    uint32_t count;
+};
+
 /* An amount with its quantity, price and reason, before rounding; while has_amount is false, a row
  * on its way. */
 struct charge {
@@ -89,6 +98,7 @@ struct charge {
     const struct step *step;         /* the step that made it a charge */
     const struct contract *contract; /* NULL */
     const struct merged *merged;     /* NULL: of one row */
+    const struct bucket_keys *keys;  /* of a charge of no row; NULL */
     const struct event_name *event;  /* of a price with `grain: event`, and of one row; NULL */
     struct text unit;
     uint64_t events;

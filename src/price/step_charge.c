@@ -9,6 +9,7 @@
  * payer's; what differs (whose scope, when due) is asked of terms.c.
  */
 #include <assert.h>
+#include <stdlib.h>
 
 #include "price/work.h"
 
@@ -119,7 +120,7 @@ static enum status find_over(struct work *work, const struct step *step,
     *is_over = true;
     instant at = start;
     for (uint32_t i = 0; i < step->adjust.limit_turns && *is_over; i++) {
-        struct period one = turn_find(work, step, contract, at);
+        struct period one = turn_find(work, step, contract, charge->account, at);
         *is_over = one.from != turn.from;
         at = one.to;
     }
@@ -220,9 +221,12 @@ static enum status worth_of(const struct step *step, const struct charge_values 
         TRY(dec_multiply_divide(x, values->number, dec_from_int(HUNDRED), DEC_SCALE,
                                 ROUND_HALF_EVEN, f, err));
         break;
-    case WORTH_AMOUNT: /* a discount is at most what it is on */
+    case WORTH_AMOUNT: /* a discount is at most what it is on; a markup is due on what costs nothing
+                        */
         if (dec_sign(x) > 0) {
             *f = step->kind == STEP_DISCOUNT ? dec_min(x, values->number) : values->number;
+        } else if (dec_is_zero(x) && step->kind == STEP_MARKUP && step_settles(step)) {
+            *f = values->number;
         }
         break;
     case WORTH_TIERS:
@@ -276,13 +280,20 @@ static enum status tax_of(const struct step_tax *body, struct dec rate, struct d
 
 /* ---- one charge ------------------------------------------------------------------------------ */
 
-struct dec step_base(const struct work *work, const struct step *step, uint32_t index)
+/* What a charge came to: its net, or what it was before all terms. */
+static struct dec net_or_gross(const struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
     if (!is_adjust(step) || !step->adjust.is_gross) {
         return charge->net;
     }
     return work->term && index < work->gross_count ? work->gross[index] : charge->amount;
+}
+
+enum status step_base(struct work *work, const struct step *step, uint32_t index,
+                      const struct charge *charge, struct dec *base)
+{
+    return charge_measure(work, step, charge, net_or_gross(work, step, index), base);
 }
 
 /* A charge as the step sees it: under the contract that is in force, which its own keys need not
@@ -406,9 +417,11 @@ static enum status run_round(struct work *work, struct entry *entry)
 /* Units that are taken off are worth what the charge's own cost. */
 static enum status run_units(struct work *work, struct entry *entry)
 {
-    const struct charge *charge = &work->charges[entry->charge];
-    struct dec base = step_base(work, entry->step, entry->charge), quantity = charge->quantity;
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    struct dec base = net_or_gross(work, entry->step, entry->charge), quantity;
     struct dec before, after, taken, worth = DEC_ZERO;
+    TRY(charge_measure(work, entry->step, charge, charge->quantity, &quantity));
     TRY(enter(work, entry, quantity));
     const struct charge_values *values = work->buckets[entry->bucket].values;
     TRY(worth_of(entry->step, values, entry->before, &before, work->err));
@@ -444,11 +457,11 @@ static enum status run_percent(struct work *work, struct entry *entry)
     const struct step *step = entry->step;
     struct charge copy;
     const struct charge *charge = seen(work, entry->charge, &copy);
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     struct charge_values values;
     struct dec worth;
     entry->before = DEC_ZERO;
-    entry->after = step_base(work, step, entry->charge);
+    TRY(step_base(work, step, entry->charge, charge, &entry->after));
     TRY(numbers(work, step, charge, turn, &values));
     TRY(worth_of(step, &values, entry->after, &worth, work->err));
     work_trace_step(
@@ -467,7 +480,10 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     if (is_memoryless(step)) {
         return run_percent(work, entry);
     }
-    TRY(enter(work, entry, step_base(work, step, entry->charge)));
+    struct charge copy;
+    struct dec in;
+    TRY(step_base(work, step, entry->charge, seen(work, entry->charge, &copy), &in));
+    TRY(enter(work, entry, in));
     if (step_settles(step)) {
         trace_entry(work, entry, DEC_ZERO, DEC_ZERO, DEC_ZERO);
         return OK;
@@ -482,26 +498,26 @@ static enum status run_adjust(struct work *work, struct entry *entry)
                   step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
 }
 
-static enum status is_true(struct work *work, const struct expr *expr, const struct charge *charge,
-                           bool *truth)
+static enum status is_true(struct work *work, const struct step *step, const struct expr *expr,
+                           const struct charge *charge, bool *truth)
 {
-    *truth = false;
     if (expr) {
         struct expr_value value;
-        struct period turn = {charge->at, charge->at};
+        struct period turn = charge_turn(work, step, charge);
         TRY(charge_eval(work, expr, charge, turn, &value));
         *truth = value.truth;
     }
     return OK;
 }
 
-static enum status tax_rate(struct work *work, const struct step_tax *body,
-                            const struct charge *charge, struct dec *rate)
+static enum status tax_rate(struct work *work, const struct step *step, const struct charge *charge,
+                            struct dec *rate)
 {
+    const struct step_tax *body = &step->tax;
     *rate = body->plain;
     if (body->percent) {
         struct expr_value value;
-        struct period turn = {charge->at, charge->at};
+        struct period turn = charge_turn(work, step, charge);
         TRY(charge_eval(work, body->percent, charge, turn, &value));
         *rate = value.number;
     }
@@ -521,9 +537,9 @@ static enum status run_tax(struct work *work, struct entry *entry)
     const struct step_tax *body = &step->tax;
     struct charge copy;
     const struct charge *charge = seen(work, entry->charge, &copy);
-    bool is_exempt, is_reverse;
-    TRY(is_true(work, body->exempt, charge, &is_exempt));
-    TRY(is_true(work, body->reverse_charge, charge, &is_reverse));
+    bool is_exempt = false, is_reverse = false;
+    TRY(is_true(work, step, body->exempt, charge, &is_exempt));
+    TRY(is_true(work, step, body->reverse_charge, charge, &is_reverse));
     if (is_exempt) {
         return OK;
     }
@@ -533,7 +549,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
                                : add_adjustment(work, step, entry->charge, CHARGE_TAX,
                                                 &(struct dec){0, 0}, DEC_ZERO);
     }
-    TRY(tax_rate(work, body, charge, &rate));
+    TRY(tax_rate(work, step, charge, &rate));
     if (body->at == TAX_AT_TOTAL) {
         struct step_tax exact = *body;
         exact.at = TAX_AT_RATE;
@@ -567,7 +583,7 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
     struct charge before = *charge;
     struct dec x, high, events, more;
     before.at = turn.from - 1;
-    struct period past = turn_find(work, step, before.contract, before.at);
+    struct period past = charge_turn(work, step, &before);
     if (!bucket_find_past(work, step, &before, past, &x, &high, &events)) {
         return OK;
     }
@@ -584,13 +600,15 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
 static enum status run_commit(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
-    const struct charge *charge = &work->charges[entry->charge];
-    struct dec net = charge->net, quantity = charge->quantity, before, after, part;
-    TRY(enter(work, entry, step->commit.is_quantity ? quantity : net));
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    struct dec net = charge->net, quantity, before, after, part;
+    TRY(charge_measure(work, step, charge, step->commit.is_quantity ? charge->quantity : net,
+                       &quantity));
+    TRY(enter(work, entry, quantity));
     struct bucket *bucket = &work->buckets[entry->bucket];
     const struct charge_values *values = bucket->values;
     if (!bucket->is_touched && !bucket->is_opened) {
-        struct charge copy;
         struct dec rolled;
         bucket->is_touched = true;
         TRY(step_commit_rolled(work, step, seen(work, entry->charge, &copy), bucket->turn,
@@ -643,9 +661,182 @@ static enum status run_credit(struct work *work, struct entry *entry)
                : OK;
 }
 
+/* ---- allocate --------------------------------------------------------------------------------
+ */
+
+/* Its weight, by which it has a share of what others, or itself, give away. */
+static enum status run_allocate(struct work *work, struct entry *entry)
+{
+    const struct step *step = entry->step;
+    struct charge copy;
+    const struct charge *charge = seen(work, entry->charge, &copy);
+    struct dec weight = DEC_ZERO;
+    entry->gives = entry->takes = true;
+    TRY(is_true(work, step, step->where, charge, &entry->gives));
+    TRY(is_true(work, step, step->allocate.to, charge, &entry->takes));
+    if (entry->takes) {
+        weight = charge->quantity;
+    }
+    if (entry->takes && step->allocate.weight) {
+        struct expr_value value;
+        struct period turn = charge_turn(work, step, charge);
+        TRY(charge_eval(work, step->allocate.weight, charge, turn, &value));
+        weight = value.number;
+    }
+    if (dec_sign(weight) < 0) {
+        char text[DEC_FORMAT_MAX];
+        (void)dec_format(weight, text);
+        (void)fail(work->err, ERR_INPUT, "a weight of %s is negative", text);
+        return fail_hint(work->err, "weight: max(0, ...), or a where that leaves it out");
+    }
+    return enter(work, entry, weight);
+}
+
+struct share {
+    uint32_t entry;
+    struct dec given, amount, remainder;
+};
+
+/* The greater remainder first, of equal ones the first in order. */
+static int compare_remainders(const void *a_item, const void *b_item)
+{
+    const struct share *a = a_item, *b = b_item;
+    int order = dec_compare(dec_abs(b->remainder), dec_abs(a->remainder));
+    return order ? order : (a->entry > b->entry) - (a->entry < b->entry);
+}
+
+static int compare_entries(const void *a_item, const void *b_item)
+{
+    const struct share *a = a_item, *b = b_item;
+    return (a->entry > b->entry) - (a->entry < b->entry);
+}
+
+/* Shares of whole units, that come to the total: down, then one more for the greatest remainders.
+ */
+static enum status round_shares(struct work *work, const struct step *step, struct share *shares,
+                                uint32_t count, struct dec total, struct dec weights)
+{
+    const struct entry *entries = work->entries;
+    const int digits = step->allocate.digits;
+    struct dec left = total, exact;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry *entry = &entries[shares[i].entry];
+        struct dec weight;
+        TRY(dec_subtract(entry->after, entry->before, &weight, work->err));
+        TRY(dec_multiply_divide(total, weight, weights, digits, ROUND_DOWN, &shares[i].amount,
+                                work->err));
+        TRY(dec_multiply_divide(total, weight, weights, DEC_SCALE, ROUND_HALF_EVEN, &exact,
+                                work->err));
+        TRY(dec_subtract(exact, shares[i].amount, &shares[i].remainder, work->err));
+        TRY(dec_subtract(left, shares[i].amount, &left, work->err));
+    }
+    struct dec unit = {dec_sign(total) < 0 ? -1 : 1, digits};
+    qsort(shares, count, sizeof *shares, compare_remainders);
+    for (uint32_t i = 0; i < count && !dec_is_zero(left); i++) {
+        TRY(dec_add(shares[i].amount, unit, &shares[i].amount, work->err));
+        TRY(dec_subtract(left, unit, &left, work->err));
+    }
+    assert(dec_is_zero(left));
+    qsort(shares, count, sizeof *shares, compare_entries);
+    return OK;
+}
+
+/* Along the chord over the weights, so that shares add up. */
+static enum status exact_shares(struct work *work, struct share *shares, uint32_t count,
+                                struct dec total, struct dec weights)
+{
+    struct dec low = DEC_ZERO;
+    for (uint32_t i = 0; i < count; i++) {
+        struct dec high;
+        TRY(dec_multiply_divide(total, work->entries[shares[i].entry].after, weights, DEC_SCALE,
+                                ROUND_HALF_EVEN, &high, work->err));
+        TRY(dec_subtract(high, low, &shares[i].amount, work->err));
+        low = high;
+    }
+    return OK;
+}
+
+/* What each gives: all it comes to, or, where some stays, its part along the chord. */
+static enum status find_given(struct work *work, struct share *shares, uint32_t count,
+                              struct dec total, struct dec all)
+{
+    struct dec sum = DEC_ZERO, low = DEC_ZERO;
+    const bool is_all = dec_equal(total, all);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry *entry = &work->entries[shares[i].entry];
+        struct dec net = work->charges[entry->charge].net, high;
+        shares[i].given = entry->gives && is_all ? net : DEC_ZERO;
+        if (!entry->gives || is_all) {
+            continue;
+        }
+        TRY(dec_add(sum, net, &sum, work->err));
+        TRY(dec_multiply_divide(total, sum, all, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
+        TRY(dec_subtract(high, low, &shares[i].given, work->err));
+        low = high;
+    }
+    return OK;
+}
+
+static enum status settle_allocate(struct work *work, uint32_t at)
+{
+    const struct bucket *bucket = &work->buckets[at];
+    const struct step *step = bucket->step;
+    const struct step_allocate *body = &step->allocate;
+    const struct entry *entries = work->entries;
+    struct dec weights = bucket->x, all = DEC_ZERO, capacity = DEC_ZERO;
+    uint32_t count = 0;
+    for (uint32_t i = bucket->first_entry; i != NONE; i = entries[i].next) {
+        const struct charge *charge = &work->charges[entries[i].charge];
+        count++;
+        if (entries[i].gives) {
+            TRY(dec_add(all, charge->net, &all, work->err));
+            TRY(dec_add(capacity, charge->quantity, &capacity, work->err));
+        }
+    }
+    struct dec total = all;
+    if (dec_is_zero(weights)) { /* nobody takes it */
+        return OK;
+    }
+    if (body->keeps_idle && dec_compare(weights, capacity) < 0) {
+        TRY(dec_multiply_divide(all, weights, capacity, DEC_SCALE, ROUND_HALF_EVEN, &total,
+                                work->err));
+    }
+    if (body->has_digits) { /* what is less than a unit stays where it is */
+        TRY(dec_round(total, body->digits, ROUND_DOWN, &total, work->err));
+    }
+    struct share *shares = arena_calloc(work->arena, count, sizeof *shares);
+    count = 0;
+    for (uint32_t i = bucket->first_entry; i != NONE; i = entries[i].next) {
+        shares[count++].entry = i;
+    }
+    TRY(find_given(work, shares, count, total, all));
+    TRY(body->has_digits ? round_shares(work, step, shares, count, total, weights)
+                         : exact_shares(work, shares, count, total, weights));
+    work_trace_bucket(
+        work, bucket,
+        (struct trace){
+            .step = step, .after = weights, .f_after = total, .limit = all, .tier = NONE});
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry *entry = &entries[shares[i].entry];
+        struct dec change;
+        TRY(dec_subtract(shares[i].amount, shares[i].given, &change, work->err));
+        TRY(adjust(work, step, entry->charge, CHARGE_ALLOCATED, change));
+        work_trace_step(work, entry->charge, &work->buckets[at],
+                        (struct trace){.step = step,
+                                       .before = entry->before,
+                                       .after = entry->after,
+                                       .f_after = change,
+                                       .limit = shares[i].given,
+                                       .tier = NONE});
+    }
+    return OK;
+}
+
 static enum status run_entry(struct work *work, struct entry *entry)
 {
     switch (entry->step->kind) {
+    case STEP_ALLOCATE:
+        return run_allocate(work, entry);
     case STEP_COMMIT:
         return run_commit(work, entry);
     case STEP_CREDIT:
@@ -717,6 +908,8 @@ static struct charge scope_charge(struct work *work, const struct bucket *bucket
                                                    bucket->turn, due, like->at)
                                      : turn_end_charge(work, bucket, step, price, due, like);
     scope.kind = kind_of(step);
+    scope.keys = bucket_keys(work, step, bucket->resource,
+                             bucket->by_count == step->by_count ? bucket->by : NULL);
     scope.unit = TEXT("");
     if (step->kind == STEP_FEE && step->adjust.sku != NONE) {
         scope.sku = step->adjust.sku;
@@ -863,6 +1056,10 @@ static enum status add_fees(struct work *work, const struct step *step,
 static enum status settle(struct work *work, uint32_t at, const struct step **settled)
 {
     struct bucket *bucket = &work->buckets[at];
+    if (bucket->step->kind == STEP_ALLOCATE) {
+        *settled = bucket->step;
+        return settle_allocate(work, at);
+    }
     struct charge copy, last = *seen(work, bucket->last_charge, &copy);
     const struct price *price = last.price;
     instant cut_end = work->pricing->cut.to;
@@ -873,8 +1070,8 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     const struct step *step =
         work->term ? bucket->step : turn_end_step(work, bucket->step, due, &price);
     *settled = step;
-    bool waits = step->kind == STEP_BOUND || step->kind == STEP_COMMIT ||
-                 (is_adjust(step) && step->adjust.settle_at_end);
+    bool waits = (step->kind == STEP_BOUND && !step->bound.settle_now) ||
+                 step->kind == STEP_COMMIT || (is_adjust(step) && step->adjust.settle_at_end);
     if (!step_settles(step) || (waits && due > cut_end)) {
         return OK;
     }

@@ -96,7 +96,7 @@ static instant next_turn(const struct grant *grant, const struct grant_state *st
 }
 
 static enum moment next_of_grant(const struct grant *grant, const struct grant_state *state,
-                                instant *at)
+                                 instant *at)
 {
     enum moment event = NOTHING;
     *at = INSTANT_MAX;

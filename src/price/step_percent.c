@@ -8,7 +8,7 @@ enum status step_percent_run(struct work *work, const struct step *step, uint32_
 {
     const struct charge *charge = &work->charges[index];
     const struct step_percent *body = &step->percent;
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     struct dec rate, share, amount, other;
     if ((body->has_min || body->has_max) && charge->events > 1) {
         return fail(work->err, ERR_INPUT,
@@ -65,7 +65,7 @@ enum status step_formula_run(struct work *work, const struct step *step, uint32_
 {
     const struct charge *charge = &work->charges[index];
     const struct step_formula *body = &step->formula;
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     struct expr_value value;
     struct buffer told;
     buffer_init(&told, work->arena, 0);

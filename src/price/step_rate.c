@@ -128,7 +128,7 @@ static enum status exclude_unpriced(struct work *work, uint32_t index)
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     bool found;
     struct dec rate = DEC_ZERO, flat = DEC_ZERO, amount, list;
     const struct place *place;
@@ -457,7 +457,7 @@ static enum status row_position(struct work *work, const struct step *step,
                                 const struct charge *charge, struct dec *position)
 {
     struct expr_value value;
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     TRY(charge_eval(work, step->tier.position, charge, turn, &value));
     *position = value.number;
     if (position->scale > DEC_SCALE) {

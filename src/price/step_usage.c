@@ -21,7 +21,7 @@ static enum status convert_numbers(struct work *work, const struct step *step,
 enum status step_convert_run(struct work *work, const struct step *step, uint32_t index)
 {
     struct charge *charge = &work->charges[index];
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     struct dec in = charge->quantity;
     if (step->convert.quantity) {
         struct expr_value value;
@@ -225,7 +225,7 @@ static enum status roll_over(struct work *work, const struct step *step,
     for (struct period at = turn; at.from > first && count < TURNS_MAX;) {
         struct charge before = *charge;
         before.at = at.from - 1;
-        at = turn_find(work, step, before.contract, before.at);
+        at = charge_turn(work, step, &before);
         if (count == capacity) {
             uint32_t more = capacity ? capacity * 2 : 16;
             turns = arena_grow(work->arena, turns, count, more, sizeof *turns);

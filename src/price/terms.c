@@ -149,8 +149,21 @@ static struct text sku_name(const struct work *work, const struct charge *charge
     return charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name;
 }
 
+static int compare_keys(const struct bucket_keys *a, const struct bucket_keys *b)
+{
+    uint32_t a_count = a ? a->count : 0, b_count = b ? b->count : 0;
+    for (uint32_t i = 0; i < a_count && i < b_count; i++) {
+        int order = (a->dimensions[i] > b->dimensions[i]) - (a->dimensions[i] < b->dimensions[i]);
+        order = order ? order : text_compare(a->values[i], b->values[i]);
+        if (order) {
+            return order;
+        }
+    }
+    return (a_count > b_count) - (a_count < b_count);
+}
+
 /* Rows have their order.  Of what has none, the keys say where among them it stands: instant,
- * account, no resource, SKU; behind a row with all the same, by what made it. */
+ * account, resource if its bucket has one, SKU; behind a row with all the same, by what made it. */
 static int compare_charges(const struct work *work, uint32_t a, uint32_t b)
 {
     const struct charge *x = &work->charges[a], *y = &work->charges[b];
@@ -162,17 +175,16 @@ static int compare_charges(const struct work *work, uint32_t a, uint32_t b)
     order = (x->at > y->at) - (x->at < y->at);
     order = order ? order : (x->account > y->account) - (x->account < y->account);
     struct by_key resource = {BY_RESOURCE, NONE};
-    struct text left =
-        x->row == NONE ? TEXT("") : charge_key_value((struct work *)work, x, resource);
-    struct text right =
-        y->row == NONE ? TEXT("") : charge_key_value((struct work *)work, y, resource);
+    struct text left = charge_key_value((struct work *)work, x, resource);
+    struct text right = charge_key_value((struct work *)work, y, resource);
     order = order ? order : text_compare(left, right);
     order = order ? order : text_compare(sku_name(work, x), sku_name(work, y));
     order = order ? order : (x->row == NONE) - (y->row == NONE);
     if (order || x->row != NONE) {
         return order ? order : (a > b) - (a < b);
     }
-    order = (x->step->node > y->step->node) - (x->step->node < y->step->node);
+    order = compare_keys(x->keys, y->keys);
+    order = order ? order : (x->step->node > y->step->node) - (x->step->node < y->step->node);
     order = order ? order : text_compare(x->price->name, y->price->name);
     order = order ? order : (x->price->from > y->price->from) - (x->price->from < y->price->from);
     order = order ? order
@@ -275,13 +287,15 @@ static enum status find_better(struct work *work, const struct price *list, uint
         if (!takes) {
             continue;
         }
-        struct period turn = turn_find(work, step, charge->contract, charge->at);
+        struct period turn = charge_turn(work, step, charge);
         TRY(number_value(work, &step->adjust.number, charge, turn, &percent));
         if (step->kind == STEP_MARKUP) {
             percent = dec_negate(percent);
         }
-        TRY(dec_multiply_divide(step_base(work, step, index), percent, dec_from_int(100), DEC_SCALE,
-                                ROUND_HALF_EVEN, &saving, work->err));
+        struct dec base;
+        TRY(step_base(work, step, index, charge, &base));
+        TRY(dec_multiply_divide(base, percent, dec_from_int(100), DEC_SCALE, ROUND_HALF_EVEN,
+                                &saving, work->err));
         if (*winner == NONE || dec_compare(saving, *best) > 0) {
             *winner = step->node;
             *best = saving;
@@ -361,6 +375,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     struct charge owed = scope;
     TRY(step_charge_due(work, step, state, &asks, &owed, &f));
     scope.kind = owed.kind;
+    scope.keys = bucket_keys_of_name(work, step, name);
     scope.sku = owed.sku;
     scope.amount = scope.net = scope.list = *amount = owed.amount;
     if (dec_is_zero(scope.amount)) {
@@ -394,7 +409,7 @@ static enum status settle_turns(struct work *work, const struct step *step, uint
         at = active.to - 1;
     }
     while (at < active.to && at < cut.to) {
-        struct period turn = turn_find(work, step, contract, at);
+        struct period turn = turn_find(work, step, contract, account, at);
         instant due = term_due(work, step, contract, account, turn);
         struct charge like = term_charge(work, step, account, contract, turn, due, at);
         like.contract = contract;
@@ -408,6 +423,9 @@ static enum status settle_turns(struct work *work, const struct step *step, uint
         struct bucket *bucket = &work->buckets[index];
         if (bucket->last_charge != NONE || bucket->is_touched) {
             continue; /* settled behind its charges, or by way of another account */
+        }
+        if (step->kind == STEP_MARKUP && !bucket->is_opened) {
+            continue; /* it is on charges, and no bill had any */
         }
         bucket->is_touched = true;
         struct bucket_state state = {.key = work->pricing->trace ? bucket_name(work, bucket)

@@ -177,6 +177,9 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                            .price = price,
                            .step = step,
                            .contract = contract,
+                           .keys =
+                               bucket_keys(work, step, bucket->resource,
+                                           bucket->by_count == step->by_count ? bucket->by : NULL),
                            .unit = like->unit,
                            .next_step = (uint32_t)(step - price->steps) + 1};
 }
@@ -410,6 +413,7 @@ static enum status settle_due(struct work *work, const struct due *due)
                           .contract = due->contract,
                           .unit = TEXT("")};
     struct charge charge = turn_end_charge(work, &bucket, step, price, due->at, &like);
+    charge.keys = bucket_keys_of_name(work, step, state->key);
     struct trace trace = {.row = NONE,
                           .charge = NONE,
                           .account = due->account,

@@ -8,6 +8,11 @@
 struct text charge_dimension(const struct work *work, const struct charge *charge, uint32_t name)
 {
     if (charge->series == NONE) {
+        for (uint32_t i = 0; charge->keys && i < charge->keys->count; i++) {
+            if (charge->keys->dimensions[i] == name) {
+                return charge->keys->values[i];
+            }
+        }
         return TEXT("");
     }
     const struct series *series = charge_series(work->pricing, charge);
@@ -37,7 +42,9 @@ static struct expr_value attribute_value(const struct work *work, const struct c
 static struct text charge_resource(const struct work *work, const struct charge *charge)
 {
     bool has_series = charge->merged || charge->series != NONE;
-    return has_series ? charge_series(work->pricing, charge)->resource : TEXT("");
+    return has_series     ? charge_series(work->pricing, charge)->resource
+           : charge->keys ? charge->keys->resource
+                          : TEXT("");
 }
 
 static struct text charge_sku(const struct work *work, const struct charge *charge)
@@ -291,13 +298,17 @@ enum status charge_eval(struct work *work, const struct expr *expr, const struct
 enum status charge_where(struct work *work, const struct step *step, const struct charge *charge,
                          bool *takes)
 {
+    bool is_shared = step->kind == STEP_ALLOCATE;
     *takes = true;
-    if (!step->where) {
+    if (!step->where || (is_shared && !step->allocate.to)) {
         return OK;
     }
     struct expr_value value;
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     TRY(charge_eval(work, step->where, charge, turn, &value));
+    if (!value.truth && is_shared) { /* it gives nothing, and may have a share */
+        TRY(charge_eval(work, step->allocate.to, charge, turn, &value));
+    }
     *takes = value.truth;
     return OK;
 }
@@ -310,7 +321,7 @@ enum status charge_measure(struct work *work, const struct step *step, const str
         return OK;
     }
     struct expr_value value;
-    struct period turn = turn_find(work, step, charge->contract, charge->at);
+    struct period turn = charge_turn(work, step, charge);
     TRY(charge_eval(work, step->measure, charge, turn, &value));
     *measure = value.number;
     return measure->scale > DEC_SCALE

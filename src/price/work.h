@@ -36,7 +36,7 @@ struct bucket {
     struct dec x, y; /* accumulated, emitted */
     struct dec high; /* the greatest x so far: flats paid once */
     struct dec events;
-    const struct dec *samples;        /* of a percentile, so far, ascending */
+    const struct dec *samples; /* of a percentile, so far, ascending */
     uint32_t sample_count;
     struct dec opening_x;             /* what x was when the bill's period began */
     const void *values;               /* evaluated numbers of step */
@@ -131,7 +131,12 @@ struct work {
 
 /* The turn of the step's clock that holds at. */
 struct period turn_find(struct work *work, const struct step *step, const struct contract *contract,
-                        instant at);
+                        uint32_t account, instant at);
+static inline struct period charge_turn(struct work *work, const struct step *step,
+                                        const struct charge *charge)
+{
+    return turn_find(work, step, charge->contract, charge->account, charge->at);
+}
 /* The bucket that a charge enters at a step; made, with what the opening carries, when it is not
  * there. Index, since buckets move. */
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
@@ -147,6 +152,13 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
 bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
 /* The name of a bucket, for openings and explanations, in the arena. */
 struct text bucket_name(struct work *work, const struct bucket *bucket);
+/* The keys of a charge on a bucket's scope: its resource, and what its by values say of dimensions;
+ * NULL when it has none.  by may be NULL.  The second reads them from the bucket's name. */
+enum { STEP_BY_MAX = 9 }; /* the keys that are written, and one */
+const struct bucket_keys *bucket_keys(const struct work *work, const struct step *step,
+                                      struct text resource, const struct text *by);
+const struct bucket_keys *bucket_keys_of_name(const struct work *work, const struct step *step,
+                                              struct text name);
 /* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key.
  */
 enum status bucket_closing(struct work *work, struct priced *priced);
@@ -204,6 +216,7 @@ struct entry {
     uint32_t next;            /* entry of its bucket, NONE; of steps over charges */
     const struct step *step;  /* of its own version */
     bool is_first;            /* of its bucket in this bill */
+    bool gives, takes;        /* of what is allocated */
     struct dec before, after; /* x of this bill's part */
 };
 
@@ -268,8 +281,10 @@ enum status step_whole_value(struct work *work, const struct step *step,
 /* All charges that come to a step over charges, in their order: what it adds are charges of its
  * own. */
 enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count);
-/* What a step takes of a charge: its net, or what it came to before all terms. */
-struct dec step_base(const struct work *work, const struct step *step, uint32_t charge);
+/* What a step takes of a charge, which it sees as `asks`: its net, what it came to before all
+ * terms, or the step's own measure. */
+enum status step_base(struct work *work, const struct step *step, uint32_t charge,
+                      const struct charge *asks, struct dec *base);
 /* True of a step that is settled when all charges of its bucket are known. */
 bool step_settles(const struct step *step);
 /* True of one that owes something as its turn ends, whether or not a charge came in the bill. */

@@ -955,8 +955,16 @@ class Bill(ChargeSteps):
         price = max(fits, key=lambda p: p.start) if fits else price
         new = Flow(None, ZERO, 0).charge(step, amount, None, tier)
         new.kind = kind
-        self.priced.append(ScopeRow(account, "" if pooled else flow.row.sku, at, price, new,
-                                    self.scope_contract(flow, step, at), span))
+        row = ScopeRow(account, "" if pooled else flow.row.sku, at, price, new, self.scope_contract(flow, step, at), span)
+        self.split_keys(row, flow.row, step)
+        self.priced.append(row)
+
+    @staticmethod
+    def split_keys(row, of, step):
+        """The keys that split the bucket, which a charge on its scope has."""
+        if step.scope == "resource" or "resource" in step.by:
+            row.resource = of.resource
+        row.dims = tuple((k, v) for k, v in of.dims if (k in step.by or "dims." + k in step.by) and v)
 
     # ---- charge steps ----
 
@@ -1011,9 +1019,6 @@ class Bill(ChargeSteps):
                 continue
             if step.body.get("attribute") == "pro_rata":
                 change -= self.spread_minimum(step, flows, change)
-                used = any(not isinstance(f.row, TermRow) for f, *_ in flows)
-                if change and used and step.term and "zero_base" not in OPEN:
-                    continue
             self.emit(flow.row, step, key, "minimum", change, due)
 
     @staticmethod

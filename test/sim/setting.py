@@ -525,6 +525,11 @@ class Setup:
             return self.billing(payer)[0].turn(at)
         if clock == "contract_year":
             return self.contract_clock("year", 1, contract, at, self.zone)
+        own = self.catalog.get("clocks", {}).get(clock, {})
+        if own.get("anchor") == "subscription":  # of the account that the scope is
+            if step.scope in ("organization", "contract"):
+                account = contract["buyer"] if contract and step.scope == "contract" else self.payer(account, at)
+            return times.Clock(own["every"], 1, self.since(account), own.get("zone", self.zone)).turn(at)
         return self.turn_of(clock, at, contract)
 
     def turn_of(self, clock, at, contract=None):

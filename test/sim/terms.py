@@ -123,8 +123,11 @@ class ChargeSteps:
             flow.best[group] = most and most[1]
         return flow.best[group]
 
+    def base(self, flow, step):
+        return self.measure(flow, flow.row, step, self.worth(flow, step))
+
     @staticmethod
-    def base(flow, step):
+    def worth(flow, step):
         if step.body.get("base", "net") == "gross":
             return getattr(flow, "gross", flow.amount)
         return flow.net()
@@ -142,8 +145,9 @@ class ChargeSteps:
         account, at = self.scope_account(flow, step), min(due, self.cut[1]) - 1
         contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
-        self.priced.append(self.scope_row(account, sku or "", at, step.price, new, contract,
-                                          span))
+        made = self.scope_row(account, sku or "", at, step.price, new, contract, span)
+        self.split_keys(made, row, step)
+        self.priced.append(made)
 
     # ---- discount and markup ----
 
@@ -211,9 +215,10 @@ class ChargeSteps:
         """Units at the row's rate."""
         used, key = self.memory("units", Fraction), self.key(row, step)
         limit = self.number(step.body["quantity"], row, step)
-        before, used[key] = used[key], used[key] + flow.quantity
+        units = self.measure(flow, row, step, flow.quantity)
+        before, used[key] = used[key], used[key] + units
         part = max(ZERO, min(used[key], limit)) - max(ZERO, min(before, limit))
-        self.limited(row, step, flow, sign * quantize(part * self.base(flow, step) / flow.quantity) if part else ZERO)
+        self.limited(row, step, flow, sign * quantize(part * self.worth(flow, step) / units) if part else ZERO)
 
     @staticmethod
     def unit_price(flow):
@@ -259,7 +264,7 @@ class ChargeSteps:
                 part, done = now - done, now
             flow.adjust(step.name, step.kind, sign * part)
             left -= part
-        if left and (x or attribute == "none" or "zero_base" in OPEN):
+        if left:
             self.emit(row, step, key, step.kind, sign * left, due)
 
     def settle_changes(self):
@@ -280,7 +285,7 @@ class ChargeSteps:
             bucket["last"] = row, step
             units = "quantity" in body
             before = bucket["x"]
-            after = bucket["x"] = before + (flow.quantity if units else flow.net())
+            after = bucket["x"] = before + self.measure(flow, row, step, flow.quantity if units else flow.net())
             limit = self.promised(row, step, key)
             factor = self.number(body.get("overage", 1), row, step) - 1
             over = max(after, limit) - max(before, limit)
@@ -422,8 +427,13 @@ class ChargeSteps:
             total = sum((weight for *_, weight in targets), ZERO)
             if not sources or not total:
                 continue
-            amount, parts = sum((flow.net() for _, _, flow in sources), ZERO), []
-            digits = targets[0][1].body.get("digits")
+            all_of_it, parts = sum((flow.net() for _, _, flow in sources), ZERO), []
+            amount, body = all_of_it, targets[0][1].body
+            digits, there = body.get("digits"), sum((flow.quantity for _, _, flow in sources), ZERO)
+            if body.get("idle") == "none" and total < there:
+                amount = quantize(amount * total / there)
+            if digits is not None:  # what is less than a unit stays
+                amount = quantize(amount, int(num(digits)), "down")
             at, done = ZERO, ZERO
             for *_, weight in targets:
                 at += weight
@@ -432,25 +442,30 @@ class ChargeSteps:
                 done = now
             if digits is not None:
                 parts = self.remainders([amount * weight / total for *_, weight in targets], int(num(digits)), amount)
+            given, at, done = [], ZERO, ZERO
             for row, step, flow in sources:
-                flow.adjust(step.name, "allocated", -flow.net())
+                at += flow.net()
+                now = at if amount == all_of_it else quantize(amount * at / all_of_it) if all_of_it else ZERO
+                given.append(now - done)
+                done = now
+            for (row, step, flow), part in zip(sources, given):
+                flow.adjust(step.name, "allocated", -part)
             for (row, step, flow, _), part in zip(targets, parts):
                 flow.adjust(step.name, "allocated", part)
 
     @staticmethod
     def remainders(shares, digits, amount):
-        """Whole units first, then one more to the largest remainders, the first of equals; the last has what no unit holds."""
+        """Whole units first, then one more to the largest remainders, the first of equals."""
+        sign = -1 if amount < 0 else 1
         unit = Fraction(1, 10 ** digits)
-        parts = [share // unit * unit for share in shares]
-        left = sum(shares, ZERO) - sum(parts, ZERO)
-        order = sorted(range(len(shares)), key=lambda i: (-(shares[i] - parts[i]), i))
-        for i in order:
+        parts = [abs(share) // unit * unit for share in shares]
+        left = abs(amount) - sum(parts, ZERO)
+        for i in sorted(range(len(shares)), key=lambda i: (parts[i] - abs(shares[i]), i)):
             if left < unit:
                 break
             parts[i] += unit
             left -= unit
-        parts[order[-1] if len(order) else 0] += amount - sum(parts, ZERO)
-        return parts
+        return [sign * part for part in parts]
 
     # ---- credit ----
 

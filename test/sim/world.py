@@ -271,7 +271,8 @@ class World:
         self.make_meters(rng)
         catalog["clocks"] = {"tokyo_day": {"every": "day", "zone": "Asia/Tokyo"},
                              "ten_days": {"every": "10 days", "anchor": "2026-09-03T05:45:00Z"},
-                             "since_contract": {"every": "month", "anchor": "contract"}}
+                             "since_contract": {"every": "month", "anchor": "contract"},
+                             "own_month": {"every": "month", "anchor": "subscription"}}
         calendar = {"hours": rng.choice([["mon-fri 07:00-20:00"], ["22:00-06:00"], ["sat-mon 00:00-24:00", "wed 12:30-13:45"],
                                          ["fri-sun 18:15-09:00"]])}
         if rng.random() < 0.6:
@@ -425,7 +426,7 @@ class World:
         if clocks and rng.random() < 0.5:
             clock = rng.choice(["hour", "day", "week", "month", "quarter", "year", "period",
                                 "contract_year", "always", "tokyo_day", "ten_days",
-                                "since_contract", "day", "month"])
+                                "since_contract", "own_month", "day", "month"])
             body["clock"] = clock
             self.has("clock." + clock)
         if by and rng.random() < 0.25:
