@@ -1128,6 +1128,10 @@ enum status step_charge_run(struct work *work, struct entry *entries, uint32_t c
         entries[i].next = NONE;
         work->asking = entries[i].step;
         entries[i].bucket = NONE;
+        /* What an allowance took is a charge to a minimum alone, which asks what was used. */
+        if (charge->emitted_free && entries[i].step->kind != STEP_BOUND) {
+            continue;
+        }
         enum status status = run_entry(work, &entries[i]);
         if (status != OK) {
             return work_fail(work, status, price, entries[i].step, account);

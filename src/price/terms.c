@@ -216,13 +216,19 @@ static void sort_bases(const struct work *work, struct base *items, struct base 
     }
 }
 
+/* What an allowance took is no charge to terms: whether it is on a line changes no amount. */
+static bool is_base(const struct charge *charge)
+{
+    return charge->of == NONE && charge->has_amount && !charge->emitted_free;
+}
+
 /* Adds the charges from `first` on that adjust nothing, each at its place. */
 static void add_bases(struct run *run, uint32_t first)
 {
     struct work *work = run->work;
     uint32_t more = 0;
     for (uint32_t i = first; i < work->charge_count; i++) {
-        more += work->charges[i].of == NONE && charge_is_billed(&work->charges[i]);
+        more += is_base(&work->charges[i]);
     }
     if (more == 0) {
         return;
@@ -235,7 +241,7 @@ static void add_bases(struct run *run, uint32_t first)
     }
     for (uint32_t i = first; i < work->charge_count; i++) {
         const struct charge *charge = &work->charges[i];
-        if (charge->of != NONE || !charge_is_billed(charge)) {
+        if (!is_base(charge)) {
             continue;
         }
         const struct base *last = run->base_count > 0 ? &run->bases[run->base_count - 1] : NULL;

@@ -416,7 +416,7 @@ class ChargeSteps:
         groups = defaultdict(lambda: ([], []))
         for row, step in entries:
             for flow in row.flows:
-                if flow.amount is None:
+                if flow.amount is None or flow.is_ghost:
                     continue
                 key = self.key(row, step)
                 if self.takes(flow, step):
