@@ -302,7 +302,9 @@ static void add_rate(const struct explain *x, struct buffer *out, const struct e
         }
         buffer_add_text(out, TEXT(": "));
     } else if (rate->from) {
-        buffer_add_text(out, TEXT("said by the row: "));
+        buffer_add_text(out, TEXT("said by the row, "));
+        add_expr(out, rate->from);
+        buffer_add_text(out, TEXT(": "));
     } else if (rate->case_count > 1) {
         buffer_format(out, "the first of %u cases that holds: ", rate->case_count);
     }
@@ -454,7 +456,9 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
             buffer_add_text(out, TEXT("at least "));
             add_decimal(out, done->limit);
         } else {
-            buffer_add_text(out, TEXT("a minimum, looked at when its turn ends"));
+            buffer_add_text(out, TEXT("a minimum of "));
+            add_number(out, &step->bound.min);
+            buffer_add_text(out, TEXT(", looked at when its turn ends"));
         }
         return;
     case STEP_ROUND:

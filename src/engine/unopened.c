@@ -193,26 +193,30 @@ static void tell(struct run *run, const struct unopened *unopened)
         since = text_format(&run->arena, "since %s", from).at;
     }
     run_warn(run,
-             "%.*s:%u: %s %.*s%s%.*s goes on with what was used %s, before this "
-             "period%s, and begins at nothing without --opening: %s",
+             "%.*s:%u: %s %.*s%s%.*s%s goes on with what was used %s, before this "
+             "period, and begins at nothing without --opening: %s",
              TEXT_ARG(step->place.file), step->place.line,
              unopened->price->is_terms ? "term" : "step", TEXT_ARG(step->name),
-             unopened->price->is_terms ? "" : " of price ", TEXT_ARG(unopened->price->name), since,
-             unopened->count > 1 ? ", and others do" : "", ADVICE);
+             unopened->price->is_terms ? "" : " of price ", TEXT_ARG(unopened->price->name),
+             unopened->count > 1 ? " (and others)" : "", since, ADVICE);
 }
 
 static void tell_of_meters(struct run *run)
 {
+    const struct meter *first = NULL;
+    uint32_t count = 0;
     for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
         const struct meter *meter = &run->catalog->meters[i];
-        if (meter->carry) {
-            run_warn(run,
-                     "%.*s:%u: meter %.*s goes on with its last value of the period before, and "
-                     "has none without --opening: give the closing.ndjson of that period with "
-                     "--opening, or --opening none when nothing was billed before",
-                     TEXT_ARG(meter->place.file), meter->place.line, TEXT_ARG(meter->name));
-            return;
-        }
+        first = first || !meter->carry ? first : meter;
+        count += meter->carry;
+    }
+    if (first) {
+        run_warn(run,
+                 "%.*s:%u: meter %.*s%s goes on with its last value of the period before, and "
+                 "has none without --opening: give the closing.ndjson of that period with "
+                 "--opening, or --opening none when nothing was billed before",
+                 TEXT_ARG(first->place.file), first->place.line, TEXT_ARG(first->name),
+                 count > 1 ? " (and others)" : "");
     }
 }
 
