@@ -578,12 +578,85 @@ static void warn_of_fewer(struct run *run)
     }
 }
 
+/* Has the meter one value where events of several hours were, which two parts do not add up to? */
+static bool is_one_value(const struct meter *meter)
+{
+    return meter->grain == GRAIN_MONTH && meter->aggregate != AGGREGATE_COUNT &&
+           meter->aggregate != AGGREGATE_SUM && meter->aggregate != AGGREGATE_TIME_WEIGHTED;
+}
+
+/* Do the rows of both versions reach the rating step as one? */
+static bool has_aggregate(const struct price *price)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        has |= price->steps[i].kind == STEP_AGGREGATE;
+    }
+    return has;
+}
+
+/* The second of two versions that differ, when it begins inside the run. */
+static bool changes_inside(const struct run *run, const struct price *before,
+                           const struct price *price)
+{
+    bool is_same =
+        before->has_content && price->has_content && hash_equal(before->content, price->content);
+    return price_is_version(before, price) && before->to == price->from && !is_same &&
+           run->period.from < price->from && price->from < run->period.to;
+}
+
+/* The first meter of those that sell the price's SKUs whose value the price's beginning cuts. */
+static const struct meter *find_cut(const struct catalog *catalog, const struct price *price)
+{
+    for (uint32_t m = 0; m < catalog->meter_count; m++) {
+        const struct meter *meter = &catalog->meters[m];
+        const struct clock *clock = meter->has_clock ? &meter->clock : &catalog->billing;
+        if (is_one_value(meter) && meter->sku != NONE && price_has_sku(price, meter->sku) &&
+            clock_turn(clock, price->from).from != price->from) {
+            return meter;
+        }
+    }
+    return NULL;
+}
+
+/* A maximum that a price cuts is two maximums, and both are charged: said in the manual, and seldom
+ * what was meant. */
+static void warn_of_cut_values(struct run *run)
+{
+    const struct catalog *catalog = run->catalog;
+    const struct price *first = NULL;
+    const struct meter *meter = NULL;
+    uint32_t count = 0;
+    for (uint32_t p = 1; p < catalog->price_count && !run->is_case; p++) {
+        const struct price *before = &catalog->prices[p - 1], *price = &catalog->prices[p];
+        if (!changes_inside(run, before, price) || has_aggregate(before) || has_aggregate(price)) {
+            continue;
+        }
+        const struct meter *cut = find_cut(catalog, price);
+        count += cut != NULL;
+        if (cut && !first) {
+            first = price;
+            meter = cut;
+        }
+    }
+    if (first) {
+        char from[TIME_FORMAT_MAX];
+        (void)time_format_short(first->from, from);
+        run_warn(run,
+                 "%.*s:%u: price %.*s%s changes at %s, inside a turn: meter %.*s has one value of "
+                 "what is before that and one of what is after, and both are charged",
+                 TEXT_ARG(first->place.file), first->place.line, TEXT_ARG(first->name),
+                 count > 1 ? " (and others)" : "", from, TEXT_ARG(meter->name));
+    }
+}
+
 enum status run_report(struct run *run, struct farthing_summary *summary)
 {
     sum_counts(run, summary);
     list_failures(run, summary);
     warn_of_nothing(run, summary);
     warn_of_fewer(run);
+    warn_of_cut_values(run);
     sum_amounts(run, summary);
     summary->warnings = run->warnings;
     summary->warning_count = run->warning_count;
