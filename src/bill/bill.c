@@ -117,6 +117,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->step = charge->step->name;
     line->kind = text_of(charge_kind_name(charge->kind));
     line->unit = charge->unit;
+    line->grant = charge->grant ? *charge->grant : TEXT("");
     line->tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1;
     line->from = span.from;
     line->to = span.to;
@@ -193,6 +194,7 @@ static int compare_lines(const void *a_line, const void *b_line)
     order = order ? order : (int)is_adjusting(a) - (int)is_adjusting(b);
     order = order ? order : (a->tier > b->tier) - (a->tier < b->tier);
     order = order ? order : compare_texts(a->step, b->step);
+    order = order ? order : compare_texts(a->grant, b->grant);
     order = order ? order : compare_texts(a->kind, b->kind);
     order = order ? order : (int)a->has_rate - (int)b->has_rate;
     order = order ? order : dec_compare(a->rate, b->rate);
@@ -242,9 +244,13 @@ static void make_ids(struct arena *arena, struct bill *bill)
                                    line->rate.scale};
         const struct text parts[] = {
             line->account,    line->sku,      line->price,    line->step, line->kind,
-            line->dimensions, line->resource, line->contract, line->unit, term_level(line)};
+            line->dimensions, line->resource, line->contract, line->unit, term_level(line),
+            line->grant};
         enum { PARTS = sizeof parts / sizeof *parts };
-        size_t part_count = parts[PARTS - 1].size > 0 ? PARTS : PARTS - 1;
+        size_t part_count = PARTS; /* without those that few lines have */
+        while (part_count > PARTS - 2 && parts[part_count - 1].size == 0) {
+            part_count--;
+        }
         size_t size_max = sizeof numbers + part_count * sizeof(uint32_t);
         for (size_t k = 0; k < part_count; k++) {
             size_max += parts[k].size;
@@ -381,7 +387,7 @@ static bool same_line(const struct pricing *pricing, const struct charge *a, con
 {
     if (a->account != b->account || a->sku != b->sku || a->tier != b->tier ||
         a->price != b->price || a->step != b->step || a->kind != b->kind ||
-        a->contract != b->contract || a->has_rate != b->has_rate || !dec_equal(a->rate, b->rate) ||
+        a->contract != b->contract || a->grant != b->grant || a->has_rate != b->has_rate || !dec_equal(a->rate, b->rate) ||
         !text_equal(a->unit, b->unit) || is_by_slot(a) != is_by_slot(b)) {
         return false;
     }
@@ -577,6 +583,7 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
                                                .price = TEXT(""),
                                                .level = TEXT(""),
                                                .unit = TEXT(""),
+                                               .grant = TEXT(""),
                                                .step = TEXT("total"),
                                                .kind = TEXT("rounding"),
                                                .from = bill->period.from,

@@ -444,8 +444,10 @@ struct step_commit {
     struct number promise;
     struct number overage; /* the factor on what exceeds it; 1 */
     bool has_shortfall;    /* what lacks is charged as the turn ends */
+    bool is_prepaid;       /* paid as the turn begins, and then used up: what lacks is gone */
     bool has_rollover;
-    struct dec rollover; /* the part of what exceeds that counts in the next turn */
+    struct dec rollover; /* the part of what exceeds, or of what is left of what was prepaid, that
+                            counts in the next turn */
     enum prorate prorate;
     int digits;
     enum rounding mode;
@@ -454,13 +456,20 @@ struct step_commit {
 /* Something that is used up: money or units. */
 struct grant {
     struct text id;
-    struct dec amount, priority;
+    struct dec amount, priority, width;
+    struct dec cost; /* the fee each time it is granted, when has_cost */
+    bool has_cost;
     instant from, to;
     bool recurs; /* it is whole again as a turn of `every` begins */
     struct clock every;
     bool has_rollover, has_most; /* what is left then stays, at least and at most so much */
     struct dec least, most;
     const struct expr *where; /* NULL: for all */
+};
+enum credit_share {
+    SHARE_NONE,
+    SHARE_OWN_FIRST, /* the account's own grants, then those of the payer's others */
+    SHARE_ALL,       /* each grant: the account's own, then those of the others */
 };
 struct step_credit {
     const struct grant *grants; /* in the order in which they are used */
@@ -474,6 +483,10 @@ struct step_credit {
     const instant *resets;
     uint32_t reset_count;
     bool keeps_overage;
+    bool is_sold; /* some grant has a cost */
+    enum credit_share share;
+    bool has_top_up, has_top_up_cost;
+    struct dec below, top_up, top_up_cost; /* so much comes when less than `below` is left */
 };
 /* The kinds that `kinds:` may name; ends with NULL. */
 extern const char *const credit_kinds[];
@@ -745,7 +758,8 @@ struct catalog {
     uint32_t contract_count;
     struct price terms;
     bool has_terms;         /* of the catalog, or of any plan or contract */
-    bool has_waiting_terms; /* some wait for the end of a turn, used or not */
+    bool has_waiting_terms; /* some owe for a turn, used or not */
+    bool has_sales; /* some credit of a price has grants that are bought, or shared */
     uint32_t group_count;   /* of `exclusive:` */
     uint64_t best_groups;   /* those of which the best applies */
 

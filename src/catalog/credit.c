@@ -61,27 +61,52 @@ static void read_rollover(struct loader *loader, const struct yaml_node *node, s
     }
 }
 
+/* An amount of money that is no expression. */
+static bool read_money(struct work *work, const struct yaml_node *node, const char *name,
+                       struct dec *value)
+{
+    if (!read_dec(work->loader, node, value)) {
+        return false;
+    }
+    check_sign(work, node, name, &(struct number){*value, NULL}, NOT_NEGATIVE);
+    return true;
+}
+
+static void read_cost(struct work *work, const struct yaml_node *node, struct grant *grant)
+{
+    struct loader *loader = work->loader;
+    const struct yaml_node *cost = yaml_member(node, "cost");
+    grant->has_cost = read_money(work, cost, "cost", &grant->cost);
+    if (grant->from == INSTANT_MIN) {
+        COMPLAIN(loader, cost, "MISSING_KEY", TEXT("from: in the grant"),
+                 "a grant is bought as it begins");
+    }
+    if (work->step->by_count > 0 || work->step->scope == SCOPE_RESOURCE) {
+        COMPLAIN(loader, cost, "CHOOSE_ONE", TEXT("scope: account, organization or contract"),
+                 "who buys a grant is known of wallets of accounts, organizations and contracts");
+    }
+}
+
 static void read_grant(struct work *work, const struct yaml_node *node, uint32_t number,
                        struct grant *grant)
 {
-    static const char *const keys[] = {"id",       "amount", "from",     "to",    "void",
-                                       "priority", "every",  "rollover", "where", NULL};
-    static const char *const later[] = {"cost", NULL};
+    static const char *const keys[] = {"id",    "amount",   "from",  "to",   "void",  "priority",
+                                       "every", "rollover", "where", "cost", "width", NULL};
     struct loader *loader = work->loader;
     *grant = (struct grant){.from = INSTANT_MIN, .to = INSTANT_MAX, .amount = DEC_ZERO};
-    grant->priority = grant->least = grant->most = DEC_ZERO;
+    grant->priority = grant->width = grant->cost = grant->least = grant->most = DEC_ZERO;
     grant->id = text_format(loader->arena, "%u", number);
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a grant", keys, later);
+    check_keys(loader, node, "a grant", keys, NULL);
     const struct yaml_node *amount = want_member(loader, node, "amount");
     if (yaml_member(node, "id") != NULL) {
         read_name(loader, yaml_member(node, "id"), &grant->id);
     }
-    if (text_equal(grant->id, TEXT("overage"))) {
+    if (text_equal(grant->id, TEXT("overage")) || text_equal(grant->id, TEXT("top_up"))) {
         COMPLAIN(loader, yaml_member(node, "id"), "BAD_NAME", NO_HINT,
-                 "overage is the name of what no grant holds");
+                 "overage is the name of what no grant holds, top_up of what refills a wallet");
     }
     if (amount != NULL && read_dec(loader, amount, &grant->amount)) {
         check_sign(work, amount, "amount", &(struct number){grant->amount, NULL}, NOT_NEGATIVE);
@@ -94,6 +119,12 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
     }
     if (yaml_member(node, "priority") != NULL) {
         read_dec(loader, yaml_member(node, "priority"), &grant->priority);
+    }
+    if (yaml_member(node, "width") != NULL) {
+        read_dec(loader, yaml_member(node, "width"), &grant->width);
+    }
+    if (yaml_member(node, "cost") != NULL) {
+        read_cost(work, node, grant);
     }
     if (yaml_member(node, "every") != NULL) {
         read_recurrence(loader, yaml_member(node, "every"), grant);
@@ -108,7 +139,7 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
 
 /* ---- the order in which they are used ---- */
 
-enum grant_key { BY_PRIORITY, BY_TO, BY_FROM, BY_AMOUNT, BY_ID };
+enum grant_key { BY_PRIORITY, BY_TO, BY_FROM, BY_AMOUNT, BY_ID, BY_WIDTH, BY_WIDE };
 struct grant_order {
     enum grant_key key;
     bool descends;
@@ -140,6 +171,10 @@ static int compare_grants(const void *a_item, const void *b_item)
         case BY_ID:
             order = text_compare(a->grant.id, b->grant.id);
             break;
+        case BY_WIDTH:
+        case BY_WIDE:
+            order = dec_compare(a->grant.width, b->grant.width);
+            break;
         }
         if (order != 0) {
             return a->order[i].descends ? -order : order;
@@ -150,7 +185,8 @@ static int compare_grants(const void *a_item, const void *b_item)
 
 static uint32_t read_grant_order(struct work *work, struct grant_order *order)
 {
-    static const char *const names[] = {"priority", "to", "from", "amount", "id", NULL};
+    static const char *const names[] = {"priority", "to",    "from", "amount",
+                                        "id",       "width", "wide", NULL};
     enum { MOST = 8 };
     struct loader *loader = work->loader;
     const struct yaml_node *node = key(work, "order");
@@ -208,6 +244,7 @@ static void read_grants(struct work *work, struct step_credit *credit)
     struct grant *grants = arena_calloc(loader->arena, node->count, sizeof *grants);
     for (uint32_t i = 0; i < node->count; i++) {
         grants[i] = ranked[i].grant;
+        credit->is_sold = credit->is_sold || grants[i].has_cost;
     }
     credit->grants = grants;
     credit->grant_count = node->count;
@@ -236,6 +273,48 @@ static void read_resets(struct work *work, struct step_credit *credit)
         qsort(resets, credit->reset_count, sizeof *resets, compare_instants);
     }
     credit->resets = resets;
+}
+
+/* top_up: {below: 100, amount: 500, cost: 450}. */
+static void read_top_up(struct work *work, struct step_credit *credit)
+{
+    static const char *const keys[] = {"below", "amount", "cost", NULL};
+    struct loader *loader = work->loader;
+    const struct yaml_node *node = key(work, "top_up");
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "top_up", keys, NULL);
+    const struct yaml_node *below = want_member(loader, node, "below");
+    const struct yaml_node *amount = want_member(loader, node, "amount");
+    const struct yaml_node *cost = yaml_member(node, "cost");
+    if (below == NULL || amount == NULL || !read_money(work, below, "below", &credit->below) ||
+        !read_dec(loader, amount, &credit->top_up)) {
+        return;
+    }
+    check_sign(work, amount, "amount", &(struct number){credit->top_up, NULL}, POSITIVE);
+    credit->has_top_up = dec_sign(credit->top_up) > 0;
+    credit->top_up_cost = credit->top_up;
+    if (cost != NULL) {
+        credit->has_top_up_cost = read_money(work, cost, "cost", &credit->top_up_cost);
+    }
+    if (credit->carries_overage) {
+        COMPLAIN(loader, node, "CHOOSE_ONE", TEXT("overage: bill"),
+                 "a wallet that is refilled holds all that is taken: nothing is carried");
+    }
+}
+
+static void read_share(struct work *work, struct step_credit *credit)
+{
+    static const char *const shares[] = {"own_first", "all", NULL};
+    if (key(work, "share") == NULL) {
+        return;
+    }
+    credit->share = read_option(work, "share", shares, 0) == 0 ? SHARE_OWN_FIRST : SHARE_ALL;
+    if (work->step->scope != SCOPE_ACCOUNT) {
+        COMPLAIN(work->loader, key(work, "share"), "CHOOSE_ONE", TEXT("scope: account"),
+                 "what accounts share is the accounts' own");
+    }
 }
 
 static void read_kinds(struct work *work, struct step_credit *credit)
@@ -268,6 +347,10 @@ void read_credit(struct work *work)
     step->clock = CLOCK_ALWAYS;
     read_grants(work, credit);
     credit->carries_overage = read_option(work, "overage", overages, 0) == 1;
+    if (key(work, "top_up") != NULL) {
+        read_top_up(work, credit);
+    }
+    read_share(work, credit);
     if (key(work, "kinds") != NULL) {
         read_kinds(work, credit);
     }

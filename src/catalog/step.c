@@ -69,16 +69,14 @@ static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_TAX] = {"name", "where", "scope", "by", "clock", "percent", "inclusive", "at", "round",
                   "exempt", "reverse_charge"},
     [STEP_COMMIT] = {ACCUMULATES, "order", "measure", "amount", "quantity", "overage", "shortfall",
-                     "rollover", "prorate", "digits", "mode"},
+                     "rollover", "prorate", "digits", "mode", "prepaid"},
     [STEP_CREDIT] = {"name", "where", "scope", "by", "clock", "grants", "order", "targets",
-                     "overage", "kinds", "resets", "keep_overage"},
+                     "overage", "kinds", "resets", "keep_overage", "share", "top_up"},
     [STEP_ALLOCATE] = {"name", "where", "scope", "by", "clock", "order", "to", "weight", "idle",
                        "digits"},
 };
 static const char *const later_keys[STEP_KINDS][8] = {
     [STEP_TAX] = {"settings_at"},
-    [STEP_COMMIT] = {"prepaid"},
-    [STEP_CREDIT] = {"share", "top_up"},
 };
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
@@ -1188,8 +1186,29 @@ static int stage(const struct step *step)
     return kind <= STEP_ALLOWANCE ? 0 : kind <= STEP_FIXED ? 1 : 2;
 }
 
+/* What is bought must be bought once, by someone who is known though nothing is used yet. */
+static void check_sale(struct loader *loader, const struct price *price, const struct step *step)
+{
+    struct catalog *catalog = loader->catalog;
+    catalog->has_sales =
+        catalog->has_sales || step->credit.is_sold || step->credit.share != SHARE_NONE;
+    if (step->credit.is_sold) {
+        if (price->skus == NULL || (price->sku_count > 1 && step->shared == NONE)) {
+            complain(loader->complaints, step->place, "CHOOSE_ONE",
+                     TEXT("put the credit under steps: and use it in prices that name their SKUs"),
+                     "each SKU of a price has a wallet of its own, and what is bought is bought "
+                     "once");
+        }
+    }
+    if (step->credit.is_units && step->credit.has_top_up && !step->credit.has_top_up_cost) {
+        complain(loader->complaints, step->place, "MISSING_KEY",
+                 TEXT("top_up: {below: 100, amount: 500, cost: 45}"),
+                 "what refills a wallet of units has a cost");
+    }
+}
+
 /* Credits before the rating step are of units. */
-static void find_units(struct price *price)
+static void find_units(struct loader *loader, struct price *price)
 {
     struct step *steps = (struct step *)price->steps; /* of this loader */
     uint32_t at = 0;
@@ -1199,6 +1218,15 @@ static void find_units(struct price *price)
     for (uint32_t i = 0; i < at && at < price->step_count; i++) {
         if (steps[i].kind == STEP_CREDIT) {
             steps[i].credit.is_units = true;
+        }
+    }
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (steps[i].kind == STEP_CREDIT) {
+            check_sale(loader, price, &steps[i]);
+        } else if (steps[i].kind == STEP_COMMIT && steps[i].commit.is_prepaid) {
+            complain(loader->complaints, steps[i].place, "STEP_ORDER",
+                     TEXT("terms: [{commit: {amount: 500, prepaid: true, where: sku == ...}}]"),
+                     "a prepaid commit is a term: it is paid for before there is usage");
         }
     }
 }
@@ -1273,7 +1301,7 @@ void load_steps(struct loader *loader, const struct yaml_node *node, struct pric
         }
         price->step_count++;
     }
-    find_units(price);
+    find_units(loader, price);
     /* With a step that could not be read, what the others lack is not known. */
     if (complete) {
         check_order(loader, node, price);

@@ -342,7 +342,18 @@ void read_commit(struct work *work)
     }
     commit->overage.value = dec_from_int(1);
     read_step_number(work, "overage", NOT_NEGATIVE, &commit->overage);
-    commit->has_shortfall = read_option(work, "shortfall", shortfalls, 0) == 0;
+    read_flag(work, "prepaid", &commit->is_prepaid);
+    commit->has_shortfall =
+        read_option(work, "shortfall", shortfalls, 0) == 0 && !commit->is_prepaid;
+    if (commit->is_prepaid && commit->is_quantity) {
+        COMPLAIN(loader, key(work, "prepaid"), "CHOOSE_ONE",
+                 TEXT("commit: {amount: 500000, prepaid: true}, or credit: with grants that cost"),
+                 "what is paid before it is used is an amount");
+    }
+    if (commit->is_prepaid) {
+        refuse_key(work, "shortfall", "is of what is paid as a turn ends: this is paid as it "
+                                      "begins");
+    }
     const struct yaml_node *rollover = key(work, "rollover");
     if (rollover != NULL &&
         !(rollover->kind == YAML_TEXT && text_equal(rollover->text, TEXT("none")))) {

@@ -14,7 +14,9 @@ static bool waits(const struct step *step)
     case STEP_BOUND:
         return step->bound.has_min;
     case STEP_COMMIT:
-        return step->commit.has_shortfall;
+        return step->commit.has_shortfall || step->commit.is_prepaid;
+    case STEP_CREDIT:
+        return step->credit.is_sold || step->credit.share != SHARE_NONE;
     case STEP_FEE:
         return step->adjust.has_min || step->adjust.settle_at_end;
     case STEP_DISCOUNT:

@@ -299,7 +299,8 @@ static const struct {
                  {"product", FIELD(product)}, {"resource", FIELD(resource)},
                  {"kind", FIELD(kind)},       {"step", FIELD(step)},
                  {"price", FIELD(price)},     {"contract", FIELD(contract)},
-                 {"unit", FIELD(unit)},       {"level", FIELD(level)}};
+                 {"unit", FIELD(unit)},       {"level", FIELD(level)},
+                 {"grant", FIELD(grant)}};
 enum { LINE_KEY_COUNT = sizeof LINE_KEYS / sizeof *LINE_KEYS };
 
 static bool is_compared(struct text key)

@@ -325,6 +325,7 @@ static int compare_items(const struct piece *a, const struct piece *b)
 static int compare_places(const struct line *x, const struct line *y)
 {
     int order = text_compare(x->step, y->step);
+    order = order ? order : text_compare(x->grant, y->grant);
     return order ? order : (x->tier > y->tier) - (x->tier < y->tier);
 }
 

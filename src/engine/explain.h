@@ -32,6 +32,7 @@ struct explained_step {
     uint32_t tier;            /* NONE */
     const struct step *curve; /* NULL: step's own */
     struct dec tier_from, tier_to;
+    const struct text *grant;      /* of a credit; NULL */
     struct text formula;           /* with the values of the first row */
     const struct place *row_place; /* of a table, for the first row; NULL */
 };

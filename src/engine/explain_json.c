@@ -76,6 +76,9 @@ static void add_line(const struct explain *x, struct buffer *out)
     if (line->tier > 0) {
         add_json_count(out, "tier", (uint64_t)line->tier);
     }
+    if (line->grant.size > 0) {
+        add_json_text(out, "grant", line->grant);
+    }
     add_json_decimal(out, "exact", line->exact);
     add_json_decimal(out, "amount", line->amount);
     add_json_text(out, "currency", x->head.currency);
@@ -147,6 +150,9 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     }
     add_json_key(out, "whole_bucket");
     buffer_add_text(out, done->is_whole ? TEXT("true") : TEXT("false"));
+    if (done->grant) {
+        add_json_text(out, "grant", *done->grant);
+    }
     if (done->tier != NONE) {
         add_json_count(out, "tier", done->tier + 1);
     }

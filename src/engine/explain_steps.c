@@ -103,6 +103,10 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
 {
     const struct price *price = x->charge->price;
     uint32_t place = step_place(price, trace->step);
+    if (trace->grant && x->charge->grant && trace->step == x->charge->step &&
+        !text_equal(*trace->grant, *x->charge->grant)) {
+        return false; /* another grant's line */
+    }
     if (is_term(x, trace->step)) { /* of an adjustment, those up to the one that made it */
         return trace->charge != NONE && marks[trace->charge] != 0 &&
                (x->charge->of == NONE || trace->step->node <= x->charge->step->node);
@@ -197,6 +201,7 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                                             .limit = trace->limit,
                                                             .tier = trace->tier,
                                                             .curve = trace->curve,
+                                                            .grant = trace->grant,
                                                             .formula = trace->formula,
                                                             .row_place = trace->row_place,
                                                             .tier_from = trace->tier_from,

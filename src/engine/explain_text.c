@@ -473,7 +473,9 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_tax(out, step, done);
         return;
     case STEP_CREDIT:
-        buffer_add_text(out, TEXT("a grant of "));
+        buffer_add_text(out, TEXT("grant "));
+        add_shown(out, done->grant ? *done->grant : TEXT(""));
+        buffer_add_text(out, x->charge->kind == CHARGE_FEE ? TEXT(", bought for ") : TEXT(", of "));
         add_decimal(out, done->limit);
         return;
     case STEP_COMMIT:

@@ -104,6 +104,9 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
     if (line->tier > 0) {
         add_word(&out, "tier %.*s", text_format(arena, "%d", line->tier));
     }
+    if (line->grant.size > 0) {
+        add_word(&out, "grant %.*s", line->grant);
+    }
     if (line->contract.size > 0) {
         add_word(&out, "contract %.*s", line->contract);
     } else if (line->level.size > 0 && !text_equal(line->level, TEXT("catalog"))) {

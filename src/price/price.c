@@ -651,10 +651,11 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     }
     push_rows(&work);
     TRY(fixed_emit(&work));
+    TRY(credit_open_prices(&work));
     turn_end_prepare(&work);
     TRY(run_nodes(&work));
+    TRY(credit_finish(&work)); /* of prices: terms see what is bought */
     TRY(terms_run(&work));
-    TRY(credit_finish(&work));
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
             return fail(err, ERR_CORRUPT,

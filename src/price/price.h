@@ -100,6 +100,7 @@ struct charge {
     const struct merged *merged;     /* NULL: of one row */
     const struct bucket_keys *keys;  /* of a charge of no row; NULL */
     const struct event_name *event;  /* of a price with `grain: event`, and of one row; NULL */
+    const struct text *grant;        /* that pays, or that is bought; NULL */
     struct text unit;
     uint64_t events;
     struct dec quantity, rate;
@@ -141,6 +142,7 @@ struct trace {
     uint32_t tier;
     struct dec tier_from, tier_to; /* its limits, when there is a tier; to 0: open */
     const struct step *curve;      /* whose tiers they are; NULL: of step itself */
+    const struct text *grant;      /* that was used; NULL */
     struct text formula;           /* with its values; empty */
     const struct place *row_place; /* of the row of a table that has the rate; NULL */
 };

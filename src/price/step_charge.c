@@ -45,9 +45,11 @@ static bool is_adjust(const struct step *step)
 
 /* Tax is nobody's net: it is owed on what a charge comes to, and so is every other tax. */
 static enum status add_adjustment(struct work *work, const struct step *step, uint32_t index,
-                                  enum charge_kind kind, const struct dec *rate, struct dec amount)
+                                  enum charge_kind kind, const struct dec *rate, struct dec amount,
+                                  const struct text *grant)
 {
     struct charge adjustment = work->charges[index];
+    adjustment.grant = grant;
     adjustment.kind = kind;
     adjustment.of = index;
     adjustment.step = step;
@@ -68,17 +70,17 @@ static enum status add_adjustment(struct work *work, const struct step *step, ui
     return OK;
 }
 
-enum status step_adjust_charge(struct work *work, const struct step *step, uint32_t index,
-                               enum charge_kind kind, struct dec amount)
+enum status step_pay_charge(struct work *work, const struct step *step, uint32_t index,
+                            const struct text *grant, struct dec part)
 {
-    return add_adjustment(work, step, index, kind, NULL, amount);
+    return add_adjustment(work, step, index, CHARGE_CREDIT, NULL, dec_negate(part), grant);
 }
 
 /* An adjustment of a charge: a charge of its own, which names it. */
 static enum status adjust(struct work *work, const struct step *step, uint32_t index,
                           enum charge_kind kind, struct dec amount)
 {
-    return dec_is_zero(amount) ? OK : add_adjustment(work, step, index, kind, NULL, amount);
+    return dec_is_zero(amount) ? OK : add_adjustment(work, step, index, kind, NULL, amount, NULL);
 }
 
 /* ---- numbers --------------------------------------------------------------------------------- */
@@ -547,7 +549,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
     if (is_reverse) {
         return dec_is_zero(in) ? OK
                                : add_adjustment(work, step, entry->charge, CHARGE_TAX,
-                                                &(struct dec){0, 0}, DEC_ZERO);
+                                                &(struct dec){0, 0}, DEC_ZERO, NULL);
     }
     TRY(tax_rate(work, step, charge, &rate));
     if (body->at == TAX_AT_TOTAL) {
@@ -568,7 +570,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
     if (body->is_inclusive) {
         TRY(adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
     }
-    return add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part);
+    return add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);
 }
 
 /* What the turn before left beyond its promise, as far as it counts in this one: by what it had of
@@ -589,10 +591,35 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
     }
     struct charge_values values;
     TRY(numbers(work, step, &before, past, &values));
-    TRY(dec_add(x, events, &more, work->err));
-    TRY(step_above(more, values.limit, &more, work->err));
+    if (step->commit.is_prepaid) { /* what was left of it */
+        TRY(dec_add(values.limit, events, &more, work->err));
+        TRY(step_above(more, x, &more, work->err));
+    } else {
+        TRY(dec_add(x, events, &more, work->err));
+        TRY(step_above(more, values.limit, &more, work->err));
+    }
     return dec_multiply_round(more, step->commit.rollover, DEC_SCALE, ROUND_HALF_EVEN, rolled,
                               work->err);
+}
+
+enum status step_commit_promise(struct work *work, const struct step *step,
+                                const struct charge *like, struct period turn, struct dec *promise)
+{
+    struct charge_values values;
+    TRY(numbers(work, step, like, turn, &values));
+    *promise = values.limit;
+    return OK;
+}
+
+/* What was prepaid pays, in order; its grant has the commit's name. */
+static enum status use_up(struct work *work, const struct entry *entry, struct dec limit)
+{
+    struct dec part;
+    TRY(dec_subtract(dec_min(entry->after, limit), dec_min(entry->before, limit), &part,
+                     work->err));
+    return dec_is_zero(part)
+               ? OK
+               : step_pay_charge(work, entry->step, entry->charge, &entry->step->name, part);
 }
 
 /* What exceeds a promise, in order, at its factor.  A bucket's events are what rolled over into it,
@@ -619,9 +646,13 @@ static enum status run_commit(struct work *work, struct entry *entry)
     if (step->commit.is_quantity && !dec_is_zero(quantity)) {
         TRY(dec_divide(net, quantity, DEC_SCALE, ROUND_HALF_EVEN, &bucket->high, work->err));
     }
-    TRY(step_above(entry->before, values->limit, &before, work->err));
-    TRY(step_above(entry->after, values->limit, &after, work->err));
-    struct dec more;
+    struct dec more, limit = values->limit;
+    if (step->commit.is_prepaid) {
+        TRY(dec_add(limit, bucket->events, &limit, work->err));
+        TRY(use_up(work, entry, limit));
+    }
+    TRY(step_above(entry->before, limit, &before, work->err));
+    TRY(step_above(entry->after, limit, &after, work->err));
     TRY(dec_subtract(values->number, dec_from_int(1), &more, work->err));
     if (step->commit.is_quantity) {
         TRY(dec_subtract(after, before, &part, work->err));
@@ -635,7 +666,7 @@ static enum status run_commit(struct work *work, struct entry *entry)
         TRY(dec_multiply_round(after, more, DEC_SCALE, ROUND_HALF_EVEN, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
     }
-    trace_entry(work, entry, before, after, values->limit);
+    trace_entry(work, entry, before, after, limit);
     return adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
@@ -657,7 +688,8 @@ static enum status run_credit(struct work *work, struct entry *entry)
     const struct charge *charge = seen(work, entry->charge, &copy);
     bool is_meant = body->kinds == 0 || has_kind(body, charge->kind);
     return is_meant && dec_sign(charge->net) > 0
-               ? step_credit_run(work, entry->step, entry->charge, charge)
+               ? step_credit_run(work, entry->step, entry->charge, charge,
+                                 entry->is_first ? CREDIT_OWN : CREDIT_ALL)
                : OK;
 }
 

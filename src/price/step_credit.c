@@ -5,7 +5,12 @@
  * the rating step) take what they need, all in the order of time.  Each grant has a bucket that
  * lives as long as the wallet: x is what is left of it, `events` the instant up to which its
  * history is told, so that bill follows bill.  A bucket called "overage" holds what was taken
- * beyond all grants, where that is carried: what comes in repays it first.
+ * beyond all grants, where that is carried: what comes in repays it first.  Another called "top_up"
+ * is refilled, for a fee, as soon as a charge leaves less than a threshold: the wallet is a curve
+ * over what is taken, so that charges may come in parts.
+ *
+ * A grant that is bought is a fee as it is granted, owed whether or not anything is used: so the
+ * wallets of all who could have one are opened before charges come (credit_open).
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -14,7 +19,7 @@
 
 #include "base/nofloat.h"
 
-static const char OVERAGE[] = "overage";
+static const struct text OVERAGE = {"overage", 7}, TOP_UP = {"top_up", 6};
 
 struct grant_state {
     uint32_t bucket;
@@ -24,9 +29,12 @@ struct grant_state {
 
 struct wallet {
     const struct step *step;
+    struct charge like; /* the charge by which it was found */
     instant now;
-    uint32_t overage;           /* bucket; NONE: not carried */
+    instant begin;              /* what was granted before is bought then; INSTANT_MIN: not here */
+    uint32_t overage, top_up;   /* buckets; what is not carried or refilled stays empty */
     struct grant_state *grants; /* of step->credit.grants, in their order */
+    struct text *lent;          /* their names for other accounts; made when one is used */
 };
 
 static instant state_now(const struct bucket *bucket)
@@ -48,7 +56,7 @@ static enum status find_wallet(struct work *work, const struct step *step,
 {
     const struct step_credit *body = &step->credit;
     uint32_t at;
-    TRY(find_grant_bucket(work, step, charge, text_of(OVERAGE), &at));
+    TRY(find_grant_bucket(work, step, charge, OVERAGE, &at));
     if (work->buckets[at].values) {
         *found = (struct wallet *)work->buckets[at].values;
         (*found)->step = step;
@@ -56,7 +64,9 @@ static enum status find_wallet(struct work *work, const struct step *step,
     }
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
-    wallet->overage = at;
+    wallet->like = *charge;
+    wallet->begin = INSTANT_MIN;
+    wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
     wallet->grants = arena_calloc(work->arena, body->grant_count + 1, sizeof *wallet->grants);
     work->buckets[at].values = wallet;
@@ -67,6 +77,9 @@ static enum status find_wallet(struct work *work, const struct step *step,
         state->now = state_now(&work->buckets[state->bucket]);
         state->has_begun = work->buckets[state->bucket].is_opened && grant->from <= state->now;
         state->has_ended = work->buckets[state->bucket].is_opened && grant->to <= state->now;
+    }
+    if (body->has_top_up) {
+        TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
     }
     if (work->wallet_count == work->wallet_capacity) {
         uint32_t more = work->wallet_capacity ? work->wallet_capacity * 2 : 8;
@@ -149,10 +162,82 @@ static enum status reset(struct work *work, struct wallet *wallet)
             *balance = rolled_over(&body->grants[i], *balance);
         }
     }
+    if (body->has_top_up) {
+        work->buckets[wallet->top_up].x = DEC_ZERO;
+    }
     if (!body->keeps_overage) {
         work->buckets[wallet->overage].x = DEC_ZERO;
     }
     return OK;
+}
+
+/* ---- buying ---------------------------------------------------------------------------------- */
+
+/* The fee for what comes into a wallet, so many times: a charge of its own, beside those of a price
+ * or behind those that the term takes. */
+static enum status buy(struct work *work, const struct wallet *wallet, const struct bucket *bucket,
+                       const struct text *grant, instant at, struct dec count, struct dec cost)
+{
+    const struct step *step = wallet->step;
+    const struct charge *like = &wallet->like;
+    struct period always = {INSTANT_MIN, INSTANT_MAX}, cut = work->pricing->cut;
+    struct charge fee = *like;
+    if (work->term) {
+        fee = term_charge(work, step, bucket->account, like->contract, always, cut.to, at);
+    }
+    fee.kind = CHARGE_FEE;
+    fee.has_amount = fee.has_rate = true;
+    fee.account = bucket->account;
+    fee.sku = work->term || step->shared != NONE ? NONE : like->sku;
+    fee.series = fee.row = fee.tier = fee.of = NONE;
+    fee.order = CHARGE_OF_NO_ROW;
+    fee.merged = NULL;
+    fee.event = NULL;
+    fee.unit = TEXT("");
+    fee.at = at;
+    fee.span = cut;
+    fee.step = step;
+    fee.grant = grant;
+    fee.events = 0;
+    fee.quantity = count;
+    fee.rate = cost;
+    TRY(dec_multiply_round(cost, count, DEC_SCALE, ROUND_HALF_EVEN, &fee.amount, work->err));
+    fee.net = fee.list = fee.amount;
+    fee.next_step = fee.price->step_count;
+    if (dec_is_zero(fee.amount)) {
+        return OK;
+    }
+    uint32_t index = work_add_charge(work, &fee);
+    work_trace_step(work, index, bucket,
+                    (struct trace){.step = step,
+                                   .before = DEC_ZERO,
+                                   .after = count,
+                                   .f_after = fee.amount,
+                                   .limit = cost,
+                                   .grant = grant,
+                                   .tier = NONE});
+    return OK;
+}
+
+/* A grant is bought as it comes, or when the wallet begins if that is later: once then, however
+ * often it came before. */
+static enum status buy_grant(struct work *work, const struct wallet *wallet,
+                             const struct grant *grant, const struct grant_state *state, instant at)
+{
+    if (!grant->has_cost) {
+        return OK;
+    }
+    if (at < wallet->begin) {
+        if (grant->to <= wallet->begin ||
+            (grant->recurs && clock_turn(&grant->every, at).to <= wallet->begin)) {
+            return OK;
+        }
+        at = wallet->begin;
+    }
+    return period_has(work->pricing->cut, at)
+               ? buy(work, wallet, &work->buckets[state->bucket], &grant->id, at, dec_from_int(1),
+                     grant->cost)
+               : OK;
 }
 
 static enum status happen(struct work *work, const struct grant *grant, struct grant_state *state,
@@ -210,6 +295,9 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
         } else {
             struct grant_state *state = &wallet->grants[which];
             TRY(happen(work, &body->grants[which], state, event));
+            if (event == BEGINS || event == RECURS) {
+                TRY(buy_grant(work, wallet, &body->grants[which], state, first));
+            }
             state->now = state->now > first ? state->now : first;
         }
         TRY(repay(work, wallet));
@@ -229,15 +317,126 @@ enum status credit_finish(struct work *work)
         for (uint32_t g = 0; g < body->grant_count; g++) {
             work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
         }
+        if (body->has_top_up) {
+            work->buckets[wallet->top_up].events = dec_from_int(last);
+        }
+    }
+    return OK;
+}
+
+enum status credit_open(struct work *work, const struct step *step, const struct charge *like,
+                        instant begin)
+{
+    struct wallet *wallet;
+    uint32_t before = work->wallet_count;
+    TRY(find_wallet(work, step, like, &wallet));
+    if (work->wallet_count > before) {
+        wallet->begin = begin;
+    }
+    return OK;
+}
+
+/* ---- who has a price with grants that are bought --------------------------------------------- */
+
+/* True when the account's rows of the price's SKU, and of the values that it wants, have that
+ * price. */
+static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
+                      const struct contract **contract, int *level)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const struct account *owner = &accounts->items[account];
+    if (at < owner->since) {
+        return false;
+    }
+    const struct price_set *overrides =
+        owner->override == NONE ? NULL : &accounts->overrides[owner->override].prices;
+    *contract = accounts_contract(accounts, work->catalog, account, at);
+    struct text *values =
+        arena_calloc(work->arena, work->catalog->dimension_count + 1u, sizeof *values);
+    for (uint32_t i = 0; i < work->catalog->dimension_count; i++) {
+        values[i] = TEXT("");
+    }
+    for (uint32_t i = 0; i < price->selector_count; i++) {
+        const struct selector *selector = &price->selectors[i];
+        if (selector->key.kind == BY_DIMENSION && selector->value_count > 0) {
+            values[selector->key.index] = selector->values[0];
+        }
+    }
+    struct dimension_values dimensions = {NULL, values};
+    return catalog_price(work->catalog, overrides, *contract, owner->plan, price->skus[0],
+                         &dimensions, at, level) == price;
+}
+
+static enum status open_price(struct work *work, const struct price *price,
+                              const struct step *step, const struct member_span *member)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    struct period cut = work->pricing->cut, span = period_intersect(member->span, cut);
+    for (instant at = span.from, next; at < span.to; at = next) {
+        const struct contract *contract, *past;
+        int level;
+        (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
+        instant edge = catalog_edge_after(work->catalog, at); /* of a version */
+        next = edge < next ? edge : next;
+        struct arena_mark mark = arena_mark(work->arena);
+        bool has = has_price(work, price, member->account, at, &contract, &level);
+        bool had = has && at > INSTANT_MIN && period_has(member->span, at - 1) &&
+                   has_price(work, price, member->account, at - 1, &past, &(int){0});
+        arena_rewind(work->arena, mark);
+        if (!has) {
+            continue;
+        }
+        struct charge like = {.level = (int8_t)level,
+                              .account = member->account,
+                              .sku = price->skus[0],
+                              .series = NONE,
+                              .row = NONE,
+                              .order = CHARGE_OF_NO_ROW,
+                              .tier = NONE,
+                              .of = NONE,
+                              .at = at,
+                              .span = cut,
+                              .price = price,
+                              .contract = contract,
+                              .unit = TEXT("")};
+        TRY(credit_open(work, step, &like, had ? INSTANT_MIN : at));
+    }
+    return OK;
+}
+
+enum status credit_open_prices(struct work *work)
+{
+    const struct catalog *catalog = work->catalog;
+    for (uint32_t p = 0; catalog->has_sales && p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
+            const struct step *step = &price->steps[i];
+            if (step->kind != STEP_CREDIT || !step->credit.is_sold) {
+                continue;
+            }
+            for (uint32_t m = 0; m < work->pricing->member_count; m++) {
+                enum status status = open_price(work, price, step, &work->pricing->members[m]);
+                if (status != OK) {
+                    return work_fail(work, status, price, step,
+                                     work->pricing->members[m].account);
+                }
+            }
+        }
     }
     return OK;
 }
 
 /* ---- taking ---------------------------------------------------------------------------------- */
 
-/* One part of what is taken: from a grant, or beyond all of them. */
-typedef enum status take_part(struct work *work, const struct step *step, uint32_t index,
-                              struct dec part);
+/* Units or money that a charge wants of wallets, and how a part of it is given. */
+struct wish {
+    const struct step *step;
+    const struct charge *asks; /* as its own wallet sees it */
+    uint32_t index;            /* of the charge */
+    struct dec left;
+    enum status (*give)(struct work *work, const struct wish *wish, const struct text *grant,
+                        struct dec part);
+};
 
 static enum status fits(struct work *work, const struct grant *grant, const struct charge *charge,
                         bool *does)
@@ -252,68 +451,199 @@ static enum status fits(struct work *work, const struct grant *grant, const stru
     return OK;
 }
 
-static enum status take(struct work *work, const struct step *step, const struct charge *asks,
-                        uint32_t index, struct dec wanted, take_part *give)
+/* From one bucket of a wallet. */
+static enum status take_bucket(struct work *work, struct wish *wish, uint32_t at,
+                               const struct text *name, struct dec whole)
 {
-    const struct step_credit *body = &step->credit;
-    struct wallet *wallet;
-    TRY(find_wallet(work, step, asks, &wallet));
-    TRY(advance(work, wallet, asks->at));
-    for (uint32_t i = 0; i < body->grant_count && dec_sign(wanted) > 0; i++) {
-        struct bucket *bucket = &work->buckets[wallet->grants[i].bucket];
-        struct dec before = bucket->x, part = dec_min(before, wanted);
-        bool does = false;
-        if (dec_sign(part) > 0) {
-            TRY(fits(work, &body->grants[i], asks, &does));
+    struct bucket *bucket = &work->buckets[at];
+    struct dec before = bucket->x, part = dec_min(before, wish->left);
+    if (dec_sign(part) <= 0) {
+        return OK;
+    }
+    TRY(dec_subtract(before, part, &bucket->x, work->err));
+    TRY(dec_subtract(wish->left, part, &wish->left, work->err));
+    work_trace_step(work, wish->index, bucket,
+                    (struct trace){.step = wish->step,
+                                   .before = before,
+                                   .after = bucket->x,
+                                   .f_after = part,
+                                   .limit = whole,
+                                   .grant = name,
+                                   .tier = NONE});
+    return wish->give(work, wish, name, part);
+}
+
+/* The name of a grant on the line of another account: whose it is, and which. */
+static const struct text *lent_name(struct work *work, struct wallet *wallet, uint32_t grant)
+{
+    const struct step_credit *body = &wallet->step->credit;
+    if (!wallet->lent) {
+        wallet->lent = arena_calloc(work->arena, body->grant_count, sizeof *wallet->lent);
+    }
+    struct text *name = &wallet->lent[grant];
+    if (name->size == 0) {
+        const struct bucket *bucket = &work->buckets[wallet->overage];
+        struct text owner = work->pricing->accounts->items[bucket->account].id;
+        *name = text_format(work->arena, "%.*s/%.*s", TEXT_ARG(owner),
+                            TEXT_ARG(body->grants[grant].id));
+    }
+    return name;
+}
+
+static enum status take_grant(struct work *work, struct wish *wish, struct wallet *wallet,
+                              uint32_t i, bool is_own)
+{
+    const struct grant *grant = &wish->step->credit.grants[i];
+    uint32_t bucket = wallet->grants[i].bucket;
+    bool does = false;
+    if (dec_sign(wish->left) > 0 && dec_sign(work->buckets[bucket].x) > 0) {
+        TRY(fits(work, grant, wish->asks, &does));
+    }
+    return does ? take_bucket(work, wish, bucket,
+                              is_own ? &grant->id : lent_name(work, wallet, i), grant->amount)
+                : OK;
+}
+
+/* The wallet of another account at the time of the charge: of a term that is in force for it, or of
+ * a price that it has. */
+static enum status find_other(struct work *work, const struct wish *wish, uint32_t account,
+                              struct wallet **found)
+{
+    const struct pricing *pricing = work->pricing;
+    struct charge other = *wish->asks;
+    *found = NULL;
+    other.account = account;
+    if (work->term) {
+        if (!term_holds(work, account, other.at)) {
+            return OK;
         }
-        if (!does) {
+        other.contract = accounts_contract(pricing->accounts, work->catalog, account, other.at);
+    } else {
+        const struct account *owner = &pricing->accounts->items[account];
+        const struct series *series = charge_series(pricing, &other);
+        struct dimension_values dimensions = {&work->catalog->meters[series->meter],
+                                              series->dimensions};
+        other.contract = accounts_contract(pricing->accounts, work->catalog, account, other.at);
+        const struct price *price = catalog_price(
+            work->catalog,
+            owner->override == NONE ? NULL
+                                    : &pricing->accounts->overrides[owner->override].prices,
+            other.contract, owner->plan, other.sku, &dimensions, other.at, NULL);
+        bool has = false;
+        for (uint32_t i = 0; price && i < price->step_count; i++) {
+            has = has || price->steps[i].node == wish->step->node;
+        }
+        if (!has || other.at < owner->since) {
+            return OK;
+        }
+        other.price = price;
+    }
+    TRY(find_wallet(work, wish->step, &other, found));
+    return advance(work, *found, other.at);
+}
+
+/* The other accounts of the payer at that time, in the order of their ids: `of` names the grant,
+ * NONE: all of them, account by account. */
+static enum status take_of_others(struct work *work, struct wish *wish, uint32_t of)
+{
+    const struct pricing *pricing = work->pricing;
+    uint32_t count = wish->step->credit.grant_count;
+    for (uint32_t m = 0; m < pricing->member_count && dec_sign(wish->left) > 0; m++) {
+        const struct member_span *member = &pricing->members[m];
+        struct wallet *wallet;
+        if (member->account == wish->asks->account || !period_has(member->span, wish->asks->at)) {
             continue;
         }
-        bucket = &work->buckets[wallet->grants[i].bucket];
-        TRY(dec_subtract(before, part, &bucket->x, work->err));
-        TRY(dec_subtract(wanted, part, &wanted, work->err));
-        work_trace_step(work, index, bucket,
-                        (struct trace){.step = step,
-                                       .before = before,
-                                       .after = bucket->x,
-                                       .f_after = part,
-                                       .limit = body->grants[i].amount,
-                                       .tier = NONE});
-        TRY(give(work, step, index, part));
-    }
-    if (dec_sign(wanted) > 0 && body->carries_overage) {
-        struct bucket *bucket = &work->buckets[wallet->overage];
-        TRY(dec_add(bucket->x, wanted, &bucket->x, work->err));
-        TRY(give(work, step, index, wanted));
+        TRY(find_other(work, wish, member->account, &wallet));
+        for (uint32_t i = of == NONE ? 0 : of; wallet && i < (of == NONE ? count : of + 1); i++) {
+            TRY(take_grant(work, wish, wallet, i, false));
+        }
     }
     return OK;
 }
 
-static enum status give_money(struct work *work, const struct step *step, uint32_t index,
+/* Refills the wallet as soon as less than the threshold is left of what is for all charges. */
+static enum status top_up(struct work *work, const struct wish *wish, struct wallet *wallet)
+{
+    const struct step_credit *body = &wish->step->credit;
+    struct dec balance = work->buckets[wallet->top_up].x, lacks, count, more;
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        if (!body->grants[i].where) {
+            TRY(dec_add(balance, work->buckets[wallet->grants[i].bucket].x, &balance, work->err));
+        }
+    }
+    TRY(dec_subtract(balance, wish->left, &balance, work->err));
+    TRY(dec_subtract(body->below, balance, &lacks, work->err));
+    if (dec_sign(lacks) <= 0) {
+        return OK;
+    }
+    TRY(dec_divide(lacks, body->top_up, 0, ROUND_CEILING, &count, work->err));
+    TRY(dec_multiply_round(count, body->top_up, DEC_SCALE, ROUND_HALF_EVEN, &more, work->err));
+    struct dec *left = &work->buckets[wallet->top_up].x;
+    TRY(dec_add(*left, more, left, work->err));
+    return buy(work, wallet, &work->buckets[wallet->top_up], &TOP_UP, wish->asks->at, count,
+               body->top_up_cost);
+}
+
+static enum status take(struct work *work, struct wish *wish, enum credit_pass pass)
+{
+    const struct step_credit *body = &wish->step->credit;
+    const bool is_shared = body->share != SHARE_NONE && pass != CREDIT_OWN;
+    struct wallet *wallet;
+    TRY(find_wallet(work, wish->step, wish->asks, &wallet));
+    TRY(advance(work, wallet, wish->asks->at));
+    for (uint32_t i = 0; i < body->grant_count && dec_sign(wish->left) > 0; i++) {
+        TRY(take_grant(work, wish, wallet, i, true));
+        if (is_shared && body->share == SHARE_ALL) {
+            TRY(take_of_others(work, wish, i));
+        }
+    }
+    if (is_shared && body->share == SHARE_OWN_FIRST) {
+        TRY(take_of_others(work, wish, NONE));
+    }
+    if (pass == CREDIT_OWN) {
+        return OK;
+    }
+    if (body->has_top_up) {
+        TRY(take_bucket(work, wish, wallet->top_up, &TOP_UP, body->top_up));
+        TRY(top_up(work, wish, wallet));
+        TRY(take_bucket(work, wish, wallet->top_up, &TOP_UP, body->top_up));
+    }
+    if (dec_sign(wish->left) > 0 && body->carries_overage) {
+        struct bucket *bucket = &work->buckets[wallet->overage];
+        TRY(dec_add(bucket->x, wish->left, &bucket->x, work->err));
+        TRY(wish->give(work, wish, &OVERAGE, wish->left));
+    }
+    return OK;
+}
+
+static enum status give_money(struct work *work, const struct wish *wish, const struct text *grant,
                               struct dec part)
 {
-    return step_adjust_charge(work, step, index, CHARGE_CREDIT, dec_negate(part));
+    return step_pay_charge(work, wish->step, wish->index, grant, part);
 }
 
 enum status step_credit_run(struct work *work, const struct step *step, uint32_t index,
-                            const struct charge *asks)
+                            const struct charge *asks, enum credit_pass pass)
 {
     struct charge copy = *asks;
-    return take(work, step, &copy, index, work->charges[index].net, give_money);
+    struct wish wish = {step, &copy, index, work->charges[index].net, give_money};
+    return take(work, &wish, pass);
 }
 
 /* Units: the covered part is a charge of rate 0. */
-static enum status give_units(struct work *work, const struct step *step, uint32_t index,
+static enum status give_units(struct work *work, const struct wish *wish, const struct text *grant,
                               struct dec part)
 {
-    struct charge covered = work->charges[index];
+    struct charge covered = work->charges[wish->index];
     TRY(work_take_of_row(work, &covered, part));
     covered.kind = CHARGE_CREDIT;
     covered.quantity = part;
     covered.rate = covered.amount = covered.net = covered.list = DEC_ZERO;
     covered.has_amount = covered.has_rate = true;
-    covered.step = step;
-    struct charge *left = &work->charges[index];
+    covered.step = wish->step;
+    covered.grant = grant;
+    struct charge *left = &work->charges[wish->index];
     TRY(dec_subtract(left->quantity, part, &left->quantity, work->err));
     left->events = 0; /* they are with the first part */
     uint32_t made = work_add_charge(work, &covered);
@@ -325,7 +655,8 @@ enum status step_credit_units(struct work *work, const struct step *step, uint32
 {
     struct charge asks = work->charges[index];
     bool had = !dec_is_zero(asks.quantity);
-    TRY(take(work, step, &asks, index, asks.quantity, give_units));
+    struct wish wish = {step, &asks, index, asks.quantity, give_units};
+    TRY(take(work, &wish, CREDIT_ALL));
     struct charge *left = &work->charges[index];
     if (had && dec_is_zero(left->quantity)) {
         left->next_step = left->price->step_count; /* nothing of it goes on */

@@ -81,6 +81,11 @@ static struct period time_in_force(const struct work *work, const struct term *t
     return found;
 }
 
+bool term_holds(const struct work *work, uint32_t account, instant at)
+{
+    return is_in_force(work, work->term, account, at);
+}
+
 instant term_due(const struct work *work, const struct step *step, const struct contract *contract,
                  uint32_t account, struct period turn)
 {
@@ -546,6 +551,124 @@ static enum status settle_openings(struct run *run, const struct step *step)
     return OK;
 }
 
+/* ---- what is paid for before it is used ------------------------------------------------------ */
+
+/* The wallets of a credit with grants that are bought, of all to whom it applies. */
+static enum status open_wallets(struct work *work, const struct step *step, uint32_t account,
+                                const struct contract *contract, struct period stretch)
+{
+    struct period always = {INSTANT_MIN, INSTANT_MAX};
+    instant cut_from = work->pricing->cut.from, at = stretch.from;
+    bool held = at == cut_from && at > INSTANT_MIN && term_holds(work, account, at - 1);
+    struct charge like = term_charge(work, step, account, contract, always, stretch.to, at);
+    like.contract = contract;
+    like.at = at;
+    return credit_open(work, step, &like, held ? INSTANT_MIN : at);
+}
+
+/* When a turn of a bucket begins to be the term's: it may come into force inside it, for the first
+ * of those who share the bucket. */
+static instant start_of_turn(const struct work *work, const struct step *step, uint32_t account,
+                             const struct contract *contract, struct period turn)
+{
+    const struct pricing *pricing = work->pricing;
+    const struct contract *own = work->term->level == LEVEL_CONTRACT ? work->term->contract
+                                 : step->scope == SCOPE_CONTRACT     ? contract
+                                                                     : NULL;
+    if (own) {
+        return own->from > turn.from ? own->from : turn.from;
+    }
+    instant start = turn.to;
+    for (uint32_t i = 0; i < pricing->member_count; i++) {
+        const struct member_span *member = &pricing->members[i];
+        struct period span = period_intersect(member->span, turn);
+        if ((step->scope == SCOPE_ACCOUNT && member->account != account) || span.from >= span.to) {
+            continue;
+        }
+        instant since = pricing->accounts->items[member->account].since;
+        span.from = since > span.from && since < span.to ? since : span.from;
+        instant from = time_in_force(work, work->term, member->account, span).from;
+        start = from < start && from < span.to ? from : start;
+    }
+    return start;
+}
+
+/* A prepaid commit is paid for as its turn begins, or the term's force in it. */
+static enum status buy_commits(struct work *work, const struct step *step, uint32_t account,
+                               const struct contract *contract, struct period stretch)
+{
+    struct period cut = work->pricing->cut;
+    for (instant at = stretch.from; at < stretch.to;) {
+        struct period turn = turn_find(work, step, contract, at);
+        instant start = start_of_turn(work, step, account, contract, turn);
+        struct charge like = term_charge(work, step, account, contract, turn, turn.to, at);
+        like.contract = contract;
+        like.at = at;
+        at = turn.to;
+        uint32_t index;
+        TRY(bucket_find(work, step, &like, &index));
+        struct bucket *bucket = &work->buckets[index];
+        if (!period_has(cut, start) || bucket->is_bought) {
+            continue;
+        }
+        bucket->is_bought = true;
+        struct charge fee = term_charge(work, step, account, contract, turn, turn.to, start);
+        fee.kind = CHARGE_FEE;
+        fee.at = start;
+        fee.span = (struct period){start, turn.to < INSTANT_MAX ? turn.to : cut.to};
+        fee.grant = &step->name;
+        like.at = start;
+        TRY(step_commit_promise(work, step, &like, turn, &fee.amount));
+        fee.net = fee.list = fee.amount;
+        if (!dec_is_zero(fee.amount)) {
+            uint32_t made = work_add_charge(work, &fee);
+            work_trace_step(work, made, &work->buckets[index],
+                            (struct trace){.step = step,
+                                           .before = DEC_ZERO,
+                                           .after = DEC_ZERO,
+                                           .f_after = fee.amount,
+                                           .limit = fee.amount,
+                                           .grant = &step->name,
+                                           .tier = NONE});
+        }
+    }
+    return OK;
+}
+
+static enum status pay_before(struct work *work, const struct step *step)
+{
+    const struct pricing *pricing = work->pricing;
+    const struct accounts *accounts = pricing->accounts;
+    bool is_commit = step->kind == STEP_COMMIT && step->commit.is_prepaid;
+    if (!is_commit && !(step->kind == STEP_CREDIT && step->credit.is_sold)) {
+        return OK;
+    }
+    for (uint32_t i = 0; i < pricing->member_count; i++) {
+        const struct member_span *member = &pricing->members[i];
+        struct period span = period_intersect(member->span, pricing->cut);
+        for (instant at = span.from, next; at < span.to; at = next) {
+            (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
+            struct period stretch = {at, next < span.to ? next : span.to};
+            instant since = accounts->items[member->account].since;
+            if (since > stretch.from && since < stretch.to) {
+                stretch.from = since;
+            }
+            if (!term_holds(work, member->account, stretch.from)) {
+                continue;
+            }
+            const struct contract *contract =
+                accounts_contract(accounts, work->catalog, member->account, stretch.from);
+            uint32_t account = step->scope == SCOPE_ACCOUNT ? member->account : pricing->payer;
+            if (step->scope == SCOPE_CONTRACT && contract) {
+                account = accounts_buyer(accounts, contract);
+            }
+            TRY(is_commit ? buy_commits(work, step, account, contract, stretch)
+                          : open_wallets(work, step, account, contract, stretch));
+        }
+    }
+    return OK;
+}
+
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 /* Where a charge stands among the targets of a credit: by its kind, SKU or step. */
@@ -587,8 +710,10 @@ static enum status gather_credits(struct run *run, const struct step *step, uint
             }
         }
     }
-    struct entry *entries =
-        arena_alloc(work->arena, (*count + work->charge_count + 1) * sizeof *entries);
+    /* Of what accounts share over a period, each charge meets its account's own grants first. */
+    const int passes = body->is_of_period && body->share == SHARE_OWN_FIRST ? 2 : 1;
+    const uint32_t most = (uint32_t)passes * (*count + work->charge_count) + 1;
+    struct entry *entries = arena_alloc(work->arena, most * sizeof *entries);
     uint32_t made = 0;
     for (uint32_t target = 0; target <= body->target_count; target++) {
         for (uint32_t i = 0; i < *count; i++) {
@@ -602,8 +727,15 @@ static enum status gather_credits(struct run *run, const struct step *step, uint
             }
         }
     }
+    if (passes > 1) {
+        memcpy(entries + made, entries, made * sizeof *entries);
+        for (uint32_t i = 0; i < made; i++) {
+            entries[i].is_first = true;
+        }
+        made *= 2;
+    }
     run->entries = entries;
-    run->entry_capacity = *count + work->charge_count + 1;
+    run->entry_capacity = most;
     *count = made;
     return OK;
 }
@@ -629,6 +761,12 @@ static enum status run_step(struct run *run, const struct term *term, const stru
             run->entries[count++] = (struct entry){.charge = base->charge, .step = step};
         }
     }
+    if (step->kind == STEP_CREDIT || step->kind == STEP_COMMIT) {
+        enum status status = pay_before(work, step);
+        if (status != OK) {
+            return work_fail(work, status, term->list, step, work->pricing->payer);
+        }
+    }
     if (step->kind == STEP_CREDIT) {
         TRY(gather_credits(run, step, &count));
     }
@@ -643,6 +781,12 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         }
     }
     TRY(step_charge_run(work, run->entries, count));
+    if (step->kind == STEP_CREDIT) { /* terms behind it see what is bought to the end of the bill */
+        enum status status = credit_finish(work);
+        if (status != OK) {
+            return work_fail(work, status, term->list, step, work->pricing->payer);
+        }
+    }
     if (step_waits(step)) {
         enum status status = settle_idle(work, step);
         status = status == OK ? settle_openings(run, step) : status;

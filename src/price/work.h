@@ -45,6 +45,7 @@ struct bucket {
     bool is_touched;                  /* by this bill */
     bool is_opened;                   /* goes on from the opening */
     bool is_past;                     /* a later turn has what was left of it */
+    bool is_bought;                   /* it is prepaid, and its fee is there */
     bool y_is_f;                      /* y is the F(x) of values: it need not be computed again */
 };
 
@@ -298,16 +299,29 @@ enum status step_charge_due(struct work *work, const struct step *step,
 enum status step_commit_rolled(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn, struct dec *rolled);
 
-/* An adjustment of a charge, which moves its net. */
-enum status step_adjust_charge(struct work *work, const struct step *step, uint32_t charge,
-                               enum charge_kind kind, struct dec amount);
+/* What a grant pays of a charge: an adjustment, which moves its net. */
+enum status step_pay_charge(struct work *work, const struct step *step, uint32_t charge,
+                            const struct text *grant, struct dec part);
+/* What a prepaid commit comes to in the turn of a bucket, of which `like` is a charge. */
+enum status step_commit_promise(struct work *work, const struct step *step,
+                                const struct charge *like, struct period turn,
+                                struct dec *promise);
 
 /* ---- step_credit.c ---- */
 
+/* Whose grants a charge meets: with `share: own_first` over a whole period, all charges meet their
+ * accounts' own before any meets those of others. */
+enum credit_pass { CREDIT_ALL, CREDIT_OWN };
 /* Grants pay what is left of a charge, which they see as `asks`; of a row, its units. */
 enum status step_credit_run(struct work *work, const struct step *step, uint32_t charge,
-                            const struct charge *asks);
+                            const struct charge *asks, enum credit_pass pass);
 enum status step_credit_units(struct work *work, const struct step *step, uint32_t charge);
+/* Makes the wallet of a charge on its scope.  What was granted in it before `begin` is bought then
+ * (INSTANT_MIN: it was, in another bill). */
+enum status credit_open(struct work *work, const struct step *step, const struct charge *like,
+                        instant begin);
+/* The same of all accounts that have prices with grants that are bought. */
+enum status credit_open_prices(struct work *work);
 /* Tells all wallets' history to the end of the bill. */
 enum status credit_finish(struct work *work);
 
@@ -317,6 +331,8 @@ enum status credit_finish(struct work *work);
 enum status terms_run(struct work *work);
 /* The contract in force for a charge, as terms see it. */
 const struct contract *term_contract(const struct work *work, const struct charge *charge);
+/* Whether the term that runs applies to an account at an instant. */
+bool term_holds(const struct work *work, uint32_t account, instant at);
 /* When what waits in a bucket of the term that runs is due. */
 instant term_due(const struct work *work, const struct step *step, const struct contract *contract,
                  uint32_t account, struct period turn);

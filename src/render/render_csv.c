@@ -63,6 +63,7 @@ enum line_column {
     COLUMN_PRICE,
     COLUMN_VERSION,
     COLUMN_STEP,
+    COLUMN_GRANT,
     COLUMN_EVENTS,
     COLUMN_FINGERPRINT,
     LINE_COLUMNS
@@ -70,14 +71,14 @@ enum line_column {
 
 const char LINES_HEADER[] =
     "bill,line,account,product,sku,dimensions,resource,kind,from,to,quantity,unit,rate,tier,amount,"
-    "exact,list,currency,contract,level,price,version,step,events,fingerprint\n";
+    "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint\n";
 
 static size_t line_size_max(const struct bill *bill, const struct line *line)
 {
     const struct text texts[] = {bill->id,         line->account,  line->product, line->sku,
                                  line->dimensions, line->resource, line->kind,    line->unit,
                                  bill->currency,   line->contract, line->level,   line->price,
-                                 line->step};
+                                 line->step,       line->grant};
     size_t size = 1024; /* ids, times, decimals, commas */
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         size += writer_text_max(texts[i]);
@@ -125,6 +126,7 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
         writer_char(writer, ',');
     }
     writer_field(writer, line->step);
+    writer_field(writer, line->grant);
     bool is_negative = (int64_t)line->events < 0;
     if (is_negative) {
         writer_char(writer, '-');
@@ -265,6 +267,7 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
                           .level = f[COLUMN_LEVEL],
                           .price = f[COLUMN_PRICE],
                           .step = f[COLUMN_STEP],
+                          .grant = f[COLUMN_GRANT],
                           .has_rate = f[COLUMN_RATE].size > 0};
     if (!read_hex128(f[COLUMN_LINE], &line->id) ||
         !read_hex64(f[COLUMN_FINGERPRINT], &line->print) ||
