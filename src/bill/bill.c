@@ -242,10 +242,10 @@ static void make_ids(struct arena *arena, struct bill *bill)
                                    (int64_t)(uint64_t)line->rate.mantissa,
                                    (int64_t)(line->rate.mantissa >> 64),
                                    line->rate.scale};
-        const struct text parts[] = {
-            line->account,    line->sku,      line->price,    line->step, line->kind,
-            line->dimensions, line->resource, line->contract, line->unit, term_level(line),
-            line->grant};
+        const struct text parts[] = {line->account,    line->sku,      line->price,
+                                     line->step,       line->kind,     line->dimensions,
+                                     line->resource,   line->contract, line->unit,
+                                     term_level(line), line->grant};
         enum { PARTS = sizeof parts / sizeof *parts };
         size_t part_count = PARTS; /* without those that few lines have */
         while (part_count > PARTS - 2 && parts[part_count - 1].size == 0) {
@@ -387,8 +387,9 @@ static bool same_line(const struct pricing *pricing, const struct charge *a, con
 {
     if (a->account != b->account || a->sku != b->sku || a->tier != b->tier ||
         a->price != b->price || a->step != b->step || a->kind != b->kind ||
-        a->contract != b->contract || a->grant != b->grant || a->has_rate != b->has_rate || !dec_equal(a->rate, b->rate) ||
-        !text_equal(a->unit, b->unit) || is_by_slot(a) != is_by_slot(b)) {
+        a->contract != b->contract || a->grant != b->grant || a->has_rate != b->has_rate ||
+        !dec_equal(a->rate, b->rate) || !text_equal(a->unit, b->unit) ||
+        is_by_slot(a) != is_by_slot(b)) {
         return false;
     }
     if (is_by_slot(a)) {

@@ -24,9 +24,9 @@ struct line {
         resource; /* dimensions: "region=eu-west-1;size=large", in name order; both encoded */
     struct text contract, price, step, kind, unit;
     struct text grant; /* that pays, or that is bought; empty */
-    int32_t tier;     /* from 1; 0: none */
-    instant from, to; /* the time it is for */
-    instant version;  /* from when its price version is in force */
+    int32_t tier;      /* from 1; 0: none */
+    instant from, to;  /* the time it is for */
+    instant version;   /* from when its price version is in force */
     bool has_rate;
     struct dec rate;
     /* What it says: */

@@ -759,7 +759,7 @@ struct catalog {
     struct price terms;
     bool has_terms;         /* of the catalog, or of any plan or contract */
     bool has_waiting_terms; /* some owe for a turn, used or not */
-    bool has_sales; /* some credit of a price has grants that are bought, or shared */
+    bool has_sales;         /* some credit of a price has grants that are bought, or shared */
     uint32_t group_count;   /* of `exclusive:` */
     uint64_t best_groups;   /* those of which the best applies */
 

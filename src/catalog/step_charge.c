@@ -351,8 +351,14 @@ void read_commit(struct work *work)
                  "what is paid before it is used is an amount");
     }
     if (commit->is_prepaid) {
-        refuse_key(work, "shortfall", "is of what is paid as a turn ends: this is paid as it "
-                                      "begins");
+        if (step->by_count > 0 || step->scope == SCOPE_RESOURCE || step->clock == CLOCK_ALWAYS) {
+            COMPLAIN(loader, key(work, "prepaid"), "CHOOSE_ONE",
+                     TEXT("scope: account, organization or contract, and a clock with turns"),
+                     "who pays, and when, is known before there is usage");
+        }
+        refuse_key(work, "shortfall",
+                   "is of what is paid as a turn ends: this is paid as it "
+                   "begins");
     }
     const struct yaml_node *rollover = key(work, "rollover");
     if (rollover != NULL &&

@@ -295,12 +295,11 @@ static void compare_dimensions(struct case_run *run, uint32_t moment, const stru
 static const struct {
     const char *key;
     size_t field;
-} LINE_KEYS[] = {{"account", FIELD(account)}, {"sku", FIELD(sku)},
-                 {"product", FIELD(product)}, {"resource", FIELD(resource)},
-                 {"kind", FIELD(kind)},       {"step", FIELD(step)},
-                 {"price", FIELD(price)},     {"contract", FIELD(contract)},
-                 {"unit", FIELD(unit)},       {"level", FIELD(level)},
-                 {"grant", FIELD(grant)}};
+} LINE_KEYS[] = {
+    {"account", FIELD(account)},   {"sku", FIELD(sku)},           {"product", FIELD(product)},
+    {"resource", FIELD(resource)}, {"kind", FIELD(kind)},         {"step", FIELD(step)},
+    {"price", FIELD(price)},       {"contract", FIELD(contract)}, {"unit", FIELD(unit)},
+    {"level", FIELD(level)},       {"grant", FIELD(grant)}};
 enum { LINE_KEY_COUNT = sizeof LINE_KEYS / sizeof *LINE_KEYS };
 
 static bool is_compared(struct text key)

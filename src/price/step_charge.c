@@ -573,6 +573,23 @@ static enum status run_tax(struct work *work, struct entry *entry)
     return add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);
 }
 
+enum status step_commit_enter(struct work *work, const struct step *step,
+                              const struct charge *charge, bool *is_bought)
+{
+    uint32_t index;
+    struct dec rolled;
+    TRY(bucket_find(work, step, charge, &index));
+    struct bucket *bucket = &work->buckets[index];
+    *is_bought = bucket->is_bought;
+    if (bucket->is_touched || bucket->is_opened) {
+        return OK;
+    }
+    bucket->is_touched = true;
+    TRY(step_commit_rolled(work, step, charge, bucket->turn, &rolled));
+    work->buckets[index].events = rolled;
+    return OK;
+}
+
 /* What the turn before left beyond its promise, as far as it counts in this one: by what it had of
  * the one before it itself. */
 enum status step_commit_rolled(struct work *work, const struct step *step,
@@ -586,6 +603,13 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
     struct dec x, high, events, more;
     before.at = turn.from - 1;
     struct period past = charge_turn(work, step, &before);
+    if (step->commit.is_prepaid && past.from >= work->pricing->cut.from) {
+        bool was_bought;
+        TRY(step_commit_enter(work, step, &before, &was_bought));
+        if (!was_bought) { /* the term was not in force then */
+            return OK;
+        }
+    }
     if (!bucket_find_past(work, step, &before, past, &x, &high, &events)) {
         return OK;
     }
@@ -635,14 +659,9 @@ static enum status run_commit(struct work *work, struct entry *entry)
     TRY(enter(work, entry, quantity));
     struct bucket *bucket = &work->buckets[entry->bucket];
     const struct charge_values *values = bucket->values;
-    if (!bucket->is_touched && !bucket->is_opened) {
-        struct dec rolled;
-        bucket->is_touched = true;
-        TRY(step_commit_rolled(work, step, seen(work, entry->charge, &copy), bucket->turn,
-                               &rolled));
-        bucket = &work->buckets[entry->bucket];
-        bucket->events = rolled;
-    }
+    bool is_bought;
+    TRY(step_commit_enter(work, step, seen(work, entry->charge, &copy), &is_bought));
+    bucket = &work->buckets[entry->bucket];
     if (step->commit.is_quantity && !dec_is_zero(quantity)) {
         TRY(dec_divide(net, quantity, DEC_SCALE, ROUND_HALF_EVEN, &bucket->high, work->err));
     }

@@ -219,6 +219,17 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     return OK;
 }
 
+/* Whether a wallet is the payer's to fill at an instant: an account may have gone to another. */
+static bool is_ours(const struct work *work, const struct wallet *wallet, instant at)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    uint32_t account = work->buckets[wallet->overage].account;
+    return wallet->step->scope != SCOPE_ACCOUNT ||
+           (at >= accounts->items[account].since &&
+            accounts_payer(accounts, account, at) == work->pricing->payer &&
+            (!work->term || term_holds(work, account, at)));
+}
+
 /* A grant is bought as it comes, or when the wallet begins if that is later: once then, however
  * often it came before. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
@@ -234,7 +245,7 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
         }
         at = wallet->begin;
     }
-    return period_has(work->pricing->cut, at)
+    return period_has(work->pricing->cut, at) && is_ours(work, wallet, at)
                ? buy(work, wallet, &work->buckets[state->bucket], &grant->id, at, dec_from_int(1),
                      grant->cost)
                : OK;
@@ -367,8 +378,8 @@ static bool has_price(struct work *work, const struct price *price, uint32_t acc
                          &dimensions, at, level) == price;
 }
 
-static enum status open_price(struct work *work, const struct price *price,
-                              const struct step *step, const struct member_span *member)
+static enum status open_price(struct work *work, const struct price *price, const struct step *step,
+                              const struct member_span *member)
 {
     const struct accounts *accounts = work->pricing->accounts;
     struct period cut = work->pricing->cut, span = period_intersect(member->span, cut);
@@ -417,8 +428,7 @@ enum status credit_open_prices(struct work *work)
             for (uint32_t m = 0; m < work->pricing->member_count; m++) {
                 enum status status = open_price(work, price, step, &work->pricing->members[m]);
                 if (status != OK) {
-                    return work_fail(work, status, price, step,
-                                     work->pricing->members[m].account);
+                    return work_fail(work, status, price, step, work->pricing->members[m].account);
                 }
             }
         }
@@ -499,8 +509,8 @@ static enum status take_grant(struct work *work, struct wish *wish, struct walle
     if (dec_sign(wish->left) > 0 && dec_sign(work->buckets[bucket].x) > 0) {
         TRY(fits(work, grant, wish->asks, &does));
     }
-    return does ? take_bucket(work, wish, bucket,
-                              is_own ? &grant->id : lent_name(work, wallet, i), grant->amount)
+    return does ? take_bucket(work, wish, bucket, is_own ? &grant->id : lent_name(work, wallet, i),
+                              grant->amount)
                 : OK;
 }
 
@@ -526,8 +536,7 @@ static enum status find_other(struct work *work, const struct wish *wish, uint32
         other.contract = accounts_contract(pricing->accounts, work->catalog, account, other.at);
         const struct price *price = catalog_price(
             work->catalog,
-            owner->override == NONE ? NULL
-                                    : &pricing->accounts->overrides[owner->override].prices,
+            owner->override == NONE ? NULL : &pricing->accounts->overrides[owner->override].prices,
             other.contract, owner->plan, other.sku, &dimensions, other.at, NULL);
         bool has = false;
         for (uint32_t i = 0; price && i < price->step_count; i++) {
@@ -590,6 +599,9 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
     const struct step_credit *body = &wish->step->credit;
     const bool is_shared = body->share != SHARE_NONE && pass != CREDIT_OWN;
     struct wallet *wallet;
+    if (dec_sign(wish->left) <= 0) {
+        return OK;
+    }
     TRY(find_wallet(work, wish->step, wish->asks, &wallet));
     TRY(advance(work, wallet, wish->asks->at));
     for (uint32_t i = 0; i < body->grant_count && dec_sign(wish->left) > 0; i++) {

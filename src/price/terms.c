@@ -593,9 +593,10 @@ static instant start_of_turn(const struct work *work, const struct step *step, u
     return start;
 }
 
-/* A prepaid commit is paid for as its turn begins, or the term's force in it. */
+/* A prepaid commit is paid for as its turn begins, or the term's force in it: before charges come;
+ * what rolls over is known when they have, is_over. */
 static enum status buy_commits(struct work *work, const struct step *step, uint32_t account,
-                               const struct contract *contract, struct period stretch)
+                               const struct contract *contract, struct period stretch, bool is_over)
 {
     struct period cut = work->pricing->cut;
     for (instant at = stretch.from; at < stretch.to;) {
@@ -606,6 +607,11 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
         like.at = at;
         at = turn.to;
         uint32_t index;
+        if (is_over) { /* nothing may have come to it, and what is left may roll over */
+            bool is_bought;
+            TRY(step_commit_enter(work, step, &like, &is_bought));
+            continue;
+        }
         TRY(bucket_find(work, step, &like, &index));
         struct bucket *bucket = &work->buckets[index];
         if (!period_has(cut, start) || bucket->is_bought) {
@@ -635,7 +641,7 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
     return OK;
 }
 
-static enum status pay_before(struct work *work, const struct step *step)
+static enum status pay_before(struct work *work, const struct step *step, bool is_over)
 {
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
@@ -662,7 +668,7 @@ static enum status pay_before(struct work *work, const struct step *step)
             if (step->scope == SCOPE_CONTRACT && contract) {
                 account = accounts_buyer(accounts, contract);
             }
-            TRY(is_commit ? buy_commits(work, step, account, contract, stretch)
+            TRY(is_commit ? buy_commits(work, step, account, contract, stretch, is_over)
                           : open_wallets(work, step, account, contract, stretch));
         }
     }
@@ -762,7 +768,7 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         }
     }
     if (step->kind == STEP_CREDIT || step->kind == STEP_COMMIT) {
-        enum status status = pay_before(work, step);
+        enum status status = pay_before(work, step, false);
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }
@@ -781,8 +787,10 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         }
     }
     TRY(step_charge_run(work, run->entries, count));
-    if (step->kind == STEP_CREDIT) { /* terms behind it see what is bought to the end of the bill */
-        enum status status = credit_finish(work);
+    if (step->kind == STEP_CREDIT || (step->kind == STEP_COMMIT && step->commit.has_rollover)) {
+        /* Terms behind it see what is bought to the end of the bill. */
+        enum status status =
+            step->kind == STEP_CREDIT ? credit_finish(work) : pay_before(work, step, true);
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }

@@ -302,10 +302,12 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
 /* What a grant pays of a charge: an adjustment, which moves its net. */
 enum status step_pay_charge(struct work *work, const struct step *step, uint32_t charge,
                             const struct text *grant, struct dec part);
+/* Reckons what rolled over into the bucket of a charge, before anything else enters it. */
+enum status step_commit_enter(struct work *work, const struct step *step,
+                              const struct charge *charge, bool *is_bought);
 /* What a prepaid commit comes to in the turn of a bucket, of which `like` is a charge. */
 enum status step_commit_promise(struct work *work, const struct step *step,
-                                const struct charge *like, struct period turn,
-                                struct dec *promise);
+                                const struct charge *like, struct period turn, struct dec *promise);
 
 /* ---- step_credit.c ---- */
 

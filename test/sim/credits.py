@@ -1,4 +1,5 @@
 """Grants that are used up: a fold over the history of a wallet."""
+import math
 from fractions import Fraction
 
 import times
@@ -56,8 +57,9 @@ class Grant:
 class Wallet:
     """The grants of one credit step in one scope."""
 
-    def __init__(self, body, zone=None):
-        self.body, self.now, self.debt = body, times.MIN - 1, ZERO
+    def __init__(self, body, zone=None, begin=None):
+        self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
+        self.begin, self.bought = begin, []  # [(time, grant, how often, cost of each)]
         self.grants = [Grant(record, zone, i) for i, record in enumerate(body.get("grants", []))]
         order = body.get("order", ["priority", "to", "from"])
         self.grants.sort(key=lambda g: [self.rank(g, name) for name in order] + [g.id.encode()])
@@ -87,6 +89,7 @@ class Wallet:
                 for grant in self.grants:
                     if grant.begun and not grant.ended:
                         grant.balance = grant.rolled()
+                self.top = ZERO
                 if str(self.body.get("keep_overage", False)).lower() != "true":
                     self.debt = ZERO
             elif what == "end":
@@ -94,11 +97,23 @@ class Wallet:
             elif what == "begin":
                 if not self.grants[i].ended:
                     self.grants[i].balance, self.grants[i].begun = self.grants[i].amount, True
+                    self.buy(self.grants[i], at)
             elif not self.grants[i].ended:
                 grant = self.grants[i]
                 grant.balance = grant.amount + (grant.rolled() if "rollover" in grant.record else ZERO)
+                self.buy(grant, at)
             self.repay()
         self.now = max(self.now, until)
+
+    def buy(self, grant, at):
+        """It is paid as it comes; what came before the wallet began, once then, if it still lives."""
+        if "cost" not in grant.record:
+            return
+        if self.begin is not None and at < self.begin:
+            if grant.end <= self.begin or (grant.clock and grant.clock.turn(at)[1] <= self.begin):
+                return
+            at = self.begin
+        self.bought.append((at, grant.id, 1, num(grant.record["cost"])))
 
     def repay(self):
         for grant in self.grants:
@@ -106,23 +121,51 @@ class Wallet:
             grant.balance -= part
             self.debt -= part
 
-    def take(self, at, wanted, fits):
-        """[(grant, part)]; with overage carried, all of it is taken, the rest as a debt of the wallet."""
-        self.advance(at)
+    def take(self, at, wanted, fits, others=(), own_only=False):
+        """[(grant, part)]; with overage carried, all of it is taken, the rest as a debt of the wallet.  others: [(account, wallet)]."""
         out = []
-        for grant in self.grants:
+        if wanted <= 0:
+            return out
+        self.advance(at)
+        for _, wallet in others:
+            wallet.advance(at)
+        mine = [(i, "", grant) for i, grant in enumerate(self.grants)]
+        theirs = [(i, name + "/", wallet.grants[i]) for name, wallet in others for i in range(len(wallet.grants))]
+        theirs = [] if own_only else theirs
+        if self.body.get("share") == "all":
+            queue = [g for i in range(len(mine)) for g in [mine[i]] + [t for t in theirs if t[0] == i]]
+        else:
+            queue = mine + theirs
+        for _, name, grant in queue:
             part = min(grant.balance, wanted)
             if part > 0 and fits(grant.where):
                 grant.balance -= part
                 wanted -= part
-                out.append((grant.id, part))
+                out.append((name + grant.id, part))
+        if own_only:
+            return out
+        if "top_up" in self.body:
+            out += self.refill(at, wanted)
+            wanted = ZERO
         if wanted > 0 and self.body.get("overage") == "carry":
             self.debt += wanted
             out.append(("overage", wanted))
         return out
 
+    def refill(self, at, wanted):
+        """All that is wanted; what comes keeps at least so much in the wallet."""
+        rule = self.body["top_up"]
+        below, amount = num(rule["below"]), num(rule["amount"])
+        left = self.top + sum((g.balance for g in self.grants if g.where is None), ZERO) - wanted
+        if left < below:
+            count = math.ceil((below - left) / amount)
+            self.top += count * amount
+            self.bought.append((at, "top_up", count, num(rule.get("cost", rule["amount"]))))
+        self.top -= wanted
+        return [("top_up", wanted)] if wanted else []
+
     def balances(self, at):
         self.advance(at)
         out = {grant.id: grant.balance for grant in self.grants}
-        out["overage"] = self.debt
+        out["overage"], out["top_up"] = self.debt, self.top
         return out

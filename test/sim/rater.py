@@ -26,6 +26,7 @@ class Flow:
         self.amount = None  # a charge when it is set
         self.adjustments = []  # Adjustment: charges of this charge
         self.tier = self.rate = self.step = None
+        self.grant = ""  # that covered it, or that is bought
         self.kind, self.is_ghost, self.factor = "usage", False, Fraction(1)  # factor: the part of a turn that a fixed amount is for
 
     def net(self):
@@ -110,7 +111,7 @@ class Charge:
         self.account, self.sku, self.price, self.step = row.account, row.sku, row.price.name, step
         self.resource, self.dims, self.time, self.contract = row.resource, row.dims, row.time, contract
         self.kind, self.amount, self.quantity, self.of = kind, amount, quantity, of
-        self.tier, self.rate = flow.tier, flow.rate
+        self.tier, self.rate, self.grant = flow.tier, flow.rate, flow.grant
 
 
 class Bill(ChargeSteps):
@@ -147,6 +148,7 @@ class Bill(ChargeSteps):
         self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity))
         for a in flow.adjustments:
             self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, of="tax" if a.of_tax else flow.kind))
+            self.charges[-1].grant = a.grant or ""
             if a.rate is not None:
                 self.charges[-1].rate = a.rate
 
@@ -1197,10 +1199,10 @@ class Bill(ChargeSteps):
     # ---- what is compared ----
 
     def sums(self):
-        """{(account, sku, price, step, kind, tier): exact amount}, without zeros."""
+        """{(account, sku, price, step, kind, tier, grant): exact amount}, without zeros."""
         out = defaultdict(Fraction)
         for c in self.charges:
-            out[(c.account, c.sku, c.price, c.step, c.kind, c.tier)] += c.amount
+            out[(c.account, c.sku, c.price, c.step, c.kind, c.tier, c.grant)] += c.amount
         return {key: amount for key, amount in out.items() if amount}
 
     def total(self):

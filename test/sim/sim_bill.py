@@ -449,10 +449,10 @@ def comparable(world, setup):
                     "attribute" in step.body or step.body.get("mode") == "volume"):
                 blended.add((price.name, step.name))
 
-    def key(account, sku, price, step, kind, tier):
+    def key(account, sku, price, step, kind, tier, grant):
         if kind != "usage" or (price, step) in blended:
             tier = None
-        return account, sku, price, step, kind, tier
+        return account, sku, price, step, kind, tier, grant
     return key
 
 
@@ -477,7 +477,7 @@ def compare_lines(world, setup, bills, output):
             continue
         where = documents[line["bill"]]
         part = key(line["account"], line["sku"], line["price"], line["step"], line["kind"],
-                   int(line["tier"]) if line["tier"] else None)
+                   int(line["tier"]) if line["tier"] else None, line["grant"])
         got[where][part] += num(line["exact"])
     for where in sorted(set(expected) | set(got), key=str):
         compare("%s line" % readable(where), expected.get(where, {}),

@@ -42,9 +42,11 @@ class ChargeSteps:
                 rows = [row for row in self.priced if self.setup.in_force(level, row.account, row.time,
                                                                           self.contract(row))]
                 self.opened = self.open(level, step) if step.kind in WAITING else {}
+                self.sold_to = self.buyers(level, step) if step.kind == "credit" else {}
+                self.level, self.sold_step = level, step
                 self.run_step(step.kind, [(row, step) for row in sorted(rows, key=self.term_place)])
                 self.settle()
-        self.opened = {}
+        self.opened, self.level = {}, None
 
     def run_step(self, kind, entries):
         getattr(self, "run_" + kind)(entries)
@@ -287,6 +289,9 @@ class ChargeSteps:
             before = bucket["x"]
             after = bucket["x"] = before + self.measure(flow, row, step, flow.quantity if units else flow.net())
             limit = self.promised(row, step, key)
+            if truth(body.get("prepaid", False)):
+                limit += self.carried(key, row, step)
+                flow.adjust(step.name, "credit", min(before, limit) - min(after, limit), grant=step.name)
             factor = self.number(body.get("overage", 1), row, step) - 1
             over = max(after, limit) - max(before, limit)
             if units:
@@ -298,6 +303,30 @@ class ChargeSteps:
         for key, (row, step) in self.opened.items():
             if not buckets[key]:
                 buckets[key].update(x=ZERO, paid=ZERO, last=(row, step))
+            if truth(step.body.get("prepaid", False)):
+                self.prepay(key, row, step)
+
+    def prepay(self, key, row, step):
+        """The fee of a turn as the term comes into force in it, for the first of those who share the bucket."""
+        contract = self.contract(row)
+        own = contract if step.level.startswith("contract/") or step.scope == "contract" else None
+        if own:
+            start = max(key[2][0], next(s for s, _, c in self.setup.contracts[own["buyer"]] if c is own))
+        else:
+            accounts = [row.account] if step.scope == "account" else sorted(self.setup.accounts)
+            parts = [(account, max(s, key[2][0])) for account in accounts for s, e in self.setup.stretches(account)
+                     if max(s, key[2][0]) < min(e, key[2][1])]
+            start = min((at for account, at in parts if self.setup.payer(account, at) == self.payer
+                         and self.holds(self.level, account, at)), default=None)
+        if start is None or not self.cut[0] <= start < self.cut[1]:
+            return
+        amount = self.promised(row, step, key)
+        new = self.flow_of(None).charge(step, amount)
+        new.kind, new.gross, new.grant = "fee", amount, step.name
+        account = self.scope_account(self.flow_of(row), step)
+        contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, start)
+        if amount:
+            self.priced.append(self.scope_row(account, "", start, step.price, new, contract, (start, key[2][1])))
 
     def promised(self, row, step, key):
         body = step.body
@@ -308,7 +337,7 @@ class ChargeSteps:
         for key, bucket in list(self.memory("commits", dict).items()):
             row, step = bucket["last"]
             due = self.due(self.flow_of(row), step, key[2])
-            if step.body.get("shortfall", "charge") == "none" or not self.cut[0] < due <= self.cut[1]:
+            if "prepaid" in step.body or step.body.get("shortfall", "charge") == "none" or not self.cut[0] < due <= self.cut[1]:
                 continue
             lacks = max(ZERO, self.promised(row, step, key) - bucket["x"] - self.carried(key, row, step))
             if "quantity" in step.body:
@@ -327,6 +356,8 @@ class ChargeSteps:
             return ZERO
         before = buckets[earlier[0]]
         more = before["x"] + self.carried(earlier[0], row, step) - self.promised(*before["last"], earlier[0])
+        if "prepaid" in step.body:  # what was left
+            more = self.promised(*before["last"], earlier[0]) + self.carried(earlier[0], row, step) - before["x"]
         return quantize(max(ZERO, more) * num(part))
 
     # ---- fee ----
@@ -469,16 +500,91 @@ class ChargeSteps:
 
     # ---- credit ----
 
+    def buyers(self, level, step):
+        """{key of a wallet: (row, when it begins to be theirs, None: before this bill)} of those who buy its grants, used or not."""
+        out = {}
+        if not any("cost" in grant for grant in step.body["grants"]):
+            return out
+        for account in sorted(self.setup.accounts):
+            for start, end in self.setup.stretches(account):
+                at, end = max(start, self.cut[0]), min(end, self.cut[1])
+                if at >= end or self.setup.payer(account, at) != self.payer or not self.holds(level, account, at):
+                    continue
+                row = TermRow(account, at, self.setup.contract(account, at), step.price)
+                held = at == self.cut[0] and self.holds(level, account, at - 1)
+                out.setdefault(self.key(row, step)[:2], (row, None if held else at))
+        return out
+
+    def holds(self, level, account, at):
+        since = self.setup.since(account)
+        return (since is None or since <= at) and self.setup.in_force(
+            level, account, at, self.setup.contract(account, at))
+
     def run_credit(self, entries):
         from credits import Wallet
         wallets = self.memory("wallets", lambda: None)
         by_wallet = defaultdict(list)
+        step, buyers = None, {}
         for row, step in entries:
             by_wallet[self.key(row, step)[:2]].append((row, step))
+        for key, (row, begin) in self.sold_to.items() if self.level else ():
+            buyers[key], step = row, self.sold_step
+            if wallets[key] is None:
+                wallets[key] = Wallet(step.body, self.setup.zone)
+            wallets[key].begin = begin
+        if step is None:
+            return
+        if "share" in step.body:
+            self.spend_together(wallets, entries)
         for key, own in by_wallet.items():
             if wallets[key] is None:
                 wallets[key] = Wallet(own[0][1].body, self.setup.zone)
-            self.spend(wallets[key], own)
+            if "share" not in step.body:
+                self.spend(wallets[key], own)
+            buyers.setdefault(key, own[0][0])
+        for key, row in buyers.items():
+            self.sell(wallets[key], row, step)
+
+    def sell(self, wallet, row, step):
+        """Fees for what has come in this bill."""
+        wallet.advance(self.cut[1] - 1)
+        for at, grant, count, cost in sorted(wallet.bought):
+            account = self.scope_account(self.flow_of(row), step)
+            if not self.cut[0] <= at < self.cut[1] or not cost:
+                continue
+            if grant != "top_up" and step.scope == "account" and not (
+                    self.setup.payer(account, at) == self.payer and self.holds(self.level, account, at)):
+                continue  # it has gone to another payer, or plan
+            new = self.flow_of(None).charge(step, count * cost, cost)
+            new.kind, new.gross, new.grant = "fee", count * cost, grant
+            contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
+            self.priced.append(self.scope_row(account, "", at, step.price, new, contract, self.cut))
+        wallet.bought = []
+
+    def spend_together(self, wallets, entries):
+        """Of accounts that share: charges of all of them in their order."""
+        from credits import Wallet
+        step = entries[0][1] if entries else None
+        if step is None:
+            return
+        passes = [True, False] if step.body["share"] == "own_first" and "clock" in step.body else [False]
+        for own_only in passes:
+            flows = [(row, flow) for row, s in entries for flow in list(row.flows) if self.takes(flow, s)]
+            if "clock" in step.body:
+                flows = self.in_targets(flows, step)
+            for row, flow in flows:
+                others = []
+                for account in sorted(self.setup.accounts):
+                    if account != row.account and self.setup.payer(account, row.time) == self.payer and self.holds(
+                            self.level, account, row.time):
+                        other = TermRow(account, row.time, self.setup.contract(account, row.time), step.price)
+                        key = self.key(other, step)[:2]
+                        wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                        others.append((account, wallets[key]))
+                key = self.key(row, step)[:2]
+                wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                self.pay(wallets[key], row, flow, step, others, own_only)
+        self.wallets += [wallet for wallet in wallets.values() if wallet]
 
     def spend(self, wallet, entries):
         step = entries[0][1]
@@ -486,19 +592,22 @@ class ChargeSteps:
         if step.clock == "period" and "clock" in step.body:
             flows = self.in_targets(flows, step)
         for row, flow in flows:
-            def fits(where, row=row, flow=flow):
-                return where is None or self.evaluate(str(where), row, flow, step)
-            if flow.amount is None:
-                self.spend_units(wallet, row, flow, step, fits)
-                continue
-            kinds = step.body.get("kinds")
-            if kinds is None or flow.kind in kinds:
-                for grant, part in wallet.take(row.time, max(ZERO, flow.net()), fits):
-                    flow.adjust(step.name, "credit", -part, grant=grant)
-            if kinds and "tax" in kinds:
-                for grant, part in wallet.take(row.time, max(ZERO, flow.tax()), fits):
-                    flow.adjust(step.name, "credit", -part, of_tax=True, grant=grant)
+            self.pay(wallet, row, flow, step, (), False)
         self.wallets.append(wallet)
+
+    def pay(self, wallet, row, flow, step, others, own_only):
+        def fits(where):
+            return where is None or self.evaluate(str(where), row, flow, step)
+        if flow.amount is None:
+            self.spend_units(wallet, row, flow, step, fits)
+            return
+        kinds = step.body.get("kinds")
+        if kinds is None or flow.kind in kinds:
+            for grant, part in wallet.take(row.time, max(ZERO, flow.net()), fits, others, own_only):
+                flow.adjust(step.name, "credit", -part, grant=grant)
+        if kinds and "tax" in kinds:
+            for grant, part in wallet.take(row.time, max(ZERO, flow.tax()), fits, others, own_only):
+                flow.adjust(step.name, "credit", -part, of_tax=True, grant=grant)
 
     def spend_units(self, wallet, row, flow, step, fits):
         used = wallet.take(row.time, max(ZERO, flow.quantity), fits)
@@ -507,7 +616,7 @@ class ChargeSteps:
             covered = self.flow_of(row)
             covered.quantity = part
             covered.charge(step, ZERO, ZERO)
-            covered.kind = "credit"
+            covered.kind, covered.grant = "credit", grant
             out.append(covered)
             flow.quantity -= part
         at = row.flows.index(flow)

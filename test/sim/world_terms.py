@@ -39,6 +39,9 @@ def add(world):
                 made = Maker(world, rng, kinds).one()
                 (body,) = made.values()
                 body["name"] = "extra"
+                body.pop("prepaid", None)  # what is paid before it is used is a term's
+                for grant in body.get("grants", []):
+                    grant.pop("cost", None)
                 steps.append(made)
                 world.has("steps." + next(iter(made)))
 
@@ -222,6 +225,14 @@ class Maker:
         if self.rng.random() < 0.5:
             body["overage"] = Raw(self.pick("1.5", "2", "0.5"))
         if self.rng.random() < 0.3:
+            body["prepaid"] = Raw("true")
+            self.place(body, by=False)
+            if body.get("scope") == "resource":
+                del body["scope"]
+            if body.get("clock") == "always":
+                del body["clock"]
+            return body
+        if self.rng.random() < 0.3:
             body["shortfall"] = "none"
         self.world.has("terms.commit")
         return self.place(body)
@@ -234,6 +245,10 @@ class Maker:
                 grant["priority"] = Raw(self.pick("1", "2", "3"))
             if self.rng.random() < 0.4:
                 grant["from"] = self.world.date(self.world.moment(self.rng))
+                if self.rng.random() < 0.5:
+                    grant["cost"] = self.money(1, 20)
+                if self.rng.random() < 0.3:
+                    grant["every"] = self.pick("day", "week", "month")
             elif self.rng.random() < 0.4:
                 grant["to"] = self.world.date(self.world.moment(self.rng))
             if self.rng.random() < 0.2:
@@ -246,6 +261,12 @@ class Maker:
             body["clock"] = "period"
         if self.rng.random() < 0.5:
             body["scope"] = self.pick("account", "organization", "contract")
+        elif self.rng.random() < 0.4:
+            body["share"] = self.pick("own_first", "all")
+        if self.rng.random() < 0.3:
+            body["top_up"] = {"below": self.money(0, 10), "amount": self.money(1, 30)}
+            if self.rng.random() < 0.5:
+                body["top_up"]["cost"] = self.money(1, 30)
         return body
 
     def allocate(self):
