@@ -883,8 +883,19 @@ static enum status settle_allocate(struct work *work, uint32_t at)
     return OK;
 }
 
+/* What an allowance has freed costs nothing, on a line of its own or not: no step over charges
+ * takes it, but that it was used makes a minimum of its price owed. */
+static bool is_freed(const struct work *work, const struct entry *entry)
+{
+    return work->charges[entry->charge].emitted_free &&
+           (work->term || entry->step->kind != STEP_BOUND);
+}
+
 static enum status run_entry(struct work *work, struct entry *entry)
 {
+    if (is_freed(work, entry)) {
+        return OK;
+    }
     switch (entry->step->kind) {
     case STEP_ALLOCATE:
         return run_allocate(work, entry);

@@ -600,7 +600,7 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
 {
     struct period cut = work->pricing->cut;
     for (instant at = stretch.from; at < stretch.to;) {
-        struct period turn = turn_find(work, step, contract, at);
+        struct period turn = turn_find(work, step, contract, account, at);
         instant start = start_of_turn(work, step, account, contract, turn);
         struct charge like = term_charge(work, step, account, contract, turn, turn.to, at);
         like.contract = contract;

@@ -120,7 +120,7 @@ class Bill(ChargeSteps):
     def __init__(self, setup, payer, cut, rows, previous=None):
         self.setup, self.payer, self.cut = setup, payer, cut
         self.memories = previous.memories if previous else {}
-        self.charges, self.numbers, self.wallets, self.opened = [], {}, [], {}
+        self.charges, self.numbers, self.wallets, self.opened, self.level = [], {}, [], {}, None
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
