@@ -670,11 +670,22 @@ static void add_event_row(struct case_run *run, const struct moment *moment,
             name_list_add(run->arena, &types, event.size > 0 ? event : meter->key);
         }
     }
+    const struct catalog *catalog = run->loaded.catalog; /* of a folder, too */
+    for (uint32_t i = 0; types.count == 0 && wanted.size > 0 && i < catalog->meter_count; i++) {
+        if (text_equal(catalog->meters[i].name, wanted)) {
+            name_list_add(run->arena, &types, catalog->meters[i].event_type);
+        }
+    }
     for (uint32_t i = 0; i < types.count; i++) {
         add_event(run, row, types.items[i], time, i);
     }
-    if (types.count == 0) {
-        case_finding(run, "line %u: an event for which the case has no meter", row->line);
+    if (types.count == 0 && wanted.size > 0) {
+        case_finding(run, "line %u: an event of the meter %.*s, which the catalog does not have",
+                     row->line, TEXT_ARG(wanted));
+    } else if (types.count == 0) {
+        case_finding(run,
+                     "line %u: an event for which the case has no meter; say its meter or type",
+                     row->line);
     }
 }
 
