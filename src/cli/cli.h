@@ -104,7 +104,7 @@ const char *group_digits(uint64_t number, char out[32]);
 int write_stdout(void *context, const char *bytes, size_t size);
 /* Ends the line of the progress bar, if there is one. */
 void end_progress(void);
-/* Standard output could not be written: exit code 4. */
+/* Standard output could not be written: exit code 4, and a word on why unless its reader left. */
 int finish_stdout(int code);
 
 #endif

@@ -11,7 +11,7 @@ static int explain(const struct common *common, const char *folder, const char *
         farthing_explain(farthing, folder, line, inputs,
                          common->json ? FARTHING_JSON : FARTHING_TABLE, write_stdout, NULL);
     int code = finish_stdout(0);
-    if (status != FARTHING_OK) {
+    if (status != FARTHING_OK && code == 0) {
         code = report_failure(farthing, status);
     }
     farthing_free(farthing);

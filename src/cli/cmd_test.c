@@ -15,11 +15,11 @@ static int test(struct common *common, const struct path_list *files, bool verbo
     enum farthing_status status =
         farthing_test(farthing, paths_of(files), verbose,
                       common->json ? FARTHING_JSON : FARTHING_TABLE, write_stdout, NULL, &tests);
-    int code = (int)status;
-    if (status != FARTHING_OK && status != FARTHING_PARTIAL) {
-        code = report_failure(farthing, status);
+    int code = finish_stdout(0);
+    if (code == 0) {
+        bool is_done = status == FARTHING_OK || status == FARTHING_PARTIAL;
+        code = is_done ? (int)status : report_failure(farthing, status);
     }
-    code = finish_stdout(code);
     farthing_free(farthing);
     return code;
 }

@@ -291,16 +291,25 @@ const char *group_digits(uint64_t number, char out[32])
     return out;
 }
 
+static int stdout_errno; /* of the write that failed */
+
 int write_stdout(void *context, const char *bytes, size_t size)
 {
     (void)context;
-    return fwrite(bytes, 1, size, stdout) == size ? 0 : 1;
+    if (fwrite(bytes, 1, size, stdout) == size) {
+        return 0;
+    }
+    stdout_errno = errno;
+    return 1;
 }
 
 int finish_stdout(int code)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        fprintf(stderr, "farthing: standard output: %s\n", strerror(errno));
+        int cause = stdout_errno ? stdout_errno : errno;
+        if (cause != EPIPE) { /* whoever read it has seen enough: `| head` */
+            fprintf(stderr, "farthing: standard output: %s\n", strerror(cause));
+        }
         return FARTHING_IO;
     }
     return code;
