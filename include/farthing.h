@@ -92,6 +92,13 @@ struct farthing_count { /* a reason or product, and how many or how much */
     const char *amount; /* decimal, or NULL */
 };
 
+struct farthing_money { /* what bills in one currency came to */
+    const char *currency;
+    const char *total;                     /* NULL: it has more than 38 digits */
+    const struct farthing_count *products; /* amount by product, by name */
+    size_t product_count;
+};
+
 struct farthing_summary {
     uint64_t lines_read;
     uint64_t events_accepted, events_duplicate, events_conflict, events_refused, withdrawals;
@@ -103,8 +110,10 @@ struct farthing_summary {
     const struct farthing_count *products; /* amount by product, by name */
     size_t product_count;
     uint64_t bills, bill_lines, usage_rows;
-    const char *currency;
+    const char *currency;                  /* the catalog's; products and total are of bills in it */
     const char *total;                     /* NULL: it has more than 38 digits */
+    const struct farthing_money *others;   /* of bills in others, by code */
+    size_t other_count;
     const char *fingerprint;               /* of the accepted events */
     const struct farthing_count *failed;   /* payers not billed; amount holds the reason */
     size_t failed_count;

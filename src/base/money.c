@@ -57,6 +57,18 @@ const struct currency *currency_find(struct text code)
     return NULL;
 }
 
+_Static_assert((int)CURRENCY_COUNT <= (int)UINT8_MAX, "a number of a currency fits");
+
+uint8_t currency_number(const struct currency *currency)
+{
+    return currency ? (uint8_t)(currency - CURRENCIES + 1) : 0;
+}
+
+const struct currency *currency_of_number(uint8_t number)
+{
+    return number > 0 ? &CURRENCIES[number - 1] : NULL;
+}
+
 const struct currency *currency_table(size_t *count)
 {
     *count = CURRENCY_COUNT;

@@ -8,6 +8,7 @@
 #define FARTHING_BASE_MONEY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/text.h"
 
@@ -18,6 +19,10 @@ struct currency {
 
 /* By its three upper-case letters; NULL when there is none. */
 const struct currency *currency_find(struct text code);
+
+/* Its place in the table, from 1; and back: NULL of 0. */
+uint8_t currency_number(const struct currency *currency);
+const struct currency *currency_of_number(uint8_t number);
 
 /* The whole table, sorted by code. */
 const struct currency *currency_table(size_t *count);

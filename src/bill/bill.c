@@ -3,6 +3,7 @@
 #include "bill/bill.h"
 
 #include "base/sort.h"
+#include "price/line_key.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -124,6 +125,15 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->version = charge->price->from;
     line->has_rate = charge->has_rate;
     line->rate = charge->has_rate ? charge->rate : DEC_ZERO;
+    line->conversion = NULL;
+    if (charge->converted) {
+        const struct used_rate *used = charge->converted->rate;
+        line->conversion = arena_alloc(arena, sizeof *line->conversion);
+        *line->conversion = (struct line_conversion){.currency = text_of(used->from->code),
+                                                     .rate = used->rate,
+                                                     .at = used->at,
+                                                     .amount = charge->converted->amount};
+    }
     line->product = has_product ? catalog->products[sku->product].name : TEXT("");
     line->level = text_of(price_level_name(charge->level));
     line->currency = TEXT("");
@@ -177,6 +187,16 @@ static bool is_adjusting(const struct line *line)
     return is_one;
 }
 
+static int compare_conversions(const struct line_conversion *a, const struct line_conversion *b)
+{
+    if (!a || !b) {
+        return (a != NULL) - (b != NULL);
+    }
+    int order = compare_texts(a->currency, b->currency);
+    order = order ? order : compare_times(a->at, b->at);
+    return order ? order : dec_compare(a->rate, b->rate);
+}
+
 /* The order of lines, by their key. */
 static int compare_lines(const void *a_line, const void *b_line)
 {
@@ -200,6 +220,7 @@ static int compare_lines(const void *a_line, const void *b_line)
     order = order ? order : dec_compare(a->rate, b->rate);
     order = order ? order : compare_texts(a->unit, b->unit);
     order = order ? order : compare_texts(a->contract, b->contract);
+    order = order ? order : compare_conversions(a->conversion, b->conversion);
     return order ? order : compare_texts(term_level(a), term_level(b));
 }
 
@@ -219,6 +240,14 @@ static char *put_text(char *to, struct text text)
         memcpy(to, text.at, size);
     }
     return to + size;
+}
+
+static void add_conversion_key(struct buffer *key, const struct line_conversion *conversion)
+{
+    const int64_t numbers[] = {conversion->at, (int64_t)(uint64_t)conversion->rate.mantissa,
+                               (int64_t)(conversion->rate.mantissa >> 64), conversion->rate.scale};
+    buffer_add_text(key, conversion->currency);
+    buffer_add(key, (const char *)numbers, sizeof numbers);
 }
 
 /* Ids are hashes of keys, which begin with what is the bill's. */
@@ -261,7 +290,11 @@ static void make_ids(struct arena *arena, struct bill *bill)
             to = put_text(to, parts[k]);
         }
         memcpy(to, numbers, sizeof numbers);
-        line->id = hash_print(key.at, of_bill + size_max);
+        key.size = of_bill + size_max;
+        if (line->conversion) {
+            add_conversion_key(&key, line->conversion);
+        }
+        line->id = hash_print(key.at, key.size);
     }
     arena_rewind(arena, mark);
 }
@@ -302,6 +335,10 @@ static enum status add_values(struct line *into, struct dec quantity, struct dec
 static enum status merge_line(struct line *into, const struct line *from, struct error *err)
 {
     enum status status = add_values(into, from->quantity, from->exact, from->list, err);
+    if (status == OK && into->conversion && from->conversion) {
+        status = dec_add(into->conversion->amount, from->conversion->amount,
+                         &into->conversion->amount, err);
+    }
     if (status == OK) {
         status = dec_add(into->amount, from->amount, &into->amount, err);
     }
@@ -352,66 +389,6 @@ struct line_table {
 };
 static const uint32_t FREE = 0xFFFFFFFFu;
 
-static bool is_by_slot(const struct charge *charge)
-{
-    return charge->row == NONE || charge->price->grain != GRAIN_MONTH;
-}
-
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
-    return hash ^ hash >> 32;
-}
-
-static uint64_t hash_charge(const struct pricing *pricing, const struct charge *charge)
-{
-    uint64_t hash = mix(charge->account, (uint64_t)charge->sku << 32 | charge->tier);
-    hash = mix(hash, (uint64_t)(uintptr_t)charge->price);
-    hash = mix(hash, (uint64_t)(uintptr_t)charge->step + charge->kind);
-    hash = mix(hash, (uint64_t)charge->rate.mantissa);
-    if (is_by_slot(charge)) {
-        hash = mix(hash, (uint64_t)charge->span.from ^ (uint64_t)charge->series);
-        hash = mix(hash, (uint64_t)(uintptr_t)charge->event);
-    } else {
-        const struct series *series = charge_series(pricing, charge);
-        const struct meter *meter = &pricing->catalog->meters[series->meter];
-        for (uint32_t i = 0; i < meter->dimension_count; i++) {
-            hash = hash_print64(series->dimensions[i].at, series->dimensions[i].size, hash);
-        }
-    }
-    return hash;
-}
-
-/* Equal here is equal as lines; lines that are equal but not here meet when they are sorted. */
-static bool same_line(const struct pricing *pricing, const struct charge *a, const struct charge *b)
-{
-    if (a->account != b->account || a->sku != b->sku || a->tier != b->tier ||
-        a->price != b->price || a->step != b->step || a->kind != b->kind ||
-        a->contract != b->contract || a->grant != b->grant || a->has_rate != b->has_rate ||
-        !dec_equal(a->rate, b->rate) || !text_equal(a->unit, b->unit) ||
-        is_by_slot(a) != is_by_slot(b)) {
-        return false;
-    }
-    if (is_by_slot(a)) {
-        return a->series == b->series && a->merged == b->merged && a->event == b->event &&
-               a->keys == b->keys && a->span.from == b->span.from && a->span.to == b->span.to;
-    }
-    if (a->series == b->series && a->merged == b->merged) {
-        return true;
-    }
-    const struct series *x = charge_series(pricing, a);
-    const struct series *y = charge_series(pricing, b);
-    if (x->meter != y->meter) {
-        return false;
-    }
-    for (uint32_t i = 0; i < pricing->catalog->meters[x->meter].dimension_count; i++) {
-        if (!text_equal(x->dimensions[i], y->dimensions[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* Room for one more line; lines move when they grow. */
 static struct line *add_line(struct arena *arena, struct bill *bill)
 {
@@ -429,9 +406,9 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
                               struct line_table *table, struct bill *bill, struct error *err)
 {
     const struct charge *charge = &priced->charges[index];
-    uint32_t at = (uint32_t)hash_charge(pricing, charge) & table->mask;
+    uint32_t at = (uint32_t)line_key_hash(pricing, charge) & table->mask;
     while (table->slots[at] != FREE &&
-           !same_line(pricing, &priced->charges[table->slots[at]], charge)) {
+           !line_key_equal(pricing, &priced->charges[table->slots[at]], charge)) {
         at = (at + 1) & table->mask;
     }
     if (table->slots[at] == FREE) {
@@ -444,6 +421,10 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
     }
     struct line *line = &bill->lines[table->lines[table->slots[at]]];
     enum status status = add_values(line, charge->quantity, charge->amount, charge->list, err);
+    if (status == OK && charge->converted) {
+        status = dec_add(line->conversion->amount, charge->converted->amount,
+                         &line->conversion->amount, err);
+    }
     if (status != OK) {
         return fail_line(line, status, err);
     }
@@ -512,23 +493,29 @@ static int compare_shares(const void *a_share, const void *b_share)
     return order ? order : (a->line > b->line) - (a->line < b->line);
 }
 
+static int rounding_digits(const struct line_rounding *rounding, const struct bill *bill)
+{
+    return rounding->digits == DIGITS_OF_CURRENCY ? bill->minor_digits : rounding->digits;
+}
+
 static enum status round_at_total(struct arena *arena, const struct line_rounding *rounding,
                                   struct bill *bill, struct error *err)
 {
+    const int digits = rounding_digits(rounding, bill);
     struct dec exact = DEC_ZERO, total, given = DEC_ZERO;
     struct share *shares = arena_calloc(arena, bill->line_count + 1, sizeof *shares);
     for (uint32_t i = 0; i < bill->line_count; i++) {
         struct line *line = &bill->lines[i];
         TRY(dec_add(exact, line->exact, &exact, err));
-        TRY(dec_round(line->exact, rounding->digits, ROUND_FLOOR, &line->amount, err));
+        TRY(dec_round(line->exact, digits, ROUND_FLOOR, &line->amount, err));
         TRY(dec_add(given, line->amount, &given, err));
         shares[i].line = i;
         TRY(dec_subtract(line->exact, line->amount, &shares[i].lost, err));
     }
-    TRY(dec_round(exact, rounding->digits, rounding->mode, &total, err));
+    TRY(dec_round(exact, digits, rounding->mode, &total, err));
     qsort(shares, bill->line_count, sizeof *shares, compare_shares);
     struct dec unit;
-    TRY(dec_make(1, rounding->digits, &unit, err));
+    TRY(dec_make(1, digits, &unit, err));
     for (uint32_t i = 0; i < bill->line_count && dec_compare(given, total) < 0; i++) {
         struct line *line = &bill->lines[shares[i].line];
         TRY(dec_add(line->amount, unit, &line->amount, err));
@@ -540,6 +527,7 @@ static enum status round_at_total(struct arena *arena, const struct line_roundin
 static enum status round_lines(struct arena *arena, const struct line_rounding *rounding,
                                struct bill *bill, struct error *err)
 {
+    const int digits = rounding_digits(rounding, bill);
     if (rounding->at_total && !rounding->exact) {
         enum status status = round_at_total(arena, rounding, bill, err);
         return status == OK ? OK : fail_sum(bill->payer, status, err);
@@ -549,8 +537,7 @@ static enum status round_lines(struct arena *arena, const struct line_rounding *
         if (rounding->exact) {
             line->amount = line->exact;
         } else {
-            enum status status =
-                dec_round(line->exact, rounding->digits, rounding->mode, &line->amount, err);
+            enum status status = dec_round(line->exact, digits, rounding->mode, &line->amount, err);
             if (status != OK) {
                 return fail_line(line, status, err);
             }
@@ -605,8 +592,14 @@ static int compare_ids(const void *a_line, const void *b_line)
     return a->id.low < b->id.low ? -1 : a->id.low > b->id.low;
 }
 
-static void negate_line(struct line *line)
+static void negate_line(struct arena *arena, struct line *line)
 {
+    if (line->conversion) {
+        struct line_conversion *negated = arena_alloc(arena, sizeof *negated);
+        *negated = *line->conversion;
+        negated->amount = dec_negate(negated->amount);
+        line->conversion = negated;
+    }
     line->quantity = dec_negate(line->quantity);
     line->exact = dec_negate(line->exact);
     line->amount = dec_negate(line->amount);
@@ -630,7 +623,13 @@ static enum status subtract_issued(struct arena *arena, struct bill *bill,
     for (uint32_t i = 0; i < issued->count; i++) {
         struct line *line = add_line(arena, bill);
         *line = issued->lines[i];
-        negate_line(line);
+        if (line->currency.size > 0 && !text_equal(line->currency, bill->currency)) {
+            (void)fail(err, ERR_INPUT, "payer %.*s was billed in %.*s, and the bill is in %.*s",
+                       TEXT_ARG(bill->payer), TEXT_ARG(line->currency), TEXT_ARG(bill->currency));
+            return fail_hint(err, "a time is billed in one currency: say another one by a contract "
+                                  "that begins later");
+        }
+        negate_line(arena, line);
     }
     qsort(bill->lines, bill->line_count, sizeof *bill->lines, compare_ids);
     uint32_t kept = 0;
@@ -721,6 +720,20 @@ static enum status add_sections(struct arena *arena, struct bill *bill, struct e
     return OK;
 }
 
+/* The total, which is a document's own, in the currency that it is settled in. */
+static enum status add_settlement(const struct pricing *pricing, const struct bill_money *money,
+                                  struct bill *bill, struct error *err)
+{
+    if (!money->settlement || money->settlement == money->currency) {
+        return OK;
+    }
+    TRY(pricing_rate(pricing, money->currency, money->settlement, bill->period.to, &bill->settled,
+                     err));
+    bill->has_settlement = true;
+    return dec_multiply_round(bill->total, bill->settled.rate, money->settlement->digits,
+                              ROUND_HALF_UP, &bill->settlement, err);
+}
+
 static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
                       const struct excluded *excluded, uint32_t excluded_count,
                       const struct priced *priced, struct bill *bill)
@@ -754,8 +767,8 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                           .kind = issued && issued->count > 0 ? BILL_CORRECTION : BILL_FIRST,
                           .provider = catalog->name,
                           .payer = payer,
-                          .currency = catalog->currency,
-                          .minor_digits = catalog->minor_digits,
+                          .currency = text_of(priced->money.currency->code),
+                          .minor_digits = priced->money.currency->digits,
                           .period = pricing->cut};
     TRY(collect_lines(arena, pricing, rows, row_count, priced, bill, err));
     TRY(round_lines(arena, &catalog->rounding, bill, err));
@@ -772,6 +785,7 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
     if (status != OK) {
         return fail_sum(payer, status, err);
     }
+    TRY(add_settlement(pricing, &priced->money, bill, err));
     add_proof(arena, rows, row_count, excluded, excluded_count, priced, bill);
     return OK;
 }

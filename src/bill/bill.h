@@ -17,6 +17,14 @@
 
 #include "price/price.h"
 
+/* Of a line whose price is in another currency than its bill. */
+struct line_conversion {
+    struct text currency; /* of the price, which the line's rate is in */
+    struct dec rate;      /* so many of the bill's currency is one of the price's */
+    instant at;           /* since when it is that; INSTANT_MIN: it has no date */
+    struct dec amount;    /* in the currency of the price; x rate: the line's exact amount */
+};
+
 struct line {
     struct hash128 id; /* made of the key: equal in every run */
     /* The key, besides provider and payer: */
@@ -29,6 +37,7 @@ struct line {
     instant version;   /* from when its price version is in force */
     bool has_rate;
     struct dec rate;
+    struct line_conversion *conversion; /* NULL: none; its amount is no part of the key */
     /* What it says: */
     struct text product, level;
     struct text currency; /* of a line that was read; its bill's else */
@@ -53,6 +62,9 @@ struct bill {
     enum bill_kind kind;
     struct text provider, payer, currency;
     int minor_digits;
+    bool has_settlement; /* its total is said in another currency too */
+    struct used_rate settled;
+    struct dec settlement; /* rounded to that one's minor unit */
     struct period period;
     struct line *lines; /* sorted by account, SKU, price, ...; the rounding line last */
     uint32_t line_count, line_capacity;

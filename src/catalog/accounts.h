@@ -37,6 +37,7 @@ struct account {
     uint32_t plan;                           /* in catalog->plans, or NONE: the default plan */
     const struct zone *zone;                 /* NULL: UTC */
     instant since; /* start of the account; INSTANT_MIN when not given: anchor of anniversaries */
+    uint8_t currency, settlement; /* of its bills: currency_number; 0: not said */
 };
 
 struct accounts {
@@ -50,6 +51,7 @@ struct accounts {
     const struct price *prices; /* of all overrides */
     uint32_t price_count;
     const uint32_t *contract_of;
+    bool has_currencies;  /* some account says one */
     struct digest digest; /* of the records, whatever their order and format */
     /* Nodes of overrides are numbered from here on (they follow the catalog's): one a SKU for those
      * of scope account or resource, whose buckets the account tells apart; else one an account and
@@ -63,7 +65,7 @@ enum record_kind { RECORD_ACCOUNT, RECORD_MEMBERSHIP, RECORD_OVERRIDE, RECORD_KI
 /* clang-format off */
 /* Columns (CSV header) or members (NDJSON); unknown ones are errors:
  *   account     id, organization (a membership without dates, if from and to are empty), from, to
- *               (of that membership), plan, zone, since
+ *               (of that membership), plan, zone, since, currency, settlement_currency
  *   membership  account, organization, from, to
  *   override    account, sku, from, to, up_to, rate, flat, scope
  *               one row a tier, in any order; the row without up_to is the open tier; a single row
@@ -93,9 +95,10 @@ struct account_record {
     struct place place;
     struct text id;
     bool is_implied;
-    struct text plan; /* empty: none */
-    struct text zone; /* empty: UTC */
-    instant since;    /* INSTANT_MIN when not given */
+    struct text plan;                             /* empty: none */
+    struct text zone;                             /* empty: UTC */
+    instant since;                                /* INSTANT_MIN when not given */
+    const struct currency *currency, *settlement; /* NULL: not said */
     const struct account_membership *memberships;
     uint32_t membership_count;
 };

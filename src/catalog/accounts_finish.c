@@ -230,7 +230,11 @@ static void rank_accounts(struct finish *finish)
             .plan = staged->plan == NONE ? NONE : finish->plans[staged->plan],
             .zone = staged->zone ? finish->zones[staged->zone - 1] : NULL,
             .since = staged->since,
+            .currency = staged->currency,
+            .settlement = staged->settlement,
         };
+        accounts->has_currencies =
+            accounts->has_currencies || staged->currency > 0 || staged->settlement > 0;
         map_put(&accounts->by_id, accounts->items[i].id, i);
     }
 }
@@ -243,7 +247,7 @@ static void report_conflicts(struct finish *finish)
         const struct staged_account *account = account_at(builder, conflict->account);
         struct place first = where_unpack(builder, account->where);
         COMPLAIN(builder, where_unpack(builder, conflict->where), "DUPLICATE_ACCOUNT",
-                 "an account has one plan, zone and start",
+                 "an account has one plan, zone, start and currency",
                  "account \"%.*s\" is declared otherwise at %.*s:%u", SHOWN(id_text(account)),
                  SHOWN(first.file), first.line);
     }
@@ -588,6 +592,12 @@ static void hash_accounts(struct finish *finish)
         put_text(&record, account->zone == 0 ? (struct text){"", 0}
                                              : name_at(&builder->zones, account->zone - 1u)->text);
         put_number(&record, (uint64_t)account->since);
+        if (account->currency > 0 || account->settlement > 0) {
+            const struct currency *of_bill = currency_of_number(account->currency);
+            const struct currency *settlement = currency_of_number(account->settlement);
+            put_text(&record, of_bill ? text_of(of_bill->code) : TEXT(""));
+            put_text(&record, settlement ? text_of(settlement->code) : TEXT(""));
+        }
         add_record(finish, &record);
     }
     const struct accounts *accounts = finish->accounts;

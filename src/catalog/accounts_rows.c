@@ -12,6 +12,8 @@ enum field {
     FIELD_PLAN,
     FIELD_ZONE,
     FIELD_SINCE,
+    FIELD_CURRENCY,
+    FIELD_SETTLEMENT,
     FIELD_SKU,
     FIELD_UP_TO,
     FIELD_RATE,
@@ -22,9 +24,9 @@ enum field {
 _Static_assert((int)FIELDS <= (int)RECORD_FIELDS_MAX, "a row has a place for every field");
 
 static const struct text FIELD_NAMES[FIELDS] = {
-    {"id", 2},   {"account", 7}, {"organization", 12}, {"from", 4}, {"to", 2},
-    {"plan", 4}, {"zone", 4},    {"since", 5},         {"sku", 3},  {"up_to", 5},
-    {"rate", 4}, {"flat", 4},    {"scope", 5},
+    {"id", 2},   {"account", 7}, {"organization", 12}, {"from", 4},     {"to", 2},
+    {"plan", 4}, {"zone", 4},    {"since", 5},         {"currency", 8}, {"settlement_currency", 19},
+    {"sku", 3},  {"up_to", 5},   {"rate", 4},          {"flat", 4},     {"scope", 5},
 };
 static const struct text FIELD_ALIASES[FIELDS] = {
     [FIELD_ORGANIZATION] = {"org", 3}, [FIELD_RATE] = {"price", 5}};
@@ -32,7 +34,8 @@ static const struct text FIELD_ALIASES[FIELDS] = {
 #define BIT(field) (1u << (field))
 static const uint32_t KIND_FIELDS[RECORD_KINDS] = {
     [RECORD_ACCOUNT] = BIT(FIELD_ID) | BIT(FIELD_ORGANIZATION) | BIT(FIELD_FROM) | BIT(FIELD_TO) |
-                       BIT(FIELD_PLAN) | BIT(FIELD_ZONE) | BIT(FIELD_SINCE),
+                       BIT(FIELD_PLAN) | BIT(FIELD_ZONE) | BIT(FIELD_SINCE) | BIT(FIELD_CURRENCY) |
+                       BIT(FIELD_SETTLEMENT),
     [RECORD_MEMBERSHIP] =
         BIT(FIELD_ACCOUNT) | BIT(FIELD_ORGANIZATION) | BIT(FIELD_FROM) | BIT(FIELD_TO),
     [RECORD_OVERRIDE] = BIT(FIELD_ACCOUNT) | BIT(FIELD_SKU) | BIT(FIELD_FROM) | BIT(FIELD_TO) |
@@ -213,9 +216,25 @@ static void add_membership(struct accounts_builder *builder, uint32_t account,
     *membership = (struct staged_membership){account, above, period.from, period.to, where};
 }
 
-static void declare_account(struct accounts_builder *builder, uint32_t index, struct text plan,
-                            struct text zone, instant since, struct where where)
+/* A code of ISO 4217; NULL when there is none, or after a complaint. */
+static const struct currency *take_currency(struct row *row, enum field field)
 {
+    struct text code = take_name(row, field, false);
+    const struct currency *currency = code.size ? currency_find(code) : NULL;
+    if (code.size && !currency) {
+        COMPLAIN(row->builder, place_of(row, field), "CURRENCY",
+                 "a code of ISO 4217 with a minor unit: USD, EUR, JPY",
+                 "nothing can be billed in \"%.*s\"", SHOWN(code));
+        row->is_good = false;
+    }
+    return currency;
+}
+
+static void declare_account(struct accounts_builder *builder, uint32_t index, struct text plan,
+                            struct text zone, instant since, const struct currency *of_bill,
+                            const struct currency *of_settlement, struct where where)
+{
+    uint8_t currency = currency_number(of_bill), settlement = currency_number(of_settlement);
     struct staged_account *account = account_at(builder, index);
     uint32_t plan_index = plan.size ? names_add(builder, &builder->plans, plan, where) : NONE;
     uint32_t zone_index = 0;
@@ -230,9 +249,12 @@ static void declare_account(struct accounts_builder *builder, uint32_t index, st
         account->plan = plan_index;
         account->zone = (uint16_t)zone_index;
         account->since = since;
+        account->currency = currency;
+        account->settlement = settlement;
         account->where = where;
     } else if (account->plan != plan_index || account->zone != zone_index ||
-               account->since != since) {
+               account->since != since || account->currency != currency ||
+               account->settlement != settlement) {
         struct staged_conflict *conflict = chunks_add(&builder->conflicts, builder->arena);
         *conflict = (struct staged_conflict){index, where};
     }
@@ -247,6 +269,8 @@ static void take_account(struct row *row)
     struct text zone = take_name(row, FIELD_ZONE, false);
     struct period period = take_period(row);
     instant since = take_date(row, FIELD_SINCE, INSTANT_MIN);
+    const struct currency *currency = take_currency(row, FIELD_CURRENCY);
+    const struct currency *settlement = take_currency(row, FIELD_SETTLEMENT);
     if (organization.size == 0 &&
         (row->record->values[FIELD_FROM].size || row->record->values[FIELD_TO].size)) {
         COMPLAIN(builder, place_of(row, FIELD_FROM), "FIELD_MISSING",
@@ -259,7 +283,7 @@ static void take_account(struct row *row)
     }
     struct where where = where_of(row);
     uint32_t account = ids_add(builder, id, ACCOUNT_KNOWN | ACCOUNT_RECORDED, where);
-    declare_account(builder, account, plan, zone, since, where);
+    declare_account(builder, account, plan, zone, since, currency, settlement, where);
     if (organization.size) {
         add_membership(builder, account, organization, period, where);
     }
@@ -401,7 +425,8 @@ void accounts_add(struct accounts_builder *builder, const struct account_record 
     struct where where = where_pack(builder, record->place);
     uint32_t account = ids_add(builder, record->id, ACCOUNT_KNOWN | ACCOUNT_RECORDED, where);
     if (!record->is_implied) {
-        declare_account(builder, account, record->plan, record->zone, record->since, where);
+        declare_account(builder, account, record->plan, record->zone, record->since,
+                        record->currency, record->settlement, where);
     }
     for (uint32_t i = 0; i < record->membership_count; i++) {
         const struct account_membership *membership = &record->memberships[i];

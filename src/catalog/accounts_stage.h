@@ -51,6 +51,7 @@ struct staged_account {
     uint32_t plan; /* in builder->plans, or NONE */
     uint16_t zone; /* in builder->zones plus one; 0: none */
     uint8_t flags;
+    uint8_t currency, settlement; /* currency_number */
 };
 
 struct staged_membership {

@@ -19,6 +19,7 @@
 #include "base/decimal.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/money.h"
 #include "base/text.h"
 #include "expr/expr.h"
 
@@ -528,6 +529,7 @@ struct step {
     const struct order_key *order;
     uint32_t order_count;       /* the same in all versions that share the node */
     const struct expr *measure; /* of a row or charge, what accumulates; NULL: quantity, net */
+    bool has_money;             /* it says an amount of money: the currency matters */
     struct place place;
     union {
         struct step_convert convert;
@@ -577,7 +579,8 @@ struct price {
     uint32_t sku_count;
     const struct selector *selectors; /* `where:`; most selectors win */
     uint32_t selector_count;
-    instant from, to; /* INSTANT_MIN, INSTANT_MAX when open */
+    instant from, to;                /* INSTANT_MIN, INSTANT_MAX when open */
+    const struct currency *currency; /* of its amounts; NULL: the catalog's */
     bool has_list;
     struct dec list;
     enum grain grain; /* of its lines: month (default) or hour */
@@ -644,7 +647,8 @@ struct contract {
     struct price terms;
     bool has_billing;
     struct clock billing;
-    bool billing_at_start; /* anchored at the contract's start */
+    bool billing_at_start;                        /* anchored at the contract's start */
+    const struct currency *currency, *settlement; /* of its buyer's bills; NULL: not said */
     const struct parameter *parameters;
     uint32_t parameter_count;
     struct place place;
@@ -657,12 +661,30 @@ struct customer {
     uint32_t value_count;
 };
 
+/* For digits: those of the minor unit of the currency that an amount is in. */
+enum { DIGITS_OF_CURRENCY = -1 };
 /* How a bill's lines and total are rounded. */
 struct line_rounding {
     bool exact;         /* no rounding at all: pricing cases */
-    int digits;         /* of a line; default 10 */
+    int digits;         /* of a line; default 10; DIGITS_OF_CURRENCY */
     enum rounding mode; /* default half_up */
     bool at_total;      /* round the total, lines by largest remainder */
+};
+
+/* At which instant something that has dates is read. */
+enum settings_at {
+    SETTINGS_AT_ROW,
+    SETTINGS_AT_TURN_START, /* of the bill's clock */
+    SETTINGS_AT_TURN_END,   /* its last instant */
+    SETTINGS_AT_INVOICE,    /* the end of what is billed: the first instant that is no more in it */
+};
+
+/* How amounts in the currency of a price become amounts of a bill in another one. */
+struct conversion {
+    const struct rate_table *rates; /* by (currency of the price, of the bill); NULL: none */
+    enum settings_at at;
+    int digits; /* of a converted amount; default 18 */
+    enum rounding mode;
 };
 
 /* The hours of a week that a price tells apart, in local time; minutes of the day, [from, to). */
@@ -708,9 +730,11 @@ struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping
 };
 
 struct catalog {
-    struct text name;     /* also the provider */
-    struct text currency; /* "USD" */
-    int minor_digits;     /* of the currency */
+    struct text name;                /* also the provider */
+    const struct currency *currency; /* of prices, accounts and contracts that say none */
+    struct conversion conversion;
+    bool has_currencies;          /* some price, plan or contract says one */
+    bool has_contract_currencies; /* some contract does */
     struct line_rounding rounding;
     struct clock billing;    /* the bill's clock; calendar month, UTC, by default */
     bool billing_at_account; /* anchor: subscription, the account's own start */
@@ -844,6 +868,13 @@ struct dimension_values {
     const struct meter *meter;
     const struct text *values;
 };
+
+/* The currency of what a price or a term says. */
+static inline const struct currency *price_currency(const struct catalog *catalog,
+                                                    const struct price *price)
+{
+    return price->currency ? price->currency : catalog->currency;
+}
 
 /* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
  * contract's prices, else its plan's, else the catalog's; in each, a named SKU before `*`, more

@@ -108,6 +108,7 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
         COMPLAIN(loader, yaml_member(node, "id"), "BAD_NAME", NO_HINT,
                  "overage is the name of what no grant holds, top_up of what refills a wallet");
     }
+    work->step->has_money = true;
     if (amount != NULL && read_dec(loader, amount, &grant->amount)) {
         check_sign(work, amount, "amount", &(struct number){grant->amount, NULL}, NOT_NEGATIVE);
     }
@@ -348,6 +349,7 @@ void read_credit(struct work *work)
     read_grants(work, credit);
     credit->carries_overage = read_option(work, "overage", overages, 0) == 1;
     if (key(work, "top_up") != NULL) {
+        work->step->has_money = true;
         read_top_up(work, credit);
     }
     read_share(work, credit);

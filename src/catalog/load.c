@@ -16,11 +16,10 @@
 
 #include "base/nofloat.h"
 
-static const char *const top_keys[] = {"catalog",   "currency",     "rounding",  "profile",
-                                       "billing",   "default_plan", "csv",       "products",
-                                       "meters",    "clocks",       "tables",    "steps",
-                                       "prices",    "plans",        "contracts", "accounts",
-                                       "calendars", "series",       "terms",     NULL};
+static const char *const top_keys[] = {
+    "catalog",   "currency", "rounding",  "profile", "billing", "default_plan", "csv",
+    "products",  "meters",   "clocks",    "tables",  "steps",   "prices",       "plans",
+    "contracts", "accounts", "calendars", "series",  "terms",   "currencies",   NULL};
 static const char *const later_top_keys[] = {"commitments", NULL};
 
 #define PRORATE_TO(digits, mode) .prorate_digits = (digits), .prorate_mode = (mode)
@@ -417,22 +416,14 @@ static void load_head(struct loader *loader)
                  "no file says the catalog's name");
     }
     node = collect_single(loader, "currency");
-    catalog->currency = TEXT("USD");
-    catalog->minor_digits = 2;
-    if (node != NULL && want_kind(loader, node, YAML_TEXT)) {
-        const struct currency *currency = currency_find(node->text);
-        if (currency == NULL) {
-            COMPLAIN(loader, node, "CURRENCY",
-                     TEXT("a code of ISO 4217 with a minor unit: USD, EUR, JPY"),
-                     "nothing can be billed in %.*s", TEXT_ARG(node->text));
-        } else {
-            catalog->currency = node->text;
-            catalog->minor_digits = currency->digits;
-        }
-    } else if (node == NULL && !lenient && loader->root_count > 0) {
+    catalog->currency = currency_find(TEXT("USD"));
+    if (node != NULL) {
+        read_currency(loader, node, &catalog->currency);
+    } else if (!lenient && loader->root_count > 0) {
         complain(loader->complaints, start, "MISSING_KEY", TEXT("currency: USD"),
                  "no file says the catalog's currency");
     }
+    loader->currency = catalog->currency;
     node = collect_single(loader, "profile");
     loader->profile = &profiles[0];
     if (node != NULL) {
@@ -472,7 +463,7 @@ static void load_rounding(struct loader *loader)
     const struct yaml_node *node = collect_single(loader, "rounding");
     *rounding = (struct line_rounding){.digits = 10, .mode = ROUND_HALF_UP};
     if (loader->profile->lines_to_minor) {
-        rounding->digits = loader->catalog->minor_digits;
+        rounding->digits = DIGITS_OF_CURRENCY;
     }
     if (node == NULL) {
         rounding->exact = loader->input->exact_rounding_default && !loader->profile->lines_to_minor;
@@ -782,11 +773,11 @@ static void compute_digest(struct loader *loader)
         char shape; /* of all files together: single, mapping or list; o: a mapping, p: a single
                        that is left out when there is none */
     } parts[] = {
-        {"billing", 's'},   {"calendars", 'o'}, {"catalog", 's'},  {"clocks", 'm'},
-        {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'}, {"default_plan", 's'},
-        {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},   {"products", 'm'},
-        {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},    {"tables", 'm'},
-        {"series", 'o'},    {"terms", 'p'},
+        {"billing", 's'},   {"calendars", 'o'}, {"catalog", 's'},    {"clocks", 'm'},
+        {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'},   {"default_plan", 's'},
+        {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},     {"products", 'm'},
+        {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},      {"tables", 'm'},
+        {"series", 'o'},    {"terms", 'p'},     {"currencies", 'p'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);
@@ -904,6 +895,7 @@ static void load_sections(struct loader *loader)
     load_products(loader, all.products);
     load_calendars(loader, calendars);
     load_tables(loader);
+    load_conversion(loader, collect_single(loader, "currencies"));
     load_clocks(loader);
     load_meters(loader, all.meters);
     load_csv(loader);
@@ -1114,7 +1106,7 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
 {
     struct catalog *catalog = loader->catalog;
     uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t room = 2 * price->step_count + named + catalog->tally_count;
+    uint32_t room = 2 * price->step_count + named + catalog->tally_count + 1;
     struct call_use use = {.any = false};
     use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
     use.tables = use.calendars + catalog->calendar_count;
@@ -1152,6 +1144,13 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
             clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
             clocks[price->clock_count++] = found;
         }
+    }
+    bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
+    uint32_t rates =
+        is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, items) : NONE;
+    if (rates != NONE) {
+        clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+        clocks[price->clock_count++] = rates;
     }
     price->clocks = clocks;
 }
@@ -1199,6 +1198,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
         load_sections(&loader);
         make_tallies(&loader);
         number_nodes(&loader);
+        check_currencies(&loader);
         check_catalog(&loader);
     }
     complaints_sort(complaints);

@@ -4,6 +4,7 @@
  *                               clock.c    clocks of bills and steps
  *                               hours.c    calendars
  *                               table.c    tables of rates
+ *                               conversion.c  currencies
  *                               meter.c    meters
  *                               step.c     steps; step_charge.c those over charges
  *                               terms.c    lists of these
@@ -81,7 +82,8 @@ struct loader {
     struct complaints *complaints;
     struct catalog *catalog;
     const struct profile *profile;
-    const struct zone *zone; /* of dates and calendar clocks: billing.zone */
+    const struct currency *currency; /* of what is being read */
+    const struct zone *zone;         /* of dates and calendar clocks: billing.zone */
     bool has_contracts;
     const struct yaml_node **roots;
     uint32_t root_count;
@@ -158,6 +160,9 @@ void read_dates(struct loader *loader, const struct yaml_node *map, instant *fro
 /* False when there is none; NULL is UTC. */
 bool find_zone(struct loader *loader, struct text name, const struct zone **zone);
 bool read_zone(struct loader *loader, const struct yaml_node *node, const struct zone **zone);
+/* A code of ISO 4217. */
+bool read_currency(struct loader *loader, const struct yaml_node *node,
+                   const struct currency **currency);
 /* Index of a text in a map of names, or NONE with a complaint that names the nearest. */
 uint32_t find_name(struct loader *loader, const struct yaml_node *node, const struct map *by_name,
                    const struct text *names, uint32_t count, const char *what);
@@ -231,6 +236,10 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
 bool sku_is_name(struct text text);
 void load_calendars(struct loader *loader, struct section section);
 void load_tables(struct loader *loader);
+/* conversion.c: how amounts get from one currency into another; node may be NULL */
+void load_conversion(struct loader *loader, const struct yaml_node *node);
+/* conversion.c: once all prices are read, what rows of several currencies cannot share */
+void check_currencies(struct loader *loader);
 void load_meters(struct loader *loader, struct section meters);
 void load_shared_steps(struct loader *loader, struct section steps);
 /* Reads the list of steps of a price; node is the list. */

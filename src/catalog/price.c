@@ -195,10 +195,21 @@ static void hash_content(struct loader *loader, const struct yaml_node *node, st
     price->has_content = true;
 }
 
+/* What is read from here on is in it; without one, in what is around. */
+static void read_own_currency(struct loader *loader, const struct yaml_node *node,
+                              const struct currency **currency)
+{
+    const struct yaml_node *member = yaml_member(node, "currency");
+    if (member != NULL && read_currency(loader, member, &loader->currency)) {
+        loader->catalog->has_currencies = true;
+    }
+    *currency = loader->currency;
+}
+
 static void read_price(struct loader *loader, const struct yaml_node *node, uint32_t level)
 {
-    static const char *const keys[] = {"sku",  "name",  "where", "from",   "to",
-                                       "list", "grain", "steps", "public", NULL};
+    static const char *const keys[] = {"sku",   "name",  "where",  "from",     "to", "list",
+                                       "grain", "steps", "public", "currency", NULL};
     static const char *const later[] = {"components", NULL};
     static const char *const grains[] = {"month", "hour", "event", NULL};
     if (!want_kind(loader, node, YAML_MAP)) {
@@ -243,12 +254,15 @@ static void read_price(struct loader *loader, const struct yaml_node *node, uint
         }
         read_bool(loader, member, &draft->is_public);
     }
+    const struct currency *of_level = loader->currency;
+    read_own_currency(loader, node, &price->currency);
     if (yaml_member(node, "components") == NULL) {
         member = want_member(loader, node, "steps");
         if (member != NULL) {
             load_steps(loader, member, price);
         }
     }
+    loader->currency = of_level;
     bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
     if (is_dated || loader->has_contracts) { /* else nothing takes its place */
         hash_content(loader, node, price);
@@ -279,13 +293,15 @@ static void read_level(struct loader *loader, const struct yaml_node *owner, uin
 static void read_plan(struct loader *loader, const struct yaml_node *node, struct plan *plan,
                       uint32_t level)
 {
-    static const char *const keys[] = {"prices", "terms", NULL};
+    static const char *const keys[] = {"prices", "terms", "currency", NULL};
     plan->name = node->key;
     plan->place = yaml_key_place(node);
     if (want_kind(loader, node, YAML_MAP)) {
         check_keys(loader, node, "a plan", keys, NULL);
+        read_own_currency(loader, node, &plan->terms.currency);
         load_terms(loader, yaml_member(node, "terms"), &plan->terms);
         read_level(loader, node, level);
+        loader->currency = loader->catalog->currency;
     }
 }
 
@@ -323,8 +339,18 @@ static void read_contract_billing(struct loader *loader, const struct yaml_node 
 static void read_contract(struct loader *loader, const struct yaml_node *node,
                           struct contract *contract, uint32_t level)
 {
-    static const char *const keys[] = {"id",     "buyer",   "from",       "to",    "plan",
-                                       "prices", "billing", "parameters", "terms", NULL};
+    static const char *const keys[] = {"id",
+                                       "buyer",
+                                       "from",
+                                       "to",
+                                       "plan",
+                                       "prices",
+                                       "billing",
+                                       "parameters",
+                                       "terms",
+                                       "currency",
+                                       "settlement_currency",
+                                       NULL};
     static const char *const later[] = {"seller",      "accounts", "source",
                                         "commitments", "rounding", NULL};
     contract->place = yaml_place(node);
@@ -361,8 +387,18 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     if (member != NULL) {
         read_contract_billing(loader, member, contract);
     }
+    read_own_currency(loader, node, &contract->terms.currency);
+    if (yaml_member(node, "currency") != NULL) {
+        contract->currency = loader->currency;
+        loader->catalog->has_contract_currencies = true;
+    }
+    member = yaml_member(node, "settlement_currency");
+    if (member != NULL && read_currency(loader, member, &contract->settlement)) {
+        loader->catalog->has_currencies = true;
+    }
     load_terms(loader, yaml_member(node, "terms"), &contract->terms);
     read_level(loader, node, level);
+    loader->currency = loader->catalog->currency;
 }
 
 /* ---- all prices, sorted; the sets of each level ---- */
@@ -608,8 +644,9 @@ static void read_customer(struct loader *loader, const struct yaml_node *node, s
 
 static void read_account(struct loader *loader, const struct yaml_node *node)
 {
-    static const char *const keys[] = {"id",    "children", "member_of", "plan", "zone",
-                                       "since", "currency", "tax",       NULL};
+    static const char *const keys[] = {
+        "id",       "children", "member_of",           "plan", "zone", "since",
+        "currency", "tax",      "settlement_currency", NULL};
     struct account_record record = {.place = yaml_place(node), .since = INSTANT_MIN};
     uint32_t errors = loader->complaints->errors;
     if (!want_kind(loader, node, YAML_MAP)) {
@@ -635,11 +672,12 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
         read_instant(loader, member, &record.since);
     }
     member = yaml_member(node, "currency");
-    if (member != NULL && want_kind(loader, member, YAML_TEXT) &&
-        !text_equal(member->text, loader->catalog->currency)) {
-        COMPLAIN(loader, member, "NOT_YET", NO_HINT,
-                 "an account that pays in another currency than the catalog's comes in a later "
-                 "version");
+    if (member != NULL) {
+        read_currency(loader, member, &record.currency);
+    }
+    member = yaml_member(node, "settlement_currency");
+    if (member != NULL) {
+        read_currency(loader, member, &record.settlement);
     }
     member = yaml_member(node, "tax");
     if (member != NULL && want_kind(loader, member, YAML_MAP)) {

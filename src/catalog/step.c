@@ -108,12 +108,12 @@ void read_step_number(struct work *work, const char *name, enum sign wanted, str
 static void check_money(struct loader *loader, const struct yaml_node *node, const char *name,
                         const struct number *number)
 {
-    const struct catalog *catalog = loader->catalog;
-    if (node != NULL && number->expr == NULL && number->value.scale > catalog->minor_digits) {
+    const struct currency *currency = loader->currency;
+    if (node != NULL && number->expr == NULL && number->value.scale > currency->digits) {
         COMPLAIN(loader, node, "AMOUNT_SCALE",
-                 text_format(loader->arena, "%.*s has %d digits after the point",
-                             TEXT_ARG(catalog->currency), catalog->minor_digits),
-                 "%s has more digits after the point than %.*s", name, TEXT_ARG(catalog->currency));
+                 text_format(loader->arena, "%s has %d digits after the point", currency->code,
+                             currency->digits),
+                 "%s has more digits after the point than %s", name, currency->code);
     }
 }
 
@@ -123,6 +123,7 @@ void check_amount(struct work *work, const char *name, const struct number *numb
     if (node == NULL && work->body->kind == YAML_TEXT) {
         node = work->body;
     }
+    work->step->has_money = work->step->has_money || node != NULL;
     check_money(work->loader, node, name, number);
 }
 
@@ -1054,7 +1055,7 @@ static void read_round(struct work *work)
 {
     struct loader *loader = work->loader;
     struct step_round *round = &work->step->round;
-    round->digits = loader->catalog->minor_digits;
+    round->digits = DIGITS_OF_CURRENCY;
     if (work->body->kind == YAML_TEXT) {
         read_int(loader, work->body, 0, DEC_SCALE, &round->digits);
     } else if (key(work, "digits") != NULL) {

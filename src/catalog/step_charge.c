@@ -68,6 +68,7 @@ static void read_percent_tiers(struct work *work, struct step_adjust *adjust)
     tier->package_round = ROUND_UP;
     tier->past_last = PAST_REFUSED;
     read_tiers(work, key(work, "tiers"), tier);
+    work->step->has_money = true; /* by spend */
     for (uint32_t i = 0; i < tier->tier_count; i++) {
         const struct tier *item = &tier->tiers[i];
         bool has_rate = item->rate.expr != NULL || !dec_is_zero(item->rate.value);
@@ -203,6 +204,7 @@ static void read_limit(struct work *work, struct step_adjust *adjust)
     if (amount != NULL) {
         adjust->has_limit = read_number(loader, amount, &work->bucket, &adjust->limit);
         check_sign(work, amount, "amount", &adjust->limit, NOT_NEGATIVE);
+        work->step->has_money = true;
     }
     if (turns == NULL && amount == NULL) {
         complain(loader->complaints, yaml_key_place(node), "MISSING_KEY",
@@ -299,7 +301,7 @@ void read_tax(struct work *work)
     }
     read_flag(work, "inclusive", &tax->is_inclusive);
     tax->at = (enum tax_at)read_option(work, "at", ats, TAX_AT_LINE);
-    tax->digits = loader->catalog->minor_digits;
+    tax->digits = DIGITS_OF_CURRENCY;
     tax->mode = ROUND_HALF_UP;
     tax->has_round = key(work, "round") != NULL || key(work, "at") != NULL;
     if (key(work, "round") != NULL) {

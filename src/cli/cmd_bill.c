@@ -42,6 +42,15 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
                s->products[i].amount, s->currency);
     }
     printf("  %-33s %21s %s\n", "total", s->total ? s->total : "too large", s->currency);
+    for (size_t k = 0; k < s->other_count; k++) {
+        const struct farthing_money *other = &s->others[k];
+        for (size_t i = 0; i < other->product_count; i++) {
+            printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", other->products[i].name,
+                   other->products[i].amount, other->currency);
+        }
+        printf("  %-33s %21s %s\n", "total", other->total ? other->total : "too large",
+               other->currency);
+    }
     double all = seconds(s->total_ns);
     uint64_t events = s->events_accepted + s->events_duplicate + s->events_conflict;
     char rate[32];
@@ -91,6 +100,14 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
         print_json_text(stdout, s->warnings[i].name);
     }
     fputc(']', stdout);
+    for (size_t i = 0; i < s->other_count; i++) {
+        const struct farthing_money *other = &s->others[i];
+        const char *of_total = other->total ? "\"" : "";
+        printf("%s\"%s\":{\"total\":%s%s%s", i == 0 ? ",\"other_currencies\":{" : ",",
+               other->currency, of_total, other->total ? other->total : "null", of_total);
+        print_json_counts("amount_by_product", other->products, other->product_count, true);
+        fputs(i + 1 < s->other_count ? "}" : "}}", stdout);
+    }
     const char *quote = s->total ? "\"" : "";
     printf(",\"currency\":\"%s\",\"total\":%s%s%s,\"fingerprint\":\"%s\",\"out\":", s->currency,
            quote, s->total ? s->total : "null", quote, s->fingerprint);

@@ -88,8 +88,12 @@ static void print_corrections(const struct farthing_corrections *corrections)
         }
         printf("  %-22s %6s bill%s %8s", item->period, group_digits(s->bills, digits),
                s->bills == 1 ? ", " : "s,", "");
-        printf("%s line%s %12s %s  in %s\n", group_digits(s->bill_lines, digits),
-               s->bill_lines == 1 ? ", " : "s,", s->total ? s->total : "?", s->currency, item->out);
+        printf("%s line%s %12s %s", group_digits(s->bill_lines, digits),
+               s->bill_lines == 1 ? ", " : "s,", s->total ? s->total : "?", s->currency);
+        for (size_t k = 0; k < s->other_count; k++) {
+            printf(", %s %s", s->others[k].total ? s->others[k].total : "?", s->others[k].currency);
+        }
+        printf("  in %s\n", item->out);
     }
     print_refused(corrections, corrections->late_refused, "refused", "dead_letters.ndjson");
     print_refused(corrections, corrections->late_conflicts, "in conflict", "conflicts.ndjson");
@@ -121,6 +125,13 @@ static void print_json(const struct farthing_corrections *corrections)
         if (item->cleared) {
             fputs(",\"cleared\":", stdout);
             print_json_text(stdout, item->cleared);
+        }
+        for (size_t k = 0; k < s->other_count; k++) {
+            const struct farthing_money *other = &s->others[k];
+            const char *of_total = other->total ? "\"" : "";
+            printf("%s\"%s\":%s%s%s%s", k == 0 ? ",\"other_currencies\":{" : ",", other->currency,
+                   of_total, other->total ? other->total : "null", of_total,
+                   k + 1 < s->other_count ? "" : "}");
         }
         const char *quote = s->total ? "\"" : "";
         printf(",\"bills\":%llu,\"bill_lines\":%llu,\"total\":%s%s%s,\"currency\":\"%s\","

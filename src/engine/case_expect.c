@@ -299,14 +299,15 @@ static const struct {
     {"account", FIELD(account)},   {"sku", FIELD(sku)},           {"product", FIELD(product)},
     {"resource", FIELD(resource)}, {"kind", FIELD(kind)},         {"step", FIELD(step)},
     {"price", FIELD(price)},       {"contract", FIELD(contract)}, {"unit", FIELD(unit)},
-    {"level", FIELD(level)},       {"grant", FIELD(grant)}};
+    {"level", FIELD(level)},       {"grant", FIELD(grant)},       {"currency", FIELD(currency)}};
 enum { LINE_KEY_COUNT = sizeof LINE_KEYS / sizeof *LINE_KEYS };
 
 static bool is_compared(struct text key)
 {
     return text_equal(key, TEXT("amount")) || text_equal(key, TEXT("quantity")) ||
            text_equal(key, TEXT("net")) || text_equal(key, TEXT("list")) ||
-           text_equal(key, TEXT("exact")) || text_equal(key, TEXT("events"));
+           text_equal(key, TEXT("exact")) || text_equal(key, TEXT("events")) ||
+           text_equal(key, TEXT("price_amount"));
 }
 
 static bool has_key(const struct case_run *run, const struct case_line *item,
@@ -319,6 +320,15 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
         }
     }
     instant at;
+    if (text_equal(wanted->key, TEXT("price_currency"))) {
+        return line->conversion && text_equal(line->conversion->currency, wanted->text);
+    }
+    if (text_equal(wanted->key, TEXT("conversion"))) {
+        return line->conversion && is_equal(line->conversion->rate, wanted->text, EXACTLY);
+    }
+    if (text_equal(wanted->key, TEXT("conversion_date"))) {
+        return line->conversion && case_time(wanted->text, &at) && at == line->conversion->at;
+    }
     if (text_equal(wanted->key, TEXT("rate"))) {
         return line->has_rate && is_equal(line->rate, wanted->text, EXACTLY);
     }
@@ -343,7 +353,9 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
 
 static bool is_known_key(const struct case_run *run, struct text key)
 {
-    static const char *const others[] = {"rate", "tier", "from", "to", "version", "period"};
+    static const char *const others[] = {"rate",           "tier",   "from",           "to",
+                                         "version",        "period", "price_currency", "conversion",
+                                         "conversion_date"};
     for (size_t i = 0; i < LINE_KEY_COUNT; i++) {
         if (text_equal(key, text_of(LINE_KEYS[i].key))) {
             return true;
@@ -374,7 +386,9 @@ static struct dec compared_value(const struct line *line, struct text key)
            : text_equal(key, TEXT("list"))   ? line->list
            : text_equal(key, TEXT("exact"))  ? line->exact
            : text_equal(key, TEXT("events")) ? dec_from_int((int64_t)line->events)
-                                             : line->amount;
+           : text_equal(key, TEXT("price_amount"))
+               ? (line->conversion ? line->conversion->amount : line->exact)
+               : line->amount;
 }
 
 static struct text describe(struct case_run *run, const struct yaml_node *wanted)
@@ -505,6 +519,15 @@ static void compare_excluded(struct case_run *run, const struct yaml_node *node)
     }
 }
 
+static void compare_failed(struct case_run *run, const struct yaml_node *node)
+{
+    for (uint32_t i = 0; i < node->count; i++) {
+        if (name_list_find(&run->failed, node->items[i].key) == NONE) {
+            case_finding(run, "failed: payer %.*s was billed", TEXT_ARG(node->items[i].key));
+        }
+    }
+}
+
 static bool is_later(struct text key)
 {
     static const char *const later[] = {"margin",  "effective", "unused",   "balance",
@@ -553,6 +576,8 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
         compare_balances(run, node, rounded);
     } else if (text_equal(node->key, TEXT("excluded"))) {
         compare_excluded(run, node);
+    } else if (text_equal(node->key, TEXT("failed"))) {
+        compare_failed(run, node);
     } else if (text_equal(node->key, TEXT("lines"))) {
         for (uint32_t i = 0; i < node->count; i++) {
             compare_line(run, moment, &node->items[i], rounded);

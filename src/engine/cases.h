@@ -78,8 +78,10 @@ struct case_run {
 
     struct case_line *lines;
     uint32_t line_count, line_capacity;
-    uint32_t excluded[EXCLUSIONS]; /* of the last moment */
-    struct case_balance *balances; /* of grants, as the last bill left them */
+    uint32_t excluded[EXCLUSIONS];   /* of the last moment */
+    const struct yaml_node *failing; /* payers that are expected not to be billed; NULL: none */
+    struct name_list failed;         /* those of the last moment that were so */
+    struct case_balance *balances;   /* of grants, as the last bill left them */
     uint32_t balance_count, balance_capacity;
     struct loaded loaded;    /* as it is known now */
     const struct zone *zone; /* of the catalog's billing */

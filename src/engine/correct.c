@@ -457,6 +457,13 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
     s->excluded = copy_counts(arena, s->excluded, s->excluded_count);
     s->products = copy_counts(arena, s->products, s->product_count);
     s->failed = copy_counts(arena, s->failed, s->failed_count);
+    struct farthing_money *others = arena_calloc(arena, s->other_count + 1, sizeof *others);
+    for (size_t i = 0; i < s->other_count; i++) {
+        others[i] = s->others[i];
+        others[i].products = copy_counts(arena, others[i].products, others[i].product_count);
+        others[i].total = others[i].total ? text_copy(arena, text_of(others[i].total)).at : NULL;
+    }
+    s->others = others;
     s->currency = text_copy(arena, text_of(s->currency)).at;
     s->total = s->total ? text_copy(arena, text_of(s->total)).at : NULL;
     s->fingerprint = text_copy(arena, text_of(s->fingerprint)).at;

@@ -68,7 +68,7 @@ struct moved {
         currency;
     struct period period;
     struct wide quantity[SIDES], amount[SIDES];
-    struct wide difference, by_usage, by_price, by_step, by_bills;
+    struct wide difference, by_usage, by_price, by_step, by_currency, by_bills;
 };
 
 /* A bill of one of the sets, of the payer at hand. */
@@ -96,7 +96,8 @@ struct diff {
     struct period period[SIDES];
     struct bill_time *times; /* of the bills of the payer at hand */
     size_t time_count;
-    bool is_same_catalog; /* and accounts: no price is another one */
+    bool has_two_currencies; /* that payer, in bills of one time */
+    bool is_same_catalog;    /* and accounts: no price is another one */
     enum farthing_form form;
     struct sink_text sink;
     struct table table;
@@ -312,6 +313,7 @@ static int compare_items(const struct piece *a, const struct piece *b)
 {
     const struct line *x = &a->line, *y = &b->line;
     int order = text_compare(a->bill, b->bill);
+    order = order ? order : text_compare(x->currency, y->currency);
     order = order ? order : text_compare(x->account, y->account);
     order = order ? order : text_compare(x->product, y->product);
     order = order ? order : text_compare(x->sku, y->sku);
@@ -329,6 +331,18 @@ static int compare_places(const struct line *x, const struct line *y)
     return order ? order : (x->tier > y->tier) - (x->tier < y->tier);
 }
 
+/* Of one rate between currencies. */
+static int compare_conversions(const struct line *x, const struct line *y)
+{
+    const struct line_conversion *a = x->conversion, *b = y->conversion;
+    if (!a || !b) {
+        return (a != NULL) - (b != NULL);
+    }
+    int order = text_compare(a->currency, b->currency);
+    order = order ? order : dec_compare(a->rate, b->rate);
+    return order ? order : (a->at > b->at) - (a->at < b->at);
+}
+
 /* Of one version of one price. */
 static int compare_versions(const struct line *x, const struct line *y)
 {
@@ -343,6 +357,7 @@ static int compare_pieces(const void *a_item, const void *b_item)
     int order = compare_items(a, b);
     order = order ? order : compare_places(&a->line, &b->line);
     order = order ? order : compare_versions(&a->line, &b->line);
+    order = order ? order : compare_conversions(&a->line, &b->line);
     order = order ? order : memcmp(&a->line.id, &b->line.id, sizeof a->line.id);
     return order ? order : a->side - b->side;
 }
@@ -481,7 +496,7 @@ static void add_flow(struct flow *to, const struct change *change)
 }
 
 struct reasons {
-    struct wide usage, price, step;
+    struct wide usage, price, step, currency;
 };
 
 /* Each line's change of the item, as flows by place and version; amounts that moved without units
@@ -505,7 +520,8 @@ static enum status find_flows(struct diff *d, const struct piece *pieces, size_t
         }
         struct flow *last = *flow_count > 0 ? &flows[*flow_count - 1] : NULL;
         bool is_same = last && compare_places(last->line, line) == 0 &&
-                       compare_versions(last->line, line) == 0;
+                       compare_versions(last->line, line) == 0 &&
+                       compare_conversions(last->line, line) == 0;
         if (!is_same) {
             last = &flows[(*flow_count)++];
             *last = (struct flow){.line = line};
@@ -529,6 +545,13 @@ static enum status match_flows(struct diff *d, struct flow *flows, size_t count,
         }
     }
     return OK;
+}
+
+/* Converted by another rate, and by that alone. */
+static bool is_other_conversion(const struct line *from, const struct line *to)
+{
+    return compare_places(from, to) == 0 && compare_versions(from, to) == 0 &&
+           compare_conversions(from, to) != 0;
 }
 
 static bool is_same_place(const struct line *from, const struct line *to)
@@ -714,6 +737,8 @@ static enum status explain_usage(struct diff *d, const struct piece *pieces, siz
     struct flow *flows = arena_alloc(&d->scratch, (count + 1) * sizeof *flows);
     size_t flow_count;
     TRY(find_flows(d, pieces, count, flows, &flow_count, reasons));
+    TRY(match_flows(d, flows, flow_count, is_other_conversion,
+                    d->is_same_catalog ? &reasons->usage : &reasons->currency));
     TRY(match_flows(d, flows, flow_count, is_same_place, by_version));
     TRY(match_flows(d, flows, flow_count, is_same_version, &reasons->step));
     TRY(match_flows(d, flows, flow_count, is_any, by_version));
@@ -726,10 +751,26 @@ static enum status explain_usage(struct diff *d, const struct piece *pieces, siz
     return share_rest(d, moved, &used, is_other, &rest.left, reasons);
 }
 
-/* The bill is none that the other set could have: of another provider, or of a time that the other
- * run did not bill, or cut in another way.  What differs then is which bills there are. */
+/* Another line of the bill is in another currency. */
+static bool is_in_other_currency(const struct diff *d, const struct piece *piece)
+{
+    for (size_t i = 0; i < d->piece_count && d->has_two_currencies; i++) {
+        if (text_equal(d->pieces[i].bill, piece->bill) &&
+            !text_equal(d->pieces[i].line.currency, piece->line.currency)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The bill is none that the other set could have: of another provider, in another currency, or of a
+ * time that the other run did not bill, or cut in another way.  What differs then is which bills
+ * there are. */
 static bool is_other_bill(const struct diff *d, const struct piece *piece)
 {
+    if (is_in_other_currency(d, piece)) {
+        return true;
+    }
     int side = piece->side;
     int other = side == SIDE_A ? SIDE_B : SIDE_A;
     if (!text_equal(d->provider[SIDE_A], d->provider[SIDE_B])) {
@@ -751,6 +792,16 @@ static bool has_other_rate(const struct piece *pieces, size_t count)
     for (size_t i = 1; i < count; i++) {
         const struct line *a = &pieces[0].line, *b = &pieces[i].line;
         if (a->has_rate != b->has_rate || (a->has_rate && !dec_equal(a->rate, b->rate))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_other_conversion(const struct piece *pieces, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (compare_conversions(&pieces[0].line, &pieces[i].line) != 0) {
             return true;
         }
     }
@@ -789,11 +840,14 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
     } else if (!d->is_same_catalog &&
                (has_other_version(d, pieces, count) || has_other_rate(pieces, count))) {
         reasons.price = moved.difference;
+    } else if (!d->is_same_catalog && has_other_conversion(pieces, count)) {
+        reasons.currency = moved.difference;
     }
     moved.by_usage = reasons.usage;
     moved.by_price = reasons.price;
-    moved.by_step =
-        minus(minus(moved.difference, moved.by_bills), plus(moved.by_usage, moved.by_price));
+    moved.by_currency = reasons.currency;
+    moved.by_step = minus(minus(minus(moved.difference, moved.by_bills), moved.by_currency),
+                          plus(moved.by_usage, moved.by_price));
     if (d->moved_count == d->moved_capacity) {
         size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
         d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
@@ -850,6 +904,11 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
         qsort(d->pieces, d->piece_count, sizeof *d->pieces, compare_pieces);
     }
     list_times(d);
+    d->has_two_currencies = false;
+    for (size_t i = 1; i < d->piece_count; i++) {
+        d->has_two_currencies |=
+            !text_equal(d->pieces[i].line.currency, d->pieces[0].line.currency);
+    }
     for (size_t first = 0; first < d->piece_count;) {
         size_t end = first + 1;
         while (end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0) {
@@ -900,6 +959,7 @@ enum {
     CELL_USAGE,
     CELL_PRICE,
     CELL_STEP,
+    CELL_CURRENCY,
     CELL_BILLS,
     CELLS
 };
@@ -938,24 +998,72 @@ static void make_cells(struct arena *arena, const struct moved *m, struct text c
     cells[CELL_USAGE] = show_reason(arena, m->by_usage);
     cells[CELL_PRICE] = show_reason(arena, m->by_price);
     cells[CELL_STEP] = show_reason(arena, m->by_step);
+    cells[CELL_CURRENCY] = show_reason(arena, m->by_currency);
     cells[CELL_BILLS] = show_reason(arena, m->by_bills);
 }
 
-static struct moved sum_moved(const struct diff *d)
+/* The first currency behind one, by code, in which something has moved; at NULL: there is none. */
+static struct text next_currency(const struct diff *d, struct text before)
 {
-    struct moved sum = {.payer = TEXT("")};
+    struct text next = {NULL, 0};
+    for (size_t i = 0; i < d->moved_count; i++) {
+        struct text at = d->moved[i].currency;
+        bool is_behind = text_compare(at, before) > 0;
+        next = is_behind && (!next.at || text_compare(at, next) < 0) ? at : next;
+    }
+    return next;
+}
+
+/* What has moved in a currency. */
+static struct moved sum_moved(const struct diff *d, struct text currency)
+{
+    struct moved sum = {.payer = TEXT(""), .currency = currency};
     for (size_t i = 0; i < d->moved_count; i++) {
         const struct moved *m = &d->moved[i];
-        sum.currency = m->currency;
+        if (!text_equal(m->currency, currency)) {
+            continue;
+        }
         sum.amount[SIDE_A] = plus(sum.amount[SIDE_A], m->amount[SIDE_A]);
         sum.amount[SIDE_B] = plus(sum.amount[SIDE_B], m->amount[SIDE_B]);
         sum.difference = plus(sum.difference, m->difference);
         sum.by_usage = plus(sum.by_usage, m->by_usage);
         sum.by_price = plus(sum.by_price, m->by_price);
         sum.by_step = plus(sum.by_step, m->by_step);
+        sum.by_currency = plus(sum.by_currency, m->by_currency);
         sum.by_bills = plus(sum.by_bills, m->by_bills);
     }
     return sum;
+}
+
+static enum status measure_total(struct diff *d, const struct text *cells)
+{
+    table_measure(&d->table, cells);
+    return OK;
+}
+
+static enum status write_total(struct diff *d, const struct text *cells)
+{
+    return table_row(&d->table, cells, d->err);
+}
+
+/* A row below all others, for each currency. */
+static enum status each_total(struct diff *d,
+                              enum status (*take)(struct diff *d, const struct text *cells))
+{
+    struct text first = next_currency(d, TEXT(""));
+    bool is_only = !next_currency(d, first).at;
+    for (struct text currency = first; currency.at; currency = next_currency(d, currency)) {
+        struct moved sum = sum_moved(d, currency);
+        struct text cells[CELLS];
+        make_cells(&d->scratch, &sum, cells);
+        for (int c = 0; c < CELL_BEFORE; c++) {
+            cells[c] = TEXT("");
+        }
+        cells[CELL_WHAT] =
+            is_only ? TEXT("total") : text_format(&d->scratch, "total %.*s", TEXT_ARG(currency));
+        TRY(take(d, cells));
+    }
+    return OK;
 }
 
 static enum status write_table(struct diff *d)
@@ -966,25 +1074,20 @@ static enum status write_table(struct diff *d)
     struct table *table = &d->table;
     struct arena *arena = &d->scratch;
     table_init(table, arena, &d->sink, d->is_terminal);
-    static const char *const TITLES[CELLS] = {"PAYER", "FROM",   "ACCOUNT", "SKU",        "WHAT",
-                                              "OF",    "BEFORE", "AFTER",   "DIFFERENCE", "USAGE",
-                                              "PRICE", "STEP",   "BILLS"};
+    static const char *const TITLES[CELLS] = {"PAYER", "FROM",   "ACCOUNT",  "SKU",        "WHAT",
+                                              "OF",    "BEFORE", "AFTER",    "DIFFERENCE", "USAGE",
+                                              "PRICE", "STEP",   "CURRENCY", "BILLS"};
     for (int c = 0; c < CELLS; c++) {
         table_add_column(table, TITLES[c], c < CELL_BEFORE ? COLUMN_TEXT : COLUMN_DECIMAL);
     }
-    struct moved sum = sum_moved(d);
-    struct text cells[CELLS], totals[CELLS];
-    make_cells(d->arena, &sum, totals);
-    for (int c = 0; c < CELL_BEFORE; c++) {
-        totals[c] = c == CELL_WHAT ? TEXT("total") : TEXT("");
-    }
+    struct text cells[CELLS];
     struct arena_mark mark = arena_mark(arena);
     for (size_t i = 0; i < d->moved_count; i++) {
         make_cells(arena, &d->moved[i], cells);
         table_measure(table, cells);
         arena_rewind(arena, mark);
     }
-    table_measure(table, totals);
+    TRY(each_total(d, measure_total));
     table_hide_empty(table);
     for (int c = CELL_USAGE; c <= CELL_STEP; c++) {
         table->columns[c].is_hidden = false;
@@ -994,7 +1097,7 @@ static enum status write_table(struct diff *d)
         make_cells(arena, &d->moved[i], cells);
         TRY(table_row(table, cells, d->err));
     }
-    TRY(table_row(table, totals, d->err));
+    TRY(each_total(d, write_total));
     return table_end(table, d->err);
 }
 
@@ -1004,7 +1107,7 @@ struct column {
     bool is_name; /* comes from strangers */
 };
 
-enum { COLUMNS = 20 };
+enum { COLUMNS = 22 };
 
 static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
 {
@@ -1028,7 +1131,9 @@ static void make_columns(struct arena *arena, const struct moved *m, struct colu
         {"usage", show_amount(arena, m->by_usage), false},
         {"price_version", show_amount(arena, m->by_price), false},
         {"step", show_amount(arena, m->by_step), false},
-        {"other_bill", show_amount(arena, m->by_bills), false}};
+        {"currency_rate", show_amount(arena, m->by_currency), false},
+        {"other_bill", show_amount(arena, m->by_bills), false},
+        {"currency", m->currency, true}};
     memcpy(columns, all, sizeof all);
 }
 
@@ -1064,9 +1169,26 @@ static enum status write_csv(struct diff *d)
     return OK;
 }
 
+static void add_sums(struct diff *d, struct buffer *out, struct text currency)
+{
+    struct moved sum = sum_moved(d, currency);
+    const struct column sums[] = {{"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
+                                  {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
+                                  {"difference", show_amount(d->arena, sum.difference), false},
+                                  {"usage", show_amount(d->arena, sum.by_usage), false},
+                                  {"price_version", show_amount(d->arena, sum.by_price), false},
+                                  {"step", show_amount(d->arena, sum.by_step), false},
+                                  {"currency_rate", show_amount(d->arena, sum.by_currency), false},
+                                  {"other_bill", show_amount(d->arena, sum.by_bills), false},
+                                  {"currency", sum.currency, true}};
+    for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
+        buffer_format(out, "%s\"%s\":", out->at[out->size - 1] == '{' ? "" : ",", sums[c].name);
+        buffer_add_json(out, sums[c].text);
+    }
+}
+
 static enum status write_json(struct diff *d)
 {
-    struct moved sum = sum_moved(d);
     TRY(sink_write(&d->sink, TEXT("{\"moved\":["), d->err));
     struct arena_mark mark = arena_mark(&d->scratch);
     for (size_t i = 0; i < d->moved_count; i++) {
@@ -1084,18 +1206,18 @@ static enum status write_json(struct diff *d)
     }
     struct buffer end;
     buffer_init(&end, &d->scratch, 512);
-    const struct column sums[] = {{"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
-                                  {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
-                                  {"difference", show_amount(d->arena, sum.difference), false},
-                                  {"usage", show_amount(d->arena, sum.by_usage), false},
-                                  {"price_version", show_amount(d->arena, sum.by_price), false},
-                                  {"step", show_amount(d->arena, sum.by_step), false},
-                                  {"other_bill", show_amount(d->arena, sum.by_bills), false},
-                                  {"currency", sum.currency, true}};
     buffer_format(&end, "],\"count\":%zu", d->moved_count);
-    for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
-        buffer_format(&end, ",\"%s\":", sums[c].name);
-        buffer_add_json(&end, sums[c].text);
+    struct text first = next_currency(d, TEXT(""));
+    if (!first.at || !next_currency(d, first).at) {
+        add_sums(d, &end, first.at ? first : d->currency[SIDE_A]);
+    } else {
+        buffer_add_text(&end, TEXT(",\"sums\":["));
+        for (struct text at = first; at.at; at = next_currency(d, at)) {
+            buffer_add_text(&end, at.at == first.at ? TEXT("{") : TEXT(",{"));
+            add_sums(d, &end, at);
+            buffer_add_char(&end, '}');
+        }
+        buffer_add_char(&end, ']');
     }
     buffer_add_text(&end, TEXT("}\n"));
     return sink_write(&d->sink, buffer_text(&end), d->err);

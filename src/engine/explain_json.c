@@ -188,6 +188,28 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     buffer_add_char(out, '}');
 }
 
+static void add_conversion(const struct explain *x, struct buffer *out)
+{
+    const struct conversion *rules = &x->run->catalog->conversion;
+    const struct used_rate *used = charge_rate_used(x->charge);
+    if (!x->present.conversion || !used || !rules->rates) {
+        return;
+    }
+    add_json_key(out, "conversion");
+    buffer_add_char(out, '{');
+    add_json_text(out, "from", text_of(used->from->code));
+    add_json_text(out, "into", text_of(used->to->code));
+    add_json_decimal(out, "amount", x->present.conversion->amount);
+    add_json_decimal(out, "rate", used->rate);
+    add_at(out, "rate_date", used->at);
+    add_at(out, "asked_at", used->asked);
+    add_json_text(out, "table", rules->rates->name);
+    add_place(out, used->place);
+    add_json_count(out, "digits", (uint64_t)rules->digits);
+    add_json_text(out, "mode", text_of(rounding_name(rules->mode)));
+    buffer_add_char(out, '}');
+}
+
 static void add_rounding(const struct explain *x, struct buffer *out)
 {
     const struct line_rounding *rounding = &x->run->catalog->rounding;
@@ -196,7 +218,9 @@ static void add_rounding(const struct explain *x, struct buffer *out)
     add_json_decimal(out, "exact", x->present.exact);
     add_json_decimal(out, "amount", x->present.amount);
     if (!rounding->exact) {
-        add_json_count(out, "digits", (uint64_t)rounding->digits);
+        int digits =
+            rounding->digits != DIGITS_OF_CURRENCY ? rounding->digits : x->bill.minor_digits;
+        add_json_count(out, "digits", (uint64_t)digits);
         add_json_text(out, "mode", text_of(rounding_name(rounding->mode)));
         add_json_text(out, "at", rounding->at_total ? TEXT("total") : TEXT("line"));
     }
@@ -277,6 +301,7 @@ enum status explain_write_json(struct explain *x)
             TRY(flush(x, &out, PIECE_BYTES / 2));
         }
         buffer_add_char(&out, ']');
+        add_conversion(x, &out);
         add_rounding(x, &out);
     }
     add_json_key(&out, "rows");

@@ -77,6 +77,10 @@ static void add_amounts(const struct explain *x, struct buffer *out, const struc
         }
         buffer_add_text(out, TEXT(": "));
     }
+    if (line->conversion) {
+        add_decimal(out, line->conversion->amount);
+        buffer_format(out, " %.*s, which is ", TEXT_ARG(line->conversion->currency));
+    }
     add_decimal(out, line->amount);
     buffer_format(out, " %.*s", TEXT_ARG(currency));
 }
@@ -391,14 +395,24 @@ static void add_adjust(struct buffer *out, const struct step *step)
     }
 }
 
-static void add_tax(struct buffer *out, const struct step *step, const struct explained_step *done)
+/* Those of a step or rounding that says none: of the currency that it works in. */
+static int digits_shown(const struct explain *x, int digits)
+{
+    bool is_of_price = x->charge && x->charge->level < LEVEL_TERMS;
+    return digits != DIGITS_OF_CURRENCY ? digits
+           : is_of_price                ? price_currency(x->run->catalog, x->charge->price)->digits
+                                        : x->bill.minor_digits;
+}
+
+static void add_tax(const struct explain *x, struct buffer *out, const struct step *step,
+                    const struct explained_step *done)
 {
     static const char *const ats[] = {"each line", "the sum of each rate", "the whole tax"};
     add_decimal(out, done->limit);
     buffer_add_text(out, step->tax.is_inclusive ? TEXT(" %, which is in the amount") : TEXT(" %"));
     if (step->tax.has_round) {
         buffer_format(out, "; %s is rounded %s to %d digits", ats[step->tax.at],
-                      rounding_name(step->tax.mode), step->tax.digits);
+                      rounding_name(step->tax.mode), digits_shown(x, step->tax.digits));
     }
 }
 
@@ -462,7 +476,8 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         }
         return;
     case STEP_ROUND:
-        buffer_format(out, "%s to %d digits", rounding_name(step->round.mode), step->round.digits);
+        buffer_format(out, "%s to %d digits", rounding_name(step->round.mode),
+                      digits_shown(x, step->round.digits));
         return;
     case STEP_DISCOUNT:
     case STEP_MARKUP:
@@ -470,7 +485,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_adjust(out, step);
         return;
     case STEP_TAX:
-        add_tax(out, step, done);
+        add_tax(x, out, step, done);
         return;
     case STEP_CREDIT:
         buffer_add_text(out, TEXT("grant "));
@@ -677,9 +692,41 @@ static void add_step(const struct explain *x, struct buffer *out, uint32_t numbe
     }
 }
 
+/* How the amount got from the currency of its price into the bill's. */
+static void add_conversion(const struct explain *x, struct buffer *out)
+{
+    const struct line_conversion *conversion = x->present.conversion;
+    const struct conversion *rules = &x->run->catalog->conversion;
+    const struct used_rate *used = x->charge ? charge_rate_used(x->charge) : NULL;
+    if (!conversion || !used || !rules->rates) {
+        return;
+    }
+    buffer_format(out, "\nconversion of %.*s into %s\n  price     ", TEXT_ARG(conversion->currency),
+                  used->to->code);
+    add_decimal(out, conversion->amount);
+    buffer_format(out, " %.*s\n  rate      ", TEXT_ARG(conversion->currency));
+    add_decimal(out, used->rate);
+    buffer_format(out, ", asked for at ");
+    add_short_time(out, used->asked);
+    if (used->at > INSTANT_MIN) {
+        buffer_add_text(out, TEXT("; it holds from "));
+        add_short_time(out, used->at);
+    }
+    buffer_add_text(out, TEXT("\n  written   "));
+    add_place(out, used->place);
+    buffer_add_text(out, TEXT(", table "));
+    add_shown(out, rules->rates->name);
+    buffer_add_text(out, TEXT("\n  amount    "));
+    add_decimal(out, x->present.exact);
+    buffer_format(out, " %s, rounded %s to %d digits\n", used->to->code, rounding_name(rules->mode),
+                  rules->digits);
+}
+
 static void add_rounding(const struct explain *x, struct buffer *out)
 {
     const struct line_rounding *rounding = &x->run->catalog->rounding;
+    const int digits =
+        rounding->digits != DIGITS_OF_CURRENCY ? rounding->digits : x->bill.minor_digits;
     buffer_add_text(out, TEXT("\nrounding\n  exact     "));
     add_decimal(out, x->present.exact);
     buffer_add_text(out, TEXT("\n  amount    "));
@@ -688,10 +735,9 @@ static void add_rounding(const struct explain *x, struct buffer *out)
         buffer_add_text(out, TEXT(", not rounded\n"));
     } else if (rounding->at_total) {
         buffer_format(out, ", %d digits by largest remainder: the bill's total is rounded %s\n",
-                      rounding->digits, rounding_name(rounding->mode));
+                      digits, rounding_name(rounding->mode));
     } else {
-        buffer_format(out, ", rounded %s to %d digits\n", rounding_name(rounding->mode),
-                      rounding->digits);
+        buffer_format(out, ", rounded %s to %d digits\n", rounding_name(rounding->mode), digits);
     }
 }
 
@@ -887,6 +933,7 @@ enum status explain_write_text(struct explain *x)
         if (x->of_line.size > 0) {
             buffer_format(&out, "  it adjusts line %.*s\n", TEXT_ARG(x->of_line));
         }
+        add_conversion(x, &out);
         add_rounding(x, &out);
     } else if (x->has_present && text_equal(x->present.kind, TEXT("rounding"))) {
         add_total_rounding(x, &out);

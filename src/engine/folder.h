@@ -65,6 +65,7 @@ struct bill_head {
     struct period period;
     uint64_t line_count;
     yyjson_val *proof, *inputs, *sections; /* objects and a list; in the arena of head_parse */
+    yyjson_val *settlement;                /* NULL: none */
 };
 /* All memory is of the arena. ERR_CORRUPT. */
 enum status head_parse(struct arena *arena, struct text json, struct bill_head *head,

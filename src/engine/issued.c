@@ -102,10 +102,6 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
         struct text bill;
         enum status status = parse_line(&run->arena, (struct text){bytes.at + at, size},
                                         &issued->line, &bill, &inner);
-        if (status == OK && !text_equal(issued->line.currency, run->catalog->currency)) {
-            status = fail(&inner, ERR_INPUT, "a line in %.*s, and the catalog bills in %.*s",
-                          TEXT_ARG(issued->line.currency), TEXT_ARG(run->catalog->currency));
-        }
         if (status == OK && last.at && text_equal(bill, last)) {
             issued->payer = issued[-1].payer;
             issued->period = issued[-1].period;

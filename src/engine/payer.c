@@ -206,10 +206,31 @@ static uint32_t find_product(const struct catalog *catalog, struct text name, ui
     return product;
 }
 
+struct money_sums *money_sums_of(struct worker *worker, const struct currency *currency)
+{
+    for (uint32_t i = 0; i < worker->sum_count; i++) {
+        if (worker->sums[i].currency == currency) {
+            return &worker->sums[i];
+        }
+    }
+    if (worker->sum_count == worker->sum_capacity) {
+        uint32_t more = worker->sum_capacity ? worker->sum_capacity * 2 : 2;
+        worker->sums =
+            arena_grow(&worker->arena, worker->sums, worker->sum_count, more, sizeof *worker->sums);
+        worker->sum_capacity = more;
+    }
+    struct money_sums *made = &worker->sums[worker->sum_count++];
+    *made = (struct money_sums){.currency = currency};
+    made->products = arena_calloc(&worker->arena, worker->run->catalog->product_count + 2,
+                                  sizeof *made->products);
+    return made;
+}
+
 static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
                        uint32_t row_count)
 {
     const struct catalog *catalog = worker->run->catalog;
+    struct money_sums *sums = money_sums_of(worker, currency_find(bill->currency));
     struct text last = {NULL, 0};
     uint32_t product = catalog->product_count;
     for (uint32_t i = 0; i < bill->line_count; i++) {
@@ -220,10 +241,10 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
         }
         bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
         struct dec_sum *amount =
-            &worker->product_amounts[is_rounding ? catalog->product_count + 1 : product];
+            &sums->products[is_rounding ? catalog->product_count + 1 : product];
         worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
-    worker->is_amount_lost |= dec_sum_add(&worker->amount, bill->total, NULL) != OK;
+    worker->is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
     worker->bills += bill->line_count > 0; /* exclusions alone make no bill */
     worker->bill_lines += bill->line_count;
     worker->usage_rows += row_count;

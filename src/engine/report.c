@@ -218,8 +218,21 @@ static int compare_failures(const void *a_item, const void *b_item)
     return order ? order : strcmp(a->amount, b->amount);
 }
 
-/* Each bill is in range; what they add up to may not be. */
-static void sum_amounts(struct run *run, struct farthing_summary *summary)
+/* Those of a worker's bills in the currency; NULL: it had none. */
+static const struct money_sums *find_sums(const struct worker *worker,
+                                          const struct currency *currency)
+{
+    for (uint32_t i = 0; i < worker->sum_count; i++) {
+        if (worker->sums[i].currency == currency) {
+            return &worker->sums[i];
+        }
+    }
+    return NULL;
+}
+
+/* Each bill is in range; what they add up to may not be. False then. */
+static bool sum_currency(struct run *run, const struct currency *currency,
+                         struct farthing_money *money)
 {
     const struct catalog *catalog = run->catalog;
     struct farthing_count *products =
@@ -228,9 +241,8 @@ static void sum_amounts(struct run *run, struct farthing_summary *summary)
     for (uint32_t p = 0; p < catalog->product_count + 2; p++) {
         struct dec_sum sum = {0};
         for (int i = 0; i < run->threads; i++) {
-            if (run->workers[i].product_amounts) {
-                is_lost |= dec_sum_merge(&sum, &run->workers[i].product_amounts[p], NULL) != OK;
-            }
+            const struct money_sums *sums = find_sums(&run->workers[i], currency);
+            is_lost |= sums && dec_sum_merge(&sum, &sums->products[p], NULL) != OK;
         }
         struct dec amount = DEC_ZERO;
         is_lost |= dec_sum_read(&sum, &amount, NULL) != OK;
@@ -238,26 +250,55 @@ static void sum_amounts(struct run *run, struct farthing_summary *summary)
             struct text name = p < catalog->product_count    ? catalog->products[p].name
                                : p == catalog->product_count ? TEXT("(no product)")
                                                              : TEXT("(rounding)");
-            add_count(products, &summary->product_count, text_copy(&run->arena, name).at, 0,
+            add_count(products, &money->product_count, text_copy(&run->arena, name).at, 0,
                       copy_decimal(run, amount));
         }
     }
     struct dec_sum sum = {0};
     for (int i = 0; i < run->threads; i++) {
+        const struct money_sums *sums = find_sums(&run->workers[i], currency);
         is_lost |= run->workers[i].is_amount_lost ||
-                   dec_sum_merge(&sum, &run->workers[i].amount, NULL) != OK;
+                   (sums && dec_sum_merge(&sum, &sums->total, NULL) != OK);
     }
     struct dec total;
     is_lost |= dec_sum_read(&sum, &total, NULL) != OK;
-    summary->products = products;
-    summary->currency = text_copy(&run->arena, catalog->currency).at;
+    money->products = products;
+    money->currency = currency->code;
     if (is_lost) {
-        summary->product_count = 0;
-        run_warn(run, "the bills add up to more than 38 digits: the summary has no amounts");
+        money->product_count = 0;
     } else {
         char *out = arena_alloc(&run->arena, DEC_FORMAT_MAX);
-        (void)dec_format_digits(total, catalog->minor_digits, out);
-        summary->total = out;
+        (void)dec_format_digits(total, currency->digits, out);
+        money->total = out;
+    }
+    return !is_lost;
+}
+
+static void sum_amounts(struct run *run, struct farthing_summary *summary)
+{
+    const struct catalog *catalog = run->catalog;
+    struct farthing_money own = {0};
+    bool is_whole = sum_currency(run, catalog->currency, &own);
+    summary->currency = own.currency;
+    summary->total = own.total;
+    summary->products = own.products;
+    summary->product_count = own.product_count;
+    size_t count;
+    const struct currency *table = currency_table(&count);
+    struct farthing_money *others = NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool is_used = false;
+        for (int w = 0; w < run->threads && &table[i] != catalog->currency; w++) {
+            is_used |= find_sums(&run->workers[w], &table[i]) != NULL;
+        }
+        if (is_used) {
+            others = others ? others : arena_calloc(&run->arena, count, sizeof *others);
+            is_whole &= sum_currency(run, &table[i], &others[summary->other_count++]);
+        }
+    }
+    summary->others = others;
+    if (!is_whole) {
+        run_warn(run, "the bills add up to more than 38 digits: the summary has no amounts");
     }
 }
 
@@ -375,6 +416,14 @@ static enum status write_summary(struct run *run, const struct farthing_summary 
     render_counts(&out, "excluded_by_reason", summary->excluded, summary->excluded_count, false);
     render_counts(&out, "amount_by_product", summary->products, summary->product_count, true);
     render_counts(&out, "failed", summary->failed, summary->failed_count, true);
+    for (size_t i = 0; i < summary->other_count; i++) {
+        const struct farthing_money *other = &summary->others[i];
+        const char *of_total = other->total ? "\"" : "";
+        buffer_format(&out, "%s\"%s\":{\"total\":%s%s%s", i == 0 ? ",\"other_currencies\":{" : ",",
+                      other->currency, of_total, other->total ? other->total : "null", of_total);
+        render_counts(&out, "amount_by_product", other->products, other->product_count, true);
+        buffer_add_text(&out, i + 1 < summary->other_count ? TEXT("}") : TEXT("}}"));
+    }
     const char *quote = summary->total ? "\"" : "";
     buffer_format(&out, ",\"currency\":\"%s\",\"total\":%s%s%s,\"fingerprint\":\"%s\"}\n",
                   summary->currency, quote, summary->total ? summary->total : "null", quote,

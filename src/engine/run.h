@@ -30,8 +30,8 @@
 struct carried {
     uint32_t payer; /* as the period begins */
     struct meter_state state;
-    struct text raw; /* its line */
-    bool is_copy;    /* for another payer */
+    struct text raw;  /* its line */
+    bool is_copy;     /* for another payer */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
 
@@ -172,6 +172,13 @@ struct run;
 
 /* What a thread has for itself; merged at the end of each part. */
 enum { DEDUP_BYTES = 64, SPLITS_MAX = 10 }; /* of memory for an arrival, besides itself */
+/* What bills in one currency came to. */
+struct money_sums {
+    const struct currency *currency;
+    struct dec_sum *products; /* then of no product, then of rounding */
+    struct dec_sum total;
+};
+
 struct worker {
     struct run *run;
     int index;
@@ -219,8 +226,8 @@ struct worker {
     struct record_order order;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
-    struct dec_sum *product_amounts; /* then of no product, then of rounding */
-    struct dec_sum amount;
+    struct money_sums *sums; /* the catalog's currency first, the others as they came */
+    uint32_t sum_count, sum_capacity;
     bool is_amount_lost; /* one of these has left its range */
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
@@ -381,6 +388,8 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
 enum status run_read(struct run *run);
 enum status run_accept(struct run *run);
 enum status run_settle(struct run *run);
+/* What the worker's bills in a currency come to so far; made when it is not there. */
+struct money_sums *money_sums_of(struct worker *worker, const struct currency *currency);
 /* What pricing a payer for a cut is a function of, besides its rows; also for explain. */
 void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
                  struct pricing *pricing);

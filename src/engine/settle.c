@@ -63,8 +63,7 @@ static enum status settle_partitions(struct worker *worker)
         arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->booked_totals);
     worker->removed_totals =
         arena_calloc(&worker->arena, catalog->meter_count + 1, sizeof *worker->removed_totals);
-    worker->product_amounts =
-        arena_calloc(&worker->arena, catalog->product_count + 2, sizeof *worker->product_amounts);
+    (void)money_sums_of(worker, catalog->currency);
     char catalog_digest[65], accounts_digest[65];
     digest_format(&catalog->digest, catalog_digest);
     digest_format(&run->accounts->digest, accounts_digest);

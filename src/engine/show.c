@@ -70,12 +70,60 @@ static bool is_wanted(const struct show *show, const struct bill_head *head)
     return !show->name || text_equal(head->payer, text_of(show->name));
 }
 
-/* What follows the table or the array. */
+/* What follows the table or the array: a total for each currency, in the order of their codes. */
+enum { CURRENCIES_MAX = 256, CODE_BYTES = 8 };
 struct list_end {
     uint64_t count;
-    struct dec_sum total;
-    char currency[8];
+    struct list_total {
+        char currency[CODE_BYTES];
+        struct dec_sum sum;
+    } * totals;
+    uint32_t total_count;
 };
+
+static struct list_total *total_of(struct list_end *end, struct text currency)
+{
+    uint32_t at = end->total_count;
+    while (at > 0 && text_compare(currency, text_of(end->totals[at - 1].currency)) < 0) {
+        at--;
+    }
+    if (at > 0 && text_equal(currency, text_of(end->totals[at - 1].currency))) {
+        return &end->totals[at - 1];
+    }
+    if (end->total_count == CURRENCIES_MAX || currency.size >= CODE_BYTES) {
+        return NULL;
+    }
+    memmove(&end->totals[at + 1], &end->totals[at], (end->total_count - at) * sizeof *end->totals);
+    end->total_count++;
+    end->totals[at] = (struct list_total){.sum = {.usual = {{0}}}};
+    memcpy(end->totals[at].currency, currency.at, currency.size);
+    return &end->totals[at];
+}
+
+static struct list_end new_end(struct arena *arena)
+{
+    return (struct list_end){.totals =
+                                 arena_alloc(arena, CURRENCIES_MAX * sizeof(struct list_total))};
+}
+
+static struct text show_total(struct arena *arena, const struct list_total *total)
+{
+    const struct currency *currency = currency_find(text_of(total->currency));
+    return show_sum(arena, &total->sum, currency ? currency->digits : 2);
+}
+
+/* "3.00 EUR, 12.50 USD" */
+static struct text show_totals(struct arena *arena, const struct list_end *end)
+{
+    struct buffer out;
+    buffer_init(&out, arena, 64);
+    for (uint32_t i = 0; i < end->total_count; i++) {
+        struct text total = show_total(arena, &end->totals[i]);
+        buffer_format(&out, "%s%.*s %s", i > 0 ? ", " : "", TEXT_ARG(total),
+                      end->totals[i].currency);
+    }
+    return buffer_text(&out);
+}
 
 static enum status add_to_end(struct list_end *end, const struct bill_head *head, struct error *err)
 {
@@ -83,9 +131,12 @@ static enum status add_to_end(struct list_end *end, const struct bill_head *head
     if (dec_parse(head->total, &total) != NUMBER_OK) {
         return fail(err, ERR_CORRUPT, "bills.ndjson: a total is no number");
     }
+    struct list_total *of_currency = total_of(end, head->currency);
+    if (!of_currency) {
+        return fail(err, ERR_CORRUPT, "bills.ndjson: a currency is no code");
+    }
     end->count++;
-    (void)snprintf(end->currency, sizeof end->currency, "%.*s", TEXT_ARG(head->currency));
-    return dec_sum_add(&end->total, total, err);
+    return dec_sum_add(&of_currency->sum, total, err);
 }
 
 typedef enum status take_head(struct show *show, const struct bill_head *head, void *context);
@@ -141,7 +192,7 @@ static enum status list_table(struct show *show)
     table_add_column(table, "CURRENCY", COLUMN_TEXT);
     table_add_column(table, "LINES", COLUMN_RIGHT);
     table_add_column(table, "BILL", COLUMN_TEXT);
-    struct list_end end = {0};
+    struct list_end end = new_end(&show->scratch);
     TRY(each_head(show, measure_head, &end));
     if (end.count == 0) {
         return show_put(show, TEXT("no bills\n"));
@@ -152,10 +203,9 @@ static enum status list_table(struct show *show)
     TRY(each_head(show, write_head_row, NULL));
     TRY(table_end(table, show->err));
     struct arena *arena = &show->scratch;
-    struct text total = show_sum(arena, &end.total, 2);
-    return show_put(show,
-                    text_format(arena, "%llu bill%s, %.*s %s\n", (unsigned long long)end.count,
-                                end.count == 1 ? "" : "s", TEXT_ARG(total), end.currency));
+    struct text totals = show_totals(arena, &end);
+    return show_put(show, text_format(arena, "%llu bill%s, %.*s\n", (unsigned long long)end.count,
+                                      end.count == 1 ? "" : "s", TEXT_ARG(totals)));
 }
 
 static void add_member(struct buffer *out, const char *key, struct text value)
@@ -189,12 +239,27 @@ static enum status write_head_json(struct show *show, const struct bill_head *he
 
 static enum status list_json(struct show *show)
 {
-    struct list_end end = {0};
+    struct arena *arena = &show->scratch;
+    struct list_end end = new_end(arena);
     TRY(show_put(show, TEXT("{\"bills\":[")));
     TRY(each_head(show, write_head_json, &end));
-    struct text total = show_sum(&show->scratch, &end.total, 2);
-    return show_put(show, text_format(&show->scratch, "],\"count\":%llu,\"total\":\"%.*s\"}\n",
-                                      (unsigned long long)end.count, TEXT_ARG(total)));
+    struct buffer out;
+    buffer_init(&out, arena, 128);
+    buffer_format(&out, "],\"count\":%llu", (unsigned long long)end.count);
+    if (end.total_count < 2) {
+        struct list_total none = {.sum = {.usual = {{0}}}};
+        struct text total = show_total(arena, end.total_count > 0 ? &end.totals[0] : &none);
+        buffer_format(&out, ",\"total\":\"%.*s\"}\n", TEXT_ARG(total));
+        return show_put(show, buffer_text(&out));
+    }
+    buffer_add_text(&out, TEXT(",\"totals\":{"));
+    for (uint32_t i = 0; i < end.total_count; i++) {
+        struct text total = show_total(arena, &end.totals[i]);
+        buffer_format(&out, "%s\"%s\":\"%.*s\"", i > 0 ? "," : "", end.totals[i].currency,
+                      TEXT_ARG(total));
+    }
+    buffer_add_text(&out, TEXT("}}\n"));
+    return show_put(show, buffer_text(&out));
 }
 
 static enum status write_head_csv(struct show *show, const struct bill_head *head, void *context)

@@ -119,9 +119,21 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
         struct text from = show_time(arena, line->from), to = show_time(arena, line->to);
         add_word(&out, "%.*s", text_format(arena, "%.*s to %.*s", TEXT_ARG(from), TEXT_ARG(to)));
     }
+    if (line->conversion) { /* quantity x rate is in the currency of the price */
+        const struct line_conversion *conversion = line->conversion;
+        struct text amount = show_decimal(arena, conversion->amount, 2);
+        struct text rate = show_decimal(arena, conversion->rate, 0);
+        add_word(&out, "%.*s",
+                 text_format(arena, "%.*s %.*s at %.*s", TEXT_ARG(amount),
+                             TEXT_ARG(conversion->currency), TEXT_ARG(rate)));
+        if (conversion->at > INSTANT_MIN) {
+            struct text of = show_time(arena, conversion->at);
+            buffer_format(&out, " of %.*s", TEXT_ARG(of));
+        }
+    }
     int64_t part;
     struct dec whole;
-    if (days_of_fee(line, &part, &whole)) {
+    if (!line->conversion && days_of_fee(line, &part, &whole)) {
         char of[DEC_FORMAT_MAX];
         int size = dec_format(whole, of);
         add_word(&out, "%.*s", text_format(arena, "%lld of %.*s days", (long long)part, size, of));
@@ -372,6 +384,23 @@ static enum status check_page(struct show *show, const struct page *page)
     return fail_hint(show->err, "a file was changed or comes from another run: bill again");
 }
 
+static enum status write_settlement(struct show *show, const struct bill_head *head)
+{
+    yyjson_val *settlement = head->settlement;
+    if (!settlement) {
+        return OK;
+    }
+    struct text date = json_text(settlement, "rate_date");
+    instant at;
+    bool has_date = date.size > 0 && time_parse(date, &at) == TIME_OK;
+    struct text of = has_date ? show_time(&show->scratch, at) : TEXT("");
+    return show_put(show, text_format(&show->scratch, "settled in %.*s: %.*s, at %.*s%s%.*s\n",
+                                      TEXT_ARG(json_text(settlement, "currency")),
+                                      TEXT_ARG(json_text(settlement, "total")),
+                                      TEXT_ARG(json_text(settlement, "rate")),
+                                      has_date ? " of " : "", TEXT_ARG(of)));
+}
+
 static enum status bill_table(struct show *show, struct page *page)
 {
     struct table *table = &show->table;
@@ -404,14 +433,15 @@ static enum status bill_table(struct show *show, struct page *page)
     }
     TRY(sum_row(show, total.at, page->head.total));
     TRY(table_end(table, show->err));
+    TRY(write_settlement(show, &page->head));
     TRY(write_exclusions(show, &page->head));
     return write_proof(show, &page->head);
 }
 
 static bool is_number_column(struct text name)
 {
-    static const char *const NAMES[] = {"quantity", "rate", "tier",  "amount",
-                                        "exact",    "list", "events"};
+    static const char *const NAMES[] = {"quantity", "rate",   "tier",         "amount",    "exact",
+                                        "list",     "events", "price_amount", "conversion"};
     for (size_t i = 0; i < sizeof NAMES / sizeof *NAMES; i++) {
         if (text_equal(name, text_of(NAMES[i]))) {
             return true;

@@ -116,6 +116,7 @@ uint32_t work_add_charge(struct work *work, const struct charge *charge)
     if (work->charge_count == work->charge_capacity) {
         uint32_t capacity = work->charge_capacity ? work->charge_capacity * 2 : 64;
         struct charge copy = *charge; /* it may lie in the array that moves */
+        copy.converted = NULL;
         work->charges = arena_grow(work->arena, work->charges, work->charge_count, capacity,
                                    sizeof *work->charges);
         work->charge_capacity = capacity;
@@ -123,6 +124,7 @@ uint32_t work_add_charge(struct work *work, const struct charge *charge)
         return work->charge_count++;
     }
     work->charges[work->charge_count] = *charge;
+    work->charges[work->charge_count].converted = NULL;
     return work->charge_count++;
 }
 
@@ -631,6 +633,9 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
 {
     struct work work = {
         .arena = arena, .pricing = pricing, .catalog = pricing->catalog, .rows = rows, .err = err};
+    struct bill_money money;
+    TRY(pricing_money(pricing, &money, err));
+    work.currency = money.currency;
     work.left = arena_calloc(arena, row_count + 1, sizeof *work.left);
     if (pricing->opening_count > 0) {
         work.notes = arena_calloc(arena, pricing->opening_count, sizeof *work.notes);
@@ -655,6 +660,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     turn_end_prepare(&work);
     TRY(run_nodes(&work));
     TRY(credit_finish(&work)); /* of prices: terms see what is bought */
+    TRY(currency_convert(&work));
     TRY(terms_run(&work));
     for (uint32_t i = 0; i < row_count; i++) {
         if (!dec_is_zero(work.left[i])) {
@@ -663,7 +669,8 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         TEXT_ARG(pricing->accounts->items[rows[i].account].id));
         }
     }
-    *priced = (struct priced){.charges = work.charges,
+    *priced = (struct priced){.money = money,
+                              .charges = work.charges,
                               .charge_count = work.charge_count,
                               .excluded = work.excluded,
                               .excluded_count = work.excluded_count,

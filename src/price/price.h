@@ -77,6 +77,22 @@ struct bucket_keys {
     uint32_t count;
 };
 
+/* A rate by which amounts became those of the bill's currency; one object for all that it was used
+ * for. */
+struct used_rate {
+    const struct currency *from, *to;
+    struct dec rate;           /* so many of `to` is one of `from` */
+    instant at;                /* since when the rate is that; INSTANT_MIN: it has no date */
+    instant asked;             /* the instant at which it was asked for */
+    const struct place *place; /* of its row */
+};
+
+/* What a charge was in the currency of its price. */
+struct converted {
+    const struct used_rate *rate;
+    struct dec amount;
+};
+
 /* An amount with its quantity, price and reason, before rounding; while has_amount is false, a row
  * on its way. */
 struct charge {
@@ -95,12 +111,13 @@ struct charge {
     instant at;         /* start of its slot, or of its turn */
     struct period span; /* the time it is for */
     const struct price *price;
-    const struct step *step;         /* the step that made it a charge */
-    const struct contract *contract; /* NULL */
-    const struct merged *merged;     /* NULL: of one row */
-    const struct bucket_keys *keys;  /* of a charge of no row; NULL */
-    const struct event_name *event;  /* of a price with `grain: event`, and of one row; NULL */
-    const struct text *grant;        /* that pays, or that is bought; NULL */
+    const struct step *step;           /* the step that made it a charge */
+    const struct contract *contract;   /* NULL */
+    const struct merged *merged;       /* NULL: of one row */
+    const struct event_name *event;    /* of a price with `grain: event`, and of one row; NULL */
+    const struct bucket_keys *keys;    /* of a charge of no row; NULL */
+    const struct converted *converted; /* NULL: its price is in the bill's currency */
+    const struct text *grant;          /* that pays, or that is bought; NULL */
     struct text unit;
     uint64_t events;
     struct dec quantity, rate;
@@ -108,6 +125,11 @@ struct charge {
     struct dec net;  /* amount and all adjustments that name it, but for tax */
     struct dec list; /* amount at the list rate */
 };
+
+static inline const struct used_rate *charge_rate_used(const struct charge *charge)
+{
+    return charge->converted ? charge->converted->rate : NULL;
+}
 
 /* False of a row that is on no line: an allowance took it whole and emits none, or it is unpriced.
  */
@@ -169,7 +191,14 @@ struct pricing {
     const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };
 
+/* What a payer's bill is in: what its contract says, else its account, else the catalog. */
+struct bill_money {
+    const struct currency *currency;
+    const struct currency *settlement; /* in which its total is said too; NULL */
+};
+
 struct priced {
+    struct bill_money money;
     struct charge *charges; /* base charges and their adjustments, in no stated order */
     uint32_t charge_count;
     struct excluded *excluded; /* UNPRICED and FREE, by (account, meter) */
@@ -186,6 +215,15 @@ static inline const struct series *charge_series(const struct pricing *pricing,
 {
     return charge->merged ? &charge->merged->series : series_at(pricing->series, charge->series);
 }
+
+/* ERR_INPUT when contracts of the payer, in the time that is billed, are in several currencies. */
+enum status pricing_money(const struct pricing *pricing, struct bill_money *money,
+                          struct error *err);
+/* The rate by which amounts that are of an instant get into another currency. ERR_INPUT, with the
+ * pair and the date, when the catalog has none. */
+enum status pricing_rate(const struct pricing *pricing, const struct currency *from,
+                         const struct currency *to, instant at, struct used_rate *used,
+                         struct error *err);
 
 /* Prices rows[0..row_count), which are in the total order. All memory is of the arena.
  * ERR_OVERFLOW, and ERR_INPUT when an expression of a step fails, name price, step and account;

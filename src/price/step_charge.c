@@ -254,21 +254,21 @@ static enum status worth_of(const struct step *step, const struct charge_values 
     return OK;
 }
 
-static enum status round_small(const struct step_round *body, struct dec value, struct dec *rounded,
-                               struct error *err)
+static enum status round_small(const struct step_round *body, int digits, struct dec value,
+                               struct dec *rounded, struct error *err)
 {
-    TRY(dec_round(value, body->digits, body->mode, rounded, err));
+    TRY(dec_round(value, digits, body->mode, rounded, err));
     if (body->small_up && dec_sign(value) > 0 && dec_is_zero(*rounded)) {
-        *rounded = (struct dec){1, body->digits};
+        *rounded = (struct dec){1, digits};
     }
     return OK;
 }
 
 /* The tax on x, or in it. At the whole tax, x is the tax itself, and only rounded. */
-static enum status tax_of(const struct step_tax *body, struct dec rate, struct dec x, struct dec *f,
-                          struct error *err)
+static enum status tax_of(const struct step_tax *body, int minor, struct dec rate, struct dec x,
+                          struct dec *f, struct error *err)
 {
-    int digits = body->has_round ? body->digits : DEC_SCALE;
+    int digits = body->has_round ? minor : DEC_SCALE;
     enum rounding mode = body->has_round ? body->mode : ROUND_HALF_EVEN;
     if (body->at == TAX_AT_TOTAL) {
         return dec_round(x, digits, mode, f, err);
@@ -389,6 +389,7 @@ static enum status run_round(struct work *work, struct entry *entry)
     const struct step *step = entry->step;
     struct charge *charge = &work->charges[entry->charge];
     struct dec r_before = DEC_ZERO, r_after, change, in;
+    const int digits = step_digits(work, step->round.digits, charge->price);
     TRY(measure(work, entry, &in));
     entry->bucket = NONE;
     entry->before = DEC_ZERO;
@@ -396,9 +397,9 @@ static enum status run_round(struct work *work, struct entry *entry)
     if (step->round.at != ROUND_AT_ROW) {
         TRY(enter(work, entry, in));
         charge = &work->charges[entry->charge];
-        TRY(round_small(&step->round, entry->before, &r_before, work->err));
+        TRY(round_small(&step->round, digits, entry->before, &r_before, work->err));
     }
-    TRY(round_small(&step->round, entry->after, &r_after, work->err));
+    TRY(round_small(&step->round, digits, entry->after, &r_after, work->err));
     const struct bucket *bucket = entry->bucket == NONE ? NULL : &work->buckets[entry->bucket];
     work_trace_step(work, entry->charge, bucket,
                     (struct trace){.step = step,
@@ -539,6 +540,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
     const struct step_tax *body = &step->tax;
     struct charge copy;
     const struct charge *charge = seen(work, entry->charge, &copy);
+    const int digits = step_digits(work, body->digits, charge->price);
     bool is_exempt = false, is_reverse = false;
     TRY(is_true(work, step, body->exempt, charge, &is_exempt));
     TRY(is_true(work, step, body->reverse_charge, charge, &is_reverse));
@@ -556,12 +558,12 @@ static enum status run_tax(struct work *work, struct entry *entry)
         struct step_tax exact = *body;
         exact.at = TAX_AT_RATE;
         exact.has_round = false;
-        TRY(tax_of(&exact, rate, in, &in, work->err));
+        TRY(tax_of(&exact, digits, rate, in, &in, work->err));
     }
     work->tax_rate = rate;
     TRY(enter(work, entry, in));
-    TRY(tax_of(body, rate, entry->before, &before, work->err));
-    TRY(tax_of(body, rate, entry->after, &after, work->err));
+    TRY(tax_of(body, digits, rate, entry->before, &before, work->err));
+    TRY(tax_of(body, digits, rate, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
     trace_entry(work, entry, before, after, rate);
     if (dec_is_zero(part)) {

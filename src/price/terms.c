@@ -746,6 +746,20 @@ static enum status gather_credits(struct run *run, const struct step *step, uint
     return OK;
 }
 
+/* Amounts that a term says are in its owner's currency, and charges are in the bill's by now. */
+static enum status check_money(struct work *work, const struct term *term, const struct step *step)
+{
+    const struct currency *currency = price_currency(work->catalog, term->list);
+    if (currency == work->currency) {
+        return OK;
+    }
+    (void)fail(work->err, ERR_INPUT,
+               "it says an amount in %s, and the bill is in %s: say it in a plan or contract with "
+               "currency: %s",
+               currency->code, work->currency->code, work->currency->code);
+    return work_fail(work, ERR_INPUT, term->list, step, work->pricing->payer);
+}
+
 static enum status run_step(struct run *run, const struct term *term, const struct step *step)
 {
     struct work *work = run->work;
@@ -785,6 +799,9 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         for (uint32_t i = 0; i < count; i++) {
             run->entries[i].charge = charges[i];
         }
+    }
+    if (step->has_money && (count > 0 || step_waits(step))) {
+        TRY(check_money(work, term, step));
     }
     TRY(step_charge_run(work, run->entries, count));
     if (step->kind == STEP_CREDIT || (step->kind == STEP_COMMIT && step->commit.has_rollover)) {

@@ -79,6 +79,7 @@ struct work {
     const struct catalog *catalog;
     const struct usage_row *rows;
     struct error *err;
+    const struct currency *currency; /* of the bill */
     struct dec *left; /* of each row: quantity that is not yet on a charge or exclusion */
 
     struct charge *charges;
@@ -326,6 +327,19 @@ enum status credit_open(struct work *work, const struct step *step, const struct
 enum status credit_open_prices(struct work *work);
 /* Tells all wallets' history to the end of the bill. */
 enum status credit_finish(struct work *work);
+
+/* ---- currency.c ---- */
+
+/* Amounts of prices in another currency than the bill's become amounts in that; once, when all
+ * prices have run and no term has. */
+enum status currency_convert(struct work *work);
+/* Those of a step that says no digits: of the currency that it works in. */
+static inline int step_digits(const struct work *work, int digits, const struct price *price)
+{
+    return digits != DIGITS_OF_CURRENCY ? digits
+           : work->term                 ? work->currency->digits
+                                        : price_currency(work->catalog, price)->digits;
+}
 
 /* ---- terms.c ---- */
 

@@ -66,12 +66,18 @@ enum line_column {
     COLUMN_GRANT,
     COLUMN_EVENTS,
     COLUMN_FINGERPRINT,
+    COLUMN_PRICE_CURRENCY, /* of a line whose price is in another currency; these four are empty
+                              else */
+    COLUMN_PRICE_AMOUNT,
+    COLUMN_CONVERSION,
+    COLUMN_CONVERSION_DATE,
     LINE_COLUMNS
 };
 
 const char LINES_HEADER[] =
     "bill,line,account,product,sku,dimensions,resource,kind,from,to,quantity,unit,rate,tier,amount,"
-    "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint\n";
+    "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint,price_currency,"
+    "price_amount,conversion,conversion_date\n";
 
 static size_t line_size_max(const struct bill *bill, const struct line *line)
 {
@@ -84,6 +90,26 @@ static size_t line_size_max(const struct bill *bill, const struct line *line)
         size += writer_text_max(texts[i]);
     }
     return size;
+}
+
+/* The last columns; the first of them is begun. */
+static void write_conversion(struct writer *writer, const struct line_conversion *conversion)
+{
+    if (!conversion) {
+        memcpy(writer->at, ",,,,\n", 5);
+        writer->at += 5;
+        return;
+    }
+    writer_char(writer, ',');
+    writer_field(writer, conversion->currency);
+    writer_decimal(writer, conversion->amount);
+    writer_decimal(writer, conversion->rate);
+    if (conversion->at > INSTANT_MIN) {
+        writer_time(writer, conversion->at);
+    } else {
+        writer_char(writer, ',');
+    }
+    writer->at[-1] = '\n';
 }
 
 static void write_line(struct writer *writer, const struct bill *bill, const struct line *line)
@@ -134,7 +160,7 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
     writer_u64(writer, is_negative ? 0 - line->events : line->events);
     writer_char(writer, ',');
     writer_print(writer, line->print);
-    writer_char(writer, '\n');
+    write_conversion(writer, line->conversion);
     writer_end(writer);
 }
 
@@ -283,6 +309,16 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
     }
     line->tier = (int32_t)tier;
     line->events = (uint64_t)events;
+    if (f[COLUMN_PRICE_CURRENCY].size == 0) {
+        return OK;
+    }
+    line->conversion = arena_alloc(arena, sizeof *line->conversion);
+    line->conversion->currency = f[COLUMN_PRICE_CURRENCY];
+    if (!read_decimal(f[COLUMN_PRICE_AMOUNT], &line->conversion->amount) ||
+        !read_decimal(f[COLUMN_CONVERSION], &line->conversion->rate) ||
+        !read_time(f[COLUMN_CONVERSION_DATE], &line->conversion->at)) {
+        return fail(err, ERR_INPUT, "CSV_ROW: a field of a row of lines.csv is damaged");
+    }
     return OK;
 }
 

@@ -95,6 +95,22 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     add_money_member(out, "total", bill, bill->total);
     char exact[WIDE_FORMAT_MAX];
     add_json_text(out, "exact", (struct text){exact, (size_t)dec_sum_format(&bill->exact, exact)});
+    if (bill->has_settlement) {
+        const struct used_rate *settled = &bill->settled;
+        add_json_key(out, "settlement");
+        buffer_add_char(out, '{');
+        add_json_text(out, "currency", text_of(settled->to->code));
+        add_json_key(out, "total");
+        buffer_add_char(out, '"');
+        char *at = buffer_reserve(out, DEC_FORMAT_MAX);
+        out->size += (size_t)dec_format_digits(bill->settlement, settled->to->digits, at);
+        buffer_add_char(out, '"');
+        add_json_decimal(out, "rate", settled->rate);
+        if (settled->at > INSTANT_MIN) {
+            add_json_time(out, "rate_date", settled->at);
+        }
+        buffer_add_char(out, '}');
+    }
     add_json_count(out, "lines", bill->line_count);
     add_json_key(out, "sections");
     buffer_add_char(out, '[');

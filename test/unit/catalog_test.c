@@ -356,8 +356,8 @@ static void assert_dec(struct dec value, const char *expected)
 static void check_head(const struct catalog *catalog)
 {
     ASSERT_TEXT(catalog->name, "acme-cloud");
-    ASSERT_TEXT(catalog->currency, "USD");
-    assert_int_equal(catalog->minor_digits, 2);
+    assert_string_equal(catalog->currency->code, "USD");
+    assert_int_equal(catalog->currency->digits, 2);
     assert_int_equal(catalog->rounding.digits, 2);
     assert_false(catalog->rounding.exact);
     ASSERT_TEXT(zone_name(catalog->billing.zone), "Europe/Berlin");
@@ -516,7 +516,7 @@ static void test_defaults(void **state)
         {"lago", true, PAST_REFUSED, 5, ROUND_UP, ROUND_AT_ROW, 10},
         {"openmeter", true, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_BUCKET, 10},
         {"killbill", false, PAST_LAST, 9, ROUND_HALF_UP, ROUND_AT_ROW, 10},
-        {"stripe", true, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_ROW, 2},
+        {"stripe", true, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_ROW, DIGITS_OF_CURRENCY},
         {"flexprice", false, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_ROW, 10},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

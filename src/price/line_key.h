@@ -1,0 +1,71 @@
+/* line_key.h - which charges stand on one line of a bill; for bill.c, and for what is done line by
+ * line before there are lines.
+ */
+#ifndef FARTHING_PRICE_LINE_KEY_H
+#define FARTHING_PRICE_LINE_KEY_H
+
+#include "price/price.h"
+
+static inline bool line_key_is_by_slot(const struct charge *charge)
+{
+    return charge->row == NONE || charge->price->grain != GRAIN_MONTH;
+}
+
+static inline uint64_t line_key_mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9E3779B97F4A7C15);
+    return hash ^ hash >> 32;
+}
+
+static inline uint64_t line_key_hash(const struct pricing *pricing, const struct charge *charge)
+{
+    uint64_t hash = line_key_mix(charge->account, (uint64_t)charge->sku << 32 | charge->tier);
+    hash = line_key_mix(hash, (uint64_t)(uintptr_t)charge->price);
+    hash = line_key_mix(hash, (uint64_t)(uintptr_t)charge->step + charge->kind);
+    hash = line_key_mix(hash, (uint64_t)charge->rate.mantissa);
+    if (line_key_is_by_slot(charge)) {
+        hash = line_key_mix(hash, (uint64_t)charge->span.from ^ (uint64_t)charge->series);
+        hash = line_key_mix(hash, (uint64_t)(uintptr_t)charge->event);
+    } else {
+        const struct series *series = charge_series(pricing, charge);
+        const struct meter *meter = &pricing->catalog->meters[series->meter];
+        for (uint32_t i = 0; i < meter->dimension_count; i++) {
+            hash = hash_print64(series->dimensions[i].at, series->dimensions[i].size, hash);
+        }
+    }
+    return hash;
+}
+
+/* Equal here is equal as lines; lines that are equal but not here meet when they are sorted. */
+static inline bool line_key_equal(const struct pricing *pricing, const struct charge *a,
+                                  const struct charge *b)
+{
+    if (a->account != b->account || a->sku != b->sku || a->tier != b->tier ||
+        a->price != b->price || a->step != b->step || a->kind != b->kind ||
+        a->contract != b->contract || a->grant != b->grant || a->has_rate != b->has_rate ||
+        !dec_equal(a->rate, b->rate) || !text_equal(a->unit, b->unit) ||
+        charge_rate_used(a) != charge_rate_used(b) ||
+        line_key_is_by_slot(a) != line_key_is_by_slot(b)) {
+        return false;
+    }
+    if (line_key_is_by_slot(a)) {
+        return a->series == b->series && a->merged == b->merged && a->event == b->event &&
+               a->keys == b->keys && a->span.from == b->span.from && a->span.to == b->span.to;
+    }
+    if (a->series == b->series && a->merged == b->merged) {
+        return true;
+    }
+    const struct series *x = charge_series(pricing, a);
+    const struct series *y = charge_series(pricing, b);
+    if (x->meter != y->meter) {
+        return false;
+    }
+    for (uint32_t i = 0; i < pricing->catalog->meters[x->meter].dimension_count; i++) {
+        if (!text_equal(x->dimensions[i], y->dimensions[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+#endif
