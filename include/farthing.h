@@ -1,7 +1,8 @@
 /* farthing.h - usage events to exact bills, as a C library.
  *
  *     struct farthing *f = farthing_new(NULL);
- *     struct farthing_bill bill = {.catalog = {"catalog", 1}, ...};
+ *     const char *catalog = "catalog.yaml";
+ *     struct farthing_bill bill = {.catalog = {&catalog, 1}, ...};
  *     struct farthing_summary summary;
  *     if (farthing_bill(f, &bill, &summary) != FARTHING_OK)
  *         fprintf(stderr, "%s\n", farthing_message(f));
