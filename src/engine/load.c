@@ -779,7 +779,7 @@ static void copy_state(struct run *run)
     }
 }
 
-static enum status read_opening_line(struct run *run, struct text line)
+static enum status read_opening_line(struct run *run, struct text line, instant *at)
 {
     yyjson_read_err json_err;
     yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)line.at, line.size, 0, NULL, &json_err);
@@ -788,13 +788,12 @@ static enum status read_opening_line(struct run *run, struct text line)
     enum status status = ERR_INPUT;
     if (yyjson_is_obj(object) && member_text(object, "payer", &payer_id)) {
         uint32_t payer = map_find(&run->accounts->by_id, payer_id);
-        instant at;
-        if (!member_time(object, "at", &at)) {
+        if (!member_time(object, "at", at)) {
             status = ERR_INPUT;
-        } else if (!begins_at(run, payer, at)) {
+        } else if (!begins_at(run, payer, *at)) {
             status = ERR_CONFLICT;
         } else if (yyjson_obj_get(object, "failed")) {
-            status = read_unbilled(run, object, payer, at, line);
+            status = read_unbilled(run, object, payer, *at, line);
         } else if (yyjson_obj_get(object, "bucket")) {
             run->opening[run->opening_count].raw = line;
             status = read_bucket(run, object, payer, &run->opening[run->opening_count]);
@@ -1011,12 +1010,15 @@ static enum status load_opening(struct run *run)
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
         number++;
+        instant moment = INSTANT_MIN;
         enum status status =
-            size > 0 ? read_opening_line(run, (struct text){bytes.at + at, size}) : OK;
+            size > 0 ? read_opening_line(run, (struct text){bytes.at + at, size}, &moment) : OK;
         if (status == ERR_CONFLICT) {
+            char text[TIME_FORMAT_MAX];
+            (void)time_format_short(moment, text);
             (void)fail(run->err, ERR_INPUT,
-                       "%s:%u: this state is not of the moment at which the payer's bill begins",
-                       run->options->opening, number);
+                       "%s:%u: this state is of %s, and the payer's bill does not begin then",
+                       run->options->opening, number, text);
             return fail_hint(run->err, "give the closing.ndjson of the period just before");
         }
         if (status != OK) {
