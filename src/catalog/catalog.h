@@ -516,6 +516,8 @@ struct step_allocate {
 struct step {
     enum step_kind kind;
     struct text name;         /* default: the primitive's name */
+    uint32_t skip;            /* behind it, so many steps of the price are passed over: those of
+                                 other components */
     uint32_t shared;          /* index in catalog->shared when it is one (`use:`), else NONE */
     uint32_t node;            /* where it accumulates: see struct catalog */
     const struct expr *where; /* NULL: all */
@@ -570,6 +572,13 @@ struct selector { /* dimension in values */
     uint32_t value_count;
 };
 
+/* One of several lists of steps of a price, each of which has all rows of it. */
+struct component {
+    struct text name;
+    uint32_t first, count; /* in the price's steps */
+    bool is_fixed;         /* takes no usage */
+};
+
 /* A version of a price. Prices with equal name are versions of one price and do not overlap in
  * time. */
 struct price {
@@ -583,11 +592,14 @@ struct price {
     const struct currency *currency; /* of its amounts; NULL: the catalog's */
     bool has_list;
     struct dec list;
-    enum grain grain; /* of its lines: month (default) or hour */
-    const struct step *steps;
+    enum grain grain;         /* of its lines: month (default) or hour */
+    const struct step *steps; /* of components, one after the other, then those behind all */
     uint32_t step_count;
-    bool is_fixed; /* fixed steps only: takes no usage */
-    bool is_terms; /* no price but terms, whose steps take the charges of all prices */
+    const struct component *components;
+    uint32_t component_count; /* 0: steps are one list */
+    bool is_fixed;            /* fixed steps only: takes no usage */
+    bool has_fixed;           /* some step is fixed */
+    bool is_terms;            /* no price but terms, whose steps take the charges of all prices */
     /* What it says, but for its name and dates: equal of versions that differ in nothing.  Of a
      * price that nobody compares, and of one that restarts its buckets with each version, there is
      * none. */
@@ -601,6 +613,11 @@ struct price {
     struct place place;
 };
 bool price_has_sku(const struct price *price, uint32_t sku);
+/* The step behind one of its list; step_count behind the last. */
+static inline uint32_t price_step_after(const struct price *price, uint32_t step)
+{
+    return step + 1 + price->steps[step].skip;
+}
 
 static inline bool price_is_version(const struct price *a, const struct price *b)
 {

@@ -249,10 +249,13 @@ void number_nodes(struct loader *loader)
             struct text name = step_node_name(loader, p, &steps[i]);
             steps[i].node = add_node(&graph, name, steps[i].place);
             graph.nodes[steps[i].node].counts_usage = steps[i].kind == STEP_TALLY;
-            if (i > 0 && steps[i].node != steps[i - 1].node) {
+        }
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            uint32_t next = price_step_after(price, i);
+            if (next < price->step_count && steps[next].node != steps[i].node) {
                 graph.edges = grow_array(loader, graph.edges, graph.edge_count,
                                          &graph.edge_capacity, sizeof *graph.edges);
-                graph.edges[graph.edge_count++] = (struct edge){steps[i - 1].node, steps[i].node};
+                graph.edges[graph.edge_count++] = (struct edge){steps[i].node, steps[next].node};
             }
         }
     }
@@ -518,7 +521,7 @@ static void check_contracts(struct loader *loader)
 static const struct step *last_convert(const struct price *price)
 {
     const struct step *last = NULL;
-    for (uint32_t i = 0; i < price->step_count; i++) {
+    for (uint32_t i = 0; i < price->step_count && price->component_count == 0; i++) {
         if (price->steps[i].kind == STEP_CONVERT && price->steps[i].convert.to.size > 0) {
             last = &price->steps[i];
         }
@@ -536,8 +539,9 @@ static void check_units(struct loader *loader)
         const struct step *convert = last_convert(price);
         for (uint32_t i = 0; i < price->sku_count; i++) {
             const struct sku *sku = &catalog->skus[price->skus[i]];
-            converted[price->skus[i]] |= convert != NULL;
-            plain[price->skus[i]] |= convert == NULL;
+            bool is_many = price->component_count > 0; /* each has a unit of its own */
+            converted[price->skus[i]] |= convert != NULL || is_many;
+            plain[price->skus[i]] |= convert == NULL && !is_many;
             if (convert != NULL && sku->unit.size > 0 &&
                 !text_equal(convert->convert.to, sku->unit)) {
                 complain(loader->complaints, convert->place, "UNIT_MISMATCH",

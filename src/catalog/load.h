@@ -242,8 +242,12 @@ void load_conversion(struct loader *loader, const struct yaml_node *node);
 void check_currencies(struct loader *loader);
 void load_meters(struct loader *loader, struct section meters);
 void load_shared_steps(struct loader *loader, struct section steps);
-/* Reads the list of steps of a price; node is the list. */
-void load_steps(struct loader *loader, const struct yaml_node *node, struct price *price);
+/* Reads the steps of a price: a list, or components, a mapping of names to lists, and charge steps
+ * behind them. NULL for what it has not. */
+void load_steps(struct loader *loader, const struct yaml_node *steps,
+                const struct yaml_node *components, struct price *price);
+/* Sets what the steps of a price with components pass over. */
+void link_components(struct price *price);
 /* Hands over every expression of the step, NULL for those that it lacks. */
 void step_visit(const struct step *step, void (*visit)(void *context, const struct expr *expr),
                 void *context);

@@ -208,14 +208,13 @@ static void read_own_currency(struct loader *loader, const struct yaml_node *nod
 
 static void read_price(struct loader *loader, const struct yaml_node *node, uint32_t level)
 {
-    static const char *const keys[] = {"sku",   "name",  "where",  "from",     "to", "list",
-                                       "grain", "steps", "public", "currency", NULL};
-    static const char *const later[] = {"components", NULL};
+    static const char *const keys[] = {"sku",   "name",  "where",      "from",   "to",       "list",
+                                       "grain", "steps", "components", "public", "currency", NULL};
     static const char *const grains[] = {"month", "hour", "event", NULL};
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a price", keys, later);
+    check_keys(loader, node, "a price", keys, NULL);
     loader->drafts = grow_array(loader, loader->drafts, loader->draft_count,
                                 &loader->draft_capacity, sizeof *loader->drafts);
     struct draft *draft = &loader->drafts[loader->draft_count++];
@@ -256,11 +255,14 @@ static void read_price(struct loader *loader, const struct yaml_node *node, uint
     }
     const struct currency *of_level = loader->currency;
     read_own_currency(loader, node, &price->currency);
-    if (yaml_member(node, "components") == NULL) {
-        member = want_member(loader, node, "steps");
-        if (member != NULL) {
-            load_steps(loader, member, price);
-        }
+    const struct yaml_node *components = yaml_member(node, "components");
+    member = components ? yaml_member(node, "steps") : want_member(loader, node, "steps");
+    if (components != NULL && price->has_list) {
+        complain(loader->complaints, yaml_key_place(yaml_member(node, "list")), "CHOOSE_ONE",
+                 NO_HINT, "a list rate is of one list of steps, and here are components");
+    }
+    if (components != NULL || member != NULL) {
+        load_steps(loader, member, components, price);
     }
     loader->currency = of_level;
     bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;

@@ -102,7 +102,16 @@ static void insert_tally(struct loader *loader, uint32_t index)
     if (price->is_fixed || !fits) {
         return;
     }
-    for (uint32_t i = 0; i < price->step_count; i++) {
+    uint32_t end = price->step_count,
+             into = 0; /* of several components, into the first with rows */
+    if (price->component_count > 0) {
+        while (price->components[into].is_fixed) {
+            into++;
+        }
+        place = price->components[into].first;
+        end = place + price->components[into].count;
+    }
+    for (uint32_t i = place; i < end; i++) {
         place = price->steps[i].kind == STEP_CONVERT ? i + 1 : place;
     }
     struct step *steps = arena_calloc(loader->arena, price->step_count + 1, sizeof *steps);
@@ -120,6 +129,12 @@ static void insert_tally(struct loader *loader, uint32_t index)
     }
     price->steps = steps;
     price->step_count = count;
+    struct component *components = (struct component *)price->components; /* of this loader */
+    for (uint32_t i = into; i < price->component_count; i++) {
+        components[i].count += i == into;
+        components[i].first += i > into;
+    }
+    link_components(price);
 }
 
 void make_tallies(struct loader *loader)

@@ -258,6 +258,13 @@ static void write_price(struct case_run *run, struct buffer *out, const struct y
 static bool is_fixed_price(const struct yaml_node *price)
 {
     const struct yaml_node *steps = yaml_member(price, "steps");
+    const struct yaml_node *components = yaml_member(price, "components");
+    for (uint32_t i = 0; components && i < components->count; i++) {
+        const struct yaml_node *list = &components->items[i];
+        if (list->count > 0 && yaml_member(&list->items[0], "fixed")) {
+            return true;
+        }
+    }
     if (steps && steps->count > 0 && yaml_member(&steps->items[0], "fixed")) {
         return true;
     }

@@ -80,6 +80,30 @@ static uint32_t step_place(const struct price *price, const struct step *step)
     return at;
 }
 
+/* The component that has the step at a place; none of a price with one list, or of what is behind
+ * all. */
+static uint32_t component_of(const struct price *price, uint32_t place)
+{
+    for (uint32_t i = 0; i < price->component_count; i++) {
+        const struct component *component = &price->components[i];
+        if (place >= component->first && place - component->first < component->count) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+/* False of a step of another component than that whose charge is on the line. */
+static bool is_of_component(const struct explain *x, uint32_t place)
+{
+    const struct charge *charge = x->charge;
+    const struct price *price = charge->price;
+    const struct step *step =
+        charge->of == NONE ? charge->step : x->priced.charges[charge->of].step;
+    uint32_t its = component_of(price, place), own = component_of(price, step_place(price, step));
+    return its == own || its == NONE || own == NONE;
+}
+
 static bool is_of_bucket(const struct explain *x, const struct trace *trace, const uint8_t *marks)
 {
     for (uint32_t i = 0; i < x->priced.charge_count; i++) {
@@ -111,7 +135,8 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
         return trace->charge != NONE && marks[trace->charge] != 0 &&
                (x->charge->of == NONE || trace->step->node <= x->charge->step->node);
     }
-    if (trace->charge == NONE || trace->price != price || place == price->step_count) {
+    if (trace->charge == NONE || trace->price != price || place == price->step_count ||
+        !is_of_component(x, place)) {
         return false;
     }
     /* What came after the line was made is another line's, but for steps that change the amount. */

@@ -156,7 +156,7 @@ static void add_fixed_level(const struct explain *x, struct buffer *out)
 {
     const struct charge *charge = x->charge;
     if (charge->level == LEVEL_CATALOG) {
-        bool of_payer = charge->price->steps[0].scope == SCOPE_ORGANIZATION;
+        bool of_payer = charge->step->scope == SCOPE_ORGANIZATION;
         buffer_format(out,
                       "  catalog   a fixed price: %s pays it, unless a narrower level has one "
                       "of its name or SKU\n",

@@ -546,7 +546,7 @@ static void make_members(struct run *run)
     bool has_fixed = run->catalog->has_waiting_terms || run->catalog->has_sales ||
                      run->catalog->has_contract_currencies;
     for (uint32_t p = 0; p < run->catalog->price_count; p++) {
-        has_fixed |= run->catalog->prices[p].is_fixed;
+        has_fixed |= run->catalog->prices[p].has_fixed;
     }
     if (!has_fixed) {
         return;

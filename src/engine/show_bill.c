@@ -60,9 +60,9 @@ static bool days_of_fee(const struct line *line, int64_t *part, struct dec *whol
  */
 static bool is_named(struct text step)
 {
-    static const char *const primitives[] = {"fixed",    "tier",   "bound",   "round",
-                                             "discount", "markup", "commit",  "credit",
-                                             "fee",      "tax",    "allocate"};
+    static const char *const primitives[] = {
+        "fixed", "tier", "bound",    "round", "discount", "markup",  "commit",   "credit",
+        "fee",   "tax",  "allocate", "rate",  "percent",  "formula", "allowance"};
     bool is_primitive = step.size == 0;
     for (size_t i = 0; i < sizeof primitives / sizeof *primitives; i++) {
         is_primitive = is_primitive || text_equal(step, text_of(primitives[i]));
@@ -93,6 +93,8 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
         if (is_named(line->step)) {
             buffer_format(&out, " %.*s", TEXT_ARG(line->step));
         }
+    } else if (is_named(line->step)) {
+        buffer_add_text(&out, line->step);
     }
     if (is_percentage(line)) {
         struct text percent = show_decimal(arena, line->rate, 0);

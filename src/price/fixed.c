@@ -52,9 +52,11 @@ static struct period measured_turn(const struct step_fixed *fixed, const struct 
     return clock_turn(&back, turn.to - 1);
 }
 
+/* One with components is one price: what stands for it need not charge a fixed amount. */
 static bool stands_for(const struct price *other, const struct price *price, instant at)
 {
-    return other->is_fixed && other->from <= at && at < other->to &&
+    return (other->has_fixed || price->component_count > 0) && other->from <= at &&
+           at < other->to &&
            (text_equal(other->name, price->name) ||
             (other->sku_count > 0 && price->sku_count > 0 && other->skus[0] == price->skus[0]));
 }
@@ -115,10 +117,12 @@ static bool part_in_force(const struct work *work, const struct price *price,
 
 /* ---- charged once for several parts ---------------------------------------------------------- */
 
-static const struct step *fixed_step(const struct price *price)
+/* The fixed step of a price that is what another one is in its; of components, by its name. */
+static const struct step *fixed_step(const struct price *price, const struct step *like)
 {
     for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].kind == STEP_FIXED) {
+        if (price->steps[i].kind == STEP_FIXED &&
+            (price->component_count == 0 || text_equal(price->steps[i].name, like->name))) {
             return &price->steps[i];
         }
     }
@@ -136,7 +140,7 @@ static bool has_same(const struct price_set *set, const struct price *price,
 {
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *other = &set->base[set->prices[i]];
-        const struct step *its = stands_for(other, price, at) ? fixed_step(other) : NULL;
+        const struct step *its = stands_for(other, price, at) ? fixed_step(other, step) : NULL;
         if (its && is_whole(its) && its->fixed.installment_count == 0 &&
             its->fixed.when == step->fixed.when && (its->scope != SCOPE_ORGANIZATION || is_payer) &&
             (step->fixed.when == FIXED_ONCE ||
@@ -214,7 +218,7 @@ static bool was_charged(const struct work *work, const struct price *price, cons
                                                 (struct period){who->contract->from, at});
         active.from = active.from > since ? active.from : since;
         const struct step *its = active.from < active.to && stands_for(other, price, active.from)
-                                     ? fixed_step(other)
+                                     ? fixed_step(other, step)
                                      : NULL;
         if (its && its->fixed.when == FIXED_ONCE) {
             return true;
@@ -273,7 +277,7 @@ static enum status emit_turn(struct work *work, const struct price *price, const
                           .tier = NONE};
     work_trace(work, &trace);
     /* It goes on with the step after its own. */
-    charge.next_step = (uint32_t)(step - price->steps) + 1;
+    charge.next_step = price_step_after(price, (uint32_t)(step - price->steps));
     uint32_t index = work_add_charge(work, &charge);
     work_push(work, index);
     return OK;
@@ -364,12 +368,14 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
     return OK;
 }
 
+/* Those of the catalog that are the payer's alone, or the others; elsewhere all. */
 static enum status emit_price(struct work *work, const struct price *price,
-                              const struct subscription *who)
+                              const struct subscription *who, bool payer_only)
 {
     for (uint32_t i = 0; i < price->step_count; i++) {
         const struct step *step = &price->steps[i];
-        if (step->kind == STEP_FIXED) {
+        bool of_payer = step->scope == SCOPE_ORGANIZATION;
+        if (step->kind == STEP_FIXED && (who->level != LEVEL_CATALOG || of_payer == payer_only)) {
             enum status status = emit_fixed(work, price, step, who);
             if (status != OK) {
                 return work_fail(work, status, price, step, who->account);
@@ -384,14 +390,9 @@ static enum status emit_set(struct work *work, const struct price_set *set,
 {
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *price = &set->base[set->prices[i]];
-        if (!price->is_fixed) {
-            continue;
+        if (price->has_fixed) {
+            TRY(emit_price(work, price, who, payer_only));
         }
-        bool of_payer = price->steps[0].scope == SCOPE_ORGANIZATION;
-        if (who->level == LEVEL_CATALOG && of_payer != payer_only) {
-            continue;
-        }
-        TRY(emit_price(work, price, who));
     }
     return OK;
 }

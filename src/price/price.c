@@ -145,7 +145,8 @@ void work_push(struct work *work, uint32_t index)
 
 void work_pass_on(struct work *work, uint32_t index)
 {
-    work->charges[index].next_step++;
+    struct charge *charge = &work->charges[index];
+    charge->next_step = price_step_after(charge->price, charge->next_step);
     work_push(work, index);
 }
 
@@ -242,7 +243,7 @@ uint32_t work_meter_of(const struct work *work, const struct charge *charge)
  * nothing. */
 enum status work_take_of_row(struct work *work, const struct charge *charge, struct dec quantity)
 {
-    if (charge->row == NONE) {
+    if (charge->row == NONE || charge->is_copy) {
         return OK;
     }
     struct dec *left = &work->left[charge->row];
@@ -559,6 +560,28 @@ static const struct price *find_price(struct work *work, const struct usage_row 
                          &dimensions, at, level);
 }
 
+/* Every component has the row; the first of them takes its quantity. */
+static void start_components(struct work *work, const struct price *price)
+{
+    uint32_t index = work->charge_count - 1;
+    bool is_copy = false;
+    for (uint32_t i = 0; i < price->component_count; i++) {
+        const struct component *component = &price->components[i];
+        if (component->is_fixed) {
+            continue;
+        }
+        struct charge charge = work->charges[index];
+        charge.next_step = component->first;
+        charge.is_copy = is_copy;
+        if (is_copy) {
+            (void)work_add_charge(work, &charge);
+        } else {
+            work->charges[index].next_step = component->first;
+        }
+        is_copy = true;
+    }
+}
+
 static enum status start_row(struct work *work, uint32_t index)
 {
     const struct pricing *pricing = work->pricing;
@@ -581,7 +604,11 @@ static enum status start_row(struct work *work, uint32_t index)
         return OK;
     }
     work->left[index] = row->quantity;
-    /* There is room: see price_payer. */
+    if (work->charge_count == work->charge_capacity) { /* components have taken the room */
+        struct charge none = {.of = NONE};
+        (void)work_add_charge(work, &none);
+        work->charge_count--;
+    }
     work->charges[work->charge_count] =
         (struct charge){.kind = CHARGE_USAGE,
                         .level = (int8_t)level,
@@ -603,6 +630,9 @@ static enum status start_row(struct work *work, uint32_t index)
     work->charge_count++;
     if (level == LEVEL_OVERRIDE && work->catalog->tally_count > 0) {
         TRY(tally_start(work, &work->charges[work->charge_count - 1])); /* its price has no tally */
+    }
+    if (price->component_count > 0) {
+        start_components(work, price);
     }
     __builtin_prefetch(price->steps);
     __builtin_prefetch(&work->catalog->skus[series->sku]); /* for the bill */

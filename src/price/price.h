@@ -99,6 +99,7 @@ struct charge {
     enum charge_kind kind;
     bool has_amount, has_rate;
     bool emitted_free; /* the part an allowance took; see charge_is_billed */
+    bool is_copy;      /* of a row that another component of the price has too */
     int8_t level;      /* enum price_level: of the price, or of the term that made it */
     uint32_t account;
     uint32_t sku;       /* NONE: a charge on a scope */

@@ -310,8 +310,10 @@ static bool is_free_event(const struct step *step, const struct bucket *bucket,
 /* True when a minimum is among the steps that the row has before it. */
 static bool meets_minimum(const struct charge *charge)
 {
-    for (uint32_t i = charge->next_step + 1; i < charge->price->step_count; i++) {
-        const struct step *step = &charge->price->steps[i];
+    const struct price *price = charge->price;
+    for (uint32_t i = price_step_after(price, charge->next_step); i < price->step_count;
+         i = price_step_after(price, i)) {
+        const struct step *step = &price->steps[i];
         if (step->kind == STEP_BOUND && step->bound.has_min) {
             return true;
         }
@@ -329,7 +331,9 @@ static enum status emit_free(struct work *work, const struct step *step, uint32_
     if (!step->allowance.emit_free) {
         struct total total = {0};
         wide_add_dec(&total.sum, part);
-        work_exclude(work, charge->account, EXCLUDE_FREE, work_meter_of(work, charge), &total);
+        if (!charge->is_copy) {
+            work_exclude(work, charge->account, EXCLUDE_FREE, work_meter_of(work, charge), &total);
+        }
         if (!meets_minimum(charge)) {
             return OK;
         }

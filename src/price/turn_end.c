@@ -181,7 +181,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                                bucket_keys(work, step, bucket->resource,
                                            bucket->by_count == step->by_count ? bucket->by : NULL),
                            .unit = like->unit,
-                           .next_step = (uint32_t)(step - price->steps) + 1};
+                           .next_step = price_step_after(price, (uint32_t)(step - price->steps))};
 }
 
 /* ---- states that nothing entered ------------------------------------------------------------- */
