@@ -81,9 +81,10 @@ enum { RESULTS_MAX = 32 }; /* of a formula */
 
 /* Functions that expressions over a row may call, by the number of the thing they name. */
 enum call_slot {
-    CALL_CALENDAR = 0,  /* in_calendar: + its index in catalog->calendars */
-    CALL_LOOKUP = 1000, /* lookup and series: + its index in catalog->tables */
-    CALL_USAGE = 9000,  /* usage: + what of, the same for all calls that name it */
+    CALL_CALENDAR = 0,    /* in_calendar: + its index in catalog->calendars */
+    CALL_LOOKUP = 1000,   /* lookup and series: + its index in catalog->tables */
+    CALL_USAGE = 9000,    /* usage: + what of, the same for all calls that name it */
+    CALL_CHARGES = 12000, /* charges: the same */
 };
 
 /* Slots of a meter's expressions: `data.x.y` is NAME_MEMBER + its index in meter->members; `type`,
@@ -558,6 +559,17 @@ struct tally {
     uint32_t of;         /* the call's slot, less CALL_USAGE */
     uint32_t sku, meter; /* one of them; the other is NONE */
     struct text asker;   /* node of the step that asks */
+    bool of_term;        /* that one is a term, and comes behind all prices */
+    struct step step;
+};
+
+/* What charges("x") in a term asks for: the net so far of a product, of a SKU, or of what a step
+ * made, in buckets of the scope and clock of the term. */
+struct charge_tally {
+    uint32_t of;           /* the call's slot, less CALL_CHARGES */
+    uint32_t product, sku; /* those of that name; NONE */
+    struct text name;      /* of steps */
+    struct text asker;     /* node of the term that asks */
     struct step step;
 };
 
@@ -785,6 +797,8 @@ struct catalog {
     uint32_t shared_count;
     const struct tally *tallies;
     uint32_t tally_count;
+    const struct charge_tally *charge_tallies;
+    uint32_t charge_tally_count;
     const struct calendar *calendars; /* sorted by name */
     uint32_t calendar_count;
     const struct rate_table *tables; /* tables by name, then series by name */

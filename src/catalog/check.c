@@ -281,8 +281,10 @@ void number_nodes(struct loader *loader)
                                  sizeof *graph.edges);
         uint32_t from = add_node(&graph, tally->step.name, tally->step.place);
         graph.nodes[from].counts_usage = true;
-        uint32_t to = add_node(&graph, tally->asker, tally->step.place);
-        graph.edges[graph.edge_count++] = (struct edge){from, to};
+        if (!tally->of_term) { /* which comes behind all prices */
+            uint32_t to = add_node(&graph, tally->asker, tally->step.place);
+            graph.edges[graph.edge_count++] = (struct edge){from, to};
+        }
     }
     sort_edges(&graph);
     if (!find_depths(&graph)) {
@@ -290,7 +292,8 @@ void number_nodes(struct loader *loader)
         return;
     }
     const struct node **sorted = arena_calloc(loader->arena, graph.node_count, sizeof *sorted);
-    uint32_t count = graph.node_count + terms_count(catalog);
+    uint32_t terms_end = graph.node_count + terms_count(catalog);
+    uint32_t count = terms_end + catalog->charge_tally_count;
     struct text *names = arena_calloc(loader->arena, count, sizeof *names);
     for (uint32_t i = 0; i < graph.node_count; i++) {
         sorted[i] = &graph.nodes[i];
@@ -317,6 +320,11 @@ void number_nodes(struct loader *loader)
         }
     }
     terms_number(loader, names, graph.node_count);
+    for (uint32_t i = 0; i < catalog->charge_tally_count; i++) {
+        struct charge_tally *tally = (struct charge_tally *)&catalog->charge_tallies[i];
+        tally->step.node = terms_end + i;
+        names[tally->step.node] = tally->step.name;
+    }
     catalog->node_count = count;
     catalog->node_names = names;
     index_nodes(loader);

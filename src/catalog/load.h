@@ -100,6 +100,8 @@ struct loader {
     const struct yaml_node *group_others[GROUPS_MAX]; /* members that are no percentages */
     struct usage_name *usages;
     uint32_t usage_count, usage_capacity, tally_capacity;
+    struct text *charge_names; /* that charges() asks for */
+    uint32_t charge_name_count, charge_name_capacity, charge_tally_capacity;
     struct section tables, series, clocks;
     struct own_clock *own_clocks;
     struct rate_table *rate_tables; /* of tables, then of series */
@@ -108,6 +110,8 @@ struct loader {
     bool *table_has_file;
     struct text *shared_names, *series_names, *table_names, *plan_names, *calendar_names;
     bool *shared_used, *shared_broken;
+    struct text *term_names; /* while they are numbered */
+    uint32_t term_next;
     struct text *level_names; /* "", "@plan/pro/", "@contract/id/": begins the names of nodes */
     const struct zone **zones;
     uint32_t zone_count, zone_capacity;
@@ -191,6 +195,7 @@ struct expr_context {
     bool has_turn;               /* turn.* may be used: the step has a clock with turns */
     struct member_list *members; /* of NAMES_METER */
     bool has_usage;              /* usage() may be asked: of steps that wait for rows */
+    bool has_charges;            /* charges() may be: of terms */
     bool has_numbers;            /* a dimension stands for the number that it holds */
     const struct text *results;  /* of a formula, those before */
     uint32_t result_count;
@@ -266,6 +271,13 @@ void load_terms(struct loader *loader, const struct yaml_node *node, struct pric
 uint32_t terms_count(const struct catalog *catalog);
 /* Numbers their nodes from next on, and names them. */
 void terms_number(struct loader *loader, struct text *names, uint32_t next);
+struct text term_node_name(struct loader *loader, struct text owner, const struct step *step);
+/* Hands over every list of terms with what the names of its nodes begin with: those of plans, of
+ * contracts, of the catalog, as they run. */
+enum { TERMS_OF_PLAN, TERMS_OF_CONTRACT, TERMS_OF_CATALOG }; /* the order in which they run */
+void terms_each(struct loader *loader,
+                void (*take)(struct loader *loader, const struct price *terms, struct text owner,
+                             uint32_t stage));
 void terms_visit(const struct catalog *catalog,
                  void (*take)(void *context, const struct step *step, bool of_contract),
                  void *context);

@@ -52,13 +52,9 @@ static const struct fixed_name meter_names[] = {
 };
 enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 
-/* Functions of the language that come later. */
-static const char *const later_functions[] = {"charges"};
-
 struct resolver {
     struct loader *loader;
     const struct expr_context *context;
-    bool not_yet;
     bool too_many_members;
 };
 
@@ -355,7 +351,7 @@ static enum status call_usage(struct resolver *resolver, const struct expr_call 
     while (index < loader->usage_count && !text_equal(loader->usages[index].name, *name)) {
         index++;
     }
-    if (index == EXPR_SLOTS_MAX - CALL_USAGE) {
+    if (index == CALL_CHARGES - CALL_USAGE) {
         return fail(err, ERR_LIMIT, "usage is asked of too many things");
     }
     if (index == loader->usage_count) {
@@ -364,6 +360,38 @@ static enum status call_usage(struct resolver *resolver, const struct expr_call 
         loader->usages[loader->usage_count++] = usage;
     }
     *out = (struct expr_function){.type = EXPR_NUMBER, .slot = CALL_USAGE + index, .fault_arg = 0};
+    return OK;
+}
+
+/* charges("product or step"): the net so far, in the scope and turn of the term that asks.  That
+ * there is such a product or step is checked when all are read. */
+static enum status call_charges(struct resolver *resolver, const struct expr_call *called,
+                                struct expr_function *out, struct error *err)
+{
+    struct loader *loader = resolver->loader;
+    const struct text *name = name_argument(called);
+    if (!resolver->context->has_charges) {
+        return fail(err, ERR_INPUT, "charges is for terms, which see what others have charged");
+    }
+    if (name == NULL || called->arg_count != 1) {
+        return fail(err, ERR_INPUT, "charges wants the name of a product, SKU or step, in quotes");
+    }
+    uint32_t index = 0;
+    while (index < loader->charge_name_count && !text_equal(loader->charge_names[index], *name)) {
+        index++;
+    }
+    if (index == EXPR_SLOTS_MAX - CALL_CHARGES) {
+        out->fault_arg = 0;
+        return fail(err, ERR_LIMIT, "charges is asked of too many things");
+    }
+    if (index == loader->charge_name_count) {
+        loader->charge_names =
+            grow_array(loader, loader->charge_names, loader->charge_name_count,
+                       &loader->charge_name_capacity, sizeof *loader->charge_names);
+        loader->charge_names[loader->charge_name_count++] = text_copy(loader->arena, *name);
+    }
+    *out =
+        (struct expr_function){.type = EXPR_NUMBER, .slot = CALL_CHARGES + index, .fault_arg = 0};
     return OK;
 }
 
@@ -380,12 +408,8 @@ static enum status call(void *context, const struct expr_call *called, struct ex
     if (text_equal(called->name, TEXT("usage"))) {
         return call_usage(resolver, called, out, err);
     }
-    for (size_t i = 0; i < sizeof later_functions / sizeof later_functions[0]; i++) {
-        if (text_equal(called->name, text_of(later_functions[i]))) {
-            resolver->not_yet = true;
-            return fail(err, ERR_INPUT, "the function %s comes in a later version",
-                        later_functions[i]);
-        }
+    if (text_equal(called->name, TEXT("charges"))) {
+        return call_charges(resolver, called, out, err);
     }
     err->message[0] = '\0';
     return ERR_NOT_FOUND;
@@ -490,9 +514,7 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
         status = expr_compile(loader->arena, text, &scope, wanted, &unused, &err);
     }
     const char *code = "EXPRESSION";
-    if (resolver.not_yet) {
-        code = "NOT_YET";
-    } else if (resolver.too_many_members || status == ERR_LIMIT) {
+    if (resolver.too_many_members || status == ERR_LIMIT) {
         code = "EXPRESSION_LIMIT";
     } else if (status == ERR_NOT_FOUND) {
         code = "EXPRESSION_NAME";

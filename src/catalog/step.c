@@ -235,7 +235,8 @@ static void read_common(struct work *work)
     if (key(work, "clock") != NULL) {
         read_step_clock(loader, key(work, "clock"), step);
     }
-    work->bucket.has_usage = step->kind != STEP_FIXED && !work->is_term;
+    work->bucket.has_usage = step->kind != STEP_FIXED;
+    work->bucket.has_charges = work->is_term;
     work->bucket.has_turn = step->clock != CLOCK_ROW && step->clock != CLOCK_ALWAYS;
     work->rows = work->bucket;
     work->rows.kind = step_kind_takes_charges(step->kind) ? NAMES_CHARGE : NAMES_ROW;

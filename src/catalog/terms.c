@@ -105,31 +105,46 @@ uint32_t terms_count(const struct catalog *catalog)
     return count;
 }
 
-static void number(struct loader *loader, const struct price *terms, struct text owner,
-                   struct text *names, uint32_t *next)
+struct text term_node_name(struct loader *loader, struct text owner, const struct step *step)
 {
+    return text_format(loader->arena, "%.*s@terms/%.*s", TEXT_ARG(owner), TEXT_ARG(step->name));
+}
+
+void terms_each(struct loader *loader,
+                void (*take)(struct loader *loader, const struct price *terms, struct text owner,
+                             uint32_t stage))
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t i = 0; i < catalog->plan_count && catalog->plans != NULL; i++) {
+        const struct plan *plan = &catalog->plans[i];
+        take(loader, &plan->terms, text_format(loader->arena, "@plan/%.*s/", TEXT_ARG(plan->name)),
+             TERMS_OF_PLAN);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        const struct contract *contract = &catalog->contracts[i];
+        take(loader, &contract->terms,
+             text_format(loader->arena, "@contract/%.*s/", TEXT_ARG(contract->id)),
+             TERMS_OF_CONTRACT);
+    }
+    take(loader, &catalog->terms, TEXT(""), TERMS_OF_CATALOG);
+}
+
+static void number(struct loader *loader, const struct price *terms, struct text owner,
+                   uint32_t stage)
+{
+    (void)stage;
     struct step *steps = (struct step *)terms->steps; /* of this loader */
     for (uint32_t i = 0; i < terms->step_count; i++) {
-        names[*next] =
-            text_format(loader->arena, "%.*s@terms/%.*s", TEXT_ARG(owner), TEXT_ARG(steps[i].name));
-        steps[i].node = (*next)++;
+        loader->term_names[loader->term_next] = term_node_name(loader, owner, &steps[i]);
+        steps[i].node = loader->term_next++;
     }
 }
 
 void terms_number(struct loader *loader, struct text *names, uint32_t next)
 {
-    const struct catalog *catalog = loader->catalog;
-    for (uint32_t i = 0; i < catalog->plan_count && catalog->plans != NULL; i++) {
-        const struct plan *plan = &catalog->plans[i];
-        number(loader, &plan->terms,
-               text_format(loader->arena, "@plan/%.*s/", TEXT_ARG(plan->name)), names, &next);
-    }
-    for (uint32_t i = 0; i < catalog->contract_count; i++) {
-        const struct contract *contract = &catalog->contracts[i];
-        number(loader, &contract->terms,
-               text_format(loader->arena, "@contract/%.*s/", TEXT_ARG(contract->id)), names, &next);
-    }
-    number(loader, &catalog->terms, TEXT(""), names, &next);
+    loader->term_names = names;
+    loader->term_next = next;
+    terms_each(loader, number);
 }
 
 static void visit(const struct price *terms,

@@ -50,3 +50,48 @@ struct dec tally_value(struct work *work, uint32_t of, const struct charge *char
     }
     return DEC_ZERO;
 }
+
+/* ---- charges ----------------------------------------------------------------------------------
+ */
+
+static bool is_charged(const struct work *work, const struct charge_tally *tally,
+                       const struct charge *charge)
+{
+    const struct sku *sku = charge->sku == NONE ? NULL : &work->catalog->skus[charge->sku];
+    return (sku && charge->sku == tally->sku) ||
+           (sku && sku->product != NONE && sku->product == tally->product) ||
+           (charge->step && text_equal(charge->step->name, tally->name));
+}
+
+static bool is_asker(const struct work *work, const struct charge_tally *tally,
+                     const struct step *step)
+{
+    return text_equal(tally->asker, work->catalog->node_names[step->node]);
+}
+
+enum status tally_count_charge(struct work *work, const struct step *term,
+                               const struct charge *charge)
+{
+    const struct catalog *catalog = work->catalog;
+    for (uint32_t i = 0; i < catalog->charge_tally_count; i++) {
+        const struct charge_tally *tally = &catalog->charge_tallies[i];
+        if (is_asker(work, tally, term) && is_charged(work, tally, charge)) {
+            uint32_t at;
+            TRY(bucket_find(work, &tally->step, charge, &at));
+            TRY(dec_add(work->buckets[at].x, charge->net, &work->buckets[at].x, work->err));
+        }
+    }
+    return OK;
+}
+
+struct dec tally_charges(struct work *work, uint32_t of, const struct charge *charge)
+{
+    const struct catalog *catalog = work->catalog;
+    for (uint32_t i = 0; i < catalog->charge_tally_count; i++) {
+        const struct charge_tally *tally = &catalog->charge_tallies[i];
+        if (tally->of == of && is_asker(work, tally, work->asking)) {
+            return bucket_peek(work, &tally->step, charge);
+        }
+    }
+    return DEC_ZERO;
+}

@@ -299,7 +299,10 @@ static enum status find_better(struct work *work, const struct price *list, uint
             continue;
         }
         struct period turn = charge_turn(work, step, charge);
+        const struct step *asking = work->asking;
+        work->asking = step;
         TRY(number_value(work, &step->adjust.number, charge, turn, &percent));
+        work->asking = asking;
         if (step->kind == STEP_MARKUP) {
             percent = dec_negate(percent);
         }
@@ -760,6 +763,21 @@ static enum status check_money(struct work *work, const struct term *term, const
     return work_fail(work, ERR_INPUT, term->list, step, work->pricing->payer);
 }
 
+/* What charges() asks for is counted before anything is asked. */
+static enum status count_charges(struct run *run, const struct term *term, const struct step *step)
+{
+    struct work *work = run->work;
+    for (uint32_t i = 0; i < run->base_count && work->catalog->charge_tally_count > 0; i++) {
+        const struct base *base = &run->bases[i];
+        if (applies(term, base)) {
+            struct charge charge = work->charges[base->charge];
+            charge.contract = charge.contract ? charge.contract : base->contract;
+            TRY(tally_count_charge(work, step, &charge));
+        }
+    }
+    return OK;
+}
+
 static enum status run_step(struct run *run, const struct term *term, const struct step *step)
 {
     struct work *work = run->work;
@@ -770,6 +788,10 @@ static enum status run_step(struct run *run, const struct term *term, const stru
     }
     work->term = term;
     work->asking = step;
+    enum status counted = count_charges(run, term, step);
+    if (counted != OK) {
+        return work_fail(work, counted, term->list, step, work->pricing->payer);
+    }
     for (uint32_t i = 0; i < run->base_count; i++) {
         struct base *base = &run->bases[i];
         bool takes = applies(term, base);

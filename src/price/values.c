@@ -260,6 +260,10 @@ static enum status call(void *context, uint32_t slot, const struct expr_value *a
                         struct error *err)
 {
     const struct call_context *of = context;
+    if (slot >= CALL_CHARGES) {
+        *out = expr_number(tally_charges(of->work, slot - CALL_CHARGES, of->charge));
+        return OK;
+    }
     if (slot >= CALL_USAGE) {
         *out = expr_number(tally_value(of->work, slot - CALL_USAGE, of->charge));
         return OK;

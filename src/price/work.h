@@ -229,6 +229,11 @@ enum status tally_run(struct work *work, uint32_t charge);
 enum status tally_start(struct work *work, const struct charge *charge);
 /* What the step that asks is told: the total in its own scope and turn. */
 struct dec tally_value(struct work *work, uint32_t of, const struct charge *charge);
+/* The same of what was charged before the term, which has counted it. */
+struct dec tally_charges(struct work *work, uint32_t of, const struct charge *charge);
+/* Counts what is left of a charge for the term that runs, which sees it so. */
+enum status tally_count_charge(struct work *work, const struct step *term,
+                               const struct charge *charge);
 
 /* ---- step_usage.c: each runs one charge ---- */
 
