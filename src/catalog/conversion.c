@@ -63,6 +63,14 @@ static const struct rate_table *find_rates(struct loader *loader, const struct y
     return index == NONE ? NULL : &loader->rate_tables[index];
 }
 
+/* What the catalog says, else its profile. */
+static const struct yaml_node *conversion_option(const struct loader *loader,
+                                                 const struct yaml_node *node, const char *name)
+{
+    const struct yaml_node *own = yaml_member(node, name);
+    return own != NULL ? own : profile_option(loader, "currencies", name);
+}
+
 void load_conversion(struct loader *loader, const struct yaml_node *node)
 {
     static const char *const keys[] = {"rates", "settings_at", "digits", "mode", NULL};
@@ -88,17 +96,17 @@ void load_conversion(struct loader *loader, const struct yaml_node *node)
             conversion->rates = table;
         }
     }
-    const struct yaml_node *member = yaml_member(node, "settings_at");
+    const struct yaml_node *member = conversion_option(loader, node, "settings_at");
     int at = SETTINGS_AT_TURN_END;
     if (member != NULL && read_choice(loader, member, ats, &at)) {
         conversion->at = (enum settings_at)at;
     }
-    member = yaml_member(node, "digits");
+    member = conversion_option(loader, node, "digits");
     if (member != NULL) {
         read_int(loader, member, 0, DEC_SCALE, &conversion->digits);
         conversion->mode = ROUND_HALF_UP;
     }
-    member = yaml_member(node, "mode");
+    member = conversion_option(loader, node, "mode");
     if (member != NULL) {
         read_rounding_mode(loader, member, &conversion->mode);
     }

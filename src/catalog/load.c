@@ -22,25 +22,6 @@ static const char *const top_keys[] = {
     "contracts", "accounts", "calendars", "series",  "terms",   "currencies",   NULL};
 static const char *const later_top_keys[] = {"commitments", NULL};
 
-#define PRORATE_TO(digits, mode) .prorate_digits = (digits), .prorate_mode = (mode)
-static const struct profile profiles[] = {
-    {.name = "none", PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
-    {.name = "lago", .at_zero_charge = true, PRORATE_TO(5, ROUND_UP)},
-    {.name = "openmeter",
-     .at_zero_charge = true,
-     .settle_at_end = true,
-     .round_at = ROUND_AT_BUCKET,
-     PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
-    {.name = "killbill", .past_last = PAST_LAST, PRORATE_TO(9, ROUND_HALF_UP)},
-    {.name = "stripe",
-     .at_zero_charge = true,
-     .prorate = PRORATE_SECOND,
-     .lines_to_minor = true,
-     PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
-    {.name = "flexprice", PRORATE_TO(DEC_SCALE, ROUND_HALF_EVEN)},
-};
-enum { PROFILE_COUNT = sizeof profiles / sizeof profiles[0] };
-
 /* ---- sections ---- */
 
 static int compare_nodes(const void *a, const void *b)
@@ -424,18 +405,7 @@ static void load_head(struct loader *loader)
                  "no file says the catalog's currency");
     }
     loader->currency = catalog->currency;
-    node = collect_single(loader, "profile");
-    loader->profile = &profiles[0];
-    if (node != NULL) {
-        const char *names[PROFILE_COUNT + 1] = {0};
-        for (int i = 0; i < PROFILE_COUNT; i++) {
-            names[i] = profiles[i].name;
-        }
-        int choice;
-        if (read_choice(loader, node, names, &choice)) {
-            loader->profile = &profiles[choice];
-        }
-    }
+    load_profile(loader, collect_single(loader, "profile"));
     node = collect_single(loader, "billing");
     catalog->billing = clock_calendar(EVERY_MONTH, NULL);
     if (node != NULL) {
@@ -455,6 +425,19 @@ static void load_head(struct loader *loader)
     }
 }
 
+bool digits_are_currency(const struct yaml_node *node)
+{
+    return node->kind == YAML_TEXT && text_equal(node->text, TEXT("currency"));
+}
+
+/* What the catalog says, else its profile. */
+static const struct yaml_node *rounding_option(const struct loader *loader,
+                                               const struct yaml_node *node, const char *name)
+{
+    const struct yaml_node *own = node == NULL ? NULL : yaml_member(node, name);
+    return own != NULL ? own : profile_option(loader, "rounding", name);
+}
+
 static void load_rounding(struct loader *loader)
 {
     static const char *const keys[] = {"digits", "mode", "at", NULL};
@@ -462,30 +445,35 @@ static void load_rounding(struct loader *loader)
     struct line_rounding *rounding = &loader->catalog->rounding;
     const struct yaml_node *node = collect_single(loader, "rounding");
     *rounding = (struct line_rounding){.digits = 10, .mode = ROUND_HALF_UP};
-    if (loader->profile->lines_to_minor) {
-        rounding->digits = DIGITS_OF_CURRENCY;
-    }
-    if (node == NULL) {
-        rounding->exact = loader->input->exact_rounding_default && !loader->profile->lines_to_minor;
+    bool is_of_profile = profile_option(loader, "rounding", "digits") != NULL ||
+                         profile_option(loader, "rounding", "mode") != NULL ||
+                         profile_option(loader, "rounding", "at") != NULL;
+    if (node == NULL && !is_of_profile) {
+        rounding->exact = loader->input->exact_rounding_default;
         return;
     }
-    if (node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
+    if (node != NULL && node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
         rounding->exact = true;
         return;
     }
-    if (!want_kind(loader, node, YAML_MAP)) {
+    if (node != NULL && !want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "rounding", keys, NULL);
-    if (yaml_member(node, "digits") != NULL) {
-        read_int(loader, yaml_member(node, "digits"), 0, DEC_SCALE, &rounding->digits);
+    if (node != NULL) {
+        check_keys(loader, node, "rounding", keys, NULL);
     }
-    if (yaml_member(node, "mode") != NULL) {
-        read_rounding_mode(loader, yaml_member(node, "mode"), &rounding->mode);
+    const struct yaml_node *digits = rounding_option(loader, node, "digits");
+    if (digits != NULL && digits_are_currency(digits)) {
+        rounding->digits = DIGITS_OF_CURRENCY;
+    } else if (digits != NULL) {
+        read_int(loader, digits, 0, DEC_SCALE, &rounding->digits);
+    }
+    if (rounding_option(loader, node, "mode") != NULL) {
+        read_rounding_mode(loader, rounding_option(loader, node, "mode"), &rounding->mode);
     }
     int at = 0;
-    if (yaml_member(node, "at") != NULL) {
-        read_choice(loader, yaml_member(node, "at"), ats, &at);
+    if (rounding_option(loader, node, "at") != NULL) {
+        read_choice(loader, rounding_option(loader, node, "at"), ats, &at);
     }
     rounding->at_total = at == 1;
 }
@@ -766,6 +754,18 @@ static void write_customers(struct loader *loader, struct buffer *out)
     buffer_add_text(out, set.count > 0 ? TEXT("}") : NO_HINT);
 }
 
+/* Profiles in files of the user's own: those of the program are its rules. */
+static void write_profiles(struct loader *loader, struct buffer *out)
+{
+    for (uint32_t i = 0; i < loader->profile_count; i++) {
+        const struct yaml_node *root = loader->profiles[i];
+        if (!root->file->is_built_in && root->key.size == 0) {
+            buffer_format(out, ",\"profile_%u\":", i);
+            yaml_write_canonical(root, loader->arena, out);
+        }
+    }
+}
+
 static void compute_digest(struct loader *loader)
 {
     static const struct {
@@ -805,6 +805,7 @@ static void compute_digest(struct loader *loader)
         }
     }
     write_table_files(loader, &out);
+    write_profiles(loader, &out);
     write_customers(loader, &out);
     buffer_add_char(&out, '}');
     loader->catalog->digest = hash_digest(buffer_text(&out));
@@ -816,6 +817,41 @@ static int compare_files(const void *a, const void *b)
 {
     const struct catalog_file *const *left = a, *const *right = b;
     return text_compare((*left)->name, (*right)->name);
+}
+
+/* A file that is named as a profile, by the catalog or by another profile, is none of the
+ * catalog's, though it may lie among them. */
+static void drop_profile(struct loader *loader, const struct yaml_node *named)
+{
+    if (named == NULL || !profile_is_file(named)) {
+        return;
+    }
+    struct text path = profile_path(loader, named);
+    for (uint32_t i = 0; i < loader->root_count; i++) {
+        const struct yaml_node *root = loader->roots[i];
+        if (text_equal(root->file->name, path)) {
+            memmove(&loader->roots[i], &loader->roots[i + 1],
+                    (loader->root_count - i - 1) * sizeof *loader->roots);
+            loader->root_count--;
+            drop_profile(loader, yaml_member(root, "like"));
+            return;
+        }
+    }
+}
+
+static void drop_profiles(struct loader *loader)
+{
+    const struct yaml_node **named =
+        arena_calloc(loader->arena, loader->root_count + 1, sizeof *named);
+    uint32_t count = loader->root_count;
+    for (uint32_t i = 0; i < count; i++) {
+        named[i] = yaml_member(loader->roots[i], "profile");
+        named[i] = named[i] != NULL && named[i]->kind == YAML_MAP ? yaml_member(named[i], "like")
+                                                                  : named[i];
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        drop_profile(loader, named[i]);
+    }
 }
 
 /* False when a file cannot be read at all: names that it may hold would be missed for no reason. */
@@ -834,15 +870,18 @@ static bool read_files(struct loader *loader)
     }
     for (uint32_t i = 0; i < input->file_count; i++) {
         struct yaml_file *file = arena_alloc(loader->arena, sizeof *file);
-        *file = (struct yaml_file){files[i]->name, files[i]->bytes};
+        *file = (struct yaml_file){.name = files[i]->name, .bytes = files[i]->bytes};
         uint32_t errors = loader->complaints->errors;
         struct yaml_node *root = yaml_read(loader->arena, file, loader->complaints);
         readable = readable && (root != NULL || loader->complaints->errors == errors);
         if (root == NULL || root->kind == YAML_NONE || !want_kind(loader, root, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, root, "a catalog", top_keys, later_top_keys);
         loader->roots[loader->root_count++] = root;
+    }
+    drop_profiles(loader);
+    for (uint32_t i = 0; i < loader->root_count; i++) {
+        check_keys(loader, loader->roots[i], "a catalog", top_keys, later_top_keys);
     }
     if (readable && loader->root_count == 0 && loader->complaints->errors == 0) {
         struct place place = {input->file_count > 0 ? files[0]->name : TEXT("catalog"), 1, 1};

@@ -5,6 +5,7 @@
  *                               hours.c    calendars
  *                               table.c    tables of rates
  *                               conversion.c  currencies
+ *                               profile.c  defaults of options
  *                               meter.c    meters
  *                               step.c     steps; step_charge.c those over charges
  *                               terms.c    lists of these
@@ -36,18 +37,15 @@ enum {
     MEMBERS_USED_MAX = 250,     /* members of data that one meter's expressions use */
 };
 
-/* Defaults where systems differ (language.md, section 6). It has options only. */
-struct profile {
+/* A profile that is part of the program: a file of src/catalog/profiles. */
+struct profile_file {
     const char *name;
-    bool at_zero_charge;
-    bool settle_at_end; /* of volume tiers */
-    enum past_last past_last;
-    enum prorate prorate; /* of fixed steps */
-    int prorate_digits;
-    enum rounding prorate_mode;
-    enum round_at round_at;
-    bool lines_to_minor; /* lines are rounded to the currency's minor unit */
+    const unsigned char *bytes;
+    size_t size;
 };
+extern const struct profile_file profile_files[]; /* "none" first */
+extern const size_t profile_file_count;
+enum { PROFILES_MAX = 8, PROFILES_KNOWN_MAX = 16 };
 
 /* A top-level list or mapping of all files: its parts in order of files. */
 struct section {
@@ -81,7 +79,8 @@ struct loader {
     struct accounts_builder *accounts;
     struct complaints *complaints;
     struct catalog *catalog;
-    const struct profile *profile;
+    const struct yaml_node *profiles[PROFILES_MAX]; /* defaults of options; the first goes before */
+    uint32_t profile_count, profiles_read;
     const struct currency *currency; /* of what is being read */
     const struct zone *zone;         /* of dates and calendar clocks: billing.zone */
     bool has_contracts;
@@ -240,7 +239,21 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
 /* True when a meter's `sku:` is a name and no expression. */
 bool sku_is_name(struct text text);
 void load_calendars(struct loader *loader, struct section section);
+/* profile.c: defaults of options; node may be NULL */
+void load_profile(struct loader *loader, const struct yaml_node *node);
+/* What the profile says under a section's name; NULL: nothing. */
+const struct yaml_node *profile_option(const struct loader *loader, const char *section,
+                                       const char *name);
+/* True of a name that is a file's, and where that file is. */
+bool profile_is_file(const struct yaml_node *node);
+struct text profile_path(struct loader *loader, const struct yaml_node *node);
+/* `digits: currency` */
+bool digits_are_currency(const struct yaml_node *node);
+
 void load_tables(struct loader *loader);
+/* table.c: a file beside the one that names it; whether its name stays in that one's folder. */
+struct text path_beside(struct loader *loader, const struct yaml_node *node);
+bool path_is_inside(struct text path, const struct yaml_node *node);
 /* conversion.c: how amounts get from one currency into another; node may be NULL */
 void load_conversion(struct loader *loader, const struct yaml_node *node);
 /* conversion.c: once all prices are read, what rows of several currencies cannot share */

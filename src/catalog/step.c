@@ -149,15 +149,19 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
 {
     struct loader *loader = work->loader;
     *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
-    *digits = loader->profile->prorate_digits;
-    *mode = loader->profile->prorate_mode;
-    if (key(work, "digits") != NULL) {
-        read_int(loader, key(work, "digits"), 0, DEC_SCALE, digits);
+    *digits = DEC_SCALE;
+    *mode = ROUND_HALF_EVEN;
+    const struct yaml_node *of_profile = profile_option(loader, "proration", "digits");
+    const struct yaml_node *node = key(work, "digits") ? key(work, "digits") : of_profile;
+    if (node != NULL) {
+        read_int(loader, node, 0, DEC_SCALE, digits);
     }
     enum step_kind kind = work->step->kind; /* of these it is graduated or volume */
     bool is_of_tiers = kind == STEP_DISCOUNT || kind == STEP_MARKUP || kind == STEP_FEE;
-    if (key(work, "mode") != NULL && !is_of_tiers) {
-        read_rounding_mode(loader, key(work, "mode"), mode);
+    node = is_of_tiers ? NULL : key(work, "mode");
+    node = node ? node : profile_option(loader, "proration", "mode");
+    if (node != NULL) {
+        read_rounding_mode(loader, node, mode);
     }
 }
 
@@ -183,7 +187,7 @@ static void read_order_key(struct work *work, const struct yaml_node *node, stru
 }
 
 /* The value of a key that not all steps have. */
-static const struct yaml_node *own_key(const struct work *work, const char *name)
+static const struct yaml_node *key_of_kind(const struct work *work, const char *name)
 {
     const char *const *keys = step_keys[work->step->kind];
     while (*keys != NULL && strcmp(*keys, name) != 0) {
@@ -195,7 +199,7 @@ static const struct yaml_node *own_key(const struct work *work, const char *name
 static void read_order(struct work *work)
 {
     struct loader *loader = work->loader;
-    const struct yaml_node *node = own_key(work, "order");
+    const struct yaml_node *node = key_of_kind(work, "order");
     if (node == NULL) {
         return;
     }
@@ -216,7 +220,7 @@ static void read_order(struct work *work)
 static void read_measure(struct work *work)
 {
     struct loader *loader = work->loader;
-    const struct yaml_node *node = own_key(work, "measure");
+    const struct yaml_node *node = key_of_kind(work, "measure");
     const char *fallback = work->rows.kind == NAMES_CHARGE ? "net" : "quantity";
     /* By name it is what it is without. */
     if (node != NULL && !(node->kind == YAML_TEXT && text_equal(node->text, text_of(fallback)))) {
@@ -409,8 +413,8 @@ static void read_aggregate(struct work *work)
                  TEXT("percentile: 95"), "nothing says which percentile");
     }
     const char *needless =
-        !is_percentile && percentile != NULL            ? "percentile"
-        : !is_percentile && key(work, "method") != NULL ? "method"
+        !is_percentile && percentile != NULL                ? "percentile"
+        : !is_percentile && own_key(work, "method") != NULL ? "method"
         : !is_percentile && aggregate->function != FUNCTION_AVERAGE && key(work, "samples") != NULL
             ? "samples"
             : NULL;
@@ -915,13 +919,11 @@ static void read_tier(struct work *work)
     static const char *const settle[] = {"now", "at_end", NULL};
     static const enum rounding package_modes[] = {ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP};
     tier->mode = (enum tier_mode)read_option(work, "mode", modes, TIER_GRADUATED);
-    tier->at_zero_charge =
-        read_option(work, "at_zero", at_zero, loader->profile->at_zero_charge) == 1;
-    tier->past_last =
-        (enum past_last)read_option(work, "past_last", past_last, (int)loader->profile->past_last);
+    tier->at_zero_charge = read_option(work, "at_zero", at_zero, 0) == 1;
+    tier->past_last = (enum past_last)read_option(work, "past_last", past_last, PAST_REFUSED);
     int round = read_option(work, "package_round", package_round, 0);
     tier->package_round = package_modes[round];
-    tier->settle_at_end = read_option(work, "settle", settle, loader->profile->settle_at_end) == 1;
+    tier->settle_at_end = read_option(work, "settle", settle, 0) == 1;
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
     }
@@ -1010,7 +1012,7 @@ static void read_fixed(struct work *work)
     static const char *const stub[] = {"turn", "back", NULL};
     fixed->when = (enum fixed_when)read_option(work, "when", when, FIXED_IN_ARREARS);
     fixed->stub_back = read_option(work, "stub", stub, 0) == 1;
-    read_proration(work, &fixed->prorate, &fixed->digits, &fixed->mode, loader->profile->prorate);
+    read_proration(work, &fixed->prorate, &fixed->digits, &fixed->mode, PRORATE_NONE);
     if (work->step->clock == CLOCK_ROW) {
         COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
                  TEXT("clock: period, or month, year ..."), "a fixed amount has no rows");
@@ -1044,9 +1046,9 @@ static void read_bound(struct work *work)
         work->step->attribute = ATTRIBUTE_NONE;
     }
     static const char *const settle[] = {"now", "at_end", NULL};
-    bound->settle_now = read_option(work, "settle", settle, 1) == 0;
-    if (key(work, "settle") != NULL && !bound->has_min) {
-        complain(loader->complaints, yaml_key_place(key(work, "settle")), "CHOOSE_ONE", NO_HINT,
+    bound->settle_now = read_option(work, "settle", settle, 1) == 0 && bound->has_min;
+    if (own_key(work, "settle") != NULL && !bound->has_min) {
+        complain(loader->complaints, yaml_key_place(own_key(work, "settle")), "CHOOSE_ONE", NO_HINT,
                  "settle is of a minimum, and here is none");
     }
     read_proration(work, &bound->prorate, &bound->digits, &bound->mode, PRORATE_NONE);
@@ -1068,7 +1070,7 @@ static void read_round(struct work *work)
     }
     static const char *const at[] = {"row", "line", "bucket", NULL};
     static const char *const small[] = {"none", "up", NULL};
-    round->at = (enum round_at)read_option(work, "at", at, (int)loader->profile->round_at);
+    round->at = (enum round_at)read_option(work, "at", at, ROUND_AT_ROW);
     round->small_up = read_option(work, "small", small, 0) == 1;
     read_flag(work, "show", &round->show);
 }

@@ -16,9 +16,18 @@ struct work {
     struct expr_context bucket, rows; /* what its numbers and its filters may name */
 };
 
-static inline const struct yaml_node *key(const struct work *work, const char *name)
+/* What the step says under a key. */
+static inline const struct yaml_node *own_key(const struct work *work, const char *name)
 {
     return yaml_member(work->body, name);
+}
+/* The same, or else what the profile says of steps of this kind. */
+static inline const struct yaml_node *key(const struct work *work, const char *name)
+{
+    const struct yaml_node *own = own_key(work, name);
+    return own != NULL || work->loader->profile_count == 0
+               ? own
+               : profile_option(work->loader, step_kind_name(work->step->kind), name);
 }
 
 enum sign { ANY, NOT_NEGATIVE, POSITIVE };

@@ -11,9 +11,9 @@ static const char *const settle_names[] = {"now", "at_end", NULL};
 
 static void refuse_key(struct work *work, const char *name, const char *why)
 {
-    if (key(work, name) != NULL) {
-        complain(work->loader->complaints, yaml_key_place(key(work, name)), "CHOOSE_ONE", NO_HINT,
-                 "%s %s", name, why);
+    if (own_key(work, name) != NULL) {
+        complain(work->loader->complaints, yaml_key_place(own_key(work, name)), "CHOOSE_ONE",
+                 NO_HINT, "%s %s", name, why);
     }
 }
 

@@ -310,13 +310,23 @@ static bool is_inside(struct text name)
 }
 
 /* The file's path, as complaints name it: beside the file that names it. */
-static struct text path_beside(struct loader *loader, const struct yaml_node *node)
+struct text path_beside(struct loader *loader, const struct yaml_node *node)
 {
     struct text beside = node->file->name;
     while (beside.size > 0 && beside.at[beside.size - 1] != '/') {
         beside.size--;
     }
     return text_join(loader->arena, beside, node->text);
+}
+
+bool path_is_inside(struct text path, const struct yaml_node *node)
+{
+    struct text folder = node->file->name;
+    while (folder.size > 0 && folder.at[folder.size - 1] != '/') {
+        folder.size--;
+    }
+    return path.size > folder.size &&
+           is_inside((struct text){path.at + folder.size, path.size - folder.size});
 }
 
 static bool find_file(struct table_file *file)

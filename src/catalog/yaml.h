@@ -25,6 +25,7 @@ enum {
 struct yaml_file {
     struct text name;
     struct text bytes;
+    bool is_built_in; /* a part of the program */
 };
 
 enum yaml_kind {

@@ -193,7 +193,7 @@ static enum status run_document(struct session *session, struct text name, struc
                                 uint32_t line)
 {
     struct arena_mark mark = arena_mark(session->arena);
-    struct yaml_file file = {name, bytes};
+    struct yaml_file file = {.name = name, .bytes = bytes};
     struct complaints complaints = {.arena = session->arena};
     const struct yaml_node *root = yaml_read(session->arena, &file, &complaints);
     enum status status = OK;
