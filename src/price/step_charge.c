@@ -227,7 +227,7 @@ static enum status worth_of(const struct step *step, const struct charge_values 
                         */
         if (dec_sign(x) > 0) {
             *f = step->kind == STEP_DISCOUNT ? dec_min(x, values->number) : values->number;
-        } else if (dec_is_zero(x) && step->kind == STEP_MARKUP && step_settles(step)) {
+        } else if (step->kind == STEP_MARKUP && step_settles(step)) {
             *f = values->number;
         }
         break;

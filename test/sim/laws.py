@@ -75,6 +75,22 @@ def bodies(catalog, kind):
     return out
 
 
+CHARGE_STEPS = ("discount", "markup", "fee", "tax", "commit", "credit", "allocate")
+
+
+def without_terms(catalog):
+    """A copy that has no lists of terms."""
+    catalog = copy.deepcopy(catalog)
+    for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]:
+        owner.pop("terms", None)
+    return catalog
+
+
+def lists_of_terms(catalog):
+    return [owner["terms"] for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
+            if "terms" in owner]
+
+
 def usage_events(world):
     """[(line, event)] of the lines that are one accepted usage event."""
     out = []
@@ -415,6 +431,24 @@ def scope(bench):
 
 # ---- 8 clock ----
 
+def daily_terms(catalog):
+    """Steps on charges whose turns are days; without those that know lines (a line is of the whole bill) or grants."""
+    for steps in [*lists_of_terms(catalog), *all_steps(catalog)]:
+        kept = []
+        for step in steps:
+            (kind, body), = copy.deepcopy(step).items()
+            if not isinstance(body, dict):
+                kept.append(step)
+                continue
+            if kind == "credit" or (kind in ("round", *CHARGE_STEPS) and body.get("at") == "line") or (
+                    kind == "tax" and "round" in body):
+                continue
+            if kind in CHARGE_STEPS and (kind != "tax" or "at" in body) or body.get("at") == "bucket":
+                body["clock"] = "day"
+            kept.append({kind: body})
+        steps[:] = kept
+
+
 def clock(bench):
     """Ten days with equal usage are ten times one day, for programs with daily clocks."""
     world = bench.world
@@ -435,6 +469,7 @@ def clock(bench):
         for body in bodies(catalog, kind):
             if body.get("clock") != "row" and not (kind == "convert" and "clock" not in body):
                 body["clock"] = "day"
+    daily_terms(catalog)
     if any("period" in str(b.get(k, "")) for kind in ("allowance", "convert")
            for b in bodies(catalog, kind) for k in ("quantity", "divide")):
         return False
@@ -542,7 +577,7 @@ def reordered(bench):
     """Whatever order a tier takes its rows in, a bucket comes to the same: F(X) - F(0)."""
     if any(m.get("negative") for m in bench.world.meters.values()):
         return False
-    catalog, kept = copy.deepcopy(bench.world.catalog), {}
+    catalog, kept = without_terms(bench.world.catalog), {}
     for price in catalog["prices"]:  # versions: each part of the way has a curve of its own
         price.pop("from", None)
         price.pop("to", None)
@@ -556,7 +591,7 @@ def reordered(bench):
         for price in owner.get("prices", []):
             if isinstance(price, dict):
                 price["steps"] = [copy.deepcopy(step) for step in price["steps"] if not (
-                    set(step) & {"aggregate", "bound", "round"} or step.get("use") in others)]
+                    set(step) & {"aggregate", "bound", "round", *CHARGE_STEPS} or step.get("use") in others)]
     plain_bill, changed = bench.bill("plain", catalog), 0
     order = bench.rng.choice(["-quantity", ["-time", "-account"], ["-sku", "quantity"], "-account", ["-resource", "events"]])
     for body in bodies(catalog, "tier"):

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import expressions
 import times
-from world import OPEN, Raw
+from world import Raw
 from exact import ceil_to, num, quantize
 from setting import Step, TermPrice
 from terms import ChargeSteps, TermRow
@@ -794,7 +794,18 @@ class Bill(ChargeSteps):
                 part = Flow(flow.row, part1 - part0, flow.events if not out else 0)
                 done, total = quantize(total), total + amount1 - amount0
                 out.append(part.charge(step, quantize(total) - done, tier["rate"], i + 1))
+        if "measure" in step.body:
+            self.share_quantity(flow, out)
         return out or [flow.charge(step, ZERO)]
+
+    @staticmethod
+    def share_quantity(flow, parts):
+        """Of a row that measures something else: each part has its share of the quantity, the last the rest."""
+        gone, used, measured = ZERO, ZERO, sum((part.quantity for part in parts), ZERO)
+        for part in parts:
+            gone += part.quantity
+            to = flow.quantity if part is parts[-1] else quantize(flow.quantity * gone / measured)
+            part.quantity, used = to - used, to
 
     def entered(self, tiers, high, step):
         count = sum(1 for t in tiers if high > t["from"] or (t["from_in"] and high == t["from"]))

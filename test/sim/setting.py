@@ -200,7 +200,10 @@ class Setup:
         owners = [("plan/" + name, plan) for name, plan in self.catalog.get("plans", {}).items()]
         owners += [("contract/" + c["id"], c) for c in self.catalog.get("contracts", [])]
         owners.append(("catalog", self.catalog))
-        return [(level, [Term(body, level) for body in owner["terms"]]) for level, owner in owners if owner.get("terms")]
+        out = [(level, [Term(body, level) for body in owner["terms"]]) for level, owner in owners if owner.get("terms")]
+        for number, step in enumerate(step for _, steps in out for step in steps):
+            step.number = number
+        return out
 
     def in_force(self, level, account, at, contract):
         """Whether the terms of a level are those of an account, or of a contract's charge."""

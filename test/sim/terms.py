@@ -8,7 +8,6 @@ from fractions import Fraction
 
 import times
 from exact import num, quantize
-from world import OPEN
 
 ZERO, ONE = Fraction(0), Fraction(1)
 WAITING = ("bound", "commit", "fee")  # terms that owe something where nothing was used
@@ -56,7 +55,7 @@ class ChargeSteps:
         flow = row.flows[0] if row.flows else None
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
                 [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
-                getattr(row, "event", []),
+                getattr(row, "event", []), getattr(row, "term_number", -1),  # those of terms behind those of prices
                 row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"")
 
     def open(self, level, step):
@@ -108,7 +107,7 @@ class ChargeSteps:
                    for s in steps)
 
     def best(self, group, flow):
-        """The term of the greatest percentage that takes a charge when the first of the group comes; the first of equals."""
+        """The term that saves most on a charge as it is when the first of the group comes; the first of equals."""
         if not hasattr(flow, "best"):
             flow.best = {}
         if group not in flow.best:
@@ -119,7 +118,8 @@ class ChargeSteps:
                     if step.body.get("exclusive") != group or not self.takes(flow, step) or not (
                             self.setup.in_force(level, row.account, row.time, self.contract(row))):
                         continue
-                    saving = num(step.body["percent"]) * (-1 if step.kind == "markup" else 1)
+                    saving = quantize(self.base(flow, step) * num(step.body["percent"]) / 100)
+                    saving *= -1 if step.kind == "markup" else 1
                     if most is None or saving > most[0]:
                         most = saving, step
             flow.best[group] = most and most[1]
@@ -148,6 +148,7 @@ class ChargeSteps:
         contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
         made = self.scope_row(account, sku or "", at, step.price, new, contract, span)
+        made.term_number = step.number
         self.split_keys(made, row, step)
         self.priced.append(made)
 
@@ -322,7 +323,7 @@ class ChargeSteps:
             return
         amount = self.promised(row, step, key)
         new = self.flow_of(None).charge(step, amount)
-        new.kind, new.gross, new.grant = "fee", amount, step.name
+        new.kind, new.gross, new.grant, new.quantity = "fee", amount, step.name, ONE
         account = self.scope_account(self.flow_of(row), step)
         contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, start)
         if amount:
@@ -434,6 +435,8 @@ class ChargeSteps:
                 rule = rule if isinstance(rule, dict) else {"digits": rule}
                 digits, mode = int(num(rule.get("digits", self.setup.minor))), rule.get("mode", "half_up")
             key = self.line_key(row, flow, step) if at == "line" else self.key(row, step)
+            if at == "total":  # its measure is the tax, a number of 18 digits as any measure
+                exact = quantize(exact)
             key = key if at == "total" else (key, rate)
             before, position[key] = position[key], position[key] + exact
             tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
@@ -526,7 +529,9 @@ class ChargeSteps:
         by_wallet = defaultdict(list)
         step, buyers = None, {}
         for row, step in entries:
-            by_wallet[self.key(row, step)[:2]].append((row, step))
+            kinds = step.body.get("kinds")
+            if any(flow.amount is None or kinds is None or flow.kind in kinds or "tax" in kinds for flow in row.flows):
+                by_wallet[self.key(row, step)[:2]].append((row, step))
         for key, (row, begin) in self.sold_to.items() if self.level else ():
             buyers[key], step = row, self.sold_step
             if wallets[key] is None:
@@ -556,7 +561,7 @@ class ChargeSteps:
                     self.setup.payer(account, at) == self.payer and self.holds(self.level, account, at)):
                 continue  # it has gone to another payer, or plan
             new = self.flow_of(None).charge(step, count * cost, cost)
-            new.kind, new.gross, new.grant = "fee", count * cost, grant
+            new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
             self.priced.append(self.scope_row(account, "", at, step.price, new, contract, self.cut))
         wallet.bought = []

@@ -4,7 +4,7 @@ They draw from streams of their own, so that a world without them stays as it wa
 from world import OPEN, Raw
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
-ON = set()
+ON = {"terms." + kind for kind in ("round", "discount", "markup", "tax", "commit", "credit")} | {"steps.tax"}
 KINDS = ("discount", "markup", "bound", "fee", "tax", "round", "commit", "credit", "allocate")
 
 
@@ -154,7 +154,7 @@ class Maker:
         if rng.random() < 0.3:
             body["base"] = self.pick("gross", "gross", "net")
             self.world.has("terms.base")
-        if rng.random() < 0.15 and ("quantity" not in body or "limit_units" in OPEN):
+        if rng.random() < 0.15:
             body["limit"] = {self.pick("amount"): self.money(1, 8)}
             self.world.has("terms.limit")
         return body
