@@ -66,6 +66,8 @@ struct bill {
     struct used_rate settled;
     struct dec settlement; /* rounded to that one's minor unit */
     struct period period;
+    const struct period *parts; /* of a time that thresholds divide, up to the bill's; NULL: none */
+    uint32_t part_count;
     struct line *lines; /* sorted by account, SKU, price, ...; the rounding line last */
     uint32_t line_count, line_capacity;
     struct section *sections;

@@ -666,6 +666,15 @@ struct parameter { /* of a contract */
     struct expr_value value;
 };
 
+/* When a payer is billed inside a turn of its billing clock: as what the turn's charges come to
+ * reaches a threshold, and, behind the last, each `recurring` more. */
+struct thresholds {
+    const struct dec *items; /* ascending */
+    uint32_t count;
+    bool has_recurring;
+    struct dec recurring;
+};
+
 /* What one buyer agreed to. */
 struct contract {
     struct text id;
@@ -678,6 +687,7 @@ struct contract {
     struct clock billing;
     bool billing_at_start;                        /* anchored at the contract's start */
     const struct currency *currency, *settlement; /* of its buyer's bills; NULL: not said */
+    struct thresholds thresholds;
     const struct parameter *parameters;
     uint32_t parameter_count;
     struct place place;
@@ -767,6 +777,8 @@ struct catalog {
     struct line_rounding rounding;
     struct clock billing;    /* the bill's clock; calendar month, UTC, by default */
     bool billing_at_account; /* anchor: subscription, the account's own start */
+    struct thresholds thresholds;
+    bool has_thresholds; /* of the catalog or of a contract */
     struct digest digest;    /* SHA-256 of the canonical content: comments, order of files and of
                                 mapping keys do not matter */
 

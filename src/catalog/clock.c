@@ -35,11 +35,56 @@ bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_
     return false;
 }
 
-void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
-                  bool *at_contract, bool *at_account)
+/* thresholds: [200, 500], recurring: 1000. */
+static void read_thresholds(struct loader *loader, const struct yaml_node *node,
+                            struct thresholds *thresholds)
 {
-    static const char *const keys[] = {"every", "anchor", "zone", NULL};
-    static const char *const later[] = {"thresholds", "recurring", "late_periods", NULL};
+    const struct yaml_node *list = yaml_member(node, "thresholds");
+    const struct yaml_node *recurring = yaml_member(node, "recurring");
+    if (list != NULL && want_kind(loader, list, YAML_LIST)) {
+        struct dec *items = arena_calloc(loader->arena, list->count, sizeof *items);
+        for (uint32_t i = 0; i < list->count; i++) {
+            struct dec least = i > 0 ? items[i - 1] : DEC_ZERO;
+            if (read_dec(loader, &list->items[i], &items[i]) &&
+                dec_compare(items[i], least) <= 0) {
+                COMPLAIN(loader, &list->items[i], "BOUND_ORDER", TEXT("thresholds: [200, 500]"),
+                         "thresholds are above nothing, and each above the one before");
+            }
+        }
+        thresholds->items = items;
+        thresholds->count = list->count;
+    }
+    if (recurring != NULL && read_dec(loader, recurring, &thresholds->recurring)) {
+        thresholds->has_recurring = dec_sign(thresholds->recurring) > 0;
+        if (!thresholds->has_recurring) {
+            COMPLAIN(loader, recurring, "NOT_POSITIVE", NO_HINT,
+                     "recurring must be greater than zero");
+        }
+    }
+    loader->catalog->has_thresholds |= thresholds->count > 0 || thresholds->has_recurring;
+}
+
+void check_thresholds(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t i = 0; i < catalog->meter_count && catalog->has_thresholds; i++) {
+        const struct meter *meter = &catalog->meters[i];
+        if (meter->grain == GRAIN_MONTH || meter->carry || aggregate_is_sampled(meter->aggregate)) {
+            complain(loader->complaints, meter->place, "STEP_CLOCK",
+                     TEXT("grain: hour, of a count, sum, max, min, average or latest"),
+                     "billing has thresholds, which bill inside a period, and the meter %.*s keeps "
+                     "more than hours of it",
+                     TEXT_ARG(meter->name));
+        }
+    }
+}
+
+void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
+                  bool *at_contract, bool *at_account, struct thresholds *thresholds)
+{
+    static const char *const keys[] = {"every",      "anchor",    "zone",
+                                       "thresholds", "recurring", NULL};
+    static const char *const later[] = {"late_periods", NULL};
     enum clock_every every = EVERY_MONTH;
     int32_t count = 1;
     const struct zone *zone = loader->zone;
@@ -49,6 +94,7 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
             return;
         }
         check_keys(loader, node, "billing", keys, later);
+        read_thresholds(loader, node, thresholds);
         member = yaml_member(node, "every");
     }
     if (member != NULL) {

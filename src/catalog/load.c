@@ -416,7 +416,8 @@ static void load_head(struct loader *loader)
                 find_zone(loader, zone->text, &loader->zone);
             }
         }
-        load_billing(loader, node, &catalog->billing, &at_contract, &catalog->billing_at_account);
+        load_billing(loader, node, &catalog->billing, &at_contract, &catalog->billing_at_account,
+                     &catalog->thresholds);
         if (at_contract) {
             COMPLAIN(loader, yaml_member(node, "anchor"), "BAD_VALUE",
                      TEXT("calendar, subscription or a date"),
@@ -1239,6 +1240,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
         number_nodes(&loader);
         check_currencies(&loader);
         check_catalog(&loader);
+        check_thresholds(&loader);
     }
     complaints_sort(complaints);
     if (complaints->errors > 0) {

@@ -235,7 +235,9 @@ void read_step_clock(struct loader *loader, const struct yaml_node *node, struct
 bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_every *every,
                 int32_t *count);
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
-                  bool *at_contract, bool *at_account);
+                  bool *at_contract, bool *at_account, struct thresholds *thresholds);
+/* What bills inside a period cannot be made of: meters that keep one row for longer than an hour. */
+void check_thresholds(struct loader *loader);
 /* True when a meter's `sku:` is a name and no expression. */
 bool sku_is_name(struct text text);
 void load_calendars(struct loader *loader, struct section section);

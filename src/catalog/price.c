@@ -330,7 +330,8 @@ static void read_contract_billing(struct loader *loader, const struct yaml_node 
                                   struct contract *contract)
 {
     bool at_account = false;
-    load_billing(loader, node, &contract->billing, &contract->billing_at_start, &at_account);
+    load_billing(loader, node, &contract->billing, &contract->billing_at_start, &at_account,
+                 &contract->thresholds);
     contract->has_billing = true;
     if (at_account) {
         COMPLAIN(loader, node, "BAD_VALUE", TEXT("anchor: contract, calendar or a date"),

@@ -163,6 +163,12 @@ static bool is_net_of(const struct line *line, struct text key)
 
 enum { NAMES_TOLD_MAX_BYTES = 200 };
 
+/* True of a line of the bill that the moment tells of. */
+static bool is_of_bill(const struct case_line *item, uint32_t moment)
+{
+    return item->moment == moment && !item->is_interim;
+}
+
 enum selector_kind { SELECT_FIELD, SELECT_TIER, SELECT_TIME, SELECT_QUANTITY, SELECT_NET };
 
 static bool is_selected(const struct case_run *run, const struct case_line *item,
@@ -226,7 +232,7 @@ static void tell_names(struct case_run *run, uint32_t moment, const struct compa
     buffer_init(&told, run->arena, 128);
     for (uint32_t l = 0; l < run->line_count && told.size < NAMES_TOLD_MAX_BYTES; l++) {
         struct text name = line_field(&run->lines[l].line, comparison->field);
-        if (run->lines[l].moment == moment && name.size > 0 &&
+        if (is_of_bill(&run->lines[l], moment) && name.size > 0 &&
             name_list_find(&names, name) == NONE) {
             name_list_add(run->arena, &names, name);
             buffer_format(&told, "%s%.*s", told.size > 0 ? ", " : "", TEXT_ARG(name));
@@ -250,7 +256,7 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
         bool is_any = false;
         for (uint32_t l = 0; l < run->line_count; l++) {
             const struct case_line *item = &run->lines[l];
-            if (item->moment == moment &&
+            if (is_of_bill(item, moment) &&
                 is_selected(run, item, comparison->kind, line_field(&item->line, comparison->field),
                             key)) {
                 is_any = true;
@@ -280,7 +286,7 @@ static void compare_dimensions(struct case_run *run, uint32_t moment, const stru
             struct dec sum = DEC_ZERO;
             for (uint32_t l = 0; l < run->line_count; l++) {
                 const struct case_line *item = &run->lines[l];
-                if (item->moment == moment &&
+                if (is_of_bill(item, moment) &&
                     has_dimension(run, item->line.dimensions, values->key, value)) {
                     add_to(run, &sum, item->line.amount);
                 }
@@ -433,7 +439,7 @@ static void compare_line(struct case_run *run, uint32_t moment, const struct yam
     }
     uint32_t count = 0;
     for (uint32_t l = 0; l < run->line_count; l++) {
-        count += run->lines[l].moment == moment && matches(run, &run->lines[l], wanted);
+        count += is_of_bill(&run->lines[l], moment) && matches(run, &run->lines[l], wanted);
     }
     bool asks_zero = true;
     for (uint32_t i = 0; is_known && i < wanted->count; i++) {
@@ -444,7 +450,7 @@ static void compare_line(struct case_run *run, uint32_t moment, const struct yam
         asks_zero = asks_zero && is_equal(DEC_ZERO, item->text, EXACTLY);
         struct dec sum = DEC_ZERO;
         for (uint32_t l = 0; l < run->line_count; l++) {
-            if (run->lines[l].moment == moment && matches(run, &run->lines[l], wanted)) {
+            if (is_of_bill(&run->lines[l], moment) && matches(run, &run->lines[l], wanted)) {
                 add_to(run, &sum, compared_value(&run->lines[l].line, item->key));
             }
         }
@@ -480,8 +486,52 @@ static struct dec sum_without_tax(struct case_run *run, uint32_t moment)
     struct dec sum = DEC_ZERO;
     for (uint32_t l = 0; l < run->line_count; l++) {
         const struct case_line *item = &run->lines[l];
-        if (item->moment == moment && !text_equal(item->line.kind, TEXT("tax"))) {
+        if (is_of_bill(item, moment) && !text_equal(item->line.kind, TEXT("tax"))) {
             add_to(run, &sum, item->line.amount);
+        }
+    }
+    return sum;
+}
+
+/* What bills inside the turn came to: in the order in which thresholds were reached. */
+static void compare_interim(struct case_run *run, uint32_t moment, const struct yaml_node *node,
+                            int rounded)
+{
+    instant after = INSTANT_MIN;
+    uint32_t count = 0;
+    for (;; count++) {
+        instant next = INSTANT_MAX;
+        struct dec sum = DEC_ZERO;
+        for (uint32_t l = 0; l < run->line_count; l++) {
+            const struct case_line *item = &run->lines[l];
+            bool is_next = item->moment == moment && item->is_interim && item->bill_to > after;
+            next = is_next && item->bill_to < next ? item->bill_to : next;
+        }
+        for (uint32_t l = 0; l < run->line_count; l++) {
+            const struct case_line *item = &run->lines[l];
+            if (item->moment == moment && item->is_interim && item->bill_to == next) {
+                add_to(run, &sum, item->line.amount);
+            }
+        }
+        if (next == INSTANT_MAX) {
+            break;
+        }
+        if (count < node->count) {
+            check_number(run, sum, &node->items[count], rounded, "interim", TEXT(""));
+        }
+        after = next;
+    }
+    if (count != node->count) {
+        case_finding(run, "interim: expected %u bills, came %u", node->count, count);
+    }
+}
+
+static struct dec sum_interim(struct case_run *run, uint32_t moment)
+{
+    struct dec sum = DEC_ZERO;
+    for (uint32_t l = 0; l < run->line_count; l++) {
+        if (run->lines[l].moment == moment && run->lines[l].is_interim) {
+            add_to(run, &sum, run->lines[l].line.amount);
         }
     }
     return sum;
@@ -530,8 +580,7 @@ static void compare_failed(struct case_run *run, const struct yaml_node *node)
 
 static bool is_later(struct text key)
 {
-    static const char *const later[] = {"margin",  "effective", "unused",   "balance",
-                                        "interim", "already",   "by_tax_of"};
+    static const char *const later[] = {"margin", "effective", "unused", "balance", "by_tax_of"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         if (text_equal(key, text_of(later[i]))) {
             return true;
@@ -565,7 +614,15 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
         }
     }
     if (text_equal(node->key, TEXT("total"))) {
-        check_number(run, sum_amounts(run, moment, moment), node, rounded, "total", TEXT(""));
+        struct dec interim = sum_interim(run, moment), sum = sum_amounts(run, moment, moment);
+        if (dec_subtract(sum, interim, &sum, NULL) != OK) {
+            case_finding(run, "a sum of amounts has more than 38 digits");
+        }
+        check_number(run, sum, node, rounded, "total", TEXT(""));
+    } else if (text_equal(node->key, TEXT("interim"))) {
+        compare_interim(run, moment, node, rounded);
+    } else if (text_equal(node->key, TEXT("already"))) {
+        check_number(run, sum_interim(run, moment), node, rounded, "already", TEXT(""));
     } else if (text_equal(node->key, TEXT("net_of_tax"))) {
         check_number(run, sum_without_tax(run, moment), node, rounded, "net_of_tax", TEXT(""));
     } else if (text_equal(node->key, TEXT("charges"))) {

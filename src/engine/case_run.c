@@ -316,26 +316,28 @@ static struct case_line *add_line(struct case_run *run)
     return &run->lines[run->line_count++];
 }
 
-/* The third part of an id: provider/payer/from/to. */
-static instant bill_from(struct text id)
+/* The third and the fourth part of an id: provider/payer/from/to. */
+static struct period bill_period(struct text id)
 {
     size_t end = id.size, start;
+    struct period period = {INSTANT_MIN, INSTANT_MIN};
     while (end > 0 && id.at[end - 1] != '/') {
         end--;
     }
+    (void)time_parse_date((struct text){id.at + end, id.size - end}, NULL, &period.to);
     end = end > 0 ? end - 1 : 0;
     for (start = end; start > 0 && id.at[start - 1] != '/';) {
         start--;
     }
-    instant at = INSTANT_MIN;
-    return time_parse_date((struct text){id.at + start, end - start}, NULL, &at) == TIME_OK
-               ? at
-               : INSTANT_MIN;
+    (void)time_parse_date((struct text){id.at + start, end - start}, NULL, &period.from);
+    return period;
 }
 
+/* Of a time that thresholds divide, the last bill is the one that a case tells of. */
 static enum status read_lines(struct case_run *run, const char *folder, uint32_t moment,
-                              struct error *err)
+                              struct period period, bool is_own, struct error *err)
 {
+    const bool is_divided = run->loaded.catalog->has_thresholds;
     struct text bytes;
     TRY(load_bytes(run->env, run->arena, path_in(run, folder, "lines.csv"), LINES_MAX_BYTES, &bytes,
                    err));
@@ -353,7 +355,10 @@ static enum status read_lines(struct case_run *run, const char *folder, uint32_t
         struct text *resource = &line->line.resource;
         (void)text_decode(*resource, arena_alloc(run->arena, resource->size + 1), resource);
         line->moment = moment;
-        line->period_from = bill_from(bill);
+        struct period of_bill = bill_period(bill);
+        line->period_from = is_divided ? period.from : of_bill.from;
+        line->bill_to = of_bill.to;
+        line->is_interim = is_divided && is_own && of_bill.to < period.to;
         at += size + 1;
     }
     return OK;
@@ -478,7 +483,7 @@ static void note_summary(struct case_run *run, const struct farthing_summary *su
 
 static enum status run_once(struct case_run *run, const struct farthing_paths *catalog,
                             const char *events, struct period period, const char *opening,
-                            uint32_t moment, const char **folder, bool *is_billed,
+                            uint32_t moment, bool is_own, const char **folder, bool *is_billed,
                             struct error *err)
 {
     char name[32];
@@ -510,7 +515,7 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     TRY(status);
     if (*is_billed) {
         uint32_t first_line = run->line_count;
-        TRY(read_lines(run, *folder, moment, err));
+        TRY(read_lines(run, *folder, moment, period, is_own, err));
         TRY(check_totals(run, *folder, first_line, err));
         TRY(read_balances(run, *folder, err));
         add_folder(run, *folder);
@@ -625,7 +630,7 @@ static void add_period(struct case_run *run, struct period period)
     qsort(run->periods, run->period_count, sizeof *run->periods, compare_periods);
 }
 
-static enum status bill_moment(struct case_run *run, uint32_t moment,
+static enum status bill_moment(struct case_run *run, uint32_t moment, struct period own,
                                const struct farthing_paths *catalog, const char *events,
                                struct error *err)
 {
@@ -635,8 +640,9 @@ static enum status bill_moment(struct case_run *run, uint32_t moment,
     for (uint32_t i = 0; i < run->period_count; i++) {
         const char *folder;
         bool is_billed;
-        TRY(run_once(run, catalog, events, run->periods[i], opening, moment, &folder, &is_billed,
-                     err));
+        bool is_own = run->periods[i].from == own.from;
+        TRY(run_once(run, catalog, events, run->periods[i], opening, moment, is_own, &folder,
+                     &is_billed, err));
         if (!is_billed) {
             return OK;
         }
@@ -738,7 +744,7 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
     TRY(write_file(run, events, buffer_text(&run->events), err));
     add_period(run, period);
     run->failing = expect && expect->kind == YAML_MAP ? yaml_member(expect, "failed") : NULL;
-    TRY(bill_moment(run, index, &catalog, events, err));
+    TRY(bill_moment(run, index, period, &catalog, events, err));
     if (expect && run->finding_count == 0) {
         case_compare(run, index, expect);
     }

@@ -16,7 +16,9 @@
 struct case_line {
     struct line line;
     uint32_t moment;     /* which of the story's bills brought it */
-    instant period_from; /* of the bill it is on */
+    instant period_from; /* of the bill it is on; of the time that thresholds divide */
+    instant bill_to;
+    bool is_interim; /* of a bill before the one that the moment tells of */
 };
 
 /* What is left of a grant. */

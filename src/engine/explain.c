@@ -346,6 +346,33 @@ static enum status find_present(struct explain *x)
 
 /* ---- all of it ------------------------------------------------------------------------------ */
 
+/* The cuts up to the one that holds the bill, and that one in its parts. */
+static enum status add_parts(struct explain *x, const struct period **cuts, uint32_t *count)
+{
+    size_t index, part_count;
+    yyjson_val *item;
+    uint32_t made = 0;
+    struct period *all = arena_alloc(
+        &x->run->arena, (*count + yyjson_arr_size(x->head.parts) + 1) * sizeof *all);
+    while (made < *count && (*cuts)[made].to < x->head.period.to) {
+        all[made] = (*cuts)[made];
+        made++;
+    }
+    instant from = made < *count ? (*cuts)[made].from : x->head.period.from;
+    yyjson_arr_foreach(x->head.parts, index, part_count, item)
+    {
+        all[made].from = from;
+        if (!yyjson_is_str(item) ||
+            time_parse(text_of(yyjson_get_str(item)), &all[made].to) != TIME_OK) {
+            return fail(x->err, ERR_CORRUPT, "bills.ndjson: a bill's parts cannot be read");
+        }
+        from = all[made++].to;
+    }
+    *cuts = all;
+    *count = made;
+    return OK;
+}
+
 /* The cuts of the payer up to the bill's; one, unless its own clock has several turns in the run.
  */
 static enum status find_cuts(struct explain *x, uint32_t payer, const struct period **cuts,
@@ -357,6 +384,9 @@ static enum status find_cuts(struct explain *x, uint32_t payer, const struct per
     if (run->has_cuts) {
         *cuts = run->cuts + run->cut_first[payer];
         all = run->cut_first[payer + 1] - run->cut_first[payer];
+    }
+    if (x->head.parts) {
+        TRY(add_parts(x, cuts, &all));
     }
     for (*count = 1; *count <= all; ++*count) {
         struct period cut = (*cuts)[*count - 1];

@@ -276,7 +276,8 @@ enum status head_parse(struct arena *arena, struct text json, struct bill_head *
                                .proof = yyjson_obj_get(object, "proof"),
                                .inputs = yyjson_obj_get(object, "inputs"),
                                .sections = yyjson_obj_get(object, "sections"),
-                               .settlement = yyjson_obj_get(object, "settlement")};
+                               .settlement = yyjson_obj_get(object, "settlement"),
+                               .parts = yyjson_obj_get(object, "parts")};
     if (head->bill.size == 0 || head->payer.size == 0 || head->total.size == 0 ||
         !yyjson_is_obj(head->proof) || !yyjson_is_obj(head->inputs) ||
         time_parse(json_text(object, "from"), &head->period.from) != TIME_OK ||

@@ -434,6 +434,16 @@ static const struct contract *billing_contract(const struct catalog *catalog,
     return NULL;
 }
 
+const struct thresholds *contract_thresholds(const struct catalog *catalog,
+                                             const struct accounts *accounts, uint32_t payer,
+                                             struct period period)
+{
+    const struct contract *contract = billing_contract(catalog, accounts, payer, period);
+    return contract && (contract->thresholds.count > 0 || contract->thresholds.has_recurring)
+               ? &contract->thresholds
+               : NULL;
+}
+
 struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
                            uint32_t payer, struct period period, bool *is_custom)
 {

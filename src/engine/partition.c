@@ -24,11 +24,11 @@ bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record
                       struct period cut, bool is_first)
 {
     struct period found;
-    if (!run->has_cuts) {
+    if (!run->has_cuts && !run->catalog->has_thresholds) {
         return true;
     }
-    return run_cut(run, payer, record_instant(run, record), &found) ? found.from == cut.from
-                                                                    : is_first;
+    instant at = record_instant(run, record);
+    return run_cut(run, payer, at, &found) ? period_has(cut, at) : is_first;
 }
 
 struct records partition_group(const struct partition *partition, uint32_t index)

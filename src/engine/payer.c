@@ -301,37 +301,126 @@ static void fail_payer(struct worker *worker, uint32_t payer, const struct error
  * and what may be there: once a part of a bill is written, memory must not run out. */
 enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
-/* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
-static enum status settle_cut(struct worker *worker, uint32_t payer, struct period cut,
-                              bool is_first, bool is_last, struct handover *handover,
-                              struct records records, struct text inputs, struct texts *texts,
-                              struct error *err)
+/* What settle_cut works on. */
+struct job {
+    uint32_t payer;
+    struct records records;
+    struct text inputs;
+    struct texts *texts;
+    struct handover handover;
+    bool divides; /* the cut is to be divided, and not to be billed */
+    /* The parts of the cut: one, unless thresholds divide it. */
+    const struct period *parts;
+    uint32_t part_count, part; /* the one at hand */
+};
+
+/* The rows of a cut, and what was carried into it. */
+static enum status fold_cut(struct worker *worker, const struct job *job, struct period cut,
+                            bool is_first, struct book *book, struct pricing *pricing,
+                            struct error *err)
 {
-    struct run *run = worker->run;
+    const struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
-    const struct account *account = &run->accounts->items[payer];
-    struct book book;
-    size_t units = records.sorted ? ROWS_GUESS_MAX : (size_t)(records.end - records.at);
-    book_init(&book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
-    struct cursor cursor = cursor_at(&records, err);
+    const struct records *records = &job->records;
+    size_t units = records->sorted ? ROWS_GUESS_MAX : (size_t)(records->end - records->at);
+    book_init(book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
+    struct cursor cursor = cursor_at(records, err);
     for (const struct record *at; (at = cursor_next(&cursor));) {
-        if (record_is_of_cut(run, payer, at, cut, is_first)) {
-            book_fold(&book, at, &run->series, run->catalog);
+        if (record_is_of_cut(run, job->payer, at, cut, is_first)) {
+            book_fold(book, at, &run->series, run->catalog);
         }
     }
     TRY(cursor.status);
-    struct pricing pricing;
-    run_pricing(run, arena, payer, cut, &pricing);
-    bool begins_turn = clock_turn(&pricing.billing, cut.from).from == cut.from;
+    run_pricing(run, arena, job->payer, cut, pricing);
+    bool begins_turn = clock_turn(&pricing->billing, cut.from).from == cut.from;
     if (is_first) {
-        carry_opening(run, payer, cut, begins_turn, &book);
+        carry_opening(run, job->payer, cut, begins_turn, book);
     } else {
-        pricing.opening = handover->buckets;
-        pricing.opening_count = handover->bucket_count;
-        for (uint32_t i = 0; i < handover->meter_count; i++) {
-            carry_state(run, &handover->meters[i], payer, cut, begins_turn, &book);
+        pricing->opening = job->handover.buckets;
+        pricing->opening_count = job->handover.bucket_count;
+        for (uint32_t i = 0; i < job->handover.meter_count; i++) {
+            carry_state(run, &job->handover.meters[i], job->payer, cut, begins_turn, book);
         }
     }
+    return OK;
+}
+
+static int compare_instants(const void *a, const void *b)
+{
+    const instant *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+/* Where bills that were issued for a part of the cut begin and end. */
+static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period cut,
+                            struct arena *arena, instant **cuts)
+{
+    uint32_t low = first_issued(run, payer), end = low, count = 0;
+    while (end < run->issued_count && run->issued[end].payer == payer) {
+        end++;
+    }
+    *cuts = arena_alloc(arena, (2 * (end - low) + 1) * sizeof **cuts);
+    for (uint32_t i = low; i < end; i++) {
+        struct period period = run->issued[i].period;
+        if (cut.from <= period.from && period.to <= cut.to) {
+            (*cuts)[count++] = period.from;
+            (*cuts)[count++] = period.to;
+        }
+    }
+    return count;
+}
+
+/* Divides a cut at thresholds, or as it was billed; the parts are in the arena of outputs. */
+static enum status divide_cut(struct worker *worker, struct job *job, struct period cut,
+                              bool is_first, struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const struct thresholds *thresholds = payer_thresholds(run, job->payer, run->period);
+    instant *cuts = NULL;
+    uint32_t count = thresholds ? issued_cuts(run, job->payer, cut, arena, &cuts) : 0;
+    if (thresholds && count == 0) {
+        struct book book;
+        struct pricing pricing;
+        struct priced priced;
+        TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
+        struct book_view view = view_of(&pricing);
+        TRY(book_close(&book, &view, err));
+        TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
+        cuts = arena_alloc(arena, (priced.charge_count + 1) * sizeof *cuts);
+        TRY(threshold_cuts(arena, thresholds, &pricing, &priced, cuts, &count, err));
+    }
+    if (count > 1) {
+        qsort(cuts, count, sizeof *cuts, compare_instants);
+    }
+    struct period *parts = arena_alloc(&worker->output, (count + 1) * sizeof *parts);
+    uint32_t made = 0;
+    instant from = cut.from;
+    for (uint32_t i = 0; i < count; i++) {
+        if (cuts[i] > from && cuts[i] < cut.to) {
+            parts[made++] = (struct period){from, cuts[i]};
+            from = cuts[i];
+        }
+    }
+    parts[made++] = (struct period){from, cut.to};
+    job->parts = parts;
+    job->part_count = made;
+    return OK;
+}
+
+/* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
+static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
+                              bool is_first, bool is_last, struct error *err)
+{
+    struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const uint32_t payer = job->payer;
+    struct records records = job->records;
+    struct texts *texts = job->texts;
+    const struct account *account = &run->accounts->items[payer];
+    struct book book;
+    struct pricing pricing;
+    TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
     if (!worker->is_booked) {
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
@@ -344,6 +433,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     TRY(book_close(&book, &view, err));
     struct priced priced;
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
+    if (run->catalog->has_thresholds) {
+        TRY(threshold_close(arena, &pricing, &priced, err));
+    }
     struct issued issued = {NULL, 0};
     if (run->issued_count > 0) {
         TRY(find_issued(run, arena, payer, cut, &issued, err));
@@ -351,12 +443,18 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
+    if (job->part_count > 1) {
+        bill.parts = job->parts;
+        bill.part_count = job->part + 1;
+    }
     if (!is_last) {
-        hand_over(worker, &pricing, &priced, &book, handover);
+        hand_over(worker, &pricing, &priced, &book, &job->handover);
     }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
-        compare_issued_events(worker, payer, &bill);
+        if (job->part_count == 1) {
+            compare_issued_events(worker, payer, &bill);
+        }
         return OK;
     }
     if (is_last) {
@@ -374,7 +472,7 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.excluded, bill.excluded_count);
     if (bill.line_count > 0) {
-        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, inputs);
+        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, job->inputs);
     }
     if (bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE) {
         (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
@@ -397,7 +495,9 @@ static enum status settle_cut(struct worker *worker, uint32_t payer, struct peri
                           texts, err));
     }
     /* Nothing takes memory from here on. */
-    compare_issued_events(worker, payer, &bill);
+    if (job->part_count == 1) { /* else of no part alone is known what it had */
+        compare_issued_events(worker, payer, &bill);
+    }
     count_bill(worker, &bill, book.rows, book.row_count);
     return texts_pass_on_when_full(worker, texts);
 }
@@ -480,9 +580,9 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
     struct cursor cursor = cursor_at(&records, &worker->err);
     for (const struct record *record; (record = cursor_next(&cursor));) {
         struct period cut;
+        instant at = record_instant(run, record);
         bool is_failed = record_is_of_cut(run, payer, record, failed, is_first);
-        bool is_behind = !is_failed && run_cut(run, payer, record_instant(run, record), &cut) &&
-                         cut.from > failed.from;
+        bool is_behind = !is_failed && run_cut(run, payer, at, &cut) && at >= failed.to;
         if (is_behind || (is_failed && !worker->is_booked)) {
             total_count(&worker->booked_totals[meter_of_record(run, record)], record);
         }
@@ -492,16 +592,7 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
     }
 }
 
-/* What settle_cut works on. */
-struct job {
-    uint32_t payer;
-    struct records records;
-    struct text inputs;
-    struct texts *texts;
-    struct handover handover;
-};
-
-/* settle_cut; *is_out when it found no memory: then all is as before. */
+/* settle_cut, or divide_cut; *is_out when it found no memory: then all is as before. */
 static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
                            bool is_last, bool *is_out, struct error *err)
 {
@@ -516,8 +607,8 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     enum status status;
     if (setjmp(here) == 0) {
         worker->scratch.recover = worker->output.recover = &here;
-        status = settle_cut(worker, job->payer, cut, is_first, is_last, &job->handover,
-                            job->records, job->inputs, job->texts, err);
+        status = job->divides ? divide_cut(worker, job, cut, is_first, err)
+                              : settle_cut(worker, job, cut, is_first, is_last, err);
         *is_out = false;
     } else if (job->texts->write_count == write_count) {
         for (enum text_kind i = 0; i < TEXTS; i++) {
@@ -585,13 +676,26 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         payer_settle_excluded(worker, run->accounts->items[payer].id, records, texts);
         arena_rewind(&worker->scratch, mark);
     }
-    struct job job = {payer, records, inputs, texts, {0}};
+    struct job job = {.payer = payer, .records = records, .inputs = inputs, .texts = texts};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
         worker->is_booked = false;
+        struct period cut = cuts[i];
+        bool is_first = i == 0;
         enum status status = unbilled_check(run, payer, &err);
-        if (status == OK) {
-            status = settle_with_room(worker, &job, cuts[i], i == 0, i + 1 == cut_count, &err);
+        job.parts = &cuts[i];
+        job.part_count = 1;
+        job.divides = run->catalog->has_thresholds;
+        if (status == OK && job.divides) {
+            status = settle_with_room(worker, &job, cut, is_first, false, &err);
+        }
+        job.divides = false;
+        for (job.part = 0; status == OK && job.part < job.part_count; job.part++) {
+            cut = job.parts[job.part];
+            is_first = i == 0 && job.part == 0;
+            worker->is_booked = false;
+            status = settle_with_room(worker, &job, cut, is_first,
+                                      i + 1 == cut_count && job.part + 1 == job.part_count, &err);
         }
         if (status != OK) {
             /* Text is made last, and what can fail then is the output: that ends the run. */
@@ -601,7 +705,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
                 return;
             }
             fail_payer(worker, payer, &err);
-            leave_cuts(worker, payer, cuts[i], i == 0, records);
+            leave_cuts(worker, payer, cut, is_first, records);
             struct period failed = {cuts[0].from, cuts[cut_count - 1].to};
             render_closing_failed(&texts->closing, run->accounts->items[payer].id, failed);
             return;

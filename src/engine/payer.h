@@ -15,6 +15,20 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
 void payer_settle_excluded(struct worker *worker, struct text payer, struct records records,
                            struct texts *texts);
 
+/* ---- threshold.c ---- */
+
+/* When the payer is billed inside its turns; NULL: never. */
+const struct thresholds *payer_thresholds(const struct run *run, uint32_t payer,
+                                          struct period period);
+/* Where a cut that was priced as a whole is divided, ascending; room for as many as it has
+ * charges. */
+enum status threshold_cuts(struct arena *arena, const struct thresholds *thresholds,
+                           const struct pricing *pricing, const struct priced *priced,
+                           instant *cuts, uint32_t *count, struct error *err);
+/* Adds to the closing what a turn that goes on has come to. */
+enum status threshold_close(struct arena *arena, const struct pricing *pricing,
+                            struct priced *priced, struct error *err);
+
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
 /* ... pays no more, and may still have turns to settle ... */

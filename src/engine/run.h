@@ -345,6 +345,10 @@ enum status load_state(struct run *run);
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
                           char print[33]);
 /* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
+/* Those of the contract whose billing the payer has; NULL. */
+const struct thresholds *contract_thresholds(const struct catalog *catalog,
+                                             const struct accounts *accounts, uint32_t payer,
+                                             struct period period);
 struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
                            uint32_t payer, struct period period, bool *is_custom);
 

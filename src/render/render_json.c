@@ -91,6 +91,16 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     add_json_text(out, "payer", bill->payer);
     add_json_time(out, "from", bill->period.from);
     add_json_time(out, "to", bill->period.to);
+    for (uint32_t i = 0; i < bill->part_count; i++) {
+        if (i == 0) {
+            add_json_key(out, "parts");
+        }
+        buffer_add_char(out, i == 0 ? '[' : ',');
+        char end[TIME_FORMAT_MAX];
+        int size = time_format(bill->parts[i].to, end);
+        buffer_add_json(out, (struct text){end, (size_t)size});
+        buffer_add_text(out, i + 1 == bill->part_count ? TEXT("]") : TEXT(""));
+    }
     add_json_text(out, "currency", bill->currency);
     add_money_member(out, "total", bill, bill->total);
     char exact[WIDE_FORMAT_MAX];
