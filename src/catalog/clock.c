@@ -45,8 +45,7 @@ static void read_thresholds(struct loader *loader, const struct yaml_node *node,
         struct dec *items = arena_calloc(loader->arena, list->count, sizeof *items);
         for (uint32_t i = 0; i < list->count; i++) {
             struct dec least = i > 0 ? items[i - 1] : DEC_ZERO;
-            if (read_dec(loader, &list->items[i], &items[i]) &&
-                dec_compare(items[i], least) <= 0) {
+            if (read_dec(loader, &list->items[i], &items[i]) && dec_compare(items[i], least) <= 0) {
                 COMPLAIN(loader, &list->items[i], "BOUND_ORDER", TEXT("thresholds: [200, 500]"),
                          "thresholds are above nothing, and each above the one before");
             }
@@ -82,8 +81,7 @@ void check_thresholds(struct loader *loader)
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
                   bool *at_contract, bool *at_account, struct thresholds *thresholds)
 {
-    static const char *const keys[] = {"every",      "anchor",    "zone",
-                                       "thresholds", "recurring", NULL};
+    static const char *const keys[] = {"every", "anchor", "zone", "thresholds", "recurring", NULL};
     static const char *const later[] = {"late_periods", NULL};
     enum clock_every every = EVERY_MONTH;
     int32_t count = 1;

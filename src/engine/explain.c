@@ -352,8 +352,8 @@ static enum status add_parts(struct explain *x, const struct period **cuts, uint
     size_t index, part_count;
     yyjson_val *item;
     uint32_t made = 0;
-    struct period *all = arena_alloc(
-        &x->run->arena, (*count + yyjson_arr_size(x->head.parts) + 1) * sizeof *all);
+    struct period *all =
+        arena_alloc(&x->run->arena, (*count + yyjson_arr_size(x->head.parts) + 1) * sizeof *all);
     while (made < *count && (*cuts)[made].to < x->head.period.to) {
         all[made] = (*cuts)[made];
         made++;

@@ -261,19 +261,24 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
 
 /* Withdrawn and other excluded events are known; one of a row that no price matches is on the row.
  */
-static void compare_issued_events(struct worker *worker, uint32_t payer, const struct bill *bill)
+static void count_known(const struct bill *bill, struct known_events *now)
 {
-    if (worker->run->issued_count == 0) {
-        return;
-    }
-    struct known_events then = issued_events(worker->run, payer, bill->period.from);
-    struct known_events now = {.on_rows = bill->event_count};
+    now->on_rows += bill->event_count;
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
         enum exclusion reason = bill->excluded[i].reason;
         bool counts =
             reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE && reason != EXCLUDE_OUT_OF_PERIOD;
-        now.excluded += counts ? bill->excluded[i].total.count : 0;
+        now->excluded += counts ? bill->excluded[i].total.count : 0;
     }
+}
+
+static void compare_issued_events(struct worker *worker, uint32_t payer, instant from,
+                                  struct known_events now)
+{
+    if (worker->run->issued_count == 0) {
+        return;
+    }
+    struct known_events then = issued_events(worker->run, payer, from);
     worker->events_known.on_rows += now.on_rows;
     worker->events_known.excluded += now.excluded;
     if (known_count(now) >= known_count(then)) {
@@ -312,6 +317,7 @@ struct job {
     /* The parts of the cut: one, unless thresholds divide it. */
     const struct period *parts;
     uint32_t part_count, part; /* the one at hand */
+    struct known_events known; /* of the parts so far */
 };
 
 /* The rows of a cut, and what was carried into it. */
@@ -408,6 +414,16 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
     return OK;
 }
 
+/* What was known when the cut was billed is known of all its parts. */
+static void tell_known(struct worker *worker, struct job *job, const struct bill *bill)
+{
+    count_known(bill, &job->known);
+    if (job->part + 1 == job->part_count) {
+        compare_issued_events(worker, job->payer, job->parts[0].from, job->known);
+        job->known = (struct known_events){0};
+    }
+}
+
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
 static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
                               bool is_first, bool is_last, struct error *err)
@@ -452,9 +468,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
-        if (job->part_count == 1) {
-            compare_issued_events(worker, payer, &bill);
-        }
+        tell_known(worker, job, &bill);
         return OK;
     }
     if (is_last) {
@@ -495,9 +509,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
                           texts, err));
     }
     /* Nothing takes memory from here on. */
-    if (job->part_count == 1) { /* else of no part alone is known what it had */
-        compare_issued_events(worker, payer, &bill);
-    }
+    tell_known(worker, job, &bill);
     count_bill(worker, &bill, book.rows, book.row_count);
     return texts_pass_on_when_full(worker, texts);
 }

@@ -1,6 +1,7 @@
 /* threshold.c - bills inside a turn: as what its charges come to reaches an amount.
  *
- *     charges of the time that is billed, in order --sum--> hours at whose end a threshold is reached
+ *     charges of the time that is billed, in order --sum--> hours at whose end a threshold is
+ * reached
  *                                                            |
  *                       the time is billed in parts, each a split of the turn
  *
@@ -19,14 +20,12 @@ static const struct text NODE = {"@billing", 8};
 const struct thresholds *payer_thresholds(const struct run *run, uint32_t payer,
                                           struct period period)
 {
-    const struct thresholds *own =
-        contract_thresholds(run->catalog, run->accounts, payer, period);
+    const struct thresholds *own = contract_thresholds(run->catalog, run->accounts, payer, period);
     own = own ? own : &run->catalog->thresholds;
     return own->count > 0 || own->has_recurring ? own : NULL;
 }
 
-static struct text state_key(struct arena *arena, const struct pricing *pricing,
-                             struct period turn)
+static struct text state_key(struct arena *arena, const struct pricing *pricing, struct period turn)
 {
     struct buffer key;
     buffer_init(&key, arena, 64);
@@ -143,9 +142,9 @@ enum status threshold_cuts(struct arena *arena, const struct thresholds *thresho
     if (step_count > 1) {
         qsort(steps, step_count, sizeof *steps, compare_steps);
     }
-    struct dec next, sum = sum_before(
-                         state_key(arena, pricing, clock_turn(&pricing->billing, cut.from)),
-                         pricing);
+    struct dec next,
+        sum =
+            sum_before(state_key(arena, pricing, clock_turn(&pricing->billing, cut.from)), pricing);
     bool has;
     TRY(find_next(thresholds, sum, &has, &next, err));
     *count = 0;
