@@ -154,6 +154,7 @@ struct farthing_corrections {
     size_t count, written;
     uint64_t late_records, failed;         /* failed: payers that could not be billed */
     uint64_t late_refused, late_conflicts; /* of the late events; listed in a folder that is written, or was */
+    uint64_t too_late; /* of the late events: of a time for which `late_periods` bills none any more */
 };
 /* Corrects periods in order, each with the closing of the one before. FARTHING_PARTIAL as farthing_bill. */
 enum farthing_status farthing_correct(struct farthing *farthing,

@@ -778,7 +778,9 @@ struct catalog {
     struct clock billing;    /* the bill's clock; calendar month, UTC, by default */
     bool billing_at_account; /* anchor: subscription, the account's own start */
     struct thresholds thresholds;
-    bool has_thresholds; /* of the catalog or of a contract */
+    bool has_thresholds;   /* of the catalog or of a contract */
+    bool has_late_periods; /* usage that comes late is billed so many turns of billing back */
+    uint32_t late_periods;
     struct digest digest;    /* SHA-256 of the canonical content: comments, order of files and of
                                 mapping keys do not matter */
 

@@ -63,6 +63,27 @@ static void read_thresholds(struct loader *loader, const struct yaml_node *node,
     loader->catalog->has_thresholds |= thresholds->count > 0 || thresholds->has_recurring;
 }
 
+void load_late_periods(struct loader *loader, const struct yaml_node *node, bool of_catalog)
+{
+    enum { MOST = 10'000 };
+    const struct yaml_node *late = yaml_member(node, "late_periods");
+    struct dec number;
+    if (late == NULL || !read_dec(loader, late, &number)) {
+        return;
+    }
+    if (!of_catalog) {
+        COMPLAIN(loader, late, "CHOOSE_ONE", TEXT("late_periods in the catalog's billing"),
+                 "how long late usage is billed is the same for all contracts");
+    } else if (number.scale != 0 || dec_sign(number) < 0 ||
+               dec_compare(number, dec_from_int(MOST)) > 0) {
+        COMPLAIN(loader, late, "NUM_RANGE", TEXT("late_periods: 2"),
+                 "late_periods is a whole number from 0 to %d", (int)MOST);
+    } else {
+        loader->catalog->has_late_periods = true;
+        loader->catalog->late_periods = (uint32_t)number.mantissa;
+    }
+}
+
 void check_thresholds(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
@@ -81,8 +102,8 @@ void check_thresholds(struct loader *loader)
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
                   bool *at_contract, bool *at_account, struct thresholds *thresholds)
 {
-    static const char *const keys[] = {"every", "anchor", "zone", "thresholds", "recurring", NULL};
-    static const char *const later[] = {"late_periods", NULL};
+    static const char *const keys[] = {"every",     "anchor",       "zone", "thresholds",
+                                       "recurring", "late_periods", NULL};
     enum clock_every every = EVERY_MONTH;
     int32_t count = 1;
     const struct zone *zone = loader->zone;
@@ -91,7 +112,7 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
         if (!want_kind(loader, node, YAML_MAP)) {
             return;
         }
-        check_keys(loader, node, "billing", keys, later);
+        check_keys(loader, node, "billing", keys, NULL);
         read_thresholds(loader, node, thresholds);
         member = yaml_member(node, "every");
     }

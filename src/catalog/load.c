@@ -418,6 +418,7 @@ static void load_head(struct loader *loader)
         }
         load_billing(loader, node, &catalog->billing, &at_contract, &catalog->billing_at_account,
                      &catalog->thresholds);
+        load_late_periods(loader, node, true);
         if (at_contract) {
             COMPLAIN(loader, yaml_member(node, "anchor"), "BAD_VALUE",
                      TEXT("calendar, subscription or a date"),

@@ -236,6 +236,8 @@ bool read_every(struct loader *loader, const struct yaml_node *node, enum clock_
                 int32_t *count);
 void load_billing(struct loader *loader, const struct yaml_node *node, struct clock *billing,
                   bool *at_contract, bool *at_account, struct thresholds *thresholds);
+/* late_periods: of the catalog alone. */
+void load_late_periods(struct loader *loader, const struct yaml_node *node, bool of_catalog);
 /* What bills inside a period cannot be made of: meters that keep one row for longer than an hour. */
 void check_thresholds(struct loader *loader);
 /* True when a meter's `sku:` is a name and no expression. */

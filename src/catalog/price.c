@@ -332,6 +332,7 @@ static void read_contract_billing(struct loader *loader, const struct yaml_node 
     bool at_account = false;
     load_billing(loader, node, &contract->billing, &contract->billing_at_start, &at_account,
                  &contract->thresholds);
+    load_late_periods(loader, node, false);
     contract->has_billing = true;
     if (at_account) {
         COMPLAIN(loader, node, "BAD_VALUE", TEXT("anchor: contract, calendar or a date"),

@@ -97,6 +97,12 @@ static void print_corrections(const struct farthing_corrections *corrections)
     }
     print_refused(corrections, corrections->late_refused, "refused", "dead_letters.ndjson");
     print_refused(corrections, corrections->late_conflicts, "in conflict", "conflicts.ndjson");
+    if (corrections->too_late > 0) { /* told by the newest period */
+        const char *out = corrections->items[corrections->count - 1].out;
+        printf("  %-22s %s too late: %s%s\n", "late records",
+               group_digits(corrections->too_late, digits), out ? out : "listed in a closed folder",
+               out ? "/exclusions.csv" : "");
+    }
     if (corrections->written == 0) {
         printf("nothing has changed, and nothing was written\n");
     }
@@ -105,10 +111,11 @@ static void print_corrections(const struct farthing_corrections *corrections)
 static void print_json(const struct farthing_corrections *corrections)
 {
     printf("{\"late_records\":%llu,\"written\":%zu,\"late_refused\":%llu,\"late_conflicts\":%llu,"
-           "\"corrections\":[",
+           "\"too_late\":%llu,\"corrections\":[",
            (unsigned long long)corrections->late_records, corrections->written,
            (unsigned long long)corrections->late_refused,
-           (unsigned long long)corrections->late_conflicts);
+           (unsigned long long)corrections->late_conflicts,
+           (unsigned long long)corrections->too_late);
     for (size_t i = 0; i < corrections->count; i++) {
         const struct farthing_correction *item = &corrections->items[i];
         const struct farthing_summary *s = &item->summary;

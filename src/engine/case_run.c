@@ -636,6 +636,7 @@ static enum status bill_moment(struct case_run *run, uint32_t moment, struct per
 {
     const char *opening = NULL;
     memset(run->excluded, 0, sizeof run->excluded);
+    run->excluded[EXCLUDE_LATE] = run->too_late;
     run->failed.count = 0;
     for (uint32_t i = 0; i < run->period_count; i++) {
         const char *folder;
@@ -727,8 +728,12 @@ static enum status run_moment(struct case_run *run, uint32_t index, struct error
         return OK;
     }
     find_month(run);
-    case_add_events(run, moment);
     struct period period;
+    run->too_late = 0;
+    run->late_before = case_period(run, moment->bill, &period)
+                           ? late_before(run->loaded.catalog, period.from)
+                           : INSTANT_MIN;
+    case_add_events(run, moment);
     if (!moment->has_bill || run->finding_count > 0) {
         return OK;
     }
@@ -766,7 +771,8 @@ enum status case_run(struct case_run *run, struct error *err)
     }
     if (run->finding_count > 0) {
         for (int reason = EXCLUDE_WITHDRAWN; reason < EXCLUSIONS; reason++) {
-            if (run->excluded[reason] > 0 && reason != EXCLUDE_OUT_OF_PERIOD) {
+            if (run->excluded[reason] > 0 && reason != EXCLUDE_OUT_OF_PERIOD &&
+                reason != EXCLUDE_LATE) {
                 case_finding(run, "(%u event%s excluded as %s)", run->excluded[reason],
                              run->excluded[reason] == 1 ? " was" : "s were",
                              exclusion_name((enum exclusion)reason));

@@ -696,14 +696,29 @@ static void add_event_row(struct case_run *run, const struct moment *moment,
     }
 }
 
+/* A row that comes too late is not among what is known. */
+static bool is_too_late(struct case_run *run, const struct yaml_node *row)
+{
+    const struct yaml_node *time = yaml_member(row, "time");
+    instant at;
+    bool is_late = time && time->kind == YAML_TEXT && case_time(time->text, &at) &&
+                   at < run->late_before;
+    run->too_late += is_late;
+    return is_late;
+}
+
 void case_add_events(struct case_run *run, const struct moment *moment)
 {
     const struct yaml_node *usage = yaml_member(moment->node, "usage");
     const struct yaml_node *events = yaml_member(moment->node, "events");
     for (uint32_t i = 0; usage && i < usage->count; i++) {
-        add_row(run, moment, &usage->items[i]);
+        if (!is_too_late(run, &usage->items[i])) {
+            add_row(run, moment, &usage->items[i]);
+        }
     }
     for (uint32_t i = 0; events && i < events->count; i++) {
-        add_event_row(run, moment, &events->items[i]);
+        if (!is_too_late(run, &events->items[i])) {
+            add_event_row(run, moment, &events->items[i]);
+        }
     }
 }

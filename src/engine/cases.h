@@ -81,6 +81,8 @@ struct case_run {
     struct case_line *lines;
     uint32_t line_count, line_capacity;
     uint32_t excluded[EXCLUSIONS];   /* of the last moment */
+    instant late_before; /* of the moment's bill: rows of a time before come too late */
+    uint32_t too_late;
     const struct yaml_node *failing; /* payers that are expected not to be billed; NULL: none */
     struct name_list failed;         /* those of the last moment that were so */
     struct case_balance *balances;   /* of grants, as the last bill left them */

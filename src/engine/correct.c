@@ -52,7 +52,8 @@ struct correct {
     size_t period_count;
     struct known_file *known;
     size_t known_count, known_capacity;
-    uint32_t round;   /* of what comes now */
+    uint32_t round;      /* of what comes now */
+    instant late_before; /* what comes now and is of a time before is not billed */
     struct arena own; /* of the period at hand */
 };
 
@@ -302,7 +303,9 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
                                   base + (uint32_t)yyjson_get_uint(yyjson_obj_get(item, "round")),
                               .read = {.count = yyjson_get_uint(yyjson_obj_get(item, "records")),
                                        .print = strtoull(print, NULL, 16)},
+                              .late_before = INSTANT_MIN,
                               .folder = closed->path};
+    (void)time_parse(json_text(item, "late_before"), &file.late_before);
     for (size_t i = 0; i < c->known_count; i++) {
         if (strcmp(c->known[i].path, file.path) == 0) {
             const struct event_count *read = &c->known[i].read;
@@ -390,6 +393,22 @@ static enum status find_opening(struct correct *c, size_t index, const char *clo
     return OK;
 }
 
+/* Late usage is billed so far back as the newest closed period says. */
+static void find_late_before(struct correct *c)
+{
+    c->late_before = INSTANT_MIN;
+    if (c->period_count > 0) {
+        const struct closed *newest = c->periods[c->period_count - 1].latest;
+        (void)time_parse(json_text(newest->run, "late_before"), &c->late_before);
+    }
+}
+
+/* Whether a file may have usage of the period: one that came too late for it has none. */
+static bool is_in_time(const struct closed_period *period, instant late_before)
+{
+    return period->first->span.from >= late_before;
+}
+
 static struct restatement describe_latest(struct correct *c, const struct closed_period *period)
 {
     yyjson_val *run = period->latest->run, *files = yyjson_obj_get(run, "files");
@@ -399,10 +418,18 @@ static struct restatement describe_latest(struct correct *c, const struct closed
     /* Accounts that stand in the catalog alone are those of another catalog that is given. */
     bool is_inside = yyjson_arr_size(yyjson_obj_get(run, "accounts")) == 0;
     bool is_given = options->accounts.count > 0 || (options->catalog.count > 0 && is_inside);
+    struct known_file *known = arena_calloc(c->arena, c->known_count + 1, sizeof *known);
+    size_t known_count = 0;
+    for (size_t i = 0; i < c->known_count; i++) {
+        if (is_in_time(period, c->known[i].late_before)) {
+            known[known_count++] = c->known[i];
+        }
+    }
     return (struct restatement){
-        .known = c->known,
-        .known_count = c->known_count,
+        .known = known,
+        .known_count = known_count,
         .round = c->round,
+        .late_before = c->late_before,
         .catalog = options->catalog.count > 0 ? none : json_text(digests, "catalog"),
         .accounts = is_given ? none : json_text(digests, "accounts"),
         .folder = period->latest->path,
@@ -411,17 +438,20 @@ static struct restatement describe_latest(struct correct *c, const struct closed
         .excluded = yyjson_obj_get(period->latest->summary, "excluded_by_reason")};
 }
 
-static struct farthing_paths join_events(struct correct *c)
+static struct farthing_paths join_events(struct correct *c, const struct closed_period *period,
+                                         const struct restatement *restatement)
 {
     struct farthing_paths late = c->options->events;
-    const char **items = arena_calloc(c->arena, c->known_count + late.count + 1, sizeof *items);
-    for (size_t i = 0; i < c->known_count; i++) {
-        items[i] = c->known[i].path;
+    size_t known_count = restatement->known_count;
+    late.count = is_in_time(period, c->late_before) ? late.count : 0;
+    const char **items = arena_calloc(c->arena, known_count + late.count + 1, sizeof *items);
+    for (size_t i = 0; i < known_count; i++) {
+        items[i] = restatement->known[i].path;
     }
     for (size_t i = 0; i < late.count; i++) {
-        items[c->known_count + i] = late.items[i];
+        items[known_count + i] = late.items[i];
     }
-    return (struct farthing_paths){items, c->known_count + late.count};
+    return (struct farthing_paths){items, known_count + late.count};
 }
 
 static const struct farthing_count *copy_counts(struct arena *arena,
@@ -507,19 +537,20 @@ static enum status correct_period(struct correct *c, size_t index, const char **
         billed[i] = period->first[i].path;
     }
     const struct farthing_correct *options = c->options;
+    struct restatement restatement = describe_latest(c, period);
     struct farthing_bill bill = {
         .catalog = options->catalog.count > 0 ? options->catalog
                                               : recorded_paths(c, period->latest, "catalog"),
         .accounts = options->accounts.count > 0 ? options->accounts
                                                 : recorded_paths(c, period->latest, "accounts"),
-        .events = join_events(c),
+        .events = join_events(c, period, &restatement),
         .format = options->format,
         .period = text_copy(c->arena, period->first->period).at,
         .out = folder_name(c, period->first),
         .billed = {billed, period->count},
         .replace = options->replace};
     TRY(find_opening(c, index, *closing, &bill.opening));
-    struct restatement restatement = describe_latest(c, period);
+    restatement.tells_late = index + 1 == c->period_count;
     restatement.tells = index + 1 == c->period_count && corrections->written == 0;
     struct farthing_summary summary = {0};
     TRY(run_period(c, period, &bill, &restatement, &summary));
@@ -529,6 +560,7 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     corrections->late_records = restatement.late_records;
     corrections->late_refused = restatement.late_refused;
     corrections->late_conflicts = restatement.late_conflicts;
+    corrections->too_late = restatement.too_late;
     *correction = (struct farthing_correction){.period = bill.period,
                                                .out = restatement.is_written ? bill.out : NULL,
                                                .cleared = restatement.was_cleared ? bill.out : NULL,
@@ -574,6 +606,7 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     TRY(check_moved(c));
     TRY(find_periods(c));
     TRY(find_known(c));
+    find_late_before(c);
     for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
         if (strcmp(c->options->events.items[i], "-") == 0) {
             (void)fail(c->err, ERR_INPUT, "standard input is read once, and %zu periods need it",
@@ -675,6 +708,15 @@ enum status restatement_check_inputs(struct run *run)
     return check_input(run, "accounts", run->restatement->accounts, &run->accounts->digest);
 }
 
+instant restatement_late_before(const struct run *run, uint32_t file)
+{
+    const struct restatement *restatement = run->restatement;
+    size_t source = feed_file_source(run->feed, file);
+    return !restatement                        ? INSTANT_MIN
+           : source < restatement->known_count ? restatement->known[source].late_before
+                                               : restatement->late_before;
+}
+
 enum status restatement_check_events(struct run *run)
 {
     struct restatement *restatement = run->restatement;
@@ -711,13 +753,15 @@ static bool has_other_exclusions(const struct restatement *then, const struct fa
     size_t same = 0, before = 0, index, count;
     yyjson_val *key, *value;
     const char *out_of_period = exclusion_name(EXCLUDE_OUT_OF_PERIOD);
+    const char *late = exclusion_name(EXCLUDE_LATE);
     yyjson_obj_foreach(then->excluded, index, count, key, value)
     {
-        before += strcmp(yyjson_get_str(key), out_of_period) != 0;
+        before += strcmp(yyjson_get_str(key), out_of_period) != 0 &&
+                  strcmp(yyjson_get_str(key), late) != 0;
     }
     for (size_t i = 0; i < now->excluded_count; i++) {
         const struct farthing_count *item = &now->excluded[i];
-        if (strcmp(item->name, out_of_period) == 0) {
+        if (strcmp(item->name, out_of_period) == 0 || strcmp(item->name, late) == 0) {
             continue;
         }
         yyjson_val *was = yyjson_obj_get(then->excluded, item->name);
@@ -749,15 +793,30 @@ static bool is_told(const struct run *run, uint32_t file)
     return is_told;
 }
 
+/* Whether a closed run has read what is in a file. */
+static bool is_known(const struct run *run, uint32_t file)
+{
+    bool is_copy = false;
+    for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
+        is_copy |= feed_file_source(run->feed, f) < run->restatement->known_count &&
+                   run->file_events[f].count == run->file_events[file].count &&
+                   run->file_events[f].print == run->file_events[file].print;
+    }
+    return is_copy;
+}
+
 static void count_refused(struct run *run)
 {
     struct restatement *then = run->restatement;
+    bool has_late = false;
     for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
         if (feed_file_source(run->feed, f) >= then->known_count) {
             then->late_refused += run->file_refused[f].count;
             then->has_untold |= !is_told(run, f);
+            has_late |= !is_known(run, f);
         }
     }
+    then->tells_late &= has_late && then->too_late > 0;
 }
 
 static bool is_late(const struct run *run, const struct conflict *conflict)
@@ -791,7 +850,7 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
     struct restatement *then = run->restatement;
     count_refused(run);
     count_conflicts(run);
-    then->is_written = (then->tells && then->has_untold) || summary->bill_lines > 0 ||
+    then->is_written = (then->tells && then->has_untold) || then->tells_late || summary->bill_lines > 0 ||
                        summary->failed_count > 0 || !is_as_before(run->usage, then->usage_print) ||
                        !is_as_before(run->closing, then->closing_print) ||
                        has_other_exclusions(then, summary);

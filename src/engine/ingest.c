@@ -191,7 +191,7 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
         if (found != EXCLUDE_NO_METER) {
             record->series = coded;
             record->flags |= RECORD_EXCLUDED;
-            exclude_record(record, EXCLUDE_OUT_OF_PERIOD);
+            exclude_record(record, at < run->late_before ? EXCLUDE_LATE : EXCLUDE_OUT_OF_PERIOD);
         }
         /* It is listed with who pays for the account as the period begins. */
         record->slot_s = 0;
@@ -704,6 +704,13 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
     emit_parts(worker, &records, main);
 }
 
+/* Whether the block is of a file that no closed run has read. */
+static bool is_new_file(const struct worker *worker)
+{
+    const struct run *run = worker->run;
+    return feed_file_source(run->feed, worker->block.file_index) >= run->restatement->known_count;
+}
+
 static void take_event(void *context, const struct event *event, size_t record_offset,
                        struct text record_bytes)
 {
@@ -719,6 +726,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     struct arrival arrival = {.key = event_key(&run->secret, event->source, event->id),
                               .print = event->print,
                               .position = position};
+    worker->block_too_late += event->at < run->known_before && is_new_file(worker);
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
@@ -785,8 +793,12 @@ static void count_file_events(struct worker *worker)
     events->print += worker->block_events.print;
     refused->count += worker->block_refused.count;
     refused->print += worker->block_refused.print;
+    if (run->restatement) {
+        run->restatement->too_late += worker->block_too_late;
+    }
     run->env->lock_give(run->env, run->lock);
     worker->block_events = worker->block_refused = (struct event_count){0};
+    worker->block_too_late = 0;
 }
 
 static enum status read_block(struct worker *worker)

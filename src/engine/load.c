@@ -1111,9 +1111,23 @@ static const struct csv_mapping *make_mapping(struct run *run)
     return mapping;
 }
 
+instant late_before(const struct catalog *catalog, instant at)
+{
+    if (!catalog->has_late_periods) {
+        return INSTANT_MIN;
+    }
+    instant from = clock_turn(&catalog->billing, at).from;
+    for (uint32_t i = 0; i < catalog->late_periods && from > 0; i++) {
+        from = clock_turn(&catalog->billing, from - 1).from;
+    }
+    return from;
+}
+
 enum status load_state(struct run *run)
 {
     TRY(parse_period(run));
+    run->late_before = late_before(run->catalog, run->period.from);
+    run->known_before = run->restatement ? run->restatement->late_before : INSTANT_MIN;
     make_cuts(run);
     make_members(run);
     run->csv_mapping = make_mapping(run);

@@ -489,9 +489,14 @@ static void add_read(struct run *run, struct buffer *out)
         hash64_format(run->file_events[f].print, print);
         buffer_add_text(out, f > 0 ? TEXT(",{\"path\":") : TEXT("{\"path\":"));
         buffer_add_json(out, text_of(feed_file_path(run->feed, f)));
-        buffer_format(out, ",\"csv\":%s,\"round\":%u,\"records\":%llu,\"fingerprint\":\"%s\"}",
+        buffer_format(out, ",\"csv\":%s,\"round\":%u,\"records\":%llu,\"fingerprint\":\"%s\"",
                       feed_file_format(run->feed, f) == FEED_CSV ? "true" : "false",
                       run_round(run, f), (unsigned long long)run->file_events[f].count, print);
+        instant before = restatement_late_before(run, f);
+        if (before > INSTANT_MIN) {
+            add_json_time(out, "late_before", before);
+        }
+        buffer_add_char(out, '}');
     }
     buffer_add_char(out, ']');
 }
@@ -527,6 +532,9 @@ static enum status write_run_file(struct run *run)
     }
     add_billed(run, &out);
     add_digests(run, &out);
+    if (run->late_before > INSTANT_MIN) {
+        add_json_time(&out, "late_before", run->late_before);
+    }
     add_read(run, &out);
     add_files(run, &out);
     buffer_add_text(&out, TEXT("}\n"));

@@ -94,12 +94,14 @@ struct known_file {
     bool is_csv;
     uint32_t round;          /* of a key's records the earliest round's stay accepted */
     struct event_count read; /* records in it, when it was billed */
+    instant late_before;     /* it came too late for times before; INSTANT_MIN: for none */
     const char *folder;      /* that says so */
 };
 struct restatement {
     const struct known_file *known; /* the first of the events' paths */
     size_t known_count;
-    uint32_t round; /* of the events that are new */
+    uint32_t round;      /* of the events that are new */
+    instant late_before; /* what is new and of a time before is not billed; INSTANT_MIN: all is */
     /* Digests of the closed run's inputs; empty: another one was given. */
     struct text catalog, accounts;
     /* The state that the period is in: of the last of its closed folders. */
@@ -107,10 +109,12 @@ struct restatement {
     struct text usage_print, closing_print;
     yyjson_val *excluded; /* by reason */
     bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
+    bool tells_late; /* the same of what is too late */
     /* Results: */
     bool is_written;  /* something has changed */
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
     uint64_t late_records, late_refused, late_conflicts;
+    uint64_t too_late; /* new records of a time for which late usage is not billed any more */
     bool has_untold; /* some of these two are listed in no closed folder */
 };
 
@@ -202,6 +206,7 @@ struct worker {
     uint64_t line_in_block;
     uint64_t line_offset; /* in the file */
     struct event_count block_events, block_refused;
+    uint64_t block_too_late;
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
@@ -255,7 +260,9 @@ struct run {
     struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
-    bool has_cuts; /* some payer's bill is not one of the whole period */
+    instant late_before;  /* usage from before is LATE in this bill; INSTANT_MIN: none is */
+    instant known_before; /* restatement->late_before, or INSTANT_MIN */
+    bool has_cuts;        /* some payer's bill is not one of the whole period */
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
@@ -345,6 +352,8 @@ enum status load_state(struct run *run);
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
                           char print[33]);
 /* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
+/* From when on late usage is billed in the turn that has an instant; INSTANT_MIN: always. */
+instant late_before(const struct catalog *catalog, instant at);
 /* Those of the contract whose billing the payer has; NULL. */
 const struct thresholds *contract_thresholds(const struct catalog *catalog,
                                              const struct accounts *accounts, uint32_t payer,
@@ -384,6 +393,8 @@ struct known_events issued_events_total(const struct run *run);
 enum status restatement_check_inputs(struct run *run);
 /* The files that were billed have the records that they had. */
 enum status restatement_check_events(struct run *run);
+/* Before when a file is not billed, as it came too late; INSTANT_MIN: it did not. */
+instant restatement_late_before(const struct run *run, uint32_t file);
 /* There is a difference, or the state that the next period begins with is another one. */
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary);
 
