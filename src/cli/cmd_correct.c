@@ -97,11 +97,9 @@ static void print_corrections(const struct farthing_corrections *corrections)
     }
     print_refused(corrections, corrections->late_refused, "refused", "dead_letters.ndjson");
     print_refused(corrections, corrections->late_conflicts, "in conflict", "conflicts.ndjson");
-    if (corrections->too_late > 0) { /* told by the newest period */
-        const char *out = corrections->items[corrections->count - 1].out;
-        printf("  %-22s %s too late: %s%s\n", "late records",
-               group_digits(corrections->too_late, digits), out ? out : "listed in a closed folder",
-               out ? "/exclusions.csv" : "");
+    if (corrections->too_late > 0) {
+        printf("  %-22s %s too late: older than late_periods of the catalog's billing bills\n",
+               "late records", group_digits(corrections->too_late, digits));
     }
     if (corrections->written == 0) {
         printf("nothing has changed, and nothing was written\n");

@@ -555,7 +555,11 @@ static void compare_excluded(struct case_run *run, const struct yaml_node *node)
 {
     for (uint32_t i = 0; i < node->count; i++) {
         struct text key = node->items[i].key;
-        bool is_known = false;
+        bool is_known = text_equal(key, TEXT("LATE"));
+        if (is_known) {
+            check_number(run, dec_from_int(run->too_late), &node->items[i], EXACTLY, "excluded",
+                         key);
+        }
         for (int reason = 0; reason < EXCLUSIONS; reason++) {
             if (text_equal(key, text_of(exclusion_name((enum exclusion)reason)))) {
                 is_known = true;

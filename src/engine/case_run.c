@@ -636,7 +636,6 @@ static enum status bill_moment(struct case_run *run, uint32_t moment, struct per
 {
     const char *opening = NULL;
     memset(run->excluded, 0, sizeof run->excluded);
-    run->excluded[EXCLUDE_LATE] = run->too_late;
     run->failed.count = 0;
     for (uint32_t i = 0; i < run->period_count; i++) {
         const char *folder;
@@ -771,8 +770,7 @@ enum status case_run(struct case_run *run, struct error *err)
     }
     if (run->finding_count > 0) {
         for (int reason = EXCLUDE_WITHDRAWN; reason < EXCLUSIONS; reason++) {
-            if (run->excluded[reason] > 0 && reason != EXCLUDE_OUT_OF_PERIOD &&
-                reason != EXCLUDE_LATE) {
+            if (run->excluded[reason] > 0 && reason != EXCLUDE_OUT_OF_PERIOD) {
                 case_finding(run, "(%u event%s excluded as %s)", run->excluded[reason],
                              run->excluded[reason] == 1 ? " was" : "s were",
                              exclusion_name((enum exclusion)reason));

@@ -701,8 +701,8 @@ static bool is_too_late(struct case_run *run, const struct yaml_node *row)
 {
     const struct yaml_node *time = yaml_member(row, "time");
     instant at;
-    bool is_late = time && time->kind == YAML_TEXT && case_time(time->text, &at) &&
-                   at < run->late_before;
+    bool is_late =
+        time && time->kind == YAML_TEXT && case_time(time->text, &at) && at < run->late_before;
     run->too_late += is_late;
     return is_late;
 }

@@ -60,14 +60,14 @@ struct case_run {
     struct case_section *sections;
     uint32_t section_count, section_capacity;
     struct name_list accounts, skus, dimensions, resources; /* that rows name */
-    struct map row_by_id;                        /* id of a row of usage -> index of: */
-    struct name_list rows_with_id;               /* what the first of each id says */
-    struct name_list sku_products;               /* beside skus; empty when not said */
-    bool needs_resources;                        /* lines by resource are asked for */
-    bool charges_once;                           /* a price is `fixed: {when: once}` */
-    struct text account_default;                 /* of rows that name none */
-    struct text month_default;                   /* of bills that say none: "2026-10" */
-    bool has_first_time;                         /* of the usage; then: */
+    struct map row_by_id;                                   /* id of a row of usage -> index of: */
+    struct name_list rows_with_id;                          /* what the first of each id says */
+    struct name_list sku_products;                          /* beside skus; empty when not said */
+    bool needs_resources;                                   /* lines by resource are asked for */
+    bool charges_once;                                      /* a price is `fixed: {when: once}` */
+    struct text account_default;                            /* of rows that name none */
+    struct text month_default;                              /* of bills that say none: "2026-10" */
+    bool has_first_time;                                    /* of the usage; then: */
     instant first_time;
     struct text first_account;
 
@@ -80,8 +80,8 @@ struct case_run {
 
     struct case_line *lines;
     uint32_t line_count, line_capacity;
-    uint32_t excluded[EXCLUSIONS];   /* of the last moment */
-    instant late_before; /* of the moment's bill: rows of a time before come too late */
+    uint32_t excluded[EXCLUSIONS]; /* of the last moment */
+    instant late_before;           /* of the moment's bill: rows of a time before come too late */
     uint32_t too_late;
     const struct yaml_node *failing; /* payers that are expected not to be billed; NULL: none */
     struct name_list failed;         /* those of the last moment that were so */

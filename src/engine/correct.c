@@ -54,7 +54,7 @@ struct correct {
     size_t known_count, known_capacity;
     uint32_t round;      /* of what comes now */
     instant late_before; /* what comes now and is of a time before is not billed */
-    struct arena own; /* of the period at hand */
+    struct arena own;    /* of the period at hand */
 };
 
 /* ---- reading the folders --------------------------------------------------------------------- */
@@ -550,7 +550,6 @@ static enum status correct_period(struct correct *c, size_t index, const char **
         .billed = {billed, period->count},
         .replace = options->replace};
     TRY(find_opening(c, index, *closing, &bill.opening));
-    restatement.tells_late = index + 1 == c->period_count;
     restatement.tells = index + 1 == c->period_count && corrections->written == 0;
     struct farthing_summary summary = {0};
     TRY(run_period(c, period, &bill, &restatement, &summary));
@@ -753,15 +752,13 @@ static bool has_other_exclusions(const struct restatement *then, const struct fa
     size_t same = 0, before = 0, index, count;
     yyjson_val *key, *value;
     const char *out_of_period = exclusion_name(EXCLUDE_OUT_OF_PERIOD);
-    const char *late = exclusion_name(EXCLUDE_LATE);
     yyjson_obj_foreach(then->excluded, index, count, key, value)
     {
-        before += strcmp(yyjson_get_str(key), out_of_period) != 0 &&
-                  strcmp(yyjson_get_str(key), late) != 0;
+        before += strcmp(yyjson_get_str(key), out_of_period) != 0;
     }
     for (size_t i = 0; i < now->excluded_count; i++) {
         const struct farthing_count *item = &now->excluded[i];
-        if (strcmp(item->name, out_of_period) == 0 || strcmp(item->name, late) == 0) {
+        if (strcmp(item->name, out_of_period) == 0) {
             continue;
         }
         yyjson_val *was = yyjson_obj_get(then->excluded, item->name);
@@ -793,30 +790,15 @@ static bool is_told(const struct run *run, uint32_t file)
     return is_told;
 }
 
-/* Whether a closed run has read what is in a file. */
-static bool is_known(const struct run *run, uint32_t file)
-{
-    bool is_copy = false;
-    for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
-        is_copy |= feed_file_source(run->feed, f) < run->restatement->known_count &&
-                   run->file_events[f].count == run->file_events[file].count &&
-                   run->file_events[f].print == run->file_events[file].print;
-    }
-    return is_copy;
-}
-
 static void count_refused(struct run *run)
 {
     struct restatement *then = run->restatement;
-    bool has_late = false;
     for (uint32_t f = 0; f < feed_file_count(run->feed); f++) {
         if (feed_file_source(run->feed, f) >= then->known_count) {
             then->late_refused += run->file_refused[f].count;
             then->has_untold |= !is_told(run, f);
-            has_late |= !is_known(run, f);
         }
     }
-    then->tells_late &= has_late && then->too_late > 0;
 }
 
 static bool is_late(const struct run *run, const struct conflict *conflict)
@@ -850,7 +832,7 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
     struct restatement *then = run->restatement;
     count_refused(run);
     count_conflicts(run);
-    then->is_written = (then->tells && then->has_untold) || then->tells_late || summary->bill_lines > 0 ||
+    then->is_written = (then->tells && then->has_untold) || summary->bill_lines > 0 ||
                        summary->failed_count > 0 || !is_as_before(run->usage, then->usage_print) ||
                        !is_as_before(run->closing, then->closing_print) ||
                        has_other_exclusions(then, summary);

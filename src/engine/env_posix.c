@@ -107,8 +107,8 @@ static size_t step_up(size_t size_bytes)
     return (size_bytes + step - 1) & ~(step - 1);
 }
 
-/* No huge pages are asked for: clearing two megabytes at once, often for a part of them, empties the
- * cache, and costs more here than the walks it saves. */
+/* No huge pages are asked for: clearing two megabytes at once, often for a part of them, empties
+ * the cache, and costs more here than the walks it saves. */
 static void *map_large(size_t size_bytes)
 {
     void *at = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -168,8 +168,7 @@ static void stay_within(struct env_posix *posix, size_t limit)
 {
     size_t used = atomic_load(&posix->used_bytes);
     size_t loose = atomic_load(&posix->loose_bytes);
-    if (loose > limit / 64 &&
-        used + atomic_load(&posix->spare_bytes) + loose > limit - limit / 8) {
+    if (loose > limit / 64 && used + atomic_load(&posix->spare_bytes) + loose > limit - limit / 8) {
         atomic_store(&posix->loose_bytes, 0);
         (void)malloc_trim(0);
     }

@@ -191,7 +191,7 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
         if (found != EXCLUDE_NO_METER) {
             record->series = coded;
             record->flags |= RECORD_EXCLUDED;
-            exclude_record(record, at < run->late_before ? EXCLUDE_LATE : EXCLUDE_OUT_OF_PERIOD);
+            exclude_record(record, EXCLUDE_OUT_OF_PERIOD);
         }
         /* It is listed with who pays for the account as the period begins. */
         record->slot_s = 0;
@@ -723,10 +723,15 @@ static void take_event(void *context, const struct event *event, size_t record_o
         take_withdrawal(worker, event, position);
         return;
     }
+    if (event->at < run->known_before && is_new_file(worker)) {
+        worker->block_too_late++;
+        worker->block_events.count++; /* it is in the file, all the same */
+        worker->block_events.print += event->print;
+        return;
+    }
     struct arrival arrival = {.key = event_key(&run->secret, event->source, event->id),
                               .print = event->print,
                               .position = position};
-    worker->block_too_late += event->at < run->known_before && is_new_file(worker);
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;

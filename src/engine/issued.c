@@ -149,7 +149,6 @@ static struct known_events count_known(yyjson_val *proof)
         struct text reason = json_text(item, "reason");
         if (!text_equal(reason, text_of(exclusion_name(EXCLUDE_UNPRICED))) &&
             !text_equal(reason, text_of(exclusion_name(EXCLUDE_FREE))) &&
-            !text_equal(reason, text_of(exclusion_name(EXCLUDE_LATE))) &&
             !text_equal(reason, text_of(exclusion_name(EXCLUDE_OUT_OF_PERIOD)))) {
             events.excluded += yyjson_get_uint(yyjson_obj_get(item, "events"));
         }

@@ -267,8 +267,7 @@ static void count_known(const struct bill *bill, struct known_events *now)
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
         enum exclusion reason = bill->excluded[i].reason;
         bool counts =
-            reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE && reason != EXCLUDE_OUT_OF_PERIOD &&
-            reason != EXCLUDE_LATE;
+            reason != EXCLUDE_UNPRICED && reason != EXCLUDE_FREE && reason != EXCLUDE_OUT_OF_PERIOD;
         now->excluded += counts ? bill->excluded[i].total.count : 0;
     }
 }

@@ -109,13 +109,12 @@ struct restatement {
     struct text usage_print, closing_print;
     yyjson_val *excluded; /* by reason */
     bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
-    bool tells_late; /* the same of what is too late */
     /* Results: */
     bool is_written;  /* something has changed */
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
     uint64_t late_records, late_refused, late_conflicts;
     uint64_t too_late; /* new records of a time for which late usage is not billed any more */
-    bool has_untold; /* some of these two are listed in no closed folder */
+    bool has_untold;   /* some of these two are listed in no closed folder */
 };
 
 /* A dead letter in its stream: this head, then detail and the first bytes of the record. */
@@ -260,7 +259,7 @@ struct run {
     struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
-    instant late_before;  /* usage from before is LATE in this bill; INSTANT_MIN: none is */
+    instant late_before;  /* usage from before that comes now is not billed; INSTANT_MIN: all is */
     instant known_before; /* restatement->late_before, or INSTANT_MIN */
     bool has_cuts;        /* some payer's bill is not one of the whole period */
     const uint32_t

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-
 struct chunk {
     void *memory;    /* NULL: on disk */
     uint64_t offset; /* there */
