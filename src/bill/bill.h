@@ -55,6 +55,13 @@ struct section {
     struct dec amount;
 };
 
+/* What an unfinished turn would still charge if it ended now; on no line. */
+struct pending {
+    struct text account, sku, price, step, kind, contract;
+    instant due;
+    struct dec amount;
+};
+
 enum bill_kind { BILL_FIRST, BILL_CORRECTION };
 
 struct bill {
@@ -68,6 +75,8 @@ struct bill {
     struct period period;
     const struct period *parts; /* of a time that thresholds divide, up to the bill's; NULL: none */
     uint32_t part_count;
+    const struct pending *pending; /* of a part of a turn; sorted by account, due */
+    uint32_t pending_count;
     struct line *lines; /* sorted by account, SKU, price, ...; the rounding line last */
     uint32_t line_count, line_capacity;
     struct section *sections;

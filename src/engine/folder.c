@@ -277,6 +277,7 @@ enum status head_parse(struct arena *arena, struct text json, struct bill_head *
                                .inputs = yyjson_obj_get(object, "inputs"),
                                .sections = yyjson_obj_get(object, "sections"),
                                .settlement = yyjson_obj_get(object, "settlement"),
+                               .pending = yyjson_obj_get(object, "pending"),
                                .parts = yyjson_obj_get(object, "parts")};
     if (head->bill.size == 0 || head->payer.size == 0 || head->total.size == 0 ||
         !yyjson_is_obj(head->proof) || !yyjson_is_obj(head->inputs) ||

@@ -463,6 +463,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         bill.parts = job->parts;
         bill.part_count = job->part + 1;
     }
+    bool is_unfinished = clock_turn(&pricing.billing, cut.to - 1).to > cut.to;
+    if (is_unfinished && job->part + 1 == job->part_count && run->has_pending) {
+        TRY(pending_find(arena, &pricing, book.rows, book.row_count, &priced, &bill, err));
+    }
     if (!is_last) {
         hand_over(worker, &pricing, &priced, &book, &job->handover);
     }

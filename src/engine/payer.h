@@ -29,6 +29,15 @@ enum status threshold_cuts(struct arena *arena, const struct thresholds *thresho
 enum status threshold_close(struct arena *arena, const struct pricing *pricing,
                             struct priced *priced, struct error *err);
 
+/* ---- pending.c ---- */
+
+/* Whether some step of the catalog may charge at a turn's end what it does not before. */
+bool pending_is_possible(const struct catalog *catalog);
+/* Sets what is pending of a bill that ends inside a turn of billing; all memory is of the arena. */
+enum status pending_find(struct arena *arena, const struct pricing *pricing,
+                         const struct usage_row *rows, uint32_t row_count,
+                         const struct priced *now, struct bill *bill, struct error *err);
+
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
 /* ... pays no more, and may still have turns to settle ... */

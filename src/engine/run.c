@@ -267,6 +267,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     TRY(set_up_workers(run));
     TRY(load_state(run));
     TRY(open_inputs(run));
+    run->has_pending = pending_is_possible(run->catalog);
     run->plan = meter_plan_new(&run->arena, run->catalog);
     for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
         enum aggregate aggregate = run->catalog->meters[i].aggregate;

@@ -259,6 +259,7 @@ struct run {
     struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
+    bool has_pending;     /* some step may charge at a turn's end what it does not before */
     instant late_before;  /* usage from before that comes now is not billed; INSTANT_MIN: all is */
     instant known_before; /* restatement->late_before, or INSTANT_MIN */
     bool has_cuts;        /* some payer's bill is not one of the whole period */

@@ -349,6 +349,52 @@ static enum status write_exclusions(struct show *show, const struct bill_head *h
     return table_end(&table, show->err);
 }
 
+/* What the turn would still charge, if it ended with the bill. */
+static enum status write_pending(struct show *show, const struct bill_head *head)
+{
+    yyjson_val *list = head->pending, *item;
+    if (yyjson_arr_size(list) == 0) {
+        return OK;
+    }
+    TRY(show_put(show, TEXT("\npending: on no bill before it is due, if nothing more is used\n")));
+    struct table table;
+    table_init(&table, &show->scratch, &show->sink, show->is_terminal);
+    table_add_column(&table, "DUE", COLUMN_TEXT);
+    table_add_column(&table, "WHAT", COLUMN_TEXT);
+    table_add_column(&table, "SKU", COLUMN_TEXT);
+    table_add_column(&table, "ACCOUNT", COLUMN_TEXT);
+    table_add_column(&table, "AMOUNT", COLUMN_DECIMAL);
+    for (int pass = 0; pass < 2; pass++) {
+        size_t index, count;
+        yyjson_arr_foreach(list, index, count, item)
+        {
+            instant due = INSTANT_MIN;
+            struct text kind = json_text(item, "kind"), step = json_text(item, "step");
+            (void)time_parse(json_text(item, "due"), &due);
+            bool is_named = step.size > 0 && !text_equal(step, kind);
+            struct text what =
+                is_named ? text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step))
+                         : kind;
+            const struct text cells[] = {show_time(&show->scratch, due), what,
+                                         json_text(item, "sku"), json_text(item, "account"),
+                                         json_text(item, "amount")};
+            if (pass == 0) {
+                table_measure(&table, cells);
+            } else {
+                enum status status = table_row(&table, cells, show->err);
+                if (status != OK) {
+                    return status;
+                }
+            }
+        }
+        if (pass == 0) {
+            table_hide_empty(&table);
+            table_begin(&table, true);
+        }
+    }
+    return table_end(&table, show->err);
+}
+
 static enum status write_proof(struct show *show, const struct bill_head *head)
 {
     struct buffer out;
@@ -436,6 +482,7 @@ static enum status bill_table(struct show *show, struct page *page)
     TRY(sum_row(show, total.at, page->head.total));
     TRY(table_end(table, show->err));
     TRY(write_settlement(show, &page->head));
+    TRY(write_pending(show, &page->head));
     TRY(write_exclusions(show, &page->head));
     return write_proof(show, &page->head);
 }

@@ -81,6 +81,26 @@ static void add_proof(struct buffer *out, const struct catalog *catalog,
     buffer_add_text(out, TEXT("]}"));
 }
 
+static void add_pending(struct buffer *out, const struct bill *bill)
+{
+    for (uint32_t i = 0; i < bill->pending_count; i++) {
+        const struct pending *item = &bill->pending[i];
+        if (i == 0) {
+            add_json_key(out, "pending");
+        }
+        buffer_add_text(out, i == 0 ? TEXT("[{") : TEXT(",{"));
+        add_json_text(out, "account", item->account);
+        add_json_text(out, "sku", item->sku);
+        add_json_text(out, "price", item->price);
+        add_json_text(out, "step", item->step);
+        add_json_text(out, "kind", item->kind);
+        add_json_text(out, "contract", item->contract);
+        add_json_time(out, "due", item->due);
+        add_json_decimal(out, "amount", item->amount);
+        buffer_add_text(out, i + 1 == bill->pending_count ? TEXT("}]") : TEXT("}"));
+    }
+}
+
 void render_bill_json(struct buffer *out, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill, struct text inputs)
 {
@@ -122,6 +142,7 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
         buffer_add_char(out, '}');
     }
     add_json_count(out, "lines", bill->line_count);
+    add_pending(out, bill);
     add_json_key(out, "sections");
     buffer_add_char(out, '[');
     for (uint32_t i = 0; i < bill->section_count; i++) {
