@@ -56,7 +56,7 @@ struct section {
 };
 
 /* What an unfinished turn would still charge if it ended now; on no line. */
-struct pending {
+struct pending_charge {
     struct text account, sku, price, step, kind, contract;
     instant due;
     struct dec amount;
@@ -75,7 +75,7 @@ struct bill {
     struct period period;
     const struct period *parts; /* of a time that thresholds divide, up to the bill's; NULL: none */
     uint32_t part_count;
-    const struct pending *pending; /* of a part of a turn; sorted by account, due */
+    const struct pending_charge *pending; /* of a part of a turn; sorted by account, due */
     uint32_t pending_count;
     struct line *lines; /* sorted by account, SKU, price, ...; the rounding line last */
     uint32_t line_count, line_capacity;

@@ -537,17 +537,20 @@ static struct dec sum_interim(struct case_run *run, uint32_t moment)
     return sum;
 }
 
-static void compare_balances(struct case_run *run, const struct yaml_node *node, int rounded)
+/* Of grants, or of what is pending. */
+static void compare_balances(struct case_run *run, const struct yaml_node *node,
+                             const struct case_balance *balances, uint32_t count, int rounded,
+                             const char *what)
 {
     for (uint32_t i = 0; i < node->count; i++) {
         struct text key = node->items[i].key;
         struct dec sum = DEC_ZERO;
-        for (uint32_t b = 0; b < run->balance_count; b++) {
-            if (text_equal(run->balances[b].grant, key)) {
-                add_to(run, &sum, run->balances[b].amount);
+        for (uint32_t b = 0; b < count; b++) {
+            if (text_equal(balances[b].grant, key)) {
+                add_to(run, &sum, balances[b].amount);
             }
         }
-        check_number(run, sum, &node->items[i], rounded, "balance", key);
+        check_number(run, sum, &node->items[i], rounded, what, key);
     }
 }
 
@@ -634,7 +637,9 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
     } else if (text_equal(node->key, TEXT("by_dim"))) {
         compare_dimensions(run, moment, node, rounded);
     } else if (text_equal(node->key, TEXT("balance"))) {
-        compare_balances(run, node, rounded);
+        compare_balances(run, node, run->balances, run->balance_count, rounded, "balance");
+    } else if (text_equal(node->key, TEXT("pending"))) {
+        compare_balances(run, node, run->waiting, run->waiting_count, rounded, "pending");
     } else if (text_equal(node->key, TEXT("excluded"))) {
         compare_excluded(run, node);
     } else if (text_equal(node->key, TEXT("failed"))) {

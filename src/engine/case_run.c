@@ -364,6 +364,31 @@ static enum status read_lines(struct case_run *run, const char *folder, uint32_t
     return OK;
 }
 
+/* What a bill of an unfinished turn says of its end. */
+static void note_waiting(struct case_run *run, yyjson_val *bill)
+{
+    size_t index, count;
+    yyjson_val *item;
+    yyjson_arr_foreach(yyjson_obj_get(bill, "pending"), index, count, item)
+    {
+        const char *kind = yyjson_get_str(yyjson_obj_get(item, "kind"));
+        const char *text = yyjson_get_str(yyjson_obj_get(item, "amount"));
+        struct dec amount;
+        if (!kind || !text || dec_parse(text_of(text), &amount) != NUMBER_OK) {
+            case_finding(run, "what is pending of a bill cannot be read");
+            return;
+        }
+        if (run->waiting_count == run->waiting_capacity) {
+            uint32_t more = run->waiting_capacity ? run->waiting_capacity * 2 : 8;
+            run->waiting = arena_grow(run->arena, run->waiting, run->waiting_count, more,
+                                      sizeof *run->waiting);
+            run->waiting_capacity = more;
+        }
+        run->waiting[run->waiting_count++] =
+            (struct case_balance){text_copy(run->arena, text_of(kind)), amount};
+    }
+}
+
 /* That each bill's lines add up to its total is the one thing that no case needs to say. */
 static enum status check_totals(struct case_run *run, const char *folder, uint32_t first_line,
                                 struct error *err)
@@ -372,6 +397,7 @@ static enum status check_totals(struct case_run *run, const char *folder, uint32
     TRY(load_bytes(run->env, run->arena, path_in(run, folder, "bills.ndjson"), LINES_MAX_BYTES,
                    &bytes, err));
     struct dec totals = DEC_ZERO, lines = DEC_ZERO;
+    run->waiting_count = 0;
     for (size_t at = 0; at < bytes.size;) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
@@ -382,6 +408,7 @@ static enum status check_totals(struct case_run *run, const char *folder, uint32
             dec_add(totals, value, &totals, NULL) != OK) {
             case_finding(run, "a bill has no total");
         }
+        note_waiting(run, yyjson_doc_get_root(doc));
         yyjson_doc_free(doc);
         at += size + 1;
     }

@@ -87,6 +87,8 @@ struct case_run {
     struct name_list failed;         /* those of the last moment that were so */
     struct case_balance *balances;   /* of grants, as the last bill left them */
     uint32_t balance_count, balance_capacity;
+    struct case_balance *waiting; /* what is pending of the last bill, by kind */
+    uint32_t waiting_count, waiting_capacity;
     struct loaded loaded;    /* as it is known now */
     const struct zone *zone; /* of the catalog's billing */
 

@@ -66,7 +66,7 @@ struct bill_head {
     uint64_t line_count;
     yyjson_val *proof, *inputs, *sections; /* objects and a list; in the arena of head_parse */
     yyjson_val *settlement;                /* NULL: none */
-    yyjson_val *pending; /* what its turn will still charge; NULL: nothing */
+    yyjson_val *pending;                   /* what its turn will still charge; NULL: nothing */
     yyjson_val *parts; /* ends of the bills of its time, up to its own; NULL: it is not divided */
 };
 /* All memory is of the arena. ERR_CORRUPT. */

@@ -31,12 +31,10 @@ enum status threshold_close(struct arena *arena, const struct pricing *pricing,
 
 /* ---- pending.c ---- */
 
-/* Whether some step of the catalog may charge at a turn's end what it does not before. */
-bool pending_is_possible(const struct catalog *catalog);
 /* Sets what is pending of a bill that ends inside a turn of billing; all memory is of the arena. */
 enum status pending_find(struct arena *arena, const struct pricing *pricing,
-                         const struct usage_row *rows, uint32_t row_count,
-                         const struct priced *now, struct bill *bill, struct error *err);
+                         const struct usage_row *rows, uint32_t row_count, const struct priced *now,
+                         struct bill *bill, struct error *err);
 
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);

@@ -45,7 +45,7 @@ static const struct charge *base_of(const struct priced *priced, const struct ch
     return charge->of == NONE ? charge : &priced->charges[charge->of];
 }
 
-static bool same(const struct pending *a, const struct pending *b)
+static bool same(const struct pending_charge *a, const struct pending_charge *b)
 {
     return text_equal(a->account, b->account) && text_equal(a->sku, b->sku) &&
            text_equal(a->price, b->price) && text_equal(a->step, b->step) &&
@@ -56,21 +56,21 @@ static bool same(const struct pending *a, const struct pending *b)
 static enum status collect(const struct pricing *pricing, const struct priced *priced, bool takes,
                            struct bill *bill, struct error *err)
 {
-    struct pending *items = (struct pending *)(uintptr_t)bill->pending;
+    struct pending_charge *items = (struct pending_charge *)(uintptr_t)bill->pending;
     for (uint32_t i = 0; i < priced->charge_count; i++) {
         const struct charge *charge = &priced->charges[i];
         const struct charge *base = base_of(priced, charge);
         if (!charge_is_billed(charge) || !waits(base->step) || base->kind == CHARGE_CAP) {
             continue;
         }
-        struct pending item = {.account = pricing->accounts->items[charge->account].id,
-                               .sku = charge->sku == NONE ? TEXT("")
-                                                          : pricing->catalog->skus[charge->sku].name,
-                               .price = charge->price->name,
-                               .step = charge->step->name,
-                               .kind = text_of(charge_kind_name(charge->kind)),
-                               .contract = charge->contract ? charge->contract->id : TEXT(""),
-                               .due = INSTANT_MIN};
+        struct pending_charge item = {
+            .account = pricing->accounts->items[charge->account].id,
+            .sku = charge->sku == NONE ? TEXT("") : pricing->catalog->skus[charge->sku].name,
+            .price = charge->price->name,
+            .step = charge->step->name,
+            .kind = text_of(charge_kind_name(charge->kind)),
+            .contract = charge->contract ? charge->contract->id : TEXT(""),
+            .due = INSTANT_MIN};
         item.amount = DEC_ZERO;
         uint32_t at = 0;
         while (at < bill->pending_count && !same(&items[at], &item)) {
@@ -89,7 +89,7 @@ static enum status collect(const struct pricing *pricing, const struct priced *p
 
 static int compare_pending(const void *a_item, const void *b_item)
 {
-    const struct pending *a = a_item, *b = b_item;
+    const struct pending_charge *a = a_item, *b = b_item;
     int order = text_compare(a->account, b->account);
     order = order ? order : (a->due > b->due) - (a->due < b->due);
     order = order ? order : text_compare(a->sku, b->sku);
@@ -100,14 +100,14 @@ static int compare_pending(const void *a_item, const void *b_item)
 }
 
 enum status pending_find(struct arena *arena, const struct pricing *pricing,
-                         const struct usage_row *rows, uint32_t row_count,
-                         const struct priced *now, struct bill *bill, struct error *err)
+                         const struct usage_row *rows, uint32_t row_count, const struct priced *now,
+                         struct bill *bill, struct error *err)
 {
     struct pricing whole = *pricing;
     struct priced then;
     whole.cut.to = clock_turn(&pricing->billing, pricing->cut.to - 1).to;
     TRY(price_payer(arena, &whole, rows, row_count, &then, err));
-    struct pending *items =
+    struct pending_charge *items =
         arena_alloc(arena, (then.charge_count + now->charge_count + 1) * sizeof *items);
     bill->pending = items;
     TRY(collect(&whole, &then, false, bill, err));

@@ -352,6 +352,9 @@ enum status load_state(struct run *run);
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
                           char print[33]);
 /* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
+/* pending.c: whether some step of the catalog may charge at a turn's end what it does not before.
+ */
+bool pending_is_possible(const struct catalog *catalog);
 /* From when on late usage is billed in the turn that has an instant; INSTANT_MIN: always. */
 instant late_before(const struct catalog *catalog, instant at);
 /* Those of the contract whose billing the payer has; NULL. */

@@ -371,10 +371,10 @@ static enum status write_pending(struct show *show, const struct bill_head *head
             instant due = INSTANT_MIN;
             struct text kind = json_text(item, "kind"), step = json_text(item, "step");
             (void)time_parse(json_text(item, "due"), &due);
-            bool is_named = step.size > 0 && !text_equal(step, kind);
-            struct text what =
-                is_named ? text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step))
-                         : kind;
+            struct text what = kind;
+            if (is_named(step)) {
+                what = text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step));
+            }
             const struct text cells[] = {show_time(&show->scratch, due), what,
                                          json_text(item, "sku"), json_text(item, "account"),
                                          json_text(item, "amount")};

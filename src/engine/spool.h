@@ -40,7 +40,7 @@ void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
 enum status spool_flush(struct spool_writer *writer, struct error *err);
 
 struct spool_chunk {
-    void *units; /* the caller's until spool_unload */
+    void *units;    /* the caller's until spool_unload */
     uint32_t count; /* of units */
 };
 struct spool_partition {
@@ -48,16 +48,16 @@ struct spool_partition {
     uint32_t chunk_count;
     uint64_t unit_count;
 };
-/* Reads what is on disk. Memory is the spool's, and goes with spool_unload (and the partition with it)
- * or with spool_free; until then, and after an error, a partition may be loaded again. Several threads
- * may load different partitions. */
+/* Reads what is on disk. Memory is the spool's, and goes with spool_unload (and the partition with
+ * it) or with spool_free; until then, and after an error, a partition may be loaded again. Several
+ * threads may load different partitions. */
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
                        struct error *err);
 void spool_unload(struct spool *spool, uint32_t partition, struct spool_partition *loaded);
 
-/* The chunks of a partition one by one, when all of them together may be too many.  What is on disk is
- * read into room, of SPOOL_CHUNK_BYTES; the others lie where they are until they are dropped, and
- * are not read again then.  Not for one that is loaded. */
+/* The chunks of a partition one by one, when all of them together may be too many.  What is on disk
+ * is read into room, of SPOOL_CHUNK_BYTES; the others lie where they are until they are dropped,
+ * and are not read again then.  Not for one that is loaded. */
 uint32_t spool_chunk_count(const struct spool *spool, uint32_t partition);
 enum status spool_read(struct spool *spool, uint32_t partition, uint32_t index, void *room,
                        struct spool_chunk *chunk, struct error *err);

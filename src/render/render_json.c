@@ -84,7 +84,7 @@ static void add_proof(struct buffer *out, const struct catalog *catalog,
 static void add_pending(struct buffer *out, const struct bill *bill)
 {
     for (uint32_t i = 0; i < bill->pending_count; i++) {
-        const struct pending *item = &bill->pending[i];
+        const struct pending_charge *item = &bill->pending[i];
         if (i == 0) {
             add_json_key(out, "pending");
         }
