@@ -29,6 +29,14 @@ struct override { /* prices of one account, in (SKU, from) order; sorted by acco
     struct price_set prices; /* into accounts->prices: an override has steps of its own */
 };
 
+/* What a record says of an account, for a time. */
+struct setting { /* sorted by (account, name, from) */
+    uint32_t account;
+    uint32_t name; /* in catalog->customer_names */
+    instant from, to;
+    struct expr_value value;
+};
+
 struct account {
     struct text id;
     uint32_t membership_first, membership_count;
@@ -51,6 +59,8 @@ struct accounts {
     const struct price *prices; /* of all overrides */
     uint32_t price_count;
     const uint32_t *contract_of;
+    const struct setting *settings;
+    uint32_t setting_count;
     bool has_currencies;  /* some account says one */
     struct digest digest; /* of the records, whatever their order and format */
     /* Nodes of overrides are numbered from here on (they follow the catalog's): one a SKU for those
@@ -60,7 +70,13 @@ struct accounts {
     uint32_t node_count;
 };
 
-enum record_kind { RECORD_ACCOUNT, RECORD_MEMBERSHIP, RECORD_OVERRIDE, RECORD_KINDS };
+enum record_kind {
+    RECORD_ACCOUNT,
+    RECORD_MEMBERSHIP,
+    RECORD_OVERRIDE,
+    RECORD_SETTING,
+    RECORD_KINDS
+};
 
 /* clang-format off */
 /* Columns (CSV header) or members (NDJSON); unknown ones are errors:
@@ -70,8 +86,10 @@ enum record_kind { RECORD_ACCOUNT, RECORD_MEMBERSHIP, RECORD_OVERRIDE, RECORD_KI
  *   override    account, sku, from, to, up_to, rate, flat, scope
  *               one row a tier, in any order; the row without up_to is the open tier; a single row
  *               without up_to is a rate
+ *   setting     account, setting ("tax.country"), value, from, to
  * `org` stands for organization, `price` for rate.  Which kind a file is, its columns say: `sku`
- * override, else `id` account, else `organization` membership; in NDJSON each line says it.
+ * override, else `setting` setting, else `id` account, else `organization` membership; in NDJSON
+ * each line says it.
  * Dates are dates (UTC midnight) or instants. */
 /* clang-format on */
 struct accounts_builder *accounts_builder_new(struct arena *arena,
@@ -111,6 +129,10 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
                             struct accounts **accounts, struct complaints *complaints,
                             struct error *err);
 
+/* What records say of an account at an instant under a name; false when nothing.  *is_there: they
+ * say something of it then, under whatever name. */
+bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
+                      struct expr_value *value, bool *is_there);
 /* The organization's root at an instant: the payer; the account itself when it is in none. */
 uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, instant at);
 /* The contract of the account at an instant: its own, else that of the nearest organization above;

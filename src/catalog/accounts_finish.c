@@ -576,6 +576,19 @@ void finish_hash_override(struct finish *finish, const struct staged_override *r
     add_record(finish, &record);
 }
 
+void finish_hash_setting(struct finish *finish, const struct staged_setting *row)
+{
+    const struct accounts_builder *builder = finish->builder;
+    struct canonical record = {.size = 0};
+    record.bytes[record.size++] = 's';
+    put_text(&record, id_text(account_at(builder, row->account)));
+    put_text(&record, name_at(&builder->setting_names, row->name)->text);
+    put_text(&record, name_at(&builder->values, row->value)->text);
+    put_number(&record, (uint64_t)row->from);
+    put_number(&record, (uint64_t)row->to);
+    add_record(finish, &record);
+}
+
 static void hash_accounts(struct finish *finish)
 {
     const struct accounts_builder *builder = finish->builder;
@@ -656,6 +669,7 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
     check_trees(&finish);
     link_contracts(&finish);
     finish_overrides(&finish);
+    finish_settings(&finish);
     hash_accounts(&finish);
     finish.accounts->digest = make_digest(&finish);
 

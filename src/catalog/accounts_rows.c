@@ -19,14 +19,30 @@ enum field {
     FIELD_RATE,
     FIELD_FLAT,
     FIELD_SCOPE,
+    FIELD_SETTING,
+    FIELD_VALUE,
     FIELDS
 };
 _Static_assert((int)FIELDS <= (int)RECORD_FIELDS_MAX, "a row has a place for every field");
 
 static const struct text FIELD_NAMES[FIELDS] = {
-    {"id", 2},   {"account", 7}, {"organization", 12}, {"from", 4},     {"to", 2},
-    {"plan", 4}, {"zone", 4},    {"since", 5},         {"currency", 8}, {"settlement_currency", 19},
-    {"sku", 3},  {"up_to", 5},   {"rate", 4},          {"flat", 4},     {"scope", 5},
+    {"id", 2},
+    {"account", 7},
+    {"organization", 12},
+    {"from", 4},
+    {"to", 2},
+    {"plan", 4},
+    {"zone", 4},
+    {"since", 5},
+    {"currency", 8},
+    {"settlement_currency", 19},
+    {"sku", 3},
+    {"up_to", 5},
+    {"rate", 4},
+    {"flat", 4},
+    {"scope", 5},
+    {"setting", 7},
+    {"value", 5},
 };
 static const struct text FIELD_ALIASES[FIELDS] = {
     [FIELD_ORGANIZATION] = {"org", 3}, [FIELD_RATE] = {"price", 5}};
@@ -40,8 +56,11 @@ static const uint32_t KIND_FIELDS[RECORD_KINDS] = {
         BIT(FIELD_ACCOUNT) | BIT(FIELD_ORGANIZATION) | BIT(FIELD_FROM) | BIT(FIELD_TO),
     [RECORD_OVERRIDE] = BIT(FIELD_ACCOUNT) | BIT(FIELD_SKU) | BIT(FIELD_FROM) | BIT(FIELD_TO) |
                         BIT(FIELD_UP_TO) | BIT(FIELD_RATE) | BIT(FIELD_FLAT) | BIT(FIELD_SCOPE),
+    [RECORD_SETTING] = BIT(FIELD_ACCOUNT) | BIT(FIELD_SETTING) | BIT(FIELD_VALUE) |
+                       BIT(FIELD_FROM) | BIT(FIELD_TO),
 };
-static const char *const KIND_NAMES[RECORD_KINDS] = {"accounts", "memberships", "overrides"};
+static const char *const KIND_NAMES[RECORD_KINDS] = {"accounts", "memberships", "overrides",
+                                                     "settings"};
 
 struct accounts_builder *accounts_builder_new(struct arena *arena,
                                               const struct catalog_input *zones)
@@ -341,19 +360,59 @@ static void take_override(struct row *row)
     };
 }
 
+/* What is asked of the customer: tax.country, for a time.  An empty value says that there is none
+ * then. */
+static void take_setting(struct row *row)
+{
+    struct accounts_builder *builder = row->builder;
+    static const char prefix[] = "tax.";
+    const size_t prefix_size = sizeof prefix - 1;
+    struct text id = take_name(row, FIELD_ACCOUNT, true);
+    struct text name = take_name(row, FIELD_SETTING, true);
+    struct text value = row->record->values[FIELD_VALUE];
+    struct period period = take_period(row);
+    if (row->is_good && (value.size > ID_MAX_BYTES || has_controls(value))) {
+        COMPLAIN(builder, place_of(row, FIELD_VALUE),
+                 value.size > ID_MAX_BYTES ? "FIELD_LEN" : "CTRL_CHAR", "",
+                 "'value' has more than %d bytes, or a control character", ID_MAX_BYTES);
+        row->is_good = false;
+    }
+    if (row->is_good && (name.size <= prefix_size || memcmp(name.at, prefix, prefix_size) != 0)) {
+        COMPLAIN(builder, place_of(row, FIELD_SETTING), "UNKNOWN_SETTING",
+                 "such as tax.country, which expressions name as customer.tax.country",
+                 "\"%.*s\" is no setting: they begin with tax.", SHOWN(name));
+        row->is_good = false;
+    }
+    if (!row->is_good) {
+        return;
+    }
+    struct where where = where_of(row);
+    struct staged_setting *setting = chunks_add(&builder->settings, builder->arena);
+    *setting = (struct staged_setting){
+        .account = ids_add(builder, id, ACCOUNT_KNOWN | ACCOUNT_RECORDED, where),
+        .name = names_add(builder, &builder->setting_names,
+                          (struct text){name.at + prefix_size, name.size - prefix_size}, where),
+        .value = names_add(builder, &builder->values, value, where),
+        .from = period.from,
+        .to = period.to,
+        .where = where,
+    };
+}
+
 /* What the columns say; RECORD_KINDS after a complaint. */
 static enum record_kind find_kind(struct accounts_builder *builder, uint32_t present,
                                   struct place place)
 {
     enum record_kind kind = present & BIT(FIELD_SKU)            ? RECORD_OVERRIDE
+                            : present & BIT(FIELD_SETTING)      ? RECORD_SETTING
                             : present & BIT(FIELD_ID)           ? RECORD_ACCOUNT
                             : present & BIT(FIELD_ORGANIZATION) ? RECORD_MEMBERSHIP
                                                                 : RECORD_KINDS;
     if (kind == RECORD_KINDS) {
         COMPLAIN(builder, place, "UNKNOWN_KIND",
                  "accounts have 'id', memberships 'account' and 'organization', overrides "
-                 "'account' and 'sku'",
-                 "neither accounts nor memberships nor overrides");
+                 "'account' and 'sku', settings 'account' and 'setting'",
+                 "neither accounts nor memberships nor overrides nor settings");
         return kind;
     }
     for (uint32_t i = 0; i < FIELDS; i++) {
@@ -391,6 +450,9 @@ static void take_row(void *context, const struct record_row *record)
         break;
     case RECORD_OVERRIDE:
         take_override(&row);
+        break;
+    case RECORD_SETTING:
+        take_setting(&row);
         break;
     case RECORD_KINDS:
         break;

@@ -182,9 +182,12 @@ void stage_init(struct accounts_builder *builder, struct arena *arena)
     builder->memberships.item_bytes = sizeof(struct staged_membership);
     builder->overrides.item_bytes = sizeof(struct staged_override);
     builder->conflicts.item_bytes = sizeof(struct staged_conflict);
+    builder->settings.item_bytes = sizeof(struct staged_setting);
     init_names(&builder->files, arena);
     init_names(&builder->plans, arena);
     init_names(&builder->zones, arena);
     init_names(&builder->skus, arena);
     init_names(&builder->decimals, arena);
+    init_names(&builder->setting_names, arena);
+    init_names(&builder->values, arena);
 }

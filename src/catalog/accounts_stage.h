@@ -69,6 +69,12 @@ struct staged_override {
     struct where where;
 };
 
+struct staged_setting {
+    uint32_t account, name, value; /* in builder->settings, builder->values */
+    instant from, to;
+    struct where where;
+};
+
 struct staged_conflict {
     uint32_t account;
     struct where where;
@@ -119,8 +125,8 @@ struct accounts_builder {
     unsigned char *spare; /* room for finish: the table of slots, when no more ids come */
     size_t spare_left;
 
-    struct chunks accounts, memberships, overrides, conflicts;
-    struct names files, plans, zones, skus, decimals;
+    struct chunks accounts, memberships, overrides, conflicts, settings;
+    struct names files, plans, zones, skus, decimals, setting_names, values;
 };
 
 static inline void *chunks_at(const struct chunks *chunks, uint32_t index)
@@ -190,7 +196,7 @@ struct place where_unpack(const struct accounts_builder *builder, struct where w
 /* A value for a message: what a record says goes no further than 64 bytes. */
 #define SHOWN(text) (int)((text).size < 64 ? (text).size : 64), (text).at
 
-/* ---- accounts_finish.c, accounts_override.c ---- */
+/* ---- accounts_finish.c, accounts_override.c, accounts_setting.c ---- */
 
 struct finish {
     struct accounts_builder *builder;
@@ -219,5 +225,8 @@ void indices_sort(uint32_t *items, uint32_t count, compare_indices *compare, con
 /* The prices of overrides; what counts of their rows goes into the digest. */
 void finish_overrides(struct finish *finish);
 void finish_hash_override(struct finish *finish, const struct staged_override *row);
+/* What records say of accounts, with dates. */
+void finish_settings(struct finish *finish);
+void finish_hash_setting(struct finish *finish, const struct staged_setting *row);
 
 #endif

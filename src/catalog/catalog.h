@@ -514,6 +514,14 @@ struct step_allocate {
     int digits;
 };
 
+/* At which instant something that has dates is read. */
+enum settings_at {
+    SETTINGS_AT_ROW,
+    SETTINGS_AT_TURN_START, /* of the step's clock; of currencies, of the bill's */
+    SETTINGS_AT_TURN_END,   /* its last instant */
+    SETTINGS_AT_INVOICE,    /* the end of what is billed: the first instant that is no more in it */
+};
+
 struct step {
     enum step_kind kind;
     struct text name;         /* default: the primitive's name */
@@ -529,6 +537,7 @@ struct step {
     struct clock rule; /* of CLOCK_RULE, CLOCK_CONTRACT, CLOCK_ACCOUNT */
     enum attribution attribute;
     bool on_change_restart;
+    enum settings_at settings_at;
     const struct order_key *order;
     uint32_t order_count;       /* the same in all versions that share the node */
     const struct expr *measure; /* of a row or charge, what accumulates; NULL: quantity, net */
@@ -693,11 +702,14 @@ struct contract {
     struct place place;
 };
 
-/* What an account that stands in the catalog says of itself: names are catalog->customer_names. */
+/* What an account that stands in the catalog says of itself, in a time: names are
+ * catalog->customer_names. */
 struct customer {
     struct text id;
+    instant from, to;
     const struct parameter *values;
     uint32_t value_count;
+    uint32_t next; /* of the same account, in catalog->customers; NONE */
 };
 
 /* For digits: those of the minor unit of the currency that an amount is in. */
@@ -708,14 +720,6 @@ struct line_rounding {
     int digits;         /* of a line; default 10; DIGITS_OF_CURRENCY */
     enum rounding mode; /* default half_up */
     bool at_total;      /* round the total, lines by largest remainder */
-};
-
-/* At which instant something that has dates is read. */
-enum settings_at {
-    SETTINGS_AT_ROW,
-    SETTINGS_AT_TURN_START, /* of the bill's clock */
-    SETTINGS_AT_TURN_END,   /* its last instant */
-    SETTINGS_AT_INVOICE,    /* the end of what is billed: the first instant that is no more in it */
 };
 
 /* How amounts in the currency of a price become amounts of a bill in another one. */
@@ -794,8 +798,9 @@ struct catalog {
 
     const struct text *customer_names; /* what accounts say under `tax:`: customer.tax.country */
     uint32_t customer_name_count;
+    const enum expr_type *customer_types; /* of each; DYNAMIC: as each record has it */
     const struct customer *customers;
-    struct map customer_by_id;
+    struct map customer_by_id; /* the first of each account */
 
     const struct product *products;
     uint32_t product_count;

@@ -227,10 +227,14 @@ static void collect_values(struct loader *loader, struct section section, bool i
                                                                       : 0;
             for (uint32_t k = 0; k < inner; k++) {
                 const struct yaml_node *map = yaml_member(in_skus ? &skus->items[k] : holder, key);
-                if (pass == 0) {
-                    add_keys(&set, map);
-                } else {
-                    note_types(loader, map, by_name, *types);
+                bool is_list = map != NULL && map->kind == YAML_LIST; /* with dates */
+                for (uint32_t m = 0; m < (is_list ? map->count : 1); m++) {
+                    const struct yaml_node *one = is_list ? &map->items[m] : map;
+                    if (pass == 0) {
+                        add_keys(&set, one);
+                    } else {
+                        note_types(loader, one, by_name, *types);
+                    }
                 }
             }
         }
@@ -932,6 +936,7 @@ static void load_sections(struct loader *loader)
     collect_values(loader, all.accounts, false, "tax", &loader->customer_by_name,
                    &catalog->customer_names, &catalog->customer_name_count,
                    &loader->customer_types);
+    loader->takes_customer_names = catalog->customer_name_count == 0;
     collect_skus(loader, &all);
     load_products(loader, all.products);
     load_calendars(loader, calendars);
@@ -950,6 +955,7 @@ static void load_sections(struct loader *loader)
                                           catalog->plan_count, "plan");
     }
     load_accounts(loader, all.accounts);
+    catalog->customer_types = loader->customer_types;
 }
 
 static void mark_prices(const struct price_set *set, bool *marks)

@@ -91,7 +91,9 @@ struct loader {
     enum expr_type *attribute_types, *parameter_types, *customer_types;
     struct map customer_by_name;
     struct customer *customers;
-    uint32_t customer_count;
+    uint32_t customer_count, customer_capacity;
+    uint32_t customer_name_capacity;
+    bool takes_customer_names; /* no account of the catalog says any: expressions name them */
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
     struct map series_by_name, meter_by_name;
@@ -169,6 +171,11 @@ bool read_currency(struct loader *loader, const struct yaml_node *node,
 /* Index of a text in a map of names, or NONE with a complaint that names the nearest. */
 uint32_t find_name(struct loader *loader, const struct yaml_node *node, const struct map *by_name,
                    const struct text *names, uint32_t count, const char *what);
+/* from and to among what an account says for a time. */
+static inline bool is_setting_date(const struct yaml_node *item)
+{
+    return text_equal(item->key, TEXT("from")) || text_equal(item->key, TEXT("to"));
+}
 /* A scalar as a value: bare numbers and truths are such, all else is a text. */
 bool read_value(struct loader *loader, const struct yaml_node *node, struct expr_value *value);
 void *grow_array(struct loader *loader, void *array, uint32_t count, uint32_t *capacity,

@@ -202,6 +202,32 @@ static bool is_dimension_instead(const struct loader *loader, struct text name)
     return text_equal(name, TEXT("unit")) && map_find(&loader->dimension_by_name, name) != MAP_NONE;
 }
 
+/* What an account's record says.  Where none of the catalog says any, the records will: then a name
+ * is one because an expression uses it. */
+static bool resolve_customer(struct loader *loader, struct text name, struct expr_name *out)
+{
+    struct catalog *catalog = loader->catalog;
+    const uint32_t count = catalog->customer_name_count;
+    if (loader->takes_customer_names && name.size > 0 &&
+        map_find(&loader->customer_by_name, name) == MAP_NONE) {
+        if (count == NAME_RESULT - NAME_CUSTOMER) {
+            return false;
+        }
+        uint32_t capacity = loader->customer_name_capacity;
+        struct text *names = grow_array(loader, (struct text *)catalog->customer_names, count,
+                                        &capacity, sizeof *names);
+        catalog->customer_names = names;
+        loader->customer_types =
+            grow_array(loader, loader->customer_types, count, &loader->customer_name_capacity,
+                       sizeof *loader->customer_types);
+        names[count] = text_copy(loader->arena, name);
+        loader->customer_types[count] = EXPR_DYNAMIC;
+        (void)map_put(&loader->customer_by_name, names[count], count);
+        catalog->customer_name_count++;
+    }
+    return resolve_in(&loader->customer_by_name, name, NAME_CUSTOMER, loader->customer_types, out);
+}
+
 static bool resolve(void *context, struct text path, struct expr_name *out)
 {
     struct resolver *resolver = context;
@@ -224,6 +250,9 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
         return resolve_in(&loader->parameter_by_name, rest, NAME_PARAMETER, loader->parameter_types,
                           out);
     }
+    if (kind >= NAMES_BUCKET && take_prefix(loader->arena, path, "customer.tax", &rest)) {
+        return resolve_customer(loader, rest, out);
+    }
     if (kind < NAMES_ROW) {
         return false;
     }
@@ -232,10 +261,6 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
             *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL, false};
             return true;
         }
-    }
-    if (take_prefix(loader->arena, path, "customer.tax", &rest)) {
-        return resolve_in(&loader->customer_by_name, rest, NAME_CUSTOMER, loader->customer_types,
-                          out);
     }
     if (take_prefix(loader->arena, path, "dims", &rest)) {
         return resolve_dimension(resolver, rest, out);

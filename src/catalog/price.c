@@ -626,23 +626,53 @@ static void add_children(struct loader *loader, const struct yaml_node *node, st
     }
 }
 
-/* tax: {country: DE, vat: DE123} */
+/* {country: DE, vat: DE123}, for a time */
 static void read_customer(struct loader *loader, const struct yaml_node *node, struct text id)
 {
+    struct map *by_id = &loader->catalog->customer_by_id;
+    loader->customers = grow_array(loader, loader->customers, loader->customer_count,
+                                   &loader->customer_capacity, sizeof *loader->customers);
     struct customer *customer = &loader->customers[loader->customer_count];
     struct parameter *values = arena_calloc(loader->arena, node->count, sizeof *values);
-    *customer = (struct customer){.id = id, .values = values};
+    *customer = (struct customer){.id = id, .values = values, .next = NONE};
+    read_dates(loader, node, &customer->from, &customer->to);
     for (uint32_t i = 0; i < node->count; i++) {
         uint32_t name = map_find(&loader->customer_by_name, node->items[i].key);
         struct parameter *value = &values[customer->value_count];
-        if (name != MAP_NONE && read_value(loader, &node->items[i], &value->value)) {
+        if (name != MAP_NONE && !is_setting_date(&node->items[i]) &&
+            read_value(loader, &node->items[i], &value->value)) {
             value->name = name;
             customer->value_count++;
         }
     }
-    struct map *by_id = &loader->catalog->customer_by_id;
-    if (id.size > 0 && map_put(by_id, id, loader->customer_count) == loader->customer_count) {
-        loader->customer_count++;
+    if (id.size == 0) {
+        return;
+    }
+    uint32_t at = map_put(by_id, id, loader->customer_count);
+    uint32_t *last = &at;
+    for (; at < loader->customer_count; last = &loader->customers[at].next, at = *last) {
+        const struct customer *other = &loader->customers[at];
+        if (other->from < customer->to && customer->from < other->to) {
+            COMPLAIN(loader, node, "SETTING_OVERLAP", TEXT("from: and to: say when each holds"),
+                     "two records of taxes of %.*s hold at once", TEXT_ARG(id));
+        }
+        if (other->next == NONE) {
+            loader->customers[at].next = loader->customer_count;
+            break;
+        }
+    }
+    loader->customer_count++;
+}
+
+/* tax: {country: DE}, or a list of such with dates. */
+static void read_customers(struct loader *loader, const struct yaml_node *node, struct text id)
+{
+    bool is_list = node->kind == YAML_LIST;
+    for (uint32_t i = 0; i < (is_list ? node->count : 1); i++) {
+        const struct yaml_node *item = is_list ? &node->items[i] : node;
+        if (want_kind(loader, item, YAML_MAP)) {
+            read_customer(loader, item, id);
+        }
     }
 }
 
@@ -684,8 +714,8 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
         read_currency(loader, member, &record.settlement);
     }
     member = yaml_member(node, "tax");
-    if (member != NULL && want_kind(loader, member, YAML_MAP)) {
-        read_customer(loader, member, record.id);
+    if (member != NULL) {
+        read_customers(loader, member, record.id);
     }
     member = yaml_member(node, "member_of");
     if (member != NULL) {
@@ -702,10 +732,9 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
 
 void load_accounts(struct loader *loader, struct section accounts)
 {
-    loader->customers = arena_calloc(loader->arena, accounts.count + 1u, sizeof *loader->customers);
     map_init(&loader->catalog->customer_by_id, loader->arena, 8);
-    loader->catalog->customers = loader->customers;
     for (uint32_t i = 0; i < accounts.count; i++) {
         read_account(loader, accounts.items[i]);
     }
+    loader->catalog->customers = loader->customers;
 }

@@ -41,7 +41,7 @@ static const char *const later_kinds[] = {
 };
 
 /* Keys of each primitive; those of all steps are added where they mean something. */
-#define ACCUMULATES "name", "where", "scope", "by", "clock", "on_change"
+#define ACCUMULATES "name", "where", "scope", "by", "clock", "on_change", "settings_at"
 static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_CONVERT] = {ACCUMULATES, "order", "multiply", "divide", "quantity", "to", "minimum",
                       "increment", "round"},
@@ -49,14 +49,14 @@ static const char *const step_keys[STEP_KINDS][24] = {
                         "samples"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "order", "measure", "attribute", "quantity", "events",
                         "prorate", "digits", "mode", "emit", "rollover"},
-    [STEP_RATE] = {"name", "clock", "where", "rate", "per", "flat", "cases", "table", "series",
-                   "keys", "from"},
-    [STEP_PERCENT] = {"name", "clock", "where", "rate", "fixed", "min", "max"},
-    [STEP_FORMULA] = {"name", "clock", "where", "results", "amount"},
+    [STEP_RATE] = {"name", "clock", "where", "settings_at", "rate", "per", "flat", "cases", "table",
+                   "series", "keys", "from"},
+    [STEP_PERCENT] = {"name", "clock", "where", "settings_at", "rate", "fixed", "min", "max"},
+    [STEP_FORMULA] = {"name", "clock", "where", "settings_at", "results", "amount"},
     [STEP_TIER] = {ACCUMULATES, "order", "measure", "attribute", "mode", "tiers", "settle",
                    "at_zero", "past_last", "package_round", "position"},
-    [STEP_FIXED] = {"name", "scope", "clock", "amount", "quantity", "when", "prorate", "digits",
-                    "mode", "stub", "installments"},
+    [STEP_FIXED] = {"name", "scope", "clock", "settings_at", "amount", "quantity", "when",
+                    "prorate", "digits", "mode", "stub", "installments"},
     [STEP_BOUND] = {ACCUMULATES, "order", "measure", "attribute", "min", "max", "settle", "prorate",
                     "digits", "mode"},
     [STEP_ROUND] = {ACCUMULATES, "order", "measure", "digits", "mode", "at", "show", "small"},
@@ -66,18 +66,16 @@ static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_DISCOUNT] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
     [STEP_MARKUP] = {ADJUSTS, "mode", "amount", "quantity", "exclusive", "best", "limit"},
     [STEP_FEE] = {ADJUSTS, "mode", "min", "max", "sku"},
-    [STEP_TAX] = {"name", "where", "scope", "by", "clock", "percent", "inclusive", "at", "round",
-                  "exempt", "reverse_charge"},
+    [STEP_TAX] = {"name", "where", "scope", "by", "clock", "settings_at", "percent", "inclusive",
+                  "at", "round", "exempt", "reverse_charge"},
     [STEP_COMMIT] = {ACCUMULATES, "order", "measure", "amount", "quantity", "overage", "shortfall",
                      "rollover", "prorate", "digits", "mode", "prepaid"},
-    [STEP_CREDIT] = {"name", "where", "scope", "by", "clock", "grants", "order", "targets",
-                     "overage", "kinds", "resets", "keep_overage", "share", "top_up"},
-    [STEP_ALLOCATE] = {"name", "where", "scope", "by", "clock", "order", "to", "weight", "idle",
-                       "digits"},
+    [STEP_CREDIT] = {"name", "where", "scope", "by", "clock", "settings_at", "grants", "order",
+                     "targets", "overage", "kinds", "resets", "keep_overage", "share", "top_up"},
+    [STEP_ALLOCATE] = {"name", "where", "scope", "by", "clock", "settings_at", "order", "to",
+                       "weight", "idle", "digits"},
 };
-static const char *const later_keys[STEP_KINDS][8] = {
-    [STEP_TAX] = {"settings_at"},
-};
+static const char *const later_keys[STEP_KINDS][8] = {};
 
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
 static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NULL};
@@ -270,6 +268,9 @@ static void read_common(struct work *work)
     read_measure(work);
     static const char *const on_change[] = {"continue", "restart", NULL};
     step->on_change_restart = read_option(work, "on_change", on_change, 0) == 1;
+    static const char *const settings_at[] = {"row", "turn_start", "turn_end", "invoice", NULL};
+    step->settings_at =
+        (enum settings_at)read_option(work, "settings_at", settings_at, SETTINGS_AT_ROW);
 }
 
 /* ---- each primitive ---- */

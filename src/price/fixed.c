@@ -375,6 +375,7 @@ static enum status emit_price(struct work *work, const struct price *price,
     for (uint32_t i = 0; i < price->step_count; i++) {
         const struct step *step = &price->steps[i];
         bool of_payer = step->scope == SCOPE_ORGANIZATION;
+        work->asking = step;
         if (step->kind == STEP_FIXED && (who->level != LEVEL_CATALOG || of_payer == payer_only)) {
             enum status status = emit_fixed(work, price, step, who);
             if (status != OK) {

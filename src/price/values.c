@@ -150,22 +150,57 @@ static struct expr_value parameter_value(const struct charge *charge, uint32_t n
     return (struct expr_value){.type = EXPR_MISSING};
 }
 
-/* What the account's record says, or the payer's where it has none. */
-static struct expr_value customer_value(const struct work *work, const struct charge *charge,
-                                        uint32_t name)
+/* When the step that asks looks settings up. */
+static instant settings_instant(struct work *work, const struct charge *charge)
+{
+    const struct step *step = work->asking;
+    if (!step || step->settings_at == SETTINGS_AT_ROW) {
+        return charge->at;
+    }
+    if (step->settings_at == SETTINGS_AT_INVOICE) {
+        return work->pricing->cut.to;
+    }
+    struct period turn = charge_turn(work, step, charge);
+    if (turn.from == turn.to || turn.from == INSTANT_MIN || turn.to == INSTANT_MAX) {
+        return charge->at; /* a row's, or one without end */
+    }
+    return step->settings_at == SETTINGS_AT_TURN_START ? turn.from : turn.to - 1;
+}
+
+/* What an account's record says; *is_there: it has one. */
+static struct expr_value setting_of(const struct work *work, uint32_t account, uint32_t name,
+                                    instant at, bool *is_there)
 {
     const struct catalog *catalog = work->catalog;
-    const struct account *accounts = work->pricing->accounts->items;
-    uint32_t found = map_find(&catalog->customer_by_id, accounts[charge->account].id);
-    if (found == MAP_NONE) {
-        found = map_find(&catalog->customer_by_id, accounts[work->pricing->payer].id);
+    const struct accounts *accounts = work->pricing->accounts;
+    struct expr_value value = {.type = EXPR_MISSING};
+    if (accounts_setting(accounts, account, name, at, &value, is_there)) {
+        return value;
     }
-    for (uint32_t i = 0; found != MAP_NONE && i < catalog->customers[found].value_count; i++) {
-        if (catalog->customers[found].values[i].name == name) {
-            return catalog->customers[found].values[i].value;
+    uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);
+    for (; found != MAP_NONE && found != NONE; found = catalog->customers[found].next) {
+        const struct customer *customer = &catalog->customers[found];
+        if (customer->from > at || at >= customer->to) {
+            continue;
+        }
+        *is_there = true;
+        for (uint32_t i = 0; i < customer->value_count; i++) {
+            if (customer->values[i].name == name) {
+                return customer->values[i].value;
+            }
         }
     }
-    return (struct expr_value){.type = EXPR_MISSING};
+    return value;
+}
+
+/* What the account's record says, or the payer's where it has none then. */
+static struct expr_value customer_value(struct work *work, const struct charge *charge,
+                                        uint32_t name)
+{
+    instant at = settings_instant(work, charge);
+    bool is_there;
+    struct expr_value value = setting_of(work, charge->account, name, at, &is_there);
+    return is_there ? value : setting_of(work, work->pricing->payer, name, at, &is_there);
 }
 
 /* The number that a dimension holds; one that holds none fails where it is used. */

@@ -1,0 +1,155 @@
+/* accounts_setting.c - what records say of accounts for a time: where they are taxed.
+ *
+ * Expressions name a setting, and only those that some expression names are kept.  Of one account
+ * and name there is one value at a time; the same record twice is one.
+ */
+#include "catalog/accounts_stage.h"
+
+#include "base/nofloat.h"
+
+static const struct staged_setting *setting_at(const struct accounts_builder *builder,
+                                               uint32_t index)
+{
+    return chunks_at(&builder->settings, index);
+}
+
+static int compare_settings(const void *context, uint32_t a, uint32_t b)
+{
+    const struct finish *finish = context;
+    const struct staged_setting *x = setting_at(finish->builder, a),
+                                *y = setting_at(finish->builder, b);
+    int order = compare_numbers(finish->rank[x->account], finish->rank[y->account]);
+    order = order ? order : compare_numbers(x->name, y->name);
+    order = order ? order : (x->from > y->from) - (x->from < y->from);
+    order = order ? order : (x->to > y->to) - (x->to < y->to);
+    order = order ? order : compare_numbers(x->value, y->value);
+    return order ? order : compare_where(x->where, y->where);
+}
+
+static bool is_same(const struct staged_setting *a, const struct staged_setting *b)
+{
+    return a->account == b->account && a->name == b->name && a->from == b->from && a->to == b->to &&
+           a->value == b->value;
+}
+
+static void complain_of_overlap(struct finish *finish, const struct staged_setting *before,
+                                const struct staged_setting *row)
+{
+    struct accounts_builder *builder = finish->builder;
+    struct place first = where_unpack(builder, before->where);
+    COMPLAIN(builder, where_unpack(builder, row->where), "SETTING_OVERLAP",
+             "one value at a time: end the one with 'to'",
+             "tax.%.*s of account \"%.*s\" has another value at %.*s:%u",
+             SHOWN(name_at(&builder->setting_names, row->name)->text),
+             SHOWN(id_text(account_at(builder, row->account))), SHOWN(first.file), first.line);
+}
+
+/* A text as what expressions take it for; false with a complaint. */
+static bool read_value(struct finish *finish, const struct staged_setting *row, enum expr_type type,
+                       struct expr_value *value)
+{
+    struct accounts_builder *builder = finish->builder;
+    struct text text = name_at(&builder->values, row->value)->text;
+    struct dec number;
+    bool is_truth = text_equal(text, TEXT("true")) || text_equal(text, TEXT("false"));
+    bool is_number = dec_parse(text, &number) == NUMBER_OK;
+    if (is_truth && (type == EXPR_BOOL || type == EXPR_DYNAMIC)) {
+        *value = expr_bool(text.at[0] == 't');
+        return true;
+    }
+    if (is_number && (type == EXPR_NUMBER || type == EXPR_DYNAMIC)) {
+        *value = expr_number(number);
+        return true;
+    }
+    *value = expr_text(text);
+    if (type == EXPR_TEXT || type == EXPR_DYNAMIC) {
+        return true;
+    }
+    COMPLAIN(builder, where_unpack(builder, row->where), "FIELD_TYPE", "",
+             "tax.%.*s is %s elsewhere, and \"%.*s\" is not",
+             SHOWN(name_at(&builder->setting_names, row->name)->text), expr_type_phrase(type),
+             SHOWN(text));
+    return false;
+}
+
+/* Index in the catalog's names; NONE when no expression asks for it. */
+static uint32_t find_name(const struct catalog *catalog, struct text name)
+{
+    for (uint32_t i = 0; i < catalog->customer_name_count; i++) {
+        if (text_equal(catalog->customer_names[i], name)) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+void finish_settings(struct finish *finish)
+{
+    struct accounts_builder *builder = finish->builder;
+    const struct catalog *catalog = finish->catalog;
+    const uint32_t count = builder->settings.count;
+    if (count == 0) {
+        return;
+    }
+    uint32_t *order = indices_take(builder, count);
+    uint32_t *names = indices_take(builder, builder->setting_names.items.count);
+    struct setting *settings = arena_alloc(builder->arena, count * sizeof *settings);
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = i;
+    }
+    for (uint32_t i = 0; i < builder->setting_names.items.count; i++) {
+        names[i] = find_name(catalog, name_at(&builder->setting_names, i)->text);
+    }
+    indices_sort(order, count, compare_settings, finish);
+    finish->accounts->settings = settings;
+    const struct staged_setting *before = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct staged_setting *row = setting_at(builder, order[i]);
+        if (before && is_same(before, row)) {
+            continue;
+        }
+        if (before && before->account == row->account && before->name == row->name &&
+            before->to > row->from) {
+            complain_of_overlap(finish, before, row);
+        }
+        before = row;
+        finish_hash_setting(finish, row);
+        struct setting *setting = &settings[finish->accounts->setting_count];
+        uint32_t name = names[row->name];
+        if (name != NONE && name_at(&builder->values, row->value)->text.size > 0 &&
+            read_value(finish, row, catalog->customer_types[name], &setting->value)) {
+            setting->account = finish->rank[row->account];
+            setting->name = name;
+            setting->from = row->from;
+            setting->to = row->to;
+            finish->accounts->setting_count++;
+        }
+    }
+}
+
+bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
+                      struct expr_value *value, bool *is_there)
+{
+    uint32_t low = 0, high = accounts->setting_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (accounts->settings[middle].account < account) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool found = false;
+    *is_there = false;
+    for (; low < accounts->setting_count && accounts->settings[low].account == account; low++) {
+        const struct setting *setting = &accounts->settings[low];
+        if (setting->from <= at && at < setting->to) {
+            *is_there = true;
+            if (setting->name == name) {
+                *value = setting->value;
+                found = true;
+            }
+        }
+    }
+    return found;
+}
