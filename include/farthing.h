@@ -100,6 +100,17 @@ struct farthing_money { /* what bills in one currency came to */
     size_t product_count;
 };
 
+/* What the lines of a contract come to: before tax, and the tax on it. */
+struct farthing_sale {
+    const char *contract, *seller, *buyer;
+    const char *source; /* the contract whose charges it prices; NULL: usage */
+    const char *currency, *amount, *tax;
+};
+/* Of a seller: what it receives by its contracts, what it pays as a buyer in others, before tax, and the difference; in each
+ * currency. */
+struct farthing_margin {
+    const char *party, *currency, *received, *paid, *margin;
+};
 struct farthing_summary {
     uint64_t lines_read;
     uint64_t events_accepted, events_duplicate, events_conflict, events_refused, withdrawals;
@@ -116,6 +127,11 @@ struct farthing_summary {
     const struct farthing_money *others;   /* of bills in others, by code */
     size_t other_count;
     const char *fingerprint;               /* of the accepted events */
+    /* Where contracts have sellers: what each comes to, and what parties keep of it. */
+    const struct farthing_sale *sales;     /* by contract */
+    size_t sale_count;
+    const struct farthing_margin *margins; /* by seller */
+    size_t margin_count;
     const struct farthing_count *failed;   /* payers not billed; amount holds the reason */
     size_t failed_count;
     const struct farthing_count *warnings; /* name holds the text */

@@ -80,6 +80,13 @@ static struct text keys_dimensions(struct arena *arena, const struct catalog *ca
     return buffer_text(&out);
 }
 
+struct text bill_contract(const struct catalog *catalog, const struct accounts *accounts,
+                          uint32_t payer)
+{
+    uint32_t view = payer == NONE ? NONE : accounts_view(accounts, payer);
+    return view == NONE ? TEXT("") : catalog->contracts[accounts->views[view].contract].id;
+}
+
 static struct period line_span(const struct pricing *pricing, const struct charge *charge)
 {
     if (charge->row == NONE || charge->price->grain != GRAIN_MONTH) {
@@ -113,7 +120,8 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
         line->dimensions = keys_dimensions(arena, catalog, charge->keys);
         line->resource = bill_encode(arena, charge->keys->resource);
     }
-    line->contract = charge->contract ? charge->contract->id : TEXT("");
+    line->contract = charge->contract ? charge->contract->id
+                                      : bill_contract(catalog, pricing->accounts, pricing->payer);
     line->price = charge->price->name;
     line->step = charge->step->name;
     line->kind = text_of(charge_kind_name(charge->kind));
@@ -256,8 +264,12 @@ static void make_ids(struct arena *arena, struct bill *bill)
     struct arena_mark mark = arena_mark(arena);
     struct buffer key;
     buffer_init(&key, arena, 1024);
-    char *to = buffer_reserve(&key, 2 * sizeof(uint32_t) + bill->provider.size + bill->payer.size);
+    char *to = buffer_reserve(&key, 4 * sizeof(uint32_t) + bill->provider.size + bill->payer.size +
+                                        bill->contract.size);
     to = put_text(put_text(to, bill->provider), bill->payer);
+    if (bill->contract.size > 0) { /* no other line has an empty text there and one behind it */
+        to = put_text(put_text(to, TEXT("")), bill->contract);
+    }
     const size_t of_bill = (size_t)(to - key.at);
     for (uint32_t i = 0; i < bill->line_count; i++) {
         struct line *line = &bill->lines[i];
@@ -567,7 +579,7 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
                                                .product = TEXT(""),
                                                .dimensions = TEXT(""),
                                                .resource = TEXT(""),
-                                               .contract = TEXT(""),
+                                               .contract = bill->contract,
                                                .price = TEXT(""),
                                                .level = TEXT(""),
                                                .unit = TEXT(""),
@@ -665,16 +677,19 @@ static void move_rounding_last(struct bill *bill)
 
 /* ---- the bill -------------------------------------------------------------------------------- */
 
-struct text bill_id(struct arena *arena, struct text provider, struct text payer,
-                    struct period period)
+struct text bill_id(struct arena *arena, const struct bill_name *name)
 {
+    const struct text names[] = {name->provider, name->payer, name->contract, name->source};
     struct buffer out;
     buffer_init(&out, arena, 96);
-    buffer_add_encoded(&out, provider, "/ ");
-    buffer_add_char(&out, '/');
-    buffer_add_encoded(&out, payer, "/ ");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (i < 2 || names[i].size > 0) {
+            buffer_add_text(&out, i > 0 ? TEXT("/") : TEXT(""));
+            buffer_add_encoded(&out, names[i], "/ ");
+        }
+    }
     char time[TIME_FORMAT_MAX];
-    const instant edges[] = {period.from, period.to};
+    const instant edges[] = {name->period.from, name->period.to};
     for (int i = 0; i < 2; i++) {
         buffer_add_char(&out, '/');
         int size = time_format_short(edges[i], time);
@@ -683,21 +698,27 @@ struct text bill_id(struct arena *arena, struct text provider, struct text payer
     return buffer_text(&out);
 }
 
-bool bill_id_read(struct arena *arena, struct text id, struct text *provider, struct text *payer,
-                  struct period *period)
+bool bill_id_read(struct arena *arena, struct text id, struct bill_name *name)
 {
-    struct text parts[4];
+    enum { NAMES_MAX = 4, PARTS_MAX = NAMES_MAX + 2 };
+    struct text parts[PARTS_MAX];
+    struct text *names[NAMES_MAX] = {&name->provider, &name->payer, &name->contract, &name->source};
     int count = 0;
-    for (size_t at = 0; at <= id.size && count < 4; count++) {
+    for (size_t at = 0; at <= id.size && count < PARTS_MAX; count++) {
         const char *end = at < id.size ? memchr(id.at + at, '/', id.size - at) : NULL;
-        size_t size = count == 3 || !end ? id.size - at : (size_t)(end - id.at) - at;
+        size_t size = count + 1 == PARTS_MAX || !end ? id.size - at : (size_t)(end - id.at) - at;
         parts[count] = (struct text){id.at + at, size};
         at += size + 1;
     }
-    return count == 4 && time_parse_date(parts[2], NULL, &period->from) == TIME_OK &&
-           time_parse_date(parts[3], NULL, &period->to) == TIME_OK &&
-           text_decode(parts[0], arena_alloc(arena, parts[0].size + 1), provider) &&
-           text_decode(parts[1], arena_alloc(arena, parts[1].size + 1), payer);
+    name->contract = name->source = TEXT("");
+    bool is_good = count >= 4 &&
+                   time_parse_date(parts[count - 2], NULL, &name->period.from) == TIME_OK &&
+                   time_parse_date(parts[count - 1], NULL, &name->period.to) == TIME_OK;
+    for (int i = 0; is_good && i < count - 2; i++) {
+        is_good = (i < 2 || parts[i].size > 0) &&
+                  text_decode(parts[i], arena_alloc(arena, parts[i].size + 1), names[i]);
+    }
+    return is_good;
 }
 
 static enum status add_sections(struct arena *arena, struct bill *bill, struct error *err)
@@ -734,14 +755,33 @@ static enum status add_settlement(const struct pricing *pricing, const struct bi
                               ROUND_HALF_UP, &bill->settlement, err);
 }
 
-static void add_proof(struct arena *arena, const struct usage_row *rows, uint32_t row_count,
+/* Of a view by source: the rows whose charges it has. */
+static bool *find_sourced(struct arena *arena, const struct pricing *pricing, uint32_t row_count)
+{
+    bool *is_sourced = arena_calloc(arena, row_count + 1u, sizeof *is_sourced);
+    for (uint32_t i = 0; i < pricing->source_count; i++) {
+        const struct charge *charge = &pricing->source_charges[i];
+        uint32_t count = charge->merged ? charge->merged->row_count : charge->row != NONE;
+        for (uint32_t k = 0; k < count; k++) {
+            is_sourced[charge->merged ? charge->merged->rows[k] : charge->row] = true;
+        }
+    }
+    return is_sourced;
+}
+
+static void add_proof(struct arena *arena, const struct pricing *pricing,
+                      const struct usage_row *rows, uint32_t row_count,
                       const struct excluded *excluded, uint32_t excluded_count,
                       const struct priced *priced, struct bill *bill)
 {
-    bill->row_count = row_count;
+    const bool *is_sourced =
+        pricing->source_charges ? find_sourced(arena, pricing, row_count) : NULL;
     for (uint32_t i = 0; i < row_count; i++) {
-        bill->event_count += rows[i].total.count;
-        bill->print += rows[i].total.print;
+        if (!is_sourced || is_sourced[i]) {
+            bill->row_count++;
+            bill->event_count += rows[i].total.count;
+            bill->print += rows[i].total.print;
+        }
     }
     uint32_t count = excluded_count + priced->excluded_count;
     struct excluded *all = arena_calloc(arena, count + 1, sizeof *all);
@@ -762,8 +802,20 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       struct error *err)
 {
     const struct catalog *catalog = pricing->catalog;
-    struct text payer = pricing->accounts->items[pricing->payer].id;
-    *bill = (struct bill){.id = bill_id(arena, catalog->name, payer, pricing->cut),
+    const struct accounts *accounts = pricing->accounts;
+    struct text payer = accounts->items[pricing->payer].id;
+    uint32_t view = accounts_view(accounts, pricing->payer);
+    const struct contract *contract =
+        view == NONE ? NULL : &catalog->contracts[accounts->views[view].contract];
+    struct bill_name name = {.provider = catalog->name,
+                             .payer = payer,
+                             .contract = contract ? contract->id : TEXT(""),
+                             .source = contract ? contract->source_id : TEXT(""),
+                             .period = pricing->cut};
+    *bill = (struct bill){.id = bill_id(arena, &name),
+                          .contract = name.contract,
+                          .source = name.source,
+                          .seller = contract ? contract->seller : TEXT(""),
                           .kind = issued && issued->count > 0 ? BILL_CORRECTION : BILL_FIRST,
                           .provider = catalog->name,
                           .payer = payer,
@@ -786,7 +838,7 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
         return fail_sum(payer, status, err);
     }
     TRY(add_settlement(pricing, &priced->money, bill, err));
-    add_proof(arena, rows, row_count, excluded, excluded_count, priced, bill);
+    add_proof(arena, pricing, rows, row_count, excluded, excluded_count, priced, bill);
     return OK;
 }
 

@@ -65,9 +65,10 @@ struct pending_charge {
 enum bill_kind { BILL_FIRST, BILL_CORRECTION };
 
 struct bill {
-    struct text id; /* "provider/payer/2026-10-01/2026-11-01", names percent-encoded */
+    struct text id; /* "provider/payer/2026-10-01/2026-11-01": see bill_id */
     enum bill_kind kind;
     struct text provider, payer, currency;
+    struct text contract, source, seller; /* of a view; empty: whatever the payer has */
     int minor_digits;
     bool has_settlement; /* its total is said in another currency too */
     struct used_rate settled;
@@ -105,12 +106,21 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       const struct priced *priced, const struct issued *issued, struct bill *bill,
                       struct error *err);
 
-/* "provider/payer/from/to" with names percent-encoded; and what such a text says, false when it is
- * none. */
-struct text bill_id(struct arena *arena, struct text provider, struct text payer,
-                    struct period period);
-bool bill_id_read(struct arena *arena, struct text id, struct text *provider, struct text *payer,
-                  struct period *period);
+/* Whose a bill is and for when.  A view has bills of its own: of its contract, and of its source
+ * when it is one of charges; else these are empty. */
+struct bill_name {
+    struct text provider, payer, contract, source;
+    struct period period;
+};
+/* "provider/payer/from/to", "provider/payer/contract/from/to",
+ * "provider/payer/contract/source/from/to" with names percent-encoded; and what such a text says,
+ * false when it is none. */
+struct text bill_id(struct arena *arena, const struct bill_name *name);
+bool bill_id_read(struct arena *arena, struct text id, struct bill_name *name);
+
+/* The contract whose bills a payer has when it is a view's; empty. */
+struct text bill_contract(const struct catalog *catalog, const struct accounts *accounts,
+                          uint32_t payer);
 
 /* Control characters and percent signs percent-encoded: as a resource stands on a line, which is
  * one line of a file.  The text itself when it has none. */

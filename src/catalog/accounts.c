@@ -98,10 +98,8 @@ const struct contract *accounts_contract(const struct accounts *accounts,
     }
 }
 
-/* Narrows the slot to the time around at in which memberships and contracts of the account do not
- * change. */
-static void narrow_to_account(const struct accounts *accounts, const struct catalog *catalog,
-                              uint32_t account, instant at, struct period *slot)
+void accounts_narrow_to_contract(const struct accounts *accounts, const struct catalog *catalog,
+                                 uint32_t account, instant at, struct period *slot)
 {
     for (;;) {
         const struct account *item = &accounts->items[account];
@@ -118,9 +116,75 @@ instant accounts_edge(const struct accounts *accounts, const struct catalog *cat
                       uint32_t account, instant at, instant *next)
 {
     struct period slot = {catalog_edge_before(catalog, at), catalog_edge_after(catalog, at)};
-    narrow_to_account(accounts, catalog, account, at, &slot);
+    accounts_narrow_to_contract(accounts, catalog, account, at, &slot);
     *next = slot.to;
     return slot.from;
+}
+
+uint32_t accounts_find(const struct accounts *accounts, uint32_t view, struct text id)
+{
+    if (view == NONE) {
+        return map_find(&accounts->by_id, id);
+    }
+    uint32_t low = accounts->views[view].first, end = low + accounts->views[view].count;
+    uint32_t high = end;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (text_compare(accounts->items[middle].id, id) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < end && text_equal(accounts->items[low].id, id) ? low : MAP_NONE;
+}
+
+bool accounts_is_bare(const struct accounts *accounts, uint32_t account)
+{
+    uint32_t view = accounts_view(accounts, account);
+    while (view != NONE && accounts->views[view].buyer != account) {
+        view = accounts->views[view].source;
+        account = view == NONE ? NONE : accounts_find(accounts, view, accounts->items[account].id);
+        view = account == MAP_NONE ? NONE : view;
+    }
+    return view != NONE && accounts->views[view].buyer_is_bare;
+}
+
+bool accounts_is_billed(const struct accounts *accounts, const struct catalog *catalog,
+                        uint32_t payer, instant at)
+{
+    uint32_t view = accounts_view(accounts, payer);
+    if (view == NONE) {
+        return payer != accounts->nobody;
+    }
+    const struct contract *contract = &catalog->contracts[accounts->views[view].contract];
+    return accounts->views[view].buyer == payer && contract->from <= at && at < contract->to;
+}
+
+bool accounts_is_paid_by(const struct accounts *accounts, const struct catalog *catalog,
+                         uint32_t account, uint32_t payer, instant at)
+{
+    return accounts_payer(accounts, account, at) == payer &&
+           (accounts->view_count == 0 || accounts_is_billed(accounts, catalog, payer, at));
+}
+
+bool accounts_counts(const struct accounts *accounts, const struct catalog *catalog,
+                     uint32_t account, instant at)
+{
+    if (account == NONE || accounts_view(accounts, account) == NONE) {
+        return true;
+    }
+    uint32_t own = accounts->own_of[account - accounts->own_count];
+    if (accounts_payer(accounts, own, at) != accounts->nobody) {
+        return false;
+    }
+    for (uint32_t i = accounts->copy_first[own]; i < accounts->copy_first[own + 1]; i++) {
+        uint32_t copy = accounts->copies[i];
+        if (accounts_is_billed(accounts, catalog, accounts_payer(accounts, copy, at), at)) {
+            return copy == account;
+        }
+    }
+    return false;
 }
 
 uint32_t accounts_above(const struct accounts *accounts, uint32_t account, instant at)

@@ -29,6 +29,16 @@ struct override { /* prices of one account, in (SKU, from) order; sorted by acco
     struct price_set prices; /* into accounts->prices: an override has steps of its own */
 };
 
+/* What a contract with accounts or a source prices: accounts of its own, with the ids of those that
+ * records name, in a tree whose root is the buyer while the contract holds. */
+struct view {
+    uint32_t contract;     /* in catalog->contracts */
+    uint32_t source;       /* the view that is its source; NONE: none, or a contract that is none */
+    uint32_t buyer;        /* the account that pays */
+    uint32_t first, count; /* its accounts, in order of ids, the buyer among them */
+    bool buyer_is_bare;    /* it has no usage of its own */
+};
+
 /* What a record says of an account, for a time. */
 struct setting { /* sorted by (account, name, from) */
     uint32_t account;
@@ -49,8 +59,20 @@ struct account {
 };
 
 struct accounts {
-    struct account *items; /* sorted by id */
+    struct account *items; /* own_count of records, sorted by id; nobody; those of views, in turn */
     uint32_t count;
+    uint32_t own_count;
+    uint32_t nobody; /* pays while views alone price an account; NONE: there are no views */
+    const struct view *views; /* by contract->view */
+    uint32_t view_count;
+    /* Of each account from own_count on: the record's account, and the view, NONE of nobody. */
+    const uint32_t *own_of, *view_of;
+    /* Of each record's account: those of views of its usage, copies[copy_first[i] ..
+     * copy_first[i + 1]); NULL: there are none. */
+    const uint32_t *copies, *copy_first;
+    /* Of each record's account: it is named as the buyer in a view alone, and no customer of the
+     * provider itself: it pays no fees.  NULL: none is. */
+    const bool *is_only_buyer;
     struct map by_id;
     const struct membership *memberships;
     uint32_t membership_count;
@@ -149,8 +171,45 @@ void accounts_narrow(const struct accounts *accounts, uint32_t account, instant 
 static inline uint32_t accounts_buyer(const struct accounts *accounts,
                                       const struct contract *contract)
 {
-    return map_find(&accounts->by_id, contract->buyer);
+    return contract->view == NONE ? map_find(&accounts->by_id, contract->buyer)
+                                  : accounts->views[contract->view].buyer;
 }
+/* The account of an id in a view, or, with NONE, of the records; MAP_NONE when there is none. */
+uint32_t accounts_find(const struct accounts *accounts, uint32_t view, struct text id);
+/* False of what is billed to nobody: nobody itself, and an account of a view while its contract
+ * does not hold for it. */
+bool accounts_is_billed(const struct accounts *accounts, const struct catalog *catalog,
+                        uint32_t payer, instant at);
+/* The view whose account it is; NONE: of no view. */
+static inline uint32_t accounts_view(const struct accounts *accounts, uint32_t account)
+{
+    return account < accounts->own_count ? NONE : accounts->view_of[account - accounts->own_count];
+}
+/* True when the payer is billed for the account then. */
+bool accounts_is_paid_by(const struct accounts *accounts, const struct catalog *catalog,
+                         uint32_t account, uint32_t payer, instant at);
+/* True where events of the account are counted: who pays for it otherwise, or, when that is nobody,
+ * the first view; the others price them too. Of no account (NONE) too. */
+bool accounts_counts(const struct accounts *accounts, const struct catalog *catalog,
+                     uint32_t account, instant at);
+/* True of a record's account whose usage views have; of no account it is not. */
+static inline bool accounts_has_copies(const struct accounts *accounts, uint32_t account)
+{
+    return accounts->copy_first && account != NONE &&
+           accounts->copy_first[account] < accounts->copy_first[account + 1];
+}
+/* The account that records name by its id. */
+static inline uint32_t accounts_own(const struct accounts *accounts, uint32_t account)
+{
+    return account < accounts->own_count ? account
+                                         : accounts->own_of[account - accounts->own_count];
+}
+/* True of an account that a view has as a buyer, its own or its source's, and not for usage. */
+bool accounts_is_bare(const struct accounts *accounts, uint32_t account);
+/* Narrows slot, which holds at, to the time around it in which memberships and contracts of the
+ * account do not change. */
+void accounts_narrow_to_contract(const struct accounts *accounts, const struct catalog *catalog,
+                                 uint32_t account, instant at, struct period *slot);
 /* The largest edge <= at of catalog and account: membership and contract dates of the account and
  * of all above it.  *next gets the smallest edge > at (INSTANT_MAX when none).  Slots are cut
  * there. */

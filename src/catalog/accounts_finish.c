@@ -188,13 +188,17 @@ static void resolve_skus(struct finish *finish)
     }
 }
 
-/* The buyer of a contract exists, whether or not a record names it. */
+/* The buyer of a contract and its accounts exist, whether or not records name them. */
 static void add_buyers(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
     for (uint32_t i = 0; i < finish->catalog->contract_count; i++) {
         const struct contract *contract = &finish->catalog->contracts[i];
         ids_add(builder, contract->buyer, ACCOUNT_KNOWN, where_pack(builder, contract->place));
+        for (uint32_t k = 0; k < contract->account_count; k++) {
+            ids_add(builder, contract->accounts[k], ACCOUNT_KNOWN,
+                    where_pack(builder, contract->place));
+        }
     }
 }
 
@@ -497,15 +501,19 @@ static void link_contracts(struct finish *finish)
     struct accounts *accounts = finish->accounts;
     struct arena *arena = finish->builder->arena;
     uint32_t *contract_of = arena_alloc(arena, (catalog->contract_count + 1) * sizeof *contract_of);
+    uint32_t used = 0;
     for (uint32_t i = 0; i < catalog->contract_count; i++) {
         const struct contract *contract = &catalog->contracts[i];
+        if (contract->view != NONE) {
+            continue; /* accounts_views.c gives it a buyer of its own */
+        }
         uint32_t index = map_find(&accounts->by_id, contract->buyer);
         assert(index != MAP_NONE);
         struct account *account = &accounts->items[index];
         if (account->contract_count == 0) {
-            account->contract_first = i;
+            account->contract_first = used;
         } else {
-            const struct contract *before = contract - 1;
+            const struct contract *before = &catalog->contracts[contract_of[used - 1]];
             assert(text_equal(before->buyer, contract->buyer) && before->from <= contract->from);
             if (before->to > contract->from) {
                 COMPLAIN(finish->builder, contract->place, "CONTRACT_OVERLAP",
@@ -515,7 +523,7 @@ static void link_contracts(struct finish *finish)
             }
         }
         account->contract_count++;
-        contract_of[i] = i;
+        contract_of[used++] = i;
     }
     accounts->contract_of = contract_of;
 }
@@ -672,6 +680,7 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
     finish_settings(&finish);
     hash_accounts(&finish);
     finish.accounts->digest = make_digest(&finish);
+    finish_views(&finish);
 
     warn_of_days(&finish);
     complaints_sort(complaints);

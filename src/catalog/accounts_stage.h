@@ -224,6 +224,8 @@ typedef int compare_indices(const void *context, uint32_t a, uint32_t b);
 void indices_sort(uint32_t *items, uint32_t count, compare_indices *compare, const void *context);
 /* The prices of overrides; what counts of their rows goes into the digest. */
 void finish_overrides(struct finish *finish);
+/* accounts_views.c: the accounts of views, and who pays while views alone price an account. */
+void finish_views(struct finish *finish);
 void finish_hash_override(struct finish *finish, const struct staged_override *row);
 /* What records say of accounts, with dates. */
 void finish_settings(struct finish *finish);

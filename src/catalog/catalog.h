@@ -621,6 +621,7 @@ struct price {
     bool is_fixed;            /* fixed steps only: takes no usage */
     bool has_fixed;           /* some step is fixed */
     bool is_terms;            /* no price but terms, whose steps take the charges of all prices */
+    bool takes_money; /* of a contract with a source: its quantity is what the source charges */
     /* What it says, but for its name and dates: equal of versions that differ in nothing.  Of a
      * price that nobody compares, and of one that restarts its buckets with each version, there is
      * none. */
@@ -684,12 +685,21 @@ struct thresholds {
     struct dec recurring;
 };
 
-/* What one buyer agreed to. */
+/* What one buyer agreed to.  A contract with accounts or a source is a view: it prices what others
+ * price too, for its buyer alone. */
 struct contract {
     struct text id;
-    struct text buyer; /* an account's id */
+    struct text buyer;  /* an account's id */
+    struct text seller; /* empty: the provider */
     instant from, to;
-    uint32_t plan; /* NONE */
+    const struct text *accounts; /* whose usage it prices, sorted; none: the buyer's */
+    uint32_t account_count;
+    struct text source_id;
+    struct place source_place;
+    uint32_t source; /* the contract whose charges it prices, in catalog->contracts; NONE: usage */
+    uint32_t view;   /* its number among the views, in the order of contracts; NONE: it is none */
+    uint32_t cost;   /* of a source: the price of charges that no other takes, in catalog->prices */
+    uint32_t plan;   /* NONE */
     struct price_set prices;
     struct price terms;
     bool has_billing;
@@ -829,7 +839,10 @@ struct catalog {
     uint32_t plan_count;
     uint32_t default_plan;            /* NONE */
     const struct contract *contracts; /* sorted by (buyer, from, id) */
+    struct map contract_by_id;
     uint32_t contract_count;
+    uint32_t view_count;
+    bool has_sellers; /* some contract names one, or is a view */
     struct price terms;
     bool has_terms;         /* of the catalog, or of any plan or contract */
     bool has_waiting_terms; /* some owe for a turn, used or not */
@@ -851,6 +864,9 @@ struct catalog {
      * sku_edges[sku_edge_first[sku] .. sku_edge_first[sku + 1]). */
     const instant *sku_edges;
     const uint32_t *sku_edge_first;
+    /* Dates of contracts with a source and of their prices, at which all rows are cut. */
+    const instant *source_edges;
+    uint32_t source_edge_count;
     /* Clocks of steps whose turns may begin inside a row, where rows must be cut as well. */
     const struct slot_clock *slot_clocks;
     uint32_t slot_clock_count;
@@ -926,7 +942,8 @@ static inline const struct currency *price_currency(const struct catalog *catalo
     return price->currency ? price->currency : catalog->currency;
 }
 
-/* The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
+/* Of a contract with a source: its own prices, its plan's, else its cost.
+ * The price of a row, which is never a fixed one (is_fixed): overrides of its account, else the
  * contract's prices, else its plan's, else the catalog's; in each, a named SKU before `*`, more
  * selectors before fewer; the version whose [from, to) holds at.  NULL: unpriced. overrides and
  * contract may be NULL.  plan is the account's own (account->plan) or NONE; a contract's plan goes
@@ -938,7 +955,7 @@ const struct price *catalog_price(const struct catalog *catalog, const struct pr
                                   int *level);
 
 /* The plan in force: the contract's, else plan (the account's own), else the catalog's default;
- * NONE when there is none. */
+ * NONE when there is none.  A contract with a source has its own alone. */
 uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract,
                          uint32_t plan);
 

@@ -493,18 +493,21 @@ static void check_set(struct loader *loader, const struct price_set *set, uint32
 static void check_contracts(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
-    struct map ids;
-    map_init(&ids, loader->arena, catalog->contract_count);
+    struct map *ids = &loader->catalog->contract_by_id;
+    map_init(ids, loader->arena, catalog->contract_count);
     const struct contract *longest = NULL; /* of the buyer so far: the one that ends last */
     for (uint32_t i = 0; i < catalog->contract_count; i++) {
         const struct contract *contract = &catalog->contracts[i];
-        uint32_t first = map_put(&ids, contract->id, i);
+        uint32_t first = map_put(ids, contract->id, i);
         if (first != i && contract->id.size > 0) {
             complain(loader->complaints, contract->place, "DUPLICATE_NAME",
                      text_format(loader->arena, "the other is in %.*s on line %u",
                                  TEXT_ARG(catalog->contracts[first].place.file),
                                  catalog->contracts[first].place.line),
                      "two contracts have the id %.*s", TEXT_ARG(contract->id));
+        }
+        if (contract->view != NONE) {
+            continue; /* beside what its buyer has otherwise: views.c */
         }
         if (longest != NULL && text_equal(longest->buyer, contract->buyer) &&
             longest->to > contract->from && contract->buyer.size > 0) {
@@ -545,7 +548,7 @@ static void check_units(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         const struct price *price = &catalog->prices[p];
         const struct step *convert = last_convert(price);
-        for (uint32_t i = 0; i < price->sku_count; i++) {
+        for (uint32_t i = 0; i < price->sku_count && !price->takes_money; i++) {
             const struct sku *sku = &catalog->skus[price->skus[i]];
             bool is_many = price->component_count > 0; /* each has a unit of its own */
             converted[price->skus[i]] |= convert != NULL || is_many;
@@ -717,6 +720,9 @@ static void check_grain(struct loader *loader)
             step = needs_events(&price->steps[i]) ? &price->steps[i] : NULL;
         }
         bool is_by_event = price->grain == GRAIN_EVENT;
+        if (price->takes_money) {
+            continue; /* it is charges that it looks at, which may be of single events */
+        }
         for (uint32_t m = 0; m < catalog->meter_count && (step != NULL || is_by_event); m++) {
             const struct meter *meter = &catalog->meters[m];
             if (meter->grain != GRAIN_EVENT && meter->sku != NONE && meter->sku != MAP_NONE &&
@@ -745,8 +751,12 @@ static int compare_instants(const void *a, const void *b)
 static void collect_edges(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
-    instant *edges = arena_calloc(loader->arena, 2 * (size_t)catalog->price_count, sizeof *edges);
+    instant *edges = arena_calloc(
+        loader->arena, 4 * ((size_t)catalog->price_count + catalog->view_count), sizeof *edges);
     uint32_t count = 0, kept = 0;
+    for (uint32_t i = 0; i < catalog->source_edge_count; i++) {
+        edges[count++] = catalog->source_edges[i];
+    }
     for (uint32_t i = 0; i < catalog->price_count; i++) {
         if (catalog->prices[i].from != INSTANT_MIN) {
             edges[count++] = catalog->prices[i].from;
@@ -791,6 +801,9 @@ static void warn(struct loader *loader)
     bool *sold = arena_calloc(loader->arena, catalog->sku_count, sizeof *sold);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         const struct price *price = &catalog->prices[p];
+        if (price->takes_money) {
+            continue;
+        }
         if (price->skus == NULL) {
             return; /* `*` sells them all */
         }
@@ -824,6 +837,7 @@ void check_catalog(struct loader *loader)
         check_set(loader, &catalog->contracts[i].prices, &pairs);
     }
     check_contracts(loader);
+    check_views(loader);
     check_units(loader);
     if (loader->complaints->errors == 0) { /* a meter that could not be read may have them */
         check_dimensions(loader);

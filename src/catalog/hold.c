@@ -126,6 +126,11 @@ void hold_narrow(const struct accounts *accounts, const struct catalog *catalog,
 {
     /* First, so that what is above the account is the same at every candidate. */
     accounts_narrow(accounts, kind->account, at, slot);
+    for (uint32_t i = 0; i < catalog->source_edge_count; i++) {
+        instant edge = catalog->source_edges[i];
+        slot->from = edge <= at && edge > slot->from ? edge : slot->from;
+        slot->to = edge > at && edge < slot->to ? edge : slot->to;
+    }
     struct narrowing n = {accounts, catalog, kind, at, slot};
     for (uint32_t i = catalog->sku_edge_first[kind->sku];
          i < catalog->sku_edge_first[kind->sku + 1]; i++) {

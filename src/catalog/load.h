@@ -11,6 +11,7 @@
  *                               terms.c    lists of these
  *                               price.c    prices, plans, contracts, accounts
  *                               check.c    what only the whole shows: nodes, ambiguity, units
+ *                               views.c    contracts that price what others price too
  *                               select.c   the indices that find a price
  *     names.c: what an expression may say, and where; read.c: texts to numbers, dates and choices
  *
@@ -64,6 +65,7 @@ struct draft {
     struct price price;
     uint32_t level; /* 0: the catalog's; 1 + plan; 1 + plans + contract */
     bool is_public;
+    bool is_cost;   /* a contract's, of what its source charges and no price of its own takes */
     uint32_t index; /* in catalog->prices, when sorted */
 };
 
@@ -236,6 +238,9 @@ struct section collect_mapping(struct loader *loader, const char *key);
 struct section collect_list(struct loader *loader, const char *key);
 
 void load_clocks(struct loader *loader);
+/* views.c: contracts with accounts or a source; finds the sources. */
+void check_views(struct loader *loader);
+
 /* clock.c: the `clock:` of a step; the rule of bills, of the catalog or of a contract. */
 void read_step_clock(struct loader *loader, const struct yaml_node *node, struct step *step);
 /* "month", "10 days", "3 months". */

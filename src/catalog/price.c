@@ -340,35 +340,127 @@ static void read_contract_billing(struct loader *loader, const struct yaml_node 
     }
 }
 
+static void read_accounts_of(struct loader *loader, const struct yaml_node *node,
+                             struct contract *contract)
+{
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    if (node->count == 0) {
+        COMPLAIN(loader, node, "MISSING_KEY", TEXT("accounts: [globex, initech]"),
+                 "the list of accounts is empty");
+    }
+    struct text *accounts = arena_calloc(loader->arena, node->count + 1u, sizeof *accounts);
+    for (uint32_t i = 0; i < node->count; i++) {
+        contract->account_count +=
+            read_name(loader, &node->items[i], &accounts[contract->account_count]);
+    }
+    if (contract->account_count > 0) {
+        qsort(accounts, contract->account_count, sizeof *accounts, compare_texts);
+    }
+    for (uint32_t i = 1; i < contract->account_count; i++) {
+        if (text_equal(accounts[i], accounts[i - 1])) {
+            COMPLAIN(loader, node, "DUPLICATE_NAME", NO_HINT, "%.*s stands twice",
+                     TEXT_ARG(accounts[i]));
+        }
+    }
+    contract->accounts = accounts;
+}
+
+/* Who sells to whom, and what.  A group of accounts that pays together needs no name besides its
+ * contract's. */
+static void read_parties(struct loader *loader, const struct yaml_node *node,
+                         struct contract *contract)
+{
+    const struct yaml_node *accounts = yaml_member(node, "accounts");
+    const struct yaml_node *seller = yaml_member(node, "seller");
+    const struct yaml_node *buyer = yaml_member(node, "buyer");
+    if (buyer == NULL) {
+        buyer = accounts != NULL ? yaml_member(node, "id") : NULL;
+        buyer = buyer == NULL ? want_member(loader, node, "buyer") : buyer;
+    }
+    if (buyer != NULL) {
+        read_name(loader, buyer, &contract->buyer);
+    }
+    contract->seller = TEXT("");
+    if (seller != NULL) {
+        read_name(loader, seller, &contract->seller);
+        if (contract->buyer.size > 0 && text_equal(contract->seller, contract->buyer)) {
+            COMPLAIN(loader, seller, "BAD_VALUE", NO_HINT, "%.*s sells to itself",
+                     TEXT_ARG(contract->buyer));
+        }
+    }
+    if (accounts != NULL) {
+        read_accounts_of(loader, accounts, contract);
+    }
+    const struct yaml_node *source = yaml_member(node, "source");
+    const struct yaml_node *billing = yaml_member(node, "billing");
+    if (source != NULL && billing != NULL) {
+        COMPLAIN(loader, billing, "CHOOSE_ONE", TEXT("leave billing out"),
+                 "what is priced by the charges of another contract is billed when they are");
+    }
+    if (source != NULL && read_name(loader, source, &contract->source_id)) {
+        contract->source_place = yaml_place(source);
+    }
+    bool is_view = accounts != NULL || source != NULL;
+    loader->catalog->view_count += is_view;
+    loader->catalog->has_sellers = loader->catalog->has_sellers || is_view || seller != NULL;
+    contract->view = is_view ? 0 : NONE; /* numbered when all are sorted */
+}
+
+/* What a contract with a source charges for charges that no price of its own takes: what they cost.
+ */
+static void add_cost(struct loader *loader, const struct contract *contract, uint32_t level)
+{
+    for (uint32_t i = 0; i < loader->draft_count; i++) {
+        const struct draft *draft = &loader->drafts[i];
+        if (draft->level == level && text_equal(draft->price.name, TEXT("cost"))) {
+            complain(loader->complaints, draft->price.place, "DUPLICATE_NAME",
+                     TEXT("give it another name:"),
+                     "charges that no price takes have a price named cost");
+        }
+    }
+    loader->drafts = grow_array(loader, loader->drafts, loader->draft_count,
+                                &loader->draft_capacity, sizeof *loader->drafts);
+    struct step *step = arena_calloc(loader->arena, 1, sizeof *step);
+    struct rate_case *rate = arena_calloc(loader->arena, 1, sizeof *rate);
+    rate->rate.value = dec_from_int(1);
+    *step = (struct step){.kind = STEP_RATE,
+                          .name = TEXT("rate"),
+                          .shared = NONE,
+                          .scope = SCOPE_ACCOUNT,
+                          .clock = CLOCK_PERIOD,
+                          .place = contract->place,
+                          .rate = {.cases = rate, .case_count = 1}};
+    loader->drafts[loader->draft_count++] = (struct draft){.level = level,
+                                                           .is_cost = true,
+                                                           .price = {.name = TEXT("cost"),
+                                                                     .from = INSTANT_MIN,
+                                                                     .to = INSTANT_MAX,
+                                                                     .grain = GRAIN_MONTH,
+                                                                     .steps = step,
+                                                                     .step_count = 1,
+                                                                     .place = contract->place}};
+}
+
 static void read_contract(struct loader *loader, const struct yaml_node *node,
                           struct contract *contract, uint32_t level)
 {
-    static const char *const keys[] = {"id",
-                                       "buyer",
-                                       "from",
-                                       "to",
-                                       "plan",
-                                       "prices",
-                                       "billing",
-                                       "parameters",
-                                       "terms",
-                                       "currency",
-                                       "settlement_currency",
-                                       NULL};
-    static const char *const later[] = {"seller",      "accounts", "source",
-                                        "commitments", "rounding", NULL};
+    static const char *const keys[] = {
+        "id",   "seller", "buyer", "accounts", "source",     "from",     "to",
+        "plan", "prices", "terms", "billing",  "parameters", "currency", "settlement_currency",
+        NULL};
+    static const char *const later[] = {"commitments", "rounding", NULL};
     contract->place = yaml_place(node);
-    contract->plan = NONE;
+    contract->plan = contract->source = contract->view = contract->cost = NONE;
     contract->to = INSTANT_MAX;
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
     check_keys(loader, node, "a contract", keys, later);
-    const struct yaml_node *member = want_member(loader, node, "buyer");
-    if (member != NULL) {
-        read_name(loader, member, &contract->buyer);
-    }
+    read_parties(loader, node, contract);
     read_dates(loader, node, &contract->from, &contract->to);
+    const struct yaml_node *member;
     member = yaml_member(node, "id");
     contract->id = contract->buyer;
     if (member != NULL) {
@@ -402,6 +494,9 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     }
     load_terms(loader, yaml_member(node, "terms"), &contract->terms);
     read_level(loader, node, level);
+    if (yaml_member(node, "source") != NULL) {
+        add_cost(loader, contract, level);
+    }
     loader->currency = loader->catalog->currency;
 }
 
@@ -476,7 +571,7 @@ static struct price_set make_set(struct loader *loader, uint32_t level, uint32_t
     uint32_t capacity = *draft_at - own_first, count = 0;
     uint32_t *prices = arena_calloc(loader->arena, capacity, sizeof *prices);
     for (uint32_t i = own_first; i < *draft_at; i++) {
-        if (level != 0 || loader->drafts[i].is_public) {
+        if ((level != 0 || loader->drafts[i].is_public) && !loader->drafts[i].is_cost) {
             prices[count++] = i;
         }
     }
@@ -553,6 +648,15 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
     for (uint32_t i = 0; i < contracts.count; i++) {
         contract_array[i].prices = make_set(loader, 1 + plans.count + i, &draft_at, &named_at);
     }
+    for (uint32_t i = 0; i < loader->draft_count; i++) {
+        const struct draft *draft = &loader->drafts[i];
+        struct contract *contract =
+            draft->level > plans.count ? &contract_array[draft->level - 1 - plans.count] : NULL;
+        price_array[i].takes_money = contract && contract->source_id.size > 0;
+        if (draft->is_cost) {
+            contract->cost = i;
+        }
+    }
     loader->level_names = arena_calloc(loader->arena, 1u + plans.count + contracts.count,
                                        sizeof *loader->level_names);
     for (uint32_t i = 0; i < plans.count; i++) {
@@ -565,6 +669,9 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
     }
     if (contracts.count > 0) {
         qsort(contract_array, contracts.count, sizeof *contract_array, compare_contracts);
+    }
+    for (uint32_t i = 0, view = 0; i < contracts.count; i++) {
+        contract_array[i].view = contract_array[i].view == NONE ? NONE : view++;
     }
     catalog->plans = plan_array;
     catalog->contracts = contract_array;

@@ -178,7 +178,7 @@ static const struct price *find_in(const struct catalog *catalog, const struct p
 uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract,
                          uint32_t plan)
 {
-    if (contract != NULL && contract->plan != NONE) {
+    if (contract != NULL && (contract->plan != NONE || contract->source != NONE)) {
         return contract->plan;
     }
     return plan != NONE ? plan : catalog->default_plan;
@@ -189,12 +189,14 @@ const struct price *catalog_price(const struct catalog *catalog, const struct pr
                                   const struct dimension_values *dimensions, instant at, int *level)
 {
     assert(sku < catalog->sku_count);
+    /* What a source charges is no usage: the catalog's prices are in it already. */
+    bool has_source = contract != NULL && contract->source != NONE;
     uint32_t in_force = catalog_plan_of(catalog, contract, plan);
     const struct price_set *sets[] = {
         overrides,
         contract == NULL ? NULL : &contract->prices,
         in_force == NONE ? NULL : &catalog->plans[in_force].prices,
-        &catalog->public_prices,
+        has_source ? NULL : &catalog->public_prices,
     };
     for (int i = 0; i < 4; i++) {
         const struct price *price =
@@ -206,7 +208,10 @@ const struct price *catalog_price(const struct catalog *catalog, const struct pr
             return price;
         }
     }
-    return NULL;
+    if (has_source && level != NULL) {
+        *level = 1;
+    }
+    return has_source ? &catalog->prices[contract->cost] : NULL;
 }
 
 /* ---- edges ---- */

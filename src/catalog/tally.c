@@ -221,7 +221,7 @@ static void insert_tally(struct loader *loader, uint32_t index)
     for (uint32_t t = 0; t < catalog->tally_count; t++) {
         fits = fits || tally_fits(&catalog->tallies[t], price);
     }
-    if (price->is_fixed || !fits) {
+    if (price->is_fixed || price->takes_money || !fits) {
         return;
     }
     uint32_t end = price->step_count,

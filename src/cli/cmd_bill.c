@@ -1,5 +1,7 @@
 /* cmd_bill.c - farthing bill: a month of events to bills, and a summary of what became of every
  * event. */
+#include <string.h>
+
 #include "cli/cli.h"
 
 static void print_counts(const char *title, const struct farthing_count *counts, size_t count)
@@ -20,6 +22,85 @@ static void print_number(const char *name, uint64_t number)
 {
     char digits[32];
     printf("  %-39s %15s\n", name, group_digits(number, digits));
+}
+
+static int wider(int width, const char *text)
+{
+    int size = (int)strlen(text);
+    return size > width ? size : width;
+}
+
+/* What contracts come to before tax, and what sellers keep of it. */
+static void print_sales(const struct farthing_summary *s)
+{
+    int contract = 8, amount = 8, party = 6, received = 8, paid = 4, margin = 6;
+    for (size_t i = 0; i < s->sale_count; i++) {
+        contract = wider(contract, s->sales[i].contract);
+        amount = wider(amount, s->sales[i].amount);
+    }
+    for (size_t i = 0; i < s->margin_count; i++) {
+        party = wider(party, s->margins[i].party);
+        received = wider(received, s->margins[i].received);
+        paid = wider(paid, s->margins[i].paid);
+        margin = wider(margin, s->margins[i].margin);
+    }
+    enum { SALES_MAX = 20 };
+    for (size_t i = 0; i < s->sale_count && i < SALES_MAX; i++) {
+        const struct farthing_sale *sale = &s->sales[i];
+        printf("  %-8s %-*s %*s %s  %s to %s%s%s\n", i == 0 ? "contract" : "", contract,
+               sale->contract, amount, sale->amount, sale->currency, sale->seller, sale->buyer,
+               sale->source ? ", by source " : "", sale->source ? sale->source : "");
+    }
+    if (s->sale_count > SALES_MAX) {
+        printf("           and %zu more: see summary.json\n", s->sale_count - SALES_MAX);
+    }
+    for (size_t i = 0; i < s->margin_count && i < SALES_MAX; i++) {
+        const struct farthing_margin *item = &s->margins[i];
+        printf("  %-8s %-*s %*s %s  receives %*s, pays %*s\n", i == 0 ? "margin" : "", party,
+               item->party, margin, item->margin, item->currency, received, item->received, paid,
+               item->paid);
+    }
+    if (s->margin_count > SALES_MAX) {
+        printf("           and %zu more: see summary.json\n", s->margin_count - SALES_MAX);
+    }
+}
+
+static void print_json_member(const char *before, const char *name, const char *text)
+{
+    printf("%s\"%s\":", before, name);
+    print_json_text(stdout, text);
+}
+
+static void print_json_sales(const struct farthing_summary *s)
+{
+    if (s->sale_count == 0) {
+        return;
+    }
+    printf(",\"contracts\":[");
+    for (size_t i = 0; i < s->sale_count; i++) {
+        const struct farthing_sale *sale = &s->sales[i];
+        print_json_member(i > 0 ? ",{" : "{", "contract", sale->contract);
+        print_json_member(",", "seller", sale->seller);
+        print_json_member(",", "buyer", sale->buyer);
+        if (sale->source) {
+            print_json_member(",", "source", sale->source);
+        }
+        print_json_member(",", "currency", sale->currency);
+        print_json_member(",", "amount", sale->amount);
+        print_json_member(",", "tax", sale->tax);
+        fputc('}', stdout);
+    }
+    printf("],\"margins\":[");
+    for (size_t i = 0; i < s->margin_count; i++) {
+        const struct farthing_margin *item = &s->margins[i];
+        print_json_member(i > 0 ? ",{" : "{", "party", item->party);
+        print_json_member(",", "currency", item->currency);
+        print_json_member(",", "received", item->received);
+        print_json_member(",", "paid", item->paid);
+        print_json_member(",", "margin", item->margin);
+        fputc('}', stdout);
+    }
+    fputc(']', stdout);
 }
 
 static void print_summary(const struct farthing_bill *bill, const struct farthing_summary *s)
@@ -51,6 +132,7 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
         printf("  %-33s %21s %s\n", "total", other->total ? other->total : "too large",
                other->currency);
     }
+    print_sales(s);
     double all = seconds(s->total_ns);
     uint64_t events = s->events_accepted + s->events_duplicate + s->events_conflict;
     char rate[32];
@@ -93,6 +175,7 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
     print_json_counts("refused_by_reason", s->refused, s->refused_count, false);
     print_json_counts("excluded_by_reason", s->excluded, s->excluded_count, false);
     print_json_counts("amount_by_product", s->products, s->product_count, true);
+    print_json_sales(s);
     print_json_counts("failed", s->failed, s->failed_count, true);
     printf(",\"warnings\":[");
     for (size_t i = 0; i < s->warning_count; i++) {

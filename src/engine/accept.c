@@ -27,6 +27,30 @@ static void add_verdict(struct worker *worker, uint32_t partition, const struct 
     }
 }
 
+/* Of an account that views have: wherever it has a payer, and wherever they do. */
+static void give_verdict_to_copies(struct worker *worker, const struct arrival *arrival,
+                                   struct verdict verdict)
+{
+    const struct run *run = worker->run;
+    const struct accounts *accounts = run->accounts;
+    uint32_t first = accounts->copy_first[arrival->account];
+    for (uint32_t i = first; i <= accounts->copy_first[arrival->account + 1]; i++) {
+        uint32_t payers[PAYERS_MAX];
+        bool has[SPOOL_PARTITIONS_MAX] = {false};
+        verdict.account = i == first ? arrival->account : accounts->copies[i - 1];
+        add_verdict(worker, arrival->partition, &verdict);
+        has[arrival->partition] = true;
+        uint32_t count = payers_from(run, verdict.account, run->period.from, payers, NULL);
+        for (uint32_t k = 0; k < count; k++) {
+            uint32_t partition = book_partition(run, payers[k]);
+            if (!has[partition]) {
+                add_verdict(worker, partition, &verdict);
+            }
+            has[partition] = true;
+        }
+    }
+}
+
 static void give_verdict(struct worker *worker, const struct arrival *arrival, uint32_t copies,
                          bool is_withdrawn)
 {
@@ -35,6 +59,10 @@ static void give_verdict(struct worker *worker, const struct arrival *arrival, u
                                     .account = arrival->account,
                                     .copies = copies,
                                     .is_withdrawn = is_withdrawn};
+    if (accounts_has_copies(run->accounts, arrival->account)) {
+        give_verdict_to_copies(worker, arrival, verdict);
+        return;
+    }
     add_verdict(worker, arrival->partition, &verdict);
     if (!run->is_scattered || arrival->account == NONE ||
         run->steady_payer[arrival->account] != NONE) {

@@ -493,6 +493,22 @@ static struct dec sum_without_tax(struct case_run *run, uint32_t moment)
     return sum;
 }
 
+/* What a contract charges, without tax. */
+static struct dec sum_of_contract(struct case_run *run, uint32_t moment, struct text contract,
+                                  bool *is_known)
+{
+    struct dec sum = DEC_ZERO;
+    *is_known = map_find(&run->loaded.catalog->contract_by_id, contract) != MAP_NONE;
+    for (uint32_t l = 0; l < run->line_count; l++) {
+        const struct case_line *item = &run->lines[l];
+        if (item->moment == moment && text_equal(item->line.contract, contract) &&
+            !text_equal(item->line.kind, TEXT("tax"))) {
+            add_to(run, &sum, item->line.amount);
+        }
+    }
+    return sum;
+}
+
 /* What bills inside the turn came to: in the order in which thresholds were reached. */
 static void compare_interim(struct case_run *run, uint32_t moment, const struct yaml_node *node,
                             int rounded)
@@ -535,6 +551,35 @@ static struct dec sum_interim(struct case_run *run, uint32_t moment)
         }
     }
     return sum;
+}
+
+/* {resale - cloud: 48}; more contracts are added or taken off likewise. */
+static void compare_margins(struct case_run *run, uint32_t moment, const struct yaml_node *node,
+                            int rounded)
+{
+    for (uint32_t i = 0; i < node->count; i++) {
+        struct text key = node->items[i].key;
+        struct dec sum = DEC_ZERO;
+        bool takes_off = false;
+        for (size_t at = 0; at < key.size;) {
+            size_t end = at;
+            while (end < key.size &&
+                   !(end + 3 <= key.size && key.at[end] == ' ' && key.at[end + 2] == ' ' &&
+                     (key.at[end + 1] == '-' || key.at[end + 1] == '+'))) {
+                end++;
+            }
+            struct text contract = {key.at + at, end - at};
+            bool is_known;
+            struct dec amount = sum_of_contract(run, moment, contract, &is_known);
+            if (!is_known) {
+                case_finding(run, "margin: there is no contract '%.*s'", TEXT_ARG(contract));
+            }
+            add_to(run, &sum, takes_off ? dec_negate(amount) : amount);
+            takes_off = end < key.size && key.at[end + 1] == '-';
+            at = end < key.size ? end + 3 : end;
+        }
+        check_number(run, sum, &node->items[i], rounded, "margin", key);
+    }
 }
 
 /* Of grants, or of what is pending. */
@@ -587,7 +632,7 @@ static void compare_failed(struct case_run *run, const struct yaml_node *node)
 
 static bool is_later(struct text key)
 {
-    static const char *const later[] = {"margin", "effective", "unused", "balance", "by_tax_of"};
+    static const char *const later[] = {"effective", "unused", "balance", "by_tax_of"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         if (text_equal(key, text_of(later[i]))) {
             return true;
@@ -636,6 +681,8 @@ static void compare_one(struct case_run *run, uint32_t moment, const struct yaml
         check_number(run, sum_amounts(run, 0, moment), node, rounded, "charges", TEXT(""));
     } else if (text_equal(node->key, TEXT("by_dim"))) {
         compare_dimensions(run, moment, node, rounded);
+    } else if (text_equal(node->key, TEXT("margin"))) {
+        compare_margins(run, moment, node, rounded);
     } else if (text_equal(node->key, TEXT("balance"))) {
         compare_balances(run, node, run->balances, run->balance_count, rounded, "balance");
     } else if (text_equal(node->key, TEXT("pending"))) {

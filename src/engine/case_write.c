@@ -276,11 +276,18 @@ static bool is_fixed_price(const struct yaml_node *price)
     return false;
 }
 
+/* A contract that does not say who pays, and is none of several accounts or of charges. */
+static bool is_nameless(const struct yaml_node *contract)
+{
+    return !yaml_member(contract, "buyer") && !yaml_member(contract, "accounts") &&
+           !yaml_member(contract, "source");
+}
+
 /* A contract that says neither who nor at what price is a subscription: the catalog's fixed prices
  * are paid while it lasts, by its buyer, and the catalog's terms are its own. */
 static bool is_subscription(const struct yaml_node *contract)
 {
-    return !yaml_member(contract, "buyer") && !yaml_member(contract, "prices") &&
+    return is_nameless(contract) && !yaml_member(contract, "prices") &&
            !yaml_member(contract, "plan") && !yaml_member(contract, "terms");
 }
 
@@ -415,7 +422,7 @@ static void write_accounts(struct case_run *run, struct buffer *out)
     find_payers(run, accounts, &payers);
     bool has_nameless = false;
     for (uint32_t i = 0; contracts && i < contracts->count; i++) {
-        has_nameless = has_nameless || !yaml_member(&contracts->items[i], "buyer");
+        has_nameless = has_nameless || is_nameless(&contracts->items[i]);
     }
     bool needs_buyer = has_nameless && payers.count > 1;
     separate(out);
@@ -458,7 +465,7 @@ static void write_accounts(struct case_run *run, struct buffer *out)
         separate(out);
         buffer_add_char(out, '{');
         write_contract_members(run, out, &contracts->items[i]);
-        if (!yaml_member(&contracts->items[i], "buyer")) {
+        if (is_nameless(&contracts->items[i])) {
             separate(out);
             buffer_add_text(out, TEXT("\"buyer\":"));
             buffer_add_json(out, buyer);

@@ -20,6 +20,7 @@
 
 #include "engine/folder.h"
 #include "engine/handle.h"
+#include "engine/margins.h"
 #include "engine/run.h"
 
 enum { RUN_FILE_MAX_BYTES = 64 * 1024 * 1024 };
@@ -494,6 +495,7 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
         others[i].total = others[i].total ? text_copy(arena, text_of(others[i].total)).at : NULL;
     }
     s->others = others;
+    margins_copy(arena, s);
     s->currency = text_copy(arena, text_of(s->currency)).at;
     s->total = s->total ? text_copy(arena, text_of(s->total)).at : NULL;
     s->fingerprint = text_copy(arena, text_of(s->fingerprint)).at;

@@ -210,13 +210,37 @@ static enum status check_currencies(struct diff *d)
 /* ---- rows of one payer ----------------------------------------------------------------------- */
 
 /* Whose a bill is and for when. */
-static enum status split_bill(struct arena *arena, struct text id, struct text *payer,
-                              struct period *period, struct error *err)
+static enum status split_bill(struct arena *arena, struct text id, struct bill_name *name,
+                              struct error *err)
 {
-    struct text provider;
-    return bill_id_read(arena, id, &provider, payer, period)
+    return bill_id_read(arena, id, name)
                ? OK
                : fail(err, ERR_CORRUPT, "'%.*s' is no id of a bill", TEXT_ARG(id));
+}
+
+/* The order of payers in files: those of records, then views of usage, then views by source, each
+ * by their contracts' ids, which have no control characters. */
+enum { PAYER_END = 1 };
+
+static struct text payer_key(struct arena *arena, struct text contract, struct text source,
+                             struct text payer)
+{
+    struct buffer key;
+    buffer_init(&key, arena, contract.size + payer.size + 2);
+    buffer_add_char(&key, source.size > 0 ? '2' : contract.size > 0 ? '1' : '0');
+    if (contract.size > 0) {
+        buffer_add_text(&key, contract);
+        buffer_add_char(&key, PAYER_END);
+    }
+    buffer_add_text(&key, payer);
+    return buffer_text(&key);
+}
+
+static struct text payer_of_key(struct text key)
+{
+    const char *end = key.at[0] == '0' ? key.at : memchr(key.at, PAYER_END, key.size);
+    size_t before = (size_t)(end + 1 - key.at);
+    return (struct text){key.at + before, key.size - before};
 }
 
 static enum status read_payer(struct diff *d, struct source *source, struct text *payer)
@@ -225,14 +249,17 @@ static enum status read_payer(struct diff *d, struct source *source, struct text
     enum status status;
     if (source->is_usage) {
         struct usage_text usage;
-        status = parse_usage(&d->scratch, source->row, &usage, &inner);
-        *payer = usage.payer;
+        status = parse_usage(&d->scratch, source->row, source->rows->has_views, &usage, &inner);
+        *payer = payer_key(&d->scratch, usage.contract, TEXT(""), usage.payer);
     } else {
         struct line line;
         struct text bill;
-        struct period period;
+        struct bill_name name;
         status = parse_line(&d->scratch, source->row, &line, &bill, &inner);
-        status = status == OK ? split_bill(&d->scratch, bill, payer, &period, &inner) : status;
+        status = status == OK ? split_bill(&d->scratch, bill, &name, &inner) : status;
+        if (status == OK) {
+            *payer = payer_key(&d->scratch, name.contract, name.source, name.payer);
+        }
     }
     if (status == OK && payer->size < sizeof source->payer) {
         return OK;
@@ -260,6 +287,9 @@ static enum status advance(struct diff *d, struct source *source)
     const char *comma = source->row.at[0] != '"' ? memchr(source->row.at, ',', source->row.size)
                                                  : NULL; /* in quotes there may be others */
     source->first_size = comma ? (size_t)(comma + 1 - source->row.at) : 0;
+    if (source->rows->has_views) { /* the last field says it too */
+        source->first_size = 0;
+    }
     if (source->first_size > sizeof source->first) {
         source->first_size = 0;
     }
@@ -288,7 +318,7 @@ static enum status take_row(struct diff *d, const struct source *source)
         }
         struct used *used = &d->used[d->used_count++];
         used->side = source->side;
-        return parse_usage(&d->scratch, row, &used->usage, d->err);
+        return parse_usage(&d->scratch, row, source->rows->has_views, &used->usage, d->err);
     }
     if (d->piece_count == d->piece_capacity) {
         size_t more = d->piece_capacity ? d->piece_capacity * 2 : 64;
@@ -296,10 +326,12 @@ static enum status take_row(struct diff *d, const struct source *source)
         d->piece_capacity = more;
     }
     struct piece *piece = &d->pieces[d->piece_count++];
-    struct text payer;
+    struct bill_name name;
     piece->side = source->side;
     TRY(parse_line(&d->scratch, row, &piece->line, &piece->bill, d->err));
-    return split_bill(&d->scratch, piece->bill, &payer, &piece->period, d->err);
+    TRY(split_bill(&d->scratch, piece->bill, &name, d->err));
+    piece->period = name.period;
+    return OK;
 }
 
 /* ---- order ----------------------------------------------------------------------------------- */
@@ -914,7 +946,7 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
         while (end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0) {
             end++;
         }
-        TRY(explain_item(d, payer, &d->pieces[first], end - first));
+        TRY(explain_item(d, payer_of_key(payer), &d->pieces[first], end - first));
         first = end;
     }
     return OK;

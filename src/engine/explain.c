@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "engine/sourced.h"
+
 enum { CANDIDATES_MAX = 8, RUN_FILE_MAX_BYTES = 16 * 1024 * 1024 };
 
 /* ---- the line ------------------------------------------------------------------------------- */
@@ -236,15 +238,16 @@ static enum status read_usage(struct explain *x)
     TRY(folder_read(&x->folder, "usage.csv", USAGE_HEADER, &usage, x->err));
     struct buffer start;
     buffer_init(&start, &run->arena, 64);
-    add_csv_text(&start, x->head.payer);
+    add_csv_text(&start, run->accounts->items[x->chain[0]].id);
     buffer_add_char(&start, ',');
+    struct text contract = bill_contract(run->catalog, run->accounts, x->chain[0]);
     uint32_t capacity = 0;
     bool was_here = false;
     for (struct text row;;) {
         TRY(reader_next(usage, &row, NULL, x->err));
         bool is_here = row.at && row.size > start.size && memcmp(row.at, start.at, start.size) == 0;
-        if (!row.at || (was_here && !is_here)) {
-            break; /* a payer's rows are adjacent */
+        if (!row.at || (was_here && !is_here && !usage->has_views)) {
+            break; /* a payer's rows are adjacent; but it may be the buyer in views */
         }
         was_here = is_here;
         if (!is_here) {
@@ -253,8 +256,9 @@ static enum status read_usage(struct explain *x)
         struct arena_mark mark = arena_mark(&x->scratch);
         struct usage_text text;
         struct usage_row made;
-        enum status status = parse_usage(&x->scratch, row, &text, x->err);
-        if (status == OK && text.slot.from < x->head.period.to) {
+        enum status status = parse_usage(&x->scratch, row, usage->has_views, &text, x->err);
+        if (status == OK && text.slot.from < x->head.period.to &&
+            text_equal(text.contract, contract)) {
             status = usage_row_make(&x->scratch, &text, run->catalog, run->accounts,
                                     run->period.from, &run->series, &made, x->err);
             if (status == OK) {
@@ -408,24 +412,43 @@ static uint32_t end_of_cut(const struct explain *x, struct period cut, uint32_t 
     return row;
 }
 
+/* Prices the payers on which a view by source stands, the usage first, and prepares the last one's
+ * pricing. */
+static enum status price_chain(struct explain *x, struct period cut, struct priced *priced,
+                               bool is_first, uint32_t first, uint32_t count)
+{
+    struct run *run = x->run;
+    struct pricing on = {0};
+    for (uint32_t k = 0; k < x->chain_count; k++) {
+        run_pricing(run, &run->arena, x->chain[k], cut, &x->pricing);
+        if (!is_first) {
+            x->pricing.opening = priced[k].closing;
+            x->pricing.opening_count = priced[k].closing_count;
+        }
+        if (k > 0) {
+            sourced_gather(run, &run->arena, &on, &priced[k - 1], &x->pricing);
+        }
+        if (k + 1 < x->chain_count) {
+            TRY(price_payer(&run->arena, &x->pricing, x->usage + first, count, &priced[k], x->err));
+            on = x->pricing;
+        }
+    }
+    return OK;
+}
+
 /* The cuts before the bill's hand their buckets on. */
-static enum status price_cuts_before(struct explain *x, uint32_t payer)
+static enum status price_cuts_before(struct explain *x)
 {
     struct run *run = x->run;
     const struct period *cuts;
-    uint32_t count, first = 0;
-    TRY(find_cuts(x, payer, &cuts, &count));
+    uint32_t count, first = 0, last = x->chain_count - 1;
+    struct priced *priced = arena_calloc(&run->arena, x->chain_count, sizeof *priced);
+    TRY(find_cuts(x, x->chain[last], &cuts, &count));
     for (uint32_t i = 0; i < count; i++) {
-        const struct bucket_state *handed = x->priced.closing;
-        uint32_t handed_count = x->priced.closing_count;
-        run_pricing(run, &run->arena, payer, cuts[i], &x->pricing);
-        if (i > 0) {
-            x->pricing.opening = handed;
-            x->pricing.opening_count = handed_count;
-        }
         uint32_t end = end_of_cut(x, cuts[i], first);
+        TRY(price_chain(x, cuts[i], priced, i == 0, first, end - first));
         if (i + 1 < count) {
-            TRY(price_payer(&run->arena, &x->pricing, x->usage + first, end - first, &x->priced,
+            TRY(price_payer(&run->arena, &x->pricing, x->usage + first, end - first, &priced[last],
                             x->err));
             first = end;
         } else if (end < x->usage_count) {
@@ -436,6 +459,28 @@ static enum status price_cuts_before(struct explain *x, uint32_t payer)
     x->usage += first;
     x->usage_count -= first;
     return OK;
+}
+
+/* Whose usage is priced for the bill: the payer's; of a view by source, that of the payer on which
+ * it stands, and then all views between. */
+static void find_chain(struct explain *x, uint32_t payer)
+{
+    const struct run *run = x->run;
+    const struct accounts *accounts = run->accounts;
+    uint32_t view = accounts_view(accounts, payer), count = 1, at = view;
+    bool has_source =
+        view != NONE && run->catalog->contracts[accounts->views[view].contract].source != NONE;
+    for (uint32_t v = view; has_source && v != NONE; v = accounts->views[v].source) {
+        count++;
+    }
+    x->chain = arena_calloc(&x->run->arena, count + 1u, sizeof *x->chain);
+    x->chain[0] = has_source ? run->sourced_root[view] : payer;
+    bool is_root_a_view = accounts_view(accounts, x->chain[0]) != NONE;
+    x->chain_count = has_source && is_root_a_view ? count - 1 : count;
+    for (uint32_t k = x->chain_count; k-- > 1;) {
+        x->chain[k] = accounts->views[at].buyer;
+        at = accounts->views[at].source;
+    }
 }
 
 static enum status price_line(struct explain *x)
@@ -500,13 +545,14 @@ enum status explain_price(struct explain *x)
 {
     struct run *run = x->run;
     TRY(load_inputs(x));
-    uint32_t payer = map_find(&run->accounts->by_id, x->head.payer);
+    uint32_t payer = run_payer(run, x->head.payer, x->head.contract);
     if (payer == MAP_NONE) {
         return fail(x->err, ERR_CORRUPT, "the accounts have no payer %.*s",
                     TEXT_ARG(x->head.payer));
     }
+    find_chain(x, payer);
     TRY(read_usage(x));
-    TRY(price_cuts_before(x, payer));
+    TRY(price_cuts_before(x));
     TRY(price_traced(x));
     return explain_steps(x);
 }

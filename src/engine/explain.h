@@ -79,6 +79,8 @@ struct explain {
     bool is_correction;
 
     /* explain_price */
+    uint32_t *chain; /* payers: whose usage is priced first, the bill's last; see find_chain */
+    uint32_t chain_count;
     struct usage_row *usage;
     uint32_t usage_count;
     struct pricing pricing;

@@ -129,6 +129,9 @@ static uint64_t count_organizations(struct farthing *farthing, const struct acco
     bool *seen = arena_calloc(&farthing->arena, accounts->count + 1, sizeof *seen);
     uint64_t count = 0;
     for (uint32_t i = 0; i < accounts->membership_count; i++) {
+        if (accounts->memberships[i].organization >= accounts->own_count) {
+            continue; /* of a view */
+        }
         bool *is_seen = &seen[accounts->memberships[i].organization];
         count += !*is_seen;
         *is_seen = true;
@@ -158,9 +161,12 @@ static enum farthing_status check_all(struct farthing *farthing,
         check->meters = loaded.catalog->meter_count;
         check->skus = loaded.catalog->sku_count;
         check->prices = loaded.catalog->price_count;
+        for (uint32_t i = 0; i < loaded.catalog->contract_count; i++) {
+            check->prices -= loaded.catalog->contracts[i].cost != NONE; /* nobody has written it */
+        }
         check->plans = loaded.catalog->plan_count;
         check->contracts = loaded.catalog->contract_count;
-        check->accounts = loaded.accounts->count;
+        check->accounts = loaded.accounts->own_count;
         check->overrides = loaded.accounts->override_count;
         check->organizations = count_organizations(farthing, loaded.accounts);
     }

@@ -180,6 +180,10 @@ enum status folder_read(struct folder *folder, const char *name, const char *hea
     if (header) {
         struct text row, wanted = {header, strlen(header) - 1};
         TRY(reader_next(made, &row, NULL, err));
+        bool has_views = row.at && row.size == wanted.size + strlen(VIEWS_HEADER) &&
+                         memcmp(row.at + wanted.size, VIEWS_HEADER, strlen(VIEWS_HEADER)) == 0;
+        made->has_views = has_views;
+        row.size = has_views ? wanted.size : row.size;
         if (!row.at || !text_equal(row, wanted)) {
             (void)fail(err, ERR_INPUT, "%s:1: not the header of this version of Farthing",
                        made->path);
@@ -269,6 +273,9 @@ enum status head_parse(struct arena *arena, struct text json, struct bill_head *
                                .kind = json_text(object, "kind"),
                                .provider = json_text(object, "provider"),
                                .payer = json_text(object, "payer"),
+                               .contract = json_text(object, "contract"),
+                               .source = json_text(object, "source"),
+                               .seller = json_text(object, "seller"),
                                .currency = json_text(object, "currency"),
                                .total = json_text(object, "total"),
                                .exact = json_text(object, "exact"),

@@ -20,7 +20,8 @@ struct reader {
     struct arena *arena;
     struct file *file; /* NULL: not open */
     const char *path;
-    bool is_csv; /* a newline inside quotes ends no row */
+    bool is_csv;    /* a newline inside quotes ends no row */
+    bool has_views; /* rows have one more column: VIEWS_HEADER */
     char *buffer;
     size_t capacity, begin, end;
     uint64_t offset; /* of the byte after buffer[end) in the file */
@@ -62,6 +63,7 @@ enum status folder_check(struct folder *folder, yyjson_val *run, const char *nam
 struct bill_head {
     struct text json; /* the whole line */
     struct text bill, kind, provider, payer, currency, total, exact;
+    struct text contract, source, seller; /* of a view; empty */
     struct period period;
     uint64_t line_count;
     yyjson_val *proof, *inputs, *sections; /* objects and a list; in the arena of head_parse */

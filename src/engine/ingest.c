@@ -22,9 +22,8 @@ struct pending {
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
 
-static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t size)
+bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size)
 {
-    struct letter_stream *stream = &worker->letters;
     struct env *env = worker->run->env;
     enum { BUFFER_BYTES = 256 * 1024 };
     if (!stream->buffer) {
@@ -51,6 +50,11 @@ static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t si
     memcpy(stream->buffer + stream->used, bytes, size);
     stream->used += size;
     return true;
+}
+
+static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t size)
+{
+    return kept_add(worker, &worker->letters, bytes, size);
 }
 
 __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal refusal,
@@ -160,6 +164,10 @@ static enum exclusion excluded_of(const struct record *record)
     return record->flags & RECORD_EXCLUDED ? (enum exclusion)(record->series >> 16) : EXCLUDE_NONE;
 }
 
+/* In place of a partition: nobody is billed for the account then, so that there is no record. */
+enum { NOWHERE = 0xFFFF };
+static_assert((int)SPOOL_PARTITIONS_MAX <= (int)NOWHERE);
+
 /* Sets account and slot of a record whose meter is done; returns the partition of its book.
  * NO_METER goes before NO_ACCOUNT before OUT_OF_PERIOD before what the meter found. */
 static uint32_t place_record(struct worker *worker, struct record *record, uint32_t account,
@@ -177,6 +185,11 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
         }
         return 0;
     }
+    if (run->accounts->view_count > 0 &&
+        !accounts_is_billed(run->accounts, run->catalog, accounts_payer(run->accounts, account, at),
+                            at)) {
+        return NOWHERE;
+    }
     uint32_t payer = run->steady_payer[account];
     if (payer != NONE && !run->has_cuts && run->catalog->slot_clock_count == 0 &&
         !run->catalog->has_meter_clocks && period_has(run->period, at)) {
@@ -193,9 +206,12 @@ static uint32_t place_record(struct worker *worker, struct record *record, uint3
             record->flags |= RECORD_EXCLUDED;
             exclude_record(record, EXCLUDE_OUT_OF_PERIOD);
         }
-        /* It is listed with who pays for the account as the period begins. */
+        /* It is listed with who pays for the account as the period begins; a view's with its buyer.
+         */
         record->slot_s = 0;
-        return book_partition(run, accounts_payer(run->accounts, account, run->period.from));
+        bool is_of_view = accounts_view(run->accounts, account) != NONE;
+        return book_partition(
+            run, is_of_view ? payer : accounts_payer(run->accounts, account, run->period.from));
     }
     instant start;
     if (record->flags & RECORD_EXCLUDED) { /* who pays does not change in its slot */
@@ -236,9 +252,41 @@ static void emit_records(struct worker *worker, uint32_t partition, const struct
 
 /* ---- the ring -------------------------------------------------------------------------------- */
 
+/* A record of an account that views have: one for each of them, and one for who pays otherwise. The
+ * first place counts the event, and lists it when it is excluded. */
+__attribute__((cold, noinline)) static void finish_copies(struct worker *worker,
+                                                          struct pending *pending)
+{
+    const struct accounts *accounts = worker->run->accounts;
+    uint32_t own = pending->arrival.account, first = accounts->copy_first[own];
+    bool is_counted = false;
+    for (uint32_t i = first; i <= accounts->copy_first[own + 1]; i++) {
+        struct record record = pending->record;
+        uint32_t partition =
+            place_record(worker, &record, i == first ? own : accounts->copies[i - 1],
+                         pending->meter, pending->grain, pending->at);
+        if (partition == NOWHERE || (is_counted && record.flags & RECORD_EXCLUDED)) {
+            continue;
+        }
+        if (is_counted) {
+            record.flags |= RECORD_ELSEWHERE;
+        } else {
+            pending->arrival.partition = (uint16_t)partition;
+            emit_arrival(worker, &pending->arrival);
+        }
+        emit_records(worker, partition, &record, 1);
+        is_counted = true;
+    }
+    assert(is_counted);
+}
+
 static void finish_pending(struct worker *worker, struct pending *pending)
 {
     uint32_t account = pending->arrival.account;
+    if (accounts_has_copies(worker->run->accounts, account)) {
+        finish_copies(worker, pending);
+        return;
+    }
     uint32_t partition = place_record(worker, &pending->record, account, pending->meter,
                                       pending->grain, pending->at);
     pending->arrival.partition = (uint16_t)partition;
@@ -409,7 +457,7 @@ static void emit_part(struct worker *worker, const struct event_records *records
 
 static void emit_parts(struct worker *worker, const struct event_records *records, uint32_t main)
 {
-    bool is_scattered = false, has[SPOOL_PARTITIONS_MAX] = {false};
+    bool is_scattered = main == NOWHERE, has[SPOOL_PARTITIONS_MAX] = {false};
     for (uint32_t i = 0; i < records->count; i++) {
         is_scattered |= records->partitions[i] != main;
     }
@@ -491,6 +539,9 @@ static void add_echoes(struct worker *worker, struct event_records *records,
     for (; span.from < run->period.to; span.from = span.to) {
         uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
         (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
+        if (!accounts_is_billed(run->accounts, run->catalog, payer, span.from)) {
+            continue;
+        }
         while (known < count && payers[known] != payer) {
             known++;
         }
@@ -524,6 +575,9 @@ static void add_gauge_echoes(struct worker *worker, struct event_records *record
     for (; span.from < run->period.to; span.from = span.to) {
         uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
         (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
+        if (!accounts_is_billed(run->accounts, run->catalog, payer, span.from)) {
+            continue;
+        }
         while (known < count && payers[known] != payer) {
             known++;
         }
@@ -665,6 +719,87 @@ static uint32_t units_of(const struct meter *meter)
     return meter_keeps_key(meter) ? KEY_UNITS : WIDE_UNITS;
 }
 
+/* What the meters of its type make of an event, for an account. */
+static void measure_event(struct worker *worker, struct event_records *records,
+                          const struct event *event, uint32_t account, const uint32_t *meters,
+                          uint32_t count)
+{
+    const struct run *run = worker->run;
+    records->used = records->count = records->reserved = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        records->reserved += units_of(&run->catalog->meters[meters[i]]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct measure measure;
+        meter_apply(run->catalog, &run->catalog->meters[meters[i]], event, worker->meter_scratch,
+                    &measure);
+        records->reserved -= units_of(&run->catalog->meters[meters[i]]);
+        if (!measure.matched) {
+            continue;
+        }
+        bool is_spread = run->catalog->meters[meters[i]].spread_from && account != NONE &&
+                         measure.exclusion == EXCLUDE_NONE;
+        (is_spread ? add_spread : add_measure)(worker, records, event, account, meters[i],
+                                               &measure);
+    }
+    if (records->count == 0) {
+        struct record none = no_meter_record(event);
+        records->partitions[0] =
+            (uint16_t)place_record(worker, &none, account, NONE, GRAIN_HOUR, event->at);
+        (void)add_record(records, &none);
+    }
+}
+
+/* Takes out what is nobody's; and, of all places but the first, what is excluded. */
+static void keep_billed(struct event_records *records, bool is_counted)
+{
+    uint32_t count = 0, used = 0, at = 0;
+    for (uint32_t i = 0; i < records->count; i++) {
+        const struct record *record = &records->units[at];
+        uint32_t units = 1u + record->tail_units;
+        bool goes =
+            records->partitions[i] == NOWHERE || (is_counted && record->flags & RECORD_EXCLUDED);
+        if (!goes) {
+            memmove(&records->units[used], record, units * sizeof *record);
+            records->partitions[count++] = records->partitions[i];
+            used += units;
+        }
+        at += units;
+    }
+    records->count = count;
+    records->used = used;
+    if (count > 0) {
+        records->units[0].flags |= RECORD_FIRST;
+    }
+}
+
+/* As finish_copies, the general way. */
+static void take_event_copies(struct worker *worker, struct event_records *records,
+                              const struct event *event, struct arrival *arrival,
+                              const uint32_t *meters, uint32_t meter_count)
+{
+    const struct accounts *accounts = worker->run->accounts;
+    uint32_t own = arrival->account, first = accounts->copy_first[own];
+    bool is_counted = false;
+    for (uint32_t i = first; i <= accounts->copy_first[own + 1]; i++) {
+        measure_event(worker, records, event, i == first ? own : accounts->copies[i - 1], meters,
+                      meter_count);
+        keep_billed(records, is_counted);
+        if (records->count == 0) {
+            continue;
+        }
+        uint32_t main = NOWHERE;
+        if (!is_counted) {
+            main = records->partitions[0];
+            arrival->partition = (uint16_t)main;
+            emit_arrival(worker, arrival);
+        }
+        emit_parts(worker, records, main);
+        is_counted = true;
+    }
+    assert(is_counted);
+}
+
 /* The general way: any number of meters, wide values, tails, several payers. */
 __attribute__((cold, noinline)) static void take_event_whole(struct worker *worker,
                                                              const struct event *event,
@@ -673,32 +808,13 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
 {
     const struct run *run = worker->run;
     struct event_records records;
-    records.used = records.count = records.reserved = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        records.reserved += units_of(&run->catalog->meters[meters[i]]);
+    arrival->account = account_find(&run->finder, account_hash(&run->finder, event->subject));
+    if (accounts_has_copies(run->accounts, arrival->account)) {
+        take_event_copies(worker, &records, event, arrival, meters, count);
+        return;
     }
-    uint32_t account = account_find(&run->finder, account_hash(&run->finder, event->subject));
-    for (uint32_t i = 0; i < count; i++) {
-        struct measure measure;
-        meter_apply(run->catalog, &run->catalog->meters[meters[i]], event, worker->meter_scratch,
-                    &measure);
-        records.reserved -= units_of(&run->catalog->meters[meters[i]]);
-        if (!measure.matched) {
-            continue;
-        }
-        bool is_spread = run->catalog->meters[meters[i]].spread_from && account != NONE &&
-                         measure.exclusion == EXCLUDE_NONE;
-        (is_spread ? add_spread : add_measure)(worker, &records, event, account, meters[i],
-                                               &measure);
-    }
-    if (records.count == 0) {
-        struct record none = no_meter_record(event);
-        records.partitions[0] =
-            (uint16_t)place_record(worker, &none, account, NONE, GRAIN_HOUR, event->at);
-        (void)add_record(&records, &none);
-    }
+    measure_event(worker, &records, event, arrival->account, meters, count);
     uint32_t main = records.partitions[0];
-    arrival->account = account;
     arrival->partition = (uint16_t)main;
     emit_arrival(worker, arrival);
     emit_parts(worker, &records, main);
@@ -930,6 +1046,7 @@ static void find_steady_payers(struct run *run)
         instant next;
         (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
         bool is_steady = next >= run->period.to && !has_dated_override(run, account);
+        is_steady = is_steady && !(accounts->view_count > 0 && account == accounts->nobody);
         run->steady_payer[account] =
             is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;
     }

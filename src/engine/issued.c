@@ -20,16 +20,22 @@ static int compare_issued(const void *a_item, const void *b_item)
 static enum status read_bill_id(struct run *run, struct text id, struct issued_line *issued,
                                 struct error *err)
 {
-    struct text names[2];
-    if (!bill_id_read(&run->arena, id, &names[0], &names[1], &issued->period)) {
+    struct bill_name name;
+    if (!bill_id_read(&run->arena, id, &name)) {
         return fail(err, ERR_INPUT, "'%.*s' is no id of a bill", TEXT_ARG(id));
     }
-    if (!text_equal(names[0], run->catalog->name)) {
+    if (!text_equal(name.provider, run->catalog->name)) {
         (void)fail(err, ERR_INPUT, "the bill %.*s is of another provider than the catalog %.*s",
                    TEXT_ARG(id), TEXT_ARG(run->catalog->name));
         return fail_hint(err, "give bills that were made with this catalog's name");
     }
-    issued->payer = map_find(&run->accounts->by_id, names[1]);
+    issued->period = name.period;
+    issued->payer = run_payer(run, name.payer, name.contract);
+    if (issued->payer == MAP_NONE && name.contract.size > 0) {
+        (void)fail(err, ERR_INPUT, "the bill %.*s is of no contract that has bills of its own",
+                   TEXT_ARG(id));
+        return fail_hint(err, "keep contracts that were billed, and end them with `to:`");
+    }
     if (issued->payer == MAP_NONE) {
         (void)fail(err, ERR_INPUT, "the payer of bill %.*s is no account", TEXT_ARG(id));
         return fail_hint(err, "keep accounts that were billed among the accounts");
@@ -164,13 +170,17 @@ static enum status read_bill(struct run *run, struct issued_folder *folder, stru
     struct bill_head head;
     TRY(head_parse(&run->workers[0].scratch, line, &head, run->err));
     folder->bills++;
-    uint32_t payer = map_find(&run->accounts->by_id, head.payer);
+    uint32_t payer = run_payer(run, head.payer, head.contract);
     instant cut;
     if (payer == MAP_NONE || !find_cut(run, payer, head.period, &cut)) {
         return OK;
     }
     folder->matched++;
-    struct known_events events = count_known(head.proof);
+    /* A view by source has events of its source. */
+    struct known_events events = {0};
+    if (head.source.size == 0) {
+        events = count_known(head.proof);
+    }
     folder->events.on_rows += events.on_rows;
     folder->events.excluded += events.excluded;
     if (run->issued_bill_count == *capacity) {

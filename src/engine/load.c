@@ -5,6 +5,7 @@
 #include <yyjson.h>
 
 #include "engine/run.h"
+#include "engine/sourced.h"
 
 /* The catalog's own limit is 1 MB, and it says so as a complaint; this only keeps a run from
  * reading anything. */
@@ -444,9 +445,30 @@ const struct thresholds *contract_thresholds(const struct catalog *catalog,
                : NULL;
 }
 
+/* Whose bills the payer's go with: those of a view by source, with its source's. */
+static uint32_t billed_with(const struct catalog *catalog, const struct accounts *accounts,
+                            uint32_t payer, struct period period)
+{
+    uint32_t view = accounts_view(accounts, payer);
+    while (view != NONE) {
+        const struct contract *contract = &catalog->contracts[accounts->views[view].contract];
+        if (contract->source == NONE) {
+            break;
+        }
+        contract = &catalog->contracts[contract->source];
+        payer = accounts_buyer(accounts, contract);
+        view = contract->view;
+        if (view == NONE) {
+            payer = accounts_payer(accounts, payer, period.from);
+        }
+    }
+    return payer;
+}
+
 struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
                            uint32_t payer, struct period period, bool *is_custom)
 {
+    payer = billed_with(catalog, accounts, payer, period);
     const struct contract *contract = billing_contract(catalog, accounts, payer, period);
     struct clock clock = contract ? contract->billing : catalog->billing;
     if (contract && contract->billing_at_start) {
@@ -568,8 +590,14 @@ static void make_members(struct run *run)
         for (instant at = INSTANT_MIN, next; at < INSTANT_MAX; at = next) {
             uint32_t payer = accounts_payer(accounts, a, at);
             (void)accounts_edge(accounts, run->catalog, a, at, &next);
+            bool is_only_buyer =
+                a < accounts->own_count && accounts->is_only_buyer && accounts->is_only_buyer[a];
+            if (is_only_buyer || !accounts_is_billed(accounts, run->catalog, payer, at)) {
+                continue;
+            }
             struct member_entry *last = count > 0 ? &entries[count - 1] : NULL;
-            if (last && last->member.account == a && last->payer == payer) {
+            if (last && last->member.account == a && last->payer == payer &&
+                last->member.span.to == at) {
                 last->member.span.to = next;
                 continue;
             }
@@ -679,8 +707,8 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
 }
 
 /* A meter's state enters only when the catalog still has its meter, SKU and account. */
-static enum status read_meter_state(struct run *run, yyjson_val *object, struct carried *out,
-                                    bool *is_known)
+static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer,
+                                    struct carried *out, bool *is_known)
 {
     struct text meter_name, account, sku_name, resource, source = TEXT(""), id = TEXT("");
     bool has_sum = yyjson_obj_get(object, "sum");
@@ -700,8 +728,10 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, struct 
     while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, meter_name)) {
         meter++;
     }
-    out->state.account = map_find(&run->accounts->by_id, account);
-    *is_known = sku != MAP_NONE && meter < catalog->meter_count && out->state.account != MAP_NONE;
+    uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
+    out->state.account = accounts_find(run->accounts, view, account);
+    *is_known = payer != MAP_NONE && sku != MAP_NONE && meter < catalog->meter_count &&
+                out->state.account != MAP_NONE;
     if (!*is_known) {
         return OK;
     }
@@ -797,7 +827,9 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
     struct text payer_id;
     enum status status = ERR_INPUT;
     if (yyjson_is_obj(object) && member_text(object, "payer", &payer_id)) {
-        uint32_t payer = map_find(&run->accounts->by_id, payer_id);
+        struct text contract = TEXT("");
+        (void)member_text(object, "contract", &contract);
+        uint32_t payer = run_payer(run, payer_id, contract);
         if (!member_time(object, "at", at)) {
             status = ERR_INPUT;
         } else if (!begins_at(run, payer, *at)) {
@@ -817,7 +849,8 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
                 run->carried_capacity = capacity;
             }
             run->carried[run->carried_count] = (struct carried){.raw = line};
-            status = read_meter_state(run, object, &run->carried[run->carried_count], &is_known);
+            status =
+                read_meter_state(run, object, payer, &run->carried[run->carried_count], &is_known);
             if (status == OK && is_known) {
                 run->carried_count++;
                 copy_state(run);
@@ -1130,6 +1163,7 @@ enum status load_state(struct run *run)
     run->known_before = run->restatement ? run->restatement->late_before : INSTANT_MIN;
     make_cuts(run);
     make_members(run);
+    sourced_find(run);
     run->csv_mapping = make_mapping(run);
     TRY(load_opening(run));
     return load_issued(run);

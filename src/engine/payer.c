@@ -8,7 +8,9 @@
 #include <stddef.h>
 
 #include "engine/gate.h"
+#include "engine/margins.h"
 #include "engine/samples.h"
+#include "engine/sourced.h"
 
 enum { ROWS_GUESS_MAX = 4096 };
 
@@ -89,7 +91,8 @@ static void carry_state(const struct run *run, const struct meter_state *state, 
                         struct period cut, bool begins_turn, struct book *book)
 {
     uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
-    bool is_paid = accounts_payer(run->accounts, state->account, cut.from) == payer;
+    bool is_paid =
+        accounts_is_paid_by(run->accounts, run->catalog, state->account, payer, cut.from);
     book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
 }
 
@@ -106,15 +109,6 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
     }
 }
 
-/* What a payer's cut hands to its next one within the run, when its own clock has several turns
- * that begin in the period: what closing.ndjson hands to the next period. */
-struct handover {
-    struct bucket_state *buckets;
-    uint32_t bucket_count;
-    struct meter_state *meters;
-    uint32_t meter_count;
-};
-
 static struct book_view view_of(const struct pricing *pricing)
 {
     return (struct book_view){pricing->series, pricing->catalog, pricing->accounts,
@@ -130,9 +124,9 @@ static uint32_t closing_states(struct arena *arena, const struct pricing *pricin
 }
 
 /* Into the arena of outputs, since scratch memory goes between cuts. */
-static void hand_over(struct worker *worker, const struct pricing *pricing,
-                      const struct priced *priced, const struct book *book,
-                      struct handover *handover)
+void payer_hand_over(struct worker *worker, const struct pricing *pricing,
+                     const struct priced *priced, const struct book *book,
+                     struct handover *handover)
 {
     struct arena *arena = &worker->output;
     handover->buckets = arena_calloc(arena, priced->closing_count + 1, sizeof *handover->buckets);
@@ -148,7 +142,7 @@ static void hand_over(struct worker *worker, const struct pricing *pricing,
         }
     }
     struct meter_state *states;
-    uint32_t count = closing_states(&worker->scratch, pricing, book, false, &states);
+    uint32_t count = book ? closing_states(&worker->scratch, pricing, book, false, &states) : 0;
     handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
     handover->meter_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -166,8 +160,8 @@ bool payer_has_issued(const struct run *run, uint32_t payer)
 
 /* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond
  * it cannot be told apart line by line. */
-static enum status find_issued(const struct run *run, struct arena *arena, uint32_t payer,
-                               struct period cut, struct issued *issued, struct error *err)
+enum status payer_find_issued(const struct run *run, struct arena *arena, uint32_t payer,
+                              struct period cut, struct issued *issued, struct error *err)
 {
     uint32_t low = first_issued(run, payer), end = low, count = 0;
     while (end < run->issued_count && run->issued[end].payer == payer) {
@@ -245,13 +239,24 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
         worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
     worker->is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
+    if (worker->contract_sum_of) {
+        margins_count(worker, bill);
+    }
     worker->bills += bill->line_count > 0; /* exclusions alone make no bill */
     worker->bill_lines += bill->line_count;
     worker->usage_rows += row_count;
+    const struct run *run = worker->run;
     for (uint32_t i = 0; i < row_count; i++) {
-        worker->events_billed += rows[i].total.count;
+        instant at = run->period.from + (instant)rows[i].slot_s * NS_PER_SECOND;
+        if (accounts_counts(run->accounts, catalog, rows[i].account, at)) {
+            worker->events_billed += rows[i].total.count;
+        }
     }
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
+        if (!accounts_counts(run->accounts, catalog, bill->excluded[i].account,
+                             bill->period.from)) {
+            continue;
+        }
         worker->excluded[bill->excluded[i].reason] += bill->excluded[i].total.count;
         if (bill->excluded[i].reason == EXCLUDE_UNPRICED) {
             worker->events_billed -= bill->excluded[i].total.count; /* its row has no line */
@@ -290,7 +295,12 @@ static void compare_issued_events(struct worker *worker, uint32_t payer, instant
     worker->fewer_count++;
 }
 
-static void fail_payer(struct worker *worker, uint32_t payer, const struct error *err)
+void payer_count_bill(struct worker *worker, const struct bill *bill)
+{
+    count_bill(worker, bill, NULL, 0);
+}
+
+void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
 {
     if (worker->failure_count == worker->failure_capacity) {
         uint32_t capacity = worker->failure_capacity ? worker->failure_capacity * 2 : 16;
@@ -313,6 +323,7 @@ struct job {
     struct text inputs;
     struct texts *texts;
     struct handover handover;
+    struct sourced_views *sourced;
     bool divides; /* the cut is to be divided, and not to be billed */
     /* The parts of the cut: one, unless thresholds divide it. */
     const struct period *parts;
@@ -454,7 +465,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     struct issued issued = {NULL, 0};
     if (run->issued_count > 0) {
-        TRY(find_issued(run, arena, payer, cut, &issued, err));
+        TRY(payer_find_issued(run, arena, payer, cut, &issued, err));
     }
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
@@ -468,17 +479,19 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         TRY(pending_find(arena, &pricing, book.rows, book.row_count, &priced, &bill, err));
     }
     if (!is_last) {
-        hand_over(worker, &pricing, &priced, &book, &job->handover);
+        payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
     }
+    TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, book.rows, book.row_count,
+                      is_first, is_last, job->inputs, err));
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
         tell_known(worker, job, &bill);
-        return OK;
+        return sourced_keep(worker, job->sourced);
     }
     if (is_last) {
         struct meter_state *states;
         uint32_t state_count = closing_states(arena, &pricing, &book, true, &states);
-        render_closing(&texts->closing, &pricing, account->id, &priced, states, state_count);
+        render_closing(&texts->closing, &pricing, &priced, states, state_count);
     }
     struct buffer key = {0};
     instant turn_to = clock_turn(&pricing.billing, cut.to - 1).to;
@@ -488,7 +501,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         (void)buffer_reserve(&texts->closing, RENDER_ROOM_BYTES);
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
-                          bill.excluded, bill.excluded_count);
+                          bill.contract, bill.excluded, bill.excluded_count);
     if (bill.line_count > 0) {
         render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, job->inputs);
     }
@@ -509,13 +522,23 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         TRY(texts_write_when_full(worker, texts));
     }
     if (samples_stay) {
-        TRY(samples_close(worker, &samples, &pricing, account->id, &book, &view, turn_to, &key,
-                          texts, err));
+        TRY(samples_close(worker, &samples, &pricing, &book, &view, turn_to, &key, texts, err));
     }
     /* Nothing takes memory from here on. */
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, book.rows, book.row_count);
+    TRY(sourced_keep(worker, job->sourced));
     return texts_pass_on_when_full(worker, texts);
+}
+
+bool payer_is_settled(const struct run *run, uint32_t payer)
+{
+    const struct accounts *accounts = run->accounts;
+    uint32_t view = accounts_view(accounts, payer);
+    return view == NONE
+               ? accounts->view_count == 0 || payer != accounts->nobody
+               : accounts->views[view].buyer == payer &&
+                     run->catalog->contracts[accounts->views[view].contract].source == NONE;
 }
 
 bool payer_pays(const struct run *run, uint32_t account)
@@ -538,8 +561,8 @@ bool payer_has_opening(const struct run *run, uint32_t payer)
     return at < run->opening_count && run->opening[at].payer == payer;
 }
 
-void payer_settle_excluded(struct worker *worker, struct text payer, struct records records,
-                           struct texts *texts)
+void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
+                           struct records records, struct texts *texts)
 {
     const struct run *run = worker->run;
     struct book book;
@@ -561,12 +584,12 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct reco
     for (uint32_t i = 0; i < book.excluded_count; i++) {
         worker->excluded[book.excluded[i].reason] += book.excluded[i].total.count;
     }
-    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, book.excluded,
-                          book.excluded_count);
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, contract,
+                          book.excluded, book.excluded_count);
 }
 
 /* A payer whose clock has no turn that begins in the period: what was carried in is carried on. */
-static void pass_opening(const struct run *run, uint32_t payer, struct buffer *closing)
+void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *closing)
 {
     for (uint32_t i = first_opening(run, payer);
          i < run->opening_count && run->opening[i].payer == payer; i++) {
@@ -686,13 +709,17 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         cuts = run->cuts + run->cut_first[payer];
         cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
     }
+    struct sourced_views sourced = sourced_open(worker, payer);
     if (cut_count == 0) {
         struct arena_mark mark = arena_mark(&worker->scratch);
-        pass_opening(run, payer, &texts->closing);
-        payer_settle_excluded(worker, run->accounts->items[payer].id, records, texts);
+        payer_pass_opening(run, payer, &texts->closing);
+        payer_settle_excluded(worker, run->accounts->items[payer].id,
+                              bill_contract(run->catalog, run->accounts, payer), records, texts);
+        sourced_pass(worker, &sourced);
         arena_rewind(&worker->scratch, mark);
     }
-    struct job job = {.payer = payer, .records = records, .inputs = inputs, .texts = texts};
+    struct job job = {
+        .payer = payer, .records = records, .inputs = inputs, .texts = texts, .sourced = &sourced};
     for (uint32_t i = 0; i < cut_count; i++) {
         struct error err = {0};
         worker->is_booked = false;
@@ -712,6 +739,9 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
             worker->is_booked = false;
             status = settle_with_room(worker, &job, cut, is_first,
                                       i + 1 == cut_count && job.part + 1 == job.part_count, &err);
+            if (status == OK) {
+                sourced_next(worker, &sourced);
+            }
         }
         if (status != OK) {
             /* Text is made last, and what can fail then is the output: that ends the run. */
@@ -720,11 +750,16 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
                 worker_fail(worker, worker->err.status);
                 return;
             }
-            fail_payer(worker, payer, &err);
+            payer_fail(worker, payer, &err);
             leave_cuts(worker, payer, cut, is_first, records);
             struct period failed = {cuts[0].from, cuts[cut_count - 1].to};
-            render_closing_failed(&texts->closing, run->accounts->items[payer].id, failed);
+            render_closing_failed(&texts->closing, run->catalog, run->accounts, payer, failed);
+            sourced_close(worker, &sourced, failed, true);
             return;
         }
+    }
+    if (cut_count > 0) {
+        sourced_close(worker, &sourced, (struct period){cuts[0].from, cuts[cut_count - 1].to},
+                      false);
     }
 }

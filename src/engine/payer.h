@@ -6,14 +6,23 @@
 #include "engine/run.h"
 #include "engine/texts.h"
 
+/* What a payer's cut hands to its next one within the run, when its own clock has several turns
+ * that begin in the period: what closing.ndjson hands to the next period. */
+struct handover {
+    struct bucket_state *buckets;
+    uint32_t bucket_count;
+    struct meter_state *meters;
+    uint32_t meter_count;
+};
+
 /* Bills the payer for each of its cuts of the period.  One that cannot be billed is noted in the
  * worker, its events counted; what ends the run fails the worker. */
 void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,
                   struct texts *texts);
 /* Exclusions alone: of events that no account has (payer empty, listed first), or of a payer whose
  * bills have no turn that begins in the period. */
-void payer_settle_excluded(struct worker *worker, struct text payer, struct records records,
-                           struct texts *texts);
+void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
+                           struct records records, struct texts *texts);
 
 /* ---- threshold.c ---- */
 
@@ -36,11 +45,25 @@ enum status pending_find(struct arena *arena, const struct pricing *pricing,
                          const struct usage_row *rows, uint32_t row_count, const struct priced *now,
                          struct bill *bill, struct error *err);
 
+/* False of nobody, of accounts of views that are not their buyers, and of the buyers of views by
+ * source, which are settled with their sources. */
+bool payer_is_settled(const struct run *run, uint32_t payer);
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
 /* ... pays no more, and may still have turns to settle ... */
 bool payer_has_opening(const struct run *run, uint32_t payer);
 /* ... or pays for nobody any more, and has what was billed to it taken back. */
 bool payer_has_issued(const struct run *run, uint32_t payer);
+
+/* For views by source (sourced.h), of which each has a payer: */
+enum status payer_find_issued(const struct run *run, struct arena *arena, uint32_t payer,
+                              struct period cut, struct issued *issued, struct error *err);
+/* book NULL: without meters. */
+void payer_hand_over(struct worker *worker, const struct pricing *pricing,
+                     const struct priced *priced, const struct book *book,
+                     struct handover *handover);
+void payer_count_bill(struct worker *worker, const struct bill *bill);
+void payer_fail(struct worker *worker, uint32_t payer, const struct error *err);
+void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *closing);
 
 #endif

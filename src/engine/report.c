@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "engine/margins.h"
 #include "engine/run.h"
 
 static int compare_runs(const void *a_run, const void *b_run)
@@ -14,9 +15,8 @@ static int compare_runs(const void *a_run, const void *b_run)
     return a->block < b->block ? -1 : a->block > b->block;
 }
 
-/* Bytes of a stream: from its file, or from the buffer that was not yet written. */
-static enum status read_stream(struct run *run, const struct letter_stream *stream, uint64_t offset,
-                               char *to, size_t size)
+enum status kept_read(struct run *run, const struct letter_stream *stream, uint64_t offset,
+                      char *to, size_t size)
 {
     size_t from_file = 0;
     if (offset < stream->written) {
@@ -100,11 +100,11 @@ static enum status write_run(struct run *run, struct output_file *file, struct a
     struct arena_mark mark = arena_mark(arena);
     for (uint64_t at = where->offset; at < where->offset + where->size;) {
         struct letter letter;
-        TRY(read_stream(run, stream, at, (char *)&letter, sizeof letter));
+        TRY(kept_read(run, stream, at, (char *)&letter, sizeof letter));
         at += sizeof letter;
         size_t size = letter.detail_size + letter.bytes_size;
         char *texts = arena_alloc(arena, size + 1);
-        TRY(read_stream(run, stream, at, texts, size));
+        TRY(kept_read(run, stream, at, texts, size));
         at += size;
         struct buffer out;
         buffer_init(&out, arena, 1024);
@@ -415,6 +415,7 @@ static enum status write_summary(struct run *run, const struct farthing_summary 
     render_counts(&out, "refused_by_reason", summary->refused, summary->refused_count, false);
     render_counts(&out, "excluded_by_reason", summary->excluded, summary->excluded_count, false);
     render_counts(&out, "amount_by_product", summary->products, summary->product_count, true);
+    margins_render(&out, summary);
     render_counts(&out, "failed", summary->failed, summary->failed_count, true);
     for (size_t i = 0; i < summary->other_count; i++) {
         const struct farthing_money *other = &summary->others[i];
@@ -715,6 +716,7 @@ enum status run_report(struct run *run, struct farthing_summary *summary)
     warn_of_fewer(run);
     warn_of_cut_values(run);
     sum_amounts(run, summary);
+    margins_sum(run, summary);
     summary->warnings = run->warnings;
     summary->warning_count = run->warning_count;
     TRY(write_letters(run));

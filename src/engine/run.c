@@ -55,6 +55,17 @@ uint32_t run_claim(struct run *run, uint32_t count)
     return claimed;
 }
 
+uint32_t run_payer(const struct run *run, struct text payer, struct text contract)
+{
+    if (contract.size == 0) {
+        return map_find(&run->accounts->by_id, payer);
+    }
+    uint32_t index = map_find(&run->catalog->contract_by_id, contract);
+    uint32_t view = index == MAP_NONE ? NONE : run->catalog->contracts[index].view;
+    bool is_known = view != NONE && text_equal(run->catalog->contracts[index].buyer, payer);
+    return is_known ? run->accounts->views[view].buyer : (uint32_t)MAP_NONE;
+}
+
 uint32_t payers_from(const struct run *run, uint32_t account, instant at, uint32_t *payers,
                      instant *starts)
 {
@@ -191,6 +202,11 @@ static void tear_down(struct run *run)
             struct error ignored;
             enum status status = env->file_close(env, worker->letters.file, &ignored);
             (void)status; /* a temporary file */
+        }
+        if (worker->sourced.file) {
+            struct error ignored;
+            enum status status = env->file_close(env, worker->sourced.file, &ignored);
+            (void)status;
         }
         struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->output,
                                   &worker->decoder_arena, &worker->meter_arena};

@@ -127,8 +127,8 @@ struct letter {
 /* What is written out at the end, in order of (file, block): each block's dead letters are one run
  * of a stream. */
 struct letter_run {
-    uint32_t file, block;
-    uint32_t stream; /* thread */
+    uint32_t file, block; /* of views by source: see sourced.c */
+    uint32_t stream;      /* thread */
     uint64_t offset;
     uint64_t size;
 };
@@ -150,6 +150,13 @@ struct conflict {
 struct failed_payer {
     struct text payer;
     struct text message;
+};
+
+/* What the lines of a contract come to in a currency: before tax, and the tax. */
+struct contract_sum {
+    uint32_t contract, next; /* of the contract, in another currency; NONE */
+    const struct currency *currency;
+    struct dec_sum amount, tax;
 };
 
 /* A payer of whom fewer events are known now than were when it was billed before. */
@@ -240,6 +247,11 @@ struct worker {
     struct known_events events_known;
     struct failed_payer *failures;
     uint32_t failure_count, failure_capacity;
+    struct letter_stream sourced; /* text of views by source: sourced.c */
+    /* What contracts come to, in each currency: margins.c. NULL: there are no sellers. */
+    struct contract_sum *contract_sums;
+    uint32_t contract_sum_count, contract_sum_capacity;
+    uint32_t *contract_sum_of; /* the last of each contract, NONE */
 };
 
 struct run {
@@ -278,6 +290,11 @@ struct run {
     uint32_t carried_count, carried_capacity;
     struct unbilled *unbilled; /* sorted by payer */
     uint32_t unbilled_count, unbilled_capacity;
+    /* Views by source: indices in accounts->views, those of a payer in sourced[sourced_first[payer]
+     * .. sourced_first[payer + 1]), a source before what stands on it; NULL: there are none. */
+    const uint32_t *sourced, *sourced_first;
+    const uint32_t *sourced_root; /* by view: the payer on which it stands in the end */
+    bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
     uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
     struct issued_line *issued; /* sorted by payer */
     uint32_t issued_count;
@@ -347,6 +364,12 @@ struct zone_source *zone_source_new(struct env *env, struct arena *arena, const 
 struct text zone_source_digest(struct zone_source *source);
 /* Period, cuts, members, opening, issued. */
 enum status load_state(struct run *run);
+/* Bytes of a worker's temporary file; false when they cannot be written, and the worker has failed.
+ */
+bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size);
+/* From its file, or from the buffer that was not yet written. */
+enum status kept_read(struct run *run, const struct letter_stream *stream, uint64_t offset,
+                      char *to, size_t size);
 /* Holds a file of an output folder against the folder's run.json, and gives its print.  A folder
  * without one is no whole output. */
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
@@ -425,6 +448,8 @@ void run_warn(struct run *run, const char *format, ...) __attribute__((format(pr
 /* Keeps the first error of a worker. */
 __attribute__((cold)) void worker_fail(struct worker *worker, enum status status);
 
+/* The payer of a name, of a view when there is a contract; MAP_NONE when there is none. */
+uint32_t run_payer(const struct run *run, struct text payer, struct text contract);
 /* Who pays for the account from an instant in the period on: each once, in the order in which they
  * begin; starts, when not NULL, gets when.  Of more than PAYERS_MAX the first. */
 enum { PAYERS_MAX = 64 };

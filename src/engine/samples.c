@@ -70,7 +70,7 @@ static enum status write_last_sample(struct sample_line *line)
         TRY(texts_write_when_full(line->worker, line->texts));
     }
     if (line->written++ == 0) {
-        render_samples_begin(out, line->pricing, line->payer, line->row);
+        render_samples_begin(out, line->pricing, line->row);
     }
     if (line->is_unique) {
         render_sample_key(out, buffer_text(line->last_key));
@@ -126,9 +126,9 @@ static enum status write_samples(struct sample_line *line, const struct samples 
     return texts_write_when_full(line->worker, line->texts);
 }
 
-static enum status write_average(const struct pricing *pricing, struct text payer,
-                                 const struct usage_row *row, const struct usage_value *value,
-                                 struct buffer *out, struct error *err)
+static enum status write_average(const struct pricing *pricing, const struct usage_row *row,
+                                 const struct usage_value *value, struct buffer *out,
+                                 struct error *err)
 {
     struct wide wide = row->total.sum;
     struct dec sum;
@@ -138,7 +138,7 @@ static enum status write_average(const struct pricing *pricing, struct text paye
         count += value->carried_count;
     }
     TRY(wide_read(&wide, &sum, err));
-    render_average_state(out, pricing, payer, row, count, sum);
+    render_average_state(out, pricing, row, count, sum);
     return OK;
 }
 
@@ -153,7 +153,7 @@ bool samples_go_on(const struct book *book, const struct book_view *view, instan
 }
 
 enum status samples_close(struct worker *worker, const struct samples *samples,
-                          const struct pricing *pricing, struct text payer, const struct book *book,
+                          const struct pricing *pricing, const struct book *book,
                           const struct book_view *view, instant turn_to, struct buffer *key,
                           struct texts *texts, struct error *err)
 {
@@ -166,14 +166,13 @@ enum status samples_close(struct worker *worker, const struct samples *samples,
         uint32_t meter = series_at(pricing->series, row->series)->meter;
         enum aggregate aggregate = pricing->catalog->meters[meter].aggregate;
         if (aggregate == AGGREGATE_AVERAGE) {
-            TRY(write_average(pricing, payer, row, value, &texts->closing, err));
+            TRY(write_average(pricing, row, value, &texts->closing, err));
             TRY(texts_write_when_full(worker, texts));
             continue;
         }
         struct sample_line line = {.worker = worker,
                                    .texts = texts,
                                    .pricing = pricing,
-                                   .payer = payer,
                                    .row = row,
                                    .is_unique = aggregate == AGGREGATE_UNIQUE,
                                    .last_key = key};

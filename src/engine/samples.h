@@ -24,7 +24,7 @@ bool samples_go_on(const struct book *book, const struct book_view *view, instan
 /* What the next bill needs of them.  Takes no memory but what the text has; key has room for one.
  */
 enum status samples_close(struct worker *worker, const struct samples *samples,
-                          const struct pricing *pricing, struct text payer, const struct book *book,
+                          const struct pricing *pricing, const struct book *book,
                           const struct book_view *view, instant turn_to, struct buffer *key,
                           struct texts *texts, struct error *err);
 

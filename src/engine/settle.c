@@ -6,9 +6,11 @@
 #include <string.h>
 
 #include "engine/gate.h"
+#include "engine/margins.h"
 #include "engine/partition.h"
 #include "engine/payer.h"
 #include "engine/run.h"
+#include "engine/sourced.h"
 #include "engine/texts.h"
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
@@ -29,15 +31,15 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     size_t partition_bytes = worker->scratch.held_bytes;
     struct records nobody = partition_group(&partition, 0);
     if (records_any(&nobody)) {
-        payer_settle_excluded(worker, TEXT(""), nobody, &texts);
+        payer_settle_excluded(worker, TEXT(""), TEXT(""), nobody, &texts);
     }
     bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
                        run->unbilled_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
-        if (records_any(&records) ||
-            (every_payer && (payer_pays(run, payer) || payer_has_opening(run, payer) ||
-                             payer_has_issued(run, payer)))) {
+        if (records_any(&records) || (every_payer && payer_is_settled(run, payer) &&
+                                      (payer_pays(run, payer) || payer_has_opening(run, payer) ||
+                                       payer_has_issued(run, payer) || sourced_wait(run, payer)))) {
             payer_settle(worker, payer, records, inputs, &texts);
             gate_yield(worker, partition_bytes);
         }
@@ -74,6 +76,8 @@ static enum status settle_partitions(struct worker *worker)
                             .rules = TEXT(FARTHING_RULES)};
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
     worker->writer = writer_new(&worker->arena);
+    sourced_prepare(worker);
+    margins_prepare(worker);
     for (uint32_t p; (p = run_claim(run, run->book_partitions)) != NONE;) {
         TRY(settle_partition(worker, p, inputs_json));
         run_progress(run, worker->index, "billing", p, run->book_partitions);
@@ -186,12 +190,19 @@ enum status run_settle(struct run *run)
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         TRY(output_file_open(run->output, files[i].name, files[i].file, run->err));
         if (files[i].header) {
-            TRY(output_append_text(*files[i].file, text_of(files[i].header), run->err));
+            struct text header = text_of(files[i].header);
+            bool has_views = run->accounts->view_count > 0 && files[i].header != LINES_HEADER;
+            if (has_views) {
+                header = text_format(&run->arena, "%.*s%s\n", (int)header.size - 1, header.at,
+                                     VIEWS_HEADER);
+            }
+            TRY(output_append_text(*files[i].file, header, run->err));
         }
     }
     series_rank(&run->series);
     run->next_partition = 0;
     TRY(run_threads(run, settle_work));
+    TRY(sourced_write(run));
     TRY(check_conservation(run));
     return end_closing(run);
 }

@@ -55,7 +55,10 @@ enum {
 static void list_cells(struct arena *arena, const struct bill_head *head, bool with_kind,
                        struct text *cells)
 {
-    cells[LIST_PAYER] = head->payer;
+    cells[LIST_PAYER] =
+        head->contract.size == 0
+            ? head->payer
+            : text_format(arena, "%.*s (%.*s)", TEXT_ARG(head->payer), TEXT_ARG(head->contract));
     cells[LIST_FROM] = show_time(arena, head->period.from);
     cells[LIST_TO] = show_time(arena, head->period.to);
     cells[LIST_KIND] = with_kind || !text_equal(head->kind, TEXT("bill")) ? head->kind : TEXT("");
@@ -67,7 +70,8 @@ static void list_cells(struct arena *arena, const struct bill_head *head, bool w
 
 static bool is_wanted(const struct show *show, const struct bill_head *head)
 {
-    return !show->name || text_equal(head->payer, text_of(show->name));
+    return !show->name || text_equal(head->payer, text_of(show->name)) ||
+           text_equal(head->contract, text_of(show->name));
 }
 
 /* What follows the table or the array: a total for each currency, in the order of their codes. */
@@ -228,6 +232,12 @@ static enum status write_head_json(struct show *show, const struct bill_head *he
     add_member(&out, "bill", head->bill);
     add_member(&out, "kind", head->kind);
     add_member(&out, "payer", head->payer);
+    if (head->contract.size > 0) {
+        add_member(&out, "contract", head->contract);
+    }
+    if (head->seller.size > 0) {
+        add_member(&out, "seller", head->seller);
+    }
     add_member(&out, "from", cells[LIST_FROM]);
     add_member(&out, "to", cells[LIST_TO]);
     add_member(&out, "currency", head->currency);
@@ -369,7 +379,7 @@ static enum status match_head(struct show *show, const struct bill_head *head, v
         show->found = text_copy(show->folder.arena, head->bill);
         return OK;
     }
-    if (text_equal(head->payer, name)) {
+    if (text_equal(head->payer, name) || text_equal(head->contract, name)) {
         if (show->bill_count++ == 0 && show->found.size == 0) {
             show->found = text_copy(show->folder.arena, head->bill);
         }

@@ -300,6 +300,17 @@ static enum status write_title(struct show *show, const struct bill_head *head)
     add_shown(&out, head->provider);
     buffer_add_text(&out, TEXT("\npayer     "));
     add_shown(&out, head->payer);
+    const struct {
+        const char *name;
+        struct text text;
+    } parties[] = {
+        {"seller    ", head->seller}, {"contract  ", head->contract}, {"source    ", head->source}};
+    for (size_t i = 0; i < sizeof parties / sizeof *parties; i++) {
+        if (parties[i].text.size > 0) {
+            buffer_format(&out, "\n%s", parties[i].name);
+            add_shown(&out, parties[i].text);
+        }
+    }
     buffer_format(&out, "\nperiod    %.*s to %.*s (end not included)\n", TEXT_ARG(from),
                   TEXT_ARG(to));
     buffer_format(&out, "currency  %.*s\n", TEXT_ARG(head->currency));

@@ -431,9 +431,18 @@ static enum status emit_member(struct work *work, const struct member_span *memb
         uint32_t index = work->pricing->accounts->contract_of[account->contract_first + i];
         TRY(emit_contract(work, &work->catalog->contracts[index], member->span));
     }
-    TRY(emit_set(work, &work->catalog->public_prices, &who, false));
+    if (work->pricing->source_charges) {
+        return OK; /* they are in what the source charges */
+    }
+    bool is_bare = accounts_is_bare(work->pricing->accounts, member->account);
+    if (!is_bare) {
+        TRY(emit_set(work, &work->catalog->public_prices, &who, false));
+    }
     if (member->account == work->pricing->payer) {
         TRY(emit_set(work, &work->catalog->public_prices, &who, true));
+    }
+    if (is_bare) {
+        return OK;
     }
     uint32_t plan = catalog_plan_of(work->catalog, NULL, account->plan);
     if (plan != NONE) {

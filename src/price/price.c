@@ -560,8 +560,7 @@ static const struct price *find_price(struct work *work, const struct usage_row 
                          &dimensions, at, level);
 }
 
-/* Every component has the row; the first of them takes its quantity. */
-static void start_components(struct work *work, const struct price *price)
+void work_start_components(struct work *work, const struct price *price)
 {
     uint32_t index = work->charge_count - 1;
     bool is_copy = false;
@@ -632,7 +631,7 @@ static enum status start_row(struct work *work, uint32_t index)
         TRY(tally_start(work, &work->charges[work->charge_count - 1])); /* its price has no tally */
     }
     if (price->component_count > 0) {
-        start_components(work, price);
+        work_start_components(work, price);
     }
     __builtin_prefetch(price->steps);
     __builtin_prefetch(&work->catalog->skus[series->sku]); /* for the bill */
@@ -681,8 +680,11 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;
-    for (uint32_t i = 0; i < row_count; i++) {
+    for (uint32_t i = 0; i < row_count && !pricing->source_charges; i++) {
         TRY(start_row(&work, i));
+    }
+    if (pricing->source_charges) {
+        TRY(source_start(&work));
     }
     push_rows(&work);
     TRY(fixed_emit(&work));

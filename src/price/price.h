@@ -188,6 +188,10 @@ struct pricing {
     uint32_t member_count;
     const struct bucket_state *opening; /* of this payer, sorted by key */
     uint32_t opening_count;
+    /* Of a view by source: base charges of the source that are the view's, in its accounts; their
+     * amount is what is left of each before tax.  Then rows are those that the source priced. */
+    const struct charge *source_charges; /* NULL: rows are priced */
+    uint32_t source_count;
     bool trace;
     const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };

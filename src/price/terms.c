@@ -169,7 +169,7 @@ static int compare_keys(const struct bucket_keys *a, const struct bucket_keys *b
 
 /* Rows have their order.  Of what has none, the keys say where among them it stands: instant,
  * account, resource if its bucket has one, SKU; behind a row with all the same, by what made it. */
-static int compare_charges(const struct work *work, uint32_t a, uint32_t b)
+int charge_compare(const struct work *work, uint32_t a, uint32_t b)
 {
     const struct charge *x = &work->charges[a], *y = &work->charges[b];
     int order = 0;
@@ -211,12 +211,12 @@ static void sort_bases(const struct work *work, struct base *items, struct base 
     uint32_t half = count / 2;
     sort_bases(work, items, room, half);
     sort_bases(work, items + half, room, count - half);
-    if (compare_charges(work, items[half - 1].charge, items[half].charge) <= 0) {
+    if (charge_compare(work, items[half - 1].charge, items[half].charge) <= 0) {
         return;
     }
     memcpy(room, items, half * sizeof *items);
     for (uint32_t a = 0, b = half, to = 0; a < half;) {
-        bool is_right = b < count && compare_charges(work, items[b].charge, room[a].charge) < 0;
+        bool is_right = b < count && charge_compare(work, items[b].charge, room[a].charge) < 0;
         items[to++] = is_right ? items[b++] : room[a++];
     }
 }
@@ -482,6 +482,9 @@ static enum status settle_idle(struct work *work, const struct step *step)
             }
             const struct contract *contract =
                 accounts_contract(accounts, work->catalog, member->account, at);
+            if (step->scope == SCOPE_ACCOUNT && accounts_is_bare(accounts, member->account)) {
+                continue;
+            }
             uint32_t account = step->scope == SCOPE_ACCOUNT ? member->account : pricing->payer;
             if (step->scope == SCOPE_CONTRACT && contract) {
                 account = accounts_buyer(accounts, contract);
@@ -534,7 +537,8 @@ static enum status settle_openings(struct run *run, const struct step *step)
         size_t at = 0;
         (void)turn_end_name_part(work->arena, state->key, &at);
         struct text id = turn_end_name_part(work->arena, state->key, &at);
-        uint32_t account = map_find(&pricing->accounts->by_id, id);
+        uint32_t account =
+            accounts_find(pricing->accounts, accounts_view(pricing->accounts, pricing->payer), id);
         if (account == MAP_NONE) {
             continue;
         }

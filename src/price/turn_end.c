@@ -300,8 +300,9 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
     if (!step_kind_takes_charges(step->kind) && step->kind != STEP_TIER) {
         return false;
     }
-    uint32_t account =
-        map_find(&work->pricing->accounts->by_id, turn_end_name_part(work->arena, state->key, &at));
+    const struct accounts *accounts = work->pricing->accounts;
+    uint32_t account = accounts_find(accounts, accounts_view(accounts, work->pricing->payer),
+                                     turn_end_name_part(work->arena, state->key, &at));
     if (account == MAP_NONE) {
         return false;
     }

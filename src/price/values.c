@@ -174,6 +174,7 @@ static struct expr_value setting_of(const struct work *work, uint32_t account, u
     const struct catalog *catalog = work->catalog;
     const struct accounts *accounts = work->pricing->accounts;
     struct expr_value value = {.type = EXPR_MISSING};
+    account = accounts_own(accounts, account);
     if (accounts_setting(accounts, account, name, at, &value, is_there)) {
         return value;
     }
@@ -193,14 +194,17 @@ static struct expr_value setting_of(const struct work *work, uint32_t account, u
     return value;
 }
 
-/* What the account's record says, or the payer's where it has none then. */
+/* What the account's record says, or the payer's where it has none then.  What a view sells is
+ * bought by its payer. */
 static struct expr_value customer_value(struct work *work, const struct charge *charge,
                                         uint32_t name)
 {
+    const struct pricing *pricing = work->pricing;
     instant at = settings_instant(work, charge);
-    bool is_there;
-    struct expr_value value = setting_of(work, charge->account, name, at, &is_there);
-    return is_there ? value : setting_of(work, work->pricing->payer, name, at, &is_there);
+    bool is_there, is_view = accounts_view(pricing->accounts, pricing->payer) != NONE;
+    uint32_t account = is_view ? pricing->payer : charge->account;
+    struct expr_value value = setting_of(work, account, name, at, &is_there);
+    return is_there ? value : setting_of(work, pricing->payer, name, at, &is_there);
 }
 
 /* The number that a dimension holds; one that holds none fails where it is used. */

@@ -191,6 +191,9 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
 /* ---- price.c ---- */
 
 uint32_t work_add_charge(struct work *work, const struct charge *charge);
+/* The row added last, of a price with components: every one has it; the first of them takes its
+ * quantity. */
+void work_start_components(struct work *work, const struct price *price);
 /* The charge waits for its next step, or is done. */
 void work_push(struct work *work, uint32_t charge);
 /* Its step is behind it: on to the next. */
@@ -350,6 +353,8 @@ static inline int step_digits(const struct work *work, int digits, const struct 
 
 /* All terms of the payer over all its charges. */
 enum status terms_run(struct work *work);
+/* The total order of charges that adjust nothing. */
+int charge_compare(const struct work *work, uint32_t a, uint32_t b);
 /* The contract in force for a charge, as terms see it. */
 const struct contract *term_contract(const struct work *work, const struct charge *charge);
 /* Whether the term that runs applies to an account at an instant. */
@@ -390,6 +395,11 @@ void turn_end_prepare(struct work *work);
 struct text turn_end_name_part(struct arena *arena, struct text name, size_t *at);
 uint32_t turn_end_node(const struct work *work); /* the next; NONE */
 enum status turn_end_settle(struct work *work, uint32_t node);
+
+/* ---- source.c ---- */
+
+/* Of a view by source: its rows are what the source charges. */
+enum status source_start(struct work *work);
 
 /* ---- fixed.c ---- */
 

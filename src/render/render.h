@@ -39,6 +39,10 @@ void render_lines_csv(struct writer *writer, struct buffer *out, const struct bi
 enum status parse_line(struct arena *arena, struct text row, struct line *line, struct text *bill,
                        struct error *err);
 
+/* Usage and exclusions have one more column where there are views: the contract of the payer when
+ * it is a view's.  Headers end with their newline; VIEWS_HEADER goes before that. */
+#define VIEWS_HEADER ",contract"
+
 extern const char USAGE_HEADER[];
 void render_usage_csv(struct writer *writer, struct buffer *out, const struct pricing *pricing,
                       struct text payer, const struct usage_row *rows, uint32_t count);
@@ -47,15 +51,17 @@ void render_usage_csv(struct writer *writer, struct buffer *out, const struct pr
  * bill_dimensions write them. */
 struct usage_text {
     struct text payer, account, meter, sku, resource, dimensions;
+    struct text contract; /* of a view; empty */
     struct period slot;
     struct dec quantity;
     struct total total; /* but for bound, which no file has */
     bool is_event;      /* a row of one event: */
     struct event_name event;
 };
-/* Without its newline; texts point into row or the arena. ERR_INPUT. */
-enum status parse_usage(struct arena *arena, struct text row, struct usage_text *usage,
-                        struct error *err);
+/* Without its newline; has_views: it has the column of VIEWS_HEADER. Texts point into row or the
+ * arena. ERR_INPUT. */
+enum status parse_usage(struct arena *arena, struct text row, bool has_views,
+                        struct usage_text *usage, struct error *err);
 /* The row that it was, its series in the table. base: what slot_s counts from. ERR_NOT_FOUND when
  * catalog or accounts lack what it names. */
 enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
@@ -65,21 +71,21 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
 
 extern const char EXCLUSIONS_HEADER[];
 void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
-                           const struct accounts *accounts, struct text payer,
+                           const struct accounts *accounts, struct text payer, struct text contract,
                            const struct excluded *excluded, uint32_t count);
 
 /* Bucket states, then the meter states that go on (book_states). */
-void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
-                    const struct priced *priced, const struct meter_state *states,
-                    uint32_t state_count);
+void render_closing(struct buffer *out, const struct pricing *pricing, const struct priced *priced,
+                    const struct meter_state *states, uint32_t state_count);
 /* In place of the states of a payer that could not be billed. */
-void render_closing_failed(struct buffer *out, struct text payer, struct period failed);
+void render_closing_failed(struct buffer *out, const struct catalog *catalog,
+                           const struct accounts *accounts, uint32_t payer, struct period failed);
 
 /* The state of an average, or of samples, whose slot the bill has cut: an average's, or a line of
  * samples, each one added in order between begin and end. */
-void render_average_state(struct buffer *out, const struct pricing *pricing, struct text payer,
+void render_average_state(struct buffer *out, const struct pricing *pricing,
                           const struct usage_row *row, uint64_t count, struct dec sum);
-void render_samples_begin(struct buffer *out, const struct pricing *pricing, struct text payer,
+void render_samples_begin(struct buffer *out, const struct pricing *pricing,
                           const struct usage_row *row);
 void render_sample_key(struct buffer *out, struct text key);
 void render_sample_value(struct buffer *out, struct dec value, uint64_t count);

@@ -380,6 +380,20 @@ static void write_dimensions(struct writer *writer, const struct catalog *catalo
     writer_end(writer);
 }
 
+/* One more column at the end of a row, where there are views. */
+static void write_contract(struct writer *writer, const struct pricing *pricing)
+{
+    if (pricing->accounts->view_count == 0) {
+        return;
+    }
+    struct text contract = bill_contract(pricing->catalog, pricing->accounts, pricing->payer);
+    writer->out->at[writer->out->size - 1] = ',';
+    writer_begin(writer, 16 + writer_text_max(contract));
+    writer_field(writer, contract);
+    writer->at[-1] = '\n';
+    writer_end(writer);
+}
+
 static void write_usage(struct writer *writer, const struct pricing *pricing, struct text payer,
                         const struct usage_row *row)
 {
@@ -419,6 +433,7 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
         memcpy(writer->at, ",,,\n", 4);
         writer->at += 4;
         writer_end(writer);
+        write_contract(writer, pricing);
         return;
     }
     writer_char(writer, ',');
@@ -430,6 +445,7 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     writer_field(writer, row->event->id);
     writer->at[-1] = '\n';
     writer_end(writer);
+    write_contract(writer, pricing);
 }
 
 void render_usage_csv(struct writer *writer, struct buffer *out, const struct pricing *pricing,
@@ -457,7 +473,8 @@ enum usage_column {
     USAGE_TIME,
     USAGE_SOURCE,
     USAGE_ID,
-    USAGE_COLUMNS
+    USAGE_COLUMNS,
+    USAGE_CONTRACT = USAGE_COLUMNS /* where there are views */
 };
 
 /* sum x 10, and a digit at the last place. */
@@ -508,11 +525,11 @@ static bool read_wide(struct text text, struct wide *sum)
     return true;
 }
 
-enum status parse_usage(struct arena *arena, struct text row, struct usage_text *usage,
-                        struct error *err)
+enum status parse_usage(struct arena *arena, struct text row, bool has_views,
+                        struct usage_text *usage, struct error *err)
 {
-    struct text f[USAGE_COLUMNS];
-    if (split_csv(arena, row, f, USAGE_COLUMNS) != USAGE_COLUMNS) {
+    struct text f[USAGE_COLUMNS + 1];
+    if (split_csv(arena, row, f, USAGE_COLUMNS + 1) != USAGE_COLUMNS + has_views) {
         return fail(err, ERR_INPUT, "CSV_ROW: a row of usage.csv has %d fields", USAGE_COLUMNS);
     }
     int64_t events;
@@ -521,7 +538,8 @@ enum status parse_usage(struct arena *arena, struct text row, struct usage_text 
                                  .meter = f[USAGE_METER],
                                  .sku = f[USAGE_SKU],
                                  .resource = f[USAGE_RESOURCE],
-                                 .dimensions = f[USAGE_DIMENSIONS]};
+                                 .dimensions = f[USAGE_DIMENSIONS],
+                                 .contract = has_views ? f[USAGE_CONTRACT] : TEXT("")};
     if (f[USAGE_QUANTITY].size == 0 || f[USAGE_EVENTS].size == 0 ||
         !read_time(f[USAGE_FROM], &usage->slot.from) || !read_time(f[USAGE_TO], &usage->slot.to) ||
         !read_decimal(f[USAGE_QUANTITY], &usage->quantity) ||
@@ -578,7 +596,11 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
                            instant base, struct series_table *series, struct usage_row *row,
                            struct error *err)
 {
-    uint32_t account = map_find(&accounts->by_id, usage->account);
+    uint32_t contract = usage->contract.size > 0
+                            ? map_find(&catalog->contract_by_id, usage->contract)
+                            : (uint32_t)MAP_NONE;
+    uint32_t view = contract == MAP_NONE ? NONE : catalog->contracts[contract].view;
+    uint32_t account = accounts_find(accounts, view, usage->account);
     uint32_t sku = map_find(&catalog->sku_by_name, usage->sku);
     uint32_t meter = 0;
     while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, usage->meter)) {
@@ -619,7 +641,7 @@ enum status usage_row_make(struct arena *arena, const struct usage_text *usage,
 const char EXCLUSIONS_HEADER[] = "payer,account,reason,meter,events,quantity,fingerprint\n";
 
 void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
-                           const struct accounts *accounts, struct text payer,
+                           const struct accounts *accounts, struct text payer, struct text contract,
                            const struct excluded *excluded, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -634,6 +656,10 @@ void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
         out->size += (size_t)wide_format(&item->total.sum, sum);
         buffer_add_char(out, ',');
         add_print(out, item->total.print);
+        if (accounts->view_count > 0) {
+            buffer_add_char(out, ',');
+            add_csv_text(out, contract);
+        }
         buffer_add_char(out, '\n');
     }
 }

@@ -109,6 +109,15 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     add_json_text(out, "kind", bill->kind == BILL_CORRECTION ? TEXT("correction") : TEXT("bill"));
     add_json_text(out, "provider", bill->provider);
     add_json_text(out, "payer", bill->payer);
+    if (bill->contract.size > 0) {
+        add_json_text(out, "contract", bill->contract);
+    }
+    if (bill->source.size > 0) {
+        add_json_text(out, "source", bill->source);
+    }
+    if (bill->seller.size > 0) {
+        add_json_text(out, "seller", bill->seller);
+    }
     add_json_time(out, "from", bill->period.from);
     add_json_time(out, "to", bill->period.to);
     for (uint32_t i = 0; i < bill->part_count; i++) {
@@ -186,12 +195,23 @@ static void add_edge_member(struct buffer *out, const char *key, instant at)
     }
 }
 
-static void add_bucket(struct buffer *out, struct text payer, instant end,
+/* Whose it is, and when. */
+static void add_payer(struct buffer *out, const struct accounts *accounts,
+                      const struct catalog *catalog, uint32_t payer, instant at)
+{
+    uint32_t view = accounts_view(accounts, payer);
+    buffer_add_char(out, '{');
+    add_json_text(out, "payer", accounts->items[payer].id);
+    if (view != NONE) {
+        add_json_text(out, "contract", catalog->contracts[accounts->views[view].contract].id);
+    }
+    add_json_time(out, "at", at);
+}
+
+static void add_bucket(struct buffer *out, const struct pricing *pricing,
                        const struct bucket_state *state)
 {
-    buffer_add_char(out, '{');
-    add_json_text(out, "payer", payer);
-    add_json_time(out, "at", end);
+    add_payer(out, pricing->accounts, pricing->catalog, pricing->payer, pricing->cut.to);
     add_json_text(out, "bucket", state->key);
     add_edge_member(out, "from", state->turn.from);
     add_edge_member(out, "to", state->turn.to);
@@ -211,15 +231,13 @@ static void add_bucket(struct buffer *out, struct text payer, instant end,
 }
 
 /* Whose state it is: the beginning of a line. */
-static void add_state_head(struct buffer *out, const struct pricing *pricing, struct text payer,
-                           uint32_t account, uint32_t series_number)
+static void add_state_head(struct buffer *out, const struct pricing *pricing, uint32_t account,
+                           uint32_t series_number)
 {
     const struct catalog *catalog = pricing->catalog;
     const struct series *series = series_at(pricing->series, series_number);
     const struct meter *meter = &catalog->meters[series->meter];
-    buffer_add_char(out, '{');
-    add_json_text(out, "payer", payer);
-    add_json_time(out, "at", pricing->cut.to);
+    add_payer(out, pricing->accounts, catalog, pricing->payer, pricing->cut.to);
     add_json_text(out, "meter", meter->name);
     add_json_text(out, "account", pricing->accounts->items[account].id);
     add_json_text(out, "sku", catalog->skus[series->sku].name);
@@ -235,10 +253,10 @@ static void add_state_head(struct buffer *out, const struct pricing *pricing, st
     buffer_add_char(out, '}');
 }
 
-static void add_meter_state(struct buffer *out, const struct pricing *pricing, struct text payer,
+static void add_meter_state(struct buffer *out, const struct pricing *pricing,
                             const struct meter_state *state)
 {
-    add_state_head(out, pricing, payer, state->account, state->series);
+    add_state_head(out, pricing, state->account, state->series);
     add_json_decimal(out, "value", state->value);
     add_json_time(out, "time", state->at);
     add_json_text(out, "source", state->source);
@@ -250,23 +268,21 @@ static void add_meter_state(struct buffer *out, const struct pricing *pricing, s
     buffer_add_text(out, TEXT("}\n"));
 }
 
-void render_closing(struct buffer *out, const struct pricing *pricing, struct text payer,
-                    const struct priced *priced, const struct meter_state *states,
-                    uint32_t state_count)
+void render_closing(struct buffer *out, const struct pricing *pricing, const struct priced *priced,
+                    const struct meter_state *states, uint32_t state_count)
 {
     for (uint32_t i = 0; i < priced->closing_count; i++) {
-        add_bucket(out, payer, pricing->cut.to, &priced->closing[i]);
+        add_bucket(out, pricing, &priced->closing[i]);
     }
     for (uint32_t i = 0; i < state_count; i++) {
-        add_meter_state(out, pricing, payer, &states[i]);
+        add_meter_state(out, pricing, &states[i]);
     }
 }
 
-void render_closing_failed(struct buffer *out, struct text payer, struct period failed)
+void render_closing_failed(struct buffer *out, const struct catalog *catalog,
+                           const struct accounts *accounts, uint32_t payer, struct period failed)
 {
-    buffer_add_char(out, '{');
-    add_json_text(out, "payer", payer);
-    add_json_time(out, "at", failed.to);
+    add_payer(out, accounts, catalog, payer, failed.to);
     add_json_time(out, "from", failed.from);
     add_json_key(out, "failed");
     buffer_add_text(out, TEXT("true}\n"));
@@ -278,20 +294,20 @@ static void add_open(struct buffer *out)
     buffer_add_text(out, TEXT("true"));
 }
 
-void render_average_state(struct buffer *out, const struct pricing *pricing, struct text payer,
+void render_average_state(struct buffer *out, const struct pricing *pricing,
                           const struct usage_row *row, uint64_t count, struct dec sum)
 {
-    add_state_head(out, pricing, payer, row->account, row->series);
+    add_state_head(out, pricing, row->account, row->series);
     add_json_decimal(out, "sum", sum);
     add_json_count(out, "count", count);
     add_open(out);
     buffer_add_text(out, TEXT("}\n"));
 }
 
-void render_samples_begin(struct buffer *out, const struct pricing *pricing, struct text payer,
+void render_samples_begin(struct buffer *out, const struct pricing *pricing,
                           const struct usage_row *row)
 {
-    add_state_head(out, pricing, payer, row->account, row->series);
+    add_state_head(out, pricing, row->account, row->series);
     add_open(out);
     add_json_key(out, "samples");
     buffer_add_char(out, '[');

@@ -592,8 +592,8 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
     for (uint32_t i = 0; i < book->level_count; i++) {
         struct meter_state state = book->levels[i].state;
         state.is_open = turn_to > view->cut.to;
-        bool stays = !is_last ||
-                     accounts_payer(view->accounts, state.account, view->cut.to - 1) == view->payer;
+        bool stays = !is_last || accounts_is_paid_by(view->accounts, view->catalog, state.account,
+                                                     view->payer, view->cut.to - 1);
         if (stays && !dec_is_zero(state.value) &&
             (state.is_open || meter_of(view, state.series)->carry)) {
             items[count++] =

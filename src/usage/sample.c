@@ -250,7 +250,8 @@ static enum status advance(struct book *book, const struct book_view *view, stru
             instant start = slot_start(view->catalog, view->accounts, account, item, view->cut, at);
             reading->slot = (struct period){
                 start, slot_end(view->catalog, view->accounts, account, item, view->cut, start)};
-            reading->is_paid = accounts_payer(view->accounts, account, start) == view->payer;
+            reading->is_paid =
+                accounts_is_paid_by(view->accounts, view->catalog, account, view->payer, start);
         }
         instant end = reading->slot.to < to ? reading->slot.to : to;
         if (reading->is_paid) {

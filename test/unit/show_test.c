@@ -49,7 +49,7 @@ static void assert_text(struct text actual, const char *expected)
 static enum status parse(const char *row, struct usage_text *usage)
 {
     struct error err = {0};
-    enum status status = parse_usage(&arena, text_of(row), usage, &err);
+    enum status status = parse_usage(&arena, text_of(row), false, usage, &err);
     assert_int_equal(status == OK, err.message[0] == '\0');
     return status;
 }

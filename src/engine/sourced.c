@@ -1,0 +1,408 @@
+/* sourced.c - see sourced.h. */
+#include "engine/sourced.h"
+
+#include <stdlib.h>
+
+static const struct contract *contract_of(const struct run *run, uint32_t view)
+{
+    return &run->catalog->contracts[run->accounts->views[view].contract];
+}
+
+/* ---- who stands on whom ---------------------------------------------------------------------- */
+
+/* How many sources are below it, and the contract of usage that is the last. */
+static uint32_t find_root(const struct run *run, const struct contract *contract,
+                          const struct contract **root)
+{
+    uint32_t depth = 0;
+    for (; contract->source != NONE; depth++) {
+        contract = &run->catalog->contracts[contract->source];
+    }
+    *root = contract;
+    return depth;
+}
+
+struct standing {
+    uint32_t payer, depth, view;
+    struct text id;
+};
+
+static int compare_standing(const void *a_item, const void *b_item)
+{
+    const struct standing *a = a_item, *b = b_item;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    if (a->depth != b->depth) {
+        return a->depth < b->depth ? -1 : 1;
+    }
+    return text_compare(a->id, b->id);
+}
+
+void sourced_find(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    struct standing *items = arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *items);
+    uint32_t *roots = arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *roots);
+    uint32_t count = 0;
+    run->sourced_is_split =
+        arena_calloc(&run->arena, accounts->view_count + 1u, sizeof *run->sourced_is_split);
+    for (uint32_t v = 0; v < accounts->view_count; v++) {
+        const struct contract *contract = contract_of(run, v), *root;
+        if (contract->source == NONE) {
+            continue;
+        }
+        uint32_t depth = find_root(run, contract, &root);
+        uint32_t payers[PAYERS_MAX] = {accounts_buyer(accounts, root)}, payer_count = 1;
+        if (root->view == NONE) {
+            payer_count = payers_from(run, payers[0], run->period.from, payers, NULL);
+        }
+        run->sourced_is_split[v] = payer_count > 1;
+        roots[v] = payers[0];
+        items[count++] = (struct standing){payers[0], depth, v, contract->id};
+    }
+    if (count == 0) {
+        return;
+    }
+    qsort(items, count, sizeof *items, compare_standing);
+    uint32_t *first = arena_calloc(&run->arena, accounts->count + 2u, sizeof *first);
+    uint32_t *views = arena_calloc(&run->arena, count + 1u, sizeof *views);
+    for (uint32_t i = 0; i < count; i++) {
+        first[items[i].payer + 1]++;
+        views[i] = items[i].view;
+    }
+    for (uint32_t i = 0; i < accounts->count; i++) {
+        first[i + 1] += first[i];
+    }
+    run->sourced = views;
+    run->sourced_first = first;
+    run->sourced_root = roots;
+}
+
+bool sourced_wait(const struct run *run, uint32_t payer)
+{
+    if (!run->sourced) {
+        return false;
+    }
+    for (uint32_t i = run->sourced_first[payer]; i < run->sourced_first[payer + 1]; i++) {
+        uint32_t buyer = run->accounts->views[run->sourced[i]].buyer;
+        if (payer_has_opening(run, buyer) || payer_has_issued(run, buyer)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- a cut ----------------------------------------------------------------------------------- */
+
+void sourced_prepare(struct worker *worker)
+{
+    enum { BUFFER_BYTES = 256 * 1024 };
+    if (worker->run->sourced) {
+        worker->sourced.capacity = BUFFER_BYTES;
+        worker->sourced.buffer = arena_alloc(&worker->arena, BUFFER_BYTES);
+    }
+}
+
+struct sourced_views sourced_open(struct worker *worker, uint32_t payer)
+{
+    const struct run *run = worker->run;
+    struct sourced_views views = {0};
+    if (!run->sourced || run->sourced_first[payer] == run->sourced_first[payer + 1]) {
+        return views;
+    }
+    views.count = run->sourced_first[payer + 1] - run->sourced_first[payer];
+    views.items = arena_calloc(&worker->output, views.count, sizeof *views.items);
+    for (uint32_t i = 0; i < views.count; i++) {
+        views.items[i].view = run->sourced[run->sourced_first[payer] + i];
+    }
+    return views;
+}
+
+void sourced_gather(const struct run *run, struct arena *arena, const struct pricing *from,
+                    const struct priced *priced, struct pricing *pricing)
+{
+    const struct accounts *accounts = run->accounts;
+    uint32_t view = accounts_view(accounts, pricing->payer);
+    const struct contract *source = &run->catalog->contracts[contract_of(run, view)->source];
+    struct charge *charges = arena_alloc(arena, (priced->charge_count + 1u) * sizeof *charges);
+    uint32_t count = 0, last = NONE, account = NONE;
+    for (uint32_t i = 0; i < priced->charge_count; i++) {
+        const struct charge *charge = &priced->charges[i];
+        if (charge->of != NONE || !charge_is_billed(charge) || charge->kind == CHARGE_TAX) {
+            continue;
+        }
+        if (source->view == NONE) { /* its payer may have charges of other contracts */
+            const struct contract *contract =
+                charge->contract
+                    ? charge->contract
+                    : accounts_contract(from->accounts, from->catalog, charge->account, charge->at);
+            if (contract != source) {
+                continue;
+            }
+        }
+        if (charge->account != last) {
+            last = charge->account;
+            account = accounts_find(accounts, view, accounts->items[last].id);
+        }
+        if (account == MAP_NONE ||
+            !accounts_is_paid_by(accounts, run->catalog, account, pricing->payer, charge->at)) {
+            continue;
+        }
+        charges[count] = *charge;
+        charges[count++].account = account;
+    }
+    pricing->source_charges = charges;
+    pricing->source_count = count;
+}
+
+static void render(struct worker *worker, struct sourced *item, bool is_last, struct text inputs)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    struct text payer = run->accounts->items[item->pricing.payer].id;
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        buffer_init(&item->texts[i], arena, 1024);
+    }
+    if (is_last) {
+        render_closing(&item->texts[TEXT_CLOSING], &item->pricing, &item->priced, NULL, 0);
+    }
+    render_exclusions_csv(&item->texts[TEXT_EXCLUSIONS], run->catalog, run->accounts, payer,
+                          item->bill.contract, item->bill.excluded, item->bill.excluded_count);
+    if (item->bill.line_count > 0) {
+        render_bill_json(&item->texts[TEXT_BILLS], run->catalog, run->accounts, &item->bill,
+                         inputs);
+        render_lines_csv(worker->writer, &item->texts[TEXT_LINES], &item->bill, 0,
+                         item->bill.line_count);
+    }
+}
+
+static enum status price_one(struct worker *worker, struct sourced *item, const struct sourced *on,
+                             const struct pricing *pricing, const struct priced *priced,
+                             const struct usage_row *rows, uint32_t row_count, bool is_first,
+                             bool is_last)
+{
+    struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    struct error *err = &item->err;
+    uint32_t payer = run->accounts->views[item->view].buyer;
+    if (run->sourced_is_split[item->view]) {
+        return fail(err, ERR_CONFLICT, "who pays for its source %.*s changes within the period",
+                    TEXT_ARG(contract_of(run, item->view)->source_id));
+    }
+    if (on && on->fails_now) {
+        return fail(err, ERR_CONFLICT, "its source %.*s could not be billed",
+                    TEXT_ARG(contract_of(run, item->view)->source_id));
+    }
+    TRY(unbilled_check(run, payer, err));
+    run_pricing(run, arena, payer, pricing->cut, &item->pricing);
+    if (!is_first) {
+        item->pricing.opening = item->handover.buckets;
+        item->pricing.opening_count = item->handover.bucket_count;
+    }
+    struct bill_money money;
+    TRY(pricing_money(&item->pricing, &money, err));
+    if (money.currency != priced->money.currency) {
+        return fail(err, ERR_INPUT, "it is billed in %s, and its source %.*s in %s",
+                    money.currency->code, TEXT_ARG(contract_of(run, item->view)->source_id),
+                    priced->money.currency->code);
+    }
+    sourced_gather(run, arena, pricing, priced, &item->pricing);
+    TRY(price_payer(arena, &item->pricing, rows, row_count, &item->priced, err));
+    struct issued issued = {NULL, 0};
+    if (run->issued_count > 0) {
+        TRY(payer_find_issued(run, arena, payer, pricing->cut, &issued, err));
+    }
+    TRY(bill_make(arena, &item->pricing, rows, row_count, NULL, 0, &item->priced, &issued,
+                  &item->bill, err));
+    if (!is_last) {
+        payer_hand_over(worker, &item->pricing, &item->priced, NULL, &item->next);
+    }
+    return OK;
+}
+
+enum status sourced_price(struct worker *worker, struct sourced_views *views,
+                          const struct bill *bill, const struct pricing *pricing,
+                          const struct priced *priced, const struct usage_row *rows,
+                          uint32_t row_count, bool is_first, bool is_last, struct text inputs,
+                          struct error *err)
+{
+    const struct accounts *accounts = worker->run->accounts;
+    for (uint32_t i = 0; i < views->count; i++) {
+        struct sourced *item = &views->items[i];
+        item->fails_now = item->has_failed;
+        if (item->has_failed) {
+            continue;
+        }
+        const struct sourced *on = NULL;
+        for (uint32_t k = 0; k < i; k++) {
+            on = views->items[k].view == accounts->views[item->view].source ? &views->items[k] : on;
+        }
+        item->err = (struct error){0};
+        enum status status =
+            price_one(worker, item, on, on ? &on->pricing : pricing, on ? &on->priced : priced,
+                      rows, row_count, is_first, is_last);
+        if (status == ERR_CORRUPT || status == ERR_IO) {
+            *err = item->err;
+            return status;
+        }
+        item->fails_now = status != OK;
+        if (status == OK) {
+            item->bill.parts = bill->parts;
+            item->bill.part_count = bill->part_count;
+            render(worker, item, is_last, inputs);
+        }
+    }
+    return OK;
+}
+
+/* ---- text, until all else is written --------------------------------------------------------- */
+
+static bool keep_text(struct worker *worker, const struct sourced_views *views, uint32_t view,
+                      enum text_kind kind, struct text text)
+{
+    enum { PIECE_BYTES = 64 * 1024 };
+    struct letter_stream *stream = &worker->sourced;
+    if (text.size == 0) {
+        return true;
+    }
+    if (stream->run_count == stream->run_capacity) {
+        uint32_t capacity = stream->run_capacity ? stream->run_capacity * 2 : 64;
+        stream->runs = arena_grow(&worker->arena, stream->runs, stream->run_count, capacity,
+                                  sizeof *stream->runs);
+        stream->run_capacity = capacity;
+    }
+    stream->runs[stream->run_count++] =
+        (struct letter_run){.file = view,
+                            .block = views->cut * TEXTS + kind,
+                            .stream = (uint32_t)worker->index,
+                            .offset = stream->written + stream->used,
+                            .size = text.size};
+    for (size_t at = 0; at < text.size; at += PIECE_BYTES) {
+        size_t left = text.size - at;
+        if (!kept_add(worker, stream, text.at + at, left < PIECE_BYTES ? left : PIECE_BYTES)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum status sourced_keep(struct worker *worker, struct sourced_views *views)
+{
+    for (uint32_t i = 0; i < views->count; i++) {
+        struct sourced *item = &views->items[i];
+        if (item->fails_now) {
+            continue;
+        }
+        payer_count_bill(worker, &item->bill);
+        for (enum text_kind kind = 0; kind < TEXTS; kind++) {
+            if (!keep_text(worker, views, item->view, kind, buffer_text(&item->texts[kind]))) {
+                return worker->err.status;
+            }
+        }
+    }
+    return OK;
+}
+
+void sourced_next(struct worker *worker, struct sourced_views *views)
+{
+    for (uint32_t i = 0; i < views->count; i++) {
+        struct sourced *item = &views->items[i];
+        if (item->fails_now && !item->has_failed) {
+            payer_fail(worker, worker->run->accounts->views[item->view].buyer, &item->err);
+        }
+        item->has_failed = item->fails_now;
+        item->handover = item->next;
+    }
+    views->cut++;
+}
+
+void sourced_close(struct worker *worker, struct sourced_views *views, struct period span,
+                   bool payer_failed)
+{
+    const struct run *run = worker->run;
+    for (uint32_t i = 0; i < views->count; i++) {
+        struct sourced *item = &views->items[i];
+        uint32_t payer = run->accounts->views[item->view].buyer;
+        if (payer_failed && !item->has_failed) {
+            struct error err = {0};
+            (void)fail(&err, ERR_CONFLICT, "who pays for its source could not be billed");
+            payer_fail(worker, payer, &err);
+        }
+        if (payer_failed || item->has_failed) {
+            struct buffer closing;
+            buffer_init(&closing, &worker->output, 256);
+            render_closing_failed(&closing, run->catalog, run->accounts, payer, span);
+            (void)keep_text(worker, views, item->view, TEXT_CLOSING, buffer_text(&closing));
+        }
+    }
+}
+
+void sourced_pass(struct worker *worker, struct sourced_views *views)
+{
+    for (uint32_t i = 0; i < views->count; i++) {
+        struct buffer closing;
+        buffer_init(&closing, &worker->output, 256);
+        payer_pass_opening(worker->run, worker->run->accounts->views[views->items[i].view].buyer,
+                           &closing);
+        (void)keep_text(worker, views, views->items[i].view, TEXT_CLOSING, buffer_text(&closing));
+    }
+}
+
+/* In the order of the files, of contracts' ids, of cuts. */
+struct kept {
+    struct letter_run run;
+    struct text id;
+};
+
+static int compare_kept(const void *a_item, const void *b_item)
+{
+    const struct kept *a = a_item, *b = b_item;
+    uint32_t x = a->run.block % TEXTS, y = b->run.block % TEXTS;
+    if (x != y) {
+        return x < y ? -1 : 1;
+    }
+    int order = text_compare(a->id, b->id);
+    return order ? order : (a->run.block > b->run.block) - (a->run.block < b->run.block);
+}
+
+static enum status write_kept(struct run *run, const struct letter_run *kept, char *room,
+                              size_t room_size)
+{
+    struct output_file *files[TEXTS] = {run->bills, run->lines, run->usage, run->closing,
+                                        run->exclusions};
+    const struct letter_stream *stream = &run->workers[kept->stream].sourced;
+    for (uint64_t at = 0; at < kept->size; at += room_size) {
+        size_t size = kept->size - at < room_size ? (size_t)(kept->size - at) : room_size;
+        TRY(kept_read(run, stream, kept->offset + at, room, size));
+        TRY(output_append(files[kept->block % TEXTS], room, size, run->err));
+    }
+    return OK;
+}
+
+enum status sourced_write(struct run *run)
+{
+    enum { ROOM_BYTES = 64 * 1024 };
+    uint32_t count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].sourced.run_count;
+    }
+    if (count == 0) {
+        return OK;
+    }
+    struct kept *kept = arena_calloc(&run->arena, count, sizeof *kept);
+    char *room = arena_alloc(&run->arena, ROOM_BYTES);
+    count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        const struct letter_stream *stream = &run->workers[i].sourced;
+        for (uint32_t k = 0; k < stream->run_count; k++) {
+            kept[count++] =
+                (struct kept){stream->runs[k], contract_of(run, stream->runs[k].file)->id};
+        }
+    }
+    qsort(kept, count, sizeof *kept, compare_kept);
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(write_kept(run, &kept[i].run, room, ROOM_BYTES));
+    }
+    return OK;
+}
