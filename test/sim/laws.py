@@ -227,6 +227,56 @@ def cut_period(bench):
     return True
 
 
+def thresholds(bench):
+    """Bills inside a turn, as it reaches an amount, add up to the bill of the turn; each but the last has reached one."""
+    world = bench.world
+    if has_order(world.catalog) or bodies(world.catalog, "aggregate") or "usage(" in str(world.catalog):
+        return False
+    columns = ("account", "sku", "price", "step", "kind", "grant")
+    if not in_order_only(world):
+        if bodies(world.catalog, "bound") or bodies(world.catalog, "round") or lists_of_terms(world.catalog):
+            return False  # what later steps see depends on whose share it is
+        columns = ("step", "kind")
+    catalog = copy.deepcopy(world.catalog)
+    for meter in catalog["meters"].values():  # that each hour be known by itself
+        if meter.get("aggregate") in SAMPLED:
+            for key in ("value", "percentile", "input"):
+                meter.pop(key, None)
+            meter["aggregate"] = "count"
+        if meter.get("grain") != "event":
+            meter["grain"] = "hour"
+        meter.pop("clock", None)
+        meter.pop("carry", None)
+    for contract in catalog.get("contracts", []):
+        contract.pop("billing", None)
+    plain_bill = bench.bill("plain", catalog)
+    most = max((num(bill["exact"]) for bill in plain_bill.bills()), default=ZERO)
+    if most <= 0:
+        return False
+    limits = sorted({num(round(float(most) * bench.rng.random(), 2)) for _ in range(bench.rng.randrange(1, 4))} - {ZERO})
+    billing = dict(catalog.get("billing") or {"every": "month"})
+    billing["thresholds"] = [Raw(plain(limit)) for limit in limits]
+    if bench.rng.random() < 0.5:
+        billing["recurring"] = Raw(plain(num(round(float(most) / 3, 2)) or num(1)))
+    catalog["billing"] = billing
+    parts = bench.bill("parts", catalog)
+    bench.equal("amount", sums(plain_bill.lines(), *columns), sums(parts.lines(), *columns))
+    reached = collections.defaultdict(lambda: ZERO)
+    for bill in sorted(parts.bills(), key=lambda b: (b["payer"], b["from"])):
+        ends = bill.get("parts", [])
+        if len(ends) < 2:
+            reached[bill["payer"]] = ZERO  # a turn begins
+        reached[bill["payer"]] += num(bill["exact"])
+        if ends and times.parse(bill["to"]) < times.parse(ends[-1]):
+            raise bench.mismatch("bill %s ends before its part" % bill["bill"])
+        is_inside = any(len(other.get("parts", [])) > len(ends) and other["parts"][:len(ends)] == ends
+                        and other["payer"] == bill["payer"] for other in parts.bills())
+        if ends and is_inside and limits:
+            bench.expect(reached[bill["payer"]] >= limits[0], "bill %s of %s is made below %s", bill["bill"],
+                         plain(reached[bill["payer"]]), plain(limits[0]))
+    return True
+
+
 def cut_usage(bench):
     """What three parts of a period count, each with the closing of the one before, is what the whole has."""
     start, end = bench.world.period
@@ -610,7 +660,7 @@ LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
         ("shared", shared)]
-APART = [("corrections", corrections.corrections), ("reordered", reordered), ("cut usage", cut_usage)]  # with seeds of their own
+APART = [("corrections", corrections.corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
 
 
 def chosen(world, count, only=None):
