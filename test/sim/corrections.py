@@ -15,7 +15,7 @@ from usage import WITHDRAWAL, Event, Refused, read_line
 from world import Raw, write_json
 
 ROUNDS = 3
-SUMS = ("quantity", "exact", "amount", "list", "events")
+SUMS = ("quantity", "exact", "amount", "list", "events", "price_amount")
 
 
 def records_of(line):

@@ -18,6 +18,9 @@ from terms import ChargeSteps, TermRow
 ZERO = Fraction(0)
 
 
+DIGITS = {"JPY": 0, "USD": 2, "EUR": 2, "KWD": 3, "CLF": 4}  # of minor units
+
+
 class Flow:
     """A part of a row on its way: a quantity, then an amount."""
 
@@ -120,6 +123,7 @@ class Bill(ChargeSteps):
     def __init__(self, setup, payer, cut, rows, previous=None):
         self.setup, self.payer, self.cut = setup, payer, cut
         self.memories = previous.memories if previous else {}
+        self.currency = setup.currency(payer)
         self.charges, self.numbers, self.wallets, self.opened, self.level = [], {}, [], {}, None
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
@@ -137,10 +141,28 @@ class Bill(ChargeSteps):
             self.run(node)
         self.memories.setdefault("past", []).extend(
             row for row in self.priced if not isinstance(row, ScopeRow))
+        self.convert()
         self.run_terms()
         for row in self.priced:
             for flow in row.flows:
                 self.add(flow)
+
+    def convert(self):
+        """Amounts of prices in another currency than the bill's, once, before terms."""
+        for row in self.priced:
+            if row.price.currency == self.currency:
+                continue
+            for flow in row.flows:
+                if flow.amount is None:
+                    continue
+                rate = self.setup.rate(row.price.currency, self.currency, row, self.payer, self.cut)
+                flow.amount = quantize(flow.amount * rate)
+                for adjustment in flow.adjustments:
+                    adjustment.amount = quantize(adjustment.amount * rate)
+
+    def minor(self, row):
+        """Digits of what a step works in: the price's currency, behind all prices the bill's."""
+        return DIGITS.get(self.currency if self.level else row.price.currency, 2)
 
     def add(self, flow):
         contract = self.contract(flow.row)

@@ -69,6 +69,7 @@ class Price:
         self.skus = None if skus == "*" else [skus] if isinstance(skus, str) else skus
         self.name = record.get("name", str(skus))
         self.level, self.public = level, record.get("public", True)
+        self.currency = record.get("currency") or setup.catalog.get("currency", "USD")
         self.where = {name: values if isinstance(values, list) else [values]
                       for name, values in record.get("where", {}).items()}
         self.start = setup.date(record.get("from"), times.MIN)
@@ -151,7 +152,6 @@ class Setup:
     def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10"):
         self.catalog = catalog
         self.zone = catalog.get("billing", {}).get("zone")
-        self.minor = {"JPY": 0, "KWD": 3}.get(catalog.get("currency"), 2)
         self.records = {record["id"]: record for record in accounts}
         self.accounts = set(self.records)
         self.members = defaultdict(list)  # account: [(from, to, organization)]
@@ -182,6 +182,19 @@ class Setup:
         self.read_products()
         self.read_edges()
         self.period = times.parse_period(period, self.zone)
+
+    def currency(self, payer):
+        """What a payer is billed in."""
+        return self.records.get(payer, {}).get("currency") or self.catalog.get("currency", "USD")
+
+    def rate(self, price, into, row, payer, cut):
+        """How many of a bill's currency one of a price's is."""
+        rules, turn = self.catalog["currencies"], self.billing(payer)[0].turn(cut[0])
+        at = {"row": row.time, "turn_start": turn[0], "turn_end": turn[1] - 1, "invoice": cut[1]}[
+            rules.get("settings_at", "turn_end")]
+        rows = [row for row in self.catalog["tables"][rules["rates"]]["rows"]
+                if row[:2] == [price, into] and self.date(row[3], times.MIN) <= at]
+        return num(max(rows, key=lambda row: self.date(row[3], times.MIN))[2])
 
     def date(self, text, default):
         return default if text in (None, "") else times.parse_date(text, self.zone)

@@ -31,9 +31,10 @@ from exact import num, plain, quantize
 from rater import Bill
 from setting import Setup
 from world import Raw, World, block, write_csv, write_json
+from world_currency import DIGITS
 
 SAME = ["bills.ndjson", "lines.csv", "usage.csv", "exclusions.csv", "closing.ndjson"]
-ACCOUNT_COLUMNS = ["id", "organization", "plan", "since"]
+ACCOUNT_COLUMNS = ["id", "organization", "plan", "since", "currency"]
 MEMBER_COLUMNS = ["account", "organization", "from", "to"]
 OVERRIDE_COLUMNS = ["account", "sku", "from", "to", "up_to", "rate", "flat", "scope"]
 EVENT_COLUMNS = ["id", "source", "type", "subject", "time", "q", "region", "size", "res", "state",
@@ -470,6 +471,8 @@ def compare_lines(world, setup, bills, output):
         where = (document["payer"], times.parse_date(document["from"]),
                  times.parse_date(document["to"]))
         expect(where not in got, "two bills of %s", where)
+        currency = setup.currency(document["payer"])
+        expect(document["currency"] == currency, "%s is in %s", name, document["currency"])
         got[where] = collections.defaultdict(num_zero)
         documents[name] = where
     for line in lines:
@@ -498,7 +501,7 @@ def compare_rounding(world, output):
     for line in output.lines():
         lines[line["bill"]].append(line)
     for bill in output.bills():
-        own = lines[bill["bill"]]
+        own, minor = lines[bill["bill"]], DIGITS[bill["currency"]]
         real = [line for line in own if line["kind"] != "rounding" or line["level"]]
         exact = sum((num(line["exact"]) for line in real), num(0))
         amount = sum((num(line["amount"]) for line in own), num(0))
@@ -513,7 +516,7 @@ def compare_rounding(world, output):
         expect(sections == total, "%s: sections add up to %s", bill["bill"], plain(sections))
         if at_total:
             rounded = quantize(exact, digits, mode)
-            expect(quantize(rounded, world.minor, "half_up") == total or rounded == total,
+            expect(quantize(rounded, minor, "half_up") == total or rounded == total,
                    "%s: total %s of exact %s", bill["bill"], plain(total), plain(exact))
             continue
         for line in real:
@@ -521,7 +524,7 @@ def compare_rounding(world, output):
                    "%s line %s: amount %s of exact %s", bill["bill"], line["line"],
                    line["amount"], line["exact"])
         summed = sum((num(line["amount"]) for line in real), num(0))
-        expect(total == quantize(summed, world.minor, "half_up"), "%s: total %s of lines %s",
+        expect(total == quantize(summed, minor, "half_up"), "%s: total %s of lines %s",
                bill["bill"], plain(total), plain(summed))
 
 

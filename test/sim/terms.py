@@ -433,7 +433,7 @@ class ChargeSteps:
             if "round" in body or "at" in body:
                 rule = body.get("round", {})
                 rule = rule if isinstance(rule, dict) else {"digits": rule}
-                digits, mode = int(num(rule.get("digits", self.setup.minor))), rule.get("mode", "half_up")
+                digits, mode = int(num(rule.get("digits", self.minor(row)))), rule.get("mode", "half_up")
             key = self.line_key(row, flow, step) if at == "line" else self.key(row, step)
             if at == "total":  # its measure is the tax, a number of 18 digits as any measure
                 exact = quantize(exact)

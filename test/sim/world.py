@@ -120,7 +120,8 @@ def vary_event(event, rng=None):
 
 # ---- the world ----
 
-import world_terms  # behind what it takes from here
+import world_currency  # behind what they take from here
+import world_terms
 
 
 class World:
@@ -139,6 +140,7 @@ class World:
         self.make_contracts(self.rng("contracts"))
         self.make_overrides(self.rng("overrides"))
         world_terms.add(self)
+        world_currency.add(self)
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
 
