@@ -150,7 +150,7 @@ class Bill(ChargeSteps):
     def convert(self):
         """Amounts of prices in another currency than the bill's, once, before terms."""
         for row in self.priced:
-            if row.price.currency == self.currency:
+            if row.price.currency in (None, self.currency):
                 continue
             for flow in row.flows:
                 if flow.amount is None:

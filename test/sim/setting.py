@@ -58,6 +58,7 @@ class Term(Step):
 
 class TermPrice:
     name, skus, steps, start, end, hourly, by_event = "", [], (), times.MIN, times.MAX, False, False
+    currency = None
 
     def __init__(self, level):
         self.level = level
