@@ -633,6 +633,8 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
         fee.grant = &step->name;
         like.at = start;
         TRY(step_commit_promise(work, step, &like, turn, &fee.amount));
+        fee.has_rate = true;
+        fee.rate = fee.amount;
         fee.net = fee.list = fee.amount;
         if (!dec_is_zero(fee.amount)) {
             uint32_t made = work_add_charge(work, &fee);
