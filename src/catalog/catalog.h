@@ -832,6 +832,7 @@ struct catalog {
     uint32_t calendar_count;
     const struct rate_table *tables; /* tables by name, then series by name */
     uint32_t table_count;
+    uint32_t component_most;    /* of any price; at least 1 */
     const struct price *prices; /* all, of every level; sorted by (name, from) within a level */
     uint32_t price_count;
     struct price_set public_prices; /* the catalog's own */

@@ -639,6 +639,11 @@ void load_prices(struct loader *loader, struct section prices, struct section pl
         price_array[i].owner = loader->drafts[i].level;
     }
     catalog->prices = price_array;
+    catalog->component_most = 1;
+    for (uint32_t i = 0; i < loader->draft_count; i++) {
+        uint32_t count = price_array[i].component_count;
+        catalog->component_most = count > catalog->component_most ? count : catalog->component_most;
+    }
     catalog->price_count = loader->draft_count;
     uint32_t draft_at = 0, named_at = 0;
     catalog->public_prices = make_set(loader, 0, &draft_at, &named_at);

@@ -1356,6 +1356,13 @@ static void name_steps(struct loader *loader, const struct component *component,
     }
 }
 
+static int compare_components(const void *a, const void *b)
+{
+    const struct yaml_node *const *left = a, *const *right = b;
+    return text_compare((*left)->key, (*right)->key);
+}
+
+/* By their names, since a mapping has no order. */
 static void read_components(struct loader *loader, const struct yaml_node *node,
                             struct price *price, uint32_t *capacity)
 {
@@ -1372,8 +1379,13 @@ static void read_components(struct loader *loader, const struct yaml_node *node,
     price->components = components;
     price->component_count = node->count;
     price->is_fixed = true;
+    const struct yaml_node **items = arena_calloc(loader->arena, node->count, sizeof *items);
     for (uint32_t i = 0; i < node->count; i++) {
-        const struct yaml_node *item = &node->items[i];
+        items[i] = &node->items[i];
+    }
+    qsort(items, node->count, sizeof *items, compare_components);
+    for (uint32_t i = 0; i < node->count; i++) {
+        const struct yaml_node *item = items[i];
         struct component *component = &components[i];
         *component = (struct component){.name = item->key, .first = price->step_count};
         if (!check_name(loader, yaml_key_place(item), item->key)) {

@@ -572,6 +572,7 @@ void work_start_components(struct work *work, const struct price *price)
         struct charge charge = work->charges[index];
         charge.next_step = component->first;
         charge.is_copy = is_copy;
+        charge.order += i; /* a row's charges stand in the order of the components */
         if (is_copy) {
             (void)work_add_charge(work, &charge);
         } else {
@@ -615,7 +616,7 @@ static enum status start_row(struct work *work, uint32_t index)
                         .sku = series->sku,
                         .series = row->series,
                         .row = index,
-                        .order = index,
+                        .order = index * work->orders_of_row,
                         .tier = NONE,
                         .of = NONE,
                         .at = at,
@@ -680,6 +681,11 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;
+    work.orders_of_row = pricing->catalog->component_most;
+    if ((uint64_t)row_count * work.orders_of_row >= CHARGE_OF_NO_ROW) {
+        return fail(err, ERR_LIMIT, "payer %.*s: more rows of usage than can be told apart",
+                    TEXT_ARG(pricing->accounts->items[pricing->payer].id));
+    }
     for (uint32_t i = 0; i < row_count && !pricing->source_charges; i++) {
         TRY(start_row(&work, i));
     }

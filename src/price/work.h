@@ -93,6 +93,7 @@ struct work {
     uint32_t sequence;
     bool is_running;
     const struct step *asking; /* the step that runs: whose numbers may ask for usage */
+    uint32_t orders_of_row;    /* ranks that a row takes: 1, or of its components */
     bool is_lone;              /* the charge that runs is the only one that comes to its node */
 
     struct bucket *buckets;

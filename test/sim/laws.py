@@ -62,6 +62,8 @@ def all_steps(catalog):
     """The lists of steps of all prices, each of its own."""
     out = []
     for price in prices_of(catalog):
+        if "components" in price:  # whose steps take charges alone
+            continue
         price["steps"] = copy.deepcopy(price["steps"])  # versions may share a list
         out.append(price["steps"])
     return out

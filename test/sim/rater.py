@@ -3,6 +3,7 @@
 Every step is one loop over all rows in the total order, node by node; nothing is streamed, cached or shared with the
 engine.  Steps on charges, of prices and of terms alike, are in terms.py.  See README.md for what was decided where the
 pages leave it open."""
+import copy
 import datetime
 import re
 from collections import defaultdict
@@ -134,7 +135,7 @@ class Bill(ChargeSteps):
             row.flows, row.converted = [Flow(row, row.quantity, row.events)], row.quantity
             if row.price is None:
                 self.unpriced.append(row)
-        self.priced = [row for row in self.rows if row.price is not None]
+        self.priced = [copied for row in self.rows if row.price is not None for copied in self.for_components(row)]
         self.fixed()
         self.commitments()
         for node in self.order():
@@ -164,6 +165,19 @@ class Bill(ChargeSteps):
         """Digits of what a step works in: the price's currency, behind all prices the bill's."""
         return DIGITS.get(self.currency if self.level else row.price.currency, 2)
 
+    @staticmethod
+    def for_components(row):
+        """The row, or one for each component of its price that takes usage; the first stands for it."""
+        out = []
+        for part in row.price.parts:
+            if not part.fixed:
+                copied = copy.copy(row)
+                copied.price, copied.flows = part, [Flow(copied, row.quantity, row.events)]
+                copied.is_copy = bool(out)
+                copied.converted = ZERO if out else row.quantity
+                out.append(copied)
+        return out or [row]
+
     def add(self, flow):
         contract = self.contract(flow.row)
         contract = contract and contract["id"]
@@ -178,15 +192,17 @@ class Bill(ChargeSteps):
         """The nodes, each after all that stand before it in some price."""
         after = defaultdict(set)
         for price in self.setup.all_prices():
-            for before, step in zip(price.steps, price.steps[1:]):
-                after[step.node].add(before.node)
+            for one in price.parts or [price]:
+                for before, step in zip(one.steps, one.steps[1:]):
+                    after[step.node].add(before.node)
             for step in price.steps:  # it waits for what it asks for
                 for sku in re.findall(r'usage\("(\w+)"\)', str(step.body)):
                     for other in self.setup.all_prices():
                         if other.skus is None or sku in other.skus:
                             converts = [s.node for s in other.steps if s.kind == "convert"]
                             after[step.node] |= set(converts[-1:])
-            after[price.steps[0].node] |= set()
+            for step in price.steps:
+                after[step.node] |= set()
         out, left = [], sorted(after)
         while left:
             ready = [node for node in left if after[node] <= set(out)]
@@ -636,6 +652,8 @@ class Bill(ChargeSteps):
         if free != 0 and step.body.get("emit") == "free":
             part = Flow(flow.row, free, flow.events if rest == 0 else 0)
             out.append(part.ghost(step))
+        elif free != 0 and getattr(flow.row, "is_copy", False):  # told of the first
+            out.append(Flow(flow.row, ZERO, 0).ghost(step))
         elif free != 0:
             self.free.append((flow.row, free, flow.events if rest == 0 else 0))
             out.append(Flow(flow.row, ZERO, 0).ghost(step))
@@ -988,6 +1006,7 @@ class Bill(ChargeSteps):
                 and (p.level, p.name) == (price.level, price.name)
                 and p.start < due and p.passes(step.node, step)]
         price = max(fits, key=lambda p: p.start) if fits else price
+        price = next((part for part in price.parts if part.passes(step.node)), price)
         new = Flow(None, ZERO, 0).charge(step, amount, None, tier)
         new.kind = kind
         row = ScopeRow(account, "" if pooled else flow.row.sku, at, price, new, self.scope_contract(flow, step, at), span)

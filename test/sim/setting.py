@@ -1,4 +1,5 @@
 """What a catalog and records say at an instant: who pays, which contract, which price."""
+import copy
 import bisect
 import datetime
 import functools
@@ -76,20 +77,37 @@ class Price:
         self.start = setup.date(record.get("from"), times.MIN)
         self.end = setup.date(record.get("to"), times.MAX)
         self.hourly, self.by_event = record.get("grain") in ("hour", "event"), record.get("grain") == "event"
-        self.steps = []
-        for step in record["steps"]:
-            if "use" in step:
-                name = step["use"]
-                self.steps.append(Step(setup.catalog["steps"][name], ("shared",), name))
-            else:
-                self.steps.append(Step(step, (level, self.name), None))
-        self.fixed = self.steps[0].kind == "fixed"
+        behind = self.read(setup, record.get("steps", []))
+        lists = [self.read(setup, steps, name) for name, steps in sorted(record.get("components", {}).items())]
+        self.steps = [step for steps in lists for step in steps] + behind
+        self.fixed = all(steps[0].kind == "fixed" for steps in lists or [behind])
+        self.parts = [self.part(steps + behind) for steps in lists]  # each has all rows
         # Versions that say the same change nothing, but for those that restart.
         said = {key: value for key, value in record.items()
                 if key not in ("from", "to", "name", "public")}
         restarts = any(step.body.get("on_change") == "restart" for step in self.steps)
         self.content = (self.name, level.split("/")[0] == "override", str(sorted(said.items())),
                         record.get("from") if restarts else None)
+
+    def read(self, setup, steps, component=None):
+        out = []
+        for step in steps:
+            if "use" in step:
+                out.append(Step(setup.catalog["steps"][step["use"]], ("shared",), step["use"]))
+                continue
+            (kind, body), = step.items()
+            if component and not (isinstance(body, dict) and "name" in body):
+                body = body if isinstance(body, dict) else {SHORT[kind]: body}
+                rates = kind in ("rate", "tier", "percent", "formula", "fixed")
+                step = {kind: dict(body, name=component if rates else component + "/" + kind)}
+            out.append(Step(step, (self.level, self.name), None))
+        return out
+
+    def part(self, steps):
+        """The price with the steps of one component, and those behind all."""
+        part = copy.copy(self)
+        part.steps, part.parts, part.fixed = steps, [], steps[0].kind == "fixed"
+        return part
 
     def asks_contract(self, setup):
         if any(step.asks_contract(setup) for step in self.steps):

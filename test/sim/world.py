@@ -141,6 +141,7 @@ class World:
         self.make_overrides(self.rng("overrides"))
         world_terms.add(self)
         world_currency.add(self)
+        self.make_components(self.rng("components"))
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
 
@@ -1057,6 +1058,31 @@ class World:
             del data["res"]
         elif "formula" not in str(self.catalog) and "measure" not in str(self.catalog):  # products of too many digits
             data["q"] = Raw("123456789012345678.25")
+
+    # ---- components ----
+
+    def make_components(self, rng):
+        """Some prices get a second list of steps, and a charge step behind both."""
+        if rng.random() > 0.25:
+            return
+        kinds = {}
+        for price in self.catalog["prices"]:
+            if "fixed" in price["steps"][0] or "list" in price or "percent" in str(price["steps"]) or rng.random() > 0.4:
+                continue
+            if kinds.setdefault(price["name"], rng.random() < 0.5):  # versions of a component have one kind of step
+                second = [{"rate": self.rate(rng)}]
+            else:
+                second = [{"tier": {"tiers": [{"up_to": Raw("8"), "rate": self.rate(rng)}, {"rate": self.rate(rng)}]}}]
+            if rng.random() < 0.4:
+                second.insert(0, {"allowance": {"quantity": Raw(rng.choice(["0", "2.5", "10"])),
+                                                "scope": rng.choice(["account", "organization"])}})
+            if rng.random() < 0.3:
+                second.append({"bound": {"max": Raw("20"), "clock": rng.choice(["day", "period"])}})
+            price["components"] = {"one": price["steps"], "two": second}
+            price["steps"] = [{"bound": {"name": "behind", "max": Raw("45.5"), "scope": rng.choice(["account", "organization"])}}]
+            if self.catalog.get("currency") == "JPY":
+                price["steps"] = []
+            self.has("components")
 
     # ---- lines ----
 
