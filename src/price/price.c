@@ -682,7 +682,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;
     work.orders_of_row = pricing->catalog->component_most;
-    if ((uint64_t)row_count * work.orders_of_row >= CHARGE_OF_NO_ROW) {
+    if (((uint64_t)row_count + pricing->source_count) * work.orders_of_row >= CHARGE_OF_NO_ROW) {
         return fail(err, ERR_LIMIT, "payer %.*s: more rows of usage than can be told apart",
                     TEXT_ARG(pricing->accounts->items[pricing->payer].id));
     }

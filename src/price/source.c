@@ -86,7 +86,7 @@ enum status source_start(struct work *work)
     struct charge *sorted = arena_alloc(work->arena, (count + 1u) * sizeof *sorted);
     for (uint32_t i = 0; i < count; i++) {
         sorted[i] = work->charges[order[i]];
-        TRY(start(work, contract, no_dimensions, i, &sorted[i]));
+        TRY(start(work, contract, no_dimensions, i * work->orders_of_row, &sorted[i]));
     }
     work->charge_count = 0;
     for (uint32_t i = 0; i < count; i++) {
