@@ -561,12 +561,13 @@ static enum status settle_openings(struct run *run, const struct step *step)
 /* ---- what is paid for before it is used ------------------------------------------------------ */
 
 /* The wallets of a credit with grants that are bought, of all to whom it applies. */
-static enum status open_wallets(struct work *work, const struct step *step, uint32_t account,
-                                const struct contract *contract, struct period stretch)
+static enum status open_wallets(struct work *work, const struct step *step, uint32_t member,
+                                uint32_t account, const struct contract *contract,
+                                struct period stretch)
 {
     struct period always = {INSTANT_MIN, INSTANT_MAX};
     instant cut_from = work->pricing->cut.from, at = stretch.from;
-    bool held = at == cut_from && at > INSTANT_MIN && term_holds(work, account, at - 1);
+    bool held = at == cut_from && at > INSTANT_MIN && term_holds(work, member, at - 1);
     struct charge like = term_charge(work, step, account, contract, always, stretch.to, at);
     like.contract = contract;
     like.at = at;
@@ -679,7 +680,7 @@ static enum status pay_before(struct work *work, const struct step *step, bool i
                 account = accounts_buyer(accounts, contract);
             }
             TRY(is_commit ? buy_commits(work, step, account, contract, stretch, is_over)
-                          : open_wallets(work, step, account, contract, stretch));
+                          : open_wallets(work, step, member->account, account, contract, stretch));
         }
     }
     return OK;
