@@ -157,6 +157,28 @@ static uint32_t own_account(const struct build *build, struct text id)
     return index;
 }
 
+static bool has(const struct list *list, uint32_t item)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->items[i] == item) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a record's account is one of the listed or, at some time, below one of them. */
+static bool is_below(const struct build *build, uint32_t own, const struct list *listed)
+{
+    const struct account *item = &build->accounts->items[own];
+    bool is_one = has(listed, own);
+    for (uint32_t i = 0; i < item->membership_count && !is_one; i++) {
+        is_one = is_below(
+            build, build->accounts->memberships[item->membership_first + i].organization, listed);
+    }
+    return is_one;
+}
+
 /* Whose usage or charges the view has, and which of them are members of its buyer themselves. */
 static void choose_accounts(struct build *build, const struct contract *contract,
                             const struct view *source, struct list *tops, struct list *all)
@@ -185,22 +207,15 @@ static void choose_accounts(struct build *build, const struct contract *contract
         }
     }
     for (uint32_t i = 0; i < source->count; i++) {
-        uint32_t own = build->own_of[source->first + i - build->accounts->own_count];
-        push(build, all, own);
-        if (contract->account_count == 0 && source->first + i == source->buyer) {
+        uint32_t account = source->first + i;
+        uint32_t own = build->own_of[account - build->accounts->own_count];
+        if (contract->account_count == 0 || is_below(build, own, tops)) {
+            push(build, all, own);
+        }
+        if (contract->account_count == 0 && account == source->buyer) {
             push(build, tops, own);
         }
     }
-}
-
-static bool has(const struct list *list, uint32_t item)
-{
-    for (uint32_t i = 0; i < list->count; i++) {
-        if (list->items[i] == item) {
-            return true;
-        }
-    }
-    return false;
 }
 
 /* Members of each other as in the source's tree, or as records say. */

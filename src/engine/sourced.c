@@ -124,7 +124,8 @@ void sourced_gather(const struct run *run, struct arena *arena, const struct pri
 {
     const struct accounts *accounts = run->accounts;
     uint32_t view = accounts_view(accounts, pricing->payer);
-    const struct contract *source = &run->catalog->contracts[contract_of(run, view)->source];
+    const struct contract *contract = contract_of(run, view);
+    const struct contract *source = &run->catalog->contracts[contract->source];
     struct charge *charges = arena_alloc(arena, (priced->charge_count + 1u) * sizeof *charges);
     uint32_t count = 0, last = NONE, account = NONE;
     for (uint32_t i = 0; i < priced->charge_count; i++) {
@@ -133,11 +134,11 @@ void sourced_gather(const struct run *run, struct arena *arena, const struct pri
             continue;
         }
         if (source->view == NONE) { /* its payer may have charges of other contracts */
-            const struct contract *contract =
+            const struct contract *in_force =
                 charge->contract
                     ? charge->contract
                     : accounts_contract(from->accounts, from->catalog, charge->account, charge->at);
-            if (contract != source) {
+            if (in_force != source) {
                 continue;
             }
         }
@@ -145,8 +146,7 @@ void sourced_gather(const struct run *run, struct arena *arena, const struct pri
             last = charge->account;
             account = accounts_find(accounts, view, accounts->items[last].id);
         }
-        if (account == MAP_NONE ||
-            !accounts_is_paid_by(accounts, run->catalog, account, pricing->payer, charge->at)) {
+        if (account == MAP_NONE || charge->at < contract->from || charge->at >= contract->to) {
             continue;
         }
         charges[count] = *charge;

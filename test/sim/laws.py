@@ -8,6 +8,7 @@ import random
 
 import corrections
 import times
+import views
 from exact import num, plain
 from usage import Event, Refused, read_line
 from world import Raw, write_json
@@ -662,7 +663,7 @@ LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
         ("shared", shared)]
-APART = [("corrections", corrections.corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
+APART = [("view", views.law), ("corrections", corrections.corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
 
 
 def chosen(world, count, only=None):
@@ -671,4 +672,4 @@ def chosen(world, count, only=None):
         return [law for law in LAWS + APART if law[0] == only]
     if count < 0:
         return LAWS + APART
-    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [APART[1]] * (world.seed % 5 == 0)
+    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [APART[2]] * (world.seed % 5 == 0)
