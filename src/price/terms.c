@@ -167,13 +167,15 @@ static int compare_keys(const struct bucket_keys *a, const struct bucket_keys *b
     return (a_count > b_count) - (a_count < b_count);
 }
 
-/* Rows have their order.  Of what has none, the keys say where among them it stands: instant,
- * account, resource if its bucket has one, SKU; behind a row with all the same, by what made it. */
+/* Rows have their order, which is that of their keys.  Of what has none, and of rows that were made
+ * one, whose account may be another than the first row's, the keys say where among them it stands:
+ * instant, account, resource if its bucket has one, SKU; behind a row with all the same, by what
+ * made it. */
 int charge_compare(const struct work *work, uint32_t a, uint32_t b)
 {
     const struct charge *x = &work->charges[a], *y = &work->charges[b];
     int order = 0;
-    if (x->row != NONE && y->row != NONE) {
+    if (x->row != NONE && y->row != NONE && !x->merged && !y->merged) {
         order = (x->order > y->order) - (x->order < y->order);
         return order ? order : (a > b) - (a < b);
     }
@@ -185,6 +187,9 @@ int charge_compare(const struct work *work, uint32_t a, uint32_t b)
     order = order ? order : text_compare(left, right);
     order = order ? order : text_compare(sku_name(work, x), sku_name(work, y));
     order = order ? order : (x->row == NONE) - (y->row == NONE);
+    if (!order && x->row != NONE) {
+        order = (x->order > y->order) - (x->order < y->order);
+    }
     if (order || x->row != NONE) {
         return order ? order : (a > b) - (a < b);
     }
