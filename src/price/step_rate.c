@@ -763,7 +763,7 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         struct charge like = *charge;
         TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
                         amount, list, tier));
-        work->charges[entry->charge].has_rate = tier != NONE;
+        work->charges[entry->charge].has_rate = tier != NONE && !on_scope;
         if (is_last && !dec_is_zero(rest)) {
             const struct price *price = like.price;
             instant due =
@@ -772,6 +772,14 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
             struct charge extra = turn_end_charge(work, bucket, own, price, due, &like);
             extra.amount = extra.net = extra.list = rest;
             extra.tier = tier;
+            extra.has_rate = tier != NONE;
+            if (extra.has_rate) { /* what it is so much of: of the turn, or of the bill */
+                extra.rate = values[tier].rate;
+                extra.quantity = bucket->x;
+            }
+            if (extra.has_rate && !own->tier.settle_at_end) {
+                TRY(subtract(bucket->x, bucket->opening_x, &extra.quantity, work->err));
+            }
             work_push(work, work_add_charge(work, &extra));
         }
     }

@@ -439,6 +439,9 @@ static enum status settle_due(struct work *work, const struct due *due)
         const struct tier_values *tier = bucket.values;
         tier += charge.tier == NONE ? 0 : charge.tier;
         trace.tier = charge.tier;
+        charge.quantity = charge.tier == NONE ? DEC_ZERO : state->x;
+        charge.has_rate = charge.tier != NONE;
+        charge.rate = charge.tier == NONE ? DEC_ZERO : tier->rate;
         trace.tier_from = tier->from;
         trace.tier_to = tier->up_to;
     }
