@@ -152,6 +152,11 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_TIER:
         return !is_later && trace->row != NONE && row_on_line[trace->row] &&
                (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);
+    case STEP_CREDIT:
+        if (trace->step->credit.is_units && trace->row != NONE) {
+            return !is_later && row_on_line[trace->row];
+        }
+        return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
     case STEP_FIXED:
     case STEP_BOUND:
     case STEP_ROUND:
@@ -160,7 +165,6 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_FEE:
     case STEP_TAX:
     case STEP_COMMIT:
-    case STEP_CREDIT:
     case STEP_ALLOCATE:
         return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
     case STEP_TALLY:

@@ -617,8 +617,7 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
         return OK;
     }
     if (body->has_top_up) {
-        TRY(take_bucket(work, wish, wallet->top_up, &TOP_UP, body->top_up));
-        TRY(top_up(work, wish, wallet));
+        TRY(top_up(work, wish, wallet)); /* before it is taken from: a row is once on a line */
         TRY(take_bucket(work, wish, wallet->top_up, &TOP_UP, body->top_up));
     }
     if (dec_sign(wish->left) > 0 && body->carries_overage) {
