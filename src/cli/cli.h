@@ -49,6 +49,9 @@ int read_options(const struct command *command, int argc, char **argv, const str
 /* The take of a command whose one option of its own sets a bool. */
 int take_flag(int option, void *flag);
 
+/* Whether a total comes to nothing: of bills that are all in other currencies, it is not told. */
+bool is_nothing(const char *total);
+
 /* A list of paths that grows by one at each --option. */
 struct path_list {
     const char **items;

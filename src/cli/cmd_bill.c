@@ -122,7 +122,9 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
         printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", s->products[i].name,
                s->products[i].amount, s->currency);
     }
-    printf("  %-33s %21s %s\n", "total", s->total ? s->total : "too large", s->currency);
+    if (s->other_count == 0 || !is_nothing(s->total)) {
+        printf("  %-33s %21s %s\n", "total", s->total ? s->total : "too large", s->currency);
+    }
     for (size_t k = 0; k < s->other_count; k++) {
         const struct farthing_money *other = &s->others[k];
         for (size_t i = 0; i < other->product_count; i++) {

@@ -88,10 +88,14 @@ static void print_corrections(const struct farthing_corrections *corrections)
         }
         printf("  %-22s %6s bill%s %8s", item->period, group_digits(s->bills, digits),
                s->bills == 1 ? ", " : "s,", "");
-        printf("%s line%s %12s %s", group_digits(s->bill_lines, digits),
-               s->bill_lines == 1 ? ", " : "s,", s->total ? s->total : "?", s->currency);
+        printf("%s line%s ", group_digits(s->bill_lines, digits), s->bill_lines == 1 ? ", " : "s,");
+        bool has_own = s->other_count == 0 || !is_nothing(s->total);
+        if (has_own) {
+            printf("%12s %s", s->total ? s->total : "?", s->currency);
+        }
         for (size_t k = 0; k < s->other_count; k++) {
-            printf(", %s %s", s->others[k].total ? s->others[k].total : "?", s->others[k].currency);
+            printf(k > 0 || has_own ? ", %s %s" : "%12s %s",
+                   s->others[k].total ? s->others[k].total : "?", s->others[k].currency);
         }
         printf("  in %s\n", item->out);
     }

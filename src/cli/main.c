@@ -276,6 +276,11 @@ void print_json_text(FILE *out, const char *text)
     fputc('"', out);
 }
 
+bool is_nothing(const char *total)
+{
+    return total && total[strspn(total, "0.")] == '\0';
+}
+
 const char *group_digits(uint64_t number, char out[32])
 {
     char digits[24];
