@@ -142,6 +142,9 @@ bool want_kind(struct loader *loader, const struct yaml_node *node, enum yaml_ki
 /* A key that a mapping must have, or NULL with a complaint. */
 const struct yaml_node *want_member(struct loader *loader, const struct yaml_node *map,
                                     const char *key);
+/* In {value: min(data.a, data.b)} the comma ends the value, and the rest is a key; in {rate: 0,10}
+ * too.  What to say of such a key; empty of others. */
+struct text hint_rest(struct text key);
 /* Complains about keys that are neither known nor of a later version. Lists end with NULL; later
  * may be NULL. */
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
@@ -250,7 +253,8 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
                   bool *at_contract, bool *at_account, struct thresholds *thresholds);
 /* late_periods: of the catalog alone. */
 void load_late_periods(struct loader *loader, const struct yaml_node *node, bool of_catalog);
-/* What bills inside a period cannot be made of: meters that keep one row for longer than an hour. */
+/* What bills inside a period cannot be made of: meters that keep one row for longer than an hour.
+ */
 void check_thresholds(struct loader *loader);
 /* True when a meter's `sku:` is a name and no expression. */
 bool sku_is_name(struct text text);

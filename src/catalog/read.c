@@ -60,6 +60,20 @@ static size_t list_texts(const char *const *list, struct text *texts, size_t max
 
 enum { LIST_MAX = 48 };
 
+struct text hint_rest(struct text key)
+{
+    size_t digits = 0;
+    while (digits < key.size && key.at[digits] >= '0' && key.at[digits] <= '9') {
+        digits++;
+    }
+    if (key.size > 0 && digits == key.size) {
+        return TEXT("a number has a point, and nothing between its thousands: 0.10, 1000");
+    }
+    return memchr(key.at, ')', key.size)
+               ? TEXT("in { } an expression with a comma stands in quotes: 'min(data.a, data.b)'")
+               : TEXT("");
+}
+
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
                 const char *const *known, const char *const *later)
 {
@@ -77,12 +91,9 @@ void check_keys(struct loader *loader, const struct yaml_node *map, const char *
         }
         struct text names[LIST_MAX];
         size_t count = list_texts(known, names, LIST_MAX);
-        /* In {value: min(data.a, data.b)} the comma ends the value, and the rest is a key. */
-        bool is_rest = memchr(item->key.at, ')', item->key.size) != NULL;
+        struct text rest = hint_rest(item->key);
         complain(loader->complaints, place, "UNKNOWN_KEY",
-                 is_rest ? TEXT("in { } an expression with a comma stands in quotes: "
-                                "'min(data.a, data.b)'")
-                         : hint_choice(loader->arena, item->key, names, count),
+                 rest.size > 0 ? rest : hint_choice(loader->arena, item->key, names, count),
                  "%s has no key %.*s", what, TEXT_ARG(item->key));
     }
 }

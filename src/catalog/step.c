@@ -1108,7 +1108,9 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
         return false;
     }
     if (node->count != 1) {
-        COMPLAIN(loader, node, "STEP_KEYS", TEXT("- tier: {...} with its keys inside the braces"),
+        struct text rest = node->count == 2 ? hint_rest(node->items[1].key) : TEXT("");
+        COMPLAIN(loader, node, "STEP_KEYS",
+                 rest.size > 0 ? rest : TEXT("- tier: {...} with its keys inside the braces"),
                  "a step is a mapping of one key, its primitive; here are %u", node->count);
         return false;
     }
