@@ -299,7 +299,9 @@ static void read_top_up(struct work *work, struct step_credit *credit)
     if (cost != NULL) {
         credit->has_top_up_cost = read_money(work, cost, "cost", &credit->top_up_cost);
     }
-    if (credit->carries_overage) {
+    if (own_key(work, "overage") == NULL) { /* a profile's is of other wallets */
+        credit->carries_overage = false;
+    } else if (credit->carries_overage) {
         COMPLAIN(loader, node, "CHOOSE_ONE", TEXT("overage: bill"),
                  "a wallet that is refilled holds all that is taken: nothing is carried");
     }

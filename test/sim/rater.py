@@ -1176,6 +1176,8 @@ class Bill(ChargeSteps):
             return turn
         day, rest = times.civil(turn[1], self.setup.zone)
         clock = self.setup.billing(self.payer)[0]
+        if clock.every not in clock.MONTHS:  # turns of days are of one length
+            return turn
         return times.instant(times.add_months(day, -clock.count * clock.MONTHS[clock.every]), rest, self.setup.zone), turn[1]
 
     def along(self, body, first, last, turn):

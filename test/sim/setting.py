@@ -169,7 +169,8 @@ def merged(memberships):
 
 class Setup:
     def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10"):
-        self.catalog = catalog
+        import profiles  # which knows this module
+        self.catalog = catalog = profiles.spelled_out(catalog)
         self.zone = catalog.get("billing", {}).get("zone")
         self.records = {record["id"]: record for record in accounts}
         self.accounts = set(self.records)

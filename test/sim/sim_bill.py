@@ -496,12 +496,13 @@ def compare_rounding(world, output):
     """Each line is rounded once, and lines add up to the total."""
     rounding = world.catalog.get("rounding", {})
     at_total = rounding.get("at") == "total"
-    digits, mode = int(rounding.get("digits", 10)), rounding.get("mode", "half_up")
+    mode, to_minor = rounding.get("mode", "half_up"), world.catalog.get("profile") == "stripe"
     lines = collections.defaultdict(list)
     for line in output.lines():
         lines[line["bill"]].append(line)
     for bill in output.bills():
         own, minor = lines[bill["bill"]], DIGITS[bill["currency"]]
+        digits = int(rounding.get("digits", minor if to_minor else 10))
         real = [line for line in own if line["kind"] != "rounding" or line["level"]]
         exact = sum((num(line["exact"]) for line in real), num(0))
         amount = sum((num(line["amount"]) for line in own), num(0))

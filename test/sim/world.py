@@ -142,6 +142,10 @@ class World:
         world_terms.add(self)
         world_currency.add(self)
         self.make_components(self.rng("components"))
+        rng = self.rng("profile")
+        if rng.random() < 0.25:
+            self.catalog["profile"] = rng.choice(["lago", "openmeter", "killbill", "stripe", "flexprice"])
+            self.has("profile." + self.catalog["profile"])
         self.make_events(self.rng("events"))
         self.make_lines(self.rng("lines"))
 
