@@ -274,4 +274,6 @@ class Maker:
                 "weight": self.pick("quantity", "amount", "1")}
         if self.rng.random() < 0.4:
             body["digits"] = Raw("2")
+        if self.rng.random() < 0.25:
+            body["idle"] = "none"
         return self.place(body, by=False)
