@@ -41,20 +41,28 @@ static const struct yaml_node *find_worth(struct work *work, const char *const *
 }
 
 /* A percentage below nothing would be the other step. */
-static void read_percent(struct work *work, struct step_adjust *adjust)
+static void check_percent(struct work *work, const struct yaml_node *node,
+                          const struct number *percent)
 {
     struct loader *loader = work->loader;
-    const struct yaml_node *node = key(work, "percent");
     bool is_discount = work->step->kind == STEP_DISCOUNT;
-    if (!read_number(loader, node, &work->bucket, &adjust->number) || adjust->number.expr != NULL) {
+    if (percent->expr != NULL) {
         return;
     }
-    if (dec_sign(adjust->number.value) < 0) {
+    if (dec_sign(percent->value) < 0) {
         COMPLAIN(loader, node, "NEGATIVE",
                  is_discount ? TEXT("write markup") : TEXT("write discount"),
                  "percent must not be negative");
-    } else if (is_discount && dec_compare(adjust->number.value, dec_from_int(100)) > 0) {
+    } else if (is_discount && dec_compare(percent->value, dec_from_int(100)) > 0) {
         COMPLAIN(loader, node, "NUM_RANGE", NO_HINT, "a discount takes at most 100 percent");
+    }
+}
+
+static void read_percent(struct work *work, struct step_adjust *adjust)
+{
+    const struct yaml_node *node = key(work, "percent");
+    if (read_number(work->loader, node, &work->bucket, &adjust->number)) {
+        check_percent(work, node, &adjust->number);
     }
 }
 
@@ -81,6 +89,8 @@ static void read_percent_tiers(struct work *work, struct step_adjust *adjust)
                          : "a tier of charges has a percent");
             return;
         }
+        check_percent(work, &key(work, "tiers")->items[i], &item->rate);
+        check_sign(work, &key(work, "tiers")->items[i], "a flat amount", &item->flat, NOT_NEGATIVE);
     }
 }
 

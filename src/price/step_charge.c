@@ -103,6 +103,28 @@ static enum status money(struct work *work, const struct step *step, const struc
                                                   : OK;
 }
 
+/* What an expression comes to is held to what is asked of a plain number when the catalog loads. */
+static enum status not_negative(struct work *work, const char *what, struct dec value)
+{
+    if (dec_sign(value) >= 0) {
+        return OK;
+    }
+    char text[DEC_FORMAT_MAX];
+    (void)dec_format(value, text);
+    return fail(work->err, ERR_INPUT, "%s of %s is negative", what, text);
+}
+
+static enum status percent_in_range(struct work *work, const struct step *step, struct dec percent)
+{
+    TRY(not_negative(work, "a percentage", percent));
+    if (step->kind != STEP_DISCOUNT || dec_compare(percent, dec_from_int(HUNDRED)) <= 0) {
+        return OK;
+    }
+    char text[DEC_FORMAT_MAX];
+    (void)dec_format(percent, text);
+    return fail(work->err, ERR_INPUT, "a discount takes at most 100 percent, not %s", text);
+}
+
 /* Whether a turn is behind the first of its contract, or account, to which the step is limited. */
 static enum status find_over(struct work *work, const struct step *step,
                              const struct charge *charge, struct period turn, bool *is_over)
@@ -141,6 +163,7 @@ static enum status bounds(struct work *work, const struct step *step, const stru
     }
     if (max) {
         TRY(money(work, step, max, prorate, digits, mode, charge, turn, &values->max));
+        TRY(not_negative(work, "a maximum", values->max));
     }
     if (!min || !max || dec_compare(values->min, values->max) <= 0) {
         return OK;
@@ -159,13 +182,21 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
     const bool is_part = body->worth == WORTH_AMOUNT || body->worth == WORTH_QUANTITY;
     if (body->worth == WORTH_TIERS) {
         TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
+        for (uint32_t i = 0; i < body->tier.tier_count; i++) {
+            TRY(percent_in_range(work, step, values->tiers[i].rate));
+            TRY(not_negative(work, "a flat amount", values->tiers[i].flat));
+        }
     } else {
         TRY(money(work, step, &body->number, is_part ? body->prorate : PRORATE_NONE, body->digits,
                   body->mode, charge, turn, &values->number));
+        TRY(is_part ? not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
+                                   values->number)
+                    : percent_in_range(work, step, values->number));
     }
     if (body->has_limit) {
         TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
                   &values->limit));
+        TRY(not_negative(work, "a limit", values->limit));
     }
     TRY(bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
                body->prorate, body->digits, body->mode, charge, turn, values));
@@ -187,8 +218,10 @@ static enum status commit_numbers(struct work *work, const struct step *step,
 {
     const struct step_commit *body = &step->commit;
     TRY(number_value(work, &body->overage, charge, turn, &values->number));
-    return money(work, step, &body->promise, body->prorate, body->digits, body->mode, charge, turn,
-                 &values->limit);
+    TRY(not_negative(work, "an overage", values->number));
+    TRY(money(work, step, &body->promise, body->prorate, body->digits, body->mode, charge, turn,
+              &values->limit));
+    return not_negative(work, "a commitment", values->limit);
 }
 
 static enum status numbers(struct work *work, const struct step *step, const struct charge *charge,
