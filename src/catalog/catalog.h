@@ -795,8 +795,8 @@ struct catalog {
     bool has_thresholds;   /* of the catalog or of a contract */
     bool has_late_periods; /* usage that comes late is billed so many turns of billing back */
     uint32_t late_periods;
-    struct digest digest;    /* SHA-256 of the canonical content: comments, order of files and of
-                                mapping keys do not matter */
+    struct digest digest; /* SHA-256 of the canonical content: comments, order of files and of
+                             mapping keys do not matter */
 
     const struct text
         *dimensions; /* names, sorted; all that meters declare, and those only cases use */
@@ -857,7 +857,8 @@ struct catalog {
     uint32_t node_count;
     const struct text *node_names; /* "storage/tier", "free-hours": part of bucket ids */
     struct map node_by_name;
-    const uint32_t *node_price; /* of each node: the first price that passes it, or NONE */
+    const uint32_t *node_price;     /* of each node: the first price that passes it, or NONE */
+    const struct step **node_rolls; /* and the step of a price or a term that rolls over; or NULL */
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;

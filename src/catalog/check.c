@@ -196,6 +196,29 @@ static void index_nodes(struct loader *loader)
     catalog->node_price = first;
 }
 
+static void index_roll(void *context, const struct step *step, bool)
+{
+    const struct catalog *catalog = context;
+    if ((step->kind == STEP_ALLOWANCE && step->allowance.has_rollover) ||
+        (step->kind == STEP_COMMIT && step->commit.has_rollover)) {
+        catalog->node_rolls[step->node] = step;
+    }
+}
+
+/* What a turn leaves stays in closings until a later turn asks for it. */
+static void index_rolls(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    catalog->node_rolls =
+        arena_calloc(loader->arena, catalog->node_count + 1, sizeof *catalog->node_rolls);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            index_roll(catalog, &catalog->prices[p].steps[i], false);
+        }
+    }
+    terms_visit(catalog, index_roll, catalog);
+}
+
 static bool same_order(struct loader *loader, const struct step *a, const struct step *b)
 {
     bool is_same = a->order_count == b->order_count;
@@ -328,6 +351,7 @@ void number_nodes(struct loader *loader)
     catalog->node_count = count;
     catalog->node_names = names;
     index_nodes(loader);
+    index_rolls(loader);
     check_orders(loader);
 }
 

@@ -520,7 +520,9 @@ static int compare_states(const void *a, const void *b)
                         ((const struct bucket_state *)b)->key);
 }
 
-/* True of a state whose step leaves something for the turns behind it. */
+/* True of a state whose step leaves something for the turns behind it: an allowance until there is
+ * usage again, a commitment for the next turn alone (two turns' length reaches to the end of it).
+ */
 static bool state_rolls_over(const struct work *work, const struct bucket_state *state)
 {
     const struct catalog *catalog = work->catalog;
@@ -530,16 +532,9 @@ static bool state_rolls_over(const struct work *work, const struct bucket_state 
         return false;
     }
     uint32_t node = map_find(&catalog->node_by_name, name);
-    if (node == MAP_NONE || catalog->node_price[node] == NONE) {
-        return false;
-    }
-    const struct price *price = &catalog->prices[catalog->node_price[node]];
-    for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].node == node) {
-            return step_rolls_over(&price->steps[i]);
-        }
-    }
-    return false;
+    const struct step *step = node == MAP_NONE ? NULL : catalog->node_rolls[node];
+    return step && (step->kind == STEP_ALLOWANCE || (work->pricing->cut.to - state->turn.to) / 2 <
+                                                        state->turn.to - state->turn.from);
 }
 
 enum status bucket_closing(struct work *work, struct priced *priced)
