@@ -349,15 +349,15 @@ enum status credit_open(struct work *work, const struct step *step, const struct
 
 /* ---- who has a price with grants that are bought --------------------------------------------- */
 
-/* True when the account's rows of the price's SKU, and of the values that it wants, have that
- * price. */
-static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
-                      const struct contract **contract, int *level)
+/* The price that the account's rows of a SKU have, of the values that a price wants. */
+static const struct price *price_instead(struct work *work, const struct price *price, uint32_t sku,
+                                         uint32_t account, instant at,
+                                         const struct contract **contract, int *level)
 {
     const struct accounts *accounts = work->pricing->accounts;
     const struct account *owner = &accounts->items[account];
     if (at < owner->since) {
-        return false;
+        return NULL;
     }
     const struct price_set *overrides =
         owner->override == NONE ? NULL : &accounts->overrides[owner->override].prices;
@@ -374,8 +374,14 @@ static bool has_price(struct work *work, const struct price *price, uint32_t acc
         }
     }
     struct dimension_values dimensions = {NULL, values};
-    return catalog_price(work->catalog, overrides, *contract, owner->plan, price->skus[0],
-                         &dimensions, at, level) == price;
+    return catalog_price(work->catalog, overrides, *contract, owner->plan, sku, &dimensions, at,
+                         level);
+}
+
+static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
+                      const struct contract **contract, int *level)
+{
+    return price_instead(work, price, price->skus[0], account, at, contract, level) == price;
 }
 
 static enum status open_price(struct work *work, const struct price *price, const struct step *step,
@@ -530,14 +536,23 @@ static enum status find_other(struct work *work, const struct wish *wish, uint32
         other.contract = accounts_contract(pricing->accounts, work->catalog, account, other.at);
     } else {
         const struct account *owner = &pricing->accounts->items[account];
-        const struct series *series = charge_series(pricing, &other);
-        struct dimension_values dimensions = {&work->catalog->meters[series->meter],
-                                              series->dimensions};
-        other.contract = accounts_contract(pricing->accounts, work->catalog, account, other.at);
-        const struct price *price = catalog_price(
-            work->catalog,
-            owner->override == NONE ? NULL : &pricing->accounts->overrides[owner->override].prices,
-            other.contract, owner->plan, other.sku, &dimensions, other.at, NULL);
+        const struct price *price = NULL;
+        if (other.series != NONE) {
+            const struct series *series = charge_series(pricing, &other);
+            struct dimension_values dimensions = {&work->catalog->meters[series->meter],
+                                                  series->dimensions};
+            other.contract = accounts_contract(pricing->accounts, work->catalog, account, other.at);
+            price = catalog_price(
+                work->catalog,
+                owner->override == NONE ? NULL
+                                        : &pricing->accounts->overrides[owner->override].prices,
+                other.contract, owner->plan, other.sku, &dimensions, other.at, NULL);
+        } else { /* a fee or a fixed amount: whoever has the price for its usage */
+            uint32_t sku = other.price->skus ? other.price->skus[0] : other.sku;
+            price = sku == NONE ? NULL
+                                : price_instead(work, other.price, sku, account, other.at,
+                                                &other.contract, &(int){0});
+        }
         bool has = false;
         for (uint32_t i = 0; price && i < price->step_count; i++) {
             has = has || price->steps[i].node == wish->step->node;
