@@ -1217,8 +1217,7 @@ class Bill(ChargeSteps):
         flow.quantity = self.number(step.body.get("quantity", 1), row, step)
         whole = self.number(step.body["amount"], row, step) * flow.quantity
         flow.amount = quantize(whole * factor) - quantize(whole * before)
-        if flow.amount:
-            self.priced.append(row)
+        self.priced.append(row)  # one of nothing, too: terms see it
 
     def commitments(self):
         """What commitments cost: at once as they begin, and for each turn of their offering's clock."""
