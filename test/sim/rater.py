@@ -37,9 +37,6 @@ class Flow:
         """What is left of it; taxes are charges beside it."""
         return self.amount + sum((a.amount for a in self.adjustments if a.kind != "tax" and not a.of_tax), ZERO)
 
-    def tax(self):
-        return sum((a.amount for a in self.adjustments if a.kind == "tax" or a.of_tax), ZERO)
-
     def adjust(self, step, kind, amount, **more):
         if amount:
             self.adjustments.append(Adjustment(step, kind, amount, **more))
@@ -59,6 +56,13 @@ class Adjustment:
 
     def __init__(self, step, kind, amount, of_tax=False, grant=None, rate=None):
         self.step, self.kind, self.amount, self.of_tax, self.grant, self.rate = step, kind, amount, of_tax, grant, rate
+        self.paid = ZERO  # of a tax, by credits
+
+    def seen(self, flow):
+        """The charge that an expression sees: with the keys of the one that it adjusts."""
+        out = Flow(flow.row, ZERO, 0)
+        out.step, out.kind, out.amount, out.rate = self.step, self.kind, self.amount - self.paid, self.rate
+        return out
 
 
 class ScopeRow:

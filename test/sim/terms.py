@@ -61,8 +61,10 @@ class ChargeSteps:
     def open(self, level, step):
         """{key: (row, step)} of the buckets that a term has, whether anything was used or not, due in this bill or still open."""
         out = {}
-        if step.by or step.scope == "resource" or step.clock in ("row", "always"):
-            return out
+        if step.by or step.scope == "resource" or step.clock in ("row", "always") or not any(
+                self.setup.payer(account, max(start, self.cut[0])) == self.payer for account in self.setup.accounts
+                for start, end in self.setup.stretches(account) if max(start, self.cut[0]) < min(end, self.cut[1])):
+            return out  # nobody is the payer's any more: no bill
         for account in sorted(self.setup.accounts):
             for start, end in self.setup.stretches(account):
                 start, end = max(start, step.start), min(end, step.end, self.cut[1])
@@ -146,6 +148,8 @@ class ChargeSteps:
         new.kind, new.gross = kind, amount
         account, at = self.scope_account(flow, step), min(due, self.cut[1]) - 1
         contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
+        if self.setup.payer(account, at) != self.payer and not step.level.startswith("contract/"):
+            contract = None  # another payer's
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
         made = self.scope_row(account, sku or "", at, step.price, new, contract, span)
         made.term_number = step.number
@@ -368,49 +372,56 @@ class ChargeSteps:
         touched = {}
         for row, step, flow in self.taken(entries):
             key = self.key(row, step)
-            buckets[key]["x"] = buckets[key].get("x", ZERO) + self.base(flow, step)
-            buckets[key]["last"] = touched[key] = row, step
+            bucket = buckets[key]
+            if key not in touched:
+                bucket["before"] = bucket.setdefault("x", ZERO)
+            bucket["x"] += self.base(flow, step)
+            bucket["last"] = touched[key] = row, step
         for key, opened in self.opened.items():
             if not buckets[key]:
                 buckets[key].update(x=ZERO, last=opened)  # nothing was used: owed when the turn ends
         for key in touched:
             self.charge_fee(key, buckets[key])
 
+    def fee_parts(self, row, step, x):
+        """{tier or None: what it comes to} at x, without the least and the most."""
+        body = step.body
+        if "tiers" not in body:
+            return {None: quantize(x * self.number(body.get("percent", 0), row, step) / 100)}
+        if body.get("mode", "graduated") == "graduated":
+            parts, done, total = {}, ZERO, ZERO
+            for i, tier in enumerate(self.tiers(step, row)):
+                total += self.component(tier, x, step)[1]
+                parts[i + 1], done = quantize(total) - done, quantize(total)
+            return parts
+        number, amount = self.volume(self.tiers(step, row), x, step)
+        return {number + 1: amount}
+
     def charge_fee(self, key, bucket):
-        """Tier by tier, then what lacks to the least."""
+        """A charge for each rate; one without, where it is owed for another reason: the least, the most, another curve."""
         row, step = bucket["last"]
         body, x = step.body, bucket["x"]
         due = self.due(self.flow_of(row), step, key[2])
         if body.get("settle") == "at_end" and due > self.cut[1]:
             return
-        parts = {}
-        if "tiers" not in body:
-            parts[None] = quantize(x * self.number(body.get("percent", 0), row, step) / 100)
-        elif body.get("mode", "graduated") == "graduated":
-            done = total = ZERO
-            for i, tier in enumerate(self.tiers(step, row)):
-                total += self.component(tier, x, step)[1]
-                parts[i + 1], done = quantize(total) - done, quantize(total)
-        else:
-            number, amount = self.volume(self.tiers(step, row), x, step)
-            parts[number + 1] = amount
-        total = sum(parts.values(), ZERO)
+        parts, before = self.fee_parts(row, step, x), self.fee_parts(row, step, bucket.pop("before", x))
+        whole = plain = sum(parts.values(), ZERO)
         factor = self.factor(step, row, key[2], (self.scope_account(self.flow_of(row), step), self.contract(row)))
-        if "max" in body:
-            most = quantize(self.number(body["max"], row, step) * factor)
-            parts["max"] = min(ZERO, most - total)
         if "min" in body:
-            least = quantize(self.number(body["min"], row, step) * factor)
-            parts["min"] = max(ZERO, least - total)
-        billed = bucket.setdefault("billed", defaultdict(Fraction))
-        for tier in list(parts):
-            change = parts[tier] - billed[tier]
-            billed[tier] = parts[tier]
-            percent = None
-            if isinstance(tier, int) or tier is None:
-                percent = body["tiers"][tier - 1].get("percent", 0) if tier else body.get("percent", 0)
-            self.emit(row, step, key, "fee", change, due, tier if isinstance(tier, int) else None, body.get("sku"), percent)
+            whole = max(whole, quantize(self.number(body["min"], row, step) * factor))
+        if "max" in body:
+            whole = min(whole, quantize(self.number(body["max"], row, step) * factor))
+        change, bucket["y"] = whole - bucket.get("y", ZERO), whole
         bucket["settled"] = due <= self.cut[1]
+        if change != plain - sum(before.values(), ZERO):
+            self.emit(row, step, key, "fee", change, due, None, body.get("sku"))
+        elif body.get("mode") == "volume":
+            (tier,) = parts
+            self.emit(row, step, key, "fee", change, due, tier, body.get("sku"), body["tiers"][tier - 1].get("percent", 0))
+        else:
+            for tier, amount in parts.items():
+                percent = (body["tiers"][tier - 1] if tier else body).get("percent", 0)
+                self.emit(row, step, key, "fee", amount - before[tier], due, tier, body.get("sku"), percent)
 
     def settle_fees(self):
         for key, bucket in list(self.memory("fees", dict).items()):
@@ -611,8 +622,12 @@ class ChargeSteps:
             for grant, part in wallet.take(row.time, max(ZERO, flow.net()), fits, others, own_only):
                 flow.adjust(step.name, "credit", -part, grant=grant)
         if kinds and "tax" in kinds:
-            for grant, part in wallet.take(row.time, max(ZERO, flow.tax()), fits, others, own_only):
-                flow.adjust(step.name, "credit", -part, of_tax=True, grant=grant)
+            for tax in [a for a in flow.adjustments if a.kind == "tax"]:
+                def fits_tax(where, tax=tax):
+                    return where is None or self.evaluate(str(where), row, tax.seen(flow), step)
+                for grant, part in wallet.take(row.time, max(ZERO, tax.amount - tax.paid), fits_tax, others, own_only):
+                    tax.paid += part
+                    flow.adjust(step.name, "credit", -part, of_tax=True, grant=grant)
 
     def spend_units(self, wallet, row, flow, step, fits):
         used = wallet.take(row.time, max(ZERO, flow.quantity), fits)

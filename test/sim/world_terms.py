@@ -4,7 +4,7 @@ They draw from streams of their own, so that a world without them stays as it wa
 from world import OPEN, Raw
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
-ON = {"terms." + kind for kind in ("round", "discount", "markup", "tax", "commit", "credit")} | {"steps.tax"}
+ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit")} | {"steps.tax"}
 KINDS = ("discount", "markup", "bound", "fee", "tax", "round", "commit", "credit", "allocate")
 
 
@@ -261,6 +261,9 @@ class Maker:
             body["clock"] = "period"
         if self.rng.random() < 0.5:
             body["scope"] = self.pick("account", "organization", "contract")
+            if body["scope"] == "organization" and "grant_cost" not in OPEN:
+                for grant in grants:
+                    grant.pop("cost", None)
         elif self.rng.random() < 0.4:
             body["share"] = self.pick("own_first", "all")
         if self.rng.random() < 0.3:
