@@ -58,7 +58,7 @@ class Planter:
 
     def prices(self, fits=lambda price: True):
         out = [price for owner in [self.catalog, *self.catalog.get("plans", {}).values(), *self.catalog.get("contracts", [])]
-               for price in owner.get("prices", []) if isinstance(price, dict) and "steps" in price and fits(price)]
+               for price in owner.get("prices", []) if isinstance(price, dict) and "steps" in price and "components" not in price and fits(price)]
         self.rng.shuffle(out)
         return out
 
