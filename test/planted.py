@@ -93,8 +93,10 @@ class Planter:
 
     def unit(self):
         skus = {name: sku for product in self.catalog["products"].values() for name, sku in product["skus"].items()}
-        for name, meter in self.catalog["meters"].items():
-            if meter.get("sku") in skus and self.rng.random() < 0.6:
+        parts = [price["sku"] for owner in [self.catalog, *self.catalog.get("plans", {}).values(), *self.catalog.get("contracts", [])]
+                 for price in owner.get("prices", []) if isinstance(price, dict) and "components" in price]
+        for name, meter in self.catalog["meters"].items():  # components have a unit each
+            if meter.get("sku") in skus and not any(meter["sku"] in part or part == "*" for part in parts) and self.rng.random() < 0.6:
                 skus[meter["sku"]]["unit"] = "hour"
                 self.catalog["meters"][name] = Mark(dict(meter, unit="GB"))
                 return ["UNIT_MISMATCH"]
@@ -222,7 +224,7 @@ def plant(seed):
         codes = getattr(planter, kind)()
         if codes:
             return kind, catalog, planter.catalog, codes
-    return None, catalog, None, []
+    return plant(seed + 10 ** 6)  # a world of other prices alone
 
 
 def main():
@@ -237,8 +239,6 @@ def main():
             kind, good, bad, codes = plant(seed)
             status, _, _, errors = check(arguments.farthing, folder, good)
             why = "the catalog of the world does not load: %s" % errors if status != 0 else None
-            if why is None and kind is None:
-                why = "nothing could be planted"
             if why is None:
                 status, writer, path, errors = check(arguments.farthing, folder, bad)
                 here = [e for e in errors if e["line"] in writer.marked and e["file"] == path and e["code"] in codes]
