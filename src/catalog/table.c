@@ -592,9 +592,15 @@ static enum status look_up(const struct rate_table *table, const struct expr_val
     }
     const struct dec *rate = rate_table_find(table, key, at);
     if (!rate) {
-        return fail(err, ERR_INPUT, "the %s %.*s has no row for these keys%s",
+        struct buffer keys;
+        buffer_init(&keys, scratch, DEC_FORMAT_MAX);
+        for (uint32_t i = 0; i < table->key_count; i++) {
+            buffer_add_text(&keys, i > 0 ? TEXT(", ") : TEXT(""));
+            buffer_add_text(&keys, key[i]);
+        }
+        return fail(err, ERR_INPUT, "the %s %.*s has no row for %.*s%s",
                     table->is_series ? "series" : "table", TEXT_ARG(table->name),
-                    table->edge_count > 0 ? " at that time" : "");
+                    TEXT_ARG(buffer_text(&keys)), table->edge_count > 0 ? " at that time" : "");
     }
     *out = expr_number(*rate);
     return OK;
