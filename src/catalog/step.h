@@ -1,7 +1,7 @@
 /* step.h - private to the catalog's loader: a step that is being read.
  *
- * step.c reads what all steps have and those that make amounts, step_charge.c those that take
- * them, terms.c lists of them.
+ * step.c reads what all steps have, step_usage.c those that take usage, step_charge.c and credit.c
+ * those that take charges; steps.c lists of them in prices, terms.c terms.
  */
 #ifndef FARTHING_CATALOG_STEP_H
 #define FARTHING_CATALOG_STEP_H
@@ -38,6 +38,8 @@ void check_sign(struct work *work, const struct yaml_node *node, const char *nam
 void read_step_number(struct work *work, const char *name, enum sign wanted, struct number *number);
 /* Amounts are money: no more digits than the currency has. */
 void check_amount(struct work *work, const char *name, const struct number *number);
+void check_money(struct loader *loader, const struct yaml_node *node, const char *name,
+                 const struct number *number);
 void read_flag(struct work *work, const char *name, bool *value);
 /* Gives fallback when the key is absent or wrong. */
 int read_option(struct work *work, const char *name, const char *const *names, int fallback);
@@ -48,7 +50,19 @@ void read_round_part(struct work *work, const struct yaml_node *node, int *digit
                      enum rounding *mode);
 void read_tiers(struct work *work, const struct yaml_node *node, struct step_tier *tier);
 
+/* step_usage.c */
+void read_convert(struct work *work);
+void read_aggregate(struct work *work);
+void read_allowance(struct work *work);
+void read_rate(struct work *work);
+void read_percent(struct work *work);
+void read_formula(struct work *work);
+void read_tier(struct work *work);
+void read_fixed(struct work *work);
+
 /* step_charge.c */
+void read_bound(struct work *work);
+void read_round(struct work *work);
 void read_discount(struct work *work); /* and markup */
 void read_fee(struct work *work);
 void read_tax(struct work *work);

@@ -1,4 +1,5 @@
-/* step_charge.c - steps that take charges and add charges of their own: discount, markup, fee, tax.
+/* step_charge.c - steps that take charges and add charges of their own: discount, markup, fee, tax,
+ * commit, allocate, bound, round.
  *
  * They read alike in a price and as terms.  What such a step is worth is said in one of a few ways
  * (a percentage, an amount, units, tiers), each a curve over what has accumulated.
@@ -58,7 +59,7 @@ static void check_percent(struct work *work, const struct yaml_node *node,
     }
 }
 
-static void read_percent(struct work *work, struct step_adjust *adjust)
+static void read_percentage(struct work *work, struct step_adjust *adjust)
 {
     const struct yaml_node *node = key(work, "percent");
     if (read_number(work->loader, node, &work->bucket, &adjust->number)) {
@@ -105,7 +106,7 @@ static void read_worth(struct work *work, struct step_adjust *adjust, const char
     adjust->worth = worths[way];
     switch (adjust->worth) {
     case WORTH_PERCENT:
-        read_percent(work, adjust);
+        read_percentage(work, adjust);
         break;
     case WORTH_TIERS:
         read_percent_tiers(work, adjust);
@@ -423,4 +424,59 @@ void read_allocate(struct work *work)
                  TEXT("clock: period, or month, day, hour ..."),
                  "what is shared is all that a turn has");
     }
+}
+
+void read_bound(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_bound *bound = &work->step->bound;
+    if (!want_kind(loader, work->body, YAML_MAP)) {
+        return;
+    }
+    bound->has_min = key(work, "min") != NULL;
+    bound->has_max = key(work, "max") != NULL;
+    uint32_t errors = loader->complaints->errors;
+    read_step_number(work, "min", ANY, &bound->min);
+    read_step_number(work, "max", ANY, &bound->max);
+    check_amount(work, "min", &bound->min);
+    check_amount(work, "max", &bound->max);
+    if (!bound->has_min && !bound->has_max) {
+        complain(loader->complaints, yaml_key_place(work->body), "MISSING_KEY",
+                 TEXT("bound: {min: 100}"), "a bound has a min, a max or both");
+    }
+    if (loader->complaints->errors == errors && bound->has_min && bound->has_max &&
+        bound->min.expr == NULL && bound->max.expr == NULL &&
+        dec_compare(bound->min.value, bound->max.value) > 0) {
+        COMPLAIN(loader, key(work, "min"), "BOUND_ORDER", NO_HINT, "min is greater than max");
+    }
+    if (bound->has_min && key(work, "attribute") == NULL) {
+        work->step->attribute = ATTRIBUTE_NONE;
+    }
+    bound->settle_now = read_option(work, "settle", settle_names, 1) == 0 && bound->has_min;
+    if (own_key(work, "settle") != NULL && !bound->has_min) {
+        complain(loader->complaints, yaml_key_place(own_key(work, "settle")), "CHOOSE_ONE", NO_HINT,
+                 "settle is of a minimum, and here is none");
+    }
+    read_proration(work, &bound->prorate, &bound->digits, &bound->mode, PRORATE_NONE);
+}
+
+void read_round(struct work *work)
+{
+    struct loader *loader = work->loader;
+    struct step_round *round = &work->step->round;
+    round->digits = DIGITS_OF_CURRENCY;
+    if (work->body->kind == YAML_TEXT) {
+        read_int(loader, work->body, 0, DEC_SCALE, &round->digits);
+    } else if (key(work, "digits") != NULL) {
+        read_int(loader, key(work, "digits"), 0, DEC_SCALE, &round->digits);
+    }
+    round->mode = ROUND_HALF_UP;
+    if (key(work, "mode") != NULL) {
+        read_rounding_mode(loader, key(work, "mode"), &round->mode);
+    }
+    static const char *const at[] = {"row", "line", "bucket", NULL};
+    static const char *const small[] = {"none", "up", NULL};
+    round->at = (enum round_at)read_option(work, "at", at, ROUND_AT_ROW);
+    round->small_up = read_option(work, "small", small, 0) == 1;
+    read_flag(work, "show", &round->show);
 }
