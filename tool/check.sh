@@ -26,6 +26,7 @@ export FARTHING_CASES=${FARTHING_CASES:-10000000}
 check ctest --test-dir build/release -L long --verbose --no-tests=error --timeout 7200
 check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_SEEDS:-10000}" --jobs "$(nproc)"
 check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_CORRECTION_SEEDS:-1000}" --jobs "$(nproc)" --only corrections
+check test/sim/sim_bill.py --first 1001 --seeds "${FARTHING_CORRECTION_SEEDS:-1000}" --jobs "$(nproc)" --only "long corrections"
 check test/planted.py --first 1001 --seeds "${FARTHING_PLANTED:-1000}"
 for seed in 1 2 3 4 5; do
     check make -s tokens SEED=$seed

@@ -10,6 +10,7 @@ import os
 import subprocess
 
 import times
+import world_terms
 from exact import num, plain
 from usage import WITHDRAWAL, Event, Refused, read_line
 from world import Raw, write_json
@@ -219,15 +220,26 @@ def diff(bench, first, last, outputs, is_repriced):
 
 def corrections(bench):
     """Closed and corrected twice is the same as fresh; each correction a second time writes nothing."""
+    return close_and_correct(bench, cuts(bench), 0)
+
+
+def long_corrections(bench):
+    """The same over months that are closed one by one, with terms on clocks of a quarter, a year, a contract's year."""
+    long = copy.copy(bench)
+    long.world, periods = world_terms.long_world(bench.world, bench.rng)
+    return close_and_correct(long, periods, bench.rng.choice([0, 0, 1]))
+
+
+LASTING = ("shortfall", "overage", "minimum", "cap", "credit", "discount", "markup", "fee", "tax")
+
+
+def close_and_correct(bench, periods, waiting):
+    """Some of the periods are closed when the first corrections have been made, with their closings."""
     world, rng, make_output = bench.world, bench.rng, type(bench.output)
-    rounds = [[] for _ in range(ROUNDS)]
-    for line in world.lines:
-        rounds[rng.choice([0, 0, 0, 1, 1, 2])].append(line)
-    rounds[rng.randrange(1, ROUNDS)] += withdrawals(world, rng, rounds[0])
+    rounds = late_lines(world, rng, periods)
     prices_change = rng.choice([None, 1, 2])
     catalog = other_prices(world, rng) if prices_change else None
-    periods = cuts(bench)
-    chains = [[output] for output in bill_chain(bench, "closed", periods, rounds[0], None)]
+    chains = [[output] for output in bill_chain(bench, "closed", periods[:len(periods) - waiting], rounds[0], None)]
     given, changed, compared = [], None, 0
     for number in range(1, ROUNDS):
         inputs = bench.inputs(world, bench.runner.path("late%d" % number), rounds[number], catalog)
@@ -244,12 +256,53 @@ def corrections(bench):
         again = correct(bench, "again%d" % number, folders, given[::-1], changed,
                         ["--threads", "3", "--memory", "256MiB"])
         bench.expect(not again, "round %d: the same correction again writes %s", number, again)
-        fresh = bill_chain(bench, "fresh%d-" % number, periods, what_is_accepted(rounds[:number + 1]),
-                           catalog if changed else None)
+        known, prices = what_is_accepted(rounds[:number + 1]), catalog if changed else None
+        for period in periods[len(chains):]:
+            chains.append([bench.bill("later", catalog=prices, lines=known, period=period,
+                                      options=["--opening", chains[-1][-1].folder + "/closing.ndjson"])])
+        fresh = bill_chain(bench, "fresh%d-" % number, periods, known, prices)
         for i, output in enumerate(fresh):
             compared += compare(bench, "round %d, period %d" % (number, i), output, chains[i])
     for chain in chains:
         if len(chain) > 1:
             diff(bench, chain[0], chain[-1], chain, changed)
     bench.runner.counts["corrected lines"] += compared
+    if len(periods) > 2:
+        count_lasting(bench, chains)
     return True
+
+
+def late_lines(world, rng, periods):
+    """Lines by the round that they come in; of several periods, some of the first in each."""
+    rounds = [[] for _ in range(ROUNDS)]
+    for line in world.lines:
+        rounds[rng.choice([0, 0, 0, 1, 1, 2])].append(line)
+    if len(periods) > 2:
+        first = times.parse_period(periods[0], world.catalog["billing"].get("zone"))
+        for late in rounds[1:]:
+            early = [line for line in rounds[0] if is_within(line, first)]
+            if early:
+                line = rng.choice(early)
+                rounds[0].remove(line)
+                late.append(line)
+    rounds[rng.randrange(1, ROUNDS)] += withdrawals(world, rng, rounds[0])
+    return rounds
+
+
+def is_within(line, period):
+    try:
+        return any(period[0] <= Event(record).at < period[1] for record in read_line(line))
+    except Refused:
+        return False
+
+
+def count_lasting(bench, chains):
+    """How many corrected bills and lines of what terms charge there are: figures that tell what was tried."""
+    counts = bench.runner.counts
+    counts["long chains"] += 1
+    counts["long chains corrected in all but the last"] += all(len(chain) > 1 for chain in chains[:-1])
+    for chain in chains:
+        for output in chain[1:]:
+            for line in output.lines():
+                if line["kind"] in LASTING:
+                    counts["lasting " + line["kind"]] += 1

@@ -663,7 +663,8 @@ LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
         ("shared", shared)]
-APART = [("view", views.law), ("corrections", corrections.corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
+APART = [("view", views.law), ("corrections", corrections.corrections),
+         ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
 
 
 def chosen(world, count, only=None):

@@ -648,6 +648,10 @@ def report(counts, features, pairs, failures, seconds):
         print("closed and corrected twice: %d lines compared with fresh bills, %d corrections written, "
               "%d amounts explained" % (
                   counts["corrected lines"], counts["corrections"], counts["amounts explained"]))
+    if counts["long chains"]:
+        print("chains of several months %d, all but the last month corrected in %d; lines of corrections: %s" % (
+            counts["long chains"], counts["long chains corrected in all but the last"],
+            ", ".join("%s %d" % (name[8:], counts[name]) for name in sorted(counts) if name.startswith("lasting "))))
     print("features %d, pairs that met %d of %d (%.1f%%)" % (
         len(names), len(pairs), possible, 100 * len(pairs) / max(1, possible)))
     print("mismatches %d in %.0f s" % (failures, seconds))

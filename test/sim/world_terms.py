@@ -1,7 +1,13 @@
 """Terms of random worlds: of plans, of contracts, of the catalog, and the same steps in prices.
 
 They draw from streams of their own, so that a world without them stays as it was."""
-from world import OPEN, Raw
+import copy
+import json
+import random
+
+import times
+from usage import WITHDRAWAL, Refused, read_line
+from world import OPEN, Raw, write_json
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
 ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit")} | {"steps.tax"}
@@ -280,3 +286,160 @@ class Maker:
         if self.rng.random() < 0.25:
             body["idle"] = "none"
         return self.place(body, by=False)
+
+
+# ---- worlds of several bills ----
+
+class LongMaker(Maker):
+    """Terms on clocks that are longer than a bill."""
+
+    def __init__(self, world, rng, start):
+        super().__init__(world, rng, [kind for kind in KINDS if kind != "allocate"])
+        self.start = start
+
+    def terms(self):
+        """Some that last, among others."""
+        out = [self.long() for _ in range(self.pick(1, 1, 2, 3))] + [self.one() for _ in range(self.pick(0, 0, 1, 2))]
+        self.rng.shuffle(out)
+        for i, term in enumerate(out):
+            (body,) = term.values()
+            body["name"] = "t%d" % i
+        self.group(out)
+        return out
+
+    def long(self, terms=True):
+        kind = self.pick("promise", "promise", "least", "most", "grants", "grants", "spend", *["prepaid"] * terms)
+        term = getattr(self, kind)()
+        (body,) = term.values()
+        if kind != "grants":
+            body["clock"] = self.pick("quarter", "year", "contract_year", "contract_year")
+        if kind != "prepaid" and self.rng.random() < 0.2:
+            body["where"] = self.condition()
+        return term
+
+    def promise(self):
+        body = {"quantity": self.world.limit(self.rng)} if self.rng.random() < 0.2 else {"amount": self.money(20, 200)}
+        if self.rng.random() < 0.5:
+            body["overage"] = Raw(self.pick("1.5", "2", "0.5"))
+        if self.rng.random() < 0.3:
+            body["rollover"] = Raw(self.pick("1", "0.5"))
+        if self.rng.random() < 0.2:
+            body["shortfall"] = "none"
+        if self.rng.random() < 0.2:
+            body["prorate"] = self.pick("day", "second")
+        return {"commit": self.place(body, clocks=False)}
+
+    def prepaid(self):
+        body = {"amount": self.money(20, 100), "prepaid": Raw("true")}
+        if self.rng.random() < 0.5:
+            body["rollover"] = Raw(self.pick("1", "0.5"))
+        if self.rng.random() < 0.5:
+            body["scope"] = self.pick("account", "organization", "contract")
+        return {"commit": body}
+
+    def least(self):
+        body = {"min": self.money(20, 150)}
+        if self.rng.random() < 0.3:
+            body["attribute"] = "pro_rata"
+        if self.rng.random() < 0.3:
+            body["prorate"] = self.pick("day", "second")
+        return {"bound": self.place(body, clocks=False)}
+
+    def most(self):
+        return {"bound": self.place({"max": self.money(20, 150)}, clocks=False)}
+
+    def spend(self):
+        body = {"tiers": self.tiers()} if self.rng.random() < 0.6 else {"percent": self.percent(), "limit": {"amount": self.money(5, 40)}}
+        return {self.pick("discount", "discount", "markup"): self.place(body, clocks=False)}
+
+    def grants(self):
+        grants = []
+        for i in range(self.pick(1, 1, 2)):
+            grant = {"id": "g%d" % i, "amount": self.money(5, 60), "every": self.pick("year", "quarter", "month"),
+                     "from": self.world.date(self.start - self.rng.randrange(0, 400) * times.DAY)}
+            if self.rng.random() < 0.7:
+                grant["rollover"] = self.pick({"max": self.money(5, 30)}, {"min": self.money(1, 5), "max": self.money(5, 30)})
+            if self.rng.random() < 0.4:
+                grant["priority"] = Raw(self.pick("1", "2"))
+            grants.append(grant)
+        body = {"grants": grants}
+        if self.rng.random() < 0.5:
+            body["scope"] = self.pick("account", "organization", "contract")
+        if self.rng.random() < 0.3:
+            body["overage"] = "carry"
+        return {"credit": body}
+
+
+def long_world(world, rng):
+    """(world, periods): three or four months that are billed one by one, with terms on long clocks.  What was used in the world's
+    period is spread over them."""
+    catalog, long = copy.deepcopy(world.catalog), copy.copy(world)
+    zone = catalog.get("billing", {}).get("zone")
+    catalog["billing"] = {"every": "month", **({"zone": zone} if zone else {})}
+    year, month = map(int, times.form(world.period[0] + 7 * times.DAY)[:7].split("-"))
+    before, count = rng.choice([0, 0, 1]), rng.choice([3, 3, 4])
+    months = [divmod(year * 12 + month - 1 - before + i, 12) for i in range(count)]
+    periods = ["%04d-%02d" % (y, m + 1) for y, m in months]
+    long.period_text = "%s/%s" % (periods[0], periods[-1])
+    long.period = times.parse_period(periods[0], zone)[0], times.parse_period(periods[-1], zone)[1]
+    long.catalog = catalog
+    long.accounts = [{key: value for key, value in record.items() if key != "currency"} for record in world.accounts]  # terms say money
+    long.lines = [spread_line(world.seed, line, before, count) for line in world.lines]
+    long_contracts(long, rng)
+    for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]:
+        owner.pop("terms", None)
+        if rng.random() < (0.8 if "buyer" in owner else 0.5):
+            owner["terms"] = LongMaker(long, rng, long.period[0]).terms()
+    for steps in price_steps(catalog):
+        if steps and "fixed" not in steps[0] and rng.random() < 0.15:
+            made = LongMaker(long, rng, long.period[0]).long(terms=False)
+            (body,) = made.values()
+            body["name"] = "lasting"
+            steps.append(made)
+    return long, periods
+
+
+def long_contracts(world, rng):
+    """Contracts whose years end in one of the months, some of which end there themselves."""
+    catalog, (start, end) = world.catalog, world.period
+    contracts = catalog.setdefault("contracts", [])
+    buyers = [contract["buyer"] for contract in contracts]
+    for account in world.ids:
+        if account not in buyers and (not contracts or rng.random() < 0.3):
+            contracts.append({"id": "l-" + account, "buyer": account, "from": world.date(start - 400 * times.DAY)})
+            buyers.append(account)
+    for contract in contracts:
+        contract.pop("billing", None)
+        if buyers.count(contract["buyer"]) > 1 or times.parse(contract["from"]) >= start:
+            continue
+        if rng.random() < 0.7:
+            contract["from"] = world.date(rng.randrange(start - 20 * times.DAY, end) // times.DAY * times.DAY - 365 * times.DAY)
+        if "to" not in contract and rng.random() < 0.25:
+            contract["to"] = world.date(rng.randrange(start + times.DAY, end) // times.HOUR * times.HOUR)
+
+
+def spread_line(seed, line, before, count):
+    """The line with its time in another month, the same one for all lines of an id."""
+    try:
+        records = read_line(line)
+    except Refused:
+        return line
+    if len(records) != 1 or records[0].get("type") == WITHDRAWAL:
+        return line
+    record = json.loads(line, parse_float=Raw, parse_int=Raw)
+    if not isinstance(record, dict):
+        return line
+    months = random.Random("%s/%s/%s" % (seed, record.get("source"), record.get("id"))).randrange(-before, count - before)
+
+    def moved(text):
+        try:
+            return times.form(times.parse(text) + months * 30 * times.DAY)
+        except (times.TimeFault, TypeError, AttributeError):
+            return text
+    if "time" in record:
+        record["time"] = moved(record["time"])
+    if isinstance(record.get("data"), dict):
+        for key in ("start", "end"):
+            if key in record["data"]:
+                record["data"][key] = moved(record["data"][key])
+    return write_json(record)
