@@ -17,20 +17,22 @@
  *
  * Where both sets are of one catalog and the same accounts no price is another one: units that went
  * from one version to another were used at another time, which is usage.  What is no usage (fees,
- * minimums, caps, roundings) moves by its price version, else by its step.
+ * minimums, caps, roundings) moves by its price version, else by its step; what a term has made, by
+ * what it is on, or because it is another one: diff_terms.c.
  *
  * Units that are part of a line's change take its amount along a chord, and the last reason takes
  * what is left: so the parts of an item add up to its difference, to the last digit.
  */
 #include <stdlib.h>
 
+#include "engine/diff_sums.h"
+#include "engine/diff_terms.h"
 #include "engine/folder.h"
 #include "engine/handle.h"
 #include "engine/run.h"
 #include "render/table.h"
 
 enum { RUN_FILE_MAX_BYTES = 64 * 1024 * 1024, SOURCE_PAYER_MAX_BYTES = 1024 };
-enum { SIDE_A, SIDE_B, SIDES };
 
 /* A file of rows that are in the order of payers. */
 struct source {
@@ -68,7 +70,8 @@ struct moved {
         currency;
     struct period period;
     struct wide quantity[SIDES], amount[SIDES];
-    struct wide difference, by_usage, by_price, by_step, by_currency, by_bills;
+    struct wide difference;
+    struct reasons reasons;
 };
 
 /* A bill of one of the sets, of the payer at hand. */
@@ -96,6 +99,9 @@ struct diff {
     struct period period[SIDES];
     struct bill_time *times; /* of the bills of the payer at hand */
     size_t time_count;
+    struct diff_item *items; /* of that payer, and what is told of each if it has moved */
+    struct moved *told;
+    size_t item_count;
     bool has_two_currencies; /* that payer, in bills of one time */
     bool is_same_catalog;    /* and accounts: no price is another one */
     enum farthing_form form;
@@ -353,7 +359,11 @@ static int compare_items(const struct piece *a, const struct piece *b)
     order = order ? order : text_compare(x->resource, y->resource);
     order = order ? order : (int)is_usage(y) - (int)is_usage(x);
     order = order ? order : text_compare(x->kind, y->kind);
-    return order || is_usage(x) ? order : text_compare(x->step, y->step);
+    if (order || is_usage(x)) {
+        return order;
+    }
+    order = text_compare(x->step, y->step);
+    return order || !diff_is_term(x) || !diff_is_term(y) ? order : text_compare(x->level, y->level);
 }
 
 static int compare_places(const struct line *x, const struct line *y)
@@ -396,84 +406,6 @@ static int compare_pieces(const void *a_item, const void *b_item)
 
 /* ---- reasons --------------------------------------------------------------------------------- */
 
-/* Sums are of 256 bits: those of numbers that have 38 digits may have more. */
-static bool is_zero(struct wide value)
-{
-    static const struct wide zero = {{0}};
-    return wide_equal(&value, &zero);
-}
-
-static struct wide plus(struct wide a, struct wide b)
-{
-    wide_add(&a, &b);
-    return a;
-}
-
-static struct wide minus(struct wide a, struct wide b)
-{
-    wide_subtract(&a, &b);
-    return a;
-}
-
-static struct wide negative(struct wide value)
-{
-    return minus((struct wide){{0}}, value);
-}
-
-static int sign_of(struct wide value)
-{
-    return is_zero(value) ? 0 : wide_is_negative(&value) ? -1 : 1;
-}
-
-/* No bill has more digits after the point than are kept here. */
-static enum status add_to(struct diff *d, struct wide *sum, struct dec value)
-{
-    if (value.scale > DEC_SCALE) {
-        TRY(dec_round(value, DEC_SCALE, ROUND_HALF_EVEN, &value, d->err));
-    }
-    wide_add_dec(sum, value);
-    return OK;
-}
-
-static enum status take_off(struct diff *d, struct wide *sum, struct dec value)
-{
-    return add_to(d, sum, dec_negate(value));
-}
-
-/* As many digits of it as a decimal has. */
-static enum status shorten(struct diff *d, struct wide value, struct dec *out)
-{
-    enum { DIGITS_MAX = 37 };
-    char text[WIDE_FORMAT_MAX];
-    size_t size = (size_t)wide_format(&value, text);
-    const char *point = memchr(text, '.', size);
-    size_t whole = point ? (size_t)(point - text) : size, most = DIGITS_MAX + 2;
-    if (size > most && whole < most) {
-        size = whole >= most - 1 ? whole : most;
-    }
-    if (dec_parse((struct text){text, size}, out) != NUMBER_OK) {
-        return fail(d->err, ERR_OVERFLOW, "a sum of these bills has more than 38 digits");
-    }
-    return OK;
-}
-
-/* a x b / c, rounded to as many digits as there is room for. */
-static enum status multiply_divide(struct diff *d, struct wide a, struct wide b, struct wide c,
-                                   struct wide *out)
-{
-    struct dec x, y, z, product;
-    TRY(shorten(d, a, &x));
-    TRY(shorten(d, b, &y));
-    TRY(shorten(d, c, &z));
-    enum status status = ERR_OVERFLOW;
-    for (int digits = DEC_SCALE; digits >= 0 && status == ERR_OVERFLOW; digits -= DEC_SCALE / 6) {
-        status = dec_multiply_divide(x, y, z, digits, ROUND_HALF_EVEN, &product, d->err);
-    }
-    TRY(status);
-    *out = (struct wide){{0}};
-    return add_to(d, out, product);
-}
-
 /* The amount of some of the units: along the chord, and all of it for all of them. */
 static enum status take_part(struct diff *d, const struct change *all, struct wide units,
                              struct change *part)
@@ -483,11 +415,11 @@ static enum status take_part(struct diff *d, const struct change *all, struct wi
         part->amount = all->amount;
         return OK;
     }
-    if (is_zero(units)) {
+    if (sum_is_zero(units)) {
         part->amount = (struct wide){{0}};
         return OK;
     }
-    return multiply_divide(d, all->amount, units, all->quantity, &part->amount);
+    return sum_multiply_divide(d->err, all->amount, units, all->quantity, &part->amount);
 }
 
 /* Units that came to some lines and left others: as many of both as there are of the fewer. Takes
@@ -497,21 +429,21 @@ static enum status match(struct diff *d, struct change *came, struct change *lef
 {
     struct change in, out;
     TRY(take_part(d, came, units, &in));
-    TRY(take_part(d, left, negative(units), &out));
-    *reason = plus(*reason, plus(in.amount, out.amount));
+    TRY(take_part(d, left, sum_negative(units), &out));
+    *reason = sum_plus(*reason, sum_plus(in.amount, out.amount));
     struct change *rest[] = {came, left};
     const struct change *taken[] = {&in, &out};
     for (int i = 0; i < 2; i++) {
-        rest[i]->quantity = minus(rest[i]->quantity, taken[i]->quantity);
-        rest[i]->amount = minus(rest[i]->amount, taken[i]->amount);
+        rest[i]->quantity = sum_minus(rest[i]->quantity, taken[i]->quantity);
+        rest[i]->amount = sum_minus(rest[i]->amount, taken[i]->amount);
     }
     return OK;
 }
 
 static struct wide fewer(const struct change *came, const struct change *left)
 {
-    struct wide gone = negative(left->quantity);
-    return sign_of(minus(came->quantity, gone)) <= 0 ? came->quantity : gone;
+    struct wide gone = sum_negative(left->quantity);
+    return sum_sign(sum_minus(came->quantity, gone)) <= 0 ? came->quantity : gone;
 }
 
 /* What came and left on one version in one place, or of more. */
@@ -522,14 +454,10 @@ struct flow {
 
 static void add_flow(struct flow *to, const struct change *change)
 {
-    struct change *side = sign_of(change->quantity) > 0 ? &to->came : &to->left;
-    side->quantity = plus(side->quantity, change->quantity);
-    side->amount = plus(side->amount, change->amount);
+    struct change *side = sum_sign(change->quantity) > 0 ? &to->came : &to->left;
+    side->quantity = sum_plus(side->quantity, change->quantity);
+    side->amount = sum_plus(side->amount, change->amount);
 }
-
-struct reasons {
-    struct wide usage, price, step, currency;
-};
 
 /* Each line's change of the item, as flows by place and version; amounts that moved without units
  * are the step's. */
@@ -543,11 +471,11 @@ static enum status find_flows(struct diff *d, const struct piece *pieces, size_t
         for (; i < count && memcmp(&pieces[i].line.id, &line->id, sizeof line->id) == 0; i++) {
             const struct line *at = &pieces[i].line;
             bool is_b = pieces[i].side == SIDE_B;
-            TRY((is_b ? add_to : take_off)(d, &change.quantity, at->quantity));
-            TRY((is_b ? add_to : take_off)(d, &change.amount, at->amount));
+            TRY((is_b ? sum_add : sum_take)(d->err, &change.quantity, at->quantity));
+            TRY((is_b ? sum_add : sum_take)(d->err, &change.amount, at->amount));
         }
-        if (is_zero(change.quantity)) {
-            reasons->step = plus(reasons->step, change.amount);
+        if (sum_is_zero(change.quantity)) {
+            reasons->step = sum_plus(reasons->step, change.amount);
             continue;
         }
         struct flow *last = *flow_count > 0 ? &flows[*flow_count - 1] : NULL;
@@ -569,9 +497,9 @@ static enum status match_flows(struct diff *d, struct flow *flows, size_t count,
                                struct wide *reason)
 {
     for (size_t to = 0; to < count; to++) {
-        for (size_t from = 0; from < count && sign_of(flows[to].came.quantity) > 0; from++) {
+        for (size_t from = 0; from < count && sum_sign(flows[to].came.quantity) > 0; from++) {
             struct change *came = &flows[to].came, *left = &flows[from].left;
-            if (sign_of(left->quantity) < 0 && is_way(flows[from].line, flows[to].line)) {
+            if (sum_sign(left->quantity) < 0 && is_way(flows[from].line, flows[to].line)) {
                 TRY(match(d, came, left, fewer(came, left), reason));
             }
         }
@@ -716,7 +644,7 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct it
             (usage->is_event && text_equal(event, bill_event(&d->scratch, &usage->event)));
         if (is_its && usage->slot.from >= item->period.from && usage->slot.from < item->period.to) {
             int side = d->used[low].side;
-            TRY(add_to(d, &used->quantity[side], usage->quantity));
+            TRY(sum_add(d->err, &used->quantity[side], usage->quantity));
             used->events[side] += usage->total.count;
             used->print[side] += usage->total.print;
         }
@@ -731,19 +659,19 @@ static enum status share_rest(struct diff *d, const struct moved *moved,
                               const struct change *rest, struct reasons *reasons)
 {
     const struct wide *a = &used->quantity[SIDE_A], *b = &used->quantity[SIDE_B];
-    struct wide more = minus(*b, *a), units = {{0}};
-    int sign = sign_of(more);
-    if (sign * sign_of(rest->quantity) > 0 && !(is_other && is_of_same_events(used))) {
+    struct wide more = sum_minus(*b, *a), units = {{0}};
+    int sign = sum_sign(more);
+    if (sign * sum_sign(rest->quantity) > 0 && !(is_other && is_of_same_events(used))) {
         bool is_alike =
             wide_equal(a, &moved->quantity[SIDE_A]) || wide_equal(b, &moved->quantity[SIDE_B]);
-        bool is_less = sign_of(minus(rest->quantity, more)) * sign > 0;
+        bool is_less = sum_sign(sum_minus(rest->quantity, more)) * sign > 0;
         units = is_alike && is_less ? more : rest->quantity;
     }
     struct change own;
     TRY(take_part(d, rest, units, &own));
-    reasons->usage = plus(reasons->usage, own.amount);
+    reasons->usage = sum_plus(reasons->usage, own.amount);
     struct wide *others = is_other ? &reasons->price : &reasons->step;
-    *others = plus(*others, minus(rest->amount, own.amount));
+    *others = sum_plus(*others, sum_minus(rest->amount, own.amount));
     return OK;
 }
 
@@ -757,12 +685,12 @@ static enum status explain_usage(struct diff *d, const struct piece *pieces, siz
     if (!is_one_unit(pieces, count)) { /* they cannot be followed */
         const struct wide *quantity = used.quantity;
         struct change whole = {quantity[SIDE_A], moved->amount[SIDE_A]}, own = {0};
-        if (!is_zero(quantity[SIDE_A])) {
-            TRY(take_part(d, &whole, minus(quantity[SIDE_B], quantity[SIDE_A]), &own));
+        if (!sum_is_zero(quantity[SIDE_A])) {
+            TRY(take_part(d, &whole, sum_minus(quantity[SIDE_B], quantity[SIDE_A]), &own));
         }
         *reasons = (struct reasons){.usage = own.amount};
         if (!d->is_same_catalog) {
-            reasons->price = minus(moved->difference, own.amount);
+            reasons->price = sum_minus(moved->difference, own.amount);
         }
         return OK;
     }
@@ -840,59 +768,86 @@ static bool has_other_conversion(const struct piece *pieces, size_t count)
     return false;
 }
 
+/* What became of an item, and why, but for what terms have made. */
 static enum status explain_item(struct diff *d, struct text payer, const struct piece *pieces,
-                                size_t count)
+                                size_t count, struct moved *moved, struct diff_item *item)
 {
     const struct line *line = &pieces[0].line;
-    struct moved moved = {.payer = payer,
-                          .bill = pieces[0].bill,
-                          .account = line->account,
-                          .product = line->product,
-                          .sku = line->sku,
-                          .dimensions = line->dimensions,
-                          .resource = line->resource,
-                          .kind = line->kind,
-                          .step = line->step,
-                          .unit = line->unit,
-                          .currency = line->currency,
-                          .period = pieces[0].period};
+    *moved = (struct moved){.payer = payer,
+                            .bill = pieces[0].bill,
+                            .account = line->account,
+                            .product = line->product,
+                            .sku = line->sku,
+                            .dimensions = line->dimensions,
+                            .resource = line->resource,
+                            .kind = line->kind,
+                            .step = line->step,
+                            .unit = line->unit,
+                            .currency = line->currency,
+                            .period = pieces[0].period};
+    *item = (struct diff_item){.line = line, .bill = pieces[0].bill, .is_told = true};
     for (size_t i = 0; i < count; i++) {
-        TRY(add_to(d, &moved.quantity[pieces[i].side], pieces[i].line.quantity));
-        TRY(add_to(d, &moved.amount[pieces[i].side], pieces[i].line.amount));
+        const struct line *at = &pieces[i].line;
+        int side = pieces[i].side;
+        TRY(sum_add(d->err, &moved->quantity[side], at->quantity));
+        TRY(sum_add(d->err, &item->amount[side], at->amount));
+        TRY(sum_add(d->err, &item->exact[side], at->exact));
+        item->is_on[side] = true;
+        item->contract = side == SIDE_B || !item->is_on[SIDE_B] ? at->contract : item->contract;
     }
-    moved.difference = minus(moved.amount[SIDE_B], moved.amount[SIDE_A]);
-    if (is_zero(moved.difference)) {
+    item->has_one_rate = line->has_rate && !has_other_rate(pieces, count);
+    memcpy(moved->amount, item->amount, sizeof moved->amount);
+    moved->difference = sum_minus(item->amount[SIDE_B], item->amount[SIDE_A]);
+    struct reasons *reasons = &item->reasons;
+    reasons->terms = TEXT("");
+    if (sum_is_zero(moved->difference)) {
         return OK;
     }
-    struct reasons reasons = {0};
     if (is_other_bill(d, &pieces[0])) {
-        moved.by_bills = moved.difference;
+        reasons->bills = moved->difference;
     } else if (is_usage(line)) {
-        TRY(explain_usage(d, pieces, count, &moved, &reasons));
+        TRY(explain_usage(d, pieces, count, moved, reasons));
+    } else if (diff_is_term(line)) {
+        item->is_told = false;
+        return OK;
     } else if (!d->is_same_catalog &&
                (has_other_version(d, pieces, count) || has_other_rate(pieces, count))) {
-        reasons.price = moved.difference;
+        reasons->price = moved->difference;
     } else if (!d->is_same_catalog && has_other_conversion(pieces, count)) {
-        reasons.currency = moved.difference;
+        reasons->currency = moved->difference;
     }
-    moved.by_usage = reasons.usage;
-    moved.by_price = reasons.price;
-    moved.by_currency = reasons.currency;
-    moved.by_step = minus(minus(minus(moved.difference, moved.by_bills), moved.by_currency),
-                          plus(moved.by_usage, moved.by_price));
+    reasons->step =
+        sum_minus(sum_minus(sum_minus(moved->difference, reasons->bills), reasons->currency),
+                  sum_plus(reasons->usage, reasons->price));
+    return OK;
+}
+
+static void keep_moved(struct diff *d, const struct moved *moved)
+{
     if (d->moved_count == d->moved_capacity) {
         size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
         d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
         d->moved_capacity = more;
     }
-    struct text *texts[] = {&moved.bill,       &moved.account,  &moved.product, &moved.sku,
-                            &moved.dimensions, &moved.resource, &moved.kind,    &moved.step,
-                            &moved.unit,       &moved.currency};
+    struct moved *kept = &d->moved[d->moved_count++];
+    *kept = *moved;
+    struct text *texts[] = {&kept->bill,       &kept->account,  &kept->product,      &kept->sku,
+                            &kept->dimensions, &kept->resource, &kept->kind,         &kept->step,
+                            &kept->unit,       &kept->currency, &kept->reasons.terms};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         *texts[i] = text_copy(d->arena, *texts[i]);
     }
-    d->moved[d->moved_count++] = moved;
-    return OK;
+}
+
+/* Of one payer, by what was counted in all. */
+static bool is_same_usage(const struct diff *d)
+{
+    uint64_t counts[SIDES] = {0}, prints[SIDES] = {0};
+    for (size_t i = 0; i < d->used_count; i++) {
+        counts[d->used[i].side] += d->used[i].usage.total.count;
+        prints[d->used[i].side] += d->used[i].usage.total.print;
+    }
+    return counts[SIDE_A] == counts[SIDE_B] && prints[SIDE_A] == prints[SIDE_B];
 }
 
 /* ---- payer by payer -------------------------------------------------------------------------- */
@@ -941,13 +896,30 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
         d->has_two_currencies |=
             !text_equal(d->pieces[i].line.currency, d->pieces[0].line.currency);
     }
+    struct text id = payer_of_key(payer);
+    d->items = arena_alloc(&d->scratch, (d->piece_count + 1) * sizeof *d->items);
+    d->told = arena_alloc(&d->scratch, (d->piece_count + 1) * sizeof *d->told);
+    d->item_count = 0;
     for (size_t first = 0; first < d->piece_count;) {
-        size_t end = first + 1;
+        size_t end = first + 1, at = d->item_count++;
         while (end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0) {
             end++;
         }
-        TRY(explain_item(d, payer_of_key(payer), &d->pieces[first], end - first));
+        TRY(explain_item(d, id, &d->pieces[first], end - first, &d->told[at], &d->items[at]));
         first = end;
+    }
+    TRY(diff_terms(&(struct diff_terms){.arena = &d->scratch,
+                                        .err = d->err,
+                                        .payer = id,
+                                        .is_same_catalog = d->is_same_catalog,
+                                        .is_same_usage = is_same_usage(d),
+                                        .items = d->items,
+                                        .count = d->item_count}));
+    for (size_t i = 0; i < d->item_count; i++) {
+        if (!sum_is_zero(d->told[i].difference)) {
+            d->told[i].reasons = d->items[i].reasons;
+            keep_moved(d, &d->told[i]);
+        }
     }
     return OK;
 }
@@ -991,8 +963,10 @@ enum {
     CELL_USAGE,
     CELL_PRICE,
     CELL_STEP,
+    CELL_TERM,
     CELL_CURRENCY,
     CELL_BILLS,
+    CELL_TERMS,
     CELLS
 };
 
@@ -1005,7 +979,7 @@ static struct text show_amount(struct arena *arena, struct wide value)
 /* A reason that is none is left out of the table. */
 static struct text show_reason(struct arena *arena, struct wide value)
 {
-    return is_zero(value) ? TEXT("") : show_amount(arena, value);
+    return sum_is_zero(value) ? TEXT("") : show_amount(arena, value);
 }
 
 static struct text show_day(struct arena *arena, instant at)
@@ -1027,11 +1001,13 @@ static void make_cells(struct arena *arena, const struct moved *m, struct text c
     cells[CELL_BEFORE] = show_amount(arena, m->amount[SIDE_A]);
     cells[CELL_AFTER] = show_amount(arena, m->amount[SIDE_B]);
     cells[CELL_DIFFERENCE] = show_amount(arena, m->difference);
-    cells[CELL_USAGE] = show_reason(arena, m->by_usage);
-    cells[CELL_PRICE] = show_reason(arena, m->by_price);
-    cells[CELL_STEP] = show_reason(arena, m->by_step);
-    cells[CELL_CURRENCY] = show_reason(arena, m->by_currency);
-    cells[CELL_BILLS] = show_reason(arena, m->by_bills);
+    cells[CELL_USAGE] = show_reason(arena, m->reasons.usage);
+    cells[CELL_PRICE] = show_reason(arena, m->reasons.price);
+    cells[CELL_STEP] = show_reason(arena, m->reasons.step);
+    cells[CELL_TERM] = show_reason(arena, m->reasons.term);
+    cells[CELL_CURRENCY] = show_reason(arena, m->reasons.currency);
+    cells[CELL_BILLS] = show_reason(arena, m->reasons.bills);
+    cells[CELL_TERMS] = m->reasons.terms;
 }
 
 /* The first currency behind one, by code, in which something has moved; at NULL: there is none. */
@@ -1049,20 +1025,21 @@ static struct text next_currency(const struct diff *d, struct text before)
 /* What has moved in a currency. */
 static struct moved sum_moved(const struct diff *d, struct text currency)
 {
-    struct moved sum = {.payer = TEXT(""), .currency = currency};
+    struct moved sum = {.payer = TEXT(""), .currency = currency, .reasons.terms = TEXT("")};
     for (size_t i = 0; i < d->moved_count; i++) {
         const struct moved *m = &d->moved[i];
         if (!text_equal(m->currency, currency)) {
             continue;
         }
-        sum.amount[SIDE_A] = plus(sum.amount[SIDE_A], m->amount[SIDE_A]);
-        sum.amount[SIDE_B] = plus(sum.amount[SIDE_B], m->amount[SIDE_B]);
-        sum.difference = plus(sum.difference, m->difference);
-        sum.by_usage = plus(sum.by_usage, m->by_usage);
-        sum.by_price = plus(sum.by_price, m->by_price);
-        sum.by_step = plus(sum.by_step, m->by_step);
-        sum.by_currency = plus(sum.by_currency, m->by_currency);
-        sum.by_bills = plus(sum.by_bills, m->by_bills);
+        sum.amount[SIDE_A] = sum_plus(sum.amount[SIDE_A], m->amount[SIDE_A]);
+        sum.amount[SIDE_B] = sum_plus(sum.amount[SIDE_B], m->amount[SIDE_B]);
+        sum.difference = sum_plus(sum.difference, m->difference);
+        sum.reasons.usage = sum_plus(sum.reasons.usage, m->reasons.usage);
+        sum.reasons.price = sum_plus(sum.reasons.price, m->reasons.price);
+        sum.reasons.step = sum_plus(sum.reasons.step, m->reasons.step);
+        sum.reasons.term = sum_plus(sum.reasons.term, m->reasons.term);
+        sum.reasons.currency = sum_plus(sum.reasons.currency, m->reasons.currency);
+        sum.reasons.bills = sum_plus(sum.reasons.bills, m->reasons.bills);
     }
     return sum;
 }
@@ -1106,11 +1083,12 @@ static enum status write_table(struct diff *d)
     struct table *table = &d->table;
     struct arena *arena = &d->scratch;
     table_init(table, arena, &d->sink, d->is_terminal);
-    static const char *const TITLES[CELLS] = {"PAYER", "FROM",   "ACCOUNT",  "SKU",        "WHAT",
-                                              "OF",    "BEFORE", "AFTER",    "DIFFERENCE", "USAGE",
-                                              "PRICE", "STEP",   "CURRENCY", "BILLS"};
+    static const char *const TITLES[CELLS] = {
+        "PAYER",      "FROM",  "ACCOUNT", "SKU",  "WHAT", "OF",       "BEFORE", "AFTER",
+        "DIFFERENCE", "USAGE", "PRICE",   "STEP", "TERM", "CURRENCY", "BILLS",  "TERMS"};
     for (int c = 0; c < CELLS; c++) {
-        table_add_column(table, TITLES[c], c < CELL_BEFORE ? COLUMN_TEXT : COLUMN_DECIMAL);
+        table_add_column(table, TITLES[c],
+                         c < CELL_BEFORE || c == CELL_TERMS ? COLUMN_TEXT : COLUMN_DECIMAL);
     }
     struct text cells[CELLS];
     struct arena_mark mark = arena_mark(arena);
@@ -1139,7 +1117,7 @@ struct column {
     bool is_name; /* comes from strangers */
 };
 
-enum { COLUMNS = 22 };
+enum { COLUMNS = 24 };
 
 static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
 {
@@ -1160,12 +1138,14 @@ static void make_columns(struct arena *arena, const struct moved *m, struct colu
         {"before", show_amount(arena, m->amount[SIDE_A]), false},
         {"after", show_amount(arena, m->amount[SIDE_B]), false},
         {"difference", show_amount(arena, m->difference), false},
-        {"usage", show_amount(arena, m->by_usage), false},
-        {"price_version", show_amount(arena, m->by_price), false},
-        {"step", show_amount(arena, m->by_step), false},
-        {"currency_rate", show_amount(arena, m->by_currency), false},
-        {"other_bill", show_amount(arena, m->by_bills), false},
-        {"currency", m->currency, true}};
+        {"usage", show_amount(arena, m->reasons.usage), false},
+        {"price_version", show_amount(arena, m->reasons.price), false},
+        {"step", show_amount(arena, m->reasons.step), false},
+        {"term", show_amount(arena, m->reasons.term), false},
+        {"currency_rate", show_amount(arena, m->reasons.currency), false},
+        {"other_bill", show_amount(arena, m->reasons.bills), false},
+        {"currency", m->currency, true},
+        {"terms", m->reasons.terms, true}};
     memcpy(columns, all, sizeof all);
 }
 
@@ -1204,15 +1184,17 @@ static enum status write_csv(struct diff *d)
 static void add_sums(struct diff *d, struct buffer *out, struct text currency)
 {
     struct moved sum = sum_moved(d, currency);
-    const struct column sums[] = {{"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
-                                  {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
-                                  {"difference", show_amount(d->arena, sum.difference), false},
-                                  {"usage", show_amount(d->arena, sum.by_usage), false},
-                                  {"price_version", show_amount(d->arena, sum.by_price), false},
-                                  {"step", show_amount(d->arena, sum.by_step), false},
-                                  {"currency_rate", show_amount(d->arena, sum.by_currency), false},
-                                  {"other_bill", show_amount(d->arena, sum.by_bills), false},
-                                  {"currency", sum.currency, true}};
+    const struct column sums[] = {
+        {"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
+        {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
+        {"difference", show_amount(d->arena, sum.difference), false},
+        {"usage", show_amount(d->arena, sum.reasons.usage), false},
+        {"price_version", show_amount(d->arena, sum.reasons.price), false},
+        {"step", show_amount(d->arena, sum.reasons.step), false},
+        {"term", show_amount(d->arena, sum.reasons.term), false},
+        {"currency_rate", show_amount(d->arena, sum.reasons.currency), false},
+        {"other_bill", show_amount(d->arena, sum.reasons.bills), false},
+        {"currency", sum.currency, true}};
     for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
         buffer_format(out, "%s\"%s\":", out->at[out->size - 1] == '{' ? "" : ",", sums[c].name);
         buffer_add_json(out, sums[c].text);

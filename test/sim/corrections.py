@@ -204,11 +204,11 @@ def diff(bench, first, last, outputs, is_repriced):
     bench.expect(len(moved) == len(told["moved"]), "diff: %d amounts moved, and %d are told", len(moved), len(told["moved"]))
     sums = collections.Counter()
     for item in told["moved"]:
-        parts = {name: num(item[name]) for name in ("usage", "price_version", "step", "currency_rate", "other_bill")}
+        parts = {name: num(item[name]) for name in ("usage", "price_version", "step", "term", "currency_rate", "other_bill")}
         difference = num(item["difference"])
         bench.expect(sum(parts.values()) == difference, "diff: %s do not add up to %s", parts, difference)
         bench.expect(num(item["after"]) - num(item["before"]) == difference, "diff: %s is no difference", item)
-        bench.expect(is_repriced or not parts["price_version"], "diff: no price has changed for %s", item)
+        bench.expect(is_repriced or not (parts["price_version"] or parts["term"]), "diff: no price has changed for %s", item)
         sums[tuple(item[name] for name in ("bill", "account", "product", "sku", "dimensions", "resource", "kind"))] += difference
     wanted = collections.Counter()
     for key, amount in moved.items():
