@@ -6,8 +6,9 @@
  * Bills do not say which charges a term was on.  It is sought among sets of items: those of the
  * same account, SKU and dimensions, or of a scope, as far as they come before it.  Where the term
  * would have added to one of them on side B what it did add, that is its base, and all has moved
- * with it; else the first set is taken, along the chord.  What lacks in a minimum or a commitment,
- * and what is above a maximum, moves by as much as the base does, the other way.
+ * with it; else the first set is taken, along the chord; all of it, where what the
+ * term comes to on the bill is the same and was shared in another way.  What lacks in a minimum or
+ * a commitment, and what is above a maximum, moves by as much as the base does, the other way.
  *
  * Terms are told in the order of their lists, so that the reasons of a base are known when they are
  * asked for: those of a tax may be that a discount was changed.
@@ -130,18 +131,35 @@ static struct range find_range(const struct diff_terms *terms, size_t at,
     return range;
 }
 
-/* Each name once. */
-static void add_names(struct arena *arena, struct text *names, struct text more)
+static bool has_name(struct text names, struct text name)
 {
-    for (size_t i = 0; more.size > 0 && i + more.size <= names->size; i++) {
-        if (memcmp(names->at + i, more.at, more.size) == 0) {
-            return;
+    for (size_t i = 0; i + name.size <= names.size; i++) {
+        bool is_start = i == 0 || names.at[i - 1] == ' ';
+        bool is_end = i + name.size == names.size || names.at[i + name.size] == ',';
+        if (is_start && is_end && memcmp(names.at + i, name.at, name.size) == 0) {
+            return true;
         }
     }
-    if (names->size > 0 && more.size > 0) {
-        *names = text_join(arena, *names, TEXT(", "));
+    return false;
+}
+
+/* Each of a list of names once. */
+static void add_names(struct arena *arena, struct text *names, struct text more)
+{
+    while (more.size > 0) {
+        size_t size = 0;
+        while (size < more.size &&
+               !(more.size - size > 2 && more.at[size] == ',' && more.at[size + 1] == ' ')) {
+            size++;
+        }
+        struct text name = {more.at, size};
+        size_t skip = size + 2 < more.size ? size + 2 : more.size;
+        more = (struct text){more.at + skip, more.size - skip};
+        if (!has_name(*names, name)) {
+            struct text before = names->size > 0 ? text_join(arena, *names, TEXT(", ")) : *names;
+            *names = text_join(arena, before, name);
+        }
     }
-    *names = more.size > 0 ? text_join(arena, *names, more) : *names;
 }
 
 /* The items of a range that come before a rank, without one; of a price's own charge on a scope,
@@ -199,6 +217,52 @@ static struct wide move_limit(const struct diff_item *item, struct wide change)
     return sum_minus(after, above_zero(sum_plus(after, change), sign));
 }
 
+/* What a term comes to on a bill.  Where that is the same on both sides an amount was shared in
+ * another way: a discount of so much, a credit that is used up. */
+struct whole {
+    const struct diff_item *of;
+    struct wide exact[SIDES];
+};
+
+static bool is_whole_of(const struct diff_item *a, const struct diff_item *b)
+{
+    return text_equal(a->line->step, b->line->step) && text_equal(a->line->kind, b->line->kind) &&
+           text_equal(a->line->level, b->line->level);
+}
+
+/* That of each item; NULL for those of prices. */
+static struct whole **sum_wholes(const struct diff_terms *terms)
+{
+    struct whole **of_items = arena_alloc(terms->arena, (terms->count + 1) * sizeof *of_items);
+    struct whole *wholes = arena_alloc(terms->arena, (terms->count + 1) * sizeof *wholes);
+    size_t count = 0, first = 0; /* first: of the bill */
+    for (size_t i = 0; i < terms->count; i++) {
+        const struct diff_item *item = &terms->items[i];
+        first = i > 0 && is_bill(&terms->items[i - 1], item) ? first : count;
+        of_items[i] = NULL;
+        if (!diff_is_term(item->line)) {
+            continue;
+        }
+        size_t at = first;
+        while (at < count && !is_whole_of(wholes[at].of, item)) {
+            at++;
+        }
+        if (at == count) {
+            wholes[count++] = (struct whole){.of = item};
+        }
+        for (int side = 0; side < SIDES; side++) {
+            wholes[at].exact[side] = sum_plus(wholes[at].exact[side], item->exact[side]);
+        }
+        of_items[i] = &wholes[at];
+    }
+    return of_items;
+}
+
+static bool is_shared_anew(const struct whole *all)
+{
+    return !sum_is_zero(all->exact[SIDE_A]) && sum_is_zero(change_of(all->exact));
+}
+
 static enum status find_part(const struct diff_terms *terms, const struct diff_item *item,
                              const struct base *base, struct wide *part)
 {
@@ -253,8 +317,8 @@ static size_t list_ranges(const struct diff_terms *terms, size_t at, struct rang
 }
 
 /* Its base, and what moved with that: in one catalog all of it. */
-static enum status find_base(const struct diff_terms *terms, size_t at, struct base *base,
-                             struct wide *part)
+static enum status find_base(const struct diff_terms *terms, size_t at, const struct whole *all,
+                             struct base *base, struct wide *part)
 {
     const struct diff_item *item = &terms->items[at];
     const int rank = rank_of(item->line);
@@ -279,6 +343,9 @@ static enum status find_base(const struct diff_terms *terms, size_t at, struct b
                 *part = moved;
             }
         }
+    }
+    if (is_shared_anew(all)) {
+        *part = whole;
     }
     return OK;
 }
@@ -322,6 +389,18 @@ static enum status share(const struct diff_terms *terms, struct reasons *to, str
     return OK;
 }
 
+static bool has_reasons(const struct reasons *reasons)
+{
+    struct reasons copy = *reasons;
+    struct wide *parts[PARTS];
+    list_parts(&copy, parts);
+    bool is_any = false;
+    for (int k = 0; k < PARTS; k++) {
+        is_any = is_any || !sum_is_zero(*parts[k]);
+    }
+    return is_any;
+}
+
 /* "contract m: discount". */
 static struct text name_term(struct arena *arena, const struct diff_item *item)
 {
@@ -340,13 +419,13 @@ struct bill_base {
     struct base base;
 };
 
-static enum status tell(const struct diff_terms *terms, size_t at, struct bill_base *bill,
-                        bool may_wait, bool *waits)
+static enum status tell(const struct diff_terms *terms, size_t at, const struct whole *all,
+                        struct bill_base *bill, bool may_wait, bool *waits)
 {
     struct diff_item *item = &terms->items[at];
     struct base base;
     struct wide part, difference = change_of(item->amount);
-    TRY(find_base(terms, at, &base, &part));
+    TRY(find_base(terms, at, all, &base, &part));
     *waits = may_wait && !base.is_told;
     if (*waits) {
         return OK;
@@ -361,7 +440,7 @@ static enum status tell(const struct diff_terms *terms, size_t at, struct bill_b
         reasons->term = own;
         reasons->terms = name_term(terms->arena, item);
     }
-    if (!sum_is_zero(change_of(base.amount))) {
+    if (has_reasons(&base.reasons) && !sum_is_zero(change_of(base.amount))) {
         return share(terms, reasons, &base.reasons, part);
     }
     if (bill->end <= at) {
@@ -369,7 +448,7 @@ static enum status tell(const struct diff_terms *terms, size_t at, struct bill_b
         gather(terms, NONE_OF_THEM, range, RANK_PRICE, &bill->base);
         bill->end = range.end;
     }
-    if (!sum_is_zero(change_of(bill->base.amount))) {
+    if (has_reasons(&bill->base.reasons)) {
         return share(terms, reasons, &bill->base.reasons, part);
     }
     struct wide *other = terms->is_same_usage ? &reasons->step : &reasons->usage;
@@ -400,6 +479,7 @@ enum status diff_terms(const struct diff_terms *terms)
     if (count > 1) {
         qsort(queue, count, sizeof *queue, compare_ranks);
     }
+    struct whole **wholes = count > 0 ? sum_wholes(terms) : NULL;
     for (int round = 0; round < 2; round++) { /* one of a list may be on one that stands behind */
         struct bill_base bill = {0};
         int rank = 0;
@@ -412,7 +492,7 @@ enum status diff_terms(const struct diff_terms *terms)
                 bill = (struct bill_base){0};
                 rank = queue[i].rank;
             }
-            TRY(tell(terms, queue[i].at, &bill, round == 0, &waits));
+            TRY(tell(terms, queue[i].at, wholes[queue[i].at], &bill, round == 0, &waits));
             assert(round == 0 || !waits);
         }
     }
