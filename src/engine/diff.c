@@ -363,7 +363,7 @@ static int compare_items(const struct piece *a, const struct piece *b)
         return order;
     }
     order = text_compare(x->step, y->step);
-    return order || !diff_is_term(x) || !diff_is_term(y) ? order : text_compare(x->level, y->level);
+    return order ? order : diff_list(x) - diff_list(y);
 }
 
 static int compare_places(const struct line *x, const struct line *y)

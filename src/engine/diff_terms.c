@@ -29,7 +29,7 @@ static bool is_kind(const struct line *line, const char *kind)
     return text_equal(line->kind, text_of(kind));
 }
 
-static int list_of(const struct line *line)
+int diff_list(const struct line *line)
 {
     static const char *const lists[] = {"plan terms", "contract terms", "catalog terms"};
     for (int i = 0; i < (int)(sizeof lists / sizeof *lists); i++) {
@@ -48,7 +48,7 @@ static int rank_of(const struct line *line)
     } kinds[] = {{"discount", 1}, {"markup", 1},   {"allocated", 1}, {"minimum", 2},
                  {"cap", 2},      {"rounding", 2}, {"overage", 3},   {"shortfall", 3},
                  {"fee", 4},      {"credit", 5},   {"tax", 6},       {"negation", 6}};
-    int list = list_of(line);
+    int list = diff_list(line);
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
         if (!is_kind(line, kinds[i].kind)) {
             continue;
@@ -406,7 +406,7 @@ static struct text name_term(struct arena *arena, const struct diff_item *item)
 {
     const struct line *line = item->line;
     static const char *const lists[] = {"price", "plan", "contract", "catalog"};
-    int list = list_of(line);
+    int list = diff_list(line);
     struct text owner = list == 0 ? line->price : list == 2 ? item->contract : TEXT("");
     return text_format(arena, "%s%s%.*s: %.*s", lists[list], owner.size > 0 ? " " : "",
                        TEXT_ARG(owner), TEXT_ARG(line->step));

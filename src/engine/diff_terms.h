@@ -43,6 +43,9 @@ struct diff_terms {
 
 /* Whether a line is of a term, or of a step of a price over charges that has a row of its own. */
 bool diff_is_term(const struct line *line);
+/* Which list of terms has made the line, in their order: 0, none: a price; 1, a plan's; 2, a
+ * contract's; 3, the catalog's. */
+int diff_list(const struct line *line);
 /* Finds the reasons of the items that are not told, which are those of terms. ERR_OVERFLOW. */
 enum status diff_terms(const struct diff_terms *terms);
 

@@ -197,7 +197,8 @@ def diff(bench, first, last, outputs, is_repriced):
     moved = collections.Counter()
     for output in outputs[1:]:
         for line in output.lines():
-            place = line["step"] if line["kind"] != "usage" else ""
+            terms = line["level"] if line["level"].endswith(" terms") else ""
+            place = (line["step"], terms) if line["kind"] != "usage" else ""
             moved[(line["bill"], line["account"], line["product"], line["sku"], line["dimensions"], line["resource"],
                    line["kind"], place)] += num(line["amount"])
     moved = {key: amount for key, amount in moved.items() if amount}
