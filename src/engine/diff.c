@@ -72,6 +72,7 @@ struct moved {
     struct wide quantity[SIDES], amount[SIDES];
     struct wide difference;
     struct reasons reasons;
+    size_t item; /* of its payer */
 };
 
 /* A bill of one of the sets, of the payer at hand. */
@@ -99,8 +100,7 @@ struct diff {
     struct period period[SIDES];
     struct bill_time *times; /* of the bills of the payer at hand */
     size_t time_count;
-    struct diff_item *items; /* of that payer, and what is told of each if it has moved */
-    struct moved *told;
+    struct diff_item *items; /* of that payer */
     size_t item_count;
     bool has_two_currencies; /* that payer, in bills of one time */
     bool is_same_catalog;    /* and accounts: no price is another one */
@@ -768,24 +768,43 @@ static bool has_other_conversion(const struct piece *pieces, size_t count)
     return false;
 }
 
+static void keep_moved(struct diff *d, const struct moved *moved)
+{
+    if (d->moved_count == d->moved_capacity) {
+        size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
+        d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
+        d->moved_capacity = more;
+    }
+    struct moved *kept = &d->moved[d->moved_count++];
+    *kept = *moved;
+    struct text *texts[] = {&kept->bill,       &kept->account,  &kept->product, &kept->sku,
+                            &kept->dimensions, &kept->resource, &kept->kind,    &kept->step,
+                            &kept->unit,       &kept->currency};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i] = text_copy(d->arena, *texts[i]);
+    }
+}
+
 /* What became of an item, and why, but for what terms have made. */
 static enum status explain_item(struct diff *d, struct text payer, const struct piece *pieces,
-                                size_t count, struct moved *moved, struct diff_item *item)
+                                struct diff_item *item)
 {
-    const struct line *line = &pieces[0].line;
-    *moved = (struct moved){.payer = payer,
-                            .bill = pieces[0].bill,
-                            .account = line->account,
-                            .product = line->product,
-                            .sku = line->sku,
-                            .dimensions = line->dimensions,
-                            .resource = line->resource,
-                            .kind = line->kind,
-                            .step = line->step,
-                            .unit = line->unit,
-                            .currency = line->currency,
-                            .period = pieces[0].period};
-    *item = (struct diff_item){.line = line, .bill = pieces[0].bill, .is_told = true};
+    const struct line *line = item->line;
+    size_t count = item->line_count;
+    struct moved *moved = &(struct moved){.payer = payer,
+                                          .bill = pieces[0].bill,
+                                          .account = line->account,
+                                          .product = line->product,
+                                          .sku = line->sku,
+                                          .dimensions = line->dimensions,
+                                          .resource = line->resource,
+                                          .kind = line->kind,
+                                          .step = line->step,
+                                          .unit = line->unit,
+                                          .currency = line->currency,
+                                          .period = pieces[0].period,
+                                          .reasons.terms = TEXT(""),
+                                          .item = (size_t)(item - d->items)};
     for (size_t i = 0; i < count; i++) {
         const struct line *at = &pieces[i].line;
         int side = pieces[i].side;
@@ -799,10 +818,10 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
     memcpy(moved->amount, item->amount, sizeof moved->amount);
     moved->difference = sum_minus(item->amount[SIDE_B], item->amount[SIDE_A]);
     struct reasons *reasons = &item->reasons;
-    reasons->terms = TEXT("");
     if (sum_is_zero(moved->difference)) {
         return OK;
     }
+    keep_moved(d, moved);
     if (is_other_bill(d, &pieces[0])) {
         reasons->bills = moved->difference;
     } else if (is_usage(line)) {
@@ -820,23 +839,6 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
         sum_minus(sum_minus(sum_minus(moved->difference, reasons->bills), reasons->currency),
                   sum_plus(reasons->usage, reasons->price));
     return OK;
-}
-
-static void keep_moved(struct diff *d, const struct moved *moved)
-{
-    if (d->moved_count == d->moved_capacity) {
-        size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
-        d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
-        d->moved_capacity = more;
-    }
-    struct moved *kept = &d->moved[d->moved_count++];
-    *kept = *moved;
-    struct text *texts[] = {&kept->bill,       &kept->account,  &kept->product,      &kept->sku,
-                            &kept->dimensions, &kept->resource, &kept->kind,         &kept->step,
-                            &kept->unit,       &kept->currency, &kept->reasons.terms};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        *texts[i] = text_copy(d->arena, *texts[i]);
-    }
 }
 
 /* Of one payer, by what was counted in all. */
@@ -872,6 +874,26 @@ static void list_times(struct diff *d)
     }
 }
 
+static void list_items(struct diff *d)
+{
+    d->item_count = d->piece_count > 0;
+    for (size_t i = 1; i < d->piece_count; i++) {
+        d->item_count += compare_items(&d->pieces[i - 1], &d->pieces[i]) != 0;
+    }
+    d->items = arena_alloc(&d->scratch, (d->item_count + 1) * sizeof *d->items);
+    for (size_t first = 0, end, i = 0; i < d->item_count; first = end, i++) {
+        for (end = first + 1;
+             end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0;
+             end++) {
+        }
+        d->items[i] = (struct diff_item){.line = &d->pieces[first].line,
+                                         .bill = d->pieces[first].bill,
+                                         .line_count = end - first,
+                                         .is_told = true,
+                                         .reasons.terms = TEXT("")};
+    }
+}
+
 static enum status compare_payer_bills(struct diff *d, struct text payer)
 {
     d->pieces = NULL;
@@ -897,16 +919,10 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
             !text_equal(d->pieces[i].line.currency, d->pieces[0].line.currency);
     }
     struct text id = payer_of_key(payer);
-    d->items = arena_alloc(&d->scratch, (d->piece_count + 1) * sizeof *d->items);
-    d->told = arena_alloc(&d->scratch, (d->piece_count + 1) * sizeof *d->told);
-    d->item_count = 0;
-    for (size_t first = 0; first < d->piece_count;) {
-        size_t end = first + 1, at = d->item_count++;
-        while (end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0) {
-            end++;
-        }
-        TRY(explain_item(d, id, &d->pieces[first], end - first, &d->told[at], &d->items[at]));
-        first = end;
+    size_t moved_first = d->moved_count;
+    list_items(d);
+    for (size_t first = 0, i = 0; i < d->item_count; first += d->items[i++].line_count) {
+        TRY(explain_item(d, id, &d->pieces[first], &d->items[i]));
     }
     TRY(diff_terms(&(struct diff_terms){.arena = &d->scratch,
                                         .err = d->err,
@@ -915,11 +931,10 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
                                         .is_same_usage = is_same_usage(d),
                                         .items = d->items,
                                         .count = d->item_count}));
-    for (size_t i = 0; i < d->item_count; i++) {
-        if (!sum_is_zero(d->told[i].difference)) {
-            d->told[i].reasons = d->items[i].reasons;
-            keep_moved(d, &d->told[i]);
-        }
+    for (size_t i = moved_first; i < d->moved_count; i++) {
+        struct reasons *reasons = &d->moved[i].reasons;
+        *reasons = d->items[d->moved[i].item].reasons;
+        reasons->terms = text_copy(d->arena, reasons->terms);
     }
     return OK;
 }

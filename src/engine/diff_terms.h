@@ -21,6 +21,7 @@ struct reasons {
 /* All lines of one row of the comparison. */
 struct diff_item {
     const struct line *line; /* the first of them */
+    size_t line_count;
     struct text bill, contract;
     bool is_on[SIDES];
     bool has_one_rate; /* all of them have a rate, which is the same */
