@@ -263,29 +263,37 @@ static bool is_shared_anew(const struct whole *all)
     return !sum_is_zero(all->exact[SIDE_A]) && sum_is_zero(change_of(all->exact));
 }
 
-static enum status find_part(const struct diff_terms *terms, const struct diff_item *item,
-                             const struct base *base, struct wide *part)
+/* What is on it came with it, or went. */
+static bool is_one_sided(const struct base *base)
+{
+    return sum_is_zero(base->exact[SIDE_A]) != sum_is_zero(base->exact[SIDE_B]);
+}
+
+static void find_part(const struct diff_item *item, const struct base *base, struct wide *part)
 {
     struct wide change = change_of(base->exact), whole = change_of(item->exact);
     *part = (struct wide){{0}};
     if (is_kind(item->line, "fee") && item->line->grant.size > 0) {
-        return OK; /* what is bought costs what it costs */
+        return; /* what is bought costs what it costs */
     }
     if (is_of_limit(item->line)) {
         *part = move_limit(item, change);
-        return OK;
+        return;
     }
-    bool is_new_base = sum_is_zero(base->exact[SIDE_A]) != sum_is_zero(base->exact[SIDE_B]);
     bool is_same_rate = is_kind(item->line, "tax") && item->has_one_rate && item->is_on[SIDE_A] &&
                         item->is_on[SIDE_B];
-    if (is_new_base || is_same_rate) {
+    if (is_one_sided(base) || is_same_rate) {
         *part = whole;
-        return OK;
+        return;
     }
     if (!item->is_on[SIDE_A] || !item->is_on[SIDE_B] || sum_is_zero(base->exact[SIDE_A])) {
-        return OK;
+        return;
     }
-    return sum_multiply_divide(terms->err, item->exact[SIDE_A], change, base->exact[SIDE_A], part);
+    struct error beyond;
+    if (sum_multiply_divide(&beyond, item->exact[SIDE_A], change, base->exact[SIDE_A], part) !=
+        OK) {
+        *part = (struct wide){{0}}; /* nothing that is billed comes to so much: it is no base */
+    }
 }
 
 /* As near as the roundings of lines allow. */
@@ -317,8 +325,8 @@ static size_t list_ranges(const struct diff_terms *terms, size_t at, struct rang
 }
 
 /* Its base, and what moved with that: in one catalog all of it. */
-static enum status find_base(const struct diff_terms *terms, size_t at, const struct whole *all,
-                             struct base *base, struct wide *part)
+static void find_base(const struct diff_terms *terms, size_t at, const struct whole *all,
+                      struct base *base, struct wide *part)
 {
     const struct diff_item *item = &terms->items[at];
     const int rank = rank_of(item->line);
@@ -329,16 +337,16 @@ static enum status find_base(const struct diff_terms *terms, size_t at, const st
     gather(terms, at, ranges[0], rank, base);
     if (terms->is_same_catalog) {
         *part = whole;
-        return OK;
+        return;
     }
-    TRY(find_part(terms, item, base, part));
+    find_part(item, base, part);
     for (size_t k = 0; k < range_count && !is_near(*part, whole); k++) {
         for (size_t i = 0; i < sizeof ranks / sizeof *ranks && !is_near(*part, whole); i++) {
             struct base other;
             struct wide moved;
             gather(terms, at, ranges[k], ranks[i], &other);
-            TRY(find_part(terms, item, &other, &moved));
-            if (is_near(moved, whole)) {
+            find_part(item, &other, &moved);
+            if (!is_one_sided(&other) && is_near(moved, whole)) {
                 *base = other;
                 *part = moved;
             }
@@ -347,7 +355,6 @@ static enum status find_base(const struct diff_terms *terms, size_t at, const st
     if (is_shared_anew(all)) {
         *part = whole;
     }
-    return OK;
 }
 
 /* ---- reasons --------------------------------------------------------------------------------- */
@@ -425,7 +432,7 @@ static enum status tell(const struct diff_terms *terms, size_t at, const struct 
     struct diff_item *item = &terms->items[at];
     struct base base;
     struct wide part, difference = change_of(item->amount);
-    TRY(find_base(terms, at, all, &base, &part));
+    find_base(terms, at, all, &base, &part);
     *waits = may_wait && !base.is_told;
     if (*waits) {
         return OK;
