@@ -567,6 +567,19 @@ static void add_record(struct finish *finish, const struct canonical *record)
     finish->record_count++;
 }
 
+bool finish_is_known(struct finish *finish, uint32_t account, struct where where)
+{
+    struct accounts_builder *builder = finish->builder;
+    const struct staged_account *found = account_at(builder, account);
+    if (found->flags & ACCOUNT_KNOWN) {
+        return true;
+    }
+    COMPLAIN(builder, where_unpack(builder, where), "UNKNOWN_ACCOUNT",
+             "accounts are declared in accounts.csv or named by memberships",
+             "there is no account \"%.*s\"", SHOWN(id_text(found)));
+    return false;
+}
+
 void finish_hash_override(struct finish *finish, const struct staged_override *row)
 {
     const struct accounts_builder *builder = finish->builder;

@@ -41,12 +41,8 @@ static struct override_rows sort_overrides(struct finish *finish)
     uint32_t *items = arena_alloc(builder->arena, ((size_t)staged_count + 1) * sizeof *items);
     for (uint32_t i = 0; i < staged_count; i++) {
         const struct staged_override *staged = override_at(builder, i);
-        const struct staged_account *account = account_at(builder, staged->account);
-        if (!(account->flags & ACCOUNT_KNOWN)) {
-            COMPLAIN(builder, where_unpack(builder, staged->where), "UNKNOWN_ACCOUNT",
-                     "accounts are declared in accounts.csv or named by memberships",
-                     "there is no account \"%.*s\"", SHOWN(id_text(account)));
-        } else if (finish->skus[staged->sku] != NONE) {
+        if (finish_is_known(finish, staged->account, staged->where) &&
+            finish->skus[staged->sku] != NONE) {
             items[count++] = i;
         }
     }

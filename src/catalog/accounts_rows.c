@@ -68,6 +68,7 @@ struct accounts_builder *accounts_builder_new(struct arena *arena,
     struct accounts_builder *builder = arena_calloc(arena, 1, sizeof *builder);
     builder->zone_source = zones ? zones->zones : NULL;
     builder->reader = records_new(arena, FIELD_NAMES, FIELD_ALIASES, FIELDS, false);
+    records_take_truths(builder->reader, BIT(FIELD_VALUE));
     stage_init(builder, arena);
     return builder;
 }
@@ -389,7 +390,7 @@ static void take_setting(struct row *row)
     struct where where = where_of(row);
     struct staged_setting *setting = chunks_add(&builder->settings, builder->arena);
     *setting = (struct staged_setting){
-        .account = ids_add(builder, id, ACCOUNT_KNOWN | ACCOUNT_RECORDED, where),
+        .account = ids_add(builder, id, ACCOUNT_RECORDED, where),
         .name = names_add(builder, &builder->setting_names,
                           (struct text){name.at + prefix_size, name.size - prefix_size}, where),
         .value = names_add(builder, &builder->values, value, where),

@@ -113,6 +113,7 @@ void finish_settings(struct finish *finish)
             complain_of_overlap(finish, before, row);
         }
         before = row;
+        (void)finish_is_known(finish, row->account, row->where);
         finish_hash_setting(finish, row);
         struct setting *setting = &settings[finish->accounts->setting_count];
         uint32_t name = names[row->name];

@@ -39,7 +39,7 @@ struct where { /* a place in 8 bytes; line 0: none */
 };
 
 enum {
-    ACCOUNT_KNOWN = 1,    /* something other than an override names it */
+    ACCOUNT_KNOWN = 1,    /* something other than an override or a setting names it */
     ACCOUNT_DECLARED = 2, /* by a record of its own */
     ACCOUNT_RECORDED = 4, /* by any record; else only a contract names it */
 };
@@ -229,6 +229,8 @@ void finish_views(struct finish *finish);
 void finish_hash_override(struct finish *finish, const struct staged_override *row);
 /* What records say of accounts, with dates. */
 void finish_settings(struct finish *finish);
+/* Whether more than an override or a setting names the account; a complaint when not. */
+bool finish_is_known(struct finish *finish, uint32_t account, struct where where);
 void finish_hash_setting(struct finish *finish, const struct staged_setting *row);
 
 #endif

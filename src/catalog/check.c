@@ -801,6 +801,51 @@ static void collect_edges(struct loader *loader)
     catalog->edge_count = kept;
 }
 
+/* ---- names that credits pay first ---- */
+
+static bool lists_step(const struct price *list, struct text name)
+{
+    for (uint32_t i = 0; i < list->step_count; i++) {
+        if (text_equal(list->steps[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_step_name(const struct catalog *catalog, struct text name)
+{
+    bool found = lists_step(&catalog->terms, name);
+    for (uint32_t i = 0; i < catalog->price_count && !found; i++) {
+        found = lists_step(&catalog->prices[i], name);
+    }
+    for (uint32_t i = 0; i < catalog->plan_count && !found; i++) {
+        found = lists_step(&catalog->plans[i].terms, name);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count && !found; i++) {
+        found = lists_step(&catalog->contracts[i].terms, name);
+    }
+    return found;
+}
+
+static void check_targets(void *context, const struct step *step, bool)
+{
+    struct loader *loader = context;
+    for (uint32_t i = 0; step->kind == STEP_CREDIT && i < step->credit.target_count; i++) {
+        struct text name = step->credit.targets[i];
+        bool is_known = map_find(&loader->catalog->sku_by_name, name) != MAP_NONE ||
+                        is_step_name(loader->catalog, name);
+        for (int k = 0; credit_kinds[k] != NULL && !is_known; k++) {
+            is_known = text_equal(name, text_of(credit_kinds[k]));
+        }
+        if (!is_known) {
+            complain(loader->complaints, step->place, "UNKNOWN_NAME", NO_HINT,
+                     "the target %.*s: there is no kind of charge, SKU or step of that name",
+                     TEXT_ARG(name));
+        }
+    }
+}
+
 /* What a fee is sold as is sold by the fee. */
 static void note_sold(void *context, const struct step *step, bool of_contract)
 {
@@ -863,6 +908,12 @@ void check_catalog(struct loader *loader)
     check_contracts(loader);
     check_views(loader);
     check_units(loader);
+    terms_visit(catalog, check_targets, loader);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            check_targets(loader, &catalog->prices[p].steps[i], false);
+        }
+    }
     if (loader->complaints->errors == 0) { /* a meter that could not be read may have them */
         check_dimensions(loader);
         check_grain(loader);

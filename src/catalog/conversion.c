@@ -133,9 +133,58 @@ static bool mixes_money(const struct step *step)
     }
 }
 
+static bool sells(const struct price_set *set, uint32_t sku)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < set->count && !found; i++) {
+        const struct price *price = &set->base[set->prices[i]];
+        found = !price->skus || (sku != NONE && price_has_sku(price, sku));
+    }
+    return found;
+}
+
+/* A price of the catalog that a contract has in another currency than it is billed in; NULL. */
+static const struct price *foreign_price(const struct catalog *catalog,
+                                         const struct contract *contract)
+{
+    const struct price_set *public = &catalog->public_prices;
+    for (uint32_t i = 0; i < public->count; i++) {
+        const struct price *price = &public->base[public->prices[i]];
+        uint32_t sku = price->sku_count > 0 ? price->skus[0] : NONE;
+        if (price_currency(catalog, price) != contract->currency &&
+            !sells(&contract->prices, sku) &&
+            (contract->plan == NONE || !sells(&catalog->plans[contract->plan].prices, sku))) {
+            return price;
+        }
+    }
+    return NULL;
+}
+
+/* No bill of it could be made, and that is known before there is usage. */
+static void warn_of_rates(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t i = 0; i < catalog->contract_count && !catalog->conversion.rates; i++) {
+        const struct contract *contract = &catalog->contracts[i];
+        if (!contract->currency || contract->source != NONE) {
+            continue;
+        }
+        const struct price *price = foreign_price(catalog, contract);
+        if (price) {
+            complain_softly(loader->complaints, contract->place, "CURRENCY_RATE",
+                            TEXT("currencies: {rates: TABLE}, or prices of its own"),
+                            "%.*s is billed in %s, the price %.*s is in %s, and nothing says at "
+                            "what rate",
+                            TEXT_ARG(contract->id), contract->currency->code, TEXT_ARG(price->name),
+                            price_currency(catalog, price)->code);
+        }
+    }
+}
+
 void check_currencies(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
+    warn_of_rates(loader);
     for (uint32_t p = 0; p < catalog->price_count && catalog->has_currencies; p++) {
         const struct price *price = &catalog->prices[p];
         for (uint32_t s = 0; s < price->step_count; s++) {

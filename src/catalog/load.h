@@ -82,7 +82,8 @@ struct loader {
     struct complaints *complaints;
     struct catalog *catalog;
     const struct yaml_node *profiles[PROFILES_MAX]; /* defaults of options; the first goes before */
-    uint32_t profile_count, profiles_read;
+    struct text profile_paths[PROFILES_MAX]; /* of those that are files: each stands on the next */
+    uint32_t profile_count, profile_path_count, profiles_read;
     const struct currency *currency; /* of what is being read */
     const struct zone *zone;         /* of dates and calendar clocks: billing.zone */
     bool has_contracts;

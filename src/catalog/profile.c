@@ -176,6 +176,14 @@ static void add_file(struct loader *loader, const struct yaml_node *node)
     struct text path = profile_path(loader, node), bytes = TEXT("");
     struct text reason = TEXT("there is none");
     bool is_found = false;
+    for (uint32_t i = 0; i < loader->profile_path_count; i++) {
+        if (text_equal(loader->profile_paths[i], path)) {
+            COMPLAIN(loader, node, "PROFILE_CYCLE", TEXT("like: a profile that stands on others"),
+                     "the profile %.*s stands on itself", TEXT_ARG(node->text));
+            return;
+        }
+    }
+    loader->profile_paths[loader->profile_path_count++] = path; /* profiles_read is at most that */
     for (uint32_t i = 0; i < loader->input->file_count && !is_found; i++) {
         is_found = text_equal(loader->input->files[i].name, path);
         bytes = is_found ? loader->input->files[i].bytes : bytes;

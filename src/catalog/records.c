@@ -17,7 +17,8 @@ enum { COLUMNS_MAX = 64, NAME_REFUSED = RECORD_OTHERS + 1 };
 struct record_reader {
     const struct text *names, *aliases;
     uint32_t name_count;
-    bool passes_others; /* names besides are no faults */
+    uint32_t truth_names; /* bits of those that may be true or false */
+    bool passes_others;   /* names besides are no faults */
     enum record_format format;
     uint32_t line;
     uint32_t columns[COLUMNS_MAX]; /* of the header: index of the name */
@@ -44,6 +45,11 @@ struct record_reader *records_new(struct arena *arena, const struct text *names,
     reader->carry = arena_alloc(arena, RECORD_LINE_MAX_BYTES);
     reader->scratch = arena_alloc(arena, RECORD_LINE_MAX_BYTES);
     return reader;
+}
+
+void records_take_truths(struct record_reader *reader, uint32_t names)
+{
+    reader->truth_names = names;
 }
 
 /* ---- faults -------------------------------------------------------------------------------- */
@@ -371,7 +377,8 @@ static bool read_string(struct json *json, struct text *value)
 }
 
 /* Digits, sign, point and exponent; whether they are a number is for the one who wants a number. */
-static bool read_scalar(struct json *json, struct text *value, bool *is_number, bool *is_null)
+static bool read_scalar(struct json *json, bool takes_truth, struct text *value, bool *is_number,
+                        bool *is_null)
 {
     skip_blanks(json);
     size_t start = json->offset;
@@ -394,10 +401,9 @@ static bool read_scalar(struct json *json, struct text *value, bool *is_number, 
     }
     *is_number =
         value->size > 0 && (value->at[0] == '-' || (value->at[0] >= '0' && value->at[0] <= '9'));
-    if (!*is_number) {
-        bool plain = value->size > 0 &&
-                     (text_equal(*value, TEXT("true")) || text_equal(*value, TEXT("false")) ||
-                      value->at[0] == '[' || value->at[0] == '{');
+    bool is_truth = text_equal(*value, TEXT("true")) || text_equal(*value, TEXT("false"));
+    if (!*is_number && !(takes_truth && is_truth)) {
+        bool plain = is_truth || (value->size > 0 && (value->at[0] == '[' || value->at[0] == '{'));
         return stop(json, start, plain ? "FIELD_TYPE" : "JSON_SYNTAX",
                     "a value that is no text and no number");
     }
@@ -435,7 +441,8 @@ static bool read_object(struct record_reader *reader, const struct record_sink *
         }
         skip_blanks(&json);
         row->columns[index] = (uint32_t)json.offset + 1;
-        if (!read_scalar(&json, &value, &is_number, &is_null)) {
+        bool takes_truth = index < RECORD_OTHERS && (reader->truth_names >> index & 1) != 0;
+        if (!read_scalar(&json, takes_truth, &value, &is_number, &is_null)) {
             return false;
         }
         row->values[index] = value;

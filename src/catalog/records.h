@@ -4,9 +4,10 @@
  *
  * CSV is RFC 4180 but for newlines inside quotes, so that a damaged row ends at its line; the first
  * line names the columns.  An NDJSON line is one flat object whose members are texts, numbers or
- * null (as if absent). A file is NDJSON when the first byte that is no blank is an opening brace.
- * Names that are not in the vocabulary, or twice in a line, are faults; the row is dropped, and the
- * next one is read.  A reader may be told to pass over names that are not.
+ * null (as if absent), and true or false where the reader is told to take them. A file is NDJSON
+ * when the first byte that is no blank is an opening brace. Names that are not in the vocabulary,
+ * or twice in a line, are faults; the row is dropped, and the next one is read.  A reader may be
+ * told to pass over names that are not.
  */
 #ifndef FARTHING_CATALOG_RECORDS_H
 #define FARTHING_CATALOG_RECORDS_H
@@ -42,6 +43,8 @@ struct record_reader;
 struct record_reader *records_new(struct arena *arena, const struct text *names,
                                   const struct text *aliases, uint32_t name_count,
                                   bool passes_others);
+/* Lets the names of these bits be JSON truths, which are the texts true and false. */
+void records_take_truths(struct record_reader *reader, uint32_t names);
 /* One file after the other; last ends a file and makes the reader ready for the next. */
 void records_feed(struct record_reader *reader, struct text bytes, bool last,
                   const struct record_sink *sink);
