@@ -184,7 +184,9 @@ static void warn_of_rates(struct loader *loader)
 void check_currencies(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
-    warn_of_rates(loader);
+    if (loader->complaints->errors == 0) { /* rates may be what could not be read */
+        warn_of_rates(loader);
+    }
     for (uint32_t p = 0; p < catalog->price_count && catalog->has_currencies; p++) {
         const struct price *price = &catalog->prices[p];
         for (uint32_t s = 0; s < price->step_count; s++) {

@@ -256,8 +256,7 @@ static void narrow_to_turn(const struct accounts *accounts, const struct catalog
     } else if (!item->of_contract) {
         *slot = period_intersect(*slot, clock_turn(&item->clock, at));
     } else if (contract) {
-        struct clock clock =
-            clock_anchored(item->clock.every, item->clock.count, contract->from, item->clock.zone);
+        struct clock clock = clock_since(item->clock, contract->from);
         *slot = period_intersect(*slot, clock_turn(&clock, at));
     }
 }

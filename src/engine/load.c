@@ -472,7 +472,7 @@ struct clock payer_billing(const struct catalog *catalog, const struct accounts 
     const struct contract *contract = billing_contract(catalog, accounts, payer, period);
     struct clock clock = contract ? contract->billing : catalog->billing;
     if (contract && contract->billing_at_start) {
-        clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
+        clock = clock_since(clock, contract->from);
     } else if (!contract && catalog->billing_at_account &&
                accounts->items[payer].since > INSTANT_MIN) {
         clock = clock_anchored(clock.every, clock.count, accounts->items[payer].since, clock.zone);

@@ -65,7 +65,7 @@ static instant turn_start(const struct step *step, const struct contract *contra
     } else if (step->clock == CLOCK_ACCOUNT) {
         clock = clock_since(clock, beginning->since);
     } else if (step->clock == CLOCK_CONTRACT && contract) {
-        clock = clock_anchored(clock.every, clock.count, contract->from, clock.zone);
+        clock = clock_since(clock, contract->from);
     }
     return clock_turn(&clock, beginning->at).from;
 }

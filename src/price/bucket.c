@@ -36,8 +36,7 @@ struct period turn_find(struct work *work, const struct step *step, const struct
         break;
     case CLOCK_CONTRACT:
         if (contract) {
-            anchored =
-                clock_anchored(step->rule.every, step->rule.count, contract->from, step->rule.zone);
+            anchored = clock_since(step->rule, contract->from);
             clock = &anchored;
             owner = contract;
         }

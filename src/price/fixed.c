@@ -290,11 +290,7 @@ static struct clock clock_of(const struct work *work, const struct step *step,
     case CLOCK_RULE:
         return step->rule;
     case CLOCK_CONTRACT:
-        if (contract) {
-            return clock_anchored(step->rule.every, step->rule.count, contract->from,
-                                  step->rule.zone);
-        }
-        return step->rule;
+        return contract ? clock_since(step->rule, contract->from) : step->rule;
     case CLOCK_ACCOUNT:
         return clock_since(step->rule, work->pricing->accounts->items[account].since);
     case CLOCK_ALWAYS:

@@ -1124,7 +1124,7 @@ class Bill(ChargeSteps):
         contract = self.contract(row)
         return (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate, flow.step, flow.kind,
                 self.turn(row, step), contract and contract["id"],
-                row.span if isinstance(getattr(row, "whole", row), ScopeRow) else
+                (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else
                 (row.slot, row.resource, row.meter, tuple(getattr(row, "event", ())) if row.price.by_event else ())
                 if row.price.hourly else None)
 
