@@ -178,7 +178,7 @@ static void add_file(struct loader *loader, const struct yaml_node *node)
     bool is_found = false;
     for (uint32_t i = 0; i < loader->profile_path_count; i++) {
         if (text_equal(loader->profile_paths[i], path)) {
-            COMPLAIN(loader, node, "PROFILE_CYCLE", TEXT("like: a profile that stands on others"),
+            COMPLAIN(loader, node, "PROFILE_FILE", TEXT("like: a profile that stands on others"),
                      "the profile %.*s stands on itself", TEXT_ARG(node->text));
             return;
         }

@@ -901,7 +901,7 @@ class Bill(ChargeSteps):
             return turn[1]
         if level.startswith("contract/") and contract:  # a shared step's own charge may come later
             return min(turn[1], self.setup.date(contract.get("to"), times.MAX))
-        if level.startswith("plan/"):
+        if level.startswith("plan/") and not (step.term and step.scope == "organization"):
             account, end = self.scope_account(flow, step), turn[1]
             for a, b in self.setup.stretches(account):
                 if max(a, turn[0]) < min(b, turn[1]):
@@ -993,7 +993,7 @@ class Bill(ChargeSteps):
             return contract["buyer"] if contract else self.payer
         return row.account
 
-    def on_scope(self, flow, step, kind, amount, due, tier=None):
+    def on_scope(self, flow, step, kind, amount, due, tier=None, sku=None, rate=None):
         """A charge of its own on the bucket's scope, at the last instant of the turn that is in this bill.  Later steps
         of the price in force then take it; a shared step's is of the first price that passes it."""
         at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, step)
@@ -1011,9 +1011,9 @@ class Bill(ChargeSteps):
                 and p.start < due and p.passes(step.node, step)]
         price = max(fits, key=lambda p: p.start) if fits else price
         price = next((part for part in price.parts if part.passes(step.node)), price)
-        new = Flow(None, ZERO, 0).charge(step, amount, None, tier)
+        new = Flow(None, ZERO, 0).charge(step, amount, rate, tier)
         new.kind = kind
-        row = ScopeRow(account, "" if pooled else flow.row.sku, at, price, new, self.scope_contract(flow, step, at), span)
+        row = ScopeRow(account, sku or ("" if pooled else flow.row.sku), at, price, new, self.scope_contract(flow, step, at), span)
         self.split_keys(row, flow.row, step)
         self.priced.append(row)
 

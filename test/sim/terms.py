@@ -142,7 +142,7 @@ class ChargeSteps:
             return
         flow = self.flow_of(row)
         if not step.term:
-            self.on_scope(flow, step, kind, amount, due, tier)
+            self.on_scope(flow, step, kind, amount, due, tier, sku, rate)
             return
         new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
