@@ -72,7 +72,8 @@ struct moved {
     struct wide quantity[SIDES], amount[SIDES];
     struct wide difference;
     struct reasons reasons;
-    size_t item; /* of its payer */
+    struct text made_by; /* the term that its lines are of; empty */
+    size_t item;         /* of its payer */
 };
 
 /* A bill of one of the sets, of the payer at hand. */
@@ -818,7 +819,8 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
     memcpy(moved->amount, item->amount, sizeof moved->amount);
     moved->difference = sum_minus(item->amount[SIDE_B], item->amount[SIDE_A]);
     struct reasons *reasons = &item->reasons;
-    if (sum_is_zero(moved->difference)) {
+    if (sum_is_zero(moved->difference)) { /* of a term two reasons may make up for each other */
+        item->is_told = d->is_same_catalog || !diff_is_term(line);
         return OK;
     }
     keep_moved(d, moved);
@@ -932,8 +934,10 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
                                         .items = d->items,
                                         .count = d->item_count}));
     for (size_t i = moved_first; i < d->moved_count; i++) {
+        const struct diff_item *item = &d->items[d->moved[i].item];
         struct reasons *reasons = &d->moved[i].reasons;
-        *reasons = d->items[d->moved[i].item].reasons;
+        *reasons = item->reasons;
+        d->moved[i].made_by = diff_is_term(item->line) ? diff_term_name(d->arena, item) : TEXT("");
         reasons->terms = text_copy(d->arena, reasons->terms);
     }
     return OK;
@@ -1003,6 +1007,18 @@ static struct text show_day(struct arena *arena, instant at)
     return (struct text){out, (size_t)time_format_short(at, out)};
 }
 
+/* Of a term that has a name of its own, with that. */
+static struct text show_kind(struct arena *arena, const struct moved *m)
+{
+    static const char *const plain[] = {"commit", "bound", "round", "allocate"};
+    bool is_plain = m->made_by.size == 0 || text_equal(m->step, m->kind);
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        is_plain = is_plain || text_equal(m->step, text_of(plain[i]));
+    }
+    return is_plain ? m->kind
+                    : text_format(arena, "%.*s %.*s", TEXT_ARG(m->kind), TEXT_ARG(m->step));
+}
+
 static void make_cells(struct arena *arena, const struct moved *m, struct text cells[CELLS])
 {
     bool both = m->dimensions.size > 0 && m->resource.size > 0;
@@ -1010,7 +1026,7 @@ static void make_cells(struct arena *arena, const struct moved *m, struct text c
     cells[CELL_FROM] = show_day(arena, m->period.from);
     cells[CELL_ACCOUNT] = m->account;
     cells[CELL_SKU] = m->sku;
-    cells[CELL_WHAT] = m->kind;
+    cells[CELL_WHAT] = show_kind(arena, m);
     cells[CELL_DIMENSIONS] = text_format(arena, "%.*s%s%.*s", TEXT_ARG(m->dimensions),
                                          both ? " " : "", TEXT_ARG(m->resource));
     cells[CELL_BEFORE] = show_amount(arena, m->amount[SIDE_A]);
@@ -1132,7 +1148,7 @@ struct column {
     bool is_name; /* comes from strangers */
 };
 
-enum { COLUMNS = 24 };
+enum { COLUMNS = 25 };
 
 static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
 {
@@ -1160,7 +1176,8 @@ static void make_columns(struct arena *arena, const struct moved *m, struct colu
         {"currency_rate", show_amount(arena, m->reasons.currency), false},
         {"other_bill", show_amount(arena, m->reasons.bills), false},
         {"currency", m->currency, true},
-        {"terms", m->reasons.terms, true}};
+        {"terms", m->reasons.terms, true},
+        {"made_by", m->made_by, true}};
     memcpy(columns, all, sizeof all);
 }
 

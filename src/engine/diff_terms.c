@@ -408,8 +408,7 @@ static bool has_reasons(const struct reasons *reasons)
     return is_any;
 }
 
-/* "contract m: discount". */
-static struct text name_term(struct arena *arena, const struct diff_item *item)
+struct text diff_term_name(struct arena *arena, const struct diff_item *item)
 {
     const struct line *line = item->line;
     static const char *const lists[] = {"price", "plan", "contract", "catalog"};
@@ -445,7 +444,7 @@ static enum status tell(const struct diff_terms *terms, size_t at, const struct 
     struct wide own = sum_minus(difference, part);
     if (!sum_is_zero(own)) {
         reasons->term = own;
-        reasons->terms = name_term(terms->arena, item);
+        reasons->terms = diff_term_name(terms->arena, item);
     }
     if (has_reasons(&base.reasons) && !sum_is_zero(change_of(base.amount))) {
         return share(terms, reasons, &base.reasons, part);

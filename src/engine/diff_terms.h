@@ -47,6 +47,8 @@ bool diff_is_term(const struct line *line);
 /* Which list of terms has made the line, in their order: 0, none: a price; 1, a plan's; 2, a
  * contract's; 3, the catalog's. */
 int diff_list(const struct line *line);
+/* "contract m: discount", "price calls: discount" of a step. */
+struct text diff_term_name(struct arena *arena, const struct diff_item *item);
 /* Finds the reasons of the items that are not told, which are those of terms. ERR_OVERFLOW. */
 enum status diff_terms(const struct diff_terms *terms);
 
