@@ -7,6 +7,7 @@ import json
 import random
 
 import corrections
+import laws_terms
 import times
 import views
 from exact import num, plain
@@ -172,64 +173,6 @@ STEPS = ("convert", "aggregate", "allowance", "tier", "bound", "round")
 SAMPLED = ("average", "unique", "percentile", "time_weighted")
 
 
-def has_long_rows(world):
-    """Rows that a bill may cut: the second part has what is new in it."""
-    return any(m.get("grain") == "month" or "clock" in m or m.get("carry") or m.get("aggregate") in SAMPLED
-               for m in world.meters.values())
-
-
-def is_linear(world):
-    """Programs that do not mind a row in two parts: no amount for each row, no rounding of one."""
-    catalog = world.catalog
-    rates = bodies(catalog, "rate")
-    if any("flat" in body or "cases" in body for body in rates) or bodies(catalog, "round"):
-        return False
-    if has_measure(catalog) or any("position" in body for body in bodies(catalog, "tier")) or any(
-            "formula" in step for steps in all_steps(catalog) for step in steps):
-        return False
-    if any("clock" not in body and set(body) & {"minimum", "increment", "round", "quantity", "divide"}
-           for body in bodies(catalog, "convert")):
-        return False
-    return not any("events" in body for body in bodies(catalog, "allowance")) and not any(
-        body.get("clock") == "row" for body in bodies(catalog, "tier"))
-
-
-def is_narrow(world):
-    """Programs whose steps all see the rows of one account and SKU together: the second part of a row that is cut comes
-    behind others, and where a step pools more than the next one, whose rows come first is whose are free."""
-    if world.catalog.get("steps"):
-        return False
-    return not any(body.get("scope", "account") != "account" or "by" in body or "where" in body
-                   for kind in ("convert", "allowance", "tier", "bound")
-                   for body in bodies(world.catalog, kind))
-
-
-def cut_period(bench):
-    """Two bills of parts of a turn, the second with the closing of the first, are the bill of the whole."""
-    world = bench.world
-    start, end = world.period
-    if not in_order_only(world) or has_anchored(bench) or world.period_text.startswith("2026-Q"):
-        return False
-    if has_long_rows(world) and not (is_linear(world) and is_narrow(world)):
-        return False
-    if any(m.get("aggregate") in SAMPLED and (m.get("grain") == "month" or "clock" in m) for m in world.meters.values()):
-        return False  # what holds of all samples does not of some
-    middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
-    if not start < middle < end:
-        return False
-    halves = ["%s/%s" % (times.form(a), times.form(b)) for a, b in ((start, middle), (middle, end))]
-    first = bench.bill("first", period=halves[0])
-    second = bench.bill("second", period=halves[1],
-                        options=["--opening", first.folder + "/closing.ndjson"])
-    columns = ("account", "sku", "price", "step", "kind")
-    together = collections.Counter()
-    for output in (first, second):
-        for key, amount in sums(output.lines(), *columns).items():
-            together[key] += amount
-    bench.equal("amount", sums(bench.output.lines(), *columns), together)
-    return True
-
-
 def thresholds(bench):
     """Bills inside a turn, as it reaches an amount, add up to the bill of the turn; each but the last has reached one."""
     world = bench.world
@@ -311,42 +254,12 @@ def has_anchored(bench):
     return any(bench.setup.billing(account)[1] for account in bench.setup.accounts)
 
 
-# ---- two periods against one ----
-
-def two_periods(bench):
-    """This period and the next, with closing and opening, are the bill of both."""
-    world = bench.world
-    start, end = world.period
-    if has_anchored(bench) or bodies(world.catalog, "aggregate") or "usage(" in str(world.catalog):
-        return False
-    if has_order(world.catalog):
-        return False
-    if has_long_rows(world) and not (is_linear(world) and is_narrow(world)):
-        return False
-    columns = ("account", "sku", "price", "step", "kind")
-    if not in_order_only(world):
-        whole = any(body.get("mode") == "volume" or body.get("attribute")
-                    for body in bodies(world.catalog, "tier"))
-        if whole and (bodies(world.catalog, "bound") or bodies(world.catalog, "round")):
-            return False  # what later steps see depends on whose share it is
-        columns = ("step", "kind")
-    end2 = end + (end - start)
-    both = bench.bill("both", period="%s/%s" % (times.form(start), times.form(end2)))
-    second = bench.bill("next", period="%s/%s" % (times.form(end), times.form(end2)),
-                        options=["--opening", bench.output.folder + "/closing.ndjson"])
-    together = collections.Counter()
-    for output in (bench.output, second):
-        for key, amount in sums(output.lines(), *columns).items():
-            together[key] += amount
-    bench.equal("amount", sums(both.lines(), *columns), together)
-    return True
-
-
 # ---- 3 attribution ----
 
 def attribution(bench):
     """The sum over a bucket's rows is the same, whichever attribution."""
-    catalog = copy.deepcopy(bench.world.catalog)
+    catalog = without_terms(bench.world.catalog)
+    before = copy.deepcopy(catalog)
     changed = 0
     for body in bodies(catalog, "tier"):
         if body.get("mode") == "volume" and body.get("clock") != "row":
@@ -357,7 +270,7 @@ def attribution(bench):
     if not changed or any(len(steps) and any("round" in s or "bound" in s or "roof" in s.values()
                                              for s in steps) for steps in all_steps(catalog)):
         return False
-    bench.equal("amount", sums(bench.output.lines(), "bill", "step"),
+    bench.equal("amount", sums(bench.bill("one", before).lines(), "bill", "step"),
                 sums(bench.bill("other", catalog).lines(), "bill", "step"))
     return True
 
@@ -426,39 +339,6 @@ def identity_nothing(bench):
     return True
 
 
-# ---- 6 monotone ----
-
-def monotone(bench):
-    """More usage never lowers what rate, graduated, package and capped charges come to."""
-    world = bench.world
-    catalog = world.catalog
-    if any(b.get("mode") == "volume" for b in bodies(catalog, "tier")) or bodies(catalog, "round"):
-        return False
-    if any(m.get("negative") or m.get("aggregate") in ("latest", "max")
-           for m in world.meters.values()):
-        return False
-    if any("cases" in body for body in bodies(catalog, "rate")) or world.overrides:
-        return False
-    if bodies(catalog, "aggregate") or "usage(" in str(catalog) or any("position" in body for body in bodies(catalog, "tier")):
-        return False
-    if has_order(catalog) or has_measure(catalog):  # the order of amounts may turn with them
-        return False
-    events = usage_events(world)
-    if not events:
-        return False
-    more = []
-    for line, event in bench.rng.sample(events, min(5, len(events))):
-        record = json.loads(line, parse_float=Raw, parse_int=Raw)
-        record["id"] = "more-" + event.id
-        more.append(write_json(record))
-    other = bench.bill("more", lines=world.lines + more)
-    before, after = (sums(o.lines(), "bill") for o in (bench.output, other))
-    for key in before:
-        bench.expect(after.get(key, ZERO) >= before[key], "%s fell from %s to %s", key[0],
-                     plain(before[key]), plain(after.get(key, ZERO)))
-    return True
-
-
 # ---- 7 scope ----
 
 def scope(bench):
@@ -496,7 +376,7 @@ def daily_terms(catalog):
             if kind == "credit" or (kind in ("round", *CHARGE_STEPS) and body.get("at") == "line") or (
                     kind == "tax" and "round" in body):
                 continue
-            if kind in CHARGE_STEPS and (kind != "tax" or "at" in body) or body.get("at") == "bucket":
+            if kind in (*CHARGE_STEPS, "bound") and (kind != "tax" or "at" in body) or body.get("at") == "bucket":
                 body["clock"] = "day"
             kept.append({kind: body})
         steps[:] = kept
@@ -587,43 +467,6 @@ def difference(bench):
     return True
 
 
-# ---- 12 shared ----
-
-def shared(bench):
-    """A shared step `by: [sku]` is a private step in each price."""
-    world = bench.world
-    catalog = copy.deepcopy(world.catalog)
-    steps = catalog.get("steps", {})
-    of_contracts = any("use" in step for owner in [*catalog.get("plans", {}).values(),
-                                                   *catalog.get("contracts", [])]
-                       for price in owner.get("prices", []) if isinstance(price, dict)
-                       for step in price["steps"])
-    users = [price for price in prices_of(catalog) if any("use" in s for s in price["steps"])]
-    if not steps or len({p["name"] for p in prices_of(catalog)}) < len(prices_of(catalog)):
-        return False  # versions and shared steps: another bucket for each price
-    skus = [str(price["sku"]) for price in users]
-    if len(set(skus)) < len(skus) or any(isinstance(p["sku"], list) or p["sku"] == "*"
-                                         for p in users):
-        return False
-    for step in steps.values():
-        (body,) = step.values()
-        if body.get("clock") == "row":
-            return False
-        if of_contracts and ("min" in body or body.get("settle") == "at_end"):
-            return False  # the private one is due as the contract ends
-        body["by"] = [key for key in body.get("by", []) if key != "sku"] + ["sku"]
-    private = copy.deepcopy(catalog)
-    for price in prices_of(private):
-        for i, step in enumerate(price["steps"]):
-            if "use" in step:
-                (kind, body), = copy.deepcopy(steps[step["use"]]).items()
-                price["steps"][i] = {kind: dict(body, name=step["use"])}
-    del private["steps"]
-    bench.equal("amount", by_price(bench.bill("shared", catalog)),
-                by_price(bench.bill("private", private)))
-    return True
-
-
 # ---- order ----
 
 def reordered(bench):
@@ -658,11 +501,9 @@ def reordered(bench):
     return True
 
 
-LAWS = [("cut rows", cut_rows), ("cut period", cut_period), ("two periods", two_periods),
-        ("attribution", attribution), ("conservation", conservation),
+LAWS = [("cut rows", cut_rows), ("attribution", attribution), ("conservation", conservation),
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
-        ("monotone", monotone), ("scope", scope), ("clock", clock), ("difference", difference),
-        ("shared", shared)]
+        ("scope", scope), ("clock", clock), ("difference", difference), *laws_terms.LAWS]
 APART = [("view", views.law), ("corrections", corrections.corrections),
          ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
 
