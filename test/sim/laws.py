@@ -154,10 +154,6 @@ def has_order(catalog):
     return any("order" in body for kind in STEPS for body in bodies(catalog, kind))
 
 
-def has_measure(catalog):
-    return any("measure" in body for kind in STEPS for body in bodies(catalog, kind))
-
-
 def in_order_only(world):
     """Programs whose every step is in order and knows nothing of the bill's period but its turn."""
     catalog = world.catalog
@@ -393,7 +389,7 @@ def clock(bench):
         price.pop("to", None)
     kept = {}
     for price in catalog["prices"]:
-        if not any("fixed" in step for step in price["steps"]):
+        if not any("fixed" in step for step in price["steps"]) and "components" not in price:
             kept.setdefault(price["name"], price)
     catalog["prices"] = list(kept.values())
     catalog.pop("plans", None)
