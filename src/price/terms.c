@@ -465,12 +465,25 @@ static enum status settle_turns(struct work *work, const struct step *step, uint
     return OK;
 }
 
+/* Whether the payer pays for anybody in this bill: else it owes for nothing that it did not use,
+ * though some record of a time before may be settled with it. */
+static bool pays_for_some(const struct pricing *pricing)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < pricing->member_count && !found; i++) {
+        struct period span = period_intersect(pricing->members[i].span, pricing->cut);
+        found = span.from < span.to;
+    }
+    return found;
+}
+
 /* Every account, organization or contract to which the term applies. */
 static enum status settle_idle(struct work *work, const struct step *step)
 {
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
-    if (step->by_count > 0 || step->clock == CLOCK_ROW || step->scope == SCOPE_RESOURCE) {
+    if (!pays_for_some(pricing) || step->by_count > 0 || step->clock == CLOCK_ROW ||
+        step->scope == SCOPE_RESOURCE) {
         return OK;
     }
     for (uint32_t i = 0; i < pricing->member_count; i++) {

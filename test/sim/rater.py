@@ -1180,6 +1180,10 @@ class Bill(ChargeSteps):
             return turn
         day, rest = times.civil(turn[1], self.setup.zone)
         clock = self.setup.billing(self.payer)[0]
+        if fee.step.clock != "period":
+            every = self.setup.catalog.get("clocks", {}).get(fee.step.clock, {}).get("every", fee.step.clock).split()
+            every = {"contract_year": "year"}.get(every[-1], every[-1]).rstrip("s"), int(every[0]) if len(every) > 1 else 1
+            clock = times.Clock(*every, None, self.setup.zone)
         if clock.every not in clock.MONTHS:  # turns of days are of one length
             return turn
         return times.instant(times.add_months(day, -clock.count * clock.MONTHS[clock.every]), rest, self.setup.zone), turn[1]

@@ -573,6 +573,10 @@ class ChargeSteps:
                 continue  # it has gone to another payer, or plan
             new = self.flow_of(None).charge(step, count * cost, cost)
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
+            if not step.term:
+                sku = "" if step.shared else row.sku
+                self.priced.append(self.scope_row(account, sku, at, row.price, new, self.contract(row), self.cut))
+                continue
             contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
             self.priced.append(self.scope_row(account, "", at, step.price, new, contract, self.cut))
         wallet.bought = []

@@ -10,7 +10,8 @@ from usage import WITHDRAWAL, Refused, read_line
 from world import OPEN, Raw, write_json
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
-ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit")} | {"steps.tax"}
+ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit", "allocate")} | {
+    "steps." + kind for kind in ("discount", "markup", "fee", "tax", "commit", "credit")}
 KINDS = ("discount", "markup", "bound", "fee", "tax", "round", "commit", "credit", "allocate")
 
 
@@ -41,10 +42,11 @@ def add(world):
     kinds = [kind for kind in KINDS if kind not in ("bound", "round") and allowed("steps." + kind)]
     if kinds and rng.random() < 0.3:
         for steps in price_steps(world.catalog):
-            if rng.random() < 0.4:
+            if rng.random() < 0.4 and ("fee_time" in OPEN or not in_arrears(steps)):
                 made = Maker(world, rng, kinds).one()
                 (body,) = made.values()
-                body["name"] = "extra"
+                body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
+                body.pop("share", None)
                 body.pop("prepaid", None)  # what is paid before it is used is a term's
                 for grant in body.get("grants", []):
                     grant.pop("cost", None)
@@ -57,6 +59,10 @@ def in_advance(catalog):
         for step in steps:
             if "fixed" in step and step["fixed"].get("when") != "once":
                 step["fixed"]["when"] = "in_advance"
+
+
+def in_arrears(steps):
+    return any("fixed" in step and step["fixed"].get("when", "in_arrears") == "in_arrears" for step in steps)
 
 
 def price_steps(catalog):
@@ -267,9 +273,6 @@ class Maker:
             body["clock"] = "period"
         if self.rng.random() < 0.5:
             body["scope"] = self.pick("account", "organization", "contract")
-            if body["scope"] == "organization" and "grant_cost" not in OPEN:
-                for grant in grants:
-                    grant.pop("cost", None)
         elif self.rng.random() < 0.4:
             body["share"] = self.pick("own_first", "all")
         if self.rng.random() < 0.3:
