@@ -5,7 +5,7 @@
  *
  * A dec is canonical: scale 0..36, mantissa not divisible by ten unless scale is 0, zero is
  * {0, 0}.  So equal values are equal bytes.  Input has at most 38 significant digits and 18 after
- * the point (design.md, section 6); the room above 18 is for exact products.  Nothing here rounds
+ * the point; the room above 18 is for exact products.  Nothing here rounds
  * unless its name says so, and what leaves the range is ERR_OVERFLOW, never a wrap.
  *
  * Quotients and curves are quantized once, at DEC_SCALE digits.

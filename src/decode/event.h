@@ -3,7 +3,7 @@
  *     bytes --decode--> struct event | refusal
  *
  * A record is refused for its bytes and for fixed limits alone, never for what a catalog says
- * (design.md, section 4).  Each refused record has exactly one reason: the first of enum refusal that holds.
+ * (doc/events.md).  Each refused record has exactly one reason: the first of enum refusal that holds.
  *
  * Content of an event is source, id, subject, type, time as an instant, and data in canonical form: members in any order,
  * numbers by value, text by bytes.  Two records with one key (provider, source, id) and equal

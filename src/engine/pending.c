@@ -2,7 +2,7 @@
  *
  * Steps that wait for the end of their turn are on no bill before it.  A bill of a part of a turn
  * of billing tells them all the same: the same rows are priced once more as if the turn ended with
- * them, and what that charges beyond the bill is pending (language.md, 2.7).  It is on no line.
+ * them, and what that charges beyond the bill is pending (doc/bill.md, Estimates).  It is on no line.
  */
 #include "engine/payer.h"
 

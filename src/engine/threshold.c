@@ -5,7 +5,7 @@
  *                                                            |
  *                       the time is billed in parts, each a split of the turn
  *
- * A bill may be cut anywhere inside a turn, and its parts add up to it (language.md, 2.7).  So a
+ * A bill may be cut anywhere inside a turn, and its parts add up to it (doc/catalog.md, billing).  So a
  * threshold is nothing but a cut that is found by pricing the whole first.  What the turn has come
  * to goes on in the closing, so that the bills of a turn may be made in several runs.
  *

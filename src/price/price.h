@@ -8,7 +8,7 @@
  * step with a memory is a curve F over what has accumulated in a bucket, and a row is charged the
  * difference it makes, F(x before + in) - F(x before); F is quantized once, at 18 digits half-even,
  * so the differences telescope and pieces add up to the whole to the last digit
- * (language.md, 2.3, 2.4).
+ * (doc/pricing.md, The idea).
  *
  * Steps meet in nodes: versions of one price share theirs, and a step under the catalog's
  * `steps:` has one for all prices that use it.  Nodes run in ascending order; each takes its rows

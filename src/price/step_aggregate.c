@@ -3,7 +3,7 @@
  * What a function makes of the rows is known when all of them are there, so the node waits for
  * them.  One row goes on: the bucket's first, with the value, and without the keys in which the
  * rows differ.  A bucket that goes on from an earlier bill gives what its value has changed since
- * (language.md, 4.2; 2.3: bill F(X) as it grows).
+ * (doc/pricing.md, aggregate).
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
  * A step is a curve F over what its base charges come to, bucket by bucket.  In order, a charge is
  * adjusted by the difference it makes.  What is known only when all charges are (a minimum, an
  * amount, a fee) is settled behind the last of a bucket: Y = F(X) less what was charged before is
- * shared along the chord, or is a charge of its own on the bucket's scope (language.md, 2.3).
+ * shared along the chord, or is a charge of its own on the bucket's scope (doc/pricing/terms.md).
  *
  * The same runs in a price, over the charges that wait at a node, and as a term, over all of the
  * payer's; what differs (whose scope, when due) is asked of terms.c.

@@ -659,7 +659,7 @@ enum status step_whole_value(struct work *work, const struct step *step,
 }
 
 /* Volume, and graduated that is not in order: the version in force at the turn's end sets the curve
- * (language.md, 10.6). */
+ * (doc/pricing.md, Versions). */
 enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count)
 {
     /* x of each bucket and the place of each row in it. */

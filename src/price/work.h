@@ -254,7 +254,7 @@ enum status step_prorated(struct work *work, const struct step *step, enum prora
                           struct period turn, struct dec *value);
 
 /* A limit of a version that begins its buckets anew: by the part of the turn that the version has
- * (language.md, 2.7). */
+ * (doc/pricing.md, Versions). */
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
                            struct period turn, struct dec *limit);
 

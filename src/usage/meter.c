@@ -296,7 +296,7 @@ static void note_fault(enum exclusion *fault, enum exclusion found)
 }
 
 /* A key that is one plain member, or an expression; fault is set when the expression fails. A
- * missing member is empty text, as language.md has it for dimensions. */
+ * missing member is empty text, as dimensions have it (doc/catalog.md). */
 static struct text read_key(const struct meter *meter, const struct event *event, uint32_t member,
                             const struct expr *expr, struct meter_scratch *scratch,
                             enum exclusion *fault)
