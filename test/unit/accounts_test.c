@@ -442,6 +442,9 @@ static void test_memberships(void **state)
          .from = at_date("2026-02-01"),
          .to = at_date("2026-03-01")},
     };
+    for (int i = 0; i < 3; i++) { /* of what their buyers use themselves */
+        contracts[i].view = contracts[i].source = NONE;
+    }
     catalog.contracts = contracts;
     catalog.contract_count = 3;
     static const instant edges[] = {INT64_C(1784246400000000000)}; /* 2026-07-17 */
