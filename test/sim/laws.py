@@ -520,4 +520,4 @@ def chosen(world, count, only=None):
         return [law for law in LAWS + APART if law[0] == only]
     if count < 0:
         return LAWS + APART
-    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [APART[2]] * (world.seed % 5 == 0)
+    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [("reordered", reordered)] * (world.seed % 5 == 0)
