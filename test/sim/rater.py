@@ -217,6 +217,8 @@ class Bill(ChargeSteps):
     def run(self, node):
         entries = []
         for row in self.priced:
+            if getattr(row, "is_sold", False):  # beside the price: terms alone see it
+                continue
             step = next((s for s in row.price.steps if s.node == node), None)
             if step and step.kind != "fixed":
                 entries.append((row, step))

@@ -575,7 +575,9 @@ class ChargeSteps:
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             if not step.term:
                 sku = "" if step.shared else row.sku
-                self.priced.append(self.scope_row(account, sku, at, row.price, new, self.contract(row), self.cut))
+                sold = self.scope_row(account, sku, at, row.price, new, self.contract(row), self.cut)
+                sold.is_sold = True
+                self.priced.append(sold)
                 continue
             contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
             self.priced.append(self.scope_row(account, "", at, step.price, new, contract, self.cut))
