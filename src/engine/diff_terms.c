@@ -378,7 +378,7 @@ static enum status share(const struct diff_terms *terms, struct reasons *to, str
     }
     struct wide most = sum_sign(sum) < 0 ? sum_negative(sum) : sum;
     struct wide of = sum_sign(amount) < 0 ? sum_negative(amount) : amount;
-    bool is_linear = sum_sign(sum_minus(of, most)) <= 0;
+    bool is_linear = !sum_is_zero(sum) && sum_sign(sum_minus(of, most)) <= 0;
     for (int k = 0; k < PARTS; k++) {
         struct wide part;
         if (k == largest || sum_is_zero(*parts[k])) {
