@@ -141,6 +141,12 @@ int read_option(struct work *work, const char *name, const char *const *names, i
     return choice;
 }
 
+bool read_settles_at_end(struct work *work, bool fallback)
+{
+    static const char *const names[] = {"now", "at_end", NULL};
+    return read_option(work, "settle", names, fallback) == 1;
+}
+
 void read_proration(struct work *work, enum prorate *prorate, int *digits, enum rounding *mode,
                     enum prorate fallback)
 {

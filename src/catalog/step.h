@@ -43,6 +43,8 @@ void check_money(struct loader *loader, const struct yaml_node *node, const char
 void read_flag(struct work *work, const char *name, bool *value);
 /* Gives fallback when the key is absent or wrong. */
 int read_option(struct work *work, const char *name, const char *const *names, int fallback);
+/* `settle: now | at_end`. */
+bool read_settles_at_end(struct work *work, bool fallback);
 void read_proration(struct work *work, enum prorate *prorate, int *digits, enum rounding *mode,
                     enum prorate fallback);
 /* `round: 2`, or {digits, mode}. */

@@ -8,8 +8,6 @@
 
 #include "base/nofloat.h"
 
-static const char *const settle_names[] = {"now", "at_end", NULL};
-
 static void refuse_key(struct work *work, const char *name, const char *why)
 {
     if (own_key(work, name) != NULL) {
@@ -130,7 +128,7 @@ static void read_base(struct work *work, struct step_adjust *adjust)
     adjust->is_gross = read_option(work, "base", bases, 0) == 1;
     adjust->group = NONE;
     adjust->sku = NONE;
-    adjust->settle_at_end = read_option(work, "settle", settle_names, 0) == 1;
+    adjust->settle_at_end = read_settles_at_end(work, false);
     read_proration(work, &adjust->prorate, &adjust->digits, &adjust->mode, PRORATE_NONE);
 }
 
@@ -452,7 +450,7 @@ void read_bound(struct work *work)
     if (bound->has_min && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_NONE;
     }
-    bound->settle_now = read_option(work, "settle", settle_names, 1) == 0 && bound->has_min;
+    bound->settle_now = !read_settles_at_end(work, true) && bound->has_min;
     if (own_key(work, "settle") != NULL && !bound->has_min) {
         complain(loader->complaints, yaml_key_place(own_key(work, "settle")), "CHOOSE_ONE", NO_HINT,
                  "settle is of a minimum, and here is none");

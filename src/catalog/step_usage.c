@@ -631,7 +631,6 @@ void read_tier(struct work *work)
     static const char *const at_zero[] = {"skip", "charge", NULL};
     static const char *const past_last[] = {"refuse", "last", "free", NULL};
     static const char *const package_round[] = {"up", "down", "nearest", NULL};
-    static const char *const settle[] = {"now", "at_end", NULL};
     static const enum rounding package_modes[] = {ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_UP};
     tier->mode = (enum tier_mode)read_option(work, "mode", modes, TIER_GRADUATED);
     tier->at_zero_charge = read_option(work, "at_zero", at_zero, 0) == 1;
@@ -639,7 +638,7 @@ void read_tier(struct work *work)
     int round = read_option(work, "package_round", package_round, 0);
     tier->package_round = package_modes[round];
     bool settles = tier->mode == TIER_VOLUME || own_key(work, "settle") != NULL;
-    tier->settle_at_end = settles && read_option(work, "settle", settle, 0) == 1;
+    tier->settle_at_end = settles && read_settles_at_end(work, false);
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
     }

@@ -321,9 +321,45 @@ static enum status write_title(struct show *show, const struct bill_head *head)
     return show_put(show, buffer_text(&out));
 }
 
+/* The cells of one item of a list, as many as the table has columns. */
+typedef void list_cells(struct show *show, yyjson_val *item, struct text *cells);
+
+enum { LIST_COLUMNS = 5 };
+
+/* A table of a list of the bill: measured first, written then. */
+static enum status write_list(struct show *show, yyjson_val *list, struct table *table,
+                              list_cells *cells_of)
+{
+    struct text cells[LIST_COLUMNS];
+    yyjson_val *item;
+    size_t index, count;
+    yyjson_arr_foreach(list, index, count, item)
+    {
+        cells_of(show, item, cells);
+        table_measure(table, cells);
+    }
+    table_hide_empty(table);
+    table_begin(table, true);
+    yyjson_arr_foreach(list, index, count, item)
+    {
+        cells_of(show, item, cells);
+        TRY(table_row(table, cells, show->err));
+    }
+    return table_end(table, show->err);
+}
+
+static void list_exclusion(struct show *show, yyjson_val *item, struct text *cells)
+{
+    cells[0] = json_text(item, "reason");
+    cells[1] = show_count(&show->scratch, yyjson_get_uint(yyjson_obj_get(item, "events")));
+    cells[2] = json_text(item, "quantity");
+    cells[3] = json_text(item, "meter");
+    cells[4] = json_text(item, "account");
+}
+
 static enum status write_exclusions(struct show *show, const struct bill_head *head)
 {
-    yyjson_val *list = yyjson_obj_get(head->proof, "exclusions"), *item;
+    yyjson_val *list = yyjson_obj_get(head->proof, "exclusions");
     if (yyjson_arr_size(list) == 0) {
         return OK;
     }
@@ -335,36 +371,27 @@ static enum status write_exclusions(struct show *show, const struct bill_head *h
     table_add_column(&table, "QUANTITY", COLUMN_DECIMAL);
     table_add_column(&table, "METER", COLUMN_TEXT);
     table_add_column(&table, "ACCOUNT", COLUMN_TEXT);
-    for (int pass = 0; pass < 2; pass++) {
-        size_t index, count;
-        yyjson_arr_foreach(list, index, count, item)
-        {
-            const struct text cells[] = {
-                json_text(item, "reason"),
-                show_count(&show->scratch, yyjson_get_uint(yyjson_obj_get(item, "events"))),
-                json_text(item, "quantity"), json_text(item, "meter"), json_text(item, "account")};
-            if (pass == 0) {
-                table_measure(&table, cells);
-            } else {
-                enum status status = table_row(&table, cells, show->err);
-                if (status != OK) {
-                    return status;
-                }
-            }
-        }
-        if (pass == 0) {
-            table_hide_empty(&table);
-            table_begin(&table, true);
-        }
-    }
-    return table_end(&table, show->err);
+    return write_list(show, list, &table, list_exclusion);
+}
+
+static void list_pending(struct show *show, yyjson_val *item, struct text *cells)
+{
+    instant due = INSTANT_MIN;
+    struct text kind = json_text(item, "kind"), step = json_text(item, "step");
+    (void)time_parse(json_text(item, "due"), &due);
+    cells[0] = show_time(&show->scratch, due);
+    cells[1] = is_named(step)
+                   ? text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step))
+                   : kind;
+    cells[2] = json_text(item, "sku");
+    cells[3] = json_text(item, "account");
+    cells[4] = json_text(item, "amount");
 }
 
 /* What the turn would still charge, if it ended with the bill. */
 static enum status write_pending(struct show *show, const struct bill_head *head)
 {
-    yyjson_val *list = head->pending, *item;
-    if (yyjson_arr_size(list) == 0) {
+    if (yyjson_arr_size(head->pending) == 0) {
         return OK;
     }
     TRY(show_put(show, TEXT("\npending: on no bill before it is due, if nothing more is used\n")));
@@ -375,35 +402,7 @@ static enum status write_pending(struct show *show, const struct bill_head *head
     table_add_column(&table, "SKU", COLUMN_TEXT);
     table_add_column(&table, "ACCOUNT", COLUMN_TEXT);
     table_add_column(&table, "AMOUNT", COLUMN_DECIMAL);
-    for (int pass = 0; pass < 2; pass++) {
-        size_t index, count;
-        yyjson_arr_foreach(list, index, count, item)
-        {
-            instant due = INSTANT_MIN;
-            struct text kind = json_text(item, "kind"), step = json_text(item, "step");
-            (void)time_parse(json_text(item, "due"), &due);
-            struct text what = kind;
-            if (is_named(step)) {
-                what = text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step));
-            }
-            const struct text cells[] = {show_time(&show->scratch, due), what,
-                                         json_text(item, "sku"), json_text(item, "account"),
-                                         json_text(item, "amount")};
-            if (pass == 0) {
-                table_measure(&table, cells);
-            } else {
-                enum status status = table_row(&table, cells, show->err);
-                if (status != OK) {
-                    return status;
-                }
-            }
-        }
-        if (pass == 0) {
-            table_hide_empty(&table);
-            table_begin(&table, true);
-        }
-    }
-    return table_end(&table, show->err);
+    return write_list(show, head->pending, &table, list_pending);
 }
 
 static enum status write_proof(struct show *show, const struct bill_head *head)
