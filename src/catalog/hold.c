@@ -237,6 +237,20 @@ static bool tally_counts(const struct tally *tally, const struct catalog *catalo
                               : kind->meter == &catalog->meters[tally->meter];
 }
 
+/* In a view there is its own contract alone: what another contract asks for cuts nothing there. */
+static bool is_asked_elsewhere(const struct accounts *accounts, const struct catalog *catalog,
+                               const struct tally *tally, uint32_t account)
+{
+    uint32_t view = accounts_view(accounts, account);
+    struct text asker = tally->asker, owner = TEXT("@contract/");
+    if (view == NONE || asker.size <= owner.size || memcmp(asker.at, owner.at, owner.size) != 0) {
+        return false;
+    }
+    struct text id = catalog->contracts[accounts->views[view].contract].id;
+    return asker.size - owner.size <= id.size || asker.at[owner.size + id.size] != '/' ||
+           memcmp(asker.at + owner.size, id.at, id.size) != 0;
+}
+
 static void narrow_to_turn(const struct accounts *accounts, const struct catalog *catalog,
                            const struct usage_kind *kind, const struct slot_clock *item,
                            const struct contract *contract, instant at, struct period *slot)
@@ -276,7 +290,9 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
         for (uint32_t k = 0; k < count; k++) {
             const struct slot_clock *item = &catalog->slot_clocks[lists.items[i]->clocks[k]];
             if ((!hours_only || !item->hour_aligned) &&
-                (!item->tally || tally_counts(item->tally, catalog, kind))) {
+                (!item->tally ||
+                 (tally_counts(item->tally, catalog, kind) &&
+                  !is_asked_elsewhere(accounts, catalog, item->tally, kind->account)))) {
                 narrow_to_turn(accounts, catalog, kind, item, contract, at, slot);
             }
         }

@@ -1169,7 +1169,7 @@ class Bill(ChargeSteps):
                 due, others = self.cut[0] <= first < self.cut[1], (turn[0], first)
             else:
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
-            when = first
+            when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
                 self.fee(fee, account, *self.along(body, first, last, self.measured(fee, first, turn)), when, (first, last))
             elif due and not self.same(account, fee, *others):

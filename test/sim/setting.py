@@ -173,7 +173,7 @@ class Setup:
         self.catalog = catalog = profiles.spelled_out(catalog)
         self.zone = catalog.get("billing", {}).get("zone")
         self.records = {record["id"]: record for record in accounts}
-        self.accounts = set(self.records)
+        self.accounts, self.bare = set(self.records), set()  # bare: they pay for others, and have no usage of their own
         self.members = defaultdict(list)  # account: [(from, to, organization)]
         for m in memberships:
             self.accounts |= {m["account"], m["organization"]}

@@ -66,6 +66,8 @@ class ChargeSteps:
                 for start, end in self.setup.stretches(account) if max(start, self.cut[0]) < min(end, self.cut[1])):
             return out  # nobody is the payer's any more: no bill
         for account in sorted(self.setup.accounts):
+            if step.scope == "account" and account in self.setup.bare:
+                continue
             for start, end in self.setup.stretches(account):
                 start, end = max(start, step.start), min(end, step.end, self.cut[1])
                 if start >= end or self.setup.payer(account, start) != self.payer:

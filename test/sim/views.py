@@ -53,7 +53,7 @@ class Views:
         if is_dated:
             at = world.moment(rng)
             contract[rng.choice(["from", "to"])] = world.date(at)
-        elif rng.random() < 0.2:
+        elif rng.random() < 0.2 and not (own and fees_of(self.catalog)):  # the rater's buyer pays its fees before, too
             contract["from"] = world.date(world.period[0] - 40 * times.DAY)
         self.lists.append(contract)
         return contract
@@ -81,7 +81,10 @@ class Views:
         at = {key: times.form(self.bench.setup.date(contract[key], None)) for key in ("from", "to") if key in contract}
         memberships += [{"account": account, "organization": buyer, **at}
                         for account in contract["accounts"] if account != buyer]
-        return Setup(catalog, records, memberships, [], world.period_text)
+        setup = Setup(catalog, records, memberships, [], world.period_text)
+        if buyer not in accounts:
+            setup.bare.add(buyer)
+        return setup
 
     def rate(self, contract):
         """The rater's bills of the buyer, and its rows."""

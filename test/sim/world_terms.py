@@ -24,8 +24,6 @@ def add(world):
     rng = world.rng("terms")
     kinds = [kind for kind in KINDS if allowed("terms." + kind)]
     if kinds and rng.random() < 0.6:
-        if "fee_time" not in OPEN:
-            in_advance(world.catalog)
         catalog = world.catalog
         if rng.random() < 0.6:
             catalog["terms"] = Maker(world, rng, kinds).terms()
@@ -42,7 +40,7 @@ def add(world):
     kinds = [kind for kind in KINDS if kind not in ("bound", "round") and allowed("steps." + kind)]
     if kinds and rng.random() < 0.3:
         for steps in price_steps(world.catalog):
-            if rng.random() < 0.4 and ("fee_time" in OPEN or not in_arrears(steps)):
+            if rng.random() < 0.4:
                 made = Maker(world, rng, kinds).one()
                 (body,) = made.values()
                 body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
@@ -59,10 +57,6 @@ def in_advance(catalog):
         for step in steps:
             if "fixed" in step and step["fixed"].get("when") != "once":
                 step["fixed"]["when"] = "in_advance"
-
-
-def in_arrears(steps):
-    return any("fixed" in step and step["fixed"].get("when", "in_arrears") == "in_arrears" for step in steps)
 
 
 def price_steps(catalog):
