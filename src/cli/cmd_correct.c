@@ -102,7 +102,8 @@ static void print_corrections(const struct farthing_corrections *corrections)
     print_refused(corrections, corrections->late_refused, "refused", "dead_letters.ndjson");
     print_refused(corrections, corrections->late_conflicts, "in conflict", "conflicts.ndjson");
     if (corrections->too_late > 0) {
-        printf("  %-22s %s too late: older than late_periods of the catalog's billing bills\n",
+        printf("  %-22s %s too late: older than late_periods of the catalog's billing bills; "
+               "LATE in exclusions.csv\n",
                "late records", group_digits(corrections->too_late, digits));
     }
     if (corrections->written == 0) {

@@ -404,12 +404,6 @@ static void find_late_before(struct correct *c)
     }
 }
 
-/* Whether a file may have usage of the period: one that came too late for it has none. */
-static bool is_in_time(const struct closed_period *period, instant late_before)
-{
-    return period->first->span.from >= late_before;
-}
-
 static struct restatement describe_latest(struct correct *c, const struct closed_period *period)
 {
     yyjson_val *run = period->latest->run, *files = yyjson_obj_get(run, "files");
@@ -419,16 +413,9 @@ static struct restatement describe_latest(struct correct *c, const struct closed
     /* Accounts that stand in the catalog alone are those of another catalog that is given. */
     bool is_inside = yyjson_arr_size(yyjson_obj_get(run, "accounts")) == 0;
     bool is_given = options->accounts.count > 0 || (options->catalog.count > 0 && is_inside);
-    struct known_file *known = arena_calloc(c->arena, c->known_count + 1, sizeof *known);
-    size_t known_count = 0;
-    for (size_t i = 0; i < c->known_count; i++) {
-        if (is_in_time(period, c->known[i].late_before)) {
-            known[known_count++] = c->known[i];
-        }
-    }
     return (struct restatement){
-        .known = known,
-        .known_count = known_count,
+        .known = c->known,
+        .known_count = c->known_count,
         .round = c->round,
         .late_before = c->late_before,
         .catalog = options->catalog.count > 0 ? none : json_text(digests, "catalog"),
@@ -439,12 +426,10 @@ static struct restatement describe_latest(struct correct *c, const struct closed
         .excluded = yyjson_obj_get(period->latest->summary, "excluded_by_reason")};
 }
 
-static struct farthing_paths join_events(struct correct *c, const struct closed_period *period,
-                                         const struct restatement *restatement)
+static struct farthing_paths join_events(struct correct *c, const struct restatement *restatement)
 {
     struct farthing_paths late = c->options->events;
     size_t known_count = restatement->known_count;
-    late.count = is_in_time(period, c->late_before) ? late.count : 0;
     const char **items = arena_calloc(c->arena, known_count + late.count + 1, sizeof *items);
     for (size_t i = 0; i < known_count; i++) {
         items[i] = restatement->known[i].path;
@@ -545,7 +530,7 @@ static enum status correct_period(struct correct *c, size_t index, const char **
                                               : recorded_paths(c, period->latest, "catalog"),
         .accounts = options->accounts.count > 0 ? options->accounts
                                                 : recorded_paths(c, period->latest, "accounts"),
-        .events = join_events(c, period, &restatement),
+        .events = join_events(c, &restatement),
         .format = options->format,
         .period = text_copy(c->arena, period->first->period).at,
         .out = folder_name(c, period->first),
@@ -716,6 +701,20 @@ instant restatement_late_before(const struct run *run, uint32_t file)
     return !restatement                        ? INSTANT_MIN
            : source < restatement->known_count ? restatement->known[source].late_before
                                                : restatement->late_before;
+}
+
+instant restatement_late_max(const struct run *run)
+{
+    const struct restatement *restatement = run->restatement;
+    if (!restatement) {
+        return INSTANT_MIN;
+    }
+    instant max = restatement->late_before;
+    for (size_t i = 0; i < restatement->known_count; i++) {
+        instant before = restatement->known[i].late_before;
+        max = before > max ? before : max;
+    }
+    return max > run->period.from ? INSTANT_MAX : max;
 }
 
 enum status restatement_check_events(struct run *run)

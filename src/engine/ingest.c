@@ -737,6 +737,9 @@ static void measure_event(struct worker *worker, struct event_records *records,
         if (!measure.matched) {
             continue;
         }
+        if (worker->is_late) {
+            measure.exclusion = EXCLUDE_LATE;
+        }
         bool is_spread = run->catalog->meters[meters[i]].spread_from && account != NONE &&
                          measure.exclusion == EXCLUDE_NONE;
         (is_spread ? add_spread : add_measure)(worker, records, event, account, meters[i],
@@ -820,11 +823,38 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
     emit_parts(worker, &records, main);
 }
 
-/* Whether the block is of a file that no closed run has read. */
-static bool is_new_file(const struct worker *worker)
+/* Added to the fingerprint of an event that is too late, for a copy of it may have come in time:
+ * the bytes decide which of the two is accepted, and the verdict finds the records of the other. */
+#define LATE_PRINT UINT64_C(0x9E3779B97F4A7C15)
+
+/* Whether usage of that time, or of all of the period, was not billed any more when the event's
+ * file came.  A withdrawal takes back nothing of such a period. */
+__attribute__((cold, noinline)) static bool comes_too_late(struct worker *worker,
+                                                           const struct event *event)
 {
     const struct run *run = worker->run;
-    return feed_file_source(run->feed, worker->block.file_index) >= run->restatement->known_count;
+    uint32_t file = worker->block.file_index;
+    instant before = restatement_late_before(run, file);
+    bool is_new = feed_file_source(run->feed, file) >= run->restatement->known_count;
+    bool is_usage = event->kind != EVENT_WITHDRAWAL;
+    worker->block_too_late += is_usage && is_new && event->at < before;
+    return (is_usage && event->at < before) || run->period.from < before;
+}
+
+/* Of an event that comes too late: it is excluded by that name. */
+__attribute__((cold, noinline)) static void
+take_late_event(struct worker *worker, const struct event *event, uint64_t position)
+{
+    const struct run *run = worker->run;
+    struct event late = *event;
+    late.print += LATE_PRINT;
+    struct arrival arrival = {.key = event_key(&run->secret, event->source, event->id),
+                              .print = late.print,
+                              .position = position};
+    uint32_t count;
+    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
+    take_event_whole(worker, &late, &arrival, meters, count);
+    worker->block_events.print -= LATE_PRINT; /* in its file it is as it is */
 }
 
 static void take_event(void *context, const struct event *event, size_t record_offset,
@@ -835,14 +865,18 @@ static void take_event(void *context, const struct event *event, size_t record_o
     const struct run *run = worker->run;
     uint64_t position =
         (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
+    worker->is_late = event->at < run->late_max && comes_too_late(worker, event);
     if (event->kind == EVENT_WITHDRAWAL) {
-        take_withdrawal(worker, event, position);
+        if (worker->is_late) {
+            worker->block_events.count++; /* it is in the file, all the same */
+            worker->block_events.print += event->print;
+        } else {
+            take_withdrawal(worker, event, position);
+        }
         return;
     }
-    if (event->at < run->known_before && is_new_file(worker)) {
-        worker->block_too_late++;
-        worker->block_events.count++; /* it is in the file, all the same */
-        worker->block_events.print += event->print;
+    if (worker->is_late) {
+        take_late_event(worker, event, position);
         return;
     }
     struct arrival arrival = {.key = event_key(&run->secret, event->source, event->id),

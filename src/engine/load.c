@@ -1160,7 +1160,7 @@ enum status load_state(struct run *run)
 {
     TRY(parse_period(run));
     run->late_before = late_before(run->catalog, run->period.from);
-    run->known_before = run->restatement ? run->restatement->late_before : INSTANT_MIN;
+    run->late_max = restatement_late_max(run);
     make_cuts(run);
     make_members(run);
     sourced_find(run);

@@ -213,6 +213,7 @@ struct worker {
     uint64_t line_offset; /* in the file */
     struct event_count block_events, block_refused;
     uint64_t block_too_late;
+    bool is_late; /* the event at hand comes too late to be billed */
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
@@ -273,7 +274,7 @@ struct run {
     struct period period;
     bool has_pending;     /* some step may charge at a turn's end what it does not before */
     instant late_before;  /* usage from before that comes now is not billed; INSTANT_MIN: all is */
-    instant known_before; /* restatement->late_before, or INSTANT_MIN */
+    instant late_max;     /* of a correction: what is of a time before may come too late */
     bool has_cuts;        /* some payer's bill is not one of the whole period */
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
@@ -421,6 +422,8 @@ enum status restatement_check_inputs(struct run *run);
 enum status restatement_check_events(struct run *run);
 /* Before when a file is not billed, as it came too late; INSTANT_MIN: it did not. */
 instant restatement_late_before(const struct run *run, uint32_t file);
+/* No event of this instant or later comes too late; INSTANT_MIN: none does. */
+instant restatement_late_max(const struct run *run);
 /* There is a difference, or the state that the next period begins with is another one. */
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary);
 

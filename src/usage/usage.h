@@ -39,6 +39,7 @@ enum exclusion {
     EXCLUDE_NO_METER,      /* no meter takes its type, or each one's filter is false */
     EXCLUDE_NO_ACCOUNT,    /* its subject is no account */
     EXCLUDE_OUT_OF_PERIOD, /* its time lies outside the period that is billed */
+    EXCLUDE_LATE,          /* it came when usage of its time was not billed any more */
     EXCLUDE_FIELD_MISSING, /* a member the meter needs is not there */
     EXCLUDE_FIELD_TYPE,    /* a member has the wrong type: a text where a number is wanted */
     EXCLUDE_EXPRESSION,    /* an expression of the meter fails on it: zero divisor, range */
