@@ -119,7 +119,7 @@ class Known:
             if "id" in c and "accounts" in c:
                 catalog["contracts"] += [dict(c, id=c["id"] + "/" + a, buyer=a) for a in c["accounts"]]
         setup = Setup(catalog, accounts, members)
-        setup.commitments = [record for c in whole for record in c.get("commitments", [])]
+        setup.commitments += [record for c in whole for record in c.get("commitments", [])]
         if whole and "accounts" not in whole[0]:  # the one subscription: its dates bound what is fixed
             start = instant(whole[0]["from"]) if "from" in whole[0] else times.MIN
             end = instant(whole[0]["to"]) if "to" in whole[0] else times.MAX
@@ -248,9 +248,9 @@ class Judge:
                     self.say(name, expected, got)
             elif name == "net_of_tax":
                 self.say(name, value, summed(lines) - summed(lines, kind="tax"))
-            elif name in ("by_tax_of", "by_dim", "net", "balance", "quantity", "lines"):
+            elif name in ("by_tax_of", "by_dim", "net", "balance", "quantity", "lines", "effective", "unused"):
                 getattr(self, "say_" + name)(value)
-            elif name not in ("rounded", "effective", "unused"):
+            elif name != "rounded":
                 raise OutOfReach("expect " + name)
 
     def say(self, what, expected, got):
@@ -284,9 +284,27 @@ class Judge:
                 line["account"], line["sku"], line["resource"])), ZERO))
 
     def say_quantity(self, value):
+        """By [account.][sku.]kind; a key that ends in no kind is a SKU's usage."""
+        kinds = {line["kind"] for line in self.lines} | {"usage", "covered", "commitment"}
         for key, amount in value.items():
-            sku, _, kind = key.partition(".")
-            self.say("quantity " + key, amount, summed(self.lines, "quantity", sku=sku, kind=kind or "usage"))
+            head, _, kind = key.rpartition(".")
+            if kind not in kinds:
+                head, kind = key, "usage"
+            found = [line for line in self.lines if line["kind"] == kind and head in (
+                "", line["sku"], line["account"], line["account"] + "." + line["sku"])]
+            self.say("quantity " + key, amount, summed(found, "quantity"))
+
+    def say_effective(self, value):
+        """By commitment or resource, or of all: what of commitments has been used."""
+        charges = [c for bill in self.bills for c in bill.charges if c.kind == "covered"]
+        for key, amount in value.items():
+            self.say("effective " + key, amount, sum((
+                c.effective for c in charges if key in ("all", c.grant, c.resource)), ZERO))
+
+    def say_unused(self, value):
+        for key, amount in value.items():
+            self.say("unused " + key, amount, sum((
+                capacity - used for bill in self.bills for name, _, capacity, used, _ in bill.unused() if name == key), ZERO))
 
     def say_balance(self, value):
         wallets = [wallet for bill in self.bills for wallet in bill.wallets]
@@ -311,8 +329,6 @@ class Judge:
 
 def run(case):
     """[(what, expected, got)] of all figures that are compared."""
-    if '"cover"' in json.dumps(case):
-        raise OutOfReach("cover")
     known, out, before, first = Known(dated(case)), [], None, None
     case = known.case
     for chapter in case.get("story") or [case]:

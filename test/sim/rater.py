@@ -12,6 +12,7 @@ from fractions import Fraction
 import expressions
 import times
 from world import Raw
+from cover import CoverSteps
 from exact import ceil_to, num, quantize
 from setting import Step, TermPrice
 from terms import ChargeSteps, TermRow
@@ -30,7 +31,8 @@ class Flow:
         self.amount = None  # a charge when it is set
         self.adjustments = []  # Adjustment: charges of this charge
         self.tier = self.rate = self.step = None
-        self.grant = ""  # that covered it, or that is bought
+        self.grant = ""  # or commitment, that covered it, or that is bought
+        self.effective = self.listed = None  # of a covered part: its share of what the commitment costs
         self.kind, self.is_ghost, self.factor = "usage", False, Fraction(1)  # factor: the part of a turn that a fixed amount is for
 
     def net(self):
@@ -54,7 +56,8 @@ class Flow:
 class Adjustment:
     """A charge of a charge: it has the keys of the one that it adjusts."""
 
-    def __init__(self, step, kind, amount, of_tax=False, grant=None, rate=None):
+    def __init__(self, step, kind, amount, of_tax=False, grant=None, rate=None, quantity=ZERO):
+        self.quantity = quantity
         self.step, self.kind, self.amount, self.of_tax, self.grant, self.rate = step, kind, amount, of_tax, grant, rate
         self.paid = ZERO  # of a tax, by credits
 
@@ -120,9 +123,10 @@ class Charge:
         self.resource, self.dims, self.time, self.contract = row.resource, row.dims, row.time, contract
         self.kind, self.amount, self.quantity, self.of = kind, amount, quantity, of
         self.tier, self.rate, self.grant = flow.tier, flow.rate, flow.grant
+        self.effective = amount if flow.effective is None else flow.effective
 
 
-class Bill(ChargeSteps):
+class Bill(ChargeSteps, CoverSteps):
     """All charges of one payer and one cut; previous is the payer's bill before, whose buckets may go on."""
 
     def __init__(self, setup, payer, cut, rows, previous=None):
@@ -187,8 +191,9 @@ class Bill(ChargeSteps):
         contract = contract and contract["id"]
         self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity))
         for a in flow.adjustments:
-            self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, of="tax" if a.of_tax else flow.kind))
-            self.charges[-1].grant = a.grant or ""
+            self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, a.quantity, "tax" if a.of_tax else flow.kind))
+            self.charges[-1].grant = a.grant or (flow.grant if flow.kind == "covered" else "")
+            self.charges[-1].effective = ZERO if flow.kind == "covered" else a.amount
             if a.rate is not None:
                 self.charges[-1].rate = a.rate
 
@@ -309,7 +314,7 @@ class Bill(ChargeSteps):
     def name(self, row, flow, step, path):
         """What an expression of a step may name; what it looks up."""
         if isinstance(path, tuple):
-            return self.listed(path[0], path[1:], row)
+            return self.setup.listed(path[0], path[1:], row.time)
         if path.startswith("charges("):
             return self.charged(path.partition("(")[2], row, step)
         if path.startswith("usage("):
@@ -361,18 +366,6 @@ class Bill(ChargeSteps):
         if value is None:
             return ""
         return num(value) if isinstance(value, Raw) else value
-
-    def listed(self, table, values, row):
-        """The value of a table's line; of several that are dated, the one that holds."""
-        record, found = self.setup.catalog["tables"][table], []
-        for line in record["rows"]:
-            keys, value, start = line[:len(values)], line[len(values)], line[len(values) + 1:]
-            start = self.setup.date(start[0], times.MIN) if start else times.MIN
-            if list(map(str, keys)) == list(map(str, values)) and start <= row.time:
-                found.append((start, value))
-        if not found:
-            raise expressions.Failure("EXPRESSION")
-        return num(max(found, key=lambda item: item[0])[1])
 
     def charged(self, name, row, step):
         """What is charged so far of a product, SKU or step, in the scope and turn of a term."""
@@ -672,37 +665,41 @@ class Bill(ChargeSteps):
 
     def run_rate(self, entries):
         for row, step in entries:
-            body, out = step.body, []
+            out = []
             for flow in row.flows:
                 if flow.amount is not None:
                     out.append(flow)
                     continue
-                rate, flat = body.get("rate", 0), body.get("flat", 0)
-                if isinstance(rate, dict):
-                    body = rate
-                    rate, flat = body.get("rate", 0), body.get("flat", 0)
-                if "cases" in body:
-                    case = next(c for c in body["cases"] if "where" not in c
-                                or self.evaluate(c["where"], row, flow, step))
-                    rate, flat = case.get("rate", 0), case.get("flat", 0)
-                elif "series" in body:
-                    rate = self.point(body, row, flow, step)
-                    if rate is None:
-                        self.unpriced.append(row)
-                        continue
-                elif "table" in body:
-                    rate = self.look_up(body, row, flow, step)
-                    if rate is None:
-                        self.unpriced.append(row)
-                        continue
-                elif "from" in body:
-                    rate = self.said(body["from"], row, flow, step)
-                rate, flat = self.number(rate, row, step), self.number(flat, row, step)
+                rate, per, flat = self.rate_of(row, flow, step)
+                if rate is None:
+                    self.unpriced.append(row)
+                    continue
                 if row.events == 0 and row.meter and "spread" in self.setup.catalog["meters"][row.meter]:
                     flat = ZERO  # later pieces of events, which have paid it
-                amount = quantize(flow.quantity * rate / num(body.get("per", 1)) + flat)
+                amount = quantize(flow.quantity * rate / per + flat)
                 out.append(flow.charge(step, amount, rate))
             row.flows = out
+
+    def rate_of(self, row, flow, step):
+        """(rate, how many units it is for, flat) of a row; without a rate: it has none."""
+        body = step.body
+        rate, flat = body.get("rate", 0), body.get("flat", 0)
+        if isinstance(rate, dict):
+            body = rate
+            rate, flat = body.get("rate", 0), body.get("flat", 0)
+        if "cases" in body:
+            case = next(c for c in body["cases"] if "where" not in c
+                        or self.evaluate(c["where"], row, flow, step))
+            rate, flat = case.get("rate", 0), case.get("flat", 0)
+        elif "series" in body:
+            rate = self.point(body, row, flow, step)
+        elif "table" in body:
+            rate = self.look_up(body, row, flow, step)
+        elif "from" in body:
+            rate = self.said(body["from"], row, flow, step)
+        if rate is not None:
+            rate = self.number(rate, row, step)
+        return rate, num(body.get("per", 1)), self.number(flat, row, step)
 
     def run_percent(self, entries):
         for row, step in entries:
@@ -1230,34 +1227,25 @@ class Bill(ChargeSteps):
         self.priced.append(row)  # one of nothing, too: terms see it
 
     def commitments(self):
-        """What commitments cost: at once as they begin, and for each turn of their offering's clock."""
-        for record in self.setup.commitments:
-            offering = self.setup.catalog["commitments"][record["offering"]]
-            step = Step({"commitment": offering}, ("commitment",), None)
-            start, end = self.setup.date(record.get("from"), times.MIN), self.setup.date(record.get("to"), times.MAX)
-            price = TermPrice("commitment")
-            if self.setup.payer(record["account"], max(start, self.cut[0])) != self.payer:
-                continue
+        """What commitments cost: at once as they begin, and for each turn of their clock."""
+        for commitment in self.known_commitments():
+            offering, record, price = commitment.offering, commitment.record, TermPrice("commitment")
+            cover = self.cover_of(commitment)
+            clock = offering.get("clock", cover.clock if cover else "period")
+            step = Step({"commitment": dict(offering, clock=clock)}, ("commitment",), None)
 
-            def cost(name, record=record, offering=offering):
-                def find(path):
-                    value = record[path.partition(".")[2]]
-                    return value if isinstance(value, str) and not value.replace(".", "").isdigit() else num(value)
-                return expressions.evaluate(expressions.parse(str(record.get(name, offering.get(name, 0)))), find)
-
-            def charge(name, at, span, record=record, step=step, price=price):
-                flow = Flow(None, ZERO, 0).charge(step, quantize(cost(name)), name)
-                flow.kind = "commitment"
+            def charge(name, at, span, commitment=commitment, step=step, price=price):
+                flow = Flow(None, ZERO, 0).charge(step, commitment.fee(name), name)
+                flow.kind, flow.quantity, flow.grant, flow.effective = "commitment", commitment.count(), commitment.id, ZERO
                 if flow.amount:
-                    self.priced.append(FixedRow(record["account"], "", at, price, flow,
-                                                self.setup.contract(record["account"], at), span))
-            if self.cut[0] <= start < self.cut[1]:
+                    self.priced.append(FixedRow(commitment.account, "", at, price, flow,
+                                                self.setup.contract(commitment.account, at), span))
+            start = commitment.start
+            if self.cut[0] <= start < self.cut[1] and self.setup.payer(commitment.account, start) == self.payer:
                 charge("upfront", start, (start, start))
-            at = max(start, self.cut[0])
-            while at < min(end, self.cut[1]) and ("recurring" in record or "recurring" in offering):
-                turn = self.setup.turn(step, self.payer, record["account"], at)
-                charge("recurring", at, (at, turn[1]))
-                at = turn[1]
+            if "recurring" in record or "recurring" in offering:
+                for at, turn in self.turns_of(commitment, step):
+                    charge("recurring", at, (at, turn[1]))
 
     # ---- what is compared ----
 

@@ -5,13 +5,20 @@ import datetime
 import functools
 import re
 from collections import defaultdict
+from fractions import Fraction
 
+import expressions
 import times
-from exact import num
+from exact import num, plain
 
 SHORT = {"rate": "rate", "tier": "tiers", "allowance": "quantity", "fixed": "amount", "round": "digits",
          "percent": "rate", "formula": "amount", "discount": "percent", "markup": "percent", "fee": "percent",
          "tax": "percent", "commit": "amount"}
+
+
+def plain_text(value):
+    """A key of a table as text."""
+    return plain(value) if isinstance(value, Fraction) else str(value)
 
 
 class Kind:
@@ -35,7 +42,7 @@ class Step:
         self.name = body.get("name", self.kind) if shared is None else shared
         self.node = node + (self.name,)
         self.scope = body.get("scope", {"commit": "contract", "tax": "organization"}.get(self.kind, "account"))
-        self.clock = body.get("clock", "row" if self.kind == "convert" else "period")
+        self.clock = body.get("clock", {"convert": "row", "cover": "hour"}.get(self.kind, "period"))
         self.by = body.get("by", [])
 
     def by_contract(self, setup):
@@ -71,6 +78,7 @@ class Price:
         self.skus = None if skus == "*" else [skus] if isinstance(skus, str) else skus
         self.name = record.get("name", str(skus))
         self.level, self.public = level, record.get("public", True)
+        self.list_rate = num(record["list"]) if "list" in record else None
         self.currency = record.get("currency") or setup.catalog.get("currency", "USD")
         self.where = {name: values if isinstance(values, list) else [values]
                       for name, values in record.get("where", {}).items()}
@@ -168,7 +176,7 @@ def merged(memberships):
 
 
 class Setup:
-    def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10"):
+    def __init__(self, catalog, accounts=(), memberships=(), overrides=(), period="2026-10", commitments=()):
         import profiles  # which knows this module
         self.catalog = catalog = profiles.spelled_out(catalog)
         self.zone = catalog.get("billing", {}).get("zone")
@@ -193,7 +201,9 @@ class Setup:
                       for name, plan in catalog.get("plans", {}).items()}
         self.own = {c["id"]: self.level_prices(c, "contract/" + c["id"])
                     for c in catalog.get("contracts", [])}
-        self.terms, self.commitments = self.read_terms(), []
+        self.terms, self.commitments = self.read_terms(), list(commitments)
+        for c in catalog.get("contracts", []):
+            self.commitments += [dict({"account": c["buyer"]}, **record) for record in c.get("commitments", [])]
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
@@ -215,6 +225,26 @@ class Setup:
         rows = [row for row in self.catalog["tables"][rules["rates"]]["rows"]
                 if row[:2] == [price, into] and self.date(row[3], times.MIN) <= at]
         return num(max(rows, key=lambda row: self.date(row[3], times.MIN))[2])
+
+    def listed(self, table, values, time):
+        """The value of a table's line; of several that are dated, the one that holds."""
+        record, found = self.catalog["tables"][table], []
+        for line in record["rows"]:
+            keys, value, start = line[:len(values)], line[len(values)], line[len(values) + 1:]
+            start = self.date(start[0], times.MIN) if start else times.MIN
+            if list(map(plain_text, keys)) == list(map(plain_text, values)) and start <= time:
+                found.append((start, value))
+        if not found:
+            raise expressions.Failure("EXPRESSION")
+        return num(max(found, key=lambda item: item[0])[1])
+
+    def sharing(self, account, at):
+        """The group of an account that shares what it has reserved ("": none); None: it does not share."""
+        value = self.records.get(account, {}).get("sharing", {})
+        for item in value if isinstance(value, list) else [value]:
+            if self.date(item.get("from"), times.MIN) <= at < self.date(item.get("to"), times.MAX):
+                return None if item.get("mode") == "none" else item.get("group", "")
+        return ""
 
     def date(self, text, default):
         return default if text in (None, "") else times.parse_date(text, self.zone)
