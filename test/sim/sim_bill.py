@@ -531,7 +531,7 @@ def compare_rounding(world, output):
 
 def rate_world(world):
     setup = Setup(world.catalog, world.accounts, world.all_memberships(), world.overrides,
-                  world.period_text)
+                  world.period_text, world.commitments)
     rated = usage_room.Usage(setup, world.lines)
     payers = set(setup.accounts)
     bills = []

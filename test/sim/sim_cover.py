@@ -52,7 +52,7 @@ class Hour:
 
     def make_skus(self):
         rng = self.rng
-        for i in range(rng.randint(1, 4)):
+        for i in range(rng.randint(1, 5)):
             size = rng.choice(sorted(SIZES))
             listed = self.decimal(0.01, 5, rng.choice([1, 2, 4])) or Fraction(1)
             rates = {}
@@ -65,8 +65,9 @@ class Hour:
 
     def make_rows(self):
         rng = self.rng
-        keys = [(account, sku) for account in ACCOUNTS for sku in sorted(self.skus)]
-        for account, sku in sorted(rng.sample(keys, min(len(keys), rng.choice([1, 2, 3, 3, 4, 4])))):
+        some = rng.choice([ACCOUNTS, ["A"], ["A", "B"], ["A", "A", "B", "C"]])
+        keys = sorted({(account, sku) for account in some for sku in self.skus})
+        for account, sku in sorted(rng.sample(keys, min(len(keys), rng.choice([1, 2, 3, 4, 4, 5])))):
             quantity = rng.choice([Fraction(1), Fraction(2), self.decimal(0.1, 4, 1), self.decimal(0.001, 1, 6),
                                    Fraction(rng.randint(1, 3600), 3600).limit_denominator(100)])
             row = {"account": account, "sku": sku, "quantity": quantize(quantity, 9, "half_up"), "zone": rng.choice(["1a", "1b"])}
@@ -90,13 +91,13 @@ class Hour:
         offerings = list(dict.fromkeys(name for steps in self.passes.values() for name, _ in steps))
         for i in range(rng.choice([0, 1, 1, 2, 2, 3])):
             offering = rng.choice(offerings)
-            c = {"id": "c%d" % (9 - i if rng.random() < 0.5 else i), "offering": offering, "account": rng.choice(ACCOUNTS)}
+            c = {"id": "c%d" % (9 - i if rng.random() < 0.5 else i), "offering": offering, "account": rng.choice(ACCOUNTS + [row["account"] for row in self.rows])}
             if any(other["id"] == c["id"] for other in self.commitments):
                 continue
             if rng.random() < 0.4:
                 c["from"] = rng.choice(["2025-11-01", "2026-02-01", "2026-09-30"])
             if offering in ("narrow", "wide"):
-                c["amount"] = self.decimal(0.001, rng.choice([1, 4, 12]), rng.choice([1, 3, 5])) or Fraction(1)
+                c["amount"] = self.decimal(0.001, rng.choice([1, 3, 3, 8]), rng.choice([1, 3, 5])) or Fraction(1)
             else:
                 c.update(count=rng.randint(1, 3), hourly=self.decimal(0.01, 1, 4), family=rng.choice("mr"), zone=rng.choice(["1a", "1b"]),
                          factor=SIZES[rng.choice(sorted(SIZES))], type=rng.choice(sorted(self.skus)))

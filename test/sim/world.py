@@ -120,7 +120,8 @@ def vary_event(event, rng=None):
 
 # ---- the world ----
 
-import world_currency  # behind what they take from here
+import world_cover  # behind what they take from here
+import world_currency
 import world_terms
 
 
@@ -142,6 +143,7 @@ class World:
         world_terms.add(self)
         world_currency.add(self)
         self.make_components(self.rng("components"))
+        world_cover.add(self)
         rng = self.rng("profile")
         if rng.random() < 0.25:
             self.catalog["profile"] = rng.choice(["lago", "openmeter", "killbill", "stripe", "flexprice"])
