@@ -41,6 +41,7 @@ class Commitment:
         self.id, self.account = str(record["id"]), record["account"]
         self.name, self.offering = record["offering"], setup.catalog["commitments"][record["offering"]]
         self.start, self.end = setup.date(record.get("from"), times.MIN), setup.date(record.get("to"), times.MAX)
+        self.known = {}
         self.by_amount = self.offering.get("unit", "quantity") == "amount"
 
     def member(self, path):
@@ -61,9 +62,10 @@ class Commitment:
         return self.member(rest if head == "commitment" else path)
 
     def says(self, text):
-        """A number of the offering, or of the record, exact."""
-        value = expressions.evaluate(expressions.parse(str(text)), self.find)
-        return quantize(value)
+        """A number of the offering."""
+        if text not in self.known:
+            self.known[text] = quantize(expressions.evaluate(expressions.parse(str(text)), self.find))
+        return self.known[text]
 
     def capacity(self):
         return self.says(self.offering["capacity"])
@@ -79,7 +81,7 @@ class Commitment:
 
     def spread(self, at):
         """What of the upfront fee has been used up by an instant: by time, over the term."""
-        if times.MIN in (self.start, self.end) or self.end >= times.MAX:
+        if self.start <= times.MIN or self.end >= times.MAX or not self.fee("upfront"):
             return ZERO
         at = min(max(at, self.start), self.end)
         return quantize(self.fee("upfront") * Fraction(at - self.start, self.end - self.start))
@@ -311,7 +313,7 @@ class CoverSteps:
             is_shown = step.body.get("lines") == "negation"
             part.charge(step, part.listed if is_shown else ZERO)
             if is_shown:
-                part.adjust(step, "negation", -part.listed, quantity=-taken)
+                part.adjust(step.name, "negation", -part.listed, quantity=-taken)
             out.append(part)
         flow.quantity = piece.left
         if piece.left > 0 or not out:

@@ -152,6 +152,18 @@ class Clock:
 
     def turn(self, at):
         """The (from, to) that holds an instant."""
+        return cached_turn(self, at)
+
+    def __eq__(self, other):
+        return self.key() == other.key()
+
+    def __hash__(self):
+        return hash(self.key())
+
+    def key(self):
+        return self.every, self.count, self.anchor, self.zone
+
+    def find_turn(self, at):
         if self.every == "always":
             return MIN, MAX
         size = {"hour": HOUR, "day": DAY, "week": 7 * DAY, "month": 30 * DAY, "quarter": 91 * DAY,
@@ -162,6 +174,11 @@ class Clock:
         while self.start(k + 1) <= at:
             k += 1
         return self.start(k), self.start(k + 1)
+
+
+@functools.lru_cache(1 << 16)
+def cached_turn(clock, at):
+    return clock.find_turn(at)
 
 
 def parse_period(text, zone=None):
