@@ -1,4 +1,4 @@
-"""Holds the naive rater against worked cases of charge models: golden.py FILE.language.jsonl...
+"""Holds the naive rater against worked cases of charge models: golden.py FILE.language.jsonl|FILE.yaml...
 
 Prints how many cases pass by model, how many of their figures agree, each figure that does not, and what is out of reach.
 Each bill of a case is computed as all charges known by then less those known before, line by line."""
@@ -377,13 +377,19 @@ def thresholds(known, cut):
     return out
 
 
+def read_yaml(file):
+    """The project's own cases: what is written, as text."""
+    import yaml
+    return list(yaml.load_all(file, yaml.BaseLoader))
+
+
 def main():
     status = 0
     for path in sys.argv[1:]:
         models = collections.defaultdict(collections.Counter)
         figures, names = collections.Counter(), collections.defaultdict(list)
         with open(path, encoding="utf-8") as file:
-            cases = [json.loads(line) for line in file]
+            cases = read_yaml(file) if path.endswith(".yaml") else [json.loads(line) for line in file]
         for case in cases:
             model = case["case"].partition("-")[0]
             try:

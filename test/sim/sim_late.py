@@ -215,7 +215,7 @@ Case.is_alone = is_alone
 def shown(what, key, sides):
     key = [times.form(part) if isinstance(part, int) and part > 10 ** 15 else str(part) for part in key]
     return "%s: %s: %s -> %s" % (what, " ".join(key), *(
-        "nothing" if side is None else " ".join(plain(x) for x in side) for side in sides))
+        "nothing" if side is None else " ".join(map(plain, side)) if isinstance(side, (list, tuple)) else plain(side) for side in sides))
 
 
 def try_case(seed, runner, counts, show):
