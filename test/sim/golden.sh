@@ -9,4 +9,5 @@ for file in ../shared/golden/models.language.jsonl ../shared/golden/cloud.langua
         echo "skipped: there is no $file"
     fi
 done
+/usr/bin/python3 test/sim/golden.py test/pricing/cover_clouds.yaml || status=1
 exit $status

@@ -2,15 +2,15 @@
 
 They draw from a stream of their own, so that a world without them stays as it was."""
 import times
+import world_terms
 from world import Raw
-from world_terms import allowed
 
 RATINGS = ("rate", "tier", "percent", "formula")
 
 
 def add(world):
     world.commitments = []
-    if allowed("cover"):
+    if world_terms.allowed("cover"):
         rng = world.rng("cover")
         if rng.random() < 0.4:
             Maker(world, rng).make()
@@ -98,7 +98,7 @@ class Maker:
         body = {"passes": []}
         if self.clock:
             body["clock"] = self.clock
-        whom = rng.choice([["own", "shared"]] * 3 + [["own"], ["shared"]] + [["own", "group"], ["own", "group", "shared"]] * allowed("cover.sharing"))
+        whom = rng.choice([["own", "shared"]] * 3 + [["own"], ["shared"]] + [["own", "group"], ["own", "group", "shared"]] * world_terms.allowed("cover.sharing"))
         for offering in self.taken[name]:
             for one in whom:
                 item = {"offering": offering, "for": one}
@@ -127,7 +127,7 @@ class Maker:
 
     def share(self):
         rng = self.rng
-        if not allowed("cover.sharing"):
+        if not world_terms.allowed("cover.sharing"):
             return
         for record in self.world.accounts:
             if rng.random() < 0.4:
