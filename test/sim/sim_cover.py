@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Random hours of reservations and plans against a brute-force allocator: sim_cover.py [--hours N] [--seed S] [--farthing BIN].
 
 The allocator knows no order of rows.  It tries all orders of an hour and keeps the one that is best by what the rules are

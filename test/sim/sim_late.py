@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """What a late event changes where commitments cover rows: sim_late.py [--cases N] [--farthing BIN].
 
 Small random organizations with reservations, plans, shared tiers and free units, discounts, support, credits and tax.  Each
