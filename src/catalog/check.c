@@ -222,6 +222,11 @@ static void index_rolls(struct loader *loader)
 static bool same_order(struct loader *loader, const struct step *a, const struct step *b)
 {
     bool is_same = a->order_count == b->order_count;
+    uint32_t targets = a->kind == STEP_CREDIT ? a->credit.target_count : 0;
+    is_same = is_same && targets == (b->kind == STEP_CREDIT ? b->credit.target_count : 0);
+    for (uint32_t i = 0; i < targets && is_same; i++) {
+        is_same = text_equal(a->credit.targets[i], b->credit.targets[i]);
+    }
     for (uint32_t i = 0; i < a->order_count && is_same; i++) {
         struct buffer left, right;
         buffer_init(&left, loader->arena, 64);
@@ -920,6 +925,7 @@ void check_catalog(struct loader *loader)
     }
     collect_edges(loader);
     warn(loader);
+    terms_warn(loader);
     price_set_index(loader->arena, catalog, &catalog->public_prices);
     for (uint32_t i = 0; i < catalog->plan_count; i++) {
         price_set_index(loader->arena, catalog, (struct price_set *)&catalog->plans[i].prices);

@@ -312,6 +312,8 @@ enum { TERMS_OF_PLAN, TERMS_OF_CONTRACT, TERMS_OF_CATALOG }; /* the order in whi
 void terms_each(struct loader *loader,
                 void (*take)(struct loader *loader, const struct price *terms, struct text owner,
                              uint32_t stage));
+/* Warns of an allocate that is written before what it should share. */
+void terms_warn(struct loader *loader);
 void terms_visit(const struct catalog *catalog,
                  void (*take)(void *context, const struct step *step, bool of_contract),
                  void *context);

@@ -323,12 +323,13 @@ void read_tax(struct work *work)
         read_expr(loader, key(work, "reverse_charge"), &work->rows, EXPR_BOOL,
                   &tax->reverse_charge);
     }
-    /* It accumulates rate by rate, but for the whole tax. */
+    /* It accumulates rate by rate, but for the whole tax; that which is taken out of prices where
+     * the buyer owes it by itself. */
     struct by_key *by = arena_calloc(loader->arena, step->by_count + 1u, sizeof *by);
     if (step->by_count > 0) {
         memcpy(by, step->by, step->by_count * sizeof *by);
     }
-    if (tax->at != TAX_AT_TOTAL) {
+    if (tax->at != TAX_AT_TOTAL || (tax->is_inclusive && tax->reverse_charge)) {
         by[step->by_count++] = (struct by_key){BY_TAX_RATE, NONE};
     }
     step->by = by;

@@ -181,3 +181,155 @@ void terms_visit_skus(const struct yaml_node *steps,
         }
     }
 }
+
+/* ---- an allocate before what it should share --------------------------------------------------
+ */
+
+/* The kind of charge that a step may add on a scope; NULL: none. */
+static const char *kind_made(const struct step *step)
+{
+    switch (step->kind) {
+    case STEP_FIXED:
+    case STEP_FEE:
+        return "fee";
+    case STEP_BOUND:
+        return step->bound.has_min ? "minimum" : NULL;
+    case STEP_COMMIT:
+        return step->commit.is_prepaid ? "fee" : step->commit.has_shortfall ? "shortfall" : NULL;
+    case STEP_CREDIT:
+        return step->credit.is_sold ? "fee" : NULL;
+    default:
+        return NULL;
+    }
+}
+
+/* A list up to a step, looked through for a kind of charge or the name of a step. */
+static bool makes(const struct price *list, uint32_t end, const char *kind, struct text name)
+{
+    for (uint32_t i = 0; i < end; i++) {
+        const char *made = kind_made(&list->steps[i]);
+        if ((kind && made && strcmp(made, kind) == 0) || text_equal(list->steps[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Terms of the contracts come behind those of all plans, so that they may be before the catalog's.
+ */
+static bool is_made_before(const struct catalog *catalog, const struct price *terms, uint32_t end,
+                           uint32_t stage, const char *kind, struct text name)
+{
+    bool found = makes(terms, end, kind, name);
+    for (uint32_t i = 0; i < catalog->price_count && !found; i++) {
+        found = makes(&catalog->prices[i], catalog->prices[i].step_count, kind, name);
+    }
+    for (uint32_t i = 0; i < catalog->plan_count && !found && stage > TERMS_OF_PLAN; i++) {
+        found = makes(&catalog->plans[i].terms, catalog->plans[i].terms.step_count, kind, name);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count && !found && stage > TERMS_OF_CONTRACT; i++) {
+        const struct price *list = &catalog->contracts[i].terms;
+        found = makes(list, list->step_count, kind, name);
+    }
+    return found;
+}
+
+/* Whether an expression has the text in it. */
+static bool says(struct text expression, struct text word)
+{
+    for (size_t i = 0; word.size > 0 && i + word.size + 2 <= expression.size; i++) {
+        const char *at = expression.at + i;
+        if (at[0] == '"' && at[word.size + 1] == '"' && memcmp(at + 1, word.at, word.size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_sold_by_price(const struct catalog *catalog, uint32_t sku)
+{
+    for (uint32_t i = 0; i < catalog->price_count; i++) {
+        if (!catalog->prices[i].skus || price_has_sku(&catalog->prices[i], sku)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct sharing {
+    struct loader *loader;
+    const struct price *terms;
+    uint32_t at, stage;
+    struct text where; /* which charges it shares */
+};
+
+/* Of terms that run after it: what they add, it does not see. */
+static void warn_of_later(const struct sharing *sharing, const struct price *list, uint32_t first)
+{
+    const struct catalog *catalog = sharing->loader->catalog;
+    for (uint32_t i = first; i < list->step_count; i++) {
+        const struct step *step = &list->steps[i];
+        const char *kind = kind_made(step);
+        uint32_t sku = step->kind == STEP_FEE ? step->adjust.sku : NONE;
+        struct text none = TEXT(""), word = none;
+        if (!kind) {
+            continue;
+        }
+        if (says(sharing->where, step->name) &&
+            !is_made_before(catalog, sharing->terms, sharing->at, sharing->stage, NULL,
+                            step->name)) {
+            word = step->name;
+        } else if (sku != NONE && says(sharing->where, catalog->skus[sku].name) &&
+                   !is_sold_by_price(catalog, sku)) {
+            word = catalog->skus[sku].name;
+        } else if (says(sharing->where, text_of(kind)) &&
+                   !is_made_before(catalog, sharing->terms, sharing->at, sharing->stage, kind,
+                                   none)) {
+            word = text_of(kind);
+        }
+        if (word.size > 0) {
+            const struct step *own = &sharing->terms->steps[sharing->at];
+            complain_softly(sharing->loader->complaints, own->place, "TERM_ORDER",
+                            TEXT("put it behind that term"),
+                            "%.*s shares what is \"%.*s\", and %.*s, which makes such charges, "
+                            "runs after it (line %u)",
+                            TEXT_ARG(own->name), TEXT_ARG(word), TEXT_ARG(step->name),
+                            step->place.line);
+            return;
+        }
+    }
+}
+
+static void look_at_sharing(struct loader *loader, const struct price *terms, struct text owner,
+                            uint32_t stage)
+{
+    (void)owner;
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t i = 0; i < terms->step_count; i++) {
+        const struct step *step = &terms->steps[i];
+        if (step->kind != STEP_ALLOCATE || !step->where) {
+            continue;
+        }
+        struct buffer where;
+        buffer_init(&where, loader->arena, 64);
+        expr_format(step->where, NULL, &where);
+        struct sharing sharing = {loader, terms, i, stage, buffer_text(&where)};
+        uint32_t before = loader->complaints->count;
+        warn_of_later(&sharing, terms, i + 1);
+        for (uint32_t c = 0; c < catalog->contract_count && stage == TERMS_OF_PLAN &&
+                             loader->complaints->count == before;
+             c++) {
+            warn_of_later(&sharing, &catalog->contracts[c].terms, 0);
+        }
+        if (stage != TERMS_OF_CATALOG && loader->complaints->count == before) {
+            warn_of_later(&sharing, &catalog->terms, 0);
+        }
+    }
+}
+
+void terms_warn(struct loader *loader)
+{
+    if (loader->complaints->errors == 0) {
+        terms_each(loader, look_at_sharing);
+    }
+}

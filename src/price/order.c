@@ -14,7 +14,7 @@ struct ordered {
     const struct order_key *keys;
     const struct expr_value *values; /* of each key */
     uint32_t key_count;
-    uint32_t place, charge;
+    uint32_t target, place, charge;
 };
 
 static int compare_values(const struct expr_value *a, const struct expr_value *b)
@@ -41,6 +41,9 @@ static int compare_values(const struct expr_value *a, const struct expr_value *b
 static int compare_ordered(const void *a_item, const void *b_item)
 {
     const struct ordered *a = a_item, *b = b_item;
+    if (a->target != b->target) {
+        return a->target < b->target ? -1 : 1;
+    }
     for (uint32_t i = 0; i < a->key_count; i++) {
         int order = compare_values(&a->values[i], &b->values[i]);
         if (order != 0) {
@@ -48,6 +51,20 @@ static int compare_ordered(const void *a_item, const void *b_item)
         }
     }
     return (a->place > b->place) - (a->place < b->place);
+}
+
+uint32_t order_target(const struct work *work, const struct step *step, const struct charge *charge)
+{
+    uint32_t count = step->kind == STEP_CREDIT ? step->credit.target_count : 0, at = 0;
+    for (; at < count; at++) {
+        struct text target = step->credit.targets[at];
+        if (text_equal(target, text_of(charge_kind_name(charge->kind))) ||
+            (charge->sku != NONE && text_equal(target, work->catalog->skus[charge->sku].name)) ||
+            (charge->step && text_equal(target, charge->step->name))) {
+            break;
+        }
+    }
+    return at;
 }
 
 enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
@@ -65,7 +82,8 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
                 return work_fail(work, status, charge->price, step, charge->account);
             }
         }
-        items[i] = (struct ordered){step->order, values, step->order_count, i, charges[i]};
+        uint32_t target = order_target(work, step, charge);
+        items[i] = (struct ordered){step->order, values, step->order_count, target, i, charges[i]};
     }
     if (count > 1) {
         qsort(items, count, sizeof *items, compare_ordered);

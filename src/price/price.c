@@ -426,7 +426,9 @@ static enum status line_up(struct work *work, uint32_t node, struct scope_charge
                            struct line_up *ordered)
 {
     const struct charge *first = &work->charges[(uint32_t)first_waiting(work)->low];
-    ordered->is_ordered = first->price->steps[first->next_step].order_count > 0;
+    const struct step *orders = &first->price->steps[first->next_step];
+    ordered->is_ordered =
+        orders->order_count > 0 || (orders->kind == STEP_CREDIT && orders->credit.target_count > 0);
     uint32_t capacity = 0, index;
     while (ordered->is_ordered && next_charge(work, node, scope, &index)) {
         const struct charge *charge = &work->charges[index];
@@ -506,7 +508,12 @@ static enum status run_node(struct work *work, uint32_t node)
         TRY(step_aggregate_run(work, rows.items, rows.count));
     }
     if (charges.count > 0) {
-        TRY(step_charge_run(work, charges.items, charges.count));
+        struct entry *items = charges.items;
+        uint32_t count = charges.count;
+        if (items[0].step->kind == STEP_CREDIT) {
+            items = credit_entries(work, items, &count);
+        }
+        TRY(step_charge_run(work, items, count));
         for (uint32_t i = 0; i < charges.count; i++) {
             work_pass_on(work, charges.items[i].charge);
         }

@@ -331,6 +331,27 @@ enum status step_base(struct work *work, const struct step *step, uint32_t index
     return charge_measure(work, step, charge, net_or_gross(work, step, index), base);
 }
 
+/* What the step adds to a charge of what it would.  Of bases before all terms, discounts together
+ * may come to more than the charge: none takes it below nothing, and the rest is lost. */
+static struct dec held(const struct work *work, const struct step *step, uint32_t index,
+                       struct dec amount)
+{
+    if (step->kind != STEP_DISCOUNT || (!step->adjust.is_gross && !step->measure)) {
+        return amount;
+    }
+    const int sign = dec_sign(net_or_gross(work, step, index));
+    const struct dec none = DEC_ZERO, all = dec_negate(work->charges[index].net);
+    return sign > 0 && dec_sign(amount) < 0   ? dec_max(amount, dec_min(all, none))
+           : sign < 0 && dec_sign(amount) > 0 ? dec_min(amount, dec_max(all, none))
+                                              : amount;
+}
+
+static enum status change(struct work *work, const struct step *step, uint32_t index,
+                          struct dec amount)
+{
+    return adjust(work, step, index, kind_of(step), held(work, step, index, amount));
+}
+
 /* The units of a charge.  What is on a bucket's scope tells those of rows that have their own. */
 static struct dec units_of(const struct charge *charge)
 {
@@ -486,7 +507,7 @@ static enum status run_units(struct work *work, struct entry *entry)
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
     }
-    return adjust(work, entry->step, entry->charge, kind_of(entry->step), worth);
+    return change(work, entry->step, entry->charge, worth);
 }
 
 /* A plain percentage is of each charge alone: what comes before it changes nothing. */
@@ -507,11 +528,13 @@ static enum status run_percent(struct work *work, struct entry *entry)
     TRY(step_base(work, step, entry->charge, charge, &entry->after));
     TRY(numbers(work, step, charge, turn, &values));
     TRY(worth_of(step, &values, entry->after, &worth, work->err));
+    const bool goes = step->kind == STEP_DISCOUNT;
+    struct dec amount = held(work, step, entry->charge, goes ? dec_negate(worth) : worth);
+    worth = goes ? dec_negate(amount) : amount;
     work_trace_step(
         work, entry->charge, NULL,
         (struct trace){.step = step, .after = entry->after, .f_after = worth, .tier = NONE});
-    return adjust(work, step, entry->charge, kind_of(step),
-                  step->kind == STEP_DISCOUNT ? dec_negate(worth) : worth);
+    return adjust(work, step, entry->charge, kind_of(step), amount);
 }
 
 static enum status run_adjust(struct work *work, struct entry *entry)
@@ -537,8 +560,7 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     TRY(worth_of(step, values, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
     trace_entry(work, entry, before, after, values->limit);
-    return adjust(work, step, entry->charge, kind_of(step),
-                  step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
+    return change(work, step, entry->charge, step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
 }
 
 static enum status is_true(struct work *work, const struct step *step, const struct expr *expr,
@@ -573,7 +595,8 @@ static enum status tax_rate(struct work *work, const struct step *step, const st
 }
 
 /* One tax charge of each base charge.  Of a reverse charge there is one of nothing, so that the
- * bill says it. */
+ * bill says it; a price that includes the tax is billed without it.  What is taken out then adds up
+ * by itself: its buckets are those of the negative rate. */
 static enum status run_tax(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
@@ -588,10 +611,12 @@ static enum status run_tax(struct work *work, struct entry *entry)
         return OK;
     }
     struct dec rate, in = work->charges[entry->charge].net, before, after, part;
-    if (is_reverse) {
-        return dec_is_zero(in) ? OK
-                               : add_adjustment(work, step, entry->charge, CHARGE_TAX,
-                                                &(struct dec){0, 0}, DEC_ZERO, NULL);
+    if (is_reverse && !dec_is_zero(in)) {
+        TRY(add_adjustment(work, step, entry->charge, CHARGE_TAX, &(struct dec){0, 0}, DEC_ZERO,
+                           NULL));
+    }
+    if (is_reverse && !body->is_inclusive) {
+        return OK;
     }
     TRY(tax_rate(work, step, charge, &rate));
     if (body->at == TAX_AT_TOTAL) {
@@ -600,7 +625,8 @@ static enum status run_tax(struct work *work, struct entry *entry)
         exact.has_round = false;
         TRY(tax_of(&exact, digits, rate, in, &in, work->err));
     }
-    work->tax_rate = rate;
+    work->tax_rate = body->at == TAX_AT_TOTAL ? dec_from_int(1) : rate;
+    work->tax_rate = is_reverse ? dec_negate(work->tax_rate) : work->tax_rate;
     TRY(enter(work, entry, in));
     TRY(tax_of(body, digits, rate, entry->before, &before, work->err));
     TRY(tax_of(body, digits, rate, entry->after, &after, work->err));
@@ -612,7 +638,8 @@ static enum status run_tax(struct work *work, struct entry *entry)
     if (body->is_inclusive) {
         TRY(adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
     }
-    return add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);
+    return is_reverse ? OK
+                      : add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);
 }
 
 enum status step_commit_enter(struct work *work, const struct step *step,
@@ -1068,7 +1095,7 @@ static enum status share(struct work *work, const struct step *step, uint32_t at
         TRY(dec_add(x, in, &x, work->err));
         TRY(dec_multiply_divide(total, x, sum, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
         TRY(dec_subtract(high, low, &part, work->err));
-        TRY(adjust(work, step, entries[i].charge, kind_of(step), part));
+        TRY(change(work, step, entries[i].charge, part));
         trace_share(work, step, &entries[i], low, high);
         low = high;
     }
@@ -1087,7 +1114,7 @@ static enum status share_in_order(struct work *work, const struct step *step, ui
         TRY(whole(step, values, entries[i].after, &f, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
         TRY(dec_subtract(*rest, part, rest, work->err));
-        TRY(adjust(work, step, entries[i].charge, kind_of(step), part));
+        TRY(change(work, step, entries[i].charge, part));
         trace_share(work, step, &entries[i], before, after);
     }
     return OK;

@@ -691,3 +691,59 @@ enum status step_credit_units(struct work *work, const struct step *step, uint32
     work_pass_on(work, index);
     return OK;
 }
+
+/* ---- which charges, in which order ----------------------------------------------------------- */
+
+static bool pays_tax(const struct step_credit *body)
+{
+    bool pays = false;
+    for (int i = 0; credit_kinds[i] != NULL; i++) {
+        pays = pays || ((body->kinds >> i & 1) && strcmp(credit_kinds[i], "tax") == 0);
+    }
+    return pays;
+}
+
+struct entry *credit_entries(struct work *work, const struct entry *entries, uint32_t *count)
+{
+    const struct step *step = entries[0].step;
+    const struct step_credit *body = &step->credit;
+    uint32_t *taxes = NULL, *next = NULL; /* of each charge, the first and the ones behind */
+    uint32_t tax_count = 0, made = 0;
+    if (pays_tax(body)) {
+        taxes = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *taxes);
+        next = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *next);
+        memset(taxes, 0xFF, work->charge_count * sizeof *taxes);
+        for (uint32_t i = work->charge_count; i-- > 0;) {
+            const struct charge *charge = &work->charges[i];
+            if (charge->kind == CHARGE_TAX) {
+                next[i] = taxes[charge->of];
+                taxes[charge->of] = i;
+                tax_count++;
+            }
+        }
+    }
+    const uint32_t passes = body->is_of_period && body->share == SHARE_OWN_FIRST ? 2 : 1;
+    const uint32_t most = passes * (*count + tax_count) + 1;
+    struct entry *out = arena_alloc(work->arena, most * sizeof *out);
+    for (uint32_t target = 0; target <= body->target_count; target++) {
+        for (uint32_t i = 0; i < *count; i++) {
+            uint32_t base = entries[i].charge;
+            if (order_target(work, step, &work->charges[base]) != target) {
+                continue;
+            }
+            out[made++] = entries[i];
+            for (uint32_t tax = taxes ? taxes[base] : NONE; tax != NONE; tax = next[tax]) {
+                out[made++] = (struct entry){.charge = tax, .step = entries[i].step};
+            }
+        }
+    }
+    if (passes > 1) {
+        memcpy(out + made, out, made * sizeof *out);
+        for (uint32_t i = 0; i < made; i++) {
+            out[i].is_first = true;
+        }
+        made *= 2;
+    }
+    *count = made;
+    return out;
+}

@@ -706,75 +706,6 @@ static enum status pay_before(struct work *work, const struct step *step, bool i
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-/* Where a charge stands among the targets of a credit: by its kind, SKU or step. */
-static uint32_t target_of(const struct work *work, const struct step_credit *body,
-                          const struct charge *charge)
-{
-    uint32_t at = 0;
-    for (; at < body->target_count; at++) {
-        struct text target = body->targets[at];
-        if (text_equal(target, text_of(charge_kind_name(charge->kind))) ||
-            text_equal(target, sku_name(work, charge)) ||
-            (charge->step && text_equal(target, charge->step->name))) {
-            break;
-        }
-    }
-    return at;
-}
-
-/* What a credit pays besides: the taxes of the charges it takes, each behind its own; and in which
- * order. */
-static enum status gather_credits(struct run *run, const struct step *step, uint32_t *count)
-{
-    struct work *work = run->work;
-    const struct step_credit *body = &step->credit;
-    bool pays_tax = false;
-    for (int i = 0; credit_kinds[i] != NULL; i++) {
-        pays_tax = pays_tax || ((body->kinds >> i & 1) && strcmp(credit_kinds[i], "tax") == 0);
-    }
-    uint32_t *taxes = NULL, *next = NULL; /* of each charge, the first and the ones behind */
-    if (pays_tax) {
-        taxes = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *taxes);
-        next = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *next);
-        memset(taxes, 0xFF, work->charge_count * sizeof *taxes);
-        for (uint32_t i = work->charge_count; i-- > 0;) {
-            const struct charge *charge = &work->charges[i];
-            if (charge->kind == CHARGE_TAX) {
-                next[i] = taxes[charge->of];
-                taxes[charge->of] = i;
-            }
-        }
-    }
-    /* Of what accounts share over a period, each charge meets its account's own grants first. */
-    const int passes = body->is_of_period && body->share == SHARE_OWN_FIRST ? 2 : 1;
-    const uint32_t most = (uint32_t)passes * (*count + work->charge_count) + 1;
-    struct entry *entries = arena_alloc(work->arena, most * sizeof *entries);
-    uint32_t made = 0;
-    for (uint32_t target = 0; target <= body->target_count; target++) {
-        for (uint32_t i = 0; i < *count; i++) {
-            uint32_t base = run->entries[i].charge;
-            if (target_of(work, body, &work->charges[base]) != target) {
-                continue;
-            }
-            entries[made++] = run->entries[i];
-            for (uint32_t tax = taxes ? taxes[base] : NONE; tax != NONE; tax = next[tax]) {
-                entries[made++] = (struct entry){.charge = tax, .step = step};
-            }
-        }
-    }
-    if (passes > 1) {
-        memcpy(entries + made, entries, made * sizeof *entries);
-        for (uint32_t i = 0; i < made; i++) {
-            entries[i].is_first = true;
-        }
-        made *= 2;
-    }
-    run->entries = entries;
-    run->entry_capacity = most;
-    *count = made;
-    return OK;
-}
-
 /* Amounts that a term says are in its owner's currency, and charges are in the bill's by now. */
 static enum status check_money(struct work *work, const struct term *term, const struct step *step)
 {
@@ -835,8 +766,9 @@ static enum status run_step(struct run *run, const struct term *term, const stru
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }
     }
-    if (step->kind == STEP_CREDIT) {
-        TRY(gather_credits(run, step, &count));
+    if (step->kind == STEP_CREDIT && count > 0) {
+        run->entries = credit_entries(work, run->entries, &count);
+        run->entry_capacity = count;
     }
     if (step->order_count > 0) {
         uint32_t *charges = arena_alloc(work->arena, (count + 1) * sizeof *charges);

@@ -186,6 +186,10 @@ enum status number_value(struct work *work, const struct number *number,
 /* ---- order.c ---- */
 
 /* Charges in the order that their step declares, or the term; they come in the total order. */
+/* Where a charge stands among the targets of a credit, by its kind, SKU or step; 0 of another step.
+ */
+uint32_t order_target(const struct work *work, const struct step *step,
+                      const struct charge *charge);
 enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
                           uint32_t count);
 
@@ -336,6 +340,10 @@ enum status credit_open(struct work *work, const struct step *step, const struct
 enum status credit_open_prices(struct work *work);
 /* Tells all wallets' history to the end of the bill. */
 enum status credit_finish(struct work *work);
+/* The charges that a credit takes, in the order of its targets: each with the taxes on it behind it
+ * when these are paid too; all of them twice, for the grants of each account first, where accounts
+ * share over a period. */
+struct entry *credit_entries(struct work *work, const struct entry *entries, uint32_t *count);
 
 /* ---- currency.c ---- */
 

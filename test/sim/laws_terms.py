@@ -139,6 +139,7 @@ def tame_term(term, is_cut):
                 del grant["where"]
         if is_cut:
             body.pop("clock", None)
+            body.pop("targets", None)
     return True
 
 

@@ -207,8 +207,18 @@ class ChargeSteps:
             most = quantize(self.number(limit["amount"], row, step))
             before, used[key] = used[key], used[key] + abs(change)
             change = (min(used[key], most) - min(before, most)) * (1 if change > 0 else -1)
-        flow.adjust(step.name, step.kind, change)
+        self.put(step, flow, change)
         return change
+
+    def put(self, step, flow, change):
+        """On a charge; a discount on what was before all terms takes no more than there is."""
+        if step.kind == "discount" and (step.body.get("base") == "gross" or "measure" in step.body):
+            base = self.worth(flow, step)
+            if base > 0 > change:
+                change = max(change, min(-flow.net(), ZERO))
+            elif base < 0 < change:
+                change = min(change, max(-flow.net(), ZERO))
+        flow.adjust(step.name, step.kind, change)
 
     def in_first_turns(self, row, step, turns):
         contract = self.contract(row)
@@ -271,7 +281,7 @@ class ChargeSteps:
             elif attribute == "pro_rata" and x != x0:
                 now = quantize((y - y0) * (position - x0) / (x - x0))
                 part, done = now - done, now
-            flow.adjust(step.name, step.kind, sign * part)
+            self.put(step, flow, sign * part)
             left -= part
         if left:
             self.emit(row, step, key, step.kind, sign * left, due)
@@ -437,11 +447,13 @@ class ChargeSteps:
         position = self.memory("position", Fraction)
         for row, step, flow in self.taken(entries):
             body = step.body
-            if any(truth(self.said(body[key], row, flow, step)) for key in ("exempt", "reverse_charge") if key in body):
+            exempt, reverse = (key in body and truth(self.said(body[key], row, flow, step)) for key in ("exempt", "reverse_charge"))
+            inclusive = truth(body.get("inclusive", False))
+            if exempt or (reverse and not inclusive):
                 continue
             rate = self.said(body["percent"], row, flow, step) / 100
             net = flow.net()
-            exact = net * rate / (1 + rate) if truth(body.get("inclusive", False)) else net * rate
+            exact = net * rate / (1 + rate) if inclusive else net * rate
             digits, mode, at = 18, "half_even", body.get("at", "line")
             if "round" in body or "at" in body:
                 rule = body.get("round", {})
@@ -450,12 +462,13 @@ class ChargeSteps:
             key = self.line_key(row, flow, step) if at == "line" else self.key(row, step)
             if at == "total":  # its measure is the tax, a number of 18 digits as any measure
                 exact = quantize(exact)
-            key = key if at == "total" else (key, rate)
+            key = (key, reverse) if at == "total" else (key, rate, reverse)
             before, position[key] = position[key], position[key] + exact
             tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
-            if truth(body.get("inclusive", False)):
+            if inclusive:
                 flow.adjust(step.name, "negation", -tax)
-            flow.adjust(step.name, "tax", tax, rate=rate * 100)
+            if not reverse:
+                flow.adjust(step.name, "tax", tax, rate=rate * 100)
 
     # ---- allocate ----
 

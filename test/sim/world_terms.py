@@ -273,6 +273,10 @@ class Maker:
             body["top_up"] = {"below": self.money(0, 10), "amount": self.money(1, 30)}
             if self.rng.random() < 0.5:
                 body["top_up"]["cost"] = self.money(1, 30)
+        if "clock" in body and self.rng.random() < 0.5:
+            last = self.world.skus[-1]
+            body["targets"] = self.pick(["fee", last], ["s0"], [last, "usage"], ["minimum", "fee", "usage"])
+            self.world.has("terms.targets")
         return body
 
     def allocate(self):
