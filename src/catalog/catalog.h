@@ -522,27 +522,22 @@ enum settings_at {
     SETTINGS_AT_INVOICE,    /* the end of what is billed: the first instant that is no more in it */
 };
 
+/* What every row that meets the step reads stands first, what a message or a rare step reads last:
+ * steps of a large catalog are seldom in a cache. */
 struct step {
     enum step_kind kind;
-    struct text name;         /* default: the primitive's name */
-    uint32_t skip;            /* behind it, so many steps of the price are passed over: those of
-                                 other components */
-    uint32_t shared;          /* index in catalog->shared when it is one (`use:`), else NONE */
     uint32_t node;            /* where it accumulates: see struct catalog */
     const struct expr *where; /* NULL: all */
+    uint32_t skip;            /* behind it, so many steps of the price are passed over: those of
+                                 other components */
     enum scope scope;
-    const struct by_key *by;
-    uint32_t by_count;
+    uint32_t by_count, order_count; /* the same in all versions that share the node */
     enum step_clock clock;
-    struct clock rule; /* of CLOCK_RULE, CLOCK_CONTRACT, CLOCK_ACCOUNT */
     enum attribution attribute;
-    bool on_change_restart;
     enum settings_at settings_at;
-    const struct order_key *order;
-    uint32_t order_count;       /* the same in all versions that share the node */
-    const struct expr *measure; /* of a row or charge, what accumulates; NULL: quantity, net */
+    bool on_change_restart;
     bool has_money;             /* it says an amount of money: the currency matters */
-    struct place place;
+    const struct expr *measure; /* of a row or charge, what accumulates; NULL: quantity, net */
     union {
         struct step_convert convert;
         struct step_aggregate aggregate;
@@ -560,6 +555,12 @@ struct step {
         struct step_credit credit;
         struct step_allocate allocate;
     };
+    const struct by_key *by;       /* by_count of them */
+    const struct order_key *order; /* order_count */
+    struct clock rule;             /* of CLOCK_RULE, CLOCK_CONTRACT, CLOCK_ACCOUNT */
+    struct text name;              /* default: the primitive's name */
+    uint32_t shared;               /* index in catalog->shared when it is one (`use:`), else NONE */
+    struct place place;
 };
 
 /* What usage("x") in a step asks for: rows of x are added up in buckets of the scope and clock of
@@ -603,31 +604,31 @@ struct component {
 /* A version of a price. Prices with equal name are versions of one price and do not overlap in
  * time. */
 struct price {
-    struct text name;     /* default: "vm", "*", "vm+2" of a list of three, each with its selectors:
-                             "vm[region=eu]" */
-    const uint32_t *skus; /* sorted; NULL: every SKU (`*`) */
-    uint32_t sku_count;
-    const struct selector *selectors; /* `where:`; most selectors win */
-    uint32_t selector_count;
-    instant from, to;                /* INSTANT_MIN, INSTANT_MAX when open */
-    const struct currency *currency; /* of its amounts; NULL: the catalog's */
-    bool has_list;
-    struct dec list;
-    enum grain grain;         /* of its lines: month (default) or hour */
+    struct text name; /* default: "vm", "*", "vm+2" of a list of three, each with its selectors:
+                         "vm[region=eu]" */
+    instant from, to; /* INSTANT_MIN, INSTANT_MAX when open */
     const struct step *steps; /* of components, one after the other, then those behind all */
     uint32_t step_count;
-    const struct component *components;
     uint32_t component_count; /* 0: steps are one list */
-    bool is_fixed;            /* fixed steps only: takes no usage */
-    bool has_fixed;           /* some step is fixed */
-    bool is_terms;            /* no price but terms, whose steps take the charges of all prices */
+    enum grain grain;         /* of its lines: month (default) or hour */
+    bool has_list;
+    bool is_fixed;    /* fixed steps only: takes no usage */
+    bool has_fixed;   /* some step is fixed */
+    bool is_terms;    /* no price but terms, whose steps take the charges of all prices */
     bool takes_money; /* of a contract with a source: its quantity is what the source charges */
+    const struct currency *currency; /* of its amounts; NULL: the catalog's */
+    struct dec list;
+    const uint32_t *skus; /* sorted; NULL: every SKU (`*`) */
+    uint32_t sku_count;
+    uint32_t selector_count;
+    const struct selector *selectors; /* `where:`; most selectors win */
+    const struct component *components;
     /* What it says, but for its name and dates: equal of versions that differ in nothing.  Of a
      * price that nobody compares, and of one that restarts its buckets with each version, there is
      * none. */
     bool has_content;
+    bool asks_contract; /* its numbers depend on the contract in force */
     struct hash128 content;
-    bool asks_contract;     /* its numbers depend on the contract in force */
     const uint32_t *clocks; /* of its steps, in catalog->slot_clocks */
     uint32_t clock_count;
     uint32_t owner; /* equal for all prices of the catalog, of a plan, of a contract: versions are

@@ -642,6 +642,7 @@ static enum status start_row(struct work *work, uint32_t index)
         work_start_components(work, price);
     }
     __builtin_prefetch(price->steps);
+    __builtin_prefetch((const char *)price->steps + 64);
     __builtin_prefetch(&work->catalog->skus[series->sku]); /* for the bill */
     return OK;
 }
