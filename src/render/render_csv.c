@@ -138,9 +138,10 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
         writer_u64(writer, (uint64_t)line->tier);
     }
     writer_char(writer, ',');
+    const char *amount = writer->at;
     writer_decimal(writer, line->amount);
     const char *exact = writer->at;
-    writer_decimal(writer, line->exact);
+    writer_decimal_again(writer, line->exact, amount, line->amount);
     writer_decimal_again(writer, line->list, exact, line->exact);
     writer_field(writer, bill->currency);
     writer_field(writer, line->contract);

@@ -128,13 +128,17 @@ static inline void writer_decimal(struct writer *writer, struct dec value)
 static inline void writer_decimal_again(struct writer *writer, struct dec value, const char *before,
                                         struct dec value_before)
 {
-    if (value.mantissa == value_before.mantissa && value.scale == value_before.scale) {
-        size_t size = (size_t)(writer->at - before);
-        memcpy(writer->at, before, size);
-        writer->at += size;
-    } else {
+    enum { USUAL_BYTES = 32 };
+    size_t size = (size_t)(writer->at - before);
+    if (value.mantissa != value_before.mantissa || value.scale != value_before.scale ||
+        size > USUAL_BYTES) {
         writer_decimal(writer, value);
+        return;
     }
+    writer_lane lanes[USUAL_BYTES / sizeof(writer_lane)];
+    memcpy(lanes, before, sizeof lanes); /* what lies behind the field is room of the row */
+    memcpy(writer->at, lanes, sizeof lanes);
+    writer->at += size;
 }
 
 void writer_time(struct writer *writer, instant at); /* and its comma */
