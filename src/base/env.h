@@ -2,9 +2,10 @@
  *
  *     files, folders | clocks | random bytes | threads and locks | memory
  *
- * The real one is env_posix (engine/env_posix.c); a test hands in one that fails the n-th write, stops the clock,
- * or runs threads in another order.  Base holds the shape only: nothing here does anything.
- * All calls are safe from any thread; a struct file may be read with read_at from several.
+ * The real one is env_posix (engine/env_posix.c); a test hands in one that fails the n-th write,
+ * stops the clock, or runs threads in another order.  Base holds the shape only: nothing here does
+ * anything. All calls are safe from any thread; a struct file may be read with read_at from
+ * several.
  */
 #ifndef FARTHING_BASE_ENV_H
 #define FARTHING_BASE_ENV_H
@@ -24,7 +25,7 @@ enum file_kind { FILE_REGULAR, FILE_FOLDER, FILE_PIPE, FILE_DEVICE, FILE_OTHER }
 
 struct file_info {
     enum file_kind kind;
-    uint64_t size_bytes;   /* of a regular file */
+    uint64_t size_bytes;    /* of a regular file */
     uint64_t device, inode; /* identity: the same file given twice is read once */
     int64_t modified_ns;    /* with size_bytes: has it changed while it was read? */
 };
@@ -35,18 +36,17 @@ struct env {
     /* ---- files: ERR_NOT_FOUND, ERR_IO; messages name the path ---- */
     enum status (*file_stat)(struct env *, const char *path, struct file_info *, struct error *);
     /* The same of an open file, whatever its path names by now. */
-    enum status (*file_stat_open)(struct env *, struct file *, struct file_info *,
-                                  struct error *);
+    enum status (*file_stat_open)(struct env *, struct file *, struct file_info *, struct error *);
     /* "-" is standard input.  A folder can be opened too, for file_sync after a rename. */
     enum status (*file_open)(struct env *, const char *path, struct file **, struct error *);
-    /* For writing only.  Creates or truncates; fails with ERR_CONFLICT when exclusive and the file exists. */
+    /* For writing only.  Creates or truncates; fails with ERR_CONFLICT when exclusive and the file
+     * exists. */
     enum status (*file_create)(struct env *, const char *path, bool exclusive, struct file **,
                                struct error *);
     /* Some process that still runs has made this file as an exclusive one and not closed it yet. */
     bool (*file_is_held)(struct env *, const char *path);
     /* A file without a name in folder (NULL: where temporary files go), gone when closed. */
-    enum status (*file_temporary)(struct env *, const char *folder, struct file **,
-                                  struct error *);
+    enum status (*file_temporary)(struct env *, const char *folder, struct file **, struct error *);
     /* *got is 0 at the end only; interrupted reads are gone on with. */
     enum status (*file_read)(struct env *, struct file *, void *bytes, size_t size, size_t *got,
                              struct error *);
@@ -72,13 +72,14 @@ struct env {
                                size_t *count, struct error *);
 
     /* ---- clocks: never used from base to bill ---- */
-    instant (*clock_now)(struct env *);      /* wall clock, UTC */
-    int64_t (*clock_mono_ns)(struct env *);  /* for durations */
+    instant (*clock_now)(struct env *);     /* wall clock, UTC */
+    int64_t (*clock_mono_ns)(struct env *); /* for durations */
 
     void (*random_bytes)(struct env *, void *bytes, size_t size);
 
-    /* ---- threads: runs work(argument, 0..count-1), each on a thread of its own, and waits for all.
-     * ERR_LIMIT when they cannot all be started: then work was called for none of them. ---- */
+    /* ---- threads: runs work(argument, 0..count-1), each on a thread of its own, and waits for
+     * all. ERR_LIMIT when they cannot all be started: then work was called for none of them. ----
+     */
     enum status (*threads_run)(struct env *, int count, void (*work)(void *argument, int index),
                                void *argument, struct error *);
     int (*processors)(struct env *);
@@ -92,7 +93,10 @@ struct env {
 
     /* ---- memory: counted against limit_bytes; allocate gives NULL beyond ---- */
     struct memory memory;
-    size_t memory_limit_bytes; /* 0: none */
+    /* The same, in large pages where the machine has them: for what lives as long as a run and is
+     * read at random, where finding the page costs as much as the memory behind it. */
+    struct memory tables;
+    size_t memory_limit_bytes; /* 0: none; of both */
     size_t (*memory_used_bytes)(struct env *);
 };
 

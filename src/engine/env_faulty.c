@@ -318,6 +318,24 @@ static void release(struct memory *memory, void *block, size_t size_bytes)
     inner->release(inner, block, size_bytes);
 }
 
+static struct env *env_of_tables(struct memory *tables)
+{
+    return (struct env *)(void *)((char *)tables - offsetof(struct env, tables));
+}
+
+static void *allocate_table(struct memory *tables, size_t size_bytes)
+{
+    struct env *env = env_of_tables(tables);
+    struct memory *inner = &inner_of(env)->tables;
+    return strikes(env, FAULT_ALLOCATE) ? NULL : inner->allocate(inner, size_bytes);
+}
+
+static void release_table(struct memory *tables, void *block, size_t size_bytes)
+{
+    struct memory *inner = &inner_of(env_of_tables(tables))->tables;
+    inner->release(inner, block, size_bytes);
+}
+
 static size_t memory_used_bytes(struct env *env)
 {
     return inner_of(env)->memory_used_bytes(inner_of(env));
@@ -362,6 +380,7 @@ struct env *env_faulty_new(struct env *inner)
         .lock_wait = lock_wait,
         .lock_wake_all = lock_wake_all,
         .memory = {.allocate = allocate, .release = release},
+        .tables = {.allocate = allocate_table, .release = release_table},
         .memory_limit_bytes = inner->memory_limit_bytes,
         .memory_used_bytes = memory_used_bytes,
     };

@@ -44,6 +44,8 @@
 #define LARGE_MIN_BYTES ((size_t)1024 * 1024)
 #endif
 
+#define LARGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
+
 enum { IO_MAX_BYTES = 1 << 30 };
 
 /* A released mapping, in its own first bytes. */
@@ -100,6 +102,11 @@ static struct env_posix *posix_of_memory(struct memory *memory)
     return (struct env_posix *)(void *)((char *)memory - offsetof(struct env, memory));
 }
 
+static struct env_posix *posix_of_tables(struct memory *tables)
+{
+    return (struct env_posix *)(void *)((char *)tables - offsetof(struct env, tables));
+}
+
 static size_t step_up(size_t size_bytes)
 {
     size_t top = (size_t)1 << (63 - __builtin_clzll(size_bytes | 1));
@@ -107,12 +114,29 @@ static size_t step_up(size_t size_bytes)
     return (size_bytes + step - 1) & ~(step - 1);
 }
 
-/* No huge pages are asked for: clearing two megabytes at once, often for a part of them, empties
- * the cache, and costs more here than the walks it saves. */
+/* No large pages are asked for here: clearing two megabytes at once, often for a part of them,
+ * empties the cache, and costs more than the walks it saves. */
 static void *map_large(size_t size_bytes)
 {
     void *at = mmap(NULL, size_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return at == MAP_FAILED ? NULL : at;
+}
+
+/* Whole large pages, at an address that is a multiple of one. */
+static void *map_tables(size_t size_bytes)
+{
+    char *room = mmap(NULL, size_bytes + LARGE_PAGE_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED) {
+        return NULL;
+    }
+    size_t before = -(uintptr_t)room & (LARGE_PAGE_BYTES - 1);
+    if (before > 0) {
+        munmap(room, before);
+    }
+    munmap(room + before + size_bytes, LARGE_PAGE_BYTES - before);
+    (void)madvise(room + before, size_bytes, MADV_HUGEPAGE); /* a wish: there may be none */
+    return room + before;
 }
 
 static void *take_spare(struct env_posix *posix, size_t size_bytes)
@@ -192,52 +216,109 @@ static bool count_memory(struct env_posix *posix, size_t size_bytes)
     return true;
 }
 
-static void *allocate(struct memory *memory, size_t size_bytes)
+/* Where a block comes from is a function of its size and of what it is for. */
+enum block_kind { BLOCK_SMALL, BLOCK_LARGE, BLOCK_TABLE };
+
+static enum block_kind kind_of(size_t size_bytes, bool is_table)
 {
-    struct env_posix *posix = posix_of_memory(memory);
+    if (size_bytes < LARGE_MIN_BYTES) {
+        return BLOCK_SMALL;
+    }
+    return is_table && size_bytes >= LARGE_PAGE_BYTES ? BLOCK_TABLE : BLOCK_LARGE;
+}
+
+static size_t count_bytes(enum block_kind kind, size_t size_bytes)
+{
+    switch (kind) {
+    case BLOCK_SMALL:
+        return size_bytes;
+    case BLOCK_LARGE:
+        return step_up(size_bytes);
+    case BLOCK_TABLE:
+        break;
+    }
+    return (size_bytes + LARGE_PAGE_BYTES - 1) & ~(LARGE_PAGE_BYTES - 1);
+}
+
+static void *make_block(enum block_kind kind, size_t counted)
+{
+    switch (kind) {
+    case BLOCK_SMALL:
+        return malloc(counted > 0 ? counted : 1);
+    case BLOCK_LARGE:
+        return map_large(counted);
+    case BLOCK_TABLE:
+        break;
+    }
+    return map_tables(counted);
+}
+
+static void *take_block(struct env_posix *posix, size_t size_bytes, bool is_table)
+{
     if (size_bytes > SIZE_MAX / 4) {
         return NULL;
     }
-    bool is_large = size_bytes >= LARGE_MIN_BYTES;
-    size_t counted = is_large ? step_up(size_bytes) : size_bytes;
+    enum block_kind kind = kind_of(size_bytes, is_table);
+    size_t counted = count_bytes(kind, size_bytes);
     if (!count_memory(posix, counted)) {
         return NULL;
     }
-    void *block = is_large ? take_spare(posix, counted) : NULL;
+    void *block = kind == BLOCK_LARGE ? take_spare(posix, counted) : NULL;
     if (posix->env.memory_limit_bytes > 0) {
         stay_within(posix, posix->env.memory_limit_bytes);
     }
     if (!block) {
-        block = is_large ? map_large(counted) : malloc(size_bytes > 0 ? size_bytes : 1);
+        block = make_block(kind, counted);
     }
     if (!block && atomic_load(&posix->spare_bytes) > 0) {
         drop_spare(posix, 0);
-        block = is_large ? map_large(counted) : malloc(size_bytes);
+        block = make_block(kind, counted);
     }
     if (!block) {
         atomic_fetch_sub(&posix->used_bytes, counted);
-    } else if (!is_large) {
+    } else if (kind == BLOCK_SMALL) {
         count_loose(posix, size_bytes, false);
     }
     return block;
 }
 
-static void release(struct memory *memory, void *block, size_t size_bytes)
+static void give_block(struct env_posix *posix, void *block, size_t size_bytes, bool is_table)
 {
-    struct env_posix *posix = posix_of_memory(memory);
     if (!block) {
         return;
     }
-    bool is_large = size_bytes >= LARGE_MIN_BYTES;
-    size_t counted = is_large ? step_up(size_bytes) : size_bytes;
-    if (is_large) {
-        keep_spare(posix, block, counted);
-    } else {
+    enum block_kind kind = kind_of(size_bytes, is_table);
+    size_t counted = count_bytes(kind, size_bytes);
+    if (kind == BLOCK_SMALL) {
         free(block);
         count_loose(posix, size_bytes, true);
+    } else if (kind == BLOCK_LARGE) {
+        keep_spare(posix, block, counted);
+    } else {
+        munmap(block, counted);
     }
     size_t used = atomic_fetch_sub(&posix->used_bytes, counted);
     assert(used >= counted && "released more memory than was allocated");
+}
+
+static void *allocate(struct memory *memory, size_t size_bytes)
+{
+    return take_block(posix_of_memory(memory), size_bytes, false);
+}
+
+static void release(struct memory *memory, void *block, size_t size_bytes)
+{
+    give_block(posix_of_memory(memory), block, size_bytes, false);
+}
+
+static void *allocate_table(struct memory *tables, size_t size_bytes)
+{
+    return take_block(posix_of_tables(tables), size_bytes, true);
+}
+
+static void release_table(struct memory *tables, void *block, size_t size_bytes)
+{
+    give_block(posix_of_tables(tables), block, size_bytes, true);
 }
 
 static size_t memory_used_bytes(struct env *env)
@@ -910,6 +991,7 @@ struct env *env_posix_new(size_t memory_limit_bytes)
         .lock_wait = lock_wait,
         .lock_wake_all = lock_wake_all,
         .memory = {.allocate = allocate, .release = release},
+        .tables = {.allocate = allocate_table, .release = release_table},
         .memory_limit_bytes = memory_limit_bytes,
         .memory_used_bytes = memory_used_bytes,
     };

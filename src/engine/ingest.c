@@ -1075,7 +1075,7 @@ static bool has_dated_override(const struct run *run, uint32_t account)
 static void find_steady_payers(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
-    run->steady_payer = arena_alloc(&run->arena, (accounts->count + 1) * sizeof(uint32_t));
+    run->steady_payer = arena_alloc(&run->table_arena, (accounts->count + 1) * sizeof(uint32_t));
     for (uint32_t account = 0; account < accounts->count; account++) {
         instant next;
         (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
@@ -1089,7 +1089,7 @@ static void find_steady_payers(struct run *run)
 enum status run_read(struct run *run)
 {
     find_steady_payers(run);
-    account_finder_init(&run->finder, &run->arena, run->accounts, &run->secret);
+    account_finder_init(&run->finder, &run->table_arena, run->accounts, &run->secret);
     run->file_headers =
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);
     run->file_events =

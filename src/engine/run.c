@@ -215,6 +215,7 @@ static void tear_down(struct run *run)
         }
     }
     arena_release(&run->series_arena);
+    arena_release(&run->table_arena);
     if (run->lock) {
         env->lock_free(env, run->lock);
     }
@@ -278,7 +279,8 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     run->zones_digest = loaded.zones_digest;
     TRY(restatement_check_inputs(run));
     arena_init(&run->series_arena, &env->memory, 0);
-    run->series_arena.recover = &run->recover;
+    arena_init(&run->table_arena, &env->tables, 0);
+    run->series_arena.recover = run->table_arena.recover = &run->recover;
     series_table_init(&run->series, &run->series_arena, run->catalog);
     TRY(set_up_workers(run));
     TRY(load_state(run));
@@ -303,7 +305,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     spool_free(run->arrivals);
     run->arrivals = NULL;
     int64_t accepted_at = env->clock_mono_ns(env);
-    run->series_arena.recover = &run->recover;
+    run->series_arena.recover = run->table_arena.recover = &run->recover;
     TRY(run_settle(run));
     TRY(run_report(run, summary));
     summary->bytes_read = feed_bytes_read(run->feed);

@@ -283,6 +283,7 @@ struct run {
      * cuts a slot within; else NONE. */
     uint32_t *steady_payer;
     struct account_finder finder;
+    struct arena table_arena; /* of the two */
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */
