@@ -67,8 +67,17 @@ struct verdict_table {
         bool is_used;
     } * slots;
     uint32_t mask;
+    /* Bits by fingerprint: nearly all events have no verdict, and their fingerprints no bit. */
+    uint64_t *filter;
+    uint64_t filter_mask; /* of bits */
     bool is_empty;
 };
+
+static bool may_have_verdict(const struct verdict_table *table, uint64_t print)
+{
+    uint64_t bit = print >> 32 & table->filter_mask;
+    return table->filter[bit / 64] >> bit % 64 & 1;
+}
 
 static struct verdict_slot *find_verdict(const struct verdict_table *table, uint64_t print,
                                          uint32_t account)
@@ -89,12 +98,18 @@ static void load_verdicts(struct worker *worker, const struct spool_partition *l
         slot_count *= 2;
     }
     *table = (struct verdict_table){.mask = slot_count - 1, .is_empty = loaded->unit_count == 0};
+    enum { BITS_A_SLOT = 8 };
     table->slots = arena_calloc(&worker->scratch, slot_count, sizeof *table->slots);
+    table->filter_mask = (uint64_t)slot_count * BITS_A_SLOT - 1;
+    table->filter = arena_calloc(&worker->scratch, slot_count * (size_t)BITS_A_SLOT / 64,
+                                 sizeof *table->filter);
     for (uint32_t c = 0; c < loaded->chunk_count; c++) {
         const struct verdict *verdicts = loaded->chunks[c].units;
         for (uint32_t i = 0; i < loaded->chunks[c].count; i++) {
             struct verdict_slot *slot = find_verdict(table, verdicts[i].print, verdicts[i].account);
             struct verdict *verdict = &slot->verdict;
+            uint64_t bit = verdicts[i].print >> 32 & table->filter_mask;
+            table->filter[bit / 64] |= UINT64_C(1) << bit % 64;
             if (slot->is_used) {
                 verdict->copies += verdicts[i].copies;
                 verdict->is_withdrawn |= verdicts[i].is_withdrawn;
@@ -202,7 +217,8 @@ static bool judge_record(struct worker *worker, const struct verdict_table *verd
     if (!(record->flags & RECORD_FIRST)) {
         return stayed;
     }
-    bool stays = verdicts->is_empty || judge_event(worker, verdicts, record, end);
+    bool stays = verdicts->is_empty || !may_have_verdict(verdicts, record->print) ||
+                 judge_event(worker, verdicts, record, end);
     count_booked(worker, record, stays);
     return stays;
 }

@@ -109,17 +109,26 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
     }
 }
 
-static struct book_view view_of(const struct pricing *pricing)
+static struct book_view view_of(const struct run *run, const struct pricing *pricing)
 {
-    return (struct book_view){pricing->series, pricing->catalog, pricing->accounts,
-                              pricing->payer,  pricing->base,    pricing->cut};
+    const struct catalog *catalog = run->catalog;
+    bool is_steady = !run->has_cuts && catalog->slot_clock_count == 0 &&
+                     !catalog->has_meter_clocks && catalog->source_edge_count == 0;
+    return (struct book_view){.series = pricing->series,
+                              .catalog = catalog,
+                              .accounts = pricing->accounts,
+                              .payer = pricing->payer,
+                              .base = pricing->base,
+                              .cut = pricing->cut,
+                              .steady = is_steady ? run->steady_payer : NULL};
 }
 
-static uint32_t closing_states(struct arena *arena, const struct pricing *pricing,
-                               const struct book *book, bool is_last, struct meter_state **states)
+static uint32_t closing_states(const struct run *run, struct arena *arena,
+                               const struct pricing *pricing, const struct book *book, bool is_last,
+                               struct meter_state **states)
 {
     struct period turn = clock_turn(&pricing->billing, pricing->cut.to - 1);
-    struct book_view view = view_of(pricing);
+    struct book_view view = view_of(run, pricing);
     return book_states(arena, book, &view, turn.to, is_last, states);
 }
 
@@ -142,7 +151,8 @@ void payer_hand_over(struct worker *worker, const struct pricing *pricing,
         }
     }
     struct meter_state *states;
-    uint32_t count = book ? closing_states(&worker->scratch, pricing, book, false, &states) : 0;
+    uint32_t count =
+        book ? closing_states(worker->run, &worker->scratch, pricing, book, false, &states) : 0;
     handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
     handover->meter_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -331,6 +341,14 @@ struct job {
     struct known_events known; /* of the parts so far */
 };
 
+/* Asks for what book_fold will need of a record, or of a tail taken for one. */
+static void fetch_series(const struct run *run, const struct record *record)
+{
+    if (!(record->flags & RECORD_EXCLUDED) && record->series < run->series.count) {
+        __builtin_prefetch(series_at(&run->series, record->series));
+    }
+}
+
 /* The rows of a cut, and what was carried into it. */
 static enum status fold_cut(struct worker *worker, const struct job *job, struct period cut,
                             bool is_first, struct book *book, struct pricing *pricing,
@@ -342,7 +360,11 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     size_t units = records->sorted ? ROWS_GUESS_MAX : (size_t)(records->end - records->at);
     book_init(book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
     struct cursor cursor = cursor_at(records, err);
+    enum { FETCH_AHEAD = 8 };
     for (const struct record *at; (at = cursor_next(&cursor));) {
+        if (cursor.end - at > FETCH_AHEAD) {
+            fetch_series(run, at + FETCH_AHEAD);
+        }
         if (record_is_of_cut(run, job->payer, at, cut, is_first)) {
             book_fold(book, at, &run->series, run->catalog);
         }
@@ -401,7 +423,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
         struct pricing pricing;
         struct priced priced;
         TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-        struct book_view view = view_of(&pricing);
+        struct book_view view = view_of(run, &pricing);
         TRY(book_close(&book, &view, err));
         TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
         cuts = arena_alloc(arena, (priced.charge_count + 1) * sizeof *cuts);
@@ -452,7 +474,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
-    struct book_view view = view_of(&pricing);
+    struct book_view view = view_of(run, &pricing);
     struct samples samples = {.records = &records};
     if (run->has_samples) {
         TRY(samples_read(worker, &records, &view, is_first, &book, &samples, err));
@@ -490,7 +512,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     if (is_last) {
         struct meter_state *states;
-        uint32_t state_count = closing_states(arena, &pricing, &book, true, &states);
+        uint32_t state_count = closing_states(run, arena, &pricing, &book, true, &states);
         render_closing(&texts->closing, &pricing, &priced, states, state_count);
     }
     struct buffer key = {0};
@@ -576,8 +598,12 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
         return;
     }
     book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
-    struct book_view view = {&run->series, run->catalog,     run->accounts,
-                             NONE,         run->period.from, run->period};
+    struct book_view view = {.series = &run->series,
+                             .catalog = run->catalog,
+                             .accounts = run->accounts,
+                             .payer = NONE,
+                             .base = run->period.from,
+                             .cut = run->period};
     enum status status = book_close(&book, &view, &worker->err);
     assert(status == OK); /* it has no rows */
     (void)status;

@@ -476,6 +476,17 @@ static enum status read_quantity(const struct book *book, struct usage_row *row,
     return OK;
 }
 
+static instant row_end(const struct book_view *view, const struct usage_row *row,
+                       const struct series *series, const struct meter *meter)
+{
+    instant start = view->base + (instant)row->slot_s * NS_PER_SECOND;
+    if (!view->steady || view->steady[row->account] == NONE) {
+        return slot_end(view->catalog, view->accounts, row->account, series, view->cut, start);
+    }
+    instant hour_end = start - start % NS_PER_HOUR + NS_PER_HOUR;
+    return meter->grain == GRAIN_MONTH || hour_end > view->cut.to ? view->cut.to : hour_end;
+}
+
 enum status book_close(struct book *book, const struct book_view *view, struct error *err)
 {
     for (uint32_t i = 0; i < book->row_count; i++) {
@@ -483,8 +494,7 @@ enum status book_close(struct book *book, const struct book_view *view, struct e
         const struct series *item = series_at(view->series, row->series);
         const struct meter *meter = &view->catalog->meters[item->meter];
         row->rank = item->rank;
-        row->to = slot_end(view->catalog, view->accounts, row->account, item, view->cut,
-                           view->base + (instant)row->slot_s * NS_PER_SECOND);
+        row->to = row_end(view, row, item, meter);
         if (read_quantity(book, row, meter->aggregate, NULL) != OK) {
             (void)fail(
                 err, ERR_OVERFLOW,

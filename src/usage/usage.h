@@ -430,6 +430,8 @@ struct book_view {
     uint32_t payer;
     instant base; /* what slot_s counts from */
     struct period cut;
+    const uint32_t *steady; /* by account: not NONE where nothing but the hour ends a slot inside
+                               the cut; NULL: of none is that known */
 };
 /* When all records are folded and states carried: the records of sampled meters once more, in the
  * order of record_compare, then book_samples_end.  The state of such a meter is this sorted

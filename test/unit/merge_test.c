@@ -232,7 +232,8 @@ static void check_book(struct world *world)
     struct account account = {.id = TEXT("a"), .override = NONE};
     struct accounts accounts = {.items = &account, .count = 1};
     struct period cut = {0, (instant)DAY_S * NS_PER_SECOND};
-    struct book_view view = {&world->series, &world->catalog, &accounts, 0, 0, cut};
+    struct book_view view = {
+        .series = &world->series, .catalog = &world->catalog, .accounts = &accounts, .cut = cut};
     const struct record *records[RECORDS_MAX];
     uint32_t samples = 0;
     for (uint32_t i = 0; i < world->count; i++) {
@@ -307,7 +308,8 @@ static void check_sorted(struct world *world, struct env *env, uint32_t copies)
     struct account account = {.id = TEXT("a"), .override = NONE};
     struct accounts accounts = {.items = &account, .count = 1};
     struct period cut = {0, (instant)DAY_S * NS_PER_SECOND};
-    struct book_view view = {&world->series, &world->catalog, &accounts, 0, 0, cut};
+    struct book_view view = {
+        .series = &world->series, .catalog = &world->catalog, .accounts = &accounts, .cut = cut};
     struct record_order order = {&world->series, &world->catalog};
     struct arena *arena = &world->arena;
     struct sorted *sorted;
