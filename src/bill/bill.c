@@ -134,6 +134,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->has_rate = charge->has_rate;
     line->rate = charge->has_rate ? charge->rate : DEC_ZERO;
     line->conversion = NULL;
+    line->effective = NULL;
     if (charge->converted) {
         const struct used_rate *used = charge->converted->rate;
         line->conversion = arena_alloc(arena, sizeof *line->conversion);
@@ -344,7 +345,24 @@ static enum status add_values(struct line *into, struct dec quantity, struct dec
     return dec_add(into->list, list, &into->list, err);
 }
 
-static enum status merge_line(struct line *into, const struct line *from, struct error *err)
+/* Of a line that has one; the other may have none when it was read from a folder without. */
+static enum status add_effective(struct arena *arena, struct line *into, const struct dec *more,
+                                 struct error *err)
+{
+    if (!more) {
+        return OK;
+    }
+    struct dec *sum = arena_alloc(arena, sizeof *sum);
+    *sum = *more;
+    if (into->effective) {
+        TRY(dec_add(*into->effective, *more, sum, err));
+    }
+    into->effective = sum;
+    return OK;
+}
+
+static enum status merge_line(struct arena *arena, struct line *into, const struct line *from,
+                              struct error *err)
 {
     enum status status = add_values(into, from->quantity, from->exact, from->list, err);
     if (status == OK && into->conversion && from->conversion) {
@@ -353,6 +371,9 @@ static enum status merge_line(struct line *into, const struct line *from, struct
     }
     if (status == OK) {
         status = dec_add(into->amount, from->amount, &into->amount, err);
+    }
+    if (status == OK) {
+        status = add_effective(arena, into, from->effective, err);
     }
     if (status != OK) {
         return fail_line(into, status, err);
@@ -363,7 +384,7 @@ static enum status merge_line(struct line *into, const struct line *from, struct
 }
 
 /* Sorts and merges neighbours with equal keys. */
-static enum status merge_lines(struct bill *bill, struct error *err)
+static enum status merge_lines(struct arena *arena, struct bill *bill, struct error *err)
 {
     if (bill->line_count == 0) {
         return OK;
@@ -381,7 +402,7 @@ static enum status merge_lines(struct bill *bill, struct error *err)
     uint32_t kept = 0;
     for (uint32_t i = 1; i < bill->line_count; i++) {
         if (compare_lines(&bill->lines[kept], &bill->lines[i]) == 0) {
-            TRY(merge_line(&bill->lines[kept], &bill->lines[i], err));
+            TRY(merge_line(arena, &bill->lines[kept], &bill->lines[i], err));
         } else if (++kept != i) {
             bill->lines[kept] = bill->lines[i];
         }
@@ -418,6 +439,7 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
                               struct line_table *table, struct bill *bill, struct error *err)
 {
     const struct charge *charge = &priced->charges[index];
+    const struct dec *effective = priced_effective(priced, index);
     uint32_t at = (uint32_t)line_key_hash(pricing, charge) & table->mask;
     while (table->slots[at] != FREE &&
            !line_key_equal(pricing, &priced->charges[table->slots[at]], charge)) {
@@ -429,13 +451,17 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
         struct line *made = add_line(arena, bill);
         fill_line(arena, pricing, charge, made);
         made->print = print;
-        return OK;
+        return add_effective(arena, made, effective, err);
     }
     struct line *line = &bill->lines[table->lines[table->slots[at]]];
     enum status status = add_values(line, charge->quantity, charge->amount, charge->list, err);
     if (status == OK && charge->converted) {
         status = dec_add(line->conversion->amount, charge->converted->amount,
                          &line->conversion->amount, err);
+    }
+    if (status == OK && effective) { /* its own, since it has been made */
+        struct dec *sum = (struct dec *)line->effective;
+        status = dec_add(*sum, *effective, sum, err);
     }
     if (status != OK) {
         return fail_line(line, status, err);
@@ -486,7 +512,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         }
         TRY(add_charge(arena, pricing, priced, i, print, &table, bill, err));
     }
-    return merge_lines(bill, err);
+    return merge_lines(arena, bill, err);
 }
 
 /* ---- rounding -------------------------------------------------------------------------------- */
@@ -612,6 +638,11 @@ static void negate_line(struct arena *arena, struct line *line)
         negated->amount = dec_negate(negated->amount);
         line->conversion = negated;
     }
+    if (line->effective) {
+        struct dec *negated = arena_alloc(arena, sizeof *negated);
+        *negated = dec_negate(*line->effective);
+        line->effective = negated;
+    }
     line->quantity = dec_negate(line->quantity);
     line->exact = dec_negate(line->exact);
     line->amount = dec_negate(line->amount);
@@ -625,7 +656,8 @@ static void negate_line(struct arena *arena, struct line *line)
 static bool is_nothing(const struct line *line)
 {
     return dec_is_zero(line->quantity) && dec_is_zero(line->amount) && dec_is_zero(line->exact) &&
-           dec_is_zero(line->list) && line->events == 0 && line->print == 0;
+           dec_is_zero(line->list) && line->events == 0 && line->print == 0 &&
+           (!line->effective || dec_is_zero(*line->effective));
 }
 
 /* lines now + negated lines issued, summed by id; what is zero goes. */
@@ -648,7 +680,7 @@ static enum status subtract_issued(struct arena *arena, struct bill *bill,
     for (uint32_t i = 0; i < bill->line_count;) {
         struct line line = bill->lines[i++];
         while (i < bill->line_count && compare_ids(&line, &bill->lines[i]) == 0) {
-            TRY(merge_line(&line, &bill->lines[i++], err));
+            TRY(merge_line(arena, &line, &bill->lines[i++], err));
         }
         if (!is_nothing(&line)) {
             bill->lines[kept++] = line;

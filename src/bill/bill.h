@@ -36,6 +36,7 @@ struct line {
     instant from, to;  /* the time it is for */
     instant version;   /* from when its price version is in force */
     bool has_rate;
+    const struct dec *effective; /* what it costs effectively; NULL: its amount */
     struct dec rate;
     struct line_conversion *conversion; /* NULL: none; its amount is no part of the key */
     /* What it says: */
@@ -91,6 +92,11 @@ struct bill {
     const struct excluded *excluded; /* of the book, then of pricing; sorted */
     uint32_t excluded_count;
 };
+
+static inline struct dec line_effective(const struct line *line)
+{
+    return line->effective ? *line->effective : line->amount;
+}
 
 /* Lines issued for one payer and period before: of one or several bills. */
 struct issued {

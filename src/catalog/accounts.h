@@ -47,6 +47,12 @@ struct setting { /* sorted by (account, name, from) */
     struct expr_value value;
 };
 
+/* A commitment, and the account that has it. */
+struct held {
+    uint32_t account;
+    const struct commitment *commitment;
+};
+
 struct account {
     struct text id;
     uint32_t membership_first, membership_count;
@@ -83,6 +89,8 @@ struct accounts {
     const uint32_t *contract_of;
     const struct setting *settings;
     uint32_t setting_count;
+    const struct held *commitments; /* sorted by (account, id) */
+    uint32_t commitment_count;
     bool has_currencies;  /* some account says one */
     struct digest digest; /* of the records, whatever their order and format */
     /* Nodes of overrides are numbered from here on (they follow the catalog's): one a SKU for those

@@ -694,6 +694,7 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
     hash_accounts(&finish);
     finish.accounts->digest = make_digest(&finish);
     finish_views(&finish);
+    finish_commitments(&finish);
 
     warn_of_days(&finish);
     complaints_sort(complaints);

@@ -229,6 +229,8 @@ void finish_views(struct finish *finish);
 void finish_hash_override(struct finish *finish, const struct staged_override *row);
 /* What records say of accounts, with dates. */
 void finish_settings(struct finish *finish);
+/* accounts_commitment.c: those of the catalog and of records, by account. */
+void finish_commitments(struct finish *finish);
 /* Whether more than an override or a setting names the account; a complaint when not. */
 bool finish_is_known(struct finish *finish, uint32_t account, struct where where);
 void finish_hash_setting(struct finish *finish, const struct staged_setting *row);

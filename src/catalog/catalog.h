@@ -75,6 +75,9 @@ enum name_slot {
     NAME_NUMBER = 4000,
     NAME_ATTRIBUTE_NUMBER = 5000,
     NAME_CUSTOMER = 6000, /* + its index in catalog->customer_names */
+    NAME_SAVINGS = 6800,  /* of a row that a commitment may cover: the part that it saves */
+    NAME_LIST_RATE,       /* and the rate that it would have without */
+    NAME_COMMITMENT = 6900, /* + its index in catalog->commitment_names */
     NAME_RESULT = 7000,
 };
 enum { RESULTS_MAX = 32 }; /* of a formula */
@@ -190,6 +193,7 @@ bool meter_keeps_key(const struct meter *meter);
 enum step_kind {
     STEP_CONVERT,
     STEP_AGGREGATE,
+    STEP_COVER,
     STEP_ALLOWANCE,
     STEP_RATE,
     STEP_PERCENT,
@@ -514,6 +518,26 @@ struct step_allocate {
     int digits;
 };
 
+/* Whose rows a pass of a cover takes, by the account of the commitment. */
+enum cover_for { COVER_OWN, COVER_GROUP, COVER_SHARED };
+struct cover_pass {
+    const struct offering *offering;
+    const struct expr *commitments; /* which of them, over their attributes; NULL: all */
+    enum cover_for whose;
+    const struct expr *where; /* which rows; NULL: all */
+    const struct order_key *order; /* of rows; none: [-savings, rate] of amounts, else their own */
+    uint32_t order_count;
+    const struct order_key *rank; /* of commitments; none: [from, id] */
+    uint32_t rank_count;
+    bool whole; /* a row is covered whole or not at all */
+    struct place place;
+};
+struct step_cover {
+    const struct cover_pass *passes;
+    uint32_t pass_count;
+    bool shows_negation; /* covered charges cost what they would, and are taken back */
+};
+
 /* At which instant something that has dates is read. */
 enum settings_at {
     SETTINGS_AT_ROW,
@@ -541,6 +565,7 @@ struct step {
     union {
         struct step_convert convert;
         struct step_aggregate aggregate;
+        struct step_cover cover;
         struct step_allowance allowance;
         struct step_rate rate;
         struct step_percent percent;
@@ -646,6 +671,35 @@ static inline bool price_is_version(const struct price *a, const struct price *b
 {
     return a->owner == b->owner && text_equal(a->name, b->name);
 }
+
+/* What commitments of one kind cover in each turn of a clock, and what they cost. */
+enum { FEE_RECURRING, FEE_UPFRONT, FEE_UNUSED, FEE_STEPS };
+struct offering {
+    struct text name;
+    struct place place;
+    bool is_amount; /* its capacity is money at its own rates; else units */
+    bool has_capacity, has_recurring, has_upfront;
+    struct number capacity, recurring, upfront; /* over the commitment and the turn */
+    /* Over the commitment and the row: */
+    const struct expr *eligible; /* NULL: every row */
+    const struct expr *weight;   /* units that one unit of a row takes; NULL: 1 */
+    const struct expr *rate;     /* of amounts: what a unit of a row takes */
+    bool is_percent;             /* it is per cent off the list rate */
+    struct step steps[FEE_STEPS];
+    struct price fees; /* what the charges of commitments name: those steps; their clock is the
+                          offering's */
+};
+
+/* What a buyer has promised to pay for. */
+struct commitment {
+    struct text id;
+    uint32_t offering;
+    struct text account;
+    uint32_t view; /* whose contract it stands in; NONE */
+    instant from, to;
+    const struct expr_value *values; /* of catalog->commitment_names; MISSING: not said */
+    struct place place;
+};
 
 /* A set of prices of one level (catalog, plan, contract or account), with the index that finds a
  * row's price. */
@@ -783,6 +837,11 @@ struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping
     uint32_t constant_count;
 };
 
+struct catalog;
+/* Hands over its values, with those that every commitment has. */
+void commitment_fill(const struct catalog *catalog, struct commitment *commitment,
+                     struct expr_value *values);
+
 struct catalog {
     struct text name;                /* also the provider */
     const struct currency *currency; /* of prices, accounts and contracts that say none */
@@ -812,6 +871,14 @@ struct catalog {
     const enum expr_type *customer_types; /* of each; DYNAMIC: as each record has it */
     const struct customer *customers;
     struct map customer_by_id; /* the first of each account */
+
+    const struct offering *offerings; /* under `commitments:`, sorted by name */
+    uint32_t offering_count;
+    const struct text *commitment_names; /* that expressions ask of commitments */
+    uint32_t commitment_name_count;
+    uint32_t recurring_name, upfront_name, count_name; /* in these */
+    const struct commitment *commitments; /* that stand in contracts; see accounts->commitments */
+    uint32_t commitment_count;
 
     const struct product *products;
     uint32_t product_count;

@@ -119,6 +119,7 @@ static bool mixes_money(const struct step *step)
     switch (step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
+    case STEP_COVER:
     case STEP_ALLOWANCE:
     case STEP_FIXED:
         return false;

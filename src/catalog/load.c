@@ -19,8 +19,8 @@
 static const char *const top_keys[] = {
     "catalog",   "currency", "rounding",  "profile", "billing", "default_plan", "csv",
     "products",  "meters",   "clocks",    "tables",  "steps",   "prices",       "plans",
-    "contracts", "accounts", "calendars", "series",  "terms",   "currencies",   NULL};
-static const char *const later_top_keys[] = {"commitments", NULL};
+    "contracts", "accounts", "calendars", "series",  "terms",   "currencies",   "commitments",
+    NULL};
 
 /* ---- sections ---- */
 
@@ -784,6 +784,7 @@ static void compute_digest(struct loader *loader)
         {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},     {"products", 'm'},
         {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},      {"tables", 'm'},
         {"series", 'o'},    {"terms", 'p'},     {"currencies", 'p'},
+        {"commitments", 'o'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);
@@ -887,7 +888,7 @@ static bool read_files(struct loader *loader)
     }
     drop_profiles(loader);
     for (uint32_t i = 0; i < loader->root_count; i++) {
-        check_keys(loader, loader->roots[i], "a catalog", top_keys, later_top_keys);
+        check_keys(loader, loader->roots[i], "a catalog", top_keys, NULL);
     }
     if (readable && loader->root_count == 0 && loader->complaints->errors == 0) {
         struct place place = {input->file_count > 0 ? files[0]->name : TEXT("catalog"), 1, 1};
@@ -912,6 +913,7 @@ static void load_sections(struct loader *loader)
         .steps = collect_mapping(loader, "steps"),
         .accounts = collect_list(loader, "accounts"),
     };
+    loader->offerings = collect_mapping(loader, "commitments");
     loader->clocks = collect_mapping(loader, "clocks");
     loader->tables = collect_mapping(loader, "tables");
     struct section calendars = collect_mapping(loader, "calendars");
@@ -923,6 +925,13 @@ static void load_sections(struct loader *loader)
     index_names(loader, loader->tables, &loader->table_by_name, &loader->table_names);
     index_names(loader, loader->series, &loader->series_by_name, &loader->series_names);
     index_names(loader, all.plans, &loader->plan_by_name, &loader->plan_names);
+    index_names(loader, loader->offerings, &loader->offering_by_name, &loader->offering_names);
+    map_init(&loader->commitment_by_name, loader->arena, 8);
+    catalog->offerings =
+        arena_calloc(loader->arena, loader->offerings.count, sizeof *catalog->offerings);
+    catalog->offering_count = loader->offerings.count;
+    loader->offering_covers =
+        arena_calloc(loader->arena, loader->offerings.count, sizeof *loader->offering_covers);
     index_names(loader, all.steps, &loader->shared_by_name, &loader->shared_names);
     loader->shared_used = arena_calloc(loader->arena, all.steps.count, sizeof(bool));
     loader->shared_broken = arena_calloc(loader->arena, all.steps.count, sizeof(bool));
@@ -949,6 +958,8 @@ static void load_sections(struct loader *loader)
     load_prices(loader, all.prices, all.plans, all.contracts);
     load_terms(loader, collect_single(loader, "terms"), &catalog->terms);
     check_groups(loader);
+    load_offerings(loader);
+    load_commitments(loader);
     const struct yaml_node *plan = collect_single(loader, "default_plan");
     if (plan != NULL) {
         catalog->default_plan = find_name(loader, plan, &loader->plan_by_name, loader->plan_names,

@@ -10,6 +10,7 @@
  *                               step.c     steps; step_charge.c those over charges
  *                               terms.c    lists of these
  *                               price.c    prices, plans, contracts, accounts
+ *                               cover.c    what commitments cover; those that contracts have
  *                               check.c    what only the whole shows: nodes, ambiguity, units
  *                               views.c    contracts that price what others price too
  *                               select.c   the indices that find a price
@@ -100,6 +101,12 @@ struct loader {
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
     struct map series_by_name, meter_by_name;
+    struct map offering_by_name, commitment_by_name;
+    struct section offerings;
+    struct text *offering_names;
+    const struct step **offering_covers; /* the first cover that names each; NULL */
+    struct contract_commitments *commitments;
+    uint32_t commitment_count, commitment_capacity, commitment_name_capacity;
     struct map group_by_name; /* of `exclusive:`; made when the first is met */
     const struct yaml_node *group_others[GROUPS_MAX]; /* members that are no percentages */
     struct usage_name *usages;
@@ -126,6 +133,12 @@ struct loader {
     /* Per plan and contract: prices named rather than written there. */
     struct named_price *named;
     uint32_t named_count, named_capacity;
+};
+
+/* The `commitments:` of a contract, which is known by its place when contracts are sorted. */
+struct contract_commitments {
+    const struct yaml_node *node;
+    struct place contract;
 };
 
 struct named_price {
@@ -209,6 +222,9 @@ struct expr_context {
     bool has_usage;              /* usage() may be asked: of steps that wait for rows */
     bool has_charges;            /* charges() may be: of terms */
     bool has_numbers;            /* a dimension stands for the number that it holds */
+    bool has_commitment;         /* commitment.x may be named */
+    bool is_commitment;          /* and a bare name is one of its attributes; nothing else is */
+    bool has_savings;            /* savings, rate and list of a row that a commitment may cover */
     const struct text *results;  /* of a formula, those before */
     uint32_t result_count;
 };
@@ -299,6 +315,12 @@ bool step_asks_contract(const struct step *step, bool of_contract);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);
 void load_accounts(struct loader *loader, struct section accounts);
+
+/* cover.c: offerings, when all steps are read, and the commitments of contracts. */
+void load_offerings(struct loader *loader);
+void load_commitments(struct loader *loader);
+/* The index of a name that expressions ask of commitments; NONE beyond the limit. */
+uint32_t commitment_name(struct loader *loader, struct text name);
 
 /* terms.c: the list under `terms:`; node may be NULL */
 void load_terms(struct loader *loader, const struct yaml_node *node, struct price *terms);

@@ -210,7 +210,7 @@ static bool resolve_customer(struct loader *loader, struct text name, struct exp
     const uint32_t count = catalog->customer_name_count;
     if (loader->takes_customer_names && name.size > 0 &&
         map_find(&loader->customer_by_name, name) == MAP_NONE) {
-        if (count == NAME_RESULT - NAME_CUSTOMER) {
+        if (count == NAME_SAVINGS - NAME_CUSTOMER) {
             return false;
         }
         uint32_t capacity = loader->customer_name_capacity;
@@ -228,6 +228,20 @@ static bool resolve_customer(struct loader *loader, struct text name, struct exp
     return resolve_in(&loader->customer_by_name, name, NAME_CUSTOMER, loader->customer_types, out);
 }
 
+/* What a commitment says of itself: records may say anything, so a name is one because an
+ * expression uses it. */
+static bool resolve_commitment(struct loader *loader, struct text name, struct expr_name *out)
+{
+    bool is_text = text_equal(name, TEXT("id")) || text_equal(name, TEXT("account"));
+    bool is_time = text_equal(name, TEXT("from")) || text_equal(name, TEXT("to"));
+    uint32_t index = name.size > 0 ? commitment_name(loader, name) : NONE;
+    *out = (struct expr_name){is_text   ? EXPR_TEXT
+                              : is_time ? EXPR_TIME
+                                        : EXPR_DYNAMIC,
+                              NAME_COMMITMENT + index, NULL, false};
+    return index != NONE;
+}
+
 static bool resolve(void *context, struct text path, struct expr_name *out)
 {
     struct resolver *resolver = context;
@@ -235,6 +249,14 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     enum scope_kind kind = resolver->context->kind;
     bool is_meter = kind == NAMES_METER;
     const struct fixed_name *names = is_meter ? meter_names : fixed_names;
+    struct text rest;
+    if (resolver->context->has_commitment &&
+        take_prefix(loader->arena, path, "commitment", &rest)) {
+        return resolve_commitment(loader, rest, out);
+    }
+    if (resolver->context->is_commitment) {
+        return resolve_commitment(loader, path, out);
+    }
     for (size_t i = 0; i < (is_meter ? (size_t)METER_NAME_COUNT : FIXED_NAME_COUNT); i++) {
         if (names[i].from <= kind && (!names[i].of_turn || resolver->context->has_turn) &&
             text_equal(path, text_of(names[i].name)) && !is_dimension_instead(loader, path)) {
@@ -242,7 +264,6 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
             return true;
         }
     }
-    struct text rest;
     if (is_meter) {
         return resolve_member(resolver, path, out);
     }
@@ -261,6 +282,13 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
             *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL, false};
             return true;
         }
+    }
+    if (resolver->context->has_savings &&
+        (text_equal(path, TEXT("savings")) || text_equal(path, TEXT("list")) ||
+         text_equal(path, TEXT("rate")))) {
+        uint32_t slot = path.at[0] == 's' ? NAME_SAVINGS : path.at[0] == 'l' ? NAME_LIST_RATE : NAME_RATE;
+        *out = (struct expr_name){EXPR_NUMBER, slot, NULL, false};
+        return true;
     }
     if (take_prefix(loader->arena, path, "dims", &rest)) {
         return resolve_dimension(resolver, rest, out);

@@ -449,8 +449,8 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     static const char *const keys[] = {
         "id",   "seller", "buyer", "accounts", "source",     "from",     "to",
         "plan", "prices", "terms", "billing",  "parameters", "currency", "settlement_currency",
-        NULL};
-    static const char *const later[] = {"commitments", "rounding", NULL};
+        "commitments", NULL};
+    static const char *const later[] = {"rounding", NULL};
     contract->place = yaml_place(node);
     contract->plan = contract->source = contract->view = contract->cost = NONE;
     contract->to = INSTANT_MAX;
@@ -482,6 +482,14 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     member = yaml_member(node, "billing");
     if (member != NULL) {
         read_contract_billing(loader, member, contract);
+    }
+    member = yaml_member(node, "commitments");
+    if (member != NULL && want_kind(loader, member, YAML_LIST)) {
+        loader->commitments =
+            grow_array(loader, loader->commitments, loader->commitment_count,
+                       &loader->commitment_capacity, sizeof *loader->commitments);
+        loader->commitments[loader->commitment_count++] =
+            (struct contract_commitments){member, contract->place};
     }
     read_own_currency(loader, node, &contract->terms.currency);
     if (yaml_member(node, "currency") != NULL) {

@@ -12,6 +12,7 @@
 static const char *const kind_names[STEP_KINDS] = {
     [STEP_CONVERT] = "convert",
     [STEP_AGGREGATE] = "aggregate",
+    [STEP_COVER] = "cover",
     [STEP_ALLOWANCE] = "allowance",
     [STEP_RATE] = "rate",
     [STEP_PERCENT] = "percent",
@@ -34,11 +35,6 @@ const char *step_kind_name(enum step_kind kind)
     return kind_names[kind];
 }
 
-static const char *const later_kinds[] = {
-    "cover",
-    NULL,
-};
-
 /* Keys of each primitive; those of all steps are added where they mean something. */
 #define ACCUMULATES "name", "where", "scope", "by", "clock", "on_change", "settings_at"
 static const char *const step_keys[STEP_KINDS][24] = {
@@ -46,6 +42,7 @@ static const char *const step_keys[STEP_KINDS][24] = {
                       "increment", "round"},
     [STEP_AGGREGATE] = {ACCUMULATES, "order", "measure", "function", "percentile", "method",
                         "samples"},
+    [STEP_COVER] = {"name", "where", "clock", "settings_at", "passes", "lines"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "order", "measure", "attribute", "quantity", "events",
                         "prorate", "digits", "mode", "emit", "rollover"},
     [STEP_RATE] = {"name", "clock", "where", "settings_at", "rate", "per", "flat", "cases", "table",
@@ -189,9 +186,9 @@ void read_round_part(struct work *work, const struct yaml_node *node, int *digit
 }
 
 /* One of the keys by which a step sorts its rows. */
-static void read_order_key(struct work *work, const struct yaml_node *node, struct order_key *out)
+static void read_order_key(struct loader *loader, const struct yaml_node *node,
+                           const struct expr_context *context, struct order_key *out)
 {
-    struct loader *loader = work->loader;
     if (!want_kind(loader, node, YAML_TEXT)) {
         return;
     }
@@ -200,11 +197,29 @@ static void read_order_key(struct work *work, const struct yaml_node *node, stru
     if (out->descends) { /* a blank in its place, so that errors are where they are */
         text = text_join(loader->arena, TEXT(" "), (struct text){text.at + 1, text.size - 1});
     }
-    if (read_expr_text(loader, node, text, &work->rows, EXPR_DYNAMIC, &out->expr) &&
+    if (read_expr_text(loader, node, text, context, EXPR_DYNAMIC, &out->expr) &&
         expr_is_constant(out->expr, NULL)) {
         COMPLAIN(loader, node, "BAD_VALUE", TEXT("order: [sku, -quantity]"),
                  "what is the same for every row orders none");
     }
+}
+
+void read_order_keys(struct loader *loader, const struct yaml_node *node,
+                     const struct expr_context *context, const struct order_key **out,
+                     uint32_t *out_count)
+{
+    bool is_list = node->kind == YAML_LIST;
+    uint32_t count = is_list ? node->count : 1;
+    if (count == 0 || count > ORDER_KEYS_MAX) {
+        COMPLAIN(loader, node, "LIMIT", NO_HINT, "an order has 1 to %d keys", ORDER_KEYS_MAX);
+        return;
+    }
+    struct order_key *keys = arena_calloc(loader->arena, count, sizeof *keys);
+    for (uint32_t i = 0; i < count; i++) {
+        read_order_key(loader, is_list ? &node->items[i] : node, context, &keys[i]);
+    }
+    *out = keys;
+    *out_count = count;
 }
 
 /* The value of a key that not all steps have. */
@@ -219,23 +234,11 @@ static const struct yaml_node *key_of_kind(const struct work *work, const char *
 
 static void read_order(struct work *work)
 {
-    struct loader *loader = work->loader;
     const struct yaml_node *node = key_of_kind(work, "order");
-    if (node == NULL) {
-        return;
+    if (node != NULL) {
+        read_order_keys(work->loader, node, &work->rows, &work->step->order,
+                        &work->step->order_count);
     }
-    bool is_list = node->kind == YAML_LIST;
-    uint32_t count = is_list ? node->count : 1;
-    if (count == 0 || count > ORDER_KEYS_MAX) {
-        COMPLAIN(loader, node, "LIMIT", NO_HINT, "an order has 1 to %d keys", ORDER_KEYS_MAX);
-        return;
-    }
-    struct order_key *keys = arena_calloc(loader->arena, count, sizeof *keys);
-    for (uint32_t i = 0; i < count; i++) {
-        read_order_key(work, is_list ? &node->items[i] : node, &keys[i]);
-    }
-    work->step->order = keys;
-    work->step->order_count = count;
 }
 
 static void read_measure(struct work *work)
@@ -292,8 +295,9 @@ static void read_common(struct work *work)
     static const char *const on_change[] = {"continue", "restart", NULL};
     step->on_change_restart = read_option(work, "on_change", on_change, 0) == 1;
     static const char *const settings_at[] = {"row", "turn_start", "turn_end", "invoice", NULL};
-    step->settings_at =
-        (enum settings_at)read_option(work, "settings_at", settings_at, SETTINGS_AT_ROW);
+    step->settings_at = (enum settings_at)read_option(
+        work, "settings_at", settings_at,
+        step->kind == STEP_COVER ? SETTINGS_AT_TURN_END : SETTINGS_AT_ROW);
 }
 
 /* ---- a step ---- */
@@ -304,6 +308,7 @@ static const struct {
 } readers[STEP_KINDS] = {
     [STEP_CONVERT] = {read_convert, YAML_NONE},
     [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
+    [STEP_COVER] = {read_cover, YAML_NONE},
     [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
     [STEP_RATE] = {read_rate, YAML_TEXT},
     [STEP_PERCENT] = {read_percent, YAML_TEXT},
@@ -340,16 +345,6 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
         kind++;
     }
     if (kind == STEP_KINDS) {
-        for (int i = 0; later_kinds[i] != NULL; i++) {
-            if (text_equal(body->key, text_of(later_kinds[i]))) {
-                complain(
-                    loader->complaints, yaml_key_place(body), "NOT_YET",
-                    TEXT("now: convert, aggregate, allowance, rate, percent, formula, tier, fixed, "
-                         "bound, round, discount, markup, fee, tax, commit, credit, allocate"),
-                    "the step %s comes in a later version", later_kinds[i]);
-                return false;
-            }
-        }
         struct text names[STEP_KINDS + 1];
         for (int i = 0; i < STEP_KINDS; i++) {
             names[i] = text_of(kind_names[i]);
@@ -364,9 +359,14 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
         .kind = (enum step_kind)kind,
         .name = text_of(kind_names[kind]),
         .shared = NONE,
-        .clock = kind == STEP_CONVERT ? CLOCK_ROW : CLOCK_PERIOD,
+        .clock = kind == STEP_CONVERT ? CLOCK_ROW
+                 : kind == STEP_COVER ? CLOCK_RULE
+                                      : CLOCK_PERIOD,
         .place = yaml_key_place(body),
     };
+    if (kind == STEP_COVER) {
+        step->rule = clock_calendar(EVERY_HOUR, loader->zone);
+    }
     if (body->kind != YAML_MAP &&
         (readers[kind].short_form == YAML_NONE || body->kind != readers[kind].short_form)) {
         static const char *const forms[] = {"a mapping", "a number or a mapping",
@@ -405,6 +405,21 @@ bool read_use(struct loader *loader, const struct yaml_node *node, struct step *
 
 /* ---- all expressions of a step ---- */
 
+static void visit_cover(const struct step_cover *cover,
+                        void (*visit)(void *context, const struct expr *expr), void *context)
+{
+    for (uint32_t i = 0; i < cover->pass_count; i++) {
+        const struct cover_pass *pass = &cover->passes[i];
+        visit(context, pass->where);
+        for (uint32_t k = 0; k < pass->order_count; k++) {
+            visit(context, pass->order[k].expr);
+        }
+        visit(context, pass->offering->eligible);
+        visit(context, pass->offering->weight);
+        visit(context, pass->offering->rate);
+    }
+}
+
 void step_visit(const struct step *step, void (*visit)(void *context, const struct expr *expr),
                 void *context)
 {
@@ -422,6 +437,9 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
         break;
     case STEP_AGGREGATE:
         visit(context, step->aggregate.samples.expr);
+        break;
+    case STEP_COVER:
+        visit_cover(&step->cover, visit, context);
         break;
     case STEP_ALLOWANCE:
         visit(context, step->allowance.quantity.expr);
@@ -521,7 +539,7 @@ void step_visit_rows(const struct step *step, void (*visit)(void *context, const
     } else if (step->kind == STEP_TIER) {
         visit(context, step->tier.position);
     } else if (step->kind == STEP_FORMULA || step->kind == STEP_TAX || step->kind == STEP_CREDIT ||
-               step->kind == STEP_ALLOCATE) {
+               step->kind == STEP_ALLOCATE || step->kind == STEP_COVER) {
         step_visit(step, visit, context);
     }
 }

@@ -41,6 +41,10 @@ void check_amount(struct work *work, const char *name, const struct number *numb
 void check_money(struct loader *loader, const struct yaml_node *node, const char *name,
                  const struct number *number);
 void read_flag(struct work *work, const char *name, bool *value);
+/* A list of sort keys, or one. */
+void read_order_keys(struct loader *loader, const struct yaml_node *node,
+                     const struct expr_context *context, const struct order_key **keys,
+                     uint32_t *count);
 /* Gives fallback when the key is absent or wrong. */
 int read_option(struct work *work, const char *name, const char *const *names, int fallback);
 /* `settle: now | at_end`. */
@@ -56,6 +60,7 @@ void read_tiers(struct work *work, const struct yaml_node *node, struct step_tie
 void read_convert(struct work *work);
 void read_aggregate(struct work *work);
 void read_allowance(struct work *work);
+void read_cover(struct work *work); /* cover.c */
 void read_rate(struct work *work);
 void read_percent(struct work *work);
 void read_formula(struct work *work);

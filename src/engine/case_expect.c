@@ -145,14 +145,41 @@ static bool is_of_time(const struct case_run *run, const struct case_line *item,
 }
 
 /* `quantity: {x.kind: n}` and `net: {x: n}` find what they name by more than one field. */
+/* The names, with points between them. */
+static bool is_joined(struct text key, const struct text *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool is_last = i + 1 == count;
+        if (key.size < names[i].size + !is_last ||
+            memcmp(key.at, names[i].at, names[i].size) != 0 ||
+            (!is_last && key.at[names[i].size] != '.')) {
+            return false;
+        }
+        key.at += names[i].size + !is_last;
+        key.size -= names[i].size + !is_last;
+    }
+    return key.size == 0;
+}
+
 static bool is_quantity_of(const struct line *line, struct text key)
 {
-    if (text_equal(line->sku, key)) {
+    if (text_equal(line->sku, key) && line->sku.size > 0) {
         return text_equal(line->kind, TEXT("usage"));
     }
-    return key.size == line->sku.size + line->kind.size + 1 &&
-           memcmp(key.at, line->sku.at, line->sku.size) == 0 && key.at[line->sku.size] == '.' &&
-           memcmp(key.at + line->sku.size + 1, line->kind.at, line->kind.size) == 0;
+    const struct text names[] = {line->account, line->sku, line->kind};
+    const struct text of_account[] = {line->account, line->kind};
+    return is_joined(key, names, 3) || is_joined(key, names + 1, 2) ||
+           is_joined(key, of_account, 2) || text_equal(line->kind, key);
+}
+
+static bool is_net_of(const struct line *line, struct text key);
+
+/* `effective: {commitment: n}` is of what it covers; of an account, a SKU, a resource it is of all
+ * lines. */
+static bool is_effective_of(const struct line *line, struct text key)
+{
+    return text_equal(key, TEXT("all")) || is_net_of(line, key) ||
+           (text_equal(line->kind, TEXT("covered")) && text_equal(line->grant, key));
 }
 
 static bool is_net_of(const struct line *line, struct text key)
@@ -169,7 +196,15 @@ static bool is_of_bill(const struct case_line *item, uint32_t moment)
     return item->moment == moment && !item->is_interim;
 }
 
-enum selector_kind { SELECT_FIELD, SELECT_TIER, SELECT_TIME, SELECT_QUANTITY, SELECT_NET };
+enum selector_kind {
+    SELECT_FIELD,
+    SELECT_TIER,
+    SELECT_TIME,
+    SELECT_QUANTITY,
+    SELECT_EFFECTIVE,
+    SELECT_UNUSED,
+    SELECT_NET
+};
 
 static bool is_selected(const struct case_run *run, const struct case_line *item,
                         enum selector_kind kind, struct text field, struct text key)
@@ -183,6 +218,10 @@ static bool is_selected(const struct case_run *run, const struct case_line *item
         return is_of_time(run, item, key);
     case SELECT_QUANTITY:
         return is_quantity_of(&item->line, key);
+    case SELECT_EFFECTIVE:
+        return is_effective_of(&item->line, key);
+    case SELECT_UNUSED:
+        return text_equal(item->line.kind, TEXT("unused")) && text_equal(item->line.grant, key);
     case SELECT_NET:
         break;
     }
@@ -217,6 +256,8 @@ static const struct comparison COMPARISONS[] = {
     {"by_period", SELECT_TIME, 0, false},
     {"net", SELECT_NET, 0, false},
     {"quantity", SELECT_QUANTITY, 0, true},
+    {"unused", SELECT_UNUSED, 0, true},
+    {"effective", SELECT_EFFECTIVE, 0, false},
 };
 
 static struct text line_field(const struct line *line, size_t offset)
@@ -261,7 +302,10 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
                             key)) {
                 is_any = true;
                 add_to(run, &sum,
-                       comparison->is_quantity ? item->line.quantity : item->line.amount);
+                       comparison->is_quantity ? item->line.quantity
+                       : comparison->kind == SELECT_EFFECTIVE
+                           ? line_effective(&item->line)
+                           : item->line.amount);
             }
         }
         if (!check_number(run, sum, &node->items[i], rounded, comparison->key, key) && !is_any &&
@@ -313,7 +357,7 @@ static bool is_compared(struct text key)
     return text_equal(key, TEXT("amount")) || text_equal(key, TEXT("quantity")) ||
            text_equal(key, TEXT("net")) || text_equal(key, TEXT("list")) ||
            text_equal(key, TEXT("exact")) || text_equal(key, TEXT("events")) ||
-           text_equal(key, TEXT("price_amount"));
+           text_equal(key, TEXT("price_amount")) || text_equal(key, TEXT("effective"));
 }
 
 static bool has_key(const struct case_run *run, const struct case_line *item,
@@ -335,8 +379,10 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
     if (text_equal(wanted->key, TEXT("conversion_date"))) {
         return line->conversion && case_time(wanted->text, &at) && at == line->conversion->at;
     }
-    if (text_equal(wanted->key, TEXT("rate"))) {
-        return line->has_rate && is_equal(line->rate, wanted->text, EXACTLY);
+    if (text_equal(wanted->key, TEXT("rate"))) { /* of what a commitment costs: which fee it is */
+        bool is_fee = text_equal(line->kind, TEXT("commitment"));
+        return (line->has_rate && is_equal(line->rate, wanted->text, EXACTLY)) ||
+               (is_fee && text_equal(line->step, wanted->text));
     }
     if (text_equal(wanted->key, TEXT("tier"))) {
         return is_tier(line, wanted->text);
@@ -392,6 +438,7 @@ static struct dec compared_value(const struct line *line, struct text key)
            : text_equal(key, TEXT("list"))   ? line->list
            : text_equal(key, TEXT("exact"))  ? line->exact
            : text_equal(key, TEXT("events")) ? dec_from_int((int64_t)line->events)
+           : text_equal(key, TEXT("effective")) ? line_effective(line)
            : text_equal(key, TEXT("price_amount"))
                ? (line->conversion ? line->conversion->amount : line->exact)
                : line->amount;
@@ -426,10 +473,6 @@ static void compare_line(struct case_run *run, uint32_t moment, const struct yam
         if (item->kind != YAML_TEXT) {
             case_finding(run, "%s: %.*s has to be a text or a number", name.at,
                          TEXT_ARG(item->key));
-            return;
-        }
-        if (text_equal(item->key, TEXT("effective"))) {
-            case_pending(run, "expect: effective of a line");
             return;
         }
         if (!is_compared(item->key) && !is_known_key(run, item->key)) {
@@ -633,7 +676,7 @@ static void compare_failed(struct case_run *run, const struct yaml_node *node)
 
 static bool is_later(struct text key)
 {
-    static const char *const later[] = {"effective", "unused", "balance", "by_tax_of"};
+    static const char *const later[] = {"by_tax_of"};
     for (size_t i = 0; i < sizeof later / sizeof *later; i++) {
         if (text_equal(key, text_of(later[i]))) {
             return true;

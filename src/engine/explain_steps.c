@@ -144,6 +144,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     switch (trace->step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
+    case STEP_COVER:
     case STEP_ALLOWANCE:
     case STEP_RATE:
     case STEP_PERCENT:

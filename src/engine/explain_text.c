@@ -416,6 +416,15 @@ static void add_tax(const struct explain *x, struct buffer *out, const struct st
     }
 }
 
+static void add_cover(struct buffer *out, const struct explained_step *done)
+{
+    buffer_add_text(out, TEXT("commitment "));
+    add_shown(out, done->grant ? *done->grant : TEXT(""));
+    buffer_add_text(out, TEXT(", "));
+    add_decimal(out, done->limit);
+    buffer_add_text(out, TEXT(" a turn"));
+}
+
 static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     const struct step *step = done->step;
@@ -513,6 +522,9 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
             add_decimal(out, done->limit);
             buffer_add_text(out, TEXT(", has a share by its weight"));
         }
+        return;
+    case STEP_COVER:
+        add_cover(out, done);
         return;
     case STEP_TALLY:
         return;

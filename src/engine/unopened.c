@@ -47,6 +47,7 @@ static bool accumulates(const struct step *step)
     case STEP_FORMULA:
     case STEP_FIXED:
     case STEP_ALLOCATE: /* bill by bill */
+    case STEP_COVER:
     case STEP_TALLY:
         break;
     }

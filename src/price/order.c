@@ -38,19 +38,26 @@ static int compare_values(const struct expr_value *a, const struct expr_value *b
     }
 }
 
+int order_compare(const struct order_key *keys, uint32_t count, const struct expr_value *a,
+                  const struct expr_value *b)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        int order = compare_values(&a[i], &b[i]);
+        if (order != 0) {
+            return keys[i].descends ? -order : order;
+        }
+    }
+    return 0;
+}
+
 static int compare_ordered(const void *a_item, const void *b_item)
 {
     const struct ordered *a = a_item, *b = b_item;
     if (a->target != b->target) {
         return a->target < b->target ? -1 : 1;
     }
-    for (uint32_t i = 0; i < a->key_count; i++) {
-        int order = compare_values(&a->values[i], &b->values[i]);
-        if (order != 0) {
-            return a->keys[i].descends ? -order : order;
-        }
-    }
-    return (a->place > b->place) - (a->place < b->place);
+    int order = order_compare(a->keys, a->key_count, a->values, b->values);
+    return order ? order : (a->place > b->place) - (a->place < b->place);
 }
 
 uint32_t order_target(const struct work *work, const struct step *step, const struct charge *charge)

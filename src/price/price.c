@@ -22,7 +22,8 @@ static const char *const KIND_NAMES[CHARGE_KINDS] = {
     [CHARGE_MARKUP] = "markup",       [CHARGE_TAX] = "tax",
     [CHARGE_NEGATION] = "negation",   [CHARGE_OVERAGE] = "overage",
     [CHARGE_SHORTFALL] = "shortfall", [CHARGE_CREDIT] = "credit",
-    [CHARGE_ALLOCATED] = "allocated",
+    [CHARGE_ALLOCATED] = "allocated", [CHARGE_COVERED] = "covered",
+    [CHARGE_COMMITMENT] = "commitment", [CHARGE_UNUSED] = "unused",
 };
 
 const char *charge_kind_name(enum charge_kind kind)
@@ -295,6 +296,7 @@ static enum status run_step(struct work *work, const struct step *step, uint32_t
     case STEP_CREDIT:
         return step_credit_units(work, step, index);
     case STEP_AGGREGATE: /* these wait for all that comes to their node */
+    case STEP_COVER:
     case STEP_BOUND:
     case STEP_ROUND:
     case STEP_DISCOUNT:
@@ -495,7 +497,7 @@ static enum status run_node(struct work *work, uint32_t node)
             add_entry(work, &waiting, index, step);
         } else if (status == OK && takes_charges(step)) {
             add_entry(work, &charges, index, step);
-        } else if (status == OK && step->kind == STEP_AGGREGATE) {
+        } else if (status == OK && (step->kind == STEP_AGGREGATE || step->kind == STEP_COVER)) {
             add_entry(work, &rows, index, step);
         } else if (status == OK) {
             status = run_step(work, step, index);
@@ -505,7 +507,9 @@ static enum status run_node(struct work *work, uint32_t node)
         }
     }
     if (rows.count > 0) {
-        TRY(step_aggregate_run(work, rows.items, rows.count));
+        TRY(rows.items[0].step->kind == STEP_COVER
+                ? step_cover_run(work, rows.items, rows.count)
+                : step_aggregate_run(work, rows.items, rows.count));
     }
     if (charges.count > 0) {
         struct entry *items = charges.items;
@@ -701,10 +705,12 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
         TRY(source_start(&work));
     }
     push_rows(&work);
+    commitments_find(&work);
     TRY(fixed_emit(&work));
     TRY(credit_open_prices(&work));
     turn_end_prepare(&work);
     TRY(run_nodes(&work));
+    TRY(commitments_charge(&work));
     TRY(credit_finish(&work)); /* of prices: terms see what is bought */
     TRY(currency_convert(&work));
     TRY(terms_run(&work));
@@ -722,6 +728,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
                               .excluded_count = work.excluded_count,
                               .traces = work.traces,
                               .trace_count = work.trace_count};
+    commitments_effective(&work, priced);
     if (priced->excluded_count > 1) {
         qsort(priced->excluded, priced->excluded_count, sizeof *priced->excluded, excluded_compare);
     }

@@ -41,6 +41,9 @@ enum charge_kind {
     CHARGE_CREDIT,    /* what a grant paid, or units that it covered */
     CHARGE_NEGATION,  /* takes the tax out of an amount that includes it */
     CHARGE_ALLOCATED, /* what it gives to others, or has of them */
+    CHARGE_COVERED,    /* usage that a commitment pays for */
+    CHARGE_COMMITMENT, /* what a commitment costs */
+    CHARGE_UNUSED,     /* what nobody used of a commitment: no amount, but units and their cost */
     CHARGE_KINDS
 };
 const char *charge_kind_name(enum charge_kind kind); /* "usage" */
@@ -118,7 +121,7 @@ struct charge {
     const struct event_name *event;    /* of a price with `grain: event`, and of one row; NULL */
     const struct bucket_keys *keys;    /* of a charge of no row; NULL */
     const struct converted *converted; /* NULL: its price is in the bill's currency */
-    const struct text *grant;          /* that pays, or that is bought; NULL */
+    const struct text *grant; /* that pays, or that is bought; of a commitment, its id; NULL */
     struct text unit;
     uint64_t events;
     struct dec quantity, rate;
@@ -204,6 +207,10 @@ struct bill_money {
 
 struct priced {
     struct bill_money money;
+    /* What charges of commitments cost effectively: effective[effective_of[charge]]; NONE, and
+     * without any NULL: their amount. */
+    const uint32_t *effective_of;
+    const struct dec *effective;
     struct charge *charges; /* base charges and their adjustments, in no stated order */
     uint32_t charge_count;
     struct excluded *excluded; /* UNPRICED and FREE, by (account, meter) */
@@ -213,6 +220,14 @@ struct priced {
     struct trace *traces;
     uint32_t trace_count;
 };
+
+/* What a charge costs effectively; NULL: its amount. */
+static inline const struct dec *priced_effective(const struct priced *priced, uint32_t charge)
+{
+    return priced->effective_of && priced->effective_of[charge] != NONE
+               ? &priced->effective[priced->effective_of[charge]]
+               : NULL;
+}
 
 /* The keys of a charge that stems from rows. */
 static inline const struct series *charge_series(const struct pricing *pricing,

@@ -785,3 +785,84 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
     }
     return OK;
 }
+
+/* ---- the list rate --------------------------------------------------------------------------- */
+
+/* The first step behind one at which amounts are made; NULL. */
+static const struct step *find_rating(const struct price *price, uint32_t from)
+{
+    for (uint32_t i = from; i < price->step_count; i = price_step_after(price, i)) {
+        enum step_kind kind = price->steps[i].kind;
+        if (kind >= STEP_RATE && kind <= STEP_TIER) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+bool step_list_is_steady(const struct price *price, uint32_t step)
+{
+    const struct step *rating = find_rating(price, step);
+    for (uint32_t i = step; i < price->step_count; i = price_step_after(price, i)) {
+        const struct step *one = &price->steps[i];
+        if (one->kind == STEP_CONVERT &&
+            (one->convert.quantity || one->convert.multiply.expr || one->convert.divide.expr ||
+             one->convert.has_minimum || one->convert.increment_count > 0 ||
+             one->convert.has_round)) {
+            return false;
+        }
+    }
+    if (!rating) {
+        return false;
+    }
+    if (rating->kind == STEP_TIER) {
+        return price->has_list || rating->tier.values;
+    }
+    const struct step_rate *body = &rating->rate;
+    return rating->kind == STEP_RATE &&
+           (price->has_list || (body->case_count == 1 && !body->cases[0].where &&
+                                !body->cases[0].rate.expr && !body->table && !body->from));
+}
+
+enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
+                      struct dec *list)
+{
+    const struct price *price = charge->price;
+    struct charge at = *charge;
+    *has_list = false;
+    *list = DEC_ZERO;
+    for (uint32_t i = charge->next_step; i < price->step_count; i = price_step_after(price, i)) {
+        const struct step *step = &price->steps[i];
+        if (step->kind == STEP_CONVERT) {
+            TRY(step_convert_alone(work, step, &at, &at.quantity));
+            continue;
+        }
+        struct period turn = charge_turn(work, step, &at);
+        if (step->kind == STEP_TIER) {
+            const struct tier_values *tiers;
+            TRY(tier_numbers(work, step, &at, turn, &tiers));
+            *has_list = true;
+            return list_amount(price, tiers, at.quantity, list, work->err);
+        }
+        if (step->kind == STEP_RATE) {
+            struct dec rate = price->list, flat;
+            const struct place *place;
+            *has_list = price->has_list;
+            if (!*has_list) {
+                TRY(find_rate(work, step, &at, turn, has_list, &rate, &flat, &place));
+            }
+            return *has_list ? rate_amount(&step->rate, at.quantity, rate, list, work->err) : OK;
+        }
+        if (step->kind == STEP_PERCENT) {
+            struct dec rate;
+            TRY(number_value(work, &step->percent.rate, &at, turn, &rate));
+            *has_list = true;
+            return dec_multiply_divide(at.quantity, rate, dec_from_int(100), DEC_SCALE,
+                                       ROUND_HALF_EVEN, list, work->err);
+        }
+        if (step->kind == STEP_FORMULA) {
+            return OK;
+        }
+    }
+    return OK;
+}

@@ -18,6 +18,21 @@ static enum status convert_numbers(struct work *work, const struct step *step,
     return OK;
 }
 
+enum status step_convert_alone(struct work *work, const struct step *step,
+                               const struct charge *charge, struct dec *quantity)
+{
+    struct period turn = charge_turn(work, step, charge);
+    struct convert_values values;
+    struct dec in = charge->quantity;
+    if (step->convert.quantity) {
+        struct expr_value value;
+        TRY(charge_eval(work, step->convert.quantity, charge, turn, &value));
+        in = value.number;
+    }
+    TRY(convert_numbers(work, step, charge, turn, &values));
+    return curve_convert(&step->convert, &values, in, quantity, work->err);
+}
+
 enum status step_convert_run(struct work *work, const struct step *step, uint32_t index)
 {
     struct charge *charge = &work->charges[index];

@@ -223,6 +223,12 @@ static struct expr_value number_of_text(struct text text)
 static struct expr_value slot_value(struct work *work, uint32_t slot, const struct charge *charge,
                                     struct period turn)
 {
+    if (slot >= NAME_COMMITMENT) {
+        return work->commitment->values[slot - NAME_COMMITMENT];
+    }
+    if (slot >= NAME_SAVINGS) {
+        return expr_number(slot == NAME_SAVINGS ? work->savings : work->list_rate);
+    }
     if (slot >= NAME_CUSTOMER) {
         return customer_value(work, charge, slot - NAME_CUSTOMER);
     }
@@ -336,6 +342,21 @@ enum status charge_eval(struct work *work, const struct expr *expr, const struct
                         struct period turn, struct expr_value *value)
 {
     return eval_at(work, expr, charge, turn, charge->at, value);
+}
+
+struct expr_value charge_slot(struct work *work, uint32_t slot, const struct charge *charge,
+                              struct period turn)
+{
+    return slot_value(work, slot, charge, turn);
+}
+
+enum status charge_try(struct work *work, const struct expr *expr, const struct charge *charge,
+                       struct period turn, struct expr_value *value)
+{
+    enum status status = charge_eval(work, expr, charge, turn, value);
+    bool is_unknown = status == ERR_INPUT && value->type == EXPR_ERROR &&
+                      value->failure.fault == EXPR_FAULT_CALL;
+    return is_unknown ? OK : status;
 }
 
 enum status charge_where(struct work *work, const struct step *step, const struct charge *charge,

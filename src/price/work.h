@@ -120,6 +120,10 @@ struct work {
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
 
+    struct commitments *commitments; /* of the payer; NULL: it has none */
+    const struct commitment *commitment; /* that an expression is asked of */
+    struct dec savings, list_rate;       /* of the row that it may cover */
+
     struct expr_value *slots; /* made when the first expression is met */
     const void *turn_of;      /* cache of turn_find: the clock it is of */
     struct period turn;
@@ -183,7 +187,18 @@ enum status charge_measure(struct work *work, const struct step *step, const str
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value);
 
+/* The value of a name for a charge, and an expression that may ask what nobody knows, such as a
+ * table without a row for it: then *value is EXPR_ERROR, and nothing else is wrong. */
+struct expr_value charge_slot(struct work *work, uint32_t slot, const struct charge *charge,
+                              struct period turn);
+enum status charge_try(struct work *work, const struct expr *expr, const struct charge *charge,
+                       struct period turn, struct expr_value *value);
+
 /* ---- order.c ---- */
+
+/* Values of sort keys in the order that these declare; equal: 0. */
+int order_compare(const struct order_key *keys, uint32_t count, const struct expr_value *a,
+                  const struct expr_value *b);
 
 /* Charges in the order that their step declares, or the term; they come in the total order. */
 /* Where a charge stands among the targets of a credit, by its kind, SKU or step; 0 of another step.
@@ -247,6 +262,9 @@ enum status tally_count_charge(struct work *work, const struct step *term,
 
 /* True of an allowance that leaves something for its next turn. */
 bool step_rolls_over(const struct step *step);
+/* What a quantity becomes in a step that each row meets alone. */
+enum status step_convert_alone(struct work *work, const struct step *step,
+                               const struct charge *charge, struct dec *quantity);
 enum status step_convert_run(struct work *work, const struct step *step, uint32_t charge);
 enum status step_allowance_run(struct work *work, const struct step *step, uint32_t charge);
 /* What is above a limit: max(0, x - limit). */
@@ -267,6 +285,64 @@ enum status step_restarted(struct work *work, const struct step *step, const str
 /* All rows of the node at once, in their order. */
 enum status step_aggregate_run(struct work *work, struct entry *entries, uint32_t count);
 
+/* ---- commitment.c ---- */
+
+/* A turn of a commitment: how much it covers, what is left of it, and what the turn costs.  Used +
+ * left = capacity. */
+struct commitment_turn {
+    bool is_known, is_active;
+    struct dec capacity, used, left, cost;
+};
+/* The turns of a clock that a bill touches. */
+struct turn_list {
+    const struct step *clock;
+    struct period *items;
+    uint32_t count;
+};
+/* A commitment of the payer, while its account is the payer's. */
+struct held_commitment {
+    const struct commitment *commitment;
+    const struct offering *offering;
+    uint32_t account;
+    struct period term, member;
+    const struct turn_list *list;
+    struct commitment_turn *turns; /* of the list */
+};
+struct commitments {
+    struct held_commitment *items;
+    uint32_t count;
+    const struct turn_list **lists;
+    uint32_t list_count;
+    struct effective { /* what a charge costs effectively */
+        uint32_t charge;
+        struct dec value;
+    } * effective;
+    uint32_t effective_count, effective_capacity;
+};
+/* Those of the payer that the bill touches. */
+void commitments_find(struct work *work);
+/* The turns of a clock that some commitment has; NULL. */
+const struct turn_list *commitments_list(const struct work *work, const struct step *clock);
+/* The place of a turn in the list of a clock; NONE when there is none. */
+uint32_t commitments_turn(const struct turn_list *list, instant at);
+/* A turn of a commitment, with its numbers. */
+enum status commitments_open(struct work *work, struct held_commitment *held, uint32_t turn,
+                             struct commitment_turn **out);
+/* Units are used: *effective gets what they cost of the turn. */
+enum status commitments_use(struct work *work, struct commitment_turn *turn, struct dec units,
+                            struct dec *effective);
+void commitments_set_effective(struct work *work, uint32_t charge, struct dec value);
+/* Fees that fall due in the bill, and what nobody used. */
+enum status commitments_charge(struct work *work);
+void commitments_effective(const struct work *work, struct priced *priced);
+enum status commitment_fail(struct work *work, enum status status,
+                            const struct commitment *commitment);
+
+/* ---- step_cover.c ---- */
+
+/* All rows of the node at once, in their order. */
+enum status step_cover_run(struct work *work, struct entry *entries, uint32_t count);
+
 /* ---- step_percent.c ---- */
 
 enum status step_percent_run(struct work *work, const struct step *step, uint32_t charge);
@@ -278,6 +354,12 @@ enum status step_formula_run(struct work *work, const struct step *step, uint32_
 enum status step_rate_charge(struct work *work, const struct step *step, uint32_t charge,
                              struct dec rate, struct dec amount);
 enum status step_rate_run(struct work *work, const struct step *step, uint32_t charge);
+/* What a charge would come to at the list rate of its price, behind the step that it is at; false
+ * when the price has none. */
+enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
+                      struct dec *list);
+/* Whether the list rate of a price is the same at all times. */
+bool step_list_is_steady(const struct price *price, uint32_t step);
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
 /* True of tiers whose total is known when all rows are. */
 bool step_is_whole(const struct step *step);

@@ -71,13 +71,14 @@ enum line_column {
     COLUMN_PRICE_AMOUNT,
     COLUMN_CONVERSION,
     COLUMN_CONVERSION_DATE,
+    COLUMN_EFFECTIVE, /* of a line that a commitment pays, or of one; else empty */
     LINE_COLUMNS
 };
 
 const char LINES_HEADER[] =
     "bill,line,account,product,sku,dimensions,resource,kind,from,to,quantity,unit,rate,tier,amount,"
     "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint,price_currency,"
-    "price_amount,conversion,conversion_date\n";
+    "price_amount,conversion,conversion_date,effective\n";
 
 static size_t line_size_max(const struct bill *bill, const struct line *line)
 {
@@ -92,24 +93,35 @@ static size_t line_size_max(const struct bill *bill, const struct line *line)
     return size;
 }
 
-/* The last columns; the first of them is begun. */
-static void write_conversion(struct writer *writer, const struct line_conversion *conversion)
+/* The last columns, which few lines have; the first of them is begun. */
+static void write_last(struct writer *writer, const struct line *line)
 {
-    if (!conversion) {
-        memcpy(writer->at, ",,,,\n", 5);
-        writer->at += 5;
+    const struct line_conversion *conversion = line->conversion;
+    if (!conversion && !line->effective) {
+        memcpy(writer->at, ",,,,,\n", 6);
+        writer->at += 6;
         return;
     }
     writer_char(writer, ',');
-    writer_field(writer, conversion->currency);
-    writer_decimal(writer, conversion->amount);
-    writer_decimal(writer, conversion->rate);
-    if (conversion->at > INSTANT_MIN) {
+    if (conversion) {
+        writer_field(writer, conversion->currency);
+        writer_decimal(writer, conversion->amount);
+        writer_decimal(writer, conversion->rate);
+    } else {
+        memcpy(writer->at, ",,,", 3);
+        writer->at += 3;
+    }
+    if (conversion && conversion->at > INSTANT_MIN) {
         writer_time(writer, conversion->at);
     } else {
         writer_char(writer, ',');
     }
-    writer->at[-1] = '\n';
+    if (line->effective) {
+        writer_decimal(writer, *line->effective);
+        writer->at[-1] = '\n';
+    } else {
+        writer_char(writer, '\n');
+    }
 }
 
 static void write_line(struct writer *writer, const struct bill *bill, const struct line *line)
@@ -161,7 +173,7 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
     writer_u64(writer, is_negative ? 0 - line->events : line->events);
     writer_char(writer, ',');
     writer_print(writer, line->print);
-    write_conversion(writer, line->conversion);
+    write_last(writer, line);
     writer_end(writer);
 }
 
@@ -310,6 +322,13 @@ enum status parse_line(struct arena *arena, struct text row, struct line *line, 
     }
     line->tier = (int32_t)tier;
     line->events = (uint64_t)events;
+    if (f[COLUMN_EFFECTIVE].size > 0) {
+        struct dec *effective = arena_alloc(arena, sizeof *effective);
+        if (!read_decimal(f[COLUMN_EFFECTIVE], effective)) {
+            return fail(err, ERR_INPUT, "CSV_ROW: a field of a row of lines.csv is damaged");
+        }
+        line->effective = effective;
+    }
     if (f[COLUMN_PRICE_CURRENCY].size == 0) {
         return OK;
     }

@@ -1,0 +1,476 @@
+/* commitment.c - what a payer has committed itself to: turn by turn how much is left of it, and what
+ * it costs.
+ *
+ * Idea: a turn of a commitment is a small account of units.  Covers use them (step_cover.c); what
+ * nobody used is told at the end, so that used + unused = capacity by construction, and it is
+ * checked.  What a turn costs, its recurring fee and the part of the upfront fee that its time is of
+ * the term, is shared among the units by the chord of the curve: E(x) = cost x / capacity, quantized
+ * once, so that what is effective of all units and of the unused part is the cost to the last digit.
+ */
+#include <assert.h>
+
+#include "price/work.h"
+
+#include "base/nofloat.h"
+
+enum status commitment_fail(struct work *work, enum status status,
+                            const struct commitment *commitment)
+{
+    if (work->err) {
+        struct error inner = *work->err;
+        (void)fail(work->err, status, "commitment %.*s of offering %.*s: %s",
+                   TEXT_ARG(commitment->id),
+                   TEXT_ARG(work->catalog->offerings[commitment->offering].name), inner.message);
+        memcpy(work->err->hint, inner.hint, sizeof inner.hint);
+    }
+    return status;
+}
+
+/* ---- which ones ------------------------------------------------------------------------------ */
+
+static bool is_same_clock(const struct step *a, const struct step *b)
+{
+    return a->clock == b->clock &&
+           (a->clock != CLOCK_RULE ||
+            (a->rule.every == b->rule.every && a->rule.count == b->rule.count &&
+             a->rule.zone == b->rule.zone &&
+             memcmp(&a->rule.anchor, &b->rule.anchor, sizeof a->rule.anchor) == 0));
+}
+
+const struct turn_list *commitments_list(const struct work *work, const struct step *clock)
+{
+    const struct commitments *all = work->commitments;
+    for (uint32_t i = 0; i < all->list_count; i++) {
+        if (is_same_clock(all->lists[i]->clock, clock)) {
+            return all->lists[i];
+        }
+    }
+    return NULL;
+}
+
+static const struct turn_list *make_list(struct work *work, const struct step *clock)
+{
+    struct commitments *all = work->commitments;
+    const struct turn_list *found = commitments_list(work, clock);
+    if (found) {
+        return found;
+    }
+    const struct period cut = work->pricing->cut;
+    struct turn_list *list = arena_alloc(work->arena, sizeof *list);
+    *list = (struct turn_list){.clock = clock};
+    uint32_t capacity = 0;
+    for (instant at = cut.from; at < cut.to;) {
+        if (list->count == capacity) {
+            uint32_t more = capacity ? capacity * 2 : 32;
+            list->items =
+                arena_grow(work->arena, list->items, list->count, more, sizeof *list->items);
+            capacity = more;
+        }
+        list->items[list->count] = turn_find(work, clock, NULL, work->pricing->payer, at);
+        at = list->items[list->count++].to;
+    }
+    const struct turn_list **lists =
+        arena_alloc(work->arena, (all->list_count + 1) * sizeof(const struct turn_list *));
+    if (all->list_count > 0) {
+        memcpy(lists, all->lists, all->list_count * sizeof(const struct turn_list *));
+    }
+    lists[all->list_count++] = list;
+    all->lists = lists;
+    return list;
+}
+
+uint32_t commitments_turn(const struct turn_list *list, instant at)
+{
+    uint32_t low = 0, high = list->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (list->items[middle].to <= at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < list->count && period_has(list->items[low], at) ? low : NONE;
+}
+
+/* The first of an account in the accounts' list. */
+static uint32_t find_first(const struct accounts *accounts, uint32_t account)
+{
+    uint32_t low = 0, high = accounts->commitment_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (accounts->commitments[middle].account < account) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static void add(struct work *work, const struct member_span *member,
+                const struct commitment *commitment, uint32_t *capacity)
+{
+    struct period term = {commitment->from, commitment->to};
+    struct period part = period_intersect(period_intersect(term, member->span), work->pricing->cut);
+    if (part.from >= part.to) {
+        return;
+    }
+    if (!work->commitments) {
+        work->commitments = arena_calloc(work->arena, 1, sizeof *work->commitments);
+    }
+    struct commitments *all = work->commitments;
+    if (all->count == *capacity) {
+        uint32_t more = *capacity ? *capacity * 2 : 8;
+        all->items = arena_grow(work->arena, all->items, all->count, more, sizeof *all->items);
+        *capacity = more;
+    }
+    const struct offering *offering = &work->catalog->offerings[commitment->offering];
+    const struct turn_list *list = make_list(work, &offering->steps[FEE_RECURRING]);
+    all->items[all->count++] = (struct held_commitment){
+        .commitment = commitment,
+        .offering = offering,
+        .account = member->account,
+        .term = term,
+        .member = member->span,
+        .list = list,
+        .turns = arena_calloc(work->arena, list->count + 1, sizeof *all->items->turns)};
+}
+
+void commitments_find(struct work *work)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    uint32_t capacity = 0;
+    if (accounts->commitment_count == 0 || work->pricing->source_charges) {
+        return;
+    }
+    for (uint32_t i = 0; i < work->pricing->member_count; i++) {
+        const struct member_span *member = &work->pricing->members[i];
+        uint32_t at = find_first(accounts, member->account);
+        for (; at < accounts->commitment_count &&
+               accounts->commitments[at].account == member->account;
+             at++) {
+            add(work, member, accounts->commitments[at].commitment, &capacity);
+        }
+    }
+}
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+/* A charge that is of the commitment and of no row. */
+static struct charge charge_of(const struct work *work, const struct held_commitment *held,
+                               int step, instant at)
+{
+    const struct offering *offering = held->offering;
+    return (struct charge){.kind = CHARGE_COMMITMENT,
+                           .has_amount = true,
+                           .level = LEVEL_CATALOG,
+                           .account = held->account,
+                           .sku = NONE,
+                           .series = NONE,
+                           .row = NONE,
+                           .order = CHARGE_OF_NO_ROW,
+                           .tier = NONE,
+                           .next_step = FEE_STEPS,
+                           .of = NONE,
+                           .at = at,
+                           .price = &offering->fees,
+                           .step = &offering->steps[step],
+                           .contract = accounts_contract(work->pricing->accounts, work->catalog,
+                                                         held->account, at),
+                           .grant = &held->commitment->id,
+                           .unit = TEXT("")};
+}
+
+static enum status number(struct work *work, const struct held_commitment *held, const char *what,
+                          const struct number *number, const struct charge *like,
+                          struct period turn, struct dec *value)
+{
+    work->commitment = held->commitment;
+    work->asking = like->step;
+    TRY(number_value(work, number, like, turn, value));
+    if (dec_sign(*value) < 0) {
+        return fail(work->err, ERR_INPUT, "%s must not be negative", what);
+    }
+    return OK;
+}
+
+/* What its record says, else its offering. */
+static enum status cost(struct work *work, const struct held_commitment *held, int step,
+                        const struct charge *like, struct period turn, struct dec *value)
+{
+    bool is_upfront = step == FEE_UPFRONT;
+    const struct offering *offering = held->offering;
+    uint32_t name = is_upfront ? work->catalog->upfront_name : work->catalog->recurring_name;
+    const struct expr_value *own = &held->commitment->values[name];
+    *value = DEC_ZERO;
+    if (own->type == EXPR_NUMBER) {
+        *value = own->number;
+    } else if (is_upfront ? offering->has_upfront : offering->has_recurring) {
+        return number(work, held, is_upfront ? "upfront" : "recurring",
+                      is_upfront ? &offering->upfront : &offering->recurring, like, turn, value);
+    }
+    return OK;
+}
+
+static enum status upfront_cost(struct work *work, const struct held_commitment *held,
+                                struct dec *value)
+{
+    *value = DEC_ZERO;
+    if (held->term.from == INSTANT_MIN) {
+        return OK;
+    }
+    struct charge like = charge_of(work, held, FEE_UPFRONT, held->term.from);
+    struct period turn = turn_find(work, like.step, NULL, held->account, like.at);
+    return cost(work, held, FEE_UPFRONT, &like, turn, value);
+}
+
+/* Of an upfront fee, what is of the time up to an instant. */
+static enum status spent(const struct held_commitment *held, struct dec upfront, instant at,
+                         struct dec *value, struct error *err)
+{
+    struct period term = held->term;
+    instant end = at < term.from ? term.from : at > term.to ? term.to : at;
+    return dec_multiply_divide(upfront, dec_from_int(end - term.from),
+                               dec_from_int(term.to - term.from), DEC_SCALE, ROUND_HALF_EVEN, value,
+                               err);
+}
+
+static enum status fill(struct work *work, struct held_commitment *held, uint32_t index,
+                        struct commitment_turn *turn)
+{
+    const struct period time = held->list->items[index];
+    instant begin = time.from > held->term.from ? time.from : held->term.from;
+    *turn = (struct commitment_turn){.is_known = true};
+    turn->capacity = turn->used = turn->left = turn->cost = DEC_ZERO;
+    turn->is_active = time.to > held->term.from && time.from < held->term.to &&
+                      period_has(held->member, begin);
+    if (!turn->is_active) {
+        return OK;
+    }
+    struct charge like = charge_of(work, held, FEE_RECURRING, begin);
+    if (held->offering->has_capacity) {
+        TRY(number(work, held, "capacity", &held->offering->capacity, &like, time,
+                   &turn->capacity));
+        turn->left = turn->capacity;
+    }
+    TRY(cost(work, held, FEE_RECURRING, &like, time, &turn->cost));
+    if (held->term.from > INSTANT_MIN && held->term.to < INSTANT_MAX) {
+        struct dec upfront, before, after;
+        TRY(upfront_cost(work, held, &upfront));
+        TRY(spent(held, upfront, time.from, &before, work->err));
+        TRY(spent(held, upfront, time.to, &after, work->err));
+        TRY(dec_subtract(after, before, &after, work->err));
+        TRY(dec_add(turn->cost, after, &turn->cost, work->err));
+    }
+    return OK;
+}
+
+enum status commitments_open(struct work *work, struct held_commitment *held, uint32_t index,
+                             struct commitment_turn **out)
+{
+    *out = &held->turns[index];
+    if ((*out)->is_known) {
+        return OK;
+    }
+    enum status status = fill(work, held, index, *out);
+    return status == OK ? OK : commitment_fail(work, status, held->commitment);
+}
+
+/* E(x): what x units of a turn cost. */
+static enum status effective(const struct commitment_turn *turn, struct dec x, struct dec *value,
+                             struct error *err)
+{
+    if (dec_is_zero(turn->cost) || dec_is_zero(turn->capacity)) {
+        *value = DEC_ZERO;
+        return OK;
+    }
+    return dec_multiply_divide(turn->cost, x, turn->capacity, DEC_SCALE, ROUND_HALF_EVEN, value,
+                               err);
+}
+
+enum status commitments_use(struct work *work, struct commitment_turn *turn, struct dec units,
+                            struct dec *value)
+{
+    struct dec before, after;
+    TRY(effective(turn, turn->used, &before, work->err));
+    TRY(dec_add(turn->used, units, &turn->used, work->err));
+    TRY(dec_subtract(turn->left, units, &turn->left, work->err));
+    TRY(effective(turn, turn->used, &after, work->err));
+    return dec_subtract(after, before, value, work->err);
+}
+
+void commitments_set_effective(struct work *work, uint32_t charge, struct dec value)
+{
+    struct commitments *all = work->commitments;
+    if (all->effective_count == all->effective_capacity) {
+        uint32_t more = all->effective_capacity ? all->effective_capacity * 2 : 64;
+        all->effective = arena_grow(work->arena, all->effective, all->effective_count, more,
+                                    sizeof *all->effective);
+        all->effective_capacity = more;
+    }
+    all->effective[all->effective_count++] = (struct effective){charge, value};
+}
+
+/* ---- charges --------------------------------------------------------------------------------- */
+
+/* Neighbouring turns with one fee are one charge. */
+struct run {
+    struct charge charge;
+    struct dec fee;
+    int64_t turns;
+};
+
+static enum status end_run(struct work *work, const struct held_commitment *held, struct run *run)
+{
+    if (run->turns == 0 || dec_is_zero(run->fee)) {
+        run->turns = 0;
+        return OK;
+    }
+    struct charge *charge = &run->charge;
+    const struct expr_value *count = &held->commitment->values[work->catalog->count_name];
+    bool has_count = count->type == EXPR_NUMBER && dec_sign(count->number) > 0;
+    struct dec number = has_count ? count->number : dec_from_int(1), back;
+    TRY(dec_multiply(run->fee, dec_from_int(run->turns), &charge->amount, work->err));
+    TRY(dec_multiply(number, dec_from_int(run->turns), &charge->quantity, work->err));
+    TRY(dec_divide(run->fee, number, DEC_SCALE, ROUND_HALF_EVEN, &charge->rate, work->err));
+    charge->has_rate = dec_multiply(charge->rate, number, &back, NULL) == OK &&
+                       dec_compare(back, run->fee) == 0;
+    charge->rate = charge->has_rate ? charge->rate : DEC_ZERO;
+    charge->net = charge->list = charge->amount;
+    uint32_t index = work_add_charge(work, charge);
+    if (held->offering->has_capacity) { /* what is covered and what is unused cost it */
+        commitments_set_effective(work, index, DEC_ZERO);
+    }
+    work_trace_step(work, index, NULL,
+                    (struct trace){.step = charge->step,
+                                   .after = charge->quantity,
+                                   .f_after = charge->amount,
+                                   .limit = run->fee,
+                                   .turn = charge->span,
+                                   .grant = charge->grant,
+                                   .tier = NONE});
+    run->turns = 0;
+    return OK;
+}
+
+static enum status charge_recurring(struct work *work, struct held_commitment *held)
+{
+    const struct period cut = work->pricing->cut;
+    struct run run = {.turns = 0};
+    for (uint32_t i = 0; i < held->list->count; i++) {
+        const struct period time = held->list->items[i];
+        instant begin = time.from > held->term.from ? time.from : held->term.from;
+        bool is_due = time.to > held->term.from && time.from < held->term.to &&
+                      period_has(held->member, begin) && period_has(cut, begin);
+        struct dec fee = DEC_ZERO;
+        struct charge charge = charge_of(work, held, FEE_RECURRING, begin);
+        if (is_due) {
+            TRY(cost(work, held, FEE_RECURRING, &charge, time, &fee));
+        }
+        bool goes_on = is_due && run.turns > 0 && dec_equal(fee, run.fee) &&
+                       charge.contract == run.charge.contract && run.charge.span.to == begin;
+        if (!goes_on) {
+            TRY(end_run(work, held, &run));
+            run.charge = charge;
+            run.charge.span.from = begin;
+            run.fee = fee;
+        }
+        run.charge.span.to = time.to < held->term.to ? time.to : held->term.to;
+        run.turns += is_due;
+    }
+    return end_run(work, held, &run);
+}
+
+static enum status charge_upfront(struct work *work, const struct held_commitment *held)
+{
+    instant at = held->term.from;
+    if (at == INSTANT_MIN || !period_has(work->pricing->cut, at) || !period_has(held->member, at)) {
+        return OK;
+    }
+    struct run run = {.charge = charge_of(work, held, FEE_UPFRONT, at), .turns = 1};
+    TRY(upfront_cost(work, held, &run.fee));
+    run.charge.span = period_intersect(held->term, work->pricing->cut);
+    return end_run(work, held, &run);
+}
+
+/* What is left of all turns, as one charge of no amount. */
+static enum status charge_unused(struct work *work, struct held_commitment *held)
+{
+    struct dec units = DEC_ZERO, value = DEC_ZERO;
+    struct charge charge = {.at = INSTANT_MIN};
+    if (!held->offering->has_capacity) {
+        return OK;
+    }
+    for (uint32_t i = 0; i < held->list->count; i++) {
+        struct commitment_turn *turn;
+        struct dec all, used;
+        TRY(commitments_open(work, held, i, &turn));
+        if (!turn->is_active) {
+            continue;
+        }
+        TRY(dec_add(turn->used, turn->left, &all, work->err));
+        if (dec_compare(all, turn->capacity) != 0 || dec_sign(turn->left) < 0) {
+            return fail(work->err, ERR_CORRUPT, "what is used and unused is not its capacity");
+        }
+        TRY(effective(turn, turn->used, &used, work->err));
+        TRY(dec_subtract(turn->cost, used, &used, work->err));
+        TRY(dec_add(units, turn->left, &units, work->err));
+        TRY(dec_add(value, used, &value, work->err));
+        if (charge.at == INSTANT_MIN) {
+            instant begin = held->list->items[i].from;
+            begin = begin > held->term.from ? begin : held->term.from;
+            charge = charge_of(work, held, FEE_UNUSED, begin);
+            charge.span.from = begin;
+        }
+        instant end = held->list->items[i].to;
+        charge.span.to = end < held->term.to ? end : held->term.to;
+    }
+    if (charge.at == INSTANT_MIN || (dec_is_zero(units) && dec_is_zero(value))) {
+        return OK;
+    }
+    charge.kind = CHARGE_UNUSED;
+    charge.quantity = units;
+    charge.amount = charge.net = charge.list = DEC_ZERO;
+    uint32_t index = work_add_charge(work, &charge);
+    commitments_set_effective(work, index, value);
+    work_trace_step(work, index, NULL,
+                    (struct trace){.step = charge.step,
+                                   .after = units,
+                                   .limit = value,
+                                   .turn = charge.span,
+                                   .grant = charge.grant,
+                                   .tier = NONE});
+    return OK;
+}
+
+enum status commitments_charge(struct work *work)
+{
+    for (uint32_t i = 0; work->commitments && i < work->commitments->count; i++) {
+        struct held_commitment *held = &work->commitments->items[i];
+        enum status status = charge_recurring(work, held);
+        status = status == OK ? charge_upfront(work, held) : status;
+        if (status != OK) {
+            return commitment_fail(work, status, held->commitment);
+        }
+        TRY(charge_unused(work, held));
+    }
+    return OK;
+}
+
+void commitments_effective(const struct work *work, struct priced *priced)
+{
+    const struct commitments *all = work->commitments;
+    if (!all || all->effective_count == 0) {
+        return;
+    }
+    uint32_t *of = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *of);
+    struct dec *values = arena_alloc(work->arena, all->effective_count * sizeof *values);
+    memset(of, 0xFF, work->charge_count * sizeof *of);
+    for (uint32_t i = 0; i < all->effective_count; i++) {
+        of[all->effective[i].charge] = i;
+        values[i] = all->effective[i].value;
+    }
+    priced->effective_of = of;
+    priced->effective = values;
+}
