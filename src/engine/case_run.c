@@ -228,6 +228,51 @@ static void note_sections(struct case_run *run)
     }
 }
 
+static bool is_attribute(const struct yaml_node *products, struct text name)
+{
+    for (uint32_t p = 0; products && p < products->count; p++) {
+        const struct yaml_node *skus = yaml_member(&products->items[p], "skus");
+        for (uint32_t s = 0; skus && skus->kind == YAML_MAP && s < skus->count; s++) {
+            const struct yaml_node *attributes = yaml_member(&skus->items[s], "attributes");
+            for (uint32_t a = 0; attributes && a < attributes->count; a++) {
+                if (text_equal(attributes->items[a].key, name)) {
+                    return true;
+                }
+            }
+        }
+    }
+    return false;
+}
+
+/* What commitments say of themselves, and no SKU has, rows may say too, though this case gives none
+ * that do. */
+static void note_commitments(struct case_run *run)
+{
+    static const char *const own[] = {"id", "offering",  "account", "from",  "to",
+                                      "count", "amount", "recurring", "upfront"};
+    const struct yaml_node *contracts = NULL, *products = NULL;
+    for (uint32_t i = 0; i < run->section_count; i++) {
+        const struct yaml_node *node = run->sections[i].node;
+        contracts = text_equal(run->sections[i].key, TEXT("contracts")) ? node : contracts;
+        products = text_equal(run->sections[i].key, TEXT("products")) ? node : products;
+    }
+    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
+        const struct yaml_node *list = yaml_member(&contracts->items[i], "commitments");
+        for (uint32_t k = 0; list && k < list->count; k++) {
+            for (uint32_t m = 0; m < list->items[k].count; m++) {
+                struct text key = list->items[k].items[m].key;
+                bool is_own = is_attribute(products, key);
+                for (size_t o = 0; o < sizeof own / sizeof *own; o++) {
+                    is_own = is_own || text_equal(key, text_of(own[o]));
+                }
+                if (!is_own) {
+                    name_list_add(run->arena, &run->dimensions, key);
+                }
+            }
+        }
+    }
+}
+
 bool case_read(struct case_run *run)
 {
     static const char *const keys[] = {"case",   "why",       "catalog",     "accounts", "usage",
@@ -284,6 +329,7 @@ bool case_read(struct case_run *run)
         name_list_add(run->arena, &run->accounts, run->account_default);
     }
     note_sections(run);
+    note_commitments(run);
     return true;
 }
 

@@ -132,7 +132,7 @@ static void write_meters(struct case_run *run, struct buffer *out)
     separate(out);
     buffer_add_text(out, TEXT("\"meters\":{"));
     write_members(run, out, meters && meters->kind == YAML_MAP ? meters : NULL);
-    if (run->skus.count > 0) {
+    if (run->skus.count > 0 || run->dimensions.count > 0) {
         separate(out);
         buffer_add_text(out, TEXT("\"" METER "\":{\"event\":\"" USAGE_TYPE
                                   "\",\"value\":\"data.quantity\",\"sku\":\"data.sku\","

@@ -81,6 +81,9 @@ static void add_line(const struct explain *x, struct buffer *out)
     }
     add_json_decimal(out, "exact", line->exact);
     add_json_decimal(out, "amount", line->amount);
+    if (line->effective) {
+        add_json_decimal(out, "effective", *line->effective);
+    }
     add_json_text(out, "currency", x->head.currency);
     if (x->of_line.size > 0) {
         add_json_text(out, "adjusts", x->of_line);

@@ -144,12 +144,13 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     switch (trace->step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
-    case STEP_COVER:
     case STEP_ALLOWANCE:
     case STEP_RATE:
     case STEP_PERCENT:
     case STEP_FORMULA:
         return !is_later && trace->row != NONE && row_on_line[trace->row];
+    case STEP_COVER:
+        return trace->row == NONE ? marks[trace->charge] != 0 : !is_later && row_on_line[trace->row];
     case STEP_TIER:
         return !is_later && trace->row != NONE && row_on_line[trace->row] &&
                (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);

@@ -83,6 +83,11 @@ static void add_amounts(const struct explain *x, struct buffer *out, const struc
     }
     add_decimal(out, line->amount);
     buffer_format(out, " %.*s", TEXT_ARG(currency));
+    if (line->effective) {
+        buffer_add_text(out, TEXT(", effectively "));
+        add_decimal(out, *line->effective);
+        buffer_format(out, " %.*s", TEXT_ARG(currency));
+    }
 }
 
 static void add_head(const struct explain *x, struct buffer *out)
@@ -195,7 +200,8 @@ static void add_price(const struct explain *x, struct buffer *out)
         add_term(x, out);
         return;
     }
-    buffer_add_text(out, TEXT("\nprice "));
+    bool is_offering = charge->series == NONE && charge->step->kind == STEP_COVER;
+    buffer_add_text(out, is_offering ? TEXT("\noffering ") : TEXT("\nprice "));
     add_shown(out, price->name);
     buffer_add_text(out, TEXT(", written at "));
     add_place(out, &price->place);
@@ -204,6 +210,9 @@ static void add_price(const struct explain *x, struct buffer *out)
     buffer_add_char(out, '\n');
     for (int i = 0; i < x->level_count; i++) {
         buffer_format(out, "  %-9s %.*s\n", x->levels[i].level, TEXT_ARG(x->levels[i].why));
+    }
+    if (is_offering) {
+        return;
     }
     if (charge->series == NONE && charge->step->kind == STEP_FIXED) {
         add_fixed_level(x, out);
@@ -416,13 +425,36 @@ static void add_tax(const struct explain *x, struct buffer *out, const struct st
     }
 }
 
-static void add_cover(struct buffer *out, const struct explained_step *done)
+/* A fee of a commitment or its unused part; else what it took of rows. */
+static void add_cover(const struct explain *x, struct buffer *out,
+                      const struct explained_step *done)
 {
     buffer_add_text(out, TEXT("commitment "));
     add_shown(out, done->grant ? *done->grant : TEXT(""));
-    buffer_add_text(out, TEXT(", "));
-    add_decimal(out, done->limit);
-    buffer_add_text(out, TEXT(" a turn"));
+    if (x->charge->kind == CHARGE_COMMITMENT) {
+        buffer_add_text(out, TEXT(", a fee of "));
+        add_decimal(out, done->limit);
+        bool is_once = text_equal(done->step->name, TEXT("upfront"));
+        buffer_add_text(out, is_once ? TEXT(" as it begins") : TEXT(" for each turn"));
+    } else if (x->charge->kind == CHARGE_UNUSED) {
+        buffer_add_text(out, TEXT(", units that nobody used, which cost "));
+        add_decimal(out, done->limit);
+    } else {
+        buffer_add_text(out, TEXT(", of "));
+        add_decimal(out, done->limit);
+        buffer_add_text(out, TEXT(" units a turn"));
+    }
+}
+
+static void add_taken(struct buffer *out, const struct explained_step *done)
+{
+    buffer_add_text(out, TEXT("     covers    "));
+    add_decimal(out, done->in);
+    buffer_add_text(out, TEXT(" of "));
+    add_plural(out, done->count, "row");
+    buffer_add_text(out, TEXT(", which took "));
+    add_decimal(out, done->out);
+    buffer_add_text(out, TEXT(" of its units\n"));
 }
 
 static void add_what(const struct explain *x, struct buffer *out, const struct explained_step *done)
@@ -524,7 +556,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         }
         return;
     case STEP_COVER:
-        add_cover(out, done);
+        add_cover(x, out, done);
         return;
     case STEP_TALLY:
         return;
@@ -686,7 +718,11 @@ static void add_step(const struct explain *x, struct buffer *out, uint32_t numbe
     add_place(out, explain_place(x, step));
     buffer_add_text(out, TEXT(")\n"));
     add_measure(out, step);
-    if (step->kind == STEP_FIXED) {
+    if (step->kind == STEP_COVER) {
+        if (x->charge->row != NONE) {
+            add_taken(out, done);
+        }
+    } else if (step->kind == STEP_FIXED) {
         add_fixed(x, out, done);
     } else if (step->kind == STEP_BOUND && done->is_whole) {
         add_bucket(out, done);

@@ -236,6 +236,21 @@ static enum status spent(const struct held_commitment *held, struct dec upfront,
                                err);
 }
 
+/* What is left of a turn goes into no closing yet. */
+static enum status check_turn(struct work *work, struct period turn)
+{
+    const struct period cut = work->pricing->cut;
+    if (turn.from >= cut.from && turn.to <= cut.to) {
+        return OK;
+    }
+    char texts[2][TIME_FORMAT_MAX];
+    (void)time_format_short(turn.from, texts[0]);
+    (void)time_format_short(turn.to, texts[1]);
+    (void)fail(work->err, ERR_INPUT, "its turn from %s to %s is not billed as a whole", texts[0],
+               texts[1]);
+    return fail_hint(work->err, "a cover's turns lie within bills: take a shorter clock");
+}
+
 static enum status fill(struct work *work, struct held_commitment *held, uint32_t index,
                         struct commitment_turn *turn)
 {
@@ -250,6 +265,7 @@ static enum status fill(struct work *work, struct held_commitment *held, uint32_
     }
     struct charge like = charge_of(work, held, FEE_RECURRING, begin);
     if (held->offering->has_capacity) {
+        TRY(check_turn(work, time));
         TRY(number(work, held, "capacity", &held->offering->capacity, &like, time,
                    &turn->capacity));
         turn->left = turn->capacity;

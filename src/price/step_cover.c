@@ -720,7 +720,7 @@ static enum status cover_part(struct cover *cover, struct row *row,
 {
     struct work *work = cover->work;
     struct charge *charge = &work->charges[row->charge];
-    const struct step *step = cover->step;
+    const struct step *step = &charge->price->steps[charge->next_step];
     struct charge part = *charge;
     bool is_all = dec_equal(quantity, charge->quantity), has_list;
     part.quantity = quantity;
@@ -748,6 +748,7 @@ static enum status cover_part(struct cover *cover, struct row *row,
         row->charge = NONE;
     } else {
         TRY(dec_subtract(charge->quantity, quantity, &charge->quantity, work->err));
+        charge->events = 0; /* they are with the first part */
         index = work_add_charge(work, &part);
     }
     commitments_set_effective(work, index, effective);
@@ -756,6 +757,7 @@ static enum status cover_part(struct cover *cover, struct row *row,
                                    .after = quantity,
                                    .f_after = units,
                                    .limit = capacity,
+                                   .bucket = *part.grant, /* each has its own entry */
                                    .turn = cover->time,
                                    .grant = part.grant,
                                    .tier = NONE});

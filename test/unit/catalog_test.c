@@ -841,7 +841,7 @@ static const struct planted {
     {"use: pooled, {round: 2}", "{round: 2}", "STEP_ORDER"},
     {"use: pooled, {round: 2}", "use: pooled, {rate: 1}", "RATING_TWICE"},
     {"use: pooled, {round: 2}", "use: poled, {round: 2}", "UNKNOWN_NAME"},
-    {"use: pooled, {round: 2}", "use: pooled, {cover: {clock: hour}}", "NOT_YET"},
+    {"use: pooled, {round: 2}", "use: pooled, {cover: {clock: hour}}", "MISSING_KEY"},
     {"use: pooled, {round: 2}", "use: pooled, {rounds: 2}", "UNKNOWN_STEP"},
     {"[use: free-hours, use: pooled", "[use: pooled, use: free-hours", "STEP_ORDER"},
     {"name: vm-eu", "name: vm.large+1", "PRICE_OVERLAP"},
