@@ -12,8 +12,7 @@ static int compare_ids(const void *a_item, const void *b_item)
     int order = text_compare(a->commitment->id, b->commitment->id);
     order = order ? order : compare_numbers(a->commitment->view, b->commitment->view);
     order = order ? order : text_compare(a->commitment->place.file, b->commitment->place.file);
-    order =
-        order ? order : compare_numbers(a->commitment->place.line, b->commitment->place.line);
+    order = order ? order : compare_numbers(a->commitment->place.line, b->commitment->place.line);
     return order ? order
                  : compare_numbers(a->commitment->place.column, b->commitment->place.column);
 }

@@ -74,9 +74,9 @@ enum name_slot {
     NAME_PARAMETER = 3000,
     NAME_NUMBER = 4000,
     NAME_ATTRIBUTE_NUMBER = 5000,
-    NAME_CUSTOMER = 6000, /* + its index in catalog->customer_names */
-    NAME_SAVINGS = 6800,  /* of a row that a commitment may cover: the part that it saves */
-    NAME_LIST_RATE,       /* and the rate that it would have without */
+    NAME_CUSTOMER = 6000,   /* + its index in catalog->customer_names */
+    NAME_SAVINGS = 6800,    /* of a row that a commitment may cover: the part that it saves */
+    NAME_LIST_RATE,         /* and the rate that it would have without */
     NAME_COMMITMENT = 6900, /* + its index in catalog->commitment_names */
     NAME_RESULT = 7000,
 };
@@ -524,7 +524,7 @@ struct cover_pass {
     const struct offering *offering;
     const struct expr *commitments; /* which of them, over their attributes; NULL: all */
     enum cover_for whose;
-    const struct expr *where; /* which rows; NULL: all */
+    const struct expr *where;      /* which rows; NULL: all */
     const struct order_key *order; /* of rows; none: [-savings, rate] of amounts, else their own */
     uint32_t order_count;
     const struct order_key *rank; /* of commitments; none: [from, id] */

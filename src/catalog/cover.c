@@ -1,5 +1,5 @@
-/* cover.c - commitments: what they cover (`commitments:` of the catalog), the step that does it, and
- * those that contracts have.
+/* cover.c - commitments: what they cover (`commitments:` of the catalog), the step that does it,
+ * and those that contracts have.
  *
  * An offering says what all its commitments have in common; what each says of itself, expressions
  * ask by name: commitment.count.  Which names there are is known when all expressions are read, so
@@ -128,9 +128,10 @@ void read_cover(struct work *work)
     struct step_cover *cover = &work->step->cover;
     enum step_clock clock = work->step->clock;
     if (clock != CLOCK_RULE && clock != CLOCK_PERIOD) {
-        COMPLAIN(loader, key(work, "clock"), "BAD_VALUE",
-                 TEXT("hour, day, week, month, period, or one of clocks: with a date as its anchor"),
-                 "a cover has the same turns for all accounts");
+        COMPLAIN(
+            loader, key(work, "clock"), "BAD_VALUE",
+            TEXT("hour, day, week, month, period, or one of clocks: with a date as its anchor"),
+            "a cover has the same turns for all accounts");
     }
     cover->shows_negation = read_option(work, "lines", lines, 0) == 1;
     const struct yaml_node *node = own_key(work, "passes");
@@ -173,8 +174,7 @@ static bool read_cost(struct loader *loader, const struct yaml_node *map, const 
 static void read_takes(struct loader *loader, const struct yaml_node *node,
                        struct offering *offering)
 {
-    struct expr_context context = {
-        .kind = NAMES_ROW, .has_turn = true, .has_commitment = true};
+    struct expr_context context = {.kind = NAMES_ROW, .has_turn = true, .has_commitment = true};
     const struct yaml_node *eligible = yaml_member(node, "eligible");
     const struct yaml_node *weight = yaml_member(node, "weight");
     const struct yaml_node *rate = yaml_member(node, "rate");
@@ -186,8 +186,7 @@ static void read_takes(struct loader *loader, const struct yaml_node *node,
     if (weight != NULL && offering->is_amount) {
         COMPLAIN(loader, weight, "CHOOSE_ONE", TEXT("leave weight out"),
                  "of money a row takes its rate: weight is for unit: quantity");
-    } else if (weight != NULL &&
-               read_row_number(loader, weight, &context, &offering->weight) &&
+    } else if (weight != NULL && read_row_number(loader, weight, &context, &offering->weight) &&
                dec_parse(weight->text, &number) == NUMBER_OK && dec_sign(number) <= 0) {
         COMPLAIN(loader, weight, "NOT_POSITIVE", NO_HINT, "weight must be greater than zero");
     }
@@ -251,8 +250,8 @@ static void make_steps(struct loader *loader, const struct yaml_node *node, uint
 static void load_offering(struct loader *loader, const struct yaml_node *node, uint32_t index,
                           struct offering *offering)
 {
-    static const char *const keys[] = {"unit",   "clock",   "capacity",  "eligible", "weight",
-                                       "rate",   "percent", "recurring", "upfront",  NULL};
+    static const char *const keys[] = {"unit", "clock",   "capacity",  "eligible", "weight",
+                                       "rate", "percent", "recurring", "upfront",  NULL};
     static const char *const units[] = {"quantity", "amount", NULL};
     offering->name = node->key;
     offering->place = yaml_key_place(node);
@@ -261,17 +260,14 @@ static void load_offering(struct loader *loader, const struct yaml_node *node, u
     }
     (void)check_name(loader, offering->place, offering->name);
     check_keys(loader, node, "an offering", keys, NULL);
-    struct expr_context context = {
-        .kind = NAMES_BUCKET, .has_turn = true, .has_commitment = true};
+    struct expr_context context = {.kind = NAMES_BUCKET, .has_turn = true, .has_commitment = true};
     int unit = 0;
     if (yaml_member(node, "unit") != NULL) {
         read_choice(loader, yaml_member(node, "unit"), units, &unit);
     }
     offering->is_amount = unit == 1;
-    offering->has_capacity =
-        read_cost(loader, node, "capacity", &context, &offering->capacity);
-    offering->has_recurring =
-        read_cost(loader, node, "recurring", &context, &offering->recurring);
+    offering->has_capacity = read_cost(loader, node, "capacity", &context, &offering->capacity);
+    offering->has_recurring = read_cost(loader, node, "recurring", &context, &offering->recurring);
     offering->has_upfront = read_cost(loader, node, "upfront", &context, &offering->upfront);
     if (loader->offering_covers[index] != NULL && yaml_member(node, "capacity") == NULL) {
         complain(loader->complaints, offering->place, "MISSING_KEY",

@@ -17,10 +17,10 @@
 #include "base/nofloat.h"
 
 static const char *const top_keys[] = {
-    "catalog",   "currency", "rounding",  "profile", "billing", "default_plan", "csv",
-    "products",  "meters",   "clocks",    "tables",  "steps",   "prices",       "plans",
-    "contracts", "accounts", "calendars", "series",  "terms",   "currencies",   "commitments",
-    NULL};
+    "catalog", "currency",   "rounding",    "profile",  "billing",   "default_plan",
+    "csv",     "products",   "meters",      "clocks",   "tables",    "steps",
+    "prices",  "plans",      "contracts",   "accounts", "calendars", "series",
+    "terms",   "currencies", "commitments", NULL};
 
 /* ---- sections ---- */
 
@@ -783,8 +783,7 @@ static void compute_digest(struct loader *loader)
         {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'},   {"default_plan", 's'},
         {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},     {"products", 'm'},
         {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},      {"tables", 'm'},
-        {"series", 'o'},    {"terms", 'p'},     {"currencies", 'p'},
-        {"commitments", 'o'},
+        {"series", 'o'},    {"terms", 'p'},     {"currencies", 'p'}, {"commitments", 'o'},
     };
     struct buffer out;
     buffer_init(&out, loader->arena, 4096);

@@ -286,7 +286,9 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     if (resolver->context->has_savings &&
         (text_equal(path, TEXT("savings")) || text_equal(path, TEXT("list")) ||
          text_equal(path, TEXT("rate")))) {
-        uint32_t slot = path.at[0] == 's' ? NAME_SAVINGS : path.at[0] == 'l' ? NAME_LIST_RATE : NAME_RATE;
+        uint32_t slot = path.at[0] == 's'   ? NAME_SAVINGS
+                        : path.at[0] == 'l' ? NAME_LIST_RATE
+                                            : NAME_RATE;
         *out = (struct expr_name){EXPR_NUMBER, slot, NULL, false};
         return true;
     }

@@ -446,10 +446,14 @@ static void add_cost(struct loader *loader, const struct contract *contract, uin
 static void read_contract(struct loader *loader, const struct yaml_node *node,
                           struct contract *contract, uint32_t level)
 {
-    static const char *const keys[] = {
-        "id",   "seller", "buyer", "accounts", "source",     "from",     "to",
-        "plan", "prices", "terms", "billing",  "parameters", "currency", "settlement_currency",
-        "commitments", NULL};
+    static const char *const keys[] = {"id",          "seller",
+                                       "buyer",       "accounts",
+                                       "source",      "from",
+                                       "to",          "plan",
+                                       "prices",      "terms",
+                                       "billing",     "parameters",
+                                       "currency",    "settlement_currency",
+                                       "commitments", NULL};
     static const char *const later[] = {"rounding", NULL};
     contract->place = yaml_place(node);
     contract->plan = contract->source = contract->view = contract->cost = NONE;
@@ -485,9 +489,8 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     }
     member = yaml_member(node, "commitments");
     if (member != NULL && want_kind(loader, member, YAML_LIST)) {
-        loader->commitments =
-            grow_array(loader, loader->commitments, loader->commitment_count,
-                       &loader->commitment_capacity, sizeof *loader->commitments);
+        loader->commitments = grow_array(loader, loader->commitments, loader->commitment_count,
+                                         &loader->commitment_capacity, sizeof *loader->commitments);
         loader->commitments[loader->commitment_count++] =
             (struct contract_commitments){member, contract->place};
     }

@@ -10,24 +10,15 @@
 #include "base/nofloat.h"
 
 static const char *const kind_names[STEP_KINDS] = {
-    [STEP_CONVERT] = "convert",
-    [STEP_AGGREGATE] = "aggregate",
-    [STEP_COVER] = "cover",
-    [STEP_ALLOWANCE] = "allowance",
-    [STEP_RATE] = "rate",
-    [STEP_PERCENT] = "percent",
-    [STEP_FORMULA] = "formula",
-    [STEP_TIER] = "tier",
-    [STEP_FIXED] = "fixed",
-    [STEP_BOUND] = "bound",
-    [STEP_ROUND] = "round",
-    [STEP_DISCOUNT] = "discount",
-    [STEP_MARKUP] = "markup",
-    [STEP_FEE] = "fee",
-    [STEP_TAX] = "tax",
-    [STEP_COMMIT] = "commit",
-    [STEP_CREDIT] = "credit",
-    [STEP_ALLOCATE] = "allocate",
+    [STEP_CONVERT] = "convert", [STEP_AGGREGATE] = "aggregate",
+    [STEP_COVER] = "cover",     [STEP_ALLOWANCE] = "allowance",
+    [STEP_RATE] = "rate",       [STEP_PERCENT] = "percent",
+    [STEP_FORMULA] = "formula", [STEP_TIER] = "tier",
+    [STEP_FIXED] = "fixed",     [STEP_BOUND] = "bound",
+    [STEP_ROUND] = "round",     [STEP_DISCOUNT] = "discount",
+    [STEP_MARKUP] = "markup",   [STEP_FEE] = "fee",
+    [STEP_TAX] = "tax",         [STEP_COMMIT] = "commit",
+    [STEP_CREDIT] = "credit",   [STEP_ALLOCATE] = "allocate",
 };
 
 const char *step_kind_name(enum step_kind kind)
@@ -306,24 +297,15 @@ static const struct {
     void (*read)(struct work *work);
     enum yaml_kind short_form; /* YAML_NONE: none */
 } readers[STEP_KINDS] = {
-    [STEP_CONVERT] = {read_convert, YAML_NONE},
-    [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
-    [STEP_COVER] = {read_cover, YAML_NONE},
-    [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
-    [STEP_RATE] = {read_rate, YAML_TEXT},
-    [STEP_PERCENT] = {read_percent, YAML_TEXT},
-    [STEP_FORMULA] = {read_formula, YAML_TEXT},
-    [STEP_TIER] = {read_tier, YAML_LIST},
-    [STEP_FIXED] = {read_fixed, YAML_TEXT},
-    [STEP_BOUND] = {read_bound, YAML_NONE},
-    [STEP_ROUND] = {read_round, YAML_TEXT},
-    [STEP_DISCOUNT] = {read_discount, YAML_NONE},
-    [STEP_MARKUP] = {read_discount, YAML_NONE},
-    [STEP_FEE] = {read_fee, YAML_NONE},
-    [STEP_TAX] = {read_tax, YAML_TEXT},
-    [STEP_COMMIT] = {read_commit, YAML_NONE},
-    [STEP_CREDIT] = {read_credit, YAML_NONE},
-    [STEP_ALLOCATE] = {read_allocate, YAML_NONE},
+    [STEP_CONVERT] = {read_convert, YAML_NONE}, [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
+    [STEP_COVER] = {read_cover, YAML_NONE},     [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
+    [STEP_RATE] = {read_rate, YAML_TEXT},       [STEP_PERCENT] = {read_percent, YAML_TEXT},
+    [STEP_FORMULA] = {read_formula, YAML_TEXT}, [STEP_TIER] = {read_tier, YAML_LIST},
+    [STEP_FIXED] = {read_fixed, YAML_TEXT},     [STEP_BOUND] = {read_bound, YAML_NONE},
+    [STEP_ROUND] = {read_round, YAML_TEXT},     [STEP_DISCOUNT] = {read_discount, YAML_NONE},
+    [STEP_MARKUP] = {read_discount, YAML_NONE}, [STEP_FEE] = {read_fee, YAML_NONE},
+    [STEP_TAX] = {read_tax, YAML_TEXT},         [STEP_COMMIT] = {read_commit, YAML_NONE},
+    [STEP_CREDIT] = {read_credit, YAML_NONE},   [STEP_ALLOCATE] = {read_allocate, YAML_NONE},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */

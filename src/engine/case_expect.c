@@ -302,10 +302,9 @@ static void compare_groups(struct case_run *run, uint32_t moment, const struct y
                             key)) {
                 is_any = true;
                 add_to(run, &sum,
-                       comparison->is_quantity ? item->line.quantity
-                       : comparison->kind == SELECT_EFFECTIVE
-                           ? line_effective(&item->line)
-                           : item->line.amount);
+                       comparison->is_quantity                ? item->line.quantity
+                       : comparison->kind == SELECT_EFFECTIVE ? line_effective(&item->line)
+                                                              : item->line.amount);
             }
         }
         if (!check_number(run, sum, &node->items[i], rounded, comparison->key, key) && !is_any &&
@@ -434,10 +433,10 @@ static bool matches(const struct case_run *run, const struct case_line *item,
 
 static struct dec compared_value(const struct line *line, struct text key)
 {
-    return text_equal(key, TEXT("quantity")) ? line->quantity
-           : text_equal(key, TEXT("list"))   ? line->list
-           : text_equal(key, TEXT("exact"))  ? line->exact
-           : text_equal(key, TEXT("events")) ? dec_from_int((int64_t)line->events)
+    return text_equal(key, TEXT("quantity"))    ? line->quantity
+           : text_equal(key, TEXT("list"))      ? line->list
+           : text_equal(key, TEXT("exact"))     ? line->exact
+           : text_equal(key, TEXT("events"))    ? dec_from_int((int64_t)line->events)
            : text_equal(key, TEXT("effective")) ? line_effective(line)
            : text_equal(key, TEXT("price_amount"))
                ? (line->conversion ? line->conversion->amount : line->exact)

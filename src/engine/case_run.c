@@ -248,8 +248,8 @@ static bool is_attribute(const struct yaml_node *products, struct text name)
  * that do. */
 static void note_commitments(struct case_run *run)
 {
-    static const char *const own[] = {"id", "offering",  "account", "from",  "to",
-                                      "count", "amount", "recurring", "upfront"};
+    static const char *const own[] = {"id",    "offering", "account",   "from",   "to",
+                                      "count", "amount",   "recurring", "upfront"};
     const struct yaml_node *contracts = NULL, *products = NULL;
     for (uint32_t i = 0; i < run->section_count; i++) {
         const struct yaml_node *node = run->sections[i].node;

@@ -150,7 +150,8 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_FORMULA:
         return !is_later && trace->row != NONE && row_on_line[trace->row];
     case STEP_COVER:
-        return trace->row == NONE ? marks[trace->charge] != 0 : !is_later && row_on_line[trace->row];
+        return trace->row == NONE ? marks[trace->charge] != 0
+                                  : !is_later && row_on_line[trace->row];
     case STEP_TIER:
         return !is_later && trace->row != NONE && row_on_line[trace->row] &&
                (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);

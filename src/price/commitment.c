@@ -1,11 +1,12 @@
-/* commitment.c - what a payer has committed itself to: turn by turn how much is left of it, and what
- * it costs.
+/* commitment.c - what a payer has committed itself to: turn by turn how much is left of it, and
+ * what it costs.
  *
  * Idea: a turn of a commitment is a small account of units.  Covers use them (step_cover.c); what
  * nobody used is told at the end, so that used + unused = capacity by construction, and it is
- * checked.  What a turn costs, its recurring fee and the part of the upfront fee that its time is of
- * the term, is shared among the units by the chord of the curve: E(x) = cost x / capacity, quantized
- * once, so that what is effective of all units and of the unused part is the cost to the last digit.
+ * checked.  What a turn costs, its recurring fee and the part of the upfront fee that its time is
+ * of the term, is shared among the units by the chord of the curve: E(x) = cost x / capacity,
+ * quantized once, so that what is effective of all units and of the unused part is the cost to the
+ * last digit.
  */
 #include <assert.h>
 
@@ -162,24 +163,24 @@ static struct charge charge_of(const struct work *work, const struct held_commit
                                int step, instant at)
 {
     const struct offering *offering = held->offering;
-    return (struct charge){.kind = CHARGE_COMMITMENT,
-                           .has_amount = true,
-                           .level = LEVEL_CATALOG,
-                           .account = held->account,
-                           .sku = NONE,
-                           .series = NONE,
-                           .row = NONE,
-                           .order = CHARGE_OF_NO_ROW,
-                           .tier = NONE,
-                           .next_step = FEE_STEPS,
-                           .of = NONE,
-                           .at = at,
-                           .price = &offering->fees,
-                           .step = &offering->steps[step],
-                           .contract = accounts_contract(work->pricing->accounts, work->catalog,
-                                                         held->account, at),
-                           .grant = &held->commitment->id,
-                           .unit = TEXT("")};
+    return (struct charge){
+        .kind = CHARGE_COMMITMENT,
+        .has_amount = true,
+        .level = LEVEL_CATALOG,
+        .account = held->account,
+        .sku = NONE,
+        .series = NONE,
+        .row = NONE,
+        .order = CHARGE_OF_NO_ROW,
+        .tier = NONE,
+        .next_step = FEE_STEPS,
+        .of = NONE,
+        .at = at,
+        .price = &offering->fees,
+        .step = &offering->steps[step],
+        .contract = accounts_contract(work->pricing->accounts, work->catalog, held->account, at),
+        .grant = &held->commitment->id,
+        .unit = TEXT("")};
 }
 
 static enum status number(struct work *work, const struct held_commitment *held, const char *what,
@@ -258,8 +259,8 @@ static enum status fill(struct work *work, struct held_commitment *held, uint32_
     instant begin = time.from > held->term.from ? time.from : held->term.from;
     *turn = (struct commitment_turn){.is_known = true};
     turn->capacity = turn->used = turn->left = turn->cost = DEC_ZERO;
-    turn->is_active = time.to > held->term.from && time.from < held->term.to &&
-                      period_has(held->member, begin);
+    turn->is_active =
+        time.to > held->term.from && time.from < held->term.to && period_has(held->member, begin);
     if (!turn->is_active) {
         return OK;
     }
@@ -350,8 +351,8 @@ static enum status end_run(struct work *work, const struct held_commitment *held
     TRY(dec_multiply(run->fee, dec_from_int(run->turns), &charge->amount, work->err));
     TRY(dec_multiply(number, dec_from_int(run->turns), &charge->quantity, work->err));
     TRY(dec_divide(run->fee, number, DEC_SCALE, ROUND_HALF_EVEN, &charge->rate, work->err));
-    charge->has_rate = dec_multiply(charge->rate, number, &back, NULL) == OK &&
-                       dec_compare(back, run->fee) == 0;
+    charge->has_rate =
+        dec_multiply(charge->rate, number, &back, NULL) == OK && dec_compare(back, run->fee) == 0;
     charge->rate = charge->has_rate ? charge->rate : DEC_ZERO;
     charge->net = charge->list = charge->amount;
     uint32_t index = work_add_charge(work, charge);

@@ -16,13 +16,13 @@
 #include "base/nofloat.h"
 
 static const char *const KIND_NAMES[CHARGE_KINDS] = {
-    [CHARGE_USAGE] = "usage",         [CHARGE_FEE] = "fee",
-    [CHARGE_MINIMUM] = "minimum",     [CHARGE_CAP] = "cap",
-    [CHARGE_ROUNDING] = "rounding",   [CHARGE_DISCOUNT] = "discount",
-    [CHARGE_MARKUP] = "markup",       [CHARGE_TAX] = "tax",
-    [CHARGE_NEGATION] = "negation",   [CHARGE_OVERAGE] = "overage",
-    [CHARGE_SHORTFALL] = "shortfall", [CHARGE_CREDIT] = "credit",
-    [CHARGE_ALLOCATED] = "allocated", [CHARGE_COVERED] = "covered",
+    [CHARGE_USAGE] = "usage",           [CHARGE_FEE] = "fee",
+    [CHARGE_MINIMUM] = "minimum",       [CHARGE_CAP] = "cap",
+    [CHARGE_ROUNDING] = "rounding",     [CHARGE_DISCOUNT] = "discount",
+    [CHARGE_MARKUP] = "markup",         [CHARGE_TAX] = "tax",
+    [CHARGE_NEGATION] = "negation",     [CHARGE_OVERAGE] = "overage",
+    [CHARGE_SHORTFALL] = "shortfall",   [CHARGE_CREDIT] = "credit",
+    [CHARGE_ALLOCATED] = "allocated",   [CHARGE_COVERED] = "covered",
     [CHARGE_COMMITMENT] = "commitment", [CHARGE_UNUSED] = "unused",
 };
 

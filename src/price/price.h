@@ -35,12 +35,12 @@ enum charge_kind {
     CHARGE_ROUNDING,
     CHARGE_DISCOUNT,
     CHARGE_MARKUP,
-    CHARGE_TAX,       /* of the charge it names, and no part of that one's net */
-    CHARGE_OVERAGE,   /* what exceeds a commit, at its factor */
-    CHARGE_SHORTFALL, /* what lacks to a commit */
-    CHARGE_CREDIT,    /* what a grant paid, or units that it covered */
-    CHARGE_NEGATION,  /* takes the tax out of an amount that includes it */
-    CHARGE_ALLOCATED, /* what it gives to others, or has of them */
+    CHARGE_TAX,        /* of the charge it names, and no part of that one's net */
+    CHARGE_OVERAGE,    /* what exceeds a commit, at its factor */
+    CHARGE_SHORTFALL,  /* what lacks to a commit */
+    CHARGE_CREDIT,     /* what a grant paid, or units that it covered */
+    CHARGE_NEGATION,   /* takes the tax out of an amount that includes it */
+    CHARGE_ALLOCATED,  /* what it gives to others, or has of them */
     CHARGE_COVERED,    /* usage that a commitment pays for */
     CHARGE_COMMITMENT, /* what a commitment costs */
     CHARGE_UNUSED,     /* what nobody used of a commitment: no amount, but units and their cost */

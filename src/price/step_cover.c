@@ -3,13 +3,13 @@
  * For each turn, for each pass, for each commitment in its rank, for each eligible row in the order
  * of the pass: the commitment takes what it can, and the rest of the row goes on.
  *
- * Idea: nobody looks for the rows of a commitment.  Commitments that would take the same rows (equal
- * in all that the offering's expressions ask of them) are a class, and rows that are equal in all
- * that these ask of rows are a kind: an expression is evaluated once for a kind and a class.  In each
- * turn a row goes to the list of each group that may take it, which is a class and, of passes that
- * are not shared, an account; a list is sorted once, by ranks that are numbers already, and all
- * commitments of the group go down the same list, behind what is covered.  So a turn costs as much
- * as its rows, their eligible classes and its commitments, and no product of these.
+ * Idea: nobody looks for the rows of a commitment.  Commitments that would take the same rows
+ * (equal in all that the offering's expressions ask of them) are a class, and rows that are equal
+ * in all that these ask of rows are a kind: an expression is evaluated once for a kind and a class.
+ * In each turn a row goes to the list of each group that may take it, which is a class and, of
+ * passes that are not shared, an account; a list is sorted once, by ranks that are numbers already,
+ * and all commitments of the group go down the same list, behind what is covered.  So a turn costs
+ * as much as its rows, their eligible classes and its commitments, and no product of these.
  *
  * Where an expression depends on more than a row's keys (its quantity, its time) each row is a kind
  * of its own, and kinds are forgotten with the turn.
@@ -107,7 +107,7 @@ struct cover_offering {
     uint32_t class_count;
     const uint32_t *row_slots; /* what its expressions ask of rows */
     uint32_t row_slot_count;
-    bool by_kind;         /* a signature is a kind */
+    bool by_kind; /* a signature is a kind */
     struct keys signatures;
     uint32_t *signature_of; /* of each kind */
     uint32_t signature_capacity;
@@ -170,11 +170,10 @@ static bool is_steady_expr(const struct work *work, const struct expr *expr)
     size_t count = 0;
     const uint32_t *slots = expr ? expr_slots(expr, &count) : NULL;
     for (size_t i = 0; i < count; i++) {
-        bool is_key = slots[i] == NAME_UNIT || slots[i] == NAME_SKU || slots[i] == NAME_PRODUCT ||
-                      slots[i] == NAME_ACCOUNT || slots[i] == NAME_RESOURCE ||
-                      slots[i] == NAME_RATE ||
-                      (slots[i] >= NAME_DIMENSION && slots[i] < NAME_CUSTOMER) ||
-                      slots[i] >= NAME_SAVINGS;
+        bool is_key =
+            slots[i] == NAME_UNIT || slots[i] == NAME_SKU || slots[i] == NAME_PRODUCT ||
+            slots[i] == NAME_ACCOUNT || slots[i] == NAME_RESOURCE || slots[i] == NAME_RATE ||
+            (slots[i] >= NAME_DIMENSION && slots[i] < NAME_CUSTOMER) || slots[i] >= NAME_SAVINGS;
         if (!is_key) {
             return false;
         }
@@ -279,8 +278,7 @@ static void find_classes(struct cover *cover, struct cover_offering *of)
             add_value(&key, &all->items[i].commitment->values[slots[s] - NAME_COMMITMENT]);
         }
         bool is_new;
-        of->class_of[i] =
-            keys_add(work->arena, &keys, hash_print(key.at, key.size), &is_new);
+        of->class_of[i] = keys_add(work->arena, &keys, hash_print(key.at, key.size), &is_new);
         if (is_new) {
             of->classes[of->class_count++] = all->items[i].commitment;
         }
@@ -385,8 +383,8 @@ static enum status find_match(struct cover *cover, const struct cover_offering *
     }
     match->savings = DEC_ZERO;
     if (has_list && dec_sign(match->list_rate) > 0) {
-        TRY(dec_divide(match->weight, match->list_rate, DEC_SCALE, ROUND_HALF_EVEN,
-                       &match->savings, work->err));
+        TRY(dec_divide(match->weight, match->list_rate, DEC_SCALE, ROUND_HALF_EVEN, &match->savings,
+                       work->err));
         TRY(dec_subtract(dec_from_int(1), match->savings, &match->savings, work->err));
     }
     return OK;
@@ -397,7 +395,7 @@ static enum status find_matches(struct cover *cover, struct cover_offering *of,
 {
     struct work *work = cover->work;
     range->first = of->match_count;
-    for (uint32_t class = 0; class < of->class_count; class++) {
+    for (uint32_t class = 0; class < of->class_count; class ++) {
         struct match match = {.class = class};
         bool is_eligible;
         match.savings = match.list_rate = DEC_ZERO;
@@ -411,8 +409,8 @@ static enum status find_matches(struct cover *cover, struct cover_offering *of,
         }
         if (of->match_count == of->match_capacity) {
             uint32_t more = of->match_capacity ? of->match_capacity * 2 : 64;
-            of->matches = arena_grow(work->arena, of->matches, of->match_count, more,
-                                     sizeof *of->matches);
+            of->matches =
+                arena_grow(work->arena, of->matches, of->match_count, more, sizeof *of->matches);
             of->match_capacity = more;
         }
         of->matches[of->match_count++] = match;
@@ -430,8 +428,7 @@ static struct hash128 make_signature(struct cover *cover, const struct cover_off
         buffer_add(key, (const char *)&kind, sizeof kind);
     }
     for (uint32_t i = 0; i < of->row_slot_count && !of->by_kind; i++) {
-        struct expr_value value =
-            charge_slot(cover->work, of->row_slots[i], row, cover->time);
+        struct expr_value value = charge_slot(cover->work, of->row_slots[i], row, cover->time);
         add_value(key, &value);
     }
     return hash_print(key->at, key->size);
@@ -452,17 +449,15 @@ static enum status find_signatures(struct cover *cover, struct cover_offering *o
     for (uint32_t kind = from; kind < cover->kinds.count; kind++) {
         const struct charge row = work->charges[cover->first_of[kind]];
         bool is_new;
-        uint32_t signature =
-            keys_add(work->arena, &of->signatures,
-                     make_signature(cover, of, kind, &row, &key), &is_new);
+        uint32_t signature = keys_add(work->arena, &of->signatures,
+                                      make_signature(cover, of, kind, &row, &key), &is_new);
         of->signature_of[kind] = signature;
         if (!is_new) {
             continue;
         }
         if (signature == of->range_capacity) {
             uint32_t more = signature ? signature * 2 : 64;
-            of->ranges =
-                arena_grow(work->arena, of->ranges, signature, more, sizeof *of->ranges);
+            of->ranges = arena_grow(work->arena, of->ranges, signature, more, sizeof *of->ranges);
             of->range_capacity = more;
         }
         TRY(find_matches(cover, of, &row, &of->ranges[signature]));
@@ -612,8 +607,7 @@ static enum status find_claims(struct cover *cover, struct cover_pass_state *sta
         work->commitment = held->commitment;
         struct expr_value value = expr_bool(true);
         if (pass->commitments) {
-            enum status status =
-                charge_eval(work, pass->commitments, &nobody, cover->time, &value);
+            enum status status = charge_eval(work, pass->commitments, &nobody, cover->time, &value);
             if (status != OK) {
                 return commitment_fail(work, status, held->commitment);
             }
@@ -626,17 +620,16 @@ static enum status find_claims(struct cover *cover, struct cover_pass_state *sta
             .keys = pass->rank, .key_count = pass->rank_count, .held = held, .claim.held = i};
         claim->values = arena_alloc(work->arena, (pass->rank_count + 1u) * sizeof *claim->values);
         for (uint32_t k = 0; k < pass->rank_count; k++) {
-            enum status status = charge_eval(work, pass->rank[k].expr, &nobody, cover->time,
-                                             &claim->values[k]);
+            enum status status =
+                charge_eval(work, pass->rank[k].expr, &nobody, cover->time, &claim->values[k]);
             if (status != OK) {
                 return commitment_fail(work, status, held->commitment);
             }
         }
         bool is_new;
-        claim->claim.group =
-            keys_add(work->arena, &state->group_keys,
-                     group_key(state->offering->class_of[i], owner_of(pass, held->account)),
-                     &is_new);
+        claim->claim.group = keys_add(
+            work->arena, &state->group_keys,
+            group_key(state->offering->class_of[i], owner_of(pass, held->account)), &is_new);
     }
     if (count > 1) {
         qsort(claims, count, sizeof *claims, compare_claims);
@@ -646,8 +639,7 @@ static enum status find_claims(struct cover *cover, struct cover_pass_state *sta
         state->claims[i] = claims[i].claim;
     }
     state->claim_count = count;
-    state->groups =
-        arena_calloc(work->arena, state->group_keys.count + 1u, sizeof *state->groups);
+    state->groups = arena_calloc(work->arena, state->group_keys.count + 1u, sizeof *state->groups);
     return OK;
 }
 
@@ -849,17 +841,16 @@ static enum status hand_out(struct cover *cover, struct cover_pass_state *state)
             }
         }
         for (uint32_t m = range.first; m < range.first + range.count; m++) {
-            uint32_t at =
-                keys_find(&state->group_keys,
-                          group_key(of->matches[m].class, owner_of(pass, charge->account)));
+            uint32_t at = keys_find(&state->group_keys, group_key(of->matches[m].class,
+                                                                  owner_of(pass, charge->account)));
             if (at == NONE || !state->groups[at].is_open) {
                 continue;
             }
             struct group *group = &state->groups[at];
             if (group->count == group->capacity) {
                 uint32_t more = group->capacity ? group->capacity * 2 : 16;
-                group->items = arena_grow(work->arena, group->items, group->count, more,
-                                          sizeof *group->items);
+                group->items =
+                    arena_grow(work->arena, group->items, group->count, more, sizeof *group->items);
                 group->capacity = more;
             }
             group->items[group->count++] = (struct item){i, m};
@@ -912,8 +903,8 @@ static enum status use(struct cover *cover, const struct cover_pass_state *state
         const struct charge *charge = &cover->work->charges[row->charge];
         const struct price *price = charge->price;
         uint32_t account = charge->account;
-        enum status status = take(cover, state->pass, row, &state->offering->matches[item->match],
-                                  held, turn);
+        enum status status =
+            take(cover, state->pass, row, &state->offering->matches[item->match], held, turn);
         if (status != OK) {
             status = commitment_fail(cover->work, status, held->commitment);
             return work_fail(cover->work, status, price, cover->step, account);

@@ -354,8 +354,8 @@ enum status charge_try(struct work *work, const struct expr *expr, const struct 
                        struct period turn, struct expr_value *value)
 {
     enum status status = charge_eval(work, expr, charge, turn, value);
-    bool is_unknown = status == ERR_INPUT && value->type == EXPR_ERROR &&
-                      value->failure.fault == EXPR_FAULT_CALL;
+    bool is_unknown =
+        status == ERR_INPUT && value->type == EXPR_ERROR && value->failure.fault == EXPR_FAULT_CALL;
     return is_unknown ? OK : status;
 }
 

@@ -120,7 +120,7 @@ struct work {
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
 
-    struct commitments *commitments; /* of the payer; NULL: it has none */
+    struct commitments *commitments;     /* of the payer; NULL: it has none */
     const struct commitment *commitment; /* that an expression is asked of */
     struct dec savings, list_rate;       /* of the row that it may cover */
 

@@ -20,7 +20,7 @@ except ImportError:
 SOURCE = Path(sys.argv[1] if len(sys.argv) > 1 else ".").resolve()
 TABLE = SOURCE / "test/table/catalog"
 # The mistakes that the schema sees in each; found by hand in the .expect files.
-SHAPELESS = {"keys.yaml": 14, "numbers.yaml": 13, "tiers.yaml": 4, "steps.yaml": 19, "csv.yaml": 6,
+SHAPELESS = {"cover.yaml": 10, "keys.yaml": 14, "numbers.yaml": 13, "tiers.yaml": 4, "steps.yaml": 19, "csv.yaml": 6,
              "time.yaml": 5, "list.yaml": 1, "names.yaml": 6}
 
 
