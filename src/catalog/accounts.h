@@ -40,9 +40,10 @@ struct view {
 };
 
 /* What a record says of an account, for a time. */
-struct setting { /* sorted by (account, name, from) */
+enum { SETTING_SHARING = 0xFFFFFFF0u, SETTING_GROUP }; /* names of no customer */
+struct setting {                                       /* by account */
     uint32_t account;
-    uint32_t name; /* in catalog->customer_names */
+    uint32_t name; /* in catalog->customer_names, or one of those above */
     instant from, to;
     struct expr_value value;
 };
@@ -116,7 +117,7 @@ enum record_kind {
  *   override    account, sku, from, to, up_to, rate, flat, scope
  *               one row a tier, in any order; the row without up_to is the open tier; a single row
  *               without up_to is a rate
- *   setting     account, setting ("tax.country"), value, from, to
+ *   setting     account, setting ("tax.country", "sharing", "sharing.group"), value, from, to
  * `org` stands for organization, `price` for rate.  Which kind a file is, its columns say: `sku`
  * override, else `setting` setting, else `id` account, else `organization` membership; in NDJSON
  * each line says it.
@@ -163,6 +164,10 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
  * say something of it then, under whatever name. */
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
                       struct expr_value *value, bool *is_there);
+/* Whether an account of the records shares its commitments at an instant; *group gets its group,
+ * empty: none. */
+bool accounts_shares(const struct accounts *accounts, const struct catalog *catalog,
+                     uint32_t account, instant at, struct text *group);
 /* The organization's root at an instant: the payer; the account itself when it is in none. */
 uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, instant at);
 /* The contract of the account at an instant: its own, else that of the nearest organization above;

@@ -367,7 +367,7 @@ static void take_setting(struct row *row)
 {
     struct accounts_builder *builder = row->builder;
     static const char prefix[] = "tax.";
-    const size_t prefix_size = sizeof prefix - 1;
+    size_t prefix_size = sizeof prefix - 1;
     struct text id = take_name(row, FIELD_ACCOUNT, true);
     struct text name = take_name(row, FIELD_SETTING, true);
     struct text value = row->record->values[FIELD_VALUE];
@@ -378,10 +378,21 @@ static void take_setting(struct row *row)
                  "'value' has more than %d bytes, or a control character", ID_MAX_BYTES);
         row->is_good = false;
     }
-    if (row->is_good && (name.size <= prefix_size || memcmp(name.at, prefix, prefix_size) != 0)) {
+    if (text_equal(name, TEXT("sharing")) || text_equal(name, TEXT("sharing.group"))) {
+        prefix_size = 0; /* no tax is called so: it would have its own prefix */
+        bool is_mode = text_equal(value, TEXT("all")) || text_equal(value, TEXT("none"));
+        if (row->is_good && name.size == 7 && !is_mode) {
+            COMPLAIN(builder, place_of(row, FIELD_VALUE), "BAD_VALUE", "all, or none",
+                     "\"%.*s\" is no way of sharing", SHOWN(value));
+            row->is_good = false;
+        }
+    }
+    if (row->is_good && prefix_size > 0 &&
+        (name.size <= prefix_size || memcmp(name.at, prefix, prefix_size) != 0)) {
         COMPLAIN(builder, place_of(row, FIELD_SETTING), "UNKNOWN_SETTING",
                  "such as tax.country, which expressions name as customer.tax.country",
-                 "\"%.*s\" is no setting: they begin with tax.", SHOWN(name));
+                 "\"%.*s\" is no setting: they begin with tax., or are sharing and sharing.group",
+                 SHOWN(name));
         row->is_good = false;
     }
     if (!row->is_good) {
@@ -392,7 +403,11 @@ static void take_setting(struct row *row)
     *setting = (struct staged_setting){
         .account = ids_add(builder, id, ACCOUNT_RECORDED, where),
         .name = names_add(builder, &builder->setting_names,
-                          (struct text){name.at + prefix_size, name.size - prefix_size}, where),
+                          prefix_size > 0
+                              ? (struct text){name.at + prefix_size, name.size - prefix_size}
+                          : name.size == 7 ? TEXT("\x01sharing")
+                                           : TEXT("\x01group"),
+                          where),
         .value = names_add(builder, &builder->values, value, where),
         .from = period.from,
         .to = period.to,

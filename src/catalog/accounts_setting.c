@@ -32,6 +32,13 @@ static bool is_same(const struct staged_setting *a, const struct staged_setting 
            a->value == b->value;
 }
 
+static struct text shown_name(struct text name)
+{
+    return name.at[0] != '\x01' ? name
+           : name.at[1] == 's'  ? TEXT("sharing")
+                                : TEXT("sharing.group");
+}
+
 static void complain_of_overlap(struct finish *finish, const struct staged_setting *before,
                                 const struct staged_setting *row)
 {
@@ -39,8 +46,9 @@ static void complain_of_overlap(struct finish *finish, const struct staged_setti
     struct place first = where_unpack(builder, before->where);
     COMPLAIN(builder, where_unpack(builder, row->where), "SETTING_OVERLAP",
              "one value at a time: end the one with 'to'",
-             "tax.%.*s of account \"%.*s\" has another value at %.*s:%u",
-             SHOWN(name_at(&builder->setting_names, row->name)->text),
+             "%s%.*s of account \"%.*s\" has another value at %.*s:%u",
+             name_at(&builder->setting_names, row->name)->text.at[0] == '\x01' ? "" : "tax.",
+             SHOWN(shown_name(name_at(&builder->setting_names, row->name)->text)),
              SHOWN(id_text(account_at(builder, row->account))), SHOWN(first.file), first.line);
 }
 
@@ -75,6 +83,9 @@ static bool read_value(struct finish *finish, const struct staged_setting *row, 
 /* Index in the catalog's names; NONE when no expression asks for it. */
 static uint32_t find_name(const struct catalog *catalog, struct text name)
 {
+    if (name.size > 0 && name.at[0] == '\x01') { /* which no name of a record has */
+        return name.at[1] == 's' ? SETTING_SHARING : SETTING_GROUP;
+    }
     for (uint32_t i = 0; i < catalog->customer_name_count; i++) {
         if (text_equal(catalog->customer_names[i], name)) {
             return i;
@@ -117,8 +128,10 @@ void finish_settings(struct finish *finish)
         finish_hash_setting(finish, row);
         struct setting *setting = &settings[finish->accounts->setting_count];
         uint32_t name = names[row->name];
+        bool is_customer = name < SETTING_SHARING;
         if (name != NONE && name_at(&builder->values, row->value)->text.size > 0 &&
-            read_value(finish, row, catalog->customer_types[name], &setting->value)) {
+            read_value(finish, row, is_customer ? catalog->customer_types[name] : EXPR_TEXT,
+                       &setting->value)) {
             setting->account = finish->rank[row->account];
             setting->name = name;
             setting->from = row->from;
@@ -145,7 +158,7 @@ bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_
     for (; low < accounts->setting_count && accounts->settings[low].account == account; low++) {
         const struct setting *setting = &accounts->settings[low];
         if (setting->from <= at && at < setting->to) {
-            *is_there = true;
+            *is_there = *is_there || setting->name < SETTING_SHARING;
             if (setting->name == name) {
                 *value = setting->value;
                 found = true;
@@ -153,4 +166,31 @@ bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_
         }
     }
     return found;
+}
+
+bool accounts_shares(const struct accounts *accounts, const struct catalog *catalog,
+                     uint32_t account, instant at, struct text *group)
+{
+    struct expr_value value;
+    bool is_there, shares = true;
+    *group = TEXT("");
+    if (accounts->setting_count > 0) {
+        if (accounts_setting(accounts, account, SETTING_SHARING, at, &value, &is_there)) {
+            shares = !text_equal(value.text, TEXT("none"));
+        }
+        if (accounts_setting(accounts, account, SETTING_GROUP, at, &value, &is_there)) {
+            *group = value.text;
+        }
+    }
+    uint32_t found = catalog->sharing_count == 0
+                         ? MAP_NONE
+                         : map_find(&catalog->sharing_by_id, accounts->items[account].id);
+    for (; found != MAP_NONE && found != NONE; found = catalog->sharings[found].next) {
+        const struct sharing *sharing = &catalog->sharings[found];
+        if (sharing->from <= at && at < sharing->to) {
+            shares = shares && !sharing->is_off;
+            *group = group->size > 0 ? *group : sharing->group;
+        }
+    }
+    return shares;
 }

@@ -695,7 +695,7 @@ struct commitment {
     struct text id;
     uint32_t offering;
     struct text account;
-    uint32_t view; /* whose contract it stands in; NONE */
+    uint32_t view; /* whose contract it stands in; NONE: of none */
     instant from, to;
     const struct expr_value *values; /* of catalog->commitment_names; MISSING: not said */
     struct place place;
@@ -775,6 +775,15 @@ struct customer {
     const struct parameter *values;
     uint32_t value_count;
     uint32_t next; /* of the same account, in catalog->customers; NONE */
+};
+
+/* Whether an account that stands in the catalog shares what it has committed to, in a time. */
+struct sharing {
+    struct text id;
+    instant from, to;
+    bool is_off;
+    struct text group; /* empty: none */
+    uint32_t next;     /* of the same account, in catalog->sharings; NONE */
 };
 
 /* For digits: those of the minor unit of the currency that an amount is in. */
@@ -871,6 +880,9 @@ struct catalog {
     const enum expr_type *customer_types; /* of each; DYNAMIC: as each record has it */
     const struct customer *customers;
     struct map customer_by_id; /* the first of each account */
+    const struct sharing *sharings;
+    uint32_t sharing_count;
+    struct map sharing_by_id; /* the first of each account */
 
     const struct offering *offerings; /* under `commitments:`, sorted by name */
     uint32_t offering_count;

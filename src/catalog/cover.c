@@ -133,6 +133,11 @@ void read_cover(struct work *work)
             TEXT("hour, day, week, month, period, or one of clocks: with a date as its anchor"),
             "a cover has the same turns for all accounts");
     }
+    if (work->step->settings_at == SETTINGS_AT_ROW) {
+        COMPLAIN(loader, key(work, "settings_at"), "BAD_VALUE",
+                 TEXT("turn_start, turn_end or invoice, of the bill's turn"),
+                 "who shares is looked up once for a bill");
+    }
     cover->shows_negation = read_option(work, "lines", lines, 0) == 1;
     const struct yaml_node *node = own_key(work, "passes");
     if (node == NULL) {
@@ -322,8 +327,10 @@ static void read_attribute(struct loader *loader, const struct yaml_node *node,
         return;
     }
     uint32_t name = map_find(&loader->commitment_by_name, node->key);
-    bool is_empty = value.type == EXPR_TEXT && value.text.size == 0;
-    if (name != MAP_NONE && !is_empty) {
+    if (value.type == EXPR_TEXT && dec_parse(value.text, &number) == NUMBER_OK) {
+        value = expr_number(number); /* in quotes or not, as in records */
+    }
+    if (name != MAP_NONE) {
         values[name] = value;
     }
 }
@@ -335,7 +342,7 @@ static bool is_fixed_key(struct text key)
            text_equal(key, TEXT("to"));
 }
 
-static bool read_commitment(struct loader *loader, const struct yaml_node *node,
+static bool read_commitment(struct loader *loader, const struct yaml_node *node, struct text buyer,
                             struct commitment *commitment)
 {
     const struct catalog *catalog = loader->catalog;
@@ -345,12 +352,12 @@ static bool read_commitment(struct loader *loader, const struct yaml_node *node,
     }
     const struct yaml_node *id = want_member(loader, node, "id");
     const struct yaml_node *offering = want_member(loader, node, "offering");
-    const struct yaml_node *account = want_member(loader, node, "account");
+    const struct yaml_node *account = yaml_member(node, "account");
+    commitment->account = buyer;
     read_dates(loader, node, &commitment->from, &commitment->to);
     commitment->offering = offering == NULL ? NONE : find_offering(loader, offering);
-    if (commitment->offering == NONE || id == NULL || account == NULL ||
-        !read_name(loader, id, &commitment->id) ||
-        !read_name(loader, account, &commitment->account)) {
+    if (commitment->offering == NONE || id == NULL || !read_name(loader, id, &commitment->id) ||
+        (account != NULL && !read_name(loader, account, &commitment->account))) {
         return false;
     }
     struct expr_value *values =
@@ -410,7 +417,8 @@ void load_commitments(struct loader *loader)
         for (uint32_t k = 0; k < of->node->count; k++) {
             struct commitment *commitment = &commitments[catalog->commitment_count];
             commitment->view = view_of(catalog, &of->contract);
-            catalog->commitment_count += read_commitment(loader, &of->node->items[k], commitment);
+            catalog->commitment_count +=
+                read_commitment(loader, &of->node->items[k], of->buyer, commitment);
         }
     }
     catalog->commitments = commitments;

@@ -729,29 +729,29 @@ static void write_table_files(struct loader *loader, struct buffer *out)
     buffer_add_text(out, is_first ? NO_HINT : TEXT("}"));
 }
 
-/* Of accounts, what prices ask of them; nothing where nobody says any. */
-static void write_customers(struct loader *loader, struct buffer *out)
+/* Of accounts, what prices and covers ask of them; nothing where nobody says any. */
+static void write_customers(struct loader *loader, const char *key, struct buffer *out)
 {
     struct name_set set;
     name_set_init(&set, loader);
     for (uint32_t r = 0; r < loader->root_count; r++) {
         const struct yaml_node *node = yaml_member(loader->roots[r], "accounts");
         for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
-            const struct yaml_node *tax = yaml_member(&node->items[i], "tax");
+            const struct yaml_node *said = yaml_member(&node->items[i], key);
             const struct yaml_node *id = yaml_member(&node->items[i], "id");
-            if (tax != NULL && id != NULL) {
+            if (said != NULL && id != NULL) {
                 struct buffer item;
                 buffer_init(&item, loader->arena, 256);
                 buffer_add_json(&item, id->text);
                 buffer_add_char(&item, ':');
-                yaml_write_canonical(tax, loader->arena, &item);
+                yaml_write_canonical(said, loader->arena, &item);
                 name_set_add(&set, buffer_text(&item));
             }
         }
     }
     if (set.count > 0) {
         qsort(set.items, set.count, sizeof *set.items, compare_texts);
-        buffer_add_text(out, TEXT(",\"tax\":{"));
+        buffer_format(out, ",\"%s\":{", key);
     }
     for (uint32_t i = 0; i < set.count; i++) {
         buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
@@ -812,7 +812,8 @@ static void compute_digest(struct loader *loader)
     }
     write_table_files(loader, &out);
     write_profiles(loader, &out);
-    write_customers(loader, &out);
+    write_customers(loader, "tax", &out);
+    write_customers(loader, "sharing", &out);
     buffer_add_char(&out, '}');
     loader->catalog->digest = hash_digest(buffer_text(&out));
 }

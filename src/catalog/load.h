@@ -97,6 +97,8 @@ struct loader {
     struct customer *customers;
     uint32_t customer_count, customer_capacity;
     uint32_t customer_name_capacity;
+    struct sharing *sharings;
+    uint32_t sharing_count, sharing_capacity;
     bool takes_customer_names; /* no account of the catalog says any: expressions name them */
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,
         zone_by_name;
@@ -139,6 +141,7 @@ struct loader {
 struct contract_commitments {
     const struct yaml_node *node;
     struct place contract;
+    struct text buyer;
 };
 
 struct named_price {

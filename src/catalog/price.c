@@ -492,7 +492,7 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
         loader->commitments = grow_array(loader, loader->commitments, loader->commitment_count,
                                          &loader->commitment_capacity, sizeof *loader->commitments);
         loader->commitments[loader->commitment_count++] =
-            (struct contract_commitments){member, contract->place};
+            (struct contract_commitments){member, contract->place, contract->buyer};
     }
     read_own_currency(loader, node, &contract->terms.currency);
     if (yaml_member(node, "currency") != NULL) {
@@ -799,11 +799,66 @@ static void read_customers(struct loader *loader, const struct yaml_node *node, 
     }
 }
 
+/* {mode: none} or {group: name}, for a time */
+static void read_one_sharing(struct loader *loader, const struct yaml_node *node, struct text id)
+{
+    static const char *const keys[] = {"mode", "group", "from", "to", NULL};
+    static const char *const modes[] = {"all", "none", NULL};
+    struct map *by_id = &loader->catalog->sharing_by_id;
+    if (!want_kind(loader, node, YAML_MAP)) {
+        return;
+    }
+    check_keys(loader, node, "sharing", keys, NULL);
+    struct sharing sharing = {.id = id, .group = TEXT(""), .next = NONE};
+    read_dates(loader, node, &sharing.from, &sharing.to);
+    const struct yaml_node *member = yaml_member(node, "mode");
+    int mode = 0;
+    if (member != NULL && read_choice(loader, member, modes, &mode)) {
+        sharing.is_off = mode == 1;
+    }
+    member = yaml_member(node, "group");
+    if (member != NULL) {
+        read_name(loader, member, &sharing.group);
+        if (sharing.is_off) {
+            COMPLAIN(loader, member, "CHOOSE_ONE", NO_HINT,
+                     "an account that shares with nobody is in no group");
+        }
+    }
+    if (id.size == 0) {
+        return;
+    }
+    loader->sharings = grow_array(loader, loader->sharings, loader->sharing_count,
+                                  &loader->sharing_capacity, sizeof *loader->sharings);
+    loader->sharings[loader->sharing_count] = sharing;
+    uint32_t at = map_put(by_id, id, loader->sharing_count);
+    for (; at < loader->sharing_count; at = loader->sharings[at].next) {
+        struct sharing *other = &loader->sharings[at];
+        if (other->from < sharing.to && sharing.from < other->to) {
+            COMPLAIN(loader, node, "SETTING_OVERLAP", TEXT("from: and to: say when each holds"),
+                     "two records of sharing of %.*s hold at once", TEXT_ARG(id));
+        }
+        if (other->next == NONE) {
+            other->next = loader->sharing_count;
+            break;
+        }
+    }
+    loader->sharing_count++;
+}
+
+/* sharing: {group: dev}, or a list of such with dates. */
+static void read_sharing(struct loader *loader, const struct yaml_node *node, struct text id)
+{
+    bool is_list = node->kind == YAML_LIST;
+    for (uint32_t i = 0; i < (is_list ? node->count : 1); i++) {
+        read_one_sharing(loader, is_list ? &node->items[i] : node, id);
+    }
+}
+
 static void read_account(struct loader *loader, const struct yaml_node *node)
 {
     static const char *const keys[] = {
-        "id",       "children", "member_of",           "plan", "zone", "since",
-        "currency", "tax",      "settlement_currency", NULL};
+        "id",       "children", "member_of",           "plan",    "zone", "since",
+        "currency", "tax",      "settlement_currency", "sharing", NULL};
     struct account_record record = {.place = yaml_place(node), .since = INSTANT_MIN};
     uint32_t errors = loader->complaints->errors;
     if (!want_kind(loader, node, YAML_MAP)) {
@@ -840,6 +895,10 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
     if (member != NULL) {
         read_customers(loader, member, record.id);
     }
+    member = yaml_member(node, "sharing");
+    if (member != NULL) {
+        read_sharing(loader, member, record.id);
+    }
     member = yaml_member(node, "member_of");
     if (member != NULL) {
         read_memberships(loader, member, &record);
@@ -856,8 +915,11 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
 void load_accounts(struct loader *loader, struct section accounts)
 {
     map_init(&loader->catalog->customer_by_id, loader->arena, 8);
+    map_init(&loader->catalog->sharing_by_id, loader->arena, 8);
     for (uint32_t i = 0; i < accounts.count; i++) {
         read_account(loader, accounts.items[i]);
     }
     loader->catalog->customers = loader->customers;
+    loader->catalog->sharings = loader->sharings;
+    loader->catalog->sharing_count = loader->sharing_count;
 }

@@ -196,7 +196,14 @@ static enum status number(struct work *work, const struct held_commitment *held,
     return OK;
 }
 
-/* What its record says, else its offering. */
+static struct dec count_of(const struct work *work, const struct held_commitment *held)
+{
+    const struct expr_value *count = &held->commitment->values[work->catalog->count_name];
+    bool has_count = count->type == EXPR_NUMBER && dec_sign(count->number) > 0;
+    return has_count ? count->number : dec_from_int(1);
+}
+
+/* What its record says for one of its count, else its offering for all. */
 static enum status cost(struct work *work, const struct held_commitment *held, int step,
                         const struct charge *like, struct period turn, struct dec *value)
 {
@@ -206,8 +213,10 @@ static enum status cost(struct work *work, const struct held_commitment *held, i
     const struct expr_value *own = &held->commitment->values[name];
     *value = DEC_ZERO;
     if (own->type == EXPR_NUMBER) {
-        *value = own->number;
-    } else if (is_upfront ? offering->has_upfront : offering->has_recurring) {
+        return dec_multiply_round(own->number, count_of(work, held), DEC_SCALE, ROUND_HALF_EVEN,
+                                  value, work->err);
+    }
+    if (is_upfront ? offering->has_upfront : offering->has_recurring) {
         return number(work, held, is_upfront ? "upfront" : "recurring",
                       is_upfront ? &offering->upfront : &offering->recurring, like, turn, value);
     }
@@ -345,9 +354,7 @@ static enum status end_run(struct work *work, const struct held_commitment *held
         return OK;
     }
     struct charge *charge = &run->charge;
-    const struct expr_value *count = &held->commitment->values[work->catalog->count_name];
-    bool has_count = count->type == EXPR_NUMBER && dec_sign(count->number) > 0;
-    struct dec number = has_count ? count->number : dec_from_int(1), back;
+    struct dec number = count_of(work, held), back;
     TRY(dec_multiply(run->fee, dec_from_int(run->turns), &charge->amount, work->err));
     TRY(dec_multiply(number, dec_from_int(run->turns), &charge->quantity, work->err));
     TRY(dec_divide(run->fee, number, DEC_SCALE, ROUND_HALF_EVEN, &charge->rate, work->err));

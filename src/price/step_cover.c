@@ -136,6 +136,8 @@ struct cover_pass_state {
     uint32_t claim_count;
     struct keys group_keys; /* (class, owner) */
     struct group *groups;
+    uint64_t *owners; /* of each kind, of passes that are not own */
+    uint32_t owner_capacity;
     bool sorts_matches; /* its order is of a row and a class, else of a row alone */
     uint32_t *ranks;    /* of matches or kinds; NULL: rows are in their order */
     uint32_t rank_capacity;
@@ -367,7 +369,7 @@ static enum status find_match(struct cover *cover, const struct cover_offering *
     TRY(find_list_rate(cover, row, &has_list, &match->list_rate));
     work->list_rate = match->list_rate;
     TRY(charge_try(work, offering->rate, row, cover->time, &value));
-    *is_eligible = value.type == EXPR_NUMBER && (!offering->is_percent || has_list);
+    *is_eligible = value.type == EXPR_NUMBER && has_list && dec_sign(match->list_rate) > 0;
     if (!*is_eligible) {
         return OK;
     }
@@ -381,13 +383,9 @@ static enum status find_match(struct cover *cover, const struct cover_offering *
     if (dec_sign(match->weight) <= 0) {
         return fail_weight(work, "rate", match->weight);
     }
-    match->savings = DEC_ZERO;
-    if (has_list && dec_sign(match->list_rate) > 0) {
-        TRY(dec_divide(match->weight, match->list_rate, DEC_SCALE, ROUND_HALF_EVEN, &match->savings,
-                       work->err));
-        TRY(dec_subtract(dec_from_int(1), match->savings, &match->savings, work->err));
-    }
-    return OK;
+    TRY(dec_divide(match->weight, match->list_rate, DEC_SCALE, ROUND_HALF_EVEN, &match->savings,
+                   work->err));
+    return dec_subtract(dec_from_int(1), match->savings, &match->savings, work->err);
 }
 
 static enum status find_matches(struct cover *cover, struct cover_offering *of,
@@ -565,9 +563,33 @@ static struct hash128 group_key(uint32_t class, uint64_t owner)
     return hash_print((const char *)parts, sizeof parts);
 }
 
-static uint64_t owner_of(const struct cover_pass *pass, uint32_t account)
+/* When it is looked up who shares. */
+static instant sharing_instant(const struct cover *cover)
 {
-    return pass->whose == COVER_OWN ? account : 0;
+    const struct pricing *pricing = cover->work->pricing;
+    struct period turn = clock_turn(&pricing->billing, pricing->cut.from);
+    return cover->step->settings_at == SETTINGS_AT_INVOICE      ? pricing->cut.to
+           : cover->step->settings_at == SETTINGS_AT_TURN_START ? turn.from
+                                                                : turn.to - 1;
+}
+
+/* What tells a pass whose rows a commitment may take; NOBODY: none. */
+static const uint64_t NOBODY = UINT64_MAX;
+static uint64_t owner_of(const struct cover *cover, const struct cover_pass *pass, uint32_t account)
+{
+    const struct accounts *accounts = cover->work->pricing->accounts;
+    struct text group;
+    if (pass->whose == COVER_OWN) {
+        return account;
+    }
+    if (!accounts_shares(accounts, cover->work->catalog, accounts_own(accounts, account),
+                         sharing_instant(cover), &group)) {
+        return NOBODY;
+    }
+    if (pass->whose == COVER_SHARED) {
+        return 0;
+    }
+    return group.size == 0 ? NOBODY : hash_print(group.at, group.size).low >> 1;
 }
 
 struct ranked_claim {
@@ -597,11 +619,16 @@ static enum status find_claims(struct cover *cover, struct cover_pass_state *sta
     const struct commitments *all = work->commitments;
     const struct cover_pass *pass = state->pass;
     struct ranked_claim *claims = arena_alloc(work->arena, (all->count + 1u) * sizeof *claims);
+    work->is_filter = true;
     struct charge nobody = {.account = work->pricing->payer, .sku = NONE, .series = NONE};
     uint32_t count = 0;
     for (uint32_t i = 0; i < all->count; i++) {
         const struct held_commitment *held = &all->items[i];
         if (held->offering != pass->offering) {
+            continue;
+        }
+        uint64_t owner = owner_of(cover, pass, held->account);
+        if (owner == NOBODY) {
             continue;
         }
         work->commitment = held->commitment;
@@ -627,10 +654,10 @@ static enum status find_claims(struct cover *cover, struct cover_pass_state *sta
             }
         }
         bool is_new;
-        claim->claim.group = keys_add(
-            work->arena, &state->group_keys,
-            group_key(state->offering->class_of[i], owner_of(pass, held->account)), &is_new);
+        claim->claim.group = keys_add(work->arena, &state->group_keys,
+                                      group_key(state->offering->class_of[i], owner), &is_new);
     }
+    work->is_filter = false;
     if (count > 1) {
         qsort(claims, count, sizeof *claims, compare_claims);
     }
@@ -682,6 +709,25 @@ static enum status make_ready(struct cover *cover, bool is_steady)
     return OK;
 }
 
+static void find_owners(struct cover *cover, struct cover_pass_state *state)
+{
+    const struct work *work = cover->work;
+    uint32_t last = NONE;
+    if (state->pass->whose == COVER_OWN) {
+        return;
+    }
+    if (state->owner_capacity < cover->kinds.count) {
+        state->owner_capacity = cover->first_capacity;
+        state->owners = arena_alloc(work->arena, state->owner_capacity * sizeof *state->owners);
+    }
+    for (uint32_t kind = 0; kind < cover->kinds.count; kind++) {
+        uint32_t account = work->charges[cover->first_of[kind]].account;
+        state->owners[kind] =
+            account == last ? state->owners[kind - 1] : owner_of(cover, state->pass, account);
+        last = account;
+    }
+}
+
 /* Kinds, what is eligible of them, and their ranks. */
 static enum status classify(struct cover *cover, uint32_t known)
 {
@@ -689,6 +735,7 @@ static enum status classify(struct cover *cover, uint32_t known)
         TRY(find_signatures(cover, &cover->offerings[i], known));
     }
     for (uint32_t i = 0; i < cover->step->cover.pass_count; i++) {
+        find_owners(cover, &cover->passes[i]);
         TRY(rank_pass(cover, &cover->passes[i]));
     }
     return OK;
@@ -740,7 +787,7 @@ static enum status cover_part(struct cover *cover, struct row *row,
         row->charge = NONE;
     } else {
         TRY(dec_subtract(charge->quantity, quantity, &charge->quantity, work->err));
-        charge->events = 0; /* they are with the first part */
+        part.events = 0; /* they are with what is left, or with the last part */
         index = work_add_charge(work, &part);
     }
     commitments_set_effective(work, index, effective);
@@ -757,7 +804,8 @@ static enum status cover_part(struct cover *cover, struct row *row,
         struct charge negation = part;
         negation.kind = CHARGE_NEGATION;
         negation.of = index;
-        negation.quantity = negation.list = negation.net = negation.rate = DEC_ZERO;
+        negation.list = negation.net = negation.rate = DEC_ZERO;
+        negation.quantity = dec_negate(part.quantity);
         negation.amount = dec_negate(part.amount);
         negation.has_rate = false;
         negation.events = 0;
@@ -797,7 +845,7 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
         if (pass->whole) {
             TRY(fits_whole(need, turn->left, &fits, work->err));
         } else {
-            TRY(dec_divide(turn->left, match->weight, DEC_SCALE, ROUND_FLOOR, &quantity,
+            TRY(dec_divide(turn->left, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &quantity,
                            work->err));
             quantity = dec_min(quantity, work->charges[row->charge].quantity);
             fits = dec_sign(quantity) > 0;
@@ -840,9 +888,10 @@ static enum status hand_out(struct cover *cover, struct cover_pass_state *state)
                 continue;
             }
         }
-        for (uint32_t m = range.first; m < range.first + range.count; m++) {
-            uint32_t at = keys_find(&state->group_keys, group_key(of->matches[m].class,
-                                                                  owner_of(pass, charge->account)));
+        const uint64_t owner =
+            pass->whose == COVER_OWN ? charge->account : state->owners[cover->rows[i].kind];
+        for (uint32_t m = range.first; m < range.first + range.count && owner != NOBODY; m++) {
+            uint32_t at = keys_find(&state->group_keys, group_key(of->matches[m].class, owner));
             if (at == NONE || !state->groups[at].is_open) {
                 continue;
             }
@@ -901,6 +950,9 @@ static enum status use(struct cover *cover, const struct cover_pass_state *state
         }
         struct row *row = &cover->rows[item->row];
         const struct charge *charge = &cover->work->charges[row->charge];
+        if (!period_has(held->term, charge->at)) { /* its turn begins before the term */
+            continue;
+        }
         const struct price *price = charge->price;
         uint32_t account = charge->account;
         enum status status =

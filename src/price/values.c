@@ -224,7 +224,9 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
                                     struct period turn)
 {
     if (slot >= NAME_COMMITMENT) {
-        return work->commitment->values[slot - NAME_COMMITMENT];
+        struct expr_value value = work->commitment->values[slot - NAME_COMMITMENT];
+        bool is_empty = value.type == EXPR_TEXT && value.text.size == 0;
+        return is_empty && work->is_filter ? (struct expr_value){.type = EXPR_MISSING} : value;
     }
     if (slot >= NAME_SAVINGS) {
         return expr_number(slot == NAME_SAVINGS ? work->savings : work->list_rate);

@@ -122,6 +122,7 @@ struct work {
 
     struct commitments *commitments;     /* of the payer; NULL: it has none */
     const struct commitment *commitment; /* that an expression is asked of */
+    bool is_filter;                      /* over commitments alone: what is empty is not there */
     struct dec savings, list_rate;       /* of the row that it may cover */
 
     struct expr_value *slots; /* made when the first expression is met */
