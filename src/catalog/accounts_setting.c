@@ -186,7 +186,7 @@ bool accounts_shares(const struct accounts *accounts, const struct catalog *cata
                          ? MAP_NONE
                          : map_find(&catalog->sharing_by_id, accounts->items[account].id);
     for (; found != MAP_NONE && found != NONE; found = catalog->sharings[found].next) {
-        const struct sharing *sharing = &catalog->sharings[found];
+        const struct account_sharing *sharing = &catalog->sharings[found];
         if (sharing->from <= at && at < sharing->to) {
             shares = shares && !sharing->is_off;
             *group = group->size > 0 ? *group : sharing->group;

@@ -778,7 +778,7 @@ struct customer {
 };
 
 /* Whether an account that stands in the catalog shares what it has committed to, in a time. */
-struct sharing {
+struct account_sharing {
     struct text id;
     instant from, to;
     bool is_off;
@@ -880,7 +880,7 @@ struct catalog {
     const enum expr_type *customer_types; /* of each; DYNAMIC: as each record has it */
     const struct customer *customers;
     struct map customer_by_id; /* the first of each account */
-    const struct sharing *sharings;
+    const struct account_sharing *sharings;
     uint32_t sharing_count;
     struct map sharing_by_id; /* the first of each account */
 

@@ -97,7 +97,7 @@ struct loader {
     struct customer *customers;
     uint32_t customer_count, customer_capacity;
     uint32_t customer_name_capacity;
-    struct sharing *sharings;
+    struct account_sharing *sharings;
     uint32_t sharing_count, sharing_capacity;
     bool takes_customer_names; /* no account of the catalog says any: expressions name them */
     struct map shared_by_name, table_by_name, clock_by_name, calendar_by_name, plan_by_name,

@@ -809,7 +809,7 @@ static void read_one_sharing(struct loader *loader, const struct yaml_node *node
         return;
     }
     check_keys(loader, node, "sharing", keys, NULL);
-    struct sharing sharing = {.id = id, .group = TEXT(""), .next = NONE};
+    struct account_sharing sharing = {.id = id, .group = TEXT(""), .next = NONE};
     read_dates(loader, node, &sharing.from, &sharing.to);
     const struct yaml_node *member = yaml_member(node, "mode");
     int mode = 0;
@@ -832,7 +832,7 @@ static void read_one_sharing(struct loader *loader, const struct yaml_node *node
     loader->sharings[loader->sharing_count] = sharing;
     uint32_t at = map_put(by_id, id, loader->sharing_count);
     for (; at < loader->sharing_count; at = loader->sharings[at].next) {
-        struct sharing *other = &loader->sharings[at];
+        struct account_sharing *other = &loader->sharings[at];
         if (other->from < sharing.to && sharing.from < other->to) {
             COMPLAIN(loader, node, "SETTING_OVERLAP", TEXT("from: and to: say when each holds"),
                      "two records of sharing of %.*s hold at once", TEXT_ARG(id));
