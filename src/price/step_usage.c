@@ -120,6 +120,20 @@ static struct period all_versions(const struct work *work, const struct price *p
     return all;
 }
 
+/* When the account began that the step's scope is: which of those who share it has the first charge
+ * changes no limit. */
+static instant scope_since(const struct work *work, const struct step *step,
+                           const struct charge *charge)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    uint32_t account = charge->account;
+    if (step->scope == SCOPE_ORGANIZATION || step->scope == SCOPE_CONTRACT) {
+        bool is_buyer = step->scope == SCOPE_CONTRACT && charge->contract;
+        account = is_buyer ? accounts_buyer(accounts, charge->contract) : work->pricing->payer;
+    }
+    return accounts->items[account].since;
+}
+
 /* The time that a proration is measured against.  A bucket that goes on through versions has the
  * limit of all the time they cover.  A contract counts where the bucket is its own alone; one in
  * which charges of before and after it meet must not depend on which of them comes first. */
@@ -128,7 +142,7 @@ static struct period active_period(const struct work *work, const struct step *s
 {
     if (work->term) {
         struct period term = term_active(work, step, charge->contract);
-        instant start = work->pricing->accounts->items[charge->account].since;
+        instant start = scope_since(work, step, charge);
         term.from = start > term.from ? start : term.from;
         return term;
     }
@@ -141,7 +155,7 @@ static struct period active_period(const struct work *work, const struct step *s
         active =
             period_intersect(active, (struct period){charge->contract->from, charge->contract->to});
     }
-    instant since = work->pricing->accounts->items[charge->account].since;
+    instant since = scope_since(work, step, charge);
     if (since > active.from) {
         active.from = since;
     }

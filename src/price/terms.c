@@ -66,14 +66,17 @@ static bool is_in_force(const struct work *work, const struct term *term, uint32
                                          : plan_of(work, account, contract) == term->plan;
 }
 
-/* From the first instant of a span in which the term is in force for the account to the last. */
+/* From the first instant of a span in which the term is in force for the account, under that
+ * contract if one is given, to the last. */
 static struct period time_in_force(const struct work *work, const struct term *term,
-                                   uint32_t account, struct period span)
+                                   const struct contract *own, uint32_t account, struct period span)
 {
+    const struct accounts *accounts = work->pricing->accounts;
     struct period found = {span.to, span.to};
     for (instant at = span.from, next; at < span.to; at = next) {
         (void)accounts_edge(work->pricing->accounts, work->catalog, account, at, &next);
-        if (is_in_force(work, term, account, at)) {
+        if (is_in_force(work, term, account, at) &&
+            (!own || accounts_contract(accounts, work->catalog, account, at) == own)) {
             found.from = found.from == span.to ? at : found.from;
             found.to = next < span.to ? next : span.to;
         }
@@ -86,8 +89,55 @@ bool term_holds(const struct work *work, uint32_t account, instant at)
     return is_in_force(work, work->term, account, at);
 }
 
-instant term_due(const struct work *work, const struct step *step, const struct contract *contract,
-                 uint32_t account, struct period turn)
+static int compare_spans(const void *a_item, const void *b_item)
+{
+    const struct period *a = a_item, *b = b_item;
+    return (a->from > b->from) - (a->from < b->from);
+}
+
+/* The stretches in which the payer pays for anybody, in order. */
+static void find_paid(struct work *work)
+{
+    const struct pricing *pricing = work->pricing;
+    uint32_t count = pricing->member_count, kept = 0;
+    struct period *spans = arena_alloc(work->arena, (count + 1) * sizeof *spans);
+    for (uint32_t i = 0; i < count; i++) {
+        spans[i] = pricing->members[i].span;
+    }
+    if (count > 1) {
+        qsort(spans, count, sizeof *spans, compare_spans);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (kept > 0 && spans[i].from <= spans[kept - 1].to) {
+            instant to = spans[i].to;
+            spans[kept - 1].to = to > spans[kept - 1].to ? to : spans[kept - 1].to;
+        } else {
+            spans[kept++] = spans[i];
+        }
+    }
+    work->paid = spans;
+    work->paid_count = kept;
+}
+
+/* What a turn leaves is due as the payer has nobody to pay for any more, so that it is owed
+ * wherever bills are cut. */
+static instant due_at_last(struct work *work, struct period turn, instant due)
+{
+    if (!work->paid) {
+        find_paid(work);
+    }
+    for (uint32_t i = work->paid_count; i-- > 0;) {
+        if (work->paid[i].from < turn.to) {
+            instant end = work->paid[i].to;
+            return end > turn.from && end < due ? end : due;
+        }
+    }
+    return due;
+}
+
+/* As the turn ends, or the contract, or the plan's time in it. */
+static instant turn_due(const struct work *work, const struct step *step,
+                        const struct contract *contract, uint32_t account, struct period turn)
 {
     const struct term *term = work->term;
     if (step->clock == CLOCK_ROW) {
@@ -100,10 +150,17 @@ instant term_due(const struct work *work, const struct step *step, const struct 
         return contract->to > turn.from && contract->to < turn.to ? contract->to : turn.to;
     }
     if (term->level == LEVEL_PLAN && step->scope != SCOPE_ORGANIZATION && turn.to < INSTANT_MAX) {
-        struct period force = time_in_force(work, term, account, turn);
+        struct period force = time_in_force(work, term, NULL, account, turn);
         return force.from < turn.to ? force.to : turn.to;
     }
     return turn.to;
+}
+
+instant term_due(struct work *work, const struct step *step, const struct contract *contract,
+                 uint32_t account, struct period turn)
+{
+    instant due = turn_due(work, step, contract, account, turn);
+    return step->clock == CLOCK_ROW ? due : due_at_last(work, turn, due);
 }
 
 struct period term_active(const struct work *work, const struct step *step,
@@ -592,18 +649,13 @@ static enum status open_wallets(struct work *work, const struct step *step, uint
     return credit_open(work, step, &like, held ? INSTANT_MIN : at);
 }
 
-/* When a turn of a bucket begins to be the term's: it may come into force inside it, for the first
- * of those who share the bucket. */
+/* When a turn of a bucket begins to be the term's: it may come into force inside it, or the payer
+ * begin to pay, for the first of those who share the bucket. */
 static instant start_of_turn(const struct work *work, const struct step *step, uint32_t account,
                              const struct contract *contract, struct period turn)
 {
     const struct pricing *pricing = work->pricing;
-    const struct contract *own = work->term->level == LEVEL_CONTRACT ? work->term->contract
-                                 : step->scope == SCOPE_CONTRACT     ? contract
-                                                                     : NULL;
-    if (own) {
-        return own->from > turn.from ? own->from : turn.from;
-    }
+    const struct contract *own = step->scope == SCOPE_CONTRACT ? contract : NULL;
     instant start = turn.to;
     for (uint32_t i = 0; i < pricing->member_count; i++) {
         const struct member_span *member = &pricing->members[i];
@@ -613,7 +665,7 @@ static instant start_of_turn(const struct work *work, const struct step *step, u
         }
         instant since = pricing->accounts->items[member->account].since;
         span.from = since > span.from && since < span.to ? since : span.from;
-        instant from = time_in_force(work, work->term, member->account, span).from;
+        instant from = time_in_force(work, work->term, own, member->account, span).from;
         start = from < start && from < span.to ? from : start;
     }
     return start;
@@ -627,7 +679,6 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
     struct period cut = work->pricing->cut;
     for (instant at = stretch.from; at < stretch.to;) {
         struct period turn = turn_find(work, step, contract, account, at);
-        instant start = start_of_turn(work, step, account, contract, turn);
         struct charge like = term_charge(work, step, account, contract, turn, turn.to, at);
         like.contract = contract;
         like.at = at;
@@ -640,7 +691,12 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
         }
         TRY(bucket_find(work, step, &like, &index));
         struct bucket *bucket = &work->buckets[index];
-        if (!period_has(cut, start) || bucket->is_bought) {
+        if (bucket->is_bought || bucket->is_told) {
+            continue;
+        }
+        instant start = start_of_turn(work, step, account, contract, turn);
+        bucket->is_told = true; /* by the first of those who share it */
+        if (!period_has(cut, start)) {
             continue;
         }
         bucket->is_bought = true;
@@ -868,9 +924,14 @@ static void find_owners(struct run *run, struct owners *plans, struct owners *co
         const struct base *base = &run->bases[i];
         add_owners_at(work, work->charges[base->charge].account, base->contract, plans, contracts);
     }
+    /* Who had them earlier in a turn that is not over yet owes what it leaves. */
+    struct period known = {clock_turn(&pricing->billing, pricing->cut.from).from, pricing->cut.to};
+    if (pricing->opening_count > 0 && work->opening_from < known.from) {
+        known.from = work->opening_from;
+    }
     for (uint32_t i = 0; i < pricing->member_count && work->catalog->has_waiting_terms; i++) {
         const struct member_span *member = &pricing->members[i];
-        struct period span = period_intersect(member->span, pricing->cut);
+        struct period span = period_intersect(member->span, known);
         for (instant at = span.from, next; at < span.to; at = next) {
             (void)accounts_edge(pricing->accounts, work->catalog, member->account, at, &next);
             add_owners_at(work, member->account,

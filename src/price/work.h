@@ -46,6 +46,7 @@ struct bucket {
     bool is_opened;                   /* goes on from the opening */
     bool is_past;                     /* a later turn has what was left of it */
     bool is_bought;                   /* it is prepaid, and its fee is there */
+    bool is_told;                     /* whether that falls into this bill */
     bool y_is_f;                      /* y is the F(x) of values: it need not be computed again */
 };
 
@@ -111,9 +112,11 @@ struct work {
     struct trace *traces;
     uint32_t trace_count, trace_capacity;
 
-    const struct term *term; /* whose step runs; NULL: a price's */
-    struct entry *entries;   /* of the step over charges that runs */
-    struct dec *gross;       /* what charges came to before all terms; of those that were there */
+    const struct term *term;   /* whose step runs; NULL: a price's */
+    const struct period *paid; /* when the payer pays for anybody; NULL: not asked yet */
+    uint32_t paid_count;
+    struct entry *entries; /* of the step over charges that runs */
+    struct dec *gross;     /* what charges came to before all terms; of those that were there */
     uint32_t gross_count;
     struct dec tax_rate; /* of the charge that is taxed */
     struct text grant;   /* whose bucket is looked for */
@@ -452,7 +455,7 @@ const struct contract *term_contract(const struct work *work, const struct charg
 /* Whether the term that runs applies to an account at an instant. */
 bool term_holds(const struct work *work, uint32_t account, instant at);
 /* When what waits in a bucket of the term that runs is due. */
-instant term_due(const struct work *work, const struct step *step, const struct contract *contract,
+instant term_due(struct work *work, const struct step *step, const struct contract *contract,
                  uint32_t account, struct period turn);
 /* The time in which it is in force, for proration. */
 struct period term_active(const struct work *work, const struct step *step,

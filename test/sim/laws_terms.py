@@ -196,10 +196,6 @@ def add_up(bench, edges):
     catalog = with_terms(bench, tame(world), is_cut=True)
     if any(a >= b for a, b in zip(edges, edges[1:])):
         return False
-    # A part does not know of who was there in another part, used nothing, and is owed by at the turn's end.
-    accounts = [{k: v for k, v in record.items() if k != "since" or times.parse(v) < start} for record in world.accounts]
-    bench = of_world(bench, accounts=accounts,
-                     memberships=[m for m in world.memberships if "to" not in m and times.parse(m["from"]) < start])
     columns = ("account", "sku", "price", "step", "kind", "grant")
     together, options = laws.collections.Counter(), ["--opening", "none"]
     for i, (a, b) in enumerate(zip(edges, edges[1:])):

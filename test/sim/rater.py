@@ -435,6 +435,7 @@ class Bill(ChargeSteps, CoverSteps):
             return self.active_part(step, row, turn, account, limits[1])
         key = ("factor", id(step), self.key(row, step))  # as any number: by the bucket's first row
         if key not in self.numbers:
+            account = self.scope_account(self.flow_of(row), step)  # but for whose it is
             self.numbers[key] = self.active_part(step, row, turn, account, self.contract(row))
         return self.numbers[key]
 
@@ -888,6 +889,14 @@ class Bill(ChargeSteps, CoverSteps):
     # ---- what waits for the end of a turn ----
 
     def due(self, flow, step, turn):
+        """When what a term's bucket waits for is owed: at the latest as the payer pays for nobody any more."""
+        due = self.own_due(flow, step, turn)
+        if not step.term or step.clock == "row":
+            return due
+        ends = [end for start, end in self.setup.paid(self.payer) if start < turn[1]]
+        return min(due, ends[-1]) if ends and ends[-1] > turn[0] else due
+
+    def own_due(self, flow, step, turn):
         """When a bucket's turn ends, or the contract or contract's plan that it belongs to."""
         row, level = flow.row, flow.row.price.level
         contract = self.contract(row)

@@ -182,6 +182,7 @@ class Setup:
         self.zone = catalog.get("billing", {}).get("zone")
         self.records = {record["id"]: record for record in accounts}
         self.accounts, self.bare = set(self.records), set()  # bare: they pay for others, and have no usage of their own
+        self.known_paid = {}
         self.members = defaultdict(list)  # account: [(from, to, organization)]
         for m in memberships:
             self.accounts |= {m["account"], m["organization"]}
@@ -507,6 +508,20 @@ class Setup:
             edges = sorted(edges)
             self.known_stretches[account] = list(zip(edges, edges[1:]))
         return self.known_stretches[account]
+
+    def paid(self, payer):
+        """The stretches in which a payer pays for anybody."""
+        if payer not in self.known_paid:
+            spans = sorted((start, end) for account in self.accounts for start, end in self.stretches(account)
+                           if self.payer(account, start) == payer)
+            out = []
+            for start, end in spans:
+                if out and start <= out[-1][1]:
+                    out[-1] = out[-1][0], max(end, out[-1][1])
+                else:
+                    out.append((start, end))
+            self.known_paid[payer] = out
+        return self.known_paid[payer]
 
     def fees(self, account, at):
         """The fixed prices in force for an account, whoever pays them: a narrower level goes before a wider one."""

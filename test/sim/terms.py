@@ -327,14 +327,12 @@ class ChargeSteps:
         """The fee of a turn as the term comes into force in it, for the first of those who share the bucket."""
         contract = self.contract(row)
         own = contract if step.level.startswith("contract/") or step.scope == "contract" else None
-        if own:
-            start = max(key[2][0], next(s for s, _, c in self.setup.contracts[own["buyer"]] if c is own))
-        else:
-            accounts = [row.account] if step.scope == "account" else sorted(self.setup.accounts)
-            parts = [(account, max(s, key[2][0])) for account in accounts for s, e in self.setup.stretches(account)
-                     if max(s, key[2][0]) < min(e, key[2][1])]
-            start = min((at for account, at in parts if self.setup.payer(account, at) == self.payer
-                         and self.holds(self.level, account, at)), default=None)
+        accounts = [row.account] if step.scope == "account" else sorted(self.setup.accounts)
+        parts = [(account, max(s, key[2][0])) for account in accounts for s, e in self.setup.stretches(account)
+                 if max(s, key[2][0]) < min(e, key[2][1])]
+        start = min((at for account, at in parts if self.setup.payer(account, at) == self.payer
+                     and self.holds(self.level, account, at)
+                     and (not own or self.setup.contract(account, at) is own)), default=None)
         if start is None or not self.cut[0] <= start < self.cut[1]:
             return
         amount = self.promised(row, step, key)
