@@ -102,12 +102,6 @@ static void check_source(struct loader *loader, const struct contract *contract)
                  "the contract %.*s and its source %.*s never hold at once", TEXT_ARG(contract->id),
                  TEXT_ARG(source->id));
     }
-    if (contract->currency && source->currency && contract->currency != source->currency) {
-        complain(loader->complaints, contract->source_place, "CURRENCY_MIX",
-                 text_format(loader->arena, "currency: %s", source->currency->code),
-                 "the contract %.*s is in %s, and its source %.*s in %s", TEXT_ARG(contract->id),
-                 contract->currency->code, TEXT_ARG(source->id), source->currency->code);
-    }
     if (source->seller.size > 0 && contract->seller.size > 0 &&
         !text_equal(source->buyer, contract->seller)) {
         complain_softly(loader->complaints, contract->source_place, "SELLER_DIFFERS",

@@ -409,8 +409,10 @@ static int digits_shown(const struct explain *x, int digits)
 {
     bool is_of_price = x->charge && x->charge->level < LEVEL_TERMS;
     return digits != DIGITS_OF_CURRENCY ? digits
-           : is_of_price                ? price_currency(x->run->catalog, x->charge->price)->digits
-                                        : x->bill.minor_digits;
+           : !is_of_price               ? x->bill.minor_digits
+           : x->charge->price->takes_money
+               ? x->pricing.source_currency->digits
+               : price_currency(x->run->catalog, x->charge->price)->digits;
 }
 
 static void add_tax(const struct explain *x, struct buffer *out, const struct step *step,

@@ -154,6 +154,7 @@ void sourced_gather(const struct run *run, struct arena *arena, const struct pri
     }
     pricing->source_charges = charges;
     pricing->source_count = count;
+    pricing->source_currency = priced->money.currency;
 }
 
 static void render(struct worker *worker, struct sourced *item, bool is_last, struct text inputs)
@@ -199,13 +200,6 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
     if (!is_first) {
         item->pricing.opening = item->handover.buckets;
         item->pricing.opening_count = item->handover.bucket_count;
-    }
-    struct bill_money money;
-    TRY(pricing_money(&item->pricing, &money, err));
-    if (money.currency != priced->money.currency) {
-        return fail(err, ERR_INPUT, "it is billed in %s, and its source %.*s in %s",
-                    money.currency->code, TEXT_ARG(contract_of(run, item->view)->source_id),
-                    priced->money.currency->code);
     }
     sourced_gather(run, arena, pricing, priced, &item->pricing);
     TRY(price_payer(arena, &item->pricing, rows, row_count, &item->priced, err));

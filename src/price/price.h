@@ -195,6 +195,7 @@ struct pricing {
      * amount is what is left of each before tax.  Then rows are those that the source priced. */
     const struct charge *source_charges; /* NULL: rows are priced */
     uint32_t source_count;
+    const struct currency *source_currency; /* in which they are */
     bool trace;
     const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };

@@ -63,7 +63,7 @@ static enum status start(struct work *work, const struct contract *contract,
                               .merged = charge->merged,
                               .keys = charge->keys,
                               .event = price->grain == GRAIN_EVENT ? charge->event : NULL,
-                              .unit = text_of(work->currency->code),
+                              .unit = text_of(work->pricing->source_currency->code),
                               .events = charge->events,
                               .quantity = quantity};
     return OK;

@@ -219,15 +219,27 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     return OK;
 }
 
-/* Whether a wallet is the payer's to fill at an instant: an account may have gone to another. */
+/* Whether a wallet is the payer's to fill at an instant: an account may have gone to another, a
+ * contract or a plan have ended for all of those who share it. */
 static bool is_ours(const struct work *work, const struct wallet *wallet, instant at)
 {
-    const struct accounts *accounts = work->pricing->accounts;
+    const struct pricing *pricing = work->pricing;
+    const struct accounts *accounts = pricing->accounts;
+    const enum scope scope = wallet->step->scope;
     uint32_t account = work->buckets[wallet->overage].account;
-    return wallet->step->scope != SCOPE_ACCOUNT ||
-           (at >= accounts->items[account].since &&
-            accounts_payer(accounts, account, at) == work->pricing->payer &&
-            (!work->term || term_holds(work, account, at)));
+    for (uint32_t i = 0; i < pricing->member_count && scope != SCOPE_ACCOUNT; i++) {
+        const struct member_span *member = &pricing->members[i];
+        bool has = period_has(member->span, at) && at >= accounts->items[member->account].since &&
+                   (!work->term || term_holds(work, member->account, at));
+        if (has && (scope != SCOPE_CONTRACT ||
+                    accounts_contract(accounts, work->catalog, member->account, at) ==
+                        wallet->like.contract)) {
+            return true;
+        }
+    }
+    return scope == SCOPE_ACCOUNT && at >= accounts->items[account].since &&
+           accounts_payer(accounts, account, at) == pricing->payer &&
+           (!work->term || term_holds(work, account, at));
 }
 
 /* A grant is bought as it comes, or when the wallet begins if that is later: once then, however

@@ -441,6 +441,7 @@ static inline int step_digits(const struct work *work, int digits, const struct 
 {
     return digits != DIGITS_OF_CURRENCY ? digits
            : work->term                 ? work->currency->digits
+           : price->takes_money         ? work->pricing->source_currency->digits
                                         : price_currency(work->catalog, price)->digits;
 }
 

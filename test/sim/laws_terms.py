@@ -194,6 +194,8 @@ def two_periods(bench):
 def add_up(bench, edges):
     world, start = bench.world, edges[0]
     catalog = with_terms(bench, tame(world), is_cut=True)
+    if catalog.get("currencies", {}).get("settings_at") == "invoice":
+        del catalog["currencies"]["settings_at"]  # each part has an invoice
     if any(a >= b for a, b in zip(edges, edges[1:])):
         return False
     columns = ("account", "sku", "price", "step", "kind", "grant")

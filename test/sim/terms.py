@@ -581,9 +581,11 @@ class ChargeSteps:
             account = self.scope_account(self.flow_of(row), step)
             if not self.cut[0] <= at < self.cut[1] or not cost:
                 continue
-            if grant != "top_up" and step.scope == "account" and not (
-                    self.setup.payer(account, at) == self.payer and self.holds(self.level, account, at)):
-                continue  # it has gone to another payer, or plan
+            whose = [account] if step.scope == "account" else self.setup.accounts
+            if grant != "top_up" and not any(
+                    self.setup.payer(one, at) == self.payer and self.holds(self.level, one, at) and
+                    (step.scope != "contract" or self.setup.contract(one, at) is self.contract(row)) for one in whose):
+                continue  # it has gone to another payer, or plan, or contract
             new = self.flow_of(None).charge(step, count * cost, cost)
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             if not step.term:

@@ -147,12 +147,24 @@ def chain(views, first):
     source = first
     billed_in = next((record["currency"] for record in views.world.accounts
                       if record["id"] == buyer and record.get("currency")), None)
+    rates, now = {}, views.catalog["currency"]
+    if "currencies" not in views.catalog and rng.random() < 0.4:  # links in several currencies, by whole numbers
+        codes = [now] + [code for code in ("USD", "EUR", "KWD") if code != now][:2]
+        rates = {(a, b): rng.randrange(2, 30) for a in codes for b in codes if a != b}
+        views.catalog["currencies"] = {"rates": "between"}
+        views.catalog.setdefault("tables", {})["between"] = {
+            "keys": ["currency", "into"], "rows": [[a, b, rate] for (a, b), rate in rates.items()]}
     for depth in range(rng.randrange(1, 4)):
         kind = rng.choice(["cost", "markup", "discount", "rate"])
         contract = {"id": "%s-%d" % (first["id"], depth), "seller": buyer, "buyer": "shop-%s-%d" % (first["id"], depth),
                     "source": source["id"]}
-        if billed_in:  # a chain is in one currency
+        if billed_in:
             contract["currency"] = billed_in
+        before = now
+        if rates and rng.random() < 0.7:
+            contract["currency"] = now = rng.choice(sorted({code for pair in rates for code in pair}))
+        elif rates:
+            contract["currency"] = now
         factor = {"cost": num(1), "markup": num("1.15"), "discount": num("0.8"), "rate": num("1.3")}[kind]
         if kind == "markup":
             contract["terms"] = [{"markup": {"percent": Raw("15")}}]
@@ -164,19 +176,19 @@ def chain(views, first):
             contract["accounts"] = sorted(rng.sample(first["accounts"], rng.randrange(1, len(first["accounts"]) + 1)))
             if "accounts" in source:
                 contract["accounts"] = source["accounts"]
-        out.append((contract, kind, factor))
+        out.append((contract, kind, factor, rates.get((before, now), 1)))
         source, buyer = contract, contract["buyer"]
     return out
 
 
 def compare_chain(bench, views, first, made, output):
     lines = of_contract(output, first)
-    for contract, kind, factor in made:
+    for contract, kind, factor, rate in made:
         accounts = None
         if "accounts" in contract:
             accounts = set(views.members(dict(first, accounts=contract["accounts"])))
         before = nets(lines, accounts)
-        expected = {key: value * (factor if kind != "rate" or key[1] in views.world.skus else 1) for key, value in before.items()}
+        expected = {key: value * rate * (factor if kind != "rate" or key[1] in views.world.skus else 1) for key, value in before.items()}
         lines = of_contract(output, contract)
         if kind == "cost":
             bench.equal("chain: %s of %s" % (kind, contract["id"]), expected, nets(lines))
@@ -220,7 +232,7 @@ def law(bench):
     first = views.seller("v", "dist-v", own=not bare or rng.random() < 0.3, is_dated=False)
     second = views.seller("w", "dist-w", own=False, is_dated=bare and rng.random() < 0.5) if rng.random() < 0.5 else None
     made = chain(views, first)
-    contracts = [first] + [contract for contract, _, _ in made] + ([second] if second else [])
+    contracts = [first] + [contract for contract, *_ in made] + ([second] if second else [])
     views.catalog["contracts"] = views.catalog.get("contracts", []) + contracts
     output = bench.bill("list", catalog=views.catalog)
     count = compare_list(bench, views, first, output)
