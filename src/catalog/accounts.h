@@ -106,6 +106,7 @@ enum record_kind {
     RECORD_MEMBERSHIP,
     RECORD_OVERRIDE,
     RECORD_SETTING,
+    RECORD_COMMITMENT,
     RECORD_KINDS
 };
 
@@ -118,8 +119,10 @@ enum record_kind {
  *               one row a tier, in any order; the row without up_to is the open tier; a single row
  *               without up_to is a rate
  *   setting     account, setting ("tax.country", "sharing", "sharing.group"), value, from, to
+ *   commitment  id, offering, account, from, to, count, amount, recurring, upfront, attributes
+ *               ("family=m5;region=eu": what expressions ask as commitment.family)
  * `org` stands for organization, `price` for rate.  Which kind a file is, its columns say: `sku`
- * override, else `setting` setting, else `id` account, else `organization` membership; in NDJSON
+ * override, else `setting` setting, else `offering` commitment, else `id` account, else `organization` membership; in NDJSON
  * each line says it.
  * Dates are dates (UTC midnight) or instants. */
 /* clang-format on */

@@ -1,10 +1,135 @@
-/* accounts_commitment.c - the commitments of accounts: those that stand in the catalog's contracts.
+/* accounts_commitment.c - the commitments of accounts: those that stand in the catalog's contracts,
+ * and those of records.
+ *
+ * An id is one commitment's, of all that are no view's; the same record twice is one.
  */
 #include "catalog/accounts_stage.h"
 
 #include <stdlib.h>
 
 #include "base/nofloat.h"
+
+/* ---- records --------------------------------------------------------------------------------- */
+
+static int compare_staged(const void *context, uint32_t a, uint32_t b)
+{
+    const struct accounts_builder *builder = context;
+    const struct staged_commitment *x = chunks_at(&builder->commitments, a),
+                                   *y = chunks_at(&builder->commitments, b);
+    int order = text_compare(name_at(&builder->commitment_ids, x->id)->text,
+                             name_at(&builder->commitment_ids, y->id)->text);
+    return order ? order : compare_where(x->where, y->where);
+}
+
+static bool is_same(const struct staged_commitment *a, const struct staged_commitment *b)
+{
+    return a->id == b->id && a->offering == b->offering && a->account == b->account &&
+           a->attributes == b->attributes && a->from == b->from && a->to == b->to &&
+           memcmp(a->numbers, b->numbers, sizeof a->numbers) == 0;
+}
+
+uint32_t finish_staged_commitments(struct finish *finish, const struct staged_commitment ***rows)
+{
+    struct accounts_builder *builder = finish->builder;
+    const uint32_t count = builder->commitments.count;
+    if (count > 0 && !finish->commitments) {
+        uint32_t *order = indices_take(builder, count);
+        for (uint32_t i = 0; i < count; i++) {
+            order[i] = i;
+        }
+        indices_sort(order, count, compare_staged, builder);
+        finish->commitments =
+            arena_alloc(builder->arena, count * sizeof(const struct staged_commitment *));
+        for (uint32_t i = 0; i < count; i++) {
+            const struct staged_commitment *row = chunks_at(&builder->commitments, order[i]);
+            if (finish->commitment_count == 0 ||
+                !is_same(row, finish->commitments[finish->commitment_count - 1])) {
+                finish->commitments[finish->commitment_count++] = row;
+            }
+        }
+    }
+    *rows = finish->commitments;
+    return finish->commitment_count;
+}
+
+static uint32_t find_name(const struct catalog *catalog, struct text name)
+{
+    for (uint32_t i = 0; i < catalog->commitment_name_count; i++) {
+        if (text_equal(catalog->commitment_names[i], name)) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+static uint32_t find_offering(const struct catalog *catalog, struct text name)
+{
+    uint32_t low = 0, high = catalog->offering_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (text_compare(catalog->offerings[middle].name, name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool is_found = low < catalog->offering_count && text_equal(catalog->offerings[low].name, name);
+    return is_found ? low : NONE;
+}
+
+/* What it says of itself, under the names that expressions ask for. */
+static struct expr_value *read_values(struct finish *finish, const struct staged_commitment *row)
+{
+    static const char *const numbers[STAGED_NUMBERS] = {"count", "amount", "recurring", "upfront"};
+    struct accounts_builder *builder = finish->builder;
+    const struct catalog *catalog = finish->catalog;
+    struct expr_value *values =
+        arena_calloc(builder->arena, catalog->commitment_name_count, sizeof *values);
+    struct text attributes = name_at(&builder->values, row->attributes)->text, name, value;
+    for (size_t at = 0; at < attributes.size;) {
+        (void)attribute_next(builder->arena, attributes, &at, &name, &value);
+        uint32_t index = find_name(catalog, name);
+        struct dec number;
+        if (index != NONE) {
+            values[index] =
+                dec_parse(value, &number) == NUMBER_OK ? expr_number(number) : expr_text(value);
+        }
+    }
+    for (int i = 0; i < STAGED_NUMBERS; i++) {
+        uint32_t index = find_name(catalog, text_of(numbers[i]));
+        if (index != NONE && row->numbers[i] != NONE) {
+            values[index] = expr_number(decimals_at(builder, row->numbers[i]));
+        }
+    }
+    return values;
+}
+
+static void take_record(struct finish *finish, const struct staged_commitment *row,
+                        struct held *held, uint32_t *count)
+{
+    struct accounts_builder *builder = finish->builder;
+    const struct catalog *catalog = finish->catalog;
+    struct commitment *commitment = arena_calloc(builder->arena, 1, sizeof *commitment);
+    struct text offering = name_at(&builder->offerings, row->offering)->text;
+    *commitment = (struct commitment){.id = name_at(&builder->commitment_ids, row->id)->text,
+                                      .offering = find_offering(catalog, offering),
+                                      .account = id_text(account_at(builder, row->account)),
+                                      .view = NONE,
+                                      .from = row->from,
+                                      .to = row->to,
+                                      .place = where_unpack(builder, row->where)};
+    if (commitment->offering == NONE) {
+        COMPLAIN(builder, commitment->place, "UNKNOWN_OFFERING",
+                 "offerings stand under commitments: of the catalog",
+                 "there is no offering \"%.*s\"", SHOWN(offering));
+        return;
+    }
+    commitment_fill(catalog, commitment, read_values(finish, row));
+    held[*count] = (struct held){finish->rank[row->account], commitment};
+    ++*count;
+}
+
+/* ---- all ------------------------------------------------------------------------------------- */
 
 static int compare_ids(const void *a_item, const void *b_item)
 {
@@ -24,40 +149,50 @@ static int compare_held(const void *a_item, const void *b_item)
     return order ? order : text_compare(a->commitment->id, b->commitment->id);
 }
 
+static void take_of_catalog(struct finish *finish, const struct commitment *commitment,
+                            struct held *held, uint32_t *count)
+{
+    struct accounts_builder *builder = finish->builder;
+    uint32_t account = accounts_find(finish->accounts, commitment->view, commitment->account);
+    if (account == MAP_NONE) {
+        COMPLAIN(builder, commitment->place, "UNKNOWN_ACCOUNT",
+                 commitment->view == NONE ? "name an account of the records or the catalog"
+                                          : "a view's commitments are of its own accounts",
+                 "commitment %.*s is of account %.*s, which is not there", SHOWN(commitment->id),
+                 SHOWN(commitment->account));
+        return;
+    }
+    held[*count] = (struct held){account, commitment};
+    ++*count;
+}
+
 void finish_commitments(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
     const struct catalog *catalog = finish->catalog;
-    struct accounts *accounts = finish->accounts;
-    uint32_t count = catalog->commitment_count;
-    if (count == 0) {
+    const struct staged_commitment **rows;
+    uint32_t record_count = finish_staged_commitments(finish, &rows), count = 0;
+    if (catalog->commitment_count + record_count == 0) {
         return;
     }
-    struct held *items = arena_alloc(builder->arena, count * sizeof *items);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct commitment *commitment = &catalog->commitments[i];
-        uint32_t account = accounts_find(accounts, commitment->view, commitment->account);
-        if (account == MAP_NONE) {
-            COMPLAIN(builder, commitment->place, "UNKNOWN_ACCOUNT",
-                     commitment->view == NONE ? "name an account of the records or the catalog"
-                                              : "a view's commitments are of its own accounts",
-                     "commitment %.*s is of account %.*s, which is not there",
-                     SHOWN(commitment->id), SHOWN(commitment->account));
-            continue;
-        }
-        items[kept++] = (struct held){account, commitment};
+    struct held *items = arena_alloc(
+        builder->arena, ((size_t)catalog->commitment_count + record_count) * sizeof *items);
+    for (uint32_t i = 0; i < catalog->commitment_count; i++) {
+        take_of_catalog(finish, &catalog->commitments[i], items, &count);
     }
-    qsort(items, kept, sizeof *items, compare_ids);
-    for (uint32_t i = 1; i < kept; i++) {
+    for (uint32_t i = 0; i < record_count; i++) {
+        take_record(finish, rows[i], items, &count);
+    }
+    qsort(items, count, sizeof *items, compare_ids);
+    for (uint32_t i = 1; i < count; i++) {
         const struct commitment *a = items[i - 1].commitment, *b = items[i].commitment;
         if (text_equal(a->id, b->id) && a->view == b->view) {
-            COMPLAIN(builder, b->place, "DUPLICATE_NAME", "give each an id of its own",
+            COMPLAIN(builder, b->place, "DUPLICATE_COMMITMENT", "give each an id of its own",
                      "commitment %.*s stands at %.*s:%u too", SHOWN(b->id), SHOWN(a->place.file),
                      a->place.line);
         }
     }
-    qsort(items, kept, sizeof *items, compare_held);
-    accounts->commitments = items;
-    accounts->commitment_count = kept;
+    qsort(items, count, sizeof *items, compare_held);
+    finish->accounts->commitments = items;
+    finish->accounts->commitment_count = count;
 }

@@ -610,6 +610,29 @@ void finish_hash_setting(struct finish *finish, const struct staged_setting *row
     add_record(finish, &record);
 }
 
+void finish_hash_commitment(struct finish *finish, const struct staged_commitment *row)
+{
+    const struct accounts_builder *builder = finish->builder;
+    struct canonical record = {.size = 0};
+    record.bytes[record.size++] = 'c';
+    put_text(&record, name_at(&builder->commitment_ids, row->id)->text);
+    put_text(&record, name_at(&builder->offerings, row->offering)->text);
+    put_text(&record, id_text(account_at(builder, row->account)));
+    /* Attributes may be long. */
+    struct text attributes = name_at(&builder->values, row->attributes)->text;
+    struct hash128 print = hash_print(attributes.at, attributes.size);
+    put_number(&record, print.low);
+    put_number(&record, print.high);
+    for (int i = 0; i < STAGED_NUMBERS; i++) {
+        put_number(&record, row->numbers[i] != NONE);
+        put_decimal(&record,
+                    row->numbers[i] == NONE ? DEC_ZERO : decimals_at(builder, row->numbers[i]));
+    }
+    put_number(&record, (uint64_t)row->from);
+    put_number(&record, (uint64_t)row->to);
+    add_record(finish, &record);
+}
+
 static void hash_accounts(struct finish *finish)
 {
     const struct accounts_builder *builder = finish->builder;
@@ -657,6 +680,16 @@ static struct digest make_digest(const struct finish *finish)
     return hash_digest((struct text){record.bytes, record.size});
 }
 
+static void hash_commitments(struct finish *finish)
+{
+    const struct staged_commitment **rows;
+    uint32_t count = finish_staged_commitments(finish, &rows);
+    for (uint32_t i = 0; i < count; i++) {
+        (void)finish_is_known(finish, rows[i]->account, rows[i]->where);
+        finish_hash_commitment(finish, rows[i]);
+    }
+}
+
 /* Days of records begin in UTC, whatever the zone of bills: days of the catalog and the period do
  * not, and 1 October is two hours late for a bill of Berlin. */
 static void warn_of_days(const struct finish *finish)
@@ -691,6 +724,7 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
     link_contracts(&finish);
     finish_overrides(&finish);
     finish_settings(&finish);
+    hash_commitments(&finish);
     hash_accounts(&finish);
     finish.accounts->digest = make_digest(&finish);
     finish_views(&finish);

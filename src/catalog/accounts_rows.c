@@ -21,6 +21,12 @@ enum field {
     FIELD_SCOPE,
     FIELD_SETTING,
     FIELD_VALUE,
+    FIELD_OFFERING,
+    FIELD_COUNT,
+    FIELD_AMOUNT,
+    FIELD_RECURRING,
+    FIELD_UPFRONT,
+    FIELD_ATTRIBUTES,
     FIELDS
 };
 _Static_assert((int)FIELDS <= (int)RECORD_FIELDS_MAX, "a row has a place for every field");
@@ -43,6 +49,12 @@ static const struct text FIELD_NAMES[FIELDS] = {
     {"scope", 5},
     {"setting", 7},
     {"value", 5},
+    {"offering", 8},
+    {"count", 5},
+    {"amount", 6},
+    {"recurring", 9},
+    {"upfront", 7},
+    {"attributes", 10},
 };
 static const struct text FIELD_ALIASES[FIELDS] = {
     [FIELD_ORGANIZATION] = {"org", 3}, [FIELD_RATE] = {"price", 5}};
@@ -58,9 +70,12 @@ static const uint32_t KIND_FIELDS[RECORD_KINDS] = {
                         BIT(FIELD_UP_TO) | BIT(FIELD_RATE) | BIT(FIELD_FLAT) | BIT(FIELD_SCOPE),
     [RECORD_SETTING] = BIT(FIELD_ACCOUNT) | BIT(FIELD_SETTING) | BIT(FIELD_VALUE) |
                        BIT(FIELD_FROM) | BIT(FIELD_TO),
+    [RECORD_COMMITMENT] = BIT(FIELD_ID) | BIT(FIELD_OFFERING) | BIT(FIELD_ACCOUNT) |
+                          BIT(FIELD_FROM) | BIT(FIELD_TO) | BIT(FIELD_COUNT) | BIT(FIELD_AMOUNT) |
+                          BIT(FIELD_RECURRING) | BIT(FIELD_UPFRONT) | BIT(FIELD_ATTRIBUTES),
 };
 static const char *const KIND_NAMES[RECORD_KINDS] = {"accounts", "memberships", "overrides",
-                                                     "settings"};
+                                                     "settings", "commitments"};
 
 struct accounts_builder *accounts_builder_new(struct arena *arena,
                                               const struct catalog_input *zones)
@@ -415,20 +430,86 @@ static void take_setting(struct row *row)
     };
 }
 
+/* "family=m5;region=eu", as dimensions stand in lines; false with a complaint. */
+static bool check_attributes(struct row *row, struct text text)
+{
+    struct text name, value;
+    for (size_t at = 0; at < text.size;) {
+        if (!attribute_next(row->builder->arena, text, &at, &name, &value) || name.size == 0) {
+            COMPLAIN(
+                row->builder, place_of(row, FIELD_ATTRIBUTES), "BAD_VALUE",
+                "family=m5;region=eu-west-1, with ; = and % percent-encoded in names and values",
+                "'attributes' are no names with values: \"%.*s\"", SHOWN(text));
+            return row->is_good = false;
+        }
+    }
+    return true;
+}
+
+bool attribute_next(struct arena *arena, struct text text, size_t *at, struct text *name,
+                    struct text *value)
+{
+    const char *start = text.at + *at, *end = memchr(start, ';', text.size - *at);
+    size_t size = end ? (size_t)(end - start) : text.size - *at;
+    const char *equals = memchr(start, '=', size);
+    *at += size + (end != NULL);
+    if (!equals) {
+        return false;
+    }
+    struct text left = {start, (size_t)(equals - start)};
+    struct text right = {equals + 1, size - left.size - 1};
+    return text_decode(left, arena_alloc(arena, left.size + 1), name) &&
+           text_decode(right, arena_alloc(arena, right.size + 1), value);
+}
+
+/* What an account has committed itself to. */
+static void take_commitment(struct row *row)
+{
+    struct accounts_builder *builder = row->builder;
+    static const enum field numbers[STAGED_NUMBERS] = {FIELD_COUNT, FIELD_AMOUNT, FIELD_RECURRING,
+                                                       FIELD_UPFRONT};
+    struct text id = take_name(row, FIELD_ID, true);
+    struct text offering = take_name(row, FIELD_OFFERING, true);
+    struct text account = take_name(row, FIELD_ACCOUNT, true);
+    struct text attributes = row->record->values[FIELD_ATTRIBUTES];
+    struct period period = take_period(row);
+    struct staged_commitment staged = {.from = period.from, .to = period.to};
+    for (int i = 0; i < STAGED_NUMBERS; i++) {
+        struct dec value;
+        staged.numbers[i] =
+            take_number(row, numbers[i], &value) ? decimals_add(builder, value) : NONE;
+    }
+    if (row->is_good && has_controls(attributes)) {
+        COMPLAIN(builder, place_of(row, FIELD_ATTRIBUTES), "CTRL_CHAR", "",
+                 "'attributes' has a control character");
+        row->is_good = false;
+    }
+    if (!row->is_good || !check_attributes(row, attributes)) {
+        return;
+    }
+    staged.where = where_of(row);
+    staged.id = names_add(builder, &builder->commitment_ids, id, staged.where);
+    staged.offering = names_add(builder, &builder->offerings, offering, staged.where);
+    staged.account = ids_add(builder, account, ACCOUNT_RECORDED, staged.where);
+    staged.attributes = names_add(builder, &builder->values, attributes, staged.where);
+    *(struct staged_commitment *)chunks_add(&builder->commitments, builder->arena) = staged;
+}
+
 /* What the columns say; RECORD_KINDS after a complaint. */
 static enum record_kind find_kind(struct accounts_builder *builder, uint32_t present,
                                   struct place place)
 {
     enum record_kind kind = present & BIT(FIELD_SKU)            ? RECORD_OVERRIDE
                             : present & BIT(FIELD_SETTING)      ? RECORD_SETTING
+                            : present & BIT(FIELD_OFFERING)     ? RECORD_COMMITMENT
                             : present & BIT(FIELD_ID)           ? RECORD_ACCOUNT
                             : present & BIT(FIELD_ORGANIZATION) ? RECORD_MEMBERSHIP
                                                                 : RECORD_KINDS;
     if (kind == RECORD_KINDS) {
         COMPLAIN(builder, place, "UNKNOWN_KIND",
                  "accounts have 'id', memberships 'account' and 'organization', overrides "
-                 "'account' and 'sku', settings 'account' and 'setting'",
-                 "neither accounts nor memberships nor overrides nor settings");
+                 "'account' and 'sku', settings 'account' and 'setting', commitments 'offering'",
+                 "neither accounts nor memberships nor overrides nor settings nor commitments");
         return kind;
     }
     for (uint32_t i = 0; i < FIELDS; i++) {
@@ -469,6 +550,9 @@ static void take_row(void *context, const struct record_row *record)
         break;
     case RECORD_SETTING:
         take_setting(&row);
+        break;
+    case RECORD_COMMITMENT:
+        take_commitment(&row);
         break;
     case RECORD_KINDS:
         break;

@@ -183,6 +183,9 @@ void stage_init(struct accounts_builder *builder, struct arena *arena)
     builder->overrides.item_bytes = sizeof(struct staged_override);
     builder->conflicts.item_bytes = sizeof(struct staged_conflict);
     builder->settings.item_bytes = sizeof(struct staged_setting);
+    builder->commitments.item_bytes = sizeof(struct staged_commitment);
+    init_names(&builder->commitment_ids, arena);
+    init_names(&builder->offerings, arena);
     init_names(&builder->files, arena);
     init_names(&builder->plans, arena);
     init_names(&builder->zones, arena);

@@ -75,6 +75,16 @@ struct staged_setting {
     struct where where;
 };
 
+enum { STAGED_COUNT, STAGED_AMOUNT, STAGED_RECURRING, STAGED_UPFRONT, STAGED_NUMBERS };
+struct staged_commitment {
+    uint32_t id, offering; /* in builder->commitment_ids, builder->offerings */
+    uint32_t account;
+    uint32_t numbers[STAGED_NUMBERS]; /* in builder->decimals, or NONE */
+    uint32_t attributes;              /* in builder->values */
+    instant from, to;
+    struct where where;
+};
+
 struct staged_conflict {
     uint32_t account;
     struct where where;
@@ -125,7 +135,8 @@ struct accounts_builder {
     unsigned char *spare; /* room for finish: the table of slots, when no more ids come */
     size_t spare_left;
 
-    struct chunks accounts, memberships, overrides, conflicts, settings;
+    struct chunks accounts, memberships, overrides, conflicts, settings, commitments;
+    struct names commitment_ids, offerings;
     struct names files, plans, zones, skus, decimals, setting_names, values;
 };
 
@@ -209,6 +220,8 @@ struct finish {
     uint32_t *skus;             /* of names: in catalog->skus */
     struct hash128 sum;         /* of canonical records */
     uint64_t record_count;
+    const struct staged_commitment **commitments;
+    uint32_t commitment_count;
 };
 
 struct keyed { /* sorted by key */
@@ -231,6 +244,12 @@ void finish_hash_override(struct finish *finish, const struct staged_override *r
 void finish_settings(struct finish *finish);
 /* accounts_commitment.c: those of the catalog and of records, by account. */
 void finish_commitments(struct finish *finish);
+/* The next of "name=value;name=value", decoded, from *at on; false when it is none. */
+bool attribute_next(struct arena *arena, struct text text, size_t *at, struct text *name,
+                    struct text *value);
+/* Those of records, by id, each once. */
+uint32_t finish_staged_commitments(struct finish *finish, const struct staged_commitment ***rows);
+void finish_hash_commitment(struct finish *finish, const struct staged_commitment *row);
 /* Whether more than an override or a setting names the account; a complaint when not. */
 bool finish_is_known(struct finish *finish, uint32_t account, struct where where);
 void finish_hash_setting(struct finish *finish, const struct staged_setting *row);

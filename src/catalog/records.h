@@ -15,7 +15,7 @@
 #include "base/arena.h"
 #include "base/text.h"
 
-enum { RECORD_LINE_MAX_BYTES = 64 * 1024, RECORD_FIELDS_MAX = 20 };
+enum { RECORD_LINE_MAX_BYTES = 64 * 1024, RECORD_FIELDS_MAX = 24 };
 enum { RECORD_OTHERS = RECORD_FIELDS_MAX }; /* the place of what is passed over */
 
 struct record_row {
