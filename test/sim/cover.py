@@ -74,10 +74,8 @@ class Commitment:
         return loose(self.record.get("count", 1))
 
     def fee(self, name):
-        """What is paid at a time: the record's own price is of one of its count, the offering's is of all."""
-        if name in self.record:
-            return quantize(loose(self.record[name]) * self.count())
-        return self.says(self.offering.get(name, 0))
+        """What is paid at a time: what the record says goes before the offering."""
+        return self.says(self.record.get(name, self.offering.get(name, 0)))
 
     def spread(self, at):
         """What of the upfront fee has been used up by an instant: by time, over the term."""
@@ -235,7 +233,7 @@ class CoverSteps:
             if isinstance(path, tuple):
                 return self.setup.listed(path[0], path[1:], piece.row.time)
             if path == "list":
-                return self.list_rate(piece.row, piece.flow, step)
+                return quantize(self.list_rate(piece.row, piece.flow, step))
             if path == "rate":
                 return self.plan_rate(commitment, piece, step)
             if path == "savings":
@@ -250,7 +248,7 @@ class CoverSteps:
         return expressions.evaluate(tree, find)
 
     def list_rate(self, row, flow, step):
-        """What a unit, as it comes to the cover, costs in public: the slope of its price's curve at 0."""
+        """What a unit, as it comes to the cover, costs in public: the slope of its price's curve at 0, exact."""
         steps = row.price.steps
         behind = steps[[s.node for s in steps].index(step.node) + 1:]
         factor = ONE
@@ -258,7 +256,7 @@ class CoverSteps:
             if other.kind == "convert" and row.price.list_rate is None:
                 factor *= self.number(other.body.get("multiply", 1), row, other) / self.number(other.body.get("divide", 1), row, other)
             elif other.kind in ("rate", "tier", "percent"):
-                return quantize(self.first_rate(row, flow, other) * factor)
+                return self.first_rate(row, flow, other) * factor
         return ZERO
 
     def first_rate(self, row, flow, step):
@@ -313,7 +311,7 @@ class CoverSteps:
             is_shown = step.body.get("lines") == "negation"
             part.charge(step, part.listed if is_shown else ZERO)
             if is_shown:
-                part.adjust(step.name, "negation", -part.listed, quantity=-taken)
+                part.adjust(step.name, "negation", -part.listed, grant=commitment.id, quantity=-taken)
             out.append(part)
         flow.quantity = piece.left
         if piece.left > 0 or not out:
@@ -347,7 +345,7 @@ class CoverSteps:
             at = turn[1]
 
     def unused(self):
-        """[(commitment, turn, capacity, used, what the rest costs)] of all turns that begin in this bill."""
+        """[(commitment, account, turn, capacity, used, what the rest costs)] of all turns that begin in this bill."""
         out = []
         for commitment in self.known_commitments():
             step = self.cover_of(commitment)
@@ -355,5 +353,5 @@ class CoverSteps:
                 continue
             for _, turn in self.turns_of(commitment, step):
                 state = self.state(commitment, turn)
-                out.append((commitment.id, turn, state.capacity, state.used, state.unused()[1]))
+                out.append((commitment.id, commitment.account, turn, state.capacity, state.used, state.unused()[1]))
         return out

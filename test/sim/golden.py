@@ -304,7 +304,7 @@ class Judge:
     def say_unused(self, value):
         for key, amount in value.items():
             self.say("unused " + key, amount, sum((
-                capacity - used for bill in self.bills for name, _, capacity, used, _ in bill.unused() if name == key), ZERO))
+                capacity - used for bill in self.bills for name, _, _, capacity, used, _ in bill.unused() if name == key), ZERO))
 
     def say_balance(self, value):
         wallets = [wallet for bill in self.bills for wallet in bill.wallets]

@@ -23,6 +23,9 @@ ZERO = Fraction(0)
 DIGITS = {"JPY": 0, "USD": 2, "EUR": 2, "KWD": 3, "CLF": 4}  # of minor units
 
 
+TURNS_APART = False  # a fee of many turns is one charge
+
+
 class Flow:
     """A part of a row on its way: a quantity, then an amount."""
 
@@ -192,7 +195,7 @@ class Bill(ChargeSteps, CoverSteps):
         self.charges.append(Charge(flow, flow.step, flow.kind, flow.amount, contract, flow.quantity))
         for a in flow.adjustments:
             self.charges.append(Charge(flow, a.step, a.kind, a.amount, contract, a.quantity, "tax" if a.of_tax else flow.kind))
-            self.charges[-1].grant = a.grant or (flow.grant if flow.kind == "covered" else "")
+            self.charges[-1].grant = a.grant or ""
             self.charges[-1].effective = ZERO if flow.kind == "covered" else a.amount
             if a.rate is not None:
                 self.charges[-1].rate = a.rate
@@ -1238,23 +1241,31 @@ class Bill(ChargeSteps, CoverSteps):
     def commitments(self):
         """What commitments cost: at once as they begin, and for each turn of their clock."""
         for commitment in self.known_commitments():
-            offering, record, price = commitment.offering, commitment.record, TermPrice("commitment")
+            offering, price = commitment.offering, TermPrice("catalog")
+            price.name, price.currency = commitment.name, self.setup.catalog.get("currency", "USD")
             cover = self.cover_of(commitment)
             clock = offering.get("clock", cover.clock if cover else "period")
             step = Step({"commitment": dict(offering, clock=clock)}, ("commitment",), None)
 
-            def charge(name, at, span, commitment=commitment, step=step, price=price):
-                flow = Flow(None, ZERO, 0).charge(step, commitment.fee(name), name)
-                flow.kind, flow.quantity, flow.grant, flow.effective = "commitment", commitment.count(), commitment.id, ZERO
+            def charge(name, at, span, count=1, commitment=commitment, step=step, price=price):
+                flow = Flow(None, ZERO, 0).charge(step, commitment.fee(name) * count, name)
+                flow.step, flow.kind, flow.quantity, flow.grant, flow.effective = name, "commitment", commitment.count() * count, commitment.id, ZERO
                 if flow.amount:
                     self.priced.append(FixedRow(commitment.account, "", at, price, flow,
                                                 self.setup.contract(commitment.account, at), span))
             start = commitment.start
             if self.cut[0] <= start < self.cut[1] and self.setup.payer(commitment.account, start) == self.payer:
                 charge("upfront", start, (start, start))
-            if "recurring" in record or "recurring" in offering:
-                for at, turn in self.turns_of(commitment, step):
-                    charge("recurring", at, (at, turn[1]))
+            if not commitment.fee("recurring"):
+                continue
+            runs = []  # of turns that follow each other under one contract
+            for at, turn in self.turns_of(commitment, step):
+                contract = self.setup.contract(commitment.account, at)
+                if not runs or TURNS_APART or runs[-1][1] != at or runs[-1][3] is not contract:
+                    runs.append([at, turn[1], 0, contract])
+                runs[-1][1], runs[-1][2] = turn[1], runs[-1][2] + 1
+            for start, end, count, _ in runs:
+                charge("recurring", start, (start, end), count)
 
     # ---- what is compared ----
 

@@ -488,6 +488,31 @@ def compare_lines(world, setup, bills, output):
     return len(lines)
 
 
+def compare_cover(world, bills, output):
+    """Quantities and effective cost of what commitments cover, cost and leave."""
+    expected = collections.defaultdict(lambda: [num(0), num(0)])
+    got = collections.defaultdict(lambda: [num(0), num(0)])
+    for bill in bills:
+        for c in bill.charges:
+            if c.kind in ("covered", "commitment"):
+                add_to(expected[(bill.payer, c.account, c.sku, c.kind, c.step, c.grant)], c.quantity, c.effective)
+        for name, account, _, capacity, used, rest in bill.unused():
+            add_to(expected[(bill.payer, account, "", "unused", "unused", name)], capacity - used, rest)
+    payers = {bill["bill"]: bill["payer"] for bill in output.bills()}
+    for line in output.lines():
+        if line["kind"] in ("covered", "commitment", "unused"):
+            add_to(got[(payers[line["bill"]], line["account"], line["sku"], line["kind"], line["step"], line["grant"])],
+                   num(line["quantity"]), num(line["effective"] or "0"))
+    compare("quantity and effective cost of", {k: tuple(v) for k, v in expected.items() if any(v)},
+            {k: tuple(v) for k, v in got.items() if any(v)})
+    return len(got)
+
+
+def add_to(pair, *values):
+    for i, value in enumerate(values):
+        pair[i] += value
+
+
 def num_zero():
     return num(0)
 
@@ -531,7 +556,7 @@ def compare_rounding(world, output):
 
 def rate_world(world):
     setup = Setup(world.catalog, world.accounts, world.all_memberships(), world.overrides,
-                  world.period_text, world.commitments)
+                  world.period_text)
     rated = usage_room.Usage(setup, world.lines)
     payers = set(setup.accounts)
     bills = []
@@ -604,6 +629,8 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
     attempt("usage", count("rows", lambda: compare_usage(rated, output)))
     attempt("exclusions", lambda: compare_exclusions(rated, bills, output))
     attempt("lines", count("lines", lambda: compare_lines(world, setup, bills, output)))
+    if world.commitments:
+        attempt("cover", count("cover", lambda: compare_cover(world, bills, output)))
     attempt("rounding", lambda: compare_rounding(world, output))
     for name, kinds, options in PERTURBATIONS:
         def perturb(name=name, kinds=kinds, options=options):

@@ -20,6 +20,7 @@ import time
 from fractions import Fraction
 
 from exact import plain, quantize
+from world import Raw, write_json
 
 ZERO = Fraction(0)
 ACCOUNTS = ["A", "B", "C"]
@@ -219,7 +220,8 @@ class Hour:
                    "products": {"vm": {"skus": {sku: {"attributes": {"family": body["family"], "factor": body["factor"]}}
                                                 for sku, body in self.skus.items()}}}}
         return {"case": self.name, "catalog": catalog, "accounts": self.accounts(), "bill": {"from": "2026-10-01T00", "to": "2026-10-01T01"},
-                "contracts": [{"commitments": [{k: plain(v) if isinstance(v, Fraction) else v for k, v in c.items()}
+                "contracts": [{"commitments": [{k: Raw(plain(v)) if isinstance(v, Fraction) else Raw(v) if isinstance(v, int) else v
+                                                for k, v in c.items()}
                                                for c in self.commitments]}] if self.commitments else [],
                 "usage": [{"sku": r["sku"], "account": r["account"], "resource": r["resource"], "quantity": plain(r["quantity"]),
                            "dims": {"zone": r["zone"]}} for r in self.rows],
@@ -250,6 +252,15 @@ class Hour:
         return expect
 
 
+def bare(value):
+    """Numbers as they are written."""
+    if isinstance(value, dict):
+        return {key: bare(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [bare(item) for item in value]
+    return Raw(value) if isinstance(value, int) else value
+
+
 def against_rater(case):
     """What the naive rater says otherwise."""
     import golden
@@ -261,7 +272,7 @@ def against_farthing(farthing, cases, folder):
     """{name: what farthing says otherwise}."""
     path = os.path.join(folder, "hours.jsonl")
     with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(case) + "\n" for case in cases)
+        file.writelines(write_json(bare(case)) + "\n" for case in cases)
     done = subprocess.run([farthing, "test", "--verbose", path], capture_output=True, text=True, check=False)
     out, name, seen = {}, None, 0
     for line in done.stdout.splitlines():
@@ -295,7 +306,7 @@ def main():
                 cases.append(hour.case())
                 counts.update({"orders": hour.tried, "rows": len(hour.rows), "commitments": len(hour.commitments), hour.shape: 1})
                 if arguments.hour is not None:
-                    print(json.dumps(cases[-1]))
+                    print(write_json(bare(cases[-1])))
             if arguments.farthing:
                 for name, lines in against_farthing(arguments.farthing, cases, folder).items():
                     wrong.setdefault(name, []).extend("farthing: " + line for line in lines)

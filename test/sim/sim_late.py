@@ -35,9 +35,9 @@ class Case:
         self.seed, self.rng = seed, random.Random("late/%s" % seed)
         rng = self.rng
         self.clock = rng.choice(["hour", "hour", "hour", "day"])
-        self.accounts = ["A", "B", "C"][:rng.choice([1, 2, 3, 3])]
-        self.records = [{"id": account} for account in self.accounts] + [{"id": "org"}]
-        self.memberships = [{"account": account, "organization": "org", "from": "2026-01-01T00:00:00Z"} for account in self.accounts]
+        self.names = ["A", "B", "C"][:rng.choice([1, 2, 3, 3])]
+        self.accounts = [{"id": account} for account in self.names] + [{"id": "org"}]
+        self.memberships = [{"account": account, "organization": "org", "from": "2026-01-01T00:00:00Z"} for account in self.names]
         self.overrides, self.filed = [], {}
         self.make_catalog()
         self.make_commitments()
@@ -97,13 +97,14 @@ class Case:
         rng, self.commitments = self.rng, []
         offerings = sorted(self.catalog["commitments"])
         for i in range(rng.choice([1, 1, 2, 3])):
-            record = {"id": "k%d" % i, "offering": rng.choice(offerings), "account": rng.choice(self.accounts), "family": rng.choice("mr"),
+            record = {"id": "k%d" % i, "offering": rng.choice(offerings), "account": rng.choice(self.names), "family": rng.choice("mr"),
                       "from": "2026-0%d-01T00:00:00Z" % rng.randint(1, 9), "to": "2027-01-01T00:00:00Z"}
             if record["offering"] == "lease":
                 record.update(count=self.some("1", "2"), factor=self.some("1", "2", "4"))
             else:
                 record["amount"] = self.some("0.3", "1", "2.5")
             self.commitments.append(record)
+        self.catalog["contracts"] = [{"id": "k", "buyer": "org", "commitments": self.commitments}]
 
     def make_events(self):
         rng = self.rng
@@ -112,7 +113,7 @@ class Case:
         for i in range(rng.randint(6, 16)):
             kind = "vm" if rng.random() < 0.85 else "store"
             self.events.append({
-                "specversion": "1.0", "id": "e%d" % i, "source": "x", "type": kind, "subject": rng.choice(self.accounts),
+                "specversion": "1.0", "id": "e%d" % i, "source": "x", "type": kind, "subject": rng.choice(self.names),
                 "time": times.form(START + rng.choice(hours) * times.HOUR + rng.randrange(3600) * times.NS),
                 "data": {"q": self.some("1", "0.5", "2", "3.25"), "size": rng.choice("sml"), "res": "r%d" % rng.randrange(4)}})
         self.late = self.events[-1]
@@ -128,7 +129,7 @@ class Case:
 
     def rated(self, count):
         """{key: (quantity, amount, effective)} as the naive rater has it, and covers by (commitment, turn)."""
-        setup = Setup(self.catalog, self.records, self.memberships, [], PERIOD, self.commitments)
+        setup = Setup(self.catalog, self.accounts, self.memberships, [], PERIOD)
         rated = usage_room.Usage(setup, self.lines(count))
         out, used = collections.defaultdict(lambda: [num(0)] * 3), {}
         for payer in sorted(setup.accounts):
@@ -137,7 +138,7 @@ class Case:
                 for c in bill.charges:
                     key = Key(c.account, c.sku, c.resource, c.price, c.step, c.kind, c.tier, c.grant, c.time)
                     out[key] = [a + b for a, b in zip(out[key], (c.quantity, c.amount, c.effective))]
-                for name, turn, capacity, taken, rest in bill.unused():
+                for name, _, turn, capacity, taken, rest in bill.unused():
                     used[(name, turn)] = capacity, taken, rest
         return {k: v for k, v in out.items() if any(v)}, used
 
@@ -171,6 +172,8 @@ def judge(case, before, after, used_before, used_after, counts):
     for key, sides in changed.items():
         if key.kind in TERMS:
             counts["terms"] += 1
+        elif key.kind == "unused":
+            counts["unused part"] += 1
         elif key.kind == "commitment":
             wrong.append(("a fee", key, sides))
         elif sku == "store":

@@ -1,6 +1,7 @@
 """Commitments of random worlds, and the steps in prices that cover rows by them.
 
 They draw from a stream of their own, so that a world without them stays as it was."""
+import setting
 import times
 import world_terms
 from world import Raw
@@ -19,8 +20,8 @@ def add(world):
 class Maker:
     def __init__(self, world, rng):
         self.world, self.rng, self.catalog = world, rng, world.catalog
-        self.clock = rng.choice(["hour", "hour", "hour", "day", None, "tokyo_day"])
-        self.zone = "Asia/Tokyo" if self.clock == "tokyo_day" else world.catalog.get("billing", {}).get("zone")
+        self.clock = rng.choice(["hour", "hour", "hour", "day", None])
+        self.zone = world.catalog.get("billing", {}).get("zone")
 
     def make(self):
         rng, world = self.rng, self.world
@@ -56,10 +57,18 @@ class Maker:
         (kind, body), = step.items()
         return kind in RATINGS or (kind == "use" and "tier" in self.catalog["steps"][body])
 
+    def is_for_nothing(self, rating):
+        """Whether a row may cost nothing in public."""
+        if "use" in rating:
+            rating = self.catalog["steps"][rating["use"]]
+        return any(text in str(rating) for text in ("'rate': '0'", "'rate': {'from'", "'series'", "'table'", "'flat'", "'percent': '0'", "'flat'"))
+
     def into(self, steps, names):
         """Before the rating; reservations sometimes before all, where no unit has been converted."""
         place = next(i for i, step in enumerate(steps) if self.is_rating(step))
         rating = steps[place]
+        if self.is_for_nothing(rating) and not world_terms.allowed("cover.free"):
+            names = [name for name in names if name == "leases"]
         has_list = "formula" not in rating and not (isinstance(rating.get("percent"), dict) and "fixed" in rating["percent"])
         names = [name for name in names if has_list or name == "leases"]
         steps[place:place] = [{"use": name} for name in names]
@@ -141,9 +150,12 @@ class Maker:
     def records(self, names):
         rng, world = self.rng, self.world
         start, end = world.period
+        accounts = self.whole()
+        if not accounts:
+            return
         for i in range(rng.choice([1, 2, 2, 3, 4])):
             name = rng.choice(names)
-            record = {"id": "k%d" % rng.choice([i, 9 - i]), "offering": name, "account": rng.choice(world.ids)}
+            record = {"id": "k%d" % rng.choice([i, 9 - i]), "offering": name, "account": rng.choice(accounts)}
             if any(other["id"] == record["id"] for other in world.commitments):
                 continue
             since = self.day(rng.choice([start - 100 * times.DAY, start - 100 * times.DAY, rng.randrange(start, end)]))
@@ -162,4 +174,31 @@ class Maker:
             if world.known("region"):
                 record["region"] = rng.choice(["eu", "us", "ap", ""])
             world.commitments.append(record)
+            self.contract(record["account"]).setdefault("commitments", []).append(record)
         world.has("cover")
+
+    def whole(self):
+        """The accounts that change their payer, and whose bills begin, where turns do."""
+        world = self.world
+        if world_terms.allowed("cover.moves"):
+            return world.ids
+        setup = setting.Setup(self.catalog, world.accounts, world.all_memberships(), world.overrides, world.period_text)
+        out = []
+        for account in world.ids:
+            edges = [edge for above in setup.ancestors(account) for start, end, _ in setup.members[above] for edge in (start, end)]
+            edges += [edge for above in setup.ancestors(account) for cut in setup.cuts(above) for edge in cut]
+            clock = times.Clock(self.clock or "hour", 1, None, self.zone)
+            if all(edge in (times.MIN, times.MAX) or clock.turn(edge)[0] == edge for edge in edges):
+                out.append(account)
+        return out
+
+    def contract(self, account):
+        """One of the account, or of another of this world; or a new one that has nothing else."""
+        contracts = self.catalog.setdefault("contracts", [])
+        own = [contract for contract in contracts if contract["buyer"] == account]
+        if contracts and self.rng.random() < 0.3:
+            own = contracts
+        if not own:
+            contracts.append({"id": "k-" + account, "buyer": account})
+            own = contracts[-1:]
+        return self.rng.choice(own)
