@@ -16,7 +16,7 @@ from usage import WITHDRAWAL, Event, Refused, read_line
 from world import Raw, write_json
 
 ROUNDS = 3
-SUMS = ("quantity", "exact", "amount", "list", "events", "price_amount")
+SUMS = ("quantity", "exact", "amount", "list", "events", "price_amount", "effective")
 
 
 def records_of(line):
@@ -165,7 +165,7 @@ def add_up(bench, outputs):
             bench.expect(same.setdefault(key, rest) == rest, "line %s of %s is not one", *key)
             total = sums.setdefault(key, [num(0)] * len(SUMS) + [0])
             for i, name in enumerate(SUMS):
-                total[i] += num(line[name] or "0")
+                total[i] += num(line.get(name) or "0")
             total[-1] = (total[-1] + int(line["fingerprint"] or "0", 16)) % 2 ** 64
     return {key: (same[key], total) for key, total in sums.items() if any(total)}
 

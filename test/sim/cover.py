@@ -74,8 +74,10 @@ class Commitment:
         return loose(self.record.get("count", 1))
 
     def fee(self, name):
-        """What is paid at a time: what the record says goes before the offering."""
-        return self.says(self.record.get(name, self.offering.get(name, 0)))
+        """What is paid at a time: what the record says is for one of its count, what the offering says for all."""
+        if name in self.record:
+            return quantize(loose(self.record[name]) * self.count())
+        return self.says(self.offering.get(name, 0))
 
     def spread(self, at):
         """What of the upfront fee has been used up by an instant: by time, over the term."""
@@ -309,7 +311,7 @@ class CoverSteps:
             part.quantity, part.kind, part.grant, part.effective = taken, "covered", commitment.id, effective
             part.listed = quantize(taken * self.list_rate(piece.row, flow, step))
             is_shown = step.body.get("lines") == "negation"
-            part.charge(step, part.listed if is_shown else ZERO)
+            part.charge(step, part.listed if is_shown else ZERO, self.list_rate(piece.row, flow, step) if is_shown else ZERO)
             if is_shown:
                 part.adjust(step.name, "negation", -part.listed, grant=commitment.id, quantity=-taken)
             out.append(part)

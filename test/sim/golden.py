@@ -106,6 +106,7 @@ class Known:
         accounts = [dict(r) for r in self.records] or [{"id": "customer"}] * nameless
         accounts += [{"id": name} for name in dict.fromkeys(named) if name not in [a["id"] for a in accounts]]
         members = [{"account": child, "organization": r["id"]} for r in self.records for child in r.get("children", [])]
+        members += [dict(member, account=r["id"]) for r in self.records for member in r.get("member_of", [])]
         for i, event in enumerate(self.events):
             event.setdefault("id", str(i))
         for name, meter in catalog.get("meters", {}).items():
@@ -178,7 +179,7 @@ class Known:
 
 # ---- lines ----
 
-KEY = ("contract", "account", "price", "sku", "resource", "dims", "period", "kind", "of", "rate", "tier", "step")
+KEY = ("contract", "account", "price", "sku", "resource", "dims", "period", "kind", "of", "rate", "tier", "step", "grant")
 
 
 class Lines:
@@ -186,13 +187,20 @@ class Lines:
 
     def __init__(self, known, cut):
         self.setup, self.bills = known.bills(cut)
-        self.amount, self.quantity = collections.Counter(), collections.Counter()
+        self.amount, self.quantity, self.effective, self.unused = (collections.Counter() for _ in range(4))
         for bill in self.bills:
             for c in bill.charges:
                 c.period = self.setup.billing(bill.payer)[0].turn(c.time)[0]
                 key = tuple(getattr(c, name) for name in KEY)
                 self.amount[key] += c.amount
                 self.quantity[key] += c.quantity
+                self.effective[key] += c.effective
+            for name, account, _, capacity, used, rest in bill.unused():
+                self.unused[name] += capacity - used
+                key = tuple({"account": account, "kind": "unused", "grant": name, "dims": (), "tier": None, "rate": None}.get(k, "") for k in KEY)
+                self.amount[key] += 0
+                self.quantity[key] += capacity - used
+                self.effective[key] += rest
         if "rounding" in known.catalog:
             rule = known.catalog["rounding"]
             for key, amount in self.amount.items():
@@ -205,6 +213,7 @@ class Lines:
             line = dict(zip(KEY, key), dims=dict(key[KEY.index("dims")]))
             line["amount"] = self.amount[key] - (other.amount[key] if other else 0)
             line["quantity"] = self.quantity[key] - (other.quantity[key] if other else 0)
+            line["effective"] = self.effective[key] - (other.effective[key] if other else 0)
             line["product"] = self.setup.product.get(line["sku"], "")
             line["contract"] = (line["contract"] or "").split("/")[0]
             out.append(line)
@@ -221,7 +230,11 @@ def summed(lines, what="amount", **keys):
 def select(line, name, value):
     if name == "tier":
         return line["tier"] is not None and line["tier"] - 1 == int(value)
-    if name == "rate" and re.match(r"^[-\d.]+$", str(value)):
+    if name in ("from", "to"):
+        raise OutOfReach("lines by " + name)
+    if name == "rate" and not re.match(r"^[-\d.]+$", str(value)):  # of a commitment: which of its fees
+        return line["step"] == str(value)
+    if name == "rate":
         return line["rate"] is not None and num(line["rate"]) == num(value)
     return str(line.get(name, line["dims"].get(name))) == str(value)
 
@@ -229,7 +242,8 @@ def select(line, name, value):
 class Judge:
     """[(what, expected, got)] of one bill."""
 
-    def __init__(self, expect, lines, now, bills, already, interim, cut):
+    def __init__(self, expect, lines, now, bills, already, interim, cut, before):
+        self.before = before
         self.expect, self.lines, self.now, self.bills, self.cut, self.out = expect, lines, now, bills, cut, []
         for name, value in expect.items():
             if name.startswith("by_") and name not in ("by_tax_of", "by_dim"):
@@ -295,16 +309,15 @@ class Judge:
             self.say("quantity " + key, amount, summed(found, "quantity"))
 
     def say_effective(self, value):
-        """By commitment or resource, or of all: what of commitments has been used."""
-        charges = [c for bill in self.bills for c in bill.charges if c.kind == "covered"]
+        """By account, SKU or resource; by commitment, what of it has been used; or of all lines."""
         for key, amount in value.items():
             self.say("effective " + key, amount, sum((
-                c.effective for c in charges if key in ("all", c.grant, c.resource)), ZERO))
+                line["effective"] for line in self.lines if key in ("all", line["account"], line["sku"], line["resource"]) or (
+                    line["kind"] == "covered" and key == line["grant"])), ZERO))
 
     def say_unused(self, value):
         for key, amount in value.items():
-            self.say("unused " + key, amount, sum((
-                capacity - used for bill in self.bills for name, _, _, capacity, used, _ in bill.unused() if name == key), ZERO))
+            self.say("unused " + key, amount, self.now.unused[key] - (self.before.unused[key] if self.before else 0))
 
     def say_balance(self, value):
         wallets = [wallet for bill in self.bills for wallet in bill.wallets]
@@ -316,7 +329,7 @@ class Judge:
 
     def say_lines(self, value):
         for item in value:
-            compared = {k: v for k, v in item.items() if k in ("amount", "quantity")}
+            compared = {k: v for k, v in item.items() if k in ("amount", "quantity", "effective")}
             found = [line for line in self.lines if all(
                 select(line, k, v) for k, v in item.items() if k not in compared)]
             if not any(num(amount) == 0 for amount in compared.values()):
@@ -343,7 +356,7 @@ def run(case):
             known.usage = in_time(known, cut, int(late))
         interim = thresholds(known, (first, cut[1]))
         now = Lines(known, (first, cut[1]))
-        judge = Judge(chapter.get("expect", {}), now.less(before), now, now.bills, sum(interim, ZERO), interim, cut)
+        judge = Judge(chapter.get("expect", {}), now.less(before), now, now.bills, sum(interim, ZERO), interim, cut, before)
         out += judge.out
         before = now
     return out

@@ -7,6 +7,7 @@ import json
 import random
 
 import corrections
+import laws_cover
 import laws_terms
 import times
 import views
@@ -511,7 +512,10 @@ LAWS = [("cut rows", cut_rows), ("attribution", attribution), ("conservation", c
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("scope", scope), ("clock", clock), ("difference", difference), *laws_terms.LAWS]
 APART = [("view", views.law), ("corrections", corrections.corrections),
-         ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds)]  # with seeds of their own
+         ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_cover.LAWS]  # with seeds of their own
+
+
+COVERED = ("difference", "conservation", "conservation terms", "two periods")  # made for worlds with commitments too
 
 
 def chosen(world, count, only=None):
@@ -520,4 +524,5 @@ def chosen(world, count, only=None):
         return [law for law in LAWS + APART if law[0] == only]
     if count < 0:
         return LAWS + APART
-    return [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [("reordered", reordered)] * (world.seed % 5 == 0)
+    usual = [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [("reordered", reordered)] * (world.seed % 5 == 0)
+    return usual if not world.commitments else [law for law in usual if law[0] in COVERED] + laws_cover.LAWS

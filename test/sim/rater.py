@@ -1244,12 +1244,13 @@ class Bill(ChargeSteps, CoverSteps):
             offering, price = commitment.offering, TermPrice("catalog")
             price.name, price.currency = commitment.name, self.setup.catalog.get("currency", "USD")
             cover = self.cover_of(commitment)
-            clock = offering.get("clock", cover.clock if cover else "period")
+            clock = offering.get("clock", cover.clock if cover else "hour")
             step = Step({"commitment": dict(offering, clock=clock)}, ("commitment",), None)
 
             def charge(name, at, span, count=1, commitment=commitment, step=step, price=price):
-                flow = Flow(None, ZERO, 0).charge(step, commitment.fee(name) * count, name)
+                flow = Flow(None, ZERO, 0).charge(step, commitment.fee(name) * count)
                 flow.step, flow.kind, flow.quantity, flow.grant, flow.effective = name, "commitment", commitment.count() * count, commitment.id, ZERO
+                flow.rate = quantize(commitment.fee(name) / (commitment.count() or 1))
                 if flow.amount:
                     self.priced.append(FixedRow(commitment.account, "", at, price, flow,
                                                 self.setup.contract(commitment.account, at), span))

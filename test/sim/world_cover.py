@@ -199,6 +199,6 @@ class Maker:
         if contracts and self.rng.random() < 0.3:
             own = contracts
         if not own:
-            contracts.append({"id": "k-" + account, "buyer": account})
+            contracts.append({"id": "k-" + account, "buyer": account, "from": self.world.date(self.day(self.world.period[0] - 200 * times.DAY))})
             own = contracts[-1:]
         return self.rng.choice(own)
