@@ -309,9 +309,10 @@ class CoverSteps:
         for commitment, taken, effective in piece.parts:
             part = self.flow_of(flow.row)
             part.quantity, part.kind, part.grant, part.effective = taken, "covered", commitment.id, effective
-            part.listed = quantize(taken * self.list_rate(piece.row, flow, step))
+            rate = self.list_rate(piece.row, part, step)
+            part.listed = quantize(taken * rate)
             is_shown = step.body.get("lines") == "negation"
-            part.charge(step, part.listed if is_shown else ZERO, self.list_rate(piece.row, flow, step) if is_shown else ZERO)
+            part.charge(step, part.listed if is_shown else ZERO, rate if is_shown else ZERO)
             if is_shown:
                 part.adjust(step.name, "negation", -part.listed, grant=commitment.id, quantity=-taken)
             out.append(part)

@@ -230,7 +230,7 @@ def summed(lines, what="amount", **keys):
 def select(line, name, value):
     if name == "tier":
         return line["tier"] is not None and line["tier"] - 1 == int(value)
-    if name in ("from", "to"):
+    if name in ("from", "to", "list"):
         raise OutOfReach("lines by " + name)
     if name == "rate" and not re.match(r"^[-\d.]+$", str(value)):  # of a commitment: which of its fees
         return line["step"] == str(value)

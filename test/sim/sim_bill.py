@@ -36,6 +36,7 @@ from world_currency import DIGITS
 SAME = ["bills.ndjson", "lines.csv", "usage.csv", "exclusions.csv", "closing.ndjson"]
 ACCOUNT_COLUMNS = ["id", "organization", "plan", "since", "currency"]
 MEMBER_COLUMNS = ["account", "organization", "from", "to"]
+SETTING_COLUMNS = ["account", "setting", "value", "from", "to"]
 OVERRIDE_COLUMNS = ["account", "sku", "from", "to", "up_to", "rate", "flat", "scope"]
 EVENT_COLUMNS = ["id", "source", "type", "subject", "time", "q", "region", "size", "res", "state",
                  "text", "sku", "n", "start", "end", "b"]
@@ -116,6 +117,18 @@ def write_records(world, inputs):
         inputs.write("records", "memberships.csv", write_csv(world.memberships, MEMBER_COLUMNS))
     if world.overrides:
         inputs.write("records", "overrides.csv", write_csv(world.overrides, OVERRIDE_COLUMNS))
+    if settings(world):
+        inputs.write("records", "settings.csv", write_csv(settings(world), SETTING_COLUMNS))
+
+
+def settings(world):
+    """Who shares, as records."""
+    out = []
+    for record in world.accounts:
+        for item in record.get("sharing", []):
+            name, value = ("sharing", "none") if "mode" in item else ("sharing.group", item["group"])
+            out.append(dict({k: v for k, v in item.items() if k in ("from", "to")}, account=record["id"], setting=name, value=value))
+    return out
 
 
 # ---- perturbed inputs: other bytes, same meaning ----
@@ -247,12 +260,13 @@ def split_catalog(catalog, inputs, rng):
 def shuffle_records(world, inputs, rng):
     for name, records, columns in (("accounts", world.accounts, ACCOUNT_COLUMNS),
                                    ("memberships", world.memberships, MEMBER_COLUMNS),
-                                   ("overrides", world.overrides, OVERRIDE_COLUMNS)):
+                                   ("overrides", world.overrides, OVERRIDE_COLUMNS),
+                                   ("settings", settings(world), SETTING_COLUMNS)):
         records = rng.sample(records, len(records))
         if not records:
             continue
         if rng.random() < 0.4:
-            text = "".join(write_json({k: v for k, v in r.items() if v != ""}, rng) + "\n"
+            text = "".join(write_json({k: v for k, v in r.items() if v != "" and k in columns}, rng) + "\n"
                            for r in records)
             inputs.write("records", name + ".ndjson", text)
         else:

@@ -139,9 +139,17 @@ class Maker:
         if not world_terms.allowed("cover.sharing"):
             return
         for record in self.world.accounts:
+            if rng.random() > 0.4:
+                continue
+            item = rng.choice([{"mode": "none"}, {"group": "g"}, {"group": "g"}, {"group": "h"}])
+            record["sharing"] = [item]
             if rng.random() < 0.4:
-                record["sharing"] = rng.choice([{"mode": "none"}, {"group": "g"}, {"group": "g"}, {"group": "h"}])
-                self.world.has("cover.sharing")
+                at = self.world.date(self.world.moment(rng))
+                other = rng.choice([None, {"mode": "none"}, {"group": "g"}])
+                item["to"] = at
+                record["sharing"] += [dict(other, **{"from": at})] if other else []
+                self.world.has("cover.sharing.dated")
+            self.world.has("cover.sharing")
 
     def day(self, at):
         """A day's start in the zone of the turns: where one begins."""
