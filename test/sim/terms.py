@@ -341,7 +341,9 @@ class ChargeSteps:
         account = self.scope_account(self.flow_of(row), step)
         contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, start)
         if amount:
-            self.priced.append(self.scope_row(account, "", start, step.price, new, contract, (start, key[2][1])))
+            fee = self.scope_row(account, "", start, step.price, new, contract, (start, key[2][1]))
+            fee.term_number = step.number
+            self.priced.append(fee)
 
     def promised(self, row, step, key):
         body = step.body
