@@ -118,6 +118,9 @@ def cuts(bench):
     """The period, or two parts of it whose bills go on from one to the other."""
     start, end = bench.world.period
     middle = (start + (end - start) * bench.rng.randrange(1, 9) // 10) // times.HOUR * times.HOUR
+    if bench.world.commitments:  # whole turns of theirs
+        zone = bench.world.catalog.get("billing", {}).get("zone")
+        middle = times.instant(times.civil(middle, zone)[0], 0, zone)
     anchored = any(bench.setup.billing(account)[1] for account in bench.setup.accounts)
     if anchored or not start < middle < end or bench.rng.random() < 0.5:
         return [bench.world.period_text]

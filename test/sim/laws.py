@@ -515,7 +515,7 @@ APART = [("view", views.law), ("corrections", corrections.corrections),
          ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_cover.LAWS]  # with seeds of their own
 
 
-COVERED = ("difference", "conservation", "conservation terms", "two periods")  # made for worlds with commitments too
+COVERED = ("difference", "conservation", "conservation terms")  # made for worlds with commitments too
 
 
 def chosen(world, count, only=None):

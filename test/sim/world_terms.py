@@ -11,7 +11,8 @@ from world import OPEN, Raw, write_json
 
 # What the engine has.  `--open NAME` lets in what it has not: terms.discount (in lists of terms), steps.discount (in prices), ...
 ON = {"terms." + kind for kind in ("round", "discount", "markup", "bound", "fee", "tax", "commit", "credit", "allocate")} | {
-    "steps." + kind for kind in ("discount", "markup", "fee", "tax", "commit", "credit")}
+    "steps." + kind for kind in ("discount", "markup", "fee", "tax", "commit", "credit")} | {
+    "cover", "cover.free", "cover.sharing"}
 KINDS = ("discount", "markup", "bound", "fee", "tax", "round", "commit", "credit", "allocate")
 
 
