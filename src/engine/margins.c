@@ -145,7 +145,7 @@ void margins_sum(struct run *run, struct farthing_summary *summary)
     struct farthing_sale *sales = arena_calloc(arena, most + 1u, sizeof *sales);
     struct dec *amounts = arena_calloc(arena, most + 1u, sizeof *amounts);
     uint32_t *contract_of = arena_calloc(arena, most + 1u, sizeof *contract_of);
-    struct parties parties = {.items = arena_calloc(arena, most + 1u, sizeof *parties.items)};
+    struct parties parties = {.items = arena_calloc(arena, 2 * most + 1u, sizeof *parties.items)};
     map_init(&parties.by_key, arena, most);
     size_t count = 0;
     bool is_lost = false;
@@ -172,6 +172,19 @@ void margins_sum(struct run *run, struct farthing_summary *summary)
                 .tax = format(arena, tax)};
             count++;
             (void)find_party(arena, &parties, seller, sums[i].currency, true);
+        }
+    }
+    struct map sellers;
+    map_init(&sellers, arena, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        (void)map_put(&sellers, text_of(sales[i].seller), (uint32_t)i);
+    }
+    for (size_t i = 0; i < count;
+         i++) { /* a seller may pay in a currency that it sells nothing in */
+        struct text buyer = catalog->contracts[contract_of[i]].buyer;
+        if (map_find(&sellers, buyer) != MAP_NONE) {
+            (void)find_party(arena, &parties, buyer, currency_find(text_of(sales[i].currency)),
+                             true);
         }
     }
     struct farthing_margin *margins = arena_calloc(arena, parties.count + 1u, sizeof *margins);

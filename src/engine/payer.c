@@ -497,14 +497,16 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         bill.part_count = job->part + 1;
     }
     bool is_unfinished = clock_turn(&pricing.billing, cut.to - 1).to > cut.to;
-    if (is_unfinished && job->part + 1 == job->part_count && run->has_pending) {
-        TRY(pending_find(arena, &pricing, book.rows, book.row_count, &priced, &bill, err));
+    struct turn_to_end whole;
+    bool has_whole = is_unfinished && job->part + 1 == job->part_count && run->has_pending;
+    if (has_whole) {
+        TRY(pending_find(arena, &pricing, book.rows, book.row_count, &priced, &whole, &bill, err));
     }
     if (!is_last) {
         payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
     }
-    TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, book.rows, book.row_count,
-                      is_first, is_last, job->inputs, err));
+    TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, has_whole ? &whole : NULL,
+                      book.rows, book.row_count, is_first, is_last, job->inputs, err));
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
         tell_known(worker, job, &bill);

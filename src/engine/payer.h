@@ -40,10 +40,21 @@ enum status threshold_close(struct arena *arena, const struct pricing *pricing,
 
 /* ---- pending.c ---- */
 
+/* A payer priced as if its turn ended with what is known. */
+struct turn_to_end {
+    struct pricing pricing;
+    struct priced priced;
+};
 /* Sets what is pending of a bill that ends inside a turn of billing; all memory is of the arena. */
 enum status pending_find(struct arena *arena, const struct pricing *pricing,
                          const struct usage_row *rows, uint32_t row_count, const struct priced *now,
-                         struct bill *bill, struct error *err);
+                         struct turn_to_end *whole, struct bill *bill, struct error *err);
+/* The same of a view by source, whose pricing in `whole` goes on from what its source would charge:
+ * all that this changes is pending. */
+enum status pending_find_sourced(struct arena *arena, const struct pricing *pricing,
+                                 const struct usage_row *rows, uint32_t row_count,
+                                 const struct priced *now, struct turn_to_end *whole,
+                                 struct bill *bill, struct error *err);
 
 /* False of nobody, of accounts of views that are not their buyers, and of the buyers of views by
  * source, which are settled with their sources. */

@@ -2,7 +2,8 @@
  *
  * Steps that wait for the end of their turn are on no bill before it.  A bill of a part of a turn
  * of billing tells them all the same: the same rows are priced once more as if the turn ended with
- * them, and what that charges beyond the bill is pending (doc/bill.md, Estimates).  It is on no line.
+ * them, and what that charges beyond the bill is pending (doc/bill.md, Estimates).  It is on no
+ * line.
  */
 #include "engine/payer.h"
 
@@ -52,7 +53,7 @@ static bool same(const struct pending_charge *a, const struct pending_charge *b)
            text_equal(a->kind, b->kind) && text_equal(a->contract, b->contract);
 }
 
-/* Adds what the charges that wait come to, or takes it off. */
+/* Adds what the charges that wait come to, all of them of a view by source, or takes it off. */
 static enum status collect(const struct pricing *pricing, const struct priced *priced, bool takes,
                            struct bill *bill, struct error *err)
 {
@@ -60,7 +61,8 @@ static enum status collect(const struct pricing *pricing, const struct priced *p
     for (uint32_t i = 0; i < priced->charge_count; i++) {
         const struct charge *charge = &priced->charges[i];
         const struct charge *base = base_of(priced, charge);
-        if (!charge_is_billed(charge) || !waits(base->step) || base->kind == CHARGE_CAP) {
+        if (!charge_is_billed(charge) ||
+            (!pricing->source_charges && (!waits(base->step) || base->kind == CHARGE_CAP))) {
             continue;
         }
         struct pending_charge item = {
@@ -101,16 +103,23 @@ static int compare_pending(const void *a_item, const void *b_item)
 
 enum status pending_find(struct arena *arena, const struct pricing *pricing,
                          const struct usage_row *rows, uint32_t row_count, const struct priced *now,
-                         struct bill *bill, struct error *err)
+                         struct turn_to_end *whole, struct bill *bill, struct error *err)
 {
-    struct pricing whole = *pricing;
-    struct priced then;
-    whole.cut.to = clock_turn(&pricing->billing, pricing->cut.to - 1).to;
-    TRY(price_payer(arena, &whole, rows, row_count, &then, err));
+    whole->pricing = *pricing;
+    whole->pricing.cut.to = clock_turn(&pricing->billing, pricing->cut.to - 1).to;
+    return pending_find_sourced(arena, pricing, rows, row_count, now, whole, bill, err);
+}
+
+enum status pending_find_sourced(struct arena *arena, const struct pricing *pricing,
+                                 const struct usage_row *rows, uint32_t row_count,
+                                 const struct priced *now, struct turn_to_end *whole,
+                                 struct bill *bill, struct error *err)
+{
+    TRY(price_payer(arena, &whole->pricing, rows, row_count, &whole->priced, err));
     struct pending_charge *items =
-        arena_alloc(arena, (then.charge_count + now->charge_count + 1) * sizeof *items);
+        arena_alloc(arena, (whole->priced.charge_count + now->charge_count + 1) * sizeof *items);
     bill->pending = items;
-    TRY(collect(&whole, &then, false, bill, err));
+    TRY(collect(&whole->pricing, &whole->priced, false, bill, err));
     TRY(collect(pricing, now, true, bill, err));
     uint32_t kept = 0;
     for (uint32_t i = 0; i < bill->pending_count; i++) {

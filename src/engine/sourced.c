@@ -180,8 +180,8 @@ static void render(struct worker *worker, struct sourced *item, bool is_last, st
 
 static enum status price_one(struct worker *worker, struct sourced *item, const struct sourced *on,
                              const struct pricing *pricing, const struct priced *priced,
-                             const struct usage_row *rows, uint32_t row_count, bool is_first,
-                             bool is_last)
+                             const struct turn_to_end *whole, const struct usage_row *rows,
+                             uint32_t row_count, bool is_first, bool is_last)
 {
     struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
@@ -209,6 +209,13 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
     }
     TRY(bill_make(arena, &item->pricing, rows, row_count, NULL, 0, &item->priced, &issued,
                   &item->bill, err));
+    if (whole) {
+        item->whole.pricing = item->pricing;
+        item->whole.pricing.cut.to = whole->pricing.cut.to;
+        sourced_gather(run, arena, &whole->pricing, &whole->priced, &item->whole.pricing);
+        TRY(pending_find_sourced(arena, &item->pricing, rows, row_count, &item->priced,
+                                 &item->whole, &item->bill, err));
+    }
     if (!is_last) {
         payer_hand_over(worker, &item->pricing, &item->priced, NULL, &item->next);
     }
@@ -217,9 +224,9 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
 
 enum status sourced_price(struct worker *worker, struct sourced_views *views,
                           const struct bill *bill, const struct pricing *pricing,
-                          const struct priced *priced, const struct usage_row *rows,
-                          uint32_t row_count, bool is_first, bool is_last, struct text inputs,
-                          struct error *err)
+                          const struct priced *priced, const struct turn_to_end *whole,
+                          const struct usage_row *rows, uint32_t row_count, bool is_first,
+                          bool is_last, struct text inputs, struct error *err)
 {
     const struct accounts *accounts = worker->run->accounts;
     for (uint32_t i = 0; i < views->count; i++) {
@@ -235,7 +242,7 @@ enum status sourced_price(struct worker *worker, struct sourced_views *views,
         item->err = (struct error){0};
         enum status status =
             price_one(worker, item, on, on ? &on->pricing : pricing, on ? &on->priced : priced,
-                      rows, row_count, is_first, is_last);
+                      whole && on ? &on->whole : whole, rows, row_count, is_first, is_last);
         if (status == ERR_CORRUPT || status == ERR_IO) {
             *err = item->err;
             return status;

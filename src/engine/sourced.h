@@ -23,6 +23,7 @@ struct sourced {
     /* Of the cut, in scratch memory: */
     struct pricing pricing;
     struct priced priced;
+    struct turn_to_end whole; /* when the source has one */
     struct bill bill;
     struct buffer texts[TEXTS];
 };
@@ -43,11 +44,12 @@ struct sourced_views sourced_open(struct worker *worker, uint32_t payer);
  */
 void sourced_gather(const struct run *run, struct arena *arena, const struct pricing *from,
                     const struct priced *priced, struct pricing *pricing);
-/* Prices and bills them for a cut of their payer, whose own bill is of the same parts of a turn; one that cannot be billed is noted there, and the
- * others go on. */
+/* Prices and bills them for a cut of their payer, whose own bill is of the same parts of a turn;
+ * one that cannot be billed is noted there, and the others go on.  whole: what the payer's turn
+ * would come to; NULL: it ends with the cut. */
 enum status sourced_price(struct worker *worker, struct sourced_views *views,
-                          const struct bill *bill,
-                          const struct pricing *pricing, const struct priced *priced,
+                          const struct bill *bill, const struct pricing *pricing,
+                          const struct priced *priced, const struct turn_to_end *whole,
                           const struct usage_row *rows, uint32_t row_count, bool is_first,
                           bool is_last, struct text inputs, struct error *err);
 /* Counts the bills and puts their text away; takes no memory of the cut. */

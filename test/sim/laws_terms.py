@@ -249,6 +249,7 @@ def conservation(bench):
     if body_of(more).get("scope", "contract" if "commit" in more else "") == "contract":
         body_of(more)["scope"] = "organization"  # what asks for the contract cuts rows where it changes
     body_of(more).pop("clock", None)  # so does a clock of its own
+    body_of(more).pop("targets", None)
     catalog["terms"] = terms
     if not terms:
         del catalog["terms"]
