@@ -3,11 +3,13 @@ catalog.
 
 A term sees every charge made before it.  It changes none: what it adds is an adjustment of a charge, or a charge of its
 own on a bucket's scope."""
+import copy
 from collections import defaultdict
 from fractions import Fraction
 
 import times
 from exact import num, quantize
+from setting import Kind
 
 ZERO, ONE = Fraction(0), Fraction(1)
 WAITING = ("bound", "commit", "fee")  # terms that owe something where nothing was used
@@ -613,17 +615,35 @@ class ChargeSteps:
                 flows = self.in_targets(flows, step)
             for row, flow in flows:
                 others = []
-                for account in sorted(self.setup.accounts):
-                    if account != row.account and self.setup.payer(account, row.time) == self.payer and self.holds(
-                            self.level, account, row.time):
-                        other = TermRow(account, row.time, self.setup.contract(account, row.time), step.price)
-                        key = self.key(other, step)[:2]
-                        wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
-                        others.append((account, wallets[key]))
+                for account, other in self.sharing(row, step):
+                    key = self.key(other, step)[:2]
+                    wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                    others.append((account, wallets[key]))
                 key = self.key(row, step)[:2]
                 wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
                 self.pay(wallets[key], row, flow, step, others, own_only)
         self.wallets += [wallet for wallet in wallets.values() if wallet]
+
+    def sharing(self, row, step):
+        """(account, what its wallet is found by) of the others for which the term holds then, or that have the price."""
+        for account in sorted(self.setup.accounts):
+            if account == row.account or self.setup.payer(account, row.time) != self.payer:
+                continue
+            contract = self.setup.contract(account, row.time)
+            if self.level:
+                if self.holds(self.level, account, row.time):
+                    yield account, TermRow(account, row.time, contract, step.price)
+                continue
+            sku, dims = row.sku, row.dims
+            if not hasattr(row, "slot"):  # a fee, a fixed amount: whoever has the price for its usage
+                sku = row.price.skus[0] if row.price.skus else row.sku
+                dims = [(name, values[0]) for name, values in row.price.where.items()]
+            since, price = self.setup.since(account), self.setup.price(Kind(account, sku, dims, row.time))
+            if (since is None or since <= row.time) and price and any(s.node == step.node for s in price.steps):
+                other = copy.copy(row)
+                other.account, other.price, other.contract = account, price, contract
+                vars(other).pop("whole", None)
+                yield account, other
 
     def spend(self, wallet, entries):
         step = entries[0][1]
@@ -638,7 +658,7 @@ class ChargeSteps:
         def fits(where):
             return where is None or self.evaluate(str(where), row, flow, step)
         if flow.amount is None:
-            self.spend_units(wallet, row, flow, step, fits)
+            self.spend_units(wallet, row, flow, step, fits, others, own_only)
             return
         kinds = step.body.get("kinds")
         if kinds is None or flow.kind in kinds:
@@ -652,8 +672,8 @@ class ChargeSteps:
                     tax.paid += part
                     flow.adjust(step.name, "credit", -part, of_tax=True, grant=grant)
 
-    def spend_units(self, wallet, row, flow, step, fits):
-        used = wallet.take(row.time, max(ZERO, flow.quantity), fits)
+    def spend_units(self, wallet, row, flow, step, fits, others, own_only):
+        used = wallet.take(row.time, max(ZERO, flow.quantity), fits, others, own_only)
         out = []
         for grant, part in used:
             covered = self.flow_of(row)

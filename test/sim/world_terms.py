@@ -45,7 +45,6 @@ def add(world):
                 made = Maker(world, rng, kinds).one()
                 (body,) = made.values()
                 body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
-                body.pop("share", None)
                 body.pop("prepaid", None)  # what is paid before it is used is a term's
                 for grant in body.get("grants", []):
                     grant.pop("cost", None)
