@@ -29,6 +29,7 @@ static bool accumulates(const struct step *step)
     switch (step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
+    case STEP_COVER:
     case STEP_ALLOWANCE:
     case STEP_TIER:
     case STEP_BOUND:
@@ -47,7 +48,6 @@ static bool accumulates(const struct step *step)
     case STEP_FORMULA:
     case STEP_FIXED:
     case STEP_ALLOCATE: /* bill by bill */
-    case STEP_COVER:
     case STEP_TALLY:
         break;
     }

@@ -453,6 +453,31 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
     return buffer_text(&out);
 }
 
+struct text bucket_commitment_name(struct work *work, uint32_t account, instant turn,
+                                   struct text id)
+{
+    struct buffer out;
+    char time[TIME_FORMAT_MAX];
+    buffer_init(&out, work->arena, 96);
+    buffer_add_text(&out, TEXT("@commitment|")); /* no node is called so: it would have a slash */
+    add_name(&out, work->pricing->accounts->items[account].id);
+    buffer_add_char(&out, '|');
+    int size = time_format(turn, time);
+    buffer_add(&out, time, (size_t)size);
+    buffer_add_char(&out, '|');
+    add_name(&out, id);
+    return buffer_text(&out);
+}
+
+const struct bucket_state *bucket_opening(struct work *work, struct text name)
+{
+    const struct bucket_state *state = find_opening(work->pricing, name);
+    if (state) {
+        work->notes[state - work->pricing->opening].is_used = true;
+    }
+    return state;
+}
+
 /* ---- the keys of a charge on its scope --------------------------------------------------------
  */
 
@@ -540,9 +565,9 @@ enum status bucket_closing(struct work *work, struct priced *priced)
 {
     const struct pricing *pricing = work->pricing;
     instant end = pricing->cut.to;
-    uint32_t most = work->bucket_count + pricing->opening_count;
+    uint32_t most = work->bucket_count + pricing->opening_count + commitments_closing(work, NULL);
     struct bucket_state *states = arena_calloc(work->arena, most + 1, sizeof *states);
-    uint32_t count = 0;
+    uint32_t count = commitments_closing(work, states);
     for (uint32_t i = 0; i < work->bucket_count; i++) {
         const struct bucket *bucket = &work->buckets[i];
         bool goes_on = bucket->turn.to > end || (step_rolls_over(bucket->step) && !bucket->is_past);

@@ -246,19 +246,18 @@ static enum status spent(const struct held_commitment *held, struct dec upfront,
                                err);
 }
 
-/* What is left of a turn goes into no closing yet. */
-static enum status check_turn(struct work *work, struct period turn)
+/* What bills before have used of a turn. */
+static void open_turn(struct work *work, const struct held_commitment *held, struct period time,
+                      struct commitment_turn *turn)
 {
-    const struct period cut = work->pricing->cut;
-    if (turn.from >= cut.from && turn.to <= cut.to) {
-        return OK;
+    turn->before = DEC_ZERO;
+    turn->has_begun =
+        time.from < work->pricing->cut.from && held->term.from < work->pricing->cut.from;
+    if (turn->has_begun && work->pricing->opening_count > 0) {
+        const struct bucket_state *state = bucket_opening(
+            work, bucket_commitment_name(work, held->account, time.from, held->commitment->id));
+        turn->before = state ? state->x : DEC_ZERO;
     }
-    char texts[2][TIME_FORMAT_MAX];
-    (void)time_format_short(turn.from, texts[0]);
-    (void)time_format_short(turn.to, texts[1]);
-    (void)fail(work->err, ERR_INPUT, "its turn from %s to %s is not billed as a whole", texts[0],
-               texts[1]);
-    return fail_hint(work->err, "a cover's turns lie within bills: take a shorter clock");
 }
 
 static enum status fill(struct work *work, struct held_commitment *held, uint32_t index,
@@ -267,7 +266,7 @@ static enum status fill(struct work *work, struct held_commitment *held, uint32_
     const struct period time = held->list->items[index];
     instant begin = time.from > held->term.from ? time.from : held->term.from;
     *turn = (struct commitment_turn){.is_known = true};
-    turn->capacity = turn->used = turn->left = turn->cost = DEC_ZERO;
+    turn->capacity = turn->used = turn->left = turn->cost = turn->before = DEC_ZERO;
     turn->is_active =
         time.to > held->term.from && time.from < held->term.to && period_has(held->member, begin);
     if (!turn->is_active) {
@@ -275,10 +274,12 @@ static enum status fill(struct work *work, struct held_commitment *held, uint32_
     }
     struct charge like = charge_of(work, held, FEE_RECURRING, begin);
     if (held->offering->has_capacity) {
-        TRY(check_turn(work, time));
         TRY(number(work, held, "capacity", &held->offering->capacity, &like, time,
                    &turn->capacity));
-        turn->left = turn->capacity;
+        open_turn(work, held, time, turn);
+        turn->used = dec_min(turn->before, turn->capacity); /* which may be less than it was */
+        turn->before = turn->used;
+        TRY(dec_subtract(turn->capacity, turn->used, &turn->left, work->err));
     }
     TRY(cost(work, held, FEE_RECURRING, &like, time, &turn->cost));
     if (held->term.from > INSTANT_MIN && held->term.to < INSTANT_MAX) {
@@ -340,41 +341,53 @@ void commitments_set_effective(struct work *work, uint32_t charge, struct dec va
 
 /* ---- charges --------------------------------------------------------------------------------- */
 
-/* Neighbouring turns with one fee are one charge. */
+/* Neighbouring turns with one fee stand on one line.  They are one charge too, unless there are
+ * terms, which see each at its time. */
 struct run {
     struct charge charge;
     struct dec fee;
-    int64_t turns;
+    uint32_t first, turns; /* in the list */
 };
 
-static enum status end_run(struct work *work, const struct held_commitment *held, struct run *run)
+static enum status add_fee(struct work *work, const struct held_commitment *held,
+                           const struct run *run, instant at, uint32_t turns)
 {
-    if (run->turns == 0 || dec_is_zero(run->fee)) {
-        run->turns = 0;
-        return OK;
-    }
-    struct charge *charge = &run->charge;
+    struct charge charge = run->charge;
     struct dec number = count_of(work, held), back;
-    TRY(dec_multiply(run->fee, dec_from_int(run->turns), &charge->amount, work->err));
-    TRY(dec_multiply(number, dec_from_int(run->turns), &charge->quantity, work->err));
-    TRY(dec_divide(run->fee, number, DEC_SCALE, ROUND_HALF_EVEN, &charge->rate, work->err));
-    charge->has_rate =
-        dec_multiply(charge->rate, number, &back, NULL) == OK && dec_compare(back, run->fee) == 0;
-    charge->rate = charge->has_rate ? charge->rate : DEC_ZERO;
-    charge->net = charge->list = charge->amount;
-    uint32_t index = work_add_charge(work, charge);
+    charge.at = at;
+    TRY(dec_multiply(run->fee, dec_from_int(turns), &charge.amount, work->err));
+    TRY(dec_multiply(number, dec_from_int(turns), &charge.quantity, work->err));
+    TRY(dec_divide(run->fee, number, DEC_SCALE, ROUND_HALF_EVEN, &charge.rate, work->err));
+    charge.has_rate =
+        dec_multiply(charge.rate, number, &back, NULL) == OK && dec_compare(back, run->fee) == 0;
+    charge.rate = charge.has_rate ? charge.rate : DEC_ZERO;
+    charge.net = charge.list = charge.amount;
+    uint32_t index = work_add_charge(work, &charge);
     if (held->offering->has_capacity) { /* what is covered and what is unused cost it */
         commitments_set_effective(work, index, DEC_ZERO);
     }
     work_trace_step(work, index, NULL,
-                    (struct trace){.step = charge->step,
-                                   .after = charge->quantity,
-                                   .f_after = charge->amount,
+                    (struct trace){.step = charge.step,
+                                   .after = charge.quantity,
+                                   .f_after = charge.amount,
                                    .limit = run->fee,
-                                   .turn = charge->span,
-                                   .grant = charge->grant,
+                                   .turn = charge.span,
+                                   .grant = charge.grant,
                                    .tier = NONE});
+    return OK;
+}
+
+static enum status end_run(struct work *work, const struct held_commitment *held, struct run *run)
+{
+    uint32_t turns = dec_is_zero(run->fee) ? 0 : run->turns;
     run->turns = 0;
+    if (turns == 0 || !work->catalog->has_terms) {
+        return turns == 0 ? OK : add_fee(work, held, run, run->charge.at, turns);
+    }
+    for (uint32_t i = 0; i < turns; i++) {
+        instant at = i == 0 ? run->charge.at : held->list->items[run->first + i].from;
+        TRY(add_fee(work, held, run, at, 1));
+    }
     return OK;
 }
 
@@ -399,6 +412,7 @@ static enum status charge_recurring(struct work *work, struct held_commitment *h
             run.charge = charge;
             run.charge.span.from = begin;
             run.fee = fee;
+            run.first = i;
         }
         run.charge.span.to = time.to < held->term.to ? time.to : held->term.to;
         run.turns += is_due;
@@ -437,9 +451,17 @@ static enum status charge_unused(struct work *work, struct held_commitment *held
         if (dec_compare(all, turn->capacity) != 0 || dec_sign(turn->left) < 0) {
             return fail(work->err, ERR_CORRUPT, "what is used and unused is not its capacity");
         }
+        struct dec rest = turn->left;
         TRY(effective(turn, turn->used, &used, work->err));
-        TRY(dec_subtract(turn->cost, used, &used, work->err));
-        TRY(dec_add(units, turn->left, &units, work->err));
+        if (turn->has_begun) { /* its bill has told all that was left then */
+            struct dec before;
+            TRY(effective(turn, turn->before, &before, work->err));
+            TRY(dec_subtract(before, used, &used, work->err));
+            TRY(dec_subtract(turn->before, turn->used, &rest, work->err));
+        } else {
+            TRY(dec_subtract(turn->cost, used, &used, work->err));
+        }
+        TRY(dec_add(units, rest, &units, work->err));
         TRY(dec_add(value, used, &value, work->err));
         if (charge.at == INSTANT_MIN) {
             instant begin = held->list->items[i].from;
@@ -454,6 +476,7 @@ static enum status charge_unused(struct work *work, struct held_commitment *held
         return OK;
     }
     charge.kind = CHARGE_UNUSED;
+    charge.has_amount = false; /* terms see nothing of it */
     charge.quantity = units;
     charge.amount = charge.net = charge.list = DEC_ZERO;
     uint32_t index = work_add_charge(work, &charge);
@@ -482,19 +505,73 @@ enum status commitments_charge(struct work *work)
     return OK;
 }
 
-void commitments_effective(const struct work *work, struct priced *priced)
+/* The rate by which what a charge costs gets into the bill's currency; NULL: it is in it. */
+static enum status find_rate(struct work *work, struct charge *charge, struct used_rate *room,
+                             const struct used_rate **rate)
+{
+    *rate = charge_rate_used(charge);
+    if (charge->kind == CHARGE_UNUSED) {
+        charge->has_amount = true;
+        if (work->currency != work->catalog->currency) {
+            *rate = room;
+            return pricing_rate(work->pricing, work->catalog->currency, work->currency, charge->at,
+                                room, work->err);
+        }
+    }
+    return OK;
+}
+
+enum status commitments_effective(struct work *work, struct priced *priced)
 {
     const struct commitments *all = work->commitments;
     if (!all || all->effective_count == 0) {
-        return;
+        return OK;
     }
     uint32_t *of = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *of);
     struct dec *values = arena_alloc(work->arena, all->effective_count * sizeof *values);
     memset(of, 0xFF, work->charge_count * sizeof *of);
     for (uint32_t i = 0; i < all->effective_count; i++) {
+        struct used_rate room;
+        const struct used_rate *rate;
+        TRY(find_rate(work, &work->charges[all->effective[i].charge], &room, &rate));
         of[all->effective[i].charge] = i;
         values[i] = all->effective[i].value;
+        if (rate) { /* what it costs is in the bill's currency too */
+            TRY(dec_multiply_round(values[i], rate->rate, DEC_SCALE, ROUND_HALF_EVEN, &values[i],
+                                   work->err));
+        }
     }
     priced->effective_of = of;
     priced->effective = values;
+    return OK;
+}
+
+uint32_t commitments_closing(struct work *work, struct bucket_state *states)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; work->commitments && i < work->commitments->count; i++) {
+        const struct held_commitment *held = &work->commitments->items[i];
+        for (uint32_t k = held->list->count; k > 0; k--) { /* the last ones alone go on */
+            const struct period time = held->list->items[k - 1];
+            const struct commitment_turn *turn = &held->turns[k - 1];
+            if (time.to <= work->pricing->cut.to) {
+                break;
+            }
+            if (!turn->is_known || !turn->is_active || dec_is_zero(turn->used)) {
+                continue;
+            }
+            if (states) {
+                states[count] =
+                    (struct bucket_state){.key = bucket_commitment_name(
+                                              work, held->account, time.from, held->commitment->id),
+                                          .turn = time,
+                                          .x = turn->used,
+                                          .y = turn->used,
+                                          .events = DEC_ZERO,
+                                          .high = DEC_ZERO};
+            }
+            count++;
+        }
+    }
+    return count;
 }

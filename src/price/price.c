@@ -728,7 +728,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
                               .excluded_count = work.excluded_count,
                               .traces = work.traces,
                               .trace_count = work.trace_count};
-    commitments_effective(&work, priced);
+    TRY(commitments_effective(&work, priced));
     if (priced->excluded_count > 1) {
         qsort(priced->excluded, priced->excluded_count, sizeof *priced->excluded, excluded_compare);
     }

@@ -170,6 +170,11 @@ const struct bucket_keys *bucket_keys(const struct work *work, const struct step
                                       struct text resource, const struct text *by);
 const struct bucket_keys *bucket_keys_of_name(const struct work *work, const struct step *step,
                                               struct text name);
+/* What a turn of a commitment has in closings, and what the opening says of it, which is then used
+ * up; NULL. */
+struct text bucket_commitment_name(struct work *work, uint32_t account, instant turn,
+                                   struct text id);
+const struct bucket_state *bucket_opening(struct work *work, struct text name);
 /* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key.
  */
 enum status bucket_closing(struct work *work, struct priced *priced);
@@ -295,7 +300,9 @@ enum status step_aggregate_run(struct work *work, struct entry *entries, uint32_
  * left = capacity. */
 struct commitment_turn {
     bool is_known, is_active;
+    bool has_begun; /* in a bill before, which has told what it leaves */
     struct dec capacity, used, left, cost;
+    struct dec before; /* used in bills before */
 };
 /* The turns of a clock that a bill touches. */
 struct turn_list {
@@ -338,7 +345,9 @@ enum status commitments_use(struct work *work, struct commitment_turn *turn, str
 void commitments_set_effective(struct work *work, uint32_t charge, struct dec value);
 /* Fees that fall due in the bill, and what nobody used. */
 enum status commitments_charge(struct work *work);
-void commitments_effective(const struct work *work, struct priced *priced);
+enum status commitments_effective(struct work *work, struct priced *priced);
+/* How many turns go on behind the bill, and what was used in them. */
+uint32_t commitments_closing(struct work *work, struct bucket_state *states);
 enum status commitment_fail(struct work *work, enum status status,
                             const struct commitment *commitment);
 

@@ -23,9 +23,6 @@ ZERO = Fraction(0)
 DIGITS = {"JPY": 0, "USD": 2, "EUR": 2, "KWD": 3, "CLF": 4}  # of minor units
 
 
-TURNS_APART = False  # a fee of many turns is one charge
-
-
 class Flow:
     """A part of a row on its way: a quantity, then an amount."""
 
@@ -1259,14 +1256,20 @@ class Bill(ChargeSteps, CoverSteps):
                 charge("upfront", start, (start, start))
             if not commitment.fee("recurring"):
                 continue
-            runs = []  # of turns that follow each other under one contract
+            runs = []  # of turns that follow each other under one contract: they stand on one line
             for at, turn in self.turns_of(commitment, step):
                 contract = self.setup.contract(commitment.account, at)
-                if not runs or TURNS_APART or runs[-1][1] != at or runs[-1][3] is not contract:
-                    runs.append([at, turn[1], 0, contract])
-                runs[-1][1], runs[-1][2] = turn[1], runs[-1][2] + 1
-            for start, end, count, _ in runs:
-                charge("recurring", start, (start, end), count)
+                if not runs or runs[-1][1] != at or runs[-1][3] is not contract:
+                    runs.append([at, turn[1], [], contract])
+                runs[-1][1] = turn[1]
+                runs[-1][2].append(at)
+            for start, end, ats, _ in runs:
+                end = min(end, commitment.end)
+                if self.setup.terms:  # which see each turn at its time
+                    for at in ats:
+                        charge("recurring", at, (start, end))
+                else:
+                    charge("recurring", start, (start, end), len(ats))
 
     # ---- what is compared ----
 
