@@ -146,8 +146,10 @@ class Bill(ChargeSteps, CoverSteps):
         self.priced = [copied for row in self.rows if row.price is not None for copied in self.for_components(row)]
         self.fixed()
         self.commitments()
+        self.open_prices()
         for node in self.order():
             self.run(node)
+        self.sell_prices()
         self.memories.setdefault("past", []).extend(
             row for row in self.priced if not isinstance(row, ScopeRow))
         self.convert()

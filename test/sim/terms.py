@@ -551,6 +551,41 @@ class ChargeSteps:
         return (since is None or since <= at) and self.setup.in_force(
             level, account, at, self.setup.contract(account, at))
 
+    def open_prices(self):
+        """Wallets of prices with grants that are bought, of all that have the price: {node: (step, {key: row})}."""
+        from credits import Wallet
+        self.price_sold = {}
+        for price in self.setup.all_prices():
+            for step in price.steps if price.skus and not price.level.startswith("override") else ():
+                if step.kind != "credit" or not any("cost" in grant for grant in step.body["grants"]):
+                    continue
+                self.node = step.node
+                wallets, (_, rows) = self.memory("wallets", lambda: None), self.price_sold.setdefault(step.node, (step, {}))
+                for account in sorted(self.setup.accounts):
+                    for start, end in self.setup.stretches(account):
+                        at, end = max(start, self.cut[0]), min(end, self.cut[1])
+                        if at >= end or not self.has_price(price, account, at):
+                            continue
+                        row = TermRow(account, at, self.setup.contract(account, at), price)
+                        row.sku = price.skus[0]
+                        key = self.key(row, step)[:2]
+                        if key not in rows:
+                            wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                            wallets[key].begin = None if self.has_price(price, account, at - 1) else at
+                            rows[key] = row
+
+    def has_price(self, price, account, at):
+        dims = [(name, values[0]) for name, values in price.where.items()]
+        since = self.setup.since(account)
+        return (since is None or since <= at) and self.setup.payer(account, at) == self.payer and (
+            self.setup.price(Kind(account, price.skus[0], dims, at)) is price)
+
+    def sell_prices(self):
+        for node, (step, rows) in self.price_sold.items():
+            self.node = node
+            for key, row in rows.items():
+                self.sell(self.memory("wallets", lambda: None)[key], row, step)
+
     def run_credit(self, entries):
         from credits import Wallet
         wallets = self.memory("wallets", lambda: None)
@@ -575,6 +610,8 @@ class ChargeSteps:
             if "share" not in step.body:
                 self.spend(wallets[key], own)
             buyers.setdefault(key, own[0][0])
+        if not self.level:  # those that nothing comes to are filled, too
+            buyers.update(self.price_sold.get(step.node, (None, {}))[1])
         for key, row in buyers.items():
             self.sell(wallets[key], row, step)
 
@@ -587,7 +624,9 @@ class ChargeSteps:
                 continue
             whose = [account] if step.scope == "account" else self.setup.accounts
             if grant != "top_up" and not any(
-                    self.setup.payer(one, at) == self.payer and self.holds(self.level, one, at) and
+                    self.setup.payer(one, at) == self.payer and (
+                        self.holds(self.level, one, at) if self.level else self.setup.since(one) is None or
+                        self.setup.since(one) <= at) and
                     (step.scope != "contract" or self.setup.contract(one, at) is self.contract(row)) for one in whose):
                 continue  # it has gone to another payer, or plan, or contract
             new = self.flow_of(None).charge(step, count * cost, cost)

@@ -46,8 +46,9 @@ def add(world):
                 (body,) = made.values()
                 body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
                 body.pop("prepaid", None)  # what is paid before it is used is a term's
-                for grant in body.get("grants", []):
-                    grant.pop("cost", None)
+                if any("fixed" in step for step in steps) or of_all(world.catalog, steps):
+                    for grant in body.get("grants", []):  # who has such a price is not told by usage of a SKU
+                        grant.pop("cost", None)
                 steps.append(made)
                 world.has("steps." + next(iter(made)))
 
@@ -57,6 +58,12 @@ def in_advance(catalog):
         for step in steps:
             if "fixed" in step and step["fixed"].get("when") != "once":
                 step["fixed"]["when"] = "in_advance"
+
+
+def of_all(catalog, steps):
+    return any(price.get("sku") == "*" and price.get("steps") is steps
+               for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
+               for price in owner.get("prices", []) if isinstance(price, dict))
 
 
 def price_steps(catalog):
