@@ -3,9 +3,10 @@
     usage_MONTH.csv[.gz]   id, account, type, start_hour, product, usage_type, operation, resource, usage_amount,
                            rate_key, unblended_rate, unblended_cost, ...
     rates.csv              rate_key, unblended_rate, description, unit, sku, ..., public_on_demand_rate
+    ri_fees_MONTH.csv, ri_usage_MONTH.csv: see reservations.py
 
-A line that a reservation paid (DiscountedUsage), and the fee of one (RIFee), is nothing that usage and rates alone
-explain, and taxes or credits are no usage: such lines are kept apart.  A line was free when its rate is zero and the
+A line that a reservation paid (DiscountedUsage), and the fee of one (RIFee), are kept apart; taxes or credits are no
+usage, and only counted.  A line was free when its rate is zero and the
 public one is not, or when the rate is described as free."""
 import csv
 import gzip
@@ -18,6 +19,7 @@ FREE = re.compile(r"free tier|\b(is|are) free\b|- first \d+ metrics", re.IGNOREC
 
 class Line:
     def __init__(self, row, rates):
+        self.id = row["id"]
         self.account = row["account"]
         self.hour = row["start_hour"]
         self.product = row["product"]
@@ -50,21 +52,27 @@ class Report:
         with open_text(folder, "rates.csv") as file:
             self.rates = {row["rate_key"]: row for row in csv.DictReader(file)}
         self.month = month
-        self.lines, self.others = [], {}
-        self.covered, self.fees, self.covered_cost, self.fee_cost = 0, 0, Decimal(0), Decimal(0)
+        self.lines, self.covered_lines, self.fee_lines, self.others = [], [], [], {}
         with open_text(folder, "usage_%s.csv" % month) as file:
             for row in csv.DictReader(file):
                 if row["type"] == "DiscountedUsage":
-                    self.covered += 1
-                    self.covered_cost += Decimal(row["unblended_cost"])
+                    self.covered_lines.append(Line(row, self.rates))
                 elif row["type"] == "RIFee":
-                    self.fees += 1
-                    self.fee_cost += Decimal(row["unblended_cost"])
+                    self.fee_lines.append(Line(row, self.rates))
                 elif row["type"] != "Usage":
                     self.others[row["type"]] = self.others.get(row["type"], 0) + 1
                 else:
                     self.lines.append(Line(row, self.rates))
-        self.accounts = sorted({line.account for line in self.lines})
+        self.accounts = sorted({line.account for line in self.lines + self.covered_lines + self.fee_lines})
+        self.fee_rows, self.cover_rows = [], []
+        if self.covered_lines or self.fee_lines:
+            self.fee_rows = self.read(folder, "ri_fees_%s.csv")
+            self.cover_rows = self.read(folder, "ri_usage_%s.csv")
+        self.covered_by = {(line.id, line.hour): line for line in self.covered_lines}
+
+    def read(self, folder, name):
+        with open_text(folder, name % self.month) as file:
+            return list(csv.DictReader(file))
 
 
 def report_is_there(folder, month):

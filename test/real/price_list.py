@@ -136,8 +136,9 @@ def rate_versions(rates_by_hour):
 
 
 class PriceList:
-    def __init__(self, report):
+    def __init__(self, report, reservations):
         self.pools, self.pool_of = find_pools(report)
+        self.reservations = reservations
         self.complaints, self.spot_lines, self.spot_hours, self.prices, self.products = [], 0, 0, {}, defaultdict(set)
         lines_of = defaultdict(list)
         for line in report.lines:
@@ -145,6 +146,10 @@ class PriceList:
             self.products[line.product].add(line.sku)
         for sku, lines in lines_of.items():
             self.prices[sku] = self.price(sku, lines)
+        for line in report.covered_lines:  # what reservations paid in whole has the public rate
+            self.products[line.product].add(line.sku)
+            if line.sku not in self.prices:
+                self.prices[line.sku] = [[None, None, Decimal(line.rate["public_on_demand_rate"])]]
 
     def price(self, sku, lines):
         paid = defaultdict(list)
@@ -167,10 +172,10 @@ class PriceList:
                 self.complaints.append("%s in hour %s: no one price explains its lines" % (sku, hour))
         return rate_versions(by_hour)
 
-    def write(self, folder, accounts):
+    def write(self, folder, accounts, with_upfront):
         """The catalog's files: prices apart, since a file has at most 1 MB."""
         with open(os.path.join(folder, "catalog.yaml"), "w", encoding="utf-8") as file:
-            self.write_head(file, accounts)
+            self.write_head(file, accounts, with_upfront)
         prices = [(sku, version) for sku in sorted(self.prices) for version in self.prices[sku]]
         for first in range(0, len(prices), PRICES_PER_FILE):
             with open(os.path.join(folder, "prices%d.yaml" % first), "w", encoding="utf-8") as file:
@@ -179,16 +184,18 @@ class PriceList:
                     pool = self.pool_of.get(sku)
                     dates = "".join(", %s: %s" % (key, quoted(written(hour_start(hour))))
                                     for key, hour in (("from", since), ("to", until)) if hour)
+                    uses = ["reservations"] if sku in self.reservations.machines else []
+                    uses += [pool.name] if pool else []
                     file.write("  - {sku: %s, grain: hour%s, steps: [%srate: %s]}\n" % (
-                        quoted(sku), dates, "use: %s, " % pool.name if pool else "", plain(rate)))
+                        quoted(sku), dates, "".join("use: %s, " % use for use in uses), plain(rate)))
 
-    def write_head(self, file, accounts):
+    def write_head(self, file, accounts, with_upfront):
         out = lambda text, *values: print(text % values, file=file)
         out("catalog: real\ncurrency: USD\nproducts:")
         for product in sorted(self.products):
             out("  %s:\n    skus:", quoted(product))
             for sku in sorted(self.products[product]):
-                out("      %s:", quoted(sku))
+                out("      %s:%s", quoted(sku), self.reservations.attributes(sku))
         out("meters:\n  usage:\n    value: data.amount\n    resource: data.resource")
         out("    sku: 'data.usage_type + \"/\" + data.operation'")
         out("steps:")
@@ -196,6 +203,9 @@ class PriceList:
             size = plain(pool.size) if pool.size is not None else "1000000000000"
             out("  %s:  # %s", pool.name, pool.description)
             out("    allowance: {quantity: %s, scope: organization, emit: free}", size)
+        if self.reservations.items:
+            self.reservations.write_step(out)
+            self.reservations.write(out, with_upfront)
         out("accounts:\n  - {id: payer, children: [%s]}", ", ".join(map(quoted, accounts)))
 
 

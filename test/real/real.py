@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """A real bill, billed again: real.py --data DIR --month 2018-10 --farthing build/release/farthing
 
-Reads a month of a provider's cost and usage report, makes a catalog of the rates on it, and events that say no more than
-account, hour, usage type, operation, resource and amount; bills them with `farthing bill`; and compares what comes out
-with what the provider billed, digit for digit.
+Reads a month of a provider's cost and usage report, makes a catalog of the rates on it and of its reservations, and events
+that say no more than account, hour, usage type, operation, resource and amount; bills them with `farthing bill`; and
+compares what comes out with what the provider billed, digit for digit.
 
-Lines are compared one by one, but for the free part of pools that fill: which line of a month got the free quantity is
-the provider's secret.  Of such a pool the free quantity must be equal within 2e-6 of a unit (the report has ten
+Lines are compared one by one, but for what reservations may cover: which resource of an account and SKU they covered in
+an hour is the provider's secret, so that is compared as one, and cover_comparison.py compares what they covered, cost
+and left unused.  Likewise the free part of pools that fill: which line of a month got it is a secret too.  Of such a pool the free quantity must be equal within 2e-6 of a unit (the report has ten
 digits), free and paid together exactly for each account and SKU, and each line that got as much of it on both bills must
 cost the same.  Ends with `real: C compared, E equal, D different`; the status is 1 when D > 0."""
 import argparse
@@ -20,7 +21,10 @@ from collections import defaultdict
 from decimal import ROUND_HALF_UP, Decimal
 
 from cost_report import Report, report_is_there
+from cover_comparison import (Covers, compare_covers, compare_reservations, hour_of, is_of_reservations,
+                              print_reservations)
 from price_list import TENTH_DIGIT, PriceList, hour_start, month_of, plain, written
+from reservations import Reservations
 
 FREE_MARGIN = Decimal("0.000002")
 SHOWN_MAX = 20
@@ -42,28 +46,36 @@ class Comparison:
         return self.compared - self.equal
 
 
+def usage_of(report):
+    """The lines as usage: what is split into parts that reservations paid and one that they did not is one amount."""
+    merged, covered = {}, {line.key for line in report.covered_lines}
+    for line in report.lines + report.covered_lines:
+        if line.key in covered:
+            merged[line.key] = (line, merged[line.key][1] + line.amount if line.key in merged else line.amount)
+    usage = [(line, line.amount_text) for line in report.lines if line.key not in covered]
+    return usage + [(line, plain(amount)) for line, amount in merged.values()]
+
+
 def write_events(path, report):
     with open(path, "w", encoding="utf-8") as file:
-        for number, line in enumerate(report.lines, 1):
+        for number, (line, amount_text) in enumerate(usage_of(report), 1):
             data = {"usage_type": line.usage_type, "operation": line.operation, "resource": line.resource}
             event = {"specversion": "1.0", "id": str(number), "source": "report", "type": "usage",
                      "subject": line.account, "time": written(hour_start(line.hour)), "data": data}
             text = json.dumps(event, separators=(",", ":"))
-            file.write('%s,"amount":%s}}\n' % (text[:-2], line.amount_text))  # the number as it was written
+            file.write('%s,"amount":%s}}\n' % (text[:-2], amount_text))  # the number as it was written
 
 
-def bill(farthing, folder, report, prices):
-    os.mkdir(os.path.join(folder, "catalog"))
-    prices.write(os.path.join(folder, "catalog"), report.accounts)
-    write_events(os.path.join(folder, "usage.ndjson"), report)
-    start, end = month_of(report.month)
-    command = [farthing, "bill", "--catalog", os.path.join(folder, "catalog"), "--period", report.month,
-               "--events", os.path.join(folder, "usage.ndjson"), "--opening", "none",
-               "--out", os.path.join(folder, "out"), "--force"]
+def bill(farthing, folder, report, prices, with_upfront):
+    catalog, out = (os.path.join(folder, name + ("" if with_upfront else "_without")) for name in ("catalog", "out"))
+    os.mkdir(catalog)
+    prices.write(catalog, report.accounts, with_upfront)
+    command = [farthing, "bill", "--catalog", catalog, "--period", report.month,
+               "--events", os.path.join(folder, "usage.ndjson"), "--opening", "none", "--out", out, "--force"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         sys.exit("%s\n%s%s" % (" ".join(command), run.stdout, run.stderr))
-    with open(os.path.join(folder, "out", "lines.csv"), newline="", encoding="utf-8") as file:
+    with open(os.path.join(out, "lines.csv"), newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -74,14 +86,19 @@ class Ours:
         self.quantity = self.free = self.amount = Decimal(0)
 
 
-def gather(rows):
+def key_of(prices, account, sku, resource, hour):
+    return account, sku, "" if prices.reservations.may_cover(sku) else resource, hour
+
+
+def gather(rows, prices):
     ours, rounding = defaultdict(Ours), Decimal(0)
     for row in rows:
         if row["kind"] == "rounding":  # of the total, to cents
             rounding += Decimal(row["amount"])
             continue
-        hour = row["from"][:10] + " " + (row["from"][11:13] or "00")
-        line = ours[row["account"], row["sku"], row["resource"], hour]
+        if is_of_reservations(row, prices.reservations):
+            continue
+        line = ours[key_of(prices, row["account"], row["sku"], row["resource"], hour_of(row))]
         quantity = Decimal(row["quantity"])
         line.quantity += quantity
         line.amount += Decimal(row["amount"])
@@ -122,7 +139,7 @@ def compare_lines(result, report, prices, ours, filled):
     """Line by line; of pools that fill only where the free quantity fell on the same lines."""
     theirs, elsewhere = defaultdict(list), defaultdict(int)
     for line in report.lines:
-        theirs[line.key].append(line)
+        theirs[key_of(prices, *line.key)].append(line)
     for key in sorted(set(theirs) | set(ours)):
         if key not in theirs or key not in ours:
             result.hold(False, "%s %s resource %s hour %s: only on %s bill", *key,
@@ -143,17 +160,20 @@ def compare_lines(result, report, prices, ours, filled):
                                                                                      elsewhere[name]))
 
 
-def print_totals(report, prices, ours):
+def print_totals(report, prices, ours, covers):
     product_of = {sku: product for product, skus in prices.products.items() for sku in skus}
     totals = defaultdict(lambda: [0, Decimal(0), Decimal(0)])
-    for line in report.lines:
+    for line in report.lines + report.covered_lines + report.fee_lines:
         for what in (("", line.product), ("account ", line.account), ("", "total")):
             totals[what][0] += 1
             totals[what][2] += line.cost
     for (account, sku, _, _), line in ours.items():
         for what in (("", product_of[sku]), ("account ", account), ("", "total")):
             totals[what][1] += line.amount
-    print("%-24s %8s %18s %18s %16s" % ("without reservations", "lines", "ours", "real", "difference"))
+    for one in prices.reservations.items:
+        for what in (("", one.fee_line.product), ("account ", one.account), ("", "total")):
+            totals[what][1] += covers.fees[one.id].charged.quantize(TENTH_DIGIT, ROUND_HALF_UP)
+    print("%-24s %8s %18s %18s %16s" % ("", "lines", "ours", "real", "difference"))
     order = sorted(totals, key=lambda what: (what[1] == "total", what))
     for what in order:
         lines, mine, real = totals[what]
@@ -172,19 +192,24 @@ def main():
         return 0
 
     report = Report(arguments.data, arguments.month)
-    prices = PriceList(report)
+    reservations = Reservations(report, *month_of(report.month))
+    prices = PriceList(report, reservations)
     with tempfile.TemporaryDirectory(prefix="farthing-real-") as folder:
         if arguments.keep:
             folder = arguments.keep
             os.makedirs(folder)
-        ours, rounding = gather(bill(arguments.farthing, folder, report, prices))
+        write_events(os.path.join(folder, "usage.ndjson"), report)
+        rows = bill(arguments.farthing, folder, report, prices, True)
+        rows_without = bill(arguments.farthing, folder, report, prices, False) if reservations.items else []
+    ours, rounding = gather(rows, prices)
+    covers = Covers(reservations, rows, rows_without)
 
     result = Comparison()
-    count = len(report.lines) + report.covered + report.fees + sum(report.others.values())
-    print("%s: %d lines of %d accounts, %d SKUs, %d pools" % (
-        report.month, count, len(report.accounts), len(prices.prices), len(prices.pools)))
-    print("  %d lines were paid by reservations (cost %s), and %d are fees of these (%s): left out" % (
-        report.covered, plain(report.covered_cost), report.fees, plain(report.fee_cost)))
+    count = len(report.lines) + len(report.covered_lines) + len(report.fee_lines) + sum(report.others.values())
+    print("%s: %d lines of %d accounts, %d SKUs, %d pools, %d reservations" % (
+        report.month, count, len(report.accounts), len(prices.prices), len(prices.pools), len(reservations.items)))
+    print("  %d lines were paid by reservations, and %d are fees of these" % (
+        len(report.covered_lines), len(report.fee_lines)))
     for kind in sorted(report.others):
         print("  %d lines of type %s are no usage: left out" % (report.others[kind], kind))
     if prices.spot_lines:
@@ -192,10 +217,14 @@ def main():
             prices.spot_lines, prices.spot_hours))
     for complaint in prices.complaints:
         print("  no price list says this: " + complaint)
+    if reservations.items:
+        print_reservations(reservations, covers, plain)
+        compare_covers(result, report, reservations, covers)
+        compare_reservations(result, reservations, covers)
     filled = compare_pools(result, report, prices, ours)
     compare_lines(result, report, prices, ours, filled)
     print()
-    print_totals(report, prices, ours)
+    print_totals(report, prices, ours, covers)
     print("(not in ours: %s, the rounding of the total to cents.  Products with a pool that fills differ by where its free"
           "\nquantity went: usage types of one pool have different rates.)\n" % plain(rounding))
     if result.different > SHOWN_MAX:
