@@ -52,7 +52,7 @@ class Covers:
             return (self.covered[hour_of(row), row["account"], row["sku"], reservations.group_of[who]],
                     self.used[who, row["sku"]])
         return ((self.unused[who],) if row["kind"] == "unused" else
-                (self.fees[who],) if row["kind"] == "commitment" else ())
+                (self.fees[who],) if row["kind"] == "commitment" and row["step"] == "recurring" else ())
 
 
 def is_of_reservations(row, reservations):
@@ -125,17 +125,23 @@ def print_reservations(reservations, covers, plain):
             ";\n        covered the whole hour in which it was bought, charged for %s less" % plain(one.missing)
             if one.missing else ""))
     for pool in sorted({one.pool for one in reservations.items}):
-        names = [[name for name in group if reservations.by_id[name].pool == pool] for group in reservations.groups]
-        names = [group for group in names if group]
-        if sum(map(len, names)) < 2:
-            continue
-        rule = sorted(sum(names, []), key=lambda name: reservations.by_id[name].rule)
-        print("  of %s: %s, in this order%s%s" % (
-            " ".join(pool), ", ".join(" and ".join(group) for group in names),
-            " (cheapest first, of equal ones the most)" if [[name] for name in rule] == names else
-            " (found in what they covered)",
-            "" if all(len(group) == 1 for group in names) else "; those with and take turns: compared together"))
-    sizes = [size for group in reservations.size_groups for size in group]
-    print("  of an account's usage these sizes first: %s%s" % (
-        ", ".join(sizes), "" if sizes == sorted(sizes, key=factor_of) else
-        " (found in what was covered; the provider's pages say: the smallest first)"))
+        print_orders(reservations, pool)
+
+
+def print_orders(reservations, pool):
+    """Where there is a choice: the order of reservations, and of an account's sizes."""
+    groups = [[name for name in group if reservations.by_id[name].pool == pool] for group in reservations.groups]
+    groups = [group for group in groups if group]
+    names = sum(groups, [])
+    if len(names) > 1:
+        rule = sorted(names, key=lambda name: reservations.by_id[name].rule)
+        print("  of %s: %s, in this order (%s)" % (
+            " ".join(pool), ", ".join(" and ".join(group) for group in groups),
+            "found in the month; those with `and` take turns, and are compared together" if len(groups) < len(names) else
+            "cheapest first, of equal ones the most" if rule == names else "found in the month"))
+    sizes = [machine[1] for group in reservations.machine_groups for machine in group
+             if (machine[0],) + machine[2:] == pool]
+    if len(sizes) > 1:
+        print("  of an account's %s: %s, in this order (%s)" % (
+            " ".join(pool), ", ".join(sizes), "the smallest first" if sizes == sorted(sizes, key=factor_of) else
+            "found in the month; the provider's pages say: the smallest first"))

@@ -7,9 +7,10 @@ compares what comes out with what the provider billed, digit for digit.
 
 Lines are compared one by one, but for what reservations may cover: which resource of an account and SKU they covered in
 an hour is the provider's secret, so that is compared as one, and cover_comparison.py compares what they covered, cost
-and left unused.  Likewise the free part of pools that fill: which line of a month got it is a secret too.  Of such a pool the free quantity must be equal within 2e-6 of a unit (the report has ten
-digits), free and paid together exactly for each account and SKU, and each line that got as much of it on both bills must
-cost the same.  Ends with `real: C compared, E equal, D different`; the status is 1 when D > 0."""
+and left unused.  Likewise the free part of pools that fill: which line of a month got it is a secret too.  Of such a
+pool the free quantity must be equal within 2e-6 of a unit (the report has ten digits), free and paid together exactly
+for each account and SKU, and each line that got as much of it on both bills must cost the same.  Ends with
+`real: C compared, E equal, D different`; the status is 1 when D > 0."""
 import argparse
 import csv
 import json

@@ -6,9 +6,11 @@
                          public_on_demand_cost, amortized_upfront, recurring_fee, effective_cost
 
 A reservation's fee line says its size, region, platform and hours: so how many there are of it, what one costs an hour,
-and since when.  Those of Linux are flexible (the provider's rule), and such as paid for another size in the month: one of a size
-pays for other sizes of its family by their factors; the others cover their own size alone.  Nothing says when one was bought that was there before the
-month: a year around the month is assumed, in which the advance payment is what a year of its amortized part comes to.
+and since when.  Those of Linux are flexible (the provider's rule), and such as paid for another size in the month: they
+pay for other sizes of their family by the factors of both; the others cover their own size alone.  Nothing says when
+one was bought that was there before the month: a term around the month is assumed, the shortest for which an advance
+payment in whole cents comes to what is amortized.  One that was bought in the month covers the whole hour of that instant, but is charged, and counted
+as unused, from the instant on: what the hour costs before is taken back by a discount.
 
 Two orders are on no document, and are found in what was covered in the month (Order): which size of an account's
 usage goes first, and which reservation.  Where nothing in the month tells, the smaller size goes first, and the
@@ -24,7 +26,7 @@ from price_list import hour_start, plain, quoted, written
 KIND = re.compile(r"(?:[A-Z0-9]+-)?(BoxUsage|InstanceUsage|HeavyUsage):((?:db\.)?[a-z0-9-]+)\.([a-z0-9-]+)$")
 SMALL = {"nano": Decimal("0.25"), "micro": Decimal("0.5"), "small": Decimal(1), "medium": Decimal(2),
          "large": Decimal(4), "xlarge": Decimal(8)}
-YEAR_HOURS = 365 * 24
+TERMS_DAYS = (365, 3 * 365, 366, 3 * 365 + 1)
 FLEXIBLE = {"RunInstances"}  # the operation of Linux on shared hardware
 
 
@@ -67,14 +69,24 @@ class Reservation:
         turns = int((end - begin).total_seconds()) // 3600
         self.count = math.ceil(hours / turns)
         self.missing = self.count * turns - hours  # of the hour in which it was bought, before that
-        self.first = start - timedelta(days=30) if begin == start else begin
-        self.until = self.first + timedelta(hours=YEAR_HOURS)
-        if begin == start and self.missing:  # it was there before, and ended
-            self.until, self.missing = begin + timedelta(hours=float(hours / self.count)), Decimal(0)
         self.recurring = divided(fee_line.cost, hours)
-        self.upfront = (Decimal(row["amortized_upfront_for_period"]) / hours * YEAR_HOURS).quantize(
-            Decimal("0.01"), ROUND_HALF_UP)
+        self.upfront, self.term_hours = self.find_upfront(Decimal(row["amortized_upfront_for_period"]), hours)
+        self.first = start - timedelta(days=30) if begin == start else begin
+        self.until = self.first + timedelta(hours=self.term_hours)
+        if begin == start and self.missing:  # it was there before, and ended
+            self.missing = Decimal(0)
+            self.until = begin + timedelta(hours=float(hours / self.count))
+            self.first = self.until - timedelta(hours=self.term_hours)
         self.place = 0
+
+    @staticmethod
+    def find_upfront(amortized, hours):
+        """The payment to the cent, and the shortest term, that come to what is amortized of it in so many hours."""
+        for days in TERMS_DAYS:
+            upfront = (amortized / hours * days * 24).quantize(Decimal("0.01"), ROUND_HALF_UP)
+            if (upfront * hours / (days * 24)).quantize(Decimal("1e-8"), ROUND_HALF_UP) == amortized:
+                return upfront, days * 24
+        raise SystemExit("no payment in advance comes to %s in %s hours" % (amortized, hours))
 
     @property
     def weight(self):
@@ -88,7 +100,7 @@ class Reservation:
 
     @property
     def rule(self):
-        cost = self.recurring + divided(self.upfront, Decimal(YEAR_HOURS))
+        cost = self.recurring + divided(self.upfront, Decimal(self.term_hours))
         return (cost / self.weight).quantize(Decimal("1e-10")), -self.count, self.id
 
 
@@ -142,7 +154,6 @@ class Reservations:
         for line in report.covered_lines:
             if line.sku not in self.machines:
                 raise SystemExit("%s was reserved, and is not known here" % line.sku)
-        self.size_groups, self.groups = [], []
         self.find_orders(report)
         self.group_of = {one: group[0] for group in self.groups for one in group}
 
@@ -160,18 +171,18 @@ class Reservations:
             of_hour[hour][0][account, machine] += amount
         for (hour, account, machine, who), amount in covered.items():
             of_hour[hour][1][account, machine][who] = amount
-        sizes = Order({machine[1] for machine in self.machines.values()}, factor_of)
+        sizes = Order(sorted(set(self.machines.values())), lambda machine: (factor_of(machine[1]), machine))
         ranks = Order(self.by_id, lambda name: self.by_id[name].rule)
         pools = sorted({one.pool for one in self.items})
         for learn in (self.learn_sizes, self.learn_ranks):
             for hour in sorted(of_hour):
                 for pool in pools:
                     learn(pool, *of_hour[hour], sizes, ranks)
-        self.size_groups, self.groups = sizes.groups(), ranks.groups()
+        self.groups, self.machine_groups = ranks.groups(), sizes.groups()
         for place, group in enumerate(self.groups):
             for one in group:
                 self.by_id[one].place = place
-        self.size_place = {size: place for place, group in enumerate(self.size_groups) for size in group}
+        self.size_place = {machine: place for place, group in enumerate(self.machine_groups) for machine in group}
 
     @staticmethod
     def of_pool(pool, used):
@@ -185,7 +196,7 @@ class Reservations:
         for account, machine in mine:
             for other, rest in mine:
                 if account == other and taken[account, machine] > 0 and taken[other, rest] < mine[other, rest]:
-                    sizes.learn(machine[1], rest[1])
+                    sizes.learn(machine, rest)
 
     def learn_ranks(self, pool, used, covered, sizes, ranks):
         """Who covered something goes before who had units left for it, and who took of a size that goes first before
@@ -200,7 +211,7 @@ class Reservations:
                     amount = covered[key].get(one.id, 0) if key in covered and (key[0] == one.account) == own else 0
                     if amount:
                         took[one.id] += amount * (factor_of(key[1][1]) if one.is_flexible else 1)
-                        sizes_of[one.id].add(key[1][1])
+                        sizes_of[one.id].add(key[1])
             for a in members:
                 for b in members:
                     if a.account != b.account or not took[a.id]:
@@ -224,7 +235,7 @@ class Reservations:
             return ""
         family, size, region, platform = self.machines[sku]
         return " {attributes: {family: %s, size: %s, region: %s, platform: %s, factor: %s, size_place: %d}}" % (
-            quoted(family), quoted(size), quoted(region), quoted(platform), factor_of(size), self.size_place[size])
+            quoted(family), quoted(size), quoted(region), quoted(platform), factor_of(size), self.size_place[self.machines[sku]])
 
     def write(self, out, with_upfront):
         same = " && ".join("attributes.%s == commitment.%s" % (name, name) for name in ("family", "region", "platform"))
