@@ -31,10 +31,12 @@ enum {
     WIDE_FORMAT_MAX = 96,
 };
 
+/* Aligned to 8, so that a number takes 24 bytes and not 32: charges and lines are made of them. */
 struct dec {
-    i128 mantissa;
+    i128 mantissa __attribute__((packed, aligned(8)));
     int32_t scale;
 };
+_Static_assert(sizeof(struct dec) == 24, "numbers take 24 bytes");
 
 #define DEC_ZERO ((struct dec){0, 0})
 
