@@ -155,35 +155,39 @@ struct meter_dimension {
     uint32_t member; /* index in members when value is one plain member, else NONE */
 };
 
+/* What every event reads stands first: with a hundred meters it is to stay in the first cache. */
 struct meter {
+    enum aggregate aggregate;
+    enum grain grain;      /* default hour */
+    bool has_clock;        /* one value for each turn of this clock; the grain is month
+                              then */
+    bool negative;         /* negative values allowed; default false: exclusion NEGATIVE */
+    bool value_from_text;  /* number(...): a text may stand for the number */
+    bool carry;            /* picked values and levels go into the next period */
+    bool states_level;     /* time_weighted: an event states the level, instead of its
+                              change */
+    uint32_t value_member; /* fast form: value is members[i], or number(members[i]); else
+                              NONE */
+    uint32_t sku;          /* constant SKU; NONE when sku_expr says it */
+    uint32_t sku_member;   /* fast form of sku_expr: a plain member */
+    uint32_t resource_member;
+    uint32_t dimension_count;
+    uint32_t member_count;
+    const uint64_t *members;  /* member_path of each data.x used; see decode/event.h */
+    const struct expr *value; /* NULL: 1 (count) */
+    const struct expr *sku_expr;
+    const struct expr *where;                   /* NULL: all */
+    const struct expr *resource;                /* NULL: none */
+    const struct expr *spread_from, *spread_to; /* NULL: an event is of one instant */
+    const struct meter_dimension *dimensions;   /* in name order */
+    int64_t spread_max_ns;                      /* a longer event is excluded */
+    struct clock clock;
+    struct dec percentile; /* in (0, 100] */
+    const struct text *member_names;
+    struct text unit;
     struct text name;
     struct text event_type;
     struct place place;
-    enum aggregate aggregate;
-    enum grain grain; /* default hour */
-    bool has_clock;   /* one value for each turn of this clock; the grain is month then */
-    struct clock clock;
-    bool carry;            /* picked values and levels go into the next period */
-    bool states_level;     /* time_weighted: an event states the level, instead of its change */
-    struct dec percentile; /* in (0, 100] */
-    bool negative;         /* negative values allowed; default false: exclusion NEGATIVE */
-    const struct expr *spread_from, *spread_to; /* NULL: an event is of one instant */
-    int64_t spread_max_ns;                      /* a longer event is excluded */
-    const struct expr *where;                   /* NULL: all */
-    const struct expr *value;                   /* NULL: 1 (count) */
-    uint32_t value_member; /* fast form: value is members[i], or number(members[i]); else NONE */
-    bool value_from_text;  /* number(...): a text may stand for the number */
-    const struct expr *sku_expr;
-    uint32_t sku;                /* constant SKU; NONE when sku_expr says it */
-    uint32_t sku_member;         /* fast form of sku_expr: a plain member */
-    const struct expr *resource; /* NULL: none */
-    uint32_t resource_member;
-    struct text unit;
-    const uint64_t *members; /* member_path of each data.x used; see decode/event.h */
-    const struct text *member_names;
-    uint32_t member_count;
-    const struct meter_dimension *dimensions; /* in name order */
-    uint32_t dimension_count;
 };
 /* Whether records of the meter tell which event they are of. */
 bool meter_keeps_key(const struct meter *meter);
