@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 
+import cover
+
 HERE = pathlib.Path(__file__).resolve().parent
 GIVEN = HERE.parent.parent / "shared" / "bench"
 PERIOD = "2026-10"
@@ -38,6 +40,8 @@ DUCKDB_HEADER = (
 # The price book's amounts have 19 digits after the point, Farthing's curves 18: the bench bills in
 # tenths of the currency, so that nothing is rounded and the digits can be compared.
 TENTHS = 10
+PARTS = ["ndjson", "csv", "size", "cover", "expr"]
+OWN_PARTS = {"cover", "expr"}  # whose input is made here
 EXPRESSION_MAX_NS = 15
 REQUIRED = 3  # times DuckDB's events a CPU second
 OPEN_TIER = "100000000000000"
@@ -541,7 +545,7 @@ def machine():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("part", nargs="*", choices=[[], "ndjson", "csv", "size", "expr"])
+    parser.add_argument("part", nargs="*", choices=[[], *PARTS])
     parser.add_argument("--farthing", type=pathlib.Path, required=True)
     parser.add_argument("--folder", type=pathlib.Path, required=True)
     parser.add_argument("--quick", action="store_true", help="one million events, one round")
@@ -551,12 +555,12 @@ def main():
     options.farthing = options.farthing.resolve()
     options.folder = options.folder.resolve()
     options.folder.mkdir(parents=True, exist_ok=True)
-    parts = options.part or ["ndjson", "csv", "size", "expr"]
-    if set(parts) != {"expr"} and not GIVEN.is_dir():
+    parts = options.part or PARTS
+    if set(parts) - OWN_PARTS and not GIVEN.is_dir():
         say("SKIPPED: the generator and DuckDB's queries are not beside this repository (shared/bench)")
-        parts = [part for part in parts if part == "expr"]
+        parts = [part for part in parts if part in OWN_PARTS]
     events = 1_000_000 if options.quick else 10_000_000
-    if set(parts) - {"expr"}:
+    if set(parts) - OWN_PARTS:
         book, data = make_input(options.folder, events)
         catalog = write_catalog(book, data, options.folder / "book")
     results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
@@ -580,6 +584,9 @@ def main():
         say("size")
         results["size"] = {"load": load_million(options, catalog), "wide": bill_wide(options, catalog)}
         good &= results["size"]["wide"]["same_bytes"]
+    if "cover" in parts:
+        say("cover: an organization's reservations and plans over all of its accounts")
+        results["cover"] = cover.measure(options, Run, say)
     if "expr" in parts:
         say("what a filter or value by expression adds to an event")
         results["expr_ns"] = expressions(options)

@@ -80,6 +80,7 @@ __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t 
     if (!next || next->size_bytes < size_bytes) {
         size_t want = arena->current ? arena->current->size_bytes * 2 : BLOCK_MIN_BYTES;
         want = want > BLOCK_MAX_BYTES ? BLOCK_MAX_BYTES : want;
+        want -= sizeof(struct arena_block); /* whole pages, with it */
         if (arena->limit_bytes && want > arena->limit_bytes / 8) {
             want = arena->limit_bytes / 8;
         }

@@ -417,7 +417,7 @@ static enum status merge_lines(struct arena *arena, struct bill *bill, struct er
  * makes the key, so that texts are put together once a line, and only lines are sorted. */
 struct line_table {
     uint32_t *slots; /* index of the first charge of a line, or FREE */
-    uint32_t *lines; /* of each charge that is a first */
+    uint32_t *lines; /* of each charge, the number of its line */
     uint32_t mask;
 };
 static const uint32_t FREE = 0xFFFFFFFFu;
@@ -434,12 +434,11 @@ static struct line *add_line(struct arena *arena, struct bill *bill)
     return &bill->lines[bill->line_count++];
 }
 
-static enum status add_charge(struct arena *arena, const struct pricing *pricing,
-                              const struct priced *priced, uint32_t index, uint64_t print,
-                              struct line_table *table, struct bill *bill, struct error *err)
+/* The number of the charge's line: the next one when no charge before is on it. */
+static uint32_t find_line(const struct pricing *pricing, const struct priced *priced,
+                          uint32_t index, struct line_table *table, uint32_t next)
 {
     const struct charge *charge = &priced->charges[index];
-    const struct dec *effective = priced_effective(priced, index);
     uint32_t at = (uint32_t)line_key_hash(pricing, charge) & table->mask;
     while (table->slots[at] != FREE &&
            !line_key_equal(pricing, &priced->charges[table->slots[at]], charge)) {
@@ -447,13 +446,14 @@ static enum status add_charge(struct arena *arena, const struct pricing *pricing
     }
     if (table->slots[at] == FREE) {
         table->slots[at] = index;
-        table->lines[index] = bill->line_count;
-        struct line *made = add_line(arena, bill);
-        fill_line(arena, pricing, charge, made);
-        made->print = print;
-        return add_effective(arena, made, effective, err);
+        return next;
     }
-    struct line *line = &bill->lines[table->lines[table->slots[at]]];
+    return table->lines[table->slots[at]];
+}
+
+static enum status add_charge(const struct charge *charge, const struct dec *effective,
+                              uint64_t print, struct line *line, struct error *err)
+{
     enum status status = add_values(line, charge->quantity, charge->amount, charge->list, err);
     if (status == OK && charge->converted) {
         status = dec_add(line->conversion->amount, charge->converted->amount,
@@ -500,17 +500,33 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     table.lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table.lines);
     uint32_t count;
     const struct sort_key *order = order_charges(arena, priced, &count);
-    bill->line_capacity = count + 1; /* the rounding line */
+    /* Which line each is on comes first, and then as much room as lines take: they are large. */
+    uint32_t line_count = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t i = (uint32_t)order[k].low;
+        table.lines[i] = find_line(pricing, priced, i, &table, line_count);
+        line_count += table.lines[i] == line_count;
+    }
+    bill->line_capacity = line_count + 1; /* the rounding line */
     bill->lines = arena_alloc(arena, bill->line_capacity * sizeof *bill->lines);
     for (uint32_t k = 0; k < count; k++) {
         uint32_t i = (uint32_t)order[k].low;
         const struct charge *charge = &priced->charges[i];
+        const struct dec *effective = priced_effective(priced, i);
         uint64_t print = 0;
         if (charge->row != NONE && charge->of == NONE) {
             assert(charge->row < row_count);
             print = charge->merged ? charge->merged->print : rows[charge->row].total.print;
         }
-        TRY(add_charge(arena, pricing, priced, i, print, &table, bill, err));
+        struct line *line = &bill->lines[table.lines[i]];
+        if (table.lines[i] < bill->line_count) {
+            TRY(add_charge(charge, effective, print, line, err));
+            continue;
+        }
+        bill->line_count++;
+        fill_line(arena, pricing, charge, line);
+        line->print = print;
+        TRY(add_effective(arena, line, effective, err));
     }
     return merge_lines(arena, bill, err);
 }

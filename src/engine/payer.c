@@ -12,8 +12,6 @@
 #include "engine/samples.h"
 #include "engine/sourced.h"
 
-enum { ROWS_GUESS_MAX = 4096 };
-
 /* The first item of a payer, or of the one after it: items are sorted by payer, which is their
  * first member. */
 static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, uint32_t payer)
@@ -274,20 +272,6 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
     }
 }
 
-void payer_count_taxes(struct worker *worker, const struct priced *priced)
-{
-    struct run *run = worker->run;
-    run->env->lock_take(run->env, run->lock);
-    for (uint32_t i = 0; i < priced->charge_count; i++) {
-        const struct charge *charge = &priced->charges[i];
-        if (charge->kind == CHARGE_TAX && charge_is_billed(charge)) {
-            struct dec_sum *sum = &run->taxes->of[priced->charges[charge->of].kind];
-            run->taxes->is_lost |= dec_sum_add(sum, charge->amount, NULL) != OK;
-        }
-    }
-    run->env->lock_give(run->env, run->lock);
-}
-
 /* Withdrawn and other excluded events are known; one of a row that no price matches is on the row.
  */
 static void count_known(const struct bill *bill, struct known_events *now)
@@ -371,8 +355,7 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     const struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
     const struct records *records = &job->records;
-    size_t units = records->sorted ? ROWS_GUESS_MAX : (size_t)(records->end - records->at);
-    book_init(book, arena, units < ROWS_GUESS_MAX ? (uint32_t)units : ROWS_GUESS_MAX);
+    book_init(book, arena, records->sorted ? 0 : (size_t)(records->end - records->at));
     struct cursor cursor = cursor_at(records, err);
     enum { FETCH_AHEAD = 8 };
     for (const struct record *at; (at = cursor_next(&cursor));) {
@@ -506,9 +489,6 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
-    if (run->taxes) {
-        payer_count_taxes(worker, &priced);
-    }
     if (job->part_count > 1) {
         bill.parts = job->parts;
         bill.part_count = job->part + 1;

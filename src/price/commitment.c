@@ -331,7 +331,8 @@ void commitments_set_effective(struct work *work, uint32_t charge, struct dec va
 {
     struct commitments *all = work->commitments;
     if (all->effective_count == all->effective_capacity) {
-        uint32_t more = all->effective_capacity ? all->effective_capacity * 2 : 64;
+        uint32_t more =
+            all->effective_capacity ? all->effective_capacity * 2 : work->charge_count + 64;
         all->effective = arena_grow(work->arena, all->effective, all->effective_count, more,
                                     sizeof *all->effective);
         all->effective_capacity = more;

@@ -45,7 +45,7 @@ const char *price_level_name(int level)
 static void heap_push(struct work *work, struct sort_key item)
 {
     if (work->heap_count == work->heap_capacity) {
-        uint32_t capacity = work->heap_capacity ? work->heap_capacity * 2 : 64;
+        uint32_t capacity = work->heap_capacity ? work->heap_capacity * 2 : work->queue_count + 64;
         work->heap =
             arena_grow(work->arena, work->heap, work->heap_count, capacity, sizeof *work->heap);
         work->heap_capacity = capacity;
@@ -415,6 +415,23 @@ static void add_entry(struct work *work, struct entries *entries, uint32_t index
     entries->items[entries->count++] = (struct entry){.charge = index, .step = step};
 }
 
+/* Rows that wait so at a cover, which may be all of a month: no more is kept of them. */
+struct indices {
+    uint32_t *items;
+    uint32_t count, capacity;
+};
+
+static void add_index(struct work *work, struct indices *indices, uint32_t index)
+{
+    if (indices->count == indices->capacity) {
+        uint32_t more = indices->capacity ? indices->capacity * 2 : 16;
+        indices->items =
+            arena_grow(work->arena, indices->items, indices->count, more, sizeof *indices->items);
+        indices->capacity = more;
+    }
+    indices->items[indices->count++] = index;
+}
+
 /* Charges that a step takes in an order of its own. */
 struct line_up {
     uint32_t *items;
@@ -476,6 +493,7 @@ static enum status run_node(struct work *work, uint32_t node)
     struct scope_charges scope = {0};
     struct entries waiting = {0}, rows = {0}, charges = {0};
     struct line_up ordered = {0};
+    struct indices covered = {0};
     uint32_t index;
     bool is_first = true;
     TRY(line_up(work, node, &scope, &ordered));
@@ -497,8 +515,10 @@ static enum status run_node(struct work *work, uint32_t node)
             add_entry(work, &waiting, index, step);
         } else if (status == OK && takes_charges(step)) {
             add_entry(work, &charges, index, step);
-        } else if (status == OK && (step->kind == STEP_AGGREGATE || step->kind == STEP_COVER)) {
+        } else if (status == OK && step->kind == STEP_AGGREGATE) {
             add_entry(work, &rows, index, step);
+        } else if (status == OK && step->kind == STEP_COVER) {
+            add_index(work, &covered, index);
         } else if (status == OK) {
             status = run_step(work, step, index);
         }
@@ -507,9 +527,10 @@ static enum status run_node(struct work *work, uint32_t node)
         }
     }
     if (rows.count > 0) {
-        TRY(rows.items[0].step->kind == STEP_COVER
-                ? step_cover_run(work, rows.items, rows.count)
-                : step_aggregate_run(work, rows.items, rows.count));
+        TRY(step_aggregate_run(work, rows.items, rows.count));
+    }
+    if (covered.count > 0) {
+        TRY(step_cover_run(work, covered.items, covered.count));
     }
     if (charges.count > 0) {
         struct entry *items = charges.items;
@@ -669,6 +690,14 @@ static void push_rows(struct work *work)
     }
 }
 
+/* How many rows commitments may cut in two, more or less: each one an hour. */
+static uint32_t cuts_max(const struct pricing *pricing, uint32_t row_count)
+{
+    uint64_t hours = (uint64_t)(pricing->cut.to - pricing->cut.from) / NS_PER_HOUR + 1;
+    uint64_t most = pricing->accounts->commitment_count * hours;
+    return most < row_count ? (uint32_t)most : row_count;
+}
+
 enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         const struct usage_row *rows, uint32_t row_count, struct priced *priced,
                         struct error *err)
@@ -689,7 +718,8 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
         }
     }
     /* Most rows become one charge: room for them at once, so that little is copied. */
-    work.charge_capacity = work.queue_capacity = row_count + 16;
+    work.queue_capacity = row_count + 16;
+    work.charge_capacity = work.queue_capacity + cuts_max(pricing, row_count);
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;

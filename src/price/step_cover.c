@@ -140,6 +140,9 @@ struct cover_pass_state {
     uint32_t owner_capacity;
     bool sorts_matches; /* its order is of a row and a class, else of a row alone */
     uint32_t *ranks;    /* of matches or kinds; NULL: rows are in their order */
+    /* Used again in each turn, where a turn has kinds of its own: */
+    struct ranked *items;
+    struct expr_value *values;
     uint32_t rank_capacity;
 };
 
@@ -478,14 +481,22 @@ static int compare_ranked(const void *a_item, const void *b_item)
     return order ? order : (a->index > b->index) - (a->index < b->index);
 }
 
-/* Equal values have equal ranks. */
-static void set_ranks(struct cover_pass_state *state, struct ranked *items, uint32_t count,
-                      struct arena *arena)
+static void make_room_for_ranks(struct arena *arena, struct cover_pass_state *state, uint32_t count,
+                                uint32_t key_count)
 {
-    if (state->rank_capacity < count) {
-        state->ranks = arena_alloc(arena, (count + 1u) * sizeof *state->ranks);
-        state->rank_capacity = count;
+    if (!state->ranks || state->rank_capacity < count) {
+        uint32_t more = count + count / 4 + 1;
+        state->ranks = arena_alloc(arena, more * sizeof *state->ranks);
+        state->items = arena_alloc(arena, more * sizeof *state->items);
+        state->values = arena_alloc(arena, (size_t)more * key_count * sizeof *state->values);
+        state->rank_capacity = more;
     }
+}
+
+/* Equal values have equal ranks. */
+static void set_ranks(struct cover_pass_state *state, uint32_t count)
+{
+    struct ranked *items = state->items;
     if (count > 1) {
         qsort(items, count, sizeof *items, compare_ranked);
     }
@@ -497,16 +508,18 @@ static void set_ranks(struct cover_pass_state *state, struct ranked *items, uint
     }
 }
 
+enum { SAVINGS_KEYS = 2 };
+
 static enum status rank_value(struct cover *cover, const struct cover_pass_state *state,
                               const struct charge *row, const struct match *match,
                               struct ranked *item)
 {
     struct work *work = cover->work;
     const struct cover_pass *pass = state->pass;
-    static const struct order_key by_savings[2] = {{NULL, true}, {NULL, false}};
+    static const struct order_key by_savings[SAVINGS_KEYS] = {{NULL, true}, {NULL, false}};
     item->keys = pass->order_count > 0 ? pass->order : by_savings;
-    item->key_count = pass->order_count > 0 ? pass->order_count : 2;
-    item->values = arena_alloc(work->arena, item->key_count * sizeof *item->values);
+    item->key_count = pass->order_count > 0 ? pass->order_count : SAVINGS_KEYS;
+    item->values = &state->values[(size_t)item->index * item->key_count];
     struct charge asks = *row;
     if (match) {
         work->commitment = state->offering->classes[match->class];
@@ -538,7 +551,8 @@ static enum status rank_pass(struct cover *cover, struct cover_pass_state *state
         return OK;
     }
     uint32_t count = state->sorts_matches ? of->match_count : cover->kinds.count;
-    struct ranked *items = arena_alloc(work->arena, (count + 1u) * sizeof *items);
+    make_room_for_ranks(work->arena, state, count,
+                        state->pass->order_count > 0 ? state->pass->order_count : SAVINGS_KEYS);
     for (uint32_t kind = 0; kind < cover->kinds.count; kind++) {
         const struct charge *row = &work->charges[cover->first_of[kind]];
         struct match_range range = {kind, 1};
@@ -546,12 +560,12 @@ static enum status rank_pass(struct cover *cover, struct cover_pass_state *state
             range = of->ranges[of->signature_of[kind]];
         }
         for (uint32_t i = range.first; i < range.first + range.count; i++) {
-            items[i].index = i;
+            state->items[i].index = i;
             TRY(rank_value(cover, state, row, state->sorts_matches ? &of->matches[i] : NULL,
-                           &items[i]));
+                           &state->items[i]));
         }
     }
-    set_ranks(state, items, count, work->arena);
+    set_ranks(state, count);
     return OK;
 }
 
@@ -1015,7 +1029,7 @@ static enum status run_turn(struct cover *cover)
 
 /* The list rates of all prices are the same at all times, where they are asked for. */
 static bool are_lists_steady(const struct work *work, const struct step *step,
-                             const struct entry *entries, uint32_t count)
+                             const uint32_t *charges, uint32_t count)
 {
     bool asks = false;
     for (uint32_t i = 0; i < step->cover.pass_count; i++) {
@@ -1023,7 +1037,7 @@ static bool are_lists_steady(const struct work *work, const struct step *step,
     }
     const struct price *last = NULL;
     for (uint32_t i = 0; i < count && asks; i++) {
-        const struct charge *charge = &work->charges[entries[i].charge];
+        const struct charge *charge = &work->charges[charges[i]];
         if (charge->price != last) {
             last = charge->price;
             if (!step_list_is_steady(last, price_step_after(last, charge->next_step))) {
@@ -1034,40 +1048,40 @@ static bool are_lists_steady(const struct work *work, const struct step *step,
     return true;
 }
 
-enum status step_cover_run(struct work *work, struct entry *entries, uint32_t count)
+enum status step_cover_run(struct work *work, const uint32_t *charges, uint32_t count)
 {
-    const struct step *step = entries[0].step;
+    const struct charge *first = &work->charges[charges[0]];
+    const struct price *price = first->price;
+    const struct step *step = &price->steps[first->next_step];
+    uint32_t account = first->account;
     if (!work->commitments) {
         for (uint32_t i = 0; i < count; i++) {
-            work_pass_on(work, entries[i].charge);
+            work_pass_on(work, charges[i]);
         }
         return OK;
     }
     struct cover cover = {.work = work, .step = step};
-    uint32_t account = work->charges[entries[0].charge].account;
-    const struct price *price = work->charges[entries[0].charge].price;
-    enum status status = make_ready(&cover, are_lists_steady(work, step, entries, count));
+    enum status status = make_ready(&cover, are_lists_steady(work, step, charges, count));
     if (status != OK) {
         return work_fail(work, status, price, step, account);
     }
     cover.rows = arena_alloc(work->arena, count * sizeof *cover.rows);
-    cover.time = charge_turn(work, step, &work->charges[entries[0].charge]);
+    cover.time = charge_turn(work, step, &work->charges[charges[0]]);
     if (cover.is_steady) {
         for (uint32_t i = 0; i < count; i++) {
-            (void)find_kind(&cover, entries[i].charge);
+            (void)find_kind(&cover, charges[i]);
         }
         TRY(classify(&cover, 0));
     }
     const struct turn_list *list = commitments_list(work, step);
     for (uint32_t i = 0; i < count;) {
-        cover.time = charge_turn(work, step, &work->charges[entries[i].charge]);
+        cover.time = charge_turn(work, step, &work->charges[charges[i]]);
         cover.row_count = 0;
         if (!cover.is_steady) {
             forget(&cover);
         }
-        for (; i < count && period_has(cover.time, work->charges[entries[i].charge].at); i++) {
-            cover.rows[cover.row_count++] =
-                (struct row){entries[i].charge, find_kind(&cover, entries[i].charge)};
+        for (; i < count && period_has(cover.time, work->charges[charges[i]].at); i++) {
+            cover.rows[cover.row_count++] = (struct row){charges[i], find_kind(&cover, charges[i])};
         }
         if (!cover.is_steady) {
             TRY(classify(&cover, 0));

@@ -354,7 +354,7 @@ enum status commitment_fail(struct work *work, enum status status,
 /* ---- step_cover.c ---- */
 
 /* All rows of the node at once, in their order. */
-enum status step_cover_run(struct work *work, struct entry *entries, uint32_t count);
+enum status step_cover_run(struct work *work, const uint32_t *charges, uint32_t count);
 
 /* ---- step_percent.c ---- */
 

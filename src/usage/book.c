@@ -39,23 +39,41 @@ bool total_equal(const struct total *a, const struct total *b)
 
 /* ---- folding --------------------------------------------------------------------------------- */
 
-void book_init(struct book *book, struct arena *arena, uint32_t rows_expected)
+void book_init(struct book *book, struct arena *arena, size_t records_expected)
 {
+    enum { ROWS_GUESS_MAX = 4096 };
+    size_t guess = records_expected < ROWS_GUESS_MAX ? records_expected : ROWS_GUESS_MAX;
     uint32_t slot_count = 64;
-    while (slot_count < rows_expected * 2) {
+    while (slot_count < guess * 2) {
         slot_count *= 2;
     }
-    *book = (struct book){
-        .arena = arena, .slot_mask = slot_count - 1, .reading = {.row = NONE, .level = NONE}};
+    *book = (struct book){.arena = arena,
+                          .slot_mask = slot_count - 1,
+                          .expected = records_expected,
+                          .reading = {.row = NONE, .level = NONE}};
     book->slots = arena_alloc(arena, slot_count * sizeof *book->slots);
     memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
+}
+
+/* Rows that move leave the room behind that they had.  Once there are many, the records so far tell
+ * how many there will be, so that they move once. */
+static uint32_t more_rows(const struct book *book)
+{
+    enum { ROWS_MIN = 32, MANY = 1 << 16, SLACK_SHARE = 16 };
+    uint32_t twice = book->row_capacity ? book->row_capacity * 2 : ROWS_MIN;
+    if (book->row_count < MANY || book->expected <= book->folded) {
+        return twice;
+    }
+    uint64_t all = (uint64_t)((u128)book->row_count * book->expected / book->folded);
+    all += all / SLACK_SHARE;
+    return all > book->row_count && all <= UINT32_MAX / 2 ? (uint32_t)all : twice;
 }
 
 static struct usage_row *add_row(struct book *book, uint32_t account, uint32_t series,
                                  uint32_t slot_s)
 {
     if (book->row_count == book->row_capacity) {
-        uint32_t capacity = book->row_capacity ? book->row_capacity * 2 : 32;
+        uint32_t capacity = more_rows(book);
         book->rows =
             arena_grow(book->arena, book->rows, book->row_count, capacity, sizeof *book->rows);
         book->row_capacity = capacity;
@@ -261,6 +279,7 @@ static void fold_echo(struct book *book, const struct record *record,
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
+    book->folded++;
     if (record->flags & RECORD_CARRIED) {
         fold_carried(book, record);
     }
@@ -386,8 +405,30 @@ static void sort_ties(struct book *book, struct sort_key *keys)
 
 /* Sorts the rows. Slot, account, rank and index of each are in its key; of a book with rows of
  * single events, whose times are finer, time, account and index. */
+/* Puts each row where its key is, in place: there may be millions.  What a key has in its last bits
+ * is gone then. */
+static void permute_rows(struct usage_row *rows, struct sort_key *keys, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t from = (uint32_t)keys[i].low;
+        if (from == i) {
+            continue;
+        }
+        const struct usage_row first = rows[i];
+        uint32_t to = i;
+        for (; from != i; from = (uint32_t)keys[to].low) { /* along a cycle */
+            rows[to] = rows[from];
+            keys[to].low = to;
+            to = from;
+        }
+        rows[to] = first;
+        keys[to].low = to;
+    }
+}
+
 static void sort_rows(struct book *book, instant base)
 {
+    const struct arena_mark mark = arena_mark(book->arena);
     struct sort_key *keys = arena_alloc(book->arena, (book->row_count + 1) * sizeof *keys);
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
@@ -403,13 +444,9 @@ static void sort_rows(struct book *book, instant base)
         moved = true;
     }
     if (moved) {
-        struct usage_row *sorted = arena_alloc(book->arena, book->row_count * sizeof *sorted);
-        for (uint32_t i = 0; i < book->row_count; i++) {
-            sorted[i] = book->rows[(uint32_t)keys[i].low];
-        }
-        book->rows = sorted;
-        book->row_capacity = book->row_count;
+        permute_rows(book->rows, keys, book->row_count);
     }
+    arena_rewind(book->arena, mark);
 }
 
 int excluded_compare(const void *a_item, const void *b_item)

@@ -374,6 +374,7 @@ struct book {
     struct arena *arena;
     struct usage_row *rows;
     uint32_t row_count, row_capacity;
+    uint64_t folded, expected; /* records */
     struct usage_value *values;
     uint32_t value_count, value_capacity;
     struct excluded *excluded;
@@ -388,7 +389,8 @@ struct book {
     struct meter_state *kept; /* states that make no row in this bill, but go on */
     uint32_t kept_count, kept_capacity;
 };
-void book_init(struct book *book, struct arena *arena, uint32_t rows_expected);
+/* records_expected: so many will be folded, more or less; 0: not known. */
+void book_init(struct book *book, struct arena *arena, size_t records_expected);
 /* Merges a record: any order, any grouping, same book. */
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog);
