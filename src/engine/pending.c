@@ -46,16 +46,27 @@ static const struct charge *base_of(const struct priced *priced, const struct ch
     return charge->of == NONE ? charge : &priced->charges[charge->of];
 }
 
-static bool same(const struct pending_charge *a, const struct pending_charge *b)
+/* Where an amount is told: with those of its account, SKU, price, step, kind and contract. */
+static uint32_t place_of(struct arena *arena, struct map *places, const struct pending_charge *item,
+                         uint32_t otherwise)
 {
-    return text_equal(a->account, b->account) && text_equal(a->sku, b->sku) &&
-           text_equal(a->price, b->price) && text_equal(a->step, b->step) &&
-           text_equal(a->kind, b->kind) && text_equal(a->contract, b->contract);
+    struct arena_mark mark = arena_mark(arena);
+    struct text key =
+        text_format(arena, "%.*s\n%.*s\n%.*s\n%.*s\n%.*s\n%.*s", TEXT_ARG(item->account),
+                    TEXT_ARG(item->sku), TEXT_ARG(item->price), TEXT_ARG(item->step),
+                    TEXT_ARG(item->kind), TEXT_ARG(item->contract));
+    uint32_t found = map_find(places, key);
+    if (found != MAP_NONE) {
+        arena_rewind(arena, mark);
+        return found;
+    }
+    return map_put(places, key, otherwise);
 }
 
 /* Adds what the charges that wait come to, all of them of a view by source, or takes it off. */
-static enum status collect(const struct pricing *pricing, const struct priced *priced, bool takes,
-                           struct bill *bill, struct error *err)
+static enum status collect(struct arena *arena, struct map *places, const struct pricing *pricing,
+                           const struct priced *priced, bool takes, struct bill *bill,
+                           struct error *err)
 {
     struct pending_charge *items = (struct pending_charge *)(uintptr_t)bill->pending;
     for (uint32_t i = 0; i < priced->charge_count; i++) {
@@ -74,10 +85,7 @@ static enum status collect(const struct pricing *pricing, const struct priced *p
             .contract = charge->contract ? charge->contract->id : TEXT(""),
             .due = INSTANT_MIN};
         item.amount = DEC_ZERO;
-        uint32_t at = 0;
-        while (at < bill->pending_count && !same(&items[at], &item)) {
-            at++;
-        }
+        uint32_t at = place_of(arena, places, &item, bill->pending_count);
         if (at == bill->pending_count) {
             items[bill->pending_count++] = item;
         }
@@ -119,8 +127,10 @@ enum status pending_find_sourced(struct arena *arena, const struct pricing *pric
     struct pending_charge *items =
         arena_alloc(arena, (whole->priced.charge_count + now->charge_count + 1) * sizeof *items);
     bill->pending = items;
-    TRY(collect(&whole->pricing, &whole->priced, false, bill, err));
-    TRY(collect(pricing, now, true, bill, err));
+    struct map places;
+    map_init(&places, arena, 16);
+    TRY(collect(arena, &places, &whole->pricing, &whole->priced, false, bill, err));
+    TRY(collect(arena, &places, pricing, now, true, bill, err));
     uint32_t kept = 0;
     for (uint32_t i = 0; i < bill->pending_count; i++) {
         if (!dec_is_zero(items[i].amount)) {
