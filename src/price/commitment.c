@@ -506,20 +506,16 @@ enum status commitments_charge(struct work *work)
     return OK;
 }
 
-/* The rate by which what a charge costs gets into the bill's currency; NULL: it is in it. */
-static enum status find_rate(struct work *work, struct charge *charge, struct used_rate *room,
-                             const struct used_rate **rate)
+/* Into the bill's currency: what commitments cost is in the catalog's. */
+static enum status convert(struct work *work, const struct charge *charge, struct dec *value)
 {
-    *rate = charge_rate_used(charge);
-    if (charge->kind == CHARGE_UNUSED) {
-        charge->has_amount = true;
-        if (work->currency != work->catalog->currency) {
-            *rate = room;
-            return pricing_rate(work->pricing, work->catalog->currency, work->currency, charge->at,
-                                room, work->err);
-        }
+    struct used_rate rate;
+    if (work->currency == work->catalog->currency || dec_is_zero(*value)) {
+        return OK;
     }
-    return OK;
+    TRY(pricing_rate(work->pricing, work->catalog->currency, work->currency, charge->at, &rate,
+                     work->err));
+    return dec_multiply_round(*value, rate.rate, DEC_SCALE, ROUND_HALF_EVEN, value, work->err);
 }
 
 enum status commitments_effective(struct work *work, struct priced *priced)
@@ -532,15 +528,11 @@ enum status commitments_effective(struct work *work, struct priced *priced)
     struct dec *values = arena_alloc(work->arena, all->effective_count * sizeof *values);
     memset(of, 0xFF, work->charge_count * sizeof *of);
     for (uint32_t i = 0; i < all->effective_count; i++) {
-        struct used_rate room;
-        const struct used_rate *rate;
-        TRY(find_rate(work, &work->charges[all->effective[i].charge], &room, &rate));
+        struct charge *charge = &work->charges[all->effective[i].charge];
+        charge->has_amount = true; /* of what is unused too, now that terms are behind it */
         of[all->effective[i].charge] = i;
         values[i] = all->effective[i].value;
-        if (rate) { /* what it costs is in the bill's currency too */
-            TRY(dec_multiply_round(values[i], rate->rate, DEC_SCALE, ROUND_HALF_EVEN, &values[i],
-                                   work->err));
-        }
+        TRY(convert(work, charge, &values[i]));
     }
     priced->effective_of = of;
     priced->effective = values;
