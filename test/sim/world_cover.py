@@ -21,9 +21,7 @@ def differs(catalog):
     """Where terms of kinds that take what commitments cost and leave otherwise than the rater does."""
     terms = [term for owner in (catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", []))
              for term in owner.get("terms", [])]
-    return ("cover.allocate" not in world_terms.OPEN and any("allocate" in term for term in terms)) or (
-        "cover.units" not in world_terms.OPEN and any("quantity" in term.get("discount", {}) or "quantity" in term.get("markup", {})
-                                                      or "quantity" in term.get("commit", {}) for term in terms))
+    return "cover.allocate" not in world_terms.OPEN and any("allocate" in term for term in terms)
 
 
 class Maker:
