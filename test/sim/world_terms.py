@@ -61,7 +61,8 @@ def in_advance(catalog):
 
 
 def of_all(catalog, steps):
-    return any(price.get("sku") == "*" and price.get("steps") is steps
+    """Whether a price of several SKUs has these steps: each has a wallet of its own, and sells none."""
+    return any((price.get("sku") == "*" or isinstance(price.get("sku"), list)) and price.get("steps") is steps
                for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
                for price in owner.get("prices", []) if isinstance(price, dict))
 
