@@ -72,28 +72,27 @@ static instant turn_start(const struct step *step, const struct contract *contra
 }
 
 /* When the first version of the price began: before that, nothing can have gone into its buckets.
- */
-static instant price_start(const struct run *run, const struct price *price,
+ * base: where the prices begin that it is one of, the catalog's or those of overrides. */
+static instant price_start(const struct price *base, const struct price *price,
                            const struct step *step)
 {
     const struct price *first = price;
-    while (!step->on_change_restart && first > run->catalog->prices &&
-           price_is_version(first - 1, price)) {
+    while (!step->on_change_restart && first > base && price_is_version(first - 1, price)) {
         first--;
     }
     return first->from;
 }
 
-static void look_at_price(const struct run *run, const struct price *price,
-                          const struct contract *contract, const struct beginning *beginning,
-                          struct unopened *unopened)
+static void look_at_price(const struct run *run, const struct price *base,
+                          const struct price *price, const struct contract *contract,
+                          const struct beginning *beginning, struct unopened *unopened)
 {
     if (price->from >= run->period.to || price->to <= beginning->at) {
         return;
     }
     for (uint32_t i = 0; i < price->step_count; i++) {
         const struct step *step = &price->steps[i];
-        if (!accumulates(step) || price_start(run, price, step) >= beginning->at) {
+        if (!accumulates(step) || price_start(base, price, step) >= beginning->at) {
             continue;
         }
         instant start = turn_start(step, contract, beginning);
@@ -128,7 +127,7 @@ static void look_at_prices(const struct run *run, const struct price_set *set,
                            struct unopened *unopened)
 {
     for (uint32_t i = 0; i < set->count; i++) {
-        look_at_price(run, &set->base[set->prices[i]], contract, beginning, unopened);
+        look_at_price(run, set->base, &set->base[set->prices[i]], contract, beginning, unopened);
     }
 }
 
@@ -174,7 +173,7 @@ static void look(const struct run *run, const struct beginning *beginning,
             for (uint32_t p = 0; p < override->prices.count; p++) {
                 const struct price *price = &override->prices.base[override->prices.prices[p]];
                 if (price->from < beginning->at) {
-                    look_at_price(run, price, NULL, beginning, unopened);
+                    look_at_price(run, override->prices.base, price, NULL, beginning, unopened);
                 }
             }
         }
