@@ -352,13 +352,6 @@ static enum status change(struct work *work, const struct step *step, uint32_t i
     return adjust(work, step, index, kind_of(step), held(work, step, index, amount));
 }
 
-/* The units of a charge.  What is on a bucket's scope tells those of rows that have their own. */
-static struct dec units_of(const struct charge *charge)
-{
-    bool is_told = charge->row == NONE && charge->step && charge->step->kind == STEP_TIER;
-    return is_told ? DEC_ZERO : charge->quantity;
-}
-
 /* A charge as the step sees it: under the contract that is in force, which its own keys need not
  * name (a fee of the catalog). */
 static const struct charge *seen(const struct work *work, uint32_t index, struct charge *copy)
@@ -485,7 +478,7 @@ static enum status run_units(struct work *work, struct entry *entry)
     const struct charge *charge = seen(work, entry->charge, &copy);
     struct dec base = net_or_gross(work, entry->step, entry->charge), quantity;
     struct dec before, after, taken, worth = DEC_ZERO;
-    TRY(charge_measure(work, entry->step, charge, units_of(charge), &quantity));
+    TRY(charge_measure(work, entry->step, charge, charge_units(charge), &quantity));
     TRY(enter(work, entry, quantity));
     const struct charge_values *values = work->buckets[entry->bucket].values;
     TRY(worth_of(entry->step, values, entry->before, &before, work->err));
@@ -723,7 +716,7 @@ static enum status run_commit(struct work *work, struct entry *entry)
     struct charge copy;
     const struct charge *charge = seen(work, entry->charge, &copy);
     struct dec net = charge->net, quantity, before, after, part;
-    TRY(charge_measure(work, step, charge, step->commit.is_quantity ? units_of(charge) : net,
+    TRY(charge_measure(work, step, charge, step->commit.is_quantity ? charge_units(charge) : net,
                        &quantity));
     TRY(enter(work, entry, quantity));
     struct bucket *bucket = &work->buckets[entry->bucket];
@@ -795,7 +788,7 @@ static enum status run_allocate(struct work *work, struct entry *entry)
     TRY(is_true(work, step, step->where, charge, &entry->gives));
     TRY(is_true(work, step, step->allocate.to, charge, &entry->takes));
     if (entry->takes) {
-        weight = units_of(charge);
+        weight = charge_units(charge);
     }
     if (entry->takes && step->allocate.weight) {
         struct expr_value value;
@@ -910,7 +903,7 @@ static enum status settle_allocate(struct work *work, uint32_t at)
         count++;
         if (entries[i].gives) {
             TRY(dec_add(all, charge->net, &all, work->err));
-            TRY(dec_add(capacity, units_of(charge), &capacity, work->err));
+            TRY(dec_add(capacity, charge_units(charge), &capacity, work->err));
         }
     }
     struct dec total = all;

@@ -252,7 +252,7 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
     }
     switch ((enum name_slot)slot) {
     case NAME_QUANTITY:
-        return expr_number(charge->quantity);
+        return expr_number(charge_units(charge));
     case NAME_EVENTS:
         return expr_number(dec_from_int((int64_t)charge->events));
     case NAME_UNIT:

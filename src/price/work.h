@@ -193,6 +193,13 @@ enum status charge_where(struct work *work, const struct step *step, const struc
  * net. */
 enum status charge_measure(struct work *work, const struct step *step, const struct charge *charge,
                            struct dec fallback, struct dec *measure);
+/* The units of a charge, to steps and expressions.  What a tier owes on a bucket's scope tells, on
+ * its line, those of rows that have their own. */
+static inline struct dec charge_units(const struct charge *charge)
+{
+    bool is_told = charge->row == NONE && charge->step && charge->step->kind == STEP_TIER;
+    return is_told ? DEC_ZERO : charge->quantity;
+}
 enum status number_value(struct work *work, const struct number *number,
                          const struct charge *charge, struct period turn, struct dec *value);
 

@@ -270,7 +270,7 @@ class CoverSteps:
         if step.kind == "percent":
             return self.number(step.body.get("rate", 0), row, step) / 100
         rate, per, _ = self.rate_of(row, flow, step)
-        return rate / per
+        return ZERO if rate is None else rate / per  # no table has one
 
     def give(self, one, commitment, turn, piece, step):
         state = self.state(commitment, turn)

@@ -221,6 +221,48 @@ class Bill(ChargeSteps, CoverSteps):
             left = [node for node in left if node not in ready]
         return out
 
+    def places(self):
+        """{node: (its depth, its name)}: at one instant charges on scopes stand in the order of the steps that made them.  Usage
+        that somebody asks for is counted by a step of each of its prices, behind the last convert, for whom that step waits."""
+        def name(node):
+            if node[0] == "shared":
+                return node[1]
+            level = "" if node[0] == "catalog" else "@%s/" % node[0]
+            return "%s%s/%s" % (level, *node[1:])
+        prices = [one for price in self.setup.all_prices() for one in price.parts or [price]
+                  if not price.level.startswith("override")]
+        asked = [(step.node, sku) for price in prices for step in price.steps
+                 for sku in re.findall(r'usage\("(\w+)"\)', str(step.body))]
+        asked += [(None, sku) for _, steps in self.setup.terms for step in steps
+                  for sku in re.findall(r'usage\("(\w+)"\)', str(step.body))]
+        before = defaultdict(set)
+        for number, price in enumerate(prices):
+            nodes = [step.node for step in price.steps]
+            skus = {sku for _, sku in asked if price.skus is None or sku in price.skus}
+            if skus and price.steps[0].kind != "fixed":
+                at = max([i + 1 for i, step in enumerate(price.steps) if step.kind == "convert"], default=0)
+                nodes.insert(at, ("counts", number))
+                for asker, sku in asked:
+                    if asker and sku in skus:
+                        before["asks", sku, asker].add(("counts", number))
+                        before[asker].add(("asks", sku, asker))
+            for one, node in zip([None, *nodes], nodes):
+                before[node] |= {one} - {None, node}
+
+        depths = {}
+        def depth(node):
+            if node not in depths:
+                depths[node] = max((depth(one) + 1 for one in before[node]), default=0)
+            return depths[node]
+        return {node: (depth(node), name(node).encode()) for node in list(before) if node[0] not in ("counts", "asks")}
+
+    def step_place(self, row, flow):
+        if flow is None or hasattr(row, "slot") or hasattr(row, "term_number"):
+            return ()
+        if not hasattr(self, "places_found"):
+            self.places_found = self.places()
+        return next((self.places_found.get(step.node, ()) for step in row.price.steps if step.name == flow.step), ())
+
     def run(self, node):
         entries = []
         for row in self.priced:
@@ -840,6 +882,11 @@ class Bill(ChargeSteps, CoverSteps):
                 part = Flow(flow.row, part1 - part0, flow.events if not out else 0)
                 done, total = quantize(total), total + amount1 - amount0
                 out.append(part.charge(step, quantize(total) - done, tier["rate"], i + 1))
+        end, last = tiers[-1]["end"], len(tiers)
+        past = ZERO if end is None else max(ZERO, after - end) - max(ZERO, (before or ZERO) - end)
+        if past:  # free, but used: a charge of nothing, as where the rate is 0
+            part = Flow(flow.row, past, flow.events if not out else 0)
+            out.insert(0 if past < 0 else len(out), part.charge(step, ZERO, ZERO, last))
         if "measure" in step.body:
             self.share_quantity(flow, out)
         return out or [flow.charge(step, ZERO)]

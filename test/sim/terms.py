@@ -52,12 +52,12 @@ class ChargeSteps:
     def run_step(self, kind, entries):
         getattr(self, "run_" + kind)(entries)
 
-    @staticmethod
-    def term_place(row):
+    def term_place(self, row):
         flow = row.flows[0] if row.flows else None
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
                 [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
                 getattr(row, "event", []), getattr(row, "term_number", -1),  # those of terms behind those of prices
+                self.step_place(row, flow),
                 row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"")
 
     def open(self, level, step):
