@@ -665,6 +665,7 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
 def work(job):
     seed, arguments = job
     world_room.OPEN.update(arguments.open)
+    world_room.LEFT.update(arguments.leave)
     folder = os.path.join(arguments.work, "seed-%d" % seed)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
@@ -714,6 +715,8 @@ def main():
     parser.add_argument("--work", help="where the folders are")
     parser.add_argument("--open", action="append", default=[],
                         help="also worlds in which a difference is known: see README.md")
+    parser.add_argument("--leave", action="append", default=[], choices=["terms", "currencies", "commitments"],
+                        help="worlds without these")
     parser.add_argument("--pairs", action="store_true", help="list pairs that never met")
     arguments = parser.parse_args()
     arguments.farthing = os.path.abspath(arguments.farthing)

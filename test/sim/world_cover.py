@@ -10,7 +10,6 @@ RATINGS = ("rate", "tier", "percent", "formula")
 
 
 def add(world):
-    world.commitments = []
     if world_terms.allowed("cover"):
         rng = world.rng("cover")
         if rng.random() < 0.4 and not differs(world.catalog):
