@@ -31,10 +31,12 @@ struct wallet {
     const struct step *step;
     struct charge like; /* the charge by which it was found */
     instant now;
-    instant begin;              /* what was granted before is bought then; INSTANT_MIN: not here */
-    uint32_t overage, top_up;   /* buckets; what is not carried or refilled stays empty */
-    struct grant_state *grants; /* of step->credit.grants, in their order */
-    struct text *lent;          /* their names for other accounts; made when one is used */
+    instant begin;            /* what was granted before is bought then; INSTANT_MIN: not here */
+    uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
+    struct grant_state
+        *grants; /* of step->credit.grants, in their order; then those of versions before */
+    uint32_t grant_count;
+    struct text *lent; /* their names for other accounts; made when one is used */
 };
 
 static instant state_now(const struct bucket *bucket)
@@ -50,6 +52,19 @@ static enum status find_grant_bucket(struct work *work, const struct step *step,
     return bucket_find(work, step, charge, bucket);
 }
 
+/* As it was left by the bill before, or new. */
+static enum status find_grant(struct work *work, const struct step *step,
+                              const struct charge *charge, const struct grant *grant,
+                              struct grant_state *state)
+{
+    TRY(find_grant_bucket(work, step, charge, grant->id, &state->bucket));
+    const struct bucket *bucket = &work->buckets[state->bucket];
+    state->now = state_now(bucket);
+    state->has_begun = bucket->is_opened && grant->from <= state->now;
+    state->has_ended = bucket->is_opened && grant->to <= state->now;
+    return OK;
+}
+
 /* The wallet that a charge comes to: found by the bucket of its overage, which every wallet has. */
 static enum status find_wallet(struct work *work, const struct step *step,
                                const struct charge *charge, struct wallet **found)
@@ -59,7 +74,6 @@ static enum status find_wallet(struct work *work, const struct step *step,
     TRY(find_grant_bucket(work, step, charge, OVERAGE, &at));
     if (work->buckets[at].values) {
         *found = (struct wallet *)work->buckets[at].values;
-        (*found)->step = step;
         return OK;
     }
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
@@ -69,14 +83,12 @@ static enum status find_wallet(struct work *work, const struct step *step,
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
     wallet->grants = arena_calloc(work->arena, body->grant_count + 1, sizeof *wallet->grants);
+    wallet->grant_count = body->grant_count;
     work->buckets[at].values = wallet;
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant *grant = &body->grants[i];
         struct grant_state *state = &wallet->grants[i];
-        TRY(find_grant_bucket(work, step, charge, grant->id, &state->bucket));
-        state->now = state_now(&work->buckets[state->bucket]);
-        state->has_begun = work->buckets[state->bucket].is_opened && grant->from <= state->now;
-        state->has_ended = work->buckets[state->bucket].is_opened && grant->to <= state->now;
+        TRY(find_grant(work, step, charge, grant, state));
     }
     if (body->has_top_up) {
         TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
@@ -231,9 +243,9 @@ static bool is_ours(const struct work *work, const struct wallet *wallet, instan
         const struct member_span *member = &pricing->members[i];
         bool has = period_has(member->span, at) && at >= accounts->items[member->account].since &&
                    (!work->term || term_holds(work, member->account, at));
-        if (has && (scope != SCOPE_CONTRACT ||
-                    accounts_contract(accounts, work->catalog, member->account, at) ==
-                        wallet->like.contract)) {
+        if (has &&
+            (scope != SCOPE_CONTRACT || accounts_contract(accounts, work->catalog, member->account,
+                                                          at) == wallet->like.contract)) {
             return true;
         }
     }
@@ -326,6 +338,49 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
         TRY(repay(work, wallet));
     }
     wallet->now = wallet->now > until ? wallet->now : until;
+    return OK;
+}
+
+/* Another version of the price may have other grants.  Those that have the name of one before go on
+ * with what is left of it, as from bill to bill; what happened before the version is by the one
+ * before. */
+static enum status follow_version(struct work *work, struct wallet *wallet, const struct step *step,
+                                  const struct charge *charge)
+{
+    const struct step_credit *body = &step->credit;
+    if (wallet->step == step) {
+        return OK;
+    }
+    if (charge->price->from > wallet->now) {
+        TRY(advance(work, wallet, charge->price->from - 1));
+    }
+    const struct grant_state *old = wallet->grants;
+    uint32_t old_count = wallet->grant_count, count = body->grant_count;
+    struct grant_state *grants =
+        arena_calloc(work->arena, count + old_count + 1u, sizeof *wallet->grants);
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(find_grant(work, step, charge, &body->grants[i], &grants[i]));
+    }
+    for (uint32_t o = 0; o < old_count; o++) {
+        uint32_t i = 0;
+        while (i < body->grant_count && grants[i].bucket != old[o].bucket) {
+            i++;
+        }
+        if (i == body->grant_count) { /* a version behind may have it again */
+            grants[count++] = old[o];
+            continue;
+        }
+        grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
+        grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
+        grants[i].has_ended = old[o].has_ended && body->grants[i].to <= wallet->now;
+    }
+    wallet->grants = grants;
+    wallet->grant_count = count;
+    wallet->step = step;
+    wallet->lent = NULL;
+    if (body->has_top_up) {
+        TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
+    }
     return OK;
 }
 
@@ -575,6 +630,7 @@ static enum status find_other(struct work *work, const struct wish *wish, uint32
         other.price = price;
     }
     TRY(find_wallet(work, wish->step, &other, found));
+    TRY(follow_version(work, *found, wish->step, &other));
     return advance(work, *found, other.at);
 }
 
@@ -630,6 +686,7 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
         return OK;
     }
     TRY(find_wallet(work, wish->step, wish->asks, &wallet));
+    TRY(follow_version(work, wallet, wish->step, wish->asks));
     TRY(advance(work, wallet, wish->asks->at));
     for (uint32_t i = 0; i < body->grant_count && dec_sign(wish->left) > 0; i++) {
         TRY(take_grant(work, wish, wallet, i, true));

@@ -16,7 +16,7 @@ class Grant:
         self.end = times.parse_date(record["to"], zone) if record.get("to") else times.MAX
         if record.get("void"):
             self.end = min(self.end, times.parse_date(record["void"], zone))
-        self.balance, self.begun, self.ended = ZERO, False, False
+        self.balance, self.begun, self.ended, self.now = ZERO, False, False, times.MIN - 1
         self.where = record.get("where")
         rollover = record.get("rollover")
         self.least = num(rollover.get("min", 0)) if rollover else ZERO
@@ -60,10 +60,34 @@ class Wallet:
     def __init__(self, body, zone=None, begin=None):
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
         self.begin, self.bought = begin, []  # [(time, grant, how often, cost of each)]
-        self.grants = [Grant(record, zone, i) for i, record in enumerate(body.get("grants", []))]
+        self.zone, self.known = zone, {}  # the last of each name
+        self.read(body)
+
+    def read(self, body):
+        self.body = body
+        self.grants = [Grant(record, self.zone, i) for i, record in enumerate(body.get("grants", []))]
         order = body.get("order", ["priority", "to", "from"])
         self.grants.sort(key=lambda g: [self.rank(g, name) for name in order] + [g.id.encode()])
-        self.resets = sorted(times.parse_date(t, zone) for t in body.get("resets", []))
+        self.resets = sorted(times.parse_date(t, self.zone) for t in body.get("resets", []))
+
+    def follow(self, body, start):
+        """Another version of the price: grants go on by their names, with what is left."""
+        if body is self.body:
+            return
+        if self.is_used():
+            if start > self.now:
+                self.advance(start - 1)
+            self.known.update({grant.id: grant for grant in self.grants})
+        self.read(body)
+        for grant in self.grants:
+            old = self.known.get(grant.id)
+            if old:
+                grant.balance, grant.now = old.balance, max(old.now, self.now)
+                grant.begun = old.begun and grant.start <= self.now
+                grant.ended = old.ended and grant.end <= self.now
+
+    def is_used(self):
+        return self.now >= times.MIN
 
     @staticmethod
     def rank(grant, name):
@@ -81,7 +105,7 @@ class Wallet:
 
     def advance(self, until):
         """All that happens up to an instant, in its order: ends, resets, recurrences, beginnings."""
-        moments = [(at, what, i) for i, grant in enumerate(self.grants) for at, what in grant.moments(self.now, until)]
+        moments = [(at, what, i) for i, grant in enumerate(self.grants) for at, what in grant.moments(grant.now, until)]
         moments += [(at, "reset", -1) for at in self.resets if self.now < at <= until]
         rank = {"end": 0, "reset": 1, "recur": 2, "begin": 3}
         for at, what, i in sorted(moments, key=lambda m: (m[0], rank[m[1]], m[2])):
@@ -104,6 +128,8 @@ class Wallet:
                 self.buy(grant, at)
             self.repay()
         self.now = max(self.now, until)
+        for grant in self.grants:
+            grant.now = self.now
 
     def buy(self, grant, at):
         """It is paid as it comes; what came before the wallet began, once then, if it still lives."""
@@ -121,13 +147,16 @@ class Wallet:
             grant.balance -= part
             self.debt -= part
 
-    def take(self, at, wanted, fits, others=(), own_only=False):
+    def take(self, at, wanted, fits, others=(), own_only=False, of=None):
         """[(grant, part)]; with overage carried, all of it is taken, the rest as a debt of the wallet.  others: [(account, wallet)]."""
         out = []
         if wanted <= 0:
             return out
+        body, start = of or (self.body, self.now)
+        self.follow(body, start)
         self.advance(at)
         for _, wallet in others:
+            wallet.follow(body, start)
             wallet.advance(at)
         mine = [(i, "", grant) for i, grant in enumerate(self.grants)]
         theirs = [(i, name + "/", wallet.grants[i]) for name, wallet in others for i in range(len(wallet.grants))]

@@ -617,6 +617,8 @@ class ChargeSteps:
 
     def sell(self, wallet, row, step):
         """Fees for what has come in this bill."""
+        if not wallet.is_used() and not any("cost" in grant.record for grant in wallet.grants):
+            return
         wallet.advance(self.cut[1] - 1)
         for at, grant, count, cost in sorted(wallet.bought):
             account = self.scope_account(self.flow_of(row), step)
@@ -647,13 +649,14 @@ class ChargeSteps:
         step = entries[0][1] if entries else None
         if step is None:
             return
+        steps = {id(row): step for row, step in entries}
         passes = [True, False] if step.body["share"] == "own_first" and "clock" in step.body else [False]
         for own_only in passes:
             flows = [(row, flow) for row, s in entries for flow in list(row.flows) if self.takes(flow, s)]
             if "clock" in step.body:
                 flows = self.in_targets(flows, step)
             for row, flow in flows:
-                others = []
+                others, step = [], steps[id(row)]
                 for account, other in self.sharing(row, step):
                     key = self.key(other, step)[:2]
                     wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
@@ -689,30 +692,32 @@ class ChargeSteps:
         flows = [(row, flow) for row, step in entries for flow in list(row.flows) if self.takes(flow, step)]
         if step.clock == "period" and "clock" in step.body:
             flows = self.in_targets(flows, step)
+        steps = {id(row): step for row, step in entries}  # versions may say other things
         for row, flow in flows:
-            self.pay(wallet, row, flow, step, (), False)
+            self.pay(wallet, row, flow, steps[id(row)], (), False)
         self.wallets.append(wallet)
 
     def pay(self, wallet, row, flow, step, others, own_only):
         def fits(where):
             return where is None or self.evaluate(str(where), row, flow, step)
+        of = step.body, row.price.start
         if flow.amount is None:
             self.spend_units(wallet, row, flow, step, fits, others, own_only)
             return
         kinds = step.body.get("kinds")
         if kinds is None or flow.kind in kinds:
-            for grant, part in wallet.take(row.time, max(ZERO, flow.net()), fits, others, own_only):
+            for grant, part in wallet.take(row.time, max(ZERO, flow.net()), fits, others, own_only, of):
                 flow.adjust(step.name, "credit", -part, grant=grant)
         if kinds and "tax" in kinds:
             for tax in [a for a in flow.adjustments if a.kind == "tax"]:
                 def fits_tax(where, tax=tax):
                     return where is None or self.evaluate(str(where), row, tax.seen(flow), step)
-                for grant, part in wallet.take(row.time, max(ZERO, tax.amount - tax.paid), fits_tax, others, own_only):
+                for grant, part in wallet.take(row.time, max(ZERO, tax.amount - tax.paid), fits_tax, others, own_only, of):
                     tax.paid += part
                     flow.adjust(step.name, "credit", -part, of_tax=True, grant=grant)
 
     def spend_units(self, wallet, row, flow, step, fits, others, own_only):
-        used = wallet.take(row.time, max(ZERO, flow.quantity), fits, others, own_only)
+        used = wallet.take(row.time, max(ZERO, flow.quantity), fits, others, own_only, (step.body, row.price.start))
         out = []
         for grant, part in used:
             covered = self.flow_of(row)
