@@ -281,6 +281,7 @@ static struct bucket new_bucket(const struct step *step, const struct charge *ch
     return (struct bucket){.hash = hash,
                            .key = *key,
                            .step = step,
+                           .keyed_by = step,
                            .price = charge->price,
                            .contract = charge->contract,
                            .account = key->account,
@@ -389,7 +390,7 @@ bool bucket_find_lone(struct work *work, const struct step *step, const struct c
         return false;
     }
     struct bucket *lone = &work->lone;
-    lone->step = step;
+    lone->step = lone->keyed_by = step;
     lone->turn = turn;
     lone->values = NULL;
     lone->last_charge = NONE;
@@ -418,6 +419,7 @@ static struct text node_name(const struct work *work, const struct bucket *bucke
 
 struct text bucket_name(struct work *work, const struct bucket *bucket)
 {
+    const struct step *step = bucket->keyed_by;
     struct buffer out;
     buffer_init(&out, work->arena, 128);
     add_name(&out, node_name(work, bucket));
@@ -427,22 +429,22 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
     char time[TIME_FORMAT_MAX];
     int size = time_format(bucket->turn.from, time);
     buffer_add(&out, time, (size_t)size);
-    if (bucket->step->scope == SCOPE_CONTRACT && bucket->contract) {
+    if (step->scope == SCOPE_CONTRACT && bucket->contract) {
         buffer_add_text(&out, TEXT("|contract="));
         add_name(&out, bucket->contract->id);
     }
-    if (bucket->step->on_change_restart) {
+    if (step->on_change_restart) {
         size = time_format(bucket->price->from, time);
         buffer_add_text(&out, TEXT("|version="));
         buffer_add(&out, time, (size_t)size);
     }
-    if (bucket->step->scope == SCOPE_RESOURCE) {
+    if (step->scope == SCOPE_RESOURCE) {
         buffer_add_text(&out, TEXT("|resource="));
         add_name(&out, bucket->resource);
     }
     /* Of a price for one SKU, a charge on the scope of a shared step has none. */
     bool has_sku = bucket->sku != NONE;
-    if (bucket->step->shared == NONE && has_sku != (bucket->price->sku_count == 1)) {
+    if (step->shared == NONE && has_sku != (bucket->price->sku_count == 1)) {
         buffer_add_text(&out, TEXT("|sku="));
         add_name(&out, has_sku ? work->catalog->skus[bucket->sku].name : TEXT(""));
     }

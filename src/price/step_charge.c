@@ -1032,8 +1032,7 @@ static struct charge scope_charge(struct work *work, const struct bucket *bucket
                                                    bucket->turn, due, like->at)
                                      : turn_end_charge(work, bucket, step, price, due, like);
     scope.kind = kind_of(step);
-    scope.keys = bucket_keys(work, step, bucket->resource,
-                             bucket->by_count == step->by_count ? bucket->by : NULL);
+    scope.keys = bucket_keys(work, bucket->keyed_by, bucket->resource, bucket->by);
     scope.unit = TEXT("");
     if (step->kind == STEP_FEE && step->adjust.sku != NONE) {
         scope.sku = step->adjust.sku;

@@ -179,8 +179,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                            .step = step,
                            .contract = contract,
                            .keys =
-                               bucket_keys(work, step, bucket->resource,
-                                           bucket->by_count == step->by_count ? bucket->by : NULL),
+                               bucket_keys(work, bucket->keyed_by, bucket->resource, bucket->by),
                            .unit = like->unit,
                            .next_step = price_step_after(price, (uint32_t)(step - price->steps))};
 }
@@ -404,6 +403,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     const struct price *price = due->price;
     struct text node = work->catalog->node_names[due->node];
     struct bucket bucket = {.step = step,
+                            .keyed_by = step,
                             .account = due->account,
                             .turn = state->turn,
                             .x = state->x,

@@ -24,13 +24,14 @@ struct bucket_key {
 struct bucket {
     uint64_t hash;
     struct bucket_key key;
-    const struct step *step; /* whose numbers `values` holds: the version met last */
+    const struct step *step;     /* whose numbers `values` holds: the version met last */
+    const struct step *keyed_by; /* whose scope and keys it has: the version that opened it */
     const struct price *price;
     const struct contract *contract;
     uint32_t account; /* of the scope: the account itself, the payer, or a contract's buyer */
     uint32_t sku;     /* of a private step; NONE */
     struct text resource;
-    const struct text *by; /* values of step->by */
+    const struct text *by; /* values of keyed_by->by */
     uint32_t by_count;
     struct period turn;
     struct dec x, y; /* accumulated, emitted */

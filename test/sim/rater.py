@@ -985,9 +985,9 @@ class Bill(ChargeSteps, CoverSteps):
     def run_whole(self, key, fresh):
         """A tier whose total is known when all rows are; fresh flows are those of this bill."""
         bucket = self.memory("whole", dict)[key]
-        flow, step = bucket["last"]
-        due = self.due(flow, step, key[2])
-        step = self.at_end(flow, step, due, self.is_whole)
+        flow, own = bucket["last"]
+        due = self.due(flow, own, key[2])
+        step = self.at_end(flow, own, due, self.is_whole)
         x0, y0 = bucket["x"], bucket["y"]
         x = x0 + sum((f.measured for f in fresh), ZERO)
         tiers = self.tiers(step, flow.row)
@@ -1024,7 +1024,7 @@ class Bill(ChargeSteps, CoverSteps):
             left -= part
         bucket["rows"] += len(fresh)
         if left:
-            self.on_scope(flow, step, "usage", left, due, tier)
+            self.on_scope(flow, step, "usage", left, due, tier, own=own)
 
     def attribute(self, step):
         return step.body.get("attribute",
@@ -1050,11 +1050,13 @@ class Bill(ChargeSteps, CoverSteps):
             return contract["buyer"] if contract else self.payer
         return row.account
 
-    def on_scope(self, flow, step, kind, amount, due, tier=None, sku=None, rate=None):
+    def on_scope(self, flow, step, kind, amount, due, tier=None, sku=None, rate=None, own=None):
         """A charge of its own on the bucket's scope, at the last instant of the turn that is in this bill.  Later steps
-        of the price in force then take it; a shared step's is of the first price that passes it."""
-        at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, step)
-        turn = self.turn(flow.row, step)
+        of the price in force then take it; a shared step's is of the first price that passes it.  own is the step as it
+        was when the bucket opened: another version may have another scope."""
+        own = own or step
+        at, account = min(due, self.cut[1]) - 1, self.scope_account(flow, own)
+        turn = self.turn(flow.row, own)
         span = max(turn[0], self.cut[0]), min(turn[1], self.cut[1])
         alone = step.clock == "row"  # its turn is the row's own instant: nobody else is in it
         if alone:
@@ -1070,8 +1072,8 @@ class Bill(ChargeSteps, CoverSteps):
         price = next((part for part in price.parts if part.passes(step.node)), price)
         new = Flow(None, ZERO, 0).charge(step, amount, rate, tier)
         new.kind = kind
-        row = ScopeRow(account, sku or ("" if pooled else flow.row.sku), at, price, new, self.scope_contract(flow, step, at), span)
-        self.split_keys(row, flow.row, step)
+        row = ScopeRow(account, sku or ("" if pooled else flow.row.sku), at, price, new, self.scope_contract(flow, own, at), span)
+        self.split_keys(row, flow.row, own)
         self.priced.append(row)
 
     @staticmethod
@@ -1134,7 +1136,7 @@ class Bill(ChargeSteps, CoverSteps):
                 continue
             if step.body.get("attribute") == "pro_rata":
                 change -= self.spread_minimum(step, flows, change)
-            self.emit(flow.row, step, key, "minimum", change, due)
+            self.emit(flow.row, step, key, "minimum", change, due, own=last)
 
     @staticmethod
     def spread_minimum(step, flows, change):

@@ -140,13 +140,13 @@ class ChargeSteps:
             return getattr(flow, "gross", flow.amount)
         return flow.net()
 
-    def emit(self, row, step, key, kind, amount, due, tier=None, sku=None, rate=None):
-        """A charge of its own on the scope of a bucket."""
+    def emit(self, row, step, key, kind, amount, due, tier=None, sku=None, rate=None, own=None):
+        """A charge of its own on the scope of a bucket, of the step that has opened it."""
         if not amount:
             return
         flow = self.flow_of(row)
         if not step.term:
-            self.on_scope(flow, step, kind, amount, due, tier, sku, rate)
+            self.on_scope(flow, step, kind, amount, due, tier, sku, rate, own)
             return
         new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
@@ -190,6 +190,12 @@ class ChargeSteps:
         if body.get("attribute", "in_order") != "in_order":
             return False
         return "percent" in body or ("tiers" in body and body.get("mode", "graduated") == "graduated")
+
+    def is_whole_change(self, step):
+        body = step.body
+        return step.kind in ("discount", "markup") and "quantity" not in body and not (
+            "amount" in body and body.get("attribute") == "in_order") and (
+            "attribute" in body or "percent" not in body) and not self.goes_in_order(body)
 
     def off(self, row, step, x):
         if "tiers" in step.body:
@@ -250,8 +256,10 @@ class ChargeSteps:
         bucket = self.memory("whole change", dict)[key]
         if group:
             bucket["last"] = group[-1][0], group[-1][1], group[0][2].factor
-        row, step, factor = bucket["last"]
-        body, due = step.body, self.due(self.flow_of(row), step, key[2])
+        row, own, factor = bucket["last"]
+        due = self.due(self.flow_of(row), own, key[2])
+        step = self.at_end(self.flow_of(row), own, due, self.is_whole_change)
+        body = step.body
         x0, y0 = bucket.get("x", ZERO), bucket.get("y", ZERO)
         x = x0 + sum((base for *_, base in group), ZERO)
         if "tiers" in body and body.get("mode") == "volume":
@@ -275,7 +283,7 @@ class ChargeSteps:
         bucket.update(x=x, y=y, settled=not waits)
         position, done, left = x0, ZERO, y - y0
         attribute = body.get("attribute", "pro_rata")
-        for row, step, flow, base in group:
+        for row, _, flow, base in group:
             position += base
             part = ZERO
             if attribute == "in_order":
@@ -286,7 +294,7 @@ class ChargeSteps:
             self.put(step, flow, sign * part)
             left -= part
         if left:
-            self.emit(row, step, key, step.kind, sign * left, due)
+            self.emit(row, step, key, step.kind, sign * left, due, own=own)
 
     def settle_changes(self):
         for key, bucket in list(self.memory("whole change", dict).items()):
@@ -354,15 +362,16 @@ class ChargeSteps:
 
     def settle_commits(self):
         for key, bucket in list(self.memory("commits", dict).items()):
-            row, step = bucket["last"]
-            due = self.due(self.flow_of(row), step, key[2])
+            row, own = bucket["last"]
+            due = self.due(self.flow_of(row), own, key[2])
+            step = self.at_end(self.flow_of(row), own, due, lambda s: s.kind == "commit" and s.body.get("shortfall") != "none")
             if "prepaid" in step.body or step.body.get("shortfall", "charge") == "none" or not self.cut[0] < due <= self.cut[1]:
                 continue
             lacks = max(ZERO, self.promised(row, step, key) - bucket["x"] - self.carried(key, row, step))
             if "quantity" in step.body:
                 lacks = quantize(lacks * bucket.get("rate", ZERO))
             change, bucket["paid"] = lacks - bucket["paid"], lacks
-            self.emit(row, step, key, "shortfall", change, due)
+            self.emit(row, step, key, "shortfall", change, due, own=own)
 
     def carried(self, key, row, step):
         """What was above the promise in the turn before, as far as it rolls over."""
@@ -413,9 +422,10 @@ class ChargeSteps:
 
     def charge_fee(self, key, bucket):
         """A charge for each rate; one without, where it is owed for another reason: the least, the most, another curve."""
-        row, step = bucket["last"]
+        row, own = bucket["last"]
+        due = self.due(self.flow_of(row), own, key[2])
+        step = self.at_end(self.flow_of(row), own, due, lambda s: s.kind == "fee")  # as any whole turn
         body, x = step.body, bucket["x"]
-        due = self.due(self.flow_of(row), step, key[2])
         if body.get("settle") == "at_end" and due > self.cut[1]:
             return
         parts, before = self.fee_parts(row, step, x), self.fee_parts(row, step, bucket.pop("before", x))
@@ -428,14 +438,14 @@ class ChargeSteps:
         change, bucket["y"] = whole - bucket.get("y", ZERO), whole
         bucket["settled"] = due <= self.cut[1]
         if change != plain - sum(before.values(), ZERO):
-            self.emit(row, step, key, "fee", change, due, None, body.get("sku"))
+            self.emit(row, step, key, "fee", change, due, None, body.get("sku"), None, own)
         elif body.get("mode") == "volume":
             (tier,) = parts
-            self.emit(row, step, key, "fee", change, due, tier, body.get("sku"), body["tiers"][tier - 1].get("percent", 0))
+            self.emit(row, step, key, "fee", change, due, tier, body.get("sku"), body["tiers"][tier - 1].get("percent", 0), own)
         else:
             for tier, amount in parts.items():
                 percent = (body["tiers"][tier - 1] if tier else body).get("percent", 0)
-                self.emit(row, step, key, "fee", amount - before[tier], due, tier, body.get("sku"), percent)
+                self.emit(row, step, key, "fee", amount - before[tier], due, tier, body.get("sku"), percent, own)
 
     def settle_fees(self):
         for key, bucket in list(self.memory("fees", dict).items()):

@@ -288,8 +288,11 @@ class Maker:
         return body
 
     def allocate(self):
+        """By weights that are not negative: amounts and what is aggregated may go down."""
         body = {"to": self.pick('sku == "s0"', 'kind == "usage"', "true"),
                 "weight": self.pick("quantity", "amount", "1")}
+        if body["weight"] != "1":
+            body["weight"] = "max(0, %s)" % body["weight"]
         if self.rng.random() < 0.4:
             body["digits"] = Raw("2")
         if self.rng.random() < 0.25:
