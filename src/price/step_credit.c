@@ -408,7 +408,8 @@ enum status credit_open(struct work *work, const struct step *step, const struct
     struct wallet *wallet;
     uint32_t before = work->wallet_count;
     TRY(find_wallet(work, step, like, &wallet));
-    if (work->wallet_count > before) {
+    if (work->wallet_count > before ||
+        begin < wallet->begin) { /* of those who share it, the first */
         wallet->begin = begin;
     }
     return OK;
@@ -464,8 +465,9 @@ static enum status open_price(struct work *work, const struct price *price, cons
         next = edge < next ? edge : next;
         struct arena_mark mark = arena_mark(work->arena);
         bool has = has_price(work, price, member->account, at, &contract, &level);
-        bool had = has && at > INSTANT_MIN && period_has(member->span, at - 1) &&
-                   has_price(work, price, member->account, at - 1, &past, &(int){0});
+        bool had = has && at == cut.from && at > INSTANT_MIN && period_has(member->span, at - 1) &&
+                   has_price(work, price, member->account, at - 1, &past, &(int){0}) &&
+                   (step->scope != SCOPE_CONTRACT || past == contract);
         arena_rewind(work->arena, mark);
         if (!has) {
             continue;

@@ -635,14 +635,19 @@ static enum status settle_openings(struct run *run, const struct step *step)
 
 /* ---- what is paid for before it is used ------------------------------------------------------ */
 
-/* The wallets of a credit with grants that are bought, of all to whom it applies. */
-static enum status open_wallets(struct work *work, const struct step *step, uint32_t member,
-                                uint32_t account, const struct contract *contract,
-                                struct period stretch)
+/* The wallets of a credit with grants that are bought, of all to whom it applies: one is as old as
+ * the payer's time with the term, and, on the scope of a contract, the contract. */
+static enum status open_wallets(struct work *work, const struct step *step,
+                                const struct member_span *member, uint32_t account,
+                                const struct contract *contract, struct period stretch)
 {
+    const struct accounts *accounts = work->pricing->accounts;
     struct period always = {INSTANT_MIN, INSTANT_MAX};
     instant cut_from = work->pricing->cut.from, at = stretch.from;
-    bool held = at == cut_from && at > INSTANT_MIN && term_holds(work, member, at - 1);
+    bool held = at == cut_from && at > INSTANT_MIN && period_has(member->span, at - 1) &&
+                term_holds(work, member->account, at - 1) &&
+                (step->scope != SCOPE_CONTRACT ||
+                 accounts_contract(accounts, work->catalog, member->account, at - 1) == contract);
     struct charge like = term_charge(work, step, account, contract, always, stretch.to, at);
     like.contract = contract;
     like.at = at;
@@ -754,7 +759,7 @@ static enum status pay_before(struct work *work, const struct step *step, bool i
                 account = accounts_buyer(accounts, contract);
             }
             TRY(is_commit ? buy_commits(work, step, account, contract, stretch, is_over)
-                          : open_wallets(work, step, member->account, account, contract, stretch));
+                          : open_wallets(work, step, member, account, contract, stretch));
         }
     }
     return OK;

@@ -552,9 +552,20 @@ class ChargeSteps:
                 if at >= end or self.setup.payer(account, at) != self.payer or not self.holds(level, account, at):
                     continue
                 row = TermRow(account, at, self.setup.contract(account, at), step.price)
-                held = at == self.cut[0] and self.holds(level, account, at - 1)
-                out.setdefault(self.key(row, step)[:2], (row, None if held else at))
+                held = at == self.cut[0] and self.setup.payer(account, at - 1) == self.payer and self.holds(
+                    level, account, at - 1) and self.is_same_scope(step, account, at)
+                key = self.key(row, step)[:2]
+                begins = [out[key][1]] if key in out else []
+                out[key] = out[key][0] if key in out else row, self.earliest(begins + [None if held else at])
         return out
+
+    def is_same_scope(self, step, account, at):
+        return step.scope != "contract" or self.setup.contract(account, at) is self.setup.contract(account, at - 1)
+
+    @staticmethod
+    def earliest(begins):
+        """Of those who share a wallet; None is before this bill."""
+        return None if None in begins else min(begins)
 
     def holds(self, level, account, at):
         since = self.setup.since(account)
@@ -579,10 +590,12 @@ class ChargeSteps:
                         row = TermRow(account, at, self.setup.contract(account, at), price)
                         row.sku = price.skus[0]
                         key = self.key(row, step)[:2]
-                        if key not in rows:
-                            wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
-                            wallets[key].begin = None if self.has_price(price, account, at - 1) else at
-                            rows[key] = row
+                        held = at == self.cut[0] and self.has_price(price, account, at - 1) and self.is_same_scope(
+                            step, account, at)
+                        wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                        begins = [wallets[key].begin] if key in rows else []
+                        wallets[key].begin = self.earliest(begins + [None if held else at])
+                        rows.setdefault(key, row)
 
     def has_price(self, price, account, at):
         dims = [(name, values[0]) for name, values in price.where.items()]
