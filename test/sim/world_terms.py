@@ -291,8 +291,6 @@ class Maker:
         """By weights that are not negative: amounts and what is aggregated may go down."""
         body = {"to": self.pick('sku == "s0"', 'kind == "usage"', "true"),
                 "weight": self.pick("quantity", "amount", "1")}
-        if body["weight"] != "1" and any(meter.get("negative") for meter in self.world.meters.values()):
-            body["weight"] = "max(0, %s)" % body["weight"]  # a negative one is refused
         if body["weight"] != "1":
             body["weight"] = "max(0, %s)" % body["weight"]
         if self.rng.random() < 0.4:
