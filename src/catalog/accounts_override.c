@@ -282,6 +282,7 @@ void finish_overrides(struct finish *finish)
         if (is_price) {
             uint32_t sku = finish->skus[row->sku];
             uint32_t account = finish->rank[row->account];
+            uint32_t known = accounts->items[account].override;
             node = find_node(finish, &curves, row, before, node);
             indices[used] = used;
             prices[used] = (struct price){
@@ -293,9 +294,10 @@ void finish_overrides(struct finish *finish)
                 .grain = GRAIN_MONTH,
                 .steps = find_step(finish, &curves, kept, kept_count, node),
                 .step_count = 1,
+                .owner = OWNER_OVERRIDE + (known == NONE ? override_used : known),
                 .place = where_unpack(builder, row->where),
             };
-            if (accounts->items[account].override == NONE) {
+            if (known == NONE) {
                 accounts->items[account].override = override_used;
                 overrides[override_used++] =
                     (struct override){account, {.base = prices, .prices = &indices[used]}};

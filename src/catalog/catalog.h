@@ -632,6 +632,7 @@ struct component {
 
 /* A version of a price. Prices with equal name are versions of one price and do not overlap in
  * time. */
+enum { OWNER_OVERRIDE = 1 << 30 }; /* and behind it the index of the override */
 struct price {
     struct text name; /* default: "vm", "*", "vm+2" of a list of three, each with its selectors:
                          "vm[region=eu]" */
@@ -660,8 +661,8 @@ struct price {
     struct hash128 content;
     const uint32_t *clocks; /* of its steps, in catalog->slot_clocks */
     uint32_t clock_count;
-    uint32_t owner; /* equal for all prices of the catalog, of a plan, of a contract: versions are
-                       neighbours of one owner and name */
+    uint32_t owner; /* equal for all prices of the catalog, of a plan, of a contract, of an override
+                       (OWNER_OVERRIDE): versions are neighbours of one owner and name */
     struct place place;
 };
 bool price_has_sku(const struct price *price, uint32_t sku);

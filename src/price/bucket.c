@@ -412,9 +412,8 @@ static struct text node_name(const struct work *work, const struct bucket *bucke
     if (node < work->catalog->node_count) {
         return work->catalog->node_names[node];
     }
-    /* An override's: its account is in the name already, since its scope is the account. */
-    return text_join(work->arena, text_join(work->arena, bucket->price->name, TEXT("/")),
-                     bucket->step->name);
+    return text_format(work->arena, "@override/%.*s/%.*s", TEXT_ARG(bucket->price->name),
+                       TEXT_ARG(bucket->step->name));
 }
 
 struct text bucket_name(struct work *work, const struct bucket *bucket)
@@ -432,6 +431,13 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
     if (step->scope == SCOPE_CONTRACT && bucket->contract) {
         buffer_add_text(&out, TEXT("|contract="));
         add_name(&out, bucket->contract->id);
+    }
+    if (bucket->price->owner >= OWNER_OVERRIDE && step->scope != SCOPE_ACCOUNT &&
+        step->scope != SCOPE_RESOURCE) { /* else its account is in the name already */
+        const struct accounts *accounts = work->pricing->accounts;
+        uint32_t override = bucket->price->owner - OWNER_OVERRIDE;
+        buffer_add_text(&out, TEXT("|override="));
+        add_name(&out, accounts->items[accounts->overrides[override].account].id);
     }
     if (step->on_change_restart) {
         size = time_format(bucket->price->from, time);

@@ -283,7 +283,8 @@ static int64_t count_days(enum prorate prorate, const struct zone *zone, struct 
 static int64_t count_active(enum prorate prorate, const struct zone *zone, struct period active,
                             struct period turn)
 {
-    bool is_end_in = prorate == PRORATE_DAY_INCLUSIVE && active.to < turn.to;
+    bool is_end_in = prorate == PRORATE_DAY_INCLUSIVE && active.from < active.to &&
+                     active.to < turn.to; /* no time has no day */
     return count_days(prorate, zone, active) + is_end_in; /* the day in which it ends */
 }
 
