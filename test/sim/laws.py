@@ -75,7 +75,8 @@ def all_steps(catalog):
 def bodies(catalog, kind):
     """The mappings of all steps of a kind."""
     out = []
-    for steps in [*all_steps(catalog), list(catalog.get("steps", {}).values())]:
+    components = [steps for price in prices_of(catalog) for steps in price.get("components", {}).values()]
+    for steps in [*all_steps(catalog), *components, list(catalog.get("steps", {}).values())]:
         out += [step[kind] for step in steps if isinstance(step.get(kind), dict)]
     return out
 
