@@ -129,6 +129,8 @@ def tame_term(term, is_cut):
         del body["quantity"]
     if kind in ("discount", "markup") and "amount" in body and is_cut:
         body["attribute"] = "in_order"
+    if kind == "discount":  # of the gross base no more is taken than is left of a charge, whatever there is of its other half
+        body.pop("base", None)
     if any(word in body.get("where", "") for word in ("amount", "net")):
         body["where"] = 'kind == "usage"'
     if kind == "tax":
