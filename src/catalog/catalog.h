@@ -614,6 +614,7 @@ struct charge_tally {
 
 /* True when the two have one scope and one clock. */
 bool step_has_same_turns(const struct step *a, const struct step *b);
+bool step_has_same_clock(const struct step *a, const struct step *b);
 
 /* ---- prices ---------------------------------------------------------------------------------- */
 
@@ -630,9 +631,10 @@ struct component {
     bool is_fixed;         /* takes no usage */
 };
 
+enum { OWNER_OVERRIDE = 1 << 30 }; /* owner of a price: this, and the index of the override */
+
 /* A version of a price. Prices with equal name are versions of one price and do not overlap in
  * time. */
-enum { OWNER_OVERRIDE = 1 << 30 }; /* and behind it the index of the override */
 struct price {
     struct text name; /* default: "vm", "*", "vm+2" of a list of three, each with its selectors:
                          "vm[region=eu]" */

@@ -44,15 +44,6 @@ static uint32_t find_offering(struct loader *loader, const struct yaml_node *nod
                      loader->offerings.count, "offering");
 }
 
-static bool has_same_clock(const struct step *a, const struct step *b)
-{
-    return a->clock == b->clock &&
-           (a->clock != CLOCK_RULE ||
-            (a->rule.every == b->rule.every && a->rule.count == b->rule.count &&
-             a->rule.zone == b->rule.zone &&
-             memcmp(&a->rule.anchor, &b->rule.anchor, sizeof a->rule.anchor) == 0));
-}
-
 /* All covers of an offering share what is left of a turn. */
 static void note_cover(struct work *work, const struct yaml_node *node, uint32_t offering)
 {
@@ -61,7 +52,7 @@ static void note_cover(struct work *work, const struct yaml_node *node, uint32_t
         struct step *kept = arena_alloc(work->loader->arena, sizeof *kept);
         *kept = *work->step;
         *first = kept;
-    } else if (!has_same_clock(*first, work->step)) {
+    } else if (!step_has_same_clock(*first, work->step)) {
         COMPLAIN(work->loader, node, "CLOCK_DIFFERS",
                  TEXT("give all covers of an offering one clock, or put two offerings"),
                  "another cover of %.*s, on line %u, has another clock", TEXT_ARG(node->text),
@@ -228,7 +219,7 @@ static void make_steps(struct loader *loader, const struct yaml_node *node, uint
         if (own.clock != CLOCK_RULE && own.clock != CLOCK_PERIOD) {
             COMPLAIN(loader, member, "BAD_VALUE", TEXT("hour, day, month, period"),
                      "an offering has the same turns for all accounts");
-        } else if (cover != NULL && !has_same_clock(cover, &own)) {
+        } else if (cover != NULL && !step_has_same_clock(cover, &own)) {
             COMPLAIN(loader, member, "CLOCK_DIFFERS", TEXT("leave clock out here"),
                      "the cover of it on line %u has another clock", cover->place.line);
         } else {

@@ -18,11 +18,16 @@ struct asking {
     uint32_t stage;
 };
 
-bool step_has_same_turns(const struct step *a, const struct step *b)
+bool step_has_same_clock(const struct step *a, const struct step *b)
 {
-    return a->scope == b->scope && a->clock == b->clock && a->rule.every == b->rule.every &&
+    return a->clock == b->clock && a->rule.every == b->rule.every &&
            a->rule.count == b->rule.count && a->rule.zone == b->rule.zone &&
            memcmp(&a->rule.anchor, &b->rule.anchor, sizeof a->rule.anchor) == 0;
+}
+
+bool step_has_same_turns(const struct step *a, const struct step *b)
+{
+    return a->scope == b->scope && step_has_same_clock(a, b);
 }
 
 static void add_tally(struct asking *asking, uint32_t of)

@@ -305,11 +305,15 @@ static struct env *env_of_memory(struct memory *memory)
     return (struct env *)(void *)((char *)memory - offsetof(struct env, memory));
 }
 
+static void *pass_on(struct env *env, struct memory *inner, size_t size_bytes)
+{
+    return strikes(env, FAULT_ALLOCATE) ? NULL : inner->allocate(inner, size_bytes);
+}
+
 static void *allocate(struct memory *memory, size_t size_bytes)
 {
     struct env *env = env_of_memory(memory);
-    struct memory *inner = &inner_of(env)->memory;
-    return strikes(env, FAULT_ALLOCATE) ? NULL : inner->allocate(inner, size_bytes);
+    return pass_on(env, &inner_of(env)->memory, size_bytes);
 }
 
 static void release(struct memory *memory, void *block, size_t size_bytes)
@@ -326,8 +330,7 @@ static struct env *env_of_tables(struct memory *tables)
 static void *allocate_table(struct memory *tables, size_t size_bytes)
 {
     struct env *env = env_of_tables(tables);
-    struct memory *inner = &inner_of(env)->tables;
-    return strikes(env, FAULT_ALLOCATE) ? NULL : inner->allocate(inner, size_bytes);
+    return pass_on(env, &inner_of(env)->tables, size_bytes);
 }
 
 static void release_table(struct memory *tables, void *block, size_t size_bytes)

@@ -29,20 +29,11 @@ enum status commitment_fail(struct work *work, enum status status,
 
 /* ---- which ones ------------------------------------------------------------------------------ */
 
-static bool is_same_clock(const struct step *a, const struct step *b)
-{
-    return a->clock == b->clock &&
-           (a->clock != CLOCK_RULE ||
-            (a->rule.every == b->rule.every && a->rule.count == b->rule.count &&
-             a->rule.zone == b->rule.zone &&
-             memcmp(&a->rule.anchor, &b->rule.anchor, sizeof a->rule.anchor) == 0));
-}
-
 const struct turn_list *commitments_list(const struct work *work, const struct step *clock)
 {
     const struct commitments *all = work->commitments;
     for (uint32_t i = 0; i < all->list_count; i++) {
-        if (is_same_clock(all->lists[i]->clock, clock)) {
+        if (step_has_same_clock(all->lists[i]->clock, clock)) {
             return all->lists[i];
         }
     }
