@@ -554,6 +554,25 @@ static void note_summary(struct case_run *run, const struct farthing_summary *su
     }
 }
 
+static void add_taxes(struct case_run *run, const struct tax_sums *sums, struct period period,
+                      uint32_t moment)
+{
+    if (run->tax_count == run->tax_capacity) {
+        uint32_t more = run->tax_capacity ? run->tax_capacity * 2 : 8;
+        run->taxes = arena_grow(run->arena, run->taxes, run->tax_count, more, sizeof *run->taxes);
+        run->tax_capacity = more;
+    }
+    struct case_taxes *taxes = &run->taxes[run->tax_count++];
+    *taxes = (struct case_taxes){.moment = moment, .period = period};
+    bool is_lost = sums->is_lost;
+    for (int kind = 0; kind < CHARGE_KINDS; kind++) {
+        is_lost = is_lost || dec_sum_read(&sums->of[kind], &taxes->of[kind], NULL) != OK;
+    }
+    if (is_lost) {
+        case_finding(run, "a sum of taxes has more than 38 digits");
+    }
+}
+
 static enum status run_once(struct case_run *run, const struct farthing_paths *catalog,
                             const char *events, struct period period, const char *opening,
                             uint32_t moment, bool is_own, const char **folder, bool *is_billed,
@@ -573,8 +592,9 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     struct arena arena;
     arena_init(&arena, &run->env->memory, 0);
     struct error inner = {0};
-    enum status status =
-        farthing_run_case(run->env, run->config, &options, &arena, &summary, &complaints, &inner);
+    struct tax_sums taxes = {.is_lost = false};
+    enum status status = farthing_run_case(run->env, run->config, &options, &taxes, &arena,
+                                           &summary, &complaints, &inner);
     *is_billed = status == OK;
     if (status == OK) {
         note_summary(run, &summary);
@@ -588,6 +608,7 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     TRY(status);
     if (*is_billed) {
         uint32_t first_line = run->line_count;
+        add_taxes(run, &taxes, period, moment);
         TRY(read_lines(run, *folder, moment, period, is_own, err));
         TRY(check_totals(run, *folder, first_line, err));
         TRY(read_balances(run, *folder, err));

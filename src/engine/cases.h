@@ -21,6 +21,13 @@ struct case_line {
     bool is_interim; /* of a bill before the one that the moment tells of */
 };
 
+/* What the taxes of a run came to, by the kind of what they are on. */
+struct case_taxes {
+    uint32_t moment;
+    struct period period;
+    struct dec of[CHARGE_KINDS];
+};
+
 /* What is left of a grant. */
 struct case_balance {
     struct text grant;
@@ -80,6 +87,8 @@ struct case_run {
 
     struct case_line *lines;
     uint32_t line_count, line_capacity;
+    struct case_taxes *taxes; /* of all runs so far, as they were known then */
+    uint32_t tax_count, tax_capacity;
     uint32_t excluded[EXCLUSIONS]; /* of the last moment */
     instant late_before;           /* of the moment's bill: rows of a time before come too late */
     uint32_t too_late;

@@ -272,6 +272,20 @@ static void count_bill(struct worker *worker, const struct bill *bill, const str
     }
 }
 
+void payer_count_taxes(struct worker *worker, const struct priced *priced)
+{
+    struct run *run = worker->run;
+    run->env->lock_take(run->env, run->lock);
+    for (uint32_t i = 0; i < priced->charge_count; i++) {
+        const struct charge *charge = &priced->charges[i];
+        if (charge->kind == CHARGE_TAX && charge_is_billed(charge)) {
+            struct dec_sum *sum = &run->taxes->of[priced->charges[charge->of].kind];
+            run->taxes->is_lost |= dec_sum_add(sum, charge->amount, NULL) != OK;
+        }
+    }
+    run->env->lock_give(run->env, run->lock);
+}
+
 /* Withdrawn and other excluded events are known; one of a row that no price matches is on the row.
  */
 static void count_known(const struct bill *bill, struct known_events *now)
@@ -489,6 +503,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
+    if (run->taxes) {
+        payer_count_taxes(worker, &priced);
+    }
     if (job->part_count > 1) {
         bill.parts = job->parts;
         bill.part_count = job->part + 1;

@@ -38,6 +38,9 @@ enum status threshold_cuts(struct arena *arena, const struct thresholds *thresho
 enum status threshold_close(struct arena *arena, const struct pricing *pricing,
                             struct priced *priced, struct error *err);
 
+/* Of a pricing case: counts the taxes by the kind of what they are on. */
+void payer_count_taxes(struct worker *worker, const struct priced *priced);
+
 /* ---- pending.c ---- */
 
 /* A payer priced as if its turn ended with what is known. */

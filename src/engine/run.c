@@ -326,7 +326,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
 }
 
 static enum status run_bill(struct env *env, const struct farthing_config *config,
-                            const struct farthing_bill *options, bool is_case,
+                            const struct farthing_bill *options, struct tax_sums *taxes,
                             struct restatement *restatement, struct arena *arena,
                             struct farthing_summary *summary, struct complaints *complaints,
                             struct error *err)
@@ -338,7 +338,8 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
     *run = (struct run){.env = env,
                         .config = config,
                         .options = options,
-                        .is_case = is_case,
+                        .is_case = taxes != NULL,
+                        .taxes = taxes,
                         .restatement = restatement,
                         .err = err};
     /* The caller's arena is the run's while it lasts, so that what the summary points to outlives
@@ -374,15 +375,15 @@ enum status farthing_run_bill(struct env *env, const struct farthing_config *con
                               struct farthing_summary *summary, struct complaints *complaints,
                               struct error *err)
 {
-    return run_bill(env, config, options, false, NULL, arena, summary, complaints, err);
+    return run_bill(env, config, options, NULL, NULL, arena, summary, complaints, err);
 }
 
 enum status farthing_run_case(struct env *env, const struct farthing_config *config,
-                              const struct farthing_bill *options, struct arena *arena,
-                              struct farthing_summary *summary, struct complaints *complaints,
-                              struct error *err)
+                              const struct farthing_bill *options, struct tax_sums *taxes,
+                              struct arena *arena, struct farthing_summary *summary,
+                              struct complaints *complaints, struct error *err)
 {
-    return run_bill(env, config, options, true, NULL, arena, summary, complaints, err);
+    return run_bill(env, config, options, taxes, NULL, arena, summary, complaints, err);
 }
 
 enum status farthing_run_restatement(struct env *env, const struct farthing_config *config,
@@ -391,5 +392,5 @@ enum status farthing_run_restatement(struct env *env, const struct farthing_conf
                                      struct farthing_summary *summary,
                                      struct complaints *complaints, struct error *err)
 {
-    return run_bill(env, config, options, false, restatement, arena, summary, complaints, err);
+    return run_bill(env, config, options, NULL, restatement, arena, summary, complaints, err);
 }

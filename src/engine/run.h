@@ -259,7 +259,8 @@ struct run {
     struct env *env;
     const struct farthing_config *config;
     const struct farthing_bill *options;
-    bool is_case; /* a pricing case: load_catalog_exact */
+    bool is_case;           /* a pricing case: load_catalog_exact */
+    struct tax_sums *taxes; /* of a pricing case */
     struct error *err;
     struct arena arena;
     jmp_buf recover;
@@ -272,10 +273,10 @@ struct run {
     struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
-    bool has_pending;     /* some step may charge at a turn's end what it does not before */
-    instant late_before;  /* usage from before that comes now is not billed; INSTANT_MIN: all is */
-    instant late_max;     /* of a correction: what is of a time before may come too late */
-    bool has_cuts;        /* some payer's bill is not one of the whole period */
+    bool has_pending;    /* some step may charge at a turn's end what it does not before */
+    instant late_before; /* usage from before that comes now is not billed; INSTANT_MIN: all is */
+    instant late_max;    /* of a correction: what is of a time before may come too late */
+    bool has_cuts;       /* some payer's bill is not one of the whole period */
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
@@ -283,7 +284,7 @@ struct run {
      * cuts a slot within; else NONE. */
     uint32_t *steady_payer;
     struct account_finder finder;
-    struct arena table_arena; /* of the two */
+    struct arena table_arena;          /* of the two */
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */
@@ -494,11 +495,16 @@ enum status farthing_run_bill(struct env *env, const struct farthing_config *con
                               struct farthing_summary *summary, struct complaints *complaints,
                               struct error *err);
 
+/* What the taxes of a run come to, by the kind of the charge that they are on. */
+struct tax_sums {
+    struct dec_sum of[CHARGE_KINDS];
+    bool is_lost; /* one has left its range */
+};
 /* The same with a catalog that is loaded by load_catalog_exact. */
 enum status farthing_run_case(struct env *env, const struct farthing_config *config,
-                              const struct farthing_bill *options, struct arena *arena,
-                              struct farthing_summary *summary, struct complaints *complaints,
-                              struct error *err);
+                              const struct farthing_bill *options, struct tax_sums *taxes,
+                              struct arena *arena, struct farthing_summary *summary,
+                              struct complaints *complaints, struct error *err);
 
 /* The same for a closed period: the events of known files must be as they were, and nothing is
  * written when nothing has changed. */

@@ -209,6 +209,9 @@ static enum status price_one(struct worker *worker, struct sourced *item, const 
     }
     TRY(bill_make(arena, &item->pricing, rows, row_count, NULL, 0, &item->priced, &issued,
                   &item->bill, err));
+    if (run->taxes) {
+        payer_count_taxes(worker, &item->priced);
+    }
     if (whole) {
         item->whole.pricing = item->pricing;
         item->whole.pricing.cut.to = whole->pricing.cut.to;
