@@ -432,7 +432,7 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
         buffer_add_text(&out, TEXT("|contract="));
         add_name(&out, bucket->contract->id);
     }
-    if (bucket->price->owner >= OWNER_OVERRIDE && step->scope != SCOPE_ACCOUNT &&
+    if (bucket->step->node >= work->catalog->node_count && step->scope != SCOPE_ACCOUNT &&
         step->scope != SCOPE_RESOURCE) { /* else its account is in the name already */
         const struct accounts *accounts = work->pricing->accounts;
         uint32_t override = bucket->price->owner - OWNER_OVERRIDE;
