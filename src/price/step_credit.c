@@ -31,7 +31,6 @@ struct wallet {
     const struct step *step;
     struct charge like; /* the charge by which it was found */
     instant now;
-    instant begin;            /* what was granted before is bought then; INSTANT_MIN: not here */
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
     struct grant_state
         *grants; /* of step->credit.grants, in their order; then those of versions before */
@@ -65,6 +64,9 @@ static enum status find_grant(struct work *work, const struct step *step,
     return OK;
 }
 
+static enum status buy_late(struct work *work, const struct wallet *wallet,
+                            const struct grant *grant, const struct grant_state *state);
+
 /* The wallet that a charge comes to: found by the bucket of its overage, which every wallet has. */
 static enum status find_wallet(struct work *work, const struct step *step,
                                const struct charge *charge, struct wallet **found)
@@ -79,7 +81,6 @@ static enum status find_wallet(struct work *work, const struct step *step,
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
     wallet->like = *charge;
-    wallet->begin = INSTANT_MIN;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
     wallet->grants = arena_calloc(work->arena, body->grant_count + 1, sizeof *wallet->grants);
@@ -101,6 +102,9 @@ static enum status find_wallet(struct work *work, const struct step *step,
     }
     work->wallets[work->wallet_count++] = wallet;
     *found = wallet;
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        TRY(buy_late(work, wallet, &body->grants[i], &wallet->grants[i]));
+    }
     return OK;
 }
 
@@ -231,48 +235,95 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     return OK;
 }
 
-/* Whether a wallet is the payer's to fill at an instant: an account may have gone to another, a
- * contract or a plan have ended for all of those who share it. */
-static bool is_ours(const struct work *work, const struct wallet *wallet, instant at)
+static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
+                      const struct contract **contract, int *level);
+
+/* Whether an account has the term, or a price with the step, and under the wallet's contract. */
+static bool is_held(struct work *work, const struct wallet *wallet, uint32_t account, instant at)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct step *step = wallet->step;
+    const struct contract *contract = NULL;
+    bool holds = false;
+    if (work->term) {
+        contract = accounts_contract(work->pricing->accounts, catalog, account, at);
+        holds = term_holds(work, account, at);
+    }
+    for (uint32_t p = 0; !work->term && !holds && p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        bool has = false;
+        for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
+            has = has || price->steps[i].node == step->node;
+        }
+        struct arena_mark mark = arena_mark(work->arena);
+        holds = has && has_price(work, price, account, at, &contract, &(int){0});
+        arena_rewind(work->arena, mark);
+    }
+    return holds && (step->scope != SCOPE_CONTRACT || contract == wallet->like.contract);
+}
+
+/* When the payer first has a wallet to fill in a time; its end: never.  An account may be
+ * another's, a contract or a plan be over or not have begun, for all of those who share it. */
+static instant first_held(struct work *work, const struct wallet *wallet, struct period span)
 {
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
     const enum scope scope = wallet->step->scope;
     uint32_t account = work->buckets[wallet->overage].account;
-    for (uint32_t i = 0; i < pricing->member_count && scope != SCOPE_ACCOUNT; i++) {
+    instant first = span.to;
+    for (uint32_t i = 0; i < pricing->member_count; i++) {
         const struct member_span *member = &pricing->members[i];
-        bool has = period_has(member->span, at) && at >= accounts->items[member->account].since &&
-                   (!work->term || term_holds(work, member->account, at));
-        if (has &&
-            (scope != SCOPE_CONTRACT || accounts_contract(accounts, work->catalog, member->account,
-                                                          at) == wallet->like.contract)) {
-            return true;
+        instant since = accounts->items[member->account].since, next;
+        struct period in = period_intersect(member->span, span);
+        if ((scope == SCOPE_ACCOUNT || scope == SCOPE_RESOURCE) && member->account != account) {
+            continue;
+        }
+        for (instant at = since > in.from ? since : in.from; at < in.to && at < first; at = next) {
+            (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
+            instant edge = work->term ? next : catalog_edge_after(work->catalog, at);
+            next = edge < next ? edge : next;
+            first = is_held(work, wallet, member->account, at) ? at : first;
         }
     }
-    return scope == SCOPE_ACCOUNT && at >= accounts->items[account].since &&
-           accounts_payer(accounts, account, at) == pricing->payer &&
-           (!work->term || term_holds(work, account, at));
+    return first;
 }
 
-/* A grant is bought as it comes, or when the wallet begins if that is later: once then, however
- * often it came before. */
+/* A grant is bought as it comes, or while it is there as soon as somebody has the wallet: whichever
+ * bill that falls into. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
-                             const struct grant *grant, const struct grant_state *state, instant at)
+                             const struct grant *grant, const struct grant_state *state,
+                             instant came)
 {
-    if (!grant->has_cost) {
+    struct period cut = work->pricing->cut, there = {came, grant->to};
+    if (!grant->has_cost || came >= cut.to) {
         return OK;
     }
-    if (at < wallet->begin) {
-        if (grant->to <= wallet->begin ||
-            (grant->recurs && clock_turn(&grant->every, at).to <= wallet->begin)) {
-            return OK;
-        }
-        at = wallet->begin;
+    if (grant->recurs) {
+        instant turn = clock_turn(&grant->every, came == INSTANT_MIN ? 0 : came).to;
+        there.to = turn < there.to ? turn : there.to;
     }
-    return period_has(work->pricing->cut, at) && is_ours(work, wallet, at)
-               ? buy(work, wallet, &work->buckets[state->bucket], &grant->id, at, dec_from_int(1),
-                     grant->cost)
-               : OK;
+    if (there.to <= cut.from) {
+        return OK;
+    }
+    instant at = first_held(work, wallet, there);
+    return at < there.to && period_has(cut, at) ? buy(work, wallet, &work->buckets[state->bucket],
+                                                      &grant->id, at, dec_from_int(1), grant->cost)
+                                                : OK;
+}
+
+/* What came in another bill, when nobody had the wallet. */
+static enum status buy_late(struct work *work, const struct wallet *wallet,
+                            const struct grant *grant, const struct grant_state *state)
+{
+    if (!grant->has_cost || !state->has_begun || state->has_ended) {
+        return OK;
+    }
+    instant came = grant->from;
+    if (grant->recurs) {
+        instant turn = clock_turn(&grant->every, state->now).from;
+        came = turn > came ? turn : came;
+    }
+    return buy_grant(work, wallet, grant, state, came);
 }
 
 static enum status happen(struct work *work, const struct grant *grant, struct grant_state *state,
@@ -402,17 +453,10 @@ enum status credit_finish(struct work *work)
     return OK;
 }
 
-enum status credit_open(struct work *work, const struct step *step, const struct charge *like,
-                        instant begin)
+enum status credit_open(struct work *work, const struct step *step, const struct charge *like)
 {
     struct wallet *wallet;
-    uint32_t before = work->wallet_count;
-    TRY(find_wallet(work, step, like, &wallet));
-    if (work->wallet_count > before ||
-        begin < wallet->begin) { /* of those who share it, the first */
-        wallet->begin = begin;
-    }
-    return OK;
+    return find_wallet(work, step, like, &wallet);
 }
 
 /* ---- who has a price with grants that are bought --------------------------------------------- */
@@ -458,16 +502,13 @@ static enum status open_price(struct work *work, const struct price *price, cons
     const struct accounts *accounts = work->pricing->accounts;
     struct period cut = work->pricing->cut, span = period_intersect(member->span, cut);
     for (instant at = span.from, next; at < span.to; at = next) {
-        const struct contract *contract, *past;
+        const struct contract *contract;
         int level;
         (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
         instant edge = catalog_edge_after(work->catalog, at); /* of a version */
         next = edge < next ? edge : next;
         struct arena_mark mark = arena_mark(work->arena);
         bool has = has_price(work, price, member->account, at, &contract, &level);
-        bool had = has && at == cut.from && at > INSTANT_MIN && period_has(member->span, at - 1) &&
-                   has_price(work, price, member->account, at - 1, &past, &(int){0}) &&
-                   (step->scope != SCOPE_CONTRACT || past == contract);
         arena_rewind(work->arena, mark);
         if (!has) {
             continue;
@@ -485,7 +526,7 @@ static enum status open_price(struct work *work, const struct price *price, cons
                               .price = price,
                               .contract = contract,
                               .unit = TEXT("")};
-        TRY(credit_open(work, step, &like, had ? INSTANT_MIN : at));
+        TRY(credit_open(work, step, &like));
     }
     return OK;
 }

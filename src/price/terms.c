@@ -67,16 +67,17 @@ static bool is_in_force(const struct work *work, const struct term *term, uint32
 }
 
 /* From the first instant of a span in which the term is in force for the account, under that
- * contract if one is given, to the last. */
+ * contract (NULL: none) if `own` points to one, to the last. */
 static struct period time_in_force(const struct work *work, const struct term *term,
-                                   const struct contract *own, uint32_t account, struct period span)
+                                   const struct contract *const *own, uint32_t account,
+                                   struct period span)
 {
     const struct accounts *accounts = work->pricing->accounts;
     struct period found = {span.to, span.to};
     for (instant at = span.from, next; at < span.to; at = next) {
         (void)accounts_edge(work->pricing->accounts, work->catalog, account, at, &next);
         if (is_in_force(work, term, account, at) &&
-            (!own || accounts_contract(accounts, work->catalog, account, at) == own)) {
+            (!own || accounts_contract(accounts, work->catalog, account, at) == *own)) {
             found.from = found.from == span.to ? at : found.from;
             found.to = next < span.to ? next : span.to;
         }
@@ -635,23 +636,16 @@ static enum status settle_openings(struct run *run, const struct step *step)
 
 /* ---- what is paid for before it is used ------------------------------------------------------ */
 
-/* The wallets of a credit with grants that are bought, of all to whom it applies: one is as old as
- * the payer's time with the term, and, on the scope of a contract, the contract. */
-static enum status open_wallets(struct work *work, const struct step *step,
-                                const struct member_span *member, uint32_t account,
+/* The wallets of a credit with grants that are bought, of all to whom it applies. */
+static enum status open_wallets(struct work *work, const struct step *step, uint32_t account,
                                 const struct contract *contract, struct period stretch)
 {
-    const struct accounts *accounts = work->pricing->accounts;
     struct period always = {INSTANT_MIN, INSTANT_MAX};
-    instant cut_from = work->pricing->cut.from, at = stretch.from;
-    bool held = at == cut_from && at > INSTANT_MIN && period_has(member->span, at - 1) &&
-                term_holds(work, member->account, at - 1) &&
-                (step->scope != SCOPE_CONTRACT ||
-                 accounts_contract(accounts, work->catalog, member->account, at - 1) == contract);
+    instant at = stretch.from;
     struct charge like = term_charge(work, step, account, contract, always, stretch.to, at);
     like.contract = contract;
     like.at = at;
-    return credit_open(work, step, &like, held ? INSTANT_MIN : at);
+    return credit_open(work, step, &like);
 }
 
 /* When a turn of a bucket begins to be the term's: it may come into force inside it, or the payer
@@ -660,7 +654,7 @@ static instant start_of_turn(const struct work *work, const struct step *step, u
                              const struct contract *contract, struct period turn)
 {
     const struct pricing *pricing = work->pricing;
-    const struct contract *own = step->scope == SCOPE_CONTRACT ? contract : NULL;
+    const struct contract *const *own = step->scope == SCOPE_CONTRACT ? &contract : NULL;
     instant start = turn.to;
     for (uint32_t i = 0; i < pricing->member_count; i++) {
         const struct member_span *member = &pricing->members[i];
@@ -759,7 +753,7 @@ static enum status pay_before(struct work *work, const struct step *step, bool i
                 account = accounts_buyer(accounts, contract);
             }
             TRY(is_commit ? buy_commits(work, step, account, contract, stretch, is_over)
-                          : open_wallets(work, step, member, account, contract, stretch));
+                          : open_wallets(work, step, account, contract, stretch));
         }
     }
     return OK;

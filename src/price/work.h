@@ -435,10 +435,8 @@ enum credit_pass { CREDIT_ALL, CREDIT_OWN };
 enum status step_credit_run(struct work *work, const struct step *step, uint32_t charge,
                             const struct charge *asks, enum credit_pass pass);
 enum status step_credit_units(struct work *work, const struct step *step, uint32_t charge);
-/* Makes the wallet of a charge on its scope.  What was granted in it before `begin` is bought then
- * (INSTANT_MIN: it was, in another bill). */
-enum status credit_open(struct work *work, const struct step *step, const struct charge *like,
-                        instant begin);
+/* Makes the wallet of a charge on its scope, so that what comes into it is bought. */
+enum status credit_open(struct work *work, const struct step *step, const struct charge *like);
 /* The same of all accounts that have prices with grants that are bought. */
 enum status credit_open_prices(struct work *work);
 /* Tells all wallets' history to the end of the bill. */

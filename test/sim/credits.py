@@ -57,9 +57,9 @@ class Grant:
 class Wallet:
     """The grants of one credit step in one scope."""
 
-    def __init__(self, body, zone=None, begin=None):
+    def __init__(self, body, zone=None):
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
-        self.begin, self.bought = begin, []  # [(time, grant, how often, cost of each)]
+        self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
         self.read(body)
 
@@ -132,14 +132,10 @@ class Wallet:
             grant.now = self.now
 
     def buy(self, grant, at):
-        """It is paid as it comes; what came before the wallet began, once then, if it still lives."""
-        if "cost" not in grant.record:
-            return
-        if self.begin is not None and at < self.begin:
-            if grant.end <= self.begin or (grant.clock and grant.clock.turn(at)[1] <= self.begin):
-                return
-            at = self.begin
-        self.bought.append((at, grant.id, 1, num(grant.record["cost"])))
+        """It is paid as it comes, or as somebody has the wallet, as long as it is there."""
+        if "cost" in grant.record:
+            end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
+            self.bought.append((at, end, grant.id, 1, num(grant.record["cost"])))
 
     def repay(self):
         for grant in self.grants:
@@ -189,7 +185,7 @@ class Wallet:
         if left < below:
             count = math.ceil((below - left) / amount)
             self.top += count * amount
-            self.bought.append((at, "top_up", count, num(rule.get("cost", rule["amount"]))))
+            self.bought.append((at, at, "top_up", count, num(rule.get("cost", rule["amount"]))))
         self.top -= wanted
         return [("top_up", wanted)] if wanted else []
 

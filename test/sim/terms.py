@@ -336,13 +336,13 @@ class ChargeSteps:
     def prepay(self, key, row, step):
         """The fee of a turn as the term comes into force in it, for the first of those who share the bucket."""
         contract = self.contract(row)
-        own = contract if step.level.startswith("contract/") or step.scope == "contract" else None
+        is_own = step.level.startswith("contract/") or step.scope == "contract"  # without one, too
         accounts = [row.account] if step.scope == "account" else sorted(self.setup.accounts)
         parts = [(account, max(s, key[2][0])) for account in accounts for s, e in self.setup.stretches(account)
                  if max(s, key[2][0]) < min(e, key[2][1])]
         start = min((at for account, at in parts if self.setup.payer(account, at) == self.payer
                      and self.holds(self.level, account, at)
-                     and (not own or self.setup.contract(account, at) is own)), default=None)
+                     and (not is_own or self.setup.contract(account, at) is contract)), default=None)
         if start is None or not self.cut[0] <= start < self.cut[1]:
             return
         amount = self.promised(row, step, key)
@@ -542,30 +542,34 @@ class ChargeSteps:
     # ---- credit ----
 
     def buyers(self, level, step):
-        """{key of a wallet: (row, when it begins to be theirs, None: before this bill)} of those who buy its grants, used or not."""
+        """{key of a wallet: row} of those who buy its grants, used or not."""
         out = {}
         if not any("cost" in grant for grant in step.body["grants"]):
             return out
         for account in sorted(self.setup.accounts):
             for start, end in self.setup.stretches(account):
                 at, end = max(start, self.cut[0]), min(end, self.cut[1])
-                if at >= end or self.setup.payer(account, at) != self.payer or not self.holds(level, account, at):
-                    continue
-                row = TermRow(account, at, self.setup.contract(account, at), step.price)
-                held = at == self.cut[0] and self.setup.payer(account, at - 1) == self.payer and self.holds(
-                    level, account, at - 1) and self.is_same_scope(step, account, at)
-                key = self.key(row, step)[:2]
-                begins = [out[key][1]] if key in out else []
-                out[key] = out[key][0] if key in out else row, self.earliest(begins + [None if held else at])
+                if at < end and self.setup.payer(account, at) == self.payer and self.holds(level, account, at):
+                    row = TermRow(account, at, self.setup.contract(account, at), step.price)
+                    out.setdefault(self.key(row, step)[:2], row)
         return out
 
-    def is_same_scope(self, step, account, at):
-        return step.scope != "contract" or self.setup.contract(account, at) is self.setup.contract(account, at - 1)
+    def first_held(self, row, step, came, end):
+        """When somebody first has a wallet while a grant is in it; None: nobody."""
+        whose = self.setup.accounts
+        if step.scope in ("account", "resource"):
+            whose = [self.scope_account(self.flow_of(row), step)]
+        return min((max(start, came) for one in whose for start, stop in self.setup.stretches(one)
+                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came))), default=None)
 
-    @staticmethod
-    def earliest(begins):
-        """Of those who share a wallet; None is before this bill."""
-        return None if None in begins else min(begins)
+    def has_wallet(self, row, step, account, at):
+        if self.setup.payer(account, at) != self.payer or (
+                step.scope == "contract" and self.setup.contract(account, at) is not self.contract(row)):
+            return False
+        if self.level:
+            return self.holds(self.level, account, at)
+        return any(self.has_price(price, account, at) for price in self.setup.all_prices()
+                   if price.skus and not price.level.startswith("override") and any(s.node == step.node for s in price.steps))
 
     def holds(self, level, account, at):
         since = self.setup.since(account)
@@ -590,11 +594,7 @@ class ChargeSteps:
                         row = TermRow(account, at, self.setup.contract(account, at), price)
                         row.sku = price.skus[0]
                         key = self.key(row, step)[:2]
-                        held = at == self.cut[0] and self.has_price(price, account, at - 1) and self.is_same_scope(
-                            step, account, at)
                         wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
-                        begins = [wallets[key].begin] if key in rows else []
-                        wallets[key].begin = self.earliest(begins + [None if held else at])
                         rows.setdefault(key, row)
 
     def has_price(self, price, account, at):
@@ -618,11 +618,9 @@ class ChargeSteps:
             kinds = step.body.get("kinds")
             if any(flow.amount is None or kinds is None or flow.kind in kinds or "tax" in kinds for flow in row.flows):
                 by_wallet[self.key(row, step)[:2]].append((row, step))
-        for key, (row, begin) in self.sold_to.items() if self.level else ():
+        for key, row in self.sold_to.items() if self.level else ():
             buyers[key], step = row, self.sold_step
-            if wallets[key] is None:
-                wallets[key] = Wallet(step.body, self.setup.zone)
-            wallets[key].begin = begin
+            wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
         if step is None:
             return
         if "share" in step.body:
@@ -643,17 +641,14 @@ class ChargeSteps:
         if not wallet.is_used() and not any("cost" in grant.record for grant in wallet.grants):
             return
         wallet.advance(self.cut[1] - 1)
-        for at, grant, count, cost in sorted(wallet.bought):
-            account = self.scope_account(self.flow_of(row), step)
-            if not self.cut[0] <= at < self.cut[1] or not cost:
+        bought, wallet.bought = sorted(wallet.bought), []
+        account = self.scope_account(self.flow_of(row), step)
+        for came, end, grant, count, cost in bought:
+            at = came if grant == "top_up" else self.first_held(row, step, came, end) if end > self.cut[0] else None
+            if (at is None or at >= self.cut[1]) and end > self.cut[1]:
+                wallet.bought.append((came, end, grant, count, cost))
+            if at is None or not self.cut[0] <= at < self.cut[1] or not cost:
                 continue
-            whose = [account] if step.scope == "account" else self.setup.accounts
-            if grant != "top_up" and not any(
-                    self.setup.payer(one, at) == self.payer and (
-                        self.holds(self.level, one, at) if self.level else self.setup.since(one) is None or
-                        self.setup.since(one) <= at) and
-                    (step.scope != "contract" or self.setup.contract(one, at) is self.contract(row)) for one in whose):
-                continue  # it has gone to another payer, or plan, or contract
             new = self.flow_of(None).charge(step, count * cost, cost)
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             if not step.term:
@@ -664,7 +659,6 @@ class ChargeSteps:
                 continue
             contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
             self.priced.append(self.scope_row(account, "", at, step.price, new, contract, self.cut))
-        wallet.bought = []
 
     def spend_together(self, wallets, entries):
         """Of accounts that share: charges of all of them in their order."""
