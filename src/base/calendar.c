@@ -620,7 +620,7 @@ enum time_fault period_parse(struct text text, const struct zone *zone, struct p
 
 /* ---- writing times ------------------------------------------------------------------------- */
 
-static char *write_digits(char *out, int32_t value, int count)
+static inline char *write_digits(char *out, int32_t value, int count)
 {
     for (int i = count; i-- > 0; value /= 10) {
         out[i] = (char)('0' + value % 10);
@@ -628,13 +628,22 @@ static char *write_digits(char *out, int32_t value, int count)
     return out + count;
 }
 
-static char *write_date(char *out, const struct civil *civil)
+/* 0 to 99, without a loop: most of a time is of these. */
+static inline char *write_two(char *out, uint32_t value)
 {
-    out = write_digits(out, civil->year, 4);
+    out[0] = (char)('0' + value / 10);
+    out[1] = (char)('0' + value % 10);
+    return out + 2;
+}
+
+static inline char *write_date(char *out, const struct civil *civil)
+{
+    out = write_two(out, (uint32_t)civil->year / 100);
+    out = write_two(out, (uint32_t)civil->year % 100);
     *out++ = '-';
-    out = write_digits(out, civil->month, 2);
+    out = write_two(out, (uint32_t)civil->month);
     *out++ = '-';
-    return write_digits(out, civil->day, 2);
+    return write_two(out, (uint32_t)civil->day);
 }
 
 int time_format(instant at, char out[TIME_FORMAT_MAX])
@@ -642,11 +651,11 @@ int time_format(instant at, char out[TIME_FORMAT_MAX])
     struct civil civil = zone_civil(NULL, at);
     char *to = write_date(out, &civil);
     *to++ = 'T';
-    to = write_digits(to, civil.hour, 2);
+    to = write_two(to, (uint32_t)civil.hour);
     *to++ = ':';
-    to = write_digits(to, civil.minute, 2);
+    to = write_two(to, (uint32_t)civil.minute);
     *to++ = ':';
-    to = write_digits(to, civil.second, 2);
+    to = write_two(to, (uint32_t)civil.second);
     if (civil.nanosecond != 0) {
         *to++ = '.';
         if (civil.nanosecond % 1000000 == 0) {

@@ -568,16 +568,10 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     return NUMBER_OK;
 }
 
-static const char PAIRS[201] = "0001020304050607080910111213141516171819"
-                               "2021222324252627282930313233343536373839"
-                               "4041424344454647484950515253545556575859"
-                               "6061626364656667686970717273747576777879"
-                               "8081828384858687888990919293949596979899";
-
 /* The eight digits of value < 10^8 as bytes of a word, the first lowest: halves, then quarters,
  * then digits are parted in lanes of the word, division by 100 and 10 being a product and a shift.
  */
-static uint64_t eight_digits(uint32_t value)
+static inline uint64_t eight_digits(uint32_t value)
 {
     uint64_t x = value / 10'000 | (uint64_t)(value % 10'000) << 32;
     uint64_t hundreds = (x * 10'486 >> 20) & UINT64_C(0x0000'007F'0000'007F);
@@ -587,32 +581,50 @@ static uint64_t eight_digits(uint32_t value)
     return x + UINT64_C(0x3030'3030'3030'3030);
 }
 
-/* Writes the lowest count digits of value so that they end before end; returns what is left of it.
- */
-static uint64_t write_digits(char *end, uint64_t value, int count)
+/* Digits are written in groups of sixteen, as many as a number may need, and leading zeros are left
+ * out when they are copied: so nothing waits for their count. */
+enum { GROUP = 16 };
+static const uint64_t E16 = UINT64_C(10'000'000'000'000'000);
+
+static inline void put_eight(char *to, uint32_t value)
 {
-    for (; count >= 8; count -= 8) {
-        uint64_t digits = eight_digits((uint32_t)(value % 100'000'000));
-        end -= 8;
-        memcpy(end, &digits, 8); /* a little-endian store puts the first digit first */
-        value /= 100'000'000;
-    }
-    for (; count >= 2; count -= 2) {
-        end -= 2;
-        memcpy(end, &PAIRS[value % 100 * 2], 2);
-        value /= 100;
-    }
-    if (count > 0) {
-        *--end = (char)('0' + value % 10);
-        value /= 10;
-    }
-    return value;
+    uint64_t digits = eight_digits(value);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    digits = __builtin_bswap64(digits);
+#endif
+    memcpy(to, &digits, sizeof digits);
 }
 
-static int count_digits(uint64_t value)
+static inline void put_group(char *to, uint64_t value)
 {
-    int guess = (64 - __builtin_clzll(value | 1)) * 1233 >> 12;
-    return guess + (guess <= POWER64_MAX && value >= POWER64[guess]) + (value == 0);
+    put_eight(to, (uint32_t)(value / 100'000'000));
+    put_eight(to + GROUP / 2, (uint32_t)(value % 100'000'000));
+}
+
+/* In whole pieces: to has room for what is too much. */
+static inline void copy_digits(char *to, const char *from, int count)
+{
+    for (int at = 0; at < count; at += GROUP) {
+        memcpy(to + at, from + at, GROUP);
+    }
+}
+
+/* How many of the first digits are zeros, at most most. */
+static inline int leading_zeros(const char *digits, int most)
+{
+    for (int at = 0; at < most; at += 8) {
+        uint64_t word;
+        memcpy(&word, digits + at, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+        word = __builtin_bswap64(word);
+#endif
+        word ^= UINT64_C(0x3030'3030'3030'3030);
+        if (word != 0) {
+            int zeros = at + __builtin_ctzll(word) / 8;
+            return zeros < most ? zeros : most;
+        }
+    }
+    return most;
 }
 
 /* The digits of a magnitude with a point, at least one before it and exactly scale after it. */
@@ -644,43 +656,41 @@ static int write_plain(char *out, bool negative, const char *digits, int count, 
 
 int dec_format(struct dec value, char *out)
 {
-    bool negative = value.mantissa < 0;
+    enum { GROUPS = 3 };
+    char digits[(GROUPS + 1) * GROUP]; /* the last is read with what is copied, and no digit */
     u128 magnitude = magnitude_of(value.mantissa);
-    int scale = value.scale;
+    const int scale = value.scale;
     assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
-    uint64_t whole, fraction = 0;
-    if (scale == 0 && fits64(magnitude)) {
-        whole = (uint64_t)magnitude;
-    } else if (scale <= POWER64_MAX && magnitude >> 64 < POWER64[scale]) {
-        /* Both parts have a word: the usual case. */
-        whole = fits64(magnitude) ? (uint64_t)magnitude / POWER64[scale]
-                                  : (uint64_t)(magnitude / POWER64[scale]);
-        fraction = (uint64_t)magnitude - whole * POWER64[scale];
+    int count = GROUP;
+    if (magnitude < E16 && scale < GROUP) {
+        put_group(digits, (uint64_t)magnitude);
     } else {
-        char digits[2 * POWER64_MAX];
-        u128 high = magnitude / E19;
-        write_digits(digits + POWER64_MAX, (uint64_t)high, POWER64_MAX);
-        write_digits(digits + 2 * POWER64_MAX, (uint64_t)(magnitude - high * E19), POWER64_MAX);
-        int skip = 0;
-        while (skip < 2 * POWER64_MAX - 1 && digits[skip] == '0') {
-            skip++;
+        u128 high = fits64(magnitude) ? (uint64_t)magnitude / E16 : magnitude / E16;
+        uint64_t low = (uint64_t)(magnitude - high * E16), top = 0;
+        bool has_top = high >= E16 || scale >= 2 * GROUP;
+        if (has_top) {
+            top = (uint64_t)(high / E16);
+            put_group(digits, top);
         }
-        return write_plain(out, negative, digits + skip, 2 * POWER64_MAX - skip, scale);
+        count = has_top ? GROUPS * GROUP : 2 * GROUP;
+        put_group(digits + count - 2 * GROUP, (uint64_t)(high - (u128)top * E16));
+        put_group(digits + count - GROUP, low);
     }
-    int count = count_digits(whole);
-    int length = negative + count + (scale > 0) + scale;
-    char *end = out + length;
-    *end = '\0';
+    const bool negative = value.mantissa < 0;
+    const int zeros = leading_zeros(digits, count - scale - 1);
+    const int whole = count - scale - zeros;
+    char *at = out;
+    *at = '-';
+    at += negative;
+    copy_digits(at, digits + zeros, whole);
+    at += whole;
     if (scale > 0) {
-        write_digits(end, fraction, scale);
-        end -= scale;
-        *--end = '.';
+        *at++ = '.';
+        copy_digits(at, digits + count - scale, scale);
+        at += scale;
     }
-    write_digits(end, whole, count);
-    if (negative) {
-        *out = '-';
-    }
-    return length;
+    *at = '\0';
+    return (int)(at - out);
 }
 
 int dec_format_digits(struct dec value, int digits, char *out)
@@ -1107,17 +1117,17 @@ enum status wide_read(const struct wide *sum, struct dec *value, struct error *e
 
 int wide_format(const struct wide *sum, char *out)
 {
-    enum { CHUNKS = 5, DIGITS = CHUNKS * POWER64_MAX }; /* 2^256 has 78 digits */
+    enum { GROUPS = 5, DIGITS = GROUPS * GROUP }; /* 2^256 has 78 digits */
     char digits[DIGITS];
     struct big rest = big_of_wide(sum);
-    for (int i = CHUNKS; i > 0; i--) {
-        mp_limb_t chunk = 0;
+    for (char *at = digits + DIGITS; at > digits; at -= GROUP) {
+        mp_limb_t group = 0;
         if (rest.size > 0) {
             struct big number = rest;
-            chunk = mpn_divrem_1(rest.limb, 0, number.limb, number.size, POWER64[POWER64_MAX]);
+            group = mpn_divrem_1(rest.limb, 0, number.limb, number.size, E16);
             trim(&rest);
         }
-        write_digits(digits + i * POWER64_MAX, chunk, POWER64_MAX);
+        put_group(at - GROUP, group);
     }
     int scale = DEC_SCALE;
     int end = DIGITS;

@@ -193,11 +193,16 @@ static size_t count_plain(struct text text)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
     size_t i = 0;
-    for (; i + 8 <= text.size; i += 8) {
+    while (i + 8 <= text.size) {
         uint64_t word = text_word(text.at + i);
         uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
         if ((word | (word - ones * 0x20) | (quote - ones) | (slash - ones)) & highs) {
-            break;
+            return i;
+        }
+        /* The last word overlaps the one before it. */
+        i += 8;
+        if (i < text.size && text.size < i + 8) {
+            i = text.size - 8;
         }
     }
     return i;
@@ -235,21 +240,28 @@ void buffer_add_json(struct buffer *buffer, struct text text)
     buffer_add_char(buffer, '"');
 }
 
-static bool is_among(unsigned char c, const char *characters)
+/* The characters below 128 that a text of separators has, as bits. */
+struct ascii_set {
+    uint64_t bits[2];
+};
+
+static inline bool ascii_has(const struct ascii_set *set, unsigned char c)
 {
-    while (*characters && (unsigned char)*characters != c) {
-        characters++;
-    }
-    return *characters != 0;
+    return c < 128 && (set->bits[c >> 6] >> (c & 63) & 1);
 }
 
 void buffer_add_encoded(struct buffer *buffer, struct text text, const char *separators)
 {
     static const char HEX[] = "0123456789ABCDEF";
+    struct ascii_set coded = {{UINT64_C(1) << '%' | UINT32_MAX, UINT64_C(1) << (0x7F & 63)}};
+    for (const char *c = separators; *c; c++) {
+        assert((unsigned char)*c < 128);
+        coded.bits[(unsigned char)*c >> 6] |= UINT64_C(1) << (*c & 63);
+    }
     size_t plain = 0;
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        if (c < 0x20 || c == 0x7F || c == '%' || is_among(c, separators)) {
+        if (ascii_has(&coded, c)) {
             const char code[] = {'%', HEX[c >> 4], HEX[c & 15]};
             buffer_add(buffer, text.at + plain, i - plain);
             buffer_add(buffer, code, sizeof code);

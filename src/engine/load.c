@@ -522,6 +522,7 @@ static void make_cuts(struct run *run)
 {
     run->has_cuts = any_cuts(run);
     if (!run->has_cuts) {
+        run->turn = clock_turn(&run->catalog->billing, run->period.to - 1);
         return;
     }
     uint32_t count = run->accounts->count;

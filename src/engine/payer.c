@@ -77,6 +77,10 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
         .payer = payer,
         .cut = cut,
         .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
+    /* Without cuts all payers have the catalog's clock, and a period in one turn of it. */
+    pricing->turn = !run->has_cuts && period_has(run->turn, cut.to - 1)
+                        ? run->turn
+                        : clock_turn(&pricing->billing, cut.to - 1);
     if (run->members) {
         pricing->members = run->members + run->member_first[payer];
         pricing->member_count = run->member_first[payer + 1] - run->member_first[payer];
@@ -125,9 +129,8 @@ static uint32_t closing_states(const struct run *run, struct arena *arena,
                                const struct pricing *pricing, const struct book *book, bool is_last,
                                struct meter_state **states)
 {
-    struct period turn = clock_turn(&pricing->billing, pricing->cut.to - 1);
     struct book_view view = view_of(run, pricing);
-    return book_states(arena, book, &view, turn.to, is_last, states);
+    return book_states(arena, book, &view, pricing->turn.to, is_last, states);
 }
 
 /* Into the arena of outputs, since scratch memory goes between cuts. */
@@ -190,21 +193,24 @@ enum status payer_find_issued(const struct run *run, struct arena *arena, uint32
     return OK;
 }
 
-/* The product of a line: told by where its name lies, unless the line was read from a file.  Lines
- * are sorted, so that it is mostly the next one after the last found. */
-static uint32_t find_product(const struct catalog *catalog, struct text name, uint32_t last)
+/* The product of a line; the product count: none has that name.  Where one was found before is
+ * looked at first, by where the name lies. */
+static uint32_t find_product(struct worker *worker, struct text name)
 {
-    uint32_t count = catalog->product_count;
-    for (uint32_t i = 0, at = last; i < count; i++, at++) {
-        at = at < count ? at : 0;
-        if (catalog->products[at].name.at == name.at) {
-            return at;
-        }
+    const struct catalog *catalog = worker->run->catalog;
+    uint64_t place = (uint64_t)(uintptr_t)name.at * UINT64_C(0x9E3779B97F4A7C15);
+    uint32_t *known = &worker->products[place >> (64 - PRODUCTS_KNOWN_BITS)];
+    if (name.size == 0) {
+        return catalog->product_count;
+    }
+    if (*known < catalog->product_count && text_equal(catalog->products[*known].name, name)) {
+        return *known;
     }
     uint32_t product = 0;
-    while (product < count && !text_equal(catalog->products[product].name, name)) {
+    while (product < catalog->product_count && !text_equal(catalog->products[product].name, name)) {
         product++;
     }
+    *known = product;
     return product;
 }
 
@@ -228,22 +234,17 @@ struct money_sums *money_sums_of(struct worker *worker, const struct currency *c
     return made;
 }
 
-static void count_bill(struct worker *worker, const struct bill *bill, const struct usage_row *rows,
+static void count_bill(struct worker *worker, const struct bill *bill,
+                       const struct currency *currency, const struct usage_row *rows,
                        uint32_t row_count)
 {
     const struct catalog *catalog = worker->run->catalog;
-    struct money_sums *sums = money_sums_of(worker, currency_find(bill->currency));
-    struct text last = {NULL, 0};
-    uint32_t product = catalog->product_count;
+    struct money_sums *sums = money_sums_of(worker, currency);
     for (uint32_t i = 0; i < bill->line_count; i++) {
         const struct line *line = &bill->lines[i];
-        if (line->product.at != last.at || line->product.size != last.size) {
-            last = line->product;
-            product = find_product(catalog, last, product);
-        }
         bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
-        struct dec_sum *amount =
-            &sums->products[is_rounding ? catalog->product_count + 1 : product];
+        struct dec_sum *amount = &sums->products[is_rounding ? catalog->product_count + 1
+                                                             : find_product(worker, line->product)];
         worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
     worker->is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
@@ -319,7 +320,7 @@ static void compare_issued_events(struct worker *worker, uint32_t payer, instant
 
 void payer_count_bill(struct worker *worker, const struct bill *bill)
 {
-    count_bill(worker, bill, NULL, 0);
+    count_bill(worker, bill, currency_find(bill->currency), NULL, 0);
 }
 
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
@@ -382,7 +383,7 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     }
     TRY(cursor.status);
     run_pricing(run, arena, job->payer, cut, pricing);
-    bool begins_turn = clock_turn(&pricing->billing, cut.from).from == cut.from;
+    bool begins_turn = pricing->turn.from == cut.from;
     if (is_first) {
         carry_opening(run, job->payer, cut, begins_turn, book);
     } else {
@@ -510,7 +511,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         bill.parts = job->parts;
         bill.part_count = job->part + 1;
     }
-    bool is_unfinished = clock_turn(&pricing.billing, cut.to - 1).to > cut.to;
+    bool is_unfinished = pricing.turn.to > cut.to;
     struct turn_to_end whole;
     bool has_whole = is_unfinished && job->part + 1 == job->part_count && run->has_pending;
     if (has_whole) {
@@ -532,7 +533,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         render_closing(&texts->closing, &pricing, &priced, states, state_count);
     }
     struct buffer key = {0};
-    instant turn_to = clock_turn(&pricing.billing, cut.to - 1).to;
+    const instant turn_to = pricing.turn.to;
     bool samples_stay = is_last && samples_go_on(&book, &view, turn_to);
     if (samples_stay) {
         buffer_init(&key, arena, 2 * ATTRIBUTE_MAX_BYTES);
@@ -564,7 +565,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     /* Nothing takes memory from here on. */
     tell_known(worker, job, &bill);
-    count_bill(worker, &bill, book.rows, book.row_count);
+    count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
     TRY(sourced_keep(worker, job->sourced));
     return texts_pass_on_when_full(worker, texts);
 }

@@ -114,7 +114,7 @@ enum status pending_find(struct arena *arena, const struct pricing *pricing,
                          struct turn_to_end *whole, struct bill *bill, struct error *err)
 {
     whole->pricing = *pricing;
-    whole->pricing.cut.to = clock_turn(&pricing->billing, pricing->cut.to - 1).to;
+    whole->pricing.cut.to = pricing->turn.to;
     return pending_find_sourced(arena, pricing, rows, row_count, now, whole, bill, err);
 }
 

@@ -189,6 +189,8 @@ struct money_sums {
     struct dec_sum total;
 };
 
+enum { PRODUCTS_KNOWN_BITS = 8 };
+
 struct worker {
     struct run *run;
     int index;
@@ -238,6 +240,7 @@ struct worker {
     struct record_order order;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
     struct event_count booked, booked_withdrawn;
+    uint32_t products[1 << PRODUCTS_KNOWN_BITS]; /* see find_product */
     struct money_sums *sums; /* the catalog's currency first, the others as they came */
     uint32_t sum_count, sum_capacity;
     bool is_amount_lost; /* one of these has left its range */
@@ -280,6 +283,7 @@ struct run {
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
+    struct period turn; /* without cuts: the turn of the catalog's billing that the period ends in */
     /* By account: who pays for it through all of the period, when no edge of the account or catalog
      * cuts a slot within; else NONE. */
     uint32_t *steady_payer;

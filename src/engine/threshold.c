@@ -5,9 +5,9 @@
  *                                                            |
  *                       the time is billed in parts, each a split of the turn
  *
- * A bill may be cut anywhere inside a turn, and its parts add up to it (doc/catalog.md, billing).  So a
- * threshold is nothing but a cut that is found by pricing the whole first.  What the turn has come
- * to goes on in the closing, so that the bills of a turn may be made in several runs.
+ * A bill may be cut anywhere inside a turn, and its parts add up to it (doc/catalog.md, billing).
+ * So a threshold is nothing but a cut that is found by pricing the whole first.  What the turn has
+ * come to goes on in the closing, so that the bills of a turn may be made in several runs.
  *
  * Where parts were billed before, they are the parts: a correction makes no bills of its own.
  */
@@ -58,7 +58,7 @@ static int compare_states(const void *a, const void *b)
 enum status threshold_close(struct arena *arena, const struct pricing *pricing,
                             struct priced *priced, struct error *err)
 {
-    struct period turn = clock_turn(&pricing->billing, pricing->cut.to - 1);
+    const struct period turn = pricing->turn;
     if (turn.to <= pricing->cut.to) {
         return OK;
     }

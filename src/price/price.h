@@ -187,6 +187,7 @@ struct pricing {
     uint32_t payer;
     struct period cut;                 /* what is billed; inside or equal to turns of billing */
     struct clock billing;              /* the payer's */
+    struct period turn;                /* of billing: the one that the cut ends in */
     const struct member_span *members; /* sorted by (account, from) */
     uint32_t member_count;
     const struct bucket_state *opening; /* of this payer, sorted by key */
