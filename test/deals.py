@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Holds the deals of examples/deals against their calculations, figure by figure.
+"""Holds the deals of examples/deals, or the cases of another folder, against their calculations, figure by figure.
 
-    test/deals.py --farthing BUILD/farthing
+    test/deals.py --farthing BUILD/farthing [--deals examples/clouds/aws --least 14]
 
 Of each deal there are NN-name.yaml, a pricing case, and NN-name.py, which works out without Farthing what the case has to
 come to, and prints a figure a line: a path and a number, as in `total 970` or `by_account globex 2.5`. A case with several
@@ -21,7 +21,7 @@ import yaml
 
 DEALS = Path("examples/deals")
 LEAST = 40  # deals that there are at least
-COMPARED = ("amount", "quantity", "net", "list", "exact", "events")
+COMPARED = ("amount", "quantity", "net", "list", "exact", "effective", "events")
 
 
 def figures_of(value, path):
@@ -47,7 +47,7 @@ def name_of_bill(bill):
 def expected_figures(case):
     steps = case["story"] if "story" in case else [case]
     for step in steps:
-        path = (name_of_bill(step["bill"]),) if "story" in case else ()
+        path = (name_of_bill(step["bill"]),) if "story" in case and "bill" in step else ()
         for key, value in step.get("expect", {}).items():
             if key == "lines":
                 for line in value:

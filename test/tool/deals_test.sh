@@ -1,6 +1,6 @@
 #!/bin/bash
-# The deals of examples/deals against their calculations and the program; and that a figure that drifts is seen, on either
-# side, and one that only one side has.
+# The deals of examples/deals, and the clouds of examples/clouds, against their calculations and the program; and that a
+# figure that drifts is seen, on either side, and one that only one side has.
 set -eu
 cd "$(dirname "$0")/../.."
 export PATH=/usr/bin:$PATH
@@ -9,6 +9,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 test/deals.py --farthing "$farthing"
+for cloud in aws:14 azure:4 gcp:3; do
+    test/deals.py --farthing "$farthing" --deals "examples/clouds/${cloud%:*}" --least "${cloud#*:}"
+done
 
 expect() { # a text that must be said of the changed copy of a deal, and an edit of one of its two files
     rm -rf "$work/deals"
