@@ -307,7 +307,7 @@ static inline uint64_t print_member(const struct member *member)
     case MEMBER_EMPTY_OBJECT:
     case MEMBER_EMPTY_ARRAY: break;
     }
-    return hash_print64(bytes, 0, seed);
+    return hash_print64("", 0, seed);
 }
 
 /* The place of an attribute, as a member's path is one. */
@@ -330,6 +330,23 @@ uint64_t record_print(const struct event *event)
         print += print_member(&event->members[i]);
     }
     return print;
+}
+
+uint64_t record_print_attribute(enum attribute attribute, struct text text)
+{
+    return print_attribute(attribute, text);
+}
+
+uint64_t record_print_time(instant at)
+{
+    unsigned char time[8];
+    put_u64(time, (uint64_t)at);
+    return print_attribute(ATTRIBUTE_TIME, (struct text){(const char *)time, sizeof time});
+}
+
+uint64_t record_print_member(const struct member *member)
+{
+    return print_member(member);
 }
 
 /* ---- sorting ------------------------------------------------------------------------------- */

@@ -154,6 +154,10 @@ static inline void note_holder(struct decoder *decoder, uint64_t path)
 
 /* The fingerprint of the content: the sum of a hash of each attribute and each member. */
 uint64_t record_print(const struct event *event);
+/* What an attribute, the time and a member add to it. */
+uint64_t record_print_attribute(enum attribute attribute, struct text text);
+uint64_t record_print_time(instant at);
+uint64_t record_print_member(const struct member *member);
 
 /* ---- scanning ------------------------------------------------------------------------------ */
 

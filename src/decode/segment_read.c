@@ -1,0 +1,948 @@
+/* segment_read.c - a block to events.
+ *
+ * All that the block says once is worked out when it is opened: texts are checked, shapes get the
+ * paths of their values, and each tuple and subject its part of the fingerprint.  An event is then
+ * a few numbers out of streams that are read from front to back: no search, no allocation, four
+ * short hashes.
+ *
+ * A block whose hash is right was made by a writer, or by somebody who wants to see what happens:
+ * so every size and code is checked, when the block is opened or when it is met.
+ */
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
+
+#include "decode/segment_form.h"
+
+enum {
+    TEXT_ROOM_BYTES = 2 * ATTRIBUTE_MAX_BYTES +
+                      64, /* of a text made from a pattern, and what is written beyond */
+    DECIMAL_ROOM_BYTES = 48,
+    COPY_BYTES = 16, /* at once, of what is shorter too */
+    TUPLE_VALUES_MAX = 4 * 1024 * 1024,
+    FETCH_AHEAD = 12, /* events */
+};
+
+struct cursor {
+    const unsigned char *at, *end;
+};
+
+struct codes {
+    const unsigned char *bits;
+    uint32_t width, limit; /* codes are below limit */
+};
+
+/* Literal bytes, then digits. */
+struct pattern_run {
+    uint8_t literal_size, digit_count;
+    uint16_t literal_at;
+};
+
+struct pattern {
+    const char *bytes;
+    const struct pattern_run *runs;
+    uint32_t size, run_count, digit_count;
+    bool is_attribute; /* may be one: not empty, no control character */
+};
+
+struct text_column {
+    const struct pattern *patterns;
+    uint32_t pattern_count;
+    struct cursor choice, digits, rest;
+    bool has_choice;
+};
+
+struct leaf {
+    uint8_t coding;
+    uint64_t path;
+    struct codes codes;
+    uint32_t next; /* event of the shape, for codes */
+    struct cursor sizes, bytes;
+    struct text_column texts;
+    char *room;
+};
+
+struct shape {
+    struct shape_form form;
+    struct leaf *leaves;
+    uint32_t in_tuple_count;
+};
+
+struct subject {
+    struct text text;
+    uint64_t print;
+};
+
+struct tuple {
+    struct shape *shape;
+    struct text source, type;
+    uint64_t print; /* of source, type and what is in the tuple */
+    const uint32_t *codes;
+    bool is_withdrawal;
+};
+
+struct segment_reader {
+    struct arena *arena;
+    struct arena_mark empty;
+    ZSTD_DCtx *unpacker;
+    struct member members[MEMBERS_MAX];
+    char id_room[TEXT_ROOM_BYTES];
+    const char *fault;
+    struct segment_header header;
+    struct cursor body;
+    size_t unpacked_bytes;
+    struct text *texts;
+    uint32_t text_count;
+    struct subject *subjects;
+    uint32_t subject_count;
+    struct shape *shapes;
+    uint32_t shape_count;
+    struct tuple *tuples;
+    uint32_t tuple_count;
+    struct codes tuple_codes, subject_codes;
+    const unsigned char *time_sizes;
+    struct cursor times;
+    struct text_column ids;
+    int64_t unit, at;
+    uint32_t next;
+    struct event event; /* the last one */
+};
+
+struct segment_reader *segment_reader_new(struct arena *arena)
+{
+    struct segment_reader *reader = arena_calloc(arena, 1, sizeof *reader);
+    reader->arena = arena;
+    size_t size = ZSTD_estimateDCtxSize();
+    reader->unpacker = ZSTD_initStaticDCtx(arena_alloc(arena, size), size);
+    reader->empty = arena_mark(arena);
+    return reader;
+}
+
+uint32_t segment_position(const struct segment_reader *reader)
+{
+    return reader->next;
+}
+
+/* ---- streams ------------------------------------------------------------------------------- */
+
+static bool find_fault(struct segment_reader *reader, const char *fault)
+{
+    reader->fault = fault;
+    return false;
+}
+
+static bool next_stream(struct segment_reader *reader, struct cursor *stream)
+{
+    struct cursor *body = &reader->body;
+    if ((size_t)(body->end - body->at) < STREAM_HEAD_BYTES) {
+        return find_fault(reader, "segment: a stream is missing");
+    }
+    size_t size = read_le(body->at, 4), unpacked = read_le(body->at + 4, 4);
+    body->at += STREAM_HEAD_BYTES;
+    if (size > (size_t)(body->end - body->at) || size > unpacked ||
+        unpacked > SEGMENT_BODY_MAX_BYTES - reader->unpacked_bytes) {
+        return find_fault(reader, "segment: a stream is too long");
+    }
+    reader->unpacked_bytes += unpacked;
+    *stream = (struct cursor){body->at, body->at + size};
+    body->at += size;
+    if (size == unpacked) {
+        return true;
+    }
+    unsigned char *to = arena_alloc(reader->arena, unpacked + SEGMENT_PADDING_BYTES);
+    if (ZSTD_decompressDCtx(reader->unpacker, to, unpacked, stream->at, size) != unpacked) {
+        return find_fault(reader, "segment: a stream cannot be unpacked");
+    }
+    memset(to + unpacked, 0, SEGMENT_PADDING_BYTES);
+    *stream = (struct cursor){to, to + unpacked};
+    return true;
+}
+
+static bool next_varint(struct cursor *cursor, uint64_t *value)
+{
+    *value = 0;
+    for (unsigned shift = 0; cursor->at < cursor->end && shift < 63; shift += 7) {
+        unsigned char c = *cursor->at++;
+        *value |= (uint64_t)(c & 0x7F) << shift;
+        if (c < 0x80) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A number of the plan that is at most max. */
+static bool next_number(struct segment_reader *reader, struct cursor *plan, uint64_t max,
+                        uint32_t *number)
+{
+    uint64_t value;
+    if (!next_varint(plan, &value) || value > max) {
+        return find_fault(reader, "segment: the plan has a number that cannot be");
+    }
+    *number = (uint32_t)value;
+    return true;
+}
+
+static bool next_codes(struct segment_reader *reader, uint32_t width, uint32_t limit,
+                       uint32_t count, struct codes *codes)
+{
+    struct cursor stream;
+    if (!next_stream(reader, &stream)) {
+        return false;
+    }
+    if (width > 32 || (uint64_t)(stream.end - stream.at) * 8 < (uint64_t)width * count) {
+        return find_fault(reader, "segment: a stream of codes is too short");
+    }
+    *codes = (struct codes){stream.at, width, limit};
+    return true;
+}
+
+static inline uint32_t code_at(const struct codes *codes, uint32_t index)
+{
+    uint64_t bit = (uint64_t)index * codes->width;
+    uint64_t word = read_le64(codes->bits + (bit >> 3)) >> (bit & 7);
+    return (uint32_t)(word & ((UINT64_C(1) << codes->width) - 1));
+}
+
+/* ---- columns of text ----------------------------------------------------------------------- */
+
+/* Goes over the pattern; out (NULL: only counted) has room for all runs. */
+static uint32_t find_runs(const char *bytes, uint32_t size, struct pattern_run *out)
+{
+    uint32_t count = 0;
+    for (uint32_t at = 0; at < size; count++) {
+        struct pattern_run run = {.literal_at = (uint16_t)at};
+        while (at < size && bytes[at] != '\0' && run.literal_size < COPY_BYTES) {
+            at++;
+            run.literal_size++;
+        }
+        while (at < size && bytes[at] == '\0') {
+            at++;
+            run.digit_count++;
+        }
+        if (out) {
+            out[count] = run;
+        }
+    }
+    return count;
+}
+
+static bool read_pattern(struct segment_reader *reader, struct cursor *names,
+                         struct pattern *pattern)
+{
+    uint64_t size;
+    if (!next_varint(names, &size) || size > ATTRIBUTE_MAX_BYTES ||
+        size > (size_t)(names->end - names->at)) {
+        return find_fault(reader, "segment: a pattern is cut");
+    }
+    char *bytes = arena_alloc(reader->arena, size + COPY_BYTES);
+    char sample[ATTRIBUTE_MAX_BYTES];
+    memcpy(bytes, names->at, size);
+    names->at += size;
+    for (size_t i = 0; i < size; i++) {
+        sample[i] = bytes[i] ? bytes[i] : '0';
+        pattern->digit_count += bytes[i] == '\0';
+    }
+    struct text text = {sample, size};
+    if (!text_is_utf8(text)) {
+        return find_fault(reader, "segment: a pattern is no UTF-8");
+    }
+    pattern->bytes = bytes;
+    pattern->size = (uint32_t)size;
+    pattern->run_count = find_runs(bytes, pattern->size, NULL);
+    struct pattern_run *runs =
+        arena_alloc(reader->arena, (pattern->run_count + 1ul) * sizeof *runs);
+    (void)find_runs(bytes, pattern->size, runs);
+    pattern->runs = runs;
+    pattern->is_attribute = size > 0 && !has_control(text);
+    return true;
+}
+
+static bool open_texts(struct segment_reader *reader, uint32_t count, struct text_column *column)
+{
+    struct cursor names;
+    uint64_t pattern_count;
+    *column = (struct text_column){0};
+    if (!next_stream(reader, &names) || !next_stream(reader, &column->choice) ||
+        !next_stream(reader, &column->digits) || !next_stream(reader, &column->rest)) {
+        return false;
+    }
+    column->has_choice = column->choice.at < column->choice.end;
+    if (!next_varint(&names, &pattern_count) || pattern_count > PATTERN_REST ||
+        (column->has_choice ? (size_t)(column->choice.end - column->choice.at) < count
+                            : count > 0 && pattern_count != 1)) {
+        return find_fault(reader, "segment: a column of texts is cut");
+    }
+    struct pattern *patterns =
+        arena_calloc(reader->arena, (size_t)pattern_count + 1, sizeof *patterns);
+    for (uint64_t i = 0; i < pattern_count; i++) {
+        if (!read_pattern(reader, &names, &patterns[i])) {
+            return false;
+        }
+    }
+    column->patterns = patterns;
+    column->pattern_count = (uint32_t)pattern_count;
+    return true;
+}
+
+/* Eight digits out of four bytes. */
+static inline void spread_digits(const unsigned char *bytes, char *out)
+{
+    uint64_t value = read_le(bytes, 4);
+    value = (value | value << 16) & UINT64_C(0x0000FFFF0000FFFF);
+    value = (value | value << 8) & UINT64_C(0x00FF00FF00FF00FF);
+    value = (value >> 4 & UINT64_C(0x000F000F000F000F)) | (value & UINT64_C(0x000F000F000F000F))
+                                                              << 8;
+    uint64_t letters = (value + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
+    value += UINT64_C(0x3030303030303030) + letters * 39;
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
+    memcpy(out, &value, sizeof value);
+}
+
+static inline void fill_pattern(const struct pattern *pattern, const unsigned char *packed,
+                                char *out)
+{
+    char digits[ATTRIBUTE_MAX_BYTES + 1 + COPY_BYTES];
+    for (uint32_t at = 0; at < pattern->digit_count; at += 16) {
+        spread_digits(packed + at / 2, digits + at);
+        spread_digits(packed + at / 2 + 4, digits + at + 8);
+    }
+    const char *from = digits;
+    for (uint32_t i = 0; i < pattern->run_count; i++) {
+        const struct pattern_run *run = &pattern->runs[i];
+        memcpy(out, pattern->bytes + run->literal_at, COPY_BYTES);
+        out += run->literal_size;
+        memcpy(out, from, COPY_BYTES);
+        for (uint32_t at = COPY_BYTES; at < run->digit_count; at += COPY_BYTES) {
+            memcpy(out + at, from + at, COPY_BYTES);
+        }
+        out += run->digit_count;
+        from += run->digit_count;
+    }
+}
+
+/* The next text, in room or where the stream has it.  is_attribute: it must be one, or be empty
+ * where may_be_empty. */
+static inline bool next_text(struct text_column *column, char *room, bool is_attribute,
+                             bool may_be_empty, struct text *text)
+{
+    uint32_t choice = 0;
+    if (column->has_choice) {
+        if (column->choice.at == column->choice.end) {
+            return false;
+        }
+        choice = *column->choice.at++;
+    }
+    if (choice < column->pattern_count) {
+        const struct pattern *pattern = &column->patterns[choice];
+        size_t packed = (pattern->digit_count + 1) / 2;
+        if ((size_t)(column->digits.end - column->digits.at) < packed ||
+            (is_attribute && !pattern->is_attribute && !(may_be_empty && pattern->size == 0))) {
+            return false;
+        }
+        fill_pattern(pattern, column->digits.at, room);
+        column->digits.at += packed;
+        *text = (struct text){room, pattern->size};
+        return true;
+    }
+    uint64_t size;
+    if (choice != PATTERN_REST || !next_varint(&column->rest, &size) ||
+        size > (size_t)(column->rest.end - column->rest.at)) {
+        return false;
+    }
+    *text = (struct text){(const char *)column->rest.at, size};
+    column->rest.at += size;
+    if (is_attribute &&
+        (size > ATTRIBUTE_MAX_BYTES || (size == 0 && !may_be_empty) || has_control(*text))) {
+        return false;
+    }
+    return text_is_utf8(*text) && !memchr(text->at, '\0', text->size);
+}
+
+/* ---- opening ------------------------------------------------------------------------------- */
+
+static bool read_texts(struct segment_reader *reader, struct cursor sizes, struct cursor bytes,
+                       uint32_t count)
+{
+    reader->texts = arena_alloc(reader->arena, (count + 1ul) * sizeof *reader->texts);
+    reader->text_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t size;
+        if (!next_varint(&sizes, &size) || size > (size_t)(bytes.end - bytes.at)) {
+            return find_fault(reader, "segment: the dictionary is cut");
+        }
+        struct text text = {(const char *)bytes.at, size};
+        bytes.at += size;
+        if (!text_is_utf8(text) || (size > 0 && memchr(text.at, '\0', size))) {
+            return find_fault(reader, "segment: the dictionary has a text that is no UTF-8");
+        }
+        reader->texts[i] = text;
+    }
+    return true;
+}
+
+static bool read_shape(struct segment_reader *reader, struct cursor *plan, struct shape *shape)
+{
+    uint32_t json, count;
+    struct shape_form *form = &shape->form;
+    if (!next_number(reader, plan, (uint64_t)reader->text_count - 1, &json) ||
+        !next_number(reader, plan, MEMBERS_MAX, &count)) {
+        return false;
+    }
+    if (!shape_form_read(reader->arena, reader->texts[json], true, form) ||
+        form->leaf_count != count) {
+        return find_fault(reader, "segment: a shape is none");
+    }
+    shape->leaves = arena_calloc(reader->arena, count + 1ul, sizeof *shape->leaves);
+    for (uint32_t i = 0; i < count; i++) {
+        struct leaf *leaf = &shape->leaves[i];
+        uint32_t coding;
+        if (!next_number(reader, plan, SEGMENT_CODINGS - 1, &coding)) {
+            return false;
+        }
+        leaf->coding = (uint8_t)coding;
+        leaf->path = form->paths[i];
+        shape->in_tuple_count += coding == TEXT_IN_TUPLE || coding == WORD_IN_TUPLE;
+        leaf->codes.limit = coding == WORD_BY_CODE ? SEGMENT_WORDS : reader->text_count;
+        if ((coding == TEXT_BY_CODE || coding == WORD_BY_CODE) &&
+            !next_number(reader, plan, 32, &leaf->codes.width)) {
+            return false;
+        }
+        if (coding == DECIMAL_COLUMN || coding == TEXT_COLUMN) {
+            leaf->room = arena_alloc(reader->arena,
+                                     coding == TEXT_COLUMN ? TEXT_ROOM_BYTES : DECIMAL_ROOM_BYTES);
+        }
+    }
+    return true;
+}
+
+static void set_word(struct member *member, uint32_t word)
+{
+    static const enum member_kind KINDS[SEGMENT_WORDS] = {MEMBER_BOOL, MEMBER_BOOL, MEMBER_NULL,
+                                                          MEMBER_EMPTY_OBJECT, MEMBER_EMPTY_ARRAY};
+    member->kind = KINDS[word];
+    member->truth = word == WORD_TRUE;
+}
+
+static bool is_attribute(struct text text)
+{
+    return text.size > 0 && text.size <= ATTRIBUTE_MAX_BYTES && !has_control(text);
+}
+
+static bool read_tuple_codes(struct segment_reader *reader, struct cursor *plan,
+                             struct tuple *tuple, uint32_t *codes)
+{
+    const struct shape *shape = tuple->shape;
+    uint32_t used = 0;
+    tuple->codes = codes;
+    for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
+        const struct leaf *leaf = &shape->leaves[i];
+        struct member member = {.path = leaf->path, .kind = MEMBER_TEXT};
+        uint32_t code;
+        if (leaf->coding == TEXT_IN_TUPLE) {
+            if (!next_number(reader, plan, (uint64_t)reader->text_count - 1, &code)) {
+                return false;
+            }
+            member.text = reader->texts[code];
+        } else if (leaf->coding == WORD_IN_TUPLE) {
+            if (!next_number(reader, plan, SEGMENT_WORDS - 1, &code)) {
+                return false;
+            }
+            set_word(&member, code);
+        } else {
+            continue;
+        }
+        codes[used++] = code;
+        tuple->print += record_print_member(&member);
+    }
+    return true;
+}
+
+static bool read_tuples(struct segment_reader *reader, struct cursor *plan)
+{
+    uint32_t count = reader->tuple_count;
+    struct tuple *tuples = arena_calloc(reader->arena, count + 1ul, sizeof *tuples);
+    reader->tuples = tuples;
+    size_t value_count = 0;
+    for (uint32_t t = 0; t < count; t++) {
+        uint32_t shape;
+        if (!next_number(reader, plan, (uint64_t)reader->shape_count - 1, &shape)) {
+            return false;
+        }
+        tuples[t].shape = &reader->shapes[shape];
+        value_count += tuples[t].shape->in_tuple_count;
+    }
+    if (value_count > TUPLE_VALUES_MAX) {
+        return find_fault(reader, "segment: the tuples have too many values");
+    }
+    for (int part = 0; part < 2; part++) {
+        for (uint32_t t = 0; t < count; t++) {
+            uint32_t code;
+            if (!next_number(reader, plan, (uint64_t)reader->text_count - 1, &code)) {
+                return false;
+            }
+            struct text text = reader->texts[code];
+            if (!is_attribute(text)) {
+                return find_fault(reader, "segment: an attribute is none");
+            }
+            *(part == 0 ? &tuples[t].source : &tuples[t].type) = text;
+            tuples[t].print +=
+                record_print_attribute(part == 0 ? ATTRIBUTE_SOURCE : ATTRIBUTE_TYPE, text);
+        }
+    }
+    uint32_t *codes = arena_alloc(reader->arena, (value_count + 1) * sizeof *codes);
+    for (uint32_t t = 0; t < count; t++) {
+        tuples[t].is_withdrawal = text_equal(tuples[t].type, TEXT(WITHDRAWAL_TYPE));
+        if (!read_tuple_codes(reader, plan, &tuples[t], codes)) {
+            return false;
+        }
+        codes += tuples[t].shape->in_tuple_count;
+    }
+    return true;
+}
+
+static bool read_plan(struct segment_reader *reader, struct cursor plan, struct cursor sizes,
+                      struct cursor bytes)
+{
+    uint32_t text_count, unit;
+    uint64_t first;
+    uint32_t count = reader->header.event_count;
+    if (!next_number(reader, &plan, SEGMENT_BODY_MAX_BYTES / 2, &text_count) ||
+        text_count > (size_t)(sizes.end - sizes.at) || text_count == 0) {
+        return find_fault(reader, "segment: the dictionary is cut");
+    }
+    if (!read_texts(reader, sizes, bytes, text_count)) {
+        return false;
+    }
+    if (!next_number(reader, &plan, 9, &unit) || unit % 3 != 0 || !next_varint(&plan, &first) ||
+        first > (uint64_t)INSTANT_MAX / POWER64[unit]) {
+        return find_fault(reader, "segment: a time that cannot be");
+    }
+    reader->unit = (int64_t)POWER64[unit];
+    reader->at = (int64_t)first;
+    if (!next_number(reader, &plan, count, &reader->subject_count) ||
+        !next_number(reader, &plan, count, &reader->shape_count)) {
+        return false;
+    }
+    reader->shapes = arena_calloc(reader->arena, reader->shape_count + 1ul, sizeof *reader->shapes);
+    for (uint32_t s = 0; s < reader->shape_count; s++) {
+        if (!read_shape(reader, &plan, &reader->shapes[s])) {
+            return false;
+        }
+    }
+    if (!next_number(reader, &plan, count, &reader->tuple_count)) {
+        return false;
+    }
+    if (reader->subject_count == 0 || reader->shape_count == 0 || reader->tuple_count == 0) {
+        return find_fault(reader, "segment: the plan is empty");
+    }
+    return read_tuples(reader, &plan);
+}
+
+static bool read_subjects(struct segment_reader *reader)
+{
+    enum { ROOM_BYTES = 64 * 1024 };
+    struct text_column column;
+    uint32_t count = reader->subject_count;
+    if (!open_texts(reader, count, &column)) {
+        return false;
+    }
+    reader->subjects = arena_alloc(reader->arena, count * sizeof *reader->subjects);
+    char *room = NULL;
+    size_t left = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct subject *subject = &reader->subjects[i];
+        if (left < TEXT_ROOM_BYTES) {
+            room = arena_alloc(reader->arena, ROOM_BYTES);
+            left = ROOM_BYTES;
+        }
+        if (!next_text(&column, room, true, true, &subject->text)) {
+            return find_fault(reader, "segment: a subject is none");
+        }
+        if (subject->text.at == room) {
+            room += subject->text.size;
+            left -= subject->text.size;
+        }
+        subject->print = record_print_attribute(ATTRIBUTE_SUBJECT, subject->text);
+    }
+    return true;
+}
+
+/* How many events each shape has is in the codes of tuples. */
+static bool count_events(struct segment_reader *reader, uint32_t *counts)
+{
+    for (uint32_t i = 0; i < reader->header.event_count; i++) {
+        uint32_t tuple = code_at(&reader->tuple_codes, i);
+        if (tuple >= reader->tuple_count ||
+            code_at(&reader->subject_codes, i) >= reader->subject_count) {
+            return find_fault(reader, "segment: a code beyond its dictionary");
+        }
+        counts[reader->tuples[tuple].shape - reader->shapes]++;
+    }
+    return true;
+}
+
+static bool open_leaf(struct segment_reader *reader, struct leaf *leaf, uint32_t count)
+{
+    switch ((enum segment_coding)leaf->coding) {
+    case TEXT_BY_CODE:
+    case WORD_BY_CODE:
+        return next_codes(reader, leaf->codes.width, leaf->codes.limit, count, &leaf->codes);
+    case NUMBER_COLUMN:
+    case DECIMAL_COLUMN:
+        return next_stream(reader, &leaf->sizes) && next_stream(reader, &leaf->bytes);
+    case TEXT_COLUMN:
+        return open_texts(reader, count, &leaf->texts);
+    default:
+        return true;
+    }
+}
+
+static bool open_streams(struct segment_reader *reader)
+{
+    struct cursor sizes, bytes, plan, time_sizes;
+    uint32_t count = reader->header.event_count;
+    if (!next_stream(reader, &sizes) || !next_stream(reader, &bytes) ||
+        !next_stream(reader, &plan) || !read_plan(reader, plan, sizes, bytes) ||
+        !next_codes(reader, width_of(reader->tuple_count), reader->tuple_count, count,
+                    &reader->tuple_codes) ||
+        !next_codes(reader, width_of(reader->subject_count), reader->subject_count, count,
+                    &reader->subject_codes) ||
+        !next_stream(reader, &time_sizes) || !next_stream(reader, &reader->times)) {
+        return false;
+    }
+    if ((size_t)(time_sizes.end - time_sizes.at) * TIME_STEPS_PER_BYTE < count) {
+        return find_fault(reader, "segment: the times are cut");
+    }
+    reader->time_sizes = time_sizes.at;
+    uint32_t *counts = arena_calloc(reader->arena, reader->shape_count, sizeof *counts);
+    if (!read_subjects(reader) || !open_texts(reader, count, &reader->ids) ||
+        !count_events(reader, counts)) {
+        return false;
+    }
+    for (uint32_t s = 0; s < reader->shape_count; s++) {
+        struct shape *shape = &reader->shapes[s];
+        for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
+            if (!open_leaf(reader, &shape->leaves[i], counts[s])) {
+                return false;
+            }
+        }
+    }
+    return reader->body.at == reader->body.end ||
+           find_fault(reader, "segment: something follows the last stream");
+}
+
+bool segment_open(struct segment_reader *reader, struct text block, const char **fault)
+{
+    arena_rewind(reader->arena, reader->empty);
+    reader->next = 0;
+    reader->fault = NULL;
+    reader->unpacked_bytes = 0;
+    reader->header.event_count = 0;
+    *fault = NULL;
+    if (block.size < SEGMENT_HEADER_BYTES ||
+        !segment_header_read(block.at, &reader->header, fault) ||
+        reader->header.kind != SEGMENT_EVENTS ||
+        block.size != SEGMENT_HEADER_BYTES + (size_t)reader->header.body_bytes) {
+        *fault = *fault ? *fault : "segment: a block is cut";
+        return false;
+    }
+    const unsigned char *body = (const unsigned char *)block.at + SEGMENT_HEADER_BYTES;
+    if (hash_print64(body, reader->header.body_bytes, SEGMENT_HASH_BODY) !=
+        reader->header.body_hash) {
+        *fault = "segment: a block is damaged";
+        return false;
+    }
+    reader->body = (struct cursor){body, body + reader->header.body_bytes};
+    if (!open_streams(reader)) {
+        *fault = reader->fault;
+        return false;
+    }
+    return true;
+}
+
+/* ---- events -------------------------------------------------------------------------------- */
+
+static const uint64_t SIZE_MASKS[9] = {0,          0xFF,         0xFFFF,         0xFFFFFF,
+                                       0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF,
+                                       UINT64_MAX};
+
+static inline bool next_time(struct segment_reader *reader, uint32_t index, instant *at)
+{
+    uint32_t size =
+        1u << (reader->time_sizes[index / TIME_STEPS_PER_BYTE] >> index % TIME_STEPS_PER_BYTE * 2 &
+               3);
+    struct cursor *times = &reader->times;
+    if ((size_t)(times->end - times->at) < size) {
+        return false;
+    }
+    uint64_t step = read_le64(times->at) & SIZE_MASKS[size];
+    times->at += size;
+    reader->at = (int64_t)((uint64_t)reader->at + (uint64_t)unzigzag(step));
+    if (reader->at < 0 || reader->at > INSTANT_MAX / reader->unit) {
+        return false;
+    }
+    *at = reader->at * reader->unit;
+    return *at < INSTANT_MAX;
+}
+
+static bool next_wide(struct cursor *bytes, int scale, struct dec *number)
+{
+    if (bytes->end - bytes->at < 16) {
+        return false;
+    }
+    u128 wide = (u128)read_le64(bytes->at + 8) << 64 | read_le64(bytes->at);
+    bytes->at += 16;
+    i128 mantissa = (i128)(wide >> 1 ^ (0 - (wide & 1)));
+    return dec_make(mantissa, scale, number, NULL) == OK && number->scale == scale;
+}
+
+static inline bool next_mantissa(struct leaf *leaf, int *scale, int *size, int64_t *mantissa)
+{
+    if (leaf->sizes.at == leaf->sizes.end) {
+        return false;
+    }
+    unsigned char c = *leaf->sizes.at++;
+    *scale = c / 10;
+    *size = c % 10;
+    if (*scale > DEC_SCALE || *size == NUMBER_WIDE_SIZE) {
+        return *scale <= DEC_SCALE;
+    }
+    if (leaf->bytes.end - leaf->bytes.at < *size) {
+        return false;
+    }
+    *mantissa = unzigzag(read_le64(leaf->bytes.at) & SIZE_MASKS[*size]);
+    leaf->bytes.at += *size;
+    return true;
+}
+
+static inline bool next_dec(struct leaf *leaf, struct dec *number)
+{
+    int scale, size;
+    int64_t mantissa = 0;
+    if (!next_mantissa(leaf, &scale, &size, &mantissa)) {
+        return false;
+    }
+    if (size == NUMBER_WIDE_SIZE) {
+        return next_wide(&leaf->bytes, scale, number);
+    }
+    *number = (struct dec){mantissa, scale};
+    return scale == 0 || mantissa % 10 != 0;
+}
+
+static const char PAIRS[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
+    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
+    "8081828384858687888990919293949596979899";
+
+/* The digits of a number, ending before end; at least count of them. */
+static inline char *put_digits(char *end, uint64_t value, int count)
+{
+    while (value >= 100) {
+        uint64_t rest = value / 100;
+        end -= 2;
+        memcpy(end, PAIRS + 2 * (value - rest * 100), 2);
+        value = rest;
+        count -= 2;
+    }
+    while (value > 0 || count > 0) {
+        *--end = (char)('0' + value % 10);
+        value /= 10;
+        count--;
+    }
+    return end;
+}
+
+static inline bool next_decimal(struct leaf *leaf, struct text *text)
+{
+    int scale, size;
+    int64_t mantissa = 0;
+    if (!next_mantissa(leaf, &scale, &size, &mantissa) || size == NUMBER_WIDE_SIZE) {
+        return false;
+    }
+    uint64_t value = mantissa < 0 ? 0 - (uint64_t)mantissa : (uint64_t)mantissa;
+    char *end = leaf->room + DECIMAL_ROOM_BYTES, *at = end;
+    uint64_t whole = value;
+    if (scale > 0) {
+        whole = value / POWER64[scale];
+        at = put_digits(at, value - whole * POWER64[scale], scale);
+        *--at = '.';
+    }
+    at = put_digits(at, whole, 1);
+    if (mantissa < 0) {
+        *--at = '-';
+    }
+    *text = (struct text){at, (size_t)(end - at)};
+    return true;
+}
+
+/* The value of a leaf; its part of the fingerprint is added where it is not in the tuple's. */
+static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
+                              const uint32_t **codes, struct member *member, uint64_t *print)
+{
+    bool is_good = true;
+    member->path = leaf->path;
+    member->kind = MEMBER_TEXT;
+    switch ((enum segment_coding)leaf->coding) {
+    case TEXT_IN_TUPLE:
+        member->text = reader->texts[*(*codes)++];
+        return true;
+    case WORD_IN_TUPLE:
+        set_word(member, *(*codes)++);
+        return true;
+    case TEXT_BY_CODE: {
+        uint32_t code = code_at(&leaf->codes, leaf->next++);
+        is_good = code < leaf->codes.limit;
+        member->text = reader->texts[is_good ? code : 0];
+        break;
+    }
+    case WORD_BY_CODE: {
+        uint32_t code = code_at(&leaf->codes, leaf->next++);
+        is_good = code < leaf->codes.limit;
+        set_word(member, is_good ? code : 0);
+        break;
+    }
+    case NUMBER_COLUMN:
+        member->kind = MEMBER_NUMBER;
+        is_good = next_dec(leaf, &member->number);
+        break;
+    case DECIMAL_COLUMN:
+        is_good = next_decimal(leaf, &member->text);
+        break;
+    case TEXT_COLUMN:
+        is_good = next_text(&leaf->texts, leaf->room, false, true, &member->text);
+        break;
+    default:
+        break;
+    }
+    if (is_good) {
+        *print += record_print_member(member);
+    }
+    return is_good;
+}
+
+static bool set_targets(struct event *event)
+{
+    const struct member *source = event_member(event, member_path(PATH_DATA, TEXT("source")));
+    const struct member *id = event_member(event, member_path(PATH_DATA, TEXT("id")));
+    if (!source || !id || source->kind != MEMBER_TEXT || id->kind != MEMBER_TEXT ||
+        !is_attribute(source->text) || !is_attribute(id->text)) {
+        return false;
+    }
+    event->kind = EVENT_WITHDRAWAL;
+    event->target_source = source->text;
+    event->target_id = id->text;
+    return true;
+}
+
+bool segment_next(struct segment_reader *reader, struct event *event, const char **fault)
+{
+    *fault = NULL;
+    if (reader->next == reader->header.event_count || reader->fault) {
+        return false;
+    }
+    uint32_t index = reader->next;
+    /* The codes were all checked when the block was opened. */
+    if (index + FETCH_AHEAD < reader->header.event_count) {
+        __builtin_prefetch(&reader->subjects[code_at(&reader->subject_codes, index + FETCH_AHEAD)]);
+        __builtin_prefetch(&reader->tuples[code_at(&reader->tuple_codes, index + FETCH_AHEAD)]);
+    }
+    const struct tuple *tuple = &reader->tuples[code_at(&reader->tuple_codes, index)];
+    const struct subject *subject = &reader->subjects[code_at(&reader->subject_codes, index)];
+    struct shape *shape = tuple->shape;
+    uint64_t print = tuple->print + subject->print;
+    struct event *made = &reader->event;
+    bool is_good = next_time(reader, index, &made->at) &&
+                   next_text(&reader->ids, reader->id_room, true, false, &made->id);
+    const uint32_t *codes = tuple->codes;
+    for (uint32_t i = 0; i < shape->form.leaf_count && is_good; i++) {
+        is_good = next_value(reader, &shape->leaves[i], &codes, &reader->members[i], &print);
+    }
+    if (is_good) {
+        made->kind = EVENT_USAGE;
+        made->source = tuple->source;
+        made->type = tuple->type;
+        made->subject = subject->text;
+        made->members = reader->members;
+        made->member_count = shape->form.leaf_count;
+        made->holders = shape->form.holders;
+        made->holder_count = shape->form.holder_count;
+        made->target_source = made->target_id = (struct text){0};
+        made->print =
+            print + record_print_attribute(ATTRIBUTE_ID, made->id) + record_print_time(made->at);
+        is_good = tuple->is_withdrawal ? set_targets(made) : subject->text.size > 0;
+    }
+    if (!is_good) {
+        *fault = reader->fault = "segment: an event cannot be read";
+        return false;
+    }
+    reader->next++;
+    *event = *made;
+    return true;
+}
+
+/* ---- canonical form ------------------------------------------------------------------------ */
+
+static void add_member(struct buffer *out, const struct member *member)
+{
+    char digits[DEC_FORMAT_MAX];
+    switch (member->kind) {
+    case MEMBER_TEXT:
+        buffer_add_json(out, member->text);
+        break;
+    case MEMBER_NUMBER:
+        buffer_add(out, digits, (size_t)dec_format(member->number, digits));
+        break;
+    case MEMBER_BOOL:
+        buffer_add_text(out, member->truth ? TEXT("true") : TEXT("false"));
+        break;
+    case MEMBER_NULL:
+        buffer_add_text(out, TEXT("null"));
+        break;
+    case MEMBER_EMPTY_OBJECT:
+        buffer_add_text(out, TEXT("{}"));
+        break;
+    case MEMBER_EMPTY_ARRAY:
+        buffer_add_text(out, TEXT("[]"));
+        break;
+    }
+}
+
+void segment_data(const struct segment_reader *reader, struct buffer *out)
+{
+    const struct shape *shape =
+        reader->tuples[code_at(&reader->tuple_codes, reader->next - 1)].shape;
+    const struct shape_form *form = &shape->form;
+    size_t at = 0;
+    for (uint32_t i = 0; i < form->leaf_count; i++) {
+        buffer_add(out, form->json.at + at, form->places[i] - at);
+        add_member(out, &reader->members[i]);
+        at = form->places[i] + 1ul;
+    }
+    buffer_add(out, form->json.at + at, form->json.size - at);
+}
+
+static void add_attribute(struct buffer *out, struct text head, struct text value)
+{
+    buffer_add_text(out, head);
+    buffer_add_json(out, value);
+}
+
+void segment_canonical(const struct segment_reader *reader, struct buffer *out)
+{
+    const struct event *event = &reader->event;
+    char time[TIME_FORMAT_MAX];
+    buffer_add_text(out, TEXT("{\"data\":"));
+    segment_data(reader, out);
+    add_attribute(out, TEXT(",\"id\":"), event->id);
+    add_attribute(out, TEXT(",\"source\":"), event->source);
+    buffer_add_text(out, TEXT(",\"specversion\":\"1.0\""));
+    if (event->subject.size) {
+        add_attribute(out, TEXT(",\"subject\":"), event->subject);
+    }
+    add_attribute(out, TEXT(",\"time\":"),
+                  (struct text){time, (size_t)time_format(event->at, time)});
+    add_attribute(out, TEXT(",\"type\":"), event->type);
+    buffer_add_char(out, '}');
+}

@@ -1,0 +1,981 @@
+/* segment_write.c - events to a block.
+ *
+ * Events are kept as they come: attributes and texts of data by their number in one table of texts,
+ * the rest by value.  Only when a block is full is it known what is worth what: a text that comes
+ * again and again goes into the dictionary, and what comes together again and again (shape, source,
+ * type and such values) into tuples, so that most of an event is one number, whose meaning a reader
+ * works out once.
+ *
+ * What has the same names and kinds in the same order is of one layout, which is looked up by a
+ * hash; only the first of them is taken apart by name.
+ */
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
+
+#include "base/map.h"
+#include "decode/segment_form.h"
+
+#include <assert.h>
+
+enum {
+    LEVEL = 3, /* of zstd */
+    TEXTS_MAX_BYTES = 16 * 1024 * 1024,
+    VALUES_MAX = 512 * 1024,
+    PAIRS = 2 * SEGMENT_EVENTS_MAX, /* slots of the table of pairs */
+    TUPLE_BYTES = 2,                /* that a tuple more costs, packed */
+    DECIMAL_DIGITS_MAX = 18,
+};
+
+enum value_class { CLASS_TEXT, CLASS_WORD, CLASS_NUMBER };
+
+struct value {
+    uint32_t code; /* of the text, or the word */
+    struct dec number;
+};
+
+struct staged {
+    uint32_t shape, source, type, subject;
+    uint32_t first_value;
+    instant at;
+    struct text id;
+};
+
+struct shape {
+    uint32_t json; /* a text */
+    uint32_t leaf_count, event_count;
+    const uint8_t *classes;
+    uint8_t *codings;
+    uint32_t *widths;
+    const uint64_t *paths;
+};
+
+/* In which order an event's members are a shape's values. */
+struct layout {
+    uint32_t shape;
+    const uint16_t *members;
+};
+
+struct pair {
+    uint64_t key;
+    uint32_t number, epoch;
+};
+
+struct segment_writer {
+    struct arena *arena;
+    struct arena_mark empty;
+    ZSTD_CCtx *packer;
+    struct pair *pairs;
+    uint32_t epoch;
+    /* Of the block, from here on: */
+    bool is_begun;
+    struct map text_map, shape_map, layout_map;
+    struct text *texts;
+    uint32_t text_count, text_capacity;
+    size_t text_bytes; /* with each use that may cost bytes */
+    struct shape *shapes;
+    uint32_t shape_count, shape_capacity;
+    struct layout *layouts;
+    uint32_t layout_count, layout_capacity;
+    struct staged *events;
+    uint32_t event_count;
+    struct value *values;
+    uint32_t value_count;
+    /* While it is finished: */
+    uint32_t *numbers; /* of a text in the dictionary, plus one */
+    uint32_t *dictionary;
+    uint32_t dictionary_count;
+    struct buffer body;
+};
+
+struct segment_writer *segment_writer_new(struct arena *arena)
+{
+    struct segment_writer *writer = arena_calloc(arena, 1, sizeof *writer);
+    writer->arena = arena;
+    size_t size = ZSTD_estimateCCtxSize(LEVEL);
+    writer->packer = ZSTD_initStaticCCtx(arena_alloc(arena, size), size);
+    assert(writer->packer);
+    writer->pairs = arena_calloc(arena, PAIRS, sizeof *writer->pairs);
+    /* Once for all blocks, in full. */
+    writer->events = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->events);
+    writer->values = arena_alloc(arena, (VALUES_MAX + MEMBERS_MAX) * sizeof *writer->values);
+    writer->empty = arena_mark(arena);
+    return writer;
+}
+
+uint32_t segment_count(const struct segment_writer *writer)
+{
+    return writer->is_begun ? writer->event_count : 0;
+}
+
+bool segment_is_full(const struct segment_writer *writer)
+{
+    return segment_count(writer) > 0 &&
+           (writer->event_count == SEGMENT_EVENTS_MAX || writer->value_count >= VALUES_MAX ||
+            writer->text_bytes >= TEXTS_MAX_BYTES);
+}
+
+/* ---- adding -------------------------------------------------------------------------------- */
+
+static void begin_block(struct segment_writer *writer)
+{
+    struct arena *arena = writer->arena;
+    arena_rewind(arena, writer->empty);
+    writer->is_begun = true;
+    map_init(&writer->text_map, arena, 4096);
+    map_init(&writer->shape_map, arena, 16);
+    map_init(&writer->layout_map, arena, 16);
+    writer->texts = NULL;
+    writer->shapes = NULL;
+    writer->layouts = NULL;
+    writer->text_count = writer->text_capacity = writer->shape_count = writer->shape_capacity = 0;
+    writer->layout_count = writer->layout_capacity = 0;
+    writer->event_count = writer->value_count = 0;
+    writer->text_bytes = 0;
+}
+
+static uint32_t find_text(struct segment_writer *writer, struct text text)
+{
+    uint32_t found = map_find(&writer->text_map, text);
+    if (found != MAP_NONE) {
+        return found;
+    }
+    if (writer->text_count == writer->text_capacity) {
+        uint32_t capacity = writer->text_capacity ? writer->text_capacity * 2 : 4096;
+        writer->texts = arena_grow(writer->arena, writer->texts, writer->text_capacity, capacity,
+                                   sizeof *writer->texts);
+        writer->text_capacity = capacity;
+    }
+    struct text copy = text_copy(writer->arena, text);
+    writer->texts[writer->text_count] = copy;
+    writer->text_bytes += text.size;
+    return map_put(&writer->text_map, copy, writer->text_count++);
+}
+
+static uint8_t class_of(const struct member *member)
+{
+    return member->kind == MEMBER_TEXT     ? CLASS_TEXT
+           : member->kind == MEMBER_NUMBER ? CLASS_NUMBER
+                                           : CLASS_WORD;
+}
+
+static uint32_t word_of(const struct member *member)
+{
+    switch (member->kind) {
+    case MEMBER_BOOL:
+        return member->truth ? WORD_TRUE : WORD_FALSE;
+    case MEMBER_EMPTY_OBJECT:
+        return WORD_OBJECT;
+    case MEMBER_EMPTY_ARRAY:
+        return WORD_ARRAY;
+    default:
+        return WORD_NULL;
+    }
+}
+
+static uint32_t find_shape(struct segment_writer *writer, const struct shape_form *form,
+                           const uint8_t *classes)
+{
+    struct text key = text_join(writer->arena, form->json,
+                                (struct text){(const char *)classes, form->leaf_count});
+    uint32_t found = map_find(&writer->shape_map, key);
+    if (found != MAP_NONE) {
+        return found;
+    }
+    if (writer->shape_count == writer->shape_capacity) {
+        uint32_t capacity = writer->shape_capacity ? writer->shape_capacity * 2 : 16;
+        writer->shapes = arena_grow(writer->arena, writer->shapes, writer->shape_capacity, capacity,
+                                    sizeof *writer->shapes);
+        writer->shape_capacity = capacity;
+    }
+    uint32_t count = form->leaf_count;
+    uint8_t *kept = arena_alloc(writer->arena, 2 * (size_t)count + 1);
+    if (count > 0) {
+        memcpy(kept, classes, count);
+    }
+    writer->shapes[writer->shape_count] =
+        (struct shape){.json = find_text(writer, form->json),
+                       .leaf_count = count,
+                       .classes = kept,
+                       .codings = kept + count,
+                       .widths = arena_calloc(writer->arena, count + 1, sizeof(uint32_t)),
+                       .paths = form->paths};
+    return map_put(&writer->shape_map, key, writer->shape_count++);
+}
+
+/* Takes the data apart by name. */
+static enum status read_layout(struct segment_writer *writer, const struct event *event,
+                               struct text record, const struct csv_header *header,
+                               struct decoder *decoder, struct layout *layout, struct error *err)
+{
+    struct buffer canonical;
+    buffer_init(&canonical, writer->arena, record.size + 64);
+    TRY(decode_canonical(decoder, record, header, &canonical, err));
+    writer->text_bytes += canonical.size;
+    struct text text = buffer_text(&canonical), head = TEXT("{\"data\":");
+    assert(text.size > head.size && memcmp(text.at, head.at, head.size) == 0);
+    struct shape_form form;
+    bool is_good = shape_form_read(
+        writer->arena, (struct text){text.at + head.size, text.size - head.size}, false, &form);
+    assert(is_good && form.leaf_count == event->member_count);
+    uint16_t *members = arena_alloc(writer->arena, (form.leaf_count + 1u) * sizeof *members);
+    uint8_t classes[MEMBERS_MAX];
+    for (uint32_t leaf = 0; leaf < form.leaf_count; leaf++) {
+        uint32_t at = 0;
+        while (at < event->member_count && event->members[at].path != form.paths[leaf]) {
+            at++;
+        }
+        assert(at < event->member_count);
+        members[leaf] = (uint16_t)at;
+        classes[leaf] = class_of(&event->members[at]);
+    }
+    *layout = (struct layout){find_shape(writer, &form, classes), members};
+    return OK;
+}
+
+static enum status find_layout(struct segment_writer *writer, const struct event *event,
+                               struct text record, const struct csv_header *header,
+                               struct decoder *decoder, struct layout *layout, struct error *err)
+{
+    uint64_t names[MEMBERS_MAX];
+    assert(event->member_count <= MEMBERS_MAX);
+    for (uint32_t i = 0; i < event->member_count; i++) {
+        names[i] =
+            event->members[i].path + class_of(&event->members[i]) * UINT64_C(0x9E3779B97F4A7C15);
+    }
+    struct hash128 hash = hash_print(names, event->member_count * sizeof *names);
+    struct text key = {(const char *)&hash, sizeof hash};
+    uint32_t found = map_find(&writer->layout_map, key);
+    if (found != MAP_NONE) {
+        *layout = writer->layouts[found];
+        return OK;
+    }
+    TRY(read_layout(writer, event, record, header, decoder, layout, err));
+    if (writer->layout_count == writer->layout_capacity) {
+        uint32_t capacity = writer->layout_capacity ? writer->layout_capacity * 2 : 16;
+        writer->layouts = arena_grow(writer->arena, writer->layouts, writer->layout_capacity,
+                                     capacity, sizeof *writer->layouts);
+        writer->layout_capacity = capacity;
+    }
+    writer->layouts[writer->layout_count] = *layout;
+    (void)map_put(&writer->layout_map, text_copy(writer->arena, key), writer->layout_count++);
+    return OK;
+}
+
+enum status segment_add(struct segment_writer *writer, const struct event *event,
+                        struct text record, const struct csv_header *header,
+                        struct decoder *decoder, struct error *err)
+{
+    if (!writer->is_begun) {
+        begin_block(writer);
+    }
+    assert(!segment_is_full(writer));
+    struct layout layout;
+    TRY(find_layout(writer, event, record, header, decoder, &layout, err));
+    struct staged *staged = &writer->events[writer->event_count++];
+    *staged = (struct staged){.shape = layout.shape,
+                              .source = find_text(writer, event->source),
+                              .type = find_text(writer, event->type),
+                              .subject = find_text(writer, event->subject),
+                              .first_value = writer->value_count,
+                              .at = event->at,
+                              .id = text_copy(writer->arena, event->id)};
+    writer->text_bytes += event->id.size;
+    struct shape *shape = &writer->shapes[layout.shape];
+    shape->event_count++;
+    for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
+        const struct member *member = &event->members[layout.members[leaf]];
+        struct value *value = &writer->values[writer->value_count++];
+        switch (shape->classes[leaf]) {
+        case CLASS_TEXT:
+            value->code = find_text(writer, member->text);
+            writer->text_bytes += member->text.size;
+            break;
+        case CLASS_WORD:
+            value->code = word_of(member);
+            break;
+        default:
+            value->number = member->number;
+            break;
+        }
+    }
+    return OK;
+}
+
+/* ---- streams ------------------------------------------------------------------------------- */
+
+static void add_varint(struct buffer *out, uint64_t value)
+{
+    while (value >= 0x80) {
+        buffer_add_char(out, (char)(value | 0x80));
+        value >>= 7;
+    }
+    buffer_add_char(out, (char)value);
+}
+
+static void add_le(struct buffer *out, uint64_t value, int size)
+{
+    char bytes[8];
+    write_le(bytes, value, size);
+    buffer_add(out, bytes, (size_t)size);
+}
+
+/* Packed where that saves a sixteenth. */
+static void add_stream(struct segment_writer *writer, struct text bytes)
+{
+    struct buffer *body = &writer->body;
+    size_t bound = ZSTD_compressBound(bytes.size);
+    char *to = buffer_reserve(body, STREAM_HEAD_BYTES + bound);
+    size_t size = bytes.size;
+    if (bytes.size >= 32) {
+        size = ZSTD_compressCCtx(writer->packer, to + STREAM_HEAD_BYTES, bound, bytes.at,
+                                 bytes.size, LEVEL);
+        assert(!ZSTD_isError(size));
+    }
+    if (size >= bytes.size - bytes.size / 16) {
+        size = bytes.size;
+        if (size > 0) {
+            memcpy(to + STREAM_HEAD_BYTES, bytes.at, size);
+        }
+    }
+    write_le(to, size, 4);
+    write_le(to + 4, bytes.size, 4);
+    body->size += STREAM_HEAD_BYTES + size;
+}
+
+/* Numbers of a few bits each. */
+struct bits {
+    struct buffer out;
+    uint64_t word;
+    uint32_t used, width;
+};
+
+static void bits_start(struct bits *bits, struct arena *arena, uint32_t width, uint32_t count)
+{
+    *bits = (struct bits){.width = width};
+    buffer_init(&bits->out, arena, (size_t)count * width / 8 + 16);
+}
+
+static void bits_add(struct bits *bits, uint32_t value)
+{
+    bits->word |= (uint64_t)value << bits->used;
+    bits->used += bits->width;
+    if (bits->used >= 32) {
+        add_le(&bits->out, bits->word & UINT32_MAX, 4);
+        bits->word >>= 32;
+        bits->used -= 32;
+    }
+}
+
+static void bits_end(struct segment_writer *writer, struct bits *bits)
+{
+    for (; bits->used > 0; bits->used -= bits->used < 8 ? bits->used : 8) {
+        add_le(&bits->out, bits->word & 0xFF, 1);
+        bits->word >>= 8;
+    }
+    add_stream(writer, buffer_text(&bits->out));
+}
+
+/* ---- columns of text ----------------------------------------------------------------------- */
+
+static const char HEX_PLACE = '\0';
+
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
+
+static uint8_t hex_value(char c)
+{
+    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* What stands where hexadecimal digits are not. */
+static struct text pattern_of(struct text text, char out[ATTRIBUTE_MAX_BYTES])
+{
+    for (size_t i = 0; i < text.size; i++) {
+        out[i] = is_hex(text.at[i]) ? HEX_PLACE : text.at[i];
+    }
+    return (struct text){out, text.size};
+}
+
+struct pattern {
+    struct text bytes;
+    uint32_t count, number;
+};
+
+struct patterns {
+    struct map map;
+    struct pattern *items;
+    uint32_t count;
+};
+
+enum { PATTERNS_SEEN_MAX = 4096, PATTERN_USES_MIN = 3 };
+
+static uint32_t find_pattern(struct patterns *patterns, struct text text, uint32_t last)
+{
+    char bytes[ATTRIBUTE_MAX_BYTES];
+    if (text.size > ATTRIBUTE_MAX_BYTES) {
+        return MAP_NONE;
+    }
+    struct text pattern = pattern_of(text, bytes);
+    if (last != MAP_NONE && text_equal(patterns->items[last].bytes, pattern)) {
+        return last;
+    }
+    uint32_t found = map_find(&patterns->map, pattern);
+    if (found == MAP_NONE && patterns->count < PATTERNS_SEEN_MAX) {
+        struct text copy = text_copy(patterns->map.arena, pattern);
+        patterns->items[patterns->count] = (struct pattern){.bytes = copy};
+        found = map_put(&patterns->map, copy, patterns->count++);
+    }
+    return found;
+}
+
+static void add_pattern_text(struct buffer *digits, struct text text)
+{
+    uint8_t half = 0;
+    bool has_half = false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (!is_hex(text.at[i])) {
+            continue;
+        }
+        uint8_t value = hex_value(text.at[i]);
+        if (has_half) {
+            buffer_add_char(digits, (char)(half << 4 | value));
+        }
+        half = value;
+        has_half = !has_half;
+    }
+    if (has_half) {
+        buffer_add_char(digits, (char)(half << 4));
+    }
+}
+
+static void add_text_column(struct segment_writer *writer, const struct text *texts, uint32_t count)
+{
+    struct arena *arena = writer->arena;
+    struct patterns patterns = {.items =
+                                    arena_alloc(arena, PATTERNS_SEEN_MAX * sizeof *patterns.items)};
+    uint32_t *of = arena_alloc(arena, count * sizeof *of);
+    map_init(&patterns.map, arena, 64);
+    uint32_t last = MAP_NONE;
+    for (uint32_t i = 0; i < count; i++) {
+        of[i] = find_pattern(&patterns, texts[i], last);
+        if (of[i] != MAP_NONE) {
+            patterns.items[of[i]].count++;
+            last = of[i];
+        }
+    }
+    struct buffer names, choice, digits, rest;
+    buffer_init(&names, arena, 1024);
+    uint32_t used = 0;
+    bool is_one = count > 0 && of[0] != MAP_NONE && patterns.items[of[0]].count == count;
+    for (uint32_t i = 0; i < patterns.count; i++) {
+        bool is_kept =
+            used < PATTERN_REST && (is_one || patterns.items[i].count >= PATTERN_USES_MIN);
+        patterns.items[i].number = is_kept ? used++ : PATTERN_REST;
+    }
+    add_varint(&names, used);
+    for (uint32_t i = 0; i < patterns.count; i++) {
+        if (patterns.items[i].number != PATTERN_REST) {
+            add_varint(&names, patterns.items[i].bytes.size);
+            buffer_add_text(&names, patterns.items[i].bytes);
+        }
+    }
+    buffer_init(&choice, arena, is_one ? 16 : count);
+    buffer_init(&digits, arena, count * 16ul);
+    buffer_init(&rest, arena, 1024);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t number = of[i] == MAP_NONE ? PATTERN_REST : patterns.items[of[i]].number;
+        if (!is_one) {
+            buffer_add_char(&choice, (char)number);
+        }
+        if (number == PATTERN_REST) {
+            add_varint(&rest, texts[i].size);
+            buffer_add_text(&rest, texts[i]);
+        } else {
+            add_pattern_text(&digits, texts[i]);
+        }
+    }
+    struct text streams[] = {buffer_text(&names), buffer_text(&choice), buffer_text(&digits),
+                             buffer_text(&rest)};
+    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+        add_stream(writer, streams[i]);
+    }
+}
+
+/* ---- numbers ------------------------------------------------------------------------------- */
+
+/* Whether the text is what a decimal with so many digits after the point is written as. */
+static bool read_decimal(struct text text, struct value *value)
+{
+    size_t at = 0;
+    bool is_negative = text.size > 0 && text.at[0] == '-';
+    at += is_negative;
+    size_t start = at;
+    int64_t mantissa = 0;
+    int digits = 0, scale = 0;
+    bool has_point = false;
+    for (; at < text.size; at++) {
+        char c = text.at[at];
+        if (c == '.' && !has_point && at > start) {
+            has_point = true;
+        } else if (c >= '0' && c <= '9' && digits < DECIMAL_DIGITS_MAX) {
+            mantissa = mantissa * 10 + (c - '0');
+            digits++;
+            scale += has_point;
+        } else {
+            return false;
+        }
+    }
+    bool has_zeros = digits - scale > 1 && text.at[start] == '0';
+    if (digits == 0 || has_zeros || (has_point && scale == 0) || (is_negative && mantissa == 0)) {
+        return false;
+    }
+    value->number = (struct dec){is_negative ? -mantissa : mantissa, scale};
+    return true;
+}
+
+static void add_number(struct buffer *sizes, struct buffer *bytes, struct dec number)
+{
+    i128 mantissa = number.mantissa;
+    if (mantissa != (int64_t)mantissa) {
+        u128 wide = (u128)mantissa << 1 ^ (u128)(mantissa >> 127);
+        buffer_add_char(sizes, (char)(number.scale * 10 + NUMBER_WIDE_SIZE));
+        add_le(bytes, (uint64_t)wide, 8);
+        add_le(bytes, (uint64_t)(wide >> 64), 8);
+        return;
+    }
+    uint64_t value = zigzag((int64_t)mantissa);
+    int size = value == 0 ? 0 : (71 - __builtin_clzll(value)) / 8;
+    buffer_add_char(sizes, (char)(number.scale * 10 + size));
+    add_le(bytes, value, size);
+}
+
+/* ---- what goes where ----------------------------------------------------------------------- */
+
+static uint32_t find_pair(struct segment_writer *writer, uint64_t key, uint32_t *count)
+{
+    uint64_t at = (key * UINT64_C(0x9E3779B97F4A7C15)) >> 32;
+    for (;; at++) {
+        struct pair *pair = &writer->pairs[at % PAIRS];
+        if (pair->epoch != writer->epoch) {
+            *pair = (struct pair){key, (*count)++, writer->epoch};
+            return pair->number;
+        }
+        if (pair->key == key) {
+            return pair->number;
+        }
+    }
+}
+
+/* The table of pairs, without any. */
+static void forget_pairs(struct segment_writer *writer)
+{
+    if (++writer->epoch == 0) {
+        memset(writer->pairs, 0, PAIRS * sizeof *writer->pairs);
+        writer->epoch = 1;
+    }
+}
+
+static const struct value *value_of(const struct segment_writer *writer, uint32_t event,
+                                    uint32_t leaf)
+{
+    return &writer->values[writer->events[event].first_value + leaf];
+}
+
+/* The events of one shape, and how they fall into tuples. */
+struct tupling {
+    const uint32_t *events;
+    uint32_t event_count;
+    uint32_t *tuples; /* of each */
+    uint32_t tuple_count;
+    uint32_t *scratch;
+};
+
+/* Whether the bits that a column of codes saves are worth the tuples more. */
+static bool is_worth(const struct tupling *tupling, uint32_t distinct, uint32_t tuple_count)
+{
+    uint32_t more = tuple_count - tupling->tuple_count;
+    uint32_t column = width_of(distinct);
+    uint32_t wider = width_of(tuple_count) - width_of(tupling->tuple_count);
+    uint64_t saved = column > wider ? (uint64_t)(column - wider) * tupling->event_count / 8 : 0;
+    return more <= tupling->event_count / 64 || saved >= (uint64_t)more * TUPLE_BYTES;
+}
+
+static bool join_leaf(struct segment_writer *writer, struct tupling *tupling, uint32_t leaf,
+                      uint32_t distinct)
+{
+    uint32_t count = 0;
+    forget_pairs(writer);
+    for (uint32_t i = 0; i < tupling->event_count; i++) {
+        uint64_t code = value_of(writer, tupling->events[i], leaf)->code;
+        tupling->scratch[i] = find_pair(writer, (uint64_t)tupling->tuples[i] << 32 | code, &count);
+        if (count > tupling->event_count / 4 + 64) {
+            return false;
+        }
+    }
+    if (!is_worth(tupling, distinct, count)) {
+        return false;
+    }
+    uint32_t *old = tupling->tuples;
+    tupling->tuples = tupling->scratch;
+    tupling->scratch = old;
+    tupling->tuple_count = count;
+    return true;
+}
+
+static uint32_t count_distinct(struct segment_writer *writer, const struct tupling *tupling,
+                               uint32_t leaf)
+{
+    uint32_t count = 0;
+    forget_pairs(writer);
+    for (uint32_t i = 0; i < tupling->event_count; i++) {
+        (void)find_pair(writer, value_of(writer, tupling->events[i], leaf)->code, &count);
+    }
+    return count;
+}
+
+static bool are_decimals(const struct segment_writer *writer, const struct tupling *tupling,
+                         uint32_t leaf)
+{
+    for (uint32_t i = 0; i < tupling->event_count; i++) {
+        struct value ignored;
+        if (!read_decimal(writer->texts[value_of(writer, tupling->events[i], leaf)->code],
+                          &ignored)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Chooses the codings of a shape, and the tuples of its events. */
+static void plan_shape(struct segment_writer *writer, struct shape *shape, struct tupling *tupling)
+{
+    struct {
+        uint32_t leaf, distinct;
+    } coded[MEMBERS_MAX];
+    uint32_t coded_count = 0;
+    for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
+        if (shape->classes[leaf] == CLASS_NUMBER) {
+            shape->codings[leaf] = NUMBER_COLUMN;
+            continue;
+        }
+        uint32_t distinct = count_distinct(writer, tupling, leaf);
+        if (shape->classes[leaf] == CLASS_TEXT && distinct > tupling->event_count / 8 + 4) {
+            shape->codings[leaf] =
+                are_decimals(writer, tupling, leaf) ? DECIMAL_COLUMN : TEXT_COLUMN;
+            continue;
+        }
+        uint32_t at = coded_count++;
+        for (; at > 0 && coded[at - 1].distinct > distinct; at--) {
+            coded[at] = coded[at - 1];
+        }
+        coded[at].leaf = leaf;
+        coded[at].distinct = distinct;
+    }
+    uint32_t count = 0;
+    forget_pairs(writer);
+    for (uint32_t i = 0; i < tupling->event_count; i++) {
+        const struct staged *event = &writer->events[tupling->events[i]];
+        tupling->tuples[i] = find_pair(writer, (uint64_t)event->source << 32 | event->type, &count);
+    }
+    tupling->tuple_count = count;
+    for (uint32_t i = 0; i < coded_count; i++) {
+        uint32_t leaf = coded[i].leaf;
+        bool is_text = shape->classes[leaf] == CLASS_TEXT;
+        if (join_leaf(writer, tupling, leaf, coded[i].distinct)) {
+            shape->codings[leaf] = is_text ? TEXT_IN_TUPLE : WORD_IN_TUPLE;
+        } else {
+            shape->codings[leaf] = is_text ? TEXT_BY_CODE : WORD_BY_CODE;
+        }
+    }
+}
+
+static uint32_t number_text(struct segment_writer *writer, uint32_t text)
+{
+    if (writer->numbers[text] == 0) {
+        writer->dictionary[writer->dictionary_count++] = text;
+        writer->numbers[text] = writer->dictionary_count;
+    }
+    return writer->numbers[text] - 1;
+}
+
+/* ---- the block ----------------------------------------------------------------------------- */
+
+/* The block's events, shape by shape. */
+struct order {
+    uint32_t *events, *first; /* first: of each shape, and behind the last */
+};
+
+static struct order order_events(struct segment_writer *writer)
+{
+    struct order order = {
+        .events = arena_alloc(writer->arena, writer->event_count * sizeof *order.events),
+        .first = arena_calloc(writer->arena, writer->shape_count + 2u, sizeof *order.first)};
+    for (uint32_t s = 0; s < writer->shape_count; s++) {
+        order.first[s + 2] = order.first[s + 1] + writer->shapes[s].event_count;
+    }
+    for (uint32_t e = 0; e < writer->event_count; e++) {
+        order.events[order.first[writer->events[e].shape + 1]++] = e;
+    }
+    return order;
+}
+
+static int unit_of_times(const struct segment_writer *writer, int64_t *factor)
+{
+    static const int64_t FACTORS[] = {NS_PER_SECOND, NS_PER_SECOND / 1000, 1000, 1};
+    int unit = 9;
+    for (int i = 0; i < 4; i++, unit -= 3) {
+        bool fits = true;
+        for (uint32_t e = 0; e < writer->event_count && fits; e++) {
+            fits = writer->events[e].at % FACTORS[i] == 0;
+        }
+        if (fits) {
+            *factor = FACTORS[i];
+            break;
+        }
+    }
+    return unit;
+}
+
+static void add_times(struct segment_writer *writer, int64_t factor)
+{
+    struct bits sizes;
+    struct buffer bytes;
+    bits_start(&sizes, writer->arena, 2, writer->event_count);
+    buffer_init(&bytes, writer->arena, writer->event_count * 2ul + 16);
+    int64_t before = writer->events[0].at / factor;
+    for (uint32_t e = 0; e < writer->event_count; e++) {
+        int64_t at = writer->events[e].at / factor;
+        uint64_t step = zigzag(at - before);
+        uint32_t size = step <= UINT8_MAX ? 0 : step <= UINT16_MAX ? 1 : step <= UINT32_MAX ? 2 : 3;
+        bits_add(&sizes, size);
+        add_le(&bytes, step, 1 << size);
+        before = at;
+    }
+    bits_end(writer, &sizes);
+    add_stream(writer, buffer_text(&bytes));
+}
+
+/* The columns of one value of a shape. */
+static void add_leaf_column(struct segment_writer *writer, const struct shape *shape, uint32_t leaf,
+                            const uint32_t *events)
+{
+    struct arena *arena = writer->arena;
+    uint32_t count = shape->event_count;
+    switch ((enum segment_coding)shape->codings[leaf]) {
+    case TEXT_BY_CODE:
+    case WORD_BY_CODE: {
+        struct bits bits;
+        bits_start(&bits, arena, shape->widths[leaf], count);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t code = value_of(writer, events[i], leaf)->code;
+            bits_add(&bits,
+                     shape->codings[leaf] == TEXT_BY_CODE ? number_text(writer, code) : code);
+        }
+        bits_end(writer, &bits);
+        break;
+    }
+    case NUMBER_COLUMN:
+    case DECIMAL_COLUMN: {
+        struct buffer sizes, bytes;
+        buffer_init(&sizes, arena, count);
+        buffer_init(&bytes, arena, count * 4ul + 16);
+        for (uint32_t i = 0; i < count; i++) {
+            struct value value = *value_of(writer, events[i], leaf);
+            if (shape->codings[leaf] == DECIMAL_COLUMN) {
+                (void)read_decimal(writer->texts[value.code], &value);
+            }
+            add_number(&sizes, &bytes, value.number);
+        }
+        add_stream(writer, buffer_text(&sizes));
+        add_stream(writer, buffer_text(&bytes));
+        break;
+    }
+    case TEXT_COLUMN: {
+        struct text *texts = arena_alloc(arena, count * sizeof *texts);
+        for (uint32_t i = 0; i < count; i++) {
+            texts[i] = writer->texts[value_of(writer, events[i], leaf)->code];
+        }
+        add_text_column(writer, texts, count);
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+/* Texts by code come first in the dictionary, so that their codes are short. */
+static void number_codes(struct segment_writer *writer, const struct order *order)
+{
+    for (uint32_t s = 0; s < writer->shape_count; s++) {
+        struct shape *shape = &writer->shapes[s];
+        for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
+            if (shape->codings[leaf] == WORD_BY_CODE) {
+                shape->widths[leaf] = width_of(SEGMENT_WORDS);
+            } else if (shape->codings[leaf] == TEXT_BY_CODE) {
+                uint32_t greatest = 0;
+                for (uint32_t i = order->first[s]; i < order->first[s + 1]; i++) {
+                    uint32_t number =
+                        number_text(writer, value_of(writer, order->events[i], leaf)->code);
+                    greatest = number > greatest ? number : greatest;
+                }
+                shape->widths[leaf] = width_of(greatest + 1);
+            }
+        }
+    }
+}
+
+struct tuples {
+    uint32_t *of;     /* of each event */
+    uint32_t *sample; /* of each tuple: an event that has it */
+    uint32_t count;
+};
+
+static struct tuples make_tuples(struct segment_writer *writer, const struct order *order)
+{
+    struct arena *arena = writer->arena;
+    struct tuples tuples = {.of = arena_alloc(arena, writer->event_count * sizeof *tuples.of),
+                            .sample =
+                                arena_alloc(arena, writer->event_count * sizeof *tuples.sample)};
+    uint32_t *rooms = arena_alloc(arena, 2ul * writer->event_count * sizeof *rooms);
+    for (uint32_t s = 0; s < writer->shape_count; s++) {
+        uint32_t first = order->first[s], count = order->first[s + 1] - first;
+        struct tupling tupling = {.events = order->events + first,
+                                  .event_count = count,
+                                  .tuples = rooms,
+                                  .scratch = rooms + writer->event_count};
+        plan_shape(writer, &writer->shapes[s], &tupling);
+        for (uint32_t i = 0; i < count; i++) {
+            uint32_t tuple = tuples.count + tupling.tuples[i];
+            tuples.of[tupling.events[i]] = tuple;
+            tuples.sample[tuple] = tupling.events[i];
+        }
+        tuples.count += tupling.tuple_count;
+    }
+    return tuples;
+}
+
+static void add_plan(struct segment_writer *writer, const struct tuples *tuples, int unit,
+                     int64_t factor, uint32_t subject_count)
+{
+    struct buffer shapes, rows, plan;
+    buffer_init(&shapes, writer->arena, 1024);
+    buffer_init(&rows, writer->arena, tuples->count * 8ul + 16);
+    for (uint32_t s = 0; s < writer->shape_count; s++) {
+        const struct shape *shape = &writer->shapes[s];
+        add_varint(&shapes, number_text(writer, shape->json));
+        add_varint(&shapes, shape->leaf_count);
+        for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
+            add_varint(&shapes, shape->codings[leaf]);
+            if (shape->codings[leaf] == TEXT_BY_CODE || shape->codings[leaf] == WORD_BY_CODE) {
+                add_varint(&shapes, shape->widths[leaf]);
+            }
+        }
+    }
+    for (uint32_t t = 0; t < tuples->count; t++) {
+        add_varint(&rows, writer->events[tuples->sample[t]].shape);
+    }
+    for (uint32_t t = 0; t < tuples->count; t++) {
+        add_varint(&rows, number_text(writer, writer->events[tuples->sample[t]].source));
+    }
+    for (uint32_t t = 0; t < tuples->count; t++) {
+        add_varint(&rows, number_text(writer, writer->events[tuples->sample[t]].type));
+    }
+    for (uint32_t t = 0; t < tuples->count; t++) {
+        const struct shape *shape = &writer->shapes[writer->events[tuples->sample[t]].shape];
+        for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
+            uint32_t code = value_of(writer, tuples->sample[t], leaf)->code;
+            if (shape->codings[leaf] == TEXT_IN_TUPLE) {
+                add_varint(&rows, number_text(writer, code));
+            } else if (shape->codings[leaf] == WORD_IN_TUPLE) {
+                add_varint(&rows, code);
+            }
+        }
+    }
+    struct buffer sizes, texts;
+    buffer_init(&sizes, writer->arena, writer->dictionary_count + 16ul);
+    buffer_init(&texts, writer->arena, writer->dictionary_count * 16ul + 16);
+    for (uint32_t i = 0; i < writer->dictionary_count; i++) {
+        struct text text = writer->texts[writer->dictionary[i]];
+        add_varint(&sizes, text.size);
+        buffer_add_text(&texts, text);
+    }
+    buffer_init(&plan, writer->arena, shapes.size + rows.size + 64);
+    add_varint(&plan, writer->dictionary_count);
+    add_varint(&plan, (uint64_t)unit);
+    add_varint(&plan, (uint64_t)(writer->events[0].at / factor));
+    add_varint(&plan, subject_count);
+    add_varint(&plan, writer->shape_count);
+    buffer_add_text(&plan, buffer_text(&shapes));
+    add_varint(&plan, tuples->count);
+    buffer_add_text(&plan, buffer_text(&rows));
+    add_stream(writer, buffer_text(&sizes));
+    add_stream(writer, buffer_text(&texts));
+    add_stream(writer, buffer_text(&plan));
+}
+
+static void add_codes(struct segment_writer *writer, const uint32_t *codes, uint32_t count)
+{
+    struct bits bits;
+    bits_start(&bits, writer->arena, width_of(count), writer->event_count);
+    for (uint32_t e = 0; e < writer->event_count; e++) {
+        bits_add(&bits, codes[e]);
+    }
+    bits_end(writer, &bits);
+}
+
+struct text segment_finish(struct segment_writer *writer, uint64_t events_before)
+{
+    assert(segment_count(writer) > 0);
+    struct arena *arena = writer->arena;
+    uint32_t count = writer->event_count;
+    struct segment_header header = {.kind = SEGMENT_EVENTS,
+                                    .event_count = count,
+                                    .events_before = events_before,
+                                    .from = writer->events[0].at,
+                                    .last = writer->events[0].at};
+    writer->numbers = arena_calloc(arena, writer->text_count, sizeof *writer->numbers);
+    writer->dictionary = arena_alloc(arena, writer->text_count * sizeof *writer->dictionary);
+    writer->dictionary_count = 0;
+    buffer_init(&writer->body, arena, SEGMENT_HEADER_BYTES + count * 32ul + writer->text_bytes / 4);
+    writer->body.size = SEGMENT_HEADER_BYTES;
+
+    struct order order = order_events(writer);
+    struct tuples tuples = make_tuples(writer, &order);
+    number_codes(writer, &order);
+    uint32_t *subjects = arena_calloc(arena, writer->text_count, sizeof *subjects);
+    uint32_t *subject_codes = arena_alloc(arena, count * sizeof *subject_codes);
+    struct text *names = arena_alloc(arena, count * sizeof *names);
+    struct text *ids = arena_alloc(arena, count * sizeof *ids);
+    uint32_t subject_count = 0;
+    for (uint32_t e = 0; e < count; e++) {
+        const struct staged *event = &writer->events[e];
+        if (subjects[event->subject] == 0) {
+            names[subject_count++] = writer->texts[event->subject];
+            subjects[event->subject] = subject_count;
+        }
+        subject_codes[e] = subjects[event->subject] - 1;
+        ids[e] = event->id;
+        header.from = event->at < header.from ? event->at : header.from;
+        header.last = event->at > header.last ? event->at : header.last;
+    }
+    int64_t factor = 1;
+    int unit = unit_of_times(writer, &factor);
+    add_plan(writer, &tuples, unit, factor, subject_count);
+    add_codes(writer, tuples.of, tuples.count);
+    add_codes(writer, subject_codes, subject_count);
+    add_times(writer, factor);
+    add_text_column(writer, names, subject_count);
+    add_text_column(writer, ids, count);
+    for (uint32_t s = 0; s < writer->shape_count; s++) {
+        for (uint32_t leaf = 0; leaf < writer->shapes[s].leaf_count; leaf++) {
+            add_leaf_column(writer, &writer->shapes[s], leaf, order.events + order.first[s]);
+        }
+    }
+    assert(writer->body.size - SEGMENT_HEADER_BYTES <= SEGMENT_BODY_MAX_BYTES);
+    header.body_bytes = (uint32_t)(writer->body.size - SEGMENT_HEADER_BYTES);
+    segment_seal(header, writer->body.at);
+    writer->is_begun = false;
+    return buffer_text(&writer->body);
+}
