@@ -198,6 +198,7 @@ static bool is_of_bill(const struct case_line *item, uint32_t moment)
 
 enum selector_kind {
     SELECT_FIELD,
+    SELECT_PAYER,
     SELECT_TIER,
     SELECT_TIME,
     SELECT_QUANTITY,
@@ -212,6 +213,8 @@ static bool is_selected(const struct case_run *run, const struct case_line *item
     switch (kind) {
     case SELECT_FIELD:
         return text_equal(field, key);
+    case SELECT_PAYER:
+        return text_equal(item->payer, key);
     case SELECT_TIER:
         return is_tier(&item->line, key);
     case SELECT_TIME:
@@ -246,6 +249,7 @@ struct comparison {
 #define FIELD(name) offsetof(struct line, name)
 static const struct comparison COMPARISONS[] = {
     {"by_account", SELECT_FIELD, FIELD(account), false},
+    {"by_payer", SELECT_PAYER, 0, false},
     {"by_sku", SELECT_FIELD, FIELD(sku), false},
     {"by_product", SELECT_FIELD, FIELD(product), false},
     {"by_step", SELECT_FIELD, FIELD(step), false},
@@ -383,6 +387,9 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
         return (line->has_rate && is_equal(line->rate, wanted->text, EXACTLY)) ||
                (is_fee && text_equal(line->step, wanted->text));
     }
+    if (text_equal(wanted->key, TEXT("payer"))) {
+        return text_equal(item->payer, wanted->text);
+    }
     if (text_equal(wanted->key, TEXT("tier"))) {
         return is_tier(line, wanted->text);
     }
@@ -404,9 +411,9 @@ static bool has_key(const struct case_run *run, const struct case_line *item,
 
 static bool is_known_key(const struct case_run *run, struct text key)
 {
-    static const char *const others[] = {"rate",           "tier",   "from",           "to",
-                                         "version",        "period", "price_currency", "conversion",
-                                         "conversion_date"};
+    static const char *const others[] = {"rate",       "tier",           "from",   "to",
+                                         "payer",      "version",        "period", "price_currency",
+                                         "conversion", "conversion_date"};
     for (size_t i = 0; i < LINE_KEY_COUNT; i++) {
         if (text_equal(key, text_of(LINE_KEYS[i].key))) {
             return true;

@@ -362,23 +362,6 @@ static struct case_line *add_line(struct case_run *run)
     return &run->lines[run->line_count++];
 }
 
-/* The third and the fourth part of an id: provider/payer/from/to. */
-static struct period bill_period(struct text id)
-{
-    size_t end = id.size, start;
-    struct period period = {INSTANT_MIN, INSTANT_MIN};
-    while (end > 0 && id.at[end - 1] != '/') {
-        end--;
-    }
-    (void)time_parse_date((struct text){id.at + end, id.size - end}, NULL, &period.to);
-    end = end > 0 ? end - 1 : 0;
-    for (start = end; start > 0 && id.at[start - 1] != '/';) {
-        start--;
-    }
-    (void)time_parse_date((struct text){id.at + start, end - start}, NULL, &period.from);
-    return period;
-}
-
 /* Of a time that thresholds divide, the last bill is the one that a case tells of. */
 static enum status read_lines(struct case_run *run, const char *folder, uint32_t moment,
                               struct period period, bool is_own, struct error *err)
@@ -401,10 +384,12 @@ static enum status read_lines(struct case_run *run, const char *folder, uint32_t
         struct text *resource = &line->line.resource;
         (void)text_decode(*resource, arena_alloc(run->arena, resource->size + 1), resource);
         line->moment = moment;
-        struct period of_bill = bill_period(bill);
-        line->period_from = is_divided ? period.from : of_bill.from;
-        line->bill_to = of_bill.to;
-        line->is_interim = is_divided && is_own && of_bill.to < period.to;
+        struct bill_name name = {0};
+        (void)bill_id_read(run->arena, bill, &name);
+        line->payer = name.payer;
+        line->period_from = is_divided ? period.from : name.period.from;
+        line->bill_to = name.period.to;
+        line->is_interim = is_divided && is_own && name.period.to < period.to;
         at += size + 1;
     }
     return OK;

@@ -15,6 +15,7 @@
 /* A line of a bill of the case. */
 struct case_line {
     struct line line;
+    struct text payer;
     uint32_t moment;     /* which of the story's bills brought it */
     instant period_from; /* of the bill it is on; of the time that thresholds divide */
     instant bill_to;
