@@ -10,6 +10,7 @@ import laws
 import times
 import world_terms
 from exact import num, plain
+from setting import Step
 from usage import WITHDRAWAL, Refused, read_line
 from world import Raw, write_json
 
@@ -105,8 +106,9 @@ def tame_step(step, is_linear):
     return True
 
 
-def with_terms(bench, catalog, is_cut=False):
-    """The catalog with in-order terms: those of the world, and some more of its own."""
+def with_terms(bench, catalog, is_cut=False, is_split=False):
+    """The catalog with in-order terms: those of the world, and some more of its own.  is_cut: for bills of parts of a turn; is_split: for
+    rows in parts."""
     world, rng = bench.world, bench.rng
     kinds = ["discount", "markup", "bound", "fee", "tax", "round", "commit", "credit"]
     for i, owner in enumerate(owners(catalog)):
@@ -115,6 +117,10 @@ def with_terms(bench, catalog, is_cut=False):
         if "terms" in owner:
             owner["terms"] = [term for term in copy.deepcopy(owner["terms"]) if tame_term(term, is_cut)] or [
                 {"discount": {"name": "t0", "percent": Raw("12.5")}}]
+            for body in (term["credit"] for term in owner["terms"] if is_split and "credit" in term):
+                paid = body.get("kinds", [])  # of what is left each part of a row comes with its own tax, and no term behind sees that
+                if len(paid) > 1 and "tax" in paid:
+                    body["kinds"] = ["tax"] if rng.random() < 0.5 else [kind for kind in paid if kind != "tax"]
     return catalog
 
 
@@ -150,7 +156,7 @@ def tame_term(term, is_cut):
 
 def cut_rows(bench):
     """An event in two of half its quantity each: two rows, and the same charges and terms."""
-    catalog, world = with_terms(bench, tame(bench.world, is_linear=True)), bench.world
+    catalog, world = with_terms(bench, tame(bench.world, is_linear=True), is_split=True), bench.world
     lines, split = [], 0
     seen, named = laws.collections.Counter(), set()
     for line in world.lines:
@@ -286,14 +292,27 @@ NOTHING = [
     {"round": {"digits": Raw("18")}}]
 
 
+def takes_back(output):
+    """Whether a sum of charges may lie below nothing, so that a minimum of 0 is owed: something is given back, or a cap whose measure is more
+    than the charge takes more than that."""
+    untaxed = [line for line in output.lines() if line["kind"] != "tax"]
+    return any(num(row["quantity"]) < 0 for row in output.rows("usage.csv")) or any(
+        num(line["exact"]) < 0 and line["kind"] in ("usage", "fee") for line in untaxed) or any(
+        amount < 0 for amount in laws.sums(untaxed, "bill", "account", "sku").values())
+
+
 def identity(bench):
     """Terms that do nothing, wherever they stand."""
-    catalog = copy.deepcopy(bench.world.catalog)
+    catalog, is_below = copy.deepcopy(bench.world.catalog), takes_back(bench.output)
     for owner in [catalog, *(owner for owner in owners(catalog)[1:] if "terms" in owner)]:  # a first term of a plan or contract cuts rows
         terms = owner.setdefault("terms", [])
         for i, term in enumerate(copy.deepcopy(bench.rng.sample(NOTHING, 4))):
             (kind, body), = term.items()
             body["name"] = "nothing%d" % i
+            if is_below and kind == "bound":
+                body.pop("min", None)
+            elif is_below and kind == "commit":
+                body["shortfall"] = "none"
             if kind in ("commit", "credit") or (kind != "round" and bench.rng.random() < 0.5):
                 body["scope"] = bench.rng.choice(["account", "organization"])
             terms.insert(bench.rng.randrange(len(terms) + 1), term)
@@ -374,6 +393,16 @@ def monotone(bench):
 
 # ---- 7 scope ----
 
+def begins_inside(bench, catalog, contract):
+    """Whether a contract begins inside the bills, or in a turn of which a term counts the days or waits for the end: the time before has
+    a bucket of its own."""
+    begin, first = times.parse(contract["from"]), bench.world.period[0]
+    waits = [Step(term, ("law",), None) for terms in laws.lists_of_terms(catalog) for term in terms
+             if "prorate" in body_of(term) or "min" in body_of(term) or set(term) & {"commit", "fee"}]
+    starts = [bench.setup.turn(step, contract["buyer"], contract["buyer"], first, contract)[0] for step in waits if step.clock != "row"]
+    return begin >= first or any(begin > start for start in starts)
+
+
 def scope(bench):
     """A payer alone: terms on its account, its organization, its contract come to the same."""
     world, rng = bench.world, bench.rng
@@ -385,9 +414,9 @@ def scope(bench):
     contracts = [contract for contract in catalog.pop("contracts", []) if contract["buyer"] == alone]
     if contracts:
         catalog["contracts"] = contracts
-    dated = len(contracts) > 1 or any("to" in c or times.parse(c["from"]) >= world.period[0] for c in contracts)
     if "terms" not in catalog:
         catalog["terms"] = world_terms.Maker(world, rng, ["discount", "markup", "bound", "fee", "commit", "credit"]).terms()
+    dated = len(contracts) > 1 or any("to" in c or begins_inside(bench, catalog, c) for c in contracts)
     lines = [write_json(dict(json.loads(line, parse_float=Raw, parse_int=Raw), subject=alone)) for line, _ in laws.usage_events(world)]
     scopes, found = ["account", "organization"] + ([] if dated else ["contract"]), []
     for chosen in rng.sample(scopes, 2):
