@@ -253,6 +253,8 @@ struct by_key {
     enum by_kind kind;
     uint32_t index; /* of the dimension or attribute */
 };
+struct catalog;
+struct text by_key_name(const struct catalog *catalog, struct by_key key);
 
 struct increment { /* up_to NULL-ish (open) only in the last */
     bool open;
@@ -853,7 +855,6 @@ struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping
     uint32_t constant_count;
 };
 
-struct catalog;
 /* Hands over its values, with those that every commitment has. */
 void commitment_fill(const struct catalog *catalog, struct commitment *commitment,
                      struct expr_value *values);

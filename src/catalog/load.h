@@ -251,7 +251,6 @@ bool read_by_key(struct loader *loader, const struct yaml_node *node, struct by_
 /* A list of such keys, each once. */
 bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by_key *keys,
                   uint32_t max, uint32_t *count);
-struct text by_key_name(const struct catalog *catalog, struct by_key key);
 
 /* ---- sections ---- */
 

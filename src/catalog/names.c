@@ -785,6 +785,10 @@ bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by
 struct text by_key_name(const struct catalog *catalog, struct by_key key)
 {
     switch (key.kind) {
+    case BY_TAX_RATE:
+        return TEXT("rate");
+    case BY_GRANT:
+        return TEXT("grant");
     case BY_DIMENSION:
         return catalog->dimensions[key.index];
     case BY_ATTRIBUTE:

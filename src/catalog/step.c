@@ -243,6 +243,21 @@ static void read_measure(struct work *work)
     }
 }
 
+/* By their names: a bucket is the same in whatever order a version writes its keys. */
+static void sort_keys(const struct catalog *catalog, struct by_key *keys, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        struct by_key key = keys[i];
+        uint32_t at = i;
+        while (at > 0 &&
+               text_compare(by_key_name(catalog, keys[at - 1]), by_key_name(catalog, key)) > 0) {
+            keys[at] = keys[at - 1];
+            at--;
+        }
+        keys[at] = key;
+    }
+}
+
 static void read_common(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -275,6 +290,7 @@ static void read_common(struct work *work)
     if (key(work, "by") != NULL) {
         struct by_key *keys = arena_calloc(loader->arena, TABLE_KEYS_MAX, sizeof *keys);
         read_by_keys(loader, key(work, "by"), keys, TABLE_KEYS_MAX, &step->by_count);
+        sort_keys(loader->catalog, keys, step->by_count);
         step->by = keys;
     }
     step->attribute =

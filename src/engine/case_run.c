@@ -457,7 +457,7 @@ static enum status check_totals(struct case_run *run, const char *folder, uint32
     return OK;
 }
 
-/* What is left of grants: the states of wallets, whose names end with the grant. */
+/* What is left of grants: the states of wallets, whose names end with "|grant:" and its id. */
 static enum status read_balances(struct case_run *run, const char *folder, struct error *err)
 {
     struct text bytes;
@@ -472,9 +472,12 @@ static enum status read_balances(struct case_run *run, const char *folder, struc
         const char *bucket = yyjson_get_str(yyjson_obj_get(root, "bucket"));
         const char *from = yyjson_get_str(yyjson_obj_get(root, "from"));
         const char *x = yyjson_get_str(yyjson_obj_get(root, "x"));
+        static const char label[] = "|grant:";
+        const size_t label_size = sizeof label - 1;
         const char *last = bucket ? strrchr(bucket, '|') : NULL;
         struct dec amount;
-        if (last && from && from[0] == '\0' && x && dec_parse(text_of(x), &amount) == NUMBER_OK) {
+        if (last && strncmp(last, label, label_size) == 0 && from && from[0] == '\0' && x &&
+            dec_parse(text_of(x), &amount) == NUMBER_OK) {
             if (run->balance_count == run->balance_capacity) {
                 uint32_t more = run->balance_capacity ? run->balance_capacity * 2 : 8;
                 run->balances = arena_grow(run->arena, run->balances, run->balance_count, more,
@@ -482,7 +485,7 @@ static enum status read_balances(struct case_run *run, const char *folder, struc
                 run->balance_capacity = more;
             }
             run->balances[run->balance_count++] =
-                (struct case_balance){text_copy(run->arena, text_of(last + 1)), amount};
+                (struct case_balance){text_copy(run->arena, text_of(last + label_size)), amount};
         }
         yyjson_doc_free(doc);
         at += size + 1;

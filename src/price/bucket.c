@@ -216,7 +216,8 @@ static struct text make_parts(struct work *work, const struct step *step,
     if (step->scope == SCOPE_RESOURCE) {
         add_part(&parts, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
     }
-    for (uint32_t i = 0; i < step->by_count; i++) {
+    for (uint32_t i = 0; i < step->by_count; i++) { /* versions may differ in their keys */
+        buffer_add(&parts, &step->by[i], sizeof step->by[i]);
         add_part(&parts, charge_key_value(work, charge, step->by[i]));
     }
     return buffer_text(&parts);
@@ -402,7 +403,13 @@ bool bucket_find_lone(struct work *work, const struct step *step, const struct c
     return true;
 }
 
-/* ---- names ----------------------------------------------------------------------------------- */
+/* ---- names -----------------------------------------------------------------------------------
+ *
+ * Node, account and turn, then what has a label, so that a name says of which version's scope and
+ * keys its bucket is: contract=, override=, version=, resource=, sku=, and key:value.
+ */
+
+enum { NAME_LABELS = 3 }; /* parts before them */
 
 static void add_name(struct buffer *out, struct text text)
 {
@@ -451,17 +458,77 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
         buffer_add_text(&out, TEXT("|resource="));
         add_name(&out, bucket->resource);
     }
-    /* Of a price for one SKU, a charge on the scope of a shared step has none. */
-    bool has_sku = bucket->sku != NONE;
-    if (step->shared == NONE && has_sku != (bucket->price->sku_count == 1)) {
-        buffer_add_text(&out, TEXT("|sku="));
-        add_name(&out, has_sku ? work->catalog->skus[bucket->sku].name : TEXT(""));
+    if (step->shared ==
+        NONE) { /* mostly the price has its name; some charges on scopes have none */
+        struct text sku = bucket->sku == NONE ? TEXT("") : work->catalog->skus[bucket->sku].name;
+        if (!text_equal(sku, bucket->price->name)) {
+            buffer_add_text(&out, TEXT("|sku="));
+            add_name(&out, sku);
+        }
     }
     for (uint32_t i = 0; i < bucket->by_count; i++) {
-        buffer_add_char(&out, '|');
+        buffer_add_text(&out, step->by[i].kind == BY_ATTRIBUTE ? TEXT("|attributes.") : TEXT("|"));
+        add_name(&out, by_key_name(work->catalog, step->by[i]));
+        buffer_add_char(&out, ':');
         add_name(&out, bucket->by[i]);
     }
     return buffer_text(&out);
+}
+
+struct text bucket_name_part(struct arena *arena, struct text name, size_t *at)
+{
+    size_t end = *at;
+    while (end < name.size && name.at[end] != '|') {
+        end++;
+    }
+    struct text encoded = {name.at + *at, end - *at}, part = TEXT("");
+    (void)text_decode(encoded, arena_alloc(arena, encoded.size + 1), &part);
+    *at = end + 1;
+    return part;
+}
+
+bool bucket_name_label(struct arena *arena, struct text name, struct text label, struct text *value)
+{
+    uint32_t count = 0;
+    for (size_t at = 0; at < name.size; count++) {
+        struct text part = bucket_name_part(arena, name, &at);
+        if (count >= NAME_LABELS && part.size >= label.size &&
+            memcmp(part.at, label.at, label.size) == 0) {
+            *value = (struct text){part.at + label.size, part.size - label.size};
+            return true;
+        }
+    }
+    *value = TEXT("");
+    return false;
+}
+
+bool bucket_name_fits(struct arena *arena, struct text name, const struct catalog *catalog,
+                      const struct step *step)
+{
+    uint32_t labelled = 0, count = 0;
+    struct text value;
+    for (size_t at = 0; at < name.size; count++) {
+        struct text part = bucket_name_part(arena, name, &at);
+        const char *colon = memchr(part.at, ':', part.size);
+        const char *equals = memchr(part.at, '=', part.size);
+        labelled += count >= NAME_LABELS && colon && (!equals || colon < equals);
+    }
+    if (labelled != step->by_count ||
+        bucket_name_label(arena, name, TEXT("resource="), &value) !=
+            (step->scope == SCOPE_RESOURCE) ||
+        (bucket_name_label(arena, name, TEXT("contract="), &value) &&
+         step->scope != SCOPE_CONTRACT)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < step->by_count; i++) {
+        struct text key = by_key_name(catalog, step->by[i]);
+        struct text label = text_format(
+            arena, "%s%.*s:", step->by[i].kind == BY_ATTRIBUTE ? "attributes." : "", TEXT_ARG(key));
+        if (!bucket_name_label(arena, name, label, &value)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct text bucket_commitment_name(struct work *work, uint32_t account, instant turn,
@@ -492,59 +559,84 @@ const struct bucket_state *bucket_opening(struct work *work, struct text name)
 /* ---- the keys of a charge on its scope --------------------------------------------------------
  */
 
-const struct bucket_keys *bucket_keys(const struct work *work, const struct step *step,
-                                      struct text resource, const struct text *by)
+/* Values of dimensions, put in their order, and a resource. */
+struct key_list {
+    uint32_t dimensions[STEP_BY_MAX], count;
+    struct text values[STEP_BY_MAX], resource;
+};
+
+static void add_key(struct key_list *list, uint32_t dimension, struct text value)
 {
-    uint32_t dimensions[STEP_BY_MAX], count = 0;
-    const struct text *found[STEP_BY_MAX];
-    for (uint32_t i = 0; by && i < step->by_count && i < STEP_BY_MAX; i++) {
-        if (step->by[i].kind == BY_RESOURCE) {
-            resource = by[i];
-        }
-        if (step->by[i].kind != BY_DIMENSION || by[i].size == 0) {
-            continue;
-        }
-        uint32_t at = count++;
-        for (; at > 0 && dimensions[at - 1] > step->by[i].index; at--) {
-            dimensions[at] = dimensions[at - 1];
-            found[at] = found[at - 1];
-        }
-        dimensions[at] = step->by[i].index;
-        found[at] = &by[i];
+    if (value.size == 0 || list->count == STEP_BY_MAX) {
+        return;
     }
-    if (count == 0 && resource.size == 0) {
+    uint32_t at = list->count++;
+    for (; at > 0 && list->dimensions[at - 1] > dimension; at--) {
+        list->dimensions[at] = list->dimensions[at - 1];
+        list->values[at] = list->values[at - 1];
+    }
+    list->dimensions[at] = dimension;
+    list->values[at] = value;
+}
+
+static const struct bucket_keys *keep_keys(const struct work *work, const struct key_list *list)
+{
+    if (list->count == 0 && list->resource.size == 0) {
         return NULL;
     }
     struct bucket_keys *keys = arena_alloc(work->arena, sizeof *keys);
-    uint32_t *names = arena_alloc(work->arena, (count + 1) * sizeof *names);
-    struct text *values = arena_alloc(work->arena, (count + 1) * sizeof *values);
-    for (uint32_t i = 0; i < count; i++) {
-        names[i] = dimensions[i];
-        values[i] = *found[i];
-    }
-    *keys = (struct bucket_keys){resource, names, values, count};
+    uint32_t *names = arena_alloc(work->arena, (list->count + 1) * sizeof *names);
+    struct text *values = arena_alloc(work->arena, (list->count + 1) * sizeof *values);
+    memcpy(names, list->dimensions, list->count * sizeof *names);
+    memcpy(values, list->values, list->count * sizeof *values);
+    *keys = (struct bucket_keys){list->resource, names, values, list->count};
     return keys;
 }
 
-const struct bucket_keys *bucket_keys_of_name(const struct work *work, const struct step *step,
-                                              struct text name)
+const struct bucket_keys *bucket_keys(const struct work *work, const struct step *step,
+                                      struct text resource, const struct text *by)
 {
-    if (step->by_count == 0 && step->scope != SCOPE_RESOURCE) {
-        return NULL;
-    }
-    struct text parts[STEP_BY_MAX + 8], resource = TEXT("");
-    uint32_t count = 0;
-    static const char label[] = "resource=";
-    const size_t label_size = sizeof label - 1;
-    for (size_t at = 0; at < name.size && count < sizeof parts / sizeof *parts; count++) {
-        parts[count] = turn_end_name_part(work->arena, name, &at);
-        if (step->scope == SCOPE_RESOURCE && count >= 3 && parts[count].size > label_size &&
-            memcmp(parts[count].at, label, label_size) == 0 && resource.size == 0) {
-            resource = (struct text){parts[count].at + label_size, parts[count].size - label_size};
+    struct key_list list = {.resource = resource};
+    for (uint32_t i = 0; by && i < step->by_count; i++) {
+        if (step->by[i].kind == BY_RESOURCE) {
+            list.resource = by[i];
+        } else if (step->by[i].kind == BY_DIMENSION) {
+            add_key(&list, step->by[i].index, by[i]);
         }
     }
-    bool has_by = count >= 3 + step->by_count;
-    return bucket_keys(work, step, resource, has_by ? &parts[count - step->by_count] : NULL);
+    return keep_keys(work, &list);
+}
+
+static uint32_t find_dimension(const struct catalog *catalog, struct text name)
+{
+    for (uint32_t i = 0; i < catalog->dimension_count; i++) {
+        if (text_equal(catalog->dimensions[i], name)) {
+            return i;
+        }
+    }
+    return NONE;
+}
+
+const struct bucket_keys *bucket_keys_of_name(const struct work *work, struct text name)
+{
+    struct key_list list = {.resource = TEXT("")};
+    if (!bucket_name_label(work->arena, name, TEXT("resource="), &list.resource)) {
+        (void)bucket_name_label(work->arena, name, TEXT("resource:"), &list.resource);
+    }
+    uint32_t count = 0;
+    for (size_t at = 0; at < name.size; count++) {
+        struct text part = bucket_name_part(work->arena, name, &at);
+        const char *colon = count < NAME_LABELS ? NULL : memchr(part.at, ':', part.size);
+        if (!colon) {
+            continue;
+        }
+        struct text key = {part.at, (size_t)(colon - part.at)};
+        uint32_t dimension = find_dimension(work->catalog, key);
+        if (dimension != NONE) {
+            add_key(&list, dimension, (struct text){colon + 1, part.size - key.size - 1});
+        }
+    }
+    return keep_keys(work, &list);
 }
 
 /* ---- closing --------------------------------------------------------------------------------- */

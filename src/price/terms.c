@@ -452,7 +452,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     struct charge owed = scope;
     TRY(step_charge_due(work, step, state, &asks, &owed, &f));
     scope.kind = owed.kind;
-    scope.keys = bucket_keys_of_name(work, step, name);
+    scope.keys = bucket_keys_of_name(work, name);
     scope.sku = owed.sku;
     scope.amount = scope.net = scope.list = *amount = owed.amount;
     if (dec_is_zero(scope.amount)) {
@@ -580,7 +580,7 @@ static void find_opening_nodes(struct run *run)
     for (uint32_t i = 0; i < pricing->opening_count; i++) {
         struct arena_mark mark = arena_mark(work->arena);
         size_t at = 0;
-        struct text name = turn_end_name_part(work->arena, pricing->opening[i].key, &at);
+        struct text name = bucket_name_part(work->arena, pricing->opening[i].key, &at);
         run->opening_nodes[i] = map_find(&work->catalog->node_by_name, name);
         arena_rewind(work->arena, mark);
     }
@@ -611,19 +611,16 @@ static enum status settle_openings(struct run *run, const struct step *step)
             continue;
         }
         size_t at = 0;
-        (void)turn_end_name_part(work->arena, state->key, &at);
-        struct text id = turn_end_name_part(work->arena, state->key, &at);
+        (void)bucket_name_part(work->arena, state->key, &at);
+        struct text id = bucket_name_part(work->arena, state->key, &at);
         uint32_t account =
             accounts_find(pricing->accounts, accounts_view(pricing->accounts, pricing->payer), id);
         if (account == MAP_NONE) {
             continue;
         }
-        (void)turn_end_name_part(work->arena, state->key, &at); /* the turn */
         const struct contract *contract = work->term->contract;
-        struct text part = turn_end_name_part(work->arena, state->key, &at);
-        if (step->scope == SCOPE_CONTRACT && part.size > 9 &&
-            memcmp(part.at, "contract=", 9) == 0) {
-            contract = find_contract(work, (struct text){part.at + 9, part.size - 9});
+        if (bucket_name_label(work->arena, state->key, TEXT("contract="), &id)) {
+            contract = find_contract(work, id);
         }
         instant due = term_due(work, step, contract, account, state->turn);
         if (due <= pricing->cut.from || due > pricing->cut.to) {

@@ -90,21 +90,19 @@ instant turn_end_due(const struct work *work, const struct step *step, const str
     return turn.to;
 }
 
-/* Where SKU stands among the by keys, which then tell the price apart too; by_count when it does
- * not. */
-static uint32_t place_of_sku(const struct step *step)
+static bool is_by_sku(const struct step *step)
 {
     uint32_t at = 0;
     while (at < step->by_count && step->by[at].kind != BY_SKU) {
         at++;
     }
-    return at;
+    return at < step->by_count;
 }
 
 /* A step where the rows of several prices meet in one bucket; on the clock of rows, none do. */
 static bool is_pooled(const struct step *step)
 {
-    return step->shared != NONE && step->clock != CLOCK_ROW && place_of_sku(step) == step->by_count;
+    return step->shared != NONE && step->clock != CLOCK_ROW && !is_by_sku(step);
 }
 
 static bool settles(const struct step *step)
@@ -186,18 +184,6 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
 
 /* ---- states that nothing entered ------------------------------------------------------------- */
 
-struct text turn_end_name_part(struct arena *arena, struct text name, size_t *at)
-{
-    size_t end = *at;
-    while (end < name.size && name.at[end] != '|') {
-        end++;
-    }
-    struct text encoded = {name.at + *at, end - *at}, part = TEXT("");
-    (void)text_decode(encoded, arena_alloc(arena, encoded.size + 1), &part);
-    *at = end + 1;
-    return part;
-}
-
 /* The contract that a bucket is of: by its id, or because the price is its own. */
 static const struct contract *find_contract(const struct work *work, const struct price *price,
                                             uint32_t account, struct text id)
@@ -232,6 +218,21 @@ static const struct price *find_version(const struct work *work, const struct pr
         }
     }
     return NULL;
+}
+
+/* The version that opened a bucket, by the scope and the keys in its name; the first when none has
+ * them any more. */
+static const struct price *find_opener(const struct work *work, const struct price *price,
+                                       uint32_t node, struct text name)
+{
+    const struct price *end = work->catalog->prices + work->catalog->price_count;
+    for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
+        const struct step *step = step_of_node(at, node);
+        if (step && bucket_name_fits(work->arena, name, work->catalog, step)) {
+            return at;
+        }
+    }
+    return price;
 }
 
 /* The first price of a set that passes the node with that SKU; NULL. */
@@ -290,54 +291,35 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         return false;
     }
     size_t at = 0;
-    struct text name = turn_end_name_part(work->arena, state->key, &at);
+    struct text name = bucket_name_part(work->arena, state->key, &at);
     uint32_t node = map_find(&catalog->node_by_name, name);
     if (node == MAP_NONE || catalog->node_price[node] == NONE) {
         return false;
     }
     const struct price *price = &catalog->prices[catalog->node_price[node]];
-    const struct step *step = step_of_node(price, node);
-    if (!step_kind_takes_charges(step->kind) && step->kind != STEP_TIER) {
+    struct text part;
+    price = bucket_name_label(work->arena, state->key, TEXT("version="), &part)
+                ? find_version(work, price, node, part)
+                : find_opener(work, price, node, state->key);
+    const struct step *step = price ? step_of_node(price, node) : NULL;
+    if (!step || (!step_kind_takes_charges(step->kind) && step->kind != STEP_TIER)) {
         return false;
     }
     const struct accounts *accounts = work->pricing->accounts;
     uint32_t account = accounts_find(accounts, accounts_view(accounts, work->pricing->payer),
-                                     turn_end_name_part(work->arena, state->key, &at));
+                                     bucket_name_part(work->arena, state->key, &at));
     if (account == MAP_NONE) {
         return false;
     }
-    (void)turn_end_name_part(work->arena, state->key, &at); /* the turn */
-    struct text id = TEXT("");
-    size_t next = at;
-    struct text part = turn_end_name_part(work->arena, state->key, &next);
-    if (step->scope == SCOPE_CONTRACT && begins_with(part, TEXT("contract="))) {
-        id = (struct text){part.at + 9, part.size - 9};
-        at = next;
-        part = turn_end_name_part(work->arena, state->key, &next);
-    }
-    if (step->on_change_restart && begins_with(part, TEXT("version="))) {
-        price = find_version(work, price, node, (struct text){part.at + 8, part.size - 8});
-        if (!price) {
-            return false;
-        }
-        step = step_of_node(price, node);
-    }
-    due->sku = price->sku_count == 1 && step->shared == NONE ? price->skus[0] : NONE;
-    if (step->on_change_restart) {
-        part = turn_end_name_part(work->arena, state->key, &next);
-    }
-    due->resource = TEXT("");
-    /* Without one it is of a version that had another scope. */
-    if (step->scope == SCOPE_RESOURCE && begins_with(part, TEXT("resource="))) {
-        due->resource = (struct text){part.at + 9, part.size - 9};
-        part = turn_end_name_part(work->arena, state->key, &next);
-    }
-    if (step->shared == NONE && begins_with(part, TEXT("sku="))) {
-        due->sku = map_find(&catalog->sku_by_name, (struct text){part.at + 4, part.size - 4});
-    } else if (step->shared != NONE && !is_pooled(step)) {
-        for (uint32_t i = place_of_sku(step); i > 0; i--) {
-            part = turn_end_name_part(work->arena, state->key, &next);
-        }
+    struct text id;
+    (void)bucket_name_label(work->arena, state->key, TEXT("contract="), &id);
+    (void)bucket_name_label(work->arena, state->key, TEXT("resource="), &due->resource);
+    due->sku = NONE;
+    if (step->shared == NONE) {
+        bool has_other = bucket_name_label(work->arena, state->key, TEXT("sku="), &part);
+        due->sku = map_find(&catalog->sku_by_name, has_other ? part : price->name);
+    } else if (!is_pooled(step)) {
+        (void)bucket_name_label(work->arena, state->key, TEXT("sku:"), &part);
         due->sku = map_find(&catalog->sku_by_name, part);
         instant last = (state->turn.to < cut.to ? state->turn.to : cut.to) - 1;
         price = price_of_sku(work, node, due->sku, account, last, price);
@@ -415,7 +397,7 @@ static enum status settle_due(struct work *work, const struct due *due)
                           .contract = due->contract,
                           .unit = TEXT("")};
     struct charge charge = turn_end_charge(work, &bucket, step, price, due->at, &like);
-    charge.keys = bucket_keys_of_name(work, step, state->key);
+    charge.keys = bucket_keys_of_name(work, state->key);
     struct trace trace = {.row = NONE,
                           .charge = NONE,
                           .account = due->account,

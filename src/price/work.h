@@ -164,13 +164,21 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
 bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
 /* The name of a bucket, for openings and explanations, in the arena. */
 struct text bucket_name(struct work *work, const struct bucket *bucket);
+/* The part of a name that begins at *at, decoded; *at is then behind it. */
+struct text bucket_name_part(struct arena *arena, struct text name, size_t *at);
+/* The part of a name with that label ("contract="), without it; empty and false when it has none.
+ */
+bool bucket_name_label(struct arena *arena, struct text name, struct text label,
+                       struct text *value);
+/* True when a bucket of that name may be one of that version of a step, by its scope and keys. */
+bool bucket_name_fits(struct arena *arena, struct text name, const struct catalog *catalog,
+                      const struct step *step);
 /* The keys of a charge on a bucket's scope: its resource, and what its by values say of dimensions;
  * NULL when it has none.  by may be NULL.  The second reads them from the bucket's name. */
 enum { STEP_BY_MAX = 9 }; /* the keys that are written, and one */
 const struct bucket_keys *bucket_keys(const struct work *work, const struct step *step,
                                       struct text resource, const struct text *by);
-const struct bucket_keys *bucket_keys_of_name(const struct work *work, const struct step *step,
-                                              struct text name);
+const struct bucket_keys *bucket_keys_of_name(const struct work *work, struct text name);
 /* What a turn of a commitment has in closings, and what the opening says of it, which is then used
  * up; NULL. */
 struct text bucket_commitment_name(struct work *work, uint32_t account, instant turn,
@@ -502,8 +510,6 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
 /* Opening states that are due in this bill are settled node by node, when all charges have passed
  * the node: those that nothing entered. */
 void turn_end_prepare(struct work *work);
-/* The part of a bucket's name before the next separator, decoded; *at moves behind it. */
-struct text turn_end_name_part(struct arena *arena, struct text name, size_t *at);
 uint32_t turn_end_node(const struct work *work); /* the next; NONE */
 enum status turn_end_settle(struct work *work, uint32_t node);
 

@@ -353,7 +353,8 @@ class Bill(ChargeSteps, CoverSteps):
 
     def by(self, row, step):
         own = () if step.shared or step.term else (row.sku,)  # a price's own steps see one SKU
-        return own + tuple(self.name(row, None, step, key) for key in step.by)
+        names = {key.rpartition(".")[2]: key for key in step.by}  # other versions may have others
+        return own + tuple((key, self.name(row, None, step, names[key])) for key in sorted(names))
 
     def name(self, row, flow, step, path):
         """What an expression of a step may name; what it looks up."""
