@@ -225,6 +225,41 @@ enum farthing_status farthing_test(struct farthing *farthing, struct farthing_pa
                                    int verbose, enum farthing_form form, farthing_write *write,
                                    void *context, struct farthing_tests *tests);
 
+/* Events to segments (doc/segment.md): `farthing bill` and whatever else reads events reads these. */
+struct farthing_import {
+    struct farthing_paths events;  /* NDJSON, CSV (plain, gzip, zstd), Parquet, segments; files, folders, "-" */
+    enum farthing_format format;
+    struct farthing_paths catalog; /* for its `csv:`; may be empty */
+    const char *out;               /* folder */
+    int replace;
+};
+enum farthing_export_form { FARTHING_TO_NDJSON, FARTHING_TO_CSV, FARTHING_TO_PARQUET };
+struct farthing_export {
+    struct farthing_paths events; /* as for import */
+    enum farthing_format format;
+    struct farthing_paths catalog;
+    const char *out;              /* a file */
+    enum farthing_export_form form;
+    int replace;
+    farthing_write *write;        /* NDJSON and CSV go there when out is NULL */
+    void *context;
+};
+struct farthing_converted {
+    uint64_t events, withdrawals, refused;
+    const struct farthing_count *reasons; /* of what was refused */
+    size_t reason_count;
+    const char *letters;                  /* the file that lists it; NULL: nothing was refused */
+    uint64_t bytes_read, bytes_written, files, blocks;
+    int64_t total_ns;
+    size_t memory_peak_bytes;
+};
+enum farthing_status farthing_import(struct farthing *farthing,
+                                     const struct farthing_import *options,
+                                     struct farthing_converted *converted);
+enum farthing_status farthing_export(struct farthing *farthing,
+                                     const struct farthing_export *options,
+                                     struct farthing_converted *converted);
+
 struct farthing_generate {
     const char *out; /* folder */
     const char *period;

@@ -20,8 +20,8 @@ struct command {
     const char *help;
 };
 
-extern const struct command cmd_bill, cmd_check, cmd_correct, cmd_diff, cmd_explain, cmd_generate,
-    cmd_show, cmd_test;
+extern const struct command cmd_bill, cmd_check, cmd_correct, cmd_diff, cmd_explain, cmd_export,
+    cmd_generate, cmd_import, cmd_show, cmd_test;
 
 /* Options that every command has; values of getopt_long. */
 enum { OPT_HELP = 256, OPT_THREADS, OPT_MEMORY, OPT_TMP, OPT_JSON, OPT_QUIET, OPT_FIRST_OWN };
@@ -102,6 +102,9 @@ bool parse_size(const char *text, uint64_t *size);
 bool parse_number(const char *text, uint64_t *number);
 
 void print_json_text(FILE *out, const char *text);
+/* What import and export have done. */
+void print_converted(const struct farthing_converted *converted, const char *out);
+void print_converted_json(const struct farthing_converted *converted, const char *out);
 /* "1,234,567". */
 const char *group_digits(uint64_t number, char out[32]);
 int write_stdout(void *context, const char *bytes, size_t size);

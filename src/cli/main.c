@@ -11,8 +11,9 @@
 
 #include "cli/cli.h"
 
-static const struct command *const COMMANDS[] = {&cmd_bill, &cmd_correct, &cmd_diff, &cmd_check,
-                                                 &cmd_show, &cmd_explain, &cmd_test, &cmd_generate};
+static const struct command *const COMMANDS[] = {&cmd_bill, &cmd_correct, &cmd_diff,   &cmd_check,
+                                                 &cmd_show, &cmd_explain, &cmd_import, &cmd_export,
+                                                 &cmd_test, &cmd_generate};
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
 
 static void print_usage(FILE *out)

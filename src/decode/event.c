@@ -15,6 +15,7 @@ static const struct reason REASONS[REFUSALS] = {
     [REFUSE_NONE] = {"NONE", ""},
     [REFUSE_ENCODING] = {"ENCODING", "UTF-8 without a byte order mark, in an undamaged stream"},
     [REFUSE_DECOMP_LIMIT] = {"DECOMP_LIMIT", "a stream that is compressed less extremely"},
+    [REFUSE_SEGMENT] = {"SEGMENT", "a segment as farthing import wrote it, whole; write it again"},
     [REFUSE_LINE_LIMIT] = {"LINE_LIMIT", "at most 1,048,576 bytes a line"},
     [REFUSE_UTF8] = {"UTF8", "valid UTF-8; an escaped surrogate is followed by its pair"},
     [REFUSE_JSON_DEPTH] = {"JSON_DEPTH", "objects and arrays nested at most 32 deep"},

@@ -25,6 +25,7 @@ enum refusal {
     REFUSE_NONE = 0,
     REFUSE_ENCODING,      /* BOM, UTF-16; a damaged, truncated or over-wide compressed stream */
     REFUSE_DECOMP_LIMIT,  /* decompresses beyond the ratio or size allowed */
+    REFUSE_SEGMENT,       /* a block of a segment that is damaged, cut off or of another version */
     REFUSE_LINE_LIMIT,    /* a line of more than LINE_MAX_BYTES */
     REFUSE_UTF8,          /* invalid UTF-8, a lone surrogate escape */
     REFUSE_JSON_DEPTH,    /* nested deeper than 32 */

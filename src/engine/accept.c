@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "decode/segment.h"
 #include "engine/run.h"
 
 /* ---- one partition --------------------------------------------------------------------------- */
@@ -286,18 +287,57 @@ static struct text first_value(struct text text)
     return text;
 }
 
+/* The canonical form of an event of a segment, which is its record; in the scratch arena. */
+static enum status read_event_again(struct run *run, struct worker *worker, uint32_t file,
+                                    uint64_t number, struct text *bytes)
+{
+    struct text block;
+    uint64_t first;
+    TRY(feed_reread_event(run->feed, file, number, &block, &first, run->err));
+    if (!worker->segments) {
+        worker->segments = segment_reader_new(&worker->segment_arena);
+    }
+    const char *fault;
+    struct event event;
+    /* They come in order, so a block is mostly read once. */
+    bool is_open = worker->again_file == file && worker->again_first == first &&
+                   segment_position(worker->segments) <= number - first;
+    if (!is_open && !segment_open(worker->segments, block, &fault)) {
+        return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
+                    feed_file_path(run->feed, file));
+    }
+    worker->again_file = file;
+    worker->again_first = first;
+    do {
+        if (!segment_next(worker->segments, &event, &fault)) {
+            return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
+                        feed_file_path(run->feed, file));
+        }
+    } while (segment_position(worker->segments) <= number - first);
+    struct buffer canonical;
+    buffer_init(&canonical, &worker->scratch, 1024);
+    segment_canonical(worker->segments, &canonical);
+    *bytes = buffer_text(&canonical);
+    return OK;
+}
+
 static enum status read_contender(struct run *run, struct worker *worker, char *buffer,
                                   struct contender *contender)
 {
     uint32_t file = (uint32_t)(contender->arrival->position >> 48);
     uint64_t offset = contender->arrival->position & ((UINT64_C(1) << 48) - 1);
     size_t size;
-    TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
-    struct text bytes = {buffer, size};
+    struct text bytes;
+    struct arena_mark mark = arena_mark(&worker->scratch);
+    if (feed_file_format(run->feed, file) == FEED_SEGMENT) {
+        TRY(read_event_again(run, worker, file, offset, &bytes));
+    } else {
+        TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
+        bytes = (struct text){buffer, size};
+    }
     const struct csv_header *header = NULL;
     struct event event = {.at = 0};
     struct sink sink = {.context = &event, .event = keep_event, .refused = keep_refusal};
-    struct arena_mark mark = arena_mark(&worker->scratch);
     if (run->file_headers[file].size > 0) {
         TRY(csv_header_read(&worker->scratch, run->file_headers[file], run->csv_mapping, &header,
                             run->err));
@@ -385,6 +425,7 @@ static enum status decide_all(struct run *run)
     }
     qsort(items, count, sizeof *items, compare_positions);
     struct worker *worker = &run->workers[0];
+    worker->again_file = UINT32_MAX;
     char *buffer = arena_alloc(&run->arena, LINE_MAX_BYTES + FEED_PADDING_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         TRY(read_contender(run, worker, buffer, &items[i]));
@@ -411,6 +452,7 @@ enum status run_accept(struct run *run)
     if (status == OK) {
         run->workers[0].decoder_arena.recover = &run->recover;
         run->workers[0].scratch.recover = &run->recover;
+        run->workers[0].segment_arena.recover = &run->recover;
         run->workers[0].arena.recover = &run->recover;
         status = decide_all(run);
     }

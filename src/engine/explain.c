@@ -581,6 +581,7 @@ static enum status explain_guarded(struct explain *x, const char *out, const cha
     }
     run->series_arena.recover = x->scratch.recover = &run->recover;
     x->decoder_arena.recover = x->meter_arena.recover = &run->recover;
+    x->segment_arena.recover = &run->recover;
     return explain_all(x, out, line, inputs, form);
 }
 
@@ -601,8 +602,8 @@ enum farthing_status farthing_explain(struct farthing *farthing, const char *out
     *run = (struct run){.env = env, .config = &farthing->config, .err = &farthing->err};
     struct explain x = {
         .farthing = farthing, .err = &farthing->err, .run = run, .sink = {write, context}};
-    struct arena *arenas[] = {&run->arena, &run->series_arena, &x.scratch, &x.decoder_arena,
-                              &x.meter_arena};
+    struct arena *arenas[] = {&run->arena,      &run->series_arena, &x.scratch,
+                              &x.decoder_arena, &x.meter_arena,     &x.segment_arena};
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
         arena_init(arenas[i], &env->memory, 0);
     }

@@ -108,7 +108,7 @@ struct explain {
     bool adds_up;
     struct explained_event *events;
     uint64_t event_count;
-    struct arena decoder_arena, meter_arena;
+    struct arena decoder_arena, meter_arena, segment_arena;
 };
 
 enum status explain_find(struct explain *x, const char *prefix, const struct farthing_bill *given);

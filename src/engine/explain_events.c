@@ -8,6 +8,7 @@
  */
 #include <stdlib.h>
 
+#include "decode/segment.h"
 #include "engine/explain.h"
 
 /* A row by what its events have in common. */
@@ -22,6 +23,7 @@ struct reading {
     struct row_place *keys; /* sorted */
     struct meter_plan *plan;
     struct meter_scratch *scratch;
+    struct segment_reader *segments;
     struct feed_block block;
     uint64_t line_in_block, line_offset;
     uint64_t event_capacity;
@@ -93,6 +95,19 @@ struct kept {
     struct text record;
 };
 
+/* The record of an event of a segment is its canonical form, as in conflicts.ndjson; it is made for
+ * those that are kept. */
+static struct text record_of(const struct kept *kept, struct reading *reading, struct arena *arena)
+{
+    if (reading->block.format != FEED_SEGMENT) {
+        return kept->record;
+    }
+    struct buffer canonical;
+    buffer_init(&canonical, arena, 1024);
+    segment_canonical(reading->segments, &canonical);
+    return buffer_text(&canonical);
+}
+
 static void keep_event(struct reading *reading, const struct kept *kept, uint32_t row,
                        bool is_piece)
 {
@@ -104,10 +119,13 @@ static void keep_event(struct reading *reading, const struct kept *kept, uint32_
         x->events = arena_grow(arena, x->events, reading->event_capacity, more, sizeof *x->events);
         reading->event_capacity = more;
     }
+    struct arena_mark mark = arena_mark(&x->scratch);
+    struct hash128 bytes = hash_record(record_of(kept, reading, &x->scratch));
+    arena_rewind(&x->scratch, mark);
     x->events[x->event_count++] =
         (struct explained_event){.key = key_of(event->source, event->id),
                                  .print = event->print,
-                                 .bytes = hash_record(kept->record),
+                                 .bytes = bytes,
                                  .source = text_copy(arena, event->source),
                                  .id = text_copy(arena, event->id),
                                  .at = event->at,
@@ -203,12 +221,35 @@ static void take_finding(void *context, const struct finding *finding)
     (void)finding;
 }
 
+static void read_segment(struct reading *reading)
+{
+    const struct feed_block *block = &reading->block;
+    struct event event;
+    const char *fault;
+    if (!reading->segments) {
+        reading->segments = segment_reader_new(&reading->x->segment_arena);
+    }
+    if (segment_open(reading->segments, (struct text){block->bytes, block->size}, &fault)) {
+        reading->line_offset = block->first_event;
+        for (uint32_t i = 0; segment_next(reading->segments, &event, &fault); i++) {
+            reading->line_in_block = i;
+            take_event(reading, &event, i, (struct text){0});
+        }
+    }
+}
+
 static enum status read_block(struct reading *reading, struct decoder *decoder,
                               const struct csv_header **header)
 {
     struct run *run = reading->x->run;
     const struct feed_block *block = &reading->block;
     struct sink sink = {.context = reading, .event = take_event, .refused = take_finding};
+    if (block->format == FEED_SEGMENT) {
+        if (block->size > 0) {
+            read_segment(reading);
+        }
+        return OK;
+    }
     bool is_csv = block->format == FEED_CSV;
     if (is_csv && block->size > 0 && block->is_first_of_file) {
         struct text line = text_copy(&run->arena, block->header);

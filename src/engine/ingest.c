@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 
+#include "decode/segment.h"
 #include "engine/run.h"
 
 enum { RING = 32, STEP = 8 };
@@ -956,14 +957,34 @@ static void count_file_events(struct worker *worker)
     worker->block_too_late = 0;
 }
 
-static enum status read_block(struct worker *worker)
+/* Of a block of a segment: what takes the place of lines is events. */
+static void read_segment(struct worker *worker)
+{
+    const struct feed_block *block = &worker->block;
+    const struct text bytes = {block->bytes, block->size};
+    struct event event;
+    const char *fault;
+    if (!worker->segments) {
+        worker->segments = segment_reader_new(&worker->segment_arena);
+    }
+    uint32_t count = 0;
+    if (segment_open(worker->segments, bytes, &fault)) {
+        worker->line_offset = block->first_event;
+        for (; segment_next(worker->segments, &event, &fault); count++) {
+            take_event(worker, &event, count, (struct text){0});
+        }
+    }
+    if (fault) {
+        add_letter(worker, REFUSE_SEGMENT, count, block->offset, bytes, fault);
+    }
+    worker->lines_read += count;
+}
+
+static void read_lines(struct worker *worker)
 {
     const struct feed_block *block = &worker->block;
     struct sink sink = {.context = worker, .event = take_event, .refused = take_finding};
     bool is_csv = block->format == FEED_CSV;
-    if (is_csv && block->size > 0) {
-        TRY(open_csv(worker));
-    }
     uint64_t line = 0;
     for (size_t at = 0; at < block->size; line++) {
         const char *end = memchr(block->bytes + at, '\n', block->size - at);
@@ -979,8 +1000,22 @@ static enum status read_block(struct worker *worker)
         }
         at += size + 1;
     }
-    drain_ring(worker);
     worker->lines_read += line;
+    feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
+}
+
+static enum status read_block(struct worker *worker)
+{
+    const struct feed_block *block = &worker->block;
+    if (block->format == FEED_CSV && block->size > 0) {
+        TRY(open_csv(worker));
+    }
+    if (block->format != FEED_SEGMENT) {
+        read_lines(worker);
+    } else if (block->size > 0) {
+        read_segment(worker);
+    }
+    drain_ring(worker);
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
         if (finding->refusal != REFUSE_NONE) {
@@ -989,7 +1024,6 @@ static enum status read_block(struct worker *worker)
         }
     }
     count_file_events(worker);
-    feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
     return OK;
 }
 
@@ -1044,6 +1078,7 @@ static void read_work(void *argument, int index)
         worker_fail(worker, status);
     } else {
         worker->decoder_arena.recover = worker->meter_arena.recover = &recover;
+        worker->segment_arena.recover = &recover;
         enum status status = read_blocks(worker);
         if (status != OK) {
             worker_fail(worker, status);

@@ -1124,16 +1124,16 @@ static enum status parse_period(struct run *run)
     return OK;
 }
 
-static const struct csv_mapping *make_mapping(struct run *run)
+const struct csv_mapping *csv_mapping_new(struct arena *arena, const struct catalog *catalog)
 {
-    const struct csv_columns *csv = &run->catalog->csv;
-    if (!run->catalog->has_csv) {
+    const struct csv_columns *csv = &catalog->csv;
+    if (!catalog->has_csv) {
         return NULL;
     }
-    struct csv_mapping *mapping = arena_calloc(&run->arena, 1, sizeof *mapping);
-    struct csv_column *columns = arena_calloc(&run->arena, csv->count + 1, sizeof *columns);
+    struct csv_mapping *mapping = arena_calloc(arena, 1, sizeof *mapping);
+    struct csv_column *columns = arena_calloc(arena, csv->count + 1, sizeof *columns);
     struct csv_constant *constants =
-        arena_calloc(&run->arena, csv->constant_count + 1, sizeof *constants);
+        arena_calloc(arena, csv->constant_count + 1, sizeof *constants);
     for (uint32_t i = 0; i < csv->count; i++) {
         columns[i] = (struct csv_column){csv->columns[i], csv->targets[i], csv->is_number[i]};
     }
@@ -1165,7 +1165,7 @@ enum status load_state(struct run *run)
     make_cuts(run);
     make_members(run);
     sourced_find(run);
-    run->csv_mapping = make_mapping(run);
+    run->csv_mapping = csv_mapping_new(&run->arena, run->catalog);
     TRY(load_opening(run));
     return load_issued(run);
 }

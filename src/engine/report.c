@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine/margins.h"
+#include "engine/letter.h"
 #include "engine/run.h"
 
 static int compare_runs(const void *a_run, const void *b_run)
@@ -32,65 +33,19 @@ enum status kept_read(struct run *run, const struct letter_stream *stream, uint6
     return OK;
 }
 
-/* JSON has no place for bytes that are no text: those go as base64. */
-static void add_base64(struct buffer *out, struct text bytes)
-{
-    static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < bytes.size; i += 3) {
-        uint32_t word = 0;
-        size_t have = bytes.size - i < 3 ? bytes.size - i : 3;
-        for (size_t j = 0; j < 3; j++) {
-            word = word << 8 | (j < have ? (unsigned char)bytes.at[i + j] : 0);
-        }
-        for (size_t j = 0; j < 4; j++) {
-            buffer_add_char(out, j <= have ? DIGITS[word >> (18 - 6 * j) & 63] : '=');
-        }
-    }
-}
-
-/* The longest prefix that ends at a whole character, so that a cut record is still text. */
-static struct text whole_characters(struct text bytes, uint64_t full_size)
-{
-    if (bytes.size == full_size) {
-        return bytes;
-    }
-    size_t size = bytes.size;
-    for (int i = 0; i < 3 && size > 0 && ((unsigned char)bytes.at[size - 1] & 0xC0) == 0x80; i++) {
-        size--;
-    }
-    if (size > 0 && (unsigned char)bytes.at[size - 1] >= 0xC0) {
-        size--;
-    } else {
-        size = bytes.size;
-    }
-    return (struct text){bytes.at, size};
-}
-
 static void render_letter(struct run *run, struct buffer *out, const struct letter_run *where,
                           const struct letter *letter, struct text detail, struct text bytes)
 {
-    buffer_add_text(out, TEXT("{\"file\":"));
-    buffer_add_json(out, text_of(feed_file_path(run->feed, where->file)));
-    buffer_format(out, ",\"line\":%llu,\"offset\":%llu,\"reason\":\"%s\",\"detail\":",
-                  (unsigned long long)feed_line_number(run->feed, where->file, where->block,
-                                                       letter->line_in_block),
-                  (unsigned long long)letter->offset, refusal_name((enum refusal)letter->refusal));
-    buffer_add_json(out, detail);
-    buffer_add_text(out, TEXT(",\"hint\":"));
-    buffer_add_json(out, text_of(refusal_hint((enum refusal)letter->refusal)));
-    struct text text = whole_characters(bytes, letter->size);
-    if (text_is_utf8(text)) {
-        buffer_add_text(out, TEXT(",\"bytes\":"));
-        buffer_add_json(out, text);
-    } else {
-        buffer_add_text(out, TEXT(",\"base64\":\""));
-        add_base64(out, bytes);
-        buffer_add_char(out, '"');
-    }
-    char hex[65];
-    digest_format(&letter->digest, hex);
-    buffer_format(out, ",\"size\":%llu,\"sha256\":\"%s\"}\n", (unsigned long long)letter->size,
-                  hex);
+    const struct dead_letter dead = {
+        .path = feed_file_path(run->feed, where->file),
+        .line = feed_line_number(run->feed, where->file, where->block, letter->line_in_block),
+        .offset = letter->offset,
+        .refusal = (enum refusal)letter->refusal,
+        .detail = detail,
+        .bytes = bytes,
+        .size = letter->size,
+        .digest = letter->digest};
+    letter_render(out, &dead);
 }
 
 static enum status write_run(struct run *run, struct output_file *file, struct arena *arena,

@@ -173,8 +173,9 @@ static enum status set_up_workers(struct run *run)
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->index = i;
-        struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->output,
-                                  &worker->decoder_arena, &worker->meter_arena};
+        struct arena *arenas[] = {&worker->arena,       &worker->scratch,
+                                  &worker->output,      &worker->decoder_arena,
+                                  &worker->meter_arena, &worker->segment_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
         }
@@ -208,8 +209,9 @@ static void tear_down(struct run *run)
             enum status status = env->file_close(env, worker->sourced.file, &ignored);
             (void)status;
         }
-        struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->output,
-                                  &worker->decoder_arena, &worker->meter_arena};
+        struct arena *arenas[] = {&worker->arena,       &worker->scratch,
+                                  &worker->output,      &worker->decoder_arena,
+                                  &worker->meter_arena, &worker->segment_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

@@ -202,6 +202,10 @@ struct worker {
     /* read */
     struct decoder *decoder;
     struct arena decoder_arena;
+    struct segment_reader *segments; /* NULL: there was none yet */
+    struct arena segment_arena;
+    uint32_t again_file; /* whose block is open in `segments`, when records are read again */
+    uint64_t again_first;
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
@@ -366,6 +370,8 @@ enum status load_catalog_exact(struct env *env, struct arena *arena,
                                const struct farthing_config *config, struct farthing_paths catalog,
                                struct farthing_paths accounts, struct complaints *complaints,
                                struct loaded *loaded, struct error *err);
+/* How the catalog's `csv:` reads rows; NULL: it has none. */
+const struct csv_mapping *csv_mapping_new(struct arena *arena, const struct catalog *catalog);
 /* Zones by name from the folder, remembering what was used for the digest. */
 struct zone_source *zone_source_new(struct env *env, struct arena *arena, const char *folder);
 struct text zone_source_digest(struct zone_source *source);

@@ -26,7 +26,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "decode/segment.h"
 #include "feed/listing.h"
+#include "feed/places.h"
 #include "feed/stream.h"
 
 enum {
@@ -65,6 +67,7 @@ struct input {
     uint64_t size_bytes;
     char *header;
     size_t header_size;
+    struct places places; /* of a segment: its blocks */
 };
 
 /* One thread's. */
@@ -74,6 +77,8 @@ struct slot {
     uint32_t finding_count;
     char heads[FINDINGS_MAX][FEED_HEAD_BYTES];
     char reasons[FINDINGS_MAX][REASON_BYTES];
+    char *segment; /* room for a block of a segment, when there was one */
+    size_t segment_capacity;
 };
 
 /* Where the last feed_reread was. */
@@ -84,6 +89,9 @@ struct reread {
     char *window;
     size_t window_size;
     uint64_t window_offset;
+    const struct place *place; /* of a segment: its block is in room */
+    char *room;
+    size_t room_capacity;
 };
 
 struct feed {
@@ -131,6 +139,7 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
     made->slots = arena_calloc(arena, (size_t)settled.threads, sizeof *made->slots);
     for (uint32_t i = 0; i < made->input_count; i++) {
         made->inputs[i].found = files[i];
+        made->inputs[i].progress = files[i].format == FEED_PARQUET ? INPUT_DONE : INPUT_NEW;
         made->bytes_total += files[i].info.size_bytes;
     }
 
@@ -174,6 +183,7 @@ static void close_reread(struct feed *feed)
     stream_close(reread->stream);
     close_quietly(feed->env, &reread->file);
     feed_release(feed->env, reread->window, feed->window_bytes);
+    feed_release(feed->env, reread->room, reread->room_capacity);
     *reread = (struct reread){0};
 }
 
@@ -191,8 +201,10 @@ void feed_close(struct feed *feed)
         close_quietly(env, &input->spool);
         feed_release(env, input->lines, input->line_capacity * sizeof *input->lines);
         feed_release(env, input->header, input->header_size);
+        places_release(env, &input->places);
     }
     for (int i = 0; i < feed->options.threads; i++) {
+        feed_release(env, feed->slots[i].segment, feed->slots[i].segment_capacity);
         feed_release(env, feed->slots[i].buffer, feed->buffer_bytes);
     }
     env->lock_free(env, feed->lock);
@@ -636,6 +648,12 @@ static enum status open_input(struct feed *feed, struct slot *slot, uint32_t fil
         cutter->carry_capacity = feed->options.block_bytes;
         return OK;
     }
+    if (input->found.format == FEED_SEGMENT) {
+        TRY(places_read(env, input->found.path, input->file, input->size_bytes, &input->places,
+                        err));
+        input->block_count = input->places.count;
+        return OK;
+    }
     size_t block_bytes = feed->options.block_bytes;
     input->block_count = input->size_bytes / block_bytes + (input->size_bytes % block_bytes > 0);
     TRY(reserve_lines(feed, input, input->block_count, err));
@@ -661,22 +679,83 @@ static void fill_block(const struct feed *feed, struct slot *slot, const struct 
     };
 }
 
+/* Room for a block and what may be read behind it. */
+static enum status grow_room(struct feed *feed, const char *path, size_t size_bytes, char **room,
+                             size_t *capacity, struct error *err)
+{
+    size_t need = size_bytes + SEGMENT_PADDING_BYTES;
+    if (*capacity >= need) {
+        return OK;
+    }
+    void *memory;
+    feed_release(feed->env, *room, *capacity);
+    *room = NULL;
+    *capacity = 0;
+    TRY(feed_allocate(feed->env, path, need + need / 4, &memory, err));
+    *room = memory;
+    *capacity = need + need / 4;
+    return OK;
+}
+
+static enum status read_segment(struct feed *feed, struct slot *slot, const struct claim *claim,
+                                struct feed_block *block, struct error *err)
+{
+    struct env *env = feed->env;
+    const struct input *input = &feed->inputs[claim->file_index];
+    const struct place *place = &input->places.items[claim->block_index];
+    const char *fault = place->fault;
+    size_t size = !fault                          ? place->size
+                  : place->size < FEED_HEAD_BYTES ? place->size
+                                                  : FEED_HEAD_BYTES;
+    size_t got = 0;
+    TRY(grow_room(feed, input->found.path, size, &slot->segment, &slot->segment_capacity, err));
+    TRY(env->file_read_at(env, input->file, slot->segment, size, place->offset, &got, err));
+    fault = !fault && got < size ? "segment: a block is cut" : fault;
+    if (fault) {
+        add_finding(slot,
+                    (struct feed_finding){.refusal = REFUSE_SEGMENT,
+                                          .file_index = claim->file_index,
+                                          .block_index = (uint32_t)claim->block_index,
+                                          .offset = place->offset,
+                                          .head = {slot->segment, got}},
+                    fault);
+    }
+    *block = (struct feed_block){.bytes = slot->segment,
+                                 .size = fault ? 0 : size,
+                                 .file_index = claim->file_index,
+                                 .block_index = (uint32_t)claim->block_index,
+                                 .offset = place->offset,
+                                 .first_event = place->first,
+                                 .is_first_of_file = claim->block_index == 0,
+                                 .format = FEED_SEGMENT};
+    atomic_fetch_add(&feed->bytes_read, place->size);
+    return OK;
+}
+
 static enum status next_of_file(struct feed *feed, struct slot *slot, const struct claim *claim,
                                 struct feed_block *block, struct error *err)
 {
     struct env *env = feed->env;
     struct input *input = &feed->inputs[claim->file_index];
-    char *bytes;
-    size_t size;
-    uint64_t offset;
-    TRY(read_block(feed, slot, claim->file_index, claim->block_index, &bytes, &size, &offset, err));
-    uint64_t start = claim->block_index * feed->options.block_bytes;
-    uint64_t left = input->size_bytes - start;
-    atomic_fetch_add(&feed->bytes_read,
-                     left < feed->options.block_bytes ? left : feed->options.block_bytes);
+    char *bytes = NULL;
+    size_t size = 0;
+    uint64_t offset = 0;
+    bool is_segment = input->found.format == FEED_SEGMENT;
+    if (is_segment) {
+        TRY(read_segment(feed, slot, claim, block, err));
+    } else {
+        TRY(read_block(feed, slot, claim->file_index, claim->block_index, &bytes, &size, &offset,
+                       err));
+        uint64_t start = claim->block_index * feed->options.block_bytes;
+        uint64_t left = input->size_bytes - start;
+        atomic_fetch_add(&feed->bytes_read,
+                         left < feed->options.block_bytes ? left : feed->options.block_bytes);
+    }
 
     env->lock_take(env, feed->lock);
-    input->lines[claim->block_index] += slot->finding_count; /* the line not delivered */
+    if (!is_segment) {
+        input->lines[claim->block_index] += slot->finding_count; /* the line not delivered */
+    }
     input->readers--;
     bool is_last = input->readers == 0 && input->next_block == input->block_count;
     struct file *file = input->file;
@@ -691,7 +770,12 @@ static enum status next_of_file(struct feed *feed, struct slot *slot, const stru
         close_quietly(env, &file);
         TRY(status);
     }
-    fill_block(feed, slot, claim, bytes, size, offset, block);
+    if (is_segment) {
+        block->findings = slot->findings;
+        block->finding_count = slot->finding_count;
+    } else {
+        fill_block(feed, slot, claim, bytes, size, offset, block);
+    }
     return OK;
 }
 
@@ -708,6 +792,15 @@ static enum status next_of_stream(struct feed *feed, struct slot *slot, struct c
     TRY(reserve_lines(feed, input, (uint64_t)cutter->next_block + 1, err));
     TRY(cut_block(feed, slot, claim->file_index, &size, &offset, &missing, err));
     claim->block_index = cutter->next_block;
+    if (cutter->next_block == 0 &&
+        (segment_is_magic(slot->buffer, size) ||
+         (slot->finding_count > 0 &&
+          segment_is_magic(slot->findings[0].head.at, slot->findings[0].head.size)))) {
+        (void)fail(err, ERR_INPUT, "%s: a segment comes through %s", input->found.path,
+                   input->found.is_pipe ? "a pipe" : "another compression");
+        return err ? fail_hint(err, "segments are read from files, as farthing import wrote them")
+                   : ERR_INPUT;
+    }
     if (!input->found.is_pipe) {
         atomic_fetch_add(&feed->bytes_read, stream->raw_offset - raw_before);
     }
@@ -824,6 +917,9 @@ void feed_count_lines(struct feed *feed, uint32_t file_index, uint32_t block_ind
 {
     assert(file_index < feed->input_count);
     struct input *input = &feed->inputs[file_index];
+    if (input->found.format == FEED_SEGMENT) {
+        return; /* its headers tell */
+    }
     feed->env->lock_take(feed->env, feed->lock);
     assert(block_index < input->line_capacity && !input->is_summed);
     input->lines[block_index] += lines;
@@ -835,6 +931,11 @@ uint64_t feed_line_number(struct feed *feed, uint32_t file_index, uint32_t block
 {
     assert(file_index < feed->input_count);
     struct input *input = &feed->inputs[file_index];
+    if (input->found.format == FEED_SEGMENT) {
+        assert(block_index < input->places.count);
+        return input->places.items[block_index].first + 1 +
+               (line_in_block != FEED_LINE_LAST ? line_in_block : 0);
+    }
     assert(block_index < input->line_capacity);
     if (!input->is_summed) {
         uint64_t before = 0;
@@ -962,4 +1063,36 @@ enum status feed_reread(struct feed *feed, uint32_t file_index, uint64_t offset,
     return input->found.packing == PACKED_NONE
                ? reread_plain(feed, input, offset, buffer, size_max, size, err)
                : reread_stream(feed, offset, buffer, size_max, size, err);
+}
+
+enum status feed_reread_event(struct feed *feed, uint32_t file_index, uint64_t event,
+                              struct text *block, uint64_t *first_event, struct error *err)
+{
+    assert(file_index < feed->input_count);
+    struct input *input = &feed->inputs[file_index];
+    struct reread *reread = &feed->reread;
+    const struct place *place = places_find(&input->places, event);
+    assert(place);
+    if (reread->input != input) {
+        enum status status = open_reread(feed, input, err);
+        if (status != OK) {
+            close_reread(feed);
+            return status;
+        }
+    }
+    if (reread->place != place) {
+        size_t got = 0;
+        reread->place = NULL;
+        TRY(grow_room(feed, input->found.path, place->size, &reread->room, &reread->room_capacity,
+                      err));
+        TRY(feed->env->file_read_at(feed->env, reread->file, reread->room, place->size,
+                                    place->offset, &got, err));
+        if (got < place->size) {
+            return fail_changed(input, err);
+        }
+        reread->place = place;
+    }
+    *block = (struct text){reread->room, place->size};
+    *first_event = place->first;
+    return OK;
 }

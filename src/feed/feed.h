@@ -11,6 +11,9 @@
  * file or a pipe by one thread at a time, several of them at once. What comes through a pipe is
  * spooled to a temporary file, so that its bytes can be read again.
  *
+ * A segment (decode/segment.h) is told by its first bytes too, whatever its name is and its format
+ * was said to be.  Its blocks come as they are, whole, and lines are events. It is a plain file.
+ *
  * Promise: blocks, their offsets, indexes and findings depend on the files alone, not on threads or
  * time; memory depends on the number of threads and files, not on their size or on the length of a
  * line.
@@ -31,23 +34,24 @@
 #include "base/text.h"
 #include "decode/event.h"
 
-enum feed_format { FEED_BY_NAME, FEED_NDJSON, FEED_CSV };
+enum feed_format { FEED_BY_NAME, FEED_NDJSON, FEED_CSV, FEED_SEGMENT, FEED_PARQUET };
 
 struct feed_options {
-    int threads;                  /* feed_next is called with 0..threads-1 */
-    enum feed_format format;      /* BY_NAME: .csv (before .gz, .zst) is CSV, all else NDJSON */
+    int threads;                     /* feed_next is called with 0..threads-1 */
+    enum feed_format format;         /* BY_NAME: .csv (before .gz, .zst) is CSV, all else NDJSON */
     const enum feed_format *formats; /* of each path, instead; NULL: format is that of all */
-    size_t block_bytes;           /* 0: 1 MiB; at most line_max_bytes */
-    size_t line_max_bytes;        /* 0: LINE_MAX_BYTES; of a line without its newline */
-    const char *temporary_folder; /* for pipes; NULL: the environment's */
+    size_t block_bytes;              /* 0: 1 MiB; at most line_max_bytes */
+    size_t line_max_bytes;           /* 0: LINE_MAX_BYTES; of a line without its newline */
+    bool takes_parquet;              /* files of it are listed, and not read; else ERR_INPUT */
+    const char *temporary_folder;    /* for pipes; NULL: the environment's */
 };
 
 enum { FEED_HEAD_BYTES = 4096 };
 
 /* What is wrong with a file's bytes. */
 struct feed_finding {
-    enum refusal refusal; /* LINE_LIMIT, ENCODING, DECOMP_LIMIT; NONE: a warning, nothing was lost
-                             for sure */
+    enum refusal refusal; /* LINE_LIMIT, ENCODING, DECOMP_LIMIT, SEGMENT; NONE: a warning, nothing
+                             was lost for sure */
     uint32_t file_index;
     uint32_t block_index; /* for feed_line_number, with FEED_LINE_LAST */
     uint64_t offset;      /* in the uncompressed file: of the first byte that is not delivered */
@@ -63,7 +67,8 @@ struct feed_block {
     uint64_t offset;      /* of bytes[0] in the uncompressed file */
     bool is_first_of_file;
     enum feed_format format;
-    struct text header; /* of a CSV file: its first line, which the first block has too */
+    uint64_t first_event; /* of a segment: how many events of the file are before the block's */
+    struct text header;   /* of a CSV file: its first line, which the first block has too */
     const struct feed_finding *findings;
     uint32_t finding_count;
 };
@@ -95,7 +100,7 @@ uint32_t feed_file_count(const struct feed *feed);
 const char *feed_file_path(const struct feed *feed, uint32_t file_index);
 /* Which of the paths it was found under, the first of them. */
 size_t feed_file_source(const struct feed *feed, uint32_t file_index);
-/* NDJSON or CSV. */
+/* NDJSON, CSV, SEGMENT or PARQUET. */
 enum feed_format feed_file_format(const struct feed *feed, uint32_t file_index);
 
 /* Bytes on disk of all files but pipes, and how many of them have been read: for a progress bar,
@@ -119,5 +124,9 @@ uint64_t feed_line_number(struct feed *feed, uint32_t file_index, uint32_t block
  * read. */
 enum status feed_reread(struct feed *feed, uint32_t file_index, uint64_t offset, char *buffer,
                         size_t size_max, size_t *size, struct error *err);
+/* The block of a segment that has an event, and how many events are before it; valid until the next
+ * call.  ERR_INPUT as feed_reread. */
+enum status feed_reread_event(struct feed *feed, uint32_t file_index, uint64_t event,
+                              struct text *block, uint64_t *first_event, struct error *err);
 
 #endif

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "decode/segment.h"
+
 /* The files and folders that were seen, by device and inode. */
 struct identity {
     uint64_t device, inode;
@@ -79,7 +81,7 @@ static enum status add_file(struct listing *listing, const char *path, const str
                   : ends_with(path, &size, ".csv") ? FEED_CSV
                                                    : FEED_NDJSON;
     if (!file.is_pipe) {
-        unsigned char magic[4];
+        unsigned char magic[8];
         size_t got = 0;
         struct file *opened;
         TRY(env->file_open(env, path, &opened, err));
@@ -88,6 +90,14 @@ static enum status add_file(struct listing *listing, const char *path, const str
         TRY(status);
         TRY(close_status);
         file.packing = stream_packing(magic, got);
+        file.format = segment_is_magic(magic, got) ? FEED_SEGMENT : file.format;
+        if (got >= 4 && memcmp(magic, "PAR1", 4) == 0) {
+            file.format = FEED_PARQUET;
+            if (!listing->options->takes_parquet) {
+                (void)fail(err, ERR_INPUT, "%s is a Parquet file", path);
+                return err ? fail_hint(err, "make segments of it with farthing import") : ERR_INPUT;
+            }
+        }
         /* An empty file has no magic; one that is named .gz was cut at its very start. */
         if (got == 0 && (says_gzip || says_zstd)) {
             file.packing = says_gzip ? PACKED_GZIP : PACKED_ZSTD;
@@ -118,7 +128,9 @@ static enum status add_folder(struct listing *listing, const char *path, struct 
         path_size--;
     }
     for (size_t i = 0; i < count; i++) {
-        if (names[i].size > 0 && names[i].at[0] == '.') {
+        /* What `farthing import` has refused lies beside its segments. */
+        if ((names[i].size > 0 && names[i].at[0] == '.') ||
+            text_equal(names[i], TEXT("dead_letters.ndjson"))) {
             continue;
         }
         char *joined = arena_alloc(listing->arena, path_size + names[i].size + 2);

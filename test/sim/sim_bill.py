@@ -281,6 +281,7 @@ PERTURBATIONS = [
     ("split", {"split", "records", "catalog"}, ["--threads", "7", "--memory", "64MiB"]),
     ("all", {"shuffle", "duplicate", "split", "records", "catalog"}, ["--threads", "1",
                                                                     "--memory", "64MiB"]),
+    ("stored", {"shuffle", "duplicate", "split", "store"}, ["--threads", "2"]),
 ]
 
 
@@ -312,6 +313,7 @@ def perturbed_inputs(world, folder, kinds, rng):
 class Output:
     def __init__(self, folder):
         self.folder = folder
+        self.stored_in = None  # where `farthing import` has listed what it refused
         self.bytes = {}
         for name in SAME:
             path = os.path.join(folder, name)
@@ -326,12 +328,16 @@ class Output:
     def objects(self, name):
         data = self.bytes.get(name)
         if data is None:
-            path = os.path.join(self.folder, name)
-            if not os.path.exists(path):
-                return []
-            with open(path, "rb") as file:
-                data = file.read()
+            return self.objects_in(self.folder, name)
         return [json.loads(line) for line in data.decode().splitlines()]
+
+    @staticmethod
+    def objects_in(folder, name):
+        path = os.path.join(folder, name)
+        if not os.path.exists(path):
+            return []
+        with open(path, "rb") as file:
+            return [json.loads(line) for line in file.read().decode().splitlines()]
 
     def lines(self):
         return self.rows("lines.csv")
@@ -365,12 +371,37 @@ class Runner:
                done.stderr.decode(errors="replace").strip()[:2000])
         return Output(out) if status == 0 else None
 
+    def store(self, inputs, rng):
+        """Some of the events as segments, or as what is exported of these; the folder of what was refused on the way."""
+        stored = rng.sample(inputs.events, rng.randrange(1, len(inputs.events) + 1))
+        out = self.path("segments")
+        self.call(inputs, "import", stored, out)
+        inputs.events = [path for path in inputs.events if path not in stored]
+        if "-" in stored:
+            inputs.stdin = None
+        again = rng.random()
+        if again < 0.3:
+            self.call(inputs, "export", [out], out + ".ndjson")
+        elif again < 0.5:
+            self.call(inputs, "import", [out], out + ".again")
+        inputs.events.append(out + (".ndjson" if again < 0.3 else ".again" if again < 0.5 else ""))
+        return out
+
+    def call(self, inputs, command, events, out):
+        words = [self.farthing, command, "--out", out, "--quiet"]
+        for option, paths in (("--catalog", inputs.catalogs), ("--events", events)):
+            for path in paths:
+                words += [option, path]
+        done = subprocess.run(words, input=inputs.stdin or b"", capture_output=True, check=False, timeout=120)
+        expect(done.returncode == 0, "%s: exit code %d: %s", " ".join(words), done.returncode,
+               done.stderr.decode(errors="replace").strip()[:2000])
+
 
 # ---- comparison with the naive rater ----
 
 def letters(output):
-    return {(letter["reason"], letter.get("sha256")) for letter in
-            output.objects("dead_letters.ndjson")}
+    return {(letter["reason"], letter.get("sha256")) for folder in (output.folder, output.stored_in) if folder
+            for letter in Output.objects_in(folder, "dead_letters.ndjson")}
 
 
 def conflicts(output):
@@ -655,8 +686,10 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
             rng = random.Random("%s/%s" % (world.seed, name))
             if output.bytes["usage.csv"].count(b"\n") > 1500:  # all rows of a payer must fit
                 options = ["256MiB" if option == "64MiB" else option for option in options]
-            other = runner.run(perturbed_inputs(world, runner.path(name), kinds, rng), name,
-                               world.period_text, options)
+            changed = perturbed_inputs(world, runner.path(name), kinds, rng)
+            stored_in = runner.store(changed, rng) if "store" in kinds else None
+            other = runner.run(changed, name, world.period_text, options)
+            other.stored_in = stored_in
             counts["perturbed"] += 1
             same_output(name, output, other)
         attempt("purity", perturb)

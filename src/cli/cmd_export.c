@@ -1,0 +1,153 @@
+/* cmd_export.c - farthing export: events of any form to NDJSON, CSV or Parquet. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+
+enum { OPT_OUT = OPT_FIRST_NO_INPUT, OPT_TO, OPT_FORCE };
+
+static const struct option OPTIONS[] = {
+    COMMON_OPTIONS,
+    {"events", required_argument, NULL, OPT_EVENTS},
+    {"format", required_argument, NULL, OPT_FORMAT},
+    {"catalog", required_argument, NULL, OPT_CATALOG},
+    {"out", required_argument, NULL, OPT_OUT},
+    {"to", required_argument, NULL, OPT_TO},
+    {"force", no_argument, NULL, OPT_FORCE},
+    {0},
+};
+
+struct asked {
+    struct inputs inputs;
+    const char *to;
+};
+
+static int take(int option, void *own)
+{
+    struct asked *asked = own;
+    switch (option) {
+    case OPT_OUT:
+        return take_once(&cmd_export, "--out", &asked->inputs.bill.out);
+    case OPT_TO:
+        return take_once(&cmd_export, "--to", &asked->to);
+    case OPT_FORCE:
+        asked->inputs.bill.replace = 1;
+        return GO_ON;
+    default:
+        return take_input(&cmd_export, option, &asked->inputs);
+    }
+}
+
+/* The form that is asked for, or that the file's name says; false when neither does. */
+static bool find_form(const char *to, const char *out, enum farthing_export_form *form)
+{
+    static const struct {
+        const char *name;
+        enum farthing_export_form form;
+    } FORMS[] = {
+        {"ndjson", FARTHING_TO_NDJSON}, {"csv", FARTHING_TO_CSV}, {"parquet", FARTHING_TO_PARQUET}};
+    const char *dot = strrchr(out, '.');
+    const char *name = to ? to : dot ? dot + 1 : strcmp(out, "-") == 0 ? "ndjson" : "";
+    for (size_t i = 0; i < sizeof FORMS / sizeof *FORMS; i++) {
+        if (strcmp(name, FORMS[i].name) == 0) {
+            *form = FORMS[i].form;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int run_export(const struct common *common, const struct farthing_export *export)
+{
+    struct farthing *farthing = new_engine(common);
+    struct farthing_converted converted;
+    enum farthing_status status = farthing_export(farthing, export, &converted);
+    int code = (int)status;
+    if (status != FARTHING_OK) {
+        code = report_failure(farthing, status);
+    } else {
+        end_progress();
+        if (!export->out) { /* standard output is taken */
+            if (converted.refused > 0) {
+                char digits[32];
+                fprintf(stderr, "warning: %s records were refused\n",
+                        group_digits(converted.refused, digits));
+            }
+        } else if (common->json) {
+            print_converted_json(&converted, export->out);
+        } else if (!common->quiet) {
+            print_converted(&converted, export->out);
+        }
+        code = finish_stdout(code);
+    }
+    farthing_free(farthing);
+    return code;
+}
+
+static int start(const struct common *common, struct asked *asked)
+{
+    const struct farthing_bill *given = inputs_bill(&asked->inputs);
+    struct farthing_export export = {.events = given->events,
+                                     .format = given->format,
+                                     .catalog = given->catalog,
+                                     .out = given->out,
+                                     .replace = given->replace,
+                                     .write = write_stdout};
+    const char *missing = export.events.count == 0 ? "--events" : !export.out ? "--out" : NULL;
+    if (missing) {
+        return usage_failure(&cmd_export, "%s is missing", missing);
+    }
+    if (!find_form(asked->to, export.out, &export.form)) {
+        return usage_failure(&cmd_export, "--to: one of ndjson, csv, parquet");
+    }
+    if (strcmp(export.out, "-") == 0) {
+        export.out = NULL;
+        if (export.form == FARTHING_TO_PARQUET) {
+            return usage_failure(&cmd_export, "Parquet needs a file, not standard output");
+        }
+    }
+    return run_export(common, &export);
+}
+
+static int run(int argc, char **argv)
+{
+    struct common common = {0};
+    struct asked asked = {0};
+    int code = read_options(&cmd_export, argc, argv, OPTIONS, take, &asked, &common);
+    if (code == GO_ON) {
+        code = optind < argc ? usage_failure(&cmd_export, "'%s' is not an option", argv[optind])
+                             : start(&common, &asked);
+    }
+    inputs_free(&asked.inputs);
+    return code;
+}
+
+const struct command cmd_export = {
+    .name = "export",
+    .summary = "write stored events as NDJSON, CSV or Parquet",
+    .run = run,
+    .help =
+        "export --events PATH --out FILE [options]\n\n"
+        "Writes the events of segments (or of any file that can be read) in their order: as "
+        "NDJSON,\n"
+        "each in its canonical form; or as CSV or Parquet with the columns id, source, type,\n"
+        "subject, time and data, which is JSON. Records that are refused, and blocks of segments\n"
+        "that are damaged, are listed in FILE.dead_letters.ndjson.\n\n"
+        "  --events PATH     segments, or whatever `farthing import` takes (repeatable)\n"
+        "  --out FILE        where the events go; - for standard output\n"
+        "  --to FORM         ndjson, csv or parquet, when the file's name does not say it\n"
+        "  --catalog PATH    whose `csv:` says how rows are read (repeatable)\n"
+        "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
+        "  --force           replace the file\n"
+        "  --threads N       for Parquet; default: as many as there are processors\n"
+        "  --memory SIZE     default 1GiB\n"
+        "  --tmp FOLDER      for temporary files; default $TMPDIR or /tmp\n"
+        "  --json            print what was done as JSON\n"
+        "  --quiet           print nothing but errors\n\n"
+        "Exit codes: 0 done; 1 a file or a value is wrong, nothing was written; 2 the command\n"
+        "line is wrong; 4 disk or pipe; 5 the memory or another limit; 6 internal.\n\n"
+        "examples:\n"
+        "  farthing export --events segments/ --out usage.ndjson\n"
+        "  farthing export --events segments/ --out - | head\n"
+        "  farthing export --events segments/ --out usage.parquet\n",
+};
