@@ -18,7 +18,7 @@ enum {
                       64, /* of a text made from a pattern, and what is written beyond */
     DECIMAL_ROOM_BYTES = 48,
     COPY_BYTES = 16, /* at once, of what is shorter too */
-    TUPLE_VALUES_MAX = 4 * 1024 * 1024,
+    TUPLES_MAX_BYTES = 32 * 1024 * 1024,
     FETCH_AHEAD = 12, /* events */
 };
 
@@ -28,7 +28,9 @@ struct cursor {
 
 struct codes {
     const unsigned char *bits;
-    uint32_t width, limit; /* codes are below limit */
+    uint32_t width;
+    uint32_t limit; /* codes are below */
+    uint32_t count; /* as many are there */
 };
 
 /* Literal bytes, then digits. */
@@ -67,17 +69,17 @@ struct shape {
     uint32_t in_tuple_count;
 };
 
+/* Met at random, event by event: small, so that they stay in the cache. */
 struct subject {
-    struct text text;
     uint64_t print;
+    uint32_t offset, size; /* of its text in subject_bytes */
 };
 
 struct tuple {
-    struct shape *shape;
-    struct text source, type;
     uint64_t print; /* of source, type and what is in the tuple */
-    const uint32_t *codes;
+    uint32_t shape, source, type;
     bool is_withdrawal;
+    uint32_t codes[]; /* as many as the shape that has most */
 };
 
 struct segment_reader {
@@ -93,18 +95,20 @@ struct segment_reader {
     struct text *texts;
     uint32_t text_count;
     struct subject *subjects;
+    const char *subject_bytes;
     uint32_t subject_count;
     struct shape *shapes;
     uint32_t shape_count;
-    struct tuple *tuples;
-    uint32_t tuple_count;
+    char *tuples; /* struct tuple, each of tuple_bytes */
+    uint32_t tuple_count, tuple_bytes;
     struct codes tuple_codes, subject_codes;
     const unsigned char *time_sizes;
     struct cursor times;
     struct text_column ids;
     int64_t unit, at;
     uint32_t next;
-    struct event event; /* the last one */
+    struct event event;        /* the last one */
+    const struct shape *shape; /* its shape */
 };
 
 struct segment_reader *segment_reader_new(struct arena *arena)
@@ -189,10 +193,11 @@ static bool next_codes(struct segment_reader *reader, uint32_t width, uint32_t l
     if (!next_stream(reader, &stream)) {
         return false;
     }
-    if (width > 32 || (uint64_t)(stream.end - stream.at) * 8 < (uint64_t)width * count) {
+    uint64_t there = width == 0 ? UINT32_MAX : (uint64_t)(stream.end - stream.at) * 8 / width;
+    if (width > 32 || there < count) {
         return find_fault(reader, "segment: a stream of codes is too short");
     }
-    *codes = (struct codes){stream.at, width, limit};
+    *codes = (struct codes){stream.at, width, limit, (uint32_t)there};
     return true;
 }
 
@@ -201,6 +206,11 @@ static inline uint32_t code_at(const struct codes *codes, uint32_t index)
     uint64_t bit = (uint64_t)index * codes->width;
     uint64_t word = read_le64(codes->bits + (bit >> 3)) >> (bit & 7);
     return (uint32_t)(word & ((UINT64_C(1) << codes->width) - 1));
+}
+
+static inline struct tuple *tuple_at(const struct segment_reader *reader, uint32_t index)
+{
+    return (struct tuple *)(void *)(reader->tuples + (size_t)index * reader->tuple_bytes);
 }
 
 /* ---- columns of text ----------------------------------------------------------------------- */
@@ -284,29 +294,35 @@ static bool open_texts(struct segment_reader *reader, uint32_t count, struct tex
     return true;
 }
 
-/* Eight digits out of four bytes. */
+/* Sixteen bytes at once: a compiler makes a few instructions of it, on any machine. */
+typedef uint8_t vector __attribute__((vector_size(16)));
+
+static inline vector name_digits(vector digits)
+{
+    vector letters = (vector)(digits > 9);
+    return digits + (uint8_t)'0' + (letters & (uint8_t)('a' - '0' - 10));
+}
+
+/* 32 digits out of sixteen bytes. */
 static inline void spread_digits(const unsigned char *bytes, char *out)
 {
-    uint64_t value = read_le(bytes, 4);
-    value = (value | value << 16) & UINT64_C(0x0000FFFF0000FFFF);
-    value = (value | value << 8) & UINT64_C(0x00FF00FF00FF00FF);
-    value = (value >> 4 & UINT64_C(0x000F000F000F000F)) | (value & UINT64_C(0x000F000F000F000F))
-                                                              << 8;
-    uint64_t letters = (value + UINT64_C(0x0606060606060606)) >> 4 & UINT64_C(0x0101010101010101);
-    value += UINT64_C(0x3030303030303030) + letters * 39;
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    value = __builtin_bswap64(value);
-#endif
-    memcpy(out, &value, sizeof value);
+    vector packed;
+    memcpy(&packed, bytes, sizeof packed);
+    vector high = name_digits(packed >> 4), low = name_digits(packed & 15);
+    vector first =
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    vector second = __builtin_shufflevector(high, low, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                            14, 30, 15, 31);
+    memcpy(out, &first, sizeof first);
+    memcpy(out + sizeof first, &second, sizeof second);
 }
 
 static inline void fill_pattern(const struct pattern *pattern, const unsigned char *packed,
                                 char *out)
 {
-    char digits[ATTRIBUTE_MAX_BYTES + 1 + COPY_BYTES];
-    for (uint32_t at = 0; at < pattern->digit_count; at += 16) {
+    char digits[ATTRIBUTE_MAX_BYTES + 1 + 2 * COPY_BYTES];
+    for (uint32_t at = 0; at < pattern->digit_count; at += 2 * COPY_BYTES) {
         spread_digits(packed + at / 2, digits + at);
-        spread_digits(packed + at / 2 + 4, digits + at + 8);
     }
     const char *from = digits;
     for (uint32_t i = 0; i < pattern->run_count; i++) {
@@ -431,11 +447,10 @@ static bool is_attribute(struct text text)
 }
 
 static bool read_tuple_codes(struct segment_reader *reader, struct cursor *plan,
-                             struct tuple *tuple, uint32_t *codes)
+                             struct tuple *tuple)
 {
-    const struct shape *shape = tuple->shape;
+    const struct shape *shape = &reader->shapes[tuple->shape];
     uint32_t used = 0;
-    tuple->codes = codes;
     for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
         const struct leaf *leaf = &shape->leaves[i];
         struct member member = {.path = leaf->path, .kind = MEMBER_TEXT};
@@ -453,51 +468,71 @@ static bool read_tuple_codes(struct segment_reader *reader, struct cursor *plan,
         } else {
             continue;
         }
-        codes[used++] = code;
+        tuple->codes[used++] = code;
         tuple->print += record_print_member(&member);
     }
     return true;
 }
 
-static bool read_tuples(struct segment_reader *reader, struct cursor *plan)
+/* The source or type of each tuple.  Most texts come again and again, and are looked at once. */
+static bool read_tuple_attributes(struct segment_reader *reader, struct cursor *plan,
+                                  enum attribute attribute)
 {
-    uint32_t count = reader->tuple_count;
-    struct tuple *tuples = arena_calloc(reader->arena, count + 1ul, sizeof *tuples);
-    reader->tuples = tuples;
-    size_t value_count = 0;
-    for (uint32_t t = 0; t < count; t++) {
-        uint32_t shape;
-        if (!next_number(reader, plan, (uint64_t)reader->shape_count - 1, &shape)) {
+    struct arena_mark mark = arena_mark(reader->arena);
+    uint64_t *prints = arena_alloc(reader->arena, reader->text_count * sizeof *prints);
+    bool *is_known = arena_calloc(reader->arena, reader->text_count, sizeof *is_known);
+    for (uint32_t t = 0; t < reader->tuple_count; t++) {
+        struct tuple *tuple = tuple_at(reader, t);
+        uint32_t code;
+        if (!next_number(reader, plan, (uint64_t)reader->text_count - 1, &code)) {
             return false;
         }
-        tuples[t].shape = &reader->shapes[shape];
-        value_count += tuples[t].shape->in_tuple_count;
-    }
-    if (value_count > TUPLE_VALUES_MAX) {
-        return find_fault(reader, "segment: the tuples have too many values");
-    }
-    for (int part = 0; part < 2; part++) {
-        for (uint32_t t = 0; t < count; t++) {
-            uint32_t code;
-            if (!next_number(reader, plan, (uint64_t)reader->text_count - 1, &code)) {
-                return false;
-            }
-            struct text text = reader->texts[code];
+        struct text text = reader->texts[code];
+        if (!is_known[code]) {
             if (!is_attribute(text)) {
                 return find_fault(reader, "segment: an attribute is none");
             }
-            *(part == 0 ? &tuples[t].source : &tuples[t].type) = text;
-            tuples[t].print +=
-                record_print_attribute(part == 0 ? ATTRIBUTE_SOURCE : ATTRIBUTE_TYPE, text);
+            prints[code] = record_print_attribute(attribute, text);
+            is_known[code] = true;
+        }
+        tuple->print += prints[code];
+        if (attribute == ATTRIBUTE_SOURCE) {
+            tuple->source = code;
+        } else {
+            tuple->type = code;
+            tuple->is_withdrawal = text_equal(text, TEXT(WITHDRAWAL_TYPE));
         }
     }
-    uint32_t *codes = arena_alloc(reader->arena, (value_count + 1) * sizeof *codes);
+    arena_rewind(reader->arena, mark);
+    return true;
+}
+
+static bool read_tuples(struct segment_reader *reader, struct cursor *plan)
+{
+    uint32_t count = reader->tuple_count, most = 0;
+    for (uint32_t s = 0; s < reader->shape_count; s++) {
+        uint32_t values = reader->shapes[s].in_tuple_count;
+        most = values > most ? values : most;
+    }
+    reader->tuple_bytes = (uint32_t)((sizeof(struct tuple) + most * sizeof(uint32_t) + 7) / 8 * 8);
+    if ((size_t)count * reader->tuple_bytes > TUPLES_MAX_BYTES) {
+        return find_fault(reader, "segment: the tuples have too many values");
+    }
+    reader->tuples = arena_calloc(reader->arena, count + 1ul, reader->tuple_bytes);
     for (uint32_t t = 0; t < count; t++) {
-        tuples[t].is_withdrawal = text_equal(tuples[t].type, TEXT(WITHDRAWAL_TYPE));
-        if (!read_tuple_codes(reader, plan, &tuples[t], codes)) {
+        if (!next_number(reader, plan, (uint64_t)reader->shape_count - 1,
+                         &tuple_at(reader, t)->shape)) {
             return false;
         }
-        codes += tuples[t].shape->in_tuple_count;
+    }
+    if (!read_tuple_attributes(reader, plan, ATTRIBUTE_SOURCE) ||
+        !read_tuple_attributes(reader, plan, ATTRIBUTE_TYPE)) {
+        return false;
+    }
+    for (uint32_t t = 0; t < count; t++) {
+        if (!read_tuple_codes(reader, plan, tuple_at(reader, t))) {
+            return false;
+        }
     }
     return true;
 }
@@ -542,58 +577,45 @@ static bool read_plan(struct segment_reader *reader, struct cursor plan, struct 
 
 static bool read_subjects(struct segment_reader *reader)
 {
-    enum { ROOM_BYTES = 64 * 1024 };
     struct text_column column;
     uint32_t count = reader->subject_count;
     if (!open_texts(reader, count, &column)) {
         return false;
     }
     reader->subjects = arena_alloc(reader->arena, count * sizeof *reader->subjects);
-    char *room = NULL;
-    size_t left = 0;
+    struct buffer bytes;
+    buffer_init(&bytes, reader->arena, count * 16ul + TEXT_ROOM_BYTES);
     for (uint32_t i = 0; i < count; i++) {
-        struct subject *subject = &reader->subjects[i];
-        if (left < TEXT_ROOM_BYTES) {
-            room = arena_alloc(reader->arena, ROOM_BYTES);
-            left = ROOM_BYTES;
-        }
-        if (!next_text(&column, room, true, true, &subject->text)) {
+        char *room = buffer_reserve(&bytes, TEXT_ROOM_BYTES);
+        struct text text;
+        if (!next_text(&column, room, true, true, &text)) {
             return find_fault(reader, "segment: a subject is none");
         }
-        if (subject->text.at == room) {
-            room += subject->text.size;
-            left -= subject->text.size;
+        if (text.at != room && text.size > 0) {
+            memcpy(room, text.at, text.size);
         }
-        subject->print = record_print_attribute(ATTRIBUTE_SUBJECT, subject->text);
+        reader->subjects[i] =
+            (struct subject){.print = record_print_attribute(ATTRIBUTE_SUBJECT, text),
+                             .offset = (uint32_t)bytes.size,
+                             .size = (uint32_t)text.size};
+        bytes.size += text.size;
     }
+    reader->subject_bytes = bytes.at;
     return true;
 }
 
-/* How many events each shape has is in the codes of tuples. */
-static bool count_events(struct segment_reader *reader, uint32_t *counts)
-{
-    for (uint32_t i = 0; i < reader->header.event_count; i++) {
-        uint32_t tuple = code_at(&reader->tuple_codes, i);
-        if (tuple >= reader->tuple_count ||
-            code_at(&reader->subject_codes, i) >= reader->subject_count) {
-            return find_fault(reader, "segment: a code beyond its dictionary");
-        }
-        counts[reader->tuples[tuple].shape - reader->shapes]++;
-    }
-    return true;
-}
-
-static bool open_leaf(struct segment_reader *reader, struct leaf *leaf, uint32_t count)
+/* How many events have the value is not known yet: what is missing is met when it is asked for. */
+static bool open_leaf(struct segment_reader *reader, struct leaf *leaf)
 {
     switch ((enum segment_coding)leaf->coding) {
     case TEXT_BY_CODE:
     case WORD_BY_CODE:
-        return next_codes(reader, leaf->codes.width, leaf->codes.limit, count, &leaf->codes);
+        return next_codes(reader, leaf->codes.width, leaf->codes.limit, 0, &leaf->codes);
     case NUMBER_COLUMN:
     case DECIMAL_COLUMN:
         return next_stream(reader, &leaf->sizes) && next_stream(reader, &leaf->bytes);
     case TEXT_COLUMN:
-        return open_texts(reader, count, &leaf->texts);
+        return open_texts(reader, 0, &leaf->texts);
     default:
         return true;
     }
@@ -616,15 +638,13 @@ static bool open_streams(struct segment_reader *reader)
         return find_fault(reader, "segment: the times are cut");
     }
     reader->time_sizes = time_sizes.at;
-    uint32_t *counts = arena_calloc(reader->arena, reader->shape_count, sizeof *counts);
-    if (!read_subjects(reader) || !open_texts(reader, count, &reader->ids) ||
-        !count_events(reader, counts)) {
+    if (!read_subjects(reader) || !open_texts(reader, count, &reader->ids)) {
         return false;
     }
     for (uint32_t s = 0; s < reader->shape_count; s++) {
         struct shape *shape = &reader->shapes[s];
         for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
-            if (!open_leaf(reader, &shape->leaves[i], counts[s])) {
+            if (!open_leaf(reader, &shape->leaves[i])) {
                 return false;
             }
         }
@@ -792,14 +812,18 @@ static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
         set_word(member, *(*codes)++);
         return true;
     case TEXT_BY_CODE: {
-        uint32_t code = code_at(&leaf->codes, leaf->next++);
+        uint32_t code =
+            leaf->next < leaf->codes.count ? code_at(&leaf->codes, leaf->next) : UINT32_MAX;
         is_good = code < leaf->codes.limit;
+        leaf->next++;
         member->text = reader->texts[is_good ? code : 0];
         break;
     }
     case WORD_BY_CODE: {
-        uint32_t code = code_at(&leaf->codes, leaf->next++);
+        uint32_t code =
+            leaf->next < leaf->codes.count ? code_at(&leaf->codes, leaf->next) : UINT32_MAX;
         is_good = code < leaf->codes.limit;
+        leaf->next++;
         set_word(member, is_good ? code : 0);
         break;
     }
@@ -836,49 +860,63 @@ static bool set_targets(struct event *event)
     return true;
 }
 
+static inline void fetch_ahead(const struct segment_reader *reader, uint32_t index)
+{
+    __builtin_prefetch(&reader->subjects[code_at(&reader->subject_codes, index)]);
+    __builtin_prefetch(tuple_at(reader, code_at(&reader->tuple_codes, index)));
+}
+
+static inline bool read_event(struct segment_reader *reader, uint32_t index, struct event *made)
+{
+    uint32_t tuple_code = code_at(&reader->tuple_codes, index);
+    uint32_t subject_code = code_at(&reader->subject_codes, index);
+    if (tuple_code >= reader->tuple_count || subject_code >= reader->subject_count) {
+        return false;
+    }
+    const struct tuple *tuple = tuple_at(reader, tuple_code);
+    const struct subject *subject = &reader->subjects[subject_code];
+    struct shape *shape = &reader->shapes[tuple->shape];
+    uint64_t print = tuple->print + subject->print;
+    if (!next_time(reader, index, &made->at) ||
+        !next_text(&reader->ids, reader->id_room, true, false, &made->id)) {
+        return false;
+    }
+    const uint32_t *codes = tuple->codes;
+    for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
+        if (!next_value(reader, &shape->leaves[i], &codes, &reader->members[i], &print)) {
+            return false;
+        }
+    }
+    reader->shape = shape;
+    made->kind = EVENT_USAGE;
+    made->source = reader->texts[tuple->source];
+    made->type = reader->texts[tuple->type];
+    made->subject = (struct text){reader->subject_bytes + subject->offset, subject->size};
+    made->members = reader->members;
+    made->member_count = shape->form.leaf_count;
+    made->holders = shape->form.holders;
+    made->holder_count = shape->form.holder_count;
+    made->target_source = made->target_id = (struct text){0};
+    made->print =
+        print + record_print_attribute(ATTRIBUTE_ID, made->id) + record_print_time(made->at);
+    return tuple->is_withdrawal ? set_targets(made) : subject->size > 0;
+}
+
 bool segment_next(struct segment_reader *reader, struct event *event, const char **fault)
 {
     *fault = NULL;
     if (reader->next == reader->header.event_count || reader->fault) {
         return false;
     }
-    uint32_t index = reader->next;
-    /* The codes were all checked when the block was opened. */
-    if (index + FETCH_AHEAD < reader->header.event_count) {
-        __builtin_prefetch(&reader->subjects[code_at(&reader->subject_codes, index + FETCH_AHEAD)]);
-        __builtin_prefetch(&reader->tuples[code_at(&reader->tuple_codes, index + FETCH_AHEAD)]);
+    if (reader->next + FETCH_AHEAD < reader->header.event_count) {
+        fetch_ahead(reader, reader->next + FETCH_AHEAD);
     }
-    const struct tuple *tuple = &reader->tuples[code_at(&reader->tuple_codes, index)];
-    const struct subject *subject = &reader->subjects[code_at(&reader->subject_codes, index)];
-    struct shape *shape = tuple->shape;
-    uint64_t print = tuple->print + subject->print;
-    struct event *made = &reader->event;
-    bool is_good = next_time(reader, index, &made->at) &&
-                   next_text(&reader->ids, reader->id_room, true, false, &made->id);
-    const uint32_t *codes = tuple->codes;
-    for (uint32_t i = 0; i < shape->form.leaf_count && is_good; i++) {
-        is_good = next_value(reader, &shape->leaves[i], &codes, &reader->members[i], &print);
-    }
-    if (is_good) {
-        made->kind = EVENT_USAGE;
-        made->source = tuple->source;
-        made->type = tuple->type;
-        made->subject = subject->text;
-        made->members = reader->members;
-        made->member_count = shape->form.leaf_count;
-        made->holders = shape->form.holders;
-        made->holder_count = shape->form.holder_count;
-        made->target_source = made->target_id = (struct text){0};
-        made->print =
-            print + record_print_attribute(ATTRIBUTE_ID, made->id) + record_print_time(made->at);
-        is_good = tuple->is_withdrawal ? set_targets(made) : subject->text.size > 0;
-    }
-    if (!is_good) {
+    if (!read_event(reader, reader->next, &reader->event)) {
         *fault = reader->fault = "segment: an event cannot be read";
         return false;
     }
     reader->next++;
-    *event = *made;
+    *event = reader->event;
     return true;
 }
 
@@ -911,9 +949,7 @@ static void add_member(struct buffer *out, const struct member *member)
 
 void segment_data(const struct segment_reader *reader, struct buffer *out)
 {
-    const struct shape *shape =
-        reader->tuples[code_at(&reader->tuple_codes, reader->next - 1)].shape;
-    const struct shape_form *form = &shape->form;
+    const struct shape_form *form = &reader->shape->form;
     size_t at = 0;
     for (uint32_t i = 0; i < form->leaf_count; i++) {
         buffer_add(out, form->json.at + at, form->places[i] - at);
