@@ -230,6 +230,7 @@ struct farthing_import {
     struct farthing_paths events;  /* NDJSON, CSV (plain, gzip, zstd), Parquet, segments; files, folders, "-" */
     enum farthing_format format;
     struct farthing_paths catalog; /* for its `csv:`; may be empty */
+    struct farthing_paths accounts; /* that the catalog names; may be empty */
     const char *out;               /* folder */
     int replace;
 };
@@ -237,7 +238,7 @@ enum farthing_export_form { FARTHING_TO_NDJSON, FARTHING_TO_CSV, FARTHING_TO_PAR
 struct farthing_export {
     struct farthing_paths events; /* as for import */
     enum farthing_format format;
-    struct farthing_paths catalog;
+    struct farthing_paths catalog, accounts;
     const char *out;              /* a file */
     enum farthing_export_form form;
     int replace;

@@ -11,6 +11,7 @@ static const struct option OPTIONS[] = {
     {"events", required_argument, NULL, OPT_EVENTS},
     {"format", required_argument, NULL, OPT_FORMAT},
     {"catalog", required_argument, NULL, OPT_CATALOG},
+    {"accounts", required_argument, NULL, OPT_ACCOUNTS},
     {"out", required_argument, NULL, OPT_OUT},
     {"to", required_argument, NULL, OPT_TO},
     {"force", no_argument, NULL, OPT_FORCE},
@@ -90,6 +91,7 @@ static int start(const struct common *common, struct asked *asked)
     struct farthing_export export = {.events = given->events,
                                      .format = given->format,
                                      .catalog = given->catalog,
+                                     .accounts = given->accounts,
                                      .out = given->out,
                                      .replace = given->replace,
                                      .write = write_stdout};
@@ -137,6 +139,7 @@ const struct command cmd_export = {
         "  --out FILE        where the events go; - for standard output\n"
         "  --to FORM         ndjson, csv or parquet, when the file's name does not say it\n"
         "  --catalog PATH    whose `csv:` says how rows are read (repeatable)\n"
+        "  --accounts FILE   accounts that the catalog names (repeatable)\n"
         "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
         "  --force           replace the file\n"
         "  --threads N       for Parquet; default: as many as there are processors\n"

@@ -11,6 +11,7 @@ static const struct option OPTIONS[] = {
     {"events", required_argument, NULL, OPT_EVENTS},
     {"format", required_argument, NULL, OPT_FORMAT},
     {"catalog", required_argument, NULL, OPT_CATALOG},
+    {"accounts", required_argument, NULL, OPT_ACCOUNTS},
     {"out", required_argument, NULL, OPT_OUT},
     {"force", no_argument, NULL, OPT_FORCE},
     {0},
@@ -109,6 +110,7 @@ static int run(int argc, char **argv)
         const struct farthing_import import = {.events = given->events,
                                                .format = given->format,
                                                .catalog = given->catalog,
+                                               .accounts = given->accounts,
                                                .out = given->out,
                                                .replace = given->replace};
         const char *missing = import.events.count == 0 ? "--events" : !import.out ? "--out" : NULL;
@@ -134,6 +136,7 @@ const struct command cmd_import = {
         "                    input (repeatable)\n"
         "  --out FOLDER      where the segments go: events-00001.segment, ...\n"
         "  --catalog PATH    whose `csv:` says how rows are read (repeatable)\n"
+        "  --accounts FILE   accounts that the catalog names (repeatable)\n"
         "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
         "  --force           replace segments of an earlier run in the folder\n"
         "  --threads N       for Parquet; default: as many as there are processors\n"

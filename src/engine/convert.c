@@ -438,14 +438,14 @@ static enum status read_all(struct converter *c)
 }
 
 static enum status open_feed(struct converter *c, struct farthing_paths events,
-                             enum farthing_format format, struct farthing_paths catalog)
+                             enum farthing_format format, struct farthing_paths catalog,
+                             struct farthing_paths accounts)
 {
     if (catalog.count > 0) {
         struct complaints complaints = {0};
         struct loaded loaded = {0};
-        const struct farthing_paths none = {0};
-        enum status status = load_catalog(c->env, &c->arena, &c->farthing->config, catalog, none,
-                                          &complaints, &loaded, c->err);
+        enum status status = load_catalog(c->env, &c->arena, &c->farthing->config, catalog,
+                                          accounts, &complaints, &loaded, c->err);
         if (complaints.errors > 0) {
             handle_complaints(c->farthing, &complaints);
         }
@@ -505,7 +505,7 @@ static void remove_rest(struct converter *c)
 
 static enum status import_all(struct converter *c, const struct farthing_import *options)
 {
-    TRY(open_feed(c, options->events, options->format, options->catalog));
+    TRY(open_feed(c, options->events, options->format, options->catalog, options->accounts));
     const struct output_options output_options = {.replace = options->replace != 0};
     TRY(output_open(c->env, options->out, &output_options, &c->output, c->err));
     c->folder = options->out;
@@ -596,7 +596,7 @@ static enum status finish_parquet(struct converter *c)
 
 static enum status export_all(struct converter *c, const struct farthing_export *options)
 {
-    TRY(open_feed(c, options->events, options->format, options->catalog));
+    TRY(open_feed(c, options->events, options->format, options->catalog, options->accounts));
     buffer_init(&c->out, &c->arena, OUT_BYTES + 8192);
     if (options->out) {
         TRY(open_export(c, options));

@@ -389,7 +389,7 @@ class Runner:
 
     def call(self, inputs, command, events, out):
         words = [self.farthing, command, "--out", out, "--quiet"]
-        for option, paths in (("--catalog", inputs.catalogs), ("--events", events)):
+        for option, paths in (("--catalog", inputs.catalogs), ("--accounts", inputs.records), ("--events", events)):
             for path in paths:
                 words += [option, path]
         done = subprocess.run(words, input=inputs.stdin or b"", capture_output=True, check=False, timeout=120)
