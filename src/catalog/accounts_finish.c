@@ -594,6 +594,9 @@ void finish_hash_override(struct finish *finish, const struct staged_override *r
     put_decimal(&record, decimals_at(builder, row->rate));
     put_decimal(&record, decimals_at(builder, row->flat));
     put_number(&record, (uint64_t)row->scope);
+    if (row->cover != NONE) {
+        put_text(&record, name_at(&builder->values, row->cover)->text);
+    }
     add_record(finish, &record);
 }
 

@@ -80,7 +80,8 @@ static bool is_same_price(const struct staged_override *a, const struct staged_o
 
 static bool is_same_tier(const struct staged_override *a, const struct staged_override *b)
 {
-    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat && a->scope == b->scope;
+    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat && a->scope == b->scope &&
+           a->cover == b->cover;
 }
 
 /* Drops rows that are there twice; false when the rows are no price. */
@@ -111,6 +112,12 @@ static bool check_tiers(struct finish *finish, const uint32_t *rows, uint32_t co
                      SHOWN(id));
             return false;
         }
+        if (last && last->cover != row->cover) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "COVER_CONFLICT", "",
+                     "the tiers of \"%.*s\" for \"%.*s\" have different covers", SHOWN(sku),
+                     SHOWN(id));
+            return false;
+        }
         kept[(*kept_count)++] = rows[i];
         last = row;
     }
@@ -125,22 +132,114 @@ static bool check_tiers(struct finish *finish, const uint32_t *rows, uint32_t co
     return true;
 }
 
+/* Shared covers that rows pass before an override's rate. */
+struct covers {
+    const struct step **steps;
+    uint32_t count;
+    uint32_t *clocks; /* in catalog->slot_clocks */
+    uint32_t clock_count;
+    bool is_read, is_good;
+};
+
+/* Rows are cut where those of the first price are that passes the cover. */
+static void add_clocks(struct arena *arena, const struct catalog *catalog, const struct step *step,
+                       struct covers *covers)
+{
+    const struct price *price = &catalog->prices[catalog->node_price[step->node]];
+    uint32_t count = covers->clock_count;
+    uint32_t *clocks = arena_alloc(arena, (count + price->clock_count + 1u) * sizeof *clocks);
+    if (count > 0) {
+        memcpy(clocks, covers->clocks, count * sizeof *clocks);
+    }
+    for (uint32_t i = 0; i < price->clock_count; i++) {
+        clocks[count++] = price->clocks[i];
+    }
+    covers->clocks = clocks;
+    covers->clock_count = count;
+}
+
+static const struct step *find_cover(const struct catalog *catalog, struct text name)
+{
+    for (uint32_t i = 0; i < catalog->shared_count; i++) {
+        const struct step *step = &catalog->shared[i];
+        if (step->kind == STEP_COVER && text_equal(step->name, name)) {
+            return catalog->node_price[step->node] == NONE ? NULL : step; /* no price uses it */
+        }
+    }
+    return NULL;
+}
+
+/* "reservations;plans": in the order in which prices pass them. */
+static void read_covers(struct finish *finish, const struct staged_override *row,
+                        struct covers *covers)
+{
+    struct accounts_builder *builder = finish->builder;
+    const struct catalog *catalog = finish->catalog;
+    struct text text = name_at(&builder->values, row->cover)->text;
+    covers->is_read = true;
+    covers->steps =
+        arena_alloc(builder->arena, (catalog->shared_count + 1u) * sizeof(const struct step *));
+    for (size_t at = 0; at <= text.size;) {
+        const char *end = memchr(text.at + at, ';', text.size - at);
+        size_t size = end ? (size_t)(end - text.at) - at : text.size - at;
+        struct text name = {text.at + at, size};
+        const struct step *step = find_cover(catalog, name);
+        at += size + 1;
+        if (!step) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "UNKNOWN_COVER",
+                     "a cover under steps: of the catalog that some price uses; several by ;",
+                     "there is no shared cover \"%.*s\"", SHOWN(name));
+            return;
+        }
+        if (covers->count > 0 && covers->steps[covers->count - 1]->node >= step->node) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "COVER_ORDER",
+                     "each once, in the order in which prices of the catalog use them",
+                     "\"%.*s\" comes before \"%.*s\"", SHOWN(name),
+                     SHOWN(covers->steps[covers->count - 1]->name));
+            return;
+        }
+        covers->steps[covers->count++] = step;
+        add_clocks(builder->arena, catalog, step, covers);
+    }
+    covers->is_good = true;
+}
+
+/* Those of a row; NULL when it names what is not there. */
+static const struct covers *covers_of(struct finish *finish, struct covers *all,
+                                      const struct staged_override *row)
+{
+    static const struct covers none;
+    if (row->cover == NONE) {
+        return &none;
+    }
+    struct covers *covers = &all[row->cover];
+    if (!covers->is_read) {
+        read_covers(finish, row, covers);
+    }
+    return covers->is_good ? covers : NULL;
+}
+
 /* Steps of overrides are few against their number (a discount of 10 % is one set of tiers for all
  * that have it), and they are fat: those with equal tiers and an equal node are one. */
 struct curves {
     struct map by_content;
     struct chunks steps; /* const struct step * */
-    uint32_t *key;       /* scratch: node, scope, tiers */
+    uint32_t *key;       /* scratch: node, scope, covers, tiers */
     uint32_t *node_of_sku;
     uint32_t node_count;
 };
 
-static const struct step *make_step(struct finish *finish, const uint32_t *rows, uint32_t count,
-                                    uint32_t node)
+/* Its covers, and what makes amounts of what they leave. */
+static const struct step *make_steps(struct finish *finish, const struct covers *covers,
+                                     const uint32_t *rows, uint32_t count, uint32_t node)
 {
     struct accounts_builder *builder = finish->builder;
     struct arena *arena = builder->arena;
-    struct step *step = arena_calloc(arena, 1, sizeof *step);
+    struct step *steps = arena_calloc(arena, covers->count + 1u, sizeof *steps);
+    for (uint32_t i = 0; i < covers->count; i++) {
+        steps[i] = *covers->steps[i];
+    }
+    struct step *step = &steps[covers->count];
     *step = (struct step){
         .kind = count == 1 ? STEP_RATE : STEP_TIER,
         .name = count == 1 ? TEXT("rate") : TEXT("tier"),
@@ -156,7 +255,7 @@ static const struct step *make_step(struct finish *finish, const uint32_t *rows,
         open->rate.value = decimals_at(builder, row->rate);
         open->flat.value = decimals_at(builder, row->flat);
         step->rate = (struct step_rate){.cases = open, .case_count = 1};
-        return step;
+        return steps;
     }
     struct tier *tiers = arena_calloc(arena, count, sizeof *tiers);
     for (uint32_t i = 0; i < count; i++) {
@@ -174,16 +273,18 @@ static const struct step *make_step(struct finish *finish, const uint32_t *rows,
                                     .past_last = PAST_REFUSED,
                                     .package_round = ROUND_CEILING};
     tier_resolve(arena, &step->tier);
-    return step;
+    return steps;
 }
 
-static const struct step *find_step(struct finish *finish, struct curves *curves,
-                                    const uint32_t *rows, uint32_t count, uint32_t node)
+static const struct step *find_steps(struct finish *finish, struct curves *curves,
+                                     const struct covers *covers, const uint32_t *rows,
+                                     uint32_t count, uint32_t node)
 {
     struct accounts_builder *builder = finish->builder;
     uint32_t size = 0;
     curves->key[size++] = node;
     curves->key[size++] = (uint32_t)override_at(builder, rows[0])->scope;
+    curves->key[size++] = override_at(builder, rows[0])->cover;
     for (uint32_t i = 0; i < count; i++) {
         const struct staged_override *row = override_at(builder, rows[i]);
         curves->key[size++] = row->up_to;
@@ -194,7 +295,7 @@ static const struct step *find_step(struct finish *finish, struct curves *curves
     uint32_t found = map_find(&curves->by_content, key);
     if (found == MAP_NONE) {
         const struct step **step = chunks_add(&curves->steps, builder->arena);
-        *step = make_step(finish, rows, count, node);
+        *step = make_steps(finish, covers, rows, count, node);
         found =
             map_put(&curves->by_content, text_copy(builder->arena, key), curves->steps.count - 1);
     }
@@ -251,9 +352,11 @@ void finish_overrides(struct finish *finish)
     uint32_t *skus = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
     uint32_t *kept = arena_alloc(arena, longest * sizeof *kept);
     struct curves curves = {.steps = {.item_bytes = sizeof(struct step *)}};
-    curves.key = arena_alloc(arena, (3 * (size_t)longest + 2) * sizeof *curves.key);
+    curves.key = arena_alloc(arena, (3 * (size_t)longest + 3) * sizeof *curves.key);
     curves.node_of_sku = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
     map_init(&curves.by_content, arena, 64);
+    struct covers *all_covers =
+        arena_calloc(arena, builder->values.items.count + 1u, sizeof *all_covers);
     for (uint32_t i = 0; i < catalog->sku_count; i++) {
         skus[i] = i;
         curves.node_of_sku[i] = NONE;
@@ -279,7 +382,8 @@ void finish_overrides(struct finish *finish)
             is_price = false;
         }
         end = before && is_same_sku(before, row) && end > row->to ? end : row->to;
-        if (is_price) {
+        const struct covers *covers = covers_of(finish, all_covers, row);
+        if (is_price && covers) {
             uint32_t sku = finish->skus[row->sku];
             uint32_t account = finish->rank[row->account];
             uint32_t known = accounts->items[account].override;
@@ -292,8 +396,10 @@ void finish_overrides(struct finish *finish)
                 .from = row->from,
                 .to = row->to,
                 .grain = GRAIN_MONTH,
-                .steps = find_step(finish, &curves, kept, kept_count, node),
-                .step_count = 1,
+                .steps = find_steps(finish, &curves, covers, kept, kept_count, node),
+                .step_count = covers->count + 1,
+                .clocks = covers->clocks,
+                .clock_count = covers->clock_count,
                 .owner = OWNER_OVERRIDE + (known == NONE ? override_used : known),
                 .place = where_unpack(builder, row->where),
             };

@@ -27,6 +27,7 @@ enum field {
     FIELD_RECURRING,
     FIELD_UPFRONT,
     FIELD_ATTRIBUTES,
+    FIELD_COVER,
     FIELDS
 };
 _Static_assert((int)FIELDS <= (int)RECORD_FIELDS_MAX, "a row has a place for every field");
@@ -55,6 +56,7 @@ static const struct text FIELD_NAMES[FIELDS] = {
     {"recurring", 9},
     {"upfront", 7},
     {"attributes", 10},
+    {"cover", 5},
 };
 static const struct text FIELD_ALIASES[FIELDS] = {
     [FIELD_ORGANIZATION] = {"org", 3}, [FIELD_RATE] = {"price", 5}};
@@ -67,7 +69,8 @@ static const uint32_t KIND_FIELDS[RECORD_KINDS] = {
     [RECORD_MEMBERSHIP] =
         BIT(FIELD_ACCOUNT) | BIT(FIELD_ORGANIZATION) | BIT(FIELD_FROM) | BIT(FIELD_TO),
     [RECORD_OVERRIDE] = BIT(FIELD_ACCOUNT) | BIT(FIELD_SKU) | BIT(FIELD_FROM) | BIT(FIELD_TO) |
-                        BIT(FIELD_UP_TO) | BIT(FIELD_RATE) | BIT(FIELD_FLAT) | BIT(FIELD_SCOPE),
+                        BIT(FIELD_UP_TO) | BIT(FIELD_RATE) | BIT(FIELD_FLAT) | BIT(FIELD_SCOPE) |
+                        BIT(FIELD_COVER),
     [RECORD_SETTING] = BIT(FIELD_ACCOUNT) | BIT(FIELD_SETTING) | BIT(FIELD_VALUE) |
                        BIT(FIELD_FROM) | BIT(FIELD_TO),
     [RECORD_COMMITMENT] = BIT(FIELD_ID) | BIT(FIELD_OFFERING) | BIT(FIELD_ACCOUNT) |
@@ -347,6 +350,7 @@ static void take_override(struct row *row)
     bool has_rate = take_number(row, FIELD_RATE, &rate);
     bool has_flat = take_number(row, FIELD_FLAT, &flat);
     enum scope scope = take_scope(row);
+    struct text cover = take_name(row, FIELD_COVER, false);
     if (row->is_good && !has_rate && !has_flat) {
         COMPLAIN(builder, place_of(row, FIELD_RATE), "FIELD_MISSING",
                  "a price that is free says rate 0", "neither 'rate' nor 'flat' is there");
@@ -372,6 +376,7 @@ static void take_override(struct row *row)
         .rate = decimals_add(builder, rate),
         .flat = decimals_add(builder, flat),
         .scope = scope,
+        .cover = cover.size ? names_add(builder, &builder->values, cover, where) : NONE,
         .where = where,
     };
 }

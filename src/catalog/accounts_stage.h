@@ -66,6 +66,7 @@ struct staged_override {
     uint32_t up_to; /* in builder->decimals, or NONE: open */
     uint32_t rate, flat;
     enum scope scope;
+    uint32_t cover; /* shared covers before it, in builder->values; NONE */
     struct where where;
 };
 

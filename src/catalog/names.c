@@ -250,7 +250,7 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     bool is_meter = kind == NAMES_METER;
     const struct fixed_name *names = is_meter ? meter_names : fixed_names;
     struct text rest;
-    if (resolver->context->has_commitment &&
+    if ((resolver->context->has_commitment || resolver->context->is_commitment) &&
         take_prefix(loader->arena, path, "commitment", &rest)) {
         return resolve_commitment(loader, rest, out);
     }

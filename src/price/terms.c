@@ -225,6 +225,18 @@ static int compare_keys(const struct bucket_keys *a, const struct bucket_keys *b
     return (a_count > b_count) - (a_count < b_count);
 }
 
+/* What a row has become: its covered parts as they were taken, of which the last one may have the
+ * row's own place, then the rest. */
+static int compare_parts(const struct work *work, uint32_t a, uint32_t b)
+{
+    const struct charge *x = &work->charges[a], *y = &work->charges[b];
+    int order = (x->kind != CHARGE_COVERED) - (y->kind != CHARGE_COVERED);
+    if (order == 0 && x->kind == CHARGE_COVERED) {
+        order = (x->events > 0) - (y->events > 0);
+    }
+    return order ? order : (a > b) - (a < b);
+}
+
 /* Rows have their order, which is that of their keys.  Of what has none, and of rows that were made
  * one, whose account may be another than the first row's, the keys say where among them it stands:
  * instant, account, resource if its bucket has one, SKU; behind a row with all the same, by what
@@ -235,7 +247,7 @@ int charge_compare(const struct work *work, uint32_t a, uint32_t b)
     int order = 0;
     if (x->row != NONE && y->row != NONE && !x->merged && !y->merged) {
         order = (x->order > y->order) - (x->order < y->order);
-        return order ? order : (a > b) - (a < b);
+        return order ? order : compare_parts(work, a, b);
     }
     order = (x->at > y->at) - (x->at < y->at);
     order = order ? order : (x->account > y->account) - (x->account < y->account);
@@ -249,7 +261,7 @@ int charge_compare(const struct work *work, uint32_t a, uint32_t b)
         order = (x->order > y->order) - (x->order < y->order);
     }
     if (order || x->row != NONE) {
-        return order ? order : (a > b) - (a < b);
+        return order ? order : compare_parts(work, a, b);
     }
     order = compare_keys(x->keys, y->keys);
     order = order ? order : (x->step->node > y->step->node) - (x->step->node < y->step->node);

@@ -347,13 +347,26 @@ class CoverSteps:
                 yield at, turn
             at = turn[1]
 
+    def begun_turn(self, commitment, step):
+        """The turn that was the payer's before this bill began, in a bill that is not known."""
+        if self.goes_on or commitment.start >= self.cut[0] or commitment.end <= self.cut[0] or self.cut[0] >= self.cut[1]:
+            return None
+        turn = self.setup.turn(step, self.payer, commitment.account, self.cut[0])
+        begin = max(turn[0], commitment.start)
+        return turn if turn[0] < self.cut[0] and self.setup.payer(commitment.account, begin) == self.payer else None
+
     def unused(self):
-        """[(commitment, account, turn, capacity, used, what the rest costs)] of all turns that begin in this bill."""
+        """[(commitment, account, turn, capacity, used, what the rest costs)] of all turns that begin in this bill; of one
+        that has begun before, what is used of it now, in what nobody has used."""
         out = []
         for commitment in self.known_commitments():
             step = self.cover_of(commitment)
             if step is None or "capacity" not in commitment.offering:
                 continue
+            begun = self.begun_turn(commitment, step)
+            if begun:  # what the bill before has told as unused is used now
+                state = self.state(commitment, begun)
+                out.append((commitment.id, commitment.account, begun, ZERO, state.used, -state.effective))
             for _, turn in self.turns_of(commitment, step):
                 state = self.state(commitment, turn)
                 out.append((commitment.id, commitment.account, turn, state.capacity, state.used, state.unused()[1]))

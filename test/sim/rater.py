@@ -132,6 +132,7 @@ class Bill(ChargeSteps, CoverSteps):
     def __init__(self, setup, payer, cut, rows, previous=None):
         self.setup, self.payer, self.cut = setup, payer, cut
         self.memories = previous.memories if previous else {}
+        self.goes_on = previous is not None and previous.cut[1] == cut[0]
         self.currency = setup.currency(payer)
         self.charges, self.numbers, self.wallets, self.opened, self.level = [], {}, [], {}, None
         self.unpriced, self.free = [], []

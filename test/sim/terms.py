@@ -658,7 +658,9 @@ class ChargeSteps:
                 self.priced.append(sold)
                 continue
             contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
-            self.priced.append(self.scope_row(account, "", at, step.price, new, contract, self.cut))
+            sold = self.scope_row(account, "", at, step.price, new, contract, self.cut)
+            sold.term_number = step.number
+            self.priced.append(sold)
 
     def spend_together(self, wallets, entries):
         """Of accounts that share: charges of all of them in their order."""

@@ -1,7 +1,6 @@
 """Commitments of random worlds, and the steps in prices that cover rows by them.
 
 They draw from a stream of their own, so that a world without them stays as it was."""
-import setting
 import times
 import world_terms
 from world import Raw
@@ -12,15 +11,8 @@ RATINGS = ("rate", "tier", "percent", "formula")
 def add(world):
     if world_terms.allowed("cover"):
         rng = world.rng("cover")
-        if rng.random() < 0.4 and not differs(world.catalog):
+        if rng.random() < 0.4:
             Maker(world, rng).make()
-
-
-def differs(catalog):
-    """Where terms of kinds that take what commitments cost and leave otherwise than the rater does."""
-    terms = [term for owner in (catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", []))
-             for term in owner.get("terms", [])]
-    return "cover.allocate" not in world_terms.OPEN and any("allocate" in term for term in terms)
 
 
 class Maker:
@@ -164,9 +156,7 @@ class Maker:
     def records(self, names):
         rng, world = self.rng, self.world
         start, end = world.period
-        accounts = self.whole()
-        if not accounts:
-            return
+        accounts = world.ids
         for i in range(rng.choice([1, 2, 2, 3, 4])):
             name = rng.choice(names)
             record = {"id": "k%d" % rng.choice([i, 9 - i]), "offering": name, "account": rng.choice(accounts)}
@@ -190,23 +180,6 @@ class Maker:
             world.commitments.append(record)
             self.contract(record["account"]).setdefault("commitments", []).append(record)
         world.has("cover")
-
-    def whole(self):
-        """The accounts that change their payer, and whose bills begin, where turns do."""
-        world = self.world
-        if world_terms.allowed("cover.moves"):
-            return world.ids
-        if self.zone == "Australia/Lord_Howe":  # whose hours and months are half an hour apart for half of the year
-            return []
-        setup = setting.Setup(self.catalog, world.accounts, world.all_memberships(), world.overrides, world.period_text)
-        out = []
-        for account in world.ids:
-            edges = [edge for above in setup.ancestors(account) for start, end, _ in setup.members[above] for edge in (start, end)]
-            edges += [edge for above in setup.ancestors(account) for cut in setup.cuts(above) for edge in cut]
-            clock = times.Clock(self.clock or "hour", 1, None, self.zone)
-            if all(edge in (times.MIN, times.MAX) or clock.turn(edge)[0] == edge for edge in edges):
-                out.append(account)
-        return out
 
     def contract(self, account):
         """One of the account, or of another of this world; or a new one that has nothing else."""
