@@ -885,6 +885,9 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
     if (status != OK) {
         return fail_sum(payer, status, err);
     }
+    if (priced->effective_of) {
+        TRY(bill_close(arena, bill, err));
+    }
     TRY(add_settlement(pricing, &priced->money, bill, err));
     add_proof(arena, pricing, rows, row_count, excluded, excluded_count, priced, bill);
     return OK;

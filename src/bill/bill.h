@@ -112,6 +112,11 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       const struct priced *priced, const struct issued *issued, struct bill *bill,
                       struct error *err);
 
+/* What bill_make holds of every bill that has commitments: ids are each line's own (LINE_IDS),
+ * covered lines and what takes them back come to nothing by commitment (LINE_NEGATION), lines and
+ * sections to the total (LINE_TOTAL).  ERR_CORRUPT with the rule's name. */
+enum status bill_close(struct arena *arena, const struct bill *bill, struct error *err);
+
 /* Whose a bill is and for when.  A view has bills of its own: of its contract, and of its source
  * when it is one of charges; else these are empty. */
 struct bill_name {

@@ -80,8 +80,8 @@ static bool is_same_price(const struct staged_override *a, const struct staged_o
 
 static bool is_same_tier(const struct staged_override *a, const struct staged_override *b)
 {
-    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat && a->scope == b->scope &&
-           a->cover == b->cover;
+    return a->up_to == b->up_to && a->rate == b->rate && a->flat == b->flat &&
+           a->scope == b->scope && a->cover == b->cover;
 }
 
 /* Drops rows that are there twice; false when the rows are no price. */

@@ -694,6 +694,7 @@ struct offering {
     const struct expr *weight;   /* units that one unit of a row takes; NULL: 1 */
     const struct expr *rate;     /* of amounts: what a unit of a row takes */
     bool is_percent;             /* it is per cent off the list rate */
+    bool takes_better;           /* or the row's own rate, where that is lower */
     struct step steps[FEE_STEPS];
     struct price fees; /* what the charges of commitments name: those steps; their clock is the
                           offering's */

@@ -201,6 +201,23 @@ static void read_takes(struct loader *loader, const struct yaml_node *node,
     }
 }
 
+/* Whether a row whose own rate is lower than the offering's takes that. */
+static void read_best(struct loader *loader, const struct yaml_node *node,
+                      struct offering *offering)
+{
+    static const char *const whose[] = {"buyer", NULL};
+    const struct yaml_node *best = yaml_member(node, "best");
+    int choice = 0;
+    if (best == NULL || !read_choice(loader, best, whose, &choice)) {
+        return;
+    }
+    offering->takes_better = true;
+    if (!offering->is_amount) {
+        COMPLAIN(loader, best, "CHOOSE_ONE", TEXT("unit: amount"),
+                 "the better of two rates is for commitments of money");
+    }
+}
+
 /* Fees and the unused part are named after steps that no row meets. */
 static void make_steps(struct loader *loader, const struct yaml_node *node, uint32_t index,
                        struct offering *offering)
@@ -246,8 +263,9 @@ static void make_steps(struct loader *loader, const struct yaml_node *node, uint
 static void load_offering(struct loader *loader, const struct yaml_node *node, uint32_t index,
                           struct offering *offering)
 {
-    static const char *const keys[] = {"unit", "clock",   "capacity",  "eligible", "weight",
-                                       "rate", "percent", "recurring", "upfront",  NULL};
+    static const char *const keys[] = {"unit",    "clock", "capacity", "eligible",
+                                       "weight",  "rate",  "percent",  "recurring",
+                                       "upfront", "best",  NULL};
     static const char *const units[] = {"quantity", "amount", NULL};
     offering->name = node->key;
     offering->place = yaml_key_place(node);
@@ -272,6 +290,7 @@ static void load_offering(struct loader *loader, const struct yaml_node *node, u
                  TEXT_ARG(offering->name));
     }
     read_takes(loader, node, offering);
+    read_best(loader, node, offering);
     make_steps(loader, node, index, offering);
 }
 

@@ -2,11 +2,11 @@
  * what it costs.
  *
  * Idea: a turn of a commitment is a small account of units.  Covers use them (step_cover.c); what
- * nobody used is told at the end, so that used + unused = capacity by construction, and it is
- * checked.  What a turn costs, its recurring fee and the part of the upfront fee that its time is
- * of the term, is shared among the units by the chord of the curve: E(x) = cost x / capacity,
- * quantized once, so that what is effective of all units and of the unused part is the cost to the
- * last digit.
+ * nobody used is told at the end, so that used + unused = capacity by construction; that and all
+ * else that must close is checked (close.h).  What a turn costs, its recurring fee and the part of
+ * the upfront fee that its time is of the term, is shared among the units by the chord of the
+ * curve: E(x) = cost x / capacity, quantized once, so that what is effective of all units and of
+ * the unused part is the cost to the last digit.
  */
 #include <assert.h>
 
@@ -318,7 +318,8 @@ enum status commitments_use(struct work *work, struct commitment_turn *turn, str
     return dec_subtract(after, before, value, work->err);
 }
 
-void commitments_set_effective(struct work *work, uint32_t charge, struct dec value)
+void commitments_set_effective(struct work *work, const struct held_commitment *held,
+                               uint32_t charge, struct dec value)
 {
     struct commitments *all = work->commitments;
     if (all->effective_count == all->effective_capacity) {
@@ -328,7 +329,8 @@ void commitments_set_effective(struct work *work, uint32_t charge, struct dec va
                                     sizeof *all->effective);
         all->effective_capacity = more;
     }
-    all->effective[all->effective_count++] = (struct effective){charge, value};
+    all->effective[all->effective_count++] =
+        (struct effective){charge, (uint32_t)(held - all->items), value};
 }
 
 /* ---- charges --------------------------------------------------------------------------------- */
@@ -356,7 +358,7 @@ static enum status add_fee(struct work *work, const struct held_commitment *held
     charge.net = charge.list = charge.amount;
     uint32_t index = work_add_charge(work, &charge);
     if (held->offering->has_capacity) { /* what is covered and what is unused cost it */
-        commitments_set_effective(work, index, DEC_ZERO);
+        commitments_set_effective(work, held, index, DEC_ZERO);
     }
     work_trace_step(work, index, NULL,
                     (struct trace){.step = charge.step,
@@ -434,14 +436,10 @@ static enum status charge_unused(struct work *work, struct held_commitment *held
     }
     for (uint32_t i = 0; i < held->list->count; i++) {
         struct commitment_turn *turn;
-        struct dec all, used;
+        struct dec used;
         TRY(commitments_open(work, held, i, &turn));
         if (!turn->is_active) {
             continue;
-        }
-        TRY(dec_add(turn->used, turn->left, &all, work->err));
-        if (dec_compare(all, turn->capacity) != 0 || dec_sign(turn->left) < 0) {
-            return fail(work->err, ERR_CORRUPT, "what is used and unused is not its capacity");
         }
         struct dec rest = turn->left;
         TRY(effective(turn, turn->used, &used, work->err));
@@ -472,7 +470,7 @@ static enum status charge_unused(struct work *work, struct held_commitment *held
     charge.quantity = units;
     charge.amount = charge.net = charge.list = DEC_ZERO;
     uint32_t index = work_add_charge(work, &charge);
-    commitments_set_effective(work, index, value);
+    commitments_set_effective(work, held, index, value);
     work_trace_step(work, index, NULL,
                     (struct trace){.step = charge.step,
                                    .after = units,
@@ -495,6 +493,99 @@ enum status commitments_charge(struct work *work)
         TRY(charge_unused(work, held));
     }
     return OK;
+}
+
+/* ---- what closes ----------------------------------------------------------------------------- */
+
+/* What the turns of a commitment say. */
+static enum status add_turns(struct work *work, const struct held_commitment *held,
+                             struct balance *balance)
+{
+    struct period time = {INSTANT_MAX, INSTANT_MIN}; /* of the turns that begin in the bill */
+    for (uint32_t i = 0; i < held->list->count; i++) {
+        const struct commitment_turn *turn = &held->turns[i];
+        struct dec used, left = turn->left;
+        if (!turn->is_active) {
+            continue;
+        }
+        TRY(close_turn(turn->capacity, turn->used, turn->left, work->err));
+        TRY(dec_subtract(turn->used, turn->before, &used, work->err));
+        TRY(dec_add(balance->used, used, &balance->used, work->err));
+        if (turn->has_begun) {
+            left = dec_negate(used);
+        } else {
+            TRY(dec_add(balance->cost, turn->cost, &balance->cost, work->err));
+            time.from = time.from == INSTANT_MAX ? held->list->items[i].from : time.from;
+            time.to = held->list->items[i].to;
+        }
+        TRY(dec_add(balance->left, left, &balance->left, work->err));
+    }
+    if (time.from < time.to && held->term.from > INSTANT_MIN && held->term.to < INSTANT_MAX) {
+        struct dec upfront, before, after;
+        TRY(upfront_cost(work, held, &upfront));
+        TRY(spent(held, upfront, time.from, &before, work->err));
+        TRY(spent(held, upfront, time.to, &after, work->err));
+        TRY(dec_subtract(after, before, &balance->spread, work->err));
+    }
+    return OK;
+}
+
+/* What its charges say. */
+static enum status add_charge(const struct work *work, const struct effective *effective,
+                              struct balance *balance)
+{
+    const struct charge *charge = &work->charges[effective->charge];
+    TRY(close_charge(work->charges, work->charge_count, effective->charge, effective->value,
+                     work->err));
+    TRY(dec_add(balance->effective, effective->value, &balance->effective, work->err));
+    struct dec *sum = charge->kind == CHARGE_UNUSED                        ? &balance->unused
+                      : charge->step == &charge->price->steps[FEE_UPFRONT] ? &balance->upfront
+                                                                           : &balance->recurring;
+    if (charge->kind != CHARGE_UNUSED && charge->kind != CHARGE_COMMITMENT) {
+        return OK;
+    }
+    return dec_add(*sum, charge->kind == CHARGE_UNUSED ? charge->quantity : charge->amount, sum,
+                   work->err);
+}
+
+static bool has_whole_term(const struct work *work, const struct held_commitment *held)
+{
+    struct period part =
+        period_intersect(held->term, period_intersect(held->member, work->pricing->cut));
+    return part.from == held->term.from && part.to == held->term.to;
+}
+
+enum status commitments_close(struct work *work)
+{
+    const struct commitments *all = work->commitments;
+    if (!all || all->effective_count == 0) {
+        return OK;
+    }
+    struct balance *balances = arena_calloc(work->arena, all->count, sizeof *balances);
+    bool has_negation = false;
+    for (uint32_t i = 0; i < all->effective_count; i++) {
+        const struct effective *effective = &all->effective[i];
+        enum status status = add_charge(work, effective, &balances[effective->held]);
+        if (status != OK) {
+            return commitment_fail(work, status, all->items[effective->held].commitment);
+        }
+        has_negation = has_negation || work->charges[effective->charge].step->cover.shows_negation;
+    }
+    for (uint32_t i = 0; i < all->count; i++) {
+        const struct held_commitment *held = &all->items[i];
+        if (!held->offering->has_capacity) {
+            continue;
+        }
+        balances[i].units = held->units;
+        balances[i].is_whole = has_whole_term(work, held);
+        enum status status = add_turns(work, held, &balances[i]);
+        status = status == OK ? close_balance(&balances[i], work->err) : status;
+        if (status != OK) {
+            return commitment_fail(work, status, held->commitment);
+        }
+    }
+    return has_negation ? close_negations(work->arena, work->charges, work->charge_count, work->err)
+                        : OK;
 }
 
 /* Into the bill's currency: what commitments cost is in the catalog's. */

@@ -741,6 +741,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     turn_end_prepare(&work);
     TRY(run_nodes(&work));
     TRY(commitments_charge(&work));
+    TRY(commitments_close(&work));
     TRY(credit_finish(&work)); /* of prices: terms see what is bought */
     TRY(currency_convert(&work));
     TRY(terms_run(&work));

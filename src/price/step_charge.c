@@ -890,6 +890,18 @@ static enum status find_given(struct work *work, struct share *shares, uint32_t 
     return OK;
 }
 
+/* What is shared is what is given and what is taken. */
+static enum status check_shares(const struct work *work, const struct share *shares, uint32_t count,
+                                struct dec total)
+{
+    struct dec given = DEC_ZERO, taken = DEC_ZERO;
+    for (uint32_t i = 0; i < count; i++) {
+        TRY(dec_add(given, shares[i].given, &given, work->err));
+        TRY(dec_add(taken, shares[i].amount, &taken, work->err));
+    }
+    return close_shares(total, given, taken, work->err);
+}
+
 static enum status settle_allocate(struct work *work, uint32_t at)
 {
     const struct bucket *bucket = &work->buckets[at];
@@ -929,6 +941,7 @@ static enum status settle_allocate(struct work *work, uint32_t at)
         work, bucket,
         (struct trace){
             .step = step, .after = weights, .f_after = total, .limit = all, .tier = NONE});
+    TRY(check_shares(work, shares, count, total));
     for (uint32_t i = 0; i < count; i++) {
         const struct entry *entry = &entries[shares[i].entry];
         struct dec change;

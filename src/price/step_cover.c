@@ -318,9 +318,10 @@ static uint32_t find_kind(struct cover *cover, uint32_t index)
     return kind;
 }
 
-/* The rate that a row would have without the commitment, per unit of what is covered. */
-static enum status find_list_rate(struct cover *cover, const struct charge *row, bool *has_list,
-                                  struct dec *rate)
+/* The rate that a row would have without the commitment, per unit of what is covered: the public
+ * one, or its own. */
+static enum status find_list_rate(struct cover *cover, const struct charge *row, bool is_own,
+                                  bool *has_list, struct dec *rate)
 {
     struct work *work = cover->work;
     struct charge behind = *row;
@@ -329,7 +330,8 @@ static enum status find_list_rate(struct cover *cover, const struct charge *row,
         behind.quantity = dec_from_int(1);
     }
     behind.next_step = price_step_after(row->price, row->next_step);
-    TRY(step_list(work, &behind, has_list, &list));
+    TRY(is_own ? step_own(work, &behind, has_list, &list)
+               : step_list(work, &behind, has_list, &list));
     *rate = DEC_ZERO;
     if (!*has_list || dec_is_zero(behind.quantity)) {
         return OK;
@@ -369,7 +371,7 @@ static enum status find_match(struct cover *cover, const struct cover_offering *
         return dec_sign(match->weight) > 0 ? OK : fail_weight(work, "weight", match->weight);
     }
     bool has_list;
-    TRY(find_list_rate(cover, row, &has_list, &match->list_rate));
+    TRY(find_list_rate(cover, row, false, &has_list, &match->list_rate));
     work->list_rate = match->list_rate;
     TRY(charge_try(work, offering->rate, row, cover->time, &value));
     *is_eligible = value.type == EXPR_NUMBER && has_list && dec_sign(match->list_rate) > 0;
@@ -385,6 +387,15 @@ static enum status find_match(struct cover *cover, const struct cover_offering *
     }
     if (dec_sign(match->weight) <= 0) {
         return fail_weight(work, "rate", match->weight);
+    }
+    if (offering->takes_better) {
+        struct dec own;
+        TRY(find_list_rate(cover, row, true, &has_list, &own));
+        match->weight = has_list ? dec_min(match->weight, own) : match->weight;
+        *is_eligible = dec_sign(match->weight) > 0; /* else it is free */
+        if (!*is_eligible) {
+            return OK;
+        }
     }
     TRY(dec_divide(match->weight, match->list_rate, DEC_SCALE, ROUND_HALF_EVEN, &match->savings,
                    work->err));
@@ -767,9 +778,9 @@ static void forget(struct cover *cover)
 /* ---- covering -------------------------------------------------------------------------------- */
 
 /* The part of a row becomes a charge that the commitment pays. */
-static enum status cover_part(struct cover *cover, struct row *row,
-                              const struct held_commitment *held, struct dec quantity,
-                              struct dec units, struct dec effective, struct dec capacity)
+static enum status cover_part(struct cover *cover, struct row *row, struct held_commitment *held,
+                              struct dec quantity, struct dec units, struct dec effective,
+                              struct dec capacity)
 {
     struct work *work = cover->work;
     struct charge *charge = &work->charges[row->charge];
@@ -804,7 +815,8 @@ static enum status cover_part(struct cover *cover, struct row *row,
         part.events = 0; /* they are with what is left, or with the last part */
         index = work_add_charge(work, &part);
     }
-    commitments_set_effective(work, index, effective);
+    TRY(dec_add(held->units, units, &held->units, work->err));
+    commitments_set_effective(work, held, index, effective);
     work_trace_step(work, index, NULL,
                     (struct trace){.step = step,
                                    .after = quantity,
@@ -825,7 +837,7 @@ static enum status cover_part(struct cover *cover, struct row *row,
         negation.events = 0;
         negation.next_step = negation.price->step_count;
         work->charges[index].net = DEC_ZERO;
-        commitments_set_effective(work, work_add_charge(work, &negation), DEC_ZERO);
+        commitments_set_effective(work, held, work_add_charge(work, &negation), DEC_ZERO);
     }
     work_pass_on(work, index);
     return OK;
@@ -833,6 +845,11 @@ static enum status cover_part(struct cover *cover, struct row *row,
 
 /* Weights such as 1 / quantity are not exact: a whole row fits when what lacks is less than its
  * 10^15th part. */
+static enum status whole_slack(struct dec need, struct dec *slack, struct error *err)
+{
+    return dec_multiply_round(need, (struct dec){1, 15}, DEC_SCALE, ROUND_CEILING, slack, err);
+}
+
 static enum status fits_whole(struct dec need, struct dec left, bool *fits, struct error *err)
 {
     struct dec slack;
@@ -840,7 +857,7 @@ static enum status fits_whole(struct dec need, struct dec left, bool *fits, stru
     if (*fits) {
         return OK;
     }
-    TRY(dec_multiply_round(need, (struct dec){1, 15}, DEC_SCALE, ROUND_CEILING, &slack, err));
+    TRY(whole_slack(need, &slack, err));
     TRY(dec_add(left, slack, &slack, err));
     *fits = dec_compare(slack, need) >= 0;
     return OK;
@@ -848,7 +865,7 @@ static enum status fits_whole(struct dec need, struct dec left, bool *fits, stru
 
 /* A commitment takes what it can of a row. */
 static enum status take(struct cover *cover, const struct cover_pass *pass, struct row *row,
-                        const struct match *match, const struct held_commitment *held,
+                        const struct match *match, struct held_commitment *held,
                         struct commitment_turn *turn)
 {
     struct work *work = cover->work;
@@ -869,7 +886,11 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
         }
         need = turn->left;
     }
-    struct dec capacity = turn->capacity;
+    struct dec capacity = turn->capacity, slack = DEC_ZERO;
+    if (pass->whole) {
+        TRY(whole_slack(need, &slack, work->err));
+    }
+    TRY(close_part(quantity, match->weight, need, slack, work->err));
     TRY(commitments_use(work, turn, need, &effective));
     return cover_part(cover, row, held, quantity, need, effective, capacity);
 }
@@ -1031,16 +1052,17 @@ static enum status run_turn(struct cover *cover)
 static bool are_lists_steady(const struct work *work, const struct step *step,
                              const uint32_t *charges, uint32_t count)
 {
-    bool asks = false;
+    bool asks = false, asks_own = false;
     for (uint32_t i = 0; i < step->cover.pass_count; i++) {
         asks = asks || step->cover.passes[i].offering->is_amount;
+        asks_own = asks_own || step->cover.passes[i].offering->takes_better;
     }
     const struct price *last = NULL;
     for (uint32_t i = 0; i < count && asks; i++) {
         const struct charge *charge = &work->charges[charges[i]];
         if (charge->price != last) {
             last = charge->price;
-            if (!step_list_is_steady(last, price_step_after(last, charge->next_step))) {
+            if (!step_list_is_steady(last, price_step_after(last, charge->next_step), asks_own)) {
                 return false;
             }
         }

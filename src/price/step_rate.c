@@ -800,8 +800,9 @@ static const struct step *find_rating(const struct price *price, uint32_t from)
     return NULL;
 }
 
-bool step_list_is_steady(const struct price *price, uint32_t step)
+bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
 {
+    const bool has_list = price->has_list && !and_own;
     const struct step *rating = find_rating(price, step);
     for (uint32_t i = step; i < price->step_count; i = price_step_after(price, i)) {
         const struct step *one = &price->steps[i];
@@ -816,12 +817,12 @@ bool step_list_is_steady(const struct price *price, uint32_t step)
         return false;
     }
     if (rating->kind == STEP_TIER) {
-        return price->has_list || rating->tier.values;
+        return has_list || rating->tier.values;
     }
     const struct step_rate *body = &rating->rate;
     return rating->kind == STEP_RATE &&
-           (price->has_list || (body->case_count == 1 && !body->cases[0].where &&
-                                !body->cases[0].rate.expr && !body->table && !body->from));
+           (has_list || (body->case_count == 1 && !body->cases[0].where &&
+                         !body->cases[0].rate.expr && !body->table && !body->from));
 }
 
 enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
@@ -865,4 +866,13 @@ enum status step_list(struct work *work, const struct charge *charge, bool *has_
         }
     }
     return OK;
+}
+
+enum status step_own(struct work *work, const struct charge *charge, bool *has_own, struct dec *own)
+{
+    struct price price = *charge->price;
+    struct charge copy = *charge;
+    price.has_list = false;
+    copy.price = &price;
+    return step_list(work, &copy, has_own, own);
 }

@@ -6,6 +6,7 @@
 #define FARTHING_PRICE_WORK_H
 
 #include "base/sort.h"
+#include "price/close.h"
 #include "price/curve.h"
 #include "price/price.h"
 
@@ -334,6 +335,7 @@ struct held_commitment {
     struct period term, member;
     const struct turn_list *list;
     struct commitment_turn *turns; /* of the list */
+    struct dec units;              /* that rows took, in this bill */
 };
 struct commitments {
     struct held_commitment *items;
@@ -341,7 +343,7 @@ struct commitments {
     const struct turn_list **lists;
     uint32_t list_count;
     struct effective { /* what a charge costs effectively */
-        uint32_t charge;
+        uint32_t charge, held;
         struct dec value;
     } * effective;
     uint32_t effective_count, effective_capacity;
@@ -358,7 +360,10 @@ enum status commitments_open(struct work *work, struct held_commitment *held, ui
 /* Units are used: *effective gets what they cost of the turn. */
 enum status commitments_use(struct work *work, struct commitment_turn *turn, struct dec units,
                             struct dec *effective);
-void commitments_set_effective(struct work *work, uint32_t charge, struct dec value);
+void commitments_set_effective(struct work *work, const struct held_commitment *held,
+                               uint32_t charge, struct dec value);
+/* All of it closes: see close.h. */
+enum status commitments_close(struct work *work);
 /* Fees that fall due in the bill, and what nobody used. */
 enum status commitments_charge(struct work *work);
 enum status commitments_effective(struct work *work, struct priced *priced);
@@ -387,8 +392,12 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t c
  * when the price has none. */
 enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
                       struct dec *list);
-/* Whether the list rate of a price is the same at all times. */
-bool step_list_is_steady(const struct price *price, uint32_t step);
+/* The same at the rate that it is charged at, its first where there are tiers, whatever its public
+ * one is. */
+enum status step_own(struct work *work, const struct charge *charge, bool *has_own,
+                     struct dec *own);
+/* Whether the list rate of a price, and its own too, is the same at all times. */
+bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own);
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
 /* True of tiers whose total is known when all rows are. */
 bool step_is_whole(const struct step *step);

@@ -220,11 +220,15 @@ class CoverSteps:
         if not public:  # what is free anyway
             return None
         if "percent" in offering:
-            return quantize(public * (1 - self.ask(offering["percent"], commitment, piece, step) / 100))
-        try:
-            return self.ask(offering["rate"], commitment, piece, step)
-        except expressions.Failure:
-            return None
+            rate = quantize(public * (1 - self.ask(offering["percent"], commitment, piece, step) / 100))
+        else:
+            try:
+                rate = self.ask(offering["rate"], commitment, piece, step)
+            except expressions.Failure:
+                return None
+        if offering.get("best") == "buyer":
+            rate = min(rate, quantize(self.list_rate(piece.row, piece.flow, step, True)))
+        return rate or None
 
     def ask(self, text, commitment, piece, step):
         return self.settled(self.exactly(text, commitment, piece, step))
@@ -249,20 +253,20 @@ class CoverSteps:
             return above / below
         return expressions.evaluate(tree, find)
 
-    def list_rate(self, row, flow, step):
-        """What a unit, as it comes to the cover, costs in public: the slope of its price's curve at 0, exact."""
+    def list_rate(self, row, flow, step, is_own=False):
+        """What a unit, as it comes to the cover, costs in public, or is charged at: the slope of its price's curve at 0, exact."""
         steps = row.price.steps
         behind = steps[[s.node for s in steps].index(step.node) + 1:]
         factor = ONE
         for other in behind:
-            if other.kind == "convert" and row.price.list_rate is None:
+            if other.kind == "convert" and (is_own or row.price.list_rate is None):
                 factor *= self.number(other.body.get("multiply", 1), row, other) / self.number(other.body.get("divide", 1), row, other)
             elif other.kind in ("rate", "tier", "percent"):
-                return self.first_rate(row, flow, other) * factor
+                return self.first_rate(row, flow, other, is_own) * factor
         return ZERO
 
-    def first_rate(self, row, flow, step):
-        if row.price.list_rate is not None:
+    def first_rate(self, row, flow, step, is_own=False):
+        if row.price.list_rate is not None and not is_own:
             return row.price.list_rate
         if step.kind == "tier":
             tier = self.tiers(step, row)[0]

@@ -92,6 +92,9 @@ class Maker:
             if kind == "both":
                 offering["upfront"] = "commitment.count * 100"
         for offering in (narrow, wide):
+            if rng.random() < 0.3:
+                offering["best"] = "buyer"
+                world.has("cover.best")
             offering["recurring"] = rng.choice(["commitment.amount", "commitment.amount", "commitment.amount / 2"])
         self.catalog.setdefault("tables", {})["sp"] = {"keys": ["sku"], "rows": [
             [sku, Raw(rng.choice(["0.05", "0.5", "0.016", "1.7", "3"]))] for sku in world.skus if rng.random() < 0.8] or [["none", Raw("1")]]}
