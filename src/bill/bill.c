@@ -14,53 +14,18 @@
 
 struct text bill_encode(struct arena *arena, struct text text)
 {
-    bool is_plain = true;
-    for (size_t i = 0; i < text.size && is_plain; i++) {
-        unsigned char c = (unsigned char)text.at[i];
-        is_plain = c >= 0x20 && c != 0x7F && c != '%';
-    }
-    if (is_plain) {
-        return text;
-    }
-    struct buffer out;
-    buffer_init(&out, arena, 3 * text.size);
-    buffer_add_encoded(&out, text, "");
-    return buffer_text(&out);
+    return line_encode(arena, text);
 }
 
 struct text bill_dimensions(struct arena *arena, const struct catalog *catalog,
                             const struct series *series)
 {
-    const struct meter *meter = &catalog->meters[series->meter];
-    if (meter->dimension_count == 0) {
-        return TEXT("");
-    }
-    struct buffer out;
-    buffer_init(&out, arena, 64);
-    for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        struct text value = series->dimensions[i];
-        if (value.size == 0) {
-            continue;
-        }
-        if (out.size > 0) {
-            buffer_add_char(&out, ';');
-        }
-        buffer_add_encoded(&out, catalog->dimensions[meter->dimensions[i].name], ";=");
-        buffer_add_char(&out, '=');
-        buffer_add_encoded(&out, value, ";=");
-    }
-    return buffer_text(&out);
+    return line_series_dimensions(arena, catalog, series);
 }
 
 struct text bill_event(struct arena *arena, const struct event_name *event)
 {
-    struct buffer out;
-    buffer_init(&out, arena, 64);
-    buffer_add_text(&out, TEXT("@id="));
-    buffer_add_encoded(&out, event->id, ";=");
-    buffer_add_text(&out, TEXT(";@source="));
-    buffer_add_encoded(&out, event->source, ";=");
-    return buffer_text(&out);
+    return line_event(arena, event);
 }
 
 /* Of a charge of no row, its bucket's. */
@@ -101,21 +66,14 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
 {
     const struct catalog *catalog = pricing->catalog;
     const struct sku *sku = charge->sku == NONE ? NULL : &catalog->skus[charge->sku];
-    const struct series *series = charge->series == NONE ? NULL : charge_series(pricing, charge);
-    bool has_resource = series && charge->price->grain != GRAIN_MONTH;
     bool has_product = sku && sku->product != NONE;
     struct period span = line_span(pricing, charge);
     /* Each member by itself: to zero the whole before is what costs most here. */
     line->id = (struct hash128){0, 0};
     line->account = pricing->accounts->items[charge->account].id;
     line->sku = sku ? sku->name : TEXT("");
-    line->dimensions = series ? bill_dimensions(arena, catalog, series) : TEXT("");
-    if (charge->event) {
-        struct text event = bill_event(arena, charge->event);
-        event = line->dimensions.size > 0 ? text_join(arena, event, TEXT(";")) : event;
-        line->dimensions = text_join(arena, event, line->dimensions);
-    }
-    line->resource = has_resource ? bill_encode(arena, series->resource) : TEXT("");
+    line->dimensions = line_dimensions(arena, pricing, charge);
+    line->resource = line_resource(arena, pricing, charge);
     if (charge->keys) {
         line->dimensions = keys_dimensions(arena, catalog, charge->keys);
         line->resource = bill_encode(arena, charge->keys->resource);
@@ -841,6 +799,26 @@ static void add_proof(struct arena *arena, const struct pricing *pricing,
     }
     bill->excluded = all;
     bill->excluded_count = count;
+}
+
+const struct covered_before *bill_covered(struct arena *arena, const struct issued *issued,
+                                          uint32_t *count)
+{
+    struct covered_before *covered = arena_alloc(arena, (issued->count + 1u) * sizeof *covered);
+    *count = 0;
+    for (uint32_t i = 0; i < issued->count; i++) {
+        const struct line *line = &issued->lines[i];
+        if (text_equal(line->kind, TEXT("covered"))) {
+            covered[(*count)++] = (struct covered_before){
+                .row = line_covered_row(arena, line->account, line->sku, line->dimensions,
+                                        line->resource, line->step),
+                .at = line->from,
+                .grant = line->grant,
+                .quantity = line->quantity,
+            };
+        }
+    }
+    return covered;
 }
 
 enum status bill_make(struct arena *arena, const struct pricing *pricing,

@@ -104,6 +104,10 @@ struct issued {
     uint32_t count;
 };
 
+/* What they say was covered: for covers that stay as they were billed. */
+const struct covered_before *bill_covered(struct arena *arena, const struct issued *issued,
+                                          uint32_t *count);
+
 /* Makes the bill of one payer. All memory is of the arena. ERR_OVERFLOW when an amount leaves its
  * range. */
 enum status bill_make(struct arena *arena, const struct pricing *pricing,

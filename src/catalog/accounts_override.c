@@ -191,6 +191,13 @@ static void read_covers(struct finish *finish, const struct staged_override *row
                      "there is no shared cover \"%.*s\"", SHOWN(name));
             return;
         }
+        if (step->cover.is_frozen && !cover_lines_are_fine(step, GRAIN_MONTH)) {
+            COMPLAIN(builder, where_unpack(builder, row->where), "FROZEN_GRAIN",
+                     "a price of a contract of its own, with grain: hour",
+                     "the cover \"%.*s\" is frozen, and lines of this price are by the month",
+                     SHOWN(name));
+            return;
+        }
         if (covers->count > 0 && covers->steps[covers->count - 1]->node >= step->node) {
             COMPLAIN(builder, where_unpack(builder, row->where), "COVER_ORDER",
                      "each once, in the order in which prices of the catalog use them",

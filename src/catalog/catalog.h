@@ -542,6 +542,7 @@ struct step_cover {
     const struct cover_pass *passes;
     uint32_t pass_count;
     bool shows_negation; /* covered charges cost what they would, and are taken back */
+    bool is_frozen;      /* what was billed stays as it was: see struct covered_before */
 };
 
 /* At which instant something that has dates is read. */
@@ -617,6 +618,8 @@ struct charge_tally {
 /* True when the two have one scope and one clock. */
 bool step_has_same_turns(const struct step *a, const struct step *b);
 bool step_has_same_clock(const struct step *a, const struct step *b);
+/* Whether lines of a grain tell the turns of a cover apart. */
+bool cover_lines_are_fine(const struct step *step, enum grain grain);
 
 /* ---- prices ---------------------------------------------------------------------------------- */
 
@@ -895,6 +898,7 @@ struct catalog {
 
     const struct offering *offerings; /* under `commitments:`, sorted by name */
     uint32_t offering_count;
+    bool has_frozen;                     /* some cover is */
     const struct text *commitment_names; /* that expressions ask of commitments */
     uint32_t commitment_name_count;
     uint32_t recurring_name, upfront_name, count_name; /* in these */

@@ -115,6 +115,7 @@ static void read_pass(struct work *work, const struct yaml_node *node, struct co
 void read_cover(struct work *work)
 {
     static const char *const lines[] = {"covered", "negation", NULL};
+    static const char *const late[] = {"anew", "frozen", NULL};
     struct loader *loader = work->loader;
     struct step_cover *cover = &work->step->cover;
     enum step_clock clock = work->step->clock;
@@ -130,6 +131,8 @@ void read_cover(struct work *work)
                  "who shares is looked up once for a bill");
     }
     cover->shows_negation = read_option(work, "lines", lines, 0) == 1;
+    cover->is_frozen = read_option(work, "late", late, 0) == 1;
+    loader->catalog->has_frozen = loader->catalog->has_frozen || cover->is_frozen;
     const struct yaml_node *node = own_key(work, "passes");
     if (node == NULL) {
         complain(loader->complaints, work->step->place, "MISSING_KEY",
@@ -149,6 +152,31 @@ void read_cover(struct work *work)
     }
     cover->passes = passes;
     cover->pass_count = node->count;
+}
+
+bool cover_lines_are_fine(const struct step *step, enum grain grain)
+{
+    bool is_long = step->clock == CLOCK_PERIOD || step->rule.every >= EVERY_MONTH;
+    return grain != GRAIN_MONTH || is_long;
+}
+
+/* What stays as it was billed is read off the lines of bills. */
+void check_frozen_covers(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t p = 0; p < catalog->price_count && catalog->has_frozen; p++) {
+        const struct price *price = &catalog->prices[p];
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            const struct step *step = &price->steps[i];
+            if (step->kind == STEP_COVER && step->cover.is_frozen &&
+                !cover_lines_are_fine(step, price->grain)) {
+                complain(loader->complaints, price->place, "FROZEN_GRAIN", TEXT("grain: hour"),
+                         "the cover %.*s is frozen, and lines by the month do not say which turns "
+                         "were covered",
+                         TEXT_ARG(step->name));
+            }
+        }
+    }
 }
 
 /* ---- offerings ---- */

@@ -959,6 +959,7 @@ static void load_sections(struct loader *loader)
     load_terms(loader, collect_single(loader, "terms"), &catalog->terms);
     check_groups(loader);
     load_offerings(loader);
+    check_frozen_covers(loader);
     load_commitments(loader);
     const struct yaml_node *plan = collect_single(loader, "default_plan");
     if (plan != NULL) {

@@ -320,6 +320,7 @@ void load_accounts(struct loader *loader, struct section accounts);
 
 /* cover.c: offerings, when all steps are read, and the commitments of contracts. */
 void load_offerings(struct loader *loader);
+void check_frozen_covers(struct loader *loader);
 void load_commitments(struct loader *loader);
 /* The index of a name that expressions ask of commitments; NONE beyond the limit. */
 uint32_t commitment_name(struct loader *loader, struct text name);

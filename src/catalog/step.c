@@ -33,7 +33,7 @@ static const char *const step_keys[STEP_KINDS][24] = {
                       "increment", "round"},
     [STEP_AGGREGATE] = {ACCUMULATES, "order", "measure", "function", "percentile", "method",
                         "samples"},
-    [STEP_COVER] = {"name", "where", "clock", "settings_at", "passes", "lines"},
+    [STEP_COVER] = {"name", "where", "clock", "settings_at", "passes", "lines", "late"},
     [STEP_ALLOWANCE] = {ACCUMULATES, "order", "measure", "attribute", "quantity", "events",
                         "prorate", "digits", "mode", "emit", "rollover"},
     [STEP_RATE] = {"name", "clock", "where", "settings_at", "rate", "per", "flat", "cases", "table",

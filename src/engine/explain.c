@@ -119,8 +119,9 @@ static struct farthing_paths json_paths(struct arena *arena, yyjson_val *object,
     size_t index, count, kept = 0;
     yyjson_arr_foreach(list, index, count, item)
     {
-        if (yyjson_is_str(item)) {
-            items[kept++] = yyjson_get_str(item);
+        yyjson_val *path = yyjson_is_obj(item) ? yyjson_obj_get(item, "path") : item;
+        if (yyjson_is_str(path)) {
+            items[kept++] = yyjson_get_str(path);
         }
     }
     return (struct farthing_paths){items, kept};
@@ -141,6 +142,7 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
     if (load_bytes(x->folder.env, arena, path, RUN_FILE_MAX_BYTES, &bytes, &ignored) == OK) {
         run = yyjson_doc_get_root(arena_read_json(arena, bytes));
     }
+    x->billed = json_paths(arena, run, "billed");
     if (x->inputs.catalog.count == 0) {
         x->inputs.catalog = json_paths(arena, run, "catalog");
     }
@@ -226,6 +228,10 @@ static enum status load_inputs(struct explain *x)
     TRY(load_state(run));
     TRY(check_digest(x, "opening", run->opening_digest,
                      "give the opening of that run with --opening"));
+    if (run->catalog->has_frozen && x->billed.count > 0) { /* covers stay as those bills say */
+        x->inputs.billed = x->billed;
+        TRY(load_issued_lines(run));
+    }
     return check_digest(x, "rules", TEXT(FARTHING_RULES), "use the version that made the bill");
 }
 
@@ -421,6 +427,11 @@ static enum status price_chain(struct explain *x, struct period cut, struct pric
     struct pricing on = {0};
     for (uint32_t k = 0; k < x->chain_count; k++) {
         run_pricing(run, &run->arena, x->chain[k], cut, &x->pricing);
+        if (run->catalog->has_frozen) {
+            struct issued issued;
+            TRY(payer_find_issued(run, &run->arena, x->chain[k], cut, &issued, x->err));
+            x->pricing.covered = bill_covered(&run->arena, &issued, &x->pricing.covered_count);
+        }
         if (!is_first) {
             x->pricing.opening = priced[k].closing;
             x->pricing.opening_count = priced[k].closing_count;

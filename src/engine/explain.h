@@ -77,6 +77,7 @@ struct explain {
     struct line line; /* as it stands on the bill */
     struct bill_head head;
     bool is_correction;
+    struct farthing_paths billed; /* what the run had as --billed */
 
     /* explain_price */
     uint32_t *chain; /* payers: whose usage is priced first, the bill's last; see find_chain */

@@ -446,6 +446,9 @@ static void add_cover(const struct explain *x, struct buffer *out,
         add_decimal(out, done->limit);
         buffer_add_text(out, TEXT(" units a turn"));
     }
+    if (done->step->cover.is_frozen) {
+        buffer_add_text(out, TEXT("; what was billed stays"));
+    }
 }
 
 static void add_taken(struct buffer *out, const struct explained_step *done)

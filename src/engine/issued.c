@@ -323,20 +323,28 @@ static enum status check_given_once(struct run *run, size_t index)
     return OK;
 }
 
-enum status load_issued(struct run *run)
+enum status load_issued_lines(struct run *run)
 {
     struct farthing_paths billed = run->options->billed;
-    uint32_t line_capacity = 0, bill_capacity = 0;
+    uint32_t capacity = 0;
     run->issued_folders = arena_calloc(&run->arena, billed.count + 1, sizeof *run->issued_folders);
     for (size_t i = 0; i < billed.count; i++) {
         TRY(check_given_once(run, i));
-        struct issued_folder *folder = &run->issued_folders[i];
-        folder->path = billed.items[i];
-        TRY(load_lines(run, folder, &line_capacity));
-        TRY(load_bills(run, folder, &bill_capacity));
+        run->issued_folders[i].path = billed.items[i];
+        TRY(load_lines(run, &run->issued_folders[i], &capacity));
     }
     if (run->issued_count > 1) {
         qsort(run->issued, run->issued_count, sizeof *run->issued, compare_issued);
+    }
+    return OK;
+}
+
+enum status load_issued(struct run *run)
+{
+    uint32_t capacity = 0;
+    TRY(load_issued_lines(run));
+    for (size_t i = 0; i < run->options->billed.count; i++) {
+        TRY(load_bills(run, &run->issued_folders[i], &capacity));
     }
     if (run->issued_bill_count > 1) {
         qsort(run->issued_bills, run->issued_bill_count, sizeof *run->issued_bills, compare_bills);

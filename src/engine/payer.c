@@ -492,14 +492,17 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         TRY(samples_read(worker, &records, &view, is_first, &book, &samples, err));
     }
     TRY(book_close(&book, &view, err));
+    struct issued issued = {NULL, 0};
+    if (run->issued_count > 0) {
+        TRY(payer_find_issued(run, arena, payer, cut, &issued, err));
+    }
+    if (run->catalog->has_frozen) {
+        pricing.covered = bill_covered(arena, &issued, &pricing.covered_count);
+    }
     struct priced priced;
     TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
     if (run->catalog->has_thresholds) {
         TRY(threshold_close(arena, &pricing, &priced, err));
-    }
-    struct issued issued = {NULL, 0};
-    if (run->issued_count > 0) {
-        TRY(payer_find_issued(run, arena, payer, cut, &issued, err));
     }
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,

@@ -420,6 +420,8 @@ enum status unbilled_check(const struct run *run, uint32_t payer, struct error *
 
 /* The bills of --billed; warns of what looks as if something was not given. */
 enum status load_issued(struct run *run);
+/* Their lines alone. */
+enum status load_issued_lines(struct run *run);
 /* The most events that were known when this cut was billed before; 0: it was not, or who pays for
  * whom has changed since. */
 struct known_events issued_events(const struct run *run, uint32_t payer, instant cut);

@@ -6,6 +6,22 @@
 
 #include "price/price.h"
 
+/* Control characters and percent signs percent-encoded. */
+struct text line_encode(struct arena *arena, struct text text);
+/* The dimensions of a row's line, "region=eu;size=l", and of one of an event "@id=e5;@source=/net"
+ * in front of them; its resource, where its lines tell it. */
+struct text line_series_dimensions(struct arena *arena, const struct catalog *catalog,
+                                   const struct series *series);
+struct text line_event(struct arena *arena, const struct event_name *event);
+struct text line_dimensions(struct arena *arena, const struct pricing *pricing,
+                            const struct charge *charge);
+struct text line_resource(struct arena *arena, const struct pricing *pricing,
+                          const struct charge *charge);
+
+/* What tells the row of a covered line, whatever its price says now: see struct covered_before. */
+struct hash128 line_covered_row(struct arena *arena, struct text account, struct text sku,
+                                struct text dimensions, struct text resource, struct text step);
+
 static inline bool line_key_is_by_slot(const struct charge *charge)
 {
     return charge->row == NONE || charge->price->grain != GRAIN_MONTH;

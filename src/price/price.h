@@ -179,6 +179,15 @@ struct member_span {
     struct period span;
 };
 
+/* So much of a row was covered when it was billed, by the commitment that is called so; of several
+ * bills, several. */
+struct covered_before {
+    struct hash128 row; /* line_covered_row */
+    instant at;         /* start of its line */
+    struct text grant;
+    struct dec quantity;
+};
+
 struct pricing {
     const struct catalog *catalog;
     const struct accounts *accounts;
@@ -197,6 +206,9 @@ struct pricing {
     const struct charge *source_charges; /* NULL: rows are priced */
     uint32_t source_count;
     const struct currency *source_currency; /* in which they are */
+    /* Of bills before, for covers that are frozen. */
+    const struct covered_before *covered; /* NULL */
+    uint32_t covered_count;
     bool trace;
     const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };

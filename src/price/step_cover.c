@@ -19,6 +19,7 @@
 
 #include "base/hash.h"
 #include "base/sort.h"
+#include "price/line_key.h"
 #include "price/work.h"
 
 #include "base/nofloat.h"
@@ -146,8 +147,22 @@ struct cover_pass_state {
     uint32_t rank_capacity;
 };
 
+/* What was covered of a row when it was billed: a list for each row and turn. */
+struct past {
+    const struct text *grant;
+    struct dec left;
+    uint32_t next;
+};
+struct pasts {
+    struct keys rows; /* (row, turn) */
+    uint32_t *first;  /* of each */
+    struct past *items;
+    uint32_t count;
+};
+
 struct row {
     uint32_t charge, kind;
+    uint32_t past; /* the first of its list; NONE */
 };
 struct cover {
     struct work *work;
@@ -165,7 +180,85 @@ struct cover {
     uint32_t first_capacity;
     struct sort_key *sort;
     uint32_t sort_capacity;
+    struct pasts pasts; /* of a frozen cover */
+    bool is_again;      /* what was billed is covered again, and nothing else */
 };
+
+/* ---- what was billed ------------------------------------------------------------------------- */
+
+static struct hash128 past_key(struct hash128 row, instant turn)
+{
+    uint64_t parts[3] = {row.low, row.high, (uint64_t)turn};
+    return hash_print((const char *)parts, sizeof parts);
+}
+
+/* Bills of one time are summed. */
+static enum status add_past(struct cover *cover, uint32_t list, const struct covered_before *before)
+{
+    struct pasts *pasts = &cover->pasts;
+    for (uint32_t i = pasts->first[list]; i != NONE; i = pasts->items[i].next) {
+        if (text_equal(*pasts->items[i].grant, before->grant)) {
+            return dec_add(pasts->items[i].left, before->quantity, &pasts->items[i].left,
+                           cover->work->err);
+        }
+    }
+    pasts->items[pasts->count] =
+        (struct past){&before->grant, before->quantity, pasts->first[list]};
+    pasts->first[list] = pasts->count++;
+    return OK;
+}
+
+static enum status find_pasts(struct cover *cover)
+{
+    struct work *work = cover->work;
+    const struct pricing *pricing = work->pricing;
+    struct pasts *pasts = &cover->pasts;
+    if (!cover->step->cover.is_frozen || pricing->covered_count == 0) {
+        return OK;
+    }
+    pasts->items = arena_alloc(work->arena, pricing->covered_count * sizeof *pasts->items);
+    pasts->first = arena_alloc(work->arena, pricing->covered_count * sizeof *pasts->first);
+    for (uint32_t i = 0; i < pricing->covered_count; i++) {
+        const struct covered_before *before = &pricing->covered[i];
+        struct period turn = turn_find(work, cover->step, NULL, pricing->payer, before->at);
+        bool is_new;
+        uint32_t list =
+            keys_add(work->arena, &pasts->rows, past_key(before->row, turn.from), &is_new);
+        pasts->first[list] = is_new ? NONE : pasts->first[list];
+        TRY(add_past(cover, list, before));
+    }
+    return OK;
+}
+
+static uint32_t find_past(const struct cover *cover, uint32_t index)
+{
+    struct work *work = cover->work;
+    const struct charge *charge = &work->charges[index];
+    if (cover->pasts.count == 0) {
+        return NONE;
+    }
+    struct arena_mark mark = arena_mark(work->arena);
+    struct hash128 row = line_covered_row(
+        work->arena, work->pricing->accounts->items[charge->account].id,
+        work->catalog->skus[charge->sku].name, line_dimensions(work->arena, work->pricing, charge),
+        line_resource(work->arena, work->pricing, charge), cover->step->name);
+    arena_rewind(work->arena, mark);
+    uint32_t list = keys_find(&cover->pasts.rows, past_key(row, cover->time.from));
+    return list == NONE ? NONE : cover->pasts.first[list];
+}
+
+/* What is left of that for a commitment; NULL: none. */
+static struct dec *past_left(const struct cover *cover, const struct row *row,
+                             const struct held_commitment *held)
+{
+    for (uint32_t i = row->past; i != NONE; i = cover->pasts.items[i].next) {
+        struct past *past = &cover->pasts.items[i];
+        if (text_equal(*past->grant, held->commitment->id)) {
+            return dec_sign(past->left) > 0 ? &past->left : NULL;
+        }
+    }
+    return NULL;
+}
 
 /* ---- what expressions depend on -------------------------------------------------------------- */
 
@@ -863,21 +956,39 @@ static enum status fits_whole(struct dec need, struct dec left, bool *fits, stru
     return OK;
 }
 
-/* A commitment takes what it can of a row. */
+/* A part that was the last of its turn when it was billed is so again: its quantity is rounded, so
+ * its units lack a little. */
+static enum status take_rest(struct dec weight, struct dec left, struct dec *need,
+                             struct error *err)
+{
+    struct dec rest, unit = {1, DEC_SCALE}, most;
+    TRY(dec_subtract(left, *need, &rest, err));
+    TRY(dec_multiply_round(unit, weight, DEC_SCALE, ROUND_CEILING, &most, err));
+    *need = dec_compare(rest, most) <= 0 ? left : *need;
+    return OK;
+}
+
+/* A commitment takes what it can of a row; again: what it took when it was billed. */
 static enum status take(struct cover *cover, const struct cover_pass *pass, struct row *row,
                         const struct match *match, struct held_commitment *held,
                         struct commitment_turn *turn)
 {
     struct work *work = cover->work;
     struct dec quantity = work->charges[row->charge].quantity, need, effective;
+    struct dec *past = cover->is_again ? past_left(cover, row, held) : NULL;
+    if (cover->is_again && !past) {
+        return OK;
+    }
+    quantity = past ? dec_min(quantity, *past) : quantity;
     TRY(dec_multiply_round(quantity, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &need, work->err));
     if (dec_compare(need, turn->left) > 0) {
         bool fits = false;
-        if (pass->whole) {
+        if (pass->whole && !past) {
             TRY(fits_whole(need, turn->left, &fits, work->err));
         } else {
             TRY(dec_divide(turn->left, match->weight, DEC_SCALE, ROUND_HALF_EVEN, &quantity,
                            work->err));
+            quantity = dec_min(quantity, past ? *past : work->charges[row->charge].quantity);
             quantity = dec_min(quantity, work->charges[row->charge].quantity);
             fits = dec_sign(quantity) > 0;
         }
@@ -885,6 +996,11 @@ static enum status take(struct cover *cover, const struct cover_pass *pass, stru
             return OK;
         }
         need = turn->left;
+    } else if (past) {
+        TRY(take_rest(match->weight, turn->left, &need, work->err));
+    }
+    if (past) {
+        TRY(dec_subtract(*past, quantity, past, work->err));
     }
     struct dec capacity = turn->capacity, slack = DEC_ZERO;
     if (pass->whole) {
@@ -980,7 +1096,8 @@ static enum status use(struct cover *cover, const struct cover_pass_state *state
     }
     for (uint32_t i = group->at; i < group->count && dec_sign(turn->left) > 0; i++) {
         const struct item *item = &group->items[i];
-        if (!is_left(cover, item->row)) {
+        if (!is_left(cover, item->row) ||
+            (cover->is_again && cover->rows[item->row].past == NONE)) {
             continue;
         }
         struct row *row = &cover->rows[item->row];
@@ -1032,11 +1149,19 @@ static enum status run_pass(struct cover *cover, struct cover_pass_state *state)
     return OK;
 }
 
+/* What was billed first, where it stays so; then all that is left, by what is left. */
 static enum status run_turn(struct cover *cover)
 {
     struct work *work = cover->work;
-    for (uint32_t i = 0; i < cover->step->cover.pass_count; i++) {
-        TRY(run_pass(cover, &cover->passes[i]));
+    bool has_past = false;
+    for (uint32_t i = 0; i < cover->row_count && cover->pasts.count > 0; i++) {
+        has_past = has_past || cover->rows[i].past != NONE;
+    }
+    for (int again = has_past ? 1 : 0; again >= 0; again--) {
+        cover->is_again = again == 1;
+        for (uint32_t i = 0; i < cover->step->cover.pass_count; i++) {
+            TRY(run_pass(cover, &cover->passes[i]));
+        }
     }
     for (uint32_t i = 0; i < cover->row_count; i++) {
         if (cover->rows[i].charge != NONE) {
@@ -1087,6 +1212,7 @@ enum status step_cover_run(struct work *work, const uint32_t *charges, uint32_t 
     if (status != OK) {
         return work_fail(work, status, price, step, account);
     }
+    TRY(find_pasts(&cover));
     cover.rows = arena_alloc(work->arena, count * sizeof *cover.rows);
     cover.time = charge_turn(work, step, &work->charges[charges[0]]);
     if (cover.is_steady) {
@@ -1103,7 +1229,8 @@ enum status step_cover_run(struct work *work, const uint32_t *charges, uint32_t 
             forget(&cover);
         }
         for (; i < count && period_has(cover.time, work->charges[charges[i]].at); i++) {
-            cover.rows[cover.row_count++] = (struct row){charges[i], find_kind(&cover, charges[i])};
+            cover.rows[cover.row_count++] = (struct row){charges[i], find_kind(&cover, charges[i]),
+                                                         find_past(&cover, charges[i])};
         }
         if (!cover.is_steady) {
             TRY(classify(&cover, 0));
