@@ -464,7 +464,7 @@ static enum status run_round(struct work *work, struct entry *entry)
                                    .tier = NONE});
     TRY(dec_subtract(r_after, r_before, &change, work->err));
     TRY(dec_subtract(change, in, &change, work->err));
-    if (step->round.show) {
+    if (step->round.show || charge->kind == CHARGE_COVERED) { /* which a negation takes back */
         return adjust(work, step, entry->charge, CHARGE_ROUNDING, change);
     }
     TRY(dec_add(charge->amount, change, &charge->amount, work->err));
