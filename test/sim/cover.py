@@ -243,7 +243,7 @@ class CoverSteps:
             if path == "rate":
                 return self.plan_rate(commitment, piece, step)
             if path == "savings":
-                return 1 - quantize(self.plan_rate(commitment, piece, step) / self.list_rate(piece.row, piece.flow, step))
+                return 1 - quantize(self.plan_rate(commitment, piece, step) / quantize(self.list_rate(piece.row, piece.flow, step)))
             if path.startswith("commitment."):
                 return commitment.member(path.partition(".")[2])
             return loose(self.name(piece.row, piece.flow, step, path))
