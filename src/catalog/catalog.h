@@ -483,6 +483,8 @@ enum credit_share {
     SHARE_OWN_FIRST, /* the account's own grants, then those of the payer's others */
     SHARE_ALL,       /* each grant: the account's own, then those of the others */
 };
+/* By what charges are summed where the largest are paid first. */
+enum credit_sum { SUM_ACCOUNT, SUM_PRODUCT, SUM_SKU, SUM_KEYS };
 struct step_credit {
     const struct grant *grants; /* in the order in which they are used */
     uint32_t grant_count;
@@ -491,6 +493,9 @@ struct step_credit {
     bool is_of_period;    /* all charges of the period, in the order of targets */
     const struct text *targets;
     uint32_t target_count;
+    bool is_largest_first; /* among those of one target, by these sums, then by the charge: */
+    enum credit_sum largest[SUM_KEYS];
+    uint32_t largest_count;
     uint64_t kinds; /* of charges, bits of their names in credit_kinds; 0: all but tax */
     const instant *resets;
     uint32_t reset_count;

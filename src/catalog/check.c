@@ -227,6 +227,13 @@ static bool same_order(struct loader *loader, const struct step *a, const struct
     for (uint32_t i = 0; i < targets && is_same; i++) {
         is_same = text_equal(a->credit.targets[i], b->credit.targets[i]);
     }
+    if (a->kind == STEP_CREDIT && b->kind == STEP_CREDIT) {
+        is_same = is_same && a->credit.is_largest_first == b->credit.is_largest_first &&
+                  a->credit.largest_count == b->credit.largest_count;
+        for (uint32_t i = 0; i < a->credit.largest_count && is_same; i++) {
+            is_same = a->credit.largest[i] == b->credit.largest[i];
+        }
+    }
     for (uint32_t i = 0; i < a->order_count && is_same; i++) {
         struct buffer left, right;
         buffer_init(&left, loader->arena, 64);

@@ -335,6 +335,36 @@ static void read_kinds(struct work *work, struct step_credit *credit)
     }
 }
 
+/* `largest: [account, product]`, from the outermost sum on; of a period's charges. */
+static void read_largest(struct work *work, const struct yaml_node *node,
+                         struct step_credit *credit)
+{
+    static const char *const names[] = {"account", "product", "sku", NULL};
+    struct loader *loader = work->loader;
+    if (!want_kind(loader, node, YAML_LIST)) {
+        return;
+    }
+    credit->is_largest_first = true;
+    bool has[SUM_KEYS] = {false};
+    for (uint32_t i = 0; i < node->count; i++) {
+        int choice;
+        if (!read_choice(loader, &node->items[i], names, &choice)) {
+            continue;
+        }
+        if (has[choice]) {
+            COMPLAIN(loader, &node->items[i], "DUPLICATE_NAME", TEXT("each once"),
+                     "charges are summed by %s already", names[choice]);
+            continue;
+        }
+        has[choice] = true;
+        credit->largest[credit->largest_count++] = (enum credit_sum)choice;
+    }
+    if (!credit->is_of_period) {
+        COMPLAIN(loader, node, "MISSING_KEY", TEXT("clock: period"),
+                 "which charges are the largest is known of all of a period");
+    }
+}
+
 void read_credit(struct work *work)
 {
     struct loader *loader = work->loader;
@@ -374,6 +404,9 @@ void read_credit(struct work *work)
             COMPLAIN(loader, targets, "MISSING_KEY", TEXT("clock: period"),
                      "an order of targets is of all charges of a period");
         }
+    }
+    if (key(work, "largest") != NULL) {
+        read_largest(work, key(work, "largest"), credit);
     }
     struct by_key *by = arena_calloc(loader->arena, step->by_count + 1u, sizeof *by);
     if (step->by_count > 0) {

@@ -58,7 +58,8 @@ static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_COMMIT] = {ACCUMULATES, "order", "measure", "amount", "quantity", "overage", "shortfall",
                      "rollover", "prorate", "digits", "mode", "prepaid"},
     [STEP_CREDIT] = {"name", "where", "scope", "by", "clock", "settings_at", "grants", "order",
-                     "targets", "overage", "kinds", "resets", "keep_overage", "share", "top_up"},
+                     "targets", "largest", "overage", "kinds", "resets", "keep_overage", "share",
+                     "top_up"},
     [STEP_ALLOCATE] = {"name", "where", "scope", "by", "clock", "settings_at", "order", "to",
                        "weight", "idle", "digits"},
 };

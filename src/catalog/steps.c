@@ -38,6 +38,11 @@ static void check_sale(struct loader *loader, const struct price *price, const s
                  TEXT("top_up: {below: 100, amount: 500, cost: 45}"),
                  "what refills a wallet of units has a cost");
     }
+    if (step->credit.is_units && step->credit.is_largest_first) {
+        complain(loader->complaints, step->place, "STEP_ORDER",
+                 TEXT("a credit behind the rating step, or targets"),
+                 "which charge is the largest is known behind the rating step");
+    }
 }
 
 /* Credits before the rating step are of units. */

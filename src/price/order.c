@@ -1,4 +1,5 @@
-/* order.c - the order in which a step takes its rows, when it declares one.
+/* order.c - the order in which a step takes its rows, when it declares one; and what a credit that
+ * pays the largest first does.
  *
  * Each charge's keys are evaluated once, before the step has touched any of them; what ties is in
  * the total order, in which the charges came.  Values of different types are in the order of the
@@ -97,6 +98,88 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
     }
     for (uint32_t i = 0; i < count; i++) {
         charges[i] = items[i].charge;
+    }
+    return OK;
+}
+
+/* ---- the largest first ----------------------------------------------------------------------- */
+
+/* A group is all charges of one value of the first keys. */
+struct group_key {
+    uint32_t outer; /* the group that it is in; NONE */
+    uint32_t value;
+};
+struct group {
+    struct group_key key;
+    struct dec sum;
+    uint32_t place; /* of its first charge */
+};
+struct large {
+    const struct group *groups[SUM_KEYS];
+    uint32_t group_count;
+    struct dec net;
+    uint32_t place;
+    struct entry entry;
+};
+
+static int compare_large(const void *a_item, const void *b_item)
+{
+    const struct large *a = a_item, *b = b_item;
+    for (uint32_t i = 0; i < a->group_count; i++) {
+        const struct group *left = a->groups[i], *right = b->groups[i];
+        if (left != right) {
+            int order = dec_compare(right->sum, left->sum);
+            return order ? order : left->place < right->place ? -1 : 1;
+        }
+    }
+    int order = dec_compare(b->net, a->net);
+    return order ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+static uint32_t group_value(const struct work *work, const struct charge *charge,
+                            enum credit_sum sum)
+{
+    return sum == SUM_ACCOUNT    ? charge->account
+           : sum == SUM_SKU      ? charge->sku
+           : charge->sku == NONE ? NONE
+                                 : work->catalog->skus[charge->sku].product;
+}
+
+enum status order_largest(struct work *work, const struct step *step, struct entry *entries,
+                          uint32_t count)
+{
+    const struct step_credit *body = &step->credit;
+    struct large *items = arena_calloc(work->arena, count + 1, sizeof *items);
+    struct group *groups =
+        arena_calloc(work->arena, (size_t)count * body->largest_count + 1, sizeof *groups);
+    uint32_t group_count = 0;
+    struct map map;
+    map_init(&map, work->arena, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct charge *charge = &work->charges[entries[i].charge];
+        struct large *item = &items[i];
+        *item = (struct large){.group_count = body->largest_count,
+                               .net = charge->net,
+                               .place = i,
+                               .entry = entries[i]};
+        uint32_t outer = NONE;
+        for (uint32_t k = 0; k < body->largest_count; k++) {
+            struct group *group = &groups[group_count];
+            group->key = (struct group_key){outer, group_value(work, charge, body->largest[k])};
+            group->place = i;
+            struct text key = {(const char *)&group->key, sizeof group->key};
+            outer = map_put(&map, key, group_count);
+            group_count += outer == group_count;
+            group = &groups[outer];
+            TRY(dec_add(group->sum, charge->net, &group->sum, work->err));
+            item->groups[k] = group;
+        }
+    }
+    if (count > 1) {
+        qsort(items, count, sizeof *items, compare_large);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i] = items[i].entry;
     }
     return OK;
 }

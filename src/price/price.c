@@ -536,7 +536,7 @@ static enum status run_node(struct work *work, uint32_t node)
         struct entry *items = charges.items;
         uint32_t count = charges.count;
         if (items[0].step->kind == STEP_CREDIT) {
-            items = credit_entries(work, items, &count);
+            TRY(credit_entries(work, &items, &count));
         }
         TRY(step_charge_run(work, items, count));
         for (uint32_t i = 0; i < charges.count; i++) {

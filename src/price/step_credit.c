@@ -815,10 +815,14 @@ static bool pays_tax(const struct step_credit *body)
     return pays;
 }
 
-struct entry *credit_entries(struct work *work, const struct entry *entries, uint32_t *count)
+enum status credit_entries(struct work *work, struct entry **of_step, uint32_t *count)
 {
+    struct entry *entries = *of_step;
     const struct step *step = entries[0].step;
     const struct step_credit *body = &step->credit;
+    if (body->is_largest_first) {
+        TRY(order_largest(work, step, entries, *count));
+    }
     uint32_t *taxes = NULL, *next = NULL; /* of each charge, the first and the ones behind */
     uint32_t tax_count = 0, made = 0;
     if (pays_tax(body)) {
@@ -857,5 +861,6 @@ struct entry *credit_entries(struct work *work, const struct entry *entries, uin
         made *= 2;
     }
     *count = made;
-    return out;
+    *of_step = out;
+    return OK;
 }

@@ -831,7 +831,10 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         }
     }
     if (step->kind == STEP_CREDIT && count > 0) {
-        run->entries = credit_entries(work, run->entries, &count);
+        enum status status = credit_entries(work, &run->entries, &count);
+        if (status != OK) {
+            return work_fail(work, status, term->list, step, work->pricing->payer);
+        }
         run->entry_capacity = count;
     }
     if (step->order_count > 0) {

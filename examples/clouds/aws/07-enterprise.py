@@ -23,7 +23,13 @@ for charge in charges:
 grants = [["c1", D(10), "2026-12-01", 99, {"s3", "network", "marketplace"}], ["c2", D(20), "2026-12-01", 1, {"s3"}], ["c3", D(500), "2027-03-01", 2, {"s3", "network"}]]
 grants.sort(key=lambda grant: (grant[2], grant[3]))
 paid = dict.fromkeys(("c1", "c2", "c3"), D(0))
-for charge in charges:
+
+
+def left_of(account, product=None):
+    return sum(c[3] for c in charges if c[0] == account and product in (None, c[1])) + (support if account == "a" and product is None else 0)
+
+
+for charge in sorted(charges, key=lambda c: (-left_of(c[0]), -left_of(c[0], c[1]), -c[3])):      # sums as they are before
     for grant in grants:
         if charge[1] in grant[4]:
             part = min(grant[1], charge[3])
