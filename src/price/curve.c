@@ -284,7 +284,7 @@ static int64_t count_active(enum prorate prorate, const struct zone *zone, struc
                             struct period turn)
 {
     bool is_end_in = prorate == PRORATE_DAY_INCLUSIVE && active.from < active.to &&
-                     active.to < turn.to; /* no time has no day */
+                     active.to < turn.to;                 /* no time has no day */
     return count_days(prorate, zone, active) + is_end_in; /* the day in which it ends */
 }
 

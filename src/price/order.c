@@ -106,9 +106,10 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
 
 /* A group is all charges of one value of the first keys. */
 struct group_key {
-    uint32_t outer; /* the group that it is in; NONE */
-    uint32_t value;
+    uint64_t outer; /* the group that it is in, or the wallet */
+    uint64_t value;
 };
+#define OF_WALLET (UINT64_C(1) << 32) /* above the numbers of groups */
 struct group {
     struct group_key key;
     struct dec sum;
@@ -146,7 +147,7 @@ static uint32_t group_value(const struct work *work, const struct charge *charge
 }
 
 enum status order_largest(struct work *work, const struct step *step, struct entry *entries,
-                          uint32_t count)
+                          const uint32_t *wallets, uint32_t count)
 {
     const struct step_credit *body = &step->credit;
     struct large *items = arena_calloc(work->arena, count + 1, sizeof *items);
@@ -162,16 +163,19 @@ enum status order_largest(struct work *work, const struct step *step, struct ent
                                .net = charge->net,
                                .place = i,
                                .entry = entries[i]};
-        uint32_t outer = NONE;
+        uint64_t outer = wallets[i] + OF_WALLET;
         for (uint32_t k = 0; k < body->largest_count; k++) {
             struct group *group = &groups[group_count];
             group->key = (struct group_key){outer, group_value(work, charge, body->largest[k])};
             group->place = i;
             struct text key = {(const char *)&group->key, sizeof group->key};
-            outer = map_put(&map, key, group_count);
-            group_count += outer == group_count;
-            group = &groups[outer];
-            TRY(dec_add(group->sum, charge->net, &group->sum, work->err));
+            uint32_t at = map_put(&map, key, group_count);
+            group_count += at == group_count;
+            group = &groups[at];
+            if (credit_is_meant(&entries[i].step->credit, charge->kind)) {
+                TRY(dec_add(group->sum, charge->net, &group->sum, work->err));
+            }
+            outer = at;
             item->groups[k] = group;
         }
     }

@@ -751,24 +751,12 @@ static enum status run_commit(struct work *work, struct entry *entry)
     return adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
-static bool has_kind(const struct step_credit *body, enum charge_kind kind)
-{
-    const char *name = charge_kind_name(kind);
-    for (int i = 0; credit_kinds[i] != NULL; i++) {
-        if (strcmp(credit_kinds[i], name) == 0) {
-            return (body->kinds >> i & 1) != 0;
-        }
-    }
-    return false;
-}
-
 static enum status run_credit(struct work *work, struct entry *entry)
 {
     const struct step_credit *body = &entry->step->credit;
     struct charge copy;
     const struct charge *charge = seen(work, entry->charge, &copy);
-    bool is_meant = body->kinds == 0 || has_kind(body, charge->kind);
-    return is_meant && dec_sign(charge->net) > 0
+    return credit_is_meant(body, charge->kind) && dec_sign(charge->net) > 0
                ? step_credit_run(work, entry->step, entry->charge, charge,
                                  entry->is_first ? CREDIT_OWN : CREDIT_ALL)
                : OK;

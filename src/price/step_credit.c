@@ -806,6 +806,17 @@ enum status step_credit_units(struct work *work, const struct step *step, uint32
 
 /* ---- which charges, in which order ----------------------------------------------------------- */
 
+bool credit_is_meant(const struct step_credit *body, enum charge_kind kind)
+{
+    const char *name = charge_kind_name(kind);
+    for (int i = 0; body->kinds != 0 && credit_kinds[i] != NULL; i++) {
+        if (strcmp(credit_kinds[i], name) == 0) {
+            return (body->kinds >> i & 1) != 0;
+        }
+    }
+    return body->kinds == 0;
+}
+
 static bool pays_tax(const struct step_credit *body)
 {
     bool pays = false;
@@ -820,8 +831,13 @@ enum status credit_entries(struct work *work, struct entry **of_step, uint32_t *
     struct entry *entries = *of_step;
     const struct step *step = entries[0].step;
     const struct step_credit *body = &step->credit;
-    if (body->is_largest_first) {
-        TRY(order_largest(work, step, entries, *count));
+    if (body->is_largest_first) { /* where wallets are shared, of all charges that meet them */
+        uint32_t *wallets = arena_calloc(work->arena, *count + 1, sizeof *wallets);
+        for (uint32_t i = 0; i < *count && body->share == SHARE_NONE; i++) {
+            TRY(find_grant_bucket(work, entries[i].step, &work->charges[entries[i].charge], OVERAGE,
+                                  &wallets[i]));
+        }
+        TRY(order_largest(work, step, entries, wallets, *count));
     }
     uint32_t *taxes = NULL, *next = NULL; /* of each charge, the first and the ones behind */
     uint32_t tax_count = 0, made = 0;

@@ -232,9 +232,10 @@ int order_compare(const struct order_key *keys, uint32_t count, const struct exp
 uint32_t order_target(const struct work *work, const struct step *step,
                       const struct charge *charge);
 /* Puts what a credit takes in the order of what it comes to: by the sums of its groups, from the
- * outermost on, then by the charge, the largest first. */
+ * outermost on, then by the charge, the largest first.  Sums are of one wallet: `wallets` says
+ * whose each entry is. */
 enum status order_largest(struct work *work, const struct step *step, struct entry *entries,
-                          uint32_t count);
+                          const uint32_t *wallets, uint32_t count);
 enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
                           uint32_t count);
 
@@ -462,6 +463,8 @@ enum status credit_open(struct work *work, const struct step *step, const struct
 enum status credit_open_prices(struct work *work);
 /* Tells all wallets' history to the end of the bill. */
 enum status credit_finish(struct work *work);
+/* True of the kinds that a credit pays. */
+bool credit_is_meant(const struct step_credit *body, enum charge_kind kind);
 /* Makes of the charges that a credit takes those in the order of its targets, or from the largest
  * on: each with the taxes on it behind it when these are paid too; all of them twice, for the
  * grants of each account first, where accounts share over a period. */

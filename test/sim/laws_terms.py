@@ -149,6 +149,7 @@ def tame_term(term, is_cut):
         if is_cut:
             body.pop("clock", None)
             body.pop("targets", None)
+            body.pop("largest", None)
     return True
 
 
@@ -259,6 +260,7 @@ def conservation(bench):
         body_of(more)["scope"] = "organization"  # what asks for the contract cuts rows where it changes
     body_of(more).pop("clock", None)  # so does a clock of its own
     body_of(more).pop("targets", None)
+    body_of(more).pop("largest", None)
     catalog["terms"] = terms
     if not terms:
         del catalog["terms"]

@@ -748,8 +748,26 @@ class ChargeSteps:
         at = row.flows.index(flow)
         row.flows[at:at + 1] = out + ([flow] if flow.quantity or not out else [])
 
-    @staticmethod
-    def in_targets(flows, step):
+    def largest_first(self, flows, step):
+        """By the sums of groups, from the outermost on, then by the charge; of equal ones the first."""
+        keys = step.body.get("largest")
+        if keys is None:
+            return flows
+        value = {"account": lambda row: row.account, "product": lambda row: self.setup.product.get(row.sku, ""), "sku": lambda row: row.sku}
+        kinds, sums, first = step.body.get("kinds"), {}, {}
+        groups = []
+        for place, (row, flow) in enumerate(flows):
+            names = tuple(value[key](row) for key in keys)
+            groups.append([names[:i + 1] for i in range(len(names))])
+            for group in groups[-1]:
+                sums[group] = sums.get(group, ZERO) + (flow.net() if kinds is None or flow.kind in kinds else ZERO)
+                first.setdefault(group, place)
+        places = sorted(range(len(flows)), key=lambda i: (
+            [part for group in groups[i] for part in (-sums[group], first[group])], -flows[i][1].net(), i))
+        return [flows[i] for i in places]
+
+    def in_targets(self, flows, step):
+        flows = self.largest_first(flows, step)
         targets = step.body.get("targets")
         if not targets:
             return flows

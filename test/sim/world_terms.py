@@ -285,6 +285,9 @@ class Maker:
             last = self.world.skus[-1]
             body["targets"] = self.pick(["fee", last], ["s0"], [last, "usage"], ["minimum", "fee", "usage"])
             self.world.has("terms.targets")
+        if "clock" in body and self.rng.random() < 0.5:
+            body["largest"] = self.pick([], ["account"], ["product"], ["sku"], ["product", "sku"], ["account", "product"])
+            self.world.has("terms.largest")
         return body
 
     def allocate(self):
