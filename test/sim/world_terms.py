@@ -40,10 +40,15 @@ def add(world):
     rng = world.rng("charge steps")
     kinds = [kind for kind in KINDS if kind not in ("bound", "round") and allowed("steps." + kind)]
     if kinds and rng.random() < 0.3:
+        lined_up = None
         for steps in price_steps(world.catalog):
             if rng.random() < 0.4:
                 made = Maker(world, rng, kinds).one()
                 (body,) = made.values()
+                if "credit" in made:  # versions of a price pay in one order
+                    said = {key: body.pop(key) for key in ("clock", "targets", "largest") if key in body}
+                    lined_up = said if lined_up is None else lined_up
+                    body.update(copy.deepcopy(lined_up))
                 body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
                 body.pop("prepaid", None)  # what is paid before it is used is a term's
                 if any("fixed" in step for step in steps) or of_all(world.catalog, steps):
