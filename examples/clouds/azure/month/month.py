@@ -9,7 +9,8 @@ getcontext().prec = 60
 HERE = Path(__file__).parent
 BEGIN, HOURS = datetime(2026, 10, 1, tzinfo=timezone.utc), 744
 RATIO = {"D2s": 1, "D4s": 2, "D8s": 4}
-OWN = {"D2s": D("0.10"), "D4s": D("0.20"), "D8s": D("0.40"), "E4s": D("0.25"), "E8s": D("0.24")}
+LIST = {"D2s": D("0.10"), "D4s": D("0.20"), "D8s": D("0.40"), "E4s": D("0.25"), "E8s": D("0.50")}
+OWN = LIST | {"E8s": D("0.24")}
 PLAN = {"3": {"D2s": D("0.06"), "D4s": D("0.12"), "D8s": D("0.24"), "E4s": D("0.125"), "E8s": D("0.25")},
         "1": {"D2s": D("0.08"), "D4s": D("0.16"), "D8s": D("0.32"), "E4s": D("0.20"), "E8s": D("0.40")}}
 
@@ -49,7 +50,7 @@ for hour, rows in enumerate(by_hour):
         else:
             full = fee = D(commitment["amount"])
             weights = {size: min(rate, OWN[size]) for size, rate in PLAN[attributes["years"]].items()}
-            reached = sorted(reached, key=lambda row: (weights[row[2]] / OWN[row[2]], weights[row[2]], row[0], row[1]))
+            reached = sorted(reached, key=lambda row: (weights[row[2]] / LIST[row[2]], weights[row[2]], row[0], row[1]))
         left = full
         for row in reached:
             part = min(row[3], left / weights[row[2]])
