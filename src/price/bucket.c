@@ -89,6 +89,15 @@ static void add_part(struct buffer *key, struct text part)
     buffer_add_text(key, part);
 }
 
+/* A version that is computed of the whole bucket shares none with one in order: what either has
+ * emitted is not of the other's curve. */
+static bool is_whole(const struct step *step)
+{
+    return step->kind == STEP_TIER
+               ? step_is_whole(step)
+               : (step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP) && step_settles(step);
+}
+
 /* A version that restarts has buckets of its own. */
 static instant restart_of(const struct step *step, const struct charge *charge)
 {
@@ -242,7 +251,7 @@ static bool equal_keys(const struct bucket_key *a, const struct bucket_key *b)
 {
     return a->node == b->node && a->account == b->account && a->sku == b->sku &&
            a->contract == b->contract && a->turn == b->turn && a->version == b->version &&
-           text_equal(a->parts, b->parts);
+           a->is_whole == b->is_whole && text_equal(a->parts, b->parts);
 }
 
 static struct bucket_key make_key(struct work *work, const struct step *step,
@@ -254,6 +263,7 @@ static struct bucket_key make_key(struct work *work, const struct step *step,
         .account = scope_account(work, step, charge->contract, charge->account),
         .sku = sku_of(step, charge),
         .contract = by_contract ? (uint32_t)(charge->contract - work->catalog->contracts) + 1 : 0,
+        .is_whole = is_whole(step),
         .turn = step->clock == CLOCK_ROW ? charge->order : turn.from,
         .version = restart_of(step, charge),
         .parts = TEXT("")};
@@ -406,7 +416,7 @@ bool bucket_find_lone(struct work *work, const struct step *step, const struct c
 /* ---- names -----------------------------------------------------------------------------------
  *
  * Node, account and turn, then what has a label, so that a name says of which version's scope and
- * keys its bucket is: contract=, override=, version=, resource=, sku=, and key:value.
+ * keys its bucket is: contract=, override=, whole, version=, resource=, sku=, and key:value.
  */
 
 enum { NAME_LABELS = 3 }; /* parts before them */
@@ -448,6 +458,9 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
         uint32_t override = bucket->price->owner - OWNER_OVERRIDE;
         buffer_add_text(&out, TEXT("|override="));
         add_name(&out, accounts->items[accounts->overrides[override].account].id);
+    }
+    if (is_whole(step)) {
+        buffer_add_text(&out, TEXT("|whole"));
     }
     if (step->on_change_restart) {
         size = time_format(bucket->price->from, time);
@@ -514,6 +527,8 @@ bool bucket_name_fits(struct arena *arena, struct text name, const struct catalo
         labelled += count >= NAME_LABELS && colon && (!equals || colon < equals);
     }
     if (labelled != step->by_count ||
+        (bucket_name_label(arena, name, TEXT("whole"), &value) && value.size == 0) !=
+            is_whole(step) ||
         bucket_name_label(arena, name, TEXT("resource="), &value) !=
             (step->scope == SCOPE_RESOURCE) ||
         (bucket_name_label(arena, name, TEXT("contract="), &value) &&

@@ -1184,6 +1184,10 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         *settled = bucket->step;
         return settle_allocate(work, at);
     }
+    if (is_adjust(bucket->step) && !step_settles(bucket->step)) {
+        *settled = bucket->step;
+        return OK; /* in order, whatever another version does */
+    }
     struct charge copy, last = *seen(work, bucket->last_charge, &copy);
     const struct price *price = last.price;
     instant cut_end = work->pricing->cut.to;

@@ -17,6 +17,7 @@
 struct bucket_key {
     uint32_t node, account, sku;
     uint32_t contract; /* its index + 1; 0: none, or the scope is not one */
+    bool is_whole;     /* what is computed of it as a whole has no part in order */
     instant turn, version;
     struct text parts; /* resource and by values, each after its size; mostly empty */
 };
