@@ -448,6 +448,69 @@ static enum status emit_member(struct work *work, const struct member_span *memb
     return OK;
 }
 
+/* ---- who pays --------------------------------------------------------------------------------
+ */
+
+static bool is_in_set(const struct price_set *set, const struct price *price)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (&set->base[set->prices[i]] == price) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_of_payer(const struct price *price)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].kind == STEP_FIXED) {
+            return price->steps[i].scope == SCOPE_ORGANIZATION;
+        }
+    }
+    return false;
+}
+
+bool fixed_is_paid(const struct work *work, const struct price *price, uint32_t account, instant at,
+                   const struct contract **contract, int *level)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct accounts *accounts = work->pricing->accounts;
+    const struct account *item = &accounts->items[account];
+    struct subscription who = {.account = account, .level = LEVEL_CATALOG};
+    bool has = false;
+    if (at < item->since || at < price->from || at >= price->to) {
+        return false;
+    }
+    for (uint32_t i = 0; i < item->contract_count && !has; i++) {
+        const struct contract *own =
+            &catalog->contracts[accounts->contract_of[item->contract_first + i]];
+        bool is_own = is_in_set(&own->prices, price);
+        bool is_plan = own->plan != NONE && is_in_set(&catalog->plans[own->plan].prices, price);
+        if (at >= own->from && at < own->to && (is_own || is_plan)) {
+            who.contract = own;
+            who.level = is_own ? LEVEL_CONTRACT : LEVEL_PLAN;
+            has = is_in_force(work, price, &who, at);
+        }
+    }
+    uint32_t plan = catalog_plan_of(catalog, NULL, item->plan);
+    bool is_bare = accounts_is_bare(accounts, account);
+    if (!has && !work->pricing->source_charges) {
+        who.contract = NULL;
+        who.level = LEVEL_CATALOG;
+        has = is_in_set(&catalog->public_prices, price) &&
+              (is_of_payer(price) ? account == work->pricing->payer : !is_bare) &&
+              is_in_force(work, price, &who, at);
+        if (!has && !is_bare && plan != NONE && is_in_set(&catalog->plans[plan].prices, price)) {
+            who.level = LEVEL_PLAN;
+            has = is_in_force(work, price, &who, at);
+        }
+    }
+    *contract = who.contract;
+    *level = who.level;
+    return has;
+}
+
 enum status fixed_emit(struct work *work)
 {
     for (uint32_t i = 0; i < work->pricing->member_count; i++) {

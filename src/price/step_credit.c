@@ -29,7 +29,8 @@ struct grant_state {
 
 struct wallet {
     const struct step *step;
-    struct charge like; /* the charge by which it was found */
+    const struct price *price; /* whose step it is: the version of now */
+    struct charge like;        /* the charge by which it was found */
     instant now;
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
     struct grant_state
@@ -80,6 +81,7 @@ static enum status find_wallet(struct work *work, const struct step *step,
     }
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
+    wallet->price = charge->price;
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
@@ -238,8 +240,20 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
 static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
                       const struct contract **contract, int *level);
 
-/* Whether an account has the term, or a price with the step, and under the wallet's contract. */
-static bool is_held(struct work *work, const struct wallet *wallet, uint32_t account, instant at)
+static bool has_grant(const struct step *step, struct text id)
+{
+    for (uint32_t i = 0; i < step->credit.grant_count; i++) {
+        if (text_equal(step->credit.grants[i].id, id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether an account has the term, or a price with the step and the grant, and under the wallet's
+ * contract. */
+static bool is_held(struct work *work, const struct wallet *wallet, struct text grant,
+                    uint32_t account, instant at)
 {
     const struct catalog *catalog = work->catalog;
     const struct step *step = wallet->step;
@@ -253,7 +267,9 @@ static bool is_held(struct work *work, const struct wallet *wallet, uint32_t acc
         const struct price *price = &catalog->prices[p];
         bool has = false;
         for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
-            has = has || price->steps[i].node == step->node;
+            has =
+                has || (price->steps[i].node == step->node && price->steps[i].kind == STEP_CREDIT &&
+                        has_grant(&price->steps[i], grant));
         }
         struct arena_mark mark = arena_mark(work->arena);
         holds = has && has_price(work, price, account, at, &contract, &(int){0});
@@ -262,9 +278,11 @@ static bool is_held(struct work *work, const struct wallet *wallet, uint32_t acc
     return holds && (step->scope != SCOPE_CONTRACT || contract == wallet->like.contract);
 }
 
-/* When the payer first has a wallet to fill in a time; its end: never.  An account may be
- * another's, a contract or a plan be over or not have begun, for all of those who share it. */
-static instant first_held(struct work *work, const struct wallet *wallet, struct period span)
+/* When the payer first has a wallet to fill with a grant in a time; its end: never.  An account may
+ * be another's, a contract, a plan or a version be over or not have begun, for all of those who
+ * share it. */
+static instant first_held(struct work *work, const struct wallet *wallet, struct text grant,
+                          struct period span)
 {
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
@@ -282,7 +300,7 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
             (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
             instant edge = work->term ? next : catalog_edge_after(work->catalog, at);
             next = edge < next ? edge : next;
-            first = is_held(work, wallet, member->account, at) ? at : first;
+            first = is_held(work, wallet, grant, member->account, at) ? at : first;
         }
     }
     return first;
@@ -305,7 +323,7 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
     if (there.to <= cut.from) {
         return OK;
     }
-    instant at = first_held(work, wallet, there);
+    instant at = first_held(work, wallet, grant->id, there);
     return at < there.to && period_has(cut, at) ? buy(work, wallet, &work->buckets[state->bucket],
                                                       &grant->id, at, dec_from_int(1), grant->cost)
                                                 : OK;
@@ -392,16 +410,10 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
     return OK;
 }
 
-/* Another version of the price may have other grants.  Those that have the name of one before go on
- * with what is left of it, as from bill to bill; what happened before the version is by the one
- * before. */
-static enum status follow_version(struct work *work, struct wallet *wallet, const struct step *step,
-                                  const struct charge *charge)
+static enum status take_version(struct work *work, struct wallet *wallet, const struct step *step,
+                                const struct charge *charge)
 {
     const struct step_credit *body = &step->credit;
-    if (wallet->step == step) {
-        return OK;
-    }
     if (charge->price->from > wallet->now) {
         TRY(advance(work, wallet, charge->price->from - 1));
     }
@@ -428,6 +440,7 @@ static enum status follow_version(struct work *work, struct wallet *wallet, cons
     wallet->grants = grants;
     wallet->grant_count = count;
     wallet->step = step;
+    wallet->price = wallet->like.price = charge->price;
     wallet->lent = NULL;
     if (body->has_top_up) {
         TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
@@ -435,11 +448,58 @@ static enum status follow_version(struct work *work, struct wallet *wallet, cons
     return OK;
 }
 
+/* The step of a price that is at a node. */
+static const struct step *step_at(const struct price *price, uint32_t node)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == node && price->steps[i].kind == STEP_CREDIT) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+/* Versions between that of the wallet and an instant that sell grants: what somebody has of them is
+ * bought, whether or not a charge comes in their time. */
+static enum status pass_versions(struct work *work, struct wallet *wallet, instant until)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct price *end = catalog->prices + catalog->price_count, *first = wallet->price;
+    if (work->term || !catalog->has_sales || first < catalog->prices || first >= end) {
+        return OK;
+    }
+    for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
+        const struct step *step = step_at(at, wallet->step->node);
+        if (!step || !step->credit.is_sold || at->from <= wallet->price->from ||
+            at->from >= until) {
+            continue;
+        }
+        struct charge like = wallet->like;
+        like.price = at;
+        TRY(take_version(work, wallet, step, &like));
+    }
+    return OK;
+}
+
+/* Another version of the price may have other grants.  Those that have the name of one before go on
+ * with what is left of it, as from bill to bill; what happened before the version is by the one
+ * before. */
+static enum status follow_version(struct work *work, struct wallet *wallet, const struct step *step,
+                                  const struct charge *charge)
+{
+    if (wallet->step == step) {
+        return OK;
+    }
+    TRY(pass_versions(work, wallet, charge->price->from));
+    return wallet->step == step ? OK : take_version(work, wallet, step, charge);
+}
+
 enum status credit_finish(struct work *work)
 {
     instant last = work->pricing->cut.to - 1;
     for (uint32_t i = 0; i < work->wallet_count; i++) {
         struct wallet *wallet = work->wallets[i];
+        TRY(pass_versions(work, wallet, work->pricing->cut.to));
         const struct step_credit *body = &wallet->step->credit;
         TRY(advance(work, wallet, last));
         work->buckets[wallet->overage].events = dec_from_int(last);
@@ -493,6 +553,9 @@ static const struct price *price_instead(struct work *work, const struct price *
 static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
                       const struct contract **contract, int *level)
 {
+    if (price->has_fixed && fixed_is_paid(work, price, account, at, contract, level)) {
+        return true;
+    }
     return price_instead(work, price, price->skus[0], account, at, contract, level) == price;
 }
 
@@ -531,6 +594,19 @@ static enum status open_price(struct work *work, const struct price *price, cons
     return OK;
 }
 
+/* Whether this version or one behind it sells grants of the step. */
+static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
+{
+    const struct price *end = catalog->prices + catalog->price_count;
+    for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
+        const struct step *its = step_at(at, step->node);
+        if (its && its->credit.is_sold) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum status credit_open_prices(struct work *work)
 {
     const struct catalog *catalog = work->catalog;
@@ -538,7 +614,7 @@ enum status credit_open_prices(struct work *work)
         const struct price *price = &catalog->prices[p];
         for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
             const struct step *step = &price->steps[i];
-            if (step->kind != STEP_CREDIT || !step->credit.is_sold) {
+            if (step->kind != STEP_CREDIT || !sells(catalog, price, step)) {
                 continue;
             }
             for (uint32_t m = 0; m < work->pricing->member_count; m++) {

@@ -539,5 +539,9 @@ enum status source_start(struct work *work);
 
 /* Emits the charges of all fixed prices of the payer's accounts that fall due in the cut. */
 enum status fixed_emit(struct work *work);
+/* Whether an account pays a fixed price at an instant: then under which contract, on which level.
+ */
+bool fixed_is_paid(const struct work *work, const struct price *price, uint32_t account, instant at,
+                   const struct contract **contract, int *level);
 
 #endif

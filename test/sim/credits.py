@@ -61,6 +61,7 @@ class Wallet:
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
+        self.start, self.selling = times.MIN, []  # since when it has this body; [(start, body)] of versions that sell grants
         self.read(body)
 
     def read(self, body):
@@ -71,7 +72,19 @@ class Wallet:
         self.resets = sorted(times.parse_date(t, self.zone) for t in body.get("resets", []))
 
     def follow(self, body, start):
-        """Another version of the price: grants go on by their names, with what is left."""
+        """Another version of the price, behind those that sell something meanwhile."""
+        if body is not self.body:
+            self.pass_versions(start)
+            self.turn_to(body, start)
+
+    def pass_versions(self, until):
+        for start, body in self.selling:
+            if self.start < start < until:
+                self.turn_to(body, start)
+
+    def turn_to(self, body, start):
+        """Grants go on by their names, with what is left."""
+        self.start = start
         if body is self.body:
             return
         if self.is_used():

@@ -554,22 +554,31 @@ class ChargeSteps:
                     out.setdefault(self.key(row, step)[:2], row)
         return out
 
-    def first_held(self, row, step, came, end):
+    def first_held(self, row, step, came, end, grant):
         """When somebody first has a wallet while a grant is in it; None: nobody."""
         whose = self.setup.accounts
         if step.scope in ("account", "resource"):
             whose = [self.scope_account(self.flow_of(row), step)]
         return min((max(start, came) for one in whose for start, stop in self.setup.stretches(one)
-                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came))), default=None)
+                    if max(start, came) < min(stop, end) and self.has_wallet(row, step, one, max(start, came), grant)), default=None)
 
-    def has_wallet(self, row, step, account, at):
+    def has_wallet(self, row, step, account, at, grant):
         if self.setup.payer(account, at) != self.payer or (
                 step.scope == "contract" and self.setup.contract(account, at) is not self.contract(row)):
             return False
         if self.level:
             return self.holds(self.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
-                   if price.skus and not price.level.startswith("override") and any(s.node == step.node for s in price.steps))
+                   if price.skus and not price.level.startswith("override") and any(
+                       s.node == step.node and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))]
+                       for s in price.steps))
+
+    def selling(self, price, step):
+        """[(start, body)] of a step's versions from a price's on, if some of them sells grants."""
+        found = [(other.start, s.body) for other in self.setup.all_prices() for s in other.steps
+                 if (other.level, other.name) == (price.level, price.name) and other.start >= price.start and s.node == step.node
+                 and s.kind == "credit" and any("cost" in grant for grant in s.body["grants"])]
+        return sorted(found, key=lambda f: f[0])
 
     def holds(self, level, account, at):
         since = self.setup.since(account)
@@ -580,9 +589,10 @@ class ChargeSteps:
         """Wallets of prices with grants that are bought, of all that have the price: {node: (step, {key: row})}."""
         from credits import Wallet
         self.price_sold = {}
-        for price in self.setup.all_prices():
+        for price in sorted(self.setup.all_prices(), key=lambda p: p.start):
             for step in price.steps if price.skus and not price.level.startswith("override") else ():
-                if step.kind != "credit" or not any("cost" in grant for grant in step.body["grants"]):
+                selling = self.selling(price, step) if step.kind == "credit" else []
+                if not selling:
                     continue
                 self.node = step.node
                 wallets, (_, rows) = self.memory("wallets", lambda: None), self.price_sold.setdefault(step.node, (step, {}))
@@ -594,10 +604,16 @@ class ChargeSteps:
                         row = TermRow(account, at, self.setup.contract(account, at), price)
                         row.sku = price.skus[0]
                         key = self.key(row, step)[:2]
-                        wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                        if not wallets[key]:
+                            wallets[key] = Wallet(step.body, self.setup.zone)
+                            wallets[key].start = price.start
+                        wallets[key].selling = wallets[key].selling or ([] if step.shared else selling)
                         rows.setdefault(key, row)
 
     def has_price(self, price, account, at):
+        if price.fixed:
+            return self.setup.payer(account, at) == self.payer and any(
+                fee.price is price and fee.holder == account for fee in self.setup.fees(account, at))
         dims = [(name, values[0]) for name, values in price.where.items()]
         since = self.setup.since(account)
         return (since is None or since <= at) and self.setup.payer(account, at) == self.payer and (
@@ -638,13 +654,14 @@ class ChargeSteps:
 
     def sell(self, wallet, row, step):
         """Fees for what has come in this bill."""
-        if not wallet.is_used() and not any("cost" in grant.record for grant in wallet.grants):
+        if not wallet.is_used() and not wallet.selling and not any("cost" in grant.record for grant in wallet.grants):
             return
+        wallet.pass_versions(self.cut[1])
         wallet.advance(self.cut[1] - 1)
         bought, wallet.bought = sorted(wallet.bought), []
         account = self.scope_account(self.flow_of(row), step)
         for came, end, grant, count, cost in bought:
-            at = came if grant == "top_up" else self.first_held(row, step, came, end) if end > self.cut[0] else None
+            at = came if grant == "top_up" else self.first_held(row, step, came, end, grant) if end > self.cut[0] else None
             if (at is None or at >= self.cut[1]) and end > self.cut[1]:
                 wallet.bought.append((came, end, grant, count, cost))
             if at is None or not self.cut[0] <= at < self.cut[1] or not cost:

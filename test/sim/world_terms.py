@@ -51,7 +51,7 @@ def add(world):
                     body.update(copy.deepcopy(lined_up))
                 body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
                 body.pop("prepaid", None)  # what is paid before it is used is a term's
-                if any("fixed" in step for step in steps) or of_all(world.catalog, steps):
+                if of_all(world.catalog, steps):
                     for grant in body.get("grants", []):  # who has such a price is not told by usage of a SKU
                         grant.pop("cost", None)
                 steps.append(made)
