@@ -250,6 +250,10 @@ static enum status emit_turn(struct work *work, const struct price *price, const
                             .price = price,
                             .step = step,
                             .contract = who->contract};
+    if (!charge.contract) { /* as of a row: steps behind may be over its scope */
+        charge.contract =
+            accounts_contract(work->pricing->accounts, work->catalog, who->account, charge.at);
+    }
     struct dec amount, quantity, part_of_turn;
     TRY(number_value(work, due, &charge, turn, &amount));
     TRY(number_value(work, &fixed->quantity, &charge, turn, &quantity));
@@ -506,7 +510,7 @@ bool fixed_is_paid(const struct work *work, const struct price *price, uint32_t 
             has = is_in_force(work, price, &who, at);
         }
     }
-    *contract = who.contract;
+    *contract = who.contract ? who.contract : accounts_contract(accounts, catalog, account, at);
     *level = who.level;
     return has;
 }

@@ -41,9 +41,15 @@ struct run {
 
 const struct contract *term_contract(const struct work *work, const struct charge *charge)
 {
-    return charge->contract ? charge->contract
-                            : accounts_contract(work->pricing->accounts, work->catalog,
-                                                charge->account, charge->at);
+    const struct accounts *accounts = work->pricing->accounts;
+    if (charge->contract) {
+        return charge->contract;
+    }
+    if (charge->row == NONE &&
+        accounts_payer(accounts, charge->account, charge->at) != work->pricing->payer) {
+        return NULL; /* its time has come when the account is another payer's */
+    }
+    return accounts_contract(accounts, work->catalog, charge->account, charge->at);
 }
 
 static uint32_t plan_of(const struct work *work, uint32_t account, const struct contract *contract)

@@ -508,7 +508,7 @@ class Bill(ChargeSteps, CoverSteps):
         since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
-        return self.part(body, start, end, turn)
+        return self.part(body, start, max(start, end), turn)
 
     def part(self, body, start, end, turn):
         mode = body["prorate"]

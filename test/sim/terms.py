@@ -675,6 +675,8 @@ class ChargeSteps:
                 self.priced.append(sold)
                 continue
             contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
+            if self.setup.payer(account, at) != self.payer and not step.level.startswith("contract/"):
+                contract = None  # another payer's
             sold = self.scope_row(account, "", at, step.price, new, contract, self.cut)
             sold.term_number = step.number
             self.priced.append(sold)

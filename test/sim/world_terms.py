@@ -50,6 +50,8 @@ def add(world):
                     lined_up = said if lined_up is None else lined_up
                     body.update(copy.deepcopy(lined_up))
                 body["name"] = "extra_" + next(iter(made))  # versions of a price may have several
+                if "targets" in body:  # which is an order: rows that meet have one
+                    body["name"] += "_" + "".join(target[0] for target in body["targets"])
                 body.pop("prepaid", None)  # what is paid before it is used is a term's
                 if of_all(world.catalog, steps):
                     for grant in body.get("grants", []):  # who has such a price is not told by usage of a SKU
