@@ -28,6 +28,7 @@ struct explained_step {
     struct dec before, after;     /* position at the first, behind the last */
     struct dec f_before, f_after; /* F there */
     struct dec in, out;           /* what the line's own brought, and what it made of it */
+    struct dec lost;              /* what it would have made more */
     struct dec limit;
     uint32_t tier;            /* NONE */
     const struct step *curve; /* NULL: step's own */

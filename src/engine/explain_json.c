@@ -166,6 +166,9 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     add_json_decimal(out, "f_after", done->f_after);
     add_json_decimal(out, "in", done->in);
     add_json_decimal(out, "out", done->out);
+    if (!dec_is_zero(done->lost)) {
+        add_json_decimal(out, "lost", done->lost);
+    }
     if (done->step->measure) {
         struct buffer measure;
         buffer_init(&measure, &x->run->arena, 64);

@@ -199,14 +199,19 @@ static enum status add_trace(struct explain *x, struct explained_step *into,
                              const struct trace *trace)
 {
     struct dec in, out;
+    if (!dec_is_zero(trace->lost)) {
+        TRY(dec_add(into->lost, trace->lost, &into->lost, x->err));
+        return dec_subtract(into->out, trace->lost, &into->out, x->err);
+    }
     TRY(dec_subtract(trace->after, trace->before, &in, x->err));
     TRY(dec_subtract(trace->f_after, trace->f_before, &out, x->err));
     TRY(dec_add(into->in, in, &into->in, x->err));
     TRY(dec_add(into->out, out, &into->out, x->err));
-    if (into->count++ == 0) {
+    if (into->count == 0) {
         into->before = trace->before;
         into->f_before = trace->f_before;
     }
+    into->count += !trace->is_more;
     into->after = trace->after;
     into->f_after = trace->f_after;
     return OK;

@@ -690,6 +690,11 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
         buffer_add_text(out, TEXT("; rows of other lines lie between"));
     }
     buffer_add_char(out, '\n');
+    if (!dec_is_zero(done->lost)) {
+        buffer_add_text(out, TEXT("     lost      "));
+        add_decimal(out, done->lost);
+        buffer_add_text(out, TEXT(" of F: no discount takes more than is left of its charge\n"));
+    }
 }
 
 /* What the step accumulates, and in which order it takes its rows, when it says so. */

@@ -347,9 +347,15 @@ static struct dec held(const struct work *work, const struct step *step, uint32_
 }
 
 static enum status change(struct work *work, const struct step *step, uint32_t index,
-                          struct dec amount)
+                          uint32_t bucket, struct dec amount)
 {
-    return adjust(work, step, index, kind_of(step), held(work, step, index, amount));
+    struct dec taken = held(work, step, index, amount), lost;
+    TRY(dec_subtract(taken, amount, &lost, work->err));
+    if (!dec_is_zero(lost)) {
+        work_trace_step(work, index, &work->buckets[bucket],
+                        (struct trace){.step = step, .lost = lost, .is_more = true, .tier = NONE});
+    }
+    return adjust(work, step, index, kind_of(step), taken);
 }
 
 /* A charge as the step sees it: under the contract that is in force, which its own keys need not
@@ -500,7 +506,7 @@ static enum status run_units(struct work *work, struct entry *entry)
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
     }
-    return change(work, entry->step, entry->charge, worth);
+    return change(work, entry->step, entry->charge, entry->bucket, worth);
 }
 
 /* A plain percentage is of each charge alone: what comes before it changes nothing. */
@@ -553,7 +559,8 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     TRY(worth_of(step, values, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
     trace_entry(work, entry, before, after, values->limit);
-    return change(work, step, entry->charge, step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
+    return change(work, step, entry->charge, entry->bucket,
+                  step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
 }
 
 static enum status is_true(struct work *work, const struct step *step, const struct expr *expr,
@@ -1065,13 +1072,15 @@ enum status step_charge_due(struct work *work, const struct step *step,
 static void trace_share(struct work *work, const struct step *step, const struct entry *entry,
                         struct dec f_before, struct dec f_after)
 {
+    const bool goes = step->kind == STEP_DISCOUNT;
     if (is_adjust(step)) {
         work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
                         (struct trace){.step = step,
                                        .before = entry->after,
                                        .after = entry->after,
-                                       .f_before = f_before,
-                                       .f_after = f_after,
+                                       .f_before = goes ? dec_negate(f_before) : f_before,
+                                       .f_after = goes ? dec_negate(f_after) : f_after,
+                                       .is_more = true,
                                        .tier = NONE});
     }
 }
@@ -1088,8 +1097,8 @@ static enum status share(struct work *work, const struct step *step, uint32_t at
         TRY(dec_add(x, in, &x, work->err));
         TRY(dec_multiply_divide(total, x, sum, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
         TRY(dec_subtract(high, low, &part, work->err));
-        TRY(change(work, step, entries[i].charge, part));
         trace_share(work, step, &entries[i], low, high);
+        TRY(change(work, step, entries[i].charge, at, part));
         low = high;
     }
     return OK;
@@ -1107,8 +1116,8 @@ static enum status share_in_order(struct work *work, const struct step *step, ui
         TRY(whole(step, values, entries[i].after, &f, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
         TRY(dec_subtract(*rest, part, rest, work->err));
-        TRY(change(work, step, entries[i].charge, part));
         trace_share(work, step, &entries[i], before, after);
+        TRY(change(work, step, entries[i].charge, at, part));
     }
     return OK;
 }
