@@ -143,6 +143,7 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         run = yyjson_doc_get_root(arena_read_json(arena, bytes));
     }
     x->billed = json_paths(arena, run, "billed");
+    x->read = yyjson_obj_get(run, "read");
     if (x->inputs.catalog.count == 0) {
         x->inputs.catalog = json_paths(arena, run, "catalog");
     }
@@ -628,7 +629,9 @@ enum farthing_status farthing_explain(struct farthing *farthing, const char *out
     env->memory.release(&env->memory, run, sizeof *run);
     if (status == OK && x.has_events && !x.adds_up) {
         (void)fail(&farthing->err, ERR_INPUT, "the events given do not add up to the usage rows");
-        (void)fail_hint(&farthing->err, "give all the events of the run with --events");
+        (void)fail_hint(&farthing->err, "%s%sgive all the events of the run with --events",
+                        x.stranger ? x.stranger : "",
+                        x.stranger ? " was not read by the run that made the bill: " : "");
         return FARTHING_PARTIAL;
     }
     return handle_status(farthing, status);

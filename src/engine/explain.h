@@ -54,6 +54,7 @@ struct explained_event {
     struct dec value;
     uint32_t row;  /* in rows */
     bool is_piece; /* of a spread event, not the first: counts for none */
+    bool is_late;  /* it came when its time was billed no more */
     uint32_t file, block;
     uint64_t line_in_block, offset, line;
 };
@@ -76,6 +77,7 @@ struct explain {
 
     /* explain_find */
     struct line line; /* as it stands on the bill */
+    yyjson_val *read; /* the files of the run, in run.json; NULL */
     struct bill_head head;
     bool is_correction;
     struct farthing_paths billed; /* what the run had as --billed */
@@ -110,6 +112,9 @@ struct explain {
     bool adds_up;
     struct explained_event *events;
     uint64_t event_count;
+    struct explained_event *late; /* that would be on these rows, but were excluded as LATE */
+    uint64_t late_count;
+    const char *stranger; /* a file that the run has not read; NULL */
     struct arena decoder_arena, meter_arena, segment_arena;
 };
 

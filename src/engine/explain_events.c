@@ -3,8 +3,10 @@
  * An event belongs to a row when a meter makes of it what the row counts: this is the engine's own
  * way (decode, meter, slot), looked at for the accounts of the rows: an aggregate over an
  * organization makes one of rows of several.  What acceptance decided from bytes is taken from
- * conflicts.ndjson; copies count once; what was withdrawn counts not at all.  Then counts, sums and
- * fingerprints are held against the rows: 128 bits an event, so equal means the same events.
+ * conflicts.ndjson; copies count once; what was withdrawn counts not at all.  What came too late
+ * for its time (LATE) is told by run.json, which has for each file what was in it and from when on
+ * it counts.  Then counts, sums and fingerprints are held against the rows: 128 bits an event, so
+ * equal means the same events.
  */
 #include <stdlib.h>
 
@@ -17,8 +19,22 @@ struct row_place {
     uint32_t account, series, slot_s, row;
 };
 
+/* A file by what is in it, wherever it lies. */
+struct read_file {
+    uint64_t count, print;
+    bool is_known;
+    instant late_before; /* of times before nothing in it counts */
+};
+
+struct withdrawn {
+    struct hash128 key;
+    uint32_t file;
+};
+
 struct reading {
     struct explain *x;
+    struct read_file *files;
+    uint32_t file_count, file_capacity;
     struct map accounts;    /* of the rows: id -> index */
     struct row_place *keys; /* sorted */
     struct meter_plan *plan;
@@ -27,8 +43,10 @@ struct reading {
     struct feed_block block;
     uint64_t line_in_block, line_offset;
     uint64_t event_capacity;
-    struct hash128 *withdrawn; /* keys; sorted when all is read */
+    struct withdrawn *withdrawn;
     uint64_t withdrawn_count, withdrawn_capacity;
+    struct hash128 *gone; /* keys of what was withdrawn in time; sorted when all is read */
+    uint64_t gone_count;
 };
 
 static int compare_hashes(const void *a_hash, const void *b_hash)
@@ -75,6 +93,22 @@ static struct hash128 hash_record(struct text record)
 
 /* ---- reading -------------------------------------------------------------------------------- */
 
+static void count_event(struct reading *reading, uint64_t print)
+{
+    uint32_t file = reading->block.file_index;
+    if (file >= reading->file_capacity) {
+        uint32_t more = file * 2 + 16;
+        reading->files = arena_grow(&reading->x->run->arena, reading->files, reading->file_count,
+                                    more, sizeof *reading->files);
+        reading->file_capacity = more;
+    }
+    while (reading->file_count <= file) {
+        reading->files[reading->file_count++] = (struct read_file){.late_before = INSTANT_MIN};
+    }
+    reading->files[file].count++;
+    reading->files[file].print += print;
+}
+
 static void keep_withdrawn(struct reading *reading, const struct event *event)
 {
     if (reading->withdrawn_count == reading->withdrawn_capacity) {
@@ -84,7 +118,8 @@ static void keep_withdrawn(struct reading *reading, const struct event *event)
                        more, sizeof *reading->withdrawn);
         reading->withdrawn_capacity = more;
     }
-    reading->withdrawn[reading->withdrawn_count++] = key_of(event->target_source, event->target_id);
+    reading->withdrawn[reading->withdrawn_count++] = (struct withdrawn){
+        key_of(event->target_source, event->target_id), reading->block.file_index};
 }
 
 /* An event that may be on a row. */
@@ -166,6 +201,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     struct reading *reading = context;
     struct explain *x = reading->x;
     struct run *run = x->run;
+    count_event(reading, event->print);
     if (event->kind == EVENT_WITHDRAWAL) {
         keep_withdrawn(reading, event);
         return;
@@ -300,6 +336,50 @@ static enum status read_all(struct reading *reading)
 
 /* ---- what was accepted ---------------------------------------------------------------------- */
 
+/* When files came, by the run that read them.  Of a run that did not write it, nobody knows. */
+static void find_files(struct reading *reading)
+{
+    struct explain *x = reading->x;
+    for (uint32_t f = 0; f < reading->file_count && x->read; f++) {
+        struct read_file *file = &reading->files[f];
+        size_t i, count;
+        yyjson_val *item;
+        yyjson_arr_foreach(x->read, i, count, item)
+        {
+            const char *print = yyjson_get_str(yyjson_obj_get(item, "fingerprint"));
+            if (!print || yyjson_get_uint(yyjson_obj_get(item, "records")) != file->count ||
+                strtoull(print, NULL, 16) != file->print) {
+                continue;
+            }
+            instant before = INSTANT_MIN;
+            (void)time_parse(json_text(item, "late_before"), &before);
+            bool is_earlier = !file->is_known || before < file->late_before;
+            file->late_before = is_earlier ? before : file->late_before;
+            file->is_known = true;
+        }
+        if (!file->is_known && file->count > 0) {
+            x->stranger = feed_file_path(x->run->feed, f);
+        }
+    }
+}
+
+/* A withdrawal that came when the period was billed no more takes back nothing of it. */
+static void find_gone(struct reading *reading)
+{
+    struct explain *x = reading->x;
+    reading->gone =
+        arena_calloc(&x->run->arena, reading->withdrawn_count + 1, sizeof *reading->gone);
+    for (uint64_t i = 0; i < reading->withdrawn_count; i++) {
+        const struct withdrawn *withdrawn = &reading->withdrawn[i];
+        if (x->head.period.from >= reading->files[withdrawn->file].late_before) {
+            reading->gone[reading->gone_count++] = withdrawn->key;
+        }
+    }
+    if (reading->gone_count > 1) {
+        qsort(reading->gone, reading->gone_count, sizeof *reading->gone, compare_hashes);
+    }
+}
+
 /* The refused records of conflicts.ndjson: key and bytes as one hash each, sorted. */
 static enum status load_conflicts(struct explain *x, struct hash128 **refused, uint64_t *count)
 {
@@ -341,6 +421,7 @@ static int compare_copies(const void *a_item, const void *b_item)
     int order = compare_hashes(&a->key, &b->key);
     order = order ? order : (a->print > b->print) - (a->print < b->print);
     order = order ? order : (a->row > b->row) - (a->row < b->row);
+    order = order ? order : a->is_late - b->is_late;
     order = order ? order : (a->file > b->file) - (a->file < b->file);
     return order ? order : (a->offset > b->offset) - (a->offset < b->offset);
 }
@@ -354,27 +435,36 @@ static int compare_events(const void *a_item, const void *b_item)
     return order ? order : text_compare(a->id, b->id);
 }
 
-/* Each accepted event once, the first of its copies. */
+/* Each accepted event once, the first of its copies; one that has none in time is late. */
 static enum status keep_accepted(struct reading *reading)
 {
     struct explain *x = reading->x;
     struct hash128 *refused = NULL;
     uint64_t refused_count = 0, kept = 0;
     TRY(load_conflicts(x, &refused, &refused_count));
-    if (reading->withdrawn_count > 1) {
-        qsort(reading->withdrawn, reading->withdrawn_count, sizeof *reading->withdrawn,
-              compare_hashes);
+    find_files(reading);
+    find_gone(reading);
+    for (uint64_t i = 0; i < x->event_count; i++) {
+        struct explained_event *event = &x->events[i];
+        event->is_late = event->at < reading->files[event->file].late_before;
     }
+    x->late = arena_calloc(&x->run->arena, x->event_count + 1, sizeof *x->late);
     if (x->event_count > 1) {
         qsort(x->events, x->event_count, sizeof *x->events, compare_copies);
     }
+    struct explained_event last = {.row = NONE};
     for (uint64_t i = 0; i < x->event_count; i++) {
         struct explained_event event = x->events[i];
-        const struct explained_event *last = kept > 0 ? &x->events[kept - 1] : NULL;
-        bool is_copy = last && hash_equal(last->key, event.key) && last->print == event.print &&
-                       last->row == event.row;
-        if (!is_copy && !has_hash(reading->withdrawn, reading->withdrawn_count, event.key) &&
-            !has_hash(refused, refused_count, hash_add(event.key, event.bytes))) {
+        bool is_copy =
+            hash_equal(last.key, event.key) && last.print == event.print && last.row == event.row;
+        if (is_copy || has_hash(reading->gone, reading->gone_count, event.key) ||
+            has_hash(refused, refused_count, hash_add(event.key, event.bytes))) {
+            continue;
+        }
+        last = event;
+        if (event.is_late) {
+            x->late[x->late_count++] = event;
+        } else {
             x->events[kept++] = event;
         }
     }
@@ -407,6 +497,13 @@ enum status explain_events(struct explain *x)
     TRY(keep_accepted(&reading));
     if (x->event_count > 1) {
         qsort(x->events, x->event_count, sizeof *x->events, compare_events);
+    }
+    if (x->late_count > 1) {
+        qsort(x->late, x->late_count, sizeof *x->late, compare_events);
+    }
+    for (uint64_t i = 0; i < x->late_count; i++) {
+        struct explained_event *event = &x->late[i];
+        event->line = feed_line_number(run->feed, event->file, event->block, event->line_in_block);
     }
     for (uint64_t i = 0; i < x->event_count; i++) {
         struct explained_event *event = &x->events[i];

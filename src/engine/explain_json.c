@@ -325,6 +325,12 @@ enum status explain_write_json(struct explain *x)
             TRY(flush(x, &out, PIECE_BYTES / 2));
         }
         buffer_format(&out, "],\"adds_up\":%s", x->adds_up ? "true" : "false");
+        for (uint64_t i = 0; i < x->late_count; i++) {
+            buffer_add_text(&out, i == 0 ? TEXT(",\"late\":[") : TEXT(""));
+            add_event(x, &out, &x->late[i]);
+            TRY(flush(x, &out, PIECE_BYTES / 2));
+        }
+        buffer_add_text(&out, x->late_count > 0 ? TEXT("]") : TEXT(""));
     }
     buffer_add_text(&out, TEXT("}\n"));
     return sink_write(&x->sink, buffer_text(&out), x->err);

@@ -868,10 +868,9 @@ static void row_cells(struct explain *x, uint64_t index, struct text *cells)
     cells[9] = (struct text){print, 12};
 }
 
-static void event_cells(struct explain *x, uint64_t index, struct text *cells)
+static void fill_event(struct explain *x, const struct explained_event *event, struct text *cells)
 {
     struct arena *arena = &x->scratch;
-    const struct explained_event *event = &x->events[index];
     struct buffer place;
     buffer_init(&place, arena, 64);
     buffer_format(&place, "%s:%llu", feed_file_path(x->run->feed, event->file),
@@ -881,6 +880,16 @@ static void event_cells(struct explain *x, uint64_t index, struct text *cells)
     cells[2] = event->id;
     cells[3] = decimal_cell(arena, event->value);
     cells[4] = buffer_text(&place);
+}
+
+static void event_cells(struct explain *x, uint64_t index, struct text *cells)
+{
+    fill_event(x, &x->events[index], cells);
+}
+
+static void late_cells(struct explain *x, uint64_t index, struct text *cells)
+{
+    fill_event(x, &x->late[index], cells);
 }
 
 static enum status write_table(struct explain *x, uint64_t count,
@@ -923,9 +932,8 @@ static enum status write_rows(struct explain *x)
     return write_table(x, x->row_count, row_cells);
 }
 
-static enum status write_events(struct explain *x)
+static void init_events(struct explain *x)
 {
-    TRY(sink_write(&x->sink, TEXT("\nevents of these rows, each once\n"), x->err));
     struct table *table = &x->table;
     table_init(table, &x->scratch, &x->sink, false);
     table_add_column(table, "TIME", COLUMN_TEXT);
@@ -933,6 +941,22 @@ static enum status write_events(struct explain *x)
     table_add_column(table, "ID", COLUMN_TEXT);
     table_add_column(table, "VALUE", COLUMN_DECIMAL);
     table_add_column(table, "PLACE", COLUMN_TEXT);
+}
+
+static enum status write_late(struct explain *x)
+{
+    TRY(sink_write(&x->sink,
+                   TEXT("\nLATE: of the time of these rows, but came when that was billed no more, "
+                        "and is on none\n"),
+                   x->err));
+    init_events(x);
+    return write_table(x, x->late_count, late_cells);
+}
+
+static enum status write_events(struct explain *x)
+{
+    TRY(sink_write(&x->sink, TEXT("\nevents of these rows, each once\n"), x->err));
+    init_events(x);
     TRY(write_table(x, x->event_count, event_cells));
     uint64_t wanted = 0;
     for (uint32_t i = 0; i < x->row_count; i++) {
@@ -954,7 +978,8 @@ static enum status write_events(struct explain *x)
         buffer_format(&out, ", but the rows were counted from %llu: these do not add up to them\n",
                       (unsigned long long)wanted);
     }
-    return sink_write(&x->sink, buffer_text(&out), x->err);
+    TRY(sink_write(&x->sink, buffer_text(&out), x->err));
+    return x->late_count > 0 ? write_late(x) : OK;
 }
 
 /* A line that no usage row is behind. */
