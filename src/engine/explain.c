@@ -631,7 +631,7 @@ enum farthing_status farthing_explain(struct farthing *farthing, const char *out
         (void)fail(&farthing->err, ERR_INPUT, "the events given do not add up to the usage rows");
         (void)fail_hint(&farthing->err, "%s%sgive all the events of the run with --events",
                         x.stranger ? x.stranger : "",
-                        x.stranger ? " was not read by the run that made the bill: " : "");
+                        x.stranger ? " is no file that the run has read, or not as it was: " : "");
         return FARTHING_PARTIAL;
     }
     return handle_status(farthing, status);
