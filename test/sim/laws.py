@@ -513,7 +513,8 @@ LAWS = [("cut rows", cut_rows), ("attribution", attribution), ("conservation", c
         ("identity tier", identity_tier), ("identity nothing", identity_nothing),
         ("scope", scope), ("clock", clock), ("difference", difference), *laws_terms.LAWS]
 APART = [("view", views.law), ("corrections", corrections.corrections),
-         ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_cover.LAWS]  # with seeds of their own
+         ("long corrections", corrections.long_corrections), ("reordered", reordered), ("cut usage", cut_usage), ("thresholds", thresholds), *laws_terms.BESIDE,
+         *laws_cover.LAWS]  # with seeds of their own
 
 
 COVERED = ("difference", "conservation", "conservation terms")  # made for worlds with commitments too
@@ -525,5 +526,6 @@ def chosen(world, count, only=None):
         return [law for law in LAWS + APART if law[0] == only]
     if count < 0:
         return LAWS + APART
-    usual = [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [("reordered", reordered)] * (world.seed % 5 == 0)
+    usual = [LAWS[(world.seed * count + i) % len(LAWS)] for i in range(count)] + [("reordered", reordered)] * (
+        world.seed % 5 == 0) + laws_terms.BESIDE * (world.seed % 5 == 2)
     return usual if not world.commitments else [law for law in usual if law[0] in COVERED] + laws_cover.LAWS

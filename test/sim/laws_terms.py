@@ -436,6 +436,37 @@ def scope(bench):
     return True
 
 
+def pooled(bench):
+    """Tiers whose rates fall never cost more over the organization than over each account."""
+    world, rng = bench.world, bench.rng
+    catalog, kept = laws.without_terms(tame(world)), set()
+    catalog.pop("steps", None)
+    for owner in owners(catalog):
+        for price in owner.get("prices", []):
+            if not isinstance(price, dict) or "fixed" in price["steps"][0]:
+                continue
+            for key in ("from", "to"):
+                price.pop(key, None)
+            rates = sorted((rng.randrange(0, 500) for _ in range(3)), reverse=True)
+            ends = sorted(rng.sample(range(1, 60), 2))
+            price["steps"] = [{"tier": {"tiers": [
+                {"up_to": Raw(str(ends[0])), "rate": Raw(plain(num(rates[0]) / 100))},
+                {"up_to": Raw(str(ends[1])), "rate": Raw(plain(num(rates[1]) / 100))}, {"rate": Raw(plain(num(rates[2]) / 100))}]}}]
+        if "prices" in owner:  # one version of each
+            owner["prices"] = [price for price in owner["prices"] if not isinstance(price, dict) or "fixed" in price["steps"][0] or not (
+                (id(owner), price["name"]) in kept or kept.add((id(owner), price["name"])))]
+    bench, sums = without_overrides(bench), []
+    for scope in ("account", "organization"):
+        for price in laws.prices_of(catalog):
+            if "tier" in price["steps"][0]:
+                price["steps"][0]["tier"]["scope"] = scope
+        sums.append(laws.sums(bench.bill(scope, copy.deepcopy(catalog)).lines(), "bill"))
+    for bill in sums[1]:
+        alone, together = sums[0].get(bill, num(0)), sums[1][bill]
+        bench.expect(together <= alone + TINY, "%s: %s together, %s alone", bill, plain(together), plain(alone))
+    return True
+
+
 # ---- 12 shared ----
 
 def shared(bench):
@@ -489,3 +520,4 @@ LAWS = [(name, in_one_currency(law)) for name, law in (
     ("cut rows in two", cut_rows), ("cut period", cut_period), ("two periods", two_periods), ("attribution terms", attribution),
     ("conservation terms", conservation), ("identity terms", identity), ("monotone", monotone), ("scope terms", scope),
     ("shared", shared))]
+BESIDE = [("pooled", in_one_currency(pooled))]
