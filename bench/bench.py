@@ -40,7 +40,7 @@ DUCKDB_HEADER = (
 # The price book's amounts have 19 digits after the point, Farthing's curves 18: the bench bills in
 # tenths of the currency, so that nothing is rounded and the digits can be compared.
 TENTHS = 10
-PARTS = ["ndjson", "csv", "size", "cover", "expr"]
+PARTS = ["ndjson", "csv", "segments", "size", "cover", "expr"]
 OWN_PARTS = {"cover", "expr"}  # whose input is made here
 EXPRESSION_MAX_NS = 15
 REQUIRED = 3  # times DuckDB's events a CPU second
@@ -209,6 +209,10 @@ SOURCES = {
         FROM read_csv('{data}/ev.csv', header = true, columns =
             {{id: 'VARCHAR', source: 'VARCHAR', type: 'VARCHAR', subject: 'VARCHAR',
               time: 'TIMESTAMP', quantity: 'DECIMAL(18,9)', region: 'VARCHAR', sku: 'VARCHAR'}})""",
+    # What DuckDB reads again as we read segments: its own best form, of given/mkparquet.sql.
+    "segments": """SELECT source, id, subject AS account, sku,
+        (date_part('day', time) * 24 + date_part('hour', time) - 24)::SMALLINT AS h, quantity AS q
+        FROM read_parquet('{data}/ev.parquet')""",
 }
 
 
@@ -339,9 +343,32 @@ def median_row(runs, events):
     }
 
 
+def make_stored(options, duck, data, events):
+    """The month as segments, and as Parquet for DuckDB."""
+    if not (data / "ev.parquet").exists():
+        say("making Parquet ...")
+        text = (GIVEN / "mkparquet.sql").read_text().replace("$D", str(data))
+        pieces = [re.sub(r"^--.*$", "", piece, flags=re.M).strip() for piece in re.split(r";\s*\n", text)]
+        Run([duck.program, duck.library], b"".join(p.rstrip(";").encode() + b"\0" for p in pieces if p))
+    run = Run([options.farthing, "import", "--events", data / "ev.ndjson", "--out", data / "segments",
+               "--force", "--json"])
+    size = sum(p.stat().st_size for p in (data / "segments").glob("*.segment"))
+    result = {
+        "import_cpu_s": round(run.cpu_s, 3), "import_wall_s": round(run.wall_s, 3),
+        "import_peak_mb": round(run.rss_mb), "bytes_per_event": round(size / events, 2),
+        "parquet_bytes_per_event": round((data / "ev.parquet").stat().st_size / events, 2),
+        "ndjson_bytes_per_event": round((data / "ev.ndjson").stat().st_size / events, 2),
+    }
+    say(
+        f"  {result['bytes_per_event']} bytes an event (Parquet {result['parquet_bytes_per_event']}, NDJSON "
+        f"{result['ndjson_bytes_per_event']}); import {run.cpu_s:.2f} s CPU, {run.rss_mb:.0f} MB"
+    )
+    return result
+
+
 def compare(options, duck, truth, book, data, catalog, form, events, rounds):
     """DuckDB and Farthing in turns on one file; then every digit of the last run's bills."""
-    path = data / f"ev.{form}"
+    path = data / ("segments" if form == "segments" else f"ev.{form}")
     out = options.folder / "out"
     ducks, ours = [], []
     for turn in range(rounds):
@@ -566,19 +593,23 @@ def main():
     results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
     results["farthing"] = Run([options.farthing, "--version"]).out.strip()
     good = True
-    duck = make_duck(options.folder) if set(parts) & {"ndjson", "csv"} else None
+    duck = make_duck(options.folder) if set(parts) & {"ndjson", "csv", "segments"} else None
     if duck:
         results["duckdb"] = duck.version()
         truth = duck.bill("csv", book, data, options.threads)
         kept = options.folder / "truth.csv"
         truth.totals = pathlib.Path(shutil.move(truth.totals, kept))
-        for form in ("ndjson", "csv"):
+        for form in ("ndjson", "csv", "segments"):
             if form in parts:
                 say(f"{events:,} events, {form}, to exact bills; {options.threads} threads")
                 rounds = 1 if options.quick else 3
+                stored = make_stored(options, duck, data, events) if form == "segments" else {}
                 results[form] = compare(
                     options, duck, truth, book, data, catalog, form, events, rounds
                 )
+                results[form].update(stored)
+                if stored:
+                    results["segment_bytes_per_event"] = stored["bytes_per_event"]
                 good &= results[form]["equal_to_the_last_digit"]
     if "size" in parts:
         say("size")
