@@ -1086,6 +1086,8 @@ static void read_work(void *argument, int index)
     }
     flush_spool(worker, &worker->arrivals);
     flush_spool(worker, &worker->records);
+    arena_release(&worker->segment_arena); /* a block takes what billing needs */
+    worker->segments = NULL;
 }
 
 /* Overrides are no part of the catalog, and their dates none of its edges. */

@@ -862,6 +862,9 @@ enum status feed_next(struct feed *feed, int thread_index, struct feed_block *bl
         slot->finding_count = 0;
         TRY(claim_next(feed, &claim, err));
         if (claim.kind == CLAIM_NONE) {
+            feed_release(feed->env, slot->segment, slot->segment_capacity);
+            slot->segment = NULL;
+            slot->segment_capacity = 0;
             return OK;
         }
         enum status status = follow_claim(feed, slot, &claim, block, &cause);
