@@ -45,8 +45,8 @@ def has_row_amounts(step):
         isinstance(step.get("rate"), dict) and set(step["rate"]) & {"flat", "cases", "from"})
 
 
-def tame(world, is_linear=False):
-    """A catalog whose steps before terms are in order; linear: that do not mind a row in two parts either."""
+def tame(world, is_linear=False, is_cut=False):
+    """A catalog whose steps before terms are in order; linear: that do not mind a row in two parts either; cut: with steps on charges."""
     catalog = copy.deepcopy(world.catalog)
     catalog.pop("profile", None)
     for contract in catalog.get("contracts", []):
@@ -72,9 +72,9 @@ def tame(world, is_linear=False):
                 price.pop("grain", None)
                 price["steps"] = copy.deepcopy(price.pop("components", {}).get("one", price["steps"]))
     shared = catalog.get("steps", {})
-    gone = {name for name, step in shared.items() if not tame_step(step, is_linear)}
+    gone = {name for name, step in shared.items() if not tame_step(step, is_linear, is_cut)}
     for steps in laws.all_steps(catalog):
-        steps[:] = [step for step in steps if step.get("use") not in gone and tame_step(step, is_linear)]
+        steps[:] = [step for step in steps if step.get("use") not in gone and tame_step(step, is_linear, is_cut)]
         for i, step in enumerate(steps):
             if has_row_amounts(step) if is_linear else isinstance(step.get("percent"), dict):
                 steps[i] = {"rate": Raw("1.25")}
@@ -84,9 +84,11 @@ def tame(world, is_linear=False):
     return catalog
 
 
-def tame_step(step, is_linear):
+def tame_step(step, is_linear, is_cut):
     """Changed in place; False: it has to go."""
     (kind, body), = step.items()
+    if is_cut and kind in laws.CHARGE_STEPS:
+        return tame_term(step, True)
     if kind in ("aggregate", "round", *laws.CHARGE_STEPS) or (is_linear and kind == "convert"):
         return False
     if not isinstance(body, dict) or kind == "rate":
@@ -204,7 +206,7 @@ def two_periods(bench):
 
 def add_up(bench, edges):
     world, start = bench.world, edges[0]
-    catalog = with_terms(bench, tame(world), is_cut=True)
+    catalog = with_terms(bench, tame(world, is_cut=True), is_cut=True)
     if catalog.get("currencies", {}).get("settings_at") == "invoice":
         del catalog["currencies"]["settings_at"]  # each part has an invoice
     if any(a >= b for a, b in zip(edges, edges[1:])) or "commitments" in catalog:  # whose turns are billed as a whole
