@@ -1,14 +1,15 @@
-"""make bench: the speed of `farthing bill` beside DuckDB on the same file, and its size.
+"""make bench: the speed of `farthing bill` beside DuckDB and ClickHouse on the same file, and its size.
 
-Input and DuckDB's queries are not ours: a generator and SQL that lie beside this repository.  They are
+Input and the peers' queries are not ours: a generator and SQL that lie beside this repository.  They are
 compiled and read where they lie; where they are not, these parts are skipped, visibly.  What is
 ours is the harness: the price book as a catalog, the runs in turns, and the comparison of every account's
-amount, digit for digit, with what DuckDB computes from CSV (from NDJSON it reads numbers through
-a double).
+amount, digit for digit, with what the peers compute (but for DuckDB from NDJSON, which reads numbers
+through a double).
 
 CPU seconds (user and system of the whole process) are the figure to compare: a busy machine
-stretches the wall clock.  The price book is loaded by both sides; that part is told apart,
-in DuckDB by statement, in Farthing by a run without events.
+stretches the wall clock.  The price book is loaded by all; that part is told apart, in the peers by
+statement, in Farthing by a run without events.  Warm is the second run in one process, cold a
+process from the shell.
 """
 import argparse
 import csv
@@ -23,6 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import cover
 
@@ -32,6 +34,10 @@ PERIOD = "2026-10"
 DUCKDB_LIBRARY = (
     "@duckdb/node-bindings-linux-x64@1.5.6-r.1",
     "sha512-IXcrZJE6kEqM0Z4wwdVnGBHX/frOS33VPNAwDXQ/Q+Fs84b058Qe94chrCCIcNJlG8Y3UHIUU4eBeCQxW5mN1Q==",
+)
+CHDB_LIBRARY = (
+    "@chdb/lib-linux-x64-gnu@26.5.3",
+    "sha512-fPrLmRt5Moor9yGz4mazbrNje4t7X9KB2mTGkXFWRxRBs2iKy8yh6jx11xsa0Qr3iDFMU/yHqd+bVdYJXu3QaQ==",
 )
 DUCKDB_HEADER = (
     "duckdb@1.4.4",
@@ -43,7 +49,11 @@ TENTHS = 10
 PARTS = ["ndjson", "csv", "segments", "size", "cover", "expr"]
 OWN_PARTS = {"cover", "expr"}  # whose input is made here
 EXPRESSION_MAX_NS = 15
-REQUIRED = 3  # times DuckDB's events a CPU second
+# Times a peer's events a CPU second, without loading the price book.
+REQUIRED = {
+    ("ndjson", "warm", "DuckDB"): 10, ("ndjson", "warm", "ClickHouse"): 17, ("ndjson", "cold", "DuckDB"): 5,
+    ("csv", "warm", "DuckDB"): 12, ("csv", "warm", "ClickHouse"): 20, ("segments", "warm", "DuckDB"): 20,
+}
 OPEN_TIER = "100000000000000"
 EXACT = decimal.Context(prec=80, traps=[decimal.Inexact, decimal.InvalidOperation])
 
@@ -195,43 +205,62 @@ def write_catalog(book, data, folder):
     return folder
 
 
-# ---- DuckDB -----------------------------------------------------------------------------------------
+# ---- the peers ----------------------------------------------------------------------------------------
 
 SOURCES = {
-    "ndjson": """SELECT source, id, subject AS account, data.sku AS sku,
+    "DuckDB": {
+        "ndjson": """SELECT source, id, subject AS account, data.sku AS sku,
         (date_part('day', time) * 24 + date_part('hour', time) - 24)::SMALLINT AS h,
         data.quantity::DECIMAL(18,9) AS q
         FROM read_json('{data}/ev.ndjson', format = 'newline_delimited', columns =
             {{id: 'VARCHAR', source: 'VARCHAR', subject: 'VARCHAR', time: 'TIMESTAMP',
               data: 'STRUCT(quantity VARCHAR, sku VARCHAR)'}})""",
-    "csv": """SELECT source, id, subject AS account, sku,
+        "csv": """SELECT source, id, subject AS account, sku,
         (date_part('day', time) * 24 + date_part('hour', time) - 24)::SMALLINT AS h, quantity AS q
         FROM read_csv('{data}/ev.csv', header = true, columns =
             {{id: 'VARCHAR', source: 'VARCHAR', type: 'VARCHAR', subject: 'VARCHAR',
               time: 'TIMESTAMP', quantity: 'DECIMAL(18,9)', region: 'VARCHAR', sku: 'VARCHAR'}})""",
-    # What DuckDB reads again as we read segments: its own best form, of given/mkparquet.sql.
-    "segments": """SELECT source, id, subject AS account, sku,
+        # What is read again as we read segments: their own best form, of given/mkparquet.sql.
+        "segments": """SELECT source, id, subject AS account, sku,
         (date_part('day', time) * 24 + date_part('hour', time) - 24)::SMALLINT AS h, quantity AS q
         FROM read_parquet('{data}/ev.parquet')""",
+    },
+    "ClickHouse": {
+        "ndjson": """WITH parseDateTime64BestEffort(time, 3, 'UTC') AS t
+        SELECT source, id, subject AS account, data.3 AS sku,
+        toInt16((toDayOfMonth(t, 'UTC') - 1) * 24 + toHour(t, 'UTC')) AS h, data.1 AS q
+        FROM file('{data}/ev.ndjson', 'JSONEachRow', 'id String, source String, subject String, time String,
+            data Tuple(quantity Decimal(18,9), region String, sku String)')""",
+        "csv": """WITH parseDateTime64BestEffort(time, 3, 'UTC') AS t
+        SELECT source, id, subject AS account, sku,
+        toInt16((toDayOfMonth(t, 'UTC') - 1) * 24 + toHour(t, 'UTC')) AS h, quantity AS q
+        FROM file('{data}/ev.csv', 'CSVWithNames', 'id String, source String, type String, subject String,
+            time String, quantity Decimal(18,9), region String, sku String')""",
+        "segments": """WITH time AS t
+        SELECT source, id, subject AS account, sku,
+        toInt16((toDayOfMonth(t, 'UTC') - 1) * 24 + toHour(t, 'UTC')) AS h, quantity AS q
+        FROM file('{data}/ev.parquet', 'Parquet', 'id String, source String, subject String,
+            time DateTime64(6, \'UTC\'), quantity Decimal(18,9), sku String')""",
+    },
 }
 
 
-class Duck:
-    def __init__(self, folder):
-        self.library = fetch(DUCKDB_LIBRARY, folder, "package/libduckdb.so")
-        fetch(DUCKDB_HEADER, folder, "package/src/duckdb/src/include/duckdb.h")
-        self.program = compile_c(HERE / "duck.c", folder / "duck", f"-I{folder}", "-D_GNU_SOURCE", "-ldl")
-        self.scratch = folder / "duck_scratch"
+class Peer:
+    """Another engine's library, and the program that runs statements on it."""
 
-    def bill(self, form, book, data, threads):
-        """The given queries; the rating of every account is written to the path returned with the run."""
-        shutil.rmtree(self.scratch, ignore_errors=True)
-        self.scratch.mkdir()
-        out = self.scratch / f"totals_{form}.csv"
-        values = {"PB": book, "OUT": out, "SRC": SOURCES[form].format(data=data)}
-        text = (GIVEN / "duck_one.sql").read_text()
+    def __init__(self, name, engine, package, member, queries, folder):
+        self.name, self.engine, self.queries = name, engine, queries
+        self.library = fetch(package, folder, member)
+        fetch(DUCKDB_HEADER, folder, "package/src/duckdb/src/include/duckdb.h")
+        self.program = compile_c(HERE / "peer.c", folder / "peer", f"-I{folder}", "-D_GNU_SOURCE", "-ldl")
+        self.scratch = folder / f"{engine}_scratch"
+
+    def statements(self, form, book, data, threads, out):
+        """The given queries, and the label of each; '' has none."""
+        values = {"PB": book, "OUT": out, "SRC": SOURCES[self.name][form].format(data=data)}
+        text = (GIVEN / self.queries).read_text()
         text = re.sub(r"\$(PB|OUT|SRC)\b", lambda found: str(values[found[1]]), text)
-        text = re.sub(r"SET threads *= *\d+", f"SET threads = {threads}", text)
+        text = re.sub(r"SET (max_)?threads *= *\d+", lambda found: f"SET {found[1] or ''}threads = {threads}", text)
         labels, statements = [], []
         for piece in re.split(r";\s*\n", text):
             label = re.search(r"^--: *(.*)$", piece, re.M)
@@ -239,38 +268,58 @@ class Duck:
             if piece:
                 labels.append(label[1] if label else "")
                 statements.append(piece)
-        sent = b"".join(s.encode() + b"\0" for s in statements)
-        run = Run([self.program, self.library], sent, self.scratch)
-        lines = [line.split("\t") for line in run.out.splitlines()]
-        run.load_cpu_s = sum(
-            float(line[0]) for label, line in zip(labels, lines) if label.startswith("load")
-        )
-        run.load_wall_s = sum(
-            float(line[1]) for label, line in zip(labels, lines) if label.startswith("load")
-        )
-        run.parts = {label: float(line[0]) for label, line in zip(labels, lines) if label}
-        check = lines[labels.index("check")][2:]
-        run.check = dict(zip(("hourly", "monthly", "quantity", "accounts", "lines", "total"), check))
-        run.totals = out
-        return run
+        return labels, statements
+
+    def bill(self, form, book, data, threads, times):
+        """The given queries, times times in one process: a run for each; the last one's totals are kept."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        out = self.scratch / f"totals_{form}.csv"
+        labels, statements = self.statements(form, book, data, threads, out)
+        once = b"".join(s.encode() + b"\0" for s in statements)
+        process = Run([self.program, self.engine, self.library], b"\0".join([once] * times), self.scratch)
+        lines = [line.split("\t") for line in process.out.splitlines() if line]
+        runs = []
+        for turn in range(times):
+            of_run = lines[turn * len(statements):][:len(statements)]
+            run = types.SimpleNamespace(rss_mb=process.rss_mb, totals=out)
+            run.cpu_s, run.wall_s = (sum(float(line[i]) for line in of_run) for i in (0, 1))
+            # Statements behind one that loads and without a label load too.
+            is_load, run.load_cpu_s = False, 0
+            for label, line in zip(labels, of_run):
+                is_load = label.startswith("load") or (is_load and not label)
+                run.load_cpu_s += float(line[0]) if is_load else 0
+            run.parts = {label: float(line[0]) for label, line in zip(labels, of_run) if label}
+            check = of_run[labels.index("check")][2:]
+            run.check = dict(zip(("hourly", "monthly", "quantity", "accounts", "lines", "total"), check))
+            runs.append(run)
+        runs[0].cpu_s += process.cpu_s - sum(run.cpu_s for run in runs)  # to begin and end
+        return runs
 
     def version(self):
-        run = Run([self.program, self.library], b"SELECT version()\0")
+        run = Run([self.program, self.engine, self.library], b"SELECT version()\0")
         return run.out.split("\t")[2].strip()
 
 
-def make_duck(folder):
-    """DuckDB, or nothing where it cannot be fetched: then only that comparison is left out."""
+PEERS = {
+    "DuckDB": ("duckdb", DUCKDB_LIBRARY, "package/libduckdb.so", "duck_one.sql"),
+    "ClickHouse": ("chdb", CHDB_LIBRARY, "package/libchdb.so", "ch_one.sql"),
+}
+
+
+def make_peer(name, folder):
+    """A peer, or nothing where it cannot be fetched: then only that comparison is left out."""
     try:
-        return Duck(folder)
+        return Peer(name, *PEERS[name], folder)
     except (OSError, subprocess.CalledProcessError) as error:
-        say(f"SKIPPED: DuckDB cannot be fetched or built ({error}); it is needed once, then kept in {folder}")
+        say(f"SKIPPED: {name} cannot be fetched or built ({error}); it is needed once, then kept in {folder}")
         return None
 
 
-def duck_totals(run):
-    with open(run.totals) as file:
-        rows = (line.rstrip("\n").split(",") for line in file)
+def peer_totals(path):
+    """An account and its total a row; ClickHouse quotes the account."""
+    with open(path, newline="") as file:
+        rows = csv.reader(file)
         return {account: decimal.Decimal(total) for account, total in rows}
 
 
@@ -349,7 +398,7 @@ def make_stored(options, duck, data, events):
         say("making Parquet ...")
         text = (GIVEN / "mkparquet.sql").read_text().replace("$D", str(data))
         pieces = [re.sub(r"^--.*$", "", piece, flags=re.M).strip() for piece in re.split(r";\s*\n", text)]
-        Run([duck.program, duck.library], b"".join(p.rstrip(";").encode() + b"\0" for p in pieces if p))
+        Run([duck.program, duck.engine, duck.library], b"".join(p.rstrip(";").encode() + b"\0" for p in pieces if p))
     run = Run([options.farthing, "import", "--events", data / "ev.ndjson", "--out", data / "segments",
                "--force", "--json"])
     size = sum(p.stat().st_size for p in (data / "segments").glob("*.segment"))
@@ -366,26 +415,32 @@ def make_stored(options, duck, data, events):
     return result
 
 
-def compare(options, duck, truth, book, data, catalog, form, events, rounds):
-    """DuckDB and Farthing in turns on one file; then every digit of the last run's bills."""
-    path = data / ("segments" if form == "segments" else f"ev.{form}")
-    out = options.folder / "out"
-    ducks, ours = [], []
-    for turn in range(rounds):
-        run = duck.bill(form, book, data, options.threads)
-        ducks.append(run)
-        empty = farthing_bill(options, catalog, catalog / "none.ndjson", out, options.threads)
-        mine = farthing_bill(options, catalog, path, out, options.threads)
-        mine.load_cpu_s = empty.cpu_s
-        ours.append(mine)
-        say(
-            f"  {form}, round {turn + 1}: DuckDB {run.cpu_s:.2f} s CPU ({run.load_cpu_s:.2f} load), "
-            f"{run.wall_s:.2f} s; Farthing {mine.cpu_s:.2f} s CPU ({empty.cpu_s:.2f} load), {mine.wall_s:.2f} s"
-        )
-    last = ours[-1].summary
+def warm_bill(options, catalog, events, out):
+    """The second run in one process, and as its load the second one without events."""
+    shutil.rmtree(out, ignore_errors=True)
+    none = catalog / "none.ndjson"
+    process = Run([
+        options.farthing.parent / "bench" / "warm", options.threads, 1 << 30, options.folder, out, PERIOD,
+        catalog / "catalog", catalog / "accounts.csv", catalog / "overrides.csv", events, events, none, none,
+    ])
+    lines = [[float(field) for field in line.split("\t")] for line in process.out.splitlines()]
+    return types.SimpleNamespace(
+        cpu_s=lines[1][0], wall_s=lines[1][1], load_cpu_s=lines[3][0], rss_mb=process.rss_mb
+    )
+
+
+def cold_bill(options, catalog, events, out):
+    empty = farthing_bill(options, catalog, catalog / "none.ndjson", out, options.threads)
+    run = farthing_bill(options, catalog, events, out, options.threads)
+    run.load_cpu_s = empty.cpu_s
+    return run
+
+
+def check_digits(truth, out, last):
+    """Every account's amount, digit for digit, against those of a peer."""
     totals, lines = farthing_totals(out)
     exact, bills = bill_exact(out)
-    expected = duck_totals(truth)
+    expected = peer_totals(truth.totals)
     ours_sum = EXACT.create_decimal(0)
     for value in totals.values():
         ours_sum = EXACT.add(ours_sum, value)
@@ -405,34 +460,62 @@ def compare(options, duck, truth, book, data, catalog, form, events, rounds):
         say(f"  {name:<22} {mine:>34} {theirs:>34} {'equal' if same else 'DIFFERENT'}")
     for account in sorted(differ)[:5]:
         say(f"    {account}: Farthing {totals.get(account)}, DuckDB {expected.get(account)}")
-    theirs, mine = median_row(ducks, events), median_row(ours, events)
-    mine["seconds_of_parts"] = last.get("seconds")
-    theirs["cpu_s_of_parts"] = {k: round(v, 3) for k, v in ducks[-1].parts.items()}
-    say()
-    say(f"  {form:<10} {'CPU s':>8} {'load':>7} {'net':>8} {'wall s':>8} {'peak MB':>8} {'events/CPU s':>14}")
-    for name, row in (("DuckDB", theirs), ("Farthing", mine)):
+    counts = {"accounts": len(expected), "bills": bills, "lines": lines, "total": truth.check["total"]}
+    return is_equal, counts
+
+
+def compare(options, peers, truth, book, data, catalog, form, events, rounds):
+    """The peers and Farthing in turns on one file, cold and warm; then every digit of the last bills."""
+    path = data / ("segments" if form == "segments" else f"ev.{form}")
+    size = sum(p.stat().st_size for p in (path.iterdir() if path.is_dir() else [path]))
+    out = options.folder / "out"
+    cold, warm = {}, {}
+    result = {"events": events, "bytes": size, "rounds": rounds, "equal_to_the_last_digit": True}
+    for turn in range(rounds):
+        for peer in peers:
+            first, second = peer.bill(form, book, data, options.threads, 2)
+            cold.setdefault(peer.name, []).append(first)
+            warm.setdefault(peer.name, []).append(second)
+        warm.setdefault("Farthing", []).append(warm_bill(options, catalog, path, out))
+        cold.setdefault("Farthing", []).append(cold_bill(options, catalog, path, out))
+        say(f"  {form}, round {turn + 1}, CPU seconds cold and warm: " + "; ".join(
+            f"{name} {cold[name][-1].cpu_s:.2f} ({cold[name][-1].load_cpu_s:.2f} load) and "
+            f"{warm[name][-1].cpu_s:.2f} ({warm[name][-1].load_cpu_s:.2f} load)" for name in warm))
+    last = cold["Farthing"][-1].summary
+    is_equal, counts = check_digits(truth, out, last)
+    result["equal_to_the_last_digit"] = is_equal
+    result.update(counts)
+    for peer in peers:
+        if peer.name == "ClickHouse":
+            theirs, expected = peer_totals(cold[peer.name][-1].totals), peer_totals(truth.totals)
+            same = theirs == expected
+            result["equal_to_the_last_digit"] &= same
+            say(f"  ClickHouse's {len(theirs):,} accounts are {'equal' if same else 'DIFFERENT'} to the last digit")
+    rows = {
+        (name, kind): median_row(runs[name], events)
+        for kind, runs in (("cold", cold), ("warm", warm)) for name in runs
+    }
+    rows["Farthing", "cold"]["seconds_of_parts"] = last.get("seconds")
+    say(f"\n  {form:<10} {'':<5} {'CPU s':>8} {'load':>7} {'net':>8} {'wall s':>8} {'peak MB':>8} {'events/CPU s':>14}")
+    for (name, kind), row in sorted(rows.items(), key=lambda item: item[0][1]):
         say(
-            f"  {name:<10} {row['cpu_s']:>8.2f} {row['load_cpu_s']:>7.2f} {row['net_cpu_s']:>8.2f} "
+            f"  {name:<10} {kind:<5} {row['cpu_s']:>8.2f} {row['load_cpu_s']:>7.2f} {row['net_cpu_s']:>8.2f} "
             f"{row['wall_s']:>8.2f} {row['peak_mb']:>8} {row['events_per_cpu_s']:>14,}"
         )
-    result = {
-        "events": events,
-        "bytes": path.stat().st_size,
-        "rounds": rounds,
-        "cpu_ratio_duckdb": round(theirs["net_cpu_s"] / mine["net_cpu_s"], 2),
-        "cpu_ratio_duckdb_whole": round(theirs["cpu_s"] / mine["cpu_s"], 2),
-        "equal_to_the_last_digit": is_equal,
-        "total": truth.check["total"],
-        "accounts": len(expected),
-        "bills": bills,
-        "lines": lines,
-        "duckdb": theirs,
-        "farthing": mine,
-    }
-    say(
-        f"  ratio of events a CPU second: {result['cpu_ratio_duckdb']}, required {REQUIRED} "
-        f"(with load: {result['cpu_ratio_duckdb_whole']})\n"
-    )
+        result.setdefault(name.lower(), {})[kind] = row
+    for peer in peers:
+        for kind, figure in (("warm", "cpu_ratio"), ("cold", "cold_ratio")):
+            theirs, mine = rows[peer.name, kind], rows["Farthing", kind]
+            key = f"{figure}_{peer.name.lower()}"
+            result[key] = round(theirs["net_cpu_s"] / mine["net_cpu_s"], 2)
+            result[key + "_whole"] = round(theirs["cpu_s"] / mine["cpu_s"], 2)
+            required = REQUIRED.get((form, kind, peer.name))
+            say(
+                f"  {kind}, times {peer.name}'s events a CPU second: {result[key]} (with load {result[key + '_whole']})"
+                + (f", {required} are wanted" if required else "")
+            )
+    result["peak_bytes"] = rows["Farthing", "cold"]["peak_mb"] << 20
+    say()
     return result
 
 
@@ -593,19 +676,21 @@ def main():
     results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
     results["farthing"] = Run([options.farthing, "--version"]).out.strip()
     good = True
-    duck = make_duck(options.folder) if set(parts) & {"ndjson", "csv", "segments"} else None
-    if duck:
-        results["duckdb"] = duck.version()
-        truth = duck.bill("csv", book, data, options.threads)
+    wanted = set(parts) & {"ndjson", "csv", "segments"}
+    peers = [peer for peer in (make_peer(name, options.folder) for name in PEERS) if peer] if wanted else []
+    for peer in peers:
+        results[peer.name.lower()] = peer.version()
+    if peers and peers[0].name == "DuckDB":
+        truth = peers[0].bill("csv", book, data, options.threads, 1)[0]
         kept = options.folder / "truth.csv"
         truth.totals = pathlib.Path(shutil.move(truth.totals, kept))
         for form in ("ndjson", "csv", "segments"):
             if form in parts:
                 say(f"{events:,} events, {form}, to exact bills; {options.threads} threads")
                 rounds = 1 if options.quick else 3
-                stored = make_stored(options, duck, data, events) if form == "segments" else {}
+                stored = make_stored(options, peers[0], data, events) if form == "segments" else {}
                 results[form] = compare(
-                    options, duck, truth, book, data, catalog, form, events, rounds
+                    options, peers, truth, book, data, catalog, form, events, rounds
                 )
                 results[form].update(stored)
                 if stored:

@@ -37,6 +37,7 @@ done
 check make -s real
 check test/samples/samples.py --samples "${FARTHING_SAMPLES:-100000000}" --memory 256
 check test/samples/samples.py --samples "${FARTHING_SAMPLES:-100000000}" --memory 256 --pipe
+check tool/foreign.sh
 
 echo
 if [ $failed = 0 ]; then

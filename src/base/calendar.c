@@ -27,6 +27,8 @@
 
 #include <assert.h>
 
+#include "base/bytes.h"
+
 #include "base/nofloat.h"
 
 /* The seconds at and beyond which an instant is the least or the greatest one. */
@@ -326,17 +328,6 @@ static __attribute__((noinline)) enum time_fault parse_any_shape(struct text tex
     return fault;
 }
 
-/* Eight characters, the first in the lowest byte. */
-static inline uint64_t load8(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
 /* A shape is eight characters with '0' for any digit.  Taking it from a word by exclusive or leaves
  * the digits' values, and zeros where a separator was as it should be.  Adding limit (0x76 for a
  * digit, 0x7F for a separator) sets the top bit of each byte that is more than 9 or more than 0; a
@@ -377,16 +368,16 @@ enum time_fault time_parse(struct text text, instant *at)
 {
     uint64_t second;
     if (text.size == 24) {
-        second = load8(text.at + 16);
+        second = bytes_load64(text.at + 16);
     } else if (text.size == 20) {
         /* ":00Z", with zeros for the fraction put in. */
-        uint64_t tail = load8(text.at + 12) >> 32;
+        uint64_t tail = bytes_load64(text.at + 12) >> 32;
         second = (tail & 0xFFFFFF) | UINT64_C(0x303030) << 32 | '.' << 24 | (tail >> 24) << 56;
     } else {
         return parse_any_shape(text, at);
     }
-    uint64_t date = load8(text.at) ^ date_shape.characters;
-    uint64_t day_time = load8(text.at + 8) ^ day_time_shape.characters;
+    uint64_t date = bytes_load64(text.at) ^ date_shape.characters;
+    uint64_t day_time = bytes_load64(text.at + 8) ^ day_time_shape.characters;
     second ^= second_shape.characters;
     if (find_misfit(date, date_shape) | find_misfit(day_time, day_time_shape) |
         find_misfit(second, second_shape)) {

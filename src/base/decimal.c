@@ -17,9 +17,10 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/bytes.h"
+
 #include "base/nofloat.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "dec_parse reads digits as words");
 _Static_assert(GMP_LIMB_BITS == 64 && GMP_NAIL_BITS == 0, "limbs are those of struct wide");
 
 enum {
@@ -510,9 +511,7 @@ static bool read_eight(const char *at, uint64_t *mantissa)
 {
     const uint64_t ones = 0x0101'0101'0101'0101u;
     const uint64_t mask = 0x0000'00FF'0000'00FFu;
-    uint64_t digits;
-    memcpy(&digits, at, sizeof digits);
-    digits ^= ones * '0';
+    uint64_t digits = bytes_load64(at) ^ ones * '0';
     if ((((digits + ones * 0x76) | digits) & ones * 0x80) != 0) {
         return false;
     }
@@ -588,11 +587,7 @@ static const uint64_t E16 = UINT64_C(10'000'000'000'000'000);
 
 static inline void put_eight(char *to, uint32_t value)
 {
-    uint64_t digits = eight_digits(value);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    digits = __builtin_bswap64(digits);
-#endif
-    memcpy(to, &digits, sizeof digits);
+    bytes_store64(to, eight_digits(value));
 }
 
 static inline void put_group(char *to, uint64_t value)
@@ -613,12 +608,7 @@ static inline void copy_digits(char *to, const char *from, int count)
 static inline int leading_zeros(const char *digits, int most)
 {
     for (int at = 0; at < most; at += 8) {
-        uint64_t word;
-        memcpy(&word, digits + at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-        word = __builtin_bswap64(word);
-#endif
-        word ^= UINT64_C(0x3030'3030'3030'3030);
+        uint64_t word = bytes_load64(digits + at) ^ UINT64_C(0x3030'3030'3030'3030);
         if (word != 0) {
             int zeros = at + __builtin_ctzll(word) / 8;
             return zeros < most ? zeros : most;
@@ -1120,14 +1110,14 @@ int wide_format(const struct wide *sum, char *out)
     enum { GROUPS = 5, DIGITS = GROUPS * GROUP }; /* 2^256 has 78 digits */
     char digits[DIGITS];
     struct big rest = big_of_wide(sum);
-    for (char *at = digits + DIGITS; at > digits; at -= GROUP) {
-        mp_limb_t group = 0;
-        if (rest.size > 0) {
-            struct big number = rest;
-            group = mpn_divrem_1(rest.limb, 0, number.limb, number.size, E16);
-            trim(&rest);
-        }
-        put_group(at - GROUP, group);
+    uint64_t groups[GROUPS] = {0};
+    for (int i = GROUPS - 1; rest.size > 0; i--) {
+        struct big number = rest;
+        groups[i] = mpn_divrem_1(rest.limb, 0, number.limb, number.size, E16);
+        trim(&rest);
+    }
+    for (int i = 0; i < GROUPS; i++) {
+        put_group(digits + i * GROUP, groups[i]);
     }
     int scale = DEC_SCALE;
     int end = DIGITS;

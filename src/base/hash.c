@@ -1,6 +1,8 @@
 /* hash.c - see hash.h. */
 #include "base/hash.h"
 
+#include "base/bytes.h"
+
 /* The one-shot calls of OpenSSL 3 look an algorithm up, allocate and can fail; the older three are
  * a plain computation, which is what a pure room needs. */
 #define OPENSSL_SUPPRESS_DEPRECATED
@@ -83,7 +85,8 @@ struct hash128 hash_block(struct hash128 state, const void *bytes, size_t size)
 #else
     struct hash128 block = hash_print(bytes, size);
 #endif
-    uint64_t both[4] = {state.low, state.high, block.low, block.high};
+    uint64_t both[4] = {bytes_order64(state.low), bytes_order64(state.high),
+                        bytes_order64(block.low), bytes_order64(block.high)};
     return hash_print(both, sizeof both);
 }
 

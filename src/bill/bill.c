@@ -2,6 +2,7 @@
  * the keys is the order of the lines. */
 #include "bill/bill.h"
 
+#include "base/bytes.h"
 #include "base/sort.h"
 #include "price/line_key.h"
 
@@ -194,9 +195,9 @@ static int compare_lines(const void *a_line, const void *b_line)
 /* A text after its size, so that texts that are put together can be told apart. */
 static char *put_text(char *to, struct text text)
 {
-    uint32_t size = (uint32_t)text.size;
-    memcpy(to, &size, sizeof size);
-    to += sizeof size;
+    const uint32_t size = (uint32_t)text.size, ordered = bytes_order32(size);
+    memcpy(to, &ordered, sizeof ordered);
+    to += sizeof ordered;
     if (size >= 8 && size <= 16) { /* most names: two words that overlap are sooner copied */
         memcpy(to, text.at, 8);
         memcpy(to + size - 8, text.at + size - 8, 8);
@@ -209,10 +210,19 @@ static char *put_text(char *to, struct text text)
     return to + size;
 }
 
+static inline void order_numbers(uint64_t *numbers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        numbers[i] = bytes_order64(numbers[i]);
+    }
+}
+
 static void add_conversion_key(struct buffer *key, const struct line_conversion *conversion)
 {
-    const int64_t numbers[] = {conversion->at, (int64_t)(uint64_t)conversion->rate.mantissa,
-                               (int64_t)(conversion->rate.mantissa >> 64), conversion->rate.scale};
+    uint64_t numbers[] = {(uint64_t)conversion->at, (uint64_t)conversion->rate.mantissa,
+                          (uint64_t)(conversion->rate.mantissa >> 64),
+                          (uint64_t)conversion->rate.scale};
+    order_numbers(numbers, sizeof numbers / sizeof *numbers);
     buffer_add_text(key, conversion->currency);
     buffer_add(key, (const char *)numbers, sizeof numbers);
 }
@@ -232,16 +242,17 @@ static void make_ids(struct arena *arena, struct bill *bill)
     const size_t of_bill = (size_t)(to - key.at);
     for (uint32_t i = 0; i < bill->line_count; i++) {
         struct line *line = &bill->lines[i];
-        const int64_t numbers[] = {bill->period.from,
-                                   bill->period.to,
-                                   line->from,
-                                   line->to,
-                                   line->version,
-                                   line->tier,
-                                   line->has_rate,
-                                   (int64_t)(uint64_t)line->rate.mantissa,
-                                   (int64_t)(line->rate.mantissa >> 64),
-                                   line->rate.scale};
+        uint64_t numbers[] = {(uint64_t)bill->period.from,
+                              (uint64_t)bill->period.to,
+                              (uint64_t)line->from,
+                              (uint64_t)line->to,
+                              (uint64_t)line->version,
+                              (uint64_t)(int64_t)line->tier,
+                              line->has_rate,
+                              (uint64_t)line->rate.mantissa,
+                              (uint64_t)(line->rate.mantissa >> 64),
+                              (uint64_t)(int64_t)line->rate.scale};
+        order_numbers(numbers, sizeof numbers / sizeof *numbers);
         const struct text parts[] = {line->account,    line->sku,      line->price,
                                      line->step,       line->kind,     line->dimensions,
                                      line->resource,   line->contract, line->unit,

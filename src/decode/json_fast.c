@@ -11,6 +11,7 @@
  */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "decode/record.h"
 
 enum {
@@ -133,12 +134,7 @@ static inline uint64_t find_path(struct decoder *decoder, uint32_t index, struct
     if (name.size - 1 >= sizeof(uint64_t) || (size_t)(end - name.at) < sizeof(uint64_t)) {
         return member_path(PATH_DATA, name);
     }
-    uint64_t word;
-    memcpy(&word, name.at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    word &= UINT64_MAX >> 8 * (sizeof word - name.size);
+    uint64_t word = bytes_load64(name.at) & UINT64_MAX >> 8 * (sizeof word - name.size);
     struct known_name *known = &decoder->names[index];
     if (known->word != word || known->size != name.size) {
         *known = (struct known_name){word, name.size, member_path(PATH_DATA, name)};

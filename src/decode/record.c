@@ -1,6 +1,8 @@
 /* record.c - see record.h.  Here is what makes a record an event, whatever it was written in. */
 #include "decode/record.h"
 
+#include "base/bytes.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
@@ -276,13 +278,6 @@ bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
 
 /* ---- fingerprint --------------------------------------------------------------------------- */
 
-static inline void put_u64(unsigned char *out, uint64_t value)
-{
-    for (int i = 0; i < 8; i++) {
-        out[i] = (unsigned char)(value >> 8 * i);
-    }
-}
-
 /* Of a value at its place: the seed tells apart equal bytes of another kind or at another path. */
 static inline uint64_t print_member(const struct member *member)
 {
@@ -294,11 +289,11 @@ static inline uint64_t print_member(const struct member *member)
     case MEMBER_NUMBER:
         /* Nearly all mantissas have 64 bits; the size tells the two forms apart. */
         bytes[0] = (unsigned char)member->number.scale;
-        put_u64(bytes + 1, (uint64_t)member->number.mantissa);
+        bytes_store64(bytes + 1, (uint64_t)member->number.mantissa);
         if (member->number.mantissa == (int64_t)member->number.mantissa) {
             return hash_print64(bytes, 9, seed);
         }
-        put_u64(bytes + 9, (uint64_t)((u128)member->number.mantissa >> 64));
+        bytes_store64(bytes + 9, (uint64_t)((u128)member->number.mantissa >> 64));
         return hash_print64(bytes, sizeof bytes, seed);
     case MEMBER_BOOL:
         bytes[0] = member->truth;
@@ -320,7 +315,7 @@ static inline uint64_t print_attribute(enum attribute attribute, struct text tex
 uint64_t record_print(const struct event *event)
 {
     unsigned char time[8];
-    put_u64(time, (uint64_t)event->at);
+    bytes_store64(time, (uint64_t)event->at);
     uint64_t print = print_attribute(ATTRIBUTE_SOURCE, event->source) +
                      print_attribute(ATTRIBUTE_ID, event->id) +
                      print_attribute(ATTRIBUTE_TYPE, event->type) +
@@ -340,7 +335,7 @@ uint64_t record_print_attribute(enum attribute attribute, struct text text)
 uint64_t record_print_time(instant at)
 {
     unsigned char time[8];
-    put_u64(time, (uint64_t)at);
+    bytes_store64(time, (uint64_t)at);
     return print_attribute(ATTRIBUTE_TIME, (struct text){(const char *)time, sizeof time});
 }
 

@@ -10,6 +10,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/bytes.h"
 #include "decode/record.h"
 
 enum { BLOCK_BYTES = 64 };
@@ -245,17 +246,6 @@ void list_marks(const uint64_t *words, size_t size, uint16_t *offsets)
 
 /* ---- eight characters at once -------------------------------------------------------------- */
 
-/* The first character in the lowest byte. */
-static inline uint64_t load_eight(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, 8);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
 #define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 /* ---- numbers ------------------------------------------------------------------------------- */
@@ -339,7 +329,7 @@ static inline uint32_t find_digits(const char *at)
 /* The number that the first count (0 to 8) characters at at are. */
 static inline uint64_t read_digits(const char *at, unsigned count)
 {
-    uint64_t digits = load_eight(at) - EACH_BYTE('0');
+    uint64_t digits = bytes_load64(at) - EACH_BYTE('0');
     return count ? eight_digits(digits << 8 * (EIGHT - count)) : 0;
 }
 
@@ -413,8 +403,8 @@ enum number_fault scan_number(struct text text, struct text around, struct dec *
  * their places. */
 static inline uint64_t match_form(const char *at, const char *form, unsigned *is_bad)
 {
-    uint64_t shape = load_eight(form);
-    uint64_t digits = load_eight(at) ^ shape;
+    uint64_t shape = bytes_load64(form);
+    uint64_t digits = bytes_load64(at) ^ shape;
     /* 0xFF where the form has a zero, so a digit. */
     uint64_t places = 0;
     for (int i = 0; i < 8; i++) {

@@ -66,7 +66,7 @@ static bool is_plain(char c)
     return c >= ' ' && c <= '~' && c != '\\';
 }
 
-void add_shown(struct buffer *out, struct text text)
+static void add_shown_in(struct buffer *out, struct text text, bool is_ascii)
 {
     for (size_t at = 0, plain = 0; at < text.size; at += plain, plain = 0) {
         while (at + plain < text.size && is_plain(text.at[at + plain])) {
@@ -81,7 +81,7 @@ void add_shown(struct buffer *out, struct text text)
         if (size == 0) {
             buffer_format(out, "\\x%02x", point);
             size = 1;
-        } else if (is_hidden(point)) {
+        } else if (is_hidden(point) || (is_ascii && point > '~')) {
             buffer_format(out, "\\u{%x}", point);
         } else if (point == '\\') {
             buffer_add_text(out, TEXT("\\\\"));
@@ -92,7 +92,13 @@ void add_shown(struct buffer *out, struct text text)
     }
 }
 
-/* The thread's locale while libsmartcols and wcwidth are at work. */
+void add_shown(struct buffer *out, struct text text)
+{
+    add_shown_in(out, text, false);
+}
+
+/* The thread's locale while libsmartcols and wcwidth are at work; none on a system that was
+ * stripped of it. */
 static locale_t take_utf8(locale_t *before)
 {
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
@@ -122,7 +128,7 @@ int shown_width(struct text text)
     for (size_t at = 0; at < text.size;) {
         size_t size;
         uint32_t point = read_point((struct text){text.at + at, text.size - at}, &size);
-        int cells = size > 0 ? wcwidth((wchar_t)point) : 1;
+        int cells = size > 0 && utf8 ? wcwidth((wchar_t)point) : 1;
         width += cells > 0 ? cells : 0;
         at += size > 0 ? size : 1;
     }
@@ -153,7 +159,10 @@ void add_csv_safe(struct buffer *out, struct text text)
 void table_init(struct table *table, struct arena *arena, const struct sink_text *sink,
                 bool is_terminal)
 {
-    *table = (struct table){.arena = arena, .sink = sink, .is_terminal = is_terminal};
+    locale_t before, utf8 = take_utf8(&before);
+    *table =
+        (struct table){.arena = arena, .sink = sink, .is_terminal = is_terminal, .is_ascii = !utf8};
+    give_utf8(utf8, before);
 }
 
 void table_add_column(struct table *table, const char *title, enum column_kind kind)
@@ -162,15 +171,17 @@ void table_add_column(struct table *table, const char *title, enum column_kind k
     table->columns[table->column_count++] = (struct table_column){.title = title, .kind = kind};
 }
 
-static struct text shown(struct arena *arena, struct text cell)
+/* libsmartcols does not come to an end with what the locale cannot read: then letters are shown by
+ * their code points too. */
+static struct text shown(struct table *table, struct text cell)
 {
     struct buffer out;
-    buffer_init(&out, arena, cell.size + 8);
+    buffer_init(&out, table->arena, cell.size + 8);
     if (cell.size > CELL_SHOWN_MAX) {
-        add_shown(&out, (struct text){cell.at, CELL_SHOWN_MAX});
+        add_shown_in(&out, (struct text){cell.at, CELL_SHOWN_MAX}, table->is_ascii);
         buffer_add_text(&out, TEXT("..."));
     } else {
-        add_shown(&out, cell);
+        add_shown_in(&out, cell, table->is_ascii);
     }
     buffer_add_char(&out, '\0');
     return (struct text){out.at, out.size - 1};
@@ -188,7 +199,7 @@ void table_measure(struct table *table, const struct text *cells)
     struct arena_mark mark = arena_mark(table->arena);
     for (int i = 0; i < table->column_count; i++) {
         struct table_column *column = &table->columns[i];
-        struct text cell = shown(table->arena, cells[i]);
+        struct text cell = shown(table, cells[i]);
         int width = shown_width(cell);
         if (column->kind == COLUMN_DECIMAL && cell.size > 0) {
             /* The width is that of what stands before the points, until the rows are known. */
@@ -409,7 +420,7 @@ enum status table_row(struct table *table, const struct text *cells, struct erro
     struct arena_mark mark = arena_mark(table->arena);
     struct text rests[TABLE_COLUMNS_MAX];
     for (int i = 0; i < table->column_count; i++) {
-        rests[i] = shown(table->arena, cells[i]);
+        rests[i] = shown(table, cells[i]);
     }
     if (!table->piece) {
         table->piece = open_piece(table);

@@ -55,6 +55,7 @@ struct table {
     struct arena *arena; /* rewound at each piece */
     const struct sink_text *sink;
     bool is_terminal; /* bold heads, lines that fit the window where they can */
+    bool is_ascii;    /* there is no locale to measure other letters in */
     bool is_fitted;
     struct table_column columns[TABLE_COLUMNS_MAX];
     int column_count;

@@ -1,14 +1,13 @@
 /* writer.c - see writer.h. */
 #include "render/writer.h"
 
+#include "base/bytes.h"
 #include "render/render.h"
 
 struct writer *writer_new(struct arena *arena)
 {
     return arena_calloc(arena, 1, sizeof(struct writer));
 }
-
-#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
 #define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
@@ -59,14 +58,14 @@ static uint64_t hex_digits(uint32_t value)
     x = (x << 32 | x >> 16) & UINT64_C(0x0000FFFF0000FFFF);
     x = (x << 16 | x >> 8) & UINT64_C(0x00FF00FF00FF00FF);
     x = (x << 8 | x >> 4) & UINT64_C(0x0F0F0F0F0F0F0F0F);
-    /* Bytes are least nibble last here: a little-endian store puts the greatest first. */
+    /* The greatest nibble is in the lowest byte, which is stored first. */
     uint64_t letters = ((x + EACH_BYTE(6)) >> 4) & EACH_BYTE(1);
     return x + EACH_BYTE('0') + letters * ('a' - '0' - 10);
 }
 
 void writer_print(struct writer *writer, uint64_t print)
 {
-    uint64_t parts[2] = {hex_digits((uint32_t)(print >> 32)), hex_digits((uint32_t)print)};
-    memcpy(writer->at, parts, sizeof parts);
-    writer->at += sizeof parts;
+    bytes_store64(writer->at, hex_digits((uint32_t)(print >> 32)));
+    bytes_store64(writer->at + 8, hex_digits((uint32_t)print));
+    writer->at += 16;
 }
