@@ -594,6 +594,7 @@ static bool compiles(struct loader *loader, struct text text, const struct expr_
 {
     struct resolver resolver = {.loader = loader, .context = context};
     struct expr_scope scope = scope_of(&resolver);
+    scope.is_strict = true;
     const struct expr *unused;
     struct expr_error err = {0};
     return expr_compile(loader->arena, text, &scope, EXPR_NUMBER, &unused, &err) == OK;

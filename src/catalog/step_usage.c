@@ -210,6 +210,12 @@ void read_allowance(struct work *work)
     read_proration(work, &allowance->prorate, &allowance->digits, &allowance->mode, PRORATE_NONE);
     static const char *const emit[] = {"none", "free", NULL};
     allowance->emit_free = read_option(work, "emit", emit, 0) == 1;
+    enum attribution attribute = work->step->attribute;
+    if (attribute == ATTRIBUTE_NONE || (attribute != ATTRIBUTE_IN_ORDER && allowance->has_events)) {
+        complain(loader->complaints, yaml_key_place(key(work, "attribute")), "CHOOSE_ONE",
+                 TEXT("attribute: in_order, or pro_rata where there are no events"),
+                 "what is free is free of some row: of the first, or of each its share");
+    }
     if (key(work, "rollover") != NULL) {
         read_rollover(work, allowance);
     }

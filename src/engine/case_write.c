@@ -162,17 +162,35 @@ static void add_skus_of(struct case_run *run, struct name_list *named,
     }
 }
 
+/* What the fees of a list of terms are sold as. */
+static void add_skus_of_fees(struct case_run *run, struct name_list *named,
+                             const struct yaml_node *terms)
+{
+    for (uint32_t i = 0; terms && terms->kind == YAML_LIST && i < terms->count; i++) {
+        const struct yaml_node *fee = yaml_member(&terms->items[i], "fee");
+        const struct yaml_node *sku = fee ? yaml_member(fee, "sku") : NULL;
+        if (sku && sku->kind == YAML_TEXT) {
+            name_list_add(run->arena, named, sku->text);
+        }
+    }
+}
+
 static void add_skus_named(struct case_run *run, struct name_list *named)
 {
+    const struct yaml_node *owners[] = {find_section(run, "plans"), find_section(run, "contracts")};
     add_skus_of(run, named, find_section(run, "prices"));
-    const struct yaml_node *plans = find_section(run, "plans");
-    const struct yaml_node *contracts = find_section(run, "contracts");
-    for (uint32_t i = 0; plans && i < plans->count; i++) {
-        add_skus_of(run, named, yaml_member(&plans->items[i], "prices"));
+    add_skus_of_fees(run, named, find_section(run, "terms"));
+    for (size_t o = 0; o < sizeof owners / sizeof *owners; o++) {
+        for (uint32_t i = 0; owners[o] && i < owners[o]->count; i++) {
+            add_skus_of(run, named, yaml_member(&owners[o]->items[i], "prices"));
+            add_skus_of_fees(run, named, yaml_member(&owners[o]->items[i], "terms"));
+        }
     }
-    for (uint32_t i = 0; contracts && i < contracts->count; i++) {
-        add_skus_of(run, named, yaml_member(&contracts->items[i], "prices"));
-    }
+}
+
+static bool is_missing(const struct case_run *run, const struct name_list *sold, struct text sku)
+{
+    return name_list_find(sold, sku) == NONE && name_list_find(&run->skus, sku) == NONE;
 }
 
 /* A SKU exists when a product, a price or a meter names it.  What only rows name needs a product;
@@ -208,8 +226,10 @@ static void write_products(struct case_run *run, struct buffer *out)
             name_list_add(run->arena, &keys, product.size > 0 ? product : TEXT(PRODUCT_DEFAULT));
         }
     }
-    if (!products) {
-        name_list_add(run->arena, &keys, TEXT(PRODUCT_DEFAULT));
+    for (uint32_t i = 0; i < named.count; i++) {
+        if (!products || is_missing(run, &sold, named.items[i])) {
+            name_list_add(run->arena, &keys, TEXT(PRODUCT_DEFAULT));
+        }
     }
     for (uint32_t k = 0; k < keys.count; k++) {
         separate(out);
@@ -225,8 +245,8 @@ static void write_products(struct case_run *run, struct buffer *out)
                 buffer_add_text(out, TEXT("{}"));
             }
         }
-        for (uint32_t i = 0; is_default && !products && i < named.count; i++) {
-            if (name_list_find(&run->skus, named.items[i]) == NONE) {
+        for (uint32_t i = 0; is_default && i < named.count; i++) {
+            if (is_missing(run, &sold, named.items[i])) {
                 separate(out);
                 write_key(out, named.items[i]);
                 buffer_add_text(out, TEXT("{}"));

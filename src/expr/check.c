@@ -519,10 +519,32 @@ static enum status fail_list(struct compiler *c, const struct node *node)
     return ERR_INPUT;
 }
 
+/* True of a name whose text stands for the number that it holds, beside a number or where one is
+ * wanted. */
+static bool is_untyped(const struct compiler *c, const struct node *node)
+{
+    struct expr_name name = {.type = EXPR_DYNAMIC};
+    return node->kind == NODE_NAME && !find_variable(c, node) && c->scope->resolve &&
+           c->scope->resolve(c->scope->context, node->text, &name) && name.is_untyped &&
+           !name.constant;
+}
+
+/* The number that the operand, such a name, holds. */
+static enum status emit_held(struct compiler *c, const struct node *node, uint32_t temp,
+                             struct operand *operand)
+{
+    struct code code = {.op = OP_HELD, .to = (uint16_t)temp, .offset = node->offset};
+    return emit_pure(c, code, *operand, no_operand, 2, EXPR_NUMBER, operand);
+}
+
 static enum status lower_value(struct compiler *c, uint16_t index, uint32_t temp,
                                enum expr_type wanted, const char *who, struct operand *out)
 {
     TRY(lower(c, index, temp, out));
+    if (wanted == EXPR_NUMBER && out->type == EXPR_TEXT && !c->scope->is_strict &&
+        is_untyped(c, node_at(c, index))) {
+        return emit_held(c, node_at(c, index), temp, out);
+    }
     if (!may_be(out->type, wanted)) {
         return fail_type(c, node_at(c, index)->offset, "%s takes %s, not %s", who,
                          expr_type_phrase(wanted), expr_type_phrase(out->type));
@@ -603,23 +625,6 @@ static enum status lower_and_or(struct compiler *c, const struct node *node, uin
         return emit(c, check, 1, EXPR_BOOL, out);
     }
     return lower_logic(c, node->op, node, temp, a, skip, b, out);
-}
-
-/* True of a name whose text stands for the number that it holds, beside a number. */
-static bool is_untyped(const struct compiler *c, const struct node *node)
-{
-    struct expr_name name = {.type = EXPR_DYNAMIC};
-    return node->kind == NODE_NAME && !find_variable(c, node) && c->scope->resolve &&
-           c->scope->resolve(c->scope->context, node->text, &name) && name.is_untyped &&
-           !name.constant;
-}
-
-/* The number that the operand, such a name, holds. */
-static enum status emit_held(struct compiler *c, const struct node *node, uint32_t temp,
-                             struct operand *operand)
-{
-    struct code code = {.op = OP_HELD, .to = (uint16_t)temp, .offset = node->offset};
-    return emit_pure(c, code, *operand, no_operand, 2, EXPR_NUMBER, operand);
 }
 
 /* "in" a list of constants is one instruction over constants that lie together. */
@@ -721,6 +726,23 @@ static bool is_zero_literal(const struct node *node)
            dec_is_zero(node->value->number);
 }
 
+/* Names in arithmetic that are texts for want of a type are the numbers that they hold; two that
+ * are added are joined. */
+static enum status hold_terms(struct compiler *c, const struct node *node, uint32_t temp,
+                              struct operand *a, struct operand *b)
+{
+    const struct node *left = node_at(c, node->first), *right = node_at(c, left->next);
+    bool holds = node->op != OP_ADD;
+    bool holds_a = a->type == EXPR_TEXT && (holds || b->type == EXPR_NUMBER) &&
+                   (b->type == EXPR_NUMBER || b->type == EXPR_TEXT) && is_untyped(c, left);
+    bool holds_b = b->type == EXPR_TEXT && (holds || a->type == EXPR_NUMBER) &&
+                   (a->type == EXPR_NUMBER || a->type == EXPR_TEXT) && is_untyped(c, right);
+    if (holds_a) {
+        TRY(emit_held(c, left, temp_after(*b, temp), a));
+    }
+    return holds_b ? emit_held(c, right, temp_after(*a, temp), b) : OK;
+}
+
 static enum status lower_binary(struct compiler *c, const struct node *node, uint32_t temp,
                                 struct operand *out)
 {
@@ -743,6 +765,8 @@ static enum status lower_binary(struct compiler *c, const struct node *node, uin
                is_untyped(c, node_at(c, right))) {
         is_held = true;
         TRY(emit_held(c, node_at(c, right), temp_after(a, temp), &b));
+    } else if (!is_comparison && !c->scope->is_strict) {
+        TRY(hold_terms(c, node, temp, &a, &b));
     }
     enum expr_type type = type_binary(node->op, a.type, b.type);
     if (type == EXPR_MISSING) {

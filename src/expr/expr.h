@@ -172,6 +172,7 @@ struct expr_scope {
     size_t name_count;
     const struct text *functions;
     size_t function_count;
+    bool is_strict; /* names that are untyped are held beside numbers in comparisons alone */
 };
 
 /* ---- compiling ------------------------------------------------------------------------------ */

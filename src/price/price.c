@@ -487,6 +487,26 @@ static bool next_in_line(struct work *work, uint32_t node, struct scope_charges 
     return true;
 }
 
+/* True of a usage step that runs when all rows of its node are there. */
+static bool gathers_rows(const struct step *step)
+{
+    return step->kind == STEP_AGGREGATE ||
+           (step->kind == STEP_ALLOWANCE && step->attribute == ATTRIBUTE_PRO_RATA);
+}
+
+static enum status run_gathered(struct work *work, struct entries *rows)
+{
+    const struct entry *first = &rows->items[0];
+    if (first->step->kind == STEP_AGGREGATE) {
+        return step_aggregate_run(work, rows->items, rows->count);
+    }
+    const struct step *step = first->step;
+    const struct price *price = work->charges[first->charge].price;
+    uint32_t account = work->charges[first->charge].account;
+    enum status status = step_allowance_share(work, rows->items, rows->count);
+    return status == OK ? OK : work_fail(work, status, price, step, account);
+}
+
 /* Runs one node over all charges that wait there. */
 static enum status run_node(struct work *work, uint32_t node)
 {
@@ -515,7 +535,7 @@ static enum status run_node(struct work *work, uint32_t node)
             add_entry(work, &waiting, index, step);
         } else if (status == OK && takes_charges(step)) {
             add_entry(work, &charges, index, step);
-        } else if (status == OK && step->kind == STEP_AGGREGATE) {
+        } else if (status == OK && gathers_rows(step)) {
             add_entry(work, &rows, index, step);
         } else if (status == OK && step->kind == STEP_COVER) {
             add_index(work, &covered, index);
@@ -527,7 +547,7 @@ static enum status run_node(struct work *work, uint32_t node)
         }
     }
     if (rows.count > 0) {
-        TRY(step_aggregate_run(work, rows.items, rows.count));
+        TRY(run_gathered(work, &rows));
     }
     if (covered.count > 0) {
         TRY(step_cover_run(work, covered.items, covered.count));

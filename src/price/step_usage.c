@@ -376,32 +376,63 @@ static enum status emit_free(struct work *work, const struct step *step, uint32_
     return OK;
 }
 
+/* The bucket that a row enters, with its numbers as the row's version has them. */
+static enum status allowance_bucket(struct work *work, const struct step *step, uint32_t index,
+                                    uint32_t *at)
+{
+    TRY(bucket_find(work, step, &work->charges[index], at));
+    struct bucket *bucket = &work->buckets[*at];
+    const struct charge *charge = &work->charges[index];
+    if (bucket->values && bucket->step == step) {
+        return OK;
+    }
+    struct allowance_values *values = arena_alloc(work->arena, sizeof *values);
+    TRY(allowance_numbers(work, step, charge, bucket->turn, values));
+    bool is_new = !bucket->values && dec_is_zero(bucket->x) && dec_is_zero(bucket->events);
+    if (step_rolls_over(step) && is_new) {
+        TRY(roll_over(work, step, charge, bucket->turn, &bucket->high));
+    }
+    if (step_rolls_over(step)) {
+        TRY(dec_add(values->quantity, bucket->high, &values->quantity, work->err));
+    }
+    bucket = &work->buckets[*at];
+    bucket->values = values;
+    bucket->step = step;
+    return OK;
+}
+
+/* The free part leaves the row; what is left of it goes on. */
+static enum status free_row(struct work *work, const struct step *step, uint32_t index,
+                            struct dec part, bool is_free)
+{
+    struct dec rest;
+    TRY(dec_subtract(work->charges[index].quantity, part, &rest, work->err));
+    if (dec_is_zero(part) && !is_free) {
+        work_pass_on(work, index);
+        return OK;
+    }
+    TRY(emit_free(work, step, index, part));
+    struct charge *left = &work->charges[index];
+    left->quantity = rest;
+    if (dec_is_zero(rest)) {
+        left->next_step = left->price->step_count; /* nothing of it goes on */
+        return OK;
+    }
+    work_pass_on(work, index);
+    return OK;
+}
+
 enum status step_allowance_run(struct work *work, const struct step *step, uint32_t index)
 {
     uint32_t at;
-    TRY(bucket_find(work, step, &work->charges[index], &at));
+    TRY(allowance_bucket(work, step, index, &at));
     struct bucket *bucket = &work->buckets[at];
     const struct charge *charge = &work->charges[index];
-    if (!bucket->values || bucket->step != step) {
-        struct allowance_values *values = arena_alloc(work->arena, sizeof *values);
-        TRY(allowance_numbers(work, step, charge, bucket->turn, values));
-        bool is_new = !bucket->values && dec_is_zero(bucket->x) && dec_is_zero(bucket->events);
-        if (step_rolls_over(step) && is_new) {
-            TRY(roll_over(work, step, charge, bucket->turn, &bucket->high));
-        }
-        if (step_rolls_over(step)) {
-            TRY(dec_add(values->quantity, bucket->high, &values->quantity, work->err));
-        }
-        bucket = &work->buckets[at];
-        bucket->values = values;
-        bucket->step = step;
-    }
     const struct allowance_values *values = bucket->values;
     bool is_free = is_free_event(step, bucket, values, charge);
-    struct dec part, rest, measure, left_of_measure, before = bucket->x, left_before = bucket->y;
+    struct dec part, measure, left_of_measure, before = bucket->x, left_before = bucket->y;
     TRY(charge_measure(work, step, charge, charge->quantity, &measure));
     TRY(free_part(work, step, bucket, values, charge, measure, &part, &left_of_measure));
-    TRY(dec_subtract(charge->quantity, part, &rest, work->err));
     TRY(dec_add(bucket->x, measure, &bucket->x, work->err));
     TRY(dec_add(bucket->y, left_of_measure, &bucket->y, work->err));
     TRY(dec_add(bucket->events, dec_from_int((int64_t)charge->events), &bucket->events, work->err));
@@ -415,17 +446,67 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
                        .limit = step->allowance.has_quantity ? values->quantity : values->events,
                        .tier = NONE,
                        .tier_from = bucket->high}); /* what rolled over */
-    if (dec_is_zero(part) && !is_free) {
-        work_pass_on(work, index);
+    return free_row(work, step, index, part, is_free);
+}
+
+/* What is free of x along the chord of a bucket's bill, whose sum is sum and of which total is. */
+static enum status share_of(struct dec total, struct dec x, struct dec sum, struct dec *share,
+                            struct error *err)
+{
+    if (dec_is_zero(sum)) {
+        *share = DEC_ZERO;
         return OK;
     }
-    TRY(emit_free(work, step, index, part));
-    struct charge *left = &work->charges[index];
-    left->quantity = rest;
-    if (dec_is_zero(rest)) {
-        left->next_step = left->price->step_count; /* nothing of it goes on */
-        return OK;
+    return dec_multiply_divide(total, x, sum, DEC_SCALE, ROUND_HALF_EVEN, share, err);
+}
+
+enum status step_allowance_share(struct work *work, struct entry *entries, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct entry *entry = &entries[i];
+        TRY(allowance_bucket(work, entry->step, entry->charge, &entry->bucket));
+        struct bucket *bucket = &work->buckets[entry->bucket];
+        const struct charge *charge = &work->charges[entry->charge];
+        struct dec measure;
+        TRY(charge_measure(work, entry->step, charge, charge->quantity, &measure));
+        TRY(dec_subtract(bucket->x, bucket->opening_x, &entry->before, work->err));
+        TRY(dec_add(bucket->x, measure, &bucket->x, work->err));
+        TRY(dec_subtract(bucket->x, bucket->opening_x, &entry->after, work->err));
     }
-    work_pass_on(work, index);
+    /* Where each bucket began: versions that are not pro rata may have filled it before. */
+    struct dec *starts = arena_calloc(work->arena, work->bucket_count + 1, sizeof *starts);
+    for (uint32_t i = count; i > 0; i--) {
+        starts[entries[i - 1].bucket] = entries[i - 1].before;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry *entry = &entries[i];
+        struct bucket *bucket = &work->buckets[entry->bucket];
+        const struct allowance_values *values = bucket->values;
+        struct dec start, from, to, sum, total, before, after, measure, free, part;
+        struct dec left_before = bucket->y;
+        TRY(dec_add(bucket->opening_x, starts[entry->bucket], &start, work->err));
+        TRY(dec_subtract(bucket->x, start, &sum, work->err));
+        TRY(dec_subtract(free_of(bucket->x, values->quantity), free_of(start, values->quantity),
+                         &total, work->err));
+        TRY(dec_subtract(entry->before, starts[entry->bucket], &from, work->err));
+        TRY(dec_subtract(entry->after, starts[entry->bucket], &to, work->err));
+        TRY(share_of(total, from, sum, &before, work->err));
+        TRY(share_of(total, to, sum, &after, work->err));
+        TRY(dec_subtract(after, before, &free, work->err));
+        TRY(dec_subtract(entry->after, entry->before, &measure, work->err));
+        TRY(part_of(work->charges[entry->charge].quantity, measure, free, &part, work->err));
+        TRY(dec_subtract(measure, free, &measure, work->err));
+        TRY(dec_add(bucket->y, measure, &bucket->y, work->err));
+        work_trace_step(work, entry->charge, bucket,
+                        (struct trace){.step = entry->step,
+                                       .before = entry->before,
+                                       .after = entry->after,
+                                       .f_before = left_before,
+                                       .f_after = bucket->y,
+                                       .limit = values->quantity,
+                                       .tier = NONE,
+                                       .tier_from = bucket->high});
+        TRY(free_row(work, entry->step, entry->charge, part, false));
+    }
     return OK;
 }

@@ -299,6 +299,9 @@ enum status step_convert_alone(struct work *work, const struct step *step,
                                const struct charge *charge, struct dec *quantity);
 enum status step_convert_run(struct work *work, const struct step *step, uint32_t charge);
 enum status step_allowance_run(struct work *work, const struct step *step, uint32_t charge);
+/* One that is given pro rata, to all rows of its node: the version of a bucket's last row says how
+ * much is free. */
+enum status step_allowance_share(struct work *work, struct entry *entries, uint32_t count);
 /* What is above a limit: max(0, x - limit). */
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
 /* A limit, by the part of the turn in which the charge's account and price are in force, and the

@@ -96,6 +96,21 @@ def parse(text):
     return cache[text]
 
 
+class Held(str):
+    """A dimension: a text that is the number it holds beside a number, or where one is wanted."""
+
+
+def hold(values):
+    out = []
+    for value in values:
+        if isinstance(value, Held):
+            if not re.match(r"^-?\d+(\.\d+)?$", value):
+                raise Failure("EXPRESSION")
+            value = num(str(value))
+        out.append(value)
+    return out
+
+
 def want(kind, *values):
     for value in values:
         if not isinstance(value, kind) or (kind is Fraction and isinstance(value, bool)):
@@ -139,6 +154,8 @@ def evaluate(tree, names):
 
 
 def call(name, values):
+    if name in ("min", "max", "round", "round_up", "floor", "ceil", "abs"):
+        values = hold(values)
     if name in ("min", "max"):
         want(Fraction, *values)
         return min(values) if name == "min" else max(values)
@@ -167,8 +184,17 @@ def operate(op, values):
         want(bool, *values)
         return not values[0]
     if op == "neg":
+        values = hold(values)
         want(Fraction, *values)
         return -values[0]
+    if op in ("-", "*", "/", "%") or (op == "+" and any(isinstance(value, Fraction) for value in values)):
+        values = hold(values)
+    if op in ("==", "!=", "<", "<=", ">", ">=") and any(isinstance(value, Fraction) for value in values):
+        try:
+            values = hold(values)
+        except Failure:  # it equals no number, and is neither less nor greater
+            return op == "!="
+    values = [str(value) if isinstance(value, Held) else value for value in values]
     left, right = values
     if op in ("==", "!="):
         if type(left) is not type(right):

@@ -405,9 +405,9 @@ class Bill(ChargeSteps, CoverSteps):
             head = rest
         dims = dict(row.dims)
         if head in dims:
-            return dims[head]
+            return expressions.Held(dims[head])
         if head in self.setup.dimension_names:
-            return ""
+            return expressions.Held("")
         value = self.setup.attributes.get(row.sku, {}).get(rest if head == "attributes" else head)
         if value is None:
             return ""
@@ -635,7 +635,38 @@ class Bill(ChargeSteps, CoverSteps):
         return {"sum": sum(values, ZERO), "max": max(values), "min": min(values), "last": values[-1],
                 "count": Fraction(n), "average": quantize(sum(values, ZERO) / samples)}[body["function"]]
 
+    def share_allowance(self, entries):
+        """Pro rata: what is free of a bucket's sum, along its chord; the last row's version says how much."""
+        used, parts, starts, limits = self.memory("used", Fraction), [], {}, {}
+        for row, step in entries:
+            for flow in row.flows:
+                if flow.amount is None and self.takes(flow, step):
+                    key, body = self.key(row, step), step.body
+                    limits[key] = quantize(self.number(body["quantity"], row, step) * self.factor(step, row, key[2]))
+                    if "rollover" in body:
+                        rolled = self.memory("rolled", lambda: None)
+                        if key not in used:
+                            rolled[key] = self.rolled(row, step, key, used)
+                        limits[key] += rolled[key]
+                    measure = self.measure(flow, row, step, flow.quantity)
+                    starts.setdefault(key, used.get(key, ZERO))
+                    parts.append((flow, key, used[key] - starts[key], measure))
+                    used[key] += measure
+        free = {}
+        for flow, key, before, measure in parts:
+            total = used[key] - starts[key]
+            given = max(ZERO, min(used[key], limits[key])) - max(ZERO, min(starts[key], limits[key]))
+            part = (quantize(given * (before + measure) / total) - quantize(given * before / total)) if total else ZERO
+            if part not in (ZERO, measure) and flow.quantity != measure:
+                part = quantize(flow.quantity * part / measure)
+            free[id(flow)] = flow.quantity if part == measure and part else part
+        for row, step in entries:
+            row.flows = [out for flow in row.flows
+                         for out in (self.split(flow, free[id(flow)], step) if id(flow) in free else [flow])]
+
     def run_allowance(self, entries):
+        if entries[0][1].body.get("attribute") == "pro_rata":
+            return self.share_allowance(entries)
         used, used_events = self.memory("used", Fraction), self.memory("events", Fraction)
         for row, step in entries:
             out = []
