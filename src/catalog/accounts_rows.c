@@ -400,10 +400,14 @@ static void take_setting(struct row *row)
     }
     if (text_equal(name, TEXT("sharing")) || text_equal(name, TEXT("sharing.group"))) {
         prefix_size = 0; /* no tax is called so: it would have its own prefix */
-        bool is_mode = text_equal(value, TEXT("all")) || text_equal(value, TEXT("none"));
+        bool is_mode = false;
+        for (int i = 0; sharing_names[i] != NULL; i++) {
+            is_mode = is_mode || text_equal(value, text_of(sharing_names[i]));
+        }
         if (row->is_good && name.size == 7 && !is_mode) {
-            COMPLAIN(builder, place_of(row, FIELD_VALUE), "BAD_VALUE", "all, or none",
-                     "\"%.*s\" is no way of sharing", SHOWN(value));
+            COMPLAIN(builder, place_of(row, FIELD_VALUE), "BAD_VALUE",
+                     "all, none, or group: with its group alone", "\"%.*s\" is no way of sharing",
+                     SHOWN(value));
             row->is_good = false;
         }
     }

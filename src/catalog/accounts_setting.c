@@ -168,17 +168,23 @@ bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_
     return found;
 }
 
-bool accounts_shares(const struct accounts *accounts, const struct catalog *catalog,
-                     uint32_t account, instant at, struct text *group)
+/* What records and the catalog say of an account; false: nothing. */
+static bool find_sharing(const struct accounts *accounts, const struct catalog *catalog,
+                         uint32_t account, instant at, enum sharing_mode *mode, struct text *group)
 {
     struct expr_value value;
-    bool is_there, shares = true;
+    bool is_there, is_said = false;
     *group = TEXT("");
+    *mode = SHARING_ALL;
     if (accounts->setting_count > 0) {
         if (accounts_setting(accounts, account, SETTING_SHARING, at, &value, &is_there)) {
-            shares = !text_equal(value.text, TEXT("none"));
+            is_said = true;
+            *mode = text_equal(value.text, TEXT("none"))    ? SHARING_NONE
+                    : text_equal(value.text, TEXT("group")) ? SHARING_GROUP
+                                                            : SHARING_ALL;
         }
         if (accounts_setting(accounts, account, SETTING_GROUP, at, &value, &is_there)) {
+            is_said = true;
             *group = value.text;
         }
     }
@@ -188,9 +194,22 @@ bool accounts_shares(const struct accounts *accounts, const struct catalog *cata
     for (; found != MAP_NONE && found != NONE; found = catalog->sharings[found].next) {
         const struct account_sharing *sharing = &catalog->sharings[found];
         if (sharing->from <= at && at < sharing->to) {
-            shares = shares && !sharing->is_off;
+            is_said = true;
+            *mode = *mode == SHARING_ALL ? sharing->mode : *mode;
             *group = group->size > 0 ? *group : sharing->group;
         }
     }
-    return shares;
+    return is_said;
+}
+
+enum sharing_mode accounts_sharing(const struct accounts *accounts, const struct catalog *catalog,
+                                   uint32_t account, instant at, struct text *group)
+{
+    enum sharing_mode mode;
+    if (!find_sharing(accounts, catalog, account, at, &mode, group)) {
+        struct text of_payer; /* groups are of accounts, not of all below one */
+        uint32_t payer = accounts_payer(accounts, account, at);
+        (void)find_sharing(accounts, catalog, payer, at, &mode, &of_payer);
+    }
+    return mode;
 }

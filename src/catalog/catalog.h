@@ -795,11 +795,15 @@ struct customer {
     uint32_t next; /* of the same account, in catalog->customers; NONE */
 };
 
-/* Whether an account that stands in the catalog shares what it has committed to, in a time. */
+/* With whom an account shares what it has committed to; in the order of their names. */
+enum sharing_mode { SHARING_ALL, SHARING_NONE, SHARING_GROUP };
+extern const char *const sharing_names[]; /* ends with NULL */
+
+/* What an account that stands in the catalog says of it, in a time. */
 struct account_sharing {
     struct text id;
     instant from, to;
-    bool is_off;
+    enum sharing_mode mode;
     struct text group; /* empty: none */
     uint32_t next;     /* of the same account, in catalog->sharings; NONE */
 };

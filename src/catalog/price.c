@@ -799,30 +799,40 @@ static void read_customers(struct loader *loader, const struct yaml_node *node, 
     }
 }
 
-/* {mode: none} or {group: name}, for a time */
+const char *const sharing_names[] = {"all", "none", "group", NULL};
+
+/* none, {mode: none} or {group: name}, for a time */
 static void read_one_sharing(struct loader *loader, const struct yaml_node *node, struct text id)
 {
     static const char *const keys[] = {"mode", "group", "from", "to", NULL};
-    static const char *const modes[] = {"all", "none", NULL};
     struct map *by_id = &loader->catalog->sharing_by_id;
-    if (!want_kind(loader, node, YAML_MAP)) {
-        return;
-    }
-    check_keys(loader, node, "sharing", keys, NULL);
     struct account_sharing sharing = {.id = id, .group = TEXT(""), .next = NONE};
-    read_dates(loader, node, &sharing.from, &sharing.to);
-    const struct yaml_node *member = yaml_member(node, "mode");
-    int mode = 0;
-    if (member != NULL && read_choice(loader, member, modes, &mode)) {
-        sharing.is_off = mode == 1;
-    }
-    member = yaml_member(node, "group");
-    if (member != NULL) {
-        read_name(loader, member, &sharing.group);
-        if (sharing.is_off) {
-            COMPLAIN(loader, member, "CHOOSE_ONE", NO_HINT,
-                     "an account that shares with nobody is in no group");
+    sharing.from = INSTANT_MIN;
+    sharing.to = INSTANT_MAX;
+    const struct yaml_node *mode = node, *group = NULL;
+    if (node->kind != YAML_TEXT) {
+        if (!want_kind(loader, node, YAML_MAP)) {
+            return;
         }
+        check_keys(loader, node, "sharing", keys, NULL);
+        read_dates(loader, node, &sharing.from, &sharing.to);
+        mode = yaml_member(node, "mode");
+        group = yaml_member(node, "group");
+    }
+    int choice = 0;
+    if (mode != NULL && read_choice(loader, mode, sharing_names, &choice)) {
+        sharing.mode = (enum sharing_mode)choice;
+    }
+    if (group != NULL) {
+        read_name(loader, group, &sharing.group);
+    }
+    if (sharing.mode == SHARING_NONE && group != NULL) {
+        COMPLAIN(loader, group, "CHOOSE_ONE", NO_HINT,
+                 "an account that shares with nobody is in no group");
+    }
+    if (sharing.mode == SHARING_GROUP && group == NULL) {
+        COMPLAIN(loader, mode, "MISSING_KEY", TEXT("sharing: {mode: group, group: dev}"),
+                 "an account that shares with its group alone is in one");
     }
     if (id.size == 0) {
         return;

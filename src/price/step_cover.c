@@ -700,8 +700,10 @@ static uint64_t owner_of(const struct cover *cover, const struct cover_pass *pas
     if (pass->whose == COVER_OWN) {
         return account;
     }
-    if (!accounts_shares(accounts, cover->work->catalog, accounts_own(accounts, account),
-                         sharing_instant(cover), &group)) {
+    enum sharing_mode mode =
+        accounts_sharing(accounts, cover->work->catalog, accounts_own(accounts, account),
+                         sharing_instant(cover), &group);
+    if (mode == SHARING_NONE || (mode == SHARING_GROUP && pass->whose == COVER_SHARED)) {
         return NOBODY;
     }
     if (pass->whose == COVER_SHARED) {

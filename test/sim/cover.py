@@ -198,10 +198,10 @@ class CoverSteps:
         if whom == "own":
             return account == owner
         at = self.setting_instant(piece.row, step)
-        mine, theirs = self.setup.sharing(owner, at), self.setup.sharing(account, at)
-        if mine is None or theirs is None:  # neither gives nor takes
+        (mine, group), (theirs, other) = self.setup.sharing(owner, at), self.setup.sharing(account, at)
+        if "none" in (mine, theirs):  # neither gives nor takes
             return False
-        return whom == "shared" or (mine != "" and mine == theirs)
+        return "group" not in (mine, theirs) if whom == "shared" else group != "" and group == other
 
     def setting_instant(self, row, step):
         turn = self.setup.billing(self.payer)[0].turn(row.time)

@@ -665,7 +665,7 @@ class Bill(ChargeSteps, CoverSteps):
                          for out in (self.split(flow, free[id(flow)], step) if id(flow) in free else [flow])]
 
     def run_allowance(self, entries):
-        if entries[0][1].body.get("attribute") == "pro_rata":
+        if entries and entries[0][1].body.get("attribute") == "pro_rata":
             return self.share_allowance(entries)
         used, used_events = self.memory("used", Fraction), self.memory("events", Fraction)
         for row, step in entries:

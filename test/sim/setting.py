@@ -240,12 +240,14 @@ class Setup:
         return num(max(found, key=lambda item: item[0])[1])
 
     def sharing(self, account, at):
-        """The group of an account that shares what it has reserved ("": none); None: it does not share."""
-        value = self.records.get(account, {}).get("sharing", {})
-        for item in value if isinstance(value, list) else [value]:
-            if self.date(item.get("from"), times.MIN) <= at < self.date(item.get("to"), times.MAX):
-                return None if item.get("mode") == "none" else item.get("group", "")
-        return ""
+        """(how, group) of an account: what it says, else its payer: all, none, or group, with its group alone."""
+        for one in (account, self.payer(account, at)):
+            value = self.records.get(one, {}).get("sharing", [])
+            for item in value if isinstance(value, list) else [value]:
+                item = {"mode": item} if isinstance(item, str) else item
+                if self.date(item.get("from"), times.MIN) <= at < self.date(item.get("to"), times.MAX):
+                    return item.get("mode", "all"), item.get("group", "") if one == account else ""
+        return "all", ""
 
     def date(self, text, default):
         return default if text in (None, "") else times.parse_date(text, self.zone)

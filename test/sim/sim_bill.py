@@ -126,8 +126,9 @@ def settings(world):
     out = []
     for record in world.accounts:
         for item in record.get("sharing", []):
-            name, value = ("sharing", "none") if "mode" in item else ("sharing.group", item["group"])
-            out.append(dict({k: v for k, v in item.items() if k in ("from", "to")}, account=record["id"], setting=name, value=value))
+            for name, value in (("sharing", item.get("mode")), ("sharing.group", item.get("group"))):
+                if value:
+                    out.append(dict({k: v for k, v in item.items() if k in ("from", "to")}, account=record["id"], setting=name, value=value))
     return out
 
 

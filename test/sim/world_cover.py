@@ -142,7 +142,7 @@ class Maker:
         for record in self.world.accounts:
             if rng.random() > 0.4:
                 continue
-            item = rng.choice([{"mode": "none"}, {"group": "g"}, {"group": "g"}, {"group": "h"}])
+            item = rng.choice([{"mode": "none"}, {"group": "g"}, {"group": "g"}, {"group": "h"}, {"mode": "group", "group": "g"}])
             record["sharing"] = [item]
             if rng.random() < 0.4:
                 at = self.world.date(self.world.moment(rng))
