@@ -671,7 +671,8 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
     bool is_allowance = done->step->kind == STEP_ALLOWANCE;
     add_bucket(out, done);
     const struct step *curve = done->curve ? done->curve : done->step;
-    if (curve->kind == STEP_TIER && curve->attribute == ATTRIBUTE_PRO_RATA && !done->is_whole) {
+    bool has_chord = curve->kind == STEP_TIER || curve->kind == STEP_ALLOWANCE;
+    if (has_chord && curve->attribute == ATTRIBUTE_PRO_RATA && !done->is_whole) {
         buffer_add_text(out, TEXT("     share of the bucket's total, along its chord\n"));
     }
     add_pair(out, "position", done->before, done->after);
