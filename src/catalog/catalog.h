@@ -477,6 +477,7 @@ struct grant {
     bool has_rollover, has_most; /* what is left then stays, at least and at most so much */
     struct dec least, most;
     const struct expr *where; /* NULL: for all */
+    struct text account;      /* in whose wallet alone it is; empty: in each */
 };
 enum credit_share {
     SHARE_NONE,
@@ -599,6 +600,12 @@ struct step {
     uint32_t shared;               /* index in catalog->shared when it is one (`use:`), else NONE */
     struct place place;
 };
+
+/* True of a credit whose wallets are with the payer that has their accounts as its turn begins. */
+static inline bool credit_goes_along(const struct step *step)
+{
+    return step->settings_at == SETTINGS_AT_TURN_START && step->scope == SCOPE_ACCOUNT;
+}
 
 /* What usage("x") in a step asks for: rows of x are added up in buckets of the scope and clock of
  * the step that asks, by a step in the prices that sell x. */
@@ -959,7 +966,9 @@ struct catalog {
     uint32_t node_count;
     const struct text *node_names; /* "storage/tier", "free-hours": part of bucket ids */
     struct map node_by_name;
-    const uint32_t *node_price;     /* of each node: the first price that passes it, or NONE */
+    const uint32_t *node_price; /* of each node: the first price that passes it, or NONE */
+    /* Of each node, whether accounts take along to another payer what is left in it. */
+    bool *node_moves, has_moves;
     const struct step **node_rolls; /* and the step of a price or a term that rolls over; or NULL */
 
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */

@@ -198,7 +198,10 @@ static void index_nodes(struct loader *loader)
 
 static void index_roll(void *context, const struct step *step, bool)
 {
-    const struct catalog *catalog = context;
+    struct catalog *catalog = context;
+    if (step->kind == STEP_CREDIT && credit_goes_along(step)) {
+        catalog->node_moves[step->node] = catalog->has_moves = true;
+    }
     if ((step->kind == STEP_ALLOWANCE && step->allowance.has_rollover) ||
         (step->kind == STEP_COMMIT && step->commit.has_rollover)) {
         catalog->node_rolls[step->node] = step;
@@ -211,6 +214,8 @@ static void index_rolls(struct loader *loader)
     struct catalog *catalog = loader->catalog;
     catalog->node_rolls =
         arena_calloc(loader->arena, catalog->node_count + 1, sizeof *catalog->node_rolls);
+    catalog->node_moves =
+        arena_calloc(loader->arena, catalog->node_count + 1, sizeof *catalog->node_moves);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
             index_roll(catalog, &catalog->prices[p].steps[i], false);

@@ -90,10 +90,12 @@ static void read_cost(struct work *work, const struct yaml_node *node, struct gr
 static void read_grant(struct work *work, const struct yaml_node *node, uint32_t number,
                        struct grant *grant)
 {
-    static const char *const keys[] = {"id",    "amount",   "from",  "to",   "void",  "priority",
-                                       "every", "rollover", "where", "cost", "width", NULL};
+    static const char *const keys[] = {"id",       "amount",  "from",     "to",    "void",
+                                       "priority", "every",   "rollover", "where", "cost",
+                                       "width",    "account", NULL};
     struct loader *loader = work->loader;
     *grant = (struct grant){.from = INSTANT_MIN, .to = INSTANT_MAX, .amount = DEC_ZERO};
+    grant->account = TEXT("");
     grant->priority = grant->width = grant->cost = grant->least = grant->most = DEC_ZERO;
     grant->id = text_format(loader->arena, "%u", number);
     if (!want_kind(loader, node, YAML_MAP)) {
@@ -135,6 +137,13 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
     }
     if (yaml_member(node, "where") != NULL) {
         read_expr(loader, yaml_member(node, "where"), &work->rows, EXPR_BOOL, &grant->where);
+    }
+    if (yaml_member(node, "account") != NULL) {
+        read_name(loader, yaml_member(node, "account"), &grant->account);
+        if (work->step->scope != SCOPE_ACCOUNT) {
+            COMPLAIN(loader, yaml_member(node, "account"), "CHOOSE_ONE", TEXT("scope: account"),
+                     "a grant is an account's own where wallets are accounts'");
+        }
     }
 }
 
@@ -407,6 +416,12 @@ void read_credit(struct work *work)
     }
     if (key(work, "largest") != NULL) {
         read_largest(work, key(work, "largest"), credit);
+    }
+    if (credit_goes_along(step) &&
+        (credit->carries_overage || credit->has_top_up || credit->is_sold)) {
+        COMPLAIN(loader, key(work, "settings_at"), "CHOOSE_ONE", NO_HINT,
+                 "what is bought, refilled or carried below nothing is one payer's: it does not go "
+                 "along with an account");
     }
     struct by_key *by = arena_calloc(loader->arena, step->by_count + 1u, sizeof *by);
     if (step->by_count > 0) {

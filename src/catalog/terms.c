@@ -16,7 +16,7 @@ static bool waits(const struct step *step)
     case STEP_COMMIT:
         return step->commit.has_shortfall || step->commit.is_prepaid;
     case STEP_CREDIT:
-        return step->credit.is_sold || step->credit.share != SHARE_NONE;
+        return step->credit.is_sold || step->credit.share != SHARE_NONE || credit_goes_along(step);
     case STEP_FEE:
         return step->adjust.has_min || step->adjust.settle_at_end;
     case STEP_DISCOUNT:

@@ -673,7 +673,34 @@ static bool member_decs(struct arena *arena, yyjson_val *object, const char *key
     return !list || yyjson_is_arr(list);
 }
 
-static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer,
+/* A part of a state's name: up to a bar. */
+static struct text name_part(struct run *run, struct text key, size_t *at)
+{
+    const char *first = key.at + *at;
+    const char *bar = memchr(first, '|', key.size - *at);
+    struct text encoded = {first, bar ? (size_t)(bar - first) : key.size - *at}, part = TEXT("");
+    (void)text_decode(encoded, arena_alloc(&run->arena, encoded.size + 1), &part);
+    *at += encoded.size + (bar != NULL);
+    return part;
+}
+
+/* Who goes on with a state: some accounts take along to who pays for them now. */
+static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, instant at)
+{
+    const struct catalog *catalog = run->catalog;
+    size_t place = 0;
+    if (payer == MAP_NONE || !catalog->has_moves || accounts_view(run->accounts, payer) != NONE) {
+        return payer;
+    }
+    uint32_t node = map_find(&catalog->node_by_name, name_part(run, key, &place));
+    if (node == MAP_NONE || !catalog->node_moves[node]) {
+        return payer;
+    }
+    uint32_t account = accounts_find(run->accounts, NONE, name_part(run, key, &place));
+    return account == MAP_NONE ? payer : accounts_payer(run->accounts, account, at);
+}
+
+static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer, instant at,
                                struct opening_bucket *out)
 {
     struct text key;
@@ -689,6 +716,7 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
         return ERR_INPUT;
     }
     state->key = text_copy(&run->arena, key);
+    out->payer = state_payer(run, payer, state->key, at);
     return OK;
 }
 
@@ -839,7 +867,7 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             status = read_unbilled(run, object, payer, *at, line);
         } else if (yyjson_obj_get(object, "bucket")) {
             run->opening[run->opening_count].raw = line;
-            status = read_bucket(run, object, payer, &run->opening[run->opening_count]);
+            status = read_bucket(run, object, payer, *at, &run->opening[run->opening_count]);
             run->opening_count += status == OK && payer != MAP_NONE;
         } else {
             bool is_known = false;

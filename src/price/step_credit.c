@@ -39,6 +39,29 @@ struct wallet {
     struct text *lent; /* their names for other accounts; made when one is used */
 };
 
+/* The turn of the bill. */
+static instant turn_start(const struct work *work)
+{
+    return clock_turn(&work->pricing->billing, work->pricing->cut.from).from;
+}
+
+/* True where an account's wallet of the step is this payer's: of some steps, who had the account as
+ * the turn began. */
+static bool is_with_payer(const struct work *work, const struct step *step, uint32_t account)
+{
+    const struct pricing *pricing = work->pricing;
+    return !credit_goes_along(step) ||
+           accounts_is_paid_by(pricing->accounts, work->catalog, account, pricing->payer,
+                               turn_start(work));
+}
+
+/* True of a grant that is in the wallets of an account, by its name. */
+static bool is_granted(const struct work *work, const struct grant *grant, uint32_t account)
+{
+    return grant->account.size == 0 ||
+           text_equal(grant->account, work->pricing->accounts->items[account].id);
+}
+
 static instant state_now(const struct bucket *bucket)
 {
     struct dec value = bucket->events;
@@ -313,7 +336,8 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
                              instant came)
 {
     struct period cut = work->pricing->cut, there = {came, grant->to};
-    if (!grant->has_cost || came >= cut.to) {
+    if (!grant->has_cost || came >= cut.to ||
+        !is_granted(work, grant, work->buckets[wallet->overage].account)) {
         return OK;
     }
     if (grant->recurs) {
@@ -348,6 +372,10 @@ static enum status happen(struct work *work, const struct grant *grant, struct g
                           enum moment event)
 {
     struct dec *balance = &work->buckets[state->bucket].x;
+    if (!is_granted(work, grant, work->buckets[state->bucket].account)) {
+        state->has_ended = state->has_begun = true;
+        return OK;
+    }
     switch (event) {
     case ENDS:
         state->has_ended = true;
@@ -516,7 +544,7 @@ enum status credit_finish(struct work *work)
 enum status credit_open(struct work *work, const struct step *step, const struct charge *like)
 {
     struct wallet *wallet;
-    return find_wallet(work, step, like, &wallet);
+    return is_with_payer(work, step, like->account) ? find_wallet(work, step, like, &wallet) : OK;
 }
 
 /* ---- who has a price with grants that are bought --------------------------------------------- */
@@ -762,7 +790,8 @@ static enum status take_of_others(struct work *work, struct wish *wish, uint32_t
     for (uint32_t m = 0; m < pricing->member_count && dec_sign(wish->left) > 0; m++) {
         const struct member_span *member = &pricing->members[m];
         struct wallet *wallet;
-        if (member->account == wish->asks->account || !period_has(member->span, wish->asks->at)) {
+        instant at = credit_goes_along(wish->step) ? turn_start(work) : wish->asks->at;
+        if (member->account == wish->asks->account || !period_has(member->span, at)) {
             continue;
         }
         TRY(find_other(work, wish, member->account, &wallet));
@@ -801,14 +830,19 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
     const struct step_credit *body = &wish->step->credit;
     const bool is_shared = body->share != SHARE_NONE && pass != CREDIT_OWN;
     struct wallet *wallet;
+    const bool has_own = is_with_payer(work, wish->step, wish->asks->account);
     if (dec_sign(wish->left) <= 0) {
         return OK;
     }
-    TRY(find_wallet(work, wish->step, wish->asks, &wallet));
-    TRY(follow_version(work, wallet, wish->step, wish->asks));
-    TRY(advance(work, wallet, wish->asks->at));
+    if (has_own) {
+        TRY(find_wallet(work, wish->step, wish->asks, &wallet));
+        TRY(follow_version(work, wallet, wish->step, wish->asks));
+        TRY(advance(work, wallet, wish->asks->at));
+    }
     for (uint32_t i = 0; i < body->grant_count && dec_sign(wish->left) > 0; i++) {
-        TRY(take_grant(work, wish, wallet, i, true));
+        if (has_own) {
+            TRY(take_grant(work, wish, wallet, i, true));
+        }
         if (is_shared && body->share == SHARE_ALL) {
             TRY(take_of_others(work, wish, i));
         }
@@ -816,7 +850,7 @@ static enum status take(struct work *work, struct wish *wish, enum credit_pass p
     if (is_shared && body->share == SHARE_OWN_FIRST) {
         TRY(take_of_others(work, wish, NONE));
     }
-    if (pass == CREDIT_OWN) {
+    if (pass == CREDIT_OWN || !has_own) {
         return OK;
     }
     if (body->has_top_up) {

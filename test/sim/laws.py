@@ -164,6 +164,8 @@ def in_order_only(world):
     for body in bodies(catalog, "tier"):
         if body.get("mode") == "volume" or body.get("attribute"):
             return False
+    if any("attribute" in body for body in bodies(catalog, "allowance")):  # the shares of a part of a bill are its own
+        return False
     return not any("min" in body for body in bodies(catalog, "bound"))
 
 

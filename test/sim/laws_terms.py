@@ -100,6 +100,8 @@ def tame_step(step, is_linear, is_cut):
             body.pop(key, None)
         if body.get("clock") == "row":
             del body["clock"]
+    if kind == "allowance":
+        body.pop("attribute", None)
     if kind == "bound" and "min" in body:
         del body["min"]
         body.setdefault("max", Raw("17"))

@@ -532,6 +532,9 @@ class World:
             body["rollover"] = rng.choice([Raw("1"), Raw("0.5"), {"amount": Raw("3")},
                                            {"part": Raw("0.25"), "amount": Raw("2")}])
             self.has("allowance.rollover")
+        if "quantity" in body and rng.random() < 0.15:
+            body["attribute"] = "pro_rata"
+            self.has("allowance.pro_rata")
         self.sorts("allowance", body)
         if where and rng.random() < 0.2:
             body["where"] = self.condition(rng)
