@@ -3,7 +3,7 @@
  * What a function makes of the rows is known when all of them are there, so the node waits for
  * them.  One row goes on: the bucket's first, with the value, and without the keys in which the
  * rows differ.  A bucket that goes on from an earlier bill gives what its value has changed since
- * (doc/pricing.md, aggregate).
+ * (doc/pricing/aggregate.md).
  */
 #include <assert.h>
 #include <stdlib.h>

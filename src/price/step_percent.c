@@ -3,8 +3,8 @@
 
 #include "base/nofloat.h"
 
-/* A percentage of the quantity, and an amount for each event, within bounds (doc/pricing.md,
- * percent). */
+/* A percentage of the quantity, and an amount for each event, within bounds
+ * (doc/pricing/percent.md). */
 enum status step_percent_run(struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];

@@ -2,7 +2,7 @@
  * end.
  *
  * They are due as the turn ends, or as the contract ends that the bucket belongs to
- * (doc/pricing.md, tier and bound): a private step of its own prices, or one over the scope of the
+ * (doc/pricing/tier.md, bound.md): a private step of its own prices, or one over the scope of the
  * contract.  What is due is what the version in force then says.  When nothing was used in the bill
  * in which it is due, the bucket is known by its state in the opening alone: its name tells node,
  * scope and turn.

@@ -82,10 +82,11 @@ def main():
         loads = not re.search(r": error ", expected)
         if loads or path.name in SHAPELESS:
             documents.append((path.name, path.read_text(encoding="utf-8"), loads))
-    for page in ("catalog.md", "pricing.md"):
-        text = (SOURCE / "doc" / page).read_text(encoding="utf-8")
+    doc = SOURCE / "doc"
+    for page in (doc / "catalog.md", doc / "pricing.md", *sorted(doc.glob("pricing/*.md"))):
+        text = page.read_text(encoding="utf-8")
         for i, block in enumerate(re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)):
-            documents.append((f"{page} block {i + 1}", block, True))
+            documents.append((f"{page.name} block {i + 1}", block, True))
     documents = [(name, yaml.load(text, Loader), loads) for name, text, loads in documents]
     for path in sorted((SOURCE / "examples/deals").glob("*.yaml")):
         catalog = yaml.load(path.read_text(encoding="utf-8"), Loader)["catalog"]

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <dirent.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -1232,11 +1233,15 @@ static void test_codes(void **state)
 static void test_pages(void **state)
 {
     (void)state;
-    static const char *const pages[] = {"catalog.md", "pricing.md"};
+    static const char *const patterns[] = {"catalog.md", "pricing.md", "pricing/*.md"};
+    glob_t pages = {0};
+    for (size_t p = 0; p < sizeof patterns / sizeof patterns[0]; p++) {
+        struct text pattern = text_format(&test_arena, FARTHING_SOURCE_DIR "/doc/%s", patterns[p]);
+        assert_int_equal(glob(pattern.at, p == 0 ? 0 : GLOB_APPEND, NULL, &pages), 0);
+    }
     int blocks = 0;
-    for (size_t p = 0; p < sizeof pages / sizeof pages[0]; p++) {
-        struct text page = read_file(
-            &test_arena, text_format(&test_arena, FARTHING_SOURCE_DIR "/doc/%s", pages[p]).at);
+    for (size_t p = 0; p < pages.gl_pathc; p++) {
+        struct text page = read_file(&test_arena, pages.gl_pathv[p]);
         assert_non_null(page.at);
         const char *end = page.at + page.size;
         for (const char *at = page.at;
@@ -1250,14 +1255,15 @@ static void test_pages(void **state)
             }
             struct loaded loaded = load_text(&test_arena, block);
             if (loaded.status != OK) {
-                fail_msg("doc/%s: %s\n%.*s", pages[p], loaded.err.message, TEXT_ARG(block));
+                fail_msg("%s: %s\n%.*s", pages.gl_pathv[p], loaded.err.message, TEXT_ARG(block));
             }
             blocks++;
             at = close;
         }
     }
+    globfree(&pages);
     print_message("%d blocks of the manual load\n", blocks);
-    assert_true(blocks >= 8);
+    assert_true(blocks >= 12);
 }
 
 static void test_schema(void **state)
