@@ -578,6 +578,9 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     if (status == ERR_NOT_FOUND && context->kind == NAMES_NONE) {
         code = "NOT_CONSTANT";
         hint = TEXT("a plain number: no names are known here");
+    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET &&
+               context->has_commitment && hint.size == 0) {
+        hint = TEXT("what a commitment says is commitment.x, such as commitment.count");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET && hint.size == 0) {
         hint = TEXT(
             "a number may name period, turn and contract; a row's values: rate's from and cases");

@@ -113,8 +113,10 @@ static void print_table(const struct farthing_check *check)
            (unsigned long long)check->overrides, check->digest);
 }
 
-static const struct option OPTIONS[] = {
-    COMMON_OPTIONS, {"accounts", required_argument, NULL, OPT_ACCOUNTS}, {0}};
+static const struct option OPTIONS[] = {COMMON_OPTIONS,
+                                        {"catalog", required_argument, NULL, OPT_CATALOG},
+                                        {"accounts", required_argument, NULL, OPT_ACCOUNTS},
+                                        {0}};
 
 static int take(int option, void *own)
 {
@@ -151,8 +153,8 @@ static int run(int argc, char **argv)
         for (int i = optind; i < argc; i++) {
             add_path(&inputs.catalog, argv[i]);
         }
-        code = optind == argc ? usage_failure(&cmd_check, "no catalog given")
-                              : check(&common, inputs_bill(&inputs));
+        code = inputs.catalog.count == 0 ? usage_failure(&cmd_check, "no catalog given")
+                                         : check(&common, inputs_bill(&inputs));
     }
     inputs_free(&inputs);
     return code;
@@ -164,9 +166,11 @@ const struct command cmd_check = {
     .run = run,
     .help =
         "check CATALOG... [--accounts FILE]... [--json]\n\n"
-        "Loads YAML files or folders of them, and records of accounts, memberships and overrides,\n"
-        "and tells every error with its file, line, column, and what would be right.\n\n"
-        "  --accounts FILE   CSV or NDJSON of accounts, memberships or overrides (repeatable)\n"
+        "Loads YAML files or folders of them, and records of accounts, and tells every error with\n"
+        "its file, line, column, and what would be right.\n\n"
+        "  --catalog PATH    the same as CATALOG, as other commands have it (repeatable)\n"
+        "  --accounts FILE   CSV or NDJSON of accounts, memberships, overrides, commitments or\n"
+        "                    settings (repeatable)\n"
         "  --json            print the findings as JSON\n\n"
         "Exit codes: 0 it loads (there may be warnings); 1 it does not; 2 the command line is "
         "wrong;\n4 a file cannot be read; 5 a limit.\n\n"

@@ -504,16 +504,15 @@ static enum status price_line(struct explain *x)
     return find_present(x);
 }
 
-/* Priced twice: once to see which rows are the line's, then with traces of those alone, since the
- * traces of all rows of a large payer would take more memory than all else. */
-/* Of a minimum the rows of others say what it was held against: so many as name some lines. */
-static void mark_rows_of_minimum(struct explain *x, bool *is_row)
+/* Of a minimum, or a fee on charges, the rows of others say what it was held against: so many as
+ * name some lines.  Which of them a term takes is seen by its traces. */
+static void mark_rows_of_sum(struct explain *x, bool *is_row)
 {
     enum { ROWS_MAX = 10'000 };
     uint32_t count = 0;
     for (uint32_t i = 0; i < x->priced.charge_count; i++) {
         const struct charge *charge = &x->priced.charges[i];
-        bool passes = false;
+        bool passes = x->charge->level >= LEVEL_TERMS && charge->row != NONE;
         for (uint32_t s = 0; s < charge->price->step_count && charge->row != NONE; s++) {
             passes |= charge->price->steps[s].node == x->charge->step->node;
         }
@@ -527,6 +526,8 @@ static void mark_rows_of_minimum(struct explain *x, bool *is_row)
     }
 }
 
+/* Priced twice: once to see which rows are the line's, then with traces of those alone, since the
+ * traces of all rows of a large payer would take more memory than all else. */
 static enum status price_traced(struct explain *x)
 {
     struct arena *arena = &x->run->arena;
@@ -542,8 +543,9 @@ static enum status price_traced(struct explain *x)
             is_row[rows[k]] = true;
         }
     }
-    if (x->charge && x->charge->kind == CHARGE_MINIMUM) {
-        mark_rows_of_minimum(x, is_row);
+    if (x->charge && (x->charge->kind == CHARGE_MINIMUM ||
+                      (x->charge->step && x->charge->step->kind == STEP_FEE))) {
+        mark_rows_of_sum(x, is_row);
     }
     arena_rewind(arena, mark);
     x->charge = NULL;

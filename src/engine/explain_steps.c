@@ -247,8 +247,22 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
     return &x->steps[place];
 }
 
+/* What made a charge of its own (a fee, a minimum) goes before what took that charge. */
+static void put_maker_first(struct explain *x)
+{
+    for (uint32_t i = 1; i < x->step_count && x->charge->of == NONE; i++) {
+        struct explained_step maker = x->steps[i];
+        if (maker.is_whole && maker.step == x->charge->step &&
+            step_kind_takes_charges(maker.step->kind)) {
+            memmove(x->steps + 1, x->steps, i * sizeof *x->steps);
+            x->steps[0] = maker;
+            return;
+        }
+    }
+}
+
 /* Traces of the line, one entry a step and bucket, in the order they were met; then buckets as a
- * whole. */
+ * whole, but for the one that made the charge. */
 static enum status collect_steps(struct explain *x, const uint8_t *marks)
 {
     struct arena *arena = &x->run->arena;
@@ -271,6 +285,7 @@ static enum status collect_steps(struct explain *x, const uint8_t *marks)
             TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
         }
     }
+    put_maker_first(x);
     return OK;
 }
 

@@ -427,18 +427,25 @@ static void add_tax(const struct explain *x, struct buffer *out, const struct st
     }
 }
 
+/* The line's charge, or what that adjusts: a credit, or a tax, on a fee. */
+static const struct charge *charge_itself(const struct explain *x)
+{
+    return x->charge->of == NONE ? x->charge : &x->priced.charges[x->charge->of];
+}
+
 /* A fee of a commitment or its unused part; else what it took of rows. */
 static void add_cover(const struct explain *x, struct buffer *out,
                       const struct explained_step *done)
 {
+    enum charge_kind kind = charge_itself(x)->kind;
     buffer_add_text(out, TEXT("commitment "));
     add_shown(out, done->grant ? *done->grant : TEXT(""));
-    if (x->charge->kind == CHARGE_COMMITMENT) {
+    if (kind == CHARGE_COMMITMENT) {
         buffer_add_text(out, TEXT(", a fee of "));
         add_decimal(out, done->limit);
         bool is_once = text_equal(done->step->name, TEXT("upfront"));
         buffer_add_text(out, is_once ? TEXT(" as it begins") : TEXT(" for each turn"));
-    } else if (x->charge->kind == CHARGE_UNUSED) {
+    } else if (kind == CHARGE_UNUSED) {
         buffer_add_text(out, TEXT(", units that nobody used, which cost "));
         add_decimal(out, done->limit);
     } else {
@@ -455,7 +462,7 @@ static void add_taken(struct buffer *out, const struct explained_step *done)
 {
     buffer_add_text(out, TEXT("     covers    "));
     add_decimal(out, done->in);
-    buffer_add_text(out, TEXT(" of "));
+    buffer_add_text(out, TEXT(" in "));
     add_plural(out, done->count, "row");
     buffer_add_text(out, TEXT(", which took "));
     add_decimal(out, done->out);
@@ -607,13 +614,21 @@ static void add_held_against(const struct explain *x, struct buffer *out)
     }
 }
 
-static void add_minimum(const struct explain *x, struct buffer *out,
-                        const struct explained_step *done)
+/* What lacks to a minimum, or what a fee on the sum comes to. */
+static void add_of_sum(const struct explain *x, struct buffer *out,
+                       const struct explained_step *done)
 {
+    add_bucket(out, done);
     buffer_add_text(out, TEXT("     sum       "));
     add_decimal(out, done->f_before);
     buffer_add_char(out, '\n');
     add_held_against(x, out);
+    if (done->step->kind == STEP_FEE) {
+        buffer_add_text(out, TEXT("     comes to  "));
+        add_decimal(out, done->f_after);
+        buffer_add_char(out, '\n');
+        return;
+    }
     buffer_add_text(out, TEXT("     lacked    "));
     add_decimal(out, done->out);
     buffer_add_char(out, '\n');
@@ -698,6 +713,21 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
     }
 }
 
+/* What a grant had before the line and has behind it. */
+static void add_grant(struct buffer *out, const struct explained_step *done)
+{
+    add_bucket(out, done);
+    add_pair(out, "left", done->before, done->after);
+    buffer_add_text(out, TEXT("     this line "));
+    add_decimal(out, done->out);
+    buffer_add_text(out, TEXT(" paid, of "));
+    add_plural(out, done->count, "row");
+    if (has_others_between(done)) {
+        buffer_add_text(out, TEXT("; rows of other lines lie between"));
+    }
+    buffer_add_char(out, '\n');
+}
+
 /* What the step accumulates, and in which order it takes its rows, when it says so. */
 static void add_measure(struct buffer *out, const struct step *step)
 {
@@ -735,9 +765,11 @@ static void add_step(const struct explain *x, struct buffer *out, uint32_t numbe
         }
     } else if (step->kind == STEP_FIXED) {
         add_fixed(x, out, done);
-    } else if (step->kind == STEP_BOUND && done->is_whole) {
-        add_bucket(out, done);
-        add_minimum(x, out, done);
+    } else if ((step->kind == STEP_BOUND || step->kind == STEP_FEE) && done->is_whole) {
+        add_of_sum(x, out, done);
+    } else if (step->kind == STEP_CREDIT && x->charge->kind != CHARGE_FEE &&
+               done->bucket.size > 0) {
+        add_grant(out, done);
     } else if (done->bucket.size > 0) {
         add_curve(out, done);
     } else {
@@ -956,7 +988,14 @@ static enum status write_late(struct explain *x)
 
 static enum status write_events(struct explain *x)
 {
-    TRY(sink_write(&x->sink, TEXT("\nevents of these rows, each once\n"), x->err));
+    uint64_t pieces = 0; /* of spread events, but for each one's first */
+    for (uint64_t i = 0; i < x->event_count; i++) {
+        pieces += x->events[i].is_piece;
+    }
+    TRY(sink_write(&x->sink,
+                   pieces > 0 ? TEXT("\nevents of these rows, each with its part of each row\n")
+                              : TEXT("\nevents of these rows, each once\n"),
+                   x->err));
     init_events(x);
     TRY(write_table(x, x->event_count, event_cells));
     uint64_t wanted = 0;
@@ -965,10 +1004,6 @@ static enum status write_events(struct explain *x)
     }
     struct buffer out;
     buffer_init(&out, &x->scratch, 256);
-    uint64_t pieces = 0; /* of spread events, but for each one's first */
-    for (uint64_t i = 0; i < x->event_count; i++) {
-        pieces += x->events[i].is_piece;
-    }
     add_plural(&out, x->event_count - pieces, "event");
     if (pieces > 0) {
         buffer_format(&out, " in %llu pieces", (unsigned long long)x->event_count);
@@ -987,7 +1022,10 @@ static enum status write_events(struct explain *x)
 static struct text say_no_events(const struct explain *x)
 {
     struct text kind = x->has_present ? x->present.kind : TEXT("");
-    return text_equal(kind, TEXT("fee"))
+    bool is_on_charges = x->charge && x->charge->step && x->charge->step->kind == STEP_FEE;
+    return text_equal(kind, TEXT("fee")) && is_on_charges
+               ? TEXT("\nno events: it is a fee on charges, whose usage is on other lines\n")
+           : text_equal(kind, TEXT("fee"))
                ? TEXT("\nno events: a fixed price does not depend on usage\n")
            : text_equal(kind, TEXT("minimum"))
                ? TEXT(

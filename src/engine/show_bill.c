@@ -83,6 +83,13 @@ static bool is_percentage(const struct line *line)
     return is_of_charges && line->has_rate && dec_is_zero(line->quantity);
 }
 
+/* Its grant is a commitment: of negations only those of covered usage have one. */
+static bool is_of_commitment(const struct line *line)
+{
+    return text_equal(line->kind, TEXT("covered")) || text_equal(line->kind, TEXT("unused")) ||
+           text_equal(line->kind, TEXT("negation"));
+}
+
 /* What a line is, in words: what is as usual is left out. */
 static struct text what_of(struct arena *arena, const struct page *page, const struct line *line)
 {
@@ -90,7 +97,7 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
     buffer_init(&out, arena, 128);
     if (!text_equal(line->kind, TEXT("usage"))) {
         buffer_add_text(&out, line->kind);
-        if (is_named(line->step)) {
+        if (is_named(line->step) && !text_equal(line->step, line->kind)) {
             buffer_format(&out, " %.*s", TEXT_ARG(line->step));
         }
     } else if (is_named(line->step)) {
@@ -107,7 +114,12 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
         add_word(&out, "tier %.*s", text_format(arena, "%d", line->tier));
     }
     if (line->grant.size > 0) {
-        add_word(&out, "grant %.*s", line->grant);
+        bool is_commitment = text_equal(line->kind, TEXT("commitment"));
+        add_word(&out,
+                 is_commitment            ? "%.*s"
+                 : is_of_commitment(line) ? "commitment %.*s"
+                                          : "grant %.*s",
+                 line->grant);
     }
     if (line->contract.size > 0) {
         add_word(&out, "contract %.*s", line->contract);
