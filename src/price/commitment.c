@@ -336,7 +336,7 @@ void commitments_set_effective(struct work *work, const struct held_commitment *
 /* ---- charges --------------------------------------------------------------------------------- */
 
 /* Neighbouring turns with one fee stand on one line.  They are one charge too, unless there are
- * terms, which see each at its time. */
+ * terms, which see each at its time, or thresholds, which fees reach one by one. */
 struct run {
     struct charge charge;
     struct dec fee;
@@ -373,9 +373,10 @@ static enum status add_fee(struct work *work, const struct held_commitment *held
 
 static enum status end_run(struct work *work, const struct held_commitment *held, struct run *run)
 {
+    const struct catalog *catalog = work->catalog;
     uint32_t turns = dec_is_zero(run->fee) ? 0 : run->turns;
     run->turns = 0;
-    if (turns == 0 || !work->catalog->has_terms) {
+    if (turns == 0 || !(catalog->has_terms || catalog->has_thresholds)) {
         return turns == 0 ? OK : add_fee(work, held, run, run->charge.at, turns);
     }
     for (uint32_t i = 0; i < turns; i++) {

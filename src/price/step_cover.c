@@ -419,10 +419,11 @@ static enum status find_list_rate(struct cover *cover, const struct charge *row,
     struct work *work = cover->work;
     struct charge behind = *row;
     struct dec list;
-    if (cover->is_steady) { /* of all rows of the kind */
+    behind.next_step = price_step_after(row->price, row->next_step);
+    if (cover->is_steady || /* of all rows of the kind */
+        step_list_is_even(row->price, behind.next_step, is_own)) {
         behind.quantity = dec_from_int(1);
     }
-    behind.next_step = price_step_after(row->price, row->next_step);
     TRY(is_own ? step_own(work, &behind, has_list, &list)
                : step_list(work, &behind, has_list, &list));
     *rate = DEC_ZERO;

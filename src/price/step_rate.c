@@ -800,10 +800,9 @@ static const struct step *find_rating(const struct price *price, uint32_t from)
     return NULL;
 }
 
-bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
+/* A row's quantity is converted by factors alone from a step on. */
+static bool converts_by_factors(const struct price *price, uint32_t step)
 {
-    const bool has_list = price->has_list && !and_own;
-    const struct step *rating = find_rating(price, step);
     for (uint32_t i = step; i < price->step_count; i = price_step_after(price, i)) {
         const struct step *one = &price->steps[i];
         if (one->kind == STEP_CONVERT &&
@@ -813,7 +812,14 @@ bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
             return false;
         }
     }
-    if (!rating) {
+    return true;
+}
+
+bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
+{
+    const bool has_list = price->has_list && !and_own;
+    const struct step *rating = find_rating(price, step);
+    if (!rating || !converts_by_factors(price, step)) {
         return false;
     }
     if (rating->kind == STEP_TIER) {
@@ -823,6 +829,36 @@ bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
     return rating->kind == STEP_RATE &&
            (has_list || (body->case_count == 1 && !body->cases[0].where &&
                          !body->cases[0].rate.expr && !body->table && !body->from));
+}
+
+static bool asks_quantity(const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *slots = expr ? expr_slots(expr, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (slots[i] == NAME_QUANTITY) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool step_list_is_even(const struct price *price, uint32_t step, bool and_own)
+{
+    const bool has_list = price->has_list && !and_own;
+    const struct step *rating = find_rating(price, step);
+    if (!rating || !converts_by_factors(price, step)) {
+        return false;
+    }
+    if (rating->kind != STEP_RATE) {
+        return rating->kind == STEP_TIER && (has_list || rating->tier.values);
+    }
+    bool asks = asks_quantity(rating->rate.from);
+    for (uint32_t i = 0; i < rating->rate.case_count; i++) {
+        asks = asks || asks_quantity(rating->rate.cases[i].where) ||
+               asks_quantity(rating->rate.cases[i].rate.expr);
+    }
+    return has_list || !asks;
 }
 
 enum status step_list(struct work *work, const struct charge *charge, bool *has_list,

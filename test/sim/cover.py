@@ -291,7 +291,7 @@ class CoverSteps:
             if truth(one.get("whole", False)):
                 return
             taken, used = min(taken, quantize(left / weight)), left
-        if taken <= 0 or used <= 0:
+        if taken <= 0:
             return
         before = state.worth(state.used)
         state.used += used

@@ -164,17 +164,20 @@ class Wallet:
         body, start = of or (self.body, self.now)
         self.follow(body, start)
         self.advance(at)
-        for _, wallet in others:
-            wallet.follow(body, start)
-            wallet.advance(at)
-        mine = [(i, "", grant) for i, grant in enumerate(self.grants)]
-        theirs = [(i, name + "/", wallet.grants[i]) for name, wallet in others for i in range(len(wallet.grants))]
-        theirs = [] if own_only else theirs
+        # Others are asked for what is left alone, so their wallets are as far as the last charge that has asked them.
+        mine = [(i, "", self) for i in range(len(self.grants))]
+        theirs = [] if own_only else [(i, name + "/", wallet) for name, wallet in others for i in range(len(self.grants))]
         if self.body.get("share") == "all":
             queue = [g for i in range(len(mine)) for g in [mine[i]] + [t for t in theirs if t[0] == i]]
         else:
             queue = mine + theirs
-        for _, name, grant in queue:
+        for i, name, wallet in queue:
+            if wanted <= 0:
+                break
+            if wallet is not self:
+                wallet.follow(body, start)
+                wallet.advance(at)
+            grant = wallet.grants[i]
             part = min(grant.balance, wanted)
             if part > 0 and fits(grant.where):
                 grant.balance -= part

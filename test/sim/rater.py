@@ -1207,7 +1207,7 @@ class Bill(ChargeSteps, CoverSteps):
                 if body.get("small") == "up" and 0 < after < Fraction(1, 10 ** digits):
                     out = Fraction(1, 10 ** digits)
                 change = out - measure
-                if step.term or str(body.get("show", False)).lower() == "true":
+                if step.term or flow.kind == "covered" or str(body.get("show", False)).lower() == "true":
                     flow.adjust(step.name, "rounding", change)
                 else:
                     flow.amount += change

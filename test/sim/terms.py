@@ -311,7 +311,7 @@ class ChargeSteps:
             bucket = buckets[key]
             if not bucket:
                 bucket.update(x=ZERO, paid=ZERO)
-            bucket["last"] = row, step
+            bucket["last"], bucket["touched"] = (row, step), self.cut
             units = "quantity" in body
             before = bucket["x"]
             after = bucket["x"] = before + self.measure(flow, row, step, flow.quantity if units else flow.net())
@@ -365,7 +365,8 @@ class ChargeSteps:
             row, own = bucket["last"]
             due = self.due(self.flow_of(row), own, key[2])
             step = self.at_end(self.flow_of(row), own, due, lambda s: s.kind == "commit" and s.body.get("shortfall") != "none")
-            if "prepaid" in step.body or step.body.get("shortfall", "charge") == "none" or not self.cut[0] < due <= self.cut[1]:
+            is_due = self.cut[0] < due <= self.cut[1] or (due <= self.cut[0] and bucket.get("touched") == self.cut)  # it lacks less now
+            if "prepaid" in step.body or step.body.get("shortfall", "charge") == "none" or not is_due:
                 continue
             lacks = max(ZERO, self.promised(row, step, key) - bucket["x"] - self.carried(key, row, step))
             if "quantity" in step.body:
