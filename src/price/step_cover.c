@@ -416,21 +416,12 @@ static uint32_t find_kind(struct cover *cover, uint32_t index)
 static enum status find_list_rate(struct cover *cover, const struct charge *row, bool is_own,
                                   bool *has_list, struct dec *rate)
 {
-    struct work *work = cover->work;
     struct charge behind = *row;
-    struct dec list;
-    behind.next_step = price_step_after(row->price, row->next_step);
-    if (cover->is_steady || /* of all rows of the kind */
-        step_list_is_even(row->price, behind.next_step, is_own)) {
+    if (cover->is_steady) { /* of all rows of the kind */
         behind.quantity = dec_from_int(1);
     }
-    TRY(is_own ? step_own(work, &behind, has_list, &list)
-               : step_list(work, &behind, has_list, &list));
-    *rate = DEC_ZERO;
-    if (!*has_list || dec_is_zero(behind.quantity)) {
-        return OK;
-    }
-    return dec_divide(list, behind.quantity, DEC_SCALE, ROUND_HALF_EVEN, rate, work->err);
+    behind.next_step = price_step_after(row->price, row->next_step);
+    return step_list_rate(cover->work, &behind, is_own, has_list, rate);
 }
 
 static enum status fail_weight(struct work *work, const char *what, struct dec weight)

@@ -831,38 +831,9 @@ bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own)
                          !body->cases[0].rate.expr && !body->table && !body->from));
 }
 
-static bool asks_quantity(const struct expr *expr)
-{
-    size_t count = 0;
-    const uint32_t *slots = expr ? expr_slots(expr, &count) : NULL;
-    for (size_t i = 0; i < count; i++) {
-        if (slots[i] == NAME_QUANTITY) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool step_list_is_even(const struct price *price, uint32_t step, bool and_own)
-{
-    const bool has_list = price->has_list && !and_own;
-    const struct step *rating = find_rating(price, step);
-    if (!rating || !converts_by_factors(price, step)) {
-        return false;
-    }
-    if (rating->kind != STEP_RATE) {
-        return rating->kind == STEP_TIER && (has_list || rating->tier.values);
-    }
-    bool asks = asks_quantity(rating->rate.from);
-    for (uint32_t i = 0; i < rating->rate.case_count; i++) {
-        asks = asks || asks_quantity(rating->rate.cases[i].where) ||
-               asks_quantity(rating->rate.cases[i].rate.expr);
-    }
-    return has_list || !asks;
-}
-
-enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
-                      struct dec *list)
+/* What so much costs at the list rate of a charge, whose own quantity is what expressions ask. */
+static enum status list_of(struct work *work, const struct charge *charge, struct dec quantity,
+                           bool *has_list, struct dec *list)
 {
     const struct price *price = charge->price;
     struct charge at = *charge;
@@ -871,6 +842,9 @@ enum status step_list(struct work *work, const struct charge *charge, bool *has_
     for (uint32_t i = charge->next_step; i < price->step_count; i = price_step_after(price, i)) {
         const struct step *step = &price->steps[i];
         if (step->kind == STEP_CONVERT) {
+            struct charge of = at;
+            of.quantity = quantity;
+            TRY(step_convert_alone(work, step, &of, &quantity));
             TRY(step_convert_alone(work, step, &at, &at.quantity));
             continue;
         }
@@ -879,7 +853,7 @@ enum status step_list(struct work *work, const struct charge *charge, bool *has_
             const struct tier_values *tiers;
             TRY(tier_numbers(work, step, &at, turn, &tiers));
             *has_list = true;
-            return list_amount(price, tiers, at.quantity, list, work->err);
+            return list_amount(price, tiers, quantity, list, work->err);
         }
         if (step->kind == STEP_RATE) {
             struct dec rate = price->list, flat;
@@ -888,13 +862,13 @@ enum status step_list(struct work *work, const struct charge *charge, bool *has_
             if (!*has_list) {
                 TRY(find_rate(work, step, &at, turn, has_list, &rate, &flat, &place));
             }
-            return *has_list ? rate_amount(&step->rate, at.quantity, rate, list, work->err) : OK;
+            return *has_list ? rate_amount(&step->rate, quantity, rate, list, work->err) : OK;
         }
         if (step->kind == STEP_PERCENT) {
             struct dec rate;
             TRY(number_value(work, &step->percent.rate, &at, turn, &rate));
             *has_list = true;
-            return dec_multiply_divide(at.quantity, rate, dec_from_int(100), DEC_SCALE,
+            return dec_multiply_divide(quantity, rate, dec_from_int(100), DEC_SCALE,
                                        ROUND_HALF_EVEN, list, work->err);
         }
         if (step->kind == STEP_FORMULA) {
@@ -904,11 +878,27 @@ enum status step_list(struct work *work, const struct charge *charge, bool *has_
     return OK;
 }
 
-enum status step_own(struct work *work, const struct charge *charge, bool *has_own, struct dec *own)
+enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
+                      struct dec *list)
 {
-    struct price price = *charge->price;
+    return list_of(work, charge, charge->quantity, has_list, list);
+}
+
+enum status step_list_rate(struct work *work, const struct charge *charge, bool is_own,
+                           bool *has_rate, struct dec *rate)
+{
+    struct price price;
     struct charge copy = *charge;
-    price.has_list = false;
-    copy.price = &price;
-    return step_list(work, &copy, has_own, own);
+    if (is_own) {
+        price = *charge->price;
+        price.has_list = false;
+        copy.price = &price;
+    }
+    if (converts_by_factors(copy.price, copy.next_step)) { /* of a small row it would be rounded */
+        return list_of(work, &copy, dec_from_int(1), has_rate, rate);
+    }
+    TRY(list_of(work, &copy, copy.quantity, has_rate, rate));
+    return dec_is_zero(copy.quantity)
+               ? OK
+               : dec_divide(*rate, copy.quantity, DEC_SCALE, ROUND_HALF_EVEN, rate, work->err);
 }

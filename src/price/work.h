@@ -401,15 +401,12 @@ enum status step_rate_run(struct work *work, const struct step *step, uint32_t c
  * when the price has none. */
 enum status step_list(struct work *work, const struct charge *charge, bool *has_list,
                       struct dec *list);
-/* The same at the rate that it is charged at, its first where there are tiers, whatever its public
- * one is. */
-enum status step_own(struct work *work, const struct charge *charge, bool *has_own,
-                     struct dec *own);
+/* What a unit of it costs at that rate, or at the one that it is charged at, its first where there
+ * are tiers, whatever its public one is. */
+enum status step_list_rate(struct work *work, const struct charge *charge, bool is_own,
+                           bool *has_rate, struct dec *rate);
 /* Whether the list rate of a price, and its own too, is the same at all times. */
 bool step_list_is_steady(const struct price *price, uint32_t step, bool and_own);
-/* Whether it is the row's quantity times a rate that does not depend on how much the row is: then a
- * unit's says the rate, where that of a very small row is rounded. */
-bool step_list_is_even(const struct price *price, uint32_t step, bool and_own);
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t charge);
 /* True of tiers whose total is known when all rows are. */
 bool step_is_whole(const struct step *step);

@@ -954,13 +954,14 @@ class Bill(ChargeSteps, CoverSteps):
             else:
                 number = max([i for i, t in enumerate(tiers) if i == 0 or min(at, stop) >= t["from"]])
             past = tiers[number]["end"] is not None and max(at, stop) > tiers[number]["end"]
-            amount = quantize((to - used) * (0 if past else tiers[number]["rate"]))
+            rate = ZERO if past else tiers[number]["rate"]
+            amount = quantize((to - used) * rate)
             high = max(high, stop)
             while paid < self.entered(tiers, high, step) and paid <= number:
                 amount += tiers[paid]["flat"]
                 paid += 1
             part = Flow(flow.row, to - used, ZERO if out else flow.events)
-            out.append(part.charge(step, amount, tiers[number]["rate"], number + 1))
+            out.append(part.charge(step, amount, rate, number + 1))
             at, used = stop, to
         while paid < self.entered(tiers, high, step):
             out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["rate"], paid + 1))
@@ -1321,7 +1322,7 @@ class Bill(ChargeSteps, CoverSteps):
 
     def commitments(self):
         """What commitments cost: at once as they begin, and for each turn of their clock."""
-        for commitment in self.known_commitments():
+        for commitment in sorted(self.known_commitments(), key=lambda c: c.id.encode()):
             offering, price = commitment.offering, TermPrice("catalog")
             price.name, price.currency = commitment.name, self.setup.catalog.get("currency", "USD")
             cover = self.cover_of(commitment)
