@@ -456,6 +456,9 @@ void read_bound(struct work *work)
         complain(loader->complaints, yaml_key_place(own_key(work, "settle")), "CHOOSE_ONE", NO_HINT,
                  "settle is of a minimum, and here is none");
     }
+    if (!bound->has_min && work->step->attribute != ATTRIBUTE_IN_ORDER) {
+        refuse_key(work, "attribute", "is of a minimum: a maximum acts in order");
+    }
     read_proration(work, &bound->prorate, &bound->digits, &bound->mode, PRORATE_NONE);
 }
 
