@@ -592,7 +592,8 @@ static enum status open_price(struct work *work, const struct price *price, cons
 {
     const struct accounts *accounts = work->pricing->accounts;
     struct period cut = work->pricing->cut, span = period_intersect(member->span, cut);
-    for (instant at = span.from, next; at < span.to; at = next) {
+    instant since = accounts->items[member->account].since, next;
+    for (instant at = since > span.from ? since : span.from; at < span.to; at = next) {
         const struct contract *contract;
         int level;
         (void)accounts_edge(accounts, work->catalog, member->account, at, &next);

@@ -9,7 +9,7 @@ PROFILES = {
     "lago": {"tier": {"at_zero": "charge"}, "fixed": {"digits": 5, "mode": "up"}, "tax": {"at": "line"}},
     "openmeter": {"tier": {"at_zero": "charge", "settle": "at_end"}, "round": {"at": "bucket"}, "credit": {"overage": "carry"}},
     "killbill": {"tier": {"past_last": "last"}, "fixed": {"stub": "back", **PARTS}, "allowance": PARTS, "bound": PARTS,
-                 "commit": PARTS, "discount": {"digits": 9}, "markup": {"digits": 9}, "fee": {"digits": 9}},
+                 "commit": PARTS, **dict.fromkeys(("discount", "markup", "fee"), {"digits": 9, "part_mode": "half_up"})},
     "stripe": {"tier": {"at_zero": "charge"}, "fixed": {"prorate": "second"}},
 }
 
