@@ -213,8 +213,9 @@ class ChargeSteps:
         if "amount" in limit:
             used, key = self.memory("limit", Fraction), self.key(row, step)
             most = quantize(self.number(limit["amount"], row, step))
-            before, used[key] = used[key], used[key] + abs(change)
-            change = (min(used[key], most) - min(before, most)) * (1 if change > 0 else -1)
+            sign = -1 if step.kind == "discount" else 1  # what is given back makes room
+            before, used[key] = used[key], used[key] + sign * change
+            change = sign * (min(used[key], most) - min(before, most))
         self.put(step, flow, change)
         return change
 
