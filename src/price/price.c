@@ -434,7 +434,7 @@ static void add_index(struct work *work, struct indices *indices, uint32_t index
 
 /* Charges that a step takes in an order of its own. */
 struct line_up {
-    uint32_t *items;
+    uint32_t *items, *came; /* as they are taken, and in the total order */
     uint32_t at, count;
     bool is_ordered;
 };
@@ -470,6 +470,10 @@ static enum status line_up(struct work *work, uint32_t node, struct scope_charge
         }
         ordered->items[ordered->count++] = index;
     }
+    if (ordered->count > 0) {
+        ordered->came = arena_alloc(work->arena, ordered->count * sizeof *ordered->came);
+        memcpy(ordered->came, ordered->items, ordered->count * sizeof *ordered->came);
+    }
     return order_charges(work, NULL, ordered->items, ordered->count);
 }
 
@@ -485,6 +489,27 @@ static bool next_in_line(struct work *work, uint32_t node, struct scope_charges 
     }
     *index = ordered->items[ordered->at++];
     return true;
+}
+
+/* They go on as they came: a step's own order is not that of the steps behind it, though charges of
+ * one row are told apart by nothing else. */
+static void pass_all(struct work *work, const struct line_up *ordered, const struct entries *of)
+{
+    if (!ordered->is_ordered) {
+        for (uint32_t i = 0; i < of->count; i++) {
+            work_pass_on(work, of->items[i].charge);
+        }
+        return;
+    }
+    bool *waits = arena_calloc(work->arena, work->charge_count + 1u, sizeof *waits);
+    for (uint32_t i = 0; i < of->count; i++) {
+        waits[of->items[i].charge] = true;
+    }
+    for (uint32_t i = 0; i < ordered->count; i++) {
+        if (waits[ordered->came[i]]) {
+            work_pass_on(work, ordered->came[i]);
+        }
+    }
 }
 
 /* True of a usage step that runs when all rows of its node are there. */
@@ -559,9 +584,7 @@ static enum status run_node(struct work *work, uint32_t node)
             TRY(credit_entries(work, &items, &count));
         }
         TRY(step_charge_run(work, items, count));
-        for (uint32_t i = 0; i < charges.count; i++) {
-            work_pass_on(work, charges.items[i].charge);
-        }
+        pass_all(work, &ordered, &charges);
     }
     if (waiting.count == 0) {
         return OK;
