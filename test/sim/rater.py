@@ -965,7 +965,8 @@ class Bill(ChargeSteps, CoverSteps):
             out.append(part.charge(step, amount, rate, number + 1))
             at, used = stop, to
         while paid < self.entered(tiers, high, step):
-            out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["rate"], paid + 1))
+            if tiers[paid]["flat"]:  # nothing of the row is in it
+                out.append(Flow(flow.row, ZERO, 0).charge(step, tiers[paid]["flat"], tiers[paid]["rate"], paid + 1))
             paid += 1
         bucket.update(x=end, high=high)
         return out
