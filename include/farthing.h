@@ -77,7 +77,7 @@ enum farthing_format { FARTHING_BY_NAME, FARTHING_NDJSON, FARTHING_CSV };
 /* Inputs that commands share. */
 struct farthing_bill {
     struct farthing_paths catalog;  /* YAML files and folders of them */
-    struct farthing_paths accounts; /* CSV or NDJSON: accounts, memberships, overrides; told by their columns */
+    struct farthing_paths accounts; /* CSV or NDJSON: accounts, memberships, overrides, commitments, settings; told by their columns */
     struct farthing_paths events;   /* files, folders, "-" */
     enum farthing_format format;    /* of the events */
     const char *period;             /* "2026-10", or "FROM/TO" */
@@ -190,7 +190,7 @@ struct farthing_check {
     size_t complaint_count, error_count;
     const char *digest; /* of a catalog that loads */
     unsigned meters, skus, prices, plans, contracts;
-    uint64_t accounts, organizations, overrides;
+    uint64_t accounts, organizations, overrides, commitments, settings;
 };
 /* Loads catalog and accounts (may be empty) and tells all that is wrong. FARTHING_INPUT when there are errors. */
 enum farthing_status farthing_check(struct farthing *farthing, struct farthing_paths catalog,

@@ -271,9 +271,14 @@ static int run(int argc, char **argv)
                               : !bill->period           ? "--period"
                               : !bill->out              ? "--out"
                                                         : NULL;
-        code = optind < argc ? usage_failure(&cmd_bill, "'%s' is not an option", argv[optind])
-               : missing     ? usage_failure(&cmd_bill, "%s is missing", missing)
-                             : run_bill(&common, bill);
+        code =
+            optind < argc
+                ? usage_failure(
+                      &cmd_bill,
+                      "'%s' is not an option: files are given with --catalog, --accounts, --events",
+                      argv[optind])
+            : missing ? usage_failure(&cmd_bill, "%s is missing", missing)
+                      : run_bill(&common, bill);
     }
     inputs_free(&inputs);
     return code;

@@ -107,10 +107,18 @@ static void print_table(const struct farthing_check *check)
            plural(check->meters), check->skus, plural(check->skus), check->prices,
            plural(check->prices), check->plans, plural(check->plans), check->contracts,
            plural(check->contracts));
-    printf("%llu account%s, %llu organization%s, %llu with overrides\ncatalog %s\n",
+    printf("%llu account%s, %llu organization%s, %llu with overrides",
            (unsigned long long)check->accounts, plural(check->accounts),
            (unsigned long long)check->organizations, plural(check->organizations),
-           (unsigned long long)check->overrides, check->digest);
+           (unsigned long long)check->overrides);
+    if (check->commitments > 0) {
+        printf(", %llu commitment%s", (unsigned long long)check->commitments,
+               plural(check->commitments));
+    }
+    if (check->settings > 0) {
+        printf(", %llu setting%s", (unsigned long long)check->settings, plural(check->settings));
+    }
+    printf("\ncatalog %s\n", check->digest);
 }
 
 static const struct option OPTIONS[] = {COMMON_OPTIONS,

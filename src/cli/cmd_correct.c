@@ -215,9 +215,12 @@ static int run(int argc, char **argv)
         const char *missing = correct.closed.count == 0 ? "--closed"
                               : !correct.out            ? "--out"
                                                         : NULL;
-        code = optind < argc ? usage_failure(&cmd_correct, "'%s' is not an option", argv[optind])
-               : missing     ? usage_failure(&cmd_correct, "%s is missing", missing)
-                             : run_correct(&common, &correct);
+        code = optind < argc
+                   ? usage_failure(&cmd_correct,
+                                   "'%s' is not an option: files are given with --closed, --events",
+                                   argv[optind])
+               : missing ? usage_failure(&cmd_correct, "%s is missing", missing)
+                         : run_correct(&common, &correct);
     }
     free(asked.closed.items);
     free(asked.moved.items);

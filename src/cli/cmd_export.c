@@ -117,7 +117,9 @@ static int run(int argc, char **argv)
     struct asked asked = {0};
     int code = read_options(&cmd_export, argc, argv, OPTIONS, take, &asked, &common);
     if (code == GO_ON) {
-        code = optind < argc ? usage_failure(&cmd_export, "'%s' is not an option", argv[optind])
+        code = optind < argc ? usage_failure(&cmd_export,
+                                             "'%s' is not an option: files are given with --events",
+                                             argv[optind])
                              : start(&common, &asked);
     }
     inputs_free(&asked.inputs);

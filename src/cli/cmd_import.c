@@ -114,7 +114,9 @@ static int run(int argc, char **argv)
                                                .out = given->out,
                                                .replace = given->replace};
         const char *missing = import.events.count == 0 ? "--events" : !import.out ? "--out" : NULL;
-        code = optind < argc ? usage_failure(&cmd_import, "'%s' is not an option", argv[optind])
+        code = optind < argc ? usage_failure(&cmd_import,
+                                             "'%s' is not an option: files are given with --events",
+                                             argv[optind])
                : missing     ? usage_failure(&cmd_import, "%s is missing", missing)
                              : run_import(&common, &import);
     }

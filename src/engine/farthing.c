@@ -168,6 +168,8 @@ static enum farthing_status check_all(struct farthing *farthing,
         check->contracts = loaded.catalog->contract_count;
         check->accounts = loaded.accounts->own_count;
         check->overrides = loaded.accounts->override_count;
+        check->commitments = loaded.accounts->commitment_count;
+        check->settings = loaded.accounts->setting_count;
         check->organizations = count_organizations(farthing, loaded.accounts);
     }
     return handle_status(farthing, status);
