@@ -585,11 +585,12 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
         hint = TEXT(
             "a number may name period, turn and contract; a row's values: rate's from and cases");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_ROW && hint.size == 0) {
-        hint = TEXT("quantity, sku, product, account, resource, time, a dimension of the meter, "
-                    "attributes.x of the SKU, customer.tax.x of the account");
+        hint = TEXT("known of a row: quantity, sku, product, account, resource, time, a dimension "
+                    "of the meter, attributes.x of the SKU, customer.tax.x of the account");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_CHARGE && hint.size == 0) {
-        hint = TEXT("kind, step, amount, net, sku, product, account, time, a dimension of the "
-                    "meter, attributes.x of the SKU, customer.tax.x of the account");
+        hint =
+            TEXT("known of a charge: kind, step, amount, net, sku, product, account, time, a "
+                 "dimension of the meter, attributes.x of the SKU, customer.tax.x of the account");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_METER && hint.size == 0) {
         hint = hint_data(loader->arena, name_at(text, err.offset));
     }
