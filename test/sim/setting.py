@@ -420,7 +420,7 @@ class Setup:
     def holding(self, kind, at):
         price = self.price(kind.at(at))
         contract, terms = self.contract(kind.account, at), self.terms_at(kind.account, at)
-        asks = price is not None and (price.asks_contract(self) or any(s.asks_contract(self) for s in terms))
+        asks = (price is not None and price.asks_contract(self)) or any(s.asks_contract(self) for s in terms)
         return (self.path(kind.account, at), price and price.content, [step.node for step in terms],
                 contract["id"] if asks and contract else None)
 
