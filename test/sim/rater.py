@@ -523,7 +523,7 @@ class Bill(ChargeSteps, CoverSteps):
                 active = min(active + 1, whole)
         if "digits" not in body:
             return Fraction(active, whole)  # exact: the amount is quantized, once
-        how = body.get("part_mode", "half_even") if "tiers" in body else body.get("mode", "half_even")  # of tiers: volume or not
+        how = body.get("part_mode", "half_even" if "tiers" in body else body.get("mode", "half_even"))  # of tiers: volume or not
         return quantize(Fraction(active, whole), int(body["digits"]), how)
 
     def days(self, start, end):
