@@ -241,6 +241,12 @@ static enum status numbers(struct work *work, const struct step *step, const str
 
 /* ---- curves ---------------------------------------------------------------------------------- */
 
+/* So much in a turn at most: of returns beyond what was used no more is given back, either. */
+static struct dec within(struct dec y, struct dec limit)
+{
+    return dec_max(dec_negate(limit), dec_min(y, limit));
+}
+
 /* What a discount, a markup or a fee of x comes to, without its sign. */
 static enum status worth_of(const struct step *step, const struct charge_values *values,
                             struct dec x, struct dec *f, struct error *err)
@@ -276,7 +282,7 @@ static enum status worth_of(const struct step *step, const struct charge_values 
         break;
     }
     if (body->has_limit && body->worth != WORTH_QUANTITY) {
-        *f = dec_min(*f, values->limit);
+        *f = within(*f, values->limit);
     }
     if (body->has_min) {
         *f = dec_max(*f, values->min);
@@ -495,12 +501,12 @@ static enum status run_units(struct work *work, struct entry *entry)
                                 work->err));
     }
     trace_entry(work, entry, before, after, values->number);
-    if (entry->step->adjust.has_limit) { /* along min(y, limit), y being what all units are worth */
+    if (entry->step->adjust.has_limit) { /* along what all units are worth, within it */
         struct bucket *bucket = &work->buckets[entry->bucket];
         struct dec y = bucket->y, total;
         TRY(dec_add(y, worth, &total, work->err));
         bucket->y = total;
-        TRY(dec_subtract(dec_min(total, values->limit), dec_min(y, values->limit), &worth,
+        TRY(dec_subtract(within(total, values->limit), within(y, values->limit), &worth,
                          work->err));
     }
     if (entry->step->kind == STEP_DISCOUNT) {

@@ -276,6 +276,8 @@ int charge_compare(const struct work *work, uint32_t a, uint32_t b)
     order = order ? order
                   : text_compare(x->contract ? x->contract->id : TEXT(""),
                                  y->contract ? y->contract->id : TEXT(""));
+    order = order ? order
+                  : text_compare(x->grant ? *x->grant : TEXT(""), y->grant ? *y->grant : TEXT(""));
     order = order ? order : (x->tier > y->tier) - (x->tier < y->tier);
     order = order ? order : (x->span.from > y->span.from) - (x->span.from < y->span.from);
     order = order ? order : dec_compare(x->amount, y->amount);

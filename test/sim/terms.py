@@ -58,7 +58,8 @@ class ChargeSteps:
                 [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
                 getattr(row, "event", []), getattr(row, "term_number", -1),  # those of terms behind those of prices
                 self.step_place(row, flow),
-                row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"")
+                row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"",
+                flow.grant.encode() if flow and not hasattr(row, "slot") else b"")  # commitments and grants by their names
 
     def open(self, level, step):
         """{key: (row, step)} of the buckets that a term has, whether anything was used or not, due in this bill or still open."""
@@ -213,11 +214,14 @@ class ChargeSteps:
         if "amount" in limit:
             used, key = self.memory("limit", Fraction), self.key(row, step)
             most = quantize(self.number(limit["amount"], row, step))
-            sign = -1 if step.kind == "discount" else 1  # what is given back makes room
-            before, used[key] = used[key], used[key] + sign * change
-            change = sign * (min(used[key], most) - min(before, most))
+            before, used[key] = used[key], used[key] + change
+            change = self.within(used[key], most) - self.within(before, most)
         self.put(step, flow, change)
         return change
+
+    @staticmethod
+    def within(y, most):
+        return max(-most, min(y, most))
 
     def put(self, step, flow, change):
         """On a charge; a discount on what was before all terms takes no more than there is."""
@@ -276,7 +280,7 @@ class ChargeSteps:
             y = max(ZERO, min(y, x))
         limit = body.get("limit", {})
         if "amount" in limit:
-            y = min(y, quantize(self.number(limit["amount"], row, step)))
+            y = self.within(y, quantize(self.number(limit["amount"], row, step)))
         if "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"]))):
             y = ZERO
         waits = body.get("settle") == "at_end" and due > self.cut[1]
