@@ -434,15 +434,27 @@ static void add_index(struct work *work, struct indices *indices, uint32_t index
 
 /* Charges that a step takes in an order of its own. */
 struct line_up {
-    uint32_t *items, *came; /* as they are taken, and in the total order */
+    uint32_t *items;
     uint32_t at, count;
     bool is_ordered;
 };
 
+/* Charges go on from a step over charges as they came, whichever of them it took, and in whatever
+ * order: that is this step's alone.  From a step that takes rows, the others go on at once. */
+static void go_on(struct work *work, const struct step *step, uint32_t index,
+                  struct indices *arrived)
+{
+    if (takes_charges(step)) {
+        add_index(work, arrived, index);
+    } else {
+        work_pass_on(work, index);
+    }
+}
+
 /* Those that the node's step takes, sorted; the others pass.  Nothing is done when it takes them
  * in the total order. */
 static enum status line_up(struct work *work, uint32_t node, struct scope_charges *scope,
-                           struct line_up *ordered)
+                           struct line_up *ordered, struct indices *arrived)
 {
     const struct charge *first = &work->charges[(uint32_t)first_waiting(work)->low];
     const struct step *orders = &first->price->steps[first->next_step];
@@ -458,8 +470,10 @@ static enum status line_up(struct work *work, uint32_t node, struct scope_charge
         if (status != OK) {
             return work_fail(work, status, charge->price, step, charge->account);
         }
+        if (!takes || takes_charges(step)) {
+            go_on(work, step, index, arrived);
+        }
         if (!takes) {
-            work_pass_on(work, index);
             continue;
         }
         if (ordered->count == capacity) {
@@ -469,10 +483,6 @@ static enum status line_up(struct work *work, uint32_t node, struct scope_charge
             capacity = more;
         }
         ordered->items[ordered->count++] = index;
-    }
-    if (ordered->count > 0) {
-        ordered->came = arena_alloc(work->arena, ordered->count * sizeof *ordered->came);
-        memcpy(ordered->came, ordered->items, ordered->count * sizeof *ordered->came);
     }
     return order_charges(work, NULL, ordered->items, ordered->count);
 }
@@ -489,27 +499,6 @@ static bool next_in_line(struct work *work, uint32_t node, struct scope_charges 
     }
     *index = ordered->items[ordered->at++];
     return true;
-}
-
-/* They go on as they came: a step's own order is not that of the steps behind it, though charges of
- * one row are told apart by nothing else. */
-static void pass_all(struct work *work, const struct line_up *ordered, const struct entries *of)
-{
-    if (!ordered->is_ordered) {
-        for (uint32_t i = 0; i < of->count; i++) {
-            work_pass_on(work, of->items[i].charge);
-        }
-        return;
-    }
-    bool *waits = arena_calloc(work->arena, work->charge_count + 1u, sizeof *waits);
-    for (uint32_t i = 0; i < of->count; i++) {
-        waits[of->items[i].charge] = true;
-    }
-    for (uint32_t i = 0; i < ordered->count; i++) {
-        if (waits[ordered->came[i]]) {
-            work_pass_on(work, ordered->came[i]);
-        }
-    }
 }
 
 /* True of a usage step that runs when all rows of its node are there. */
@@ -538,10 +527,10 @@ static enum status run_node(struct work *work, uint32_t node)
     struct scope_charges scope = {0};
     struct entries waiting = {0}, rows = {0}, charges = {0};
     struct line_up ordered = {0};
-    struct indices covered = {0};
+    struct indices covered = {0}, arrived = {0};
     uint32_t index;
     bool is_first = true;
-    TRY(line_up(work, node, &scope, &ordered));
+    TRY(line_up(work, node, &scope, &ordered, &arrived));
     while (next_in_line(work, node, &scope, &ordered, &index)) {
         work->is_lone =
             is_first && !ordered.is_ordered && scope.at == scope.count && !waits_at(work, node);
@@ -552,8 +541,10 @@ static enum status run_node(struct work *work, uint32_t node)
         work->asking = step;
         bool takes;
         enum status status = step_takes(work, step, index, &takes);
+        if (status == OK && !ordered.is_ordered && (!takes || takes_charges(step))) {
+            go_on(work, step, index, &arrived);
+        }
         if (status == OK && !takes) {
-            work_pass_on(work, index);
             continue;
         }
         if (status == OK && step_is_whole(step)) {
@@ -584,7 +575,9 @@ static enum status run_node(struct work *work, uint32_t node)
             TRY(credit_entries(work, &items, &count));
         }
         TRY(step_charge_run(work, items, count));
-        pass_all(work, &ordered, &charges);
+    }
+    for (uint32_t i = 0; i < arrived.count; i++) {
+        work_pass_on(work, arrived.items[i]);
     }
     if (waiting.count == 0) {
         return OK;

@@ -277,7 +277,10 @@ class Setup:
         if kind == "contract":
             return contract is not None and contract["id"] == name
         if kind == "plan":
-            return (contract["plan"] if contract and contract.get("plan") else self.plan_of(account, at)[0]) == name
+            if contract and contract.get("plan"):
+                return contract["plan"] == name
+            plan, of_contract = self.plan_of(account, at)
+            return plan == name and not of_contract  # of a charge of no contract the plan is the account's own
         return True
 
     def read_overrides(self, rows):
