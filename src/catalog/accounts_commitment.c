@@ -166,6 +166,27 @@ static void take_of_catalog(struct finish *finish, const struct commitment *comm
     ++*count;
 }
 
+/* An upfront fee is due as its commitment begins, and one that was always there never does. */
+static void warn_of_upfront(const struct finish *finish, const struct held *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct commitment *item = items[i].commitment;
+        const struct expr_value *own = &item->values[finish->catalog->upfront_name];
+        bool has_fee = own->type == EXPR_NUMBER
+                           ? !dec_is_zero(own->number)
+                           : finish->catalog->offerings[item->offering].has_upfront;
+        if (item->from == INSTANT_MIN && has_fee) {
+            complain_softly(
+                finish->builder->complaints, item->place, "UPFRONT_NEVER",
+                TEXT("say from when on it is, if the fee is to be billed"),
+                "commitment %.*s has an upfront fee and no 'from': the fee is due as it "
+                "begins, so it is never billed",
+                SHOWN(item->id));
+            return; /* once for all */
+        }
+    }
+}
+
 void finish_commitments(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
@@ -192,6 +213,7 @@ void finish_commitments(struct finish *finish)
                      a->place.line);
         }
     }
+    warn_of_upfront(finish, items, count);
     qsort(items, count, sizeof *items, compare_held);
     finish->accounts->commitments = items;
     finish->accounts->commitment_count = count;

@@ -1,6 +1,8 @@
 /* accounts_rows.c - rows of files to staged records; see accounts_stage.h. */
 #include "catalog/accounts_stage.h"
 
+#include <stdlib.h>
+
 #include "base/nofloat.h"
 
 enum field {
@@ -172,8 +174,12 @@ static instant take_date(struct row *row, enum field field, instant missing)
     }
     if (fault != TIME_OK) {
         COMPLAIN(row->builder, place_of(row, field), time_fault_name(fault),
-                 "a date such as 2026-10-01, or a time such as 2026-10-01T12:00:00Z",
-                 "'%s' is no date: \"%.*s\"", FIELD_NAMES[field].at, SHOWN(value));
+                 fault == TIME_RANGE
+                     ? "from 1970-01-01 to 2262-01-01; empty when open"
+                     : "a date such as 2026-10-01, or a time such as 2026-10-01T12:00:00Z",
+                 fault == TIME_RANGE ? "'%s' is beyond the years we know: \"%.*s\""
+                                     : "'%s' is no date: \"%.*s\"",
+                 FIELD_NAMES[field].at, SHOWN(value));
         row->is_good = false;
         return missing;
     }
@@ -439,12 +445,34 @@ static void take_setting(struct row *row)
     };
 }
 
-/* "family=m5;region=eu", as dimensions stand in lines; false with a complaint. */
+static int compare_names(const void *a, const void *b)
+{
+    return text_compare(*(const struct text *)a, *(const struct text *)b);
+}
+
+static bool has_column(struct text name)
+{
+    static const enum field columns[] = {FIELD_ID,     FIELD_OFFERING,  FIELD_ACCOUNT,
+                                         FIELD_FROM,   FIELD_TO,        FIELD_COUNT,
+                                         FIELD_AMOUNT, FIELD_RECURRING, FIELD_UPFRONT};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) {
+        if (text_equal(name, FIELD_NAMES[columns[i]])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* "family=m5;region=eu", as dimensions stand in lines; false with a complaint.  Of two values of
+ * one name neither is the right one. */
 static bool check_attributes(struct row *row, struct text text)
 {
-    struct text name, value;
-    for (size_t at = 0; at < text.size;) {
-        if (!attribute_next(row->builder->arena, text, &at, &name, &value) || name.size == 0) {
+    struct arena *arena = row->builder->arena;
+    struct arena_mark mark = arena_mark(arena);
+    struct text *names = arena_alloc(arena, (text.size / 2 + 1) * sizeof *names), value;
+    size_t count = 0;
+    for (size_t at = 0; at < text.size; count++) {
+        if (!attribute_next(arena, text, &at, &names[count], &value) || names[count].size == 0) {
             COMPLAIN(
                 row->builder, place_of(row, FIELD_ATTRIBUTES), "BAD_VALUE",
                 "family=m5;region=eu-west-1, with ; = and % percent-encoded in names and values",
@@ -452,6 +480,16 @@ static bool check_attributes(struct row *row, struct text text)
             return row->is_good = false;
         }
     }
+    qsort(names, count, sizeof *names, compare_names);
+    for (size_t i = 0; i < count; i++) {
+        if (has_column(names[i]) || (i > 0 && text_equal(names[i], names[i - 1]))) {
+            COMPLAIN(row->builder, place_of(row, FIELD_ATTRIBUTES), "BAD_VALUE",
+                     "each name once, and none that has a column of its own",
+                     "'attributes' have a second value of '%.*s'", SHOWN(names[i]));
+            return row->is_good = false;
+        }
+    }
+    arena_rewind(arena, mark);
     return true;
 }
 

@@ -96,9 +96,11 @@ static uint32_t take_name(const struct record_reader *reader, const struct recor
     }
     if (index == RECORD_OTHERS) {
         snprintf(message, sizeof message, "unknown column '%s'", printed);
-        size_t used = (size_t)snprintf(hint, sizeof hint, "columns are");
-        for (uint32_t i = 0; i < reader->name_count && used < sizeof hint; i++) {
-            used += (size_t)snprintf(hint + used, sizeof hint - used, "%s %.*s", i ? "," : "",
+        size_t used = 0; /* all names of accounts' columns find room, and none is cut */
+        hint[0] = '\0';
+        for (uint32_t i = 0;
+             i < reader->name_count && used + reader->names[i].size + 3 < sizeof hint; i++) {
+            used += (size_t)snprintf(hint + used, sizeof hint - used, "%s%.*s", i ? ", " : "",
                                      TEXT_ARG(reader->names[i]));
         }
         report(reader, sink, offset, "UNKNOWN_COLUMN", message, hint);

@@ -95,7 +95,11 @@ static int start(const struct common *common, struct asked *asked)
                                      .out = given->out,
                                      .replace = given->replace,
                                      .write = write_stdout};
-    const char *missing = export.events.count == 0 ? "--events" : !export.out ? "--out" : NULL;
+    const bool has_no_catalog = export.accounts.count > 0 && export.catalog.count == 0;
+    const char *missing = export.events.count == 0 ? "--events"
+                          : !export.out            ? "--out"
+                          : has_no_catalog         ? "--catalog, which names the --accounts,"
+                                                   : NULL;
     if (missing) {
         return usage_failure(&cmd_export, "%s is missing", missing);
     }

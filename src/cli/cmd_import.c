@@ -113,7 +113,11 @@ static int run(int argc, char **argv)
                                                .accounts = given->accounts,
                                                .out = given->out,
                                                .replace = given->replace};
-        const char *missing = import.events.count == 0 ? "--events" : !import.out ? "--out" : NULL;
+        const bool has_no_catalog = import.accounts.count > 0 && import.catalog.count == 0;
+        const char *missing = import.events.count == 0 ? "--events"
+                              : !import.out            ? "--out"
+                              : has_no_catalog         ? "--catalog, which names the --accounts,"
+                                                       : NULL;
         code = optind < argc ? usage_failure(&cmd_import,
                                              "'%s' is not an option: files are given with --events",
                                              argv[optind])

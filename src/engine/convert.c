@@ -166,8 +166,11 @@ static enum status flush_out(struct converter *c)
         return output_append_text(c->file, text, c->err);
     }
     const struct farthing_export *to = c->exporting;
-    return to->write(to->context, text.at, text.size) == 0 ? OK
-                                                           : fail(c->err, ERR_IO, "cannot write");
+    if (to->write(to->context, text.at, text.size) != 0) {
+        (void)fail(c->err, ERR_IO, "standard output: cannot write to it");
+        return fail_hint(c->err, "its reader has gone, or the disk is full");
+    }
+    return OK;
 }
 
 static void add_field(struct buffer *out, struct text field)

@@ -1033,7 +1033,14 @@ static enum status check_opening_whole(struct run *run, struct text *bytes)
     bool is_end = yyjson_is_obj(end);
     bool is_whole = is_end && yyjson_get_uint(yyjson_obj_get(end, "size")) == start &&
                     member_text(end, "print", &print) && text_equal(print, text_of(hex));
+    uint64_t form = yyjson_get_uint(yyjson_obj_get(end, "form"));
     yyjson_doc_free(doc);
+    if (is_whole && form != CLOSING_FORM) { /* no bucket would be found by its name */
+        (void)fail(run->err, ERR_INPUT, "%s: is of %s version, whose buckets have other names",
+                   run->options->opening, form < CLOSING_FORM ? "an earlier" : "a later");
+        return fail_hint(run->err, "bill the period before again with this version, from its own "
+                                   "opening: the closing says the same in these names");
+    }
     if (!is_whole) {
         (void)fail(run->err, ERR_INPUT,
                    is_end ? "%s: is not as the run wrote it" : "%s: is no whole closing.ndjson",

@@ -55,8 +55,9 @@ struct parquet {
 
 static enum status load_library(struct parquet *p, struct error *err)
 {
-    const char *named = getenv("FARTHING_DUCKDB");
-    p->library = dlopen(named ? named : "libduckdb.so", RTLD_NOW | RTLD_LOCAL);
+    const char *named = getenv("FARTHING_DUCKDB"); /* empty: not named */
+    named = named && named[0] != '\0' ? named : "libduckdb.so";
+    p->library = dlopen(named, RTLD_NOW | RTLD_LOCAL);
     if (!p->library) {
         const char *why = dlerror();
         (void)fail(err, ERR_NOT_FOUND,
@@ -94,8 +95,11 @@ static enum status load_library(struct parquet *p, struct error *err)
     for (size_t i = 0; i < sizeof FUNCTIONS / sizeof *FUNCTIONS; i++) {
         *FUNCTIONS[i].function = dlsym(p->library, FUNCTIONS[i].name);
         if (!*FUNCTIONS[i].function) {
-            (void)fail(err, ERR_NOT_FOUND, "DuckDB's library has no %s", FUNCTIONS[i].name);
-            return fail_hint(err, "a library of version 1.1 or later");
+            (void)fail(err, ERR_NOT_FOUND,
+                       "%s: is no library of DuckDB, or an old one: it has no %s", named,
+                       FUNCTIONS[i].name);
+            return fail_hint(err, "name one of version 1.1 or later: "
+                                  "FARTHING_DUCKDB=/path/to/libduckdb.so");
         }
     }
     return OK;

@@ -35,6 +35,9 @@ struct carried {
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
 
+/* Of the names of buckets in closings: 2 since they say which keys their values are of. */
+enum { CLOSING_FORM = 2 };
+
 struct opening_bucket {
     uint32_t payer;
     struct bucket_state state;

@@ -164,15 +164,15 @@ static enum status check_conservation(struct run *run)
 }
 
 /* The last line of a closing tells how much comes before it, so that a copy that is cut short is
- * not taken for a whole one. */
+ * not taken for a whole one, and which form its names have. */
 static enum status end_closing(struct run *run)
 {
     char print[33];
     hash128_format(output_file_print(run->closing), print);
     return output_append_text(
         run->closing,
-        text_format(&run->arena, "{\"closing\":{\"size\":%llu,\"print\":\"%s\"}}\n",
-                    (unsigned long long)output_file_size(run->closing), print),
+        text_format(&run->arena, "{\"closing\":{\"form\":%d,\"size\":%llu,\"print\":\"%s\"}}\n",
+                    CLOSING_FORM, (unsigned long long)output_file_size(run->closing), print),
         run->err);
 }
 
