@@ -194,6 +194,18 @@ static bool read_cost(struct loader *loader, const struct yaml_node *map, const 
     return true;
 }
 
+/* A row that takes nothing of a commitment would be covered without end. */
+static void check_rate(struct loader *loader, const struct yaml_node *node, struct dec number,
+                       bool is_percent)
+{
+    if (is_percent && dec_compare(number, dec_from_int(100)) >= 0) {
+        COMPLAIN(loader, node, "BAD_VALUE", TEXT("percent: 28 is 28 % off the list rate"),
+                 "nothing is left of the list rate");
+    } else if (!is_percent && dec_sign(number) <= 0) {
+        COMPLAIN(loader, node, "NOT_POSITIVE", NO_HINT, "rate must be greater than zero");
+    }
+}
+
 /* What each row takes of a commitment. */
 static void read_takes(struct loader *loader, const struct yaml_node *node,
                        struct offering *offering)
@@ -220,8 +232,12 @@ static void read_takes(struct loader *loader, const struct yaml_node *node,
     } else if (rate != NULL && percent != NULL) {
         COMPLAIN(loader, percent, "CHOOSE_ONE", NO_HINT, "rate or percent, not both");
     } else if (rate != NULL || percent != NULL) {
+        const struct yaml_node *of = rate != NULL ? rate : percent;
         offering->is_percent = rate == NULL;
-        read_row_number(loader, rate != NULL ? rate : percent, &context, &offering->rate);
+        if (read_row_number(loader, of, &context, &offering->rate) &&
+            dec_parse(of->text, &number) == NUMBER_OK) {
+            check_rate(loader, of, number, offering->is_percent);
+        }
     } else if (offering->is_amount) {
         complain(loader->complaints, offering->place, "MISSING_KEY",
                  TEXT("rate: 'lookup(\"rates\", sku)', or percent: 28 off the list rate"),

@@ -17,7 +17,9 @@
 enum status commitment_fail(struct work *work, enum status status,
                             const struct commitment *commitment)
 {
-    if (work->err) {
+    static const char begin[] = "commitment ";
+    bool is_said = work->err && strncmp(work->err->message, begin, sizeof begin - 1) == 0;
+    if (work->err && !is_said) {
         struct error inner = *work->err;
         (void)fail(work->err, status, "commitment %.*s of offering %.*s: %s",
                    TEXT_ARG(commitment->id),
@@ -488,10 +490,10 @@ enum status commitments_charge(struct work *work)
         struct held_commitment *held = &work->commitments->items[i];
         enum status status = charge_recurring(work, held);
         status = status == OK ? charge_upfront(work, held) : status;
+        status = status == OK ? charge_unused(work, held) : status;
         if (status != OK) {
             return commitment_fail(work, status, held->commitment);
         }
-        TRY(charge_unused(work, held));
     }
     return OK;
 }
