@@ -44,8 +44,8 @@ int main(int argc, char **argv)
                                      .memory_bytes = (size_t)atoll(argv[2]),
                                      .temporary_folder = argv[3]};
     const char *catalog = argv[6], *accounts[] = {argv[7], argv[8]};
+    struct farthing *farthing = farthing_new(&config);
     for (int i = 9; i < argc; i++) {
-        struct farthing *farthing = farthing_new(&config);
         struct farthing_summary summary;
         struct farthing_bill bill = {.catalog = {&catalog, 1},
                                      .accounts = {accounts, 2},
@@ -61,7 +61,7 @@ int main(int argc, char **argv)
         printf("%.6f\t%.6f\t%llu\n", cpu_s() - cpu, wall_s() - wall,
                (unsigned long long)summary.bill_lines);
         fflush(stdout);
-        farthing_free(farthing);
     }
+    farthing_free(farthing);
     return 0;
 }
