@@ -152,14 +152,19 @@ class ChargeSteps:
         new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
         account, at = self.scope_account(flow, step), min(due, self.cut[1]) - 1
-        contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
-        if self.setup.payer(account, at) != self.payer and not step.level.startswith("contract/"):
+        contract = self.contract(row) if self.is_of_contract(step) else self.setup.contract(account, at)
+        if self.setup.payer(account, at) != self.payer and not self.is_of_contract(step):
             contract = None  # another payer's
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
         made = self.scope_row(account, sku or "", at, step.price, new, contract, span)
         made.term_number = step.number
         self.split_keys(made, row, step)
         self.priced.append(made)
+
+    @staticmethod
+    def is_of_contract(step):
+        """Whose charges on a scope are of the contract, whoever has the account then."""
+        return step.level.startswith("contract/") or step.scope == "contract"
 
     # ---- discount and markup ----
 
@@ -341,7 +346,7 @@ class ChargeSteps:
     def prepay(self, key, row, step):
         """The fee of a turn as the term comes into force in it, for the first of those who share the bucket."""
         contract = self.contract(row)
-        is_own = step.level.startswith("contract/") or step.scope == "contract"  # without one, too
+        is_own = self.is_of_contract(step)  # without one, too
         accounts = [row.account] if step.scope == "account" else sorted(self.setup.accounts)
         parts = [(account, max(s, key[2][0])) for account in accounts for s, e in self.setup.stretches(account)
                  if max(s, key[2][0]) < min(e, key[2][1])]
@@ -354,7 +359,7 @@ class ChargeSteps:
         new = self.flow_of(None).charge(step, amount)
         new.kind, new.gross, new.grant, new.quantity = "fee", amount, step.name, ONE
         account = self.scope_account(self.flow_of(row), step)
-        contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, start)
+        contract = self.contract(row) if self.is_of_contract(step) else self.setup.contract(account, start)
         if amount:
             fee = self.scope_row(account, "", start, step.price, new, contract, (start, key[2][1]))
             fee.term_number = step.number
@@ -680,8 +685,8 @@ class ChargeSteps:
                 sold.is_sold = True
                 self.priced.append(sold)
                 continue
-            contract = self.contract(row) if step.level.startswith("contract/") else self.setup.contract(account, at)
-            if self.setup.payer(account, at) != self.payer and not step.level.startswith("contract/"):
+            contract = self.contract(row) if self.is_of_contract(step) else self.setup.contract(account, at)
+            if self.setup.payer(account, at) != self.payer and not self.is_of_contract(step):
                 contract = None  # another payer's
             sold = self.scope_row(account, "", at, step.price, new, contract, self.cut)
             sold.term_number = step.number
