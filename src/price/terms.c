@@ -926,12 +926,46 @@ static void finish_owners(struct owners *owners)
     owners->count = kept;
 }
 
+/* True where a term waits for the end of a turn that is not over as the bill begins, of those that
+ * an instant is in. */
+static bool is_awaited(struct work *work, const struct price *list, const struct contract *contract,
+                       uint32_t account, instant at)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < list->step_count && !found; i++) {
+        const struct step *step = &list->steps[i];
+        found = step_waits(step) &&
+                turn_find(work, step, contract, account, at).to > work->pricing->cut.from;
+    }
+    return found;
+}
+
 static void add_owners_at(struct work *work, uint32_t account, const struct contract *contract,
                           struct owners *plans, struct owners *contracts)
 {
     add_owner(work, plans, plan_of(work, account, contract));
     if (contract) {
         add_owner(work, contracts, (uint32_t)(contract - work->catalog->contracts));
+    }
+}
+
+/* Who had them in a bill before, for turns that go on; what is in another currency stays there. */
+static void add_owners_before(struct work *work, uint32_t account, instant last,
+                              struct owners *plans, struct owners *contracts)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct contract *contract =
+        accounts_contract(work->pricing->accounts, catalog, account, last);
+    uint32_t plan = plan_of(work, account, contract);
+    const struct price *of_plan = plan == NONE ? NULL : &catalog->plans[plan].terms;
+    if (of_plan && price_currency(catalog, of_plan) == work->currency &&
+        is_awaited(work, of_plan, contract, account, last)) {
+        add_owner(work, plans, plan);
+    }
+    if (contract && contract->to > work->pricing->cut.from &&
+        price_currency(catalog, &contract->terms) == work->currency &&
+        is_awaited(work, &contract->terms, contract, account, last)) {
+        add_owner(work, contracts, (uint32_t)(contract - catalog->contracts));
     }
 }
 
@@ -950,9 +984,13 @@ static void find_owners(struct run *run, struct owners *plans, struct owners *co
     }
     for (uint32_t i = 0; i < pricing->member_count && work->catalog->has_waiting_terms; i++) {
         const struct member_span *member = &pricing->members[i];
-        struct period span = period_intersect(member->span, known);
-        for (instant at = span.from, next; at < span.to; at = next) {
+        instant end = member->span.to < known.to ? member->span.to : known.to;
+        for (instant at = member->span.from, next; at < end; at = next) {
             (void)accounts_edge(pricing->accounts, work->catalog, member->account, at, &next);
+            if (next <= known.from) {
+                add_owners_before(work, member->account, next - 1, plans, contracts);
+                continue;
+            }
             add_owners_at(work, member->account,
                           accounts_contract(pricing->accounts, work->catalog, member->account, at),
                           plans, contracts);
