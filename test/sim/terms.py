@@ -64,7 +64,7 @@ class ChargeSteps:
     def open(self, level, step):
         """{key: (row, step)} of the buckets that a term has, whether anything was used or not, due in this bill or still open."""
         out = {}
-        if step.by or step.scope == "resource" or step.clock in ("row", "always") or not any(
+        if step.by or step.scope == "resource" or step.clock == "row" or not any(
                 self.setup.payer(account, max(start, self.cut[0])) == self.payer for account in self.setup.accounts
                 for start, end in self.setup.stretches(account) if max(start, self.cut[0]) < min(end, self.cut[1])):
             return out  # nobody is the payer's any more: no bill
