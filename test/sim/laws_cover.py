@@ -44,7 +44,8 @@ def cover(bench):
         other["steps"][name] = {"allowance": {"quantity": 0, "clock": body.get("clock", "hour")}}
     first, second = bench.bill("nobody", bare), bench.bill("allowance", other)
     bench.equal("amount", amounts(first), amounts(second))
-    if not any(text in str(world.catalog) for text in ("'none'", "'settle'", "'measure'")):  # whose quantities are on other lines
+    unpriced = any(row["reason"] == "UNPRICED" for row in first.rows("exclusions.csv"))  # what is covered whole needs no rate
+    if not unpriced and not any(text in str(world.catalog) for text in ("'none'", "'settle'", "'measure'")):  # whose quantities are on other lines
         bench.equal("quantity", quantities(first, ("usage",)), quantities(bench.output, ("usage", "covered")))
     paid(bench)
     return True
