@@ -519,7 +519,8 @@ static void damage_is_refused(void **)
                 /* Half of them in the streams that say most, at the start. */
                 size_t reach = below(2) && size > 300 ? 300 : size - 64;
                 size_t at = 64 + below((uint32_t)reach);
-                bytes[at] = below(4) == 0 ? (char)below(256) : (char)(bytes[at] ^ 1 << below(8));
+                const int byte = below(4) == 0 ? (int)below(256) : bytes[at] ^ 1 << below(8);
+                bytes[at] = (char)byte;
             }
             size = below(10) == 0 ? 64 + below((uint32_t)(size - 63)) : size;
             const char *fault;
