@@ -102,9 +102,11 @@ bool parse_size(const char *text, uint64_t *size);
 bool parse_number(const char *text, uint64_t *number);
 
 void print_json_text(FILE *out, const char *text);
-/* What import and export have done. */
-void print_converted(const struct farthing_converted *converted, const char *out);
-void print_converted_json(const struct farthing_converted *converted, const char *out);
+/* Tells what import or export has done or why it failed, frees the engine, and returns the exit code.
+ * out NULL: the events went to standard output, which has nothing else then. */
+int finish_converted(const struct common *common, struct farthing *farthing,
+                     enum farthing_status status, const struct farthing_converted *converted,
+                     const char *out);
 /* "1,234,567". */
 const char *group_digits(uint64_t number, char out[32]);
 int write_stdout(void *context, const char *bytes, size_t size);

@@ -63,26 +63,7 @@ static int run_export(const struct common *common, const struct farthing_export 
     struct farthing *farthing = new_engine(common);
     struct farthing_converted converted;
     enum farthing_status status = farthing_export(farthing, export, &converted);
-    int code = (int)status;
-    if (status != FARTHING_OK) {
-        code = report_failure(farthing, status);
-    } else {
-        end_progress();
-        if (!export->out) { /* standard output is taken */
-            if (converted.refused > 0) {
-                char digits[32];
-                fprintf(stderr, "warning: %s records were refused\n",
-                        group_digits(converted.refused, digits));
-            }
-        } else if (common->json) {
-            print_converted_json(&converted, export->out);
-        } else if (!common->quiet) {
-            print_converted(&converted, export->out);
-        }
-        code = finish_stdout(code);
-    }
-    farthing_free(farthing);
-    return code;
+    return finish_converted(common, farthing, status, &converted, export->out);
 }
 
 static int start(const struct common *common, struct asked *asked)

@@ -31,7 +31,7 @@ static int take(int option, void *own)
     }
 }
 
-void print_converted(const struct farthing_converted *c, const char *out)
+static void print_converted(const struct farthing_converted *c, const char *out)
 {
     char digits[32], more[32];
     printf("  %-39s %15s\n", "events", group_digits(c->events, digits));
@@ -56,7 +56,7 @@ void print_converted(const struct farthing_converted *c, const char *out)
     }
 }
 
-void print_converted_json(const struct farthing_converted *c, const char *out)
+static void print_converted_json(const struct farthing_converted *c, const char *out)
 {
     printf("{\"events\":%llu,\"withdrawals\":%llu,\"refused\":%llu,\"refused_by_reason\":{",
            (unsigned long long)c->events, (unsigned long long)c->withdrawals,
@@ -79,25 +79,38 @@ void print_converted_json(const struct farthing_converted *c, const char *out)
            c->memory_peak_bytes);
 }
 
-static int run_import(const struct common *common, const struct farthing_import *import)
+int finish_converted(const struct common *common, struct farthing *farthing,
+                     enum farthing_status status, const struct farthing_converted *converted,
+                     const char *out)
 {
-    struct farthing *farthing = new_engine(common);
-    struct farthing_converted converted;
-    enum farthing_status status = farthing_import(farthing, import, &converted);
     int code = (int)status;
     if (status != FARTHING_OK) {
         code = report_failure(farthing, status);
     } else {
         end_progress();
-        if (common->json) {
-            print_converted_json(&converted, import->out);
+        if (!out) { /* standard output is taken */
+            if (converted->refused > 0) {
+                char digits[32];
+                fprintf(stderr, "warning: %s records were refused\n",
+                        group_digits(converted->refused, digits));
+            }
+        } else if (common->json) {
+            print_converted_json(converted, out);
         } else if (!common->quiet) {
-            print_converted(&converted, import->out);
+            print_converted(converted, out);
         }
         code = finish_stdout(code);
     }
     farthing_free(farthing);
     return code;
+}
+
+static int run_import(const struct common *common, const struct farthing_import *import)
+{
+    struct farthing *farthing = new_engine(common);
+    struct farthing_converted converted;
+    enum farthing_status status = farthing_import(farthing, import, &converted);
+    return finish_converted(common, farthing, status, &converted, import->out);
 }
 
 static int run(int argc, char **argv)
