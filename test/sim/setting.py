@@ -279,8 +279,7 @@ class Setup:
         if kind == "plan":
             if contract and contract.get("plan"):
                 return contract["plan"] == name
-            plan, of_contract = self.plan_of(account, at)
-            return plan == name and not of_contract  # of a charge of no contract the plan is the account's own
+            return self.own_plan(account) == name  # of a charge of no contract, or of one without a plan
         return True
 
     def read_overrides(self, rows):
@@ -479,8 +478,10 @@ class Setup:
         contract = self.contract(account, at)
         if contract and contract.get("plan"):
             return contract["plan"], True
-        own = self.records.get(account, {}).get("plan")
-        return own or self.catalog.get("default_plan"), False
+        return self.own_plan(account), False
+
+    def own_plan(self, account):
+        return self.records.get(account, {}).get("plan") or self.catalog.get("default_plan")
 
     def price(self, row):
         contract = self.contract(row.account, row.time)
