@@ -52,6 +52,11 @@ static const struct fixed_name meter_names[] = {
 };
 enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 
+/* What a charge in reach of an expression may be: all kinds but unused, which has no amount. */
+static const char *const charge_kinds[] = {
+    "usage",     "fee",     "covered",    "negation", "discount", "markup",   "minimum",   "cap",
+    "shortfall", "overage", "commitment", "credit",   "tax",      "rounding", "allocated", NULL};
+
 struct resolver {
     struct loader *loader;
     const struct expr_context *context;
@@ -152,7 +157,7 @@ static bool resolve_member(struct resolver *resolver, struct text path, struct e
         members->paths[index] = hash_member(arena, path);
         members->count++;
     }
-    *out = (struct expr_name){EXPR_DYNAMIC, NAME_MEMBER + index, NULL, false};
+    *out = (struct expr_name){EXPR_DYNAMIC, NAME_MEMBER + index, NULL, false, NULL};
     return true;
 }
 
@@ -163,7 +168,7 @@ static bool resolve_in(const struct map *by_name, struct text name, uint32_t bas
     if (index == MAP_NONE) {
         return false;
     }
-    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL, false};
+    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL, false, NULL};
     return true;
 }
 
@@ -238,7 +243,7 @@ static bool resolve_commitment(struct loader *loader, struct text name, struct e
     *out = (struct expr_name){is_text   ? EXPR_TEXT
                               : is_time ? EXPR_TIME
                                         : EXPR_DYNAMIC,
-                              NAME_COMMITMENT + index, NULL, false};
+                              NAME_COMMITMENT + index, NULL, false, NULL};
     return index != NONE;
 }
 
@@ -260,7 +265,8 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     for (size_t i = 0; i < (is_meter ? (size_t)METER_NAME_COUNT : FIXED_NAME_COUNT); i++) {
         if (names[i].from <= kind && (!names[i].of_turn || resolver->context->has_turn) &&
             text_equal(path, text_of(names[i].name)) && !is_dimension_instead(loader, path)) {
-            *out = (struct expr_name){names[i].type, names[i].slot, NULL, false};
+            *out = (struct expr_name){names[i].type, names[i].slot, NULL, false,
+                                      names[i].slot == NAME_KIND ? charge_kinds : NULL};
             return true;
         }
     }
@@ -279,7 +285,7 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
     }
     for (uint32_t i = 0; i < resolver->context->result_count; i++) {
         if (text_equal(path, resolver->context->results[i])) {
-            *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL, false};
+            *out = (struct expr_name){EXPR_NUMBER, NAME_RESULT + i, NULL, false, NULL};
             return true;
         }
     }
@@ -289,7 +295,7 @@ static bool resolve(void *context, struct text path, struct expr_name *out)
         uint32_t slot = path.at[0] == 's'   ? NAME_SAVINGS
                         : path.at[0] == 'l' ? NAME_LIST_RATE
                                             : NAME_RATE;
-        *out = (struct expr_name){EXPR_NUMBER, slot, NULL, false};
+        *out = (struct expr_name){EXPR_NUMBER, slot, NULL, false, NULL};
         return true;
     }
     if (take_prefix(loader->arena, path, "dims", &rest)) {

@@ -511,6 +511,50 @@ static enum status lower_name(struct compiler *c, const struct node *node, struc
 
 /* ---- operators ------------------------------------------------------------------------------ */
 
+/* What the scope says of a name; false of anything else, and of a variable. */
+static bool find_name(const struct compiler *c, const struct node *node, struct expr_name *name)
+{
+    *name = (struct expr_name){.type = EXPR_DYNAMIC};
+    return node->kind == NODE_NAME && !find_variable(c, node) && c->scope->resolve &&
+           c->scope->resolve(c->scope->context, node->text, name);
+}
+
+/* A name that is one of a few texts is compared with one of these, or it would never be equal. */
+static enum status check_choice(struct compiler *c, const struct node *node,
+                                const struct node *other, struct operand operand)
+{
+    enum { CHOICES_MAX = 32 };
+    struct text choices[CHOICES_MAX];
+    size_t count = 0;
+    struct expr_name name;
+    const struct expr_value *value = constant_of(c, operand);
+    if (!value || value->type != EXPR_TEXT || !find_name(c, node, &name) || !name.choices) {
+        return OK;
+    }
+    for (; name.choices[count]; count++) {
+        assert(count < CHOICES_MAX);
+        choices[count] = text_of(name.choices[count]);
+        if (text_equal(choices[count], value->text)) {
+            return OK;
+        }
+    }
+    (void)fail_type(c, other->offset, "'%.*s' is never \"%.*s\"", TEXT_ARG(node->text),
+                    TEXT_ARG(value->text));
+    struct text nearest = expr_nearest(value->text, choices, count);
+    if (nearest.size > 0) {
+        set_hint(c, "did you mean \"%.*s\"?", TEXT_ARG(nearest));
+        return ERR_INPUT;
+    }
+    struct buffer list;
+    buffer_init(&list, c->arena, 256);
+    for (size_t i = 0; i < count; i++) {
+        buffer_add_text(&list, i == 0 ? TEXT("one of ") : TEXT(", "));
+        buffer_add_text(&list, choices[i]);
+    }
+    set_hint(c, "%.*s", TEXT_ARG(buffer_text(&list)));
+    return ERR_INPUT;
+}
+
 static enum status fail_list(struct compiler *c, const struct node *node)
 {
     (void)fail_type(c, node->offset, "a list has no place here");
@@ -523,10 +567,8 @@ static enum status fail_list(struct compiler *c, const struct node *node)
  * wanted. */
 static bool is_untyped(const struct compiler *c, const struct node *node)
 {
-    struct expr_name name = {.type = EXPR_DYNAMIC};
-    return node->kind == NODE_NAME && !find_variable(c, node) && c->scope->resolve &&
-           c->scope->resolve(c->scope->context, node->text, &name) && name.is_untyped &&
-           !name.constant;
+    struct expr_name name;
+    return find_name(c, node, &name) && name.is_untyped && !name.constant;
 }
 
 /* The number that the operand, such a name, holds. */
@@ -704,6 +746,7 @@ static enum status lower_in(struct compiler *c, const struct node *node, uint32_
             return fail_type(c, node_at(c, child)->offset, "%s is never equal to %s",
                              expr_type_phrase(a.type), expr_type_phrase(element.type));
         }
+        TRY(check_choice(c, node_at(c, left), node_at(c, child), element));
         const struct expr_value *value = constant_of(c, element);
         if (value) {
             values[constant_count++] = *value;
@@ -772,6 +815,10 @@ static enum status lower_binary(struct compiler *c, const struct node *node, uin
     if (type == EXPR_MISSING) {
         return fail_type(c, node->offset, "'%s' cannot take %s and %s", op_name(node->op),
                          expr_type_phrase(a.type), expr_type_phrase(b.type));
+    }
+    if (node->op == OP_EQUAL || node->op == OP_UNEQUAL) {
+        TRY(check_choice(c, node_at(c, left), node_at(c, right), b));
+        TRY(check_choice(c, node_at(c, right), node_at(c, left), a));
     }
     if ((node->op == OP_DIVIDE || node->op == OP_REMAINDER) && is_zero_literal(node_at(c, right))) {
         return fail_type(c, node_at(c, right)->offset, "division by zero");

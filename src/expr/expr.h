@@ -130,6 +130,7 @@ struct expr_name {
     const struct expr_value
         *constant;   /* not NULL: the name stands for this value, and slot is not used */
     bool is_untyped; /* of a TEXT: compared with a number it is the number that it holds */
+    const char *const *choices; /* of a TEXT, NULL-terminated: all that it can be; NULL: anything */
 };
 
 /* A call of a function that is not built in. */

@@ -45,6 +45,10 @@ const struct contract *term_contract(const struct work *work, const struct charg
     if (charge->contract) {
         return charge->contract;
     }
+    if (charge->row == NONE && charge->level >= LEVEL_TERMS &&
+        charge->step->scope == SCOPE_CONTRACT) {
+        return NULL; /* of those who had none, whoever has one as its time comes */
+    }
     if (charge->row == NONE &&
         accounts_payer(accounts, charge->account, charge->at) != work->pricing->payer) {
         return NULL; /* its time has come when the account is another payer's */
@@ -336,7 +340,8 @@ static void add_bases(struct run *run, uint32_t first)
         const struct charge *like = last ? &work->charges[last->charge] : NULL;
         struct base base = {.charge = i};
         if (like && like->account == charge->account && like->at == charge->at &&
-            like->contract == charge->contract) {
+            like->contract == charge->contract &&
+            (like->step == charge->step || (like->row != NONE && charge->row != NONE))) {
             base.contract = last->contract;
             base.plan = last->plan;
         } else {

@@ -1123,6 +1123,7 @@ class Bill(ChargeSteps, CoverSteps):
 
     def run_bound(self, entries):
         position, buckets = self.memory("position", Fraction), self.memory("buckets", list)
+        fresh = self.fresh
         for row, step in entries:
             for flow in row.flows:
                 if flow.amount is None or (step.term and flow.is_ghost) or not self.takes(flow, step):
@@ -1130,6 +1131,7 @@ class Bill(ChargeSteps, CoverSteps):
                 key = self.key(row, step)
                 measure = self.measure(flow, row, step, flow.net())
                 buckets[key].append((flow, step, measure))  # what later steps do is not its
+                fresh[key].append((flow, measure))
                 if "min" in step.body:  # by the first row
                     self.number(step.body["min"], row, step, flow)
                 if "max" not in step.body:
@@ -1171,17 +1173,18 @@ class Bill(ChargeSteps, CoverSteps):
             if not change:
                 continue
             if step.body.get("attribute") == "pro_rata":
-                change -= self.spread_minimum(step, flows, change)
+                change -= self.spread_minimum(step, self.fresh[key], change)
             self.emit(flow.row, step, key, "minimum", change, due, own=last)
+        self.fresh = defaultdict(list)
 
     @staticmethod
     def spread_minimum(step, flows, change):
-        """Over the charges of the bucket, along the chord of what they come to; what was spread."""
-        total = sum((net for _, _, net in flows), ZERO)
+        """Over the charges of the bucket in this bill, along the chord of what they come to; what was spread."""
+        total = sum((net for _, net in flows), ZERO)
         at = done = ZERO
         if total == 0:
             return ZERO
-        for flow, _, net in flows:
+        for flow, net in flows:
             at += net
             now = quantize(change * at / total)
             flow.adjust(step.name, "minimum", now - done)
