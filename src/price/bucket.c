@@ -304,6 +304,16 @@ static struct bucket new_bucket(const struct step *step, const struct charge *ch
                            .last_charge = NONE};
 }
 
+bool bucket_is_of(struct work *work, uint32_t bucket, const struct step *step,
+                  const struct charge *charge)
+{
+    struct arena_mark mark = arena_mark(work->arena);
+    struct bucket_key key = make_key(work, step, charge, charge_turn(work, step, charge));
+    bool is = equal_keys(&work->buckets[bucket].key, &key);
+    arena_rewind(work->arena, mark);
+    return is;
+}
+
 struct dec bucket_peek(struct work *work, const struct step *step, const struct charge *charge)
 {
     struct arena_mark mark = arena_mark(work->arena);

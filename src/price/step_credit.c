@@ -263,6 +263,17 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
 static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
                       const struct contract **contract, int *level);
 
+/* Whether a step of another version, or of another price that shares it, has the wallet as its own:
+ * a version with another scope or other keys has wallets of its own. */
+static bool is_its_wallet(struct work *work, const struct wallet *wallet, const struct price *price,
+                          const struct step *step)
+{
+    struct charge like = wallet->like;
+    like.price = price;
+    work->grant = OVERAGE;
+    return bucket_is_of(work, wallet->overage, step, &like);
+}
+
 static bool has_grant(const struct step *step, struct text id)
 {
     for (uint32_t i = 0; i < step->credit.grant_count; i++) {
@@ -292,7 +303,8 @@ static bool is_held(struct work *work, const struct wallet *wallet, struct text 
         for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
             has =
                 has || (price->steps[i].node == step->node && price->steps[i].kind == STEP_CREDIT &&
-                        has_grant(&price->steps[i], grant));
+                        has_grant(&price->steps[i], grant) &&
+                        is_its_wallet(work, wallet, price, &price->steps[i]));
         }
         struct arena_mark mark = arena_mark(work->arena);
         holds = has && has_price(work, price, account, at, &contract, &(int){0});
@@ -514,7 +526,7 @@ static enum status pass_versions(struct work *work, struct wallet *wallet, insta
     for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
         const struct step *step = step_at(at, wallet->step->node);
         if (!step || !step->credit.is_sold || at->from <= wallet->price->from ||
-            at->from >= until) {
+            at->from >= until || !is_its_wallet(work, wallet, at, step)) {
             continue;
         }
         struct charge like = wallet->like;
@@ -636,13 +648,22 @@ static enum status open_price(struct work *work, const struct price *price, cons
     return OK;
 }
 
-/* Whether this version or one behind it sells grants of the step. */
+static bool has_same_keys(const struct step *a, const struct step *b)
+{
+    bool same = a->scope == b->scope && a->by_count == b->by_count;
+    for (uint32_t i = 0; same && i < a->by_count; i++) {
+        same = a->by[i].kind == b->by[i].kind && a->by[i].index == b->by[i].index;
+    }
+    return same;
+}
+
+/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step. */
 static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
 {
     const struct price *end = catalog->prices + catalog->price_count;
     for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
         const struct step *its = step_at(at, step->node);
-        if (its && its->credit.is_sold) {
+        if (its && its->credit.is_sold && has_same_keys(its, step)) {
             return true;
         }
     }

@@ -155,6 +155,9 @@ static inline struct period charge_turn(struct work *work, const struct step *st
  * there. Index, since buckets move. */
 enum status bucket_find(struct work *work, const struct step *step, const struct charge *charge,
                         uint32_t *bucket);
+/* Whether a charge would enter that bucket at a step. */
+bool bucket_is_of(struct work *work, uint32_t bucket, const struct step *step,
+                  const struct charge *charge);
 /* What has accumulated in the bucket that a charge would enter; nothing where there is none. */
 struct dec bucket_peek(struct work *work, const struct step *step, const struct charge *charge);
 /* The state of the bucket that a charge would enter in another turn, from this bill or from the

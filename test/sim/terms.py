@@ -581,15 +581,19 @@ class ChargeSteps:
             return self.holds(self.level, account, at)
         return any(self.has_price(price, account, at) for price in self.setup.all_prices()
                    if price.skus and not price.level.startswith("override") and any(
-                       s.node == step.node and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))]
+                       s.node == step.node and self.is_one_wallet(s, step) and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))]
                        for s in price.steps))
 
     def selling(self, price, step):
-        """[(start, body)] of a step's versions from a price's on, if some of them sells grants."""
+        """[(start, body)] of a step's versions from a price's on that have its wallets, if some of them sells grants."""
         found = [(other.start, s.body) for other in self.setup.all_prices() for s in other.steps
                  if (other.level, other.name) == (price.level, price.name) and other.start >= price.start and s.node == step.node
-                 and s.kind == "credit" and any("cost" in grant for grant in s.body["grants"])]
+                 and s.kind == "credit" and self.is_one_wallet(s, step) and any("cost" in grant for grant in s.body["grants"])]
         return sorted(found, key=lambda f: f[0])
+
+    @staticmethod
+    def is_one_wallet(one, other):
+        return one.scope == other.scope and set(one.by) == set(other.by)
 
     def holds(self, level, account, at):
         since = self.setup.since(account)
@@ -597,7 +601,7 @@ class ChargeSteps:
             level, account, at, self.setup.contract(account, at))
 
     def open_prices(self):
-        """Wallets of prices with grants that are bought, of all that have the price: {node: (step, {key: row})}."""
+        """Wallets of prices with grants that are bought, of all that have the price: {node: {key: (row, step)}}."""
         from credits import Wallet
         self.price_sold = {}
         for price in sorted(self.setup.all_prices(), key=lambda p: p.start):
@@ -606,7 +610,7 @@ class ChargeSteps:
                 if not selling:
                     continue
                 self.node = step.node
-                wallets, (_, rows) = self.memory("wallets", lambda: None), self.price_sold.setdefault(step.node, (step, {}))
+                wallets, rows = self.memory("wallets", lambda: None), self.price_sold.setdefault(step.node, {})
                 for account in sorted(self.setup.accounts):
                     for start, end in self.setup.stretches(account):
                         at, end = max(start, self.cut[0]), min(end, self.cut[1])
@@ -619,7 +623,7 @@ class ChargeSteps:
                             wallets[key] = Wallet(step.body, self.setup.zone)
                             wallets[key].start = price.start
                         wallets[key].selling = wallets[key].selling or ([] if step.shared else selling)
-                        rows.setdefault(key, row)
+                        rows.setdefault(key, (row, step))
 
     def has_price(self, price, account, at):
         if price.fixed:
@@ -631,9 +635,9 @@ class ChargeSteps:
             self.setup.price(Kind(account, price.skus[0], dims, at)) is price)
 
     def sell_prices(self):
-        for node, (step, rows) in self.price_sold.items():
+        for node, rows in self.price_sold.items():
             self.node = node
-            for key, row in rows.items():
+            for key, (row, step) in rows.items():
                 self.sell(self.memory("wallets", lambda: None)[key], row, step)
 
     def run_credit(self, entries):
@@ -646,7 +650,7 @@ class ChargeSteps:
             if any(flow.amount is None or kinds is None or flow.kind in kinds or "tax" in kinds for flow in row.flows):
                 by_wallet[self.key(row, step)[:2]].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
-            buyers[key], step = row, self.sold_step
+            buyers[key] = row, step = row, self.sold_step
             wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
         if step is None:
             return
@@ -657,10 +661,10 @@ class ChargeSteps:
                 wallets[key] = Wallet(own[0][1].body, self.setup.zone)
             if "share" not in step.body:
                 self.spend(wallets[key], own)
-            buyers.setdefault(key, own[0][0])
+            buyers.setdefault(key, own[0])
         if not self.level:  # those that nothing comes to are filled, too
-            buyers.update(self.price_sold.get(step.node, (None, {}))[1])
-        for key, row in buyers.items():
+            buyers.update(self.price_sold.get(step.node, {}))
+        for key, (row, step) in buyers.items():
             self.sell(wallets[key], row, step)
 
     def sell(self, wallet, row, step):
