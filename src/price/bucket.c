@@ -188,6 +188,9 @@ static void add_line(struct work *work, const struct charge *charge, struct buff
     int size = dec_format(charge->rate, rate);
     add_part(parts, (struct text){rate, (size_t)size});
     add_part(parts, charge->unit);
+    if (charge->grant) {
+        add_part(parts, *charge->grant);
+    }
     if (charge->series == NONE) { /* of a turn, which its line names */
         buffer_add(parts, &charge->span, sizeof charge->span);
         for (uint32_t i = 0; charge->keys && i < charge->keys->count; i++) {

@@ -657,7 +657,8 @@ static bool has_same_keys(const struct step *a, const struct step *b)
     return same;
 }
 
-/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step. */
+/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step.
+ */
 static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
 {
     const struct price *end = catalog->prices + catalog->price_count;

@@ -1220,7 +1220,7 @@ class Bill(ChargeSteps, CoverSteps):
 
     def line_key(self, row, flow, step):
         contract = self.contract(row)
-        return (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate, flow.step, flow.kind,
+        return (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
                 self.turn(row, step), contract and contract["id"],
                 (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else
                 (row.slot, row.resource, row.meter, tuple(getattr(row, "event", ())) if row.price.by_event else ())
