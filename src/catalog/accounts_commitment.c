@@ -104,6 +104,18 @@ static struct expr_value *read_values(struct finish *finish, const struct staged
     return values;
 }
 
+/* Which offering may have been meant. */
+static struct text hint_offering(struct arena *arena, const struct catalog *catalog,
+                                 struct text name)
+{
+    struct text *names = arena_alloc(arena, (catalog->offering_count + 1) * sizeof *names);
+    for (uint32_t i = 0; i < catalog->offering_count; i++) {
+        names[i] = catalog->offerings[i].name;
+    }
+    struct text hint = hint_nearest(arena, name, names, catalog->offering_count);
+    return hint.size > 0 ? hint : TEXT("offerings stand under commitments: of the catalog");
+}
+
 static void take_record(struct finish *finish, const struct staged_commitment *row,
                         struct held *held, uint32_t *count)
 {
@@ -120,7 +132,7 @@ static void take_record(struct finish *finish, const struct staged_commitment *r
                                       .place = where_unpack(builder, row->where)};
     if (commitment->offering == NONE) {
         COMPLAIN(builder, commitment->place, "UNKNOWN_OFFERING",
-                 "offerings stand under commitments: of the catalog",
+                 hint_offering(builder->arena, catalog, offering).at,
                  "there is no offering \"%.*s\"", SHOWN(offering));
         return;
     }

@@ -881,6 +881,14 @@ static bool read_files(struct loader *loader)
         uint32_t errors = loader->complaints->errors;
         struct yaml_node *root = yaml_read(loader->arena, file, loader->complaints);
         readable = readable && (root != NULL || loader->complaints->errors == errors);
+        if (root != NULL && root->kind == YAML_TEXT) { /* of a table, perhaps */
+            complain(
+                loader->complaints, yaml_place(root), "WRONG_TYPE",
+                TEXT("a catalog is keys and values (catalog: acme); accounts, and other records "
+                     "in CSV, are given with --accounts"),
+                "a mapping is wanted here, and this is a text");
+            continue;
+        }
         if (root == NULL || root->kind == YAML_NONE || !want_kind(loader, root, YAML_MAP)) {
             continue;
         }

@@ -168,7 +168,8 @@ static bool resolve_in(const struct map *by_name, struct text name, uint32_t bas
     if (index == MAP_NONE) {
         return false;
     }
-    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL, false, NULL};
+    *out = (struct expr_name){types == NULL ? EXPR_TEXT : types[index], base + index, NULL, false,
+                              NULL};
     return true;
 }
 

@@ -18,6 +18,7 @@
 
 #include "catalog/accounts.h"
 #include "decode/event.h"
+#include "price/price.h"
 
 #include <cmocka.h>
 
@@ -740,6 +741,22 @@ static void digest_of(const char *yaml, const char *more, char out[65])
     digest_format(&loaded.catalog->digest, out);
 }
 
+/* What `kind` may be held against is what charges are, but for what has no amount. */
+static void test_kinds(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < CHARGE_KINDS; kind++) {
+        struct text yaml =
+            text_format(&test_arena,
+                        "catalog: acme\ncurrency: USD\nproducts: {p: {skus: {x: {}}}}\n"
+                        "prices: [{sku: x, steps: [{rate: 1}]}]\n"
+                        "terms: [{discount: {percent: 5, where: 'kind == \"%s\"'}}]\n",
+                        charge_kind_name((enum charge_kind)kind));
+        struct loaded loaded = load_text(&test_arena, yaml);
+        assert_int_equal(loaded.complaints.errors, kind == CHARGE_UNUSED);
+    }
+}
+
 static void test_digest(void **state)
 {
     (void)state;
@@ -1292,6 +1309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_table_file_limits, start, stop),
         cmocka_unit_test_setup_teardown(test_accounts, start, stop),
         cmocka_unit_test_setup_teardown(test_texts, start, stop),
+        cmocka_unit_test_setup_teardown(test_kinds, start, stop),
         cmocka_unit_test_setup_teardown(test_digest, start, stop),
         cmocka_unit_test_setup_teardown(test_planted, start, stop),
         cmocka_unit_test_setup_teardown(test_damage, start, stop),
