@@ -123,10 +123,11 @@ instant accounts_edge(const struct accounts *accounts, const struct catalog *cat
 
 uint32_t accounts_find(const struct accounts *accounts, uint32_t view, struct text id)
 {
-    if (view == NONE) {
-        return map_find(&accounts->by_id, id);
+    uint32_t low = 0, end = accounts->own_count;
+    if (view != NONE) {
+        low = accounts->views[view].first;
+        end = low + accounts->views[view].count;
     }
-    uint32_t low = accounts->views[view].first, end = low + accounts->views[view].count;
     uint32_t high = end;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;

@@ -26,7 +26,7 @@ struct membership { /* sorted by (account, from) */
 
 struct override { /* prices of one account, in (SKU, from) order; sorted by account */
     uint32_t account;
-    struct price_set prices; /* into accounts->prices: an override has steps of its own */
+    struct price_set prices; /* into accounts->prices, which equal overrides share */
 };
 
 /* What a contract with accounts or a source prices: accounts of its own, with the ids of those that
@@ -80,7 +80,6 @@ struct accounts {
     /* Of each record's account: it is named as the buyer in a view alone, and no customer of the
      * provider itself: it pays no fees.  NULL: none is. */
     const bool *is_only_buyer;
-    struct map by_id;
     const struct membership *memberships;
     uint32_t membership_count;
     const struct override *overrides;
@@ -126,7 +125,9 @@ enum record_kind {
  * each line says it.
  * Dates are dates (UTC midnight) or instants. */
 /* clang-format on */
-struct accounts_builder *accounts_builder_new(struct arena *arena,
+/* stage: of what is on its way, and may go when all is finished; runs out where arena does.  It may
+ * be the same. */
+struct accounts_builder *accounts_builder_new(struct arena *arena, struct arena *stage,
                                               const struct catalog_input *zones);
 
 /* Feeds the next bytes of a file, cut anywhere; last: the file ends.  Complaints name file and
@@ -183,15 +184,15 @@ uint32_t accounts_above(const struct accounts *accounts, uint32_t account, insta
 /* Narrows slot, which holds at, to the time in which all above the account stays the same. */
 void accounts_narrow(const struct accounts *accounts, uint32_t account, instant at,
                      struct period *slot);
+/* The account of an id in a view, or, with NONE, of the records; MAP_NONE when there is none. */
+uint32_t accounts_find(const struct accounts *accounts, uint32_t view, struct text id);
 /* The account that a contract is with; it exists, since being named as a buyer makes it. */
 static inline uint32_t accounts_buyer(const struct accounts *accounts,
                                       const struct contract *contract)
 {
-    return contract->view == NONE ? map_find(&accounts->by_id, contract->buyer)
+    return contract->view == NONE ? accounts_find(accounts, NONE, contract->buyer)
                                   : accounts->views[contract->view].buyer;
 }
-/* The account of an id in a view, or, with NONE, of the records; MAP_NONE when there is none. */
-uint32_t accounts_find(const struct accounts *accounts, uint32_t view, struct text id);
 /* False of what is billed to nobody: nobody itself, and an account of a view while its contract
  * does not hold for it. */
 bool accounts_is_billed(const struct accounts *accounts, const struct catalog *catalog,

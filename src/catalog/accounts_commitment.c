@@ -39,7 +39,7 @@ uint32_t finish_staged_commitments(struct finish *finish, const struct staged_co
         }
         indices_sort(order, count, compare_staged, builder);
         finish->commitments =
-            arena_alloc(builder->arena, count * sizeof(const struct staged_commitment *));
+            arena_alloc(builder->stage, count * sizeof(const struct staged_commitment *));
         for (uint32_t i = 0; i < count; i++) {
             const struct staged_commitment *row = chunks_at(&builder->commitments, order[i]);
             if (finish->commitment_count == 0 ||
@@ -123,13 +123,14 @@ static void take_record(struct finish *finish, const struct staged_commitment *r
     const struct catalog *catalog = finish->catalog;
     struct commitment *commitment = arena_calloc(builder->arena, 1, sizeof *commitment);
     struct text offering = name_at(&builder->offerings, row->offering)->text;
-    *commitment = (struct commitment){.id = name_at(&builder->commitment_ids, row->id)->text,
-                                      .offering = find_offering(catalog, offering),
-                                      .account = id_text(account_at(builder, row->account)),
-                                      .view = NONE,
-                                      .from = row->from,
-                                      .to = row->to,
-                                      .place = where_unpack(builder, row->where)};
+    *commitment =
+        (struct commitment){.id = name_at(&builder->commitment_ids, row->id)->text,
+                            .offering = find_offering(catalog, offering),
+                            .account = finish->accounts->items[finish->rank[row->account]].id,
+                            .view = NONE,
+                            .from = row->from,
+                            .to = row->to,
+                            .place = where_unpack(builder, row->where)};
     if (commitment->offering == NONE) {
         COMPLAIN(builder, commitment->place, "UNKNOWN_OFFERING",
                  hint_offering(builder->arena, catalog, offering).at,

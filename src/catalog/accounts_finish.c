@@ -207,7 +207,7 @@ static void rank_accounts(struct finish *finish)
     struct accounts_builder *builder = finish->builder;
     struct accounts *accounts = finish->accounts;
     uint32_t count = builder->accounts.count;
-    accounts->count = count;
+    accounts->count = accounts->own_count = count;
     ids_end(builder);
     finish->rank = indices_take(builder, count);
     uint32_t *order = indices_take(builder, count);
@@ -224,12 +224,16 @@ static void rank_accounts(struct finish *finish)
     }
     sort_ids(builder, order, count, common, keyed, spare);
 
-    map_init(&accounts->by_id, builder->arena, count);
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bytes += account_at(builder, i)->id[0];
+    }
+    char *ids = arena_alloc(builder->arena, bytes);
     for (uint32_t i = 0; i < count; i++) {
         const struct staged_account *staged = account_at(builder, order[i]);
         finish->rank[order[i]] = i;
         accounts->items[i] = (struct account){
-            .id = id_text(staged),
+            .id = {ids, staged->id[0]},
             .override = NONE,
             .plan = staged->plan == NONE ? NONE : finish->plans[staged->plan],
             .zone = staged->zone ? finish->zones[staged->zone - 1] : NULL,
@@ -239,7 +243,8 @@ static void rank_accounts(struct finish *finish)
         };
         accounts->has_currencies =
             accounts->has_currencies || staged->currency > 0 || staged->settlement > 0;
-        map_put(&accounts->by_id, accounts->items[i].id, i);
+        memcpy(ids, staged->id + 1, staged->id[0]);
+        ids += staged->id[0];
     }
 }
 
@@ -376,8 +381,8 @@ static void link_memberships(struct finish *finish)
         staged[account->membership_first + account->membership_count++] = i;
     }
 
-    struct merged *merged = arena_alloc(builder->arena, ((size_t)most + 1) * sizeof *merged);
-    uint32_t *order = arena_alloc(builder->arena, ((size_t)most + 1) * sizeof *order);
+    struct merged *merged = arena_alloc(builder->stage, ((size_t)most + 1) * sizeof *merged);
+    uint32_t *order = arena_alloc(builder->stage, ((size_t)most + 1) * sizeof *order);
     uint32_t used = 0;
     for (uint32_t i = 0; i < accounts->count; i++) {
         struct account *account = &accounts->items[i];
@@ -481,7 +486,7 @@ static void check_trees(struct finish *finish)
 {
     struct accounts *accounts = finish->accounts;
     unsigned char *has_members =
-        arena_calloc(finish->builder->arena, (size_t)accounts->count + 1, 1);
+        arena_calloc(finish->builder->stage, (size_t)accounts->count + 1, 1);
     for (uint32_t i = 0; i < accounts->membership_count; i++) {
         has_members[accounts->memberships[i].organization] = 1;
     }
@@ -507,7 +512,7 @@ static void link_contracts(struct finish *finish)
         if (contract->view != NONE) {
             continue; /* accounts_views.c gives it a buyer of its own */
         }
-        uint32_t index = map_find(&accounts->by_id, contract->buyer);
+        uint32_t index = accounts_find(accounts, NONE, contract->buyer);
         assert(index != MAP_NONE);
         struct account *account = &accounts->items[index];
         if (account->contract_count == 0) {
@@ -714,6 +719,7 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
 {
     struct finish finish = {.builder = builder, .catalog = catalog};
     builder->complaints = complaints;
+    builder->stage->recover = builder->arena->recover;
     finish.accounts = arena_calloc(builder->arena, 1, sizeof *finish.accounts);
     *accounts = NULL;
     resolve_plans(&finish);

@@ -38,7 +38,7 @@ static struct override_rows sort_overrides(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
     uint32_t staged_count = builder->overrides.count, count = 0;
-    uint32_t *items = arena_alloc(builder->arena, ((size_t)staged_count + 1) * sizeof *items);
+    uint32_t *items = arena_alloc(builder->stage, ((size_t)staged_count + 1) * sizeof *items);
     for (uint32_t i = 0; i < staged_count; i++) {
         const struct staged_override *staged = override_at(builder, i);
         if (finish_is_known(finish, staged->account, staged->where) &&
@@ -47,9 +47,9 @@ static struct override_rows sort_overrides(struct finish *finish)
         }
     }
     /* Complaints may be in the same arena, so none are made from here to the rewind. */
-    struct arena_mark mark = arena_mark(builder->arena);
-    struct keyed *keyed = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *keyed);
-    struct keyed *spare = arena_alloc(builder->arena, ((size_t)count + 1) * sizeof *spare);
+    struct arena_mark mark = arena_mark(builder->stage);
+    struct keyed *keyed = arena_alloc(builder->stage, ((size_t)count + 1) * sizeof *keyed);
+    struct keyed *spare = arena_alloc(builder->stage, ((size_t)count + 1) * sizeof *spare);
     for (uint32_t i = 0; i < count; i++) {
         const struct staged_override *staged = override_at(builder, items[i]);
         keyed[i] = (struct keyed){
@@ -64,7 +64,7 @@ static struct override_rows sort_overrides(struct finish *finish)
         }
         indices_sort(items + first, next - first, compare_tiers, builder);
     }
-    arena_rewind(builder->arena, mark);
+    arena_rewind(builder->stage, mark);
     return (struct override_rows){items, count};
 }
 
@@ -227,10 +227,15 @@ static const struct covers *covers_of(struct finish *finish, struct covers *all,
 }
 
 /* Steps of overrides are few against their number (a discount of 10 % is one set of tiers for all
- * that have it), and they are fat: those with equal tiers and an equal node are one. */
+ * that have it), and they are fat: those with equal tiers and an equal node are one.  So are the
+ * prices that have them always, which no version follows. */
+struct curve {
+    const struct step *steps;
+    uint32_t price; /* that has them always; NONE: there was none yet */
+};
 struct curves {
     struct map by_content;
-    struct chunks steps; /* const struct step * */
+    struct chunks items; /* struct curve */
     uint32_t *key;       /* scratch: node, scope, covers, tiers */
     uint32_t *node_of_sku;
     uint32_t node_count;
@@ -283,9 +288,9 @@ static const struct step *make_steps(struct finish *finish, const struct covers 
     return steps;
 }
 
-static const struct step *find_steps(struct finish *finish, struct curves *curves,
-                                     const struct covers *covers, const uint32_t *rows,
-                                     uint32_t count, uint32_t node)
+static struct curve *find_curve(struct finish *finish, struct curves *curves,
+                                const struct covers *covers, const uint32_t *rows, uint32_t count,
+                                uint32_t node)
 {
     struct accounts_builder *builder = finish->builder;
     uint32_t size = 0;
@@ -301,12 +306,17 @@ static const struct step *find_steps(struct finish *finish, struct curves *curve
     struct text key = {(const char *)curves->key, size * sizeof *curves->key};
     uint32_t found = map_find(&curves->by_content, key);
     if (found == MAP_NONE) {
-        const struct step **step = chunks_add(&curves->steps, builder->arena);
-        *step = make_steps(finish, covers, rows, count, node);
+        struct curve *curve = chunks_add(&curves->items, builder->stage);
+        *curve = (struct curve){make_steps(finish, covers, rows, count, node), NONE};
         found =
-            map_put(&curves->by_content, text_copy(builder->arena, key), curves->steps.count - 1);
+            map_put(&curves->by_content, text_copy(builder->stage, key), curves->items.count - 1);
     }
-    return *(const struct step **)chunks_at(&curves->steps, found);
+    return chunks_at(&curves->items, found);
+}
+
+static bool is_of_account(const struct staged_override *row)
+{
+    return row->scope == SCOPE_ACCOUNT || row->scope == SCOPE_RESOURCE;
 }
 
 /* A private step's node is its level's, price's and step's: versions of a price share it.  Buckets
@@ -316,7 +326,7 @@ static uint32_t find_node(const struct finish *finish, struct curves *curves,
                           uint32_t node_before)
 {
     uint32_t node_first = finish->catalog->node_count;
-    if (row->scope == SCOPE_ACCOUNT || row->scope == SCOPE_RESOURCE) {
+    if (is_of_account(row)) {
         uint32_t *node = &curves->node_of_sku[finish->skus[row->sku]];
         if (*node == NONE) {
             *node = node_first + curves->node_count++;
@@ -353,23 +363,25 @@ void finish_overrides(struct finish *finish)
         override_count +=
             first == 0 || override_at(builder, rows.items[first - 1])->account != row->account;
     }
-    struct price *prices = arena_calloc(arena, price_count, sizeof *prices);
+    struct arena *stage = builder->stage;
+    struct price *prices = NULL; /* on the stage until their number is known */
+    uint32_t price_capacity = 0;
     struct override *overrides = arena_calloc(arena, override_count, sizeof *overrides);
     uint32_t *indices = arena_alloc(arena, price_count * sizeof *indices);
     uint32_t *skus = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
-    uint32_t *kept = arena_alloc(arena, longest * sizeof *kept);
-    struct curves curves = {.steps = {.item_bytes = sizeof(struct step *)}};
-    curves.key = arena_alloc(arena, (3 * (size_t)longest + 3) * sizeof *curves.key);
-    curves.node_of_sku = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
-    map_init(&curves.by_content, arena, 64);
+    uint32_t *kept = arena_alloc(stage, longest * sizeof *kept);
+    struct curves curves = {.items = {.item_bytes = sizeof(struct curve)}};
+    curves.key = arena_alloc(stage, (3 * (size_t)longest + 3) * sizeof *curves.key);
+    curves.node_of_sku = arena_alloc(stage, (catalog->sku_count + 1) * sizeof *skus);
+    map_init(&curves.by_content, stage, 64);
     struct covers *all_covers =
-        arena_calloc(arena, builder->values.items.count + 1u, sizeof *all_covers);
+        arena_calloc(stage, builder->values.items.count + 1u, sizeof *all_covers);
     for (uint32_t i = 0; i < catalog->sku_count; i++) {
         skus[i] = i;
         curves.node_of_sku[i] = NONE;
     }
 
-    uint32_t used = 0, override_used = 0, node = NONE;
+    uint32_t used = 0, made = 0, override_used = 0, node = NONE;
     const struct staged_override *before = NULL; /* of the price before */
     instant end = INSTANT_MIN;                   /* of those of the SKU so far */
     for (uint32_t first = 0, next; first < rows.count; first = next) {
@@ -395,36 +407,52 @@ void finish_overrides(struct finish *finish)
             uint32_t account = finish->rank[row->account];
             uint32_t known = accounts->items[account].override;
             node = find_node(finish, &curves, row, before, node);
-            indices[used] = used;
-            prices[used] = (struct price){
-                .name = catalog->skus[sku].name,
-                .skus = &skus[sku],
-                .sku_count = 1,
-                .from = row->from,
-                .to = row->to,
-                .grain = GRAIN_MONTH,
-                .steps = find_steps(finish, &curves, covers, kept, kept_count, node),
-                .step_count = covers->count + 1,
-                .clocks = covers->clocks,
-                .clock_count = covers->clock_count,
-                .owner = OWNER_OVERRIDE + (known == NONE ? override_used : known),
-                .place = where_unpack(builder, row->where),
-            };
             if (known == NONE) {
-                accounts->items[account].override = override_used;
-                overrides[override_used++] =
-                    (struct override){account, {.base = prices, .prices = &indices[used]}};
+                known = accounts->items[account].override = override_used++;
+                overrides[known] = (struct override){account, {.prices = &indices[used]}};
             }
-            overrides[accounts->items[account].override].prices.count++;
-            used++;
+            struct curve *curve = find_curve(finish, &curves, covers, kept, kept_count, node);
+            uint32_t price = curve->price;
+            if (price == NONE) {
+                if (made == price_capacity) {
+                    price_capacity = made ? made * 2 : 1024;
+                    prices = arena_grow(stage, prices, made, price_capacity, sizeof *prices);
+                }
+                price = made++;
+                prices[price] = (struct price){
+                    .name = catalog->skus[sku].name,
+                    .skus = &skus[sku],
+                    .sku_count = 1,
+                    .from = row->from,
+                    .to = row->to,
+                    .grain = GRAIN_MONTH,
+                    .steps = curve->steps,
+                    .step_count = covers->count + 1,
+                    .clocks = covers->clocks,
+                    .clock_count = covers->clock_count,
+                    .owner = OWNER_OVERRIDE + known,
+                    .place = where_unpack(builder, row->where),
+                };
+                bool is_always = row->from == INSTANT_MIN && row->to == INSTANT_MAX;
+                curve->price = is_always && is_of_account(row) ? price : NONE;
+            }
+            indices[used++] = price;
+            overrides[known].prices.count++;
             for (uint32_t i = 0; i < kept_count; i++) {
                 finish_hash_override(finish, override_at(builder, kept[i]));
             }
         }
         before = row;
     }
-    accounts->prices = prices;
-    accounts->price_count = used;
+    struct price *all = arena_alloc(arena, (made + 1u) * sizeof *all);
+    if (made > 0) {
+        memcpy(all, prices, made * sizeof *all);
+    }
+    for (uint32_t i = 0; i < override_used; i++) {
+        overrides[i].prices.base = all;
+    }
+    accounts->prices = all;
+    accounts->price_count = made;
     accounts->overrides = overrides;
     accounts->override_count = override_used;
     accounts->node_count = curves.node_count;

@@ -82,14 +82,14 @@ static const uint32_t KIND_FIELDS[RECORD_KINDS] = {
 static const char *const KIND_NAMES[RECORD_KINDS] = {"accounts", "memberships", "overrides",
                                                      "settings", "commitments"};
 
-struct accounts_builder *accounts_builder_new(struct arena *arena,
+struct accounts_builder *accounts_builder_new(struct arena *arena, struct arena *stage,
                                               const struct catalog_input *zones)
 {
     struct accounts_builder *builder = arena_calloc(arena, 1, sizeof *builder);
     builder->zone_source = zones ? zones->zones : NULL;
     builder->reader = records_new(arena, FIELD_NAMES, FIELD_ALIASES, FIELDS, false);
     records_take_truths(builder->reader, BIT(FIELD_VALUE));
-    stage_init(builder, arena);
+    stage_init(builder, arena, stage);
     return builder;
 }
 
@@ -256,7 +256,7 @@ static void add_membership(struct accounts_builder *builder, uint32_t account,
                            struct text organization, struct period period, struct where where)
 {
     uint32_t above = ids_add(builder, organization, ACCOUNT_KNOWN | ACCOUNT_RECORDED, where);
-    struct staged_membership *membership = chunks_add(&builder->memberships, builder->arena);
+    struct staged_membership *membership = chunks_add(&builder->memberships, builder->stage);
     *membership = (struct staged_membership){account, above, period.from, period.to, where};
 }
 
@@ -299,7 +299,7 @@ static void declare_account(struct accounts_builder *builder, uint32_t index, st
     } else if (account->plan != plan_index || account->zone != zone_index ||
                account->since != since || account->currency != currency ||
                account->settlement != settlement) {
-        struct staged_conflict *conflict = chunks_add(&builder->conflicts, builder->arena);
+        struct staged_conflict *conflict = chunks_add(&builder->conflicts, builder->stage);
         *conflict = (struct staged_conflict){index, where};
     }
 }
@@ -345,6 +345,15 @@ static void take_membership(struct row *row)
     }
 }
 
+static uint32_t sku_add(struct accounts_builder *builder, struct text sku, struct where where)
+{
+    if (builder->last_sku == NONE ||
+        !text_equal(name_at(&builder->skus, builder->last_sku)->text, sku)) {
+        builder->last_sku = names_add(builder, &builder->skus, sku, where);
+    }
+    return builder->last_sku;
+}
+
 static void take_override(struct row *row)
 {
     struct accounts_builder *builder = row->builder;
@@ -372,10 +381,10 @@ static void take_override(struct row *row)
     }
     struct where where = where_of(row);
     uint32_t account = ids_add(builder, id, ACCOUNT_RECORDED, where);
-    struct staged_override *override = chunks_add(&builder->overrides, builder->arena);
+    struct staged_override *override = chunks_add(&builder->overrides, builder->stage);
     *override = (struct staged_override){
         .account = account,
-        .sku = names_add(builder, &builder->skus, sku, where),
+        .sku = sku_add(builder, sku, where),
         .from = period.from,
         .to = period.to,
         .up_to = is_closed ? decimals_add(builder, up_to) : NONE,
@@ -429,7 +438,7 @@ static void take_setting(struct row *row)
         return;
     }
     struct where where = where_of(row);
-    struct staged_setting *setting = chunks_add(&builder->settings, builder->arena);
+    struct staged_setting *setting = chunks_add(&builder->settings, builder->stage);
     *setting = (struct staged_setting){
         .account = ids_add(builder, id, ACCOUNT_RECORDED, where),
         .name = names_add(builder, &builder->setting_names,
@@ -539,7 +548,7 @@ static void take_commitment(struct row *row)
     staged.offering = names_add(builder, &builder->offerings, offering, staged.where);
     staged.account = ids_add(builder, account, ACCOUNT_RECORDED, staged.where);
     staged.attributes = names_add(builder, &builder->values, attributes, staged.where);
-    *(struct staged_commitment *)chunks_add(&builder->commitments, builder->arena) = staged;
+    *(struct staged_commitment *)chunks_add(&builder->commitments, builder->stage) = staged;
 }
 
 /* What the columns say; RECORD_KINDS after a complaint. */
@@ -621,6 +630,7 @@ void accounts_feed(struct accounts_builder *builder, struct text file, struct te
     struct record_sink sink = calls;
     sink.context = builder;
     builder->complaints = complaints;
+    builder->stage->recover = builder->arena->recover;
     uint32_t index = names_add(builder, &builder->files, file, (struct where){0});
     builder->file = index < FILES_MAX ? (uint16_t)index : FILES_MAX;
     records_feed(builder->reader, bytes, last, &sink);
@@ -631,6 +641,7 @@ void accounts_feed(struct accounts_builder *builder, struct text file, struct te
 
 void accounts_add(struct accounts_builder *builder, const struct account_record *record)
 {
+    builder->stage->recover = builder->arena->recover;
     struct where where = where_pack(builder, record->place);
     uint32_t account = ids_add(builder, record->id, ACCOUNT_KNOWN | ACCOUNT_RECORDED, where);
     if (!record->is_implied) {

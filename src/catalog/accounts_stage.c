@@ -37,25 +37,59 @@ uint32_t names_add(struct accounts_builder *builder, struct names *names, struct
     return map_put(&names->map, name->text, names->items.count - 1);
 }
 
-enum { DECIMAL_BYTES = 20 };
+/* ---- decimals ------------------------------------------------------------------------------ */
 
-/* Rates and limits repeat a lot; as numbers they also compare by number. */
+static uint32_t decimal_place(const struct accounts_builder *builder, struct dec value)
+{
+    uint64_t words[3] = {(uint64_t)value.mantissa, (uint64_t)((u128)value.mantissa >> 64),
+                         (uint64_t)value.scale};
+    return (uint32_t)hash_print64(words, sizeof words, builder->seed) & builder->decimals.mask;
+}
+
+/* The slot of a value, or the empty one where it would be. */
+static uint32_t *decimal_slot(const struct accounts_builder *builder, struct dec value)
+{
+    const struct decimals *decimals = &builder->decimals;
+    for (uint32_t at = decimal_place(builder, value);; at = (at + 1) & decimals->mask) {
+        uint32_t *slot = &decimals->slots[at];
+        const struct dec *known = *slot == NONE ? NULL : chunks_at(&decimals->items, *slot);
+        if (!known || (known->mantissa == value.mantissa && known->scale == value.scale)) {
+            return slot;
+        }
+    }
+}
+
+static void take_decimal_slots(struct accounts_builder *builder, uint32_t slot_count)
+{
+    struct decimals *decimals = &builder->decimals;
+    decimals->slots = arena_alloc(builder->stage, slot_count * sizeof *decimals->slots);
+    decimals->mask = slot_count - 1;
+    memset(decimals->slots, 0xFF, slot_count * sizeof *decimals->slots);
+    for (uint32_t i = 0; i < decimals->items.count; i++) {
+        *decimal_slot(builder, decimals_at(builder, i)) = i;
+    }
+}
+
 uint32_t decimals_add(struct accounts_builder *builder, struct dec value)
 {
-    char bytes[DECIMAL_BYTES];
-    memcpy(bytes, &value.mantissa, 16);
-    memcpy(bytes + 16, &value.scale, 4);
-    return names_add(builder, &builder->decimals, (struct text){bytes, sizeof bytes},
-                     (struct where){0});
+    struct decimals *decimals = &builder->decimals;
+    uint32_t *slot = decimal_slot(builder, value);
+    if (*slot != NONE) {
+        return *slot;
+    }
+    struct dec *item = chunks_add(&decimals->items, builder->stage);
+    *item = value;
+    *slot = decimals->items.count - 1;
+    if (decimals->items.count > decimals->mask / 2) {
+        assert(decimals->mask < UINT32_C(1) << 30);
+        take_decimal_slots(builder, (decimals->mask + 1) * 2);
+    }
+    return decimals->items.count - 1;
 }
 
 struct dec decimals_at(const struct accounts_builder *builder, uint32_t index)
 {
-    struct dec value = DEC_ZERO;
-    const char *bytes = name_at(&builder->decimals, index)->text.at;
-    memcpy(&value.mantissa, bytes, 16);
-    memcpy(&value.scale, bytes + 16, 4);
-    return value;
+    return *(const struct dec *)chunks_at(&builder->decimals.items, index);
 }
 
 /* ---- ids ----------------------------------------------------------------------------------- */
@@ -64,7 +98,7 @@ static void take_slots(struct accounts_builder *builder, uint32_t slot_count)
 {
     struct id_slot *old = builder->slots;
     uint32_t old_count = old ? builder->slot_mask + 1 : 0;
-    builder->slots = arena_alloc(builder->arena, (size_t)slot_count * sizeof *builder->slots);
+    builder->slots = arena_alloc(builder->stage, (size_t)slot_count * sizeof *builder->slots);
     builder->slot_mask = slot_count - 1;
     for (uint32_t i = 0; i < slot_count; i++) {
         builder->slots[i].account = NONE;
@@ -98,7 +132,7 @@ uint32_t *indices_take(struct accounts_builder *builder, uint32_t count)
 {
     size_t size = ((size_t)count + 1) * sizeof(uint32_t);
     if (builder->spare_left < size) {
-        return arena_alloc(builder->arena, size);
+        return arena_alloc(builder->stage, size);
     }
     uint32_t *indices = (uint32_t *)(void *)builder->spare;
     builder->spare += size;
@@ -110,7 +144,7 @@ static const unsigned char *keep_id(struct accounts_builder *builder, struct tex
 {
     enum { POOL_BYTES = 64 * 1024 };
     if (builder->pool_left < id.size + 1) {
-        builder->pool = arena_alloc(builder->arena, POOL_BYTES);
+        builder->pool = arena_alloc(builder->stage, POOL_BYTES);
         builder->pool_left = POOL_BYTES;
     }
     unsigned char *at = builder->pool;
@@ -126,6 +160,13 @@ uint32_t ids_add(struct accounts_builder *builder, struct text id, unsigned flag
                  struct where where)
 {
     assert(id.size > 0 && id.size <= ID_MAX_BYTES);
+    if (builder->last_account != NONE) {
+        struct staged_account *last = account_at(builder, builder->last_account);
+        if (text_equal(id_text(last), id)) {
+            last->flags |= (uint8_t)flags;
+            return builder->last_account;
+        }
+    }
     uint32_t tag = (uint32_t)hash_print64(id.at, id.size, builder->seed);
     uint32_t at = tag & builder->slot_mask;
     for (; builder->slots[at].account != NONE; at = (at + 1) & builder->slot_mask) {
@@ -133,11 +174,11 @@ uint32_t ids_add(struct accounts_builder *builder, struct text id, unsigned flag
             struct staged_account *account = account_at(builder, builder->slots[at].account);
             if (text_equal(id_text(account), id)) {
                 account->flags |= (uint8_t)flags;
-                return builder->slots[at].account;
+                return builder->last_account = builder->slots[at].account;
             }
         }
     }
-    struct staged_account *account = chunks_add(&builder->accounts, builder->arena);
+    struct staged_account *account = chunks_add(&builder->accounts, builder->stage);
     *account = (struct staged_account){.id = keep_id(builder, id),
                                        .since = INSTANT_MIN,
                                        .where = where,
@@ -148,7 +189,7 @@ uint32_t ids_add(struct accounts_builder *builder, struct text id, unsigned flag
         assert(builder->slot_mask < UINT32_C(1) << 30);
         take_slots(builder, (builder->slot_mask + 1) * 2);
     }
-    return builder->accounts.count - 1;
+    return builder->last_account = builder->accounts.count - 1;
 }
 
 /* ---- complaints ---------------------------------------------------------------------------- */
@@ -171,13 +212,18 @@ struct place where_unpack(const struct accounts_builder *builder, struct where w
     return place;
 }
 
-void stage_init(struct accounts_builder *builder, struct arena *arena)
+void stage_init(struct accounts_builder *builder, struct arena *arena, struct arena *stage)
 {
     builder->arena = arena;
+    builder->stage = stage;
+    stage->recover = arena->recover;
+    builder->last_account = builder->last_sku = NONE;
     /* Where memory lies decides how long a search takes, and nothing else. */
     const void *place = builder;
     builder->seed = hash_print64(&place, sizeof place, 0);
     take_slots(builder, 1024);
+    builder->decimals.items.item_bytes = sizeof(struct dec);
+    take_decimal_slots(builder, 1024);
     builder->accounts.item_bytes = sizeof(struct staged_account);
     builder->memberships.item_bytes = sizeof(struct staged_membership);
     builder->overrides.item_bytes = sizeof(struct staged_override);
@@ -190,7 +236,6 @@ void stage_init(struct accounts_builder *builder, struct arena *arena)
     init_names(&builder->plans, arena);
     init_names(&builder->zones, arena);
     init_names(&builder->skus, arena);
-    init_names(&builder->decimals, arena);
     init_names(&builder->setting_names, arena);
     init_names(&builder->values, arena);
 }

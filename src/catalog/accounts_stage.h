@@ -8,7 +8,8 @@
  *     accounts.c        what is asked of them afterwards
  *
  * Staged records are a few dozen bytes each and final arrays are made once, at their size, because
- * a million of them share 300 MB.  For the same reason nothing big is left lying: a table of ids
+ * a million of them share 300 MB.  For the same reason they have an arena of their own, which is
+ * given back when all is finished, and nothing big is left lying before: a table of ids
  * that was outgrown becomes room for ids, the last one room for finish, and the ranking is sorted
  * in the array that takes the accounts.
  *
@@ -114,8 +115,17 @@ struct id_slot {
     uint32_t account; /* NONE: empty */
 };
 
+/* Decimals by number, in the order they came: a million rows have a few thousand of them, which
+ * stay in the cache. */
+struct decimals {
+    struct chunks items; /* struct dec */
+    uint32_t *slots;     /* numbers, NONE: empty */
+    uint32_t mask;
+};
+
 struct accounts_builder {
-    struct arena *arena;
+    struct arena *arena; /* of what stays */
+    struct arena *stage; /* of what goes when all is finished */
     const struct zone_source *zone_source;
     struct record_reader *reader;
     struct complaints *complaints;
@@ -138,7 +148,9 @@ struct accounts_builder {
 
     struct chunks accounts, memberships, overrides, conflicts, settings, commitments;
     struct names commitment_ids, offerings;
-    struct names files, plans, zones, skus, decimals, setting_names, values;
+    struct names files, plans, zones, skus, setting_names, values;
+    struct decimals decimals;
+    uint32_t last_account, last_sku; /* of the row before: rows of one price follow each other */
 };
 
 static inline void *chunks_at(const struct chunks *chunks, uint32_t index)
@@ -176,12 +188,11 @@ static inline int compare_where(struct where a, struct where b)
 
 /* ---- accounts_stage.c ---- */
 
-void stage_init(struct accounts_builder *builder, struct arena *arena);
+void stage_init(struct accounts_builder *builder, struct arena *arena, struct arena *stage);
 void *chunks_add(struct chunks *chunks, struct arena *arena);
 /* The number of a text, which is kept with the place of its first use. */
 uint32_t names_add(struct accounts_builder *builder, struct names *names, struct text text,
                    struct where where);
-/* Rates and limits repeat a lot; as numbers they also compare by number. */
 uint32_t decimals_add(struct accounts_builder *builder, struct dec value);
 struct dec decimals_at(const struct accounts_builder *builder, uint32_t index);
 /* The account of an id, made when it is new. */

@@ -152,7 +152,7 @@ static uint32_t find_in(const struct build *build, const struct view *view, uint
 
 static uint32_t own_account(const struct build *build, struct text id)
 {
-    uint32_t index = map_find(&build->accounts->by_id, id);
+    uint32_t index = accounts_find(build->accounts, NONE, id);
     assert(index != MAP_NONE);
     return index;
 }

@@ -736,7 +736,7 @@ static enum status bill_moment(struct case_run *run, uint32_t moment, struct per
 bool case_own_turn(const struct case_run *run, struct text account, instant at, struct period *turn)
 {
     const struct accounts *accounts = run->loaded.accounts;
-    uint32_t index = map_find(&accounts->by_id, account);
+    uint32_t index = accounts_find(accounts, NONE, account);
     if (index == MAP_NONE) {
         return false;
     }

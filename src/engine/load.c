@@ -326,11 +326,11 @@ static void quote_sources(const struct file_list *files, struct complaints *comp
     }
 }
 
-static enum status load_files(struct env *env, struct arena *arena,
-                              const struct farthing_config *config, struct farthing_paths catalog,
-                              struct farthing_paths accounts, bool is_exact,
-                              struct complaints *complaints, struct loaded *loaded,
-                              struct error *err)
+static enum status load_on_stage(struct env *env, struct arena *arena, struct arena *stage,
+                                 const struct farthing_config *config,
+                                 struct farthing_paths catalog, struct farthing_paths accounts,
+                                 bool is_exact, struct complaints *complaints,
+                                 struct loaded *loaded, struct error *err)
 {
     *complaints = (struct complaints){.arena = arena};
     struct file_list files = {0};
@@ -345,7 +345,7 @@ static enum status load_files(struct env *env, struct arena *arena,
                                   .zones = zones,
                                   .tables = &beside.source,
                                   .exact_rounding_default = is_exact};
-    struct accounts_builder *builder = accounts_builder_new(arena, &input);
+    struct accounts_builder *builder = accounts_builder_new(arena, stage, &input);
     enum status status = catalog_load(arena, &input, builder, &loaded->catalog, complaints, err);
     if (beside.err.status != OK) {
         *complaints = (struct complaints){.arena = arena};
@@ -363,6 +363,28 @@ static enum status load_files(struct env *env, struct arena *arena,
     sort_complaints(complaints);
     quote_sources(&files, complaints);
     loaded->zones_digest = zone_source_digest(zones);
+    return status;
+}
+
+/* What is on its way has an arena that goes when all is loaded: it is as large as what stays. */
+static enum status load_files(struct env *env, struct arena *arena,
+                              const struct farthing_config *config, struct farthing_paths catalog,
+                              struct farthing_paths accounts, bool is_exact,
+                              struct complaints *complaints, struct loaded *loaded,
+                              struct error *err)
+{
+    struct arena *stage = arena_alloc(arena, sizeof *stage);
+    arena_init(stage, &env->memory, 0);
+    jmp_buf here, *outer = arena->recover;
+    if (ARENA_RECOVER(arena, here)) {
+        arena->recover = outer;
+        arena_release(stage);
+        arena_run_out(arena);
+    }
+    enum status status = load_on_stage(env, arena, stage, config, catalog, accounts, is_exact,
+                                       complaints, loaded, err);
+    arena->recover = outer;
+    arena_release(stage);
     return status;
 }
 

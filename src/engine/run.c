@@ -58,7 +58,7 @@ uint32_t run_claim(struct run *run, uint32_t count)
 uint32_t run_payer(const struct run *run, struct text payer, struct text contract)
 {
     if (contract.size == 0) {
-        return map_find(&run->accounts->by_id, payer);
+        return accounts_find(run->accounts, NONE, payer);
     }
     uint32_t index = map_find(&run->catalog->contract_by_id, contract);
     uint32_t view = index == MAP_NONE ? NONE : run->catalog->contracts[index].view;

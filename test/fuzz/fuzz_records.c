@@ -63,7 +63,7 @@ static struct accounts *load(struct arena *arena, const struct catalog *catalog,
                              uint32_t *errors)
 {
     struct complaints complaints = {.arena = arena};
-    struct accounts_builder *builder = accounts_builder_new(arena, NULL);
+    struct accounts_builder *builder = accounts_builder_new(arena, arena, NULL);
     for (size_t i = 0; i < input->count; i++) {
         size_t index = is_reversed ? input->count - 1 - i : i;
         struct text left = input->files[index];
@@ -88,7 +88,7 @@ static void check(const struct accounts *accounts, const struct catalog *catalog
     for (uint32_t i = 0; i < accounts->count; i++) {
         const struct account *account = &accounts->items[i];
         assert(i == 0 || text_compare(accounts->items[i - 1].id, account->id) < 0);
-        assert(map_find(&accounts->by_id, account->id) == i);
+        assert(accounts_find(accounts, NONE, account->id) == i);
         const struct membership *memberships = accounts->memberships + account->membership_first;
         for (uint32_t k = 0; k < account->membership_count; k++) {
             assert(memberships[k].account == i && memberships[k].from < memberships[k].to);

@@ -55,7 +55,7 @@ static struct loaded load_files(const struct catalog *catalog, const struct file
                                 size_t count, size_t step)
 {
     struct loaded loaded = {.complaints = {.arena = &arena}};
-    struct accounts_builder *builder = accounts_builder_new(&arena, NULL);
+    struct accounts_builder *builder = accounts_builder_new(&arena, &arena, NULL);
     for (size_t i = 0; i < count; i++) {
         struct text left = files[i].bytes, name = text_of(files[i].name);
         while (step > 0 && left.size > step) {
@@ -139,7 +139,7 @@ static struct text dump(const struct accounts *accounts)
     buffer_init(&out, &arena, 4096);
     for (uint32_t i = 0; i < accounts->count; i++) {
         const struct account *account = &accounts->items[i];
-        assert_int_equal(map_find(&accounts->by_id, account->id), i);
+        assert_int_equal(accounts_find(accounts, NONE, account->id), i);
         buffer_format(&out, "%.*s", TEXT_ARG(account->id));
         if (account->plan != NONE) {
             buffer_format(&out, " plan %u", account->plan);
@@ -216,7 +216,7 @@ static void test_formats(void **state)
         assert_memory_equal(&b->digest, &first->digest, sizeof first->digest);
     }
 
-    struct accounts_builder *builder = accounts_builder_new(&arena, NULL);
+    struct accounts_builder *builder = accounts_builder_new(&arena, &arena, NULL);
     instant since, joined;
     assert_int_equal(time_parse_date(TEXT("2025-03-15"), NULL, &since), TIME_OK);
     assert_int_equal(time_parse_date(TEXT("2026-03-10"), NULL, &joined), TIME_OK);
@@ -248,7 +248,7 @@ static void test_formats(void **state)
     assert_memory_not_equal(&other->digest, &first->digest, sizeof first->digest);
     struct accounts *none = load_one(&catalog, "");
     assert_int_equal(none->count, 0);
-    assert_int_equal(map_find(&none->by_id, TEXT("globex")), MAP_NONE);
+    assert_int_equal(accounts_find(none, NONE, TEXT("globex")), MAP_NONE);
 }
 
 /* ---- complaints ---------------------------------------------------------------------------- */
@@ -409,7 +409,7 @@ static instant at_date(const char *date)
 
 static const char *payer(const struct accounts *accounts, const char *id, const char *date)
 {
-    uint32_t account = map_find(&accounts->by_id, text_of(id));
+    uint32_t account = accounts_find(accounts, NONE, text_of(id));
     assert_int_not_equal(account, MAP_NONE);
     struct text name = accounts->items[accounts_payer(accounts, account, at_date(date))].id;
     return text_copy(&arena, name).at;
@@ -418,8 +418,9 @@ static const char *payer(const struct accounts *accounts, const char *id, const 
 static void expect_edges(const struct accounts *accounts, const struct catalog *catalog,
                          const char *id, const char *date, const char *from, const char *to)
 {
-    instant next, before = accounts_edge(accounts, catalog, map_find(&accounts->by_id, text_of(id)),
-                                         at_date(date), &next);
+    instant next,
+        before = accounts_edge(accounts, catalog, accounts_find(accounts, NONE, text_of(id)),
+                               at_date(date), &next);
     assert_true(before == (from ? at_date(from) : INSTANT_MIN));
     assert_true(next == (to ? at_date(to) : INSTANT_MAX));
 }
@@ -487,7 +488,7 @@ static void test_memberships(void **state)
     expect_edges(accounts, &catalog, "buyer", "2026-06-02", "2026-06-01", "2026-07-17");
     expect_edges(accounts, &catalog, "other", "2026-06-02", NULL, "2026-07-17");
 
-    uint32_t member = map_find(&accounts->by_id, TEXT("member"));
+    uint32_t member = accounts_find(accounts, NONE, TEXT("member"));
     const struct contract *of_unit =
         accounts_contract(accounts, &catalog, member, at_date("2026-02-10"));
     assert_ptr_equal(of_unit, &contracts[2]);
@@ -556,9 +557,10 @@ static void test_overrides(void **state)
                 " up_to 500 rate 0.02 flat 1 rate 0.017 flat 0\n");
     assert_int_equal(accounts->node_first, 100);
     assert_int_equal(accounts->node_count, 4);
-    assert_int_equal(accounts->price_count, 7);
-    /* Equal tiers are kept once. */
-    assert_ptr_equal(accounts->prices[1].steps, accounts->prices[6].steps);
+    assert_int_equal(accounts->price_count, 6);
+    /* Equal prices are kept once. */
+    const struct price_set *a = &accounts->overrides[0].prices, *b = &accounts->overrides[1].prices;
+    assert_int_equal(a->prices[1], b->prices[4]);
 }
 
 /* ---- any order ----------------------------------------------------------------------------- */
@@ -767,7 +769,8 @@ static void test_size(void **state)
     struct complaints complaints = {.arena = &own};
     long before_kib = peak_kib();
     struct rows *rows = malloc(sizeof *rows);
-    *rows = (struct rows){.builder = accounts_builder_new(&own, NULL), .complaints = &complaints};
+    *rows =
+        (struct rows){.builder = accounts_builder_new(&own, &own, NULL), .complaints = &complaints};
     rows->name = "accounts.csv";
     add_row(rows, "id,plan,since\n");
     for (uint32_t i = 0; i < count; i++) {
@@ -804,7 +807,7 @@ static void test_size(void **state)
         snprintf(id, sizeof id, "%012u", i * 7);
         snprintf(organization, sizeof organization, "org-%05u", i / 50 % 20'000);
         assert_string_equal(payer(accounts, id, "2026-10-01"), organization);
-        uint32_t index = map_find(&accounts->by_id, text_of(id));
+        uint32_t index = accounts_find(accounts, NONE, text_of(id));
         assert_int_equal(accounts->items[index].plan, i % 10 == 0 ? 1 : NONE);
     }
     if (is_long) {
@@ -829,7 +832,8 @@ static void test_many_overrides(void **state)
     struct catalog catalog = make_catalog(names, SKU_COUNT);
     struct complaints complaints = {.arena = &own};
     struct rows *rows = malloc(sizeof *rows);
-    *rows = (struct rows){.builder = accounts_builder_new(&own, NULL), .complaints = &complaints};
+    *rows =
+        (struct rows){.builder = accounts_builder_new(&own, &own, NULL), .complaints = &complaints};
     rows->name = "accounts.csv";
     add_row(rows, "id\n");
     for (uint32_t i = 0; i < price_count / PER_ACCOUNT; i++) {
@@ -860,8 +864,12 @@ static void test_many_overrides(void **state)
     double seconds = rows->seconds + seconds_now() - start;
     printf("%u rows of overrides, %u prices: read in %.2f s, linked in %.2f s, %zu MB\n", row_count,
            price_count, rows->seconds, seconds - rows->seconds, own.held_bytes / 1024 / 1024);
-    assert_int_equal(accounts->price_count, price_count);
     assert_int_equal(accounts->override_count, price_count / PER_ACCOUNT);
+    for (uint32_t i = 0; i < accounts->override_count; i++) {
+        assert_int_equal(accounts->overrides[i].prices.count, PER_ACCOUNT);
+    }
+    /* Discounts are of 30 kinds, and equal prices are one. */
+    assert_true(accounts->price_count <= price_count && accounts->price_count <= 30 * SKU_COUNT);
     assert_int_equal(accounts->node_count, SKU_COUNT);
     if (is_long) {
     }

@@ -150,7 +150,7 @@ static void take_event(void *context, const struct event *event, size_t offset, 
     seen->prints[seen->events++] = print;
     struct period october = generate_defaults().period;
     seen->outside += !period_has(october, event->at);
-    seen->no_account += map_find(&seen->accounts->by_id, event->subject) == MAP_NONE;
+    seen->no_account += accounts_find(seen->accounts, NONE, event->subject) == MAP_NONE;
     seen->no_type += !has_meter(seen->catalog, event->type);
     const struct member *sku = event_member(event, member_path(PATH_DATA, TEXT("sku")));
     assert_non_null(sku);
@@ -188,7 +188,7 @@ static const struct catalog *load_demo(struct accounts **accounts)
     free(entries);
     struct catalog_input input = {.files = files, .file_count = file_count};
     struct complaints complaints = {.arena = &arena};
-    struct accounts_builder *builder = accounts_builder_new(&arena, &input);
+    struct accounts_builder *builder = accounts_builder_new(&arena, &arena, &input);
     const struct catalog *catalog;
     struct error error;
     if (catalog_load(&arena, &input, builder, &catalog, &complaints, &error) != OK) {
@@ -220,7 +220,7 @@ static void test_content(void **state)
     assert_int_equal(accounts->count, summary.accounts + summary.organizations);
     assert_true(accounts->price_count > 100 && summary.memberships > 100);
     for (uint32_t i = 0; i < catalog->contract_count; i++) { /* buyers are there */
-        assert_int_not_equal(map_find(&accounts->by_id, catalog->contracts[i].buyer), MAP_NONE);
+        assert_int_not_equal(accounts_find(accounts, NONE, catalog->contracts[i].buyer), MAP_NONE);
     }
 
     struct text usage = read_file(folder, "usage.ndjson");
