@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "base/bytes.h"
+#include "base/digits.h"
 
 #include "base/nofloat.h"
 
@@ -567,56 +567,6 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     return NUMBER_OK;
 }
 
-/* The eight digits of value < 10^8 as bytes of a word, the first lowest: halves, then quarters,
- * then digits are parted in lanes of the word, division by 100 and 10 being a product and a shift.
- */
-static inline uint64_t eight_digits(uint32_t value)
-{
-    uint64_t x = value / 10'000 | (uint64_t)(value % 10'000) << 32;
-    uint64_t hundreds = (x * 10'486 >> 20) & UINT64_C(0x0000'007F'0000'007F);
-    x = hundreds | (x - hundreds * 100) << 16;
-    uint64_t tens = (x * 103 >> 10) & UINT64_C(0x000F'000F'000F'000F);
-    x = tens | (x - tens * 10) << 8;
-    return x + UINT64_C(0x3030'3030'3030'3030);
-}
-
-/* Digits are written in groups of sixteen, as many as a number may need, and leading zeros are left
- * out when they are copied: so nothing waits for their count. */
-enum { GROUP = 16 };
-static const uint64_t E16 = UINT64_C(10'000'000'000'000'000);
-
-static inline void put_eight(char *to, uint32_t value)
-{
-    bytes_store64(to, eight_digits(value));
-}
-
-static inline void put_group(char *to, uint64_t value)
-{
-    put_eight(to, (uint32_t)(value / 100'000'000));
-    put_eight(to + GROUP / 2, (uint32_t)(value % 100'000'000));
-}
-
-/* In whole pieces: to has room for what is too much. */
-static inline void copy_digits(char *to, const char *from, int count)
-{
-    for (int at = 0; at < count; at += GROUP) {
-        memcpy(to + at, from + at, GROUP);
-    }
-}
-
-/* How many of the first digits are zeros, at most most. */
-static inline int leading_zeros(const char *digits, int most)
-{
-    for (int at = 0; at < most; at += 8) {
-        uint64_t word = bytes_load64(digits + at) ^ UINT64_C(0x3030'3030'3030'3030);
-        if (word != 0) {
-            int zeros = at + __builtin_ctzll(word) / 8;
-            return zeros < most ? zeros : most;
-        }
-    }
-    return most;
-}
-
 /* The digits of a magnitude with a point, at least one before it and exactly scale after it. */
 static int write_plain(char *out, bool negative, const char *digits, int count, int scale)
 {
@@ -644,40 +594,57 @@ static int write_plain(char *out, bool negative, const char *digits, int count, 
     return (int)(at - out);
 }
 
+/* Exactly count digits of value, with leading zeros; count is 1 to POWER64_MAX. */
+static inline char *put_padded(char *to, uint64_t value, int count)
+{
+    for (; count > DIGITS_WORD; count -= DIGITS_WORD) {
+        const uint64_t power = POWER64[count - DIGITS_WORD], high = value / power;
+        to = digits_put_word(to, (uint32_t)high);
+        value -= high * power;
+    }
+    (void)digits_put_word(to, (uint32_t)(value * POWER64[DIGITS_WORD - count]));
+    return to + count;
+}
+
+/* Any magnitude, its whole part and its fraction in pieces that 64 bits hold. */
+__attribute__((noinline)) static char *put_large(char *to, u128 magnitude, int scale)
+{
+    assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
+    const u128 power = power128(scale), whole = magnitude / power;
+    u128 fraction = magnitude - whole * power;
+    if (fits64(whole)) {
+        to = digits_put(to, (uint64_t)whole);
+    } else {
+        to = digits_put(to, (uint64_t)(whole / E19));
+        to = put_padded(to, (uint64_t)(whole % E19), POWER64_MAX);
+    }
+    if (scale == 0) {
+        return to;
+    }
+    *to++ = '.';
+    if (scale > POWER64_MAX) {
+        to = put_padded(to, (uint64_t)(fraction / E19), scale - POWER64_MAX);
+        fraction %= E19;
+        scale = POWER64_MAX;
+    }
+    return put_padded(to, (uint64_t)fraction, scale);
+}
+
 int dec_format(struct dec value, char *out)
 {
-    enum { GROUPS = 3 };
-    char digits[(GROUPS + 1) * GROUP]; /* the last is read with what is copied, and no digit */
-    u128 magnitude = magnitude_of(value.mantissa);
-    const int scale = value.scale;
-    assert(magnitude < MANTISSA_END && scale >= 0 && scale <= DEC_SCALE_MAX);
-    int count = GROUP;
-    if (magnitude < E16 && scale < GROUP) {
-        put_group(digits, (uint64_t)magnitude);
-    } else {
-        u128 high = fits64(magnitude) ? (uint64_t)magnitude / E16 : magnitude / E16;
-        uint64_t low = (uint64_t)(magnitude - high * E16), top = 0;
-        bool has_top = high >= E16 || scale >= 2 * GROUP;
-        if (has_top) {
-            top = (uint64_t)(high / E16);
-            put_group(digits, top);
-        }
-        count = has_top ? GROUPS * GROUP : 2 * GROUP;
-        put_group(digits + count - 2 * GROUP, (uint64_t)(high - (u128)top * E16));
-        put_group(digits + count - GROUP, low);
-    }
-    const bool negative = value.mantissa < 0;
-    const int zeros = leading_zeros(digits, count - scale - 1);
-    const int whole = count - scale - zeros;
+    const u128 magnitude = magnitude_of(value.mantissa);
     char *at = out;
     *at = '-';
-    at += negative;
-    copy_digits(at, digits + zeros, whole);
-    at += whole;
-    if (scale > 0) {
+    at += value.mantissa < 0;
+    if (!fits64(magnitude) || (unsigned)value.scale > POWER64_MAX) {
+        at = put_large(at, magnitude, value.scale);
+    } else if (value.scale == 0) {
+        at = digits_put(at, (uint64_t)magnitude);
+    } else {
+        const uint64_t power = POWER64[value.scale], whole = (uint64_t)magnitude / power;
+        at = digits_put(at, whole);
         *at++ = '.';
-        copy_digits(at, digits + count - scale, scale);
-        at += scale;
+        at = put_padded(at, (uint64_t)magnitude - whole * power, value.scale);
     }
     *at = '\0';
     return (int)(at - out);
@@ -1107,17 +1074,17 @@ enum status wide_read(const struct wide *sum, struct dec *value, struct error *e
 
 int wide_format(const struct wide *sum, char *out)
 {
-    enum { GROUPS = 5, DIGITS = GROUPS * GROUP }; /* 2^256 has 78 digits */
-    char digits[DIGITS];
+    enum { GROUP = 19, GROUPS = 5, DIGITS = GROUPS * GROUP }; /* 2^256 has 78 digits */
+    char digits[DIGITS + DIGITS_WORD];
     struct big rest = big_of_wide(sum);
     uint64_t groups[GROUPS] = {0};
     for (int i = GROUPS - 1; rest.size > 0; i--) {
         struct big number = rest;
-        groups[i] = mpn_divrem_1(rest.limb, 0, number.limb, number.size, E16);
+        groups[i] = mpn_divrem_1(rest.limb, 0, number.limb, number.size, POWER64[GROUP]);
         trim(&rest);
     }
     for (int i = 0; i < GROUPS; i++) {
-        put_group(digits + i * GROUP, groups[i]);
+        (void)put_padded(digits + i * GROUP, groups[i], GROUP);
     }
     int scale = DEC_SCALE;
     int end = DIGITS;

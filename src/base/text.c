@@ -9,6 +9,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/digits.h"
+
 int text_compare(struct text a, struct text b)
 {
     size_t common = a.size < b.size ? a.size : b.size;
@@ -146,13 +148,9 @@ void buffer_grow(struct buffer *buffer, size_t size)
 
 void buffer_add_u64(struct buffer *buffer, uint64_t value)
 {
-    char digits[20];
-    char *at = digits + sizeof digits;
-    do {
-        *--at = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    buffer_add(buffer, at, (size_t)(digits + sizeof digits - at));
+    enum { DIGITS_MAX = 20 };
+    char *at = buffer_reserve(buffer, DIGITS_MAX + DIGITS_WORD);
+    buffer->size += (size_t)(digits_put(at, value) - at);
 }
 
 void buffer_format(struct buffer *buffer, const char *format, ...)
@@ -193,6 +191,12 @@ static size_t count_plain(struct text text)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones * 0x80;
     size_t i = 0;
+    for (; text.size < 8 && i < text.size; i++) {
+        unsigned char c = (unsigned char)text.at[i];
+        if (c < 0x20 || c == '"' || c == '\\' || c >= 0x80) {
+            return i;
+        }
+    }
     while (i + 8 <= text.size) {
         uint64_t word = text_word(text.at + i);
         uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
@@ -211,10 +215,18 @@ static size_t count_plain(struct text text)
 void buffer_add_json(struct buffer *buffer, struct text text)
 {
     const unsigned char *bytes = (const unsigned char *)text.at;
-    buffer_reserve(buffer, text.size + 2);
-    buffer_add_char(buffer, '"');
+    size_t plain_size = count_plain(text);
+    char *to = buffer_reserve(buffer, text.size + 2);
+    *to = '"';
+    if (plain_size == text.size && text.size > 0) {
+        memcpy(to + 1, text.at, text.size);
+        to[text.size + 1] = '"';
+        buffer->size += text.size + 2;
+        return;
+    }
+    buffer->size++;
     size_t from = 0; /* of the bytes that go out as they are */
-    for (size_t i = count_plain(text); i < text.size;) {
+    for (size_t i = plain_size; i < text.size;) {
         unsigned char c = bytes[i];
         bool plain = c >= 0x20 && c != '"' && c != '\\';
         size_t count = 1;

@@ -91,6 +91,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->to = span.to;
     line->version = charge->price->from;
     line->has_rate = charge->has_rate;
+    line->is_lasting = !charge->grant;
     line->rate = charge->has_rate ? charge->rate : DEC_ZERO;
     line->conversion = NULL;
     line->effective = NULL;
@@ -599,6 +600,7 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
                                                .kind = TEXT("rounding"),
                                                .from = bill->period.from,
                                                .to = bill->period.to,
+                                               .is_lasting = true,
                                                .amount = difference};
     }
     return OK;

@@ -545,7 +545,8 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.contract, bill.excluded, bill.excluded_count);
     if (bill.line_count > 0) {
-        render_bill_json(&texts->bills, run->catalog, run->accounts, &bill, job->inputs);
+        render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, &bill,
+                         job->inputs);
     }
     if (bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE) {
         (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);

@@ -59,6 +59,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
 
 static enum status settle_partitions(struct worker *worker)
 {
+    enum { WRITER_SHARE = 64 }; /* of the memory: what writers remember */
     struct run *run = worker->run;
     const struct catalog *catalog = run->catalog;
     worker->booked_totals =
@@ -75,7 +76,8 @@ static enum status settle_partitions(struct worker *worker)
                             .opening_digest = run->opening_digest,
                             .rules = TEXT(FARTHING_RULES)};
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
-    worker->writer = writer_new(&worker->arena);
+    worker->writer =
+        writer_new(&worker->arena, run->memory_bytes / WRITER_SHARE / (size_t)run->threads);
     sourced_prepare(worker);
     margins_prepare(worker);
     for (uint32_t p; (p = run_claim(run, run->book_partitions)) != NONE;) {

@@ -171,8 +171,8 @@ static void render(struct worker *worker, struct sourced *item, bool is_last, st
     render_exclusions_csv(&item->texts[TEXT_EXCLUSIONS], run->catalog, run->accounts, payer,
                           item->bill.contract, item->bill.excluded, item->bill.excluded_count);
     if (item->bill.line_count > 0) {
-        render_bill_json(&item->texts[TEXT_BILLS], run->catalog, run->accounts, &item->bill,
-                         inputs);
+        render_bill_json(worker->writer, &item->texts[TEXT_BILLS], run->catalog, run->accounts,
+                         &item->bill, inputs);
         render_lines_csv(worker->writer, &item->texts[TEXT_LINES], &item->bill, 0,
                          item->bill.line_count);
     }

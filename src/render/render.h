@@ -22,13 +22,14 @@ struct inputs {
 /* The object that bills say them with: once for all bills. */
 struct text render_inputs(struct arena *arena, const struct inputs *inputs);
 
-void render_bill_json(struct buffer *out, const struct catalog *catalog,
+/* What bills, lines and rows repeat, remembered from bill to bill; of one thread, and of one
+ * catalog with its accounts and series.  room_bytes: what it may take, more or less. */
+struct writer;
+struct writer *writer_new(struct arena *arena, size_t room_bytes);
+
+void render_bill_json(struct writer *writer, struct buffer *out, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill,
                       struct text inputs); /* of render_inputs */
-
-/* What rows of CSV repeat, remembered from bill to bill; of one thread. */
-struct writer;
-struct writer *writer_new(struct arena *arena);
 
 extern const char LINES_HEADER[]; /* with its newline */
 /* Lines [first, first + count) of the bill. */
@@ -109,11 +110,43 @@ static inline void add_json_key(struct buffer *out, const char *key)
     memcpy(at + size, "\":", 2);
     out->size = (size_t)(at + size + 2 - out->at);
 }
-void add_json_text(struct buffer *out, const char *key, struct text value);
-void add_json_decimal(struct buffer *out, const char *key, struct dec value); /* as a text */
-void add_json_count(struct buffer *out, const char *key, uint64_t value);
-void add_json_time(struct buffer *out, const char *key, instant at);
-void add_json_print(struct buffer *out, const char *key, uint64_t print);
+static inline void add_json_text(struct buffer *out, const char *key, struct text value)
+{
+    add_json_key(out, key);
+    buffer_add_json(out, value);
+}
+
+static inline void add_json_decimal(struct buffer *out, const char *key, struct dec value)
+{
+    add_json_key(out, key);
+    buffer_add_char(out, '"');
+    add_decimal(out, value);
+    buffer_add_char(out, '"');
+}
+
+static inline void add_json_count(struct buffer *out, const char *key, uint64_t value)
+{
+    add_json_key(out, key);
+    buffer_add_u64(out, value);
+}
+
+static inline void add_json_time(struct buffer *out, const char *key, instant at)
+{
+    add_json_key(out, key);
+    buffer_add_char(out, '"');
+    char *to = buffer_reserve(out, TIME_FORMAT_MAX);
+    out->size += (size_t)time_format(at, to);
+    buffer_add_char(out, '"');
+}
+
+static inline void add_json_print(struct buffer *out, const char *key, uint64_t print)
+{
+    add_json_key(out, key);
+    buffer_add_char(out, '"');
+    add_print(out, print);
+    buffer_add_char(out, '"');
+}
+
 /* Splits a CSV row; unquoted fields point into it. Returns the number of fields, or max + 1 when
  * there are more, or -1 when quotes are wrong. */
 int split_csv(struct arena *arena, struct text row, struct text *fields, int max);

@@ -80,17 +80,148 @@ const char LINES_HEADER[] =
     "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint,price_currency,"
     "price_amount,conversion,conversion_date,effective\n";
 
-static size_t line_size_max(const struct bill *bill, const struct line *line)
+/* The columns of a part, as they are in its form. */
+static void write_part(struct writer *writer, enum form_part part, const struct bill *bill,
+                       const struct line *line)
 {
-    const struct text texts[] = {bill->id,         line->account,  line->product, line->sku,
-                                 line->dimensions, line->resource, line->kind,    line->unit,
-                                 bill->currency,   line->contract, line->level,   line->price,
-                                 line->step,       line->grant};
+    switch (part) {
+    case FORM_SKU:
+        writer_field(writer, line->product);
+        writer_field(writer, line->sku);
+        break;
+    case FORM_KIND:
+        writer_field(writer, line->kind);
+        break;
+    case FORM_RATE:
+        writer_field(writer, line->unit);
+        if (line->has_rate) {
+            writer_decimal(writer, line->rate);
+        } else {
+            writer_char(writer, ',');
+        }
+        if (line->tier > 0) {
+            writer_u64(writer, (uint64_t)line->tier);
+        }
+        writer_char(writer, ',');
+        break;
+    case FORM_PRICE:
+        writer_field(writer, bill->currency);
+        writer_field(writer, line->contract);
+        writer_field(writer, line->level);
+        writer_field(writer, line->price);
+        if (line->version > INSTANT_MIN) {
+            writer_time(writer, line->version);
+        } else {
+            writer_char(writer, ',');
+        }
+        writer_field(writer, line->step);
+        writer_field(writer, line->grant);
+        break;
+    case FORM_PARTS:
+        break;
+    }
+}
+
+/* Room for all columns but dimensions, resource, account and bill. */
+static size_t parts_size_max(const struct bill *bill, const struct line *line)
+{
+    const struct text texts[] = {line->product,  line->sku,      line->kind,  line->unit,
+                                 bill->currency, line->contract, line->level, line->price,
+                                 line->step,     line->grant};
     size_t size = 1024; /* ids, times, decimals, commas */
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         size += writer_text_max(texts[i]);
     }
     return size;
+}
+
+/* Zero where two texts are in one place. */
+static inline writer_lane place_differs(const struct text *a, const struct text *b)
+{
+    writer_lane left, right;
+    _Static_assert(sizeof left == sizeof *a, "a text is a lane");
+    memcpy(&left, a, sizeof left);
+    memcpy(&right, b, sizeof right);
+    return left ^ right;
+}
+
+/* The texts of lasting lines are in one place when they are equal, or are taken for others. */
+static bool form_is_of(const struct line_form *form, const struct bill *bill,
+                       const struct line *line)
+{
+    return form->rate.mantissa == line->rate.mantissa && form->rate.scale == line->rate.scale &&
+           form->tier == line->tier && form->has_rate == line->has_rate &&
+           form->version == line->version &&
+           writer_is_zero(
+               place_differs(&form->price, &line->price) | place_differs(&form->sku, &line->sku) |
+               place_differs(&form->kind, &line->kind) | place_differs(&form->step, &line->step) |
+               place_differs(&form->product, &line->product) |
+               place_differs(&form->unit, &line->unit) |
+               place_differs(&form->currency, &bill->currency) |
+               place_differs(&form->contract, &line->contract) |
+               place_differs(&form->level, &line->level) |
+               place_differs(&form->grant, &line->grant));
+}
+
+/* Writes the parts to where the line's own are written later; false when they are too long. */
+static bool fill_form(struct writer *writer, const struct bill *bill, const struct line *line,
+                      struct line_form *form)
+{
+    writer_begin(writer, parts_size_max(bill, line));
+    const char *from = writer->at;
+    for (enum form_part part = 0; part < FORM_PARTS; part++) {
+        write_part(writer, part, bill, line);
+        size_t size = (size_t)(writer->at - from);
+        if (size > FORM_BYTES) {
+            return false;
+        }
+        form->ends[part] = (uint16_t)size;
+    }
+    memcpy(form->bytes, from, form->ends[FORM_PARTS - 1]);
+    form->product = line->product;
+    form->sku = line->sku;
+    form->kind = line->kind;
+    form->unit = line->unit;
+    form->currency = bill->currency;
+    form->contract = line->contract;
+    form->level = line->level;
+    form->price = line->price;
+    form->step = line->step;
+    form->grant = line->grant;
+    form->rate = line->rate;
+    form->version = line->version;
+    form->tier = line->tier;
+    form->has_rate = line->has_rate;
+    return true;
+}
+
+/* The form of a line; NULL when it has none. */
+static const struct line_form *find_form(struct writer *writer, const struct bill *bill,
+                                         const struct line *line)
+{
+    if (!line->is_lasting) {
+        return NULL;
+    }
+    uint64_t hash = (uint64_t)(uintptr_t)line->sku.at ^ (uint64_t)line->rate.mantissa << 16;
+    hash = (hash ^ (uint64_t)(uintptr_t)line->step.at << 32) * UINT64_C(0x9E3779B97F4A7C15);
+    hash = ((hash ^ hash >> 32) + (uint64_t)line->tier) * UINT64_C(0x9E3779B97F4A7C15);
+    const uint32_t at = (uint32_t)(hash >> 32) & writer->form_mask;
+    struct line_form *form = &writer->lines[at];
+    if (!writer->has_line[at] || !form_is_of(form, bill, line)) {
+        writer->has_line[at] = fill_form(writer, bill, line, form);
+    }
+    return writer->has_line[at] ? form : NULL;
+}
+
+static inline void put_part(struct writer *writer, const struct line_form *form,
+                            enum form_part part, const struct bill *bill, const struct line *line)
+{
+    if (form) {
+        size_t from = part > 0 ? form->ends[part - 1] : 0;
+        writer_copy(writer, form->bytes + from, form->ends[part] - from);
+    } else {
+        write_part(writer, part, bill, line);
+    }
 }
 
 /* The last columns, which few lines have; the first of them is begun. */
@@ -124,48 +255,37 @@ static void write_last(struct writer *writer, const struct line *line)
     }
 }
 
-static void write_line(struct writer *writer, const struct bill *bill, const struct line *line)
+/* id: the bill's as it is written, with room behind it; empty when it is too long. */
+static void write_line(struct writer *writer, const struct bill *bill, struct text id,
+                       const struct line *line)
 {
-    writer_begin(writer, line_size_max(bill, line));
-    writer_field(writer, bill->id);
+    const struct line_form *form = find_form(writer, bill, line);
+    writer_begin(writer, (form ? 1024 + FORM_BYTES : parts_size_max(bill, line)) +
+                             writer_text_max(bill->id) + writer_text_max(line->account) +
+                             writer_text_max(line->dimensions) + writer_text_max(line->resource));
+    if (id.size > 0) {
+        writer_copy(writer, id.at, id.size);
+    } else {
+        writer_field(writer, bill->id);
+    }
     writer_print(writer, line->id.high);
     writer_print(writer, line->id.low);
     writer_char(writer, ',');
     writer_field(writer, line->account);
-    writer_field(writer, line->product);
-    writer_field(writer, line->sku);
+    put_part(writer, form, FORM_SKU, bill, line);
     writer_field(writer, line->dimensions);
     writer_field(writer, line->resource);
-    writer_field(writer, line->kind);
+    put_part(writer, form, FORM_KIND, bill, line);
     writer_time(writer, line->from);
     writer_time(writer, line->to);
     writer_decimal(writer, line->quantity);
-    writer_field(writer, line->unit);
-    if (line->has_rate) {
-        writer_decimal(writer, line->rate);
-    } else {
-        writer_char(writer, ',');
-    }
-    if (line->tier > 0) {
-        writer_u64(writer, (uint64_t)line->tier);
-    }
-    writer_char(writer, ',');
+    put_part(writer, form, FORM_RATE, bill, line);
     const char *amount = writer->at;
     writer_decimal(writer, line->amount);
     const char *exact = writer->at;
     writer_decimal_again(writer, line->exact, amount, line->amount);
     writer_decimal_again(writer, line->list, exact, line->exact);
-    writer_field(writer, bill->currency);
-    writer_field(writer, line->contract);
-    writer_field(writer, line->level);
-    writer_field(writer, line->price);
-    if (line->version > INSTANT_MIN) {
-        writer_time(writer, line->version);
-    } else {
-        writer_char(writer, ',');
-    }
-    writer_field(writer, line->step);
-    writer_field(writer, line->grant);
+    put_part(writer, form, FORM_PRICE, bill, line);
     bool is_negative = (int64_t)line->events < 0;
     if (is_negative) {
         writer_char(writer, '-');
@@ -180,9 +300,17 @@ static void write_line(struct writer *writer, const struct bill *bill, const str
 void render_lines_csv(struct writer *writer, struct buffer *out, const struct bill *bill,
                       uint32_t first, uint32_t count)
 {
+    enum { ID_BYTES = 256 };
+    char room[ID_BYTES];
+    struct text id = {room, 0};
     writer->out = out;
+    if (writer_text_max(bill->id) + 1 + WRITER_LANE <= sizeof room) {
+        writer->at = room;
+        writer_field(writer, bill->id);
+        id.size = (size_t)(writer->at - room);
+    }
     for (uint32_t i = first; i < first + count; i++) {
-        write_line(writer, bill, &bill->lines[i]);
+        write_line(writer, bill, id, &bill->lines[i]);
     }
 }
 
@@ -414,25 +542,56 @@ static void write_contract(struct writer *writer, const struct pricing *pricing)
     writer_end(writer);
 }
 
+/* Meter, SKU, resource and dimensions. */
+static void write_series(struct writer *writer, const struct catalog *catalog,
+                         const struct series *series)
+{
+    struct text meter = catalog->meters[series->meter].name;
+    struct text sku = catalog->skus[series->sku].name;
+    struct text resource = bill_encode(writer->out->arena, series->resource);
+    writer_begin(writer,
+                 16 + writer_text_max(meter) + writer_text_max(sku) + writer_text_max(resource));
+    writer_field(writer, meter);
+    writer_field(writer, sku);
+    writer_field(writer, resource);
+    writer_end(writer);
+    write_dimensions(writer, catalog, series);
+}
+
+/* The same from its form, which is there afterwards unless it is too long. */
+static void put_series(struct writer *writer, const struct catalog *catalog,
+                       const struct series *series, uint32_t number)
+{
+    const uint32_t at = number & writer->form_mask;
+    struct series_form *form = &writer->series[at];
+    if (writer->has_series[at] && form->series == series) {
+        writer_begin(writer, sizeof form->bytes);
+        writer_copy(writer, form->bytes, form->size);
+        writer_end(writer);
+        return;
+    }
+    size_t from = writer->out->size;
+    write_series(writer, catalog, series);
+    size_t size = writer->out->size - from;
+    if (size <= SERIES_FORM_BYTES) {
+        writer->has_series[at] = true;
+        form->series = series;
+        form->size = size;
+        memcpy(form->bytes, writer->out->at + from, size);
+    }
+}
+
 static void write_usage(struct writer *writer, const struct pricing *pricing, struct text payer,
                         const struct usage_row *row)
 {
     const struct catalog *catalog = pricing->catalog;
     const struct series *series = series_at(pricing->series, row->series);
-    const struct meter *meter = &catalog->meters[series->meter];
     struct text account = pricing->accounts->items[row->account].id;
-    struct text sku = catalog->skus[series->sku].name;
-    struct text resource = bill_encode(writer->out->arena, series->resource);
-    writer_begin(writer, 16 + writer_text_max(payer) + writer_text_max(account) +
-                             writer_text_max(meter->name) + writer_text_max(sku) +
-                             writer_text_max(resource));
+    writer_begin(writer, 16 + writer_text_max(payer) + writer_text_max(account));
     writer_field(writer, payer);
     writer_field(writer, account);
-    writer_field(writer, meter->name);
-    writer_field(writer, sku);
-    writer_field(writer, resource);
     writer_end(writer);
-    write_dimensions(writer, catalog, series);
+    put_series(writer, catalog, series, row->series);
     writer_begin(writer, 512);
     writer_time(writer, pricing->base + (instant)row->slot_s * NS_PER_SECOND);
     writer_time(writer, row->to);
@@ -441,9 +600,8 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     size_t quantity_size = (size_t)(writer->at - quantity);
     writer_u64(writer, row->total.count);
     writer_char(writer, ',');
-    if (meter->aggregate == AGGREGATE_SUM) {
-        memcpy(writer->at, quantity, quantity_size); /* the sum of a sum */
-        writer->at += quantity_size;
+    if (catalog->meters[series->meter].aggregate == AGGREGATE_SUM) {
+        writer_copy(writer, quantity, quantity_size); /* the sum of a sum */
     } else {
         writer->at += wide_format(&row->total.sum, writer->at);
         writer_char(writer, ',');

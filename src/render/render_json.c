@@ -1,43 +1,9 @@
 /* render_json.c - bills and closing states as NDJSON; members in a fixed order, decimals as texts.
  */
+#include <assert.h>
+
 #include "render/render.h"
-
-void add_json_text(struct buffer *out, const char *key, struct text value)
-{
-    add_json_key(out, key);
-    buffer_add_json(out, value);
-}
-
-void add_json_decimal(struct buffer *out, const char *key, struct dec value)
-{
-    add_json_key(out, key);
-    buffer_add_char(out, '"');
-    add_decimal(out, value);
-    buffer_add_char(out, '"');
-}
-
-void add_json_count(struct buffer *out, const char *key, uint64_t value)
-{
-    add_json_key(out, key);
-    buffer_add_u64(out, value);
-}
-
-void add_json_time(struct buffer *out, const char *key, instant at)
-{
-    add_json_key(out, key);
-    buffer_add_char(out, '"');
-    char *to = buffer_reserve(out, TIME_FORMAT_MAX);
-    out->size += (size_t)time_format(at, to);
-    buffer_add_char(out, '"');
-}
-
-void add_json_print(struct buffer *out, const char *key, uint64_t print)
-{
-    add_json_key(out, key);
-    buffer_add_char(out, '"');
-    add_print(out, print);
-    buffer_add_char(out, '"');
-}
+#include "render/writer.h"
 
 static void add_money_member(struct buffer *out, const char *key, const struct bill *bill,
                              struct dec value)
@@ -101,7 +67,24 @@ static void add_pending(struct buffer *out, const struct bill *bill)
     }
 }
 
-void render_bill_json(struct buffer *out, const struct catalog *catalog,
+/* The period of a bill, which most have: as it was written last. */
+static void add_edges(struct writer *writer, struct buffer *out, struct period period)
+{
+    if (writer->edges.size == 0 || writer->edges.period.from != period.from ||
+        writer->edges.period.to != period.to) {
+        size_t before = out->size;
+        add_json_time(out, "from", period.from);
+        add_json_time(out, "to", period.to);
+        writer->edges.period = period;
+        writer->edges.size = out->size - before;
+        assert(writer->edges.size <= sizeof writer->edges.text);
+        memcpy(writer->edges.text, out->at + before, writer->edges.size);
+        return;
+    }
+    buffer_add(out, writer->edges.text, writer->edges.size);
+}
+
+void render_bill_json(struct writer *writer, struct buffer *out, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill, struct text inputs)
 {
     buffer_add_char(out, '{');
@@ -118,8 +101,7 @@ void render_bill_json(struct buffer *out, const struct catalog *catalog,
     if (bill->seller.size > 0) {
         add_json_text(out, "seller", bill->seller);
     }
-    add_json_time(out, "from", bill->period.from);
-    add_json_time(out, "to", bill->period.to);
+    add_edges(writer, out, bill->period);
     for (uint32_t i = 0; i < bill->part_count; i++) {
         if (i == 0) {
             add_json_key(out, "parts");

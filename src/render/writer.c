@@ -1,15 +1,24 @@
 /* writer.c - see writer.h. */
 #include "render/writer.h"
 
-#include "base/bytes.h"
 #include "render/render.h"
 
-struct writer *writer_new(struct arena *arena)
+struct writer *writer_new(struct arena *arena, size_t room_bytes)
 {
-    return arena_calloc(arena, 1, sizeof(struct writer));
+    enum { FORMS_LEAST = 64, FORMS_MOST = 4096 };
+    const size_t form_bytes = sizeof(struct line_form) + sizeof(struct series_form);
+    struct writer *writer = arena_calloc(arena, 1, sizeof *writer);
+    uint32_t forms = FORMS_LEAST;
+    while (forms < FORMS_MOST && 2 * forms * form_bytes <= room_bytes) {
+        forms *= 2;
+    }
+    writer->form_mask = forms - 1;
+    writer->has_line = arena_calloc(arena, forms, sizeof *writer->has_line);
+    writer->has_series = arena_calloc(arena, forms, sizeof *writer->has_series);
+    writer->lines = arena_alloc(arena, forms * sizeof *writer->lines);
+    writer->series = arena_alloc(arena, forms * sizeof *writer->series);
+    return writer;
 }
-
-#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
 
 size_t writer_quote(char *to, struct text text)
 {
@@ -25,47 +34,9 @@ size_t writer_quote(char *to, struct text text)
     return (size_t)(to - from);
 }
 
-void writer_time(struct writer *writer, instant at)
+size_t writer_find_time(struct writer *writer, size_t slot, instant at)
 {
-    uint64_t hash = (uint64_t)at * UINT64_C(0x9E3779B97F4A7C15) >> 61;
-    if (writer->times[hash].size == 0 || writer->times[hash].at != at) {
-        writer->times[hash].at = at;
-        writer->times[hash].size = time_format_short(at, writer->times[hash].text);
-    }
-    memcpy(writer->at, writer->times[hash].text, TIME_FORMAT_MAX);
-    writer->at += writer->times[hash].size;
-    *writer->at++ = ',';
-}
-
-void writer_u64(struct writer *writer, uint64_t value)
-{
-    char digits[20];
-    int count = 0;
-    do {
-        digits[count++] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    while (count > 0) {
-        *writer->at++ = digits[--count];
-    }
-}
-
-/* Eight hexadecimal digits at once: nibbles are spread over the bytes of a word, then made digits.
- */
-static uint64_t hex_digits(uint32_t value)
-{
-    uint64_t x = value;
-    x = (x << 32 | x >> 16) & UINT64_C(0x0000FFFF0000FFFF);
-    x = (x << 16 | x >> 8) & UINT64_C(0x00FF00FF00FF00FF);
-    x = (x << 8 | x >> 4) & UINT64_C(0x0F0F0F0F0F0F0F0F);
-    /* The greatest nibble is in the lowest byte, which is stored first. */
-    uint64_t letters = ((x + EACH_BYTE(6)) >> 4) & EACH_BYTE(1);
-    return x + EACH_BYTE('0') + letters * ('a' - '0' - 10);
-}
-
-void writer_print(struct writer *writer, uint64_t print)
-{
-    bytes_store64(writer->at, hex_digits((uint32_t)(print >> 32)));
-    bytes_store64(writer->at + 8, hex_digits((uint32_t)print));
-    writer->at += 16;
+    writer->times[slot].at = at;
+    writer->times[slot].size = time_format_short(at, writer->times[slot].text);
+    return slot;
 }

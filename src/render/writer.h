@@ -2,17 +2,51 @@
  *
  * A row's greatest size is known before it is written, so room is made once and the pointer runs.
  * Tens of millions of lines pass here, and most of what they say they share: a writer lives as long
- * as a thread's run and formats instants that repeat once.
+ * as a thread's run and remembers instants, and what lines and rows of one price or one series say
+ * alike, as the text that it is.
  */
 #ifndef FARTHING_RENDER_WRITER_H
 #define FARTHING_RENDER_WRITER_H
 
 #include "base/calendar.h"
 #include "base/decimal.h"
+#include "base/digits.h"
 #include "base/hash.h"
 #include "base/text.h"
 
-enum { WRITER_TIMES = 8 };
+typedef uint8_t writer_lane __attribute__((vector_size(16)));
+/* The same as words: what is written to memory in parts and read as a whole waits for it. */
+typedef uint64_t writer_halves __attribute__((vector_size(16)));
+
+enum { WRITER_TIMES = 8, WRITER_LANE = sizeof(writer_lane) };
+
+/* What lines say alike that are of one SKU, price, step and rate, in this order. */
+enum form_part {
+    FORM_SKU,   /* product, sku */
+    FORM_KIND,  /* kind */
+    FORM_RATE,  /* unit, rate, tier */
+    FORM_PRICE, /* currency, contract, level, price, version, step, grant */
+    FORM_PARTS
+};
+enum { FORM_BYTES = 320 };
+struct line_form {
+    struct text product, sku, kind, unit, currency, contract, level, price, step, grant;
+    struct dec rate;
+    instant version;
+    int32_t tier;
+    bool has_rate;
+    uint16_t ends[FORM_PARTS]; /* of the parts */
+    char bytes[FORM_BYTES + WRITER_LANE];
+};
+
+/* What rows of usage of one series say alike: meter, sku, resource, dimensions. */
+enum { SERIES_FORM_BYTES = 200 };
+struct series;
+struct series_form {
+    const struct series *series;
+    size_t size;
+    char bytes[SERIES_FORM_BYTES + WRITER_LANE];
+};
 
 struct writer {
     struct buffer *out;
@@ -22,6 +56,15 @@ struct writer {
         int size; /* 0: empty */
         char text[TIME_FORMAT_MAX];
     } times[WRITER_TIMES];
+    struct { /* of bills: "from":"...","to":"..." */
+        struct period period;
+        size_t size; /* 0: empty */
+        char text[2 * TIME_FORMAT_MAX + 32];
+    } edges;
+    uint32_t form_mask;
+    bool *has_line, *has_series; /* which of the forms there are */
+    struct line_form *lines;     /* by hash */
+    struct series_form *series;  /* by the number of the series */
 };
 
 /* What a text takes at most: each byte a quote, and two around it. */
@@ -45,10 +88,16 @@ static inline void writer_char(struct writer *writer, char c)
     *writer->at++ = c;
 }
 
-typedef uint8_t writer_lane __attribute__((vector_size(16)));
-/* The same as words: what is written to memory in parts and read as a whole waits for it. */
-typedef uint64_t writer_halves __attribute__((vector_size(16)));
-
+/* In whole lanes: from and the row have room for what is too much. */
+static inline void writer_copy(struct writer *writer, const char *from, size_t size)
+{
+    for (size_t i = 0; i < size; i += WRITER_LANE) {
+        writer_lane lane;
+        memcpy(&lane, from + i, sizeof lane);
+        memcpy(writer->at + i, &lane, sizeof lane);
+    }
+    writer->at += size;
+}
 /* Not zero where a byte must be quoted: comma, quote, newline, carriage return. */
 static inline writer_lane writer_special(writer_lane lane)
 {
@@ -124,25 +173,49 @@ static inline void writer_decimal(struct writer *writer, struct dec value)
     *writer->at++ = ',';
 }
 
-/* A value that often is the one whose field begins at before, and then is copied. */
+/* A value that often is the one whose field begins at before, and then is copied; what lies behind
+ * that is room of the row. */
 static inline void writer_decimal_again(struct writer *writer, struct dec value, const char *before,
                                         struct dec value_before)
 {
-    enum { USUAL_BYTES = 32 };
-    size_t size = (size_t)(writer->at - before);
-    if (value.mantissa != value_before.mantissa || value.scale != value_before.scale ||
-        size > USUAL_BYTES) {
+    if (dec_equal(value, value_before)) {
+        writer_copy(writer, before, (size_t)(writer->at - before));
+    } else {
         writer_decimal(writer, value);
-        return;
     }
-    writer_lane lanes[USUAL_BYTES / sizeof(writer_lane)];
-    memcpy(lanes, before, sizeof lanes); /* what lies behind the field is room of the row */
-    memcpy(writer->at, lanes, sizeof lanes);
-    writer->at += size;
 }
 
-void writer_time(struct writer *writer, instant at); /* and its comma */
-void writer_u64(struct writer *writer, uint64_t value);
-void writer_print(struct writer *writer, uint64_t print); /* 16 hexadecimal digits */
+/* Formats one that was not met; returns where it is in writer->times. */
+size_t writer_find_time(struct writer *writer, size_t slot, instant at);
+
+/* With its comma. */
+static inline void writer_time(struct writer *writer, instant at)
+{
+    size_t slot = (uint64_t)at * UINT64_C(0x9E3779B97F4A7C15) >> 61;
+    if (writer->times[slot].at != at || writer->times[slot].size == 0) {
+        slot = writer_find_time(writer, slot, at);
+    }
+    memcpy(writer->at, writer->times[slot].text, TIME_FORMAT_MAX);
+    writer->at += writer->times[slot].size;
+    *writer->at++ = ',';
+}
+
+static inline void writer_u64(struct writer *writer, uint64_t value)
+{
+    writer->at = digits_put(writer->at, value);
+}
+
+/* 16 hexadecimal digits: nibbles are spread over the bytes of a lane, then made digits. */
+static inline void writer_print(struct writer *writer, uint64_t print)
+{
+    const uint64_t bytes = bytes_order64(__builtin_bswap64(print)), nibbles = 0x0F0F0F0F0F0F0F0F;
+    writer_lane high = (writer_lane)(writer_halves){bytes >> 4 & nibbles, 0};
+    writer_lane low = (writer_lane)(writer_halves){bytes & nibbles, 0};
+    writer_lane digits =
+        __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    digits += '0' + ((writer_lane)(digits > 9) & ('a' - '0' - 10));
+    memcpy(writer->at, &digits, sizeof digits);
+    writer->at += sizeof digits;
+}
 
 #endif
