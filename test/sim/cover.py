@@ -216,7 +216,7 @@ class CoverSteps:
 
     def plan_rate(self, commitment, piece, step):
         """What a unit of a row costs of a commitment to spend; None: it is not eligible."""
-        offering, public = commitment.offering, self.list_rate(piece.row, piece.flow, step)
+        offering, public = commitment.offering, quantize(self.list_rate(piece.row, piece.flow, step))
         if not public:  # what is free anyway
             return None
         if "percent" in offering:

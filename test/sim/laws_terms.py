@@ -93,6 +93,11 @@ def tame_step(step, is_linear, is_cut):
         return False
     if not isinstance(body, dict) or kind == "rate":
         return True
+    for item in body.get("passes", []) if is_linear else ():  # a row in two may be covered in part
+        item.pop("whole", None)
+        for key in ("where", "order"):
+            if "quantity" in str(item.get(key)):
+                del item[key]
     for key in ("order", "measure"):
         body.pop(key, None)
     if kind == "tier":
