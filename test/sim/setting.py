@@ -615,7 +615,7 @@ class Setup:
         own = self.catalog.get("clocks", {}).get(clock, {})
         if own.get("anchor") == "subscription":  # of the account that the scope is
             if step.scope in ("organization", "contract"):
-                account = contract["buyer"] if contract and step.scope == "contract" else self.payer(account, at)
+                account = contract["buyer"] if contract and step.scope == "contract" else payer or self.payer(account, at)
             return times.Clock(own["every"], 1, self.since(account), own.get("zone", self.zone)).turn(at)
         return self.turn_of(clock, at, contract)
 

@@ -654,12 +654,13 @@ class ChargeSteps:
             wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
         if step is None:
             return
-        if "share" in step.body:
+        shares = any("share" in one.body for _, one in entries)  # of some versions
+        if shares:
             self.spend_together(wallets, entries)
         for key, own in by_wallet.items():
             if wallets[key] is None:
                 wallets[key] = Wallet(own[0][1].body, self.setup.zone)
-            if "share" not in step.body:
+            if not shares:
                 self.spend(wallets[key], own)
             buyers.setdefault(key, own[0])
         if not self.level:  # those that nothing comes to are filled, too
@@ -703,14 +704,14 @@ class ChargeSteps:
         if step is None:
             return
         steps = {id(row): step for row, step in entries}
-        passes = [True, False] if step.body["share"] == "own_first" and "clock" in step.body else [False]
+        passes = [True, False] if step.body.get("share") == "own_first" and "clock" in step.body else [False]
         for own_only in passes:
             flows = [(row, flow) for row, s in entries for flow in list(row.flows) if self.takes(flow, s)]
             if "clock" in step.body:
                 flows = self.in_targets(flows, step)
             for row, flow in flows:
                 others, step = [], steps[id(row)]
-                for account, other in self.sharing(row, step):
+                for account, other in self.sharing(row, step) if "share" in step.body else ():
                     key = self.key(other, step)[:2]
                     wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
                     others.append((account, wallets[key]))
