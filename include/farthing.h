@@ -138,7 +138,7 @@ struct farthing_summary {
     size_t warning_count;
     uint64_t bytes_read;
     int64_t load_ns, read_ns, accept_ns, bill_ns, total_ns; /* how long each part took */
-    size_t memory_peak_bytes;
+    size_t memory_peak_bytes, dedup_peak_bytes; /* in all; what finding duplicates took of it */
 };
 
 /* Bills a period.  FARTHING_PARTIAL: files are written, summary->failed says for whom not. */

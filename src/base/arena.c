@@ -2,6 +2,7 @@
 #include "base/arena.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,12 +73,35 @@ static struct arena_block *make_block(struct arena *arena, size_t size_bytes)
     return block;
 }
 
+/* The first spare block with so much room, from *link on. */
+static bool find_spare(struct arena_block ***link, size_t size_bytes)
+{
+    struct arena_block **at = *link;
+    while (*at && (*at)->size_bytes < size_bytes) {
+        at = &(*at)->next;
+    }
+    *link = at;
+    return *at != NULL;
+}
+
 /* Makes the next block with room for size bytes the current one: a spare block when the next
  * fits, else a new one put before the spare ones. */
 __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t size_bytes)
 {
-    struct arena_block *next = arena->current ? arena->current->next : arena->first;
-    if (!next || next->size_bytes < size_bytes) {
+    struct arena_block **link = arena->current ? &arena->current->next : &arena->first;
+    struct arena_block *next = *link;
+    if (next && next->size_bytes < size_bytes && find_spare(&link, size_bytes)) {
+        /* It comes before the others: marks are of blocks that are in use. */
+        struct arena_block *found = *link;
+        *link = found->next;
+        found->next = next;
+        if (arena->current) {
+            arena->current->next = found;
+        } else {
+            arena->first = found;
+        }
+        next = found;
+    } else if (!next || next->size_bytes < size_bytes) {
         size_t want = arena->current ? arena->current->size_bytes * 2 : BLOCK_MIN_BYTES;
         want = want > BLOCK_MAX_BYTES ? BLOCK_MAX_BYTES : want;
         want -= sizeof(struct arena_block); /* whole pages, with it */

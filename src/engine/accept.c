@@ -107,6 +107,20 @@ static void keep_undecided(void *context, const struct arrival *const *arrivals,
     }
 }
 
+/* What dedup takes, while the partition at hand is in memory. */
+static void count_dedup_bytes(struct worker *worker)
+{
+    struct run *run = worker->run;
+    size_t bytes = dedup_memory_bytes(&worker->dedup), more = bytes - worker->dedup_bytes;
+    worker->dedup_bytes = bytes;
+    size_t all = __atomic_add_fetch(&run->dedup_table_bytes, more, __ATOMIC_RELAXED) +
+                 __atomic_load_n(&run->arrival_bound.held_bytes, __ATOMIC_RELAXED);
+    size_t peak = __atomic_load_n(&run->dedup_peak_bytes, __ATOMIC_RELAXED);
+    while (all > peak && !__atomic_compare_exchange_n(&run->dedup_peak_bytes, &peak, all, true,
+                                                      __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+    }
+}
+
 static enum status accept_whole(struct worker *worker, struct spool *spool, uint32_t partition)
 {
     struct spool_partition loaded;
@@ -122,6 +136,7 @@ static enum status accept_whole(struct worker *worker, struct spool *spool, uint
         dedup_partition(&worker->dedup, chunks, loaded.chunk_count, &sink);
     worker->accepted.count += accepted.count;
     worker->accepted.print += accepted.print;
+    count_dedup_bytes(worker);
     spool_unload(spool, partition, &loaded);
     return OK;
 }
@@ -173,6 +188,7 @@ static enum status accept_partition(struct worker *worker, struct spool *spool, 
     assert(worker->split_count < SPLITS_MAX);
     TRY(spool_new(run->env, SPLITS, sizeof(struct arrival), &run->budget,
                   run->config->temporary_folder, parts, &worker->err));
+    spool_bind(*parts, &run->arrival_bound);
     worker->split_count++;
     TRY(move_arrivals(worker, spool, partition, *parts, shift, room));
     arena_rewind(&worker->scratch, mark);
@@ -467,6 +483,12 @@ enum status run_accept(struct run *run)
                 status = flushed;
             }
         }
+        /* Billing needs the memory, and nothing of this. */
+        worker->dedup = (struct dedup_memory){0};
+        arena_release(&worker->scratch);
+        arena_release(&worker->decoder_arena);
+        arena_release(&worker->meter_arena);
+        arena_release(&worker->segment_arena);
     }
     return status;
 }

@@ -1109,7 +1109,7 @@ static bool has_dated_override(const struct run *run, uint32_t account)
 }
 
 /* Those of accounts for which nothing changes in the period. */
-static void find_steady_payers(struct run *run)
+void run_find_payers(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
     run->steady_payer = arena_alloc(&run->table_arena, (accounts->count + 1) * sizeof(uint32_t));
@@ -1125,7 +1125,6 @@ static void find_steady_payers(struct run *run)
 
 enum status run_read(struct run *run)
 {
-    find_steady_payers(run);
     account_finder_init(&run->finder, &run->table_arena, run->accounts, &run->secret);
     run->file_headers =
         arena_calloc(&run->arena, feed_file_count(run->feed) + 1, sizeof *run->file_headers);

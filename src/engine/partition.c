@@ -52,12 +52,8 @@ static uint32_t payer_of(const struct run *run, const struct record *record)
 
 uint32_t partition_first_payer(const struct run *run, uint32_t partition)
 {
-    /* The least payer p with p * partitions / (count + 1) == partition; the count when there is
-     * none. */
-    uint64_t count = run->accounts->count + 1;
-    uint32_t payer =
-        (uint32_t)(((uint64_t)partition * count + run->book_partitions - 1) / run->book_partitions);
-    return payer < run->accounts->count ? payer : run->accounts->count;
+    uint32_t first = run->partition_first[partition];
+    return first < run->accounts->count ? first : run->accounts->count;
 }
 
 /* Verdicts of a partition by fingerprint and account, those on the same added up. */

@@ -9,6 +9,7 @@
 enum {
     MEMORY_DEFAULT_MIB = 1024,
     MEMORY_A_THREAD_BYTES = 24 * 1024 * 1024,
+    ARRIVALS_LEAST_BYTES = 8 * 1024 * 1024,
     THREADS_MAX = 64,
 };
 
@@ -135,6 +136,49 @@ static uint32_t choose_partitions(const struct run *run, uint64_t input_bytes)
     return partitions;
 }
 
+/* Partitions are ranges of payers who pay for equally many accounts, more or less: payers with many
+ * have names that are alike, and would share one. */
+static enum status divide_books(struct run *run)
+{
+    struct env *env = run->env;
+    const uint32_t count = run->accounts->count, partitions = run->book_partitions;
+    size_t bytes = ((size_t)count + 1) * sizeof(uint32_t);
+    uint32_t *weights = env->memory.allocate(&env->memory, bytes);
+    if (!weights) {
+        return fail(run->err, ERR_LIMIT, "the memory limit is too small for this run");
+    }
+    memset(weights, 0, bytes);
+    for (uint32_t i = 0; i < count; i++) {
+        weights[run->steady_payer[i] == NONE ? i : run->steady_payer[i]]++;
+    }
+    uint64_t sum = 0; /* of those before */
+    uint32_t made = 1;
+    run->partition_first[0] = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        sum += weights[i];
+        while (made < partitions && sum * partitions >= (uint64_t)made * count) {
+            run->partition_first[made++] = i + 1;
+        }
+    }
+    while (made < partitions) {
+        run->partition_first[made++] = count;
+    }
+    run->partition_first[partitions] = UINT32_MAX;
+    env->memory.release(&env->memory, weights, bytes);
+
+    run->range_shift = 0;
+    while (count >> run->range_shift >= PARTITION_RANGES) {
+        run->range_shift++;
+    }
+    for (uint32_t range = 0, partition = 0; range <= count >> run->range_shift; range++) {
+        while (range << run->range_shift >= run->partition_first[partition + 1]) {
+            partition++;
+        }
+        run->partition_near[range] = (uint8_t)partition;
+    }
+    return OK;
+}
+
 static enum status set_up_spools(struct run *run)
 {
     struct env *env = run->env;
@@ -145,6 +189,7 @@ static enum status set_up_spools(struct run *run)
     }
     uint64_t guess = has_pipe && bytes < 256 * 1024 * 1024 ? 256 * 1024 * 1024 : bytes * 4;
     run->key_partitions = run->book_partitions = choose_partitions(run, guess / 4);
+    TRY(divide_books(run));
     run->key_shift = 64;
     for (uint32_t p = run->key_partitions; p > 1; p /= 2) {
         run->key_shift--;
@@ -160,6 +205,9 @@ static enum status set_up_spools(struct run *run)
     const char *folder = run->config->temporary_folder;
     TRY(spool_new(env, run->key_partitions, sizeof(struct arrival), &run->budget, folder,
                   &run->arrivals, run->err));
+    /* Dedup looks at one partition after the other, and all that is in memory besides is a gift. */
+    run->arrival_bound.least_bytes = ARRIVALS_LEAST_BYTES;
+    spool_bind(run->arrivals, &run->arrival_bound);
     TRY(spool_new(env, run->book_partitions, sizeof(struct record), &run->budget, folder,
                   &run->records, run->err));
     return spool_new(env, run->book_partitions, sizeof(struct verdict), &run->budget, folder,
@@ -297,6 +345,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
                              run->catalog->meters[i].spread_from;
     }
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
+    run_find_payers(run);
     TRY(set_up_spools(run));
     int64_t loaded_at = env->clock_mono_ns(env);
     TRY(carry_samples(run));
@@ -324,6 +373,9 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     summary->accept_ns = accepted_at - read_at;
     summary->bill_ns = done - accepted_at;
     summary->total_ns = done - start;
+    summary->dedup_peak_bytes = run->dedup_peak_bytes > run->arrival_bound.peak_bytes
+                                    ? run->dedup_peak_bytes
+                                    : run->arrival_bound.peak_bytes;
     return OK;
 }
 

@@ -184,7 +184,7 @@ struct plain_series {
 struct run;
 
 /* What a thread has for itself; merged at the end of each part. */
-enum { DEDUP_BYTES = 64, SPLITS_MAX = 10 }; /* of memory for an arrival, besides itself */
+enum { DEDUP_BYTES = 8, SPLITS_MAX = 10 }; /* of memory for an arrival, besides itself */
 /* What bills in one currency came to. */
 struct money_sums {
     const struct currency *currency;
@@ -192,7 +192,7 @@ struct money_sums {
     struct dec_sum total;
 };
 
-enum { PRODUCTS_KNOWN_BITS = 8 };
+enum { PRODUCTS_KNOWN_BITS = 8, PARTITION_RANGES = 4096 };
 
 struct worker {
     struct run *run;
@@ -230,6 +230,7 @@ struct worker {
     /* accept */
     struct spool_writer *verdicts;
     struct dedup_memory dedup;
+    size_t dedup_bytes;               /* of that, counted in the run */
     struct spool *splits[SPLITS_MAX]; /* of arrivals of a partition that is too large */
     uint32_t split_count;
     struct event_count accepted, withdrawn; /* withdrawn ones are accepted too */
@@ -328,7 +329,14 @@ struct run {
     struct lock *series_lock;
     struct spool *arrivals, *records, *verdicts;
     struct spool_budget budget;
+    struct spool_bound arrival_bound;
+    size_t dedup_table_bytes, dedup_peak_bytes; /* of all threads; with the arrivals; atomic */
     uint32_t key_partitions, key_shift, book_partitions;
+    /* Of each partition of the books its first payer; behind the last, UINT32_MAX.  Of each range
+     * of payers the partition that its first one is in. */
+    uint32_t partition_first[SPOOL_PARTITIONS_MAX + 1];
+    uint8_t partition_near[PARTITION_RANGES];
+    uint32_t range_shift;
     struct text *file_headers;        /* of CSV files, for reading a record again */
     struct event_count *file_events;  /* records of each file, withdrawals too */
     struct event_count *file_refused; /* what was refused of each */
@@ -446,6 +454,8 @@ bool restatement_has_changed(struct run *run, const struct farthing_summary *sum
 
 /* ---- ingest.c, accept.c, settle.c, report.c ---- */
 
+/* Who pays for whom through all of the period; before the partitions of the books are made. */
+void run_find_payers(struct run *run);
 enum status run_read(struct run *run);
 enum status run_accept(struct run *run);
 enum status run_settle(struct run *run);
@@ -481,7 +491,11 @@ bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *c
 
 static inline uint32_t book_partition(const struct run *run, uint32_t payer)
 {
-    return (uint32_t)((uint64_t)payer * run->book_partitions / (run->accounts->count + 1));
+    uint32_t partition = run->partition_near[payer >> run->range_shift];
+    while (payer >= run->partition_first[partition + 1]) {
+        partition++;
+    }
+    return partition;
 }
 
 /* In which round of a closed period's bills the events of a file came; all in one where none is

@@ -26,11 +26,13 @@ struct spool {
     uint32_t partitions;
     size_t unit_bytes;
     struct spool_budget *budget;
+    struct spool_bound *bound; /* NULL: none */
     const char *folder;
     struct file *file;
     uint64_t file_size;
     void **spare; /* chunks to use again */
     uint32_t spare_count, spare_capacity;
+    uint32_t writer_count; /* that are not flushed yet; atomic */
     struct chunk_list *lists;
 };
 
@@ -51,6 +53,28 @@ static void give_memory(struct env *env, void *memory, size_t size)
 {
     if (memory) {
         env->memory.release(&env->memory, memory, size);
+    }
+}
+
+static void *take_chunk(struct spool *spool)
+{
+    void *chunk = take_memory(spool->env, SPOOL_CHUNK_BYTES);
+    struct spool_bound *bound = spool->bound;
+    if (chunk && bound) {
+        size_t held = __atomic_add_fetch(&bound->held_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
+        size_t peak = __atomic_load_n(&bound->peak_bytes, __ATOMIC_RELAXED);
+        while (held > peak && !__atomic_compare_exchange_n(&bound->peak_bytes, &peak, held, true,
+                                                           __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+        }
+    }
+    return chunk;
+}
+
+static void give_chunk(struct spool *spool, void *chunk)
+{
+    give_memory(spool->env, chunk, SPOOL_CHUNK_BYTES);
+    if (chunk && spool->bound) {
+        __atomic_fetch_sub(&spool->bound->held_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
     }
 }
 
@@ -92,7 +116,19 @@ enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
     return OK;
 }
 
+void spool_bind(struct spool *spool, struct spool_bound *bound)
+{
+    spool->bound = bound;
+}
+
 static void drop_chunk(struct spool *spool, struct chunk *chunk);
+
+static void drop_spare(struct spool *spool)
+{
+    while (spool->spare_count > 0) {
+        give_chunk(spool, spool->spare[--spool->spare_count]);
+    }
+}
 
 void spool_free(struct spool *spool)
 {
@@ -108,9 +144,7 @@ void spool_free(struct spool *spool)
         give_memory(env, list->loaded, list->count * sizeof *list->loaded);
         give_memory(env, list->items, list->capacity * sizeof *list->items);
     }
-    for (uint32_t i = 0; i < spool->spare_count; i++) {
-        give_memory(spool->env, spool->spare[i], SPOOL_CHUNK_BYTES);
-    }
+    drop_spare(spool);
     give_memory(env, spool->spare, spool->spare_capacity * sizeof *spool->spare);
     give_memory(env, spool->lists, spool->partitions * sizeof *spool->lists);
     if (spool->file) {
@@ -132,6 +166,7 @@ enum status spool_writer_new(struct spool *spool, struct spool_writer **out, str
     }
     memset(writer, 0, sizeof *writer);
     writer->spool = spool;
+    __atomic_fetch_add(&spool->writer_count, 1, __ATOMIC_RELAXED);
     *out = writer;
     return OK;
 }
@@ -165,6 +200,9 @@ static bool enter_chunk(struct spool *spool, uint32_t partition, struct chunk ch
     list->items = items;
     list->items[list->count++] = chunk;
     list->units += chunk.count;
+    if (spool->bound) {
+        __atomic_fetch_add(&spool->bound->units, chunk.count, __ATOMIC_RELAXED);
+    }
     return true;
 }
 
@@ -172,6 +210,14 @@ static bool enter_chunk(struct spool *spool, uint32_t partition, struct chunk ch
 static bool keep_chunk(struct spool *spool)
 {
     struct spool_budget *budget = spool->budget;
+    if (spool->bound) {
+        const struct spool_bound *bound = spool->bound;
+        uint64_t units = __atomic_load_n(&bound->units, __ATOMIC_RELAXED);
+        uint64_t most = units > bound->least_bytes ? units : bound->least_bytes;
+        if (__atomic_load_n(&bound->held_bytes, __ATOMIC_RELAXED) > most) {
+            return false;
+        }
+    }
     size_t kept = __atomic_load_n(&budget->kept_bytes, __ATOMIC_RELAXED);
     size_t used = spool->env->memory_used_bytes(spool->env);
     size_t rest = used > kept ? used - kept : 0;
@@ -186,7 +232,7 @@ static bool keep_chunk(struct spool *spool)
 static void drop_chunk(struct spool *spool, struct chunk *chunk)
 {
     if (chunk->memory) {
-        give_memory(spool->env, chunk->memory, SPOOL_CHUNK_BYTES);
+        give_chunk(spool, chunk->memory);
         chunk->memory = NULL;
         if (chunk->is_counted) {
             __atomic_fetch_sub(&spool->budget->kept_bytes, SPOOL_CHUNK_BYTES, __ATOMIC_RELAXED);
@@ -205,7 +251,7 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
     writer->open[partition] = NULL;
     writer->used[partition] = 0;
     if (chunk.count == 0) {
-        give_memory(spool->env, memory, SPOOL_CHUNK_BYTES);
+        give_chunk(spool, memory);
         return OK;
     }
     env->lock_take(env, spool->lock);
@@ -241,7 +287,7 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
         memory = NULL;
     }
     env->lock_give(env, spool->lock);
-    give_memory(spool->env, memory, SPOOL_CHUNK_BYTES);
+    give_chunk(spool, memory);
     return status;
 }
 
@@ -254,7 +300,7 @@ static void *open_chunk(struct spool *spool)
         memory = spool->spare[--spool->spare_count];
     }
     env->lock_give(env, spool->lock);
-    return memory ? memory : take_memory(spool->env, SPOOL_CHUNK_BYTES);
+    return memory ? memory : take_chunk(spool);
 }
 
 void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
@@ -287,10 +333,11 @@ void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
 
 enum status spool_flush(struct spool_writer *writer, struct error *err)
 {
-    struct env *env = writer->spool->env;
-    for (uint32_t p = 0; p < writer->spool->partitions; p++) {
+    struct spool *spool = writer->spool;
+    struct env *env = spool->env;
+    for (uint32_t p = 0; p < spool->partitions; p++) {
         if (writer->open[p] && writer->failed) {
-            give_memory(writer->spool->env, writer->open[p], SPOOL_CHUNK_BYTES);
+            give_chunk(spool, writer->open[p]);
         } else if (writer->open[p] && seal_chunk(writer, p) != OK) {
             writer->failed = true;
         }
@@ -300,6 +347,11 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
         *err = writer->err;
     }
     give_memory(env, writer, sizeof *writer);
+    env->lock_take(env, spool->lock);
+    if (__atomic_sub_fetch(&spool->writer_count, 1, __ATOMIC_RELAXED) == 0) {
+        drop_spare(spool);
+    }
+    env->lock_give(env, spool->lock);
     return status;
 }
 
@@ -330,6 +382,9 @@ void spool_drop(struct spool *spool, uint32_t partition, uint32_t index)
     struct chunk_list *list = &spool->lists[partition];
     assert(index < list->count);
     drop_chunk(spool, &list->items[index]);
+    if (spool->bound) {
+        __atomic_fetch_sub(&spool->bound->units, list->items[index].count, __ATOMIC_RELAXED);
+    }
 }
 
 enum status spool_load(struct spool *spool, uint32_t partition, struct spool_partition *loaded,
@@ -351,13 +406,13 @@ enum status spool_load(struct spool *spool, uint32_t partition, struct spool_par
     for (uint32_t i = 0; i < list->count; i++) {
         struct chunk *chunk = &list->items[i];
         if (!chunk->memory) {
-            void *room = take_memory(env, SPOOL_CHUNK_BYTES);
+            void *room = take_chunk(spool);
             if (!room) {
                 return no_memory(err);
             }
             enum status status = spool_read(spool, partition, i, room, &loaded->chunks[i], err);
             if (status != OK) {
-                give_memory(env, room, SPOOL_CHUNK_BYTES);
+                give_chunk(spool, room);
                 return status;
             }
             chunk->memory = room;
@@ -373,6 +428,9 @@ void spool_unload(struct spool *spool, uint32_t partition, struct spool_partitio
     give_memory(spool->env, list->loaded, list->count * sizeof *list->loaded);
     for (uint32_t i = 0; i < list->count; i++) {
         drop_chunk(spool, &list->items[i]);
+    }
+    if (spool->bound) {
+        __atomic_fetch_sub(&spool->bound->units, list->units, __ATOMIC_RELAXED);
     }
     list->loaded = NULL;
     list->count = 0;

@@ -25,11 +25,21 @@ struct spool_budget {
     size_t kept_bytes; /* atomic */
 };
 
+/* What the chunks of some of these spools hold in memory, and no more than what is larger of
+ * least_bytes and a byte for each unit; of a unit that was dropped no more. */
+struct spool_bound {
+    size_t least_bytes;
+    uint64_t units; /* atomic, as these: */
+    size_t held_bytes, peak_bytes;
+};
+
 /* Chunks beyond the budget go to a temporary file in folder, and their memory is used again.
  * unit_bytes divides SPOOL_CHUNK_BYTES. */
 enum status spool_new(struct env *env, uint32_t partitions, size_t unit_bytes,
                       struct spool_budget *budget, const char *folder, struct spool **spool,
                       struct error *err);
+/* Before the first writer. */
+void spool_bind(struct spool *spool, struct spool_bound *bound);
 void spool_free(struct spool *spool); /* NULL is fine */
 
 enum status spool_writer_new(struct spool *spool, struct spool_writer **writer, struct error *err);

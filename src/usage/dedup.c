@@ -1,7 +1,8 @@
 /* dedup.c - each event once, whatever was sent how often.
  *
  * Arrivals of one key lie in one partition, since partitions are made by the key.  Within it a
- * table of keys finds the arrivals that share one.  Three cases:
+ * table of keys finds the arrivals that share one: a slot of four bytes holds the place of the
+ * first of a key, and the few that are not the first are listed beside it.  Three cases:
  *
  *     alone, or all with the same content      accepted once, the rest are duplicates
  *     different contents under one hash        undecided: a conflict, or two keys with equal hashes
@@ -13,81 +14,113 @@
 #include "usage/usage.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
-static const uint32_t END = 0xFFFFFFFFu;
+enum { CHUNK_BITS = 11, CHUNK_UNITS = 1 << CHUNK_BITS };
 
-/* Room for so many arrivals; returns the mask of the table, which is empty. */
-static uint32_t make_room(struct dedup_memory *memory, uint32_t count)
+static const uint32_t EMPTY = 0xFFFFFFFFu;
+
+/* The place of an arrival: its chunk, and where it is there. */
+static uint32_t place_of(uint32_t chunk, uint32_t unit)
 {
-    if (count > memory->capacity) {
-        uint32_t capacity = count + count / 4 + 64;
-        memory->arrivals = arena_calloc(memory->arena, capacity, sizeof *memory->arrivals);
-        memory->next = arena_calloc(memory->arena, capacity, sizeof *memory->next);
-        memory->state = arena_calloc(memory->arena, capacity, sizeof *memory->state);
-        memory->capacity = capacity;
-    }
-    uint32_t slot_count = 1024;
-    while (slot_count < count * 2) {
-        slot_count *= 2;
-    }
-    if (slot_count > memory->slot_count) {
-        memory->slots = arena_alloc(memory->arena, slot_count * sizeof *memory->slots);
-        memory->slot_count = slot_count;
+    return chunk << CHUNK_BITS | unit;
+}
+
+static const struct arrival *arrival_at(const struct arrival_chunk *chunks, uint32_t place)
+{
+    return &chunks[place >> CHUNK_BITS].arrivals[place & (CHUNK_UNITS - 1)];
+}
+
+/* Room for so many arrivals: half as many slots more, all empty. */
+static void make_room(struct dedup_memory *memory, uint32_t count)
+{
+    uint32_t slot_count = count + count / 2 + 64;
+    if (slot_count > memory->slot_capacity) {
+        memory->slot_capacity = slot_count + slot_count / 8;
+        memory->slots = arena_alloc(memory->arena, memory->slot_capacity * sizeof *memory->slots);
     }
     memset(memory->slots, 0xFF, slot_count * sizeof *memory->slots);
-    return slot_count - 1;
+    memory->slot_count = slot_count;
+    memory->more_count = 0;
 }
 
-/* Of a group, kept with its first arrival. */
-enum { GROUP_MEMBER = 1, GROUP_MIXED = 2 };
-
-/* Adds the arrival to the group of its key: a list that starts at the slot's arrival. */
-static void group_arrival(struct dedup_memory *memory, uint32_t mask, uint32_t index)
+/* The upper bits of keys are equal within a partition. */
+static uint32_t slot_of(const struct dedup_memory *memory, uint64_t key)
 {
-    const struct arrival *arrival = memory->arrivals[index];
-    memory->next[index] = END;
-    memory->state[index] = arrival->is_withdrawal ? GROUP_MIXED : 0;
-    for (uint32_t at = (uint32_t)arrival->key & mask;; at = (at + 1) & mask) {
+    return (uint32_t)((uint64_t)(uint32_t)key * memory->slot_count >> 32);
+}
+
+static void add_more(struct dedup_memory *memory, uint32_t first, uint32_t place)
+{
+    if (memory->more_count == memory->more_capacity) {
+        uint32_t capacity = memory->more_capacity ? memory->more_capacity * 2 : 1024;
+        memory->more = arena_grow(memory->arena, memory->more, memory->more_count, capacity,
+                                  sizeof *memory->more);
+        memory->more_capacity = capacity;
+    }
+    memory->more[memory->more_count++] = (uint64_t)first << 32 | place;
+}
+
+/* Takes the arrival as the first of its key, or as one more of it; a withdrawal is always noted. */
+static bool is_first_arrival(struct dedup_memory *memory, const struct arrival_chunk *chunks,
+                             const struct arrival *arrival, uint32_t place)
+{
+    for (uint32_t at = slot_of(memory, arrival->key);;) {
         uint32_t first = memory->slots[at];
-        if (first == END) {
-            memory->slots[at] = index;
-            return;
-        }
-        const struct arrival *other = memory->arrivals[first];
-        if (other->key == arrival->key) {
-            if (other->print != arrival->print || arrival->is_withdrawal) {
-                memory->state[first] |= GROUP_MIXED;
+        if (first == EMPTY) {
+            memory->slots[at] = place;
+            if (arrival->is_withdrawal) {
+                add_more(memory, place, place);
             }
-            memory->next[index] = memory->next[first];
-            memory->next[first] = index;
-            memory->state[index] = GROUP_MEMBER;
-            return;
+            return true;
         }
+        if (arrival_at(chunks, first)->key == arrival->key) {
+            add_more(memory, first, place);
+            return false;
+        }
+        at = at + 1 == memory->slot_count ? 0 : at + 1;
     }
 }
 
-static uint32_t count_group(const struct dedup_memory *memory, uint32_t first)
+static int compare_more(const void *a_item, const void *b_item)
 {
-    uint32_t count = 0;
-    for (uint32_t i = first; i != END; i = memory->next[i]) {
-        count++;
-    }
-    return count;
+    const uint64_t *a = a_item, *b = b_item;
+    return (*a > *b) - (*a < *b);
 }
 
-static void report_undecided(struct dedup_memory *memory, uint32_t first,
-                             const struct dedup_sink *sink)
+/* A group of more than one, or of a withdrawal: its first arrival, and count more. */
+static void report_group(struct dedup_memory *memory, const struct arrival_chunk *chunks,
+                         const uint64_t *more, uint32_t count, struct dedup_accepted *accepted,
+                         const struct dedup_sink *sink)
 {
+    uint32_t first_place = (uint32_t)(more[0] >> 32);
+    const struct arrival *first = arrival_at(chunks, first_place);
+    bool is_mixed = first->is_withdrawal;
+    uint32_t other_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct arrival *other = arrival_at(chunks, (uint32_t)more[i]);
+        is_mixed = is_mixed || other->print != first->print || other->is_withdrawal;
+        other_count += (uint32_t)more[i] != first_place;
+    }
+    if (!is_mixed) {
+        sink->duplicate(sink->context, first, other_count);
+        return;
+    }
+    accepted->count--;
+    accepted->print -= first->print;
     enum { SMALL = 16 };
     const struct arrival *small[SMALL];
-    uint32_t count = count_group(memory, first);
     const struct arrival **group =
-        count <= SMALL ? small : arena_calloc(memory->arena, count, sizeof *group);
-    count = 0;
-    for (uint32_t i = first; i != END; i = memory->next[i]) {
-        group[count++] = memory->arrivals[i];
+        other_count < SMALL ? small
+                            : arena_alloc(memory->arena, (other_count + (size_t)1) * sizeof *group);
+    uint32_t used = 0;
+    group[used++] = first;
+    for (uint32_t i = 0; i < count; i++) {
+        if ((uint32_t)more[i] != first_place) {
+            group[used++] = arrival_at(chunks, (uint32_t)more[i]);
+        }
     }
-    sink->undecided(sink->context, group, count);
+    sink->undecided(sink->context, group, used);
 }
 
 struct dedup_accepted dedup_partition(struct dedup_memory *memory,
@@ -95,39 +128,40 @@ struct dedup_accepted dedup_partition(struct dedup_memory *memory,
                                       const struct dedup_sink *sink)
 {
     uint32_t count = 0;
+    assert(chunk_count < EMPTY >> CHUNK_BITS);
     for (uint32_t c = 0; c < chunk_count; c++) {
+        assert(chunks[c].count <= CHUNK_UNITS);
         count += chunks[c].count;
     }
-    uint32_t mask = make_room(memory, count);
-    uint32_t index = 0;
-    for (uint32_t c = 0; c < chunk_count; c++) {
-        for (uint32_t i = 0; i < chunks[c].count; i++) {
-            memory->arrivals[index++] = &chunks[c].arrivals[i];
-        }
-    }
-    assert(index == count);
-    enum { AHEAD = 16 };
-    for (index = 0; index < count; index++) {
-        if (index + AHEAD < count) {
-            __builtin_prefetch(&memory->slots[memory->arrivals[index + AHEAD]->key & mask]);
-        }
-        if (index + 2 * AHEAD < count) {
-            __builtin_prefetch(memory->arrivals[index + 2 * AHEAD]);
-        }
-        group_arrival(memory, mask, index);
-    }
+    make_room(memory, count);
     struct dedup_accepted accepted = {0, 0};
-    for (index = 0; index < count; index++) {
-        if (memory->state[index] & GROUP_MIXED) {
-            report_undecided(memory, index, sink);
-        } else if (!(memory->state[index] & GROUP_MEMBER)) {
-            accepted.count++;
-            accepted.print += memory->arrivals[index]->print;
-            if (memory->next[index] != END) {
-                sink->duplicate(sink->context, memory->arrivals[index],
-                                count_group(memory, index) - 1);
+    enum { AHEAD = 16 };
+    for (uint32_t c = 0; c < chunk_count; c++) {
+        const struct arrival *arrivals = chunks[c].arrivals;
+        for (uint32_t i = 0; i < chunks[c].count; i++) {
+            if (i + AHEAD < chunks[c].count) {
+                __builtin_prefetch(&memory->slots[slot_of(memory, arrivals[i + AHEAD].key)]);
+            }
+            if (is_first_arrival(memory, chunks, &arrivals[i], place_of(c, i))) {
+                accepted.count++;
+                accepted.print += arrivals[i].print;
             }
         }
     }
+    if (memory->more_count > 1) {
+        qsort(memory->more, memory->more_count, sizeof *memory->more, compare_more);
+    }
+    const uint64_t *more = memory->more;
+    for (uint32_t i = 0, end; i < memory->more_count; i = end) {
+        for (end = i + 1; end < memory->more_count && more[end] >> 32 == more[i] >> 32; end++) {
+        }
+        report_group(memory, chunks, more + i, end - i, &accepted, sink);
+    }
     return accepted;
+}
+
+size_t dedup_memory_bytes(const struct dedup_memory *memory)
+{
+    return memory->slot_capacity * sizeof *memory->slots +
+           memory->more_capacity * sizeof *memory->more;
 }

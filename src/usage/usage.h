@@ -239,19 +239,19 @@ struct dedup_sink {
 /* Arrivals of a partition, in pieces of memory. */
 struct arrival_chunk {
     const struct arrival *arrivals;
-    uint32_t count;
+    uint32_t count; /* at most 2,048 */
 };
 
 /* Memory for dedup_partition that is kept between calls; grows in its arena. */
 struct dedup_memory {
     struct arena *arena;
-    uint32_t *slots;
-    uint32_t slot_count;
-    const struct arrival **arrivals;
-    uint32_t *next;
-    uint8_t *state;
-    uint32_t capacity;
+    uint32_t *slots; /* places of arrivals */
+    uint32_t slot_count, slot_capacity;
+    uint64_t *more; /* place of the first of a key << 32 | that of another */
+    uint32_t more_count, more_capacity;
 };
+/* What it takes, besides the arrivals. */
+size_t dedup_memory_bytes(const struct dedup_memory *memory);
 
 /* Events that are accepted without a look at their bytes, and the sum of their fingerprints. */
 struct dedup_accepted {
