@@ -8,7 +8,6 @@
 #include "base/hash.h"
 
 enum { SLOTS_MIN = 8 };
-_Static_assert(MAP_RECENT == 1 << (64 - 52), "the shift of map_find_recent");
 
 static void take_slots(struct map *map, uint64_t slot_count)
 {
@@ -63,41 +62,6 @@ static void grow(struct map *map)
 uint32_t map_find(const struct map *map, struct text key)
 {
     return find_slot(map, hash_print64(key.at, key.size, map->seed), key)->value;
-}
-
-static inline bool is_recent(const struct map_recent_key *recent, struct text key)
-{
-    return text_equal((struct text){recent->key, recent->size}, key);
-}
-
-uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key)
-{
-    if (key.size < 8 || key.size > MAP_RECENT_KEY_BYTES) {
-        return map_find(map, key);
-    }
-    /* Names differ in their last bytes, or in the middle. */
-    uint64_t last = text_word(key.at + key.size - 8);
-    uint64_t middle = text_word(key.at + (key.size - 8) / 2);
-    uint64_t place =
-        last * UINT64_C(0x9E3779B97F4A7C15) + (middle ^ key.size) * UINT64_C(0xD6E8FEB86659FD93);
-    place = (place ^ place >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 52;
-    struct map_recent_key *first = &recent->keys[place], *second = &recent->keys[place ^ 1];
-    if (is_recent(first, key)) {
-        return first->value;
-    }
-    if (is_recent(second, key)) {
-        return second->value;
-    }
-    const struct map_slot *slot = find_slot(map, hash_print64(key.at, key.size, map->seed), key);
-    if (slot->value != MAP_NONE) {
-        if (first->size > 0) {
-            *second = *first;
-        }
-        memcpy(first->key, key.at, key.size);
-        first->size = (uint32_t)key.size;
-        first->value = slot->value;
-    }
-    return slot->value;
 }
 
 uint32_t map_put(struct map *map, struct text key, uint32_t value)

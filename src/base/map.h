@@ -33,17 +33,4 @@ uint32_t map_find(const struct map *map, struct text key);
 /* Puts value (not MAP_NONE) unless the key is there; returns the value that is there now. */
 uint32_t map_put(struct map *map, struct text key, uint32_t value);
 
-/* The keys that were found last, each at one of two places that a few of its bytes give: for keys
- * that come again and again, one comparison in one line of the cache instead of a hash and a
- * search. Places are many times as many as the keys of most catalogs, so that few share one; those
- * without a key are not touched.  Zeroed before its first use; of one map and one thread. */
-enum { MAP_RECENT = 4096, MAP_RECENT_KEY_BYTES = 56 };
-struct map_recent {
-    struct map_recent_key {
-        uint32_t size, value;
-        char key[MAP_RECENT_KEY_BYTES];
-    } keys[MAP_RECENT];
-};
-uint32_t map_find_recent(const struct map *map, struct map_recent *recent, struct text key);
-
 #endif

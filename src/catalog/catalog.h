@@ -190,7 +190,11 @@ struct meter {
     struct place place;
 };
 /* Whether records of the meter tell which event they are of. */
-bool meter_keeps_key(const struct meter *meter);
+static inline bool meter_keeps_key(const struct meter *meter)
+{
+    return meter->aggregate == AGGREGATE_LATEST || meter->aggregate == AGGREGATE_TIME_WEIGHTED ||
+           meter->aggregate == AGGREGATE_UNIQUE || meter->grain == GRAIN_EVENT;
+}
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 

@@ -317,12 +317,6 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
     meter->member_count = work.members.count;
 }
 
-bool meter_keeps_key(const struct meter *meter)
-{
-    return meter->aggregate == AGGREGATE_LATEST || meter->aggregate == AGGREGATE_TIME_WEIGHTED ||
-           meter->aggregate == AGGREGATE_UNIQUE || meter->grain == GRAIN_EVENT;
-}
-
 /* The pieces of an event must lie in one place, so how long it may last is a fact of the catalog:
  * were pieces counted instead, it would depend on the period that is billed. */
 enum { SPREAD_HOURS_MAX = 744 }; /* by all meters of a type together; 31 days */

@@ -378,11 +378,11 @@ static void split_row(struct reading *reading, struct text row)
 /* Puts a field or constant where it goes.  False when the other way must decide. */
 static inline bool take_plain(struct decoder *decoder, const struct csv_header *header,
                               uint32_t index, struct text field, struct text row,
-                              struct text texts[ATTRIBUTES], uint32_t *member_count)
+                              struct attributes *attributes, uint32_t *member_count)
 {
     const struct csv_target *target = &header->targets[index];
     if (target->attribute != ATTRIBUTE_NONE) {
-        texts[target->attribute] = field;
+        attributes->texts[target->attribute] = field;
         return true;
     }
     if (!target->is_data || field.size == 0) {
@@ -428,7 +428,7 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
         return false;
     }
     struct marks separators = marks_start(decoder->marks);
-    struct text texts[ATTRIBUTES] = {0};
+    struct attributes attributes = {0};
     uint32_t member_count = 0;
     decoder->holder_count = 0;
     size_t start = 0;
@@ -440,18 +440,19 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
         }
         struct text field = {row.at + start, (is_last ? row.size : end) - start};
         start = end + 1;
-        if (!take_plain(decoder, header, i, field, row, texts, &member_count)) {
+        if (!take_plain(decoder, header, i, field, row, &attributes, &member_count)) {
             return false;
         }
     }
     for (uint32_t i = 0; i < header->constant_count; i++) {
         uint32_t index = header->column_count + i;
-        if (!take_plain(decoder, header, index, header->targets[index].value, row, texts,
-                        &member_count)) {
+        if (!take_plain(decoder, header, index, header->targets[index].value, row,
+                        &attributes, &member_count)) {
             return false;
         }
     }
-    return record_finish(decoder, texts, member_count, event);
+    record_print_all(decoder, &attributes, member_count);
+    return record_finish(decoder, &attributes, member_count, event);
 }
 
 bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,

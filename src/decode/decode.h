@@ -46,6 +46,14 @@ struct decoder *decoder_new(struct arena *arena);
  * its items cannot be told apart, when there are none (JSON_SYNTAX) or too many (BATCH_LIMIT). */
 void decode_json_line(struct decoder *decoder, struct text line, bool first_of_file,
                       const struct sink *sink);
+/* The next line of those in rest, and of those to come: where shapes come again, line after line is sooner read so than
+ * each alone.  Returns its size with its newline; rest is not empty.  A newline is where rest ends, and DECODE_PADDING_BYTES from there
+ * may be read. */
+enum { DECODE_PADDING_BYTES = 64 };
+size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
+                        const struct sink *sink);
+/* As far as a machine would that has no wider vectors (0: none, 1: 32 bytes), for tests. */
+void decoder_narrow(struct decoder *decoder, int width);
 /* The general path alone, for the differential fuzzer. */
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
                          const struct sink *sink);

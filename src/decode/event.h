@@ -73,6 +73,7 @@ struct member {
     uint64_t path;
     enum member_kind kind;
     bool truth;        /* of MEMBER_BOOL */
+    uint64_t print;    /* what it adds to the event's; 0 when that was not kept */
     struct text text;  /* unescaped, of MEMBER_TEXT */
     struct dec number; /* of MEMBER_NUMBER */
 };
@@ -96,7 +97,8 @@ struct event {
     const uint64_t *holders; /* paths of the objects and arrays in data that are not empty */
     uint32_t holder_count;
     struct text target_source, target_id; /* of a withdrawal */
-    uint64_t print;                       /* fixed-key fingerprint of the content */
+    uint64_t print;                       /* fixed-key fingerprint of the content: a sum, of which the next is a part */
+    uint64_t type_print;                  /* of the type; or 0: who looks one up again and again needs no other hash */
 };
 
 /* NULL when data has no scalar at that path. */

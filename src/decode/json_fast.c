@@ -172,7 +172,7 @@ static inline bool read_data(struct cursor *cursor, struct decoder *decoder, uin
 
 /* What the members of a record have given so far. */
 struct fields {
-    struct text texts[ATTRIBUTES];
+    struct attributes attributes;
     uint64_t extensions[EXTENSIONS_FAST_MAX]; /* hashes of names */
     uint32_t extension_count;
     bool has_data;
@@ -221,7 +221,7 @@ static inline bool read_member(struct cursor *cursor, struct decoder *decoder,
     }
     enum attribute attribute = name_attribute(name);
     if (attribute != ATTRIBUTE_NONE) {
-        struct text *text = &fields->texts[attribute];
+        struct text *text = &fields->attributes.texts[attribute];
         return text->at == NULL && read_string(cursor, text);
     }
     if (name.size == 4 && memcmp(name.at, "data", 4) == 0) {
@@ -241,7 +241,6 @@ static inline bool is_version(struct text text)
     return text.size == 3 && memcmp(text.at, "1.0", 3) == 0;
 }
 
-/* A record of a shape that did not come before: name by name. */
 static bool read_whole(struct decoder *decoder, struct text record, struct fields *fields,
                        uint32_t *member_count)
 {
@@ -261,7 +260,7 @@ static bool read_whole(struct decoder *decoder, struct text record, struct field
         after = read_after(&cursor);
     }
     return after == AFTER_END && cursor.at == cursor.end &&
-           is_version(fields->texts[ATTRIBUTE_SPECVERSION]);
+           is_version(fields->attributes.texts[ATTRIBUTE_SPECVERSION]);
 }
 
 bool json_fast_read(struct decoder *decoder, struct text record, struct event *event)
@@ -275,17 +274,12 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
         ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
         return false;
     }
-    struct fields fields;
+    struct fields fields = {0};
     uint32_t member_count = 0;
     decoder->holder_count = 0; /* what is nested goes the general way */
-    if (!template_read(decoder, record, fields.texts, &member_count)) {
-        memset(fields.texts, 0, sizeof fields.texts);
-        fields.extension_count = 0;
-        fields.has_data = false;
-        if (!read_whole(decoder, record, &fields, &member_count)) {
-            return false;
-        }
-        template_learn(decoder, record, member_count);
+    if (!read_whole(decoder, record, &fields, &member_count)) {
+        return false;
     }
-    return record_finish(decoder, fields.texts, member_count, event);
+    record_print_all(decoder, &fields.attributes, member_count);
+    return record_finish(decoder, &fields.attributes, member_count, event);
 }

@@ -680,6 +680,55 @@ void decode_json_line(struct decoder *decoder, struct text line, bool first_of_f
     }
 }
 
+/* A line of a shape that came before; its size, or 0. */
+static size_t next_by_template(struct decoder *decoder, struct text rest, const struct sink *sink)
+{
+    size_t size;
+    unsigned flags = scan_line(decoder->width, rest.at, '"', '\\', decoder->marks, &size);
+    struct text record = {rest.at, size};
+    if (flags & SCAN_CONTROL && rest.at[size - 1] == '\r') { /* so there is a byte */
+        record.size--;
+        flags &= has_control(record) ? ~0u : ~(unsigned)SCAN_CONTROL;
+    }
+    struct attributes attributes;
+    uint32_t member_count;
+    struct event event;
+    decoder->holder_count = 0;
+    if (flags & (SCAN_ESCAPE | SCAN_CONTROL) || size >= SCAN_MAX_BYTES ||
+        (flags & SCAN_HIGH && !text_is_utf8(record)) ||
+        !template_read(decoder, record, &attributes, &member_count) ||
+        !record_finish(decoder, &attributes, member_count, &event)) {
+        return 0;
+    }
+    sink->event(sink->context, &event, 0, record);
+    return size;
+}
+
+size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
+                        const struct sink *sink)
+{
+    size_t size = next_by_template(decoder, rest, sink);
+    if (size > 0) {
+        return size + 1;
+    }
+    const char *newline = memchr(rest.at, '\n', rest.size);
+    size = newline ? (size_t)(newline - rest.at) : rest.size;
+    const struct line line = {decoder, drop_return((struct text){rest.at, size}), sink, true};
+    struct event event;
+    if (json_fast_read(decoder, line.text, &event)) {
+        template_learn(decoder, line.text, event.member_count);
+        sink->event(sink->context, &event, 0, line.text);
+    } else {
+        decode_line(line, first_of_file);
+    }
+    return size + 1;
+}
+
+void decoder_narrow(struct decoder *decoder, int width)
+{
+    decoder->width = scan_width_of((enum scan_width)width);
+}
+
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
                          const struct sink *sink)
 {
@@ -692,6 +741,8 @@ struct decoder *decoder_new(struct arena *arena)
     decoder->arena = arena;
     memset(decoder->names, 0, sizeof decoder->names); /* a size of 0 is no name's */
     decoder->templates.count = decoder->templates.last = decoder->templates.missed = 0;
+    decoder->width = scan_width_of(SCAN_WIDE);
+    decoder->hour = (struct hour){{0, 0}, 0};
     decoder->empty = arena_mark(arena);
     return decoder;
 }

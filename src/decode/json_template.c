@@ -18,33 +18,31 @@
 
 #include "decode/record.h"
 
-/* ---- reading ------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
-/* The record goes on with the literal. */
-static inline bool has_literal(const char *at, const char *end,
-                               const struct template_value *value)
+/* The line goes on with the literal. */
+static inline bool has_literal(const char *at, const struct template_value *value)
 {
 #ifdef __SSE2__
-    if (end - at >= TEMPLATE_LITERAL_BYTES) {
-        const __m128i *a = (const void *)at, *b = (const void *)value->literal;
-        __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
-        __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
-        uint32_t equal =
-            (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
-        return (~equal & value->mask) == 0;
-    }
+    const __m128i *a = (const void *)at, *b = (const void *)value->literal;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
+    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
+    uint32_t equal = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+    return (~equal & value->mask) == 0;
+#else
+    return memcmp(at, value->literal, value->size) == 0;
 #endif
-    return (size_t)(end - at) >= value->size && memcmp(at, value->literal, value->size) == 0;
 }
 
-static inline bool match(struct decoder *decoder, const struct template *template,
-                         struct text record, struct text texts[ATTRIBUTES])
+static inline bool match(struct decoder *decoder, struct template *template, struct text record,
+                         struct attributes *attributes)
 {
     const char *at = record.at, *end = record.at + record.size;
-    const struct template_value *value = template->values, *values_end = value + template->value_count;
+    struct template_value *value = template->values, *values_end = value + template->value_count;
     const uint16_t *quote = decoder->quotes; /* the first one at or behind at */
+    uint64_t print = template->print;
     for (; value < values_end; value++) {
-        if (!has_literal(at, end, value)) {
+        if (!has_literal(at, value)) {
             return false;
         }
         at += value->size;
@@ -56,16 +54,14 @@ static inline bool match(struct decoder *decoder, const struct template *templat
         if (value->kind == TEMPLATE_MEMBER) {
             member = &decoder->members[value->index];
             *member = (struct member){.path = template->members[value->index].path};
-            if (at == end) {
-                return false;
-            }
             if (*at != '"') {
-                struct text rest = {at, (size_t)(end - at)};
+                struct text rest = {at, (size_t)(end - at) + DECODE_PADDING_BYTES};
                 size_t size = scan_plain_number(rest, &member->number);
                 if (size == 0) {
                     return false;
                 }
                 member->kind = MEMBER_NUMBER;
+                print += record_print_member(member);
                 at += size;
                 continue;
             }
@@ -78,29 +74,35 @@ static inline bool match(struct decoder *decoder, const struct template *templat
         }
         at = record.at + *quote;
         struct text text = {first, (size_t)(at - first)};
-        if (value->kind == TEMPLATE_ATTRIBUTE) {
-            texts[value->index] = text;
-        } else if (member) {
+        if (member) {
             member->kind = MEMBER_TEXT;
             member->text = text;
+            member->print = hash_print64(text.at, text.size, value->seed);
+            print += member->print;
             at++; /* a number has no quote either that the literal behind it could begin with */
             quote++;
+        } else if (value->kind == TEMPLATE_ATTRIBUTE) {
+            attributes->texts[value->index] = text;
+            if (value->index != ATTRIBUTE_TIME) {
+                attributes->prints[value->index] = hash_print64(text.at, text.size, value->seed);
+                print += attributes->prints[value->index];
+            }
         }
     }
+    attributes->print = print;
     return at == end;
 }
 
-bool template_read(struct decoder *decoder, struct text record, struct text texts[ATTRIBUTES],
+bool template_read(struct decoder *decoder, struct text record, struct attributes *attributes,
                    uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
-    list_marks(decoder->marks, record.size, decoder->quotes);
+    list_marks(decoder->width, decoder->marks, record.size, decoder->quotes);
     for (uint32_t i = 0; i < known->count; i++) {
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);
-        const struct template *template = &known->items[at];
-        memset(texts, 0, ATTRIBUTES * sizeof *texts); /* of one that matched in part */
-        if (match(decoder, template, record, texts)) {
+        struct template *template = &known->items[at];
+        if (match(decoder, template, record, attributes)) {
             for (uint32_t w = 0; w < template->word_count; w++) {
                 uint32_t index = template->words[w];
                 decoder->members[index] = template->members[index];
@@ -121,6 +123,13 @@ struct learner {
     uint32_t member;
 };
 
+static uint64_t seed_of(const struct template *template, enum template_kind kind, uint32_t index)
+{
+    return kind == TEMPLATE_MEMBER      ? record_member_seed(template->members[index].path, MEMBER_TEXT)
+           : kind == TEMPLATE_ATTRIBUTE ? record_attribute_seed((enum attribute)index)
+                                        : 0;
+}
+
 static bool add_piece(struct template *template, enum template_kind kind, uint32_t index,
                       const char *literal, size_t size)
 {
@@ -131,6 +140,7 @@ static bool add_piece(struct template *template, enum template_kind kind, uint32
     *value = (struct template_value){.kind = (uint8_t)kind,
                                      .index = (uint8_t)index,
                                      .size = (uint8_t)size,
+                                     .seed = seed_of(template, kind, index),
                                      .mask = size == TEMPLATE_LITERAL_BYTES
                                                  ? UINT32_MAX
                                                  : (UINT32_C(1) << size) - 1};
@@ -186,6 +196,7 @@ static bool learn_member(struct learner *learner)
         return add_value(learner, TEMPLATE_MEMBER, index, first, end);
     }
     template->words[template->word_count++] = (uint8_t)index; /* part of the literal */
+    template->print += record_print_member(member);
     learner->at = end;
     return member->kind == MEMBER_BOOL || member->kind == MEMBER_NULL;
 }

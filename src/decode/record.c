@@ -251,15 +251,16 @@ static inline bool is_attribute(struct text text)
     return text.size - 1 < ATTRIBUTE_MAX_BYTES;
 }
 
-bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
+bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event)
 {
+    const struct text *texts = attributes->texts;
     struct text type = texts[ATTRIBUTE_TYPE];
     if (!is_attribute(texts[ATTRIBUTE_ID]) || !is_attribute(texts[ATTRIBUTE_SOURCE]) ||
         !is_attribute(type) || !is_attribute(texts[ATTRIBUTE_SUBJECT]) ||
         (type.size == sizeof WITHDRAWAL_TYPE - 1 &&
          memcmp(type.at, WITHDRAWAL_TYPE, sizeof WITHDRAWAL_TYPE - 1) == 0) ||
-        scan_time(texts[ATTRIBUTE_TIME], &event->at) != TIME_OK) {
+        scan_time_near(&decoder->hour, texts[ATTRIBUTE_TIME], &event->at) != TIME_OK) {
         return false;
     }
     event->kind = EVENT_USAGE;
@@ -267,22 +268,22 @@ bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
     event->id = texts[ATTRIBUTE_ID];
     event->type = type;
     event->subject = texts[ATTRIBUTE_SUBJECT];
+    event->type_print = attributes->prints[ATTRIBUTE_TYPE];
     event->members = decoder->members;
     event->member_count = member_count;
     event->holders = decoder->holders;
     event->holder_count = decoder->holder_count;
     event->target_source = event->target_id = (struct text){0};
-    event->print = record_print(event);
+    event->print = attributes->print + record_print_time(event->at);
     return true;
 }
 
 /* ---- fingerprint --------------------------------------------------------------------------- */
 
-/* Of a value at its place: the seed tells apart equal bytes of another kind or at another path. */
+/* Of a value at its place. */
 static inline uint64_t print_member(const struct member *member)
 {
-    uint64_t seed =
-        member->path + ((uint64_t)member->kind + 1) * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t seed = record_member_seed(member->path, member->kind);
     unsigned char bytes[17];
     switch (member->kind) {
     case MEMBER_TEXT: return hash_print64(member->text.at, member->text.size, seed);
@@ -305,10 +306,26 @@ static inline uint64_t print_member(const struct member *member)
     return hash_print64("", 0, seed);
 }
 
-/* The place of an attribute, as a member's path is one. */
 static inline uint64_t print_attribute(enum attribute attribute, struct text text)
 {
-    return hash_print64(text.at, text.size, (uint64_t)attribute * UINT64_C(0xD6E8FEB86659FD93));
+    return hash_print64(text.at, text.size, record_attribute_seed(attribute));
+}
+
+void record_print_all(struct decoder *decoder, struct attributes *attributes,
+                      uint32_t member_count)
+{
+    static const enum attribute content[] = {ATTRIBUTE_SOURCE, ATTRIBUTE_ID, ATTRIBUTE_TYPE,
+                                             ATTRIBUTE_SUBJECT};
+    uint64_t print = 0;
+    for (size_t i = 0; i < sizeof content / sizeof *content; i++) {
+        attributes->prints[content[i]] = print_attribute(content[i], attributes->texts[content[i]]);
+        print += attributes->prints[content[i]];
+    }
+    for (uint32_t i = 0; i < member_count; i++) {
+        decoder->members[i].print = print_member(&decoder->members[i]);
+        print += decoder->members[i].print;
+    }
+    attributes->print = print;
 }
 
 /* A sum, so that no order is needed and no hash waits for another. */

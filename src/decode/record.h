@@ -1,8 +1,8 @@
 /* record.h - what the readers of decode/ share; of no interest outside.
  *
  *     json_general --+
+ *     json_template -+
  *     json_fast -----+--> struct event, record_print
- *       json_template|
  *     csv -----------+
  *
  * A reader that can meet anything fills a struct draft, notes in a finding what it sees, and lets
@@ -50,7 +50,8 @@ struct template_value {
     uint8_t kind, index; /* of the attribute or member */
     uint8_t size;        /* of the literal */
     uint8_t quotes;      /* in the literal */
-    uint32_t mask;       /* its bytes */
+    uint32_t mask;       /* the literal's bytes */
+    uint64_t seed;                  /* of the hash of a text, for the fingerprint */
     char literal[TEMPLATE_LITERAL_BYTES];
 };
 
@@ -59,6 +60,7 @@ struct template {
     struct template_value values[TEMPLATE_VALUES_MAX];
     uint8_t words[TEMPLATE_MEMBERS_MAX];         /* members that are true, false or null */
     struct member members[TEMPLATE_MEMBERS_MAX]; /* their paths; words in full */
+    uint64_t print;                              /* of the words */
 };
 
 struct templates {
@@ -67,9 +69,42 @@ struct templates {
     struct template items[TEMPLATES];
 };
 
+/* ---- attributes ------------------------------------------------------------------------------ */
+
+enum attribute {
+    ATTRIBUTE_SPECVERSION,
+    ATTRIBUTE_ID,
+    ATTRIBUTE_SOURCE,
+    ATTRIBUTE_TYPE,
+    ATTRIBUTE_SUBJECT,
+    ATTRIBUTE_TIME,
+    ATTRIBUTES,
+    ATTRIBUTE_NONE = ATTRIBUTES
+};
+extern const char *const ATTRIBUTE_NAMES[ATTRIBUTES];
+enum attribute attribute_find(struct text name);
+
+/* What a fast reader has found. */
+struct attributes {
+    struct text texts[ATTRIBUTES];
+    uint64_t prints[ATTRIBUTES]; /* what each adds to the fingerprint, but version and time */
+    uint64_t print;              /* of all that is content but the time */
+};
+
+/* How many bytes the machine looks at at once: bit by bit, 32, 64. */
+enum scan_width { SCAN_NARROW, SCAN_MIDDLE, SCAN_WIDE };
+
+/* The hour of the last time that was read: the next one is mostly in it. */
+struct hour {
+    uint64_t words[2]; /* its characters, "2026-10-01T07:" */
+    instant at;
+};
+
 struct decoder {
     struct arena *arena;
     struct arena_mark empty; /* of the arena, when nothing is decoded */
+    enum scan_width width;
+    struct hour hour;
     struct member members[MEMBERS_MAX];
     uint64_t holders[HOLDERS_MAX]; /* see struct event; a path may be there twice */
     uint32_t holder_count;         /* of this record, so far: 0 when a reader begins */
@@ -77,7 +112,7 @@ struct decoder {
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
     struct known_name names[MEMBERS_FAST_MAX]; /* of the last record that json_fast has read, by index */
-    uint64_t marks[SCAN_MAX_BYTES / 64 + 2]; /* of scan_marks: quotes or separators */
+    uint64_t marks[SCAN_MAX_BYTES / 64 + 3]; /* of scan_marks: quotes or separators */
     uint16_t quotes[SCAN_MAX_BYTES + 64]; /* their offsets, for json_template */
     struct templates templates;
 };
@@ -97,19 +132,6 @@ bool has_control(struct text text);
 
 /* ---- judgement ----------------------------------------------------------------------------- */
 
-enum attribute {
-    ATTRIBUTE_SPECVERSION,
-    ATTRIBUTE_ID,
-    ATTRIBUTE_SOURCE,
-    ATTRIBUTE_TYPE,
-    ATTRIBUTE_SUBJECT,
-    ATTRIBUTE_TIME,
-    ATTRIBUTES,
-    ATTRIBUTE_NONE = ATTRIBUTES
-};
-extern const char *const ATTRIBUTE_NAMES[ATTRIBUTES];
-enum attribute attribute_find(struct text name);
-
 enum field_state { FIELD_ABSENT, FIELD_TEXT, FIELD_NUMBER, FIELD_OTHER };
 struct field {
     enum field_state state;
@@ -128,14 +150,18 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct fin
                   struct event *event);
 
 /* The same for a fast reader, which has seen to control characters and the version: when each attribute is in order, fills
- * the event from texts and the decoder's members and returns true.  False says that record_judge is to be asked. */
-bool record_finish(struct decoder *decoder, const struct text texts[ATTRIBUTES],
+ * the event from what it found and the decoder's members and returns true.  False says that record_judge is to be asked. */
+bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event);
 
-/* Of a record whose quotes are in the decoder's marks, which has no escapes and no control characters:
- * when it has a shape that came before, sets the texts of its attributes (all but the version, which is right) and the decoder's
- * members, and returns true. */
-bool template_read(struct decoder *decoder, struct text record, struct text texts[ATTRIBUTES],
+/* Works out the fingerprint of what was found. */
+void record_print_all(struct decoder *decoder, struct attributes *attributes,
+                      uint32_t member_count);
+
+/* Of a record whose quotes are in the decoder's marks, which has no escapes and no control characters: when it has a shape that
+ * came before, sets the attributes (all but the version, which is right) and the decoder's members, and returns true.
+ * DECODE_PADDING_BYTES behind it may be read. */
+bool template_read(struct decoder *decoder, struct text record, struct attributes *attributes,
                    uint32_t *member_count);
 /* Keeps the shape of a record that json_fast has read in full. */
 void template_learn(struct decoder *decoder, struct text record, uint32_t member_count);
@@ -159,6 +185,18 @@ uint64_t record_print_attribute(enum attribute attribute, struct text text);
 uint64_t record_print_time(instant at);
 uint64_t record_print_member(const struct member *member);
 
+/* The hash of a text is of another seed at each place, so that equal bytes of another kind or at another path are told
+ * apart. */
+static inline uint64_t record_member_seed(uint64_t path, enum member_kind kind)
+{
+    return path + ((uint64_t)kind + 1) * UINT64_C(0x9E3779B97F4A7C15);
+}
+/* An attribute's, as a member's path is one. */
+static inline uint64_t record_attribute_seed(enum attribute attribute)
+{
+    return (uint64_t)attribute * UINT64_C(0xD6E8FEB86659FD93);
+}
+
 /* ---- scanning ------------------------------------------------------------------------------ */
 
 /* What a line contains besides what it is scanned for. */
@@ -172,14 +210,16 @@ unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words);
 /* The same on any machine: scan_marks takes it where the processor has nothing wider. */
 unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *words);
 
-/* The offsets of the marks that scan_marks has found in a text of this size, and UINT16_MAX behind them.
+/* The same of a line that ends at a newline, which need not have SCAN_MIN_BYTES; *size is its size, SCAN_MAX_BYTES or a little more when it has more bytes.  Bytes behind the newline
+ * are read, fewer than DECODE_PADDING_BYTES, and count for nothing. */
+unsigned scan_line(enum scan_width width, const char *at, char mark, char escape, uint64_t *words,
+                   size_t *size);
+/* The widest one that the machine has, and no wider than that. */
+enum scan_width scan_width_of(enum scan_width width);
+
+/* The offsets of the marks that were found in a text of this size, and UINT16_MAX behind them.
  * offsets has room for 64 more than there may be marks. */
-void list_marks(const uint64_t *words, size_t size, uint16_t *offsets);
-/* The same on any machine, and on one that counts and finds bits. */
-void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets);
-#ifdef __x86_64__
-void list_marks_middle(const uint64_t *words, size_t size, uint16_t *offsets);
-#endif
+void list_marks(enum scan_width width, const uint64_t *words, size_t size, uint16_t *offsets);
 
 /* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
 struct marks {
@@ -209,6 +249,8 @@ size_t scan_plain_number(struct text text, struct dec *number);
  * in, such as its row. */
 enum number_fault scan_number(struct text text, struct text around, struct dec *number);
 enum time_fault scan_time(struct text text, instant *at);
+/* The same, sooner for a time in the same hour as the last one. */
+enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at);
 
 /* ---- sorting ------------------------------------------------------------------------------- */
 

@@ -167,9 +167,135 @@ unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words)
 
 #endif
 
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static unsigned scan_line_narrow(const char *at, char mark, char escape, uint64_t *words,
+                                 size_t *size)
+{
+    const char *end = memchr(at, '\n', SCAN_MAX_BYTES);
+    *size = end ? (size_t)(end - at) : (size_t)SCAN_MAX_BYTES;
+    /* What is short is left to others. */
+    return *size < SCAN_MIN_BYTES
+               ? SCAN_ESCAPE
+               : scan_marks_narrow((struct text){at, *size}, mark, escape, words);
+}
+
+#ifdef __x86_64__
+
+/* The bits below the lowest one that is set. */
+static inline uint64_t below_lowest(uint64_t bits)
+{
+    return ~bits & (bits - 1);
+}
+
+/* As above, 32 bytes at once. What is behind the newline counts as blanks. */
+__attribute__((target("avx2,bmi"))) static unsigned
+scan_line_middle(const char *at, char mark, char escape, uint64_t *words, size_t *size)
+{
+    enum { AT_ONCE = 32 };
+    static const char KEPT[2 * AT_ONCE] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                                          "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+                                          "\xff\xff\xff\xff\xff\xff";
+    const __m256i marks = _mm256_set1_epi8(mark), escapes = _mm256_set1_epi8(escape);
+    const __m256i newlines = _mm256_set1_epi8('\n');
+    const __m256i lowest = _mm256_set1_epi8(' '), highest = _mm256_set1_epi8(0x7e);
+    __m256i escaped = _mm256_setzero_si256(), low = lowest, high = highest;
+    uint64_t word = 0;
+    for (size_t base = 0;; base += AT_ONCE) {
+        __m256i x = _mm256_loadu_si256((const void *)(at + base));
+        uint32_t ends = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, newlines));
+        if (ends) {
+            const char *kept = KEPT + AT_ONCE - __builtin_ctz(ends);
+            x = _mm256_blendv_epi8(lowest, x, _mm256_loadu_si256((const void *)kept));
+        }
+        uint64_t found = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, marks));
+        escaped = _mm256_or_si256(escaped, _mm256_cmpeq_epi8(x, escapes));
+        low = _mm256_min_epu8(low, x);
+        high = _mm256_max_epu8(high, x);
+        word |= found << base % BLOCK_BYTES;
+        if (base % BLOCK_BYTES != 0 || ends) {
+            *words++ = word;
+            word = 0;
+        }
+        if (ends || base == SCAN_MAX_BYTES) {
+            *words = UINT64_MAX;
+            *size = base + (ends ? (size_t)__builtin_ctz(ends) : 0);
+            break;
+        }
+    }
+    bool is_plain = _mm256_movemask_epi8(_mm256_and_si256(_mm256_cmpeq_epi8(low, lowest),
+                                                          _mm256_cmpeq_epi8(high, highest))) == -1;
+    return (_mm256_movemask_epi8(escaped) != 0 ? SCAN_ESCAPE : 0u) |
+           (is_plain ? 0u : name_flags((struct text){at, *size}));
+}
+
+/* As above, 64 bytes. */
+__attribute__((target("avx512f,avx512bw,bmi"))) static unsigned
+scan_line_wide(const char *at, char mark, char escape, uint64_t *words, size_t *size)
+{
+    const __m512i marks = _mm512_set1_epi8(mark), escapes = _mm512_set1_epi8(escape);
+    const __m512i newlines = _mm512_set1_epi8('\n');
+    const __m512i lowest = _mm512_set1_epi8(' '), highest = _mm512_set1_epi8(0x7e);
+    __mmask64 escaped = 0;
+    __m512i low = lowest, high = highest;
+    for (size_t base = 0;; base += BLOCK_BYTES) {
+        __m512i x = _mm512_loadu_si512(at + base);
+        uint64_t ends = _mm512_cmpeq_epi8_mask(x, newlines);
+        if (ends) {
+            x = _mm512_mask_mov_epi8(lowest, below_lowest(ends), x);
+        }
+        *words++ = _mm512_cmpeq_epi8_mask(x, marks);
+        escaped |= _mm512_cmpeq_epi8_mask(x, escapes);
+        low = _mm512_min_epu8(low, x);
+        high = _mm512_max_epu8(high, x);
+        if (ends || base == SCAN_MAX_BYTES) {
+            *words = UINT64_MAX;
+            *size = base + (ends ? (size_t)__builtin_ctzll(ends) : 0);
+            break;
+        }
+    }
+    bool is_plain =
+        (_mm512_cmpneq_epi8_mask(low, lowest) | _mm512_cmpneq_epi8_mask(high, highest)) == 0;
+    return (escaped != 0 ? SCAN_ESCAPE : 0u) |
+           (is_plain ? 0u : name_flags((struct text){at, *size}));
+}
+
+unsigned scan_line(enum scan_width width, const char *at, char mark, char escape, uint64_t *words,
+                   size_t *size)
+{
+    return (width == SCAN_WIDE     ? scan_line_wide
+            : width == SCAN_MIDDLE ? scan_line_middle
+                                   : scan_line_narrow)(at, mark, escape, words, size);
+}
+
+enum scan_width scan_width_of(enum scan_width width)
+{
+    bool is_middle = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
+                     __builtin_cpu_supports("popcnt");
+    bool is_wide = is_middle && __builtin_cpu_supports("avx512bw") &&
+                   __builtin_cpu_supports("avx512vbmi2");
+    enum scan_width widest = is_wide ? SCAN_WIDE : is_middle ? SCAN_MIDDLE : SCAN_NARROW;
+    return width < widest ? width : widest;
+}
+
+#else
+
+unsigned scan_line(enum scan_width, const char *at, char mark, char escape, uint64_t *words,
+                   size_t *size)
+{
+    return scan_line_narrow(at, mark, escape, words, size);
+}
+
+enum scan_width scan_width_of(enum scan_width)
+{
+    return SCAN_NARROW;
+}
+
+#endif
+
 /* ---- lists of marks ------------------------------------------------------------------------ */
 
-void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
+static void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
 {
     for (size_t base = 0; base < size; base += BLOCK_BYTES) {
         for (uint64_t bits = *words++; bits; bits &= bits - 1) {
@@ -182,7 +308,7 @@ void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offsets)
 #ifdef __x86_64__
 
 /* As above, eight at once without a branch for each; what is too much is written over. */
-__attribute__((target("bmi,popcnt"))) void
+__attribute__((target("bmi,popcnt"))) static void
 list_marks_middle(const uint64_t *words, size_t size, uint16_t *offsets)
 {
     enum { AT_ONCE = 8 };
@@ -227,17 +353,16 @@ list_marks_wide(const uint64_t *words, size_t size, uint16_t *offsets)
     *offsets = UINT16_MAX;
 }
 
-void list_marks(const uint64_t *words, size_t size, uint16_t *offsets)
+void list_marks(enum scan_width width, const uint64_t *words, size_t size, uint16_t *offsets)
 {
-    bool is_middle = __builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt");
-    (__builtin_cpu_supports("avx512vbmi2") ? list_marks_wide
-     : is_middle                           ? list_marks_middle
-                                           : list_marks_narrow)(words, size, offsets);
+    (width == SCAN_WIDE     ? list_marks_wide
+     : width == SCAN_MIDDLE ? list_marks_middle
+                            : list_marks_narrow)(words, size, offsets);
 }
 
 #else
 
-void list_marks(const uint64_t *words, size_t size, uint16_t *offsets)
+void list_marks(enum scan_width, const uint64_t *words, size_t size, uint16_t *offsets)
 {
     list_marks_narrow(words, size, offsets);
 }
@@ -465,4 +590,47 @@ static inline bool read_usual_time(struct text text, instant *at)
 enum time_fault scan_time(struct text text, instant *at)
 {
     return read_usual_time(text, at) ? TIME_OK : time_parse(text, at);
+}
+
+/* The hour's characters are the first fourteen, "2026-10-01T07:"; the words overlap. */
+enum { HOUR_BYTES = 14, HOUR_SECOND_WORD = HOUR_BYTES - 8 };
+
+static inline bool is_in_hour(const struct hour *hour, struct text text)
+{
+    return hour->words[0] == bytes_load64(text.at) &&
+           hour->words[1] == bytes_load64(text.at + HOUR_SECOND_WORD);
+}
+
+enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at)
+{
+    const bool is_usual = text.size == 24 || text.size == 20;
+    if (is_usual && is_in_hour(hour, text)) {
+        unsigned is_bad = 0;
+        int second, milli = 0;
+        uint64_t minute;
+        if (text.size == 24) {
+            minute = pair_up(match_form(text.at + 12, "0:00:00.", &is_bad));
+            uint64_t rest = match_form(text.at + 16, ":00.000Z", &is_bad);
+            milli = byte_of(rest, 4) * 100;
+            rest = pair_up(rest);
+            milli += byte_of(rest, 5);
+            second = byte_of(rest, 1);
+        } else {
+            minute = pair_up(match_form(text.at + 12, "0:00:00Z", &is_bad));
+            second = byte_of(minute, 5);
+        }
+        is_bad |= (byte_of(minute, 2) > 59) | (second > 59);
+        if (!is_bad) {
+            *at = hour->at + (byte_of(minute, 2) * 60 + second) * NS_PER_SECOND +
+                  (int64_t)milli * 1'000'000;
+            return TIME_OK;
+        }
+    }
+    if (is_usual && read_usual_time(text, at)) {
+        hour->words[0] = bytes_load64(text.at);
+        hour->words[1] = bytes_load64(text.at + HOUR_SECOND_WORD);
+        hour->at = *at - *at % NS_PER_HOUR;
+        return TIME_OK;
+    }
+    return time_parse(text, at);
 }

@@ -9,6 +9,8 @@
 #include "decode/segment.h"
 #include "engine/run.h"
 
+static_assert((int)DECODE_PADDING_BYTES <= (int)FEED_PADDING_BYTES);
+
 enum { RING = 32, STEP = 8 };
 
 /* A simple event between its stages: one record, no tail. */
@@ -853,7 +855,7 @@ take_late_event(struct worker *worker, const struct event *event, uint64_t posit
                               .print = late.print,
                               .position = position};
     uint32_t count;
-    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
+    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
     take_event_whole(worker, &late, &arrival, meters, count);
     worker->block_events.print -= LATE_PRINT; /* in its file it is as it is */
 }
@@ -884,7 +886,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
                               .print = event->print,
                               .position = position};
     uint32_t count;
-    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event->type, &count);
+    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
     if (!meter || meter_keeps_key(meter) || meter->spread_from) {
         take_event_whole(worker, event, &arrival, meters, count);
@@ -987,16 +989,19 @@ static void read_lines(struct worker *worker)
     bool is_csv = block->format == FEED_CSV;
     uint64_t line = 0;
     for (size_t at = 0; at < block->size; line++) {
-        const char *end = memchr(block->bytes + at, '\n', block->size - at);
-        size_t size = end ? (size_t)(end - block->bytes) - at : block->size - at;
         worker->line_in_block = line;
         worker->line_offset = block->offset + at;
-        struct text text = {block->bytes + at, size};
+        struct text rest = {block->bytes + at, block->size - at};
         bool is_first = block->is_first_of_file && line == 0;
         if (!is_csv) {
-            decode_json_line(worker->decoder, text, is_first, &sink);
-        } else if (!is_first) {
-            decode_csv_row(worker->decoder, worker->csv_header, text, &sink);
+            at += decode_json_next(worker->decoder, rest, is_first, &sink);
+            continue;
+        }
+        const char *end = memchr(rest.at, '\n', rest.size);
+        size_t size = end ? (size_t)(end - rest.at) : rest.size;
+        if (!is_first) {
+            decode_csv_row(worker->decoder, worker->csv_header, (struct text){rest.at, size},
+                           &sink);
         }
         at += size + 1;
     }

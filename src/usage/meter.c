@@ -88,6 +88,14 @@ struct needs {
     uint32_t count;
 };
 
+/* Names that come again are found by the hash that they have already, and one comparison. */
+enum { NAMES_FOUND_BITS = 13, NAMES_FOUND = 1 << NAMES_FOUND_BITS, NAME_MAX_BYTES = 44 };
+struct found_name {
+    uint64_t print;
+    uint32_t index, size;
+    char bytes[NAME_MAX_BYTES];
+};
+
 struct meter_scratch {
     struct arena *arena;
     struct arena_mark mark; /* what the last event's texts took is given back */
@@ -96,7 +104,7 @@ struct meter_scratch {
     const struct catalog *catalog;
     instant at;                /* of the event */
     const struct needs *needs; /* of each meter */
-    struct map_recent types, skus;
+    struct found_name types[NAMES_FOUND], skus[NAMES_FOUND]; /* those found last; size 0: none */
 };
 
 static void mark_slots(const struct expr *expr, bool *is_read)
@@ -170,10 +178,29 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
     return scratch;
 }
 
-const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
-                           struct text type, uint32_t *count)
+/* As map_find; print: see struct event. */
+static inline uint32_t find_name(const struct map *map, struct found_name found[NAMES_FOUND],
+                                 uint64_t print, struct text text)
 {
-    return meters_of(plan, map_find_recent(&plan->by_type, &scratch->types, type), count);
+    struct found_name *known = &found[print >> (64 - NAMES_FOUND_BITS)];
+    if (known->print == print && text_equal((struct text){known->bytes, known->size}, text)) {
+        return known->index;
+    }
+    uint32_t index = map_find(map, text);
+    if (print != 0 && index != MAP_NONE && text.size <= NAME_MAX_BYTES) {
+        known->print = print;
+        known->index = index;
+        known->size = (uint32_t)text.size;
+        memcpy(known->bytes, text.at, text.size);
+    }
+    return index;
+}
+
+const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
+                           const struct event *event, uint32_t *count)
+{
+    return meters_of(plan, find_name(&plan->by_type, scratch->types, event->type_print, event->type),
+                     count);
 }
 
 /* Written where it is read: a value that is copied right after waits for its parts to be stored. */
@@ -461,7 +488,10 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
         enum exclusion of_key = EXCLUDE_NONE;
         struct text name =
             read_key(meter, event, meter->sku_member, meter->sku_expr, scratch, &of_key);
-        uint32_t sku = map_find_recent(&catalog->sku_by_name, &scratch->skus, name);
+        const struct member *member =
+            meter->sku_member == NONE ? NULL : event_member(event, meter->members[meter->sku_member]);
+        uint64_t print = member && member->kind == MEMBER_TEXT ? member->print : 0;
+        uint32_t sku = find_name(&catalog->sku_by_name, scratch->skus, print, name);
         out->sku = sku;
         if (sku == MAP_NONE && of_key == EXCLUDE_NONE) {
             of_key = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;

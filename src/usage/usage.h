@@ -85,9 +85,9 @@ bool spread_piece(const struct spread *spread, struct period piece, struct dec *
 /* Scratch memory of one thread, for one catalog and its plan: expression slots, names met last. */
 struct meter_scratch;
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog);
-/* meter_plan_find, sooner for types that come again. */
+/* meter_plan_find of the event's type, sooner for types that come again. */
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
-                           struct text type, uint32_t *count);
+                           const struct event *event, uint32_t *count);
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
                  const struct event *event, struct meter_scratch *scratch, struct measure *out);
 

@@ -384,7 +384,7 @@ static void test_scan(void **)
             bytes[(state >> 20) % size] = ODD[(state >> 50) % sizeof ODD];
         }
         struct text text = {bytes, size};
-        uint64_t slow[WORDS], narrow[WORDS], any[WORDS];
+        uint64_t slow[WORDS], narrow[WORDS], any[WORDS + 1];
         unsigned flags = scan_slowly(text, '"', '\\', slow);
         assert_int_equal(scan_marks_narrow(text, '"', '\\', narrow), flags);
         assert_int_equal(scan_marks(text, '"', '\\', any), flags);
@@ -399,16 +399,21 @@ static void test_scan(void **)
             }
         }
         slow_list[marks++] = UINT16_MAX;
-        list_marks_narrow(slow, size, list);
-        assert_memory_equal(list, slow_list, marks * sizeof *list);
-        list_marks(slow, size, list);
-        assert_memory_equal(list, slow_list, marks * sizeof *list);
-#ifdef __x86_64__
-        if (__builtin_cpu_supports("bmi") && __builtin_cpu_supports("popcnt")) {
-            list_marks_middle(slow, size, list);
+        char line[SIZE_MAX_BYTES + 1 + DECODE_PADDING_BYTES];
+        memcpy(line, bytes, size);
+        memset(line + size, '\n', sizeof line - size);
+        for (enum scan_width width = SCAN_NARROW; width <= scan_width_of(SCAN_WIDE); width++) {
+            list_marks(width, slow, size, list);
             assert_memory_equal(list, slow_list, marks * sizeof *list);
+            size_t line_size;
+            bool is_cut = memchr(bytes, '\n', size) != NULL;
+            unsigned line_flags = scan_line(width, line, '"', '\\', any, &line_size);
+            if (!is_cut) {
+                assert_int_equal(line_size, size);
+                assert_int_equal(line_flags, flags);
+                assert_memory_equal(any, slow, (size + 63) / 64 * sizeof *slow);
+            }
         }
-#endif
     }
 }
 
