@@ -414,14 +414,11 @@ static bool has_control_besides(struct text row, char separator)
     return found;
 }
 
-/* A row without quotes, control characters or anything to refuse.  False as json_fast_read. */
+/* A row without quotes, control characters or anything to refuse, whose separators are in the decoder's marks.  False as
+ * json_fast_read. */
 static bool read_plain_row(struct decoder *decoder, const struct csv_header *header,
-                           struct text row, struct event *event)
+                           struct text row, unsigned flags, struct event *event)
 {
-    if (row.size < SCAN_MIN_BYTES || row.size > SCAN_MAX_BYTES) {
-        return false;
-    }
-    unsigned flags = scan_marks(row, header->separator, '"', decoder->marks);
     if ((flags & SCAN_ESCAPE) ||
         ((flags & SCAN_CONTROL) && has_control_besides(row, header->separator)) ||
         ((flags & SCAN_HIGH) && !text_is_utf8(row))) {
@@ -446,8 +443,8 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     }
     for (uint32_t i = 0; i < header->constant_count; i++) {
         uint32_t index = header->column_count + i;
-        if (!take_plain(decoder, header, index, header->targets[index].value, row,
-                        &attributes, &member_count)) {
+        if (!take_plain(decoder, header, index, header->targets[index].value, row, &attributes,
+                        &member_count)) {
             return false;
         }
     }
@@ -455,12 +452,9 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     return record_finish(decoder, &attributes, member_count, event);
 }
 
-bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
-              struct finding *finding, struct event *event)
+static bool read_any_row(struct decoder *decoder, const struct csv_header *header,
+                         struct text row, struct finding *finding, struct event *event)
 {
-    if (read_plain_row(decoder, header, row, event)) {
-        return true;
-    }
     struct reading reading = {
         .decoder = decoder, .header = header, .row = row, .finding = finding};
     decoder->holder_count = 0;
@@ -487,6 +481,16 @@ bool csv_read(struct decoder *decoder, const struct csv_header *header, struct t
     return record_judge(decoder, &reading.draft, finding, event);
 }
 
+bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
+              struct finding *finding, struct event *event)
+{
+    bool is_usual = row.size >= SCAN_MIN_BYTES && row.size <= SCAN_MAX_BYTES;
+    return (is_usual &&
+            read_plain_row(decoder, header, row,
+                           scan_marks(row, header->separator, '"', decoder->marks), event)) ||
+           read_any_row(decoder, header, row, finding, event);
+}
+
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
                     const struct sink *sink)
 {
@@ -507,4 +511,25 @@ void decode_csv_row(struct decoder *decoder, const struct csv_header *header, st
     } else {
         sink->refused(sink->context, &finding);
     }
+}
+
+size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header, struct text rest,
+                       const struct sink *sink)
+{
+    size_t size;
+    unsigned flags =
+        scan_line(decoder->width, rest.at, header->separator, '"', decoder->marks, &size);
+    struct text row = {rest.at, size};
+    struct event event;
+    bool is_usual = size >= SCAN_MIN_BYTES && size < SCAN_MAX_BYTES && row.at[size - 1] != '\r';
+    if (is_usual && read_plain_row(decoder, header, row, flags, &event)) {
+        sink->event(sink->context, &event, 0, row);
+        return size + 1;
+    }
+    if (size >= SCAN_MAX_BYTES) {
+        const char *newline = memchr(rest.at, '\n', rest.size);
+        row.size = newline ? (size_t)(newline - rest.at) : rest.size;
+    }
+    decode_csv_row(decoder, header, row, sink);
+    return row.size + 1;
 }

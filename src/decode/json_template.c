@@ -5,8 +5,8 @@
  *
  * Producers write the same members in the same order with the same blanks.  So what lies between
  * the values of a record that json_fast has read is kept, and where the next record has the same
- * bytes at these places, its values are what lies between: names need not be told apart, nor doubles
- * looked for.  Words (true, false, null) and the version are part of the literals.
+ * bytes at these places, its values are what lies between: names need not be told apart, nor
+ * doubles looked for.  Words (true, false, null) and the version are part of the literals.
  *
  * As with json_fast.c, a shape that does not match is "not taken", no more.
  */
@@ -125,7 +125,7 @@ struct learner {
 
 static uint64_t seed_of(const struct template *template, enum template_kind kind, uint32_t index)
 {
-    return kind == TEMPLATE_MEMBER      ? record_member_seed(template->members[index].path, MEMBER_TEXT)
+    return kind == TEMPLATE_MEMBER ? record_member_seed(template->members[index].path, MEMBER_TEXT)
            : kind == TEMPLATE_ATTRIBUTE ? record_attribute_seed((enum attribute)index)
                                         : 0;
 }
@@ -137,13 +137,12 @@ static bool add_piece(struct template *template, enum template_kind kind, uint32
         return false;
     }
     struct template_value *value = &template->values[template->value_count++];
-    *value = (struct template_value){.kind = (uint8_t)kind,
-                                     .index = (uint8_t)index,
-                                     .size = (uint8_t)size,
-                                     .seed = seed_of(template, kind, index),
-                                     .mask = size == TEMPLATE_LITERAL_BYTES
-                                                 ? UINT32_MAX
-                                                 : (UINT32_C(1) << size) - 1};
+    *value = (struct template_value){
+        .kind = (uint8_t)kind,
+        .index = (uint8_t)index,
+        .size = (uint8_t)size,
+        .seed = seed_of(template, kind, index),
+        .mask = size == TEMPLATE_LITERAL_BYTES ? UINT32_MAX : (UINT32_C(1) << size) - 1};
     memcpy(value->literal, literal, size);
     for (size_t i = 0; i < size; i++) {
         value->quotes = (uint8_t)(value->quotes + (literal[i] == '"'));

@@ -272,8 +272,8 @@ enum scan_width scan_width_of(enum scan_width width)
 {
     bool is_middle = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
                      __builtin_cpu_supports("popcnt");
-    bool is_wide = is_middle && __builtin_cpu_supports("avx512bw") &&
-                   __builtin_cpu_supports("avx512vbmi2");
+    bool is_wide =
+        is_middle && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2");
     enum scan_width widest = is_wide ? SCAN_WIDE : is_middle ? SCAN_MIDDLE : SCAN_NARROW;
     return width < widest ? width : widest;
 }
@@ -308,8 +308,8 @@ static void list_marks_narrow(const uint64_t *words, size_t size, uint16_t *offs
 #ifdef __x86_64__
 
 /* As above, eight at once without a branch for each; what is too much is written over. */
-__attribute__((target("bmi,popcnt"))) static void
-list_marks_middle(const uint64_t *words, size_t size, uint16_t *offsets)
+__attribute__((target("bmi,popcnt"))) static void list_marks_middle(const uint64_t *words,
+                                                                    size_t size, uint16_t *offsets)
 {
     enum { AT_ONCE = 8 };
     const uint64_t last = UINT64_C(1) << 63;

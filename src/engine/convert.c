@@ -296,18 +296,18 @@ static void read_lines(struct converter *c)
     const struct feed_block *block = &c->block;
     const struct sink sink = {c, take_event, take_finding};
     for (size_t at = 0; at < block->size && c->status == OK;) {
-        const char *end = memchr(block->bytes + at, '\n', block->size - at);
-        size_t size = end ? (size_t)(end - block->bytes) - at : block->size - at;
+        struct text rest = {block->bytes + at, block->size - at};
         bool is_first = block->is_first_of_file && at == 0;
-        struct text line = {block->bytes + at, size};
         c->line++;
         c->line_offset = block->offset + at;
         if (!c->header) {
-            decode_json_line(c->decoder, line, is_first, &sink);
-        } else if (!is_first) {
-            decode_csv_row(c->decoder, c->header, line, &sink);
+            at += decode_json_next(c->decoder, rest, is_first, &sink);
+        } else if (is_first) {
+            const char *end = memchr(rest.at, '\n', rest.size);
+            at += (end ? (size_t)(end - rest.at) : rest.size) + 1;
+        } else {
+            at += decode_csv_next(c->decoder, c->header, rest, &sink);
         }
-        at += size + 1;
     }
 }
 

@@ -995,15 +995,12 @@ static void read_lines(struct worker *worker)
         bool is_first = block->is_first_of_file && line == 0;
         if (!is_csv) {
             at += decode_json_next(worker->decoder, rest, is_first, &sink);
-            continue;
+        } else if (is_first) {
+            const char *end = memchr(rest.at, '\n', rest.size);
+            at += (end ? (size_t)(end - rest.at) : rest.size) + 1;
+        } else {
+            at += decode_csv_next(worker->decoder, worker->csv_header, rest, &sink);
         }
-        const char *end = memchr(rest.at, '\n', rest.size);
-        size_t size = end ? (size_t)(end - rest.at) : rest.size;
-        if (!is_first) {
-            decode_csv_row(worker->decoder, worker->csv_header, (struct text){rest.at, size},
-                           &sink);
-        }
-        at += size + 1;
     }
     worker->lines_read += line;
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);

@@ -102,8 +102,8 @@ struct meter_scratch {
     struct expr_value *slots;
     struct expr_env env;
     const struct catalog *catalog;
-    instant at;                /* of the event */
-    const struct needs *needs; /* of each meter */
+    instant at;                                              /* of the event */
+    const struct needs *needs;                               /* of each meter */
     struct found_name types[NAMES_FOUND], skus[NAMES_FOUND]; /* those found last; size 0: none */
 };
 
@@ -199,8 +199,8 @@ static inline uint32_t find_name(const struct map *map, struct found_name found[
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
                            const struct event *event, uint32_t *count)
 {
-    return meters_of(plan, find_name(&plan->by_type, scratch->types, event->type_print, event->type),
-                     count);
+    return meters_of(
+        plan, find_name(&plan->by_type, scratch->types, event->type_print, event->type), count);
 }
 
 /* Written where it is read: a value that is copied right after waits for its parts to be stored. */
@@ -488,8 +488,9 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
         enum exclusion of_key = EXCLUDE_NONE;
         struct text name =
             read_key(meter, event, meter->sku_member, meter->sku_expr, scratch, &of_key);
-        const struct member *member =
-            meter->sku_member == NONE ? NULL : event_member(event, meter->members[meter->sku_member]);
+        const struct member *member = meter->sku_member == NONE
+                                          ? NULL
+                                          : event_member(event, meter->members[meter->sku_member]);
         uint64_t print = member && member->kind == MEMBER_TEXT ? member->print : 0;
         uint32_t sku = find_name(&catalog->sku_by_name, scratch->skus, print, name);
         out->sku = sku;

@@ -52,6 +52,9 @@ static void check_row(struct decoder *decoder, struct arena *arena,
     if (outcome.event_count + outcome.refused_count > 1) {
         stop("a row gives more than one record");
     }
+    if (!outcome_compare_next(decoder, arena, header, row, false, &outcome)) {
+        stop("a row among others is another one");
+    }
     if (outcome.event_count == 1) {
         struct text canonical;
         const char *fault =

@@ -103,10 +103,10 @@ static inline struct sink outcome_start(struct outcome *outcome, struct arena *a
 }
 
 /* The line as one of several, on machines with and without wide vectors; twice, so that its shape
- * has come before.  False when anything else is said of it. */
+ * has come before.  False when anything else is said of it.  header: of CSV. */
 static inline bool outcome_compare_next(struct decoder *decoder, struct arena *arena,
-                                        struct text line, bool first_of_file,
-                                        const struct outcome *outcome)
+                                        const struct csv_header *header, struct text line,
+                                        bool first_of_file, const struct outcome *outcome)
 {
     char *copy = arena_calloc(arena, line.size + 1 + DECODE_PADDING_BYTES, 1);
     memcpy(copy, line.at, line.size);
@@ -117,7 +117,8 @@ static inline bool outcome_compare_next(struct decoder *decoder, struct arena *a
         struct outcome next;
         struct sink sink = outcome_start(&next, arena, rest);
         decoder_narrow(decoder, round / 2);
-        size_t size = decode_json_next(decoder, rest, first_of_file, &sink);
+        size_t size = header ? decode_csv_next(decoder, header, rest, &sink)
+                             : decode_json_next(decoder, rest, first_of_file, &sink);
         is_equal = is_equal && size == line.size + 1 &&
                    text_equal(buffer_text(&next.bytes), buffer_text(&outcome->bytes));
     }
@@ -136,7 +137,7 @@ static inline bool outcome_compare_json(struct decoder *decoder, struct arena *a
     decode_json_general(decoder, line, first_of_file, &sink);
     return text_equal(buffer_text(&fast.bytes), buffer_text(&outcome->bytes)) &&
            (memchr(line.at, '\n', line.size) ||
-            outcome_compare_next(decoder, arena, line, first_of_file, outcome));
+            outcome_compare_next(decoder, arena, NULL, line, first_of_file, outcome));
 }
 
 /* The canonical form of the event's record is a record of the same content, and its own canonical form.

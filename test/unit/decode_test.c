@@ -333,6 +333,10 @@ static void check_csv(const struct table_row *row)
             fprintf(stderr, "csv.tbl:%d: %s\n", row->line, fault);
         }
     }
+    if (!outcome_compare_next(decoder, &scratch, header, line, false, &outcome)) {
+        failures++;
+        fprintf(stderr, "csv.tbl:%d: among others it is another row\n", row->line);
+    }
 }
 
 static void test_rows(void **)
