@@ -38,7 +38,9 @@ static void release_blocks(struct arena *arena, struct arena_block *block)
 void arena_release(struct arena *arena)
 {
     release_blocks(arena, arena->first);
-    *arena = (struct arena){.memory = arena->memory, .limit_bytes = arena->limit_bytes};
+    *arena = (struct arena){.memory = arena->memory,
+                            .limit_bytes = arena->limit_bytes,
+                            .block_max_bytes = arena->block_max_bytes};
 }
 
 void arena_trim(struct arena *arena)
@@ -103,7 +105,8 @@ __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t 
         next = found;
     } else if (!next || next->size_bytes < size_bytes) {
         size_t want = arena->current ? arena->current->size_bytes * 2 : BLOCK_MIN_BYTES;
-        want = want > BLOCK_MAX_BYTES ? BLOCK_MAX_BYTES : want;
+        size_t most = arena->block_max_bytes ? arena->block_max_bytes : BLOCK_MAX_BYTES;
+        want = want > most ? most : want;
         want -= sizeof(struct arena_block); /* whole pages, with it */
         if (arena->limit_bytes && want > arena->limit_bytes / 8) {
             want = arena->limit_bytes / 8;

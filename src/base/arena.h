@@ -33,6 +33,7 @@ struct arena {
     size_t used_bytes;           /* of the current block */
     size_t held_bytes;           /* of all blocks, spare ones included */
     size_t limit_bytes;          /* 0: none but the memory's own */
+    size_t block_max_bytes;      /* of a block that holds several things; 0: 64 MiB */
     jmp_buf *recover;            /* NULL: no recovery point, running out is a bug */
 };
 

@@ -10,7 +10,7 @@
 #include "engine/handle.h"
 #include "engine/run.h"
 
-enum { MEMORY_DEFAULT_BYTES = 1024 * 1024 * 1024 };
+enum { MEMORY_DEFAULT_BYTES = 1024 * 1024 * 1024, BLOCK_SHARE = 64 };
 
 struct farthing *farthing_new(const struct farthing_config *config)
 {
@@ -28,6 +28,7 @@ struct farthing *farthing_new(const struct farthing_config *config)
         return NULL;
     }
     arena_init(&farthing->arena, &farthing->env->memory, 0);
+    farthing->arena.block_max_bytes = (limit ? limit : MEMORY_DEFAULT_BYTES) / BLOCK_SHARE;
     return farthing;
 }
 

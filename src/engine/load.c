@@ -375,6 +375,7 @@ static enum status load_files(struct env *env, struct arena *arena,
 {
     struct arena *stage = arena_alloc(arena, sizeof *stage);
     arena_init(stage, &env->memory, 0);
+    stage->block_max_bytes = arena->block_max_bytes;
     jmp_buf here, *outer = arena->recover;
     if (ARENA_RECOVER(arena, here)) {
         arena->recover = outer;

@@ -469,6 +469,15 @@ static void tell_known(struct worker *worker, struct job *job, const struct bill
     }
 }
 
+/* A bill that takes much of the memory and waits for its turn to be written keeps it from those it
+ * waits for: such a payer waits before.  What a row takes until its bill is written is a guess. */
+static bool is_heavy(const struct run *run, const struct book *book)
+{
+    enum { ROW_BILL_BYTES = 2048, HEAVY_SHARE = 8 };
+    return book->row_count >
+           run->memory_bytes / HEAVY_SHARE / (size_t)run->threads / ROW_BILL_BYTES;
+}
+
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
 static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
                               bool is_first, bool is_last, struct error *err)
@@ -482,6 +491,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct book book;
     struct pricing pricing;
     TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
+    if (is_heavy(run, &book)) {
+        TRY(texts_take_turn(worker, texts));
+    }
     if (!worker->is_booked) {
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
@@ -716,26 +728,12 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     return status;
 }
 
-/* A bill that takes much of the memory and waits for its turn to be written keeps it from those it
- * waits for: such a payer waits before.  What a record takes until its bill is written is a guess.
- */
-static bool is_heavy(const struct run *run, const struct records *records)
-{
-    enum { RECORD_BILL_BYTES = 768, HEAVY_SHARE = 4 };
-    size_t count = (size_t)(records->end - records->at) + (size_t)(records->stop - records->first);
-    size_t share = run->memory_bytes / HEAVY_SHARE / (size_t)run->threads;
-    return count > share / RECORD_BILL_BYTES;
-}
-
 /* A payer that finds no memory is tried again when it has all that there is. */
 static enum status settle_with_room(struct worker *worker, struct job *job, struct period cut,
                                     bool is_first, bool is_last, struct error *err)
 {
     const struct run *run = worker->run;
     bool is_out;
-    if (is_heavy(run, &job->records)) {
-        TRY(texts_take_turn(worker, job->texts));
-    }
     enum status status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
     if (is_out) {
         TRY(texts_take_turn(worker, job->texts));

@@ -216,6 +216,10 @@ static enum status set_up_spools(struct run *run)
 
 static enum status set_up_workers(struct run *run)
 {
+    /* What is left unused of a block should be little against the memory there is. */
+    enum { BLOCK_SHARE = 64, BLOCK_LEAST_BYTES = 1024 * 1024 };
+    size_t block_bytes = run->memory_bytes / BLOCK_SHARE;
+    block_bytes = block_bytes > BLOCK_LEAST_BYTES ? block_bytes : BLOCK_LEAST_BYTES;
     run->workers = arena_calloc(&run->arena, (size_t)run->threads, sizeof *run->workers);
     for (int i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
@@ -226,6 +230,7 @@ static enum status set_up_workers(struct run *run)
                                   &worker->meter_arena, &worker->segment_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
+            arenas[a]->block_max_bytes = block_bytes;
         }
     }
     run->lock = run->env->lock_new(run->env);
