@@ -59,9 +59,19 @@ uint64_t member_path(uint64_t parent, struct text key)
     return hash_print64(key.at, key.size, parent);
 }
 
+/* Rotated: the two may change places. */
+uint64_t event_key_source(const struct hash_secret *secret, struct text source)
+{
+    uint64_t hash = hash_secret64(secret, source.at, source.size);
+    return hash << 32 | hash >> 32;
+}
+
+uint64_t event_key_id(const struct hash_secret *secret, uint64_t of_source, struct text id)
+{
+    return of_source + hash_secret64(secret, id.at, id.size);
+}
+
 uint64_t event_key(const struct hash_secret *secret, struct text source, struct text id)
 {
-    uint64_t first = hash_secret64(secret, source.at, source.size);
-    /* Rotated: the two may change places. */
-    return (first << 32 | first >> 32) + hash_secret64(secret, id.at, id.size);
+    return event_key_id(secret, event_key_source(secret, source), id);
 }

@@ -98,6 +98,7 @@ struct event {
     uint32_t holder_count;
     struct text target_source, target_id; /* of a withdrawal */
     uint64_t print;                       /* fixed-key fingerprint of the content: a sum, of which the next is a part */
+    uint32_t source_number, subject_number; /* of an event of a segment: which text of its block, from 1 on; else 0 */
     uint64_t type_print;                  /* of the type; or 0: who looks one up again and again needs no other hash */
 };
 
@@ -126,5 +127,8 @@ static inline bool event_holds(const struct event *event, uint64_t path)
 /* The keyed hash of source and id, each by itself, so that texts that are equal only when they are put
  * together differ. */
 uint64_t event_key(const struct hash_secret *secret, struct text source, struct text id);
+/* The same in two steps, of the source first. */
+uint64_t event_key_source(const struct hash_secret *secret, struct text source);
+uint64_t event_key_id(const struct hash_secret *secret, uint64_t of_source, struct text id);
 
 #endif

@@ -20,6 +20,8 @@ enum {
     COPY_BYTES = 16, /* at once, of what is shorter too */
     TUPLES_MAX_BYTES = 32 * 1024 * 1024,
     FETCH_AHEAD = 12, /* events */
+    LINE_BYTES = 64,  /* of a cache */
+    IDS_AT_ONCE = 32, /* so that they are in memory by the time they are hashed */
 };
 
 struct cursor {
@@ -77,9 +79,13 @@ struct subject {
 
 struct tuple {
     uint64_t print; /* of source, type and what is in the tuple */
+    uint64_t type_print;
     uint32_t shape, source, type;
     bool is_withdrawal;
-    uint32_t codes[]; /* as many as the shape that has most */
+    struct tuple_code {
+        uint64_t print; /* of the member */
+        uint32_t code;
+    } codes[]; /* as many as the shape that has most */
 };
 
 struct segment_reader {
@@ -87,7 +93,10 @@ struct segment_reader {
     struct arena_mark empty;
     ZSTD_DCtx *unpacker;
     struct member members[MEMBERS_MAX];
-    char id_room[TEXT_ROOM_BYTES];
+    char id_room[IDS_AT_ONCE * ATTRIBUTE_MAX_BYTES + TEXT_ROOM_BYTES];
+    struct text
+        next_ids[IDS_AT_ONCE]; /* of the events from ids_first on; of one that has none, none */
+    uint32_t ids_first, ids_count;
     const char *fault;
     struct segment_header header;
     struct cursor body;
@@ -124,6 +133,16 @@ struct segment_reader *segment_reader_new(struct arena *arena)
 uint32_t segment_position(const struct segment_reader *reader)
 {
     return reader->next;
+}
+
+uint32_t segment_source_count(const struct segment_reader *reader)
+{
+    return reader->text_count;
+}
+
+uint32_t segment_subject_count(const struct segment_reader *reader)
+{
+    return reader->subject_count;
 }
 
 /* ---- streams ------------------------------------------------------------------------------- */
@@ -468,8 +487,9 @@ static bool read_tuple_codes(struct segment_reader *reader, struct cursor *plan,
         } else {
             continue;
         }
-        tuple->codes[used++] = code;
-        tuple->print += record_print_member(&member);
+        uint64_t print = record_print_member(&member);
+        tuple->codes[used++] = (struct tuple_code){print, code};
+        tuple->print += print;
     }
     return true;
 }
@@ -500,6 +520,7 @@ static bool read_tuple_attributes(struct segment_reader *reader, struct cursor *
             tuple->source = code;
         } else {
             tuple->type = code;
+            tuple->type_print = prints[code];
             tuple->is_withdrawal = text_equal(text, TEXT(WITHDRAWAL_TYPE));
         }
     }
@@ -514,11 +535,14 @@ static bool read_tuples(struct segment_reader *reader, struct cursor *plan)
         uint32_t values = reader->shapes[s].in_tuple_count;
         most = values > most ? values : most;
     }
-    reader->tuple_bytes = (uint32_t)((sizeof(struct tuple) + most * sizeof(uint32_t) + 7) / 8 * 8);
+    reader->tuple_bytes =
+        (uint32_t)((sizeof(struct tuple) + most * sizeof(struct tuple_code) + LINE_BYTES - 1) /
+                   LINE_BYTES * LINE_BYTES);
     if ((size_t)count * reader->tuple_bytes > TUPLES_MAX_BYTES) {
         return find_fault(reader, "segment: the tuples have too many values");
     }
-    reader->tuples = arena_calloc(reader->arena, count + 1ul, reader->tuple_bytes);
+    char *tuples = arena_calloc(reader->arena, count + 1ul, reader->tuple_bytes);
+    reader->tuples = tuples + (-(uintptr_t)tuples & (LINE_BYTES - 1));
     for (uint32_t t = 0; t < count; t++) {
         if (!next_number(reader, plan, (uint64_t)reader->shape_count - 1,
                          &tuple_at(reader, t)->shape)) {
@@ -656,7 +680,7 @@ static bool open_streams(struct segment_reader *reader)
 bool segment_open(struct segment_reader *reader, struct text block, const char **fault)
 {
     arena_rewind(reader->arena, reader->empty);
-    reader->next = 0;
+    reader->next = reader->ids_first = reader->ids_count = 0;
     reader->fault = NULL;
     reader->unpacked_bytes = 0;
     reader->header.event_count = 0;
@@ -799,17 +823,19 @@ static inline bool next_decimal(struct leaf *leaf, struct text *text)
 
 /* The value of a leaf; its part of the fingerprint is added where it is not in the tuple's. */
 static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
-                              const uint32_t **codes, struct member *member, uint64_t *print)
+                              const struct tuple_code **codes, struct member *member,
+                              uint64_t *print)
 {
     bool is_good = true;
     member->path = leaf->path;
     member->kind = MEMBER_TEXT;
     switch ((enum segment_coding)leaf->coding) {
     case TEXT_IN_TUPLE:
-        member->text = reader->texts[*(*codes)++];
+        member->print = (*codes)->print;
+        member->text = reader->texts[(*codes)++->code];
         return true;
     case WORD_IN_TUPLE:
-        set_word(member, *(*codes)++);
+        set_word(member, (*codes)++->code);
         return true;
     case TEXT_BY_CODE: {
         uint32_t code =
@@ -841,7 +867,8 @@ static inline bool next_value(struct segment_reader *reader, struct leaf *leaf,
         break;
     }
     if (is_good) {
-        *print += record_print_member(member);
+        member->print = record_print_member(member);
+        *print += member->print;
     }
     return is_good;
 }
@@ -866,6 +893,34 @@ static inline void fetch_ahead(const struct segment_reader *reader, uint32_t ind
     __builtin_prefetch(tuple_at(reader, code_at(&reader->tuple_codes, index)));
 }
 
+/* The ids of the events from index on.  One that cannot be read is empty, and so is none behind it.
+ */
+static void read_ids(struct segment_reader *reader, uint32_t index)
+{
+    uint32_t left = reader->header.event_count - index;
+    char *room = reader->id_room;
+    reader->ids_first = index;
+    reader->ids_count = left < IDS_AT_ONCE ? left : (uint32_t)IDS_AT_ONCE;
+    for (uint32_t i = 0; i < reader->ids_count; i++) {
+        struct text *id = &reader->next_ids[i];
+        if (!next_text(&reader->ids, room, true, false, id)) {
+            *id = TEXT("");
+            reader->ids_count = i + 1;
+        }
+        room += id->at == room ? id->size : 0;
+    }
+}
+
+/* False when the event at index has none. */
+static inline bool next_id(struct segment_reader *reader, uint32_t index, struct text *id)
+{
+    if (index - reader->ids_first >= reader->ids_count) {
+        read_ids(reader, index);
+    }
+    *id = reader->next_ids[index - reader->ids_first];
+    return id->size > 0;
+}
+
 static inline bool read_event(struct segment_reader *reader, uint32_t index, struct event *made)
 {
     uint32_t tuple_code = code_at(&reader->tuple_codes, index);
@@ -877,11 +932,10 @@ static inline bool read_event(struct segment_reader *reader, uint32_t index, str
     const struct subject *subject = &reader->subjects[subject_code];
     struct shape *shape = &reader->shapes[tuple->shape];
     uint64_t print = tuple->print + subject->print;
-    if (!next_time(reader, index, &made->at) ||
-        !next_text(&reader->ids, reader->id_room, true, false, &made->id)) {
+    if (!next_time(reader, index, &made->at) || !next_id(reader, index, &made->id)) {
         return false;
     }
-    const uint32_t *codes = tuple->codes;
+    const struct tuple_code *codes = tuple->codes;
     for (uint32_t i = 0; i < shape->form.leaf_count; i++) {
         if (!next_value(reader, &shape->leaves[i], &codes, &reader->members[i], &print)) {
             return false;
@@ -891,6 +945,9 @@ static inline bool read_event(struct segment_reader *reader, uint32_t index, str
     made->kind = EVENT_USAGE;
     made->source = reader->texts[tuple->source];
     made->type = reader->texts[tuple->type];
+    made->type_print = tuple->type_print;
+    made->source_number = tuple->source + 1;
+    made->subject_number = subject_code + 1;
     made->subject = (struct text){reader->subject_bytes + subject->offset, subject->size};
     made->members = reader->members;
     made->member_count = shape->form.leaf_count;

@@ -13,6 +13,9 @@ static_assert((int)DECODE_PADDING_BYTES <= (int)FEED_PADDING_BYTES);
 
 enum { RING = 32, STEP = 8 };
 
+/* In place of an account. */
+static const uint32_t UNKNOWN = NONE - 1;
+
 /* A simple event between its stages: one record, no tail. */
 struct pending {
     struct arrival arrival;
@@ -21,6 +24,8 @@ struct pending {
     enum grain grain;
     uint32_t meter;
     struct hash128 subject;
+    uint32_t *of_block; /* where the account is kept for others of its block; NULL */
+    bool is_found;      /* the account is known */
 };
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
@@ -305,8 +310,12 @@ static struct pending *ring_at(struct worker *worker, uint32_t index)
 static void find_pending(struct worker *worker, struct pending *pending)
 {
     const struct run *run = worker->run;
-    uint32_t account = account_find(&run->finder, pending->subject);
+    uint32_t account =
+        pending->is_found ? pending->arrival.account : account_find(&run->finder, pending->subject);
     pending->arrival.account = account;
+    if (pending->of_block) {
+        *pending->of_block = account;
+    }
     if (account != NONE) {
         __builtin_prefetch(&run->steady_payer[account]);
     }
@@ -318,7 +327,9 @@ static void advance_ring(struct worker *worker)
 {
     uint32_t head = worker->pending_head++;
     worker->pending_count++;
-    account_prefetch(&worker->run->finder, ring_at(worker, head)->subject);
+    if (!ring_at(worker, head)->is_found) {
+        account_prefetch(&worker->run->finder, ring_at(worker, head)->subject);
+    }
     if (worker->pending_count > STEP) {
         find_pending(worker, ring_at(worker, head - STEP));
     }
@@ -860,6 +871,34 @@ take_late_event(struct worker *worker, const struct event *event, uint64_t posit
     worker->block_events.print -= LATE_PRINT; /* in its file it is as it is */
 }
 
+/* The identity of an event. */
+static inline uint64_t find_key(struct worker *worker, const struct event *event)
+{
+    const struct hash_secret *secret = &worker->run->secret;
+    if (event->source_number == 0) {
+        return event_key(secret, event->source, event->id);
+    }
+    struct block_source *source = &worker->block_sources[event->source_number];
+    if (!source->is_known) {
+        *source = (struct block_source){event_key_source(secret, event->source), true};
+    }
+    return event_key_id(secret, source->key, event->id);
+}
+
+/* What the event's account is found by, unless another event of its block had it. */
+static inline void set_subject(struct worker *worker, const struct event *event,
+                               struct pending *pending)
+{
+    pending->of_block =
+        event->subject_number == 0 ? NULL : &worker->block_accounts[event->subject_number];
+    pending->is_found = pending->of_block && *pending->of_block != UNKNOWN;
+    if (pending->is_found) {
+        pending->arrival.account = *pending->of_block;
+    } else {
+        pending->subject = account_hash(&worker->run->finder, event->subject);
+    }
+}
+
 static void take_event(void *context, const struct event *event, size_t record_offset,
                        struct text record_bytes)
 {
@@ -882,9 +921,8 @@ static void take_event(void *context, const struct event *event, size_t record_o
         take_late_event(worker, event, position);
         return;
     }
-    struct arrival arrival = {.key = event_key(&run->secret, event->source, event->id),
-                              .print = event->print,
-                              .position = position};
+    struct arrival arrival = {
+        .key = find_key(worker, event), .print = event->print, .position = position};
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
@@ -911,7 +949,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
         pending->grain = GRAIN_HOUR;
         pending->meter = NONE;
     }
-    pending->subject = account_hash(&run->finder, event->subject);
+    set_subject(worker, event, pending);
     advance_ring(worker);
 }
 
@@ -959,6 +997,27 @@ static void count_file_events(struct worker *worker)
     worker->block_too_late = 0;
 }
 
+/* Room for what is found of the texts of a block. */
+static void prepare_block(struct worker *worker)
+{
+    uint32_t sources = segment_source_count(worker->segments) + 1;
+    uint32_t subjects = segment_subject_count(worker->segments) + 1;
+    if (sources > worker->block_source_capacity) {
+        worker->block_source_capacity = sources * 2;
+        worker->block_sources = arena_alloc(&worker->arena, worker->block_source_capacity *
+                                                                sizeof *worker->block_sources);
+    }
+    if (subjects > worker->block_account_capacity) {
+        worker->block_account_capacity = subjects * 2;
+        worker->block_accounts = arena_alloc(&worker->arena, worker->block_account_capacity *
+                                                                 sizeof *worker->block_accounts);
+    }
+    memset(worker->block_sources, 0, sources * sizeof *worker->block_sources);
+    for (uint32_t i = 0; i < subjects; i++) {
+        worker->block_accounts[i] = UNKNOWN;
+    }
+}
+
 /* Of a block of a segment: what takes the place of lines is events. */
 static void read_segment(struct worker *worker)
 {
@@ -972,6 +1031,7 @@ static void read_segment(struct worker *worker)
     uint32_t count = 0;
     if (segment_open(worker->segments, bytes, &fault)) {
         worker->line_offset = block->first_event;
+        prepare_block(worker);
         for (; segment_next(worker->segments, &event, &fault); count++) {
             take_event(worker, &event, count, (struct text){0});
         }

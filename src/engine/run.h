@@ -212,6 +212,14 @@ struct worker {
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
+    /* Of the texts of a segment's block, by number (struct event): the part of a source in the identity of events, the account
+     * of a subject. */
+    struct block_source {
+        uint64_t key;
+        bool is_known;
+    } * block_sources;
+    uint32_t *block_accounts;
+    uint32_t block_source_capacity, block_account_capacity;
     uint32_t *series_cache;           /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
     struct total *read_totals; /* of the records of each meter, then of none */
