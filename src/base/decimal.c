@@ -669,7 +669,7 @@ int dec_format_digits(struct dec value, int digits, char *out)
 
 /* ---- arithmetic ---------------------------------------------------------------------------- */
 
-int dec_compare(struct dec a, struct dec b)
+int dec_compare_any(struct dec a, struct dec b)
 {
     if (a.scale == b.scale || (a.mantissa < 0) != (b.mantissa < 0)) {
         return (a.mantissa > b.mantissa) - (a.mantissa < b.mantissa);
@@ -977,37 +977,12 @@ static u128 join_limbs(uint64_t low, uint64_t high)
     return (u128)high << 64 | low;
 }
 
-static void add_halves(struct wide *sum, u128 low, u128 high)
-{
-    u128 sum_low = join_limbs(sum->limb[0], sum->limb[1]) + low;
-    u128 sum_high = join_limbs(sum->limb[2], sum->limb[3]) + high + (sum_low < low);
-    *sum = (struct wide){{(uint64_t)sum_low, (uint64_t)(sum_low >> 64), (uint64_t)sum_high,
-                          (uint64_t)(sum_high >> 64)}};
-}
-
-static u128 low_half(const struct wide *wide)
-{
-    return join_limbs(wide->limb[0], wide->limb[1]);
-}
-
-static u128 high_half(const struct wide *wide)
-{
-    return join_limbs(wide->limb[2], wide->limb[3]);
-}
-
 static struct wide negate(const struct wide *wide)
 {
     struct wide result = {{0}};
-    add_halves(&result, ~low_half(wide), ~high_half(wide));
-    add_halves(&result, 1, 0);
+    wide_add_halves(&result, ~wide_half(wide, 0), ~wide_half(wide, 1));
+    wide_add_halves(&result, 1, 0);
     return result;
-}
-
-void wide_add_i64(struct wide *sum, int64_t mantissa, int scale)
-{
-    assert(scale >= 0 && scale <= DEC_SCALE);
-    i128 term = (i128)mantissa * (i128)POWER64[DEC_SCALE - scale];
-    add_halves(sum, (u128)term, term < 0 ? ~(u128)0 : 0);
 }
 
 void wide_add_dec(struct wide *sum, struct dec value)
@@ -1029,11 +1004,6 @@ void wide_add_dec(struct wide *sum, struct dec value)
     wide_add(sum, &term);
 }
 
-void wide_add(struct wide *sum, const struct wide *other)
-{
-    add_halves(sum, low_half(other), high_half(other));
-}
-
 void wide_subtract(struct wide *sum, const struct wide *other)
 {
     struct wide opposite = negate(other);
@@ -1042,7 +1012,7 @@ void wide_subtract(struct wide *sum, const struct wide *other)
 
 bool wide_equal(const struct wide *a, const struct wide *b)
 {
-    return low_half(a) == low_half(b) && high_half(a) == high_half(b);
+    return wide_half(a, 0) == wide_half(b, 0) && wide_half(a, 1) == wide_half(b, 1);
 }
 
 bool wide_is_negative(const struct wide *a)
@@ -1062,12 +1032,12 @@ static struct big big_of_wide(const struct wide *wide)
 enum status wide_read(const struct wide *sum, struct dec *value, struct error *err)
 {
     bool negative = wide_is_negative(sum);
-    u128 high = high_half(sum);
+    u128 high = wide_half(sum, 1);
     if (high == 0) {
-        return settle(false, low_half(sum), DEC_SCALE, value, err);
+        return settle(false, wide_half(sum, 0), DEC_SCALE, value, err);
     }
-    if (~high == 0 && low_half(sum) != 0) {
-        return settle(true, -low_half(sum), DEC_SCALE, value, err);
+    if (~high == 0 && wide_half(sum, 0) != 0) {
+        return settle(true, -wide_half(sum, 0), DEC_SCALE, value, err);
     }
     return settle_big(negative, big_of_wide(sum), DEC_SCALE, value, err);
 }
@@ -1097,15 +1067,6 @@ int wide_format(const struct wide *sum, char *out)
         from++;
     }
     return write_plain(out, wide_is_negative(sum), digits + from, end - from, scale);
-}
-
-enum status dec_sum_add(struct dec_sum *sum, struct dec value, struct error *err)
-{
-    if (value.scale > DEC_SCALE) {
-        return dec_add(sum->others, value, &sum->others, err);
-    }
-    wide_add_dec(&sum->usual, value);
-    return OK;
 }
 
 enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct error *err)

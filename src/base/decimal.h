@@ -13,6 +13,7 @@
 #ifndef FARTHING_BASE_DECIMAL_H
 #define FARTHING_BASE_DECIMAL_H
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -91,7 +92,20 @@ static inline int dec_sign(struct dec value)
 {
     return (value.mantissa > 0) - (value.mantissa < 0);
 }
-int dec_compare(struct dec a, struct dec b); /* exact, for any two values */
+int dec_compare_any(struct dec a, struct dec b);
+/* Exact, for any two values. */
+static inline int dec_compare(struct dec a, struct dec b)
+{
+    i128 left = (int64_t)a.mantissa, right = (int64_t)b.mantissa;
+    const int gap = a.scale - b.scale;
+    if (left != a.mantissa || right != b.mantissa || gap > POWER64_MAX - 1 ||
+        gap < 1 - POWER64_MAX) {
+        return dec_compare_any(a, b);
+    }
+    left = gap < 0 ? left * (int64_t)POWER64[-gap] : left; /* less than 2^123 */
+    right = gap > 0 ? right * (int64_t)POWER64[gap] : right;
+    return (left > right) - (left < right);
+}
 static inline bool dec_equal(struct dec a, struct dec b)
 {
     return a.mantissa == b.mantissa && a.scale == b.scale;
@@ -153,13 +167,36 @@ struct wide {
     uint64_t limb[4];
 };
 
+/* 128 bits at once. */
+static inline u128 wide_half(const struct wide *wide, int half)
+{
+    return (u128)wide->limb[2 * half + 1] << 64 | wide->limb[2 * half];
+}
+static inline void wide_add_halves(struct wide *sum, u128 low, u128 high)
+{
+    u128 sum_low = wide_half(sum, 0) + low;
+    u128 sum_high = wide_half(sum, 1) + high + (sum_low < low);
+    sum->limb[0] = (uint64_t)sum_low;
+    sum->limb[1] = (uint64_t)(sum_low >> 64);
+    sum->limb[2] = (uint64_t)sum_high;
+    sum->limb[3] = (uint64_t)(sum_high >> 64);
+}
+static inline void wide_add(struct wide *sum, const struct wide *other)
+{
+    wide_add_halves(sum, wide_half(other, 0), wide_half(other, 1));
+}
+
 /* A sum of inputs: a wide at scale 18.  2^62 inputs of 38 digits at scale 18 cannot overflow it
  * (10^56 x 2^62 < 2^255), so adding has no error path, is commutative and associative; the range is
  * checked when it is read. */
 void wide_add_dec(struct wide *sum, struct dec value); /* value.scale <= 18 */
 /* The bulk form: mantissa x 10^-scale with a 64-bit mantissa. */
-void wide_add_i64(struct wide *sum, int64_t mantissa, int scale);
-void wide_add(struct wide *sum, const struct wide *other);
+static inline void wide_add_i64(struct wide *sum, int64_t mantissa, int scale)
+{
+    assert(scale >= 0 && scale <= DEC_SCALE);
+    i128 term = (i128)mantissa * (int64_t)POWER64[DEC_SCALE - scale];
+    wide_add_halves(sum, (u128)term, (u128)(i128)(term < 0 ? -1 : 0));
+}
 void wide_subtract(struct wide *sum, const struct wide *other);
 bool wide_equal(const struct wide *a, const struct wide *b);
 bool wide_is_negative(const struct wide *a);
@@ -176,7 +213,19 @@ struct dec_sum {
     struct wide usual;
     struct dec others;
 };
-enum status dec_sum_add(struct dec_sum *sum, struct dec value, struct error *err);
+static inline enum status dec_sum_add(struct dec_sum *sum, struct dec value, struct error *err)
+{
+    if (value.scale > DEC_SCALE) {
+        return dec_add(sum->others, value, &sum->others, err);
+    }
+    int64_t small = (int64_t)value.mantissa;
+    if (small == value.mantissa) {
+        wide_add_i64(&sum->usual, small, value.scale);
+    } else {
+        wide_add_dec(&sum->usual, value);
+    }
+    return OK;
+}
 enum status dec_sum_read(const struct dec_sum *sum, struct dec *value, struct error *err);
 /* Text of any sum, into WIDE_FORMAT_MAX bytes; returns the length.  One of more than 38 digits is
  * rounded to 18 after the point. */

@@ -58,8 +58,10 @@ static struct period line_span(const struct pricing *pricing, const struct charg
     if (charge->row == NONE || charge->price->grain != GRAIN_MONTH) {
         return charge->span;
     }
-    struct period version = {charge->price->from, charge->price->to};
-    return period_intersect(pricing->cut, version);
+    struct period span = pricing->cut; /* while the version is in force */
+    span.from = charge->price->from > span.from ? charge->price->from : span.from;
+    span.to = charge->price->to < span.to ? charge->price->to : span.to;
+    return span;
 }
 
 static void fill_line(struct arena *arena, const struct pricing *pricing,
@@ -74,7 +76,8 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->account = pricing->accounts->items[charge->account].id;
     line->sku = sku ? sku->name : TEXT("");
     line->dimensions = line_dimensions(arena, pricing, charge);
-    line->resource = line_resource(arena, pricing, charge);
+    line->resource =
+        charge->price->grain == GRAIN_MONTH ? TEXT("") : line_resource(arena, pricing, charge);
     if (charge->keys) {
         line->dimensions = keys_dimensions(arena, catalog, charge->keys);
         line->resource = bill_encode(arena, charge->keys->resource);
@@ -83,7 +86,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
                                       : bill_contract(catalog, pricing->accounts, pricing->payer);
     line->price = charge->price->name;
     line->step = charge->step->name;
-    line->kind = text_of(charge_kind_name(charge->kind));
+    line->kind = charge_kind_text(charge->kind);
     line->unit = charge->unit;
     line->grant = charge->grant ? *charge->grant : TEXT("");
     line->tier = charge->tier == NONE ? 0 : (int32_t)charge->tier + 1;
@@ -104,7 +107,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
                                                      .amount = charge->converted->amount};
     }
     line->product = has_product ? catalog->products[sku->product].name : TEXT("");
-    line->level = text_of(price_level_name(charge->level));
+    line->level = price_level_text(charge->level);
     line->currency = TEXT("");
     line->quantity = charge->quantity;
     line->exact = charge->amount;
@@ -194,19 +197,27 @@ static int compare_lines(const void *a_line, const void *b_line)
 }
 
 /* A text after its size, so that texts that are put together can be told apart. */
-static char *put_text(char *to, struct text text)
+static inline char *put_text(char *to, struct text text)
 {
     const uint32_t size = (uint32_t)text.size, ordered = bytes_order32(size);
     memcpy(to, &ordered, sizeof ordered);
     to += sizeof ordered;
-    if (size >= 8 && size <= 16) { /* most names: two words that overlap are sooner copied */
-        memcpy(to, text.at, 8);
-        memcpy(to + size - 8, text.at + size - 8, 8);
-    } else if (size > 16 && size <= 32) {
+    /* Most names: two words that overlap are sooner copied than by a call. */
+    if (size > 32) {
+        memcpy(to, text.at, size);
+    } else if (size > 16) {
         memcpy(to, text.at, 16);
         memcpy(to + size - 16, text.at + size - 16, 16);
-    } else if (size > 0) {
-        memcpy(to, text.at, size);
+    } else if (size >= 8) {
+        memcpy(to, text.at, 8);
+        memcpy(to + size - 8, text.at + size - 8, 8);
+    } else if (size >= 4) {
+        memcpy(to, text.at, 4);
+        memcpy(to + size - 4, text.at + size - 4, 4);
+    } else {
+        for (uint32_t i = 0; i < size; i++) {
+            to[i] = text.at[i];
+        }
     }
     return to + size;
 }
@@ -228,6 +239,49 @@ static void add_conversion_key(struct buffer *key, const struct line_conversion 
     buffer_add(key, (const char *)numbers, sizeof numbers);
 }
 
+/* The key of a line, behind what is its bill's. */
+static void put_key(struct buffer *key, const struct bill *bill, const struct line *line)
+{
+    uint64_t numbers[] = {(uint64_t)bill->period.from,
+                          (uint64_t)bill->period.to,
+                          (uint64_t)line->from,
+                          (uint64_t)line->to,
+                          (uint64_t)line->version,
+                          (uint64_t)(int64_t)line->tier,
+                          line->has_rate,
+                          (uint64_t)line->rate.mantissa,
+                          (uint64_t)(line->rate.mantissa >> 64),
+                          (uint64_t)(int64_t)line->rate.scale};
+    enum { TEXTS_MAX = 11 };
+    const struct text term = term_level(line);
+    char *to = buffer_reserve(key, TEXTS_MAX * sizeof(uint32_t) + sizeof numbers +
+                                       line->account.size + line->sku.size + line->price.size +
+                                       line->step.size + line->kind.size + line->dimensions.size +
+                                       line->resource.size + line->contract.size + line->unit.size +
+                                       term.size + line->grant.size);
+    to = put_text(to, line->account);
+    to = put_text(to, line->sku);
+    to = put_text(to, line->price);
+    to = put_text(to, line->step);
+    to = put_text(to, line->kind);
+    to = put_text(to, line->dimensions);
+    to = put_text(to, line->resource);
+    to = put_text(to, line->contract);
+    to = put_text(to, line->unit);
+    if (term.size > 0 || line->grant.size > 0) { /* few lines have them */
+        to = put_text(to, term);
+    }
+    if (line->grant.size > 0) {
+        to = put_text(to, line->grant);
+    }
+    order_numbers(numbers, sizeof numbers / sizeof *numbers);
+    memcpy(to, numbers, sizeof numbers);
+    key->size = (size_t)(to + sizeof numbers - key->at);
+    if (line->conversion) {
+        add_conversion_key(key, line->conversion);
+    }
+}
+
 /* Ids are hashes of keys, which begin with what is the bill's. */
 static void make_ids(struct arena *arena, struct bill *bill)
 {
@@ -242,42 +296,9 @@ static void make_ids(struct arena *arena, struct bill *bill)
     }
     const size_t of_bill = (size_t)(to - key.at);
     for (uint32_t i = 0; i < bill->line_count; i++) {
-        struct line *line = &bill->lines[i];
-        uint64_t numbers[] = {(uint64_t)bill->period.from,
-                              (uint64_t)bill->period.to,
-                              (uint64_t)line->from,
-                              (uint64_t)line->to,
-                              (uint64_t)line->version,
-                              (uint64_t)(int64_t)line->tier,
-                              line->has_rate,
-                              (uint64_t)line->rate.mantissa,
-                              (uint64_t)(line->rate.mantissa >> 64),
-                              (uint64_t)(int64_t)line->rate.scale};
-        order_numbers(numbers, sizeof numbers / sizeof *numbers);
-        const struct text parts[] = {line->account,    line->sku,      line->price,
-                                     line->step,       line->kind,     line->dimensions,
-                                     line->resource,   line->contract, line->unit,
-                                     term_level(line), line->grant};
-        enum { PARTS = sizeof parts / sizeof *parts };
-        size_t part_count = PARTS; /* without those that few lines have */
-        while (part_count > PARTS - 2 && parts[part_count - 1].size == 0) {
-            part_count--;
-        }
-        size_t size_max = sizeof numbers + part_count * sizeof(uint32_t);
-        for (size_t k = 0; k < part_count; k++) {
-            size_max += parts[k].size;
-        }
         key.size = of_bill;
-        to = buffer_reserve(&key, size_max);
-        for (size_t k = 0; k < part_count; k++) {
-            to = put_text(to, parts[k]);
-        }
-        memcpy(to, numbers, sizeof numbers);
-        key.size = of_bill + size_max;
-        if (line->conversion) {
-            add_conversion_key(&key, line->conversion);
-        }
-        line->id = hash_print(key.at, key.size);
+        put_key(&key, bill, &bill->lines[i]);
+        bill->lines[i].id = hash_print(key.at, key.size);
     }
     arena_rewind(arena, mark);
 }
@@ -456,31 +477,70 @@ static const struct sort_key *order_charges(struct arena *arena, const struct pr
     return order;
 }
 
+/* True when a's line stands before b's for sure, and so is another one: of two SKUs, or of two
+ * tiers of a row. */
+static bool is_before(const struct pricing *pricing, const struct charge *a, const struct charge *b)
+{
+    const struct catalog *catalog = pricing->catalog;
+    if (a->account != b->account || a->sku == NONE || b->sku == NONE) {
+        return false;
+    }
+    if (a->sku == b->sku) {
+        return a->row == b->row && a->row != NONE && a->price == b->price && a->kind == b->kind &&
+               a->level == b->level && a->merged == b->merged && a->tier < b->tier &&
+               b->tier != NONE;
+    }
+    const struct sku *left = &catalog->skus[a->sku], *right = &catalog->skus[b->sku];
+    if (left->product == right->product) {
+        return text_compare(left->name, right->name) < 0;
+    }
+    return left->product != NONE && right->product != NONE &&
+           text_compare(catalog->products[left->product].name,
+                        catalog->products[right->product].name) < 0;
+}
+
+/* Finds the line of each charge; returns how many there are. */
+static uint32_t find_lines(struct arena *arena, const struct pricing *pricing,
+                           const struct priced *priced, const struct sort_key *order,
+                           uint32_t count, struct line_table *table)
+{
+    uint32_t slot_count = 16, line_count = 0;
+    while (slot_count < count * 2) {
+        slot_count *= 2;
+    }
+    table->mask = slot_count - 1;
+    table->slots = arena_alloc(arena, slot_count * sizeof *table->slots);
+    memset(table->slots, 0xFF, slot_count * sizeof *table->slots);
+    table->lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table->lines);
+    for (uint32_t k = 0; k < count; k++) {
+        uint32_t i = (uint32_t)order[k].low;
+        table->lines[i] = find_line(pricing, priced, i, table, line_count);
+        line_count += table->lines[i] == line_count;
+    }
+    return line_count;
+}
+
 static enum status collect_lines(struct arena *arena, const struct pricing *pricing,
                                  const struct usage_row *rows, uint32_t row_count,
                                  const struct priced *priced, struct bill *bill, struct error *err)
 {
-    uint32_t slot_count = 16;
-    while (slot_count < priced->charge_count * 2) {
-        slot_count *= 2;
-    }
-    struct line_table table = {.mask = slot_count - 1};
-    table.slots = arena_alloc(arena, slot_count * sizeof *table.slots);
-    memset(table.slots, 0xFF, slot_count * sizeof *table.slots);
-    table.lines = arena_alloc(arena, (priced->charge_count + 1) * sizeof *table.lines);
-    uint32_t count;
+    uint32_t count, apart = 1;
     const struct sort_key *order = order_charges(arena, priced, &count);
-    /* Which line each is on comes first, and then as much room as lines take: they are large. */
-    uint32_t line_count = 0;
-    for (uint32_t k = 0; k < count; k++) {
-        uint32_t i = (uint32_t)order[k].low;
-        table.lines[i] = find_line(pricing, priced, i, &table, line_count);
-        line_count += table.lines[i] == line_count;
+    while (apart < count && is_before(pricing, &priced->charges[(uint32_t)order[apart - 1].low],
+                                      &priced->charges[(uint32_t)order[apart].low])) {
+        apart++;
+    }
+    /* Which line each is on comes first, and then as much room as lines take: they are large.  Most
+     * bills' charges have a line each, in the order of the lines. */
+    struct line_table table = {.lines = NULL};
+    uint32_t line_count = count;
+    if (apart < count) {
+        line_count = find_lines(arena, pricing, priced, order, count, &table);
     }
     bill->line_capacity = line_count + 1; /* the rounding line */
     bill->lines = arena_alloc(arena, bill->line_capacity * sizeof *bill->lines);
     for (uint32_t k = 0; k < count; k++) {
-        uint32_t i = (uint32_t)order[k].low;
+        uint32_t i = (uint32_t)order[k].low, number = table.lines ? table.lines[i] : k;
         const struct charge *charge = &priced->charges[i];
         const struct dec *effective = priced_effective(priced, i);
         uint64_t print = 0;
@@ -488,8 +548,8 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
             assert(charge->row < row_count);
             print = charge->merged ? charge->merged->print : rows[charge->row].total.print;
         }
-        struct line *line = &bill->lines[table.lines[i]];
-        if (table.lines[i] < bill->line_count) {
+        struct line *line = &bill->lines[number];
+        if (number < bill->line_count) {
             TRY(add_charge(charge, effective, print, line, err));
             continue;
         }
@@ -498,7 +558,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         line->print = print;
         TRY(add_effective(arena, line, effective, err));
     }
-    return merge_lines(arena, bill, err);
+    return table.lines ? merge_lines(arena, bill, err) : OK;
 }
 
 /* ---- rounding -------------------------------------------------------------------------------- */
@@ -696,6 +756,15 @@ static void move_rounding_last(struct bill *bill)
 
 /* ---- the bill -------------------------------------------------------------------------------- */
 
+struct text bill_edges(struct arena *arena, struct period period)
+{
+    char *text = arena_alloc(arena, 2 * TIME_FORMAT_MAX);
+    int size = time_format_short(period.from, text);
+    text[size++] = '/';
+    size += time_format_short(period.to, text + size);
+    return (struct text){text, (size_t)size};
+}
+
 struct text bill_id(struct arena *arena, const struct bill_name *name)
 {
     const struct text names[] = {name->provider, name->payer, name->contract, name->source};
@@ -707,13 +776,8 @@ struct text bill_id(struct arena *arena, const struct bill_name *name)
             buffer_add_encoded(&out, names[i], "/ ");
         }
     }
-    char time[TIME_FORMAT_MAX];
-    const instant edges[] = {name->period.from, name->period.to};
-    for (int i = 0; i < 2; i++) {
-        buffer_add_char(&out, '/');
-        int size = time_format_short(edges[i], time);
-        buffer_add(&out, time, (size_t)size);
-    }
+    buffer_add_char(&out, '/');
+    buffer_add_text(&out, name->edges.size > 0 ? name->edges : bill_edges(arena, name->period));
     return buffer_text(&out);
 }
 
@@ -850,7 +914,8 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                              .payer = payer,
                              .contract = contract ? contract->id : TEXT(""),
                              .source = contract ? contract->source_id : TEXT(""),
-                             .period = pricing->cut};
+                             .period = pricing->cut,
+                             .edges = pricing->cut_edges};
     *bill = (struct bill){.id = bill_id(arena, &name),
                           .contract = name.contract,
                           .source = name.source,

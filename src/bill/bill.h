@@ -128,7 +128,10 @@ enum status bill_close(struct arena *arena, const struct bill *bill, struct erro
 struct bill_name {
     struct text provider, payer, contract, source;
     struct period period;
+    struct text edges; /* how that stands in an id, when it is known; empty */
 };
+/* "2026-10-01/2026-11-01". */
+struct text bill_edges(struct arena *arena, struct period period);
 /* "provider/payer/from/to", "provider/payer/contract/from/to",
  * "provider/payer/contract/source/from/to" with names percent-encoded; and what such a text says,
  * false when it is none. */

@@ -141,7 +141,7 @@ static bool holds(const struct catalog *catalog, const struct price *price, uint
                   const struct dimension_values *dimensions, instant at)
 {
     return price->from <= at && at < price->to && !price->is_fixed &&
-           selects(catalog, price, sku, dimensions);
+           (price->selector_count == 0 || selects(catalog, price, sku, dimensions));
 }
 
 static const struct price *find_in(const struct catalog *catalog, const struct price_set *set,

@@ -24,7 +24,7 @@ bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record
                       struct period cut, bool is_first)
 {
     struct period found;
-    if (!run->has_cuts && !run->catalog->has_thresholds) {
+    if (!run_divides(run)) {
         return true;
     }
     instant at = record_instant(run, record);
@@ -73,6 +73,11 @@ static bool may_have_verdict(const struct verdict_table *table, uint64_t print)
 {
     uint64_t bit = print >> 32 & table->filter_mask;
     return table->filter[bit / 64] >> bit % 64 & 1;
+}
+
+static void fetch_verdict(const struct verdict_table *table, uint64_t print)
+{
+    __builtin_prefetch(&table->filter[(print >> 32 & table->filter_mask) / 64]);
 }
 
 static struct verdict_slot *find_verdict(const struct verdict_table *table, uint64_t print,
@@ -191,6 +196,7 @@ static enum status count_groups(struct worker *worker, uint32_t p, struct partit
             partition->group_at[at++] = index;
         }
     }
+    partition->record_count = at;
     for (uint32_t g = 0; g < groups; g++) {
         partition->first[g + 1] += partition->first[g];
         partition->end[g] = partition->first[g];
@@ -234,6 +240,13 @@ static enum status fill_groups(struct worker *worker, uint32_t p,
         bool stays = true;
         for (uint32_t units; record < end; record += units, at++) {
             units = 1 + record->tail_units;
+            if (end - record > FETCH_AHEAD) { /* if that is a tail, in vain */
+                fetch_verdict(verdicts, record[FETCH_AHEAD].print);
+            }
+            if (at + FETCH_AHEAD < partition->record_count) {
+                uint32_t group = partition->group_at[at + FETCH_AHEAD];
+                __builtin_prefetch(&partition->units[partition->end[group]], 1);
+            }
             stays = judge_record(worker, verdicts, record, end, stays);
             if (stays) {
                 uint32_t *to = &partition->end[partition->group_at[at]];

@@ -24,6 +24,7 @@ struct partition {
     struct record *units;
     uint32_t *first, *end; /* of each group: unit */
     uint32_t *group_at;    /* of each record as it comes */
+    uint32_t record_count; /* of those */
     void *room;            /* for a chunk */
     struct sorted *sorted; /* when they are too many: the groups are there, and each is in order */
 };
@@ -44,7 +45,12 @@ static inline instant record_instant(const struct run *run, const struct record 
     return run->period.from + (instant)record->slot_s * NS_PER_SECOND;
 }
 
-/* Each record belongs to one cut; an exclusion whose time is in none goes with the first. */
+/* False when all records of a payer belong to its one cut. */
+static inline bool run_divides(const struct run *run)
+{
+    return run->has_cuts || run->catalog->has_thresholds;
+}
+/* Else each record belongs to one; an exclusion whose time is in none goes with the first. */
 bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record *record,
                       struct period cut, bool is_first);
 

@@ -77,6 +77,9 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
         .payer = payer,
         .cut = cut,
         .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
+    if (cut.from == run->period.from && cut.to == run->period.to) {
+        pricing->cut_edges = run->period_edges;
+    }
     /* Without cuts all payers have the catalog's clock, and a period in one turn of it. */
     pricing->turn = !run->has_cuts && period_has(run->turn, cut.to - 1)
                         ? run->turn
@@ -240,11 +243,19 @@ static void count_bill(struct worker *worker, const struct bill *bill,
 {
     const struct catalog *catalog = worker->run->catalog;
     struct money_sums *sums = money_sums_of(worker, currency);
+    struct text product = TEXT(""); /* of the line before */
+    struct dec_sum *amount = &sums->products[catalog->product_count];
     for (uint32_t i = 0; i < bill->line_count; i++) {
         const struct line *line = &bill->lines[i];
         bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
-        struct dec_sum *amount = &sums->products[is_rounding ? catalog->product_count + 1
-                                                             : find_product(worker, line->product)];
+        if (is_rounding) {
+            product = TEXT("");
+            amount = &sums->products[catalog->product_count + 1];
+        } else if (product.at != line->product.at || product.size != line->product.size ||
+                   product.size == 0) {
+            product = line->product;
+            amount = &sums->products[find_product(worker, product)];
+        }
         worker->is_amount_lost |= dec_sum_add(amount, line->amount, NULL) != OK;
     }
     worker->is_amount_lost |= dec_sum_add(&sums->total, bill->total, NULL) != OK;
@@ -255,9 +266,10 @@ static void count_bill(struct worker *worker, const struct bill *bill,
     worker->bill_lines += bill->line_count;
     worker->usage_rows += row_count;
     const struct run *run = worker->run;
+    const bool has_views = run->accounts->view_count > 0;
     for (uint32_t i = 0; i < row_count; i++) {
         instant at = run->period.from + (instant)rows[i].slot_s * NS_PER_SECOND;
-        if (accounts_counts(run->accounts, catalog, rows[i].account, at)) {
+        if (!has_views || accounts_counts(run->accounts, catalog, rows[i].account, at)) {
             worker->events_billed += rows[i].total.count;
         }
     }
@@ -339,6 +351,31 @@ void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
  * and what may be there: once a part of a bill is written, memory must not run out. */
 enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
+void payer_ask(const struct worker *worker, const struct records *records, enum ask ask)
+{
+    enum { RECORDS_MOST = 32 };
+    const struct run *run = worker->run;
+    const struct record *record = records->at;
+    for (int i = 0; i < RECORDS_MOST && record < records->end; i++, record = record_next(record)) {
+        if ((record->flags & RECORD_EXCLUDED) || record->account == NONE) {
+            continue;
+        }
+        if (ask == ASK_SERIES) {
+            __builtin_prefetch(series_at(&run->series, record->series));
+            __builtin_prefetch(&run->accounts->items[record->account]);
+            __builtin_prefetch(&run->steady_payer[record->account]);
+            price_memory_ask(worker->prices, record->series);
+            writer_ask(worker->writer, record->series);
+        } else {
+            const struct series *series = series_at(&run->series, record->series);
+            __builtin_prefetch(&run->catalog->skus[series->sku]);
+            __builtin_prefetch(&run->catalog->meters[series->meter].grain);
+            __builtin_prefetch(&run->catalog->meters[series->meter].unit);
+            price_memory_ask_price(worker->prices, record->series);
+        }
+    }
+}
+
 /* What settle_cut works on. */
 struct job {
     uint32_t payer;
@@ -373,16 +410,18 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     book_init(book, arena, records->sorted ? 0 : (size_t)(records->end - records->at));
     struct cursor cursor = cursor_at(records, err);
     enum { FETCH_AHEAD = 8 };
+    const bool divides = run_divides(run);
     for (const struct record *at; (at = cursor_next(&cursor));) {
         if (cursor.end - at > FETCH_AHEAD) {
             fetch_series(run, at + FETCH_AHEAD);
         }
-        if (record_is_of_cut(run, job->payer, at, cut, is_first)) {
+        if (!divides || record_is_of_cut(run, job->payer, at, cut, is_first)) {
             book_fold(book, at, &run->series, run->catalog);
         }
     }
     TRY(cursor.status);
     run_pricing(run, arena, job->payer, cut, pricing);
+    pricing->memory = worker->prices;
     bool begins_turn = pricing->turn.from == cut.from;
     if (is_first) {
         carry_opening(run, job->payer, cut, begins_turn, book);
@@ -554,6 +593,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         buffer_init(&key, arena, 2 * ATTRIBUTE_MAX_BYTES);
         (void)buffer_reserve(&texts->closing, RENDER_ROOM_BYTES);
     }
+    render_ask(worker->writer, &bill);
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.contract, bill.excluded, bill.excluded_count);
     if (bill.line_count > 0) {
@@ -780,7 +820,9 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
     struct job job = {
         .payer = payer, .records = records, .inputs = inputs, .texts = texts, .sourced = &sourced};
     for (uint32_t i = 0; i < cut_count; i++) {
-        struct error err = {0};
+        struct error err;
+        err.status = OK; /* its texts are long, and seldom needed */
+        err.message[0] = err.hint[0] = '\0';
         worker->is_booked = false;
         struct period cut = cuts[i];
         bool is_first = i == 0;

@@ -250,6 +250,7 @@ struct worker {
     bool is_alone;  /* there */
     bool is_booked; /* the events of the cut at hand are in booked_totals */
     struct writer *writer;
+    struct price_memory *prices;
     struct held_block *held_first, *held_last; /* of the partition's text; settle.c */
     uint32_t held_count;
     struct sorted *sorted; /* of the partition, when it is large */
@@ -292,14 +293,16 @@ struct run {
     struct complaints complaints;
     struct text zones_digest, opening_digest;
     struct period period;
-    bool has_pending;    /* some step may charge at a turn's end what it does not before */
+    struct text period_edges; /* of bills of all of it: bill_edges */
+    bool has_pending;         /* some step may charge at a turn's end what it does not before */
     instant late_before; /* usage from before that comes now is not billed; INSTANT_MIN: all is */
     instant late_max;    /* of a correction: what is of a time before may come too late */
     bool has_cuts;       /* some payer's bill is not one of the whole period */
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
-    struct period turn; /* without cuts: the turn of the catalog's billing that the period ends in */
+    struct period
+        turn; /* without cuts: the turn of the catalog's billing that the period ends in */
     /* By account: who pays for it through all of the period, when no edge of the account or catalog
      * cuts a slot within; else NONE. */
     uint32_t *steady_payer;

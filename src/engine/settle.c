@@ -37,6 +37,13 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
                        run->unbilled_count > 0 || run->issued_count > 0;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
+        for (enum ask ask = 0; ask < ASKS; ask++) {
+            if (payer + ASKS - ask < partition.high) {
+                struct records ahead =
+                    partition_group(&partition, payer + ASKS - ask - partition.low + 1);
+                payer_ask(worker, &ahead, ask);
+            }
+        }
         if (records_any(&records) || (every_payer && payer_is_settled(run, payer) &&
                                       (payer_pays(run, payer) || payer_has_opening(run, payer) ||
                                        payer_has_issued(run, payer) || sourced_wait(run, payer)))) {
@@ -78,6 +85,7 @@ static enum status settle_partitions(struct worker *worker)
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
     worker->writer =
         writer_new(&worker->arena, run->memory_bytes / WRITER_SHARE / (size_t)run->threads);
+    worker->prices = price_memory_new(&worker->arena);
     sourced_prepare(worker);
     margins_prepare(worker);
     for (uint32_t p; (p = run_claim(run, run->book_partitions)) != NONE;) {
@@ -202,6 +210,7 @@ enum status run_settle(struct run *run)
         }
     }
     series_rank(&run->series);
+    run->period_edges = bill_edges(&run->arena, run->period);
     run->next_partition = 0;
     TRY(run_threads(run, settle_work));
     TRY(sourced_write(run));

@@ -8,13 +8,6 @@ struct held_piece {
     uint32_t kind, size; /* enum text_kind; of the bytes */
 };
 
-struct buffer *texts_buffer(struct texts *texts, enum text_kind kind)
-{
-    struct buffer *buffers[TEXTS] = {&texts->bills, &texts->lines, &texts->usage, &texts->closing,
-                                     &texts->exclusions};
-    return buffers[kind];
-}
-
 static size_t texts_size(struct texts *texts)
 {
     size_t size = 0;

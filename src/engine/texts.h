@@ -26,7 +26,23 @@ struct held_block {
     char bytes[1024 * 1024 - 2 * sizeof(void *)];
 };
 
-struct buffer *texts_buffer(struct texts *texts, enum text_kind kind);
+static inline struct buffer *texts_buffer(struct texts *texts, enum text_kind kind)
+{
+    switch (kind) {
+    case TEXT_BILLS:
+        return &texts->bills;
+    case TEXT_LINES:
+        return &texts->lines;
+    case TEXT_USAGE:
+        return &texts->usage;
+    case TEXT_CLOSING:
+        return &texts->closing;
+    case TEXT_EXCLUSIONS:
+    case TEXTS:
+        break;
+    }
+    return &texts->exclusions;
+}
 /* Waits, outside the gate. */
 enum status texts_take_turn(struct worker *worker, struct texts *texts);
 /* All there is, what is held first; waits for the turn. */

@@ -60,8 +60,11 @@ struct text line_dimensions(struct arena *arena, const struct pricing *pricing,
     if (charge->series == NONE) {
         return TEXT("");
     }
-    struct text own =
-        line_series_dimensions(arena, pricing->catalog, charge_series(pricing, charge));
+    const struct series *series = charge_series(pricing, charge);
+    if (!charge->event && pricing->catalog->meters[series->meter].dimension_count == 0) {
+        return TEXT("");
+    }
+    struct text own = line_series_dimensions(arena, pricing->catalog, series);
     if (!charge->event) {
         return own;
     }

@@ -15,29 +15,44 @@
 
 #include "base/nofloat.h"
 
-static const char *const KIND_NAMES[CHARGE_KINDS] = {
-    [CHARGE_USAGE] = "usage",           [CHARGE_FEE] = "fee",
-    [CHARGE_MINIMUM] = "minimum",       [CHARGE_CAP] = "cap",
-    [CHARGE_ROUNDING] = "rounding",     [CHARGE_DISCOUNT] = "discount",
-    [CHARGE_MARKUP] = "markup",         [CHARGE_TAX] = "tax",
-    [CHARGE_NEGATION] = "negation",     [CHARGE_OVERAGE] = "overage",
-    [CHARGE_SHORTFALL] = "shortfall",   [CHARGE_CREDIT] = "credit",
-    [CHARGE_ALLOCATED] = "allocated",   [CHARGE_COVERED] = "covered",
-    [CHARGE_COMMITMENT] = "commitment", [CHARGE_UNUSED] = "unused",
-};
+#define NAME(literal)                  \
+    {                                  \
+        (literal), sizeof(literal) - 1 \
+    }
+
+struct text charge_kind_text(enum charge_kind kind)
+{
+    static const struct text NAMES[CHARGE_KINDS] = {
+        [CHARGE_USAGE] = NAME("usage"),           [CHARGE_FEE] = NAME("fee"),
+        [CHARGE_MINIMUM] = NAME("minimum"),       [CHARGE_CAP] = NAME("cap"),
+        [CHARGE_ROUNDING] = NAME("rounding"),     [CHARGE_DISCOUNT] = NAME("discount"),
+        [CHARGE_MARKUP] = NAME("markup"),         [CHARGE_TAX] = NAME("tax"),
+        [CHARGE_NEGATION] = NAME("negation"),     [CHARGE_OVERAGE] = NAME("overage"),
+        [CHARGE_SHORTFALL] = NAME("shortfall"),   [CHARGE_CREDIT] = NAME("credit"),
+        [CHARGE_ALLOCATED] = NAME("allocated"),   [CHARGE_COVERED] = NAME("covered"),
+        [CHARGE_COMMITMENT] = NAME("commitment"), [CHARGE_UNUSED] = NAME("unused"),
+    };
+    assert((unsigned)kind < CHARGE_KINDS);
+    return NAMES[kind];
+}
 
 const char *charge_kind_name(enum charge_kind kind)
 {
-    assert((unsigned)kind < CHARGE_KINDS);
-    return KIND_NAMES[kind];
+    return charge_kind_text(kind).at;
+}
+
+struct text price_level_text(int level)
+{
+    static const struct text NAMES[LEVELS] = {
+        NAME("override"),       NAME("contract"),   NAME("plan"),         NAME("catalog"),
+        NAME("contract terms"), NAME("plan terms"), NAME("catalog terms")};
+    assert(level >= 0 && level < LEVELS);
+    return NAMES[level];
 }
 
 const char *price_level_name(int level)
 {
-    static const char *const NAMES[LEVELS] = {
-        "override", "contract", "plan", "catalog", "contract terms", "plan terms", "catalog terms"};
-    assert(level >= 0 && level < LEVELS);
-    return NAMES[level];
+    return price_level_text(level).at;
 }
 
 /* ---- waiting charges ------------------------------------------------------------------------- */
@@ -451,17 +466,23 @@ static void go_on(struct work *work, const struct step *step, uint32_t index,
     }
 }
 
+static bool has_order(const struct step *step)
+{
+    return step->order_count > 0 || (step->kind == STEP_CREDIT && step->credit.target_count > 0);
+}
+
 /* Those that the node's step takes, sorted; the others pass.  Nothing is done when it takes them
  * in the total order. */
 static enum status line_up(struct work *work, uint32_t node, struct scope_charges *scope,
                            struct line_up *ordered, struct indices *arrived)
 {
     const struct charge *first = &work->charges[(uint32_t)first_waiting(work)->low];
-    const struct step *orders = &first->price->steps[first->next_step];
-    ordered->is_ordered =
-        orders->order_count > 0 || (orders->kind == STEP_CREDIT && orders->credit.target_count > 0);
     uint32_t capacity = 0, index;
-    while (ordered->is_ordered && next_charge(work, node, scope, &index)) {
+    ordered->is_ordered = has_order(&first->price->steps[first->next_step]);
+    if (!ordered->is_ordered) {
+        return OK;
+    }
+    while (next_charge(work, node, scope, &index)) {
         const struct charge *charge = &work->charges[index];
         const struct step *step = &charge->price->steps[charge->next_step];
         work->asking = step;
@@ -518,6 +539,50 @@ static enum status run_gathered(struct work *work, struct entries *rows)
     const struct price *price = work->charges[first->charge].price;
     uint32_t account = work->charges[first->charge].account;
     enum status status = step_allowance_share(work, rows->items, rows->count);
+    return status == OK ? OK : work_fail(work, status, price, step, account);
+}
+
+/* True when the charge that waits first waits alone at its node, and the step there takes rows one
+ * by one: so do most charges wait. */
+static bool is_alone(const struct work *work, const struct sort_key *first)
+{
+    const uint64_t node = first->high >> 32;
+    const bool is_passed = work->heap_count > 0 && first == &work->heap[0];
+    const uint32_t queue_next = work->queue_at + !is_passed;
+    if ((uint32_t)first->high == CHARGE_OF_NO_ROW ||
+        (queue_next < work->queue_count && work->queue[queue_next].high >> 32 == node)) {
+        return false;
+    }
+    /* In the heap, what is next is on top, or one of the two below. */
+    for (uint32_t i = is_passed; i < work->heap_count && i <= 2 * is_passed; i++) {
+        if (work->heap[i].high >> 32 == node) {
+            return false;
+        }
+    }
+    const struct charge *charge = &work->charges[(uint32_t)first->low];
+    const struct step *step = &charge->price->steps[charge->next_step];
+    return !has_order(step) && !takes_charges(step) && !step_is_whole(step) &&
+           !gathers_rows(step) && step->kind != STEP_COVER;
+}
+
+/* Runs a node over the charge that waits there alone. */
+static enum status run_alone(struct work *work, const struct sort_key *first)
+{
+    const uint32_t index = (uint32_t)first->low;
+    const struct charge *charge = &work->charges[index];
+    const struct price *price = charge->price;
+    const struct step *step = &price->steps[charge->next_step];
+    const uint32_t account = charge->account;
+    take_first(work, first);
+    work->is_lone = true;
+    work->asking = step;
+    bool takes;
+    enum status status = step_takes(work, step, index, &takes);
+    if (status == OK && takes) {
+        status = run_step(work, step, index);
+    } else if (status == OK) {
+        work_pass_on(work, index);
+    }
     return status == OK ? OK : work_fail(work, status, price, step, account);
 }
 
@@ -600,7 +665,7 @@ static enum status run_nodes(struct work *work)
             break;
         }
         if (node <= due) {
-            TRY(run_node(work, node));
+            TRY(is_alone(work, first) ? run_alone(work, first) : run_node(work, node));
         }
         if (due <= node) {
             TRY(turn_end_settle(work, due));
@@ -613,6 +678,50 @@ static enum status run_nodes(struct work *work)
 
 /* ---- rows to charges ------------------------------------------------------------------------- */
 
+struct price_memory {
+    struct met_price {
+        const struct price *price; /* NULL: empty */
+        const struct step *steps;  /* its first */
+        const void *values;        /* of that one's tiers; NULL */
+        uint32_t series, plan;
+        int level;
+        struct period valid; /* while no price of the catalog changes */
+    } met[1 << 10];          /* by series */
+};
+
+struct price_memory *price_memory_new(struct arena *arena)
+{
+    return arena_calloc(arena, 1, sizeof(struct price_memory));
+}
+
+static struct met_price *met_of(struct price_memory *memory, uint32_t series)
+{
+    return &memory->met[series % (sizeof memory->met / sizeof *memory->met)];
+}
+
+void price_memory_ask(const struct price_memory *memory, uint32_t series)
+{
+    __builtin_prefetch(met_of((struct price_memory *)memory, series));
+}
+
+void price_memory_ask_price(const struct price_memory *memory, uint32_t series)
+{
+    const struct met_price *met = met_of((struct price_memory *)memory, series);
+    if (met->price && met->series == series) {
+        const char *name = (const char *)&met->steps->name;
+        __builtin_prefetch(met->price);
+        __builtin_prefetch((const char *)met->price + 64);
+        __builtin_prefetch(met->steps);
+        __builtin_prefetch((const char *)met->steps + 64);
+        __builtin_prefetch((const char *)met->steps + 128);
+        __builtin_prefetch(name);
+        if (met->values) {
+            __builtin_prefetch(met->values);
+            __builtin_prefetch((const char *)met->values + 64);
+        }
+    }
+}
+
 /* The price in force for a row, and where it was found. */
 static const struct price *find_price(struct work *work, const struct usage_row *row,
                                       const struct series *series, const struct contract *contract,
@@ -622,10 +731,31 @@ static const struct price *find_price(struct work *work, const struct usage_row 
     const struct account *account = &pricing->accounts->items[row->account];
     const struct price_set *overrides =
         account->override == NONE ? NULL : &pricing->accounts->overrides[account->override].prices;
+    /* Of prices of a contract or an override alone nothing is remembered: few have them. */
+    struct met_price *met =
+        pricing->memory && !contract && !overrides ? met_of(pricing->memory, row->series) : NULL;
+    if (met && met->price && met->series == row->series && met->plan == account->plan &&
+        period_has(met->valid, at)) {
+        *level = met->level;
+        return met->price;
+    }
     struct dimension_values dimensions = {&work->catalog->meters[series->meter],
                                           series->dimensions};
-    return catalog_price(work->catalog, overrides, contract, account->plan, series->sku,
-                         &dimensions, at, level);
+    const struct price *price = catalog_price(work->catalog, overrides, contract, account->plan,
+                                              series->sku, &dimensions, at, level);
+    if (met && price) {
+        const struct step *first = price->steps;
+        bool is_tier = price->step_count > 0 && first->kind == STEP_TIER;
+        *met = (struct met_price){.price = price,
+                                  .steps = first,
+                                  .values = is_tier ? (const void *)first->tier.values : NULL,
+                                  .series = row->series,
+                                  .plan = account->plan,
+                                  .level = *level,
+                                  .valid = {catalog_edge_before(work->catalog, at),
+                                            catalog_edge_after(work->catalog, at)}};
+    }
+    return price;
 }
 
 void work_start_components(struct work *work, const struct price *price)
@@ -764,7 +894,12 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
         return fail(err, ERR_LIMIT, "payer %.*s: more rows of usage than can be told apart",
                     TEXT_ARG(pricing->accounts->items[pricing->payer].id));
     }
+    enum { ASK_AHEAD = 8 };
     for (uint32_t i = 0; i < row_count && !pricing->source_charges; i++) {
+        if (pricing->memory && i + 2 * ASK_AHEAD < row_count) {
+            price_memory_ask(pricing->memory, rows[i + 2 * ASK_AHEAD].series);
+            price_memory_ask_price(pricing->memory, rows[i + ASK_AHEAD].series);
+        }
         TRY(start_row(&work, i));
     }
     if (pricing->source_charges) {

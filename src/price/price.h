@@ -47,6 +47,7 @@ enum charge_kind {
     CHARGE_KINDS
 };
 const char *charge_kind_name(enum charge_kind kind); /* "usage" */
+struct text charge_kind_text(enum charge_kind kind);
 
 /* Where a price was found, or whose term made the charge. */
 enum price_level {
@@ -58,6 +59,7 @@ enum price_level {
     LEVELS = LEVEL_TERMS + 3
 };
 const char *price_level_name(int level);
+struct text price_level_text(int level);
 static inline enum price_level level_of_terms(enum price_level owner)
 {
     return owner - LEVEL_CONTRACT + LEVEL_TERMS;
@@ -190,6 +192,15 @@ struct covered_before {
     struct dec quantity;
 };
 
+/* Which prices rows of a series met: of one thread, one catalog and one table of series.  All over
+ * a large catalog lies what pricing reads, and to wait for it takes longer than to price: who knows
+ * early which rows come asks for it, first for what is remembered of their series, then for what
+ * that names. */
+struct price_memory;
+struct price_memory *price_memory_new(struct arena *arena);
+void price_memory_ask(const struct price_memory *memory, uint32_t series);
+void price_memory_ask_price(const struct price_memory *memory, uint32_t series);
+
 struct pricing {
     const struct catalog *catalog;
     const struct accounts *accounts;
@@ -197,6 +208,7 @@ struct pricing {
     instant base; /* slot_s of rows counts from here */
     uint32_t payer;
     struct period cut;                 /* what is billed; inside or equal to turns of billing */
+    struct text cut_edges;             /* its bill_edges, when they are known; empty */
     struct clock billing;              /* the payer's */
     struct period turn;                /* of billing: the one that the cut ends in */
     const struct member_span *members; /* sorted by (account, from) */
@@ -211,6 +223,7 @@ struct pricing {
     /* Of bills before, for covers that are frozen. */
     const struct covered_before *covered; /* NULL */
     uint32_t covered_count;
+    struct price_memory *memory; /* NULL: none */
     bool trace;
     const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };

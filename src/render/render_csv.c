@@ -92,18 +92,6 @@ static void write_part(struct writer *writer, enum form_part part, const struct 
     case FORM_KIND:
         writer_field(writer, line->kind);
         break;
-    case FORM_RATE:
-        writer_field(writer, line->unit);
-        if (line->has_rate) {
-            writer_decimal(writer, line->rate);
-        } else {
-            writer_char(writer, ',');
-        }
-        if (line->tier > 0) {
-            writer_u64(writer, (uint64_t)line->tier);
-        }
-        writer_char(writer, ',');
-        break;
     case FORM_PRICE:
         writer_field(writer, bill->currency);
         writer_field(writer, line->contract);
@@ -122,12 +110,12 @@ static void write_part(struct writer *writer, enum form_part part, const struct 
     }
 }
 
-/* Room for all columns but dimensions, resource, account and bill. */
+/* Room for all columns but dimensions, resource, unit, account and bill. */
 static size_t parts_size_max(const struct bill *bill, const struct line *line)
 {
-    const struct text texts[] = {line->product,  line->sku,      line->kind,  line->unit,
-                                 bill->currency, line->contract, line->level, line->price,
-                                 line->step,     line->grant};
+    const struct text texts[] = {line->product,  line->sku,      line->kind,
+                                 bill->currency, line->contract, line->level,
+                                 line->price,    line->step,     line->grant};
     size_t size = 1024; /* ids, times, decimals, commas */
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         size += writer_text_max(texts[i]);
@@ -149,14 +137,12 @@ static inline writer_lane place_differs(const struct text *a, const struct text 
 static bool form_is_of(const struct line_form *form, const struct bill *bill,
                        const struct line *line)
 {
-    return form->rate.mantissa == line->rate.mantissa && form->rate.scale == line->rate.scale &&
-           form->tier == line->tier && form->has_rate == line->has_rate &&
-           form->version == line->version &&
+    return form->version == line->version &&
            writer_is_zero(
                place_differs(&form->price, &line->price) | place_differs(&form->sku, &line->sku) |
                place_differs(&form->kind, &line->kind) | place_differs(&form->step, &line->step) |
                place_differs(&form->product, &line->product) |
-               place_differs(&form->unit, &line->unit) |
+
                place_differs(&form->currency, &bill->currency) |
                place_differs(&form->contract, &line->contract) |
                place_differs(&form->level, &line->level) |
@@ -181,18 +167,41 @@ static bool fill_form(struct writer *writer, const struct bill *bill, const stru
     form->product = line->product;
     form->sku = line->sku;
     form->kind = line->kind;
-    form->unit = line->unit;
     form->currency = bill->currency;
     form->contract = line->contract;
     form->level = line->level;
     form->price = line->price;
     form->step = line->step;
     form->grant = line->grant;
-    form->rate = line->rate;
     form->version = line->version;
-    form->tier = line->tier;
-    form->has_rate = line->has_rate;
     return true;
+}
+
+static inline uint32_t form_place(const struct writer *writer, const struct line *line)
+{
+    uint64_t hash = (uint64_t)(uintptr_t)line->sku.at ^ (uint64_t)(uintptr_t)line->step.at << 24;
+    hash = (hash ^ hash >> 32) * UINT64_C(0x9E3779B97F4A7C15);
+    return (uint32_t)(hash >> 32) & writer->form_mask;
+}
+
+enum { ASK_AHEAD = 8 }; /* lines, rows: their forms are asked for so early */
+
+static void ask_form(const struct writer *writer, const struct line *line)
+{
+    enum { CACHE_LINE = 64, USUAL_BYTES = 320 };
+    const uint32_t at = form_place(writer, line);
+    const char *form = (const char *)&writer->lines[at];
+    __builtin_prefetch(&writer->has_line[at]);
+    for (size_t i = 0; i < USUAL_BYTES; i += CACHE_LINE) {
+        __builtin_prefetch(form + i);
+    }
+}
+
+void render_ask(const struct writer *writer, const struct bill *bill)
+{
+    for (uint32_t i = 0; i < bill->line_count && i < ASK_AHEAD; i++) {
+        ask_form(writer, &bill->lines[i]);
+    }
 }
 
 /* The form of a line; NULL when it has none. */
@@ -202,10 +211,7 @@ static const struct line_form *find_form(struct writer *writer, const struct bil
     if (!line->is_lasting) {
         return NULL;
     }
-    uint64_t hash = (uint64_t)(uintptr_t)line->sku.at ^ (uint64_t)line->rate.mantissa << 16;
-    hash = (hash ^ (uint64_t)(uintptr_t)line->step.at << 32) * UINT64_C(0x9E3779B97F4A7C15);
-    hash = ((hash ^ hash >> 32) + (uint64_t)line->tier) * UINT64_C(0x9E3779B97F4A7C15);
-    const uint32_t at = (uint32_t)(hash >> 32) & writer->form_mask;
+    const uint32_t at = form_place(writer, line);
     struct line_form *form = &writer->lines[at];
     if (!writer->has_line[at] || !form_is_of(form, bill, line)) {
         writer->has_line[at] = fill_form(writer, bill, line, form);
@@ -261,8 +267,9 @@ static void write_line(struct writer *writer, const struct bill *bill, struct te
 {
     const struct line_form *form = find_form(writer, bill, line);
     writer_begin(writer, (form ? 1024 + FORM_BYTES : parts_size_max(bill, line)) +
-                             writer_text_max(bill->id) + writer_text_max(line->account) +
-                             writer_text_max(line->dimensions) + writer_text_max(line->resource));
+                             writer_text_max(line->unit) + writer_text_max(bill->id) +
+                             writer_text_max(line->account) + writer_text_max(line->dimensions) +
+                             writer_text_max(line->resource));
     if (id.size > 0) {
         writer_copy(writer, id.at, id.size);
     } else {
@@ -279,7 +286,16 @@ static void write_line(struct writer *writer, const struct bill *bill, struct te
     writer_time(writer, line->from);
     writer_time(writer, line->to);
     writer_decimal(writer, line->quantity);
-    put_part(writer, form, FORM_RATE, bill, line);
+    writer_field(writer, line->unit);
+    if (line->has_rate) {
+        writer_decimal(writer, line->rate);
+    } else {
+        writer_char(writer, ',');
+    }
+    if (line->tier > 0) {
+        writer_u64(writer, (uint64_t)line->tier);
+    }
+    writer_char(writer, ',');
     const char *amount = writer->at;
     writer_decimal(writer, line->amount);
     const char *exact = writer->at;
@@ -310,6 +326,9 @@ void render_lines_csv(struct writer *writer, struct buffer *out, const struct bi
         id.size = (size_t)(writer->at - room);
     }
     for (uint32_t i = first; i < first + count; i++) {
+        if (i + ASK_AHEAD < bill->line_count) {
+            ask_form(writer, &bill->lines[i + ASK_AHEAD]);
+        }
         write_line(writer, bill, id, &bill->lines[i]);
     }
 }
@@ -631,6 +650,9 @@ void render_usage_csv(struct writer *writer, struct buffer *out, const struct pr
 {
     writer->out = out;
     for (uint32_t i = 0; i < count; i++) {
+        if (i + ASK_AHEAD < count) {
+            writer_ask(writer, rows[i + ASK_AHEAD].series);
+        }
         write_usage(writer, pricing, payer, &rows[i]);
     }
 }

@@ -1,30 +1,14 @@
 /* render_json.c - bills and closing states as NDJSON; members in a fixed order, decimals as texts.
  */
 #include <assert.h>
+#include <stdio.h>
 
 #include "render/render.h"
 #include "render/writer.h"
 
-static void add_money_member(struct buffer *out, const char *key, const struct bill *bill,
-                             struct dec value)
+static void add_exclusions(struct buffer *out, const struct catalog *catalog,
+                           const struct accounts *accounts, const struct bill *bill)
 {
-    add_json_key(out, key);
-    buffer_add_char(out, '"');
-    char *at = buffer_reserve(out, DEC_FORMAT_MAX);
-    out->size += (size_t)dec_format_digits(value, bill->minor_digits, at);
-    buffer_add_char(out, '"');
-}
-
-static void add_proof(struct buffer *out, const struct catalog *catalog,
-                      const struct accounts *accounts, const struct bill *bill)
-{
-    add_json_key(out, "proof");
-    buffer_add_char(out, '{');
-    add_json_count(out, "usage_rows", bill->row_count);
-    add_json_count(out, "events", bill->event_count);
-    add_json_print(out, "fingerprint", bill->print);
-    add_json_key(out, "exclusions");
-    buffer_add_char(out, '[');
     for (uint32_t i = 0; i < bill->excluded_count; i++) {
         const struct excluded *item = &bill->excluded[i];
         buffer_add_text(out, i > 0 ? TEXT(",{") : TEXT("{"));
@@ -44,7 +28,6 @@ static void add_proof(struct buffer *out, const struct catalog *catalog,
         add_json_print(out, "fingerprint", item->total.print);
         buffer_add_char(out, '}');
     }
-    buffer_add_text(out, TEXT("]}"));
 }
 
 static void add_pending(struct buffer *out, const struct bill *bill)
@@ -67,41 +50,8 @@ static void add_pending(struct buffer *out, const struct bill *bill)
     }
 }
 
-/* The period of a bill, which most have: as it was written last. */
-static void add_edges(struct writer *writer, struct buffer *out, struct period period)
+static void add_parts(struct buffer *out, const struct bill *bill)
 {
-    if (writer->edges.size == 0 || writer->edges.period.from != period.from ||
-        writer->edges.period.to != period.to) {
-        size_t before = out->size;
-        add_json_time(out, "from", period.from);
-        add_json_time(out, "to", period.to);
-        writer->edges.period = period;
-        writer->edges.size = out->size - before;
-        assert(writer->edges.size <= sizeof writer->edges.text);
-        memcpy(writer->edges.text, out->at + before, writer->edges.size);
-        return;
-    }
-    buffer_add(out, writer->edges.text, writer->edges.size);
-}
-
-void render_bill_json(struct writer *writer, struct buffer *out, const struct catalog *catalog,
-                      const struct accounts *accounts, const struct bill *bill, struct text inputs)
-{
-    buffer_add_char(out, '{');
-    add_json_text(out, "bill", bill->id);
-    add_json_text(out, "kind", bill->kind == BILL_CORRECTION ? TEXT("correction") : TEXT("bill"));
-    add_json_text(out, "provider", bill->provider);
-    add_json_text(out, "payer", bill->payer);
-    if (bill->contract.size > 0) {
-        add_json_text(out, "contract", bill->contract);
-    }
-    if (bill->source.size > 0) {
-        add_json_text(out, "source", bill->source);
-    }
-    if (bill->seller.size > 0) {
-        add_json_text(out, "seller", bill->seller);
-    }
-    add_edges(writer, out, bill->period);
     for (uint32_t i = 0; i < bill->part_count; i++) {
         if (i == 0) {
             add_json_key(out, "parts");
@@ -112,42 +62,174 @@ void render_bill_json(struct writer *writer, struct buffer *out, const struct ca
         buffer_add_json(out, (struct text){end, (size_t)size});
         buffer_add_text(out, i + 1 == bill->part_count ? TEXT("]") : TEXT(""));
     }
-    add_json_text(out, "currency", bill->currency);
-    add_money_member(out, "total", bill, bill->total);
-    char exact[WIDE_FORMAT_MAX];
-    add_json_text(out, "exact", (struct text){exact, (size_t)dec_sum_format(&bill->exact, exact)});
-    if (bill->has_settlement) {
-        const struct used_rate *settled = &bill->settled;
-        add_json_key(out, "settlement");
-        buffer_add_char(out, '{');
-        add_json_text(out, "currency", text_of(settled->to->code));
-        add_json_key(out, "total");
-        buffer_add_char(out, '"');
-        char *at = buffer_reserve(out, DEC_FORMAT_MAX);
-        out->size += (size_t)dec_format_digits(bill->settlement, settled->to->digits, at);
-        buffer_add_char(out, '"');
-        add_json_decimal(out, "rate", settled->rate);
-        if (settled->at > INSTANT_MIN) {
-            add_json_time(out, "rate_date", settled->at);
-        }
-        buffer_add_char(out, '}');
+}
+
+static void add_settlement(struct buffer *out, const struct bill *bill)
+{
+    const struct used_rate *settled = &bill->settled;
+    add_json_key(out, "settlement");
+    buffer_add_char(out, '{');
+    add_json_text(out, "currency", text_of(settled->to->code));
+    add_json_key(out, "total");
+    buffer_add_char(out, '"');
+    char *at = buffer_reserve(out, DEC_FORMAT_MAX);
+    out->size += (size_t)dec_format_digits(bill->settlement, settled->to->digits, at);
+    buffer_add_char(out, '"');
+    add_json_decimal(out, "rate", settled->rate);
+    if (settled->at > INSTANT_MIN) {
+        add_json_time(out, "rate_date", settled->at);
     }
-    add_json_count(out, "lines", bill->line_count);
-    add_pending(out, bill);
-    add_json_key(out, "sections");
-    buffer_add_char(out, '[');
+    buffer_add_char(out, '}');
+}
+
+/* ---- what every bill has: by a writer, with room for all up to the next name ---- */
+
+enum { JSON_ROOM = 512 };
+
+static inline void put(struct writer *writer, struct text literal)
+{
+    memcpy(writer->at, literal.at, literal.size);
+    writer->at += literal.size;
+}
+
+/* A text with its quotes; mostly there is nothing to escape. */
+static inline void put_name(struct writer *writer, struct text name)
+{
+    writer_end(writer);
+    writer_begin(writer, name.size + 2 + JSON_ROOM);
+    if (writer_copy_plain(writer->at + 1, name, writer_special_json)) {
+        writer->at[0] = writer->at[name.size + 1] = '"';
+        writer->at += name.size + 2;
+    } else {
+        buffer_add_json(writer->out, name);
+        writer_begin(writer, JSON_ROOM);
+    }
+}
+
+static void put_decimal(struct writer *writer, struct dec value, int digits)
+{
+    *writer->at++ = '"';
+    writer->at += dec_format_digits(value, digits, writer->at);
+    *writer->at++ = '"';
+}
+
+/* The period of a bill, which most have: as it was written last. */
+static void put_edges(struct writer *writer, struct period period)
+{
+    if (writer->edges.size == 0 || writer->edges.period.from != period.from ||
+        writer->edges.period.to != period.to) {
+        char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
+        (void)time_format(period.from, from);
+        (void)time_format(period.to, to);
+        int size = snprintf(writer->edges.text, sizeof writer->edges.text,
+                            ",\"from\":\"%s\",\"to\":\"%s\"", from, to);
+        assert(size > 0 && (size_t)size < sizeof writer->edges.text);
+        writer->edges.period = period;
+        writer->edges.size = (size_t)size;
+    }
+    memcpy(writer->at, writer->edges.text, sizeof writer->edges.text);
+    writer->at += writer->edges.size;
+}
+
+/* Ends what the writer has begun, for one who adds to the buffer; put_more goes on. */
+static struct buffer *end_put(struct writer *writer)
+{
+    writer_end(writer);
+    return writer->out;
+}
+
+static void put_more(struct writer *writer)
+{
+    writer_begin(writer, JSON_ROOM);
+}
+
+static void put_sections(struct writer *writer, const struct bill *bill)
+{
+    put(writer, TEXT(",\"sections\":["));
     for (uint32_t i = 0; i < bill->section_count; i++) {
         const struct section *section = &bill->sections[i];
-        buffer_add_text(out, i > 0 ? TEXT(",{") : TEXT("{"));
-        add_json_text(out, "account", section->account);
-        add_json_count(out, "lines", section->line_count);
-        add_json_decimal(out, "amount", section->amount);
-        buffer_add_char(out, '}');
+        if (i > 0) {
+            *writer->at++ = ',';
+        }
+        put(writer, TEXT("{\"account\":"));
+        put_name(writer, section->account);
+        put(writer, TEXT(",\"lines\":"));
+        writer_u64(writer, section->line_count);
+        put(writer, TEXT(",\"amount\":"));
+        put_decimal(writer, section->amount, 0);
+        *writer->at++ = '}';
     }
-    buffer_add_char(out, ']');
-    add_proof(out, catalog, accounts, bill);
-    add_json_key(out, "inputs");
-    buffer_add_text(out, inputs);
+    *writer->at++ = ']';
+}
+
+static void put_proof(struct writer *writer, const struct catalog *catalog,
+                      const struct accounts *accounts, const struct bill *bill)
+{
+    put(writer, TEXT(",\"proof\":{\"usage_rows\":"));
+    writer_u64(writer, bill->row_count);
+    put(writer, TEXT(",\"events\":"));
+    writer_u64(writer, bill->event_count);
+    put(writer, TEXT(",\"fingerprint\":\""));
+    writer_print(writer, bill->print);
+    put(writer, TEXT("\",\"exclusions\":["));
+    if (bill->excluded_count > 0) {
+        add_exclusions(end_put(writer), catalog, accounts, bill);
+        put_more(writer);
+    }
+    put(writer, TEXT("]}"));
+}
+
+void render_bill_json(struct writer *writer, struct buffer *out, const struct catalog *catalog,
+                      const struct accounts *accounts, const struct bill *bill, struct text inputs)
+{
+    writer->out = out;
+    put_more(writer);
+    put(writer, TEXT("{\"bill\":"));
+    put_name(writer, bill->id);
+    put(writer, TEXT(",\"kind\":"));
+    put(writer, bill->kind == BILL_CORRECTION ? TEXT("\"correction\"") : TEXT("\"bill\""));
+    put(writer, TEXT(",\"provider\":"));
+    put_name(writer, bill->provider);
+    put(writer, TEXT(",\"payer\":"));
+    put_name(writer, bill->payer);
+    if (bill->contract.size > 0) {
+        put(writer, TEXT(",\"contract\":"));
+        put_name(writer, bill->contract);
+    }
+    if (bill->source.size > 0) {
+        put(writer, TEXT(",\"source\":"));
+        put_name(writer, bill->source);
+    }
+    if (bill->seller.size > 0) {
+        put(writer, TEXT(",\"seller\":"));
+        put_name(writer, bill->seller);
+    }
+    put_edges(writer, bill->period);
+    if (bill->part_count > 0) {
+        add_parts(end_put(writer), bill);
+        put_more(writer);
+    }
+    put(writer, TEXT(",\"currency\":"));
+    put_name(writer, bill->currency);
+    put(writer, TEXT(",\"total\":"));
+    put_decimal(writer, bill->total, bill->minor_digits);
+    put(writer, TEXT(",\"exact\":\""));
+    writer->at += dec_sum_format(&bill->exact, writer->at);
+    *writer->at++ = '"';
+    if (bill->has_settlement) {
+        add_settlement(end_put(writer), bill);
+        put_more(writer);
+    }
+    put(writer, TEXT(",\"lines\":"));
+    writer_u64(writer, bill->line_count);
+    if (bill->pending_count > 0) {
+        add_pending(end_put(writer), bill);
+        put_more(writer);
+    }
+    put_sections(writer, bill);
+    put_proof(writer, catalog, accounts, bill);
+    put(writer, TEXT(",\"inputs\":"));
+    buffer_add_text(end_put(writer), inputs);
     buffer_add_text(out, TEXT("}\n"));
 }
 

@@ -40,3 +40,12 @@ size_t writer_find_time(struct writer *writer, size_t slot, instant at)
     writer->times[slot].size = time_format_short(at, writer->times[slot].text);
     return slot;
 }
+
+void writer_ask(const struct writer *writer, uint32_t series)
+{
+    const uint32_t at = series & writer->form_mask;
+    const char *form = (const char *)&writer->series[at];
+    __builtin_prefetch(&writer->has_series[at]);
+    __builtin_prefetch(form);
+    __builtin_prefetch(form + 64);
+}

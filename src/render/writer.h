@@ -20,21 +20,18 @@ typedef uint64_t writer_halves __attribute__((vector_size(16)));
 
 enum { WRITER_TIMES = 8, WRITER_LANE = sizeof(writer_lane) };
 
-/* What lines say alike that are of one SKU, price, step and rate, in this order. */
+/* What lines of one SKU and step say alike, in this order.  Rates differ by tier: with them there
+ * would be more forms than a cache of the machine holds. */
 enum form_part {
     FORM_SKU,   /* product, sku */
     FORM_KIND,  /* kind */
-    FORM_RATE,  /* unit, rate, tier */
     FORM_PRICE, /* currency, contract, level, price, version, step, grant */
     FORM_PARTS
 };
 enum { FORM_BYTES = 320 };
 struct line_form {
-    struct text product, sku, kind, unit, currency, contract, level, price, step, grant;
-    struct dec rate;
+    struct text product, sku, kind, currency, contract, level, price, step, grant;
     instant version;
-    int32_t tier;
-    bool has_rate;
     uint16_t ends[FORM_PARTS]; /* of the parts */
     char bytes[FORM_BYTES + WRITER_LANE];
 };
@@ -98,38 +95,45 @@ static inline void writer_copy(struct writer *writer, const char *from, size_t s
     }
     writer->at += size;
 }
-/* Not zero where a byte must be quoted: comma, quote, newline, carriage return. */
-static inline writer_lane writer_special(writer_lane lane)
-{
-    return (writer_lane)((lane == ',') | (lane == '"') | (lane == '\n') | (lane == '\r'));
-}
-
 static inline bool writer_is_zero(writer_lane lane)
 {
     writer_halves halves = (writer_halves)lane;
     return (halves[0] | halves[1]) == 0;
 }
 
-/* Copies a text of 16 bytes or more, the last 16 apart; false when it must be quoted. */
-static inline bool writer_copy_long(char *to, struct text text)
+/* Not zero where a byte must be quoted in CSV: comma, quote, newline, carriage return ... */
+static inline writer_lane writer_special_csv(writer_lane lane)
+{
+    return (writer_lane)((lane == ',') | (lane == '"') | (lane == '\n') | (lane == '\r'));
+}
+
+/* ... and where one in JSON must be escaped, or may: a blank never. */
+static inline writer_lane writer_special_json(writer_lane lane)
+{
+    return (writer_lane)((lane == '"') | (lane == '\\') | (lane < 0x20) | (lane > 0x7F));
+}
+
+/* Copies a text of 16 bytes or more, the last 16 apart; false when a byte is special. */
+static inline bool writer_copy_long(char *to, struct text text, writer_lane (*find)(writer_lane))
 {
     writer_lane lane, special;
     size_t last = text.size - sizeof lane;
     memcpy(&lane, text.at + last, sizeof lane);
     memcpy(to + last, &lane, sizeof lane);
-    special = writer_special(lane);
+    special = find(lane);
     for (size_t i = 0; i < last; i += sizeof lane) {
         memcpy(&lane, text.at + i, sizeof lane);
         memcpy(to + i, &lane, sizeof lane);
-        special |= writer_special(lane);
+        special |= find(lane);
     }
     return writer_is_zero(special);
 }
 
-/* The same of a shorter one: in two words that overlap, or byte by byte. */
-static inline bool writer_copy_short(char *to, struct text text)
+/* The same of a shorter one: in two words that overlap, or byte by byte; blanks fill up. */
+static inline bool writer_copy_short(char *to, struct text text, writer_lane (*find)(writer_lane))
 {
-    uint64_t first = 0, second = 0;
+    const uint64_t blanks = UINT64_C(0x2020202020202020);
+    uint64_t first = blanks, second = blanks;
     size_t size = text.size;
     if (size >= 8) {
         memcpy(&first, text.at, 8);
@@ -147,7 +151,13 @@ static inline bool writer_copy_short(char *to, struct text text)
             first = first << 8 | (unsigned char)text.at[i];
         }
     }
-    return writer_is_zero(writer_special((writer_lane)(writer_halves){first, second}));
+    return writer_is_zero(find((writer_lane)(writer_halves){first, second}));
+}
+
+static inline bool writer_copy_plain(char *to, struct text text, writer_lane (*find)(writer_lane))
+{
+    return text.size < sizeof(writer_lane) ? writer_copy_short(to, text, find)
+                                           : writer_copy_long(to, text, find);
 }
 
 /* With its quotes, which takes writer_text_max at most; returns the size. */
@@ -156,8 +166,7 @@ size_t writer_quote(char *to, struct text text);
 /* Quoted when it must be, which is known when it is copied. */
 static inline void writer_text(struct writer *writer, struct text text)
 {
-    bool is_plain = text.size < sizeof(writer_lane) ? writer_copy_short(writer->at, text)
-                                                    : writer_copy_long(writer->at, text);
+    bool is_plain = writer_copy_plain(writer->at, text, writer_special_csv);
     writer->at += is_plain ? text.size : writer_quote(writer->at, text);
 }
 
