@@ -27,6 +27,9 @@ import time
 import types
 
 import cover
+import lines
+import scale
+import truth
 
 HERE = pathlib.Path(__file__).resolve().parent
 GIVEN = HERE.parent.parent / "shared" / "bench"
@@ -46,7 +49,7 @@ DUCKDB_HEADER = (
 # The price book's amounts have 19 digits after the point, Farthing's curves 18: the bench bills in
 # tenths of the currency, so that nothing is rounded and the digits can be compared.
 TENTHS = 10
-PARTS = ["ndjson", "csv", "segments", "size", "cover", "expr"]
+PARTS = ["truth", "ndjson", "csv", "segments", "memory", "lines", "scale", "size", "cover", "expr"]
 OWN_PARTS = {"cover", "expr"}  # whose input is made here
 EXPRESSION_MAX_NS = 15
 # Times a peer's events a CPU second, without loading the price book.
@@ -87,6 +90,15 @@ class Run:
         self.rss_mb = usage.ru_maxrss / 1024
         if self.code != 0:
             sys.exit(f"bench: exit code {self.code}: {' '.join(map(str, arguments))}")
+
+
+def pipe(arguments, write):
+    """A process whose input write(stream) makes."""
+    process = subprocess.Popen([str(a) for a in arguments], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    write(process.stdin)
+    process.stdin.close()
+    if process.wait() != 0:
+        sys.exit(f"bench: exit code {process.returncode}: {' '.join(map(str, arguments))}")
 
 
 # ---- what is fetched and made, once ----------------------------------------------------------------
@@ -295,6 +307,28 @@ class Peer:
             runs.append(run)
         runs[0].cpu_s += process.cpu_s - sum(run.cpu_s for run in runs)  # to begin and end
         return runs
+
+    def clean(self):
+        """An empty folder for its files."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        self.scratch.mkdir()
+        return self.scratch
+
+    def query(self, statements):
+        """The process, and of each statement its CPU seconds, wall seconds and first row."""
+        self.scratch.mkdir(exist_ok=True)
+        given = b"".join(statement.encode() + b"\0" for statement in statements)
+        process = Run([self.program, self.engine, self.library], given, self.scratch)
+        return process, [line.split("\t") for line in process.out.splitlines() if line]
+
+    def copy_command(self, events, target):
+        """A command that stores events that come as CSV as Parquet."""
+        text = (GIVEN / "mkparquet.sql").read_text()
+        text = text.replace("$D/ev.csv", str(events)).replace("$D/ev.parquet", str(target))
+        pieces = [re.sub(r"^--.*$", "", piece, flags=re.M).strip().rstrip(";") for piece in re.split(r";\s*\n", text)]
+        given = target.with_name("copy.sql")
+        given.write_bytes(b"".join(piece.encode() + b"\0" for piece in pieces if piece))
+        return ["sh", "-c", '"$0" "$1" "$2" < "$3"', self.program, self.engine, self.library, given]
 
     def version(self):
         run = Run([self.program, self.engine, self.library], b"SELECT version()\0")
@@ -519,6 +553,86 @@ def compare(options, peers, truth, book, data, catalog, form, events, rounds):
     return result
 
 
+# ---- a million, by four ---------------------------------------------------------------------------------
+
+
+def four_ways(options, peers, catalog, book):
+    """Totals by account of a million events: Farthing's from each form, each peer's, and Python's."""
+    events = 1_000_000
+    _, data = make_input(options.folder, events)
+    expected, duplicates = truth.totals(book, data / "ev.csv")
+    total = EXACT.create_decimal(0)
+    for amount in expected.values():
+        total = EXACT.add(total, amount)
+    say(f"  Python: {len(expected):,} accounts, {duplicates:,} duplicates, {total}")
+    found, out = {}, options.folder / "out"
+    for form in ("csv", "ndjson"):
+        farthing_bill(options, catalog, data / f"ev.{form}", out, options.threads)
+        found[f"Farthing from {form}"] = farthing_totals(out)[0]
+        for peer in peers:
+            if (peer.name, form) == ("DuckDB", "ndjson"):
+                continue  # it reads numbers of JSON through a double
+            run = peer.bill(form, book, data, options.threads, 1)[0]
+            found[f"{peer.name} from {form}"] = peer_totals(run.totals)
+    result = {"events": events, "accounts": len(expected), "duplicates": duplicates, "total": str(total)}
+    for name, totals in found.items():
+        differ = sum(expected.get(a) != totals.get(a) for a in expected.keys() | totals.keys())
+        result[name] = differ == 0
+        say(f"  {name:<22} {'equal to the last digit' if differ == 0 else f'{differ:,} accounts DIFFER'}")
+    say()
+    return result, all(result[name] for name in found)
+
+
+# ---- memory ---------------------------------------------------------------------------------------------
+
+
+def same_files(first, second):
+    """Whether two outputs have the same bytes, but for seconds and options."""
+    names = sorted(p.name for p in first.iterdir())
+    same = names == sorted(p.name for p in second.iterdir())
+    for name in names:
+        if name not in ("summary.json", "run.json"):
+            same &= subprocess.run(["cmp", first / name, second / name]).returncode == 0
+    return same
+
+
+def memory(options, catalog, data, events, rounds):
+    """The same job with all the memory it wants, and with little: the same bytes at no less than half the speed."""
+    limits = {"default": "1GiB", "limited": "256MiB"}
+    outs = {name: options.folder / f"memory_{name}" for name in limits}
+    runs = {name: [] for name in limits}
+    for _ in range(rounds):
+        for name, limit in limits.items():
+            runs[name].append(farthing_bill(options, catalog, data / "ev.ndjson", outs[name], options.threads, limit))
+    middle = lambda name, of: statistics.median(of(run) for run in runs[name])
+    result = {"events": events, "rounds": rounds}
+    for name, limit in limits.items():
+        last = runs[name][-1].summary
+        result[name] = {
+            "limit": limit, "cpu_s": round(middle(name, lambda r: r.cpu_s), 3),
+            "wall_s": round(middle(name, lambda r: r.wall_s), 3), "peak_mb": round(max(r.rss_mb for r in runs[name])),
+            "counted_peak_mb": round(last["memory_peak_bytes"] / 2**20),
+            "dedup_bytes_per_event": round(last["dedup_peak_bytes"] / events, 2),
+        }
+        say(
+            f"  {limit:>6}: {result[name]['cpu_s']:.2f} s CPU, {result[name]['wall_s']:.2f} s, peak"
+            f" {result[name]['peak_mb']} MB of the process, {result[name]['counted_peak_mb']} MB counted; for duplicates"
+            f" {result[name]['dedup_bytes_per_event']} bytes an event"
+        )
+    result["same_bytes"] = same_files(outs["default"], outs["limited"])
+    result["within_limit"] = result["limited"]["peak_mb"] <= 256
+    result["speed_ratio_wall"] = round(result["default"]["wall_s"] / result["limited"]["wall_s"], 2)
+    result["speed_ratio_cpu"] = round(result["default"]["cpu_s"] / result["limited"]["cpu_s"], 2)
+    shutil.rmtree(outs["default"])
+    shutil.rmtree(outs["limited"])
+    say(
+        f"  {'the same bytes' if result['same_bytes'] else 'OTHER BYTES'} at {result['speed_ratio_wall']} of the speed"
+        f" ({result['speed_ratio_cpu']} by CPU seconds), 0.5 are wanted;"
+        f" {'within' if result['within_limit'] else 'BEYOND'} the limit\n"
+    )
+    return result
+
+
 # ---- size ---------------------------------------------------------------------------------------------
 
 
@@ -609,12 +723,7 @@ def bill_wide(options, catalog):
             f"peak {run.rss_mb:.0f} MB of the process, {result[name]['counted_peak_mb']} MB counted; "
             f"{run.summary['bills']:,} bills, {run.summary['bill_lines']:,} lines"
         )
-    names = sorted(p.name for p in outs[0].iterdir())
-    same = names == sorted(p.name for p in outs[1].iterdir())
-    for name in names:
-        if name not in ("summary.json", "run.json"):  # they tell seconds and options
-            same &= subprocess.run(["cmp", outs[0] / name, outs[1] / name]).returncode == 0
-    result["same_bytes"] = same
+    result["same_bytes"] = same = same_files(*outs)
     say(f"  same bytes with both limits: {'yes' if same else 'NO'}\n")
     return result
 
@@ -676,26 +785,50 @@ def main():
     results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
     results["farthing"] = Run([options.farthing, "--version"]).out.strip()
     good = True
-    wanted = set(parts) & {"ndjson", "csv", "segments"}
+    compared = set(parts) & {"ndjson", "csv", "segments"}
+    wanted = compared or set(parts) & {"truth", "lines", "scale"}
     peers = [peer for peer in (make_peer(name, options.folder) for name in PEERS) if peer] if wanted else []
+    duck = next((peer for peer in peers if peer.name == "DuckDB"), None)
     for peer in peers:
         results[peer.name.lower()] = peer.version()
-    if peers and peers[0].name == "DuckDB":
-        truth = peers[0].bill("csv", book, data, options.threads, 1)[0]
-        kept = options.folder / "truth.csv"
-        truth.totals = pathlib.Path(shutil.move(truth.totals, kept))
+    if "truth" in parts:
+        say("a million events, by Farthing, the peers, and Python's integers")
+        results["truth"], same = four_ways(options, peers, catalog, book)
+        good &= same
+    if duck and compared:
+        known = duck.bill("csv", book, data, options.threads, 1)[0]
+        known.totals = pathlib.Path(shutil.move(known.totals, options.folder / "truth.csv"))
         for form in ("ndjson", "csv", "segments"):
             if form in parts:
                 say(f"{events:,} events, {form}, to exact bills; {options.threads} threads")
                 rounds = 1 if options.quick else 3
-                stored = make_stored(options, peers[0], data, events) if form == "segments" else {}
+                stored = make_stored(options, duck, data, events) if form == "segments" else {}
                 results[form] = compare(
-                    options, peers, truth, book, data, catalog, form, events, rounds
+                    options, peers, known, book, data, catalog, form, events, rounds
                 )
                 results[form].update(stored)
                 if stored:
                     results["segment_bytes_per_event"] = stored["bytes_per_event"]
                 good &= results[form]["equal_to_the_last_digit"]
+                if form == "ndjson":
+                    results["peak_bytes"] = results[form]["peak_bytes"]
+    if "memory" in parts:
+        say(f"memory: {events:,} events, in 1 GiB and in 256 MiB")
+        results["memory"] = memory(options, catalog, data, events, 1 if options.quick else 3)
+        results["dedup_bytes_per_event"] = results["memory"]["limited"]["dedup_bytes_per_event"]
+        good &= results["memory"]["same_bytes"]
+    if "lines" in parts:
+        say("lines: accounts with 100 SKUs each, tiers, plans and overrides")
+        results["lines"], same = lines.measure(
+            options, pipe, farthing_bill, duck, book, catalog / "overrides.csv", TENTHS, say
+        )
+        results["lines_per_second"] = results["lines"]["lines_per_second"]
+        good &= same
+    if "scale" in parts:
+        say("scale: does an event cost the same however many there are")
+        generator = options.folder / "gen"
+        results["scale"], same = scale.measure(options, generator, farthing_bill, duck, book, catalog, say)
+        good &= same
     if "size" in parts:
         say("size")
         results["size"] = {"load": load_million(options, catalog), "wide": bill_wide(options, catalog)}

@@ -1,5 +1,6 @@
 #!/bin/sh
-# run.sh [PART...] - `make bench`: speed and size, with figures; parts: ndjson csv segments size cover expr.  All by default.
+# run.sh [PART...] - `make bench`: speed and size, with figures; parts: truth ndjson csv segments memory lines scale size cover expr.
+# All by default.
 #
 # What is fetched and generated lies in BENCH_DIR (default build/bench) and is kept.  QUICK=1 takes
 # one million events and one round instead of ten million and three.  FARTHING names the program.

@@ -138,6 +138,8 @@ struct farthing_summary {
     size_t warning_count;
     uint64_t bytes_read;
     int64_t load_ns, read_ns, accept_ns, bill_ns, total_ns; /* how long each part took */
+    /* What each part took of the processors, all threads of the process together. */
+    int64_t load_cpu_ns, read_cpu_ns, accept_cpu_ns, bill_cpu_ns;
     size_t memory_peak_bytes, dedup_peak_bytes; /* in all; what finding duplicates took of it */
 };
 

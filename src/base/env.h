@@ -74,6 +74,7 @@ struct env {
     /* ---- clocks: never used from base to bill ---- */
     instant (*clock_now)(struct env *);     /* wall clock, UTC */
     int64_t (*clock_mono_ns)(struct env *); /* for durations */
+    int64_t (*clock_cpu_ns)(struct env *);  /* that the process has had, all its threads */
 
     void (*random_bytes)(struct env *, void *bytes, size_t size);
 

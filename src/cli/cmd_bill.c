@@ -198,9 +198,12 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
            quote, s->total ? s->total : "null", quote, s->fingerprint);
     print_json_text(stdout, bill->out);
     printf(",\"seconds\":{\"load\":%.6f,\"read\":%.6f,\"accept\":%.6f,\"bill\":%.6f,"
-           "\"total\":%.6f},\"memory_peak_bytes\":%zu,\"dedup_peak_bytes\":%zu}\n",
+           "\"total\":%.6f},\"cpu_seconds\":{\"load\":%.6f,\"read\":%.6f,\"accept\":%.6f,"
+           "\"bill\":%.6f},\"memory_peak_bytes\":%zu,\"dedup_peak_bytes\":%zu}\n",
            seconds(s->load_ns), seconds(s->read_ns), seconds(s->accept_ns), seconds(s->bill_ns),
-           seconds(s->total_ns), s->memory_peak_bytes, s->dedup_peak_bytes);
+           seconds(s->total_ns), seconds(s->load_cpu_ns), seconds(s->read_cpu_ns),
+           seconds(s->accept_cpu_ns), seconds(s->bill_cpu_ns), s->memory_peak_bytes,
+           s->dedup_peak_bytes);
 }
 
 enum { OPT_OUT = OPT_FIRST_NO_INPUT, OPT_BILLED, OPT_FORCE };

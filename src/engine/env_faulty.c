@@ -241,6 +241,12 @@ static instant clock_now(struct env *env)
                                                : faulty->inner->clock_now(faulty->inner);
 }
 
+static int64_t clock_cpu_ns(struct env *env)
+{
+    struct env_faulty *faulty = faulty_of(env);
+    return faulty->inner->clock_cpu_ns(faulty->inner);
+}
+
 static int64_t clock_mono_ns(struct env *env)
 {
     struct env_faulty *faulty = faulty_of(env);
@@ -373,6 +379,7 @@ struct env *env_faulty_new(struct env *inner)
         .folder_list = folder_list,
         .clock_now = clock_now,
         .clock_mono_ns = clock_mono_ns,
+        .clock_cpu_ns = clock_cpu_ns,
         .random_bytes = random_bytes,
         .threads_run = threads_run,
         .processors = processors,

@@ -826,6 +826,11 @@ static int64_t clock_mono_ns(struct env *)
     return read_clock(CLOCK_MONOTONIC);
 }
 
+static int64_t clock_cpu_ns(struct env *)
+{
+    return read_clock(CLOCK_PROCESS_CPUTIME_ID);
+}
+
 static void random_bytes(struct env *, void *bytes, size_t size)
 {
     fill_random(bytes, size);
@@ -981,6 +986,7 @@ struct env *env_posix_new(size_t memory_limit_bytes)
         .folder_list = folder_list,
         .clock_now = clock_now,
         .clock_mono_ns = clock_mono_ns,
+        .clock_cpu_ns = clock_cpu_ns,
         .random_bytes = random_bytes,
         .threads_run = threads_run,
         .processors = processors,

@@ -354,7 +354,7 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     }
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
-    worker->order = (struct record_order){&run->series, run->catalog};
+    worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
     struct grouping grouping = {run, partition};
     sorted_new(run->env, &worker->scratch, run->config->temporary_folder,

@@ -182,7 +182,7 @@ static enum status divide_books(struct run *run)
 static enum status set_up_spools(struct run *run)
 {
     struct env *env = run->env;
-    uint64_t bytes = feed_bytes_total(run->feed);
+    uint64_t bytes = feed_bytes_plain(run->feed);
     bool has_pipe = false;
     for (size_t i = 0; i < run->options->events.count; i++) {
         has_pipe |= strcmp(run->options->events.items[i], "-") == 0;
@@ -324,7 +324,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
                            struct farthing_summary *summary)
 {
     struct env *env = run->env;
-    int64_t start = env->clock_mono_ns(env);
+    int64_t start = env->clock_mono_ns(env), cpu_start = env->clock_cpu_ns(env);
     struct loaded loaded = {0};
     TRY((run->is_case ? load_catalog_exact
                       : load_catalog)(env, &run->arena, run->config, run->options->catalog,
@@ -352,15 +352,15 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
     run_find_payers(run);
     TRY(set_up_spools(run));
-    int64_t loaded_at = env->clock_mono_ns(env);
+    int64_t loaded_at = env->clock_mono_ns(env), cpu_loaded = env->clock_cpu_ns(env);
     TRY(carry_samples(run));
     TRY(run_read(run));
     TRY(restatement_check_events(run));
-    int64_t read_at = env->clock_mono_ns(env);
+    int64_t read_at = env->clock_mono_ns(env), cpu_read = env->clock_cpu_ns(env);
     TRY(run_accept(run));
     spool_free(run->arrivals);
     run->arrivals = NULL;
-    int64_t accepted_at = env->clock_mono_ns(env);
+    int64_t accepted_at = env->clock_mono_ns(env), cpu_accepted = env->clock_cpu_ns(env);
     run->series_arena.recover = run->table_arena.recover = &run->recover;
     TRY(run_settle(run));
     TRY(run_report(run, summary));
@@ -378,6 +378,10 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     summary->accept_ns = accepted_at - read_at;
     summary->bill_ns = done - accepted_at;
     summary->total_ns = done - start;
+    summary->load_cpu_ns = cpu_loaded - cpu_start;
+    summary->read_cpu_ns = cpu_read - cpu_loaded;
+    summary->accept_cpu_ns = cpu_accepted - cpu_read;
+    summary->bill_cpu_ns = env->clock_cpu_ns(env) - cpu_accepted;
     summary->dedup_peak_bytes = run->dedup_peak_bytes > run->arrival_bound.peak_bytes
                                     ? run->dedup_peak_bytes
                                     : run->arrival_bound.peak_bytes;

@@ -33,7 +33,7 @@ enum status samples_read(struct worker *worker, const struct records *records,
     }
     TRY(cursor.status);
     if (samples->count > 0) {
-        struct record_order order = {&run->series, run->catalog};
+        struct record_order order = {&run->series, run->catalog, false};
         records_sort(arena, samples->items, samples->count, &order);
     }
     for (uint32_t i = 0; i < samples->count; i++) {

@@ -130,7 +130,8 @@ static bool entry_is_after(const struct sorted *sorted, struct entry a, struct e
     if (a.group != b.group) {
         return a.group > b.group;
     }
-    return is_after(unit_at(sorted, a.at), unit_at(sorted, b.at), sorted->order);
+    return !sorted->order->is_loose &&
+           is_after(unit_at(sorted, a.at), unit_at(sorted, b.at), sorted->order);
 }
 
 static void sort_entries(const struct sorted *sorted, struct entry *items, uint32_t count,
@@ -205,7 +206,7 @@ static void enter_group(struct sorted *sorted, uint32_t group)
 static enum status write_record(struct sorted *sorted, uint32_t group, struct record *record,
                                 struct error *err)
 {
-    if (sorted->last != NONE) {
+    if (sorted->last != NONE && !sorted->order->is_loose) {
         struct record *kept = sorted->writing + sorted->last;
         switch (record_join(kept, record, sorted->order->series, sorted->order->catalog)) {
         case RECORDS_APART:
@@ -304,7 +305,9 @@ static bool head_is_before(const struct merge *merge, uint32_t a, uint32_t b)
     if (x->group != y->group) {
         return x->group < y->group;
     }
-    return is_after(&y->units[y->at], &x->units[x->at], merge->sorted->order);
+    return merge->sorted->order->is_loose
+               ? a < b
+               : is_after(&y->units[y->at], &x->units[x->at], merge->sorted->order);
 }
 
 static void sift(struct merge *merge, uint32_t at)

@@ -13,6 +13,7 @@
 struct record_order {
     const struct series_table *series;
     const struct catalog *catalog;
+    bool is_loose; /* none is a sample, and those of one group may stand in any order */
 };
 
 /* Sorts pointers to records. The arena is as it was afterwards. */

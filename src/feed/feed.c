@@ -909,6 +909,18 @@ uint64_t feed_bytes_total(const struct feed *feed)
     return feed->bytes_total;
 }
 
+uint64_t feed_bytes_plain(const struct feed *feed)
+{
+    enum { PACKED_SHARE = 8 };
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < feed->input_count; i++) {
+        const struct listed_file *found = &feed->inputs[i].found;
+        bool is_packed = found->format == FEED_SEGMENT || found->packing != PACKED_NONE;
+        sum += found->info.size_bytes * (is_packed ? PACKED_SHARE : 1);
+    }
+    return sum;
+}
+
 uint64_t feed_bytes_read(const struct feed *feed)
 {
     return atomic_load(&feed->bytes_read);

@@ -107,6 +107,9 @@ enum feed_format feed_file_format(const struct feed *feed, uint32_t file_index);
  * from any thread. */
 uint64_t feed_bytes_total(const struct feed *feed);
 uint64_t feed_bytes_read(const struct feed *feed);
+/* A guess at what these files would be as plain lines: segments and packed files hold the same in
+ * an eighth or less. */
+uint64_t feed_bytes_plain(const struct feed *feed);
 
 /* How many lines (blank ones too, the last one with or without a newline) the block has; once a
  * block, by any thread. */

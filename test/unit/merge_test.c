@@ -207,7 +207,7 @@ static void shuffle(const struct record **records, uint32_t count)
 /* Sorted parts of random sizes, merged two by two in random order. */
 static void merge_parts(struct world *world, const struct record **records, uint32_t count)
 {
-    struct record_order order = {&world->series, &world->catalog};
+    struct record_order order = {&world->series, &world->catalog, false};
     if (count < 2) {
         return;
     }
@@ -310,7 +310,7 @@ static void check_sorted(struct world *world, struct env *env, uint32_t copies)
     struct period cut = {0, (instant)DAY_S * NS_PER_SECOND};
     struct book_view view = {
         .series = &world->series, .catalog = &world->catalog, .accounts = &accounts, .cut = cut};
-    struct record_order order = {&world->series, &world->catalog};
+    struct record_order order = {&world->series, &world->catalog, false};
     struct arena *arena = &world->arena;
     struct sorted *sorted;
     struct error err;
