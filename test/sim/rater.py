@@ -923,7 +923,16 @@ class Bill(ChargeSteps, CoverSteps):
             out.insert(0 if past < 0 else len(out), part.charge(step, ZERO, ZERO, last))
         if "measure" in step.body:
             self.share_quantity(flow, out)
-        return out or [flow.charge(step, ZERO)]
+        if not out:
+            number = self.standing(tiers, after)
+            is_past = tiers[number]["end"] is not None and after > tiers[number]["end"]
+            out.append(flow.charge(step, ZERO, ZERO if is_past else tiers[number]["rate"], number + 1))
+        return out
+
+    @staticmethod
+    def standing(tiers, at):
+        """In which tier what moves no further is."""
+        return max([i for i, t in enumerate(tiers) if i == 0 or at > t["from"] or (t["from_in"] and at == t["from"] and at > 0)])
 
     @staticmethod
     def share_quantity(flow, parts):
@@ -950,8 +959,7 @@ class Bill(ChargeSteps, CoverSteps):
         for stop in stops:
             to = flow.quantity if stop is stops[-1] else quantize(flow.quantity * (stop - start) / flow.position)
             if stop == at:  # no positions: where it stands
-                number = max([i for i, t in enumerate(tiers) if i == 0 or at > t["from"]
-                              or (t["from_in"] and at == t["from"] and at > 0)])
+                number = self.standing(tiers, at)
             else:
                 number = max([i for i, t in enumerate(tiers) if i == 0 or min(at, stop) >= t["from"]])
             past = tiers[number]["end"] is not None and max(at, stop) > tiers[number]["end"]
