@@ -84,6 +84,7 @@ void load_terms(struct loader *loader, const struct yaml_node *node, struct pric
                          TEXT("give one of them a name: of its own"),
                          "a term named %.*s stands on line %u already", TEXT_ARG(step->name),
                          steps[k].place.line);
+                break;
             }
         }
         step->shared = loader->catalog->shared_count; /* it pools SKUs as shared steps do */
