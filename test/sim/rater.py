@@ -519,7 +519,7 @@ class Bill(ChargeSteps, CoverSteps):
             whole, active = count(*turn), count(start, end)
             if whole == 0:  # inside a day
                 whole, active = turn[1] - turn[0], end - start
-            elif mode == "day_inclusive" and end < turn[1]:  # the day it ends in counts
+            elif mode == "day_inclusive" and start < end < turn[1]:  # the day it ends in counts
                 active = min(active + 1, whole)
         if "digits" not in body:
             return Fraction(active, whole)  # exact: the amount is quantized, once
