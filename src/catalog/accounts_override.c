@@ -412,7 +412,9 @@ void finish_overrides(struct finish *finish)
                 overrides[known] = (struct override){account, {.prices = &indices[used]}};
             }
             struct curve *curve = find_curve(finish, &curves, covers, kept, kept_count, node);
-            uint32_t price = curve->price;
+            bool is_shared =
+                row->from == INSTANT_MIN && row->to == INSTANT_MAX && is_of_account(row);
+            uint32_t price = is_shared ? curve->price : NONE;
             if (price == NONE) {
                 if (made == price_capacity) {
                     price_capacity = made ? made * 2 : 1024;
@@ -433,8 +435,7 @@ void finish_overrides(struct finish *finish)
                     .owner = OWNER_OVERRIDE + known,
                     .place = where_unpack(builder, row->where),
                 };
-                bool is_always = row->from == INSTANT_MIN && row->to == INSTANT_MAX;
-                curve->price = is_always && is_of_account(row) ? price : NONE;
+                curve->price = is_shared ? price : curve->price;
             }
             indices[used++] = price;
             overrides[known].prices.count++;
