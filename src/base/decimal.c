@@ -594,13 +594,48 @@ static int write_plain(char *out, bool negative, const char *digits, int count, 
     return (int)(at - out);
 }
 
+/* value / 10^exponent and what is left; exponent is 1 to POWER64_MAX.  The product with
+ * floor(2^64 / 10^exponent) is the quotient or one less, and sooner there than a division. */
+static inline uint64_t divide_by_power(uint64_t value, int exponent, uint64_t *rest)
+{
+    static const uint64_t INVERSES[POWER64_MAX + 1] = {
+        0,
+        UINT64_MAX / 10,
+        UINT64_MAX / 100,
+        UINT64_MAX / 1'000,
+        UINT64_MAX / 10'000,
+        UINT64_MAX / 100'000,
+        UINT64_MAX / 1'000'000,
+        UINT64_MAX / 10'000'000,
+        UINT64_MAX / 100'000'000,
+        UINT64_MAX / 1'000'000'000,
+        UINT64_MAX / 10'000'000'000,
+        UINT64_MAX / 100'000'000'000,
+        UINT64_MAX / 1'000'000'000'000,
+        UINT64_MAX / 10'000'000'000'000,
+        UINT64_MAX / 100'000'000'000'000,
+        UINT64_MAX / 1'000'000'000'000'000,
+        UINT64_MAX / 10'000'000'000'000'000,
+        UINT64_MAX / 100'000'000'000'000'000,
+        UINT64_MAX / 1'000'000'000'000'000'000,
+        UINT64_MAX / 10'000'000'000'000'000'000u,
+    };
+    const uint64_t power = POWER64[exponent];
+    uint64_t quotient = (uint64_t)((u128)value * INVERSES[exponent] >> 64);
+    uint64_t left = value - quotient * power;
+    if (left >= power) {
+        left -= power;
+        quotient++;
+    }
+    *rest = left;
+    return quotient;
+}
+
 /* Exactly count digits of value, with leading zeros; count is 1 to POWER64_MAX. */
 static inline char *put_padded(char *to, uint64_t value, int count)
 {
     for (; count > DIGITS_WORD; count -= DIGITS_WORD) {
-        const uint64_t power = POWER64[count - DIGITS_WORD], high = value / power;
-        to = digits_put_word(to, (uint32_t)high);
-        value -= high * power;
+        to = digits_put_word(to, (uint32_t)divide_by_power(value, count - DIGITS_WORD, &value));
     }
     (void)digits_put_word(to, (uint32_t)(value * POWER64[DIGITS_WORD - count]));
     return to + count;
@@ -641,10 +676,10 @@ int dec_format(struct dec value, char *out)
     } else if (value.scale == 0) {
         at = digits_put(at, (uint64_t)magnitude);
     } else {
-        const uint64_t power = POWER64[value.scale], whole = (uint64_t)magnitude / power;
-        at = digits_put(at, whole);
+        uint64_t fraction;
+        at = digits_put(at, divide_by_power((uint64_t)magnitude, value.scale, &fraction));
         *at++ = '.';
-        at = put_padded(at, (uint64_t)magnitude - whole * power, value.scale);
+        at = put_padded(at, fraction, value.scale);
     }
     *at = '\0';
     return (int)(at - out);

@@ -94,7 +94,7 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->to = span.to;
     line->version = charge->price->from;
     line->has_rate = charge->has_rate;
-    line->is_lasting = !charge->grant;
+    line->is_lasting = !charge->grant && charge->level != LEVEL_OVERRIDE; /* one account's */
     line->rate = charge->has_rate ? charge->rate : DEC_ZERO;
     line->conversion = NULL;
     line->effective = NULL;

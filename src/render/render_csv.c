@@ -211,12 +211,16 @@ static const struct line_form *find_form(struct writer *writer, const struct bil
     if (!line->is_lasting) {
         return NULL;
     }
-    const uint32_t at = form_place(writer, line);
-    struct line_form *form = &writer->lines[at];
-    if (!writer->has_line[at] || !form_is_of(form, bill, line)) {
-        writer->has_line[at] = fill_form(writer, bill, line, form);
+    uint32_t at = form_place(writer, line);
+    if (writer->has_line[at] && form_is_of(&writer->lines[at], bill, line)) {
+        return &writer->lines[at];
     }
-    return writer->has_line[at] ? form : NULL;
+    at ^= 1; /* those that are in each other's way have its neighbour */
+    if (!writer->has_line[at] || !form_is_of(&writer->lines[at], bill, line)) {
+        at ^= writer->has_line[at] && !writer->has_line[at ^ 1];
+        writer->has_line[at] = fill_form(writer, bill, line, &writer->lines[at]);
+    }
+    return writer->has_line[at] ? &writer->lines[at] : NULL;
 }
 
 static inline void put_part(struct writer *writer, const struct line_form *form,
@@ -619,7 +623,7 @@ static void write_usage(struct writer *writer, const struct pricing *pricing, st
     size_t quantity_size = (size_t)(writer->at - quantity);
     writer_u64(writer, row->total.count);
     writer_char(writer, ',');
-    if (catalog->meters[series->meter].aggregate == AGGREGATE_SUM) {
+    if (series->aggregate == AGGREGATE_SUM) {
         writer_copy(writer, quantity, quantity_size); /* the sum of a sum */
     } else {
         writer->at += wide_format(&row->total.sum, writer->at);

@@ -293,7 +293,7 @@ void book_fold(struct book *book, const struct record *record, const struct seri
         return;
     }
     uint64_t key = row_key(record->account, record->series, record->slot_s);
-    const struct meter *meter = NULL;
+    const struct series *item = NULL;
     struct usage_row *row = NULL;
     struct total *total;
     if (record->flags & RECORD_EXCLUDED) {
@@ -301,8 +301,8 @@ void book_fold(struct book *book, const struct record *record, const struct seri
         total = find_excluded(book, record->account, (enum exclusion)(record->series >> 16),
                               coded == 0xFFFFu ? NONE : coded);
     } else {
-        meter = &catalog->meters[series_at(series, record->series)->meter];
-        row = meter->grain == GRAIN_EVENT
+        item = series_at(series, record->series);
+        row = item->grain == GRAIN_EVENT
                   ? add_event_row(book, record)
                   : find_row(book, record->account, record->series, record->slot_s, key);
         total = &row->total;
@@ -312,8 +312,8 @@ void book_fold(struct book *book, const struct record *record, const struct seri
         return;
     }
     count_record(total, record, key);
-    if (row && aggregate_picks(meter->aggregate)) {
-        merge_record(book, row, meter->aggregate, record);
+    if (row && aggregate_picks(item->aggregate)) {
+        merge_record(book, row, item->aggregate, record);
     }
 }
 
@@ -514,14 +514,14 @@ static enum status read_quantity(const struct book *book, struct usage_row *row,
 }
 
 static instant row_end(const struct book_view *view, const struct usage_row *row,
-                       const struct series *series, const struct meter *meter)
+                       const struct series *series)
 {
     instant start = view->base + (instant)row->slot_s * NS_PER_SECOND;
     if (!view->steady || view->steady[row->account] == NONE) {
         return slot_end(view->catalog, view->accounts, row->account, series, view->cut, start);
     }
     instant hour_end = start - start % NS_PER_HOUR + NS_PER_HOUR;
-    return meter->grain == GRAIN_MONTH || hour_end > view->cut.to ? view->cut.to : hour_end;
+    return series->grain == GRAIN_MONTH || hour_end > view->cut.to ? view->cut.to : hour_end;
 }
 
 enum status book_close(struct book *book, const struct book_view *view, struct error *err)
@@ -529,10 +529,10 @@ enum status book_close(struct book *book, const struct book_view *view, struct e
     for (uint32_t i = 0; i < book->row_count; i++) {
         struct usage_row *row = &book->rows[i];
         const struct series *item = series_at(view->series, row->series);
-        const struct meter *meter = &view->catalog->meters[item->meter];
         row->rank = item->rank;
-        row->to = row_end(view, row, item, meter);
-        if (read_quantity(book, row, meter->aggregate, NULL) != OK) {
+        row->to = row_end(view, row, item);
+        if (read_quantity(book, row, item->aggregate, NULL) != OK) {
+            const struct meter *meter = &view->catalog->meters[item->meter];
             (void)fail(
                 err, ERR_OVERFLOW,
                 "AGG_OVERFLOW: the %s of meter %.*s for account %.*s has more than 38 digits",

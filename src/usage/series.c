@@ -96,11 +96,14 @@ uint32_t series_add(struct series_table *table, uint64_t hash, uint32_t meter, u
     for (uint32_t i = 0; i < dimension_count; i++) {
         copies[i] = text_copy(table->arena, dimensions[i]);
     }
+    const struct meter *of = &table->catalog->meters[meter];
     *series_at(table, table->count) = (struct series){.meter = meter,
                                                       .sku = sku,
                                                       .hash = hash,
                                                       .resource = text_copy(table->arena, resource),
-                                                      .dimensions = copies};
+                                                      .dimensions = copies,
+                                                      .aggregate = (uint8_t)of->aggregate,
+                                                      .grain = (uint8_t)of->grain};
     put_slot(table, table->count);
     return table->count++;
 }

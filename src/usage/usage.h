@@ -100,7 +100,9 @@ struct series {
     uint64_t hash;
     uint32_t
         rank; /* order by (resource, SKU name, dimension values, meter name); set by series_rank */
+    uint8_t aggregate, grain; /* of the meter, which is far from here */
 };
+_Static_assert(sizeof(struct series) == 48 || sizeof(void *) != 8, "series are read at random");
 
 /* A table that gives equal series one number. Numbers depend on arrival and never reach a result:
  * ranks do.  Items never move, so a thread that was given a number may read its item while another
