@@ -94,7 +94,6 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->to = span.to;
     line->version = charge->price->from;
     line->has_rate = charge->has_rate;
-    line->is_lasting = !charge->grant && charge->level != LEVEL_OVERRIDE; /* one account's */
     line->rate = charge->has_rate ? charge->rate : DEC_ZERO;
     line->conversion = NULL;
     line->effective = NULL;
@@ -660,7 +659,6 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
                                                .kind = TEXT("rounding"),
                                                .from = bill->period.from,
                                                .to = bill->period.to,
-                                               .is_lasting = true,
                                                .amount = difference};
     }
     return OK;

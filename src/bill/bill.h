@@ -36,8 +36,6 @@ struct line {
     instant from, to;  /* the time it is for */
     instant version;   /* from when its price version is in force */
     bool has_rate;
-    bool is_lasting; /* but for dimensions and resource its texts are the catalog's, the accounts'
-                        or constants: one place has one text for all bills, and many have it */
     const struct dec *effective; /* what it costs effectively; NULL: its amount */
     struct dec rate;
     struct line_conversion *conversion; /* NULL: none; its amount is no part of the key */

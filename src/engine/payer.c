@@ -593,7 +593,6 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         buffer_init(&key, arena, 2 * ATTRIBUTE_MAX_BYTES);
         (void)buffer_reserve(&texts->closing, RENDER_ROOM_BYTES);
     }
-    render_ask(worker->writer, &bill);
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
                           bill.contract, bill.excluded, bill.excluded_count);
     if (bill.line_count > 0) {

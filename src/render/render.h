@@ -30,9 +30,6 @@ struct writer *writer_new(struct arena *arena, size_t room_bytes);
 /* Asks memory for what is remembered of rows of a series, some time before they are rendered. */
 void writer_ask(const struct writer *writer, uint32_t series);
 
-/* The same of a bill's lines. */
-void render_ask(const struct writer *writer, const struct bill *bill);
-
 void render_bill_json(struct writer *writer, struct buffer *out, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill,
                       struct text inputs); /* of render_inputs */

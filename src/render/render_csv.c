@@ -80,158 +80,17 @@ const char LINES_HEADER[] =
     "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint,price_currency,"
     "price_amount,conversion,conversion_date,effective\n";
 
-/* The columns of a part, as they are in its form. */
-static void write_part(struct writer *writer, enum form_part part, const struct bill *bill,
-                       const struct line *line)
+static size_t line_size_max(const struct bill *bill, const struct line *line)
 {
-    switch (part) {
-    case FORM_SKU:
-        writer_field(writer, line->product);
-        writer_field(writer, line->sku);
-        break;
-    case FORM_KIND:
-        writer_field(writer, line->kind);
-        break;
-    case FORM_PRICE:
-        writer_field(writer, bill->currency);
-        writer_field(writer, line->contract);
-        writer_field(writer, line->level);
-        writer_field(writer, line->price);
-        if (line->version > INSTANT_MIN) {
-            writer_time(writer, line->version);
-        } else {
-            writer_char(writer, ',');
-        }
-        writer_field(writer, line->step);
-        writer_field(writer, line->grant);
-        break;
-    case FORM_PARTS:
-        break;
-    }
-}
-
-/* Room for all columns but dimensions, resource, unit, account and bill. */
-static size_t parts_size_max(const struct bill *bill, const struct line *line)
-{
-    const struct text texts[] = {line->product,  line->sku,      line->kind,
-                                 bill->currency, line->contract, line->level,
-                                 line->price,    line->step,     line->grant};
+    const struct text texts[] = {bill->id,         line->account,  line->product, line->sku,
+                                 line->dimensions, line->resource, line->kind,    line->unit,
+                                 bill->currency,   line->contract, line->level,   line->price,
+                                 line->step,       line->grant};
     size_t size = 1024; /* ids, times, decimals, commas */
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         size += writer_text_max(texts[i]);
     }
     return size;
-}
-
-/* Zero where two texts are in one place. */
-static inline writer_lane place_differs(const struct text *a, const struct text *b)
-{
-    writer_lane left, right;
-    _Static_assert(sizeof left == sizeof *a, "a text is a lane");
-    memcpy(&left, a, sizeof left);
-    memcpy(&right, b, sizeof right);
-    return left ^ right;
-}
-
-/* The texts of lasting lines are in one place when they are equal, or are taken for others. */
-static bool form_is_of(const struct line_form *form, const struct bill *bill,
-                       const struct line *line)
-{
-    return form->version == line->version &&
-           writer_is_zero(
-               place_differs(&form->price, &line->price) | place_differs(&form->sku, &line->sku) |
-               place_differs(&form->kind, &line->kind) | place_differs(&form->step, &line->step) |
-               place_differs(&form->product, &line->product) |
-
-               place_differs(&form->currency, &bill->currency) |
-               place_differs(&form->contract, &line->contract) |
-               place_differs(&form->level, &line->level) |
-               place_differs(&form->grant, &line->grant));
-}
-
-/* Writes the parts to where the line's own are written later; false when they are too long. */
-static bool fill_form(struct writer *writer, const struct bill *bill, const struct line *line,
-                      struct line_form *form)
-{
-    writer_begin(writer, parts_size_max(bill, line));
-    const char *from = writer->at;
-    for (enum form_part part = 0; part < FORM_PARTS; part++) {
-        write_part(writer, part, bill, line);
-        size_t size = (size_t)(writer->at - from);
-        if (size > FORM_BYTES) {
-            return false;
-        }
-        form->ends[part] = (uint16_t)size;
-    }
-    memcpy(form->bytes, from, form->ends[FORM_PARTS - 1]);
-    form->product = line->product;
-    form->sku = line->sku;
-    form->kind = line->kind;
-    form->currency = bill->currency;
-    form->contract = line->contract;
-    form->level = line->level;
-    form->price = line->price;
-    form->step = line->step;
-    form->grant = line->grant;
-    form->version = line->version;
-    return true;
-}
-
-static inline uint32_t form_place(const struct writer *writer, const struct line *line)
-{
-    uint64_t hash = (uint64_t)(uintptr_t)line->sku.at ^ (uint64_t)(uintptr_t)line->step.at << 24;
-    hash = (hash ^ hash >> 32) * UINT64_C(0x9E3779B97F4A7C15);
-    return (uint32_t)(hash >> 32) & writer->form_mask;
-}
-
-enum { ASK_AHEAD = 8 }; /* lines, rows: their forms are asked for so early */
-
-static void ask_form(const struct writer *writer, const struct line *line)
-{
-    enum { CACHE_LINE = 64, USUAL_BYTES = 320 };
-    const uint32_t at = form_place(writer, line);
-    const char *form = (const char *)&writer->lines[at];
-    __builtin_prefetch(&writer->has_line[at]);
-    for (size_t i = 0; i < USUAL_BYTES; i += CACHE_LINE) {
-        __builtin_prefetch(form + i);
-    }
-}
-
-void render_ask(const struct writer *writer, const struct bill *bill)
-{
-    for (uint32_t i = 0; i < bill->line_count && i < ASK_AHEAD; i++) {
-        ask_form(writer, &bill->lines[i]);
-    }
-}
-
-/* The form of a line; NULL when it has none. */
-static const struct line_form *find_form(struct writer *writer, const struct bill *bill,
-                                         const struct line *line)
-{
-    if (!line->is_lasting) {
-        return NULL;
-    }
-    uint32_t at = form_place(writer, line);
-    if (writer->has_line[at] && form_is_of(&writer->lines[at], bill, line)) {
-        return &writer->lines[at];
-    }
-    at ^= 1; /* those that are in each other's way have its neighbour */
-    if (!writer->has_line[at] || !form_is_of(&writer->lines[at], bill, line)) {
-        at ^= writer->has_line[at] && !writer->has_line[at ^ 1];
-        writer->has_line[at] = fill_form(writer, bill, line, &writer->lines[at]);
-    }
-    return writer->has_line[at] ? &writer->lines[at] : NULL;
-}
-
-static inline void put_part(struct writer *writer, const struct line_form *form,
-                            enum form_part part, const struct bill *bill, const struct line *line)
-{
-    if (form) {
-        size_t from = part > 0 ? form->ends[part - 1] : 0;
-        writer_copy(writer, form->bytes + from, form->ends[part] - from);
-    } else {
-        write_part(writer, part, bill, line);
-    }
 }
 
 /* The last columns, which few lines have; the first of them is begun. */
@@ -269,11 +128,7 @@ static void write_last(struct writer *writer, const struct line *line)
 static void write_line(struct writer *writer, const struct bill *bill, struct text id,
                        const struct line *line)
 {
-    const struct line_form *form = find_form(writer, bill, line);
-    writer_begin(writer, (form ? 1024 + FORM_BYTES : parts_size_max(bill, line)) +
-                             writer_text_max(line->unit) + writer_text_max(bill->id) +
-                             writer_text_max(line->account) + writer_text_max(line->dimensions) +
-                             writer_text_max(line->resource));
+    writer_begin(writer, line_size_max(bill, line));
     if (id.size > 0) {
         writer_copy(writer, id.at, id.size);
     } else {
@@ -283,10 +138,11 @@ static void write_line(struct writer *writer, const struct bill *bill, struct te
     writer_print(writer, line->id.low);
     writer_char(writer, ',');
     writer_field(writer, line->account);
-    put_part(writer, form, FORM_SKU, bill, line);
+    writer_field(writer, line->product);
+    writer_field(writer, line->sku);
     writer_field(writer, line->dimensions);
     writer_field(writer, line->resource);
-    put_part(writer, form, FORM_KIND, bill, line);
+    writer_field(writer, line->kind);
     writer_time(writer, line->from);
     writer_time(writer, line->to);
     writer_decimal(writer, line->quantity);
@@ -305,7 +161,17 @@ static void write_line(struct writer *writer, const struct bill *bill, struct te
     const char *exact = writer->at;
     writer_decimal_again(writer, line->exact, amount, line->amount);
     writer_decimal_again(writer, line->list, exact, line->exact);
-    put_part(writer, form, FORM_PRICE, bill, line);
+    writer_field(writer, bill->currency);
+    writer_field(writer, line->contract);
+    writer_field(writer, line->level);
+    writer_field(writer, line->price);
+    if (line->version > INSTANT_MIN) {
+        writer_time(writer, line->version);
+    } else {
+        writer_char(writer, ',');
+    }
+    writer_field(writer, line->step);
+    writer_field(writer, line->grant);
     bool is_negative = (int64_t)line->events < 0;
     if (is_negative) {
         writer_char(writer, '-');
@@ -330,9 +196,6 @@ void render_lines_csv(struct writer *writer, struct buffer *out, const struct bi
         id.size = (size_t)(writer->at - room);
     }
     for (uint32_t i = first; i < first + count; i++) {
-        if (i + ASK_AHEAD < bill->line_count) {
-            ask_form(writer, &bill->lines[i + ASK_AHEAD]);
-        }
         write_line(writer, bill, id, &bill->lines[i]);
     }
 }
@@ -585,7 +448,7 @@ static void write_series(struct writer *writer, const struct catalog *catalog,
 static void put_series(struct writer *writer, const struct catalog *catalog,
                        const struct series *series, uint32_t number)
 {
-    const uint32_t at = number & writer->form_mask;
+    const uint32_t at = number & writer->series_mask;
     struct series_form *form = &writer->series[at];
     if (writer->has_series[at] && form->series == series) {
         writer_begin(writer, sizeof form->bytes);
@@ -653,6 +516,7 @@ void render_usage_csv(struct writer *writer, struct buffer *out, const struct pr
                       struct text payer, const struct usage_row *rows, uint32_t count)
 {
     writer->out = out;
+    enum { ASK_AHEAD = 8 }; /* rows: their forms are asked for so early */
     for (uint32_t i = 0; i < count; i++) {
         if (i + ASK_AHEAD < count) {
             writer_ask(writer, rows[i + ASK_AHEAD].series);

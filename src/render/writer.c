@@ -3,19 +3,17 @@
 
 #include "render/render.h"
 
+/* Forms take no more than fits a cache of the machine. */
 struct writer *writer_new(struct arena *arena, size_t room_bytes)
 {
     enum { FORMS_LEAST = 64, FORMS_MOST = 4096 };
-    const size_t form_bytes = sizeof(struct line_form) + sizeof(struct series_form);
     struct writer *writer = arena_calloc(arena, 1, sizeof *writer);
     uint32_t forms = FORMS_LEAST;
-    while (forms < FORMS_MOST && 2 * forms * form_bytes <= room_bytes) {
+    while (forms < FORMS_MOST && 2 * forms * sizeof *writer->series <= room_bytes) {
         forms *= 2;
     }
-    writer->form_mask = forms - 1;
-    writer->has_line = arena_calloc(arena, forms, sizeof *writer->has_line);
+    writer->series_mask = forms - 1;
     writer->has_series = arena_calloc(arena, forms, sizeof *writer->has_series);
-    writer->lines = arena_alloc(arena, forms * sizeof *writer->lines);
     writer->series = arena_alloc(arena, forms * sizeof *writer->series);
     return writer;
 }
@@ -43,7 +41,7 @@ size_t writer_find_time(struct writer *writer, size_t slot, instant at)
 
 void writer_ask(const struct writer *writer, uint32_t series)
 {
-    const uint32_t at = series & writer->form_mask;
+    const uint32_t at = series & writer->series_mask;
     const char *form = (const char *)&writer->series[at];
     __builtin_prefetch(&writer->has_series[at]);
     __builtin_prefetch(form);

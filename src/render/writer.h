@@ -2,8 +2,8 @@
  *
  * A row's greatest size is known before it is written, so room is made once and the pointer runs.
  * Tens of millions of lines pass here, and most of what they say they share: a writer lives as long
- * as a thread's run and remembers instants, and what lines and rows of one price or one series say
- * alike, as the text that it is.
+ * as a thread's run and remembers instants, and what rows of one series say alike, as the text that
+ * it is.  (Of lines that would be slower: a bill has their names at hand, as it has hashed them.)
  */
 #ifndef FARTHING_RENDER_WRITER_H
 #define FARTHING_RENDER_WRITER_H
@@ -19,22 +19,6 @@ typedef uint8_t writer_lane __attribute__((vector_size(16)));
 typedef uint64_t writer_halves __attribute__((vector_size(16)));
 
 enum { WRITER_TIMES = 8, WRITER_LANE = sizeof(writer_lane) };
-
-/* What lines of one SKU and step say alike, in this order.  Rates differ by tier: with them there
- * would be more forms than a cache of the machine holds. */
-enum form_part {
-    FORM_SKU,   /* product, sku */
-    FORM_KIND,  /* kind */
-    FORM_PRICE, /* currency, contract, level, price, version, step, grant */
-    FORM_PARTS
-};
-enum { FORM_BYTES = 320 };
-struct line_form {
-    struct text product, sku, kind, currency, contract, level, price, step, grant;
-    instant version;
-    uint16_t ends[FORM_PARTS]; /* of the parts */
-    char bytes[FORM_BYTES + WRITER_LANE];
-};
 
 /* What rows of usage of one series say alike: meter, sku, resource, dimensions. */
 enum { SERIES_FORM_BYTES = 200 };
@@ -58,10 +42,9 @@ struct writer {
         size_t size; /* 0: empty */
         char text[2 * TIME_FORMAT_MAX + 32];
     } edges;
-    uint32_t form_mask;
-    bool *has_line, *has_series; /* which of the forms there are */
-    struct line_form *lines;     /* by hash */
-    struct series_form *series;  /* by the number of the series */
+    struct series_form *series; /* by the number of the series */
+    bool *has_series;           /* which of these there are */
+    uint32_t series_mask;
 };
 
 /* What a text takes at most: each byte a quote, and two around it. */
@@ -129,7 +112,7 @@ static inline bool writer_copy_long(char *to, struct text text, writer_lane (*fi
     return writer_is_zero(special);
 }
 
-/* The same of a shorter one: in two words that overlap, or byte by byte; blanks fill up. */
+/* The same of a shorter one: in two words that overlap, or at most three bytes; blanks fill up. */
 static inline bool writer_copy_short(char *to, struct text text, writer_lane (*find)(writer_lane))
 {
     const uint64_t blanks = UINT64_C(0x2020202020202020);
@@ -145,11 +128,16 @@ static inline bool writer_copy_short(char *to, struct text text, writer_lane (*f
         memcpy(&second, text.at + size - 4, 4);
         memcpy(to, &first, 4);
         memcpy(to + size - 4, &second, 4);
+    } else if (size > 0) {
+        const unsigned char begin = (unsigned char)text.at[0];
+        const unsigned char middle = (unsigned char)text.at[size / 2];
+        const unsigned char end = (unsigned char)text.at[size - 1];
+        to[0] = (char)begin;
+        to[size / 2] = (char)middle;
+        to[size - 1] = (char)end;
+        first = blanks << 24 | (uint32_t)begin << 16 | (uint32_t)middle << 8 | end;
     } else {
-        for (size_t i = 0; i < size; i++) {
-            to[i] = text.at[i];
-            first = first << 8 | (unsigned char)text.at[i];
-        }
+        return true;
     }
     return writer_is_zero(find((writer_lane)(writer_halves){first, second}));
 }
