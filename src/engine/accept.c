@@ -177,8 +177,8 @@ static enum status accept_partition(struct worker *worker, struct spool *spool, 
                                     uint32_t shift)
 {
     struct run *run = worker->run;
-    size_t room_bytes = (run->memory_bytes - run->budget.limit_bytes) / (size_t)run->threads;
-    if (spool_units(spool, partition) * (sizeof(struct arrival) + DEDUP_BYTES) <= room_bytes ||
+    if (spool_units(spool, partition) * (sizeof(struct arrival) + DEDUP_BYTES) <=
+            run->accept_bytes ||
         shift < SPLIT_BITS) {
         return accept_whole(worker, spool, partition);
     }

@@ -10,7 +10,9 @@
 #include "engine/handle.h"
 #include "engine/run.h"
 
-enum { MEMORY_DEFAULT_BYTES = 1024 * 1024 * 1024, BLOCK_SHARE = 64 };
+/* The limit is one of what the process holds: that has its program, its stacks and what malloc
+ * cannot give back, too. */
+enum { MEMORY_DEFAULT_BYTES = 1024 * 1024 * 1024, OTHER_SHARE = 16, BLOCK_SHARE = 64 };
 
 struct farthing *farthing_new(const struct farthing_config *config)
 {
@@ -22,13 +24,15 @@ struct farthing *farthing_new(const struct farthing_config *config)
         farthing->config = *config;
     }
     size_t limit = farthing->config.memory_bytes;
-    farthing->env = env_posix_new(limit ? limit : MEMORY_DEFAULT_BYTES);
+    limit = limit ? limit : MEMORY_DEFAULT_BYTES;
+    limit -= limit / OTHER_SHARE;
+    farthing->env = env_posix_new(limit);
     if (!farthing->env) {
         free(farthing);
         return NULL;
     }
     arena_init(&farthing->arena, &farthing->env->memory, 0);
-    farthing->arena.block_max_bytes = (limit ? limit : MEMORY_DEFAULT_BYTES) / BLOCK_SHARE;
+    farthing->arena.block_max_bytes = limit / BLOCK_SHARE;
     return farthing;
 }
 

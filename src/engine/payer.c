@@ -791,7 +791,7 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
         (void)fail(err, ERR_LIMIT,
                    "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
                    "allow more with --memory, or use fewer threads",
-                   total.count, run->memory_bytes >> 20);
+                   total.count, run->limit_bytes >> 20);
     }
     return status;
 }

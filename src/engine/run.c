@@ -8,7 +8,7 @@
 
 enum {
     MEMORY_DEFAULT_MIB = 1024,
-    MEMORY_A_THREAD_BYTES = 24 * 1024 * 1024,
+    MEMORY_A_THREAD_BYTES = 22 * 1024 * 1024,
     ARRIVALS_LEAST_BYTES = 8 * 1024 * 1024,
     THREADS_MAX = 64,
 };
@@ -124,7 +124,7 @@ void run_warn(struct run *run, const char *format, ...)
  * do, or little memory: each thread has two chunks open for each, of arrivals and of records. */
 static uint32_t choose_partitions(const struct run *run, uint64_t input_bytes)
 {
-    enum { BYTES_A_PARTITION = 8 * 1024 * 1024, OPEN_SHARE = 8 };
+    enum { BYTES_A_PARTITION = 8 * 1024 * 1024, OPEN_SHARE = 4 };
     uint64_t open_bytes = UINT64_C(2) * (unsigned)run->threads * SPOOL_CHUNK_BYTES;
     size_t used = run->env->memory_used_bytes(run->env);
     size_t memory_bytes = run->memory_bytes > used ? run->memory_bytes - used : 0;
@@ -195,13 +195,20 @@ static enum status set_up_spools(struct run *run)
         run->key_shift--;
     }
     /* Each thread needs room behind the spools: for a partition of keys, of which lines are seldom
-     * shorter than this; later for one of payers, its bills and their text. */
-    enum { SETTLE_BYTES = 32 * 1024 * 1024, LINE_LEAST_BYTES = 40 };
-    size_t dedup = (size_t)(bytes / run->key_partitions / LINE_LEAST_BYTES * DEDUP_BYTES);
-    size_t reserve = (size_t)run->threads * (dedup > SETTLE_BYTES ? dedup : SETTLE_BYTES);
+     * shorter than this, and open chunks of verdicts; later for a partition of payers, its bills
+     * and their text. */
+    enum { SETTLE_BYTES = 32 * 1024 * 1024, LINE_LEAST_BYTES = 128 };
+    size_t threads = (size_t)run->threads;
+    size_t verdicts = (size_t)run->book_partitions * SPOOL_CHUNK_BYTES;
+    size_t arrivals = (size_t)(bytes / run->key_partitions / LINE_LEAST_BYTES *
+                               (sizeof(struct arrival) + DEDUP_BYTES));
+    size_t accept = arrivals + verdicts;
+    size_t reserve = threads * (accept > SETTLE_BYTES ? accept : SETTLE_BYTES);
     reserve = reserve < run->memory_bytes / 8 ? run->memory_bytes / 8 : reserve;
+    reserve = reserve < 2 * threads * verdicts ? 2 * threads * verdicts : reserve;
     reserve = reserve > run->memory_bytes / 2 ? run->memory_bytes / 2 : reserve;
     run->budget.limit_bytes = run->memory_bytes - reserve;
+    run->accept_bytes = reserve / threads > verdicts ? reserve / threads - verdicts : 0;
     const char *folder = run->config->temporary_folder;
     TRY(spool_new(env, run->key_partitions, sizeof(struct arrival), &run->budget, folder,
                   &run->arrivals, run->err));
@@ -418,6 +425,7 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
     }
     run->memory_bytes = env->memory_limit_bytes ? env->memory_limit_bytes
                                                 : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
+    run->limit_bytes = config->memory_bytes ? config->memory_bytes : run->memory_bytes;
     *summary = (struct farthing_summary){0};
     enum status status;
     if (ARENA_RECOVER(&run->arena, run->recover)) {

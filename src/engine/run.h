@@ -285,7 +285,8 @@ struct run {
     struct arena arena;
     jmp_buf recover;
     int threads;
-    size_t memory_bytes;
+    size_t memory_bytes; /* that it may take */
+    size_t limit_bytes;  /* of the process, as it was asked for */
 
     /* load */
     const struct catalog *catalog;
@@ -340,6 +341,7 @@ struct run {
     struct lock *series_lock;
     struct spool *arrivals, *records, *verdicts;
     struct spool_budget budget;
+    size_t accept_bytes; /* of a thread: for a partition of arrivals, and its table */
     struct spool_bound arrival_bound;
     size_t dedup_table_bytes, dedup_peak_bytes; /* of all threads; with the arrivals; atomic */
     uint32_t key_partitions, key_shift, book_partitions;
@@ -356,6 +358,7 @@ struct run {
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;
     uint32_t next_partition;
+    int billing_threads; /* of the threads, those that claim partitions of payers */
     /* settle: a payer that finds no memory is tried again when no other thread takes any */
     struct lock *gate;
     int busy_count;

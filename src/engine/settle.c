@@ -88,7 +88,8 @@ static enum status settle_partitions(struct worker *worker)
     worker->prices = price_memory_new(&worker->arena);
     sourced_prepare(worker);
     margins_prepare(worker);
-    for (uint32_t p; (p = run_claim(run, run->book_partitions)) != NONE;) {
+    for (uint32_t p; worker->index < run->billing_threads &&
+                     (p = run_claim(run, run->book_partitions)) != NONE;) {
         TRY(settle_partition(worker, p, inputs_json));
         run_progress(run, worker->index, "billing", p, run->book_partitions);
     }
@@ -186,6 +187,19 @@ static enum status end_closing(struct run *run)
         run->err);
 }
 
+/* As many threads as find room for a partition and a payer's bill each: more of them would keep
+ * memory from the one whose turn it is to write. */
+static int choose_billing_threads(const struct run *run)
+{
+    enum { THREAD_SHARE = 5, THREAD_MOST_BYTES = 64 * 1024 * 1024 };
+    size_t used = run->env->memory_used_bytes(run->env), kept = run->budget.kept_bytes;
+    used = used > kept ? used - kept : 0; /* what is kept is what is billed */
+    size_t left = run->memory_bytes > used ? run->memory_bytes - used : 0;
+    size_t share = run->memory_bytes / THREAD_SHARE;
+    size_t count = left / (share < THREAD_MOST_BYTES ? share : THREAD_MOST_BYTES);
+    return count < 1 ? 1 : count < (size_t)run->threads ? (int)count : run->threads;
+}
+
 enum status run_settle(struct run *run)
 {
     const struct {
@@ -211,6 +225,7 @@ enum status run_settle(struct run *run)
     }
     series_rank(&run->series);
     run->period_edges = bill_edges(&run->arena, run->period);
+    run->billing_threads = choose_billing_threads(run);
     run->next_partition = 0;
     TRY(run_threads(run, settle_work));
     TRY(sourced_write(run));

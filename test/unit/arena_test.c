@@ -1,0 +1,135 @@
+/* arena_test.c - blocks of an arena: which are used again, and how large they are. */
+#include "base/arena.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Counts what it gives, and the largest block. */
+struct counted {
+    struct memory memory;
+    size_t held_bytes, largest_bytes;
+    int block_count;
+};
+
+static void *allocate(struct memory *memory, size_t size_bytes)
+{
+    struct counted *counted = (struct counted *)(void *)memory;
+    counted->held_bytes += size_bytes;
+    counted->block_count++;
+    if (size_bytes > counted->largest_bytes) {
+        counted->largest_bytes = size_bytes;
+    }
+    return malloc(size_bytes);
+}
+
+static void release(struct memory *memory, void *block, size_t size_bytes)
+{
+    struct counted *counted = (struct counted *)(void *)memory;
+    counted->held_bytes -= size_bytes;
+    free(block);
+}
+
+static struct counted counted_new(void)
+{
+    return (struct counted){.memory = {allocate, release}};
+}
+
+/* Three arrays of different sizes, again and again: after a while in the same blocks, whatever
+ * their order. */
+static void uses_blocks_again_in_any_order(void **)
+{
+    static const size_t orders[][3] = {{3, 1, 2}, {1, 2, 3}, {2, 3, 1}, {3, 2, 1}, {1, 3, 2}};
+    enum { STEP = 1 << 20 };
+    struct counted counted = counted_new();
+    struct arena arena;
+    arena_init(&arena, &counted.memory, 0);
+    arena.block_max_bytes = 64 * 1024;
+    (void)arena_alloc(&arena, 100);
+    struct arena_mark mark = arena_mark(&arena);
+    int blocks = 0;
+    for (size_t round = 0; round < 20; round++) {
+        for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+            for (size_t k = 0; k < 3; k++) {
+                size_t size = orders[i][k] * STEP;
+                memset(arena_alloc(&arena, size), (int)k, size);
+            }
+            arena_rewind(&arena, mark);
+        }
+        blocks = round == 0 ? counted.block_count : blocks;
+    }
+    assert_in_range(blocks, 3, 8);
+    assert_int_equal(counted.block_count, blocks);
+    arena_trim(&arena);
+    assert_true(counted.held_bytes <= 128 * 1024);
+    arena_release(&arena);
+    assert_int_equal(counted.held_bytes, 0);
+}
+
+static void keeps_to_the_size_of_blocks(void **)
+{
+    struct counted counted = counted_new();
+    struct arena arena;
+    arena_init(&arena, &counted.memory, 0);
+    arena.block_max_bytes = 256 * 1024;
+    for (int i = 0; i < 10'000; i++) {
+        memset(arena_alloc(&arena, 1000), i & 0xFF, 1000);
+    }
+    assert_true(counted.largest_bytes <= 256 * 1024);
+    arena_release(&arena);
+    /* It stays with the arena. */
+    counted.largest_bytes = 0;
+    for (int i = 0; i < 10'000; i++) {
+        memset(arena_alloc(&arena, 1000), i & 0xFF, 1000);
+    }
+    assert_true(counted.largest_bytes <= 256 * 1024);
+    assert_true(counted.held_bytes < 11'000'000);
+    arena_release(&arena);
+}
+
+/* What stands before a mark stays, however blocks behind it are moved. */
+static void rewinds_to_marks(void **)
+{
+    struct counted counted = counted_new();
+    struct arena arena;
+    arena_init(&arena, &counted.memory, 0);
+    unsigned char *first = arena_alloc(&arena, 70'000);
+    memset(first, 1, 70'000);
+    struct arena_mark outer = arena_mark(&arena);
+    for (size_t round = 1; round < 40; round++) {
+        unsigned char *second = arena_alloc(&arena, round * 9'973 % 200'000);
+        memset(second, 2, round * 9'973 % 200'000);
+        struct arena_mark inner = arena_mark(&arena);
+        for (size_t i = 1; i < 5; i++) {
+            size_t size = round * i * 31'337 % 500'000;
+            memset(arena_alloc(&arena, size), 3, size);
+        }
+        arena_rewind(&arena, inner);
+        size_t size = round * 77'777 % 300'000;
+        memset(arena_alloc(&arena, size), 4, size);
+        for (size_t i = 0; i < round * 9'973 % 200'000; i++) {
+            assert_int_equal(second[i], 2);
+        }
+        arena_rewind(&arena, outer);
+    }
+    for (size_t i = 0; i < 70'000; i++) {
+        assert_int_equal(first[i], 1);
+    }
+    arena_release(&arena);
+    assert_int_equal(counted.held_bytes, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(uses_blocks_again_in_any_order),
+        cmocka_unit_test(keeps_to_the_size_of_blocks),
+        cmocka_unit_test(rewinds_to_marks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
