@@ -552,6 +552,35 @@ static inline int byte_of(uint64_t word, int index)
     return (int)(word >> 8 * index & 0xFF);
 }
 
+/* What is behind the hour. */
+struct in_hour {
+    int minute, second, milli;
+};
+
+/* Of a time of 20 or 24 characters. */
+static inline struct in_hour read_in_hour(struct text text, unsigned *is_bad)
+{
+    struct in_hour in;
+    uint64_t minute;
+    if (text.size == 24) {
+        minute = pair_up(match_form(text.at + 12, "0:00:00.", is_bad));
+        uint64_t rest = match_form(text.at + 16, ":00.000Z", is_bad);
+        in.milli = byte_of(rest, 4) * 100 + byte_of(pair_up(rest), 5);
+    } else {
+        minute = pair_up(match_form(text.at + 12, "0:00:00Z", is_bad));
+        in.milli = 0;
+    }
+    in.minute = byte_of(minute, 2);
+    in.second = byte_of(minute, 5);
+    *is_bad |= (in.minute > 59) | (in.second > 59);
+    return in;
+}
+
+static inline instant add_in_hour(instant hour, struct in_hour in)
+{
+    return hour + (in.minute * 60 + in.second) * NS_PER_SECOND + (int64_t)in.milli * 1'000'000;
+}
+
 /* 2026-10-01T00:00:00Z, or with three digits of fraction: what most producers write. */
 static inline bool read_usual_time(struct text text, instant *at)
 {
@@ -560,30 +589,19 @@ static inline bool read_usual_time(struct text text, instant *at)
     }
     unsigned is_bad = 0;
     uint64_t date = pair_up(match_form(text.at, "0000-00-", &is_bad));
-    uint64_t clock = pair_up(match_form(text.at + 8, "00T00:00", &is_bad));
-    int second, milli = 0;
-    if (text.size == 24) {
-        uint64_t rest = match_form(text.at + 16, ":00.000Z", &is_bad);
-        milli = byte_of(rest, 4) * 100;
-        rest = pair_up(rest);
-        milli += byte_of(rest, 5);
-        second = byte_of(rest, 1);
-    } else {
-        second = byte_of(pair_up(match_form(text.at + 12, "0:00:00Z", &is_bad)), 5);
-    }
+    uint64_t clock = pair_up(match_form(text.at + 6, "0-00T00:", &is_bad));
+    struct in_hour in = read_in_hour(text, &is_bad);
     int year = byte_of(date, 0) * 100 + byte_of(date, 2);
     int month = byte_of(date, 5);
-    int day = byte_of(clock, 0);
-    int hour = byte_of(clock, 3);
-    int minute = byte_of(clock, 6);
+    int day = byte_of(clock, 2);
+    int hour = byte_of(clock, 5);
     /* The corners of the calendar are left to time_parse. */
-    is_bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (hour > 23) |
-              (minute > 59) | (second > 59);
+    is_bad |= (year < 1970) | (year > 2261) | (month < 1) | (month > 12) | (day < 1) | (hour > 23);
     if (is_bad || (day > 28 && day > civil_days_in_month(year, month))) {
         return false;
     }
-    int64_t seconds = civil_to_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second;
-    *at = seconds * NS_PER_SECOND + (int64_t)milli * 1'000'000;
+    int64_t hours = civil_to_days(year, month, day) * 24 + hour;
+    *at = add_in_hour(hours * NS_PER_HOUR, in);
     return true;
 }
 
@@ -606,23 +624,9 @@ enum time_fault scan_time_near(struct hour *hour, struct text text, instant *at)
     const bool is_usual = text.size == 24 || text.size == 20;
     if (is_usual && is_in_hour(hour, text)) {
         unsigned is_bad = 0;
-        int second, milli = 0;
-        uint64_t minute;
-        if (text.size == 24) {
-            minute = pair_up(match_form(text.at + 12, "0:00:00.", &is_bad));
-            uint64_t rest = match_form(text.at + 16, ":00.000Z", &is_bad);
-            milli = byte_of(rest, 4) * 100;
-            rest = pair_up(rest);
-            milli += byte_of(rest, 5);
-            second = byte_of(rest, 1);
-        } else {
-            minute = pair_up(match_form(text.at + 12, "0:00:00Z", &is_bad));
-            second = byte_of(minute, 5);
-        }
-        is_bad |= (byte_of(minute, 2) > 59) | (second > 59);
+        struct in_hour in = read_in_hour(text, &is_bad);
         if (!is_bad) {
-            *at = hour->at + (byte_of(minute, 2) * 60 + second) * NS_PER_SECOND +
-                  (int64_t)milli * 1'000'000;
+            *at = add_in_hour(hour->at, in);
             return TIME_OK;
         }
     }
