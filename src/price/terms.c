@@ -160,7 +160,7 @@ static instant turn_due(const struct work *work, const struct step *step,
     if (contract) {
         return contract->to > turn.from && contract->to < turn.to ? contract->to : turn.to;
     }
-    if (term->level == LEVEL_PLAN && step->scope != SCOPE_ORGANIZATION && turn.to < INSTANT_MAX) {
+    if (term->level == LEVEL_PLAN && step->scope != SCOPE_ORGANIZATION) {
         struct period force = time_in_force(work, term, NULL, account, turn);
         return force.from < turn.to ? force.to : turn.to;
     }
