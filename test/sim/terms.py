@@ -59,7 +59,15 @@ class ChargeSteps:
                 getattr(row, "event", []), getattr(row, "term_number", -1),  # those of terms behind those of prices
                 self.step_place(row, flow),
                 row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"",
-                flow.grant.encode() if flow and not hasattr(row, "slot") else b"")  # commitments and grants by their names
+                *self.own_place(row, flow))
+
+    @staticmethod
+    def own_place(row, flow):
+        """What tells charges of one step apart: contract, commitment or grant, tier, time and amount."""
+        if flow is None or hasattr(row, "slot"):
+            return ()
+        span = getattr(row, "span", (0, 0))
+        return row.contract["id"].encode() if row.contract else b"", flow.grant.encode(), flow.tier or times.MAX, span[0], flow.amount or ZERO
 
     def open(self, level, step):
         """{key: (row, step)} of the buckets that a term has, whether anything was used or not, due in this bill or still open."""
