@@ -6,10 +6,9 @@
 
 void add_csv_text(struct buffer *out, struct text text)
 {
-    struct writer writer = {.out = out};
-    writer_begin(&writer, writer_text_max(text));
-    writer_text(&writer, text);
-    writer_end(&writer);
+    struct pen pen = pen_begin(out, writer_text_max(text));
+    pen_text(&pen, text);
+    pen_end(&pen, out);
 }
 
 void add_decimal(struct buffer *out, struct dec value)
@@ -80,107 +79,104 @@ const char LINES_HEADER[] =
     "exact,list,currency,contract,level,price,version,step,grant,events,fingerprint,price_currency,"
     "price_amount,conversion,conversion_date,effective\n";
 
-static size_t line_size_max(const struct bill *bill, const struct line *line)
+static inline size_t line_size_max(const struct bill *bill, const struct line *line)
 {
-    const struct text texts[] = {bill->id,         line->account,  line->product, line->sku,
-                                 line->dimensions, line->resource, line->kind,    line->unit,
-                                 bill->currency,   line->contract, line->level,   line->price,
-                                 line->step,       line->grant};
-    size_t size = 1024; /* ids, times, decimals, commas */
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        size += writer_text_max(texts[i]);
-    }
-    return size;
+    size_t size = bill->id.size + line->account.size + line->product.size + line->sku.size +
+                  line->dimensions.size + line->resource.size + line->kind.size + line->unit.size +
+                  bill->currency.size + line->contract.size + line->level.size + line->price.size +
+                  line->step.size + line->grant.size;
+    return 2 * size + 1024; /* quotes; ids, times, decimals, commas */
 }
 
 /* The last columns, which few lines have; the first of them is begun. */
-static void write_last(struct writer *writer, const struct line *line)
+static struct pen write_last(struct writer *writer, struct pen pen, const struct line *line)
 {
     const struct line_conversion *conversion = line->conversion;
-    if (!conversion && !line->effective) {
-        memcpy(writer->at, ",,,,,\n", 6);
-        writer->at += 6;
-        return;
-    }
-    writer_char(writer, ',');
+    pen_char(&pen, ',');
     if (conversion) {
-        writer_field(writer, conversion->currency);
-        writer_decimal(writer, conversion->amount);
-        writer_decimal(writer, conversion->rate);
+        pen_field(&pen, conversion->currency);
+        pen_decimal(&pen, conversion->amount);
+        pen_decimal(&pen, conversion->rate);
     } else {
-        memcpy(writer->at, ",,,", 3);
-        writer->at += 3;
+        memcpy(pen.at, ",,,", 3);
+        pen.at += 3;
     }
     if (conversion && conversion->at > INSTANT_MIN) {
-        writer_time(writer, conversion->at);
+        writer_time(writer, &pen, conversion->at);
     } else {
-        writer_char(writer, ',');
+        pen_char(&pen, ',');
     }
     if (line->effective) {
-        writer_decimal(writer, *line->effective);
-        writer->at[-1] = '\n';
+        pen_decimal(&pen, *line->effective);
+        pen.at[-1] = '\n';
     } else {
-        writer_char(writer, '\n');
+        pen_char(&pen, '\n');
     }
+    return pen;
 }
 
 /* id: the bill's as it is written, with room behind it; empty when it is too long. */
-static void write_line(struct writer *writer, const struct bill *bill, struct text id,
-                       const struct line *line)
+static void write_line(struct writer *writer, struct buffer *out, const struct bill *bill,
+                       struct text id, const struct line *line)
 {
-    writer_begin(writer, line_size_max(bill, line));
+    struct pen pen = pen_begin(out, line_size_max(bill, line));
     if (id.size > 0) {
-        writer_copy(writer, id.at, id.size);
+        pen_copy(&pen, id.at, id.size);
     } else {
-        writer_field(writer, bill->id);
+        pen_field(&pen, bill->id);
     }
-    writer_print(writer, line->id.high);
-    writer_print(writer, line->id.low);
-    writer_char(writer, ',');
-    writer_field(writer, line->account);
-    writer_field(writer, line->product);
-    writer_field(writer, line->sku);
-    writer_field(writer, line->dimensions);
-    writer_field(writer, line->resource);
-    writer_field(writer, line->kind);
-    writer_time(writer, line->from);
-    writer_time(writer, line->to);
-    writer_decimal(writer, line->quantity);
-    writer_field(writer, line->unit);
+    pen_print(&pen, line->id.high);
+    pen_print(&pen, line->id.low);
+    pen_char(&pen, ',');
+    pen_field(&pen, line->account);
+    pen_field(&pen, line->product);
+    pen_field(&pen, line->sku);
+    pen_field(&pen, line->dimensions);
+    pen_field(&pen, line->resource);
+    pen_field(&pen, line->kind);
+    writer_time(writer, &pen, line->from);
+    writer_time(writer, &pen, line->to);
+    pen_decimal(&pen, line->quantity);
+    pen_field(&pen, line->unit);
     if (line->has_rate) {
-        writer_decimal(writer, line->rate);
+        pen_decimal(&pen, line->rate);
     } else {
-        writer_char(writer, ',');
+        pen_char(&pen, ',');
     }
     if (line->tier > 0) {
-        writer_u64(writer, (uint64_t)line->tier);
+        pen_u64(&pen, (uint64_t)line->tier);
     }
-    writer_char(writer, ',');
-    const char *amount = writer->at;
-    writer_decimal(writer, line->amount);
-    const char *exact = writer->at;
-    writer_decimal_again(writer, line->exact, amount, line->amount);
-    writer_decimal_again(writer, line->list, exact, line->exact);
-    writer_field(writer, bill->currency);
-    writer_field(writer, line->contract);
-    writer_field(writer, line->level);
-    writer_field(writer, line->price);
+    pen_char(&pen, ',');
+    const char *amount = pen.at;
+    pen_decimal(&pen, line->amount);
+    const char *exact = pen.at;
+    pen_decimal_again(&pen, line->exact, amount, line->amount);
+    pen_decimal_again(&pen, line->list, exact, line->exact);
+    pen_field(&pen, bill->currency);
+    pen_field(&pen, line->contract);
+    pen_field(&pen, line->level);
+    pen_field(&pen, line->price);
     if (line->version > INSTANT_MIN) {
-        writer_time(writer, line->version);
+        writer_time(writer, &pen, line->version);
     } else {
-        writer_char(writer, ',');
+        pen_char(&pen, ',');
     }
-    writer_field(writer, line->step);
-    writer_field(writer, line->grant);
+    pen_field(&pen, line->step);
+    pen_field(&pen, line->grant);
     bool is_negative = (int64_t)line->events < 0;
     if (is_negative) {
-        writer_char(writer, '-');
+        pen_char(&pen, '-');
     }
-    writer_u64(writer, is_negative ? 0 - line->events : line->events);
-    writer_char(writer, ',');
-    writer_print(writer, line->print);
-    write_last(writer, line);
-    writer_end(writer);
+    pen_u64(&pen, is_negative ? 0 - line->events : line->events);
+    pen_char(&pen, ',');
+    pen_print(&pen, line->print);
+    if (line->conversion || line->effective) {
+        pen = write_last(writer, pen, line);
+    } else {
+        memcpy(pen.at, ",,,,,\n", 6);
+        pen.at += 6;
+    }
+    pen_end(&pen, out);
 }
 
 void render_lines_csv(struct writer *writer, struct buffer *out, const struct bill *bill,
@@ -189,14 +185,13 @@ void render_lines_csv(struct writer *writer, struct buffer *out, const struct bi
     enum { ID_BYTES = 256 };
     char room[ID_BYTES];
     struct text id = {room, 0};
-    writer->out = out;
     if (writer_text_max(bill->id) + 1 + WRITER_LANE <= sizeof room) {
-        writer->at = room;
-        writer_field(writer, bill->id);
-        id.size = (size_t)(writer->at - room);
+        struct pen pen = {room};
+        pen_field(&pen, bill->id);
+        id.size = (size_t)(pen.at - room);
     }
     for (uint32_t i = first; i < first + count; i++) {
-        write_line(writer, bill, id, &bill->lines[i]);
+        write_line(writer, out, bill, id, &bill->lines[i]);
     }
 }
 
@@ -375,7 +370,7 @@ static bool is_plain(struct text text)
     return true;
 }
 
-static void write_dimensions(struct writer *writer, const struct catalog *catalog,
+static void write_dimensions(struct buffer *out, const struct catalog *catalog,
                              const struct series *series)
 {
     const struct meter *meter = &catalog->meters[series->meter];
@@ -387,141 +382,123 @@ static void write_dimensions(struct writer *writer, const struct catalog *catalo
         size += name.size + series->dimensions[i].size + 2;
     }
     if (!plain) {
-        struct text text = bill_dimensions(writer->out->arena, catalog, series);
-        writer_begin(writer, writer_text_max(text) + 1);
-        writer_field(writer, text);
-        writer_end(writer);
+        add_field(out, bill_dimensions(out->arena, catalog, series));
         return;
     }
-    writer_begin(writer, size);
+    (void)buffer_reserve(out, size);
     bool is_first = true;
     for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        struct text name = catalog->dimensions[meter->dimensions[i].name];
-        struct text value = series->dimensions[i];
-        if (value.size > 0) {
-            if (!is_first) {
-                writer_char(writer, ';');
-            }
+        if (series->dimensions[i].size > 0) {
+            buffer_add_text(out, is_first ? TEXT("") : TEXT(";"));
+            buffer_add_text(out, catalog->dimensions[meter->dimensions[i].name]);
+            buffer_add_char(out, '=');
+            buffer_add_text(out, series->dimensions[i]);
             is_first = false;
-            memcpy(writer->at, name.at, name.size);
-            writer->at += name.size;
-            writer_char(writer, '=');
-            memcpy(writer->at, value.at, value.size);
-            writer->at += value.size;
         }
     }
-    writer_char(writer, ',');
-    writer_end(writer);
+    buffer_add_char(out, ',');
 }
 
 /* One more column at the end of a row, where there are views. */
-static void write_contract(struct writer *writer, const struct pricing *pricing)
+static void write_contract(struct buffer *out, const struct pricing *pricing)
 {
-    if (pricing->accounts->view_count == 0) {
-        return;
-    }
-    struct text contract = bill_contract(pricing->catalog, pricing->accounts, pricing->payer);
-    writer->out->at[writer->out->size - 1] = ',';
-    writer_begin(writer, 16 + writer_text_max(contract));
-    writer_field(writer, contract);
-    writer->at[-1] = '\n';
-    writer_end(writer);
+    out->at[out->size - 1] = ',';
+    add_csv_text(out, bill_contract(pricing->catalog, pricing->accounts, pricing->payer));
+    buffer_add_char(out, '\n');
 }
 
 /* Meter, SKU, resource and dimensions. */
-static void write_series(struct writer *writer, const struct catalog *catalog,
+static void write_series(struct buffer *out, const struct catalog *catalog,
                          const struct series *series)
 {
-    struct text meter = catalog->meters[series->meter].name;
-    struct text sku = catalog->skus[series->sku].name;
-    struct text resource = bill_encode(writer->out->arena, series->resource);
-    writer_begin(writer,
-                 16 + writer_text_max(meter) + writer_text_max(sku) + writer_text_max(resource));
-    writer_field(writer, meter);
-    writer_field(writer, sku);
-    writer_field(writer, resource);
-    writer_end(writer);
-    write_dimensions(writer, catalog, series);
+    add_field(out, catalog->meters[series->meter].name);
+    add_field(out, catalog->skus[series->sku].name);
+    add_field(out, bill_encode(out->arena, series->resource));
+    write_dimensions(out, catalog, series);
 }
 
-/* The same from its form, which is there afterwards unless it is too long. */
-static void put_series(struct writer *writer, const struct catalog *catalog,
-                       const struct series *series, uint32_t number)
+/* The form of a series; NULL: it is too long. */
+static const struct series_form *find_form(struct writer *writer, struct buffer *out,
+                                           const struct catalog *catalog,
+                                           const struct series *series, uint32_t number)
 {
     const uint32_t at = number & writer->series_mask;
     struct series_form *form = &writer->series[at];
     if (writer->has_series[at] && form->series == series) {
-        writer_begin(writer, sizeof form->bytes);
-        writer_copy(writer, form->bytes, form->size);
-        writer_end(writer);
-        return;
+        return form;
     }
-    size_t from = writer->out->size;
-    write_series(writer, catalog, series);
-    size_t size = writer->out->size - from;
-    if (size <= SERIES_FORM_BYTES) {
-        writer->has_series[at] = true;
-        form->series = series;
-        form->size = size;
-        memcpy(form->bytes, writer->out->at + from, size);
+    const size_t from = out->size;
+    write_series(out, catalog, series);
+    const size_t size = out->size - from;
+    out->size = from; /* it is written to where its row begins, and then kept */
+    if (size > SERIES_FORM_BYTES) {
+        return NULL;
     }
+    writer->has_series[at] = true;
+    form->series = series;
+    form->size = size;
+    memcpy(form->bytes, out->at + from, size);
+    return form;
 }
 
-static void write_usage(struct writer *writer, const struct pricing *pricing, struct text payer,
-                        const struct usage_row *row)
+static void write_usage(struct writer *writer, struct buffer *out, const struct pricing *pricing,
+                        struct text payer, const struct usage_row *row)
 {
     const struct catalog *catalog = pricing->catalog;
     const struct series *series = series_at(pricing->series, row->series);
+    const struct series_form *form = find_form(writer, out, catalog, series, row->series);
     struct text account = pricing->accounts->items[row->account].id;
-    writer_begin(writer, 16 + writer_text_max(payer) + writer_text_max(account));
-    writer_field(writer, payer);
-    writer_field(writer, account);
-    writer_end(writer);
-    put_series(writer, catalog, series, row->series);
-    writer_begin(writer, 512);
-    writer_time(writer, pricing->base + (instant)row->slot_s * NS_PER_SECOND);
-    writer_time(writer, row->to);
-    const char *quantity = writer->at;
-    writer_decimal(writer, row->quantity);
-    size_t quantity_size = (size_t)(writer->at - quantity);
-    writer_u64(writer, row->total.count);
-    writer_char(writer, ',');
-    if (series->aggregate == AGGREGATE_SUM) {
-        writer_copy(writer, quantity, quantity_size); /* the sum of a sum */
+    const size_t size_max = 1024 + writer_text_max(payer) + writer_text_max(account);
+    struct pen pen = pen_begin(out, size_max);
+    pen_field(&pen, payer);
+    pen_field(&pen, account);
+    if (form) {
+        pen_copy(&pen, form->bytes, form->size);
     } else {
-        writer->at += wide_format(&row->total.sum, writer->at);
-        writer_char(writer, ',');
+        pen_end(&pen, out);
+        write_series(out, catalog, series);
+        pen = pen_begin(out, size_max);
     }
-    writer_print(writer, row->total.print);
-    if (!row->event) {
-        memcpy(writer->at, ",,,\n", 4);
-        writer->at += 4;
-        writer_end(writer);
-        write_contract(writer, pricing);
-        return;
+    writer_time(writer, &pen, pricing->base + (instant)row->slot_s * NS_PER_SECOND);
+    writer_time(writer, &pen, row->to);
+    const char *quantity = pen.at;
+    pen_decimal(&pen, row->quantity);
+    size_t quantity_size = (size_t)(pen.at - quantity);
+    pen_u64(&pen, row->total.count);
+    pen_char(&pen, ',');
+    if (series->aggregate == AGGREGATE_SUM) {
+        pen_copy(&pen, quantity, quantity_size); /* the sum of a sum */
+    } else {
+        pen.at += wide_format(&row->total.sum, pen.at);
+        pen_char(&pen, ',');
     }
-    writer_char(writer, ',');
-    writer_time(writer, row->event->at);
-    writer_end(writer);
-    writer_begin(writer,
-                 16 + writer_text_max(row->event->source) + writer_text_max(row->event->id));
-    writer_field(writer, row->event->source);
-    writer_field(writer, row->event->id);
-    writer->at[-1] = '\n';
-    writer_end(writer);
-    write_contract(writer, pricing);
+    pen_print(&pen, row->total.print);
+    memcpy(pen.at, ",,,\n", 4);
+    pen.at += row->event ? 1 : 4;
+    if (row->event) {
+        writer_time(writer, &pen, row->event->at);
+        pen_end(&pen, out);
+        pen = pen_begin(out,
+                        16 + writer_text_max(row->event->source) + writer_text_max(row->event->id));
+        pen_field(&pen, row->event->source);
+        pen_field(&pen, row->event->id);
+        pen.at[-1] = '\n';
+    }
+    pen_end(&pen, out);
+    if (pricing->accounts->view_count > 0) {
+        write_contract(out, pricing);
+    }
 }
 
 void render_usage_csv(struct writer *writer, struct buffer *out, const struct pricing *pricing,
                       struct text payer, const struct usage_row *rows, uint32_t count)
 {
-    writer->out = out;
     enum { ASK_AHEAD = 8 }; /* rows: their forms are asked for so early */
     for (uint32_t i = 0; i < count; i++) {
         if (i + ASK_AHEAD < count) {
             writer_ask(writer, rows[i + ASK_AHEAD].series);
         }
-        write_usage(writer, pricing, payer, &rows[i]);
+        write_usage(writer, out, pricing, payer, &rows[i]);
     }
 }
 

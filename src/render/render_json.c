@@ -82,39 +82,39 @@ static void add_settlement(struct buffer *out, const struct bill *bill)
     buffer_add_char(out, '}');
 }
 
-/* ---- what every bill has: by a writer, with room for all up to the next name ---- */
+/* ---- what every bill has: by a pen, with room for all up to the next name ---- */
 
 enum { JSON_ROOM = 512 };
 
-static inline void put(struct writer *writer, struct text literal)
+static inline void put(struct pen *pen, struct text literal)
 {
-    memcpy(writer->at, literal.at, literal.size);
-    writer->at += literal.size;
+    memcpy(pen->at, literal.at, literal.size);
+    pen->at += literal.size;
 }
 
 /* A text with its quotes; mostly there is nothing to escape. */
-static inline void put_name(struct writer *writer, struct text name)
+static void put_name(struct buffer *out, struct pen *pen, struct text name)
 {
-    writer_end(writer);
-    writer_begin(writer, name.size + 2 + JSON_ROOM);
-    if (writer_copy_plain(writer->at + 1, name, writer_special_json)) {
-        writer->at[0] = writer->at[name.size + 1] = '"';
-        writer->at += name.size + 2;
+    pen_end(pen, out);
+    *pen = pen_begin(out, name.size + 2 + JSON_ROOM);
+    if (writer_copy_plain(pen->at + 1, name, writer_special_json)) {
+        pen->at[0] = pen->at[name.size + 1] = '"';
+        pen->at += name.size + 2;
     } else {
-        buffer_add_json(writer->out, name);
-        writer_begin(writer, JSON_ROOM);
+        buffer_add_json(out, name);
+        *pen = pen_begin(out, JSON_ROOM);
     }
 }
 
-static void put_decimal(struct writer *writer, struct dec value, int digits)
+static void put_decimal(struct pen *pen, struct dec value, int digits)
 {
-    *writer->at++ = '"';
-    writer->at += dec_format_digits(value, digits, writer->at);
-    *writer->at++ = '"';
+    pen_char(pen, '"');
+    pen->at += dec_format_digits(value, digits, pen->at);
+    pen_char(pen, '"');
 }
 
 /* The period of a bill, which most have: as it was written last. */
-static void put_edges(struct writer *writer, struct period period)
+static void put_edges(struct writer *writer, struct pen *pen, struct period period)
 {
     if (writer->edges.size == 0 || writer->edges.period.from != period.from ||
         writer->edges.period.to != period.to) {
@@ -127,109 +127,101 @@ static void put_edges(struct writer *writer, struct period period)
         writer->edges.period = period;
         writer->edges.size = (size_t)size;
     }
-    memcpy(writer->at, writer->edges.text, sizeof writer->edges.text);
-    writer->at += writer->edges.size;
+    memcpy(pen->at, writer->edges.text, sizeof writer->edges.text);
+    pen->at += writer->edges.size;
 }
 
-/* Ends what the writer has begun, for one who adds to the buffer; put_more goes on. */
-static struct buffer *end_put(struct writer *writer)
+static void put_sections(struct buffer *out, struct pen *pen, const struct bill *bill)
 {
-    writer_end(writer);
-    return writer->out;
-}
-
-static void put_more(struct writer *writer)
-{
-    writer_begin(writer, JSON_ROOM);
-}
-
-static void put_sections(struct writer *writer, const struct bill *bill)
-{
-    put(writer, TEXT(",\"sections\":["));
+    put(pen, TEXT(",\"sections\":["));
     for (uint32_t i = 0; i < bill->section_count; i++) {
         const struct section *section = &bill->sections[i];
         if (i > 0) {
-            *writer->at++ = ',';
+            *pen->at++ = ',';
         }
-        put(writer, TEXT("{\"account\":"));
-        put_name(writer, section->account);
-        put(writer, TEXT(",\"lines\":"));
-        writer_u64(writer, section->line_count);
-        put(writer, TEXT(",\"amount\":"));
-        put_decimal(writer, section->amount, 0);
-        *writer->at++ = '}';
+        put(pen, TEXT("{\"account\":"));
+        put_name(out, pen, section->account);
+        put(pen, TEXT(",\"lines\":"));
+        pen_u64(pen, section->line_count);
+        put(pen, TEXT(",\"amount\":"));
+        put_decimal(pen, section->amount, 0);
+        *pen->at++ = '}';
     }
-    *writer->at++ = ']';
+    *pen->at++ = ']';
 }
 
-static void put_proof(struct writer *writer, const struct catalog *catalog,
+static void put_proof(struct buffer *out, struct pen *pen, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill)
 {
-    put(writer, TEXT(",\"proof\":{\"usage_rows\":"));
-    writer_u64(writer, bill->row_count);
-    put(writer, TEXT(",\"events\":"));
-    writer_u64(writer, bill->event_count);
-    put(writer, TEXT(",\"fingerprint\":\""));
-    writer_print(writer, bill->print);
-    put(writer, TEXT("\",\"exclusions\":["));
+    put(pen, TEXT(",\"proof\":{\"usage_rows\":"));
+    pen_u64(pen, bill->row_count);
+    put(pen, TEXT(",\"events\":"));
+    pen_u64(pen, bill->event_count);
+    put(pen, TEXT(",\"fingerprint\":\""));
+    pen_print(pen, bill->print);
+    put(pen, TEXT("\",\"exclusions\":["));
     if (bill->excluded_count > 0) {
-        add_exclusions(end_put(writer), catalog, accounts, bill);
-        put_more(writer);
+        pen_end(pen, out);
+        add_exclusions(out, catalog, accounts, bill);
+        *pen = pen_begin(out, JSON_ROOM);
     }
-    put(writer, TEXT("]}"));
+    put(pen, TEXT("]}"));
 }
 
 void render_bill_json(struct writer *writer, struct buffer *out, const struct catalog *catalog,
                       const struct accounts *accounts, const struct bill *bill, struct text inputs)
 {
-    writer->out = out;
-    put_more(writer);
-    put(writer, TEXT("{\"bill\":"));
-    put_name(writer, bill->id);
-    put(writer, TEXT(",\"kind\":"));
-    put(writer, bill->kind == BILL_CORRECTION ? TEXT("\"correction\"") : TEXT("\"bill\""));
-    put(writer, TEXT(",\"provider\":"));
-    put_name(writer, bill->provider);
-    put(writer, TEXT(",\"payer\":"));
-    put_name(writer, bill->payer);
+    struct pen pen = pen_begin(out, JSON_ROOM);
+    put(&pen, TEXT("{\"bill\":"));
+    put_name(out, &pen, bill->id);
+    put(&pen, TEXT(",\"kind\":"));
+    put(&pen, bill->kind == BILL_CORRECTION ? TEXT("\"correction\"") : TEXT("\"bill\""));
+    put(&pen, TEXT(",\"provider\":"));
+    put_name(out, &pen, bill->provider);
+    put(&pen, TEXT(",\"payer\":"));
+    put_name(out, &pen, bill->payer);
     if (bill->contract.size > 0) {
-        put(writer, TEXT(",\"contract\":"));
-        put_name(writer, bill->contract);
+        put(&pen, TEXT(",\"contract\":"));
+        put_name(out, &pen, bill->contract);
     }
     if (bill->source.size > 0) {
-        put(writer, TEXT(",\"source\":"));
-        put_name(writer, bill->source);
+        put(&pen, TEXT(",\"source\":"));
+        put_name(out, &pen, bill->source);
     }
     if (bill->seller.size > 0) {
-        put(writer, TEXT(",\"seller\":"));
-        put_name(writer, bill->seller);
+        put(&pen, TEXT(",\"seller\":"));
+        put_name(out, &pen, bill->seller);
     }
-    put_edges(writer, bill->period);
+    put_edges(writer, &pen, bill->period);
     if (bill->part_count > 0) {
-        add_parts(end_put(writer), bill);
-        put_more(writer);
+        pen_end(&pen, out);
+        add_parts(out, bill);
+        pen = pen_begin(out, JSON_ROOM);
     }
-    put(writer, TEXT(",\"currency\":"));
-    put_name(writer, bill->currency);
-    put(writer, TEXT(",\"total\":"));
-    put_decimal(writer, bill->total, bill->minor_digits);
-    put(writer, TEXT(",\"exact\":\""));
-    writer->at += dec_sum_format(&bill->exact, writer->at);
-    *writer->at++ = '"';
+    put(&pen, TEXT(",\"currency\":"));
+    put_name(out, &pen, bill->currency);
+    put(&pen, TEXT(",\"total\":"));
+    put_decimal(&pen, bill->total, bill->minor_digits);
+    put(&pen, TEXT(",\"exact\":\""));
+    pen.at += dec_sum_format(&bill->exact, pen.at);
+    *pen.at++ = '"';
     if (bill->has_settlement) {
-        add_settlement(end_put(writer), bill);
-        put_more(writer);
+        pen_end(&pen, out);
+        add_settlement(out, bill);
+        pen = pen_begin(out, JSON_ROOM);
     }
-    put(writer, TEXT(",\"lines\":"));
-    writer_u64(writer, bill->line_count);
+    put(&pen, TEXT(",\"lines\":"));
+    pen_u64(&pen, bill->line_count);
     if (bill->pending_count > 0) {
-        add_pending(end_put(writer), bill);
-        put_more(writer);
+        pen_end(&pen, out);
+        add_pending(out, bill);
+        pen = pen_begin(out, JSON_ROOM);
     }
-    put_sections(writer, bill);
-    put_proof(writer, catalog, accounts, bill);
-    put(writer, TEXT(",\"inputs\":"));
-    buffer_add_text(end_put(writer), inputs);
+    put_sections(out, &pen, bill);
+    put_proof(out, &pen, catalog, accounts, bill);
+    put(&pen, TEXT(",\"inputs\":"));
+    pen_end(&pen, out);
+    buffer_add_text(out, inputs);
     buffer_add_text(out, TEXT("}\n"));
 }
 

@@ -30,8 +30,6 @@ struct series_form {
 };
 
 struct writer {
-    struct buffer *out;
-    char *at; /* where the next byte goes */
     struct {
         instant at;
         int size; /* 0: empty */
@@ -53,30 +51,36 @@ static inline size_t writer_text_max(struct text text)
     return 2 * text.size + 2;
 }
 
-static inline void writer_begin(struct writer *writer, size_t size_max)
+/* Where the next byte of a row goes.  A pen is a variable of the function that writes the row, and
+ * what it is given to is compiled into that: so it stays in a register. */
+struct pen {
+    char *at;
+};
+
+static inline struct pen pen_begin(struct buffer *out, size_t size_max)
 {
-    writer->at = buffer_reserve(writer->out, size_max);
+    return (struct pen){buffer_reserve(out, size_max)};
 }
 
-static inline void writer_end(struct writer *writer)
+static inline void pen_end(const struct pen *pen, struct buffer *out)
 {
-    writer->out->size = (size_t)(writer->at - writer->out->at);
+    out->size = (size_t)(pen->at - out->at);
 }
 
-static inline void writer_char(struct writer *writer, char c)
+static inline void pen_char(struct pen *pen, char c)
 {
-    *writer->at++ = c;
+    *pen->at++ = c;
 }
 
 /* In whole lanes: from and the row have room for what is too much. */
-static inline void writer_copy(struct writer *writer, const char *from, size_t size)
+static inline void pen_copy(struct pen *pen, const char *from, size_t size)
 {
     for (size_t i = 0; i < size; i += WRITER_LANE) {
         writer_lane lane;
         memcpy(&lane, from + i, sizeof lane);
-        memcpy(writer->at + i, &lane, sizeof lane);
+        memcpy(pen->at + i, &lane, sizeof lane);
     }
-    writer->at += size;
+    pen->at += size;
 }
 static inline bool writer_is_zero(writer_lane lane)
 {
@@ -152,33 +156,33 @@ static inline bool writer_copy_plain(char *to, struct text text, writer_lane (*f
 size_t writer_quote(char *to, struct text text);
 
 /* Quoted when it must be, which is known when it is copied. */
-static inline void writer_text(struct writer *writer, struct text text)
+static inline void pen_text(struct pen *pen, struct text text)
 {
-    bool is_plain = writer_copy_plain(writer->at, text, writer_special_csv);
-    writer->at += is_plain ? text.size : writer_quote(writer->at, text);
+    bool is_plain = writer_copy_plain(pen->at, text, writer_special_csv);
+    pen->at += is_plain ? text.size : writer_quote(pen->at, text);
 }
 
-static inline void writer_field(struct writer *writer, struct text text)
+static inline void pen_field(struct pen *pen, struct text text)
 {
-    writer_text(writer, text);
-    *writer->at++ = ',';
+    pen_text(pen, text);
+    *pen->at++ = ',';
 }
 
-static inline void writer_decimal(struct writer *writer, struct dec value)
+static inline void pen_decimal(struct pen *pen, struct dec value)
 {
-    writer->at += dec_format(value, writer->at);
-    *writer->at++ = ',';
+    pen->at += dec_format(value, pen->at);
+    *pen->at++ = ',';
 }
 
 /* A value that often is the one whose field begins at before, and then is copied; what lies behind
  * that is room of the row. */
-static inline void writer_decimal_again(struct writer *writer, struct dec value, const char *before,
-                                        struct dec value_before)
+static inline void pen_decimal_again(struct pen *pen, struct dec value, const char *before,
+                                     struct dec value_before)
 {
     if (dec_equal(value, value_before)) {
-        writer_copy(writer, before, (size_t)(writer->at - before));
+        pen_copy(pen, before, (size_t)(pen->at - before));
     } else {
-        writer_decimal(writer, value);
+        pen_decimal(pen, value);
     }
 }
 
@@ -186,24 +190,24 @@ static inline void writer_decimal_again(struct writer *writer, struct dec value,
 size_t writer_find_time(struct writer *writer, size_t slot, instant at);
 
 /* With its comma. */
-static inline void writer_time(struct writer *writer, instant at)
+static inline void writer_time(struct writer *writer, struct pen *pen, instant at)
 {
     size_t slot = (uint64_t)at * UINT64_C(0x9E3779B97F4A7C15) >> 61;
     if (writer->times[slot].at != at || writer->times[slot].size == 0) {
         slot = writer_find_time(writer, slot, at);
     }
-    memcpy(writer->at, writer->times[slot].text, TIME_FORMAT_MAX);
-    writer->at += writer->times[slot].size;
-    *writer->at++ = ',';
+    memcpy(pen->at, writer->times[slot].text, TIME_FORMAT_MAX);
+    pen->at += writer->times[slot].size;
+    *pen->at++ = ',';
 }
 
-static inline void writer_u64(struct writer *writer, uint64_t value)
+static inline void pen_u64(struct pen *pen, uint64_t value)
 {
-    writer->at = digits_put(writer->at, value);
+    pen->at = digits_put(pen->at, value);
 }
 
 /* 16 hexadecimal digits: nibbles are spread over the bytes of a lane, then made digits. */
-static inline void writer_print(struct writer *writer, uint64_t print)
+static inline void pen_print(struct pen *pen, uint64_t print)
 {
     const uint64_t bytes = bytes_order64(__builtin_bswap64(print)), nibbles = 0x0F0F0F0F0F0F0F0F;
     writer_lane high = (writer_lane)(writer_halves){bytes >> 4 & nibbles, 0};
@@ -211,8 +215,8 @@ static inline void writer_print(struct writer *writer, uint64_t print)
     writer_lane digits =
         __builtin_shufflevector(high, low, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
     digits += '0' + ((writer_lane)(digits > 9) & ('a' - '0' - 10));
-    memcpy(writer->at, &digits, sizeof digits);
-    writer->at += sizeof digits;
+    memcpy(pen->at, &digits, sizeof digits);
+    pen->at += sizeof digits;
 }
 
 #endif
