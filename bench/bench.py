@@ -252,7 +252,7 @@ SOURCES = {
         SELECT source, id, subject AS account, sku,
         toInt16((toDayOfMonth(t, 'UTC') - 1) * 24 + toHour(t, 'UTC')) AS h, quantity AS q
         FROM file('{data}/ev.parquet', 'Parquet', 'id String, source String, subject String,
-            time DateTime64(6, \'UTC\'), quantity Decimal(18,9), sku String')""",
+            time DateTime64(6, \\'UTC\\'), quantity Decimal(18,9), sku String')""",
     },
 }
 
