@@ -489,7 +489,8 @@ class Bill(ChargeSteps, CoverSteps):
         body = step.body
         if step.term:
             start, end = max(turn[0], step.start), min(turn[1], step.end)
-            if contract and (step.scope == "contract" or step.level != "catalog"):
+            kind, _, name = step.level.partition("/")
+            if contract and (step.scope == "contract" or kind == "contract" or (kind == "plan" and contract.get("plan") == name)):
                 start = max(start, self.setup.date(contract.get("from"), times.MIN))
                 end = min(end, self.setup.date(contract.get("to"), times.MAX))
             if self.setup.since(account) is not None:
