@@ -331,8 +331,10 @@ static uint32_t group_again(const void *context, const struct record *record)
 static enum status try_sort(struct worker *worker, uint32_t p, struct partition *partition,
                             bool *is_out)
 {
-    enum { ROOM_SHARE = 16 };
+    enum { ROOM_SHARE = 16, ROOM_MOST_BYTES = 32 * 1024 * 1024 };
     struct run *run = worker->run;
+    size_t room_bytes = run->memory_bytes / ROOM_SHARE;
+    room_bytes = room_bytes < ROOM_MOST_BYTES ? room_bytes : ROOM_MOST_BYTES;
     const struct arena_mark mark = arena_mark(&worker->scratch);
     struct spool_partition found;
     enum status status = spool_load(run->verdicts, p, &found, &worker->err);
@@ -358,7 +360,7 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
     struct grouping grouping = {run, partition};
     sorted_new(run->env, &worker->scratch, run->config->temporary_folder,
-               run->memory_bytes / ROOM_SHARE, partition->high - partition->low + 1, &worker->order,
+               room_bytes, partition->high - partition->low + 1, &worker->order,
                group_again, &grouping, &worker->sorted);
     worker->scratch.recover = outer;
     partition->sorted = worker->sorted;
@@ -378,8 +380,9 @@ enum status partition_fail_memory(struct worker *worker)
  * room for what is made of them. */
 static bool is_large(const struct run *run, uint32_t p)
 {
-    enum { LARGE_SHARE = 4 };
-    return spool_units(run->records, p) * sizeof(struct record) > run->memory_bytes / LARGE_SHARE;
+    enum { LARGE_SHARE = 8 };
+    size_t unit_bytes = sizeof(struct record) + sizeof(uint32_t); /* with its group */
+    return spool_units(run->records, p) * unit_bytes > run->memory_bytes / LARGE_SHARE;
 }
 
 enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition)

@@ -204,7 +204,7 @@ static enum status set_up_spools(struct run *run)
                                (sizeof(struct arrival) + DEDUP_BYTES));
     size_t accept = arrivals + verdicts;
     size_t reserve = threads * (accept > SETTLE_BYTES ? accept : SETTLE_BYTES);
-    reserve = reserve < run->memory_bytes / 8 ? run->memory_bytes / 8 : reserve;
+    reserve = reserve < run->memory_bytes / 4 ? run->memory_bytes / 4 : reserve;
     reserve = reserve < 2 * threads * verdicts ? 2 * threads * verdicts : reserve;
     reserve = reserve > run->memory_bytes / 2 ? run->memory_bytes / 2 : reserve;
     run->budget.limit_bytes = run->memory_bytes - reserve;
