@@ -762,6 +762,16 @@ def machine():
     }
 
 
+def keep(options, results):
+    """Writes the figures; parts that were not run stay."""
+    name = "results.json" if not options.quick else "results_quick.json"
+    target = HERE / name if not options.quick else options.folder / name
+    if target.exists():
+        results = {**json.loads(target.read_text()), **results}
+    target.write_text(json.dumps(results, indent=2) + "\n")
+    say(f"figures: {os.path.relpath(target)}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("part", nargs="*", choices=[[], *PARTS])
@@ -778,12 +788,20 @@ def main():
     if set(parts) - OWN_PARTS and not GIVEN.is_dir():
         say("SKIPPED: the generator and DuckDB's queries are not beside this repository (shared/bench)")
         parts = [part for part in parts if part in OWN_PARTS]
+    results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
+    results["farthing"] = Run([options.farthing, "--version"]).out.strip()
+    try:  # what was measured before a part that fails is kept
+        return 0 if run_parts(options, parts, results) else 1
+    finally:
+        keep(options, results)
+
+
+def run_parts(options, parts, results):
+    """Measures, into results; whether all was equal that should be."""
     events = 1_000_000 if options.quick else 10_000_000
     if set(parts) - OWN_PARTS:
         book, data = make_input(options.folder, events)
         catalog = write_catalog(book, data, options.folder / "book")
-    results = {"machine": machine(), "threads": options.threads, "quick": options.quick}
-    results["farthing"] = Run([options.farthing, "--version"]).out.strip()
     good = True
     compared = set(parts) & {"ndjson", "csv", "segments"}
     wanted = compared or set(parts) & {"truth", "lines", "scale"}
@@ -839,13 +857,7 @@ def main():
     if "expr" in parts:
         say("what a filter or value by expression adds to an event")
         results["expr_ns"] = expressions(options)
-    name = "results.json" if not options.quick else "results_quick.json"
-    target = HERE / name if not options.quick else options.folder / name
-    if target.exists():  # parts that were not run stay
-        results = {**json.loads(target.read_text()), **results}
-    target.write_text(json.dumps(results, indent=2) + "\n")
-    say(f"figures: {os.path.relpath(target)}")
-    return 0 if good else 1
+    return good
 
 
 if __name__ == "__main__":

@@ -41,10 +41,12 @@ def generate(generator, events, folder, readers):
 
 
 def make_input(options, generator, duck, form, millions, wants_duckdb):
-    """The folder of a size's data in one form; made when it is not there."""
+    """The folder of a size's data in one form; made when it, or what DuckDB needs, is not there."""
     folder = options.folder / f"scale{millions}_{form}"
-    if folder.exists():
+    has_all = form != "segments" or not wants_duckdb or (folder / "ev.parquet").exists()
+    if folder.exists() and has_all:
         return folder
+    shutil.rmtree(folder, ignore_errors=True)
     scratch = folder.with_name(folder.name + ".new")
     shutil.rmtree(scratch, ignore_errors=True)
     readers = {"ev.ndjson": "file"}
