@@ -267,13 +267,16 @@ void buffer_add_encoded(struct buffer *buffer, struct text text, const char *sep
     static const char HEX[] = "0123456789ABCDEF";
     struct ascii_set coded = {{UINT64_C(1) << '%' | UINT32_MAX, UINT64_C(1) << (0x7F & 63)}};
     for (const char *c = separators; *c; c++) {
-        assert((unsigned char)*c < 128);
+        assert((unsigned char)*c < 128 && *c != '-' && !(*c >= '0' && *c <= '9'));
         coded.bits[(unsigned char)*c >> 6] |= UINT64_C(1) << (*c & 63);
     }
+    /* What nothing separates, and most names consist of. */
+    static const bool USUAL[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['-'] = true};
     size_t plain = 0;
     for (size_t i = 0; i < text.size; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        if (ascii_has(&coded, c)) {
+        if (!USUAL[c] && ascii_has(&coded, c)) {
             const char code[] = {'%', HEX[c >> 4], HEX[c & 15]};
             buffer_add(buffer, text.at + plain, i - plain);
             buffer_add(buffer, code, sizeof code);
