@@ -374,7 +374,8 @@ def scope(bench):
 # ---- 8 clock ----
 
 def daily_terms(catalog):
-    """Steps on charges whose turns are days; without those that know lines (a line is of the whole bill) or grants."""
+    """Steps on charges whose turns are days; without those that know lines (a line is of the whole bill) or grants, and without
+    taxes in prices: they end nowhere, and days share their last digit."""
     for steps in [*lists_of_terms(catalog), *all_steps(catalog)]:
         kept = []
         for step in steps:
@@ -383,7 +384,7 @@ def daily_terms(catalog):
                 kept.append(step)
                 continue
             if kind == "credit" or (kind in ("round", *CHARGE_STEPS) and body.get("at") == "line") or (
-                    kind == "tax" and "round" in body):
+                    kind == "tax" and ("round" in body or "inclusive" in body)):
                 continue
             if kind in (*CHARGE_STEPS, "bound") and (kind != "tax" or "at" in body) or body.get("at") == "bucket":
                 body["clock"] = "day"
