@@ -86,23 +86,18 @@ static bool find_spare(struct arena_block ***link, size_t size_bytes)
     return *at != NULL;
 }
 
-/* Makes the next block with room for size bytes the current one: a spare block when the next
- * fits, else a new one put before the spare ones. */
+/* Makes a block with room for size bytes the current one: the first spare one that fits, else a new
+ * one put before the spare ones. */
 __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t size_bytes)
 {
-    struct arena_block **link = arena->current ? &arena->current->next : &arena->first;
-    struct arena_block *next = *link;
+    struct arena_block **place = arena->current ? &arena->current->next : &arena->first;
+    struct arena_block *next = *place, **link = place;
     if (next && next->size_bytes < size_bytes && find_spare(&link, size_bytes)) {
         /* It comes before the others: marks are of blocks that are in use. */
         struct arena_block *found = *link;
         *link = found->next;
         found->next = next;
-        if (arena->current) {
-            arena->current->next = found;
-        } else {
-            arena->first = found;
-        }
-        next = found;
+        *place = next = found;
     } else if (!next || next->size_bytes < size_bytes) {
         size_t want = arena->current ? arena->current->size_bytes * 2 : BLOCK_MIN_BYTES;
         size_t most = arena->block_max_bytes ? arena->block_max_bytes : BLOCK_MAX_BYTES;
@@ -119,12 +114,7 @@ __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t 
             arena_run_out(arena);
         }
         block->next = next;
-        if (arena->current) {
-            arena->current->next = block;
-        } else {
-            arena->first = block;
-        }
-        next = block;
+        *place = next = block;
     }
     arena->current = next;
     arena->used_bytes = 0;

@@ -513,9 +513,18 @@ void decode_csv_row(struct decoder *decoder, const struct csv_header *header, st
     }
 }
 
-size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header, struct text rest,
-                       const struct sink *sink)
+static size_t line_size(struct text rest)
 {
+    const char *newline = memchr(rest.at, '\n', rest.size);
+    return newline ? (size_t)(newline - rest.at) : rest.size;
+}
+
+size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header, struct text rest,
+                       bool first_of_file, const struct sink *sink)
+{
+    if (first_of_file) {
+        return line_size(rest) + 1;
+    }
     size_t size;
     unsigned flags =
         scan_line(decoder->width, rest.at, header->separator, '"', decoder->marks, &size);
@@ -526,10 +535,7 @@ size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header,
         sink->event(sink->context, &event, 0, row);
         return size + 1;
     }
-    if (size >= SCAN_MAX_BYTES) {
-        const char *newline = memchr(rest.at, '\n', rest.size);
-        row.size = newline ? (size_t)(newline - rest.at) : rest.size;
-    }
+    row.size = size < SCAN_MAX_BYTES ? size : line_size(rest);
     decode_csv_row(decoder, header, row, sink);
     return row.size + 1;
 }

@@ -46,12 +46,13 @@ struct decoder *decoder_new(struct arena *arena);
  * its items cannot be told apart, when there are none (JSON_SYNTAX) or too many (BATCH_LIMIT). */
 void decode_json_line(struct decoder *decoder, struct text line, bool first_of_file,
                       const struct sink *sink);
-/* The next line of those in rest: lines of shapes that come again are sooner read so than each alone.  Returns its size with its newline; rest is not empty.  A newline is where rest ends, and DECODE_PADDING_BYTES from there
- * may be read. */
+/* The next line of those in rest, which is not empty, as decode_json_line of it; lines of shapes that
+ * come again are sooner read so.  Returns its size with its newline.  A newline is where rest ends,
+ * and DECODE_PADDING_BYTES from there may be read. */
 enum { DECODE_PADDING_BYTES = 64 };
 size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
                         const struct sink *sink);
-/* As far as a machine would that has no wider vectors (0: none, 1: 32 bytes), for tests. */
+/* Reads from now on as on a machine with no wider vectors (0: none, 1: 32 bytes), for tests. */
 void decoder_narrow(struct decoder *decoder, int width);
 /* The general path alone, for the differential fuzzer. */
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
@@ -86,9 +87,9 @@ enum status csv_header_read(struct arena *arena, struct text line,
                             struct error *err);
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
                     const struct sink *sink);
-/* As decode_json_next. */
+/* As decode_json_next.  The first line of a file is its header, and gone over. */
 size_t decode_csv_next(struct decoder *decoder, const struct csv_header *header, struct text rest,
-                       const struct sink *sink);
+                       bool first_of_file, const struct sink *sink);
 
 /* ---- canonical form ---- */
 

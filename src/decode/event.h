@@ -97,9 +97,9 @@ struct event {
     const uint64_t *holders; /* paths of the objects and arrays in data that are not empty */
     uint32_t holder_count;
     struct text target_source, target_id; /* of a withdrawal */
-    uint64_t print;                       /* fixed-key fingerprint of the content: a sum, of which the next is a part */
+    uint64_t print;                       /* fixed-key fingerprint of the content: a sum */
+    uint64_t type_print;                  /* the type's part of it, or 0: a hash for who looks types up */
     uint32_t source_number, subject_number; /* of an event of a segment: which text of its block, from 1 on; else 0 */
-    uint64_t type_print;                  /* of the type; or 0: who looks one up again and again needs no other hash */
 };
 
 /* NULL when data has no scalar at that path. */

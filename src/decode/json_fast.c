@@ -241,6 +241,7 @@ static inline bool is_version(struct text text)
     return text.size == 3 && memcmp(text.at, "1.0", 3) == 0;
 }
 
+/* A whole record, name by name. */
 static bool read_whole(struct decoder *decoder, struct text record, struct fields *fields,
                        uint32_t *member_count)
 {

@@ -51,7 +51,7 @@ struct template_value {
     uint8_t size;        /* of the literal */
     uint8_t quotes;      /* in the literal */
     uint32_t mask;       /* the literal's bytes */
-    uint64_t seed;                  /* of the hash of a text, for the fingerprint */
+    uint64_t seed;       /* of the hash of a text, for the fingerprint */
     char literal[TEMPLATE_LITERAL_BYTES];
 };
 
@@ -210,8 +210,9 @@ unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words);
 /* The same on any machine: scan_marks takes it where the processor has nothing wider. */
 unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *words);
 
-/* The same of a line that ends at a newline, which need not have SCAN_MIN_BYTES; *size is its size, SCAN_MAX_BYTES or a little more when it has more bytes.  Bytes behind the newline
- * are read, fewer than DECODE_PADDING_BYTES, and count for nothing. */
+/* The same of a line that ends at a newline, which need not have SCAN_MIN_BYTES; *size is its size, SCAN_MAX_BYTES or a
+ * little more when it has more bytes.  Bytes behind the newline are read, fewer than DECODE_PADDING_BYTES, and count for
+ * nothing.  A narrow machine says SCAN_ESCAPE of a line that is short: it goes the other way. */
 unsigned scan_line(enum scan_width width, const char *at, char mark, char escape, uint64_t *words,
                    size_t *size);
 /* The widest one that the machine has, and no wider than that. */

@@ -300,14 +300,8 @@ static void read_lines(struct converter *c)
         bool is_first = block->is_first_of_file && at == 0;
         c->line++;
         c->line_offset = block->offset + at;
-        if (!c->header) {
-            at += decode_json_next(c->decoder, rest, is_first, &sink);
-        } else if (is_first) {
-            const char *end = memchr(rest.at, '\n', rest.size);
-            at += (end ? (size_t)(end - rest.at) : rest.size) + 1;
-        } else {
-            at += decode_csv_next(c->decoder, c->header, rest, &sink);
-        }
+        at += c->header ? decode_csv_next(c->decoder, c->header, rest, is_first, &sink)
+                        : decode_json_next(c->decoder, rest, is_first, &sink);
     }
 }
 

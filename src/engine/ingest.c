@@ -1045,22 +1045,16 @@ static void read_segment(struct worker *worker)
 static void read_lines(struct worker *worker)
 {
     const struct feed_block *block = &worker->block;
+    const struct csv_header *header = block->format == FEED_CSV ? worker->csv_header : NULL;
     struct sink sink = {.context = worker, .event = take_event, .refused = take_finding};
-    bool is_csv = block->format == FEED_CSV;
     uint64_t line = 0;
     for (size_t at = 0; at < block->size; line++) {
         worker->line_in_block = line;
         worker->line_offset = block->offset + at;
         struct text rest = {block->bytes + at, block->size - at};
         bool is_first = block->is_first_of_file && line == 0;
-        if (!is_csv) {
-            at += decode_json_next(worker->decoder, rest, is_first, &sink);
-        } else if (is_first) {
-            const char *end = memchr(rest.at, '\n', rest.size);
-            at += (end ? (size_t)(end - rest.at) : rest.size) + 1;
-        } else {
-            at += decode_csv_next(worker->decoder, worker->csv_header, rest, &sink);
-        }
+        at += header ? decode_csv_next(worker->decoder, header, rest, is_first, &sink)
+                     : decode_json_next(worker->decoder, rest, is_first, &sink);
     }
     worker->lines_read += line;
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);

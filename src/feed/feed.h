@@ -40,7 +40,7 @@ struct feed_options {
     int threads;                     /* feed_next is called with 0..threads-1 */
     enum feed_format format;         /* BY_NAME: .csv (before .gz, .zst) is CSV, all else NDJSON */
     const enum feed_format *formats; /* of each path, instead; NULL: format is that of all */
-    size_t block_bytes;              /* 0: 1 MiB; at most line_max_bytes */
+    size_t block_bytes;              /* 0: 256 KiB; at most line_max_bytes */
     size_t line_max_bytes;           /* 0: LINE_MAX_BYTES; of a line without its newline */
     bool takes_parquet;              /* files of it are listed, and not read; else ERR_INPUT */
     const char *temporary_folder;    /* for pipes; NULL: the environment's */

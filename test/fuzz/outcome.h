@@ -117,7 +117,7 @@ static inline bool outcome_compare_next(struct decoder *decoder, struct arena *a
         struct outcome next;
         struct sink sink = outcome_start(&next, arena, rest);
         decoder_narrow(decoder, round / 2);
-        size_t size = header ? decode_csv_next(decoder, header, rest, &sink)
+        size_t size = header ? decode_csv_next(decoder, header, rest, first_of_file, &sink)
                              : decode_json_next(decoder, rest, first_of_file, &sink);
         is_equal = is_equal && size == line.size + 1 &&
                    text_equal(buffer_text(&next.bytes), buffer_text(&outcome->bytes));
