@@ -30,6 +30,17 @@ static void call_work(void *argument, int index)
     work->work(work->run, index);
 }
 
+enum status run_failure(const struct run *run)
+{
+    for (int i = 0; i < run->threads; i++) {
+        if (run->workers[i].failed) {
+            *run->err = run->workers[i].err;
+            return run->workers[i].err.status;
+        }
+    }
+    return OK;
+}
+
 enum status run_threads(struct run *run, void (*work)(void *argument, int index))
 {
     struct thread_work call = {run, work};
@@ -38,13 +49,7 @@ enum status run_threads(struct run *run, void (*work)(void *argument, int index)
     } else {
         TRY(run->env->threads_run(run->env, run->threads, call_work, &call, run->err));
     }
-    for (int i = 0; i < run->threads; i++) {
-        if (run->workers[i].failed) {
-            *run->err = run->workers[i].err;
-            return run->workers[i].err.status;
-        }
-    }
-    return OK;
+    return run_failure(run);
 }
 
 uint32_t run_claim(struct run *run, uint32_t count)

@@ -122,6 +122,30 @@ static void settle_work(void *argument, int index)
     gate_leave(worker);
 }
 
+enum { WRITERS = 2 }; /* a third write at once makes no disk that was met quicker */
+
+static void settle_or_write(void *argument, int index)
+{
+    struct run *run = argument;
+    if (index < run->threads) {
+        settle_work(run, index);
+        output_leave(run->output);
+    } else {
+        output_write_behind(run->output);
+    }
+}
+
+/* Who asks for one thread gets no more. */
+static enum status settle_payers(struct run *run)
+{
+    if (run->threads == 1) {
+        return run_threads(run, settle_work);
+    }
+    output_share(run->output, run->threads);
+    TRY(run->env->threads_run(run->env, run->threads + WRITERS, settle_or_write, run, run->err));
+    return run_failure(run);
+}
+
 static void add_events(struct event_count *sum, struct event_count events)
 {
     sum->count += events.count;
@@ -227,7 +251,7 @@ enum status run_settle(struct run *run)
     run->period_edges = bill_edges(&run->arena, run->period);
     run->billing_threads = choose_billing_threads(run);
     run->next_partition = 0;
-    TRY(run_threads(run, settle_work));
+    TRY(settle_payers(run));
     TRY(sourced_write(run));
     TRY(check_conservation(run));
     return end_closing(run);

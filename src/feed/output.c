@@ -18,6 +18,12 @@ enum { BUFFER_BYTES = 4 * HASH_BLOCK_BYTES, ALIGNMENT_BYTES = 4096, NAME_MAX_BYT
 
 enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
 
+/* BUFFER_BYTES, aligned for direct writes, in memory that is a little larger. */
+struct block {
+    char *at; /* NULL: there is none */
+    char *memory;
+};
+
 struct output_file {
     struct output *output;
     struct output_file *next;
@@ -30,8 +36,10 @@ struct output_file {
     struct hash128 print; /* of what left the buffer */
     size_t path_bytes;
     char *path, *temporary_path, *aside_path; /* one block, path_bytes each */
-    char *buffer;                             /* aligned, in its block, for direct writes */
-    char *buffer_block;
+    struct block filling; /* what is appended goes here */
+    /* Under the lock, where others write: */
+    struct block spare, full; /* full: waits to be written, or is */
+    bool is_written;          /* full is in a writer's hands */
 };
 
 struct output {
@@ -46,6 +54,7 @@ struct output {
     uint64_t turn;
     bool has_failed;
     struct error failure;
+    int appenders; /* threads that append while others write; 0: who appends writes */
     char tag[17]; /* tells the temporary names of this run from others' */
     size_t folder_bytes;
     char folder[];
@@ -61,6 +70,20 @@ static void give_memory(struct env *env, void *memory, size_t size_bytes)
     if (memory) {
         env->memory.release(&env->memory, memory, size_bytes);
     }
+}
+
+static bool take_block(struct env *env, struct block *block)
+{
+    block->memory = take_memory(env, BUFFER_BYTES + ALIGNMENT_BYTES);
+    uintptr_t misfit = (uintptr_t)block->memory % ALIGNMENT_BYTES;
+    block->at = block->memory ? block->memory + (misfit ? ALIGNMENT_BYTES - misfit : 0) : NULL;
+    return block->memory;
+}
+
+static void release_block(struct env *env, struct block *block)
+{
+    give_memory(env, block->memory, BUFFER_BYTES + ALIGNMENT_BYTES);
+    *block = (struct block){NULL, NULL};
 }
 
 /* ".NAME.0123456789abcdef.new": as a run of ours names what it writes (output_file_open). */
@@ -169,7 +192,9 @@ static void free_file(struct output_file *file)
 {
     struct env *env = file->output->env;
     give_memory(env, file->path, 3 * file->path_bytes);
-    give_memory(env, file->buffer_block, BUFFER_BYTES + ALIGNMENT_BYTES);
+    release_block(env, &file->filling);
+    release_block(env, &file->spare);
+    release_block(env, &file->full);
     give_memory(env, file, sizeof *file);
 }
 
@@ -185,13 +210,10 @@ enum status output_file_open(struct output *output, const char *name, struct out
     *made = (struct output_file){.output = output,
                                  .path_bytes = output->folder_bytes + strlen(name) + 64};
     made->path = take_memory(env, 3 * made->path_bytes);
-    made->buffer_block = take_memory(env, BUFFER_BYTES + ALIGNMENT_BYTES);
-    if (!made->path || !made->buffer_block) {
+    if (!made->path || !take_block(env, &made->filling)) {
         free_file(made);
         return fail(err, ERR_LIMIT, "%s/%s: the memory limit is reached", output->folder, name);
     }
-    uintptr_t misfit = (uintptr_t)made->buffer_block % ALIGNMENT_BYTES;
-    made->buffer = made->buffer_block + (misfit ? ALIGNMENT_BYTES - misfit : 0);
     made->temporary_path = made->path + made->path_bytes;
     made->aside_path = made->temporary_path + made->path_bytes;
     (void)snprintf(made->path, made->path_bytes, "%s/%s", output->folder, name);
@@ -214,13 +236,20 @@ enum status output_file_open(struct output *output, const char *name, struct out
 }
 
 /* The message names the path that the user knows. */
+static struct error fail_output(struct output_file *file, enum status status, const char *what,
+                                const struct error *cause)
+{
+    struct error failure;
+    (void)fail(&failure, status, "%s: cannot %s it: %s", file->path, what, cause->message);
+    output_fail(file->output, &failure);
+    return failure;
+}
+
 static enum status fail_file(struct output_file *file, enum status status, const char *what,
                              const struct error *cause, struct error *err)
 {
     file->status = status;
-    struct error failure;
-    (void)fail(&failure, status, "%s: cannot %s it: %s", file->path, what, cause->message);
-    output_fail(file->output, &failure);
+    struct error failure = fail_output(file, status, what, cause);
     if (err) {
         *err = failure;
     }
@@ -241,7 +270,98 @@ static enum status flush(struct output_file *file, struct error *err)
     size_t held = file->held_bytes;
     file->print = output_file_print(file);
     file->held_bytes = 0;
-    return write_out(file, file->buffer, held, err);
+    return write_out(file, file->filling.at, held, err);
+}
+
+static enum status return_failure(const struct output *output, struct error *err)
+{
+    if (err) {
+        *err = output->failure;
+    }
+    return output->failure.status;
+}
+
+/* A whole buffer: it is left to those who write, once they have done with the one before, and
+ * another one is filled. */
+static enum status pass_on(struct output_file *file, struct error *err)
+{
+    struct output *output = file->output;
+    struct env *env = output->env;
+    if (output->appenders == 0) {
+        return flush(file, err);
+    }
+    file->print = output_file_print(file);
+    file->held_bytes = 0;
+    env->lock_take(env, output->lock);
+    while (file->full.at && !output->has_failed) {
+        env->lock_wait(env, output->lock);
+    }
+    enum status status = output->has_failed ? return_failure(output, err) : OK;
+    bool has_room = status == OK && (file->spare.at || take_block(env, &file->spare));
+    if (has_room) {
+        file->full = file->filling;
+        file->filling = file->spare;
+        file->spare = (struct block){NULL, NULL};
+        env->lock_wake_all(env, output->lock);
+    }
+    env->lock_give(env, output->lock);
+    /* Nobody else writes to the file now. */
+    return status == OK && !has_room ? write_out(file, file->filling.at, BUFFER_BYTES, err)
+                                     : status;
+}
+
+void output_share(struct output *output, int appenders)
+{
+    output->appenders = appenders;
+}
+
+void output_leave(struct output *output)
+{
+    struct env *env = output->env;
+    env->lock_take(env, output->lock);
+    assert(output->appenders > 0);
+    output->appenders--;
+    env->lock_wake_all(env, output->lock);
+    env->lock_give(env, output->lock);
+}
+
+/* One that has a full buffer which nobody writes; NULL: none. */
+static struct output_file *next_full(const struct output *output)
+{
+    struct output_file *file = output->files;
+    while (file && (!file->full.at || file->is_written)) {
+        file = file->next;
+    }
+    return file;
+}
+
+void output_write_behind(struct output *output)
+{
+    struct env *env = output->env;
+    env->lock_take(env, output->lock);
+    for (;;) {
+        struct output_file *file = next_full(output);
+        if (output->has_failed || (!file && output->appenders == 0)) {
+            break;
+        }
+        if (!file) {
+            env->lock_wait(env, output->lock);
+            continue;
+        }
+        file->is_written = true;
+        const char *bytes = file->full.at;
+        env->lock_give(env, output->lock);
+        struct error cause = {0};
+        if (env->file_write(env, file->file, bytes, BUFFER_BYTES, &cause) != OK) {
+            (void)fail_output(file, cause.status, "write", &cause);
+        }
+        env->lock_take(env, output->lock);
+        file->spare = file->full;
+        file->full = (struct block){NULL, NULL};
+        file->is_written = false;
+        env->lock_wake_all(env, output->lock);
+    }
+    env->lock_give(env, output->lock);
 }
 
 enum status output_append(struct output_file *file, const void *bytes, size_t size,
@@ -256,13 +376,13 @@ enum status output_append(struct output_file *file, const void *bytes, size_t si
     while (size > 0) {
         size_t room = BUFFER_BYTES - file->held_bytes;
         size_t part = size < room ? size : room;
-        memcpy(file->buffer + file->held_bytes, at, part);
+        memcpy(file->filling.at + file->held_bytes, at, part);
         file->held_bytes += part;
         file->size_bytes += part;
         at += part;
         size -= part;
         if (file->held_bytes == BUFFER_BYTES) {
-            TRY(flush(file, err));
+            TRY(pass_on(file, err));
         }
     }
     return OK;
@@ -279,20 +399,12 @@ struct hash128 output_file_print(const struct output_file *file)
     for (size_t at = 0; at < file->held_bytes; at += HASH_BLOCK_BYTES) {
         size_t rest = file->held_bytes - at;
         print =
-            hash_block(print, file->buffer + at, rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
+            hash_block(print, file->filling.at + at, rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
     }
     return print;
 }
 
 /* ---- turns ---- */
-
-static enum status return_failure(const struct output *output, struct error *err)
-{
-    if (err) {
-        *err = output->failure;
-    }
-    return output->failure.status;
-}
 
 enum status output_turn_take(struct output *output, uint64_t turn, struct error *err)
 {

@@ -58,6 +58,18 @@ uint64_t output_file_size(const struct output_file *file);
  * written. */
 struct hash128 output_file_print(const struct output_file *file);
 
+/* ---- writing behind those who append ----
+ *
+ *     output_share(output, n), then on n threads: output_append ...; output_leave(output)
+ *                         and on some others: output_write_behind(output)
+ *
+ * A disk does several writes in the time of one, and while it does, bills can be made.  Without
+ * output_share the thread that appends writes.  After the last output_leave all whole buffers are
+ * written when the others return; a failure of theirs is what later calls fail with. */
+void output_share(struct output *output, int appenders);
+void output_leave(struct output *output);
+void output_write_behind(struct output *output);
+
 /* ---- turns ---- */
 
 /* Waits until turns 0..turn-1 have been given.  Each turn is taken once, and threads begin

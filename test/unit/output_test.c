@@ -1,4 +1,4 @@
-/* output_test.c - whole or not at all, whatever fails; turns keep the order. */
+/* output_test.c - whole or not at all, whatever fails and whoever writes; turns keep the order. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -470,6 +470,120 @@ static void test_turns(void **state)
     env_posix_free(env);
 }
 
+/* ---- writing behind ---- */
+
+enum { BEHIND_FILES = 3, BEHIND_WRITERS = 2, BEHIND_BYTES = 5 * 1024 * 1024 + 77 };
+
+struct behind {
+    struct output *output;
+    struct output_file *files[BEHIND_FILES];
+    struct error failures[BEHIND_FILES];
+};
+
+static char behind_byte(int file, size_t at)
+{
+    return (char)(at * 31 + (at >> 12) + (size_t)file * 7);
+}
+
+static void run_behind(void *argument, int index)
+{
+    struct behind *behind = argument;
+    if (index >= BEHIND_FILES) {
+        output_write_behind(behind->output);
+        return;
+    }
+    char part[70 * 1000];
+    enum status status = OK;
+    for (size_t at = 0; at < BEHIND_BYTES && status == OK;) {
+        size_t size = sizeof part < BEHIND_BYTES - at ? sizeof part : BEHIND_BYTES - at;
+        for (size_t i = 0; i < size; i++) {
+            part[i] = behind_byte(index, at + i);
+        }
+        status = output_append(behind->files[index], part, size, &behind->failures[index]);
+        at += size;
+    }
+    if (status != OK) {
+        output_fail(behind->output, &behind->failures[index]);
+    }
+    output_leave(behind->output);
+}
+
+/* A file for each of three threads that append, and two that write. */
+static enum status write_behind(struct env *env, const char *folder, struct error *err)
+{
+    struct behind behind = {0};
+    struct output_options options = {.replace = false};
+    TRY(output_open(env, folder, &options, &behind.output, err));
+    enum status status = OK;
+    for (int i = 0; i < BEHIND_FILES && status == OK; i++) {
+        const char name[] = {(char)('a' + i), '\0'};
+        status = output_file_open(behind.output, name, &behind.files[i], err);
+    }
+    if (status != OK) {
+        output_abort(behind.output);
+        return status;
+    }
+    output_share(behind.output, BEHIND_FILES);
+    assert_int_equal(
+        env->threads_run(env, BEHIND_FILES + BEHIND_WRITERS, run_behind, &behind, err), OK);
+    return output_commit(behind.output, err);
+}
+
+static void check_behind(const char *folder)
+{
+    static char found[BEHIND_BYTES + 1];
+    for (int i = 0; i < BEHIND_FILES; i++) {
+        char path[600];
+        (void)snprintf(path, sizeof path, "%s/%c", folder, 'a' + i);
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        assert_int_equal(fread(found, 1, sizeof found, file), BEHIND_BYTES);
+        (void)fclose(file);
+        for (size_t at = 0; at < BEHIND_BYTES; at++) {
+            assert_int_equal(found[at], behind_byte(i, at));
+        }
+    }
+}
+
+/* Each write and allocation fails once: a write that fails is what the commit fails with; who finds
+ * no room for another buffer writes by himself. */
+static void test_write_behind(void **state)
+{
+    (void)state;
+    static const enum fault_kind kinds[] = {FAULT_WRITE, FAULT_ALLOCATE};
+    struct env *posix = env_posix_new(0);
+    struct env *env = env_faulty_new(posix);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/behind", base);
+    struct error err;
+    assert_int_equal(write_behind(env, folder, &err), OK);
+    check_behind(folder);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        bool has_struck = true;
+        for (uint64_t n = 1; has_struck; n++) {
+            remove_all(folder);
+            struct fault_plan plan = {.kind = kinds[k], .nth = n};
+            env_faulty_plan(env, &plan);
+            err = (struct error){0};
+            enum status status = write_behind(env, folder, &err);
+            has_struck = env_faulty_has_struck(env);
+            env_faulty_plan(env, NULL);
+            if (status == OK) {
+                assert_true(!has_struck || kinds[k] == FAULT_ALLOCATE);
+                check_behind(folder);
+            } else {
+                assert_true(has_struck);
+                assert_non_null(strstr(err.message, folder));
+                assert_string_equal(look(env, folder), "");
+            }
+            assert_int_equal(env_faulty_open_files(env), 0);
+            assert_int_equal(env->memory_used_bytes(env), 0);
+        }
+    }
+    env_faulty_free(env);
+    env_posix_free(posix);
+}
+
 /* What a reader takes of the file's bytes is what the writer took as they went by, at any size. */
 static void test_print(void **state)
 {
@@ -526,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_causes_name_the_path),
         cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_write_behind),
         cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, make_base, remove_base);
