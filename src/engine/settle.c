@@ -15,7 +15,7 @@
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {
-    enum { HELD_SHARE = 32 }; /* of the memory: text that is held, by all threads */
+    enum { HELD_SHARE = 8 }; /* of the memory: text that is held, by all threads */
     struct run *run = worker->run;
     struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
