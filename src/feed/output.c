@@ -287,9 +287,6 @@ static enum status pass_on(struct output_file *file, struct error *err)
 {
     struct output *output = file->output;
     struct env *env = output->env;
-    if (output->appenders == 0) {
-        return flush(file, err);
-    }
     file->print = output_file_print(file);
     file->held_bytes = 0;
     env->lock_take(env, output->lock);
@@ -297,17 +294,18 @@ static enum status pass_on(struct output_file *file, struct error *err)
         env->lock_wait(env, output->lock);
     }
     enum status status = output->has_failed ? return_failure(output, err) : OK;
-    bool has_room = status == OK && (file->spare.at || take_block(env, &file->spare));
-    if (has_room) {
+    bool is_passed_on = status == OK && output->appenders > 0 &&
+                        (file->spare.at || take_block(env, &file->spare));
+    if (is_passed_on) {
         file->full = file->filling;
         file->filling = file->spare;
         file->spare = (struct block){NULL, NULL};
         env->lock_wake_all(env, output->lock);
     }
     env->lock_give(env, output->lock);
-    /* Nobody else writes to the file now. */
-    return status == OK && !has_room ? write_out(file, file->filling.at, BUFFER_BYTES, err)
-                                     : status;
+    /* Where there is nobody to pass it on to, or no room, nobody else writes to the file now. */
+    return status == OK && !is_passed_on ? write_out(file, file->filling.at, BUFFER_BYTES, err)
+                                         : status;
 }
 
 void output_share(struct output *output, int appenders)
