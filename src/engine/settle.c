@@ -15,7 +15,9 @@
 
 static enum status settle_partition(struct worker *worker, uint32_t p, struct text inputs)
 {
-    enum { HELD_SHARE = 8 }; /* of the memory: text that is held, by all threads */
+    /* Of the memory: text that all threads hold.  Two of them never wait for their turn when half a
+     * partition fits, which is tens of megabytes where there are tens of millions of lines. */
+    enum { HELD_SHARE = 8 };
     struct run *run = worker->run;
     struct partition partition;
     struct arena_mark mark = arena_mark(&worker->scratch);
