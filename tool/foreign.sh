@@ -16,7 +16,8 @@ root=$work/root
 seeds=${FARTHING_FOREIGN_SEEDS:-10}
 
 install() {
-    dpkg-query -W -f '${db:Status-Abbrev}\n' "$@" 2>/dev/null | grep -vq '^ii' || return 0
+    # Of a package that the machine has never seen nothing is said at all.
+    [ "$(dpkg-query -W -f '${db:Status-Abbrev}\n' "$@" 2>/dev/null | grep -c '^ii')" -lt $# ] || return 0
     local as_root=
     [ "$(id -u)" = 0 ] || as_root=sudo
     $as_root apt-get update -q >/dev/null
