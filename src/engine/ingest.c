@@ -907,7 +907,6 @@ static void take_event(void *context, const struct event *event, size_t record_o
     const struct run *run = worker->run;
     uint64_t position =
         (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
-    meter_ask(worker->meter_scratch, event);
     worker->is_late = event->at < run->late_max && comes_too_late(worker, event);
     if (event->kind == EVENT_WITHDRAWAL) {
         if (worker->is_late) {

@@ -484,6 +484,7 @@ enum status run_report(struct run *run, struct farthing_summary *summary);
 
 /* Work for each thread; the first error of any. */
 enum status run_threads(struct run *run, void (*work)(void *argument, int index));
+/* That error, for who has started the threads himself; OK: none has failed. */
 enum status run_failure(const struct run *run);
 /* The next partition to work on, or NONE. */
 uint32_t run_claim(struct run *run, uint32_t count);

@@ -124,7 +124,8 @@ static void settle_work(void *argument, int index)
     gate_leave(worker);
 }
 
-enum { WRITERS = 2 }; /* a third write at once makes no disk that was met quicker */
+/* Two writes at once went to the disk at half as much again as one by one (1.7 and 1.1 GB/s). */
+enum { WRITERS = 2 };
 
 static void settle_or_write(void *argument, int index)
 {

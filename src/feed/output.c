@@ -7,6 +7,10 @@
  * that dies between two renames leaves some files new and hidden ones behind: files are renamed in
  * the order they were opened, so the one opened last says that all are there.  The next run into
  * the folder removes the hidden ones.
+ *
+ * Bytes go through one buffer a file.  Where others write, a full one changes places with a spare
+ * one: filling -> full (a writer takes it) -> spare.  A file has one full buffer at most, so its
+ * bytes leave in order.
  */
 #include "feed/output.h"
 
@@ -39,7 +43,7 @@ struct output_file {
     struct block filling; /* what is appended goes here */
     /* Under the lock, where others write: */
     struct block spare, full; /* full: waits to be written, or is */
-    bool is_written;          /* full is in a writer's hands */
+    bool is_taken;            /* full is in a writer's hands */
 };
 
 struct output {
@@ -327,7 +331,7 @@ void output_leave(struct output *output)
 static struct output_file *next_full(const struct output *output)
 {
     struct output_file *file = output->files;
-    while (file && (!file->full.at || file->is_written)) {
+    while (file && (!file->full.at || file->is_taken)) {
         file = file->next;
     }
     return file;
@@ -346,7 +350,7 @@ void output_write_behind(struct output *output)
             env->lock_wait(env, output->lock);
             continue;
         }
-        file->is_written = true;
+        file->is_taken = true;
         const char *bytes = file->full.at;
         env->lock_give(env, output->lock);
         struct error cause = {0};
@@ -356,7 +360,7 @@ void output_write_behind(struct output *output)
         env->lock_take(env, output->lock);
         file->spare = file->full;
         file->full = (struct block){NULL, NULL};
-        file->is_written = false;
+        file->is_taken = false;
         env->lock_wake_all(env, output->lock);
     }
     env->lock_give(env, output->lock);

@@ -196,17 +196,6 @@ static inline uint32_t find_name(const struct map *map, struct found_name found[
     return index;
 }
 
-void meter_ask(const struct meter_scratch *scratch, const struct event *event)
-{
-    enum { TEXTS_ASKED_MAX = 4, SHIFT = 64 - NAMES_FOUND_BITS };
-    __builtin_prefetch(&scratch->types[event->type_print >> SHIFT]);
-    for (uint32_t i = 0; i < event->member_count && i < TEXTS_ASKED_MAX; i++) {
-        if (event->members[i].kind == MEMBER_TEXT) { /* one of them may name the SKU */
-            __builtin_prefetch(&scratch->skus[event->members[i].print >> SHIFT]);
-        }
-    }
-}
-
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
                            const struct event *event, uint32_t *count)
 {

@@ -85,8 +85,6 @@ bool spread_piece(const struct spread *spread, struct period piece, struct dec *
 /* Scratch memory of one thread, for one catalog and its plan: expression slots, names met last. */
 struct meter_scratch;
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog);
-/* Asks the memory for what meter_find and meter_apply will read of an event's names. */
-void meter_ask(const struct meter_scratch *scratch, const struct event *event);
 /* meter_plan_find of the event's type, sooner for types that come again. */
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
                            const struct event *event, uint32_t *count);
