@@ -400,8 +400,8 @@ struct hash128 output_file_print(const struct output_file *file)
     struct hash128 print = file->print;
     for (size_t at = 0; at < file->held_bytes; at += HASH_BLOCK_BYTES) {
         size_t rest = file->held_bytes - at;
-        print =
-            hash_block(print, file->filling.at + at, rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
+        print = hash_block(print, file->filling.at + at,
+                           rest < HASH_BLOCK_BYTES ? rest : HASH_BLOCK_BYTES);
     }
     return print;
 }
