@@ -37,6 +37,14 @@ static inline uint64_t bytes_load64(const void *at)
     return bytes_order64(word);
 }
 
+/* Four. */
+static inline uint32_t bytes_load32(const void *at)
+{
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    return bytes_order32(word);
+}
+
 static inline void bytes_store64(void *to, uint64_t value)
 {
     value = bytes_order64(value);

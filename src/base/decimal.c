@@ -505,22 +505,97 @@ static enum number_fault parse_slowly(const char *at, const char *end, struct de
     return NUMBER_OK;
 }
 
-/* Reads eight digits at once, the first in the lowest byte: as pairs, fours, eights.  Leaves
- * *mantissa when one of them is no digit. */
-static bool read_eight(const char *at, uint64_t *mantissa)
+/* Characters as digits, the first in the lowest byte; and where a byte is no digit its highest bit.
+ * Behind the first of those the bits may be wrong. */
+static const uint64_t DIGIT_ONES = 0x0101'0101'0101'0101u;
+
+static inline uint64_t find_others(uint64_t digits)
 {
-    const uint64_t ones = 0x0101'0101'0101'0101u;
+    return ((digits + DIGIT_ONES * 0x76) | digits) & DIGIT_ONES * 0x80;
+}
+
+/* The number that eight digits are: as pairs, fours, eights. */
+static inline uint64_t join_digits(uint64_t digits)
+{
     const uint64_t mask = 0x0000'00FF'0000'00FFu;
-    uint64_t digits = bytes_load64(at) ^ ones * '0';
-    if ((((digits + ones * 0x76) | digits) & ones * 0x80) != 0) {
+    digits = digits * 10 + (digits >> 8);
+    return ((digits & mask) * (100 + (UINT64_C(1'000'000) << 32)) +
+            (digits >> 16 & mask) * (1 + (UINT64_C(10'000) << 32))) >>
+           32;
+}
+
+enum { WORD_BYTES = 8 };
+
+static inline uint64_t load_digits(const char *at)
+{
+    return bytes_load64(at) ^ DIGIT_ONES * '0';
+}
+
+/* Of fewer than eight characters; what is behind them is no digit. */
+static inline uint64_t load_few_digits(const char *at, unsigned size)
+{
+    uint64_t word = 0;
+    if (size >= 4) { /* two halves, that may overlap */
+        word = bytes_load32(at) | (uint64_t)bytes_load32(at + size - 4) << 8 * (size - 4);
+    } else {
+        for (unsigned i = 0; i < size; i++) {
+            word |= (uint64_t)(unsigned char)at[i] << 8 * i;
+        }
+    }
+    return word ^ DIGIT_ONES * '0';
+}
+
+/* The first count (1 to 8) digits of a word as one number, and the last. */
+static inline uint64_t first_digits(uint64_t digits, unsigned count)
+{
+    return digits << 8 * (WORD_BYTES - count);
+}
+static inline uint64_t last_digits(uint64_t digits, unsigned count)
+{
+    unsigned others = 8 * (WORD_BYTES - count);
+    return digits >> others << others;
+}
+
+/* Digits without a sign, with a point among them or none: at most eight before it, or sixteen without one, and as many as
+ * an uint64_t holds.  Word by word, without a step for each digit.  False: something else, or too long. */
+static inline bool read_usual(const char *at, unsigned size, uint64_t *mantissa, int *scale)
+{
+    uint64_t first = size < WORD_BYTES ? load_few_digits(at, size) : load_digits(at);
+    uint64_t others = find_others(first);
+    unsigned whole = others ? (unsigned)__builtin_ctzll(others) / 8 : WORD_BYTES;
+    if (whole == 0 || (whole > 1 && *at == '0')) {
         return false;
     }
-    digits = digits * 10 + (digits >> 8);
-    digits = ((digits & mask) * (100 + (UINT64_C(1'000'000) << 32)) +
-              (digits >> 16 & mask) * (1 + (UINT64_C(10'000) << 32))) >>
-             32;
-    *mantissa = *mantissa * 100'000'000 + digits;
-    return true;
+    uint64_t number = join_digits(first_digits(first, whole));
+    unsigned part = size - whole; /* with its point */
+    *scale = 0;
+    if (part == 0) {
+        *mantissa = number;
+        return true;
+    }
+    bool has_point = at[whole] == '.';
+    part -= has_point;
+    if (part == 0 || part > 2 * WORD_BYTES || whole + part > POWER64_MAX ||
+        (!has_point && (whole < WORD_BYTES || part > WORD_BYTES))) {
+        return false;
+    }
+    uint64_t last;
+    if (size < WORD_BYTES) {
+        last = first_digits(first >> 8 * (whole + 1), part);
+    } else {
+        unsigned count = part < WORD_BYTES ? part : WORD_BYTES;
+        last = last_digits(load_digits(at + size - WORD_BYTES), count);
+    }
+    uint64_t odd = find_others(last), rest = join_digits(last);
+    if (part > WORD_BYTES) {
+        uint64_t middle =
+            first_digits(load_digits(at + size - part), part - WORD_BYTES);
+        odd |= find_others(middle);
+        rest += join_digits(middle) * 100'000'000;
+    }
+    *mantissa = number * POWER64[part] + rest;
+    *scale = has_point ? (int)part : 0;
+    return odd == 0;
 }
 
 enum number_fault dec_parse(struct text text, struct dec *value)
@@ -531,34 +606,15 @@ enum number_fault dec_parse(struct text text, struct dec *value)
     if (text.size == 0) {
         return NUMBER_SYNTAX;
     }
-    const char *at = text.at;
-    const char *end = at + text.size;
-    bool negative = *at == '-';
-    at += negative;
-    const char *start = at;
-    uint64_t mantissa = 0; /* wraps when there are many digits, and is then not used */
-    for (; at < end && is_digit(*at); at++) {
-        mantissa = mantissa * 10 + (uint64_t)(*at - '0');
+    enum { USUAL_MAX = POWER64_MAX + 1 }; /* and a point */
+    bool negative = *text.at == '-';
+    const char *at = text.at + negative;
+    unsigned size = (unsigned)(text.size - negative);
+    uint64_t mantissa;
+    int scale;
+    if (size == 0 || size > USUAL_MAX || !read_usual(at, size, &mantissa, &scale)) {
+        return parse_slowly(text.at, text.at + text.size, value);
     }
-    ptrdiff_t whole = at - start;
-    ptrdiff_t part = 0;
-    if (at < end && *at == '.') {
-        const char *point = ++at;
-        if (end - at >= 8 && read_eight(at, &mantissa)) {
-            at += 8;
-        }
-        for (; at < end && is_digit(*at); at++) {
-            mantissa = mantissa * 10 + (uint64_t)(*at - '0');
-        }
-        part = at - point;
-        if (part == 0) {
-            return NUMBER_SYNTAX;
-        }
-    }
-    if (at != end || whole == 0 || whole + part > POWER64_MAX || (whole > 1 && *start == '0')) {
-        return parse_slowly(text.at, end, value);
-    }
-    int scale = (int)part;
     if (scale > 0 && (mantissa & 1) == 0) {
         strip64(&mantissa, &scale);
     }

@@ -681,33 +681,24 @@ void decode_json_line(struct decoder *decoder, struct text line, bool first_of_f
 }
 
 /* A line of a shape that came before; its size, or 0. */
-static size_t next_by_template(struct decoder *decoder, struct text rest, const struct sink *sink)
+static size_t next_by_template(struct decoder *decoder, const char *line, const struct sink *sink)
 {
-    size_t size;
-    unsigned flags = scan_line(decoder->width, rest.at, '"', '\\', decoder->marks, &size);
-    struct text record = {rest.at, size};
-    if (flags & SCAN_CONTROL && rest.at[size - 1] == '\r') { /* so there is a byte */
-        record.size--;
-        flags &= has_control(record) ? ~0u : ~(unsigned)SCAN_CONTROL;
-    }
     struct attributes attributes;
     uint32_t member_count;
     struct event event;
+    size_t size = template_read(decoder, line, &attributes, &member_count);
     decoder->holder_count = 0;
-    if (flags & (SCAN_ESCAPE | SCAN_CONTROL) || size >= SCAN_MAX_BYTES ||
-        (flags & SCAN_HIGH && !text_is_utf8(record)) ||
-        !template_read(decoder, record, &attributes, &member_count) ||
-        !record_finish(decoder, &attributes, member_count, &event)) {
+    if (size == 0 || !record_finish(decoder, &attributes, member_count, &event)) {
         return 0;
     }
-    sink->event(sink->context, &event, 0, record);
-    return size;
+    sink->event(sink->context, &event, 0, (struct text){line, size});
+    return size + (line[size] == '\r');
 }
 
 size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
                         const struct sink *sink)
 {
-    size_t size = next_by_template(decoder, rest, sink);
+    size_t size = next_by_template(decoder, rest.at, sink);
     if (size > 0) {
         return size + 1;
     }

@@ -12,75 +12,128 @@
  */
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 #include "decode/record.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The line goes on with the literal. */
-static inline bool has_literal(const char *at, const struct template_value *value)
+/* What the vectors of a machine do for it. */
+struct eyes {
+    /* The line goes on with the literal. */
+    bool (*has_literal)(const char *at, const struct template_value *value);
+    /* The first byte from at on that is a quote or no plain one: an escape, a control character,
+     * beyond ASCII.  There is one, for a line ends with a newline. */
+    const char *(*find_stop)(const char *at);
+};
+
+static inline bool is_stop(char c)
 {
-#ifdef __SSE2__
-    const __m128i *a = (const void *)at, *b = (const void *)value->literal;
-    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
-    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
-    uint32_t equal = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
-    return (~equal & value->mask) == 0;
-#else
-    return memcmp(at, value->literal, value->size) == 0;
-#endif
+    return (unsigned char)(c - 0x20) > 0x5e || c == '"' || c == '\\';
 }
 
-static inline bool match(struct decoder *decoder, struct template *template, struct text record,
-                         struct attributes *attributes)
+static inline bool has_literal_narrow(const char *at, const struct template_value *value)
 {
-    const char *at = record.at, *end = record.at + record.size;
+    return memcmp(at, value->literal, value->size) == 0;
+}
+
+static inline const char *find_stop_narrow(const char *at)
+{
+    while (!is_stop(*at)) {
+        at++;
+    }
+    return at;
+}
+
+/* A text with what is beyond ASCII in it: its end, or NULL when it is not plain. */
+__attribute__((cold, noinline)) static const char *find_end_of_wide(const char *first,
+                                                                    const char *at)
+{
+    while (!is_stop(*at) || (unsigned char)*at >= 0x80) {
+        at++;
+    }
+    return text_is_utf8((struct text){first, (size_t)(at - first)}) ? at : NULL;
+}
+
+/* Where the text that begins at first ends, as before or not; NULL when it is not plain.
+ *
+ * To know where the next value begins, the processor has to have read this one.  Where a value is
+ * as long as it was before (an id, a time), it can go on sooner: it predicts the comparison. */
+static inline __attribute__((always_inline)) const char *
+find_end(const struct eyes *eyes, struct template_value *value, const char *first)
+{
+    enum { STEADY = 8 };
+    const char *stop = eyes->find_stop(first);
+    size_t size = (size_t)(stop - first);
+    if (value->same >= STEADY) {
+        size_t usual = value->usual;
+        if (size == usual) {
+            __asm__("" : "+r"(usual)); /* else the compiler sees that stop is the same */
+            stop = first + usual;
+        } else {
+            value->same = 0;
+        }
+    } else {
+        value->same = size == value->usual ? (uint8_t)(value->same + 1) : 0;
+        value->usual = (uint32_t)size;
+    }
+    if (*stop == '"') {
+        return stop;
+    }
+    const char *end = (unsigned char)*stop >= 0x80 ? find_end_of_wide(first, stop) : NULL;
+    return end && *end == '"' ? end : NULL;
+}
+
+/* The size of the record, 0 when it is of another shape. */
+static inline __attribute__((always_inline)) size_t match(const struct eyes *eyes,
+                                                          struct decoder *decoder,
+                                                          struct template *template,
+                                                          const char *record,
+                                                          struct attributes *attributes)
+{
+    const char *at = record;
     struct template_value *value = template->values, *values_end = value + template->value_count;
-    const uint16_t *quote = decoder->quotes; /* the first one at or behind at */
     uint64_t print = template->print;
     for (; value < values_end; value++) {
-        if (!has_literal(at, value)) {
-            return false;
+        if (!eyes->has_literal(at, value)) {
+            return 0;
         }
         at += value->size;
-        quote += value->quotes;
         if (value->kind == TEMPLATE_LITERAL) {
             continue;
         }
         struct member *member = NULL;
         if (value->kind == TEMPLATE_MEMBER) {
             member = &decoder->members[value->index];
-            *member = (struct member){.path = template->members[value->index].path};
+            member->path = template->members[value->index].path;
             if (*at != '"') {
-                struct text rest = {at, (size_t)(end - at) + DECODE_PADDING_BYTES};
-                size_t size = scan_plain_number(rest, &member->number);
+                size_t size = scan_plain_number((struct text){at, DECODE_PADDING_BYTES},
+                                                &member->number);
                 if (size == 0) {
-                    return false;
+                    return 0;
                 }
                 member->kind = MEMBER_NUMBER;
+                member->print = 0;
                 print += record_print_member(member);
                 at += size;
                 continue;
             }
             at++;
-            quote++;
         }
-        const char *first = at;
-        if (*quote >= record.size) {
-            return false;
+        const char *end = find_end(eyes, value, at);
+        if (!end) {
+            return 0;
         }
-        at = record.at + *quote;
-        struct text text = {first, (size_t)(at - first)};
+        struct text text = {at, (size_t)(end - at)};
+        at = end;
         if (member) {
             member->kind = MEMBER_TEXT;
             member->text = text;
             member->print = hash_print64(text.at, text.size, value->seed);
             print += member->print;
             at++; /* a number has no quote either that the literal behind it could begin with */
-            quote++;
         } else if (value->kind == TEMPLATE_ATTRIBUTE) {
             attributes->texts[value->index] = text;
             if (value->index != ATTRIBUTE_TIME) {
@@ -90,29 +143,79 @@ static inline bool match(struct decoder *decoder, struct template *template, str
         }
     }
     attributes->print = print;
-    return at == end;
+    size_t size = (size_t)(at - record);
+    bool is_end = *at == '\n' || (*at == '\r' && at[1] == '\n');
+    return is_end && size <= LINE_MAX_BYTES ? size : 0;
 }
 
-bool template_read(struct decoder *decoder, struct text record, struct attributes *attributes,
-                   uint32_t *member_count)
+static size_t match_narrow(struct decoder *decoder, struct template *template, const char *record,
+                           struct attributes *attributes)
+{
+    static const struct eyes eyes = {has_literal_narrow, find_stop_narrow};
+    return match(&eyes, decoder, template, record, attributes);
+}
+
+#ifdef __x86_64__
+
+__attribute__((target("avx2,bmi"))) static inline bool
+has_literal_middle(const char *at, const struct template_value *value)
+{
+    __m256i line = _mm256_loadu_si256((const void *)at);
+    __m256i literal = _mm256_loadu_si256((const void *)value->literal);
+    uint32_t equal = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(line, literal));
+    return (~equal & value->mask) == 0;
+}
+
+__attribute__((target("avx2,bmi"))) static inline const char *find_stop_middle(const char *at)
+{
+    const __m256i quotes = _mm256_set1_epi8('"'), escapes = _mm256_set1_epi8('\\');
+    const __m256i one = _mm256_set1_epi8(1), plain = _mm256_set1_epi8(' ' + 1);
+    for (;; at += sizeof one) {
+        __m256i x = _mm256_loadu_si256((const void *)at);
+        __m256i marks = _mm256_or_si256(_mm256_cmpeq_epi8(x, quotes), _mm256_cmpeq_epi8(x, escapes));
+        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero. */
+        __m256i odd = _mm256_cmpgt_epi8(plain, _mm256_add_epi8(x, one));
+        uint32_t stops = (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(marks, odd));
+        if (stops) {
+            return at + __builtin_ctz(stops);
+        }
+    }
+}
+
+__attribute__((target("avx2,bmi"))) static size_t match_middle(struct decoder *decoder,
+                                                               struct template *template,
+                                                               const char *record,
+                                                               struct attributes *attributes)
+{
+    static const struct eyes eyes = {has_literal_middle, find_stop_middle};
+    return match(&eyes, decoder, template, record, attributes);
+}
+
+#else
+#define match_middle match_narrow
+#endif
+
+size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
+                     uint32_t *member_count)
 {
     struct templates *known = &decoder->templates;
-    list_marks(decoder->width, decoder->marks, record.size, decoder->quotes);
     for (uint32_t i = 0; i < known->count; i++) {
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);
         struct template *template = &known->items[at];
-        if (match(decoder, template, record, attributes)) {
+        size_t size = (decoder->width == SCAN_NARROW ? match_narrow : match_middle)(
+            decoder, template, record, attributes);
+        if (size > 0) {
             for (uint32_t w = 0; w < template->word_count; w++) {
                 uint32_t index = template->words[w];
                 decoder->members[index] = template->members[index];
             }
             known->last = at;
             *member_count = template->member_count;
-            return true;
+            return size;
         }
     }
-    return false;
+    return 0;
 }
 
 /* ---- learning ------------------------------------------------------------------------------ */
@@ -144,9 +247,6 @@ static bool add_piece(struct template *template, enum template_kind kind, uint32
         .seed = seed_of(template, kind, index),
         .mask = size == TEMPLATE_LITERAL_BYTES ? UINT32_MAX : (UINT32_C(1) << size) - 1};
     memcpy(value->literal, literal, size);
-    for (size_t i = 0; i < size; i++) {
-        value->quotes = (uint8_t)(value->quotes + (literal[i] == '"'));
-    }
     return true;
 }
 

@@ -49,7 +49,8 @@ enum template_kind {
 struct template_value {
     uint8_t kind, index; /* of the attribute or member */
     uint8_t size;        /* of the literal */
-    uint8_t quotes;      /* in the literal */
+    uint8_t same;        /* so many texts in a row had one size, or more */
+    uint32_t usual;      /* the size of the last one */
     uint32_t mask;       /* the literal's bytes */
     uint64_t seed;       /* of the hash of a text, for the fingerprint */
     char literal[TEMPLATE_LITERAL_BYTES];
@@ -113,7 +114,6 @@ struct decoder {
     uint32_t targets[MEMBERS_MAX];
     struct known_name names[MEMBERS_FAST_MAX]; /* of the last record that json_fast has read, by index */
     uint64_t marks[SCAN_MAX_BYTES / 64 + 3]; /* of scan_marks: quotes or separators */
-    uint16_t quotes[SCAN_MAX_BYTES + 64]; /* their offsets, for json_template */
     struct templates templates;
 };
 
@@ -158,11 +158,11 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
 void record_print_all(struct decoder *decoder, struct attributes *attributes,
                       uint32_t member_count);
 
-/* Of a record whose quotes are in the decoder's marks, which has no escapes and no control characters: when it has a shape that
- * came before, sets the attributes (all but the version, which is right) and the decoder's members, and returns true.
- * DECODE_PADDING_BYTES behind it may be read. */
-bool template_read(struct decoder *decoder, struct text record, struct attributes *attributes,
-                   uint32_t *member_count);
+/* Of the line at record: when it has a shape that came before, with no escapes and no control characters, sets the attributes
+ * (all but the version, which is right) and the decoder's members, and returns its size without what ends the line; else 0.
+ * A newline comes, and DECODE_PADDING_BYTES behind it may be read. */
+size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
+                     uint32_t *member_count);
 /* Keeps the shape of a record that json_fast has read in full. */
 void template_learn(struct decoder *decoder, struct text record, uint32_t member_count);
 
@@ -217,10 +217,6 @@ unsigned scan_line(enum scan_width width, const char *at, char mark, char escape
                    size_t *size);
 /* The widest one that the machine has, and no wider than that. */
 enum scan_width scan_width_of(enum scan_width width);
-
-/* The offsets of the marks that were found in a text of this size, and UINT16_MAX behind them.
- * offsets has room for 64 more than there may be marks. */
-void list_marks(enum scan_width width, const uint64_t *words, size_t size, uint16_t *offsets);
 
 /* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
 struct marks {

@@ -245,6 +245,15 @@ static void emit_arrival(struct worker *worker, const struct arrival *arrival)
     worker->block_events.print += arrival->print;
 }
 
+static inline void put_records(struct worker *worker, uint32_t partition,
+                               const struct record *records, uint32_t units)
+{
+    struct record *to = spool_add(worker->records, partition, units);
+    if (to) {
+        memcpy(to, records, units * sizeof *records);
+    }
+}
+
 /* The records of one event, counted before they go on their way: one side of conservation. */
 static void emit_records(struct worker *worker, uint32_t partition, const struct record *records,
                          uint32_t units)
@@ -252,10 +261,17 @@ static void emit_records(struct worker *worker, uint32_t partition, const struct
     for (const struct record *at = records; at < records + units; at += 1 + at->tail_units) {
         total_count(&worker->read_totals[meter_of_record(worker->run, at)], at);
     }
-    struct record *to = spool_add(worker->records, partition, units);
-    if (to) {
-        memcpy(to, records, units * sizeof *records);
-    }
+    put_records(worker, partition, records, units);
+}
+
+/* One, whose meter is known without asking its series, which is somewhere else. */
+static inline void emit_record(struct worker *worker, uint32_t partition,
+                               const struct record *record, uint32_t meter)
+{
+    uint32_t counted =
+        record->flags & RECORD_EXCLUDED ? meter_of_record(worker->run, record) : meter;
+    total_count(&worker->read_totals[counted], record);
+    put_records(worker, partition, record, 1);
 }
 
 /* ---- the ring -------------------------------------------------------------------------------- */
@@ -299,7 +315,7 @@ static void finish_pending(struct worker *worker, struct pending *pending)
                                       pending->grain, pending->at);
     pending->arrival.partition = (uint16_t)partition;
     emit_arrival(worker, &pending->arrival);
-    emit_records(worker, partition, &pending->record, 1);
+    emit_record(worker, partition, &pending->record, pending->meter);
 }
 
 static struct pending *ring_at(struct worker *worker, uint32_t index)
@@ -899,6 +915,27 @@ static inline void set_subject(struct worker *worker, const struct event *event,
     }
 }
 
+static inline void take_plain(struct worker *worker, const struct event *event,
+                              const struct arrival *arrival, const struct plain_measure *plain)
+{
+    if (*plain->number == NONE) {
+        struct measure measure = {.sku = plain->sku, .resource = TEXT("")};
+        *plain->number = find_series(worker, plain->meter, &measure);
+    }
+    struct pending *pending = ring_at(worker, worker->pending_head);
+    pending->arrival = *arrival;
+    pending->at = event->at;
+    pending->record = (struct record){.print = event->print,
+                                      .mantissa = plain->mantissa,
+                                      .series = *plain->number,
+                                      .scale = (uint8_t)plain->scale,
+                                      .flags = RECORD_FIRST};
+    pending->grain = plain->grain;
+    pending->meter = plain->meter;
+    set_subject(worker, event, pending);
+    advance_ring(worker);
+}
+
 static void take_event(void *context, const struct event *event, size_t record_offset,
                        struct text record_bytes)
 {
@@ -923,6 +960,11 @@ static void take_event(void *context, const struct event *event, size_t record_o
     }
     struct arrival arrival = {
         .key = find_key(worker, event), .print = event->print, .position = position};
+    struct plain_measure plain;
+    if (meter_take_plain(run->plan, worker->meter_scratch, event, &plain)) {
+        take_plain(worker, event, &arrival, &plain);
+        return;
+    }
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
     const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;

@@ -36,14 +36,6 @@ struct spool {
     struct chunk_list *lists;
 };
 
-struct spool_writer {
-    struct spool *spool;
-    struct error err;
-    bool failed;
-    void *open[SPOOL_PARTITIONS_MAX];
-    uint32_t used[SPOOL_PARTITIONS_MAX]; /* units */
-};
-
 static void *take_memory(struct env *env, size_t size)
 {
     return env->memory.allocate(&env->memory, size);
@@ -166,6 +158,7 @@ enum status spool_writer_new(struct spool *spool, struct spool_writer **out, str
     }
     memset(writer, 0, sizeof *writer);
     writer->spool = spool;
+    writer->unit_bytes = spool->unit_bytes;
     __atomic_fetch_add(&spool->writer_count, 1, __ATOMIC_RELAXED);
     *out = writer;
     return OK;
@@ -246,10 +239,11 @@ static enum status seal_chunk(struct spool_writer *writer, uint32_t partition)
 {
     struct spool *spool = writer->spool;
     struct env *env = spool->env;
-    struct chunk chunk = {.memory = writer->open[partition], .count = writer->used[partition]};
-    void *memory = chunk.memory;
-    writer->open[partition] = NULL;
-    writer->used[partition] = 0;
+    struct spool_open *open = &writer->open[partition];
+    unsigned char *memory = open->end - SPOOL_CHUNK_BYTES;
+    struct chunk chunk = {.memory = memory,
+                          .count = (uint32_t)((size_t)(open->at - memory) / spool->unit_bytes)};
+    *open = (struct spool_open){NULL, NULL};
     if (chunk.count == 0) {
         give_chunk(spool, memory);
         return OK;
@@ -303,35 +297,27 @@ static void *open_chunk(struct spool *spool)
     return memory ? memory : take_chunk(spool);
 }
 
-void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
+void *spool_add_chunk(struct spool_writer *writer, uint32_t partition, uint32_t units)
 {
     struct spool *spool = writer->spool;
-    uint32_t most = (uint32_t)(SPOOL_CHUNK_BYTES / spool->unit_bytes);
-    assert(partition < spool->partitions && units <= most);
+    struct spool_open *open = &writer->open[partition];
+    assert(partition < spool->partitions && units <= SPOOL_CHUNK_BYTES / spool->unit_bytes);
     if (writer->failed) {
         return NULL;
     }
-    if (writer->open[partition] && writer->used[partition] + units > most &&
-        seal_chunk(writer, partition) != OK) {
+    if (open->end && seal_chunk(writer, partition) != OK) {
         writer->failed = true;
         return NULL;
     }
-    if (!writer->open[partition]) {
-        writer->open[partition] = open_chunk(spool);
-        if (!writer->open[partition]) {
-            writer->failed = true;
-            enum status status = no_memory(&writer->err);
-            (void)status;
-            return NULL;
-        }
+    unsigned char *memory = open_chunk(spool);
+    if (!memory) {
+        writer->failed = true;
+        enum status status = no_memory(&writer->err);
+        (void)status;
+        return NULL;
     }
-    unsigned char *at = writer->open[partition];
-    at += (size_t)writer->used[partition] * spool->unit_bytes;
-    writer->used[partition] += units;
-    /* The partition's next unit comes many units later, by then to a line of the cache that is there:
-     * a store that waits for its line holds up all that come after it. */
-    __builtin_prefetch(at + (units + 1) * spool->unit_bytes, 1);
-    return at;
+    *open = (struct spool_open){memory, memory + SPOOL_CHUNK_BYTES};
+    return spool_add(writer, partition, units);
 }
 
 enum status spool_flush(struct spool_writer *writer, struct error *err)
@@ -339,9 +325,10 @@ enum status spool_flush(struct spool_writer *writer, struct error *err)
     struct spool *spool = writer->spool;
     struct env *env = spool->env;
     for (uint32_t p = 0; p < spool->partitions; p++) {
-        if (writer->open[p] && writer->failed) {
-            give_chunk(spool, writer->open[p]);
-        } else if (writer->open[p] && seal_chunk(writer, p) != OK) {
+        unsigned char *end = writer->open[p].end;
+        if (end && writer->failed) {
+            give_chunk(spool, end - SPOOL_CHUNK_BYTES);
+        } else if (end && seal_chunk(writer, p) != OK) {
             writer->failed = true;
         }
     }

@@ -9,13 +9,27 @@
 #ifndef FARTHING_ENGINE_SPOOL_H
 #define FARTHING_ENGINE_SPOOL_H
 
+#include <assert.h>
+
 #include "base/env.h"
 #include "base/error.h"
 
 enum { SPOOL_PARTITIONS_MAX = 128, SPOOL_CHUNK_BYTES = 48 * 1024 };
 
 struct spool;
-struct spool_writer;
+
+/* The chunk of a partition that a writer fills. */
+struct spool_open {
+    unsigned char *at, *end; /* of what is free; NULL: there is none yet */
+};
+/* Its members are the spool's own. */
+struct spool_writer {
+    struct spool *spool;
+    struct error err;
+    bool failed;
+    size_t unit_bytes;
+    struct spool_open open[SPOOL_PARTITIONS_MAX];
+};
 
 /* What the chunks of all spools of a run may take.  Chunks give way to the rest: one is kept while
  * all chunks and what else is in use fit in limit_bytes.  All members but limit_bytes are the
@@ -43,9 +57,25 @@ void spool_bind(struct spool *spool, struct spool_bound *bound);
 void spool_free(struct spool *spool); /* NULL is fine */
 
 enum status spool_writer_new(struct spool *spool, struct spool_writer **writer, struct error *err);
+/* The same as spool_add, where the open chunk has no room. */
+void *spool_add_chunk(struct spool_writer *writer, uint32_t partition, uint32_t units);
 /* Room for so many adjacent units in a partition, to be filled before the next call. NULL: an
  * error, kept in the writer and told by spool_flush. */
-void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units);
+static inline void *spool_add(struct spool_writer *writer, uint32_t partition, uint32_t units)
+{
+    assert(partition < SPOOL_PARTITIONS_MAX);
+    struct spool_open *open = &writer->open[partition];
+    size_t size = units * writer->unit_bytes;
+    if ((size_t)(open->end - open->at) < size) {
+        return spool_add_chunk(writer, partition, units);
+    }
+    unsigned char *at = open->at;
+    open->at += size;
+    /* The partition's next unit comes many units later, by then to a line of the cache that is there:
+     * a store that waits for its line holds up all that come after it. */
+    __builtin_prefetch(open->at + writer->unit_bytes, 1);
+    return at;
+}
 /* Hands over what is not full and frees the writer. */
 enum status spool_flush(struct spool_writer *writer, struct error *err);
 

@@ -88,12 +88,34 @@ struct needs {
     uint32_t count;
 };
 
-/* Names that come again are found by the hash that they have already, and one comparison. */
-enum { NAMES_FOUND_BITS = 13, NAMES_FOUND = 1 << NAMES_FOUND_BITS, NAME_MAX_BYTES = 44 };
-struct found_name {
-    uint64_t print;
-    uint32_t index, size;
-    char bytes[NAME_MAX_BYTES];
+/* Types and SKUs that come again are found by the hash that they have already, and one comparison.
+ * Each stands at its hash or up to PROBES - 1 places behind; where all are taken, the newest has the
+ * first.  Only what the catalog knows gets in. */
+enum { PROBES = 4, KNOWN_BITS_MAX = 13, TYPE_MAX_BYTES = 64, SKU_MAX_BYTES = 40 };
+
+/* A type, and what its meter reads: all in one place, since each step to another one is waited for. */
+struct known_type {
+    _Alignas(64) uint64_t print;
+    uint64_t value_path, sku_path;
+    uint32_t index; /* in the plan */
+    uint32_t meter;
+    uint32_t sku;    /* constant; NONE: the text at sku_path */
+    uint32_t number; /* of a constant SKU, as its own */
+    enum grain grain;
+    bool is_plain; /* see struct plain_measure */
+    bool has_value, is_from_text, may_be_negative;
+    uint8_t value_at, sku_at; /* where in the last event they were */
+    uint8_t size;             /* 0: no type */
+    char bytes[TYPE_MAX_BYTES];
+};
+
+/* A SKU as a meter finds it. */
+struct known_sku {
+    _Alignas(64) uint64_t print;
+    uint32_t meter, sku;
+    uint32_t number; /* see struct plain_measure */
+    uint32_t size;   /* 0: no SKU */
+    char bytes[SKU_MAX_BYTES];
 };
 
 struct meter_scratch {
@@ -102,9 +124,11 @@ struct meter_scratch {
     struct expr_value *slots;
     struct expr_env env;
     const struct catalog *catalog;
-    instant at;                                              /* of the event */
-    const struct needs *needs;                               /* of each meter */
-    struct found_name types[NAMES_FOUND], skus[NAMES_FOUND]; /* those found last; size 0: none */
+    instant at;                /* of the event */
+    const struct needs *needs; /* of each meter */
+    struct known_type *types;
+    struct known_sku *skus;
+    int type_bits, sku_bits; /* of a hash, that say where it stands */
 };
 
 static void mark_slots(const struct expr *expr, bool *is_read)
@@ -159,6 +183,24 @@ static enum status call(void *context, uint32_t slot, const struct expr_value *a
     return catalog_call(scratch->catalog, slot, args, arg_count, scratch->at, arena, out, err);
 }
 
+/* A quarter full at most, but for catalogs with thousands. */
+static int known_bits(uint32_t count)
+{
+    int bits = 4;
+    while (bits < KNOWN_BITS_MAX && count * 4u > 1u << bits) {
+        bits++;
+    }
+    return bits;
+}
+
+/* Of this many places and those behind the last one, all empty, each at a cache line's begin. */
+static void *new_known(struct arena *arena, size_t count, size_t size)
+{
+    enum { LINE_BYTES = 64 };
+    uintptr_t at = (uintptr_t)arena_calloc(arena, (count + PROBES) * size + LINE_BYTES, 1);
+    return (void *)((at + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES);
+}
+
 struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalog *catalog)
 {
     uint32_t members_max = 0;
@@ -173,34 +215,176 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
     scratch->env = (struct expr_env){.slots = scratch->slots, .context = scratch, .call = call};
     scratch->catalog = catalog;
     scratch->needs = needs;
+    scratch->type_bits = known_bits(catalog->meter_count);
+    scratch->sku_bits = known_bits(catalog->sku_count);
+    scratch->types =
+        new_known(arena, (size_t)1 << scratch->type_bits, sizeof *scratch->types);
+    scratch->skus = new_known(arena, (size_t)1 << scratch->sku_bits, sizeof *scratch->skus);
     scratch->arena = arena;
     scratch->mark = arena_mark(arena);
     return scratch;
 }
 
-/* As map_find; print: see struct event. */
-static inline uint32_t find_name(const struct map *map, struct found_name found[NAMES_FOUND],
-                                 uint64_t print, struct text text)
+/* What a type's meter reads, when it is plain. */
+static void plan_plain(const struct catalog *catalog, const struct meter_plan *plan,
+                       struct known_type *known)
 {
-    struct found_name *known = &found[print >> (64 - NAMES_FOUND_BITS)];
-    if (known->print == print && text_equal((struct text){known->bytes, known->size}, text)) {
-        return known->index;
+    uint32_t count;
+    const uint32_t *meters = meters_of(plan, known->index, &count);
+    if (count != 1) {
+        return;
     }
-    uint32_t index = map_find(map, text);
-    if (print != 0 && index != MAP_NONE && text.size <= NAME_MAX_BYTES) {
-        known->print = print;
-        known->index = index;
-        known->size = (uint32_t)text.size;
-        memcpy(known->bytes, text.at, text.size);
+    const struct meter *meter = &catalog->meters[meters[0]];
+    known->meter = meters[0];
+    known->is_plain = !meter->where && !meter->resource && !meter->spread_from &&
+                      meter->dimension_count == 0 && !meter_keeps_key(meter) &&
+                      (!meter->value || meter->value_member != NONE) &&
+                      (!meter->sku_expr || meter->sku_member != NONE);
+    if (!known->is_plain) {
+        return;
     }
-    return index;
+    known->grain = meter->grain;
+    known->has_value = meter->value != NULL;
+    known->value_path = known->has_value ? meter->members[meter->value_member] : 0;
+    known->is_from_text = meter->value_from_text;
+    known->may_be_negative = meter->negative;
+    known->sku = meter->sku_expr ? NONE : meter->sku;
+    known->number = NONE;
+    known->sku_path = meter->sku_expr ? meter->members[meter->sku_member] : 0;
+}
+
+__attribute__((cold, noinline)) static struct known_type *
+learn_type(const struct meter_plan *plan, struct meter_scratch *scratch, const struct event *event)
+{
+    struct text type = event->type;
+    uint64_t print = event->type_print;
+    uint32_t index = print == 0 ? MAP_NONE : map_find(&plan->by_type, type);
+    if (index == MAP_NONE || type.size > TYPE_MAX_BYTES) {
+        return NULL;
+    }
+    struct known_type *home = &scratch->types[print >> (64 - scratch->type_bits)], *known = home;
+    while (known < home + PROBES && known->size > 0) {
+        known++;
+    }
+    known = known < home + PROBES ? known : home;
+    *known = (struct known_type){.print = print, .index = index, .size = (uint8_t)type.size};
+    memcpy(known->bytes, type.at, type.size);
+    plan_plain(scratch->catalog, plan, known);
+    return known;
+}
+
+/* NULL: the map is to be asked. */
+static inline struct known_type *find_type(const struct meter_plan *plan,
+                                           struct meter_scratch *scratch,
+                                           const struct event *event)
+{
+    struct known_type *known = &scratch->types[event->type_print >> (64 - scratch->type_bits)];
+    for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
+        if (known->print == event->type_print &&
+            text_equal((struct text){known->bytes, known->size}, event->type)) {
+            return known;
+        }
+    }
+    return learn_type(plan, scratch, event);
+}
+
+__attribute__((cold, noinline)) static struct known_sku *
+learn_sku(struct meter_scratch *scratch, uint32_t meter, uint64_t print, struct text name)
+{
+    uint32_t sku = print == 0 ? MAP_NONE : map_find(&scratch->catalog->sku_by_name, name);
+    if (sku == MAP_NONE || name.size > SKU_MAX_BYTES || name.size == 0) {
+        return NULL;
+    }
+    struct known_sku *home = &scratch->skus[print >> (64 - scratch->sku_bits)], *known = home;
+    while (known < home + PROBES && known->size > 0) {
+        known++;
+    }
+    known = known < home + PROBES ? known : home;
+    *known = (struct known_sku){.print = print,
+                                .meter = meter,
+                                .sku = sku,
+                                .number = NONE,
+                                .size = (uint32_t)name.size};
+    memcpy(known->bytes, name.at, name.size);
+    return known;
+}
+
+/* print: what the member that it is adds to the event's, or 0.  NULL: the map is to be asked. */
+static inline struct known_sku *find_sku(struct meter_scratch *scratch, uint32_t meter,
+                                         uint64_t print, struct text name)
+{
+    struct known_sku *known = &scratch->skus[print >> (64 - scratch->sku_bits)];
+    for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
+        if (known->print == print && known->meter == meter &&
+            text_equal((struct text){known->bytes, known->size}, name)) {
+            return known;
+        }
+    }
+    return learn_sku(scratch, meter, print, name);
 }
 
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
                            const struct event *event, uint32_t *count)
 {
-    return meters_of(
-        plan, find_name(&plan->by_type, scratch->types, event->type_print, event->type), count);
+    const struct known_type *known = find_type(plan, scratch, event);
+    return meters_of(plan, known ? known->index : map_find(&plan->by_type, event->type), count);
+}
+
+/* As event_member; where: its place in the event before, which mostly is its place in this one. */
+static inline const struct member *member_near(const struct event *event, uint64_t path,
+                                               uint8_t *where)
+{
+    if (*where < event->member_count && event->members[*where].path == path) {
+        return &event->members[*where];
+    }
+    const struct member *member = event_member(event, path);
+    *where = member ? (uint8_t)(member - event->members) : 0;
+    return member;
+}
+
+bool meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
+                      const struct event *event, struct plain_measure *out)
+{
+    struct known_type *known = find_type(plan, scratch, event);
+    if (!known || !known->is_plain) {
+        return false;
+    }
+    struct dec value = {1, 0};
+    if (known->has_value) {
+        const struct member *member = member_near(event, known->value_path, &known->value_at);
+        if (!member) {
+            return false;
+        }
+        if (member->kind == MEMBER_NUMBER) {
+            value = member->number;
+        } else if (member->kind != MEMBER_TEXT || !known->is_from_text ||
+                   dec_parse(member->text, &value) != NUMBER_OK) {
+            return false;
+        }
+    }
+    if (value.mantissa != (int64_t)value.mantissa ||
+        (value.mantissa < 0 && !known->may_be_negative)) {
+        return false;
+    }
+    out->meter = known->meter;
+    out->grain = known->grain;
+    out->mantissa = (int64_t)value.mantissa;
+    out->scale = value.scale;
+    if (known->sku != NONE) {
+        out->sku = known->sku;
+        out->number = &known->number;
+        return true;
+    }
+    const struct member *name = member_near(event, known->sku_path, &known->sku_at);
+    struct known_sku *sku = name && name->kind == MEMBER_TEXT
+                                ? find_sku(scratch, known->meter, name->print, name->text)
+                                : NULL;
+    if (!sku) {
+        return false;
+    }
+    out->sku = sku->sku;
+    out->number = &sku->number;
+    return true;
 }
 
 /* Written where it is read: a value that is copied right after waits for its parts to be stored. */
@@ -492,9 +676,10 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
                                           ? NULL
                                           : event_member(event, meter->members[meter->sku_member]);
         uint64_t print = member && member->kind == MEMBER_TEXT ? member->print : 0;
-        uint32_t sku = find_name(&catalog->sku_by_name, scratch->skus, print, name);
-        out->sku = sku;
-        if (sku == MAP_NONE && of_key == EXCLUDE_NONE) {
+        const struct known_sku *known =
+            find_sku(scratch, (uint32_t)(meter - catalog->meters), print, name);
+        out->sku = known ? known->sku : map_find(&catalog->sku_by_name, name);
+        if (out->sku == MAP_NONE && of_key == EXCLUDE_NONE) {
             of_key = name.size == 0 ? EXCLUDE_FIELD_MISSING : EXCLUDE_UNKNOWN_SKU;
         }
         note_fault(&fault, of_key);

@@ -395,20 +395,10 @@ static void test_scan(void **)
         size_t used = ((size + 63) / 64 + 1) * sizeof *slow;
         assert_memory_equal(narrow, slow, used);
         assert_memory_equal(any, slow, used);
-        uint16_t slow_list[SIZE_MAX_BYTES + 64], list[SIZE_MAX_BYTES + 64];
-        size_t marks = 0;
-        for (size_t i = 0; i < size; i++) {
-            if (bytes[i] == '"') {
-                slow_list[marks++] = (uint16_t)i;
-            }
-        }
-        slow_list[marks++] = UINT16_MAX;
         char line[SIZE_MAX_BYTES + 1 + DECODE_PADDING_BYTES];
         memcpy(line, bytes, size);
         memset(line + size, '\n', sizeof line - size);
         for (enum scan_width width = SCAN_NARROW; width <= scan_width_of(SCAN_WIDE); width++) {
-            list_marks(width, slow, size, list);
-            assert_memory_equal(list, slow_list, marks * sizeof *list);
             size_t line_size;
             bool is_cut = memchr(bytes, '\n', size) != NULL;
             unsigned line_flags = scan_line(width, line, '"', '\\', any, &line_size);
