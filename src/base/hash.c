@@ -2,15 +2,12 @@
 #include "base/hash.h"
 
 #include "base/bytes.h"
+#include "base/hash_inline.h"
 
 /* The one-shot calls of OpenSSL 3 look an algorithm up, allocate and can fail; the older three are
  * a plain computation, which is what a pure room needs. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/sha.h>
-/* Compiled in here: most of what is hashed has less than 32 bytes, where a call into the library
- * costs as much as the hash. */
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 #ifdef __x86_64__
 /* Of what is long, the library's own: it takes the widest vectors that the machine has. */
 XXH128_hash_t XXH3_128bits_dispatch(const void *input, size_t len);

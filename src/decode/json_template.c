@@ -16,6 +16,7 @@
 #include <immintrin.h>
 #endif
 
+#include "base/hash_inline.h"
 #include "decode/record.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -131,13 +132,13 @@ static inline __attribute__((always_inline)) size_t match(const struct eyes *eye
         if (member) {
             member->kind = MEMBER_TEXT;
             member->text = text;
-            member->print = hash_print64(text.at, text.size, value->seed);
+            member->print = hash_print64_inline(text.at, text.size, value->seed);
             print += member->print;
             at++; /* a number has no quote either that the literal behind it could begin with */
         } else if (value->kind == TEMPLATE_ATTRIBUTE) {
             attributes->texts[value->index] = text;
             if (value->index != ATTRIBUTE_TIME) {
-                attributes->prints[value->index] = hash_print64(text.at, text.size, value->seed);
+                attributes->prints[value->index] = hash_print64_inline(text.at, text.size, value->seed);
                 print += attributes->prints[value->index];
             }
         }
