@@ -337,32 +337,25 @@ static void find_pending(struct worker *worker, struct pending *pending)
     }
 }
 
-/* Moves the ring on by one: the slot of the entry STEP behind has come, and so has the payer of the
- * one 2 x STEP behind. */
-static void advance_ring(struct worker *worker)
+/* Work on those that wait, while what the next one needs is fetched: the slot of the entry STEP
+ * behind has come, and so has the payer of the one 2 x STEP behind. */
+static void turn_ring(struct worker *worker)
 {
-    uint32_t head = worker->pending_head++;
-    worker->pending_count++;
-    if (!ring_at(worker, head)->is_found) {
-        account_prefetch(&worker->run->finder, ring_at(worker, head)->subject);
+    if (worker->ring_added - worker->ring_found >= STEP) {
+        find_pending(worker, ring_at(worker, worker->ring_found++));
     }
-    if (worker->pending_count > STEP) {
-        find_pending(worker, ring_at(worker, head - STEP));
-    }
-    if (worker->pending_count > 2 * STEP) {
-        finish_pending(worker, ring_at(worker, head - 2 * STEP));
-        worker->pending_count--;
+    if (worker->ring_added - worker->ring_finished >= 2 * STEP) {
+        finish_pending(worker, ring_at(worker, worker->ring_finished++));
     }
 }
 
 static void drain_ring(struct worker *worker)
 {
-    for (; worker->pending_count > 0; worker->pending_count--) {
-        struct pending *old = ring_at(worker, worker->pending_head - worker->pending_count);
-        if (worker->pending_count <= STEP) {
-            find_pending(worker, old);
-        }
-        finish_pending(worker, old);
+    while (worker->ring_found < worker->ring_added) {
+        find_pending(worker, ring_at(worker, worker->ring_found++));
+    }
+    while (worker->ring_finished < worker->ring_added) {
+        finish_pending(worker, ring_at(worker, worker->ring_finished++));
     }
 }
 
@@ -912,28 +905,57 @@ static inline void set_subject(struct worker *worker, const struct event *event,
         pending->arrival.account = *pending->of_block;
     } else {
         pending->subject = account_hash(&worker->run->finder, event->subject);
+        account_prefetch(&worker->run->finder, pending->subject);
     }
 }
 
-static inline void take_plain(struct worker *worker, const struct event *event,
-                              const struct arrival *arrival, const struct plain_measure *plain)
+/* The record of an event of a plain meter; false when it is not one. */
+static inline bool measure_plain(struct worker *worker, const struct event *event,
+                                 struct pending *pending)
 {
-    if (*plain->number == NONE) {
-        struct measure measure = {.sku = plain->sku, .resource = TEXT("")};
-        *plain->number = find_series(worker, plain->meter, &measure);
+    struct plain_measure plain;
+    if (!meter_take_plain(worker->run->plan, worker->meter_scratch, event, &plain)) {
+        return false;
     }
-    struct pending *pending = ring_at(worker, worker->pending_head);
-    pending->arrival = *arrival;
-    pending->at = event->at;
+    if (*plain.number == NONE) {
+        struct measure measure = {.sku = plain.sku, .resource = TEXT("")};
+        *plain.number = find_series(worker, plain.meter, &measure);
+    }
     pending->record = (struct record){.print = event->print,
-                                      .mantissa = plain->mantissa,
-                                      .series = *plain->number,
-                                      .scale = (uint8_t)plain->scale,
+                                      .mantissa = plain.mantissa,
+                                      .series = *plain.number,
+                                      .scale = (uint8_t)plain.scale,
                                       .flags = RECORD_FIRST};
-    pending->grain = plain->grain;
-    pending->meter = plain->meter;
-    set_subject(worker, event, pending);
-    advance_ring(worker);
+    pending->grain = plain.grain;
+    pending->meter = plain.meter;
+    return true;
+}
+
+/* The same of an event that has one meter, whose records have no tail. */
+static bool measure_simple(struct worker *worker, const struct event *event, const uint32_t *meters,
+                           uint32_t count, struct pending *pending)
+{
+    const struct catalog *catalog = worker->run->catalog;
+    const struct meter *meter = count == 1 ? &catalog->meters[meters[0]] : NULL;
+    if (!meter || meter_keeps_key(meter) || meter->spread_from) {
+        return false;
+    }
+    struct measure measure;
+    meter_apply(catalog, meter, event, worker->meter_scratch, &measure);
+    if (!measure.matched) { /* a filter may leave most events out */
+        pending->record = no_meter_record(event);
+        pending->grain = GRAIN_HOUR;
+        pending->meter = NONE;
+        return true;
+    }
+    if (!fits(measure.value)) {
+        return false;
+    }
+    pending->record = (struct record){.print = event->print, .flags = RECORD_FIRST};
+    set_measure(worker, &pending->record, meters[0], &measure);
+    pending->grain = meter->grain;
+    pending->meter = meters[0];
+    return true;
 }
 
 static void take_event(void *context, const struct event *event, size_t record_offset,
@@ -958,41 +980,21 @@ static void take_event(void *context, const struct event *event, size_t record_o
         take_late_event(worker, event, position);
         return;
     }
-    struct arrival arrival = {
+    turn_ring(worker);
+    struct pending *pending = ring_at(worker, worker->ring_added);
+    pending->arrival = (struct arrival){
         .key = find_key(worker, event), .print = event->print, .position = position};
-    struct plain_measure plain;
-    if (meter_take_plain(run->plan, worker->meter_scratch, event, &plain)) {
-        take_plain(worker, event, &arrival, &plain);
-        return;
+    if (!measure_plain(worker, event, pending)) {
+        uint32_t count;
+        const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
+        if (!measure_simple(worker, event, meters, count, pending)) {
+            take_event_whole(worker, event, &pending->arrival, meters, count);
+            return;
+        }
     }
-    uint32_t count;
-    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
-    const struct meter *meter = count == 1 ? &run->catalog->meters[meters[0]] : NULL;
-    if (!meter || meter_keeps_key(meter) || meter->spread_from) {
-        take_event_whole(worker, event, &arrival, meters, count);
-        return;
-    }
-    struct measure measure;
-    meter_apply(run->catalog, meter, event, worker->meter_scratch, &measure);
-    if (measure.matched && !fits(measure.value)) {
-        take_event_whole(worker, event, &arrival, meters, count);
-        return;
-    }
-    struct pending *pending = ring_at(worker, worker->pending_head);
-    pending->arrival = arrival;
     pending->at = event->at;
-    if (measure.matched) {
-        pending->record = (struct record){.print = event->print, .flags = RECORD_FIRST};
-        set_measure(worker, &pending->record, meters[0], &measure);
-        pending->grain = meter->grain;
-        pending->meter = meters[0];
-    } else { /* a filter may leave most events out */
-        pending->record = no_meter_record(event);
-        pending->grain = GRAIN_HOUR;
-        pending->meter = NONE;
-    }
     set_subject(worker, event, pending);
-    advance_ring(worker);
+    worker->ring_added++;
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
