@@ -556,8 +556,9 @@ static inline uint64_t last_digits(uint64_t digits, unsigned count)
     return digits >> others << others;
 }
 
-/* Digits without a sign, with a point among them or none: at most eight before it, or sixteen without one, and as many as
- * an uint64_t holds.  Word by word, without a step for each digit.  False: something else, or too long. */
+/* Digits without a sign, with a point among them or none: at most eight before it, or sixteen
+ * without one, and as many as an uint64_t holds.  Word by word, without a step for each digit.
+ * False: something else, or too long. */
 static inline bool read_usual(const char *at, unsigned size, uint64_t *mantissa, int *scale)
 {
     uint64_t first = size < WORD_BYTES ? load_few_digits(at, size) : load_digits(at);
@@ -588,8 +589,7 @@ static inline bool read_usual(const char *at, unsigned size, uint64_t *mantissa,
     }
     uint64_t odd = find_others(last), rest = join_digits(last);
     if (part > WORD_BYTES) {
-        uint64_t middle =
-            first_digits(load_digits(at + size - part), part - WORD_BYTES);
+        uint64_t middle = first_digits(load_digits(at + size - part), part - WORD_BYTES);
         odd |= find_others(middle);
         rest += join_digits(middle) * 100'000'000;
     }

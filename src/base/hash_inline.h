@@ -11,9 +11,8 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static inline __attribute__((always_inline)) uint64_t hash_print64_inline(const void *bytes,
-                                                                          size_t size,
-                                                                          uint64_t seed)
+static inline __attribute__((always_inline)) uint64_t
+hash_print64_inline(const void *bytes, size_t size, uint64_t seed)
 {
     enum { SHORT_MAX = 16, MIDDLE_MAX = 128 }; /* the library's */
     return size <= SHORT_MAX ? XXH3_len_0to16_64b(bytes, size, XXH3_kSecret, seed)

@@ -12,41 +12,79 @@
  */
 #include <string.h>
 
-#ifdef __x86_64__
-#include <immintrin.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
 #endif
 
+#include "base/bytes.h"
 #include "base/hash_inline.h"
 #include "decode/record.h"
 
 /* ---- reading --------------------------------------------------------------------------------- */
-
-/* What the vectors of a machine do for it. */
-struct eyes {
-    /* The line goes on with the literal. */
-    bool (*has_literal)(const char *at, const struct template_value *value);
-    /* The first byte from at on that is a quote or no plain one: an escape, a control character,
-     * beyond ASCII.  There is one, for a line ends with a newline. */
-    const char *(*find_stop)(const char *at);
-};
 
 static inline bool is_stop(char c)
 {
     return (unsigned char)(c - 0x20) > 0x5e || c == '"' || c == '\\';
 }
 
-static inline bool has_literal_narrow(const char *at, const struct template_value *value)
+#ifdef __SSE2__
+
+/* The line goes on with the literal. */
+static inline bool has_literal(const char *at, const struct template_value *value)
+{
+    const __m128i *a = (const void *)at, *b = (const void *)value->literal;
+    __m128i low = _mm_cmpeq_epi8(_mm_loadu_si128(a), _mm_loadu_si128(b));
+    __m128i high = _mm_cmpeq_epi8(_mm_loadu_si128(a + 1), _mm_loadu_si128(b + 1));
+    uint32_t equal = (uint32_t)_mm_movemask_epi8(low) | (uint32_t)_mm_movemask_epi8(high) << 16;
+    return (~equal & value->mask) == 0;
+}
+
+/* The first byte from at on that is a quote or no plain one: an escape, a control character, beyond
+ * ASCII.  There is one, for a line ends with a newline. */
+static inline const char *find_stop(const char *at)
+{
+    const __m128i quotes = _mm_set1_epi8('"'), escapes = _mm_set1_epi8('\\');
+    const __m128i one = _mm_set1_epi8(1), plain = _mm_set1_epi8(' ' + 1);
+    for (;; at += sizeof one) {
+        __m128i x = _mm_loadu_si128((const void *)at);
+        __m128i marks = _mm_or_si128(_mm_cmpeq_epi8(x, quotes), _mm_cmpeq_epi8(x, escapes));
+        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero. */
+        __m128i odd = _mm_cmplt_epi8(_mm_add_epi8(x, one), plain);
+        uint32_t stops = (uint32_t)_mm_movemask_epi8(_mm_or_si128(marks, odd));
+        if (stops) {
+            return at + __builtin_ctz(stops);
+        }
+    }
+}
+
+#else
+
+static inline bool has_literal(const char *at, const struct template_value *value)
 {
     return memcmp(at, value->literal, value->size) == 0;
 }
 
-static inline const char *find_stop_narrow(const char *at)
+/* The highest bit of each byte that is zero; above the first of those it may be wrong. */
+static inline uint64_t find_zeros(uint64_t word)
 {
-    while (!is_stop(*at)) {
-        at++;
-    }
-    return at;
+    return (word - EACH_BYTE(1)) & ~word & EACH_BYTE(0x80);
 }
+
+/* As above, eight bytes at once. */
+static inline const char *find_stop(const char *at)
+{
+    for (;; at += sizeof(uint64_t)) {
+        uint64_t word = bytes_load64(at);
+        uint64_t controls = (word - EACH_BYTE(' ')) & ~word & EACH_BYTE(0x80);
+        uint64_t stops = find_zeros(word ^ EACH_BYTE('"')) | find_zeros(word ^ EACH_BYTE('\\')) |
+                         find_zeros(word ^ EACH_BYTE(0x7f)) | controls | (word & EACH_BYTE(0x80));
+        if (stops) {
+            return at + __builtin_ctzll(stops) / 8;
+        }
+    }
+}
+
+#endif
 
 /* A text with what is beyond ASCII in it: its end, or NULL when it is not plain. */
 __attribute__((cold, noinline)) static const char *find_end_of_wide(const char *first,
@@ -62,11 +100,10 @@ __attribute__((cold, noinline)) static const char *find_end_of_wide(const char *
  *
  * To know where the next value begins, the processor has to have read this one.  Where a value is
  * as long as it was before (an id, a time), it can go on sooner: it predicts the comparison. */
-static inline __attribute__((always_inline)) const char *
-find_end(const struct eyes *eyes, struct template_value *value, const char *first)
+static inline const char *find_end(struct template_value *value, const char *first)
 {
     enum { STEADY = 8 };
-    const char *stop = eyes->find_stop(first);
+    const char *stop = find_stop(first);
     size_t size = (size_t)(stop - first);
     if (value->same >= STEADY) {
         size_t usual = value->usual;
@@ -88,17 +125,14 @@ find_end(const struct eyes *eyes, struct template_value *value, const char *firs
 }
 
 /* The size of the record, 0 when it is of another shape. */
-static inline __attribute__((always_inline)) size_t match(const struct eyes *eyes,
-                                                          struct decoder *decoder,
-                                                          struct template *template,
-                                                          const char *record,
-                                                          struct attributes *attributes)
+static inline size_t match(struct decoder *decoder, struct template *template, const char *record,
+                           struct attributes *attributes)
 {
     const char *at = record;
     struct template_value *value = template->values, *values_end = value + template->value_count;
     uint64_t print = template->print;
     for (; value < values_end; value++) {
-        if (!eyes->has_literal(at, value)) {
+        if (!has_literal(at, value)) {
             return 0;
         }
         at += value->size;
@@ -110,8 +144,8 @@ static inline __attribute__((always_inline)) size_t match(const struct eyes *eye
             member = &decoder->members[value->index];
             member->path = template->members[value->index].path;
             if (*at != '"') {
-                size_t size = scan_plain_number((struct text){at, DECODE_PADDING_BYTES},
-                                                &member->number);
+                size_t size =
+                    scan_plain_number((struct text){at, DECODE_PADDING_BYTES}, &member->number);
                 if (size == 0) {
                     return 0;
                 }
@@ -123,7 +157,7 @@ static inline __attribute__((always_inline)) size_t match(const struct eyes *eye
             }
             at++;
         }
-        const char *end = find_end(eyes, value, at);
+        const char *end = find_end(value, at);
         if (!end) {
             return 0;
         }
@@ -138,7 +172,8 @@ static inline __attribute__((always_inline)) size_t match(const struct eyes *eye
         } else if (value->kind == TEMPLATE_ATTRIBUTE) {
             attributes->texts[value->index] = text;
             if (value->index != ATTRIBUTE_TIME) {
-                attributes->prints[value->index] = hash_print64_inline(text.at, text.size, value->seed);
+                attributes->prints[value->index] =
+                    hash_print64_inline(text.at, text.size, value->seed);
                 print += attributes->prints[value->index];
             }
         }
@@ -149,53 +184,6 @@ static inline __attribute__((always_inline)) size_t match(const struct eyes *eye
     return is_end && size <= LINE_MAX_BYTES ? size : 0;
 }
 
-static size_t match_narrow(struct decoder *decoder, struct template *template, const char *record,
-                           struct attributes *attributes)
-{
-    static const struct eyes eyes = {has_literal_narrow, find_stop_narrow};
-    return match(&eyes, decoder, template, record, attributes);
-}
-
-#ifdef __x86_64__
-
-__attribute__((target("avx2,bmi"))) static inline bool
-has_literal_middle(const char *at, const struct template_value *value)
-{
-    __m256i line = _mm256_loadu_si256((const void *)at);
-    __m256i literal = _mm256_loadu_si256((const void *)value->literal);
-    uint32_t equal = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(line, literal));
-    return (~equal & value->mask) == 0;
-}
-
-__attribute__((target("avx2,bmi"))) static inline const char *find_stop_middle(const char *at)
-{
-    const __m256i quotes = _mm256_set1_epi8('"'), escapes = _mm256_set1_epi8('\\');
-    const __m256i one = _mm256_set1_epi8(1), plain = _mm256_set1_epi8(' ' + 1);
-    for (;; at += sizeof one) {
-        __m256i x = _mm256_loadu_si256((const void *)at);
-        __m256i marks = _mm256_or_si256(_mm256_cmpeq_epi8(x, quotes), _mm256_cmpeq_epi8(x, escapes));
-        /* One more, with a sign: of 0x7f and what is beyond it that is negative, or zero. */
-        __m256i odd = _mm256_cmpgt_epi8(plain, _mm256_add_epi8(x, one));
-        uint32_t stops = (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(marks, odd));
-        if (stops) {
-            return at + __builtin_ctz(stops);
-        }
-    }
-}
-
-__attribute__((target("avx2,bmi"))) static size_t match_middle(struct decoder *decoder,
-                                                               struct template *template,
-                                                               const char *record,
-                                                               struct attributes *attributes)
-{
-    static const struct eyes eyes = {has_literal_middle, find_stop_middle};
-    return match(&eyes, decoder, template, record, attributes);
-}
-
-#else
-#define match_middle match_narrow
-#endif
-
 size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
                      uint32_t *member_count)
 {
@@ -204,8 +192,7 @@ size_t template_read(struct decoder *decoder, const char *record, struct attribu
         /* The one that matched last comes first. */
         uint32_t at = i == 0 ? known->last : i - (i <= known->last);
         struct template *template = &known->items[at];
-        size_t size = (decoder->width == SCAN_NARROW ? match_narrow : match_middle)(
-            decoder, template, record, attributes);
+        size_t size = match(decoder, template, record, attributes);
         if (size > 0) {
             for (uint32_t w = 0; w < template->word_count; w++) {
                 uint32_t index = template->words[w];

@@ -197,6 +197,9 @@ static inline uint64_t record_attribute_seed(enum attribute attribute)
     return (uint64_t)attribute * UINT64_C(0xD6E8FEB86659FD93);
 }
 
+/* The same byte eight times. */
+#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
+
 /* ---- scanning ------------------------------------------------------------------------------ */
 
 /* What a line contains besides what it is scanned for. */

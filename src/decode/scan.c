@@ -270,10 +270,9 @@ unsigned scan_line(enum scan_width width, const char *at, char mark, char escape
 
 enum scan_width scan_width_of(enum scan_width width)
 {
-    bool is_middle = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") &&
-                     __builtin_cpu_supports("popcnt");
-    bool is_wide =
-        is_middle && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vbmi2");
+    bool is_middle = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
+    bool is_wide = is_middle && __builtin_cpu_supports("avx512f") &&
+                   __builtin_cpu_supports("avx512bw");
     enum scan_width widest = is_wide ? SCAN_WIDE : is_middle ? SCAN_MIDDLE : SCAN_NARROW;
     return width < widest ? width : widest;
 }
@@ -292,10 +291,6 @@ enum scan_width scan_width_of(enum scan_width)
 }
 
 #endif
-
-/* ---- eight characters at once -------------------------------------------------------------- */
-
-#define EACH_BYTE(value) (UINT64_C(0x0101010101010101) * (value))
 
 /* ---- numbers ------------------------------------------------------------------------------- */
 

@@ -71,8 +71,8 @@ static inline void *spool_add(struct spool_writer *writer, uint32_t partition, u
     }
     unsigned char *at = open->at;
     open->at += size;
-    /* The partition's next unit comes many units later, by then to a line of the cache that is there:
-     * a store that waits for its line holds up all that come after it. */
+    /* The partition's next unit comes many units later, by then to a line of the cache that is
+     * there: a store that waits for its line holds up all that come after it. */
     __builtin_prefetch(open->at + writer->unit_bytes, 1);
     return at;
 }

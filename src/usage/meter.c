@@ -89,11 +89,12 @@ struct needs {
 };
 
 /* Types and SKUs that come again are found by the hash that they have already, and one comparison.
- * Each stands at its hash or up to PROBES - 1 places behind; where all are taken, the newest has the
- * first.  Only what the catalog knows gets in. */
+ * Each stands at its hash or up to PROBES - 1 places behind; where all are taken, the newest has
+ * the first.  Only what the catalog knows gets in. */
 enum { PROBES = 4, KNOWN_BITS_MAX = 13, TYPE_MAX_BYTES = 64, SKU_MAX_BYTES = 40 };
 
-/* A type, and what its meter reads: all in one place, since each step to another one is waited for. */
+/* A type, and what its meter reads: all in one place, since each step to another one is waited for.
+ */
 struct known_type {
     _Alignas(64) uint64_t print;
     uint64_t value_path, sku_path;
@@ -217,8 +218,7 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
     scratch->needs = needs;
     scratch->type_bits = known_bits(catalog->meter_count);
     scratch->sku_bits = known_bits(catalog->sku_count);
-    scratch->types =
-        new_known(arena, (size_t)1 << scratch->type_bits, sizeof *scratch->types);
+    scratch->types = new_known(arena, (size_t)1 << scratch->type_bits, sizeof *scratch->types);
     scratch->skus = new_known(arena, (size_t)1 << scratch->sku_bits, sizeof *scratch->skus);
     scratch->arena = arena;
     scratch->mark = arena_mark(arena);
@@ -275,8 +275,7 @@ learn_type(const struct meter_plan *plan, struct meter_scratch *scratch, const s
 
 /* NULL: the map is to be asked. */
 static inline struct known_type *find_type(const struct meter_plan *plan,
-                                           struct meter_scratch *scratch,
-                                           const struct event *event)
+                                           struct meter_scratch *scratch, const struct event *event)
 {
     struct known_type *known = &scratch->types[event->type_print >> (64 - scratch->type_bits)];
     for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
@@ -300,11 +299,8 @@ learn_sku(struct meter_scratch *scratch, uint32_t meter, uint64_t print, struct 
         known++;
     }
     known = known < home + PROBES ? known : home;
-    *known = (struct known_sku){.print = print,
-                                .meter = meter,
-                                .sku = sku,
-                                .number = NONE,
-                                .size = (uint32_t)name.size};
+    *known = (struct known_sku){
+        .print = print, .meter = meter, .sku = sku, .number = NONE, .size = (uint32_t)name.size};
     memcpy(known->bytes, name.at, name.size);
     return known;
 }

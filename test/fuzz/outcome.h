@@ -66,11 +66,18 @@ static inline void outcome_event(void *context, const struct event *event, size_
         const struct member *member = &event->members[i];
         outcome_number(outcome, member->path);
         outcome_number(outcome, member->kind);
-        outcome_number(outcome, member->truth);
-        outcome_text(outcome, member->text);
-        outcome_number(outcome, (uint64_t)member->number.mantissa);
-        outcome_number(outcome, (uint64_t)(member->number.mantissa >> 64));
-        outcome_number(outcome, (uint64_t)member->number.scale);
+        switch (member->kind) { /* what is of another kind is anything */
+        case MEMBER_TEXT: outcome_text(outcome, member->text); break;
+        case MEMBER_NUMBER:
+            outcome_number(outcome, (uint64_t)member->number.mantissa);
+            outcome_number(outcome, (uint64_t)(member->number.mantissa >> 64));
+            outcome_number(outcome, (uint64_t)member->number.scale);
+            break;
+        case MEMBER_BOOL: outcome_number(outcome, member->truth); break;
+        case MEMBER_NULL:
+        case MEMBER_EMPTY_OBJECT:
+        case MEMBER_EMPTY_ARRAY: break;
+        }
     }
 }
 
