@@ -318,7 +318,7 @@ static void finish_pending(struct worker *worker, struct pending *pending)
     emit_record(worker, partition, &pending->record, pending->meter);
 }
 
-static struct pending *ring_at(struct worker *worker, uint32_t index)
+static struct pending *ring_at(struct worker *worker, uint64_t index)
 {
     return &worker->pending[index % RING];
 }
@@ -914,7 +914,7 @@ static inline bool measure_plain(struct worker *worker, const struct event *even
                                  struct pending *pending)
 {
     struct plain_measure plain;
-    if (!meter_take_plain(worker->run->plan, worker->meter_scratch, event, &plain)) {
+    if (!meter_take_plain(worker->meter_scratch, event, &plain)) {
         return false;
     }
     if (*plain.number == NONE) {
@@ -984,13 +984,12 @@ static void take_event(void *context, const struct event *event, size_t record_o
     struct pending *pending = ring_at(worker, worker->ring_added);
     pending->arrival = (struct arrival){
         .key = find_key(worker, event), .print = event->print, .position = position};
-    if (!measure_plain(worker, event, pending)) {
-        uint32_t count;
-        const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
-        if (!measure_simple(worker, event, meters, count, pending)) {
-            take_event_whole(worker, event, &pending->arrival, meters, count);
-            return;
-        }
+    uint32_t count;
+    const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
+    if (!measure_plain(worker, event, pending) &&
+        !measure_simple(worker, event, meters, count, pending)) {
+        take_event_whole(worker, event, &pending->arrival, meters, count);
+        return;
     }
     pending->at = event->at;
     set_subject(worker, event, pending);

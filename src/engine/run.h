@@ -234,7 +234,7 @@ struct worker {
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
-    uint32_t ring_added, ring_found, ring_finished; /* so many so far, modulo 2^32 */
+    uint64_t ring_added, ring_found, ring_finished; /* so many so far */
     /* accept */
     struct spool_writer *verdicts;
     struct dedup_memory dedup;

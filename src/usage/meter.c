@@ -98,8 +98,9 @@ enum { PROBES = 4, KNOWN_BITS_MAX = 13, TYPE_MAX_BYTES = 64, SKU_MAX_BYTES = 40 
 struct known_type {
     _Alignas(64) uint64_t print;
     uint64_t value_path, sku_path;
-    uint32_t index; /* in the plan */
-    uint32_t meter;
+    const uint32_t *meters; /* that take it */
+    uint32_t count;
+    uint32_t meter;  /* when it is one */
     uint32_t sku;    /* constant; NONE: the text at sku_path */
     uint32_t number; /* of a constant SKU, as its own */
     enum grain grain;
@@ -129,7 +130,8 @@ struct meter_scratch {
     const struct needs *needs; /* of each meter */
     struct known_type *types;
     struct known_sku *skus;
-    int type_bits, sku_bits; /* of a hash, that say where it stands */
+    struct known_type *found; /* by meter_find, of its event; NULL: it is not known */
+    int type_bits, sku_bits;  /* of a hash, that say where it stands */
 };
 
 static void mark_slots(const struct expr *expr, bool *is_read)
@@ -226,16 +228,13 @@ struct meter_scratch *meter_scratch_new(struct arena *arena, const struct catalo
 }
 
 /* What a type's meter reads, when it is plain. */
-static void plan_plain(const struct catalog *catalog, const struct meter_plan *plan,
-                       struct known_type *known)
+static void plan_plain(const struct catalog *catalog, struct known_type *known)
 {
-    uint32_t count;
-    const uint32_t *meters = meters_of(plan, known->index, &count);
-    if (count != 1) {
+    if (known->count != 1) {
         return;
     }
-    const struct meter *meter = &catalog->meters[meters[0]];
-    known->meter = meters[0];
+    const struct meter *meter = &catalog->meters[known->meters[0]];
+    known->meter = known->meters[0];
     known->is_plain = !meter->where && !meter->resource && !meter->spread_from &&
                       meter->dimension_count == 0 && !meter_keeps_key(meter) &&
                       (!meter->value || meter->value_member != NONE) &&
@@ -253,38 +252,23 @@ static void plan_plain(const struct catalog *catalog, const struct meter_plan *p
     known->sku_path = meter->sku_expr ? meter->members[meter->sku_member] : 0;
 }
 
-__attribute__((cold, noinline)) static struct known_type *
-learn_type(const struct meter_plan *plan, struct meter_scratch *scratch, const struct event *event)
+__attribute__((cold, noinline)) static struct known_type *learn_type(struct meter_scratch *scratch,
+                                                                     const struct event *event,
+                                                                     const uint32_t *meters,
+                                                                     uint32_t count)
 {
     struct text type = event->type;
     uint64_t print = event->type_print;
-    uint32_t index = print == 0 ? MAP_NONE : map_find(&plan->by_type, type);
-    if (index == MAP_NONE || type.size > TYPE_MAX_BYTES) {
-        return NULL;
-    }
     struct known_type *home = &scratch->types[print >> (64 - scratch->type_bits)], *known = home;
     while (known < home + PROBES && known->size > 0) {
         known++;
     }
     known = known < home + PROBES ? known : home;
-    *known = (struct known_type){.print = print, .index = index, .size = (uint8_t)type.size};
+    *known = (struct known_type){
+        .print = print, .meters = meters, .count = count, .size = (uint8_t)type.size};
     memcpy(known->bytes, type.at, type.size);
-    plan_plain(scratch->catalog, plan, known);
+    plan_plain(scratch->catalog, known);
     return known;
-}
-
-/* NULL: the map is to be asked. */
-static inline struct known_type *find_type(const struct meter_plan *plan,
-                                           struct meter_scratch *scratch, const struct event *event)
-{
-    struct known_type *known = &scratch->types[event->type_print >> (64 - scratch->type_bits)];
-    for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
-        if (known->print == event->type_print &&
-            text_equal((struct text){known->bytes, known->size}, event->type)) {
-            return known;
-        }
-    }
-    return learn_type(plan, scratch, event);
 }
 
 __attribute__((cold, noinline)) static struct known_sku *
@@ -322,8 +306,20 @@ static inline struct known_sku *find_sku(struct meter_scratch *scratch, uint32_t
 const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *scratch,
                            const struct event *event, uint32_t *count)
 {
-    const struct known_type *known = find_type(plan, scratch, event);
-    return meters_of(plan, known ? known->index : map_find(&plan->by_type, event->type), count);
+    const uint64_t print = event->type_print;
+    const struct text type = event->type;
+    struct known_type *known = &scratch->types[print >> (64 - scratch->type_bits)];
+    for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
+        if (known->print == print && text_equal((struct text){known->bytes, known->size}, type)) {
+            scratch->found = known;
+            *count = known->count;
+            return known->meters;
+        }
+    }
+    const uint32_t *meters = meter_plan_find(plan, type, count);
+    bool is_learned = print != 0 && *count > 0 && type.size <= TYPE_MAX_BYTES;
+    scratch->found = is_learned ? learn_type(scratch, event, meters, *count) : NULL;
+    return meters;
 }
 
 /* As event_member; where: its place in the event before, which mostly is its place in this one. */
@@ -338,10 +334,10 @@ static inline const struct member *member_near(const struct event *event, uint64
     return member;
 }
 
-bool meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
-                      const struct event *event, struct plain_measure *out)
+bool meter_take_plain(struct meter_scratch *scratch, const struct event *event,
+                      struct plain_measure *out)
 {
-    struct known_type *known = find_type(plan, scratch, event);
+    struct known_type *known = scratch->found;
     if (!known || !known->is_plain) {
         return false;
     }

@@ -100,9 +100,9 @@ struct plain_measure {
     int32_t scale;
     uint32_t *number; /* what the caller keeps of this meter and SKU; NONE at first */
 };
-/* The same as meter_find and meter_apply, sooner; false: those are to be asked. */
-bool meter_take_plain(const struct meter_plan *plan, struct meter_scratch *scratch,
-                      const struct event *event, struct plain_measure *out);
+/* The same as meter_apply, sooner, of the event that meter_find was asked for last; false: meter_apply is to be asked. */
+bool meter_take_plain(struct meter_scratch *scratch, const struct event *event,
+                      struct plain_measure *out);
 
 /* ---- series: what a row is about, but for account and time ----------------------------------- */
 
