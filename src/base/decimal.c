@@ -514,16 +514,6 @@ static inline uint64_t find_others(uint64_t digits)
     return ((digits + DIGIT_ONES * 0x76) | digits) & DIGIT_ONES * 0x80;
 }
 
-/* The number that eight digits are: as pairs, fours, eights. */
-static inline uint64_t join_digits(uint64_t digits)
-{
-    const uint64_t mask = 0x0000'00FF'0000'00FFu;
-    digits = digits * 10 + (digits >> 8);
-    return ((digits & mask) * (100 + (UINT64_C(1'000'000) << 32)) +
-            (digits >> 16 & mask) * (1 + (UINT64_C(10'000) << 32))) >>
-           32;
-}
-
 enum { WORD_BYTES = 8 };
 
 static inline uint64_t load_digits(const char *at)
@@ -567,7 +557,7 @@ static inline bool read_usual(const char *at, unsigned size, uint64_t *mantissa,
     if (whole == 0 || (whole > 1 && *at == '0')) {
         return false;
     }
-    uint64_t number = join_digits(first_digits(first, whole));
+    uint64_t number = digits_join(first_digits(first, whole));
     unsigned part = size - whole; /* with its point */
     *scale = 0;
     if (part == 0) {
@@ -587,11 +577,11 @@ static inline bool read_usual(const char *at, unsigned size, uint64_t *mantissa,
         unsigned count = part < WORD_BYTES ? part : WORD_BYTES;
         last = last_digits(load_digits(at + size - WORD_BYTES), count);
     }
-    uint64_t odd = find_others(last), rest = join_digits(last);
+    uint64_t odd = find_others(last), rest = digits_join(last);
     if (part > WORD_BYTES) {
         uint64_t middle = first_digits(load_digits(at + size - part), part - WORD_BYTES);
         odd |= find_others(middle);
-        rest += join_digits(middle) * 100'000'000;
+        rest += digits_join(middle) * 100'000'000;
     }
     *mantissa = number * POWER64[part] + rest;
     *scale = has_point ? (int)part : 0;

@@ -24,6 +24,17 @@ static inline uint64_t digits_word(uint32_t value)
     return x + DIGITS_ZEROS;
 }
 
+/* The other way: the number that eight digits are (0 to 9, not their characters), the first lowest:
+ * as pairs, fours, eights. */
+static inline uint64_t digits_join(uint64_t digits)
+{
+    const uint64_t pairs = UINT64_C(0x0000'00FF'0000'00FF);
+    digits = digits * 10 + (digits >> 8);
+    return ((digits & pairs) * (100 + (UINT64_C(1'000'000) << 32)) +
+            (digits >> 16 & pairs) * (1 + (UINT64_C(10'000) << 32))) >>
+           32;
+}
+
 /* Exactly eight, with leading zeros; returns where the next byte goes, as all of these do. */
 static inline char *digits_put_word(char *to, uint32_t value)
 {

@@ -52,7 +52,7 @@ void decode_json_line(struct decoder *decoder, struct text line, bool first_of_f
 enum { DECODE_PADDING_BYTES = 64 };
 size_t decode_json_next(struct decoder *decoder, struct text rest, bool first_of_file,
                         const struct sink *sink);
-/* Reads from now on as on a machine with no wider vectors (0: none, 1: 32 bytes), for tests. */
+/* Reads from now on rows of CSV as on a machine with no wider vectors (0: none, 1: 32 bytes), for tests. */
 void decoder_narrow(struct decoder *decoder, int width);
 /* The general path alone, for the differential fuzzer. */
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,

@@ -11,6 +11,7 @@
 #endif
 
 #include "base/bytes.h"
+#include "base/digits.h"
 #include "decode/record.h"
 
 enum { BLOCK_BYTES = 64 };
@@ -344,17 +345,6 @@ static size_t read_number_slowly(struct text text, struct dec *number)
 
 enum { NUMBER_WINDOW_BYTES = 33, EIGHT = 8 }; /* a sign, and two vectors */
 
-/* The number that eight digits (0 to 9, not their characters) are, the lowest byte being the first.
- */
-static inline uint64_t eight_digits(uint64_t digits)
-{
-    digits = digits * 10 + (digits >> 8);
-    const uint64_t pairs = UINT64_C(0x000000FF000000FF);
-    return ((digits & pairs) * (100 + (UINT64_C(1000000) << 32)) +
-            (digits >> 16 & pairs) * (1 + (UINT64_C(10000) << 32))) >>
-           32;
-}
-
 static const uint64_t POWER_OF_TEN[] = {
     1,         10,         100,         1'000,         10'000,        100'000,
     1'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000};
@@ -374,7 +364,7 @@ static inline uint32_t find_digits(const char *at)
 static inline uint64_t read_digits(const char *at, unsigned count)
 {
     uint64_t digits = bytes_load64(at) - EACH_BYTE('0');
-    return count ? eight_digits(digits << 8 * (EIGHT - count)) : 0;
+    return count ? digits_join(digits << 8 * (EIGHT - count)) : 0;
 }
 
 /* At most 8 digits before the point and 10 after it; else what is slower decides. */

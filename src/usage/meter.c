@@ -91,7 +91,13 @@ struct needs {
 /* Types and SKUs that come again are found by the hash that they have already, and one comparison.
  * Each stands at its hash or up to PROBES - 1 places behind; where all are taken, the newest has
  * the first.  Only what the catalog knows gets in. */
-enum { PROBES = 4, KNOWN_BITS_MAX = 13, TYPE_MAX_BYTES = 64, SKU_MAX_BYTES = 40 };
+enum { PROBES = 4, KNOWN_BITS_MAX = 13, TYPE_BYTES = 64, SKU_BYTES = 40 };
+
+/* Of a name: its bytes, or where it has no room for them the catalog's. */
+static inline struct text known_text(const void *name, size_t room, size_t size)
+{
+    return (struct text){size <= room ? name : *(const char *const *)name, size};
+}
 
 /* A type, and what its meter reads: all in one place, since each step to another one is waited for.
  */
@@ -108,8 +114,12 @@ struct known_type {
     bool has_value, is_from_text, may_be_negative;
     uint8_t value_at, sku_at; /* where in the last event they were */
     uint8_t size;             /* 0: no type */
-    char bytes[TYPE_MAX_BYTES];
+    union {
+        char bytes[TYPE_BYTES];
+        const char *of_catalog; /* a longer one */
+    };
 };
+static_assert(ATTRIBUTE_MAX_BYTES <= UINT8_MAX);
 
 /* A SKU as a meter finds it. */
 struct known_sku {
@@ -117,7 +127,10 @@ struct known_sku {
     uint32_t meter, sku;
     uint32_t number; /* see struct plain_measure */
     uint32_t size;   /* 0: no SKU */
-    char bytes[SKU_MAX_BYTES];
+    union {
+        char bytes[SKU_BYTES];
+        const char *of_catalog;
+    };
 };
 
 struct meter_scratch {
@@ -266,7 +279,11 @@ __attribute__((cold, noinline)) static struct known_type *learn_type(struct mete
     known = known < home + PROBES ? known : home;
     *known = (struct known_type){
         .print = print, .meters = meters, .count = count, .size = (uint8_t)type.size};
-    memcpy(known->bytes, type.at, type.size);
+    if (type.size <= TYPE_BYTES) {
+        memcpy(known->bytes, type.at, type.size);
+    } else {
+        known->of_catalog = scratch->catalog->meters[meters[0]].event_type.at;
+    }
     plan_plain(scratch->catalog, known);
     return known;
 }
@@ -275,7 +292,7 @@ __attribute__((cold, noinline)) static struct known_sku *
 learn_sku(struct meter_scratch *scratch, uint32_t meter, uint64_t print, struct text name)
 {
     uint32_t sku = print == 0 ? MAP_NONE : map_find(&scratch->catalog->sku_by_name, name);
-    if (sku == MAP_NONE || name.size > SKU_MAX_BYTES || name.size == 0) {
+    if (sku == MAP_NONE || name.size == 0) {
         return NULL;
     }
     struct known_sku *home = &scratch->skus[print >> (64 - scratch->sku_bits)], *known = home;
@@ -285,7 +302,11 @@ learn_sku(struct meter_scratch *scratch, uint32_t meter, uint64_t print, struct 
     known = known < home + PROBES ? known : home;
     *known = (struct known_sku){
         .print = print, .meter = meter, .sku = sku, .number = NONE, .size = (uint32_t)name.size};
-    memcpy(known->bytes, name.at, name.size);
+    if (name.size <= SKU_BYTES) {
+        memcpy(known->bytes, name.at, name.size);
+    } else {
+        known->of_catalog = scratch->catalog->skus[sku].name.at;
+    }
     return known;
 }
 
@@ -296,7 +317,7 @@ static inline struct known_sku *find_sku(struct meter_scratch *scratch, uint32_t
     struct known_sku *known = &scratch->skus[print >> (64 - scratch->sku_bits)];
     for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
         if (known->print == print && known->meter == meter &&
-            text_equal((struct text){known->bytes, known->size}, name)) {
+            text_equal(known_text(known->bytes, SKU_BYTES, known->size), name)) {
             return known;
         }
     }
@@ -310,14 +331,15 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
     const struct text type = event->type;
     struct known_type *known = &scratch->types[print >> (64 - scratch->type_bits)];
     for (int i = 0; i < PROBES && known->size > 0; i++, known++) {
-        if (known->print == print && text_equal((struct text){known->bytes, known->size}, type)) {
+        if (known->print == print &&
+            text_equal(known_text(known->bytes, TYPE_BYTES, known->size), type)) {
             scratch->found = known;
             *count = known->count;
             return known->meters;
         }
     }
     const uint32_t *meters = meter_plan_find(plan, type, count);
-    bool is_learned = print != 0 && *count > 0 && type.size <= TYPE_MAX_BYTES;
+    bool is_learned = print != 0 && *count > 0;
     scratch->found = is_learned ? learn_type(scratch, event, meters, *count) : NULL;
     return meters;
 }
