@@ -272,8 +272,8 @@ unsigned scan_line(enum scan_width width, const char *at, char mark, char escape
 enum scan_width scan_width_of(enum scan_width width)
 {
     bool is_middle = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi");
-    bool is_wide = is_middle && __builtin_cpu_supports("avx512f") &&
-                   __builtin_cpu_supports("avx512bw");
+    bool is_wide =
+        is_middle && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
     enum scan_width widest = is_wide ? SCAN_WIDE : is_middle ? SCAN_MIDDLE : SCAN_NARROW;
     return width < widest ? width : widest;
 }
@@ -343,12 +343,11 @@ static size_t read_number_slowly(struct text text, struct dec *number)
 
 #ifdef __SSE2__
 
-enum { NUMBER_WINDOW_BYTES = 33, EIGHT = 8 }; /* a sign, and two vectors */
-
-static const uint64_t POWER_OF_TEN[] = {
-    1,         10,         100,         1'000,         10'000,        100'000,
-    1'000'000, 10'000'000, 100'000'000, 1'000'000'000, 10'000'000'000};
-enum { FRACTION_MAX = sizeof POWER_OF_TEN / sizeof *POWER_OF_TEN - 1 };
+enum {
+    NUMBER_WINDOW_BYTES = 33, /* a sign, and two vectors */
+    EIGHT = 8,
+    FRACTION_MAX = 10, /* digits: with eight before them, a value fits 64 bits */
+};
 
 static inline uint32_t find_digits(const char *at)
 {
@@ -392,10 +391,9 @@ size_t scan_plain_number(struct text text, struct dec *number)
         unsigned first = scale < EIGHT ? scale : EIGHT;
         uint64_t fraction = read_digits(at, first);
         if (scale > EIGHT) {
-            fraction =
-                fraction * POWER_OF_TEN[scale - EIGHT] + read_digits(at + EIGHT, scale - EIGHT);
+            fraction = fraction * POWER64[scale - EIGHT] + read_digits(at + EIGHT, scale - EIGHT);
         }
-        value = value * POWER_OF_TEN[scale] + fraction;
+        value = value * POWER64[scale] + fraction;
         at += scale;
         while (scale > 0 && value % 10 == 0) {
             value /= 10;

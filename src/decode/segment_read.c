@@ -959,22 +959,21 @@ static inline bool read_event(struct segment_reader *reader, uint32_t index, str
     return tuple->is_withdrawal ? set_targets(made) : subject->size > 0;
 }
 
-bool segment_next(struct segment_reader *reader, struct event *event, const char **fault)
+const struct event *segment_next(struct segment_reader *reader, const char **fault)
 {
     *fault = NULL;
     if (reader->next == reader->header.event_count || reader->fault) {
-        return false;
+        return NULL;
     }
     if (reader->next + FETCH_AHEAD < reader->header.event_count) {
         fetch_ahead(reader, reader->next + FETCH_AHEAD);
     }
     if (!read_event(reader, reader->next, &reader->event)) {
         *fault = reader->fault = "segment: an event cannot be read";
-        return false;
+        return NULL;
     }
     reader->next++;
-    *event = reader->event;
-    return true;
+    return &reader->event;
 }
 
 /* ---- canonical form ------------------------------------------------------------------------ */

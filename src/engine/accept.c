@@ -314,7 +314,6 @@ static enum status read_event_again(struct run *run, struct worker *worker, uint
         worker->segments = segment_reader_new(&worker->segment_arena);
     }
     const char *fault;
-    struct event event;
     /* They come in order, so a block is mostly read once. */
     bool is_open = worker->again_file == file && worker->again_first == first &&
                    segment_position(worker->segments) <= number - first;
@@ -325,7 +324,7 @@ static enum status read_event_again(struct run *run, struct worker *worker, uint
     worker->again_file = file;
     worker->again_first = first;
     do {
-        if (!segment_next(worker->segments, &event, &fault)) {
+        if (!segment_next(worker->segments, &fault)) {
             return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
                         feed_file_path(run->feed, file));
         }

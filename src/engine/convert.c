@@ -309,11 +309,11 @@ static void read_segment(struct converter *c)
 {
     const struct feed_block *block = &c->block;
     const struct text bytes = {block->bytes, block->size};
-    struct event event;
+    const struct event *event;
     const char *fault;
     uint64_t count = 0;
     if (segment_open(c->reader, bytes, &fault)) {
-        for (; c->status == OK && segment_next(c->reader, &event, &fault); count++) {
+        for (; c->status == OK && (event = segment_next(c->reader, &fault)); count++) {
             struct text record = {0};
             struct arena_mark mark = arena_mark(&c->scratch);
             if (!c->exporting) { /* a writer takes events apart by their records */
@@ -322,7 +322,7 @@ static void read_segment(struct converter *c)
                 segment_canonical(c->reader, &canonical);
                 record = buffer_text(&canonical);
             }
-            take_event(c, &event, 0, record);
+            take_event(c, event, 0, record);
             arena_rewind(&c->scratch, mark);
         }
     }

@@ -260,16 +260,16 @@ static void take_finding(void *context, const struct finding *finding)
 static void read_segment(struct reading *reading)
 {
     const struct feed_block *block = &reading->block;
-    struct event event;
+    const struct event *event;
     const char *fault;
     if (!reading->segments) {
         reading->segments = segment_reader_new(&reading->x->segment_arena);
     }
     if (segment_open(reading->segments, (struct text){block->bytes, block->size}, &fault)) {
         reading->line_offset = block->first_event;
-        for (uint32_t i = 0; segment_next(reading->segments, &event, &fault); i++) {
+        for (uint32_t i = 0; (event = segment_next(reading->segments, &fault)); i++) {
             reading->line_in_block = i;
-            take_event(reading, &event, i, (struct text){0});
+            take_event(reading, event, i, (struct text){0});
         }
     }
 }

@@ -1066,7 +1066,7 @@ static void read_segment(struct worker *worker)
 {
     const struct feed_block *block = &worker->block;
     const struct text bytes = {block->bytes, block->size};
-    struct event event;
+    const struct event *event;
     const char *fault;
     if (!worker->segments) {
         worker->segments = segment_reader_new(&worker->segment_arena);
@@ -1075,8 +1075,8 @@ static void read_segment(struct worker *worker)
     if (segment_open(worker->segments, bytes, &fault)) {
         worker->line_offset = block->first_event;
         prepare_block(worker);
-        for (; segment_next(worker->segments, &event, &fault); count++) {
-            take_event(worker, &event, count, (struct text){0});
+        for (; (event = segment_next(worker->segments, &fault)); count++) {
+            take_event(worker, event, count, (struct text){0});
         }
     }
     if (fault) {

@@ -127,9 +127,9 @@ static struct text check_world(void)
     if (!segment_open(reader, block, &fault)) {
         fail_msg("%s", fault);
     }
-    struct event event;
     for (uint32_t i = 0; i < world.count; i++) {
-        if (!segment_next(reader, &event, &fault)) {
+        const struct event *event = segment_next(reader, &fault);
+        if (!event) {
             fail_msg("event %u: %s", i, fault ? fault : "the end");
         }
         struct buffer canonical;
@@ -141,15 +141,15 @@ static struct text check_world(void)
                      TEXT_ARG(got));
         }
         assert_int_equal(segment_position(reader), i + 1);
-        assert_true(event.print == world.prints[i]);
-        assert_int_equal(event.at, world.events[i].at);
-        assert_true(event.at >= header.from && event.at <= header.last);
-        assert_int_equal(event.kind, world.events[i].kind);
-        assert_int_equal(event.holder_count > 0, world.events[i].holder_count > 0);
-        assert_true(has_path(&event, world.events[i].holders, world.events[i].member_count));
-        assert_int_equal(event.target_id.size, world.events[i].target_id.size);
+        assert_true(event->print == world.prints[i]);
+        assert_int_equal(event->at, world.events[i].at);
+        assert_true(event->at >= header.from && event->at <= header.last);
+        assert_int_equal(event->kind, world.events[i].kind);
+        assert_int_equal(event->holder_count > 0, world.events[i].holder_count > 0);
+        assert_true(has_path(event, world.events[i].holders, world.events[i].member_count));
+        assert_int_equal(event->target_id.size, world.events[i].target_id.size);
     }
-    assert_false(segment_next(reader, &event, &fault));
+    assert_null(segment_next(reader, &fault));
     assert_null(fault);
     return block;
 }
@@ -458,7 +458,7 @@ static void worlds_come_back(void **)
 static uint32_t check_read(struct text block)
 {
     const char *fault;
-    struct event event;
+    const struct event *event;
     uint32_t count = 0;
     if (!segment_open(reader, block, &fault)) {
         assert_non_null(fault);
@@ -469,7 +469,7 @@ static uint32_t check_read(struct text block)
     struct buffer canonical;
     buffer_init(&canonical, &arena, 4096);
     struct arena_mark mark = arena_mark(&arena);
-    for (; segment_next(reader, &event, &fault); count++) {
+    for (; (event = segment_next(reader, &fault)); count++) {
         canonical.size = 0;
         segment_canonical(reader, &canonical);
         struct text line = buffer_text(&canonical);
@@ -479,7 +479,7 @@ static uint32_t check_read(struct text block)
         struct outcome outcome;
         struct sink sink = outcome_start(&outcome, &arena, line);
         decode_json_general(decoder, line, false, &sink);
-        if (outcome.event_count != 1 || outcome.prints[0] != event.print) {
+        if (outcome.event_count != 1 || outcome.prints[0] != event->print) {
             fail_msg("%s: %.*s",
                      outcome.event_count ? "another print" : refusal_name(outcome.last_refusal),
                      TEXT_ARG(line));
