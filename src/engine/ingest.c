@@ -16,10 +16,10 @@ enum { RING = 32, STEP = 8 };
 /* In place of an account. */
 static const uint32_t UNKNOWN = NONE - 1;
 
-/* A simple event between its stages: one record, no tail. */
+/* A simple event between its stages: one record, with a tail when its value is wide. */
 struct pending {
     struct arrival arrival;
-    struct record record;
+    struct record record[2];
     instant at;
     enum grain grain;
     uint32_t meter;
@@ -264,14 +264,14 @@ static void emit_records(struct worker *worker, uint32_t partition, const struct
     put_records(worker, partition, records, units);
 }
 
-/* One, whose meter is known without asking its series, which is somewhere else. */
+/* One and its tail, whose meter is known without asking its series, which is somewhere else. */
 static inline void emit_record(struct worker *worker, uint32_t partition,
                                const struct record *record, uint32_t meter)
 {
     uint32_t counted =
         record->flags & RECORD_EXCLUDED ? meter_of_record(worker->run, record) : meter;
     total_count(&worker->read_totals[counted], record);
-    put_records(worker, partition, record, 1);
+    put_records(worker, partition, record, 1u + record->tail_units);
 }
 
 /* ---- the ring -------------------------------------------------------------------------------- */
@@ -285,20 +285,21 @@ __attribute__((cold, noinline)) static void finish_copies(struct worker *worker,
     uint32_t own = pending->arrival.account, first = accounts->copy_first[own];
     bool is_counted = false;
     for (uint32_t i = first; i <= accounts->copy_first[own + 1]; i++) {
-        struct record record = pending->record;
+        struct record record[2];
+        memcpy(record, pending->record, sizeof record);
         uint32_t partition =
-            place_record(worker, &record, i == first ? own : accounts->copies[i - 1],
-                         pending->meter, pending->grain, pending->at);
-        if (partition == NOWHERE || (is_counted && record.flags & RECORD_EXCLUDED)) {
+            place_record(worker, record, i == first ? own : accounts->copies[i - 1], pending->meter,
+                         pending->grain, pending->at);
+        if (partition == NOWHERE || (is_counted && record->flags & RECORD_EXCLUDED)) {
             continue;
         }
         if (is_counted) {
-            record.flags |= RECORD_ELSEWHERE;
+            record->flags |= RECORD_ELSEWHERE;
         } else {
             pending->arrival.partition = (uint16_t)partition;
             emit_arrival(worker, &pending->arrival);
         }
-        emit_records(worker, partition, &record, 1);
+        emit_records(worker, partition, record, 1u + record->tail_units);
         is_counted = true;
     }
     assert(is_counted);
@@ -311,11 +312,11 @@ static void finish_pending(struct worker *worker, struct pending *pending)
         finish_copies(worker, pending);
         return;
     }
-    uint32_t partition = place_record(worker, &pending->record, account, pending->meter,
-                                      pending->grain, pending->at);
+    uint32_t partition =
+        place_record(worker, pending->record, account, pending->meter, pending->grain, pending->at);
     pending->arrival.partition = (uint16_t)partition;
     emit_arrival(worker, &pending->arrival);
-    emit_record(worker, partition, &pending->record, pending->meter);
+    emit_record(worker, partition, pending->record, pending->meter);
 }
 
 static struct pending *ring_at(struct worker *worker, uint64_t index)
@@ -366,6 +367,18 @@ static bool fits(struct dec value)
 {
     return value.mantissa <= INT64_MAX && value.mantissa >= INT64_MIN;
 }
+
+/* Puts a value that does not fit the record into the tail behind it, where nothing else is. */
+static void set_wide(struct record *record, struct dec value, instant at)
+{
+    record->mantissa = 0;
+    record->flags |= RECORD_WIDE | RECORD_TAIL;
+    record->tail_units = 1;
+    record[1] = (struct record){0};
+    memcpy(record + 1, &value.mantissa, RECORD_WIDE_BYTES);
+    record_tail(record)->at = at;
+}
+static_assert(RECORD_WIDE_BYTES + RECORD_TAIL_BYTES <= sizeof(struct record));
 
 static void set_measure(struct worker *worker, struct record *record, uint32_t meter,
                         const struct measure *measure)
@@ -670,13 +683,11 @@ static bool add_pieces(struct worker *worker, struct event_records *records,
             piece.flags = (uint8_t)((piece.flags & ~RECORD_FIRST) | RECORD_PIECE);
         }
         piece.scale = (uint8_t)value.scale;
-        piece.mantissa = is_wide ? 0 : (int64_t)value.mantissa;
-        piece.flags |= is_wide ? RECORD_WIDE | RECORD_TAIL : 0;
+        piece.mantissa = (int64_t)value.mantissa;
         piece.tail_units = is_wide;
         struct record *record = add_record(records, &piece);
         if (is_wide) {
-            memcpy(record + 1, &value.mantissa, RECORD_WIDE_BYTES);
-            record_tail(record)->at = at;
+            set_wide(record, value, at);
         }
         records->partitions[records->count - 1] =
             (uint16_t)place_record(worker, record, account, index, meter->grain, at);
@@ -909,29 +920,45 @@ static inline void set_subject(struct worker *worker, const struct event *event,
     }
 }
 
+/* The record of an event that no meter takes, or whose one meter's filter leaves it out, as it may
+ * most. */
+static void set_unmetered(const struct event *event, struct pending *pending)
+{
+    pending->record[0] = no_meter_record(event);
+    pending->grain = GRAIN_HOUR;
+    pending->meter = NONE;
+}
+
 /* The record of an event of a plain meter; false when it is not one. */
 static inline bool measure_plain(struct worker *worker, const struct event *event,
                                  struct pending *pending)
 {
     struct plain_measure plain;
-    if (!meter_take_plain(worker->meter_scratch, event, &plain)) {
-        return false;
+    enum plain_taken taken = meter_take_plain(worker->meter_scratch, event, &plain);
+    if (taken == PLAIN_LEFT) {
+        set_unmetered(event, pending);
+    }
+    if (taken != PLAIN_MEASURED) {
+        return taken == PLAIN_LEFT;
     }
     if (*plain.number == NONE) {
         struct measure measure = {.sku = plain.sku, .resource = TEXT("")};
         *plain.number = find_series(worker, plain.meter, &measure);
     }
-    pending->record = (struct record){.print = event->print,
-                                      .mantissa = plain.mantissa,
-                                      .series = *plain.number,
-                                      .scale = (uint8_t)plain.scale,
-                                      .flags = RECORD_FIRST};
+    pending->record[0] = (struct record){.print = event->print,
+                                         .mantissa = (int64_t)plain.value.mantissa,
+                                         .series = *plain.number,
+                                         .scale = (uint8_t)plain.value.scale,
+                                         .flags = RECORD_FIRST};
+    if (!fits(plain.value)) {
+        set_wide(pending->record, plain.value, event->at);
+    }
     pending->grain = plain.grain;
     pending->meter = plain.meter;
     return true;
 }
 
-/* The same of an event that has one meter, whose records have no tail. */
+/* The same of an event that has one meter, whose records keep no key. */
 static bool measure_simple(struct worker *worker, const struct event *event, const uint32_t *meters,
                            uint32_t count, struct pending *pending)
 {
@@ -942,17 +969,15 @@ static bool measure_simple(struct worker *worker, const struct event *event, con
     }
     struct measure measure;
     meter_apply(catalog, meter, event, worker->meter_scratch, &measure);
-    if (!measure.matched) { /* a filter may leave most events out */
-        pending->record = no_meter_record(event);
-        pending->grain = GRAIN_HOUR;
-        pending->meter = NONE;
+    if (!measure.matched) {
+        set_unmetered(event, pending);
         return true;
     }
+    pending->record[0] = (struct record){.print = event->print, .flags = RECORD_FIRST};
+    set_measure(worker, pending->record, meters[0], &measure);
     if (!fits(measure.value)) {
-        return false;
+        set_wide(pending->record, measure.value, event->at);
     }
-    pending->record = (struct record){.print = event->print, .flags = RECORD_FIRST};
-    set_measure(worker, &pending->record, meters[0], &measure);
     pending->grain = meter->grain;
     pending->meter = meters[0];
     return true;

@@ -111,6 +111,7 @@ struct known_type {
     uint32_t number; /* of a constant SKU, as its own */
     enum grain grain;
     bool is_plain; /* see struct plain_measure */
+    bool has_expr; /* a filter or a value that is one */
     bool has_value, is_from_text, may_be_negative;
     uint8_t value_at, sku_at; /* where in the last event they were */
     uint8_t size;             /* 0: no type */
@@ -248,15 +249,14 @@ static void plan_plain(const struct catalog *catalog, struct known_type *known)
     }
     const struct meter *meter = &catalog->meters[known->meters[0]];
     known->meter = known->meters[0];
-    known->is_plain = !meter->where && !meter->resource && !meter->spread_from &&
-                      meter->dimension_count == 0 && !meter_keeps_key(meter) &&
-                      (!meter->value || meter->value_member != NONE) &&
-                      (!meter->sku_expr || meter->sku_member != NONE);
+    known->is_plain = !meter->resource && !meter->spread_from && meter->dimension_count == 0 &&
+                      !meter_keeps_key(meter) && (!meter->sku_expr || meter->sku_member != NONE);
     if (!known->is_plain) {
         return;
     }
     known->grain = meter->grain;
-    known->has_value = meter->value != NULL;
+    known->has_expr = meter->where || (meter->value && meter->value_member == NONE);
+    known->has_value = meter->value && meter->value_member != NONE;
     known->value_path = known->has_value ? meter->members[meter->value_member] : 0;
     known->is_from_text = meter->value_from_text;
     known->may_be_negative = meter->negative;
@@ -354,51 +354,6 @@ static inline const struct member *member_near(const struct event *event, uint64
     const struct member *member = event_member(event, path);
     *where = member ? (uint8_t)(member - event->members) : 0;
     return member;
-}
-
-bool meter_take_plain(struct meter_scratch *scratch, const struct event *event,
-                      struct plain_measure *out)
-{
-    struct known_type *known = scratch->found;
-    if (!known || !known->is_plain) {
-        return false;
-    }
-    struct dec value = {1, 0};
-    if (known->has_value) {
-        const struct member *member = member_near(event, known->value_path, &known->value_at);
-        if (!member) {
-            return false;
-        }
-        if (member->kind == MEMBER_NUMBER) {
-            value = member->number;
-        } else if (member->kind != MEMBER_TEXT || !known->is_from_text ||
-                   dec_parse(member->text, &value) != NUMBER_OK) {
-            return false;
-        }
-    }
-    if (value.mantissa != (int64_t)value.mantissa ||
-        (value.mantissa < 0 && !known->may_be_negative)) {
-        return false;
-    }
-    out->meter = known->meter;
-    out->grain = known->grain;
-    out->mantissa = (int64_t)value.mantissa;
-    out->scale = value.scale;
-    if (known->sku != NONE) {
-        out->sku = known->sku;
-        out->number = &known->number;
-        return true;
-    }
-    const struct member *name = member_near(event, known->sku_path, &known->sku_at);
-    struct known_sku *sku = name && name->kind == MEMBER_TEXT
-                                ? find_sku(scratch, known->meter, name->print, name->text)
-                                : NULL;
-    if (!sku) {
-        return false;
-    }
-    out->sku = sku->sku;
-    out->number = &sku->number;
-    return true;
 }
 
 /* Written where it is read: a value that is copied right after waits for its parts to be stored. */
@@ -631,6 +586,81 @@ static enum exclusion read_unique(const struct meter *meter, const struct event 
         return EXCLUDE_FIELD_TYPE;
     }
     return EXCLUDE_NONE;
+}
+
+/* The filter and the value, where one of them is an expression: what meter_apply does about them.
+ */
+__attribute__((noinline)) static enum plain_taken take_expressions(struct meter_scratch *scratch,
+                                                                   const struct known_type *known,
+                                                                   const struct event *event,
+                                                                   struct dec *value)
+{
+    const struct meter *meter = &scratch->catalog->meters[known->meter];
+    arena_rewind(scratch->arena, scratch->mark);
+    scratch->at = event->at;
+    fill_slots(meter, &scratch->needs[known->meter], event, scratch->slots);
+    if (meter->where) {
+        struct expr_value says;
+        if (expr_eval(meter->where, &scratch->env, scratch->arena, &says, NULL) != OK ||
+            says.type != EXPR_BOOL) {
+            return PLAIN_NOT;
+        }
+        if (!says.truth) {
+            return PLAIN_LEFT;
+        }
+    }
+    return known->has_value || read_value(meter, event, scratch, value) == EXCLUDE_NONE
+               ? PLAIN_MEASURED
+               : PLAIN_NOT;
+}
+
+enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct event *event,
+                                  struct plain_measure *out)
+{
+    struct known_type *known = scratch->found;
+    if (!known || !known->is_plain) {
+        return PLAIN_NOT;
+    }
+    struct dec value = {1, 0};
+    if (known->has_expr) {
+        enum plain_taken taken = take_expressions(scratch, known, event, &value);
+        if (taken != PLAIN_MEASURED) {
+            return taken;
+        }
+    }
+    if (known->has_value) {
+        const struct member *member = member_near(event, known->value_path, &known->value_at);
+        if (!member) {
+            return PLAIN_NOT;
+        }
+        if (member->kind == MEMBER_NUMBER) {
+            value = member->number;
+        } else if (member->kind != MEMBER_TEXT || !known->is_from_text ||
+                   dec_parse(member->text, &value) != NUMBER_OK) {
+            return PLAIN_NOT;
+        }
+    }
+    if (value.mantissa < 0 && !known->may_be_negative) {
+        return PLAIN_NOT;
+    }
+    out->meter = known->meter;
+    out->grain = known->grain;
+    out->value = value;
+    if (known->sku != NONE) {
+        out->sku = known->sku;
+        out->number = &known->number;
+        return PLAIN_MEASURED;
+    }
+    const struct member *name = member_near(event, known->sku_path, &known->sku_at);
+    struct known_sku *sku = name && name->kind == MEMBER_TEXT
+                                ? find_sku(scratch, known->meter, name->print, name->text)
+                                : NULL;
+    if (!sku) {
+        return PLAIN_NOT;
+    }
+    out->sku = sku->sku;
+    out->number = &sku->number;
+    return PLAIN_MEASURED;
 }
 
 void meter_apply(const struct catalog *catalog, const struct meter *meter,

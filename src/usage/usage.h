@@ -91,18 +91,22 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
                  const struct event *event, struct meter_scratch *scratch, struct measure *out);
 
-/* What most events come to: one meter takes it, which reads plain members alone and has no key, dimension or resource, and
- * nothing is wrong with what it reads. */
+/* What most events come to: one meter takes it, which has no key, dimension or resource and a constant SKU or one that is
+ * a plain member, and nothing is wrong with what it reads. */
 struct plain_measure {
     uint32_t meter, sku;
     enum grain grain; /* of the meter */
-    int64_t mantissa; /* of the value */
-    int32_t scale;
+    struct dec value;
     uint32_t *number; /* what the caller keeps of this meter and SKU; NONE at first */
 };
-/* The same as meter_apply, sooner, of the event that meter_find was asked for last; false: meter_apply is to be asked. */
-bool meter_take_plain(struct meter_scratch *scratch, const struct event *event,
-                      struct plain_measure *out);
+enum plain_taken {
+    PLAIN_NOT,     /* meter_apply is to be asked */
+    PLAIN_LEFT,    /* the filter says no; nothing is set */
+    PLAIN_MEASURED
+};
+/* The same as meter_apply, sooner, of the event that meter_find was asked for last. */
+enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct event *event,
+                                  struct plain_measure *out);
 
 /* ---- series: what a row is about, but for account and time ----------------------------------- */
 
