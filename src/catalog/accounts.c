@@ -98,6 +98,20 @@ const struct contract *accounts_contract(const struct accounts *accounts,
     }
 }
 
+const struct contract *accounts_contract_under(const struct accounts *accounts,
+                                               const struct catalog *catalog, uint32_t account,
+                                               uint32_t payer, instant at)
+{
+    while (accounts_payer(accounts, account, at) != payer) {
+        instant next, from = accounts_edge(accounts, catalog, account, at, &next);
+        if (from <= INSTANT_MIN) {
+            return NULL;
+        }
+        at = from - 1;
+    }
+    return accounts_contract(accounts, catalog, account, at);
+}
+
 void accounts_narrow_to_contract(const struct accounts *accounts, const struct catalog *catalog,
                                  uint32_t account, instant at, struct period *slot)
 {

@@ -179,6 +179,11 @@ uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, insta
 const struct contract *accounts_contract(const struct accounts *accounts,
                                          const struct catalog *catalog, uint32_t account,
                                          instant at);
+/* The same at the last instant, from `at` back, at which the payer pays for the account: of what comes
+ * to a bill when the account has left.  NULL also when it never did. */
+const struct contract *accounts_contract_under(const struct accounts *accounts,
+                                               const struct catalog *catalog, uint32_t account,
+                                               uint32_t payer, instant at);
 /* The organization it is in at an instant, or NONE. */
 uint32_t accounts_above(const struct accounts *accounts, uint32_t account, instant at);
 /* Narrows slot, which holds at, to the time in which all above the account stays the same. */

@@ -707,7 +707,8 @@ static struct text name_part(struct run *run, struct text key, size_t *at)
     return part;
 }
 
-/* Who goes on with a state: some accounts take along to who pays for them now. */
+/* Who goes on with a state: some accounts take along to who pays for them as a turn begins, which
+ * may have been before the period does. */
 static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, instant at)
 {
     const struct catalog *catalog = run->catalog;
@@ -720,7 +721,12 @@ static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, in
         return payer;
     }
     uint32_t account = accounts_find(run->accounts, NONE, name_part(run, key, &place));
-    return account == MAP_NONE ? payer : accounts_payer(run->accounts, account, at);
+    if (account == MAP_NONE) {
+        return payer;
+    }
+    bool is_custom;
+    struct clock billing = payer_billing(catalog, run->accounts, payer, run->period, &is_custom);
+    return accounts_payer(run->accounts, account, clock_turn(&billing, at).from);
 }
 
 static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer, instant at,

@@ -41,7 +41,6 @@ struct run {
 
 const struct contract *term_contract(const struct work *work, const struct charge *charge)
 {
-    const struct accounts *accounts = work->pricing->accounts;
     if (charge->contract) {
         return charge->contract;
     }
@@ -49,11 +48,7 @@ const struct contract *term_contract(const struct work *work, const struct charg
         charge->step->scope == SCOPE_CONTRACT) {
         return NULL; /* of those who had none, whoever has one as its time comes */
     }
-    if (charge->row == NONE &&
-        accounts_payer(accounts, charge->account, charge->at) != work->pricing->payer) {
-        return NULL; /* its time has come when the account is another payer's */
-    }
-    return accounts_contract(accounts, work->catalog, charge->account, charge->at);
+    return work_contract(work, charge->account, charge->at);
 }
 
 static uint32_t plan_of(const struct work *work, uint32_t account, const struct contract *contract)

@@ -159,7 +159,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
     instant at = step->clock == CLOCK_ROW ? like->at : end - 1; /* a row's turn is its instant */
     const struct contract *contract = like->contract;
     if (!turn_end_is_of_contract(work, step, price, contract)) {
-        contract = accounts_contract(work->pricing->accounts, work->catalog, bucket->account, at);
+        contract = work_contract(work, bucket->account, at);
     }
     return (struct charge){.kind = CHARGE_USAGE,
                            .has_amount = true,

@@ -497,6 +497,13 @@ static inline int step_digits(const struct work *work, int digits, const struct 
 enum status terms_run(struct work *work);
 /* The total order of charges that adjust nothing. */
 int charge_compare(const struct work *work, uint32_t a, uint32_t b);
+/* The contract of an account while it was this payer's, at an instant or last before it. */
+static inline const struct contract *work_contract(const struct work *work, uint32_t account,
+                                                   instant at)
+{
+    return accounts_contract_under(work->pricing->accounts, work->catalog, account,
+                                   work->pricing->payer, at);
+}
 /* The contract in force for a charge, as terms see it. */
 const struct contract *term_contract(const struct work *work, const struct charge *charge);
 /* Whether the term that runs applies to an account at an instant. */

@@ -1083,7 +1083,7 @@ class Bill(ChargeSteps, CoverSteps):
         """Of a contract's own price, that; else the one that the scope's account has at an instant."""
         if step.term or (not step.shared and flow.row.price.level.startswith("contract/")):
             return self.contract(flow.row)
-        return self.setup.contract(self.scope_account(flow, step), at)
+        return self.setup.contract_under(self.scope_account(flow, step), self.payer, at)
 
     def scope_account(self, flow, step):
         """The account that a charge on the bucket's scope is of."""

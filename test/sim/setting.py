@@ -469,6 +469,15 @@ class Setup:
                     return contract
         return None
 
+    def contract_under(self, account, payer, at):
+        """The contract at the last instant, from this one back, at which the payer paid for the account."""
+        starts = {start for spans in self.members.values() for start, _, _ in spans}
+        ends = {end for spans in self.members.values() for _, end, _ in spans}
+        for instant in sorted({at} | {edge - 1 for edge in starts | ends if edge - 1 < at}, reverse=True):
+            if self.payer(account, instant) == payer:
+                return self.contract(account, instant)
+        return None
+
     def aggregate(self, meter):
         record = self.catalog["meters"][meter]
         return record.get("aggregate", "sum" if "value" in record else "count")

@@ -160,9 +160,8 @@ class ChargeSteps:
         new = self.flow_of(None).charge(step, amount, rate, tier)
         new.kind, new.gross = kind, amount
         account, at = self.scope_account(flow, step), min(due, self.cut[1]) - 1
-        contract = self.contract(row) if self.is_of_contract(step) else self.setup.contract(account, at)
-        if self.setup.payer(account, at) != self.payer and not self.is_of_contract(step):
-            contract = None  # another payer's
+        contract = (self.contract(row) if self.is_of_contract(step)
+                    else self.setup.contract_under(account, self.payer, at))
         span = max(key[2][0], self.cut[0]), min(key[2][1], self.cut[1])
         made = self.scope_row(account, sku or "", at, step.price, new, contract, span)
         made.term_number = step.number
@@ -698,9 +697,8 @@ class ChargeSteps:
                 sold.is_sold = True
                 self.priced.append(sold)
                 continue
-            contract = self.contract(row) if self.is_of_contract(step) else self.setup.contract(account, at)
-            if self.setup.payer(account, at) != self.payer and not self.is_of_contract(step):
-                contract = None  # another payer's
+            contract = (self.contract(row) if self.is_of_contract(step)
+                        else self.setup.contract_under(account, self.payer, at))
             sold = self.scope_row(account, "", at, step.price, new, contract, self.cut)
             sold.term_number = step.number
             self.priced.append(sold)
