@@ -572,7 +572,7 @@ static void add_echoes(struct worker *worker, struct event_records *records,
     bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
     uint32_t payers[PAYERS_MAX], count = 0;
     struct period span = {at > run->period.from ? at : run->period.from, 0};
-    for (; span.from < run->period.to; span.from = span.to) {
+    for (; span.from < run->cuts_end; span.from = span.to) {
         uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
         (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
         if (!accounts_is_billed(run->accounts, run->catalog, payer, span.from)) {
@@ -608,7 +608,7 @@ static void add_gauge_echoes(struct worker *worker, struct event_records *record
     const struct run *run = worker->run;
     uint32_t payers[PAYERS_MAX] = {accounts_payer(run->accounts, record->account, at)}, count = 1;
     struct period span = {at, 0};
-    for (; span.from < run->period.to; span.from = span.to) {
+    for (; span.from < run->cuts_end; span.from = span.to) {
         uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
         (void)accounts_edge(run->accounts, run->catalog, record->account, span.from, &span.to);
         if (!accounts_is_billed(run->accounts, run->catalog, payer, span.from)) {
@@ -1224,15 +1224,15 @@ static bool has_dated_override(const struct run *run, uint32_t account)
     const struct price_set *set = &run->accounts->overrides[override].prices;
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *price = &set->base[set->prices[i]];
-        if ((price->from > run->period.from && price->from < run->period.to) ||
-            (price->to > run->period.from && price->to < run->period.to)) {
+        if ((price->from > run->period.from && price->from < run->cuts_end) ||
+            (price->to > run->period.from && price->to < run->cuts_end)) {
             return true;
         }
     }
     return false;
 }
 
-/* Those of accounts for which nothing changes in the period. */
+/* Those of accounts for which nothing changes in what is billed. */
 void run_find_payers(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
@@ -1240,7 +1240,7 @@ void run_find_payers(struct run *run)
     for (uint32_t account = 0; account < accounts->count; account++) {
         instant next;
         (void)accounts_edge(accounts, run->catalog, account, run->period.from, &next);
-        bool is_steady = next >= run->period.to && !has_dated_override(run, account);
+        bool is_steady = next >= run->cuts_end && !has_dated_override(run, account);
         is_steady = is_steady && !(accounts->view_count > 0 && account == accounts->nobody);
         run->steady_payer[account] =
             is_steady ? accounts_payer(accounts, account, run->period.from) : NONE;

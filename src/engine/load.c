@@ -544,6 +544,7 @@ static uint32_t find_cuts(const struct run *run, uint32_t payer, struct period *
 static void make_cuts(struct run *run)
 {
     run->has_cuts = any_cuts(run);
+    run->cuts_end = run->period.to;
     if (!run->has_cuts) {
         run->turn = clock_turn(&run->catalog->billing, run->period.to - 1);
         return;
@@ -556,6 +557,9 @@ static void make_cuts(struct run *run)
     struct period *cuts = arena_calloc(&run->arena, first[count] + 1, sizeof *cuts);
     for (uint32_t i = 0; i < count; i++) {
         (void)find_cuts(run, i, cuts + first[i], first[i + 1] - first[i]);
+    }
+    for (uint32_t i = 0; i < first[count]; i++) {
+        run->cuts_end = cuts[i].to > run->cuts_end ? cuts[i].to : run->cuts_end;
     }
     run->cut_first = first;
     run->cuts = cuts;

@@ -637,7 +637,7 @@ bool payer_is_settled(const struct run *run, uint32_t payer)
 
 bool payer_pays(const struct run *run, uint32_t account)
 {
-    for (instant at = run->period.from, next; at < run->period.to; at = next) {
+    for (instant at = run->period.from, next; at < run->cuts_end; at = next) {
         if (accounts_payer(run->accounts, account, at) == account) {
             return true;
         }

@@ -76,7 +76,7 @@ uint32_t payers_from(const struct run *run, uint32_t account, instant at, uint32
                      instant *starts)
 {
     uint32_t count = 0;
-    for (instant next; at < run->period.to && count < PAYERS_MAX; at = next) {
+    for (instant next; at < run->cuts_end && count < PAYERS_MAX; at = next) {
         uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
         (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
         while (known < count && payers[known] != payer) {

@@ -212,15 +212,15 @@ struct worker {
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
-    /* Of the texts of a segment's block, by number (struct event): the part of a source in the identity of events, the account
-     * of a subject. */
+    /* Of the texts of a segment's block, by number (struct event): the part of a source in the
+     * identity of events, the account of a subject. */
     struct block_source {
         uint64_t key;
         bool is_known;
     } * block_sources;
     uint32_t *block_accounts;
     uint32_t block_source_capacity, block_account_capacity;
-    uint32_t *series_cache;           /* numbers of series met last, by hash; NONE */
+    uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
     struct total *read_totals; /* of the records of each meter, then of none */
     const struct csv_header *csv_header;
@@ -302,10 +302,11 @@ struct run {
     const uint32_t
         *cut_first; /* of each account as a payer, when billing is custom: range in cuts */
     const struct period *cuts;
+    instant cuts_end; /* of the last one: turns that begin in the period may end behind it */
     struct period
         turn; /* without cuts: the turn of the catalog's billing that the period ends in */
-    /* By account: who pays for it through all of the period, when no edge of the account or catalog
-     * cuts a slot within; else NONE. */
+    /* By account: who pays for it through all that is billed, when no edge of the account or
+     * catalog cuts a slot within; else NONE. */
     uint32_t *steady_payer;
     struct account_finder finder;
     struct arena table_arena;          /* of the two */
