@@ -651,6 +651,10 @@ static bool is_meant_as_number(struct text text)
             return true;
         }
     }
+    instant date; /* which would be a difference: 2026-01-01 is 2024 */
+    if (text.size == sizeof "2026-01-01" - 1 && time_parse_date(text, NULL, &date) == TIME_OK) {
+        return true;
+    }
     size_t at = text.size > 0 && (text.at[0] == '-' || text.at[0] == '+');
     if (at == text.size || !((text.at[at] >= '0' && text.at[at] <= '9') || text.at[at] == '.')) {
         return text.size > 0 && text.at[0] == '+';

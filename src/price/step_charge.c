@@ -1225,6 +1225,10 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     struct charge asking = scope; /* its numbers may ask for usage on the scope */
     asking.series = last.series;
     asking.merged = last.merged;
+    if (work->term) {
+        asking.contract = last.contract =
+            term_contract_due(work, step, bucket->account, last.contract, due);
+    }
     TRY(numbers(work, step, waits ? &asking : &last, bucket->turn, values));
     bucket = &work->buckets[at];
     bucket->values = values;

@@ -169,6 +169,26 @@ instant term_due(struct work *work, const struct step *step, const struct contra
     return step->clock == CLOCK_ROW ? due : due_at_last(work, turn, due);
 }
 
+/* To all contracts of the buyer with this one's plan that follow one another: a plan goes on when
+ * an amendment of something else makes another contract of it. */
+static void widen_by_plan(const struct work *work, const struct contract *contract,
+                          struct period *active)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const struct account *buyer = &accounts->items[accounts_buyer(accounts, contract)];
+    const uint32_t *items = accounts->contract_of + buyer->contract_first;
+    for (uint32_t i = 0; i < buyer->contract_count; i++) {
+        const struct contract *other = &work->catalog->contracts[items[i]];
+        active->to =
+            other->plan == contract->plan && other->from == active->to ? other->to : active->to;
+    }
+    for (uint32_t i = buyer->contract_count; i-- > 0;) {
+        const struct contract *other = &work->catalog->contracts[items[i]];
+        active->from =
+            other->plan == contract->plan && other->to == active->from ? other->from : active->from;
+    }
+}
+
 struct period term_active(const struct work *work, const struct step *step,
                           const struct contract *contract)
 {
@@ -180,7 +200,27 @@ struct period term_active(const struct work *work, const struct step *step,
                !(term->level == LEVEL_PLAN && contract && contract->plan == term->plan)) {
         contract = NULL;
     }
-    return contract ? (struct period){contract->from, contract->to} : always;
+    if (!contract) {
+        return always;
+    }
+    struct period active = {contract->from, contract->to};
+    if (term->level == LEVEL_PLAN && step->scope != SCOPE_CONTRACT) {
+        widen_by_plan(work, contract, &active);
+    }
+    return active;
+}
+
+const struct contract *term_contract_due(const struct work *work, const struct step *step,
+                                         uint32_t account, const struct contract *last, instant due)
+{
+    const struct term *term = work->term;
+    if (term->level == LEVEL_CONTRACT || step->scope == SCOPE_CONTRACT) {
+        return last;
+    }
+    instant end = due < work->pricing->cut.to ? due : work->pricing->cut.to;
+    const struct contract *then = work_contract(work, account, end - 1);
+    bool has_term = then && (term->level != LEVEL_PLAN || then->plan == term->plan);
+    return has_term ? then : last;
 }
 
 struct charge term_charge(const struct work *work, const struct step *step, uint32_t account,
@@ -537,7 +577,8 @@ static enum status settle_turns(struct work *work, const struct step *step, uint
             work->buckets[index].events = state.events;
         }
         struct dec amount;
-        TRY(settle_scope(work, step, account, contract, due, &state, &amount));
+        TRY(settle_scope(work, step, account, term_contract_due(work, step, account, contract, due),
+                         due, &state, &amount));
         TRY(dec_add(work->buckets[index].y, amount, &work->buckets[index].y, work->err));
     }
     return OK;

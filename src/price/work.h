@@ -504,6 +504,11 @@ static inline const struct contract *work_contract(const struct work *work, uint
     return accounts_contract_under(work->pricing->accounts, work->catalog, account,
                                    work->pricing->payer, at);
 }
+/* The contract by which a term is computed that is due then for an account: the one in force,
+ * unless that has no such term; else that of its last charge.  Of a contract's own, always that. */
+const struct contract *term_contract_due(const struct work *work, const struct step *step,
+                                         uint32_t account, const struct contract *last,
+                                         instant due);
 /* The contract in force for a charge, as terms see it. */
 const struct contract *term_contract(const struct work *work, const struct charge *charge);
 /* Whether the term that runs applies to an account at an instant. */
