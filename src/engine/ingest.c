@@ -1128,6 +1128,19 @@ static void read_lines(struct worker *worker)
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
 }
 
+/* What came of the stream before is billed all the same, so that who bills is told. */
+static void note_damage(struct worker *worker, const struct feed_finding *finding)
+{
+    struct damage *damage = &worker->damage;
+    bool is_first = damage->count++ == 0 || finding->file_index < damage->file ||
+                    (finding->file_index == damage->file && finding->offset < damage->offset);
+    if (is_first) {
+        damage->file = finding->file_index;
+        damage->offset = finding->offset;
+        damage->reason = text_format(&worker->arena, "%s", finding->reason).at;
+    }
+}
+
 static enum status read_block(struct worker *worker)
 {
     const struct feed_block *block = &worker->block;
@@ -1142,6 +1155,9 @@ static enum status read_block(struct worker *worker)
     drain_ring(worker);
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
+        if (finding->refusal == REFUSE_ENCODING) {
+            note_damage(worker, finding);
+        }
         if (finding->refusal != REFUSE_NONE) {
             add_letter(worker, finding->refusal, FEED_LINE_LAST, finding->offset, finding->head,
                        finding->reason);

@@ -549,6 +549,27 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
              summary->excluded_count > 1 ? "most as" : "as", most->name, advice);
 }
 
+static void warn_of_damage(struct run *run)
+{
+    struct damage first = {0};
+    for (int i = 0; i < run->threads; i++) {
+        const struct damage *damage = &run->workers[i].damage;
+        const uint32_t count = first.count + damage->count;
+        bool is_first =
+            damage->count > 0 && (first.count == 0 || damage->file < first.file ||
+                                  (damage->file == first.file && damage->offset < first.offset));
+        first = is_first ? *damage : first;
+        first.count = count;
+    }
+    if (first.count > 0) {
+        const char *others =
+            first.count > 1 ? text_format(&run->arena, " (so with %u more)", first.count - 1).at
+                            : "";
+        run_warn(run, "%s: %s; what came before it counts%s: see dead_letters.ndjson",
+                 feed_file_path(run->feed, first.file), first.reason, others);
+    }
+}
+
 /* Both numbers as the bill shows them. */
 static const char *count_events(struct run *run, struct known_events known)
 {
@@ -668,6 +689,7 @@ enum status run_report(struct run *run, struct farthing_summary *summary)
     sum_counts(run, summary);
     list_failures(run, summary);
     warn_of_nothing(run, summary);
+    warn_of_damage(run);
     warn_of_fewer(run);
     warn_of_cut_values(run);
     sum_amounts(run, summary);

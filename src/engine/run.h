@@ -127,6 +127,13 @@ struct letter {
     struct digest digest;
 };
 
+/* Streams that are damaged or cut: how many, and of the first by name where and why. */
+struct damage {
+    uint32_t count, file;
+    uint64_t offset;
+    const char *reason;
+};
+
 /* What is written out at the end, in order of (file, block): each block's dead letters are one run
  * of a stream. */
 struct letter_run {
@@ -233,6 +240,7 @@ struct worker {
     bool is_late; /* the event at hand comes too late to be billed */
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
+    struct damage damage;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
     uint64_t ring_added, ring_found, ring_finished; /* so many so far */
     /* accept */
