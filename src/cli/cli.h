@@ -110,6 +110,7 @@ int finish_converted(const struct common *common, struct farthing *farthing,
 /* "1,234,567". */
 const char *group_digits(uint64_t number, char out[32]);
 int write_stdout(void *context, const char *bytes, size_t size);
+bool stdout_has_failed(void); /* write_stdout could not */
 /* Ends the line of the progress bar, if there is one. */
 void end_progress(void);
 /* Standard output could not be written: exit code 4, and a word on why unless its reader left. */

@@ -84,7 +84,10 @@ int finish_converted(const struct common *common, struct farthing *farthing,
                      const char *out)
 {
     int code = (int)status;
-    if (status != FARTHING_OK) {
+    if (status != FARTHING_OK && !out && stdout_has_failed()) {
+        end_progress();
+        code = finish_stdout(code); /* which knows why, and when to say nothing */
+    } else if (status != FARTHING_OK) {
         code = report_failure(farthing, status);
     } else {
         end_progress();

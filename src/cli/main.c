@@ -310,6 +310,11 @@ int write_stdout(void *context, const char *bytes, size_t size)
     return 1;
 }
 
+bool stdout_has_failed(void)
+{
+    return stdout_errno != 0;
+}
+
 int finish_stdout(int code)
 {
     if (fflush(stdout) != 0 || ferror(stdout)) {
