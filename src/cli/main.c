@@ -263,16 +263,40 @@ int report_failure(struct farthing *farthing, enum farthing_status status)
     return (int)status;
 }
 
+/* Bytes of the UTF-8 character there; 0: it is none. */
+static size_t character_size(const unsigned char *at)
+{
+    const unsigned char first = at[0];
+    size_t size = first < 0x80                    ? 1
+                  : first >= 0xC2 && first < 0xE0 ? 2
+                  : first >= 0xE0 && first < 0xF0 ? 3
+                  : first >= 0xF0 && first < 0xF5 ? 4
+                                                  : 0;
+    for (size_t i = 1; i < size; i++) {
+        if ((at[i] & 0xC0) != 0x80) {
+            return 0;
+        }
+    }
+    bool is_none = (first == 0xE0 && at[1] < 0xA0) || (first == 0xED && at[1] >= 0xA0) ||
+                   (first == 0xF0 && at[1] < 0x90) || (first == 0xF4 && at[1] >= 0x90);
+    return is_none ? 0 : size;
+}
+
+/* A path may have any bytes; JSON has only UTF-8, and U+FFFD for what is none. */
 void print_json_text(FILE *out, const char *text)
 {
     fputc('"', out);
-    for (const unsigned char *at = (const unsigned char *)text; *at; at++) {
+    size_t size;
+    for (const unsigned char *at = (const unsigned char *)text; *at; at += size > 0 ? size : 1) {
+        size = character_size(at);
         if (*at == '"' || *at == '\\') {
             fprintf(out, "\\%c", *at);
         } else if (*at < 0x20) {
             fprintf(out, "\\u%04x", *at);
+        } else if (size == 0) {
+            fputs("\\ufffd", out);
         } else {
-            fputc(*at, out);
+            fwrite(at, 1, size, out);
         }
     }
     fputc('"', out);

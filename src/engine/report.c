@@ -538,12 +538,16 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
     if (strcmp(most->name, exclusion_name(EXCLUDE_WITHDRAWN)) == 0) {
         return; /* on purpose */
     }
+    bool is_outside = strcmp(most->name, exclusion_name(EXCLUDE_OUT_OF_PERIOD)) == 0;
+    if (is_outside && summary->usage_rows > 0) {
+        return; /* what was carried from before is billed, and events of before came again */
+    }
     bool is_account = strcmp(most->name, exclusion_name(EXCLUDE_NO_ACCOUNT)) == 0;
-    const char *advice =
-        is_account && run->options->accounts.count == 0 ? "give the accounts with --accounts"
-        : is_account                                    ? "are these the right accounts?"
-        : strcmp(most->name, exclusion_name(EXCLUDE_OUT_OF_PERIOD)) == 0 ? "is --period right?"
-                                                                         : "see exclusions.csv";
+    const char *advice = is_account && run->options->accounts.count == 0
+                             ? "give the accounts with --accounts"
+                         : is_account ? "are these the right accounts?"
+                         : is_outside ? "is --period right?"
+                                      : "see exclusions.csv";
     run_warn(run, "%s is billed: all events were excluded, %s %s: %s",
              summary->bills > 0 ? "no event" : "nothing",
              summary->excluded_count > 1 ? "most as" : "as", most->name, advice);
