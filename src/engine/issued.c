@@ -71,7 +71,7 @@ enum status check_written(struct run *run, const char *folder, const char *name,
     bool same = text_equal(json_text(file, "print"), text_of(print));
     yyjson_doc_free(doc);
     if (!same) {
-        (void)fail(err, ERR_INPUT, "%s/%s: is not as the run wrote it", folder, name);
+        (void)fail(err, ERR_CORRUPT, "%s/%s: is not as the run wrote it", folder, name);
         return fail_hint(err, "a run was stopped while it replaced files, or the file was edited: "
                               "bill that period again");
     }

@@ -1075,7 +1075,7 @@ static enum status check_opening_whole(struct run *run, struct text *bytes)
                                    "opening: the closing says the same in these names");
     }
     if (!is_whole) {
-        (void)fail(run->err, ERR_INPUT,
+        (void)fail(run->err, is_end ? ERR_CORRUPT : ERR_INPUT,
                    is_end ? "%s: is not as the run wrote it" : "%s: is no whole closing.ndjson",
                    run->options->opening);
         return fail_hint(run->err, is_end
