@@ -48,7 +48,9 @@ const struct contract *term_contract(const struct work *work, const struct charg
         charge->step->scope == SCOPE_CONTRACT) {
         return NULL; /* of those who had none, whoever has one as its time comes */
     }
-    return work_contract(work, charge->account, charge->at);
+    return charge->row == NONE ? work_contract(work, charge->account, charge->at)
+                               : accounts_contract(work->pricing->accounts, work->catalog,
+                                                   charge->account, charge->at);
 }
 
 static uint32_t plan_of(const struct work *work, uint32_t account, const struct contract *contract)

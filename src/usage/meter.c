@@ -588,6 +588,22 @@ static enum exclusion read_unique(const struct meter *meter, const struct event 
     return EXCLUDE_NONE;
 }
 
+/* What the filter says; *fault is set when it says neither, and then the event counts as matched.
+ */
+static bool passes_filter(const struct meter *meter, struct meter_scratch *scratch,
+                          enum exclusion *fault)
+{
+    struct expr_value says;
+    if (expr_eval(meter->where, &scratch->env, scratch->arena, &says, NULL) != OK) {
+        *fault = exclusion_of_fault(&says);
+    } else if (says.type != EXPR_BOOL) {
+        *fault = EXCLUDE_FIELD_TYPE;
+    } else {
+        return says.truth;
+    }
+    return true;
+}
+
 /* The filter and the value, where one of them is an expression: what meter_apply does about them.
  */
 __attribute__((noinline)) static enum plain_taken take_expressions(struct meter_scratch *scratch,
@@ -599,19 +615,14 @@ __attribute__((noinline)) static enum plain_taken take_expressions(struct meter_
     arena_rewind(scratch->arena, scratch->mark);
     scratch->at = event->at;
     fill_slots(meter, &scratch->needs[known->meter], event, scratch->slots);
-    if (meter->where) {
-        struct expr_value says;
-        if (expr_eval(meter->where, &scratch->env, scratch->arena, &says, NULL) != OK ||
-            says.type != EXPR_BOOL) {
-            return PLAIN_NOT;
-        }
-        if (!says.truth) {
-            return PLAIN_LEFT;
-        }
+    enum exclusion fault = EXCLUDE_NONE;
+    if (meter->where && !passes_filter(meter, scratch, &fault)) {
+        return PLAIN_LEFT;
     }
-    return known->has_value || read_value(meter, event, scratch, value) == EXCLUDE_NONE
-               ? PLAIN_MEASURED
-               : PLAIN_NOT;
+    if (fault == EXCLUDE_NONE && !known->has_value) {
+        fault = read_value(meter, event, scratch, value);
+    }
+    return fault == EXCLUDE_NONE ? PLAIN_MEASURED : PLAIN_NOT;
 }
 
 enum plain_taken meter_take_plain(struct meter_scratch *scratch, const struct event *event,
@@ -678,14 +689,8 @@ void meter_apply(const struct catalog *catalog, const struct meter *meter,
     scratch->at = event->at;
     fill_slots(meter, &scratch->needs[meter - catalog->meters], event, scratch->slots);
     if (meter->where) {
-        struct expr_value value;
-        if (expr_eval(meter->where, &scratch->env, scratch->arena, &value, NULL) != OK) {
-            out->exclusion = exclusion_of_fault(&value);
-            return;
-        }
-        if (value.type != EXPR_BOOL || !value.truth) {
-            out->matched = value.type != EXPR_BOOL;
-            out->exclusion = out->matched ? EXCLUDE_FIELD_TYPE : EXCLUDE_NONE;
+        out->matched = passes_filter(meter, scratch, &out->exclusion);
+        if (!out->matched || out->exclusion != EXCLUDE_NONE) {
             return;
         }
     }

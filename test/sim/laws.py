@@ -497,12 +497,12 @@ def reordered(bench):
             return False
         for price in owner.get("prices", []):
             if isinstance(price, dict):
-                price["components"] = dict(price.get("components", {}))
-                for of, key in [(price, "steps"), *((price["components"], name) for name in price["components"])]:
+                if "components" in price:
+                    price["components"] = dict(price["components"])
+                lists = [(price, "steps"), *((price["components"], name) for name in price.get("components", {}))]
+                for of, key in lists:
                     of[key] = [copy.deepcopy(step) for step in of[key] if not (
                         set(step) & {"aggregate", "bound", "round", *CHARGE_STEPS} or step.get("use") in others)]
-                if not price["components"]:
-                    del price["components"]
     plain_bill, changed = bench.bill("plain", catalog), 0
     order = bench.rng.choice(["-quantity", ["-time", "-account"], ["-sku", "quantity"], "-account", ["-resource", "events"]])
     for body in bodies(catalog, "tier"):

@@ -846,6 +846,7 @@ static const struct planted {
     {"quantity: 750", "quantity: -750", "NEGATIVE"},
     {"by: [region]", "by: [regions]", "UNKNOWN_NAME"},
     {"{up_to: 100, rate: 0.1}", "{up_to: 100, rate: 1e-1}", "NUM_EXPONENT"},
+    {"{up_to: 100, rate: 0.1}", "{up_to: 100, rate: 2026-01-01}", "NUM_SYNTAX"},
     {"from: 2026-01-01\n", "from: 2026-02-30\n", "TIME_SYNTAX"},
     {"divide: 1073741824 *", "divid: 1073741824 *", "UNKNOWN_KEY"},
     {"1073741824 * period.hours", "1073741824 * periods.hours", "EXPRESSION_NAME"},
