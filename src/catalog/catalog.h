@@ -890,8 +890,9 @@ struct catalog {
     bool has_currencies;          /* some price, plan or contract says one */
     bool has_contract_currencies; /* some contract does */
     struct line_rounding rounding;
-    struct clock billing;    /* the bill's clock; calendar month, UTC, by default */
-    bool billing_at_account; /* anchor: subscription, the account's own start */
+    struct clock billing;      /* the bill's clock; calendar month, UTC, by default */
+    bool billing_at_account;   /* anchor: subscription, the account's own start */
+    bool has_contract_billing; /* some contract has a billing of its own (billing.h) */
     struct thresholds thresholds;
     bool has_thresholds;   /* of the catalog or of a contract */
     bool has_late_periods; /* usage that comes late is billed so many turns of billing back */

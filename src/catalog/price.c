@@ -334,6 +334,7 @@ static void read_contract_billing(struct loader *loader, const struct yaml_node 
                  &contract->thresholds);
     load_late_periods(loader, node, false);
     contract->has_billing = true;
+    loader->catalog->has_contract_billing = true;
     if (at_account) {
         COMPLAIN(loader, node, "BAD_VALUE", TEXT("anchor: contract, calendar or a date"),
                  "a contract's bills cannot begin with the account");

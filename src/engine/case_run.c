@@ -740,12 +740,10 @@ bool case_own_turn(const struct case_run *run, struct text account, instant at, 
     if (index == MAP_NONE) {
         return false;
     }
-    bool is_custom;
     uint32_t payer = accounts_payer(accounts, index, at);
-    struct clock clock = payer_billing(run->loaded.catalog, accounts, payer,
-                                       (struct period){at, at + 1}, &is_custom);
-    *turn = clock_turn(&clock, at);
-    return is_custom;
+    const struct billing_of billing = billing_of(run->loaded.catalog, accounts, payer, at);
+    *turn = billing_turn(&billing, at);
+    return billing_at(&billing, turn->from).is_custom;
 }
 
 /* A bill that says no period is of the month of its usage; where the payer's bills follow a clock
@@ -766,10 +764,9 @@ static instant turn_start(const struct case_run *run, struct period period)
     const struct accounts *accounts = run->loaded.accounts;
     instant start = period.from;
     for (uint32_t i = 0; i < accounts->count; i++) {
-        bool is_custom;
-        struct clock clock = payer_billing(run->loaded.catalog, accounts, i, period, &is_custom);
-        if (is_custom && accounts_payer(accounts, i, period.from) == i) {
-            instant from = clock_turn(&clock, period.from).from;
+        const struct billing_of billing = billing_of(run->loaded.catalog, accounts, i, period.from);
+        instant from = billing_turn(&billing, period.from).from;
+        if (billing_at(&billing, from).is_custom && accounts_payer(accounts, i, period.from) == i) {
             start = from < start ? from : start;
         }
     }

@@ -426,96 +426,16 @@ static void sort_complaints(struct complaints *complaints)
 
 /* ---- billing clocks and cuts ----------------------------------------------------------------- */
 
-static bool is_calendar(const struct clock *clock)
-{
-    struct clock calendar = clock_calendar(clock->every, clock->zone);
-    const struct civil *a = &clock->anchor, *b = &calendar.anchor;
-    bool midnight = a->hour == 0 && a->minute == 0 && a->second == 0 && a->nanosecond == 0;
-    bool day = clock->every == EVERY_WEEK
-                   ? civil_weekday(civil_to_days(a->year, a->month, a->day)) == 1
-               : clock->every >= EVERY_MONTH ? a->day == 1
-                                             : true;
-    bool month = clock->every == EVERY_YEAR      ? a->month == b->month
-                 : clock->every == EVERY_QUARTER ? a->month % 3 == 1
-                                                 : true;
-    return clock->count == 1 && midnight && day && month;
-}
-
-/* The contract whose billing a payer has: in force as the period begins, else the first to begin in
- * it. */
-static const struct contract *billing_contract(const struct catalog *catalog,
-                                               const struct accounts *accounts, uint32_t payer,
-                                               struct period period)
-{
-    const struct account *account = &accounts->items[payer];
-    for (uint32_t i = 0; i < account->contract_count; i++) {
-        const struct contract *contract =
-            &catalog->contracts[accounts->contract_of[account->contract_first + i]];
-        if (contract->has_billing && contract->from < period.to && contract->to > period.from) {
-            return contract;
-        }
-    }
-    return NULL;
-}
-
-const struct thresholds *contract_thresholds(const struct catalog *catalog,
-                                             const struct accounts *accounts, uint32_t payer,
-                                             struct period period)
-{
-    const struct contract *contract = billing_contract(catalog, accounts, payer, period);
-    return contract && (contract->thresholds.count > 0 || contract->thresholds.has_recurring)
-               ? &contract->thresholds
-               : NULL;
-}
-
-/* Whose bills the payer's go with: those of a view by source, with its source's. */
-static uint32_t billed_with(const struct catalog *catalog, const struct accounts *accounts,
-                            uint32_t payer, struct period period)
-{
-    uint32_t view = accounts_view(accounts, payer);
-    while (view != NONE) {
-        const struct contract *contract = &catalog->contracts[accounts->views[view].contract];
-        if (contract->source == NONE) {
-            break;
-        }
-        contract = &catalog->contracts[contract->source];
-        payer = accounts_buyer(accounts, contract);
-        view = contract->view;
-        if (view == NONE) {
-            payer = accounts_payer(accounts, payer, period.from);
-        }
-    }
-    return payer;
-}
-
-struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
-                           uint32_t payer, struct period period, bool *is_custom)
-{
-    payer = billed_with(catalog, accounts, payer, period);
-    const struct contract *contract = billing_contract(catalog, accounts, payer, period);
-    struct clock clock = contract ? contract->billing : catalog->billing;
-    if (contract && contract->billing_at_start) {
-        clock = clock_since(clock, contract->from);
-    } else if (!contract && catalog->billing_at_account &&
-               accounts->items[payer].since > INSTANT_MIN) {
-        clock = clock_anchored(clock.every, clock.count, accounts->items[payer].since, clock.zone);
-    }
-    *is_custom = !is_calendar(&clock);
-    return clock;
-}
-
 /* False when every payer has one bill, of the whole period. */
 static bool any_cuts(const struct run *run)
 {
-    if (run->catalog->billing_at_account || !is_calendar(&run->catalog->billing)) {
-        return true;
-    }
-    for (uint32_t i = 0; i < run->catalog->contract_count; i++) {
-        if (run->catalog->contracts[i].has_billing) {
-            return true;
-        }
-    }
-    return clock_turn(&run->catalog->billing, run->period.from).to < run->period.to;
+    return !billing_is_calendar(run->catalog) ||
+           clock_turn(&run->catalog->billing, run->period.from).to < run->period.to;
+}
+
+struct billing_of run_billing(const struct run *run, uint32_t payer)
+{
+    return billing_of(run->catalog, run->accounts, payer, run->period.from);
 }
 
 /* What a payer is billed for in this run, bill by bill: the turns of a clock of its own that begin
@@ -524,19 +444,18 @@ static bool any_cuts(const struct run *run)
 static uint32_t find_cuts(const struct run *run, uint32_t payer, struct period *cuts,
                           uint32_t capacity)
 {
-    bool is_custom;
-    struct clock clock = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom);
+    const struct billing_of of = run_billing(run, payer);
     uint32_t count = 0;
-    struct period turn = clock_turn(&clock, run->period.from);
-    if (is_custom && turn.from < run->period.from) {
-        turn = clock_turn(&clock, turn.to);
-    }
-    while (turn.from < run->period.to) {
+    struct period turn = billing_turn(&of, run->period.from);
+    for (; turn.from < run->period.to; turn = billing_turn(&of, turn.to)) {
+        bool is_custom = billing_at(&of, turn.from).is_custom;
+        if (is_custom && turn.from < run->period.from) {
+            continue; /* of the run in which it began */
+        }
         if (count < capacity) {
             cuts[count] = is_custom ? turn : period_intersect(turn, run->period);
         }
         count++;
-        turn = clock_turn(&clock, turn.to);
     }
     return count;
 }
@@ -728,9 +647,8 @@ static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, in
     if (account == MAP_NONE) {
         return payer;
     }
-    bool is_custom;
-    struct clock billing = payer_billing(catalog, run->accounts, payer, run->period, &is_custom);
-    return accounts_payer(run->accounts, account, clock_turn(&billing, at).from);
+    const struct billing_of billing = run_billing(run, payer);
+    return accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
 }
 
 static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer, instant at,
@@ -965,9 +883,7 @@ static bool carry_sample(struct spool_writer *writer, uint32_t partition, struct
 static bool carry_line(struct run *run, struct spool_writer *writer, const struct carried *carried,
                        yyjson_val *line)
 {
-    bool is_custom;
-    struct clock billing =
-        payer_billing(run->catalog, run->accounts, carried->payer, run->period, &is_custom);
+    const struct billing_of billing = run_billing(run, carried->payer);
     struct period cut = run->period;
     if (run->has_cuts) {
         if (run->cut_first[carried->payer] == run->cut_first[carried->payer + 1]) {
@@ -975,7 +891,7 @@ static bool carry_line(struct run *run, struct spool_writer *writer, const struc
         }
         cut = run->cuts[run->cut_first[carried->payer]];
     }
-    if (clock_turn(&billing, cut.from).from == cut.from) {
+    if (billing_turn(&billing, cut.from).from == cut.from) {
         return true; /* its turn is over */
     }
     struct record record = {.form = RECORD_SAMPLE,

@@ -68,22 +68,21 @@ static void find_opening(const struct run *run, uint32_t payer, struct arena *ar
 void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
                  struct pricing *pricing)
 {
-    bool is_custom;
-    *pricing = (struct pricing){
-        .catalog = run->catalog,
-        .accounts = run->accounts,
-        .series = &run->series,
-        .base = run->period.from,
-        .payer = payer,
-        .cut = cut,
-        .billing = payer_billing(run->catalog, run->accounts, payer, run->period, &is_custom)};
+    *pricing = (struct pricing){.catalog = run->catalog,
+                                .accounts = run->accounts,
+                                .series = &run->series,
+                                .base = run->period.from,
+                                .payer = payer,
+                                .cut = cut,
+                                .billing = run_billing(run, payer)};
+    pricing->zone = billing_at(&pricing->billing, cut.from).clock.zone;
     if (cut.from == run->period.from && cut.to == run->period.to) {
         pricing->cut_edges = run->period_edges;
     }
     /* Without cuts all payers have the catalog's clock, and a period in one turn of it. */
     pricing->turn = !run->has_cuts && period_has(run->turn, cut.to - 1)
                         ? run->turn
-                        : clock_turn(&pricing->billing, cut.to - 1);
+                        : billing_turn(&pricing->billing, cut.to - 1);
     if (run->members) {
         pricing->members = run->members + run->member_first[payer];
         pricing->member_count = run->member_first[payer + 1] - run->member_first[payer];
@@ -466,7 +465,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
 {
     const struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
-    const struct thresholds *thresholds = payer_thresholds(run, job->payer, run->period);
+    const struct thresholds *thresholds = payer_thresholds(run, job->payer, cut.from);
     instant *cuts = NULL;
     uint32_t count = thresholds ? issued_cuts(run, job->payer, cut, arena, &cuts) : 0;
     if (thresholds && count == 0) {

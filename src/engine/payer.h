@@ -30,9 +30,8 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
 
 /* ---- threshold.c ---- */
 
-/* When the payer is billed inside its turns; NULL: never. */
-const struct thresholds *payer_thresholds(const struct run *run, uint32_t payer,
-                                          struct period period);
+/* When the payer is billed inside the turn that holds the instant; NULL: never. */
+const struct thresholds *payer_thresholds(const struct run *run, uint32_t payer, instant at);
 /* Where a cut that was priced as a whole is divided, ascending; room for as many as it has
  * charges. */
 enum status threshold_cuts(struct arena *arena, const struct thresholds *thresholds,

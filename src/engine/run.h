@@ -427,12 +427,8 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 bool pending_is_possible(const struct catalog *catalog);
 /* From when on late usage is billed in the turn that has an instant; INSTANT_MIN: always. */
 instant late_before(const struct catalog *catalog, instant at);
-/* Those of the contract whose billing the payer has; NULL. */
-const struct thresholds *contract_thresholds(const struct catalog *catalog,
-                                             const struct accounts *accounts, uint32_t payer,
-                                             struct period period);
-struct clock payer_billing(const struct catalog *catalog, const struct accounts *accounts,
-                           uint32_t payer, struct period period, bool *is_custom);
+/* Whose billing a payer has, all through the run. */
+struct billing_of run_billing(const struct run *run, uint32_t payer);
 
 /* ---- unopened.c ---- */
 

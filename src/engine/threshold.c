@@ -17,11 +17,13 @@
 
 static const struct text NODE = {"@billing", 8};
 
-const struct thresholds *payer_thresholds(const struct run *run, uint32_t payer,
-                                          struct period period)
+const struct thresholds *payer_thresholds(const struct run *run, uint32_t payer, instant at)
 {
-    const struct thresholds *own = contract_thresholds(run->catalog, run->accounts, payer, period);
-    own = own ? own : &run->catalog->thresholds;
+    const struct billing_of own_billing = {run->catalog, run->accounts, payer};
+    const struct billing billing = billing_at(&own_billing, billing_turn(&own_billing, at).from);
+    const struct thresholds *own = billing.contract ? &billing.contract->thresholds : NULL;
+    bool has_own = own && (own->count > 0 || own->has_recurring);
+    own = has_own ? own : &run->catalog->thresholds;
     return own->count > 0 || own->has_recurring ? own : NULL;
 }
 
@@ -143,8 +145,7 @@ enum status threshold_cuts(struct arena *arena, const struct thresholds *thresho
         qsort(steps, step_count, sizeof *steps, compare_steps);
     }
     struct dec next,
-        sum =
-            sum_before(state_key(arena, pricing, clock_turn(&pricing->billing, cut.from)), pricing);
+        sum = sum_before(state_key(arena, pricing, pricing_turn(pricing, cut.from)), pricing);
     bool has;
     TRY(find_next(thresholds, sum, &has, &next, err));
     *count = 0;

@@ -10,9 +10,9 @@
 /* Where to look: the moment a bill begins, and whose it is. */
 struct beginning {
     instant at;
-    struct clock billing;
-    uint32_t payer; /* NONE: of everybody */
-    instant since;  /* when that one began */
+    instant turn_from; /* of the turn of billing that holds it */
+    uint32_t payer;    /* NONE: of everybody */
+    instant since;     /* when that one began */
 };
 
 struct unopened {
@@ -62,8 +62,9 @@ static instant turn_start(const struct step *step, const struct contract *contra
         return INSTANT_MIN;
     }
     if (step->clock == CLOCK_PERIOD) {
-        clock = beginning->billing;
-    } else if (step->clock == CLOCK_ACCOUNT) {
+        return beginning->turn_from;
+    }
+    if (step->clock == CLOCK_ACCOUNT) {
         clock = clock_since(clock, beginning->since);
     } else if (step->clock == CLOCK_CONTRACT && contract) {
         clock = clock_since(clock, contract->from);
@@ -223,20 +224,21 @@ static void tell_of_meters(struct run *run)
 void warn_of_no_opening(struct run *run)
 {
     struct unopened unopened = {0};
+    const instant from = run->period.from;
     bool is_old = false; /* some account may have been there before */
     for (uint32_t i = 0; i < run->accounts->count && unopened.count == 0; i++) {
-        struct beginning beginning = {.at = run->period.from,
-                                      .billing = run->catalog->billing,
+        struct beginning beginning = {.at = from,
+                                      .turn_from = clock_turn(&run->catalog->billing, from).from,
                                       .payer = NONE,
                                       .since = INSTANT_MIN};
-        bool bills = true, is_custom;
+        bool bills = true;
         if (run->has_cuts) {
             bills = run->cut_first[i] < run->cut_first[i + 1];
             beginning.payer = i;
             beginning.since = run->accounts->items[i].since;
-            beginning.at = bills ? run->cuts[run->cut_first[i]].from : run->period.from;
-            beginning.billing =
-                payer_billing(run->catalog, run->accounts, i, run->period, &is_custom);
+            beginning.at = bills ? run->cuts[run->cut_first[i]].from : from;
+            const struct billing_of billing = run_billing(run, i);
+            beginning.turn_from = billing_turn(&billing, beginning.at).from;
         }
         if (!bills || run->accounts->items[i].since >= beginning.at) {
             continue;

@@ -29,12 +29,7 @@ struct period turn_find(struct work *work, const struct step *step, const struct
     case CLOCK_ALWAYS:
         return (struct period){INSTANT_MIN, INSTANT_MAX};
     case CLOCK_PERIOD:
-        if (period_has(work->pricing->turn, at)) {
-            return work->pricing->turn;
-        }
-        clock = &work->pricing->billing;
-        owner = clock;
-        break;
+        return pricing_turn(work->pricing, at);
     case CLOCK_RULE:
         break;
     case CLOCK_CONTRACT:

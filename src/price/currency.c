@@ -85,7 +85,7 @@ static enum status fail_rate(const struct pricing *pricing, const struct used_ra
                     "{rates: fx} and a table fx",
                     used->from->code, used->to->code);
     }
-    struct civil day = zone_civil(pricing->billing.zone, used->asked);
+    struct civil day = zone_civil(pricing->zone, used->asked);
     return fail(err, ERR_INPUT,
                 "there is no rate from %s into %s on %04d-%02d-%02d (settings_at: %s) in %.*s: it "
                 "needs a row of these two that holds then",
@@ -99,7 +99,7 @@ enum status pricing_rate(const struct pricing *pricing, const struct currency *f
 {
     const struct conversion *conversion = &pricing->catalog->conversion;
     const struct rate_table *table = conversion->rates;
-    struct period turn = clock_turn(&pricing->billing, pricing->cut.from);
+    struct period turn = pricing_turn(pricing, pricing->cut.from);
     *used = (struct used_rate){.from = from, .to = to, .asked = at};
     switch (conversion->at) {
     case SETTINGS_AT_ROW:

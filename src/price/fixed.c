@@ -41,12 +41,13 @@ static bool falls_due(const struct step_fixed *fixed, struct period part, struct
     return period_has(cut, part.from);
 }
 
-/* A first part-turn may be measured against one turn counted back from its end. */
+/* What a part is measured against: the turn as its clock counts it, also where billing changes
+ * inside of it; a first part-turn, if so said, against one turn counted back from its end. */
 static struct period measured_turn(const struct step_fixed *fixed, const struct clock *clock,
                                    struct period part, struct period turn)
 {
     if (!fixed->stub_back || part.from <= turn.from) {
-        return turn;
+        return clock_turn(clock, turn.from);
     }
     struct clock back = clock_anchored(clock->every, clock->count, turn.to, clock->zone);
     return clock_turn(&back, turn.to - 1);
@@ -287,23 +288,36 @@ static enum status emit_turn(struct work *work, const struct price *price, const
     return OK;
 }
 
-static struct clock clock_of(const struct work *work, const struct step *step,
-                             const struct contract *contract, uint32_t account)
+static struct period billed_turn(const struct pricing *pricing, instant at, struct clock *clock)
+{
+    struct period turn = pricing_turn(pricing, at);
+    *clock = billing_at(&pricing->billing, turn.from).clock;
+    return turn;
+}
+
+/* The turn of the step that holds the instant, and the clock that counts it. */
+static struct period fixed_turn(const struct work *work, const struct step *step,
+                                const struct contract *contract, uint32_t account, instant at,
+                                struct clock *clock)
 {
     switch (step->clock) {
     case CLOCK_RULE:
-        return step->rule;
+        *clock = step->rule;
+        break;
     case CLOCK_CONTRACT:
-        return contract ? clock_since(step->rule, contract->from) : step->rule;
+        *clock = contract ? clock_since(step->rule, contract->from) : step->rule;
+        break;
     case CLOCK_ACCOUNT:
-        return clock_since(step->rule, work->pricing->accounts->items[account].since);
+        *clock = clock_since(step->rule, work->pricing->accounts->items[account].since);
+        break;
     case CLOCK_ALWAYS:
-        return clock_calendar(EVERY_ALWAYS, NULL);
+        *clock = clock_calendar(EVERY_ALWAYS, NULL);
+        break;
     case CLOCK_ROW:
     case CLOCK_PERIOD:
-        break;
+        return billed_turn(work->pricing, at, clock);
     }
-    return work->pricing->billing;
+    return clock_turn(clock, at);
 }
 
 /* Those whose date the bill holds, if the price is in force then. */
@@ -311,14 +325,14 @@ static enum status emit_installments(struct work *work, const struct price *pric
                                      const struct step *step, const struct subscription *who,
                                      struct period active)
 {
-    const struct clock *clock = &work->pricing->billing;
     for (uint32_t i = 0; i < step->fixed.installment_count; i++) {
         const struct installment *item = &step->fixed.installments[i];
-        struct period turn = clock_turn(clock, item->at), part;
+        struct clock clock;
+        struct period turn = billed_turn(work->pricing, item->at, &clock), part;
         struct period left = {item->at, turn.to < active.to ? turn.to : active.to};
         if (period_has(work->pricing->cut, item->at) && period_has(active, item->at) &&
             part_in_force(work, price, who, left, &part) && part.from == item->at) {
-            TRY(emit_turn(work, price, step, who, clock, &item->amount, part, turn));
+            TRY(emit_turn(work, price, step, who, &clock, &item->amount, part, turn));
         }
     }
     return OK;
@@ -335,7 +349,7 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
     if (step->fixed.installment_count > 0) {
         return emit_installments(work, price, step, who, active);
     }
-    struct clock clock = clock_of(work, step, who->contract, who->account);
+    struct clock clock;
     struct period part;
     if (step->fixed.when == FIXED_ONCE) {
         /* In force from before all time: due with the first bill there is, which is not this
@@ -345,13 +359,14 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
             was_charged(work, price, step, who, part.from)) {
             return OK;
         }
-        struct period turn = clock_turn(&clock, part.from);
+        struct period turn = fixed_turn(work, step, who->contract, who->account, part.from, &clock);
         return emit_turn(work, price, step, who, &clock, &step->fixed.amount,
                          period_intersect(part, turn), turn);
     }
     /* Turns that touch the cut, those that end with its start left out. */
     for (instant at = cut.from; at <= cut.to;) {
-        struct period turn = clock_turn(&clock, at == cut.to ? at - 1 : at);
+        struct period turn =
+            fixed_turn(work, step, who->contract, who->account, at == cut.to ? at - 1 : at, &clock);
         struct period left = period_intersect(active, turn);
         while (left.from < left.to && part_in_force(work, price, who, left, &part)) {
             if (falls_due(&step->fixed, part, cut) &&

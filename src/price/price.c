@@ -864,6 +864,11 @@ static uint32_t cuts_max(const struct pricing *pricing, uint32_t row_count)
     return most < row_count ? (uint32_t)most : row_count;
 }
 
+struct period pricing_turn(const struct pricing *pricing, instant at)
+{
+    return period_has(pricing->turn, at) ? pricing->turn : billing_turn(&pricing->billing, at);
+}
+
 enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         const struct usage_row *rows, uint32_t row_count, struct priced *priced,
                         struct error *err)

@@ -23,7 +23,7 @@
 #define FARTHING_PRICE_PRICE_H
 
 #include "base/arena.h"
-#include "catalog/accounts.h"
+#include "catalog/billing.h"
 #include "catalog/catalog.h"
 #include "usage/usage.h"
 
@@ -209,7 +209,8 @@ struct pricing {
     uint32_t payer;
     struct period cut;                 /* what is billed; inside or equal to turns of billing */
     struct text cut_edges;             /* its bill_edges, when they are known; empty */
-    struct clock billing;              /* the payer's */
+    struct billing_of billing;         /* the payer's */
+    const struct zone *zone;           /* of the billing with which the cut begins */
     struct period turn;                /* of billing: the one that the cut ends in */
     const struct member_span *members; /* sorted by (account, from) */
     uint32_t member_count;
@@ -227,6 +228,9 @@ struct pricing {
     bool trace;
     const bool *trace_rows; /* only what is done to these, or to no row; NULL: all */
 };
+
+/* The turn of the payer's billing that holds the instant. */
+struct period pricing_turn(const struct pricing *pricing, instant at);
 
 /* What a payer's bill is in: what its contract says, else its account, else the catalog. */
 struct bill_money {

@@ -677,7 +677,7 @@ static struct hash128 group_key(uint32_t class, uint64_t owner)
 static instant sharing_instant(const struct cover *cover)
 {
     const struct pricing *pricing = cover->work->pricing;
-    struct period turn = clock_turn(&pricing->billing, pricing->cut.from);
+    struct period turn = pricing_turn(pricing, pricing->cut.from);
     return cover->step->settings_at == SETTINGS_AT_INVOICE      ? pricing->cut.to
            : cover->step->settings_at == SETTINGS_AT_TURN_START ? turn.from
                                                                 : turn.to - 1;

@@ -42,7 +42,7 @@ struct wallet {
 /* The turn of the bill. */
 static instant turn_start(const struct work *work)
 {
-    return clock_turn(&work->pricing->billing, work->pricing->cut.from).from;
+    return pricing_turn(work->pricing, work->pricing->cut.from).from;
 }
 
 /* True where an account's wallet of the step is this payer's: of some steps, who had the account as

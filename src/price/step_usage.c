@@ -170,8 +170,12 @@ enum status step_prorated(struct work *work, const struct step *step, enum prora
         return OK;
     }
     struct period active = period_intersect(active_period(work, step, charge), turn);
-    return prorate_value(prorate, digits, mode, active, turn, work->pricing->billing.zone, *value,
-                         value, work->err);
+    struct period whole = turn;
+    if (step->clock == CLOCK_PERIOD && work->catalog->has_contract_billing) {
+        whole = billing_whole_turn(&work->pricing->billing, turn.from);
+    }
+    return prorate_value(prorate, digits, mode, active, whole, work->pricing->zone, *value, value,
+                         work->err);
 }
 
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,

@@ -1021,7 +1021,7 @@ static void find_owners(struct run *run, struct owners *plans, struct owners *co
         add_owners_at(work, work->charges[base->charge].account, base->contract, plans, contracts);
     }
     /* Who had them earlier in a turn that is not over yet owes what it leaves. */
-    struct period known = {clock_turn(&pricing->billing, pricing->cut.from).from, pricing->cut.to};
+    struct period known = {pricing_turn(pricing, pricing->cut.from).from, pricing->cut.to};
     if (pricing->opening_count > 0 && work->opening_from < known.from) {
         known.from = work->opening_from;
     }

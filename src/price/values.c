@@ -111,32 +111,38 @@ static struct expr_value span_in(struct period span, int64_t unit_ns)
     return expr_number(value);
 }
 
-/* A change of clocks makes no day longer: a month has 31, not 31 and an hour. */
-static struct expr_value span_in_days(struct period span)
+/* Days of the calendar where it begins and ends at one time of day: a change of clocks makes no day
+ * longer, and a month has 31, not 31 and an hour.  Else of 86,400 seconds. */
+static struct expr_value span_in_days(struct period span, const struct zone *zone)
 {
-    enum { CHANGE_MOST_HOURS = 2 };
-    instant length = span.to - span.from;
-    int64_t days = (length + NS_PER_DAY / 2) / NS_PER_DAY;
-    int64_t off = length - days * NS_PER_DAY;
-    if (days > 0 && off <= CHANGE_MOST_HOURS * NS_PER_HOUR &&
-        off >= -CHANGE_MOST_HOURS * NS_PER_HOUR) {
-        return expr_number(dec_from_int(days));
+    struct civil from = zone_civil(zone, span.from), to = zone_civil(zone, span.to);
+    if (from.hour == to.hour && from.minute == to.minute && from.second == to.second &&
+        from.nanosecond == to.nanosecond) {
+        return expr_number(dec_from_int(civil_to_days(to.year, to.month, to.day) -
+                                        civil_to_days(from.year, from.month, from.day)));
     }
     return span_in(span, NS_PER_DAY);
 }
 
-static struct expr_value span_value(uint32_t which, struct period span)
+static struct expr_value span_value(uint32_t which, struct period span, const struct zone *zone)
 {
     switch (which) {
     case 0:
         return span_in(span, NS_PER_HOUR);
     case 1:
-        return span_in_days(span);
+        return span_in_days(span, zone);
     case 2:
         return span_in(span, NS_PER_SECOND);
     default:
         return expr_time(span.from);
     }
+}
+
+/* In whose days the turn of the step that asks is counted. */
+static const struct zone *turn_zone(const struct work *work)
+{
+    const struct step *step = work->asking;
+    return step && step->clock >= CLOCK_RULE ? step->rule.zone : work->pricing->zone;
 }
 
 static struct expr_value parameter_value(const struct charge *charge, uint32_t name)
@@ -281,13 +287,13 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
     case NAME_PERIOD_DAYS:
     case NAME_PERIOD_SECONDS:
     case NAME_PERIOD_START:
-        return span_value(slot - NAME_PERIOD_HOURS,
-                          clock_turn(&work->pricing->billing, charge->at));
+        return span_value(slot - NAME_PERIOD_HOURS, pricing_turn(work->pricing, charge->at),
+                          work->pricing->zone);
     case NAME_TURN_HOURS:
     case NAME_TURN_DAYS:
     case NAME_TURN_SECONDS:
     case NAME_TURN_START:
-        return span_value(slot - NAME_TURN_HOURS, turn);
+        return span_value(slot - NAME_TURN_HOURS, turn, turn_zone(work));
     default:
         assert(0 && "a slot that the catalog does not hand out");
     }

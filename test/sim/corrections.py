@@ -121,7 +121,7 @@ def cuts(bench):
     if bench.world.commitments:  # whole turns of theirs
         zone = bench.world.catalog.get("billing", {}).get("zone")
         middle = times.instant(times.civil(middle, zone)[0], 0, zone)
-    anchored = any(bench.setup.billing(account)[1] for account in bench.setup.accounts)
+    anchored = any(bench.setup.is_anchored(account) for account in bench.setup.accounts)
     if anchored or not start < middle < end or bench.rng.random() < 0.5:
         return [bench.world.period_text]
     return ["%s/%s" % (times.form(a), times.form(b)) for a, b in ((start, middle), (middle, end))]

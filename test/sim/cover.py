@@ -204,7 +204,7 @@ class CoverSteps:
         return "group" not in (mine, theirs) if whom == "shared" else group != "" and group == other
 
     def setting_instant(self, row, step):
-        turn = self.setup.billing(self.payer)[0].turn(row.time)
+        turn = self.setup.billed(self.payer, row.time)[0]
         return {"row": row.time, "turn_start": turn[0], "turn_end": turn[1] - 1, "invoice": self.cut[1]}[
             step.body.get("settings_at", "turn_end")]
 

@@ -190,7 +190,7 @@ class Lines:
         self.amount, self.quantity, self.effective, self.unused = (collections.Counter() for _ in range(4))
         for bill in self.bills:
             for c in bill.charges:
-                c.period = self.setup.billing(bill.payer)[0].turn(c.time)[0]
+                c.period = self.setup.billed(bill.payer, c.time)[0][0]
                 key = tuple(getattr(c, name) for name in KEY)
                 self.amount[key] += c.amount
                 self.quantity[key] += c.quantity
@@ -364,10 +364,10 @@ def run(case):
 
 def in_time(known, cut, periods):
     """Without usage that is older than so many periods when it is first known."""
-    clock = known.setup(cut).billing("customer")[0]
+    setup = known.setup(cut)
     start = cut[0]
     for _ in range(periods):
-        start = clock.turn(start - 1)[0]
+        start = setup.billed("customer", start - 1)[0][0]
     seen = getattr(known, "seen", [])
     known.seen = [item for item in known.usage if item in seen or item["time"] >= start]
     return list(known.seen)

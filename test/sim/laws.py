@@ -251,7 +251,7 @@ def counted(output):
 
 
 def has_anchored(bench):
-    return any(bench.setup.billing(account)[1] for account in bench.setup.accounts)
+    return any(bench.setup.is_anchored(account) for account in bench.setup.accounts)
 
 
 # ---- 3 attribution ----

@@ -371,13 +371,11 @@ class Bill(ChargeSteps, CoverSteps):
         if head in ("period", "turn") and rest:
             turn = self.turn(row, step)
             if head == "period":
-                turn = self.setup.billing(self.payer)[0].turn(row.time)
+                turn = self.setup.billed(self.payer, row.time)[0]
             seconds = Fraction(turn[1] - turn[0], times.NS)
-            if rest == "days" and not (head == "turn" and step.clock == "hour"):
-                return Fraction(times.civil(turn[1], self.setup.zone)[0]
-                                - times.civil(turn[0], self.setup.zone)[0])
-            if rest == "days":
-                return quantize(seconds / 86400)
+            if rest == "days":  # of the calendar, between two equal times of day
+                (first, begin), (last, end) = (times.civil(at, self.setup.zone) for at in turn)
+                return Fraction(last - first) if begin == end else quantize(seconds / 86400)
             return {"seconds": seconds, "hours": quantize(seconds / 3600)}[rest]
         if head == "contract" and rest:
             contract = self.contract(row) or {}
@@ -495,7 +493,7 @@ class Bill(ChargeSteps, CoverSteps):
                 end = min(end, self.setup.date(contract.get("to"), times.MAX))
             if self.setup.since(account) is not None:
                 start = max(start, self.setup.since(account))
-            return self.part(body, start, max(start, end), turn)
+            return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn))
         versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
                     if (p.level, p.name) == (row.price.level, row.price.name)]
         if self.restarts(step):
@@ -509,7 +507,7 @@ class Bill(ChargeSteps, CoverSteps):
         since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
-        return self.part(body, start, max(start, end), turn)
+        return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn))
 
     def part(self, body, start, end, turn):
         mode = body["prorate"]
@@ -1284,9 +1282,9 @@ class Bill(ChargeSteps, CoverSteps):
     def measured(self, fee, first, turn):
         """What a part is a part of: its turn; with `stub: back`, for a first part, one turn counted back from its end."""
         if fee.step.body.get("stub", "turn") != "back" or first == turn[0]:
-            return turn
+            return self.setup.whole_turn(fee.step, self.payer, turn)
         day, rest = times.civil(turn[1], self.setup.zone)
-        clock = self.setup.billing(self.payer)[0]
+        clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])
         if fee.step.clock != "period":
             every = self.setup.catalog.get("clocks", {}).get(fee.step.clock, {}).get("every", fee.step.clock).split()
             every = {"contract_year": "year"}.get(every[-1], every[-1]).rstrip("s"), int(every[0]) if len(every) > 1 else 1

@@ -208,7 +208,7 @@ class Setup:
         self.overrides = self.read_overrides(overrides)
         self.dimension_names = {name for meter in catalog.get("meters", {}).values()
                                 for name in meter.get("dimensions", {})}
-        self.known_cuts, self.known_stretches = {}, {}
+        self.known_cuts, self.known_stretches, self.known_billings = {}, {}, {}
         self.known_changes, self.known_asking = {}, {}
         self.read_products()
         self.read_edges()
@@ -220,7 +220,7 @@ class Setup:
 
     def rate(self, price, into, row, payer, cut):
         """How many of a bill's currency one of a price's is."""
-        rules, turn = self.catalog["currencies"], self.billing(payer)[0].turn(cut[0])
+        rules, turn = self.catalog["currencies"], self.billed(payer, cut[0])[0]
         at = {"row": row.time, "turn_start": turn[0], "turn_end": turn[1] - 1, "invoice": cut[1]}[
             rules.get("settings_at", "turn_end")]
         rows = [row for row in self.catalog["tables"][rules["rates"]]["rows"]
@@ -568,12 +568,34 @@ class Setup:
         text = self.records.get(account, {}).get("since")
         return times.parse_date(text) if text else None
 
-    def billing(self, payer):
-        """(clock, whether it is anchored)."""
-        for start, _, contract in self.contracts[payer]:
-            if "billing" in contract:
-                return self.billing_clock(contract["billing"], start)
-        return self.billing_clock(self.catalog.get("billing", {}), self.since(payer))
+    def billings(self, payer):
+        """[(from, to, clock, whether it is anchored)] of all time: contracts with a billing of their own, else the catalog's."""
+        if payer not in self.known_billings:
+            own = [item for item in self.contracts[payer] if "billing" in item[2]]
+            edges = sorted({times.MIN, times.MAX}.union(*({start, end} for start, end, _ in own)))
+            out = []
+            for start, end in zip(edges, edges[1:]):
+                holder = next((item for item in own if item[0] <= start < item[1]), None)
+                body, since = (holder[2]["billing"], holder[0]) if holder else (self.catalog.get("billing", {}), self.since(payer))
+                out.append((start, end) + self.billing_clock(body, since))
+            self.known_billings[payer] = out
+        return self.known_billings[payer]
+
+    def is_anchored(self, payer):
+        return any(anchored for _, _, _, anchored in self.billings(payer))
+
+    def billed(self, payer, at):
+        """(turn, the whole turn of its clock, whether that is anchored): a turn ends where another clock takes over, unless that
+        says the same turn."""
+        spans = self.billings(payer)
+        first = last = next(i for i, span in enumerate(spans) if span[0] <= at < span[1])
+        whole = spans[first][2].turn(at)
+        while spans[first][0] > whole[0] and spans[first - 1][2].turn(spans[first][0]) == whole:
+            first -= 1
+        while spans[last][1] < whole[1] and spans[last + 1][2].turn(spans[last][1]) == whole:
+            last += 1
+        turn = max(whole[0], spans[first][0]), min(whole[1], spans[last][1])
+        return turn, whole, spans[first][3]
 
     def billing_clock(self, body, start):
         every, count = body.get("every", "month"), 1
@@ -598,10 +620,9 @@ class Setup:
         calendar's, the part that lies in the period."""
         if payer in self.known_cuts:
             return self.known_cuts[payer]
-        clock, anchored = self.billing(payer)
         out, at = [], self.period[0]
         while at < self.period[1]:
-            turn = clock.turn(at)
+            turn, _, anchored = self.billed(payer, at)
             if not anchored:
                 out.append((max(turn[0], self.period[0]), min(turn[1], self.period[1])))
             elif turn[0] >= self.period[0]:
@@ -618,7 +639,7 @@ class Setup:
         if clock == "always":
             return times.MIN, times.MAX
         if clock == "period":
-            return self.billing(payer)[0].turn(at)
+            return self.billed(payer, at)[0]
         if clock == "contract_year":
             return self.contract_clock("year", 1, contract, at, self.zone)
         own = self.catalog.get("clocks", {}).get(clock, {})
@@ -627,6 +648,10 @@ class Setup:
                 account = contract["buyer"] if contract and step.scope == "contract" else payer or self.payer(account, at)
             return times.Clock(own["every"], 1, self.since(account), own.get("zone", self.zone)).turn(at)
         return self.turn_of(clock, at, contract)
+
+    def whole_turn(self, step, payer, turn):
+        """What parts of a turn are measured against."""
+        return self.billed(payer, turn[0])[1] if step.clock == "period" else turn
 
     def turn_of(self, clock, at, contract=None):
         if clock in self.catalog.get("clocks", {}):

@@ -960,7 +960,9 @@ class World:
             contract["billing"] = {"every": rng.choice(["month", "month", "week"]),
                                    "anchor": "contract"}
             self.has("contract.billing")
-            return [contract]
+            if rng.random() < 0.5:
+                return [contract]
+            kind = rng.uniform(0.25, 0.6)
         if kind < 0.6:
             at = self.moment(rng)
             self.edges.append(at)
@@ -978,6 +980,10 @@ class World:
                         name = self.fee_name(rng, "own-fee")
                         second["prices"].append({"sku": name, "name": name,
                                                  "steps": [self.fixed_step(rng, False)]})
+                    if "billing" in contract and rng.random() < 0.6:
+                        second["billing"] = rng.choice([contract["billing"], {"every": "week"}, {"every": "month"},
+                                                        {"every": "month", "anchor": "contract"}])
+                        self.has("billing.next")
                     self.has("contract.next")
                     return [contract, second]
         return [contract]
