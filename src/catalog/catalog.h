@@ -189,6 +189,13 @@ struct meter {
     struct text event_type;
     struct place place;
 };
+
+/* Has it one value where events of several hours were, which two parts do not add up to? */
+static inline bool meter_is_one_value(const struct meter *meter)
+{
+    return meter->grain == GRAIN_MONTH && meter->aggregate != AGGREGATE_COUNT &&
+           meter->aggregate != AGGREGATE_SUM && meter->aggregate != AGGREGATE_TIME_WEIGHTED;
+}
 /* Whether records of the meter tell which event they are of. */
 static inline bool meter_keeps_key(const struct meter *meter)
 {

@@ -285,7 +285,9 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
     const struct contract *contract;
     const struct price *price = hold_price(accounts, catalog, kind, at, &contract);
     struct lists lists = lists_of(accounts, catalog, kind, contract, price);
-    for (int i = 0; price && i < LISTS; i++) {
+    /* A term is over charges, and one value is one charge: of the turn in which it begins. */
+    const int list_count = meter_is_one_value(kind->meter) ? 1 : LISTS;
+    for (int i = 0; price && i < list_count; i++) {
         uint32_t count = lists.items[i] ? lists.items[i]->clock_count : 0;
         for (uint32_t k = 0; k < count; k++) {
             const struct slot_clock *item = &catalog->slot_clocks[lists.items[i]->clocks[k]];

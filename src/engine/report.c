@@ -616,13 +616,6 @@ static void warn_of_fewer(struct run *run)
     }
 }
 
-/* Has the meter one value where events of several hours were, which two parts do not add up to? */
-static bool is_one_value(const struct meter *meter)
-{
-    return meter->grain == GRAIN_MONTH && meter->aggregate != AGGREGATE_COUNT &&
-           meter->aggregate != AGGREGATE_SUM && meter->aggregate != AGGREGATE_TIME_WEIGHTED;
-}
-
 /* Do the rows of both versions reach the rating step as one? */
 static bool has_aggregate(const struct price *price)
 {
@@ -649,7 +642,7 @@ static const struct meter *find_cut(const struct catalog *catalog, const struct 
     for (uint32_t m = 0; m < catalog->meter_count; m++) {
         const struct meter *meter = &catalog->meters[m];
         const struct clock *clock = meter->has_clock ? &meter->clock : &catalog->billing;
-        if (is_one_value(meter) && meter->sku != NONE && price_has_sku(price, meter->sku) &&
+        if (meter_is_one_value(meter) && meter->sku != NONE && price_has_sku(price, meter->sku) &&
             clock_turn(clock, price->from).from != price->from) {
             return meter;
         }

@@ -328,14 +328,14 @@ class Setup:
         self.price_edges = {edge for p in self.all_prices() if not p.fixed
                             for edge in (p.start, p.end)}
 
-    def slot_before(self, kind, at):
+    def slot_before(self, kind, at, meter):
         """The last instant up to at at which something changes for the usage of a kind: who the account belongs to,
         what its price says, its contract when the price asks it, or the turn of a clock of the price."""
         changes = self.changes(kind.account, kind.sku, kind.dims)
         place = bisect.bisect_right(changes, at)
         out = changes[place - 1] if place else times.MIN
         price = self.price(kind.at(at))
-        terms = self.terms_at(kind.account, at)
+        terms = [] if self.is_one_value(meter) else self.terms_at(kind.account, at)
         for step in [*price.steps, *terms] if price else []:
             if step.clock in ("row", "period", "always"):
                 continue
@@ -358,6 +358,11 @@ class Setup:
                 out = max([out] + [self.date(edge, None) for row in table["rows"] if row[:2] == values
                                    for edge in row[3:] if edge and self.date(edge, None) <= at])
         return out
+
+    def is_one_value(self, meter):
+        """A term's turn does not cut what a meter makes one value of."""
+        adds_up = meter.get("aggregate", "sum") in ("count", "sum", "time_weighted")
+        return (meter.get("grain") == "month" or "clock" in meter) and not adds_up
 
     def changes(self, account, sku, dims):
         """When what holds for usage of a kind changes."""

@@ -311,7 +311,7 @@ class Usage:
         """The time of a cut in which the payer pays for the account, slot by slot."""
         end = cut[1]
         while end > cut[0]:
-            start = max(cut[0], self.setup.slot_before(Kind(account, sku, dims), end - 1))
+            start = max(cut[0], self.setup.slot_before(Kind(account, sku, dims), end - 1, meter))
             start = max(start, self.grain_start(meter, end - 1))
             if self.setup.payer(account, start) == payer:
                 yield start, end
@@ -352,7 +352,7 @@ class Usage:
         entry[1] += value
 
     def slot(self, cut, kind, meter, at):
-        start = max(cut[0], self.setup.slot_before(kind, at))
+        start = max(cut[0], self.setup.slot_before(kind, at, meter))
         return max(start, self.grain_start(meter, at))
 
     def grain_start(self, meter, at):
