@@ -11,21 +11,23 @@
 
 static_assert((int)DECODE_PADDING_BYTES <= (int)FEED_PADDING_BYTES);
 
-enum { RING = 32, STEP = 8 };
+enum { RING = 32, STEP = 8, PENDING_METERS = 4 };
 
 /* In place of an account. */
 static const uint32_t UNKNOWN = NONE - 1;
 
-/* A simple event between its stages: one record, with a tail when its value is wide. */
+/* A simple event between its stages: a record of each meter that it matches, with a tail when its
+ * value is wide. */
 struct pending {
     struct arrival arrival;
-    struct record record[2];
-    instant at;
-    enum grain grain;
-    uint32_t meter;
     struct hash128 subject;
     uint32_t *of_block; /* where the account is kept for others of its block; NULL */
-    bool is_found;      /* the account is known */
+    instant at;
+    bool is_found;                   /* the account is known */
+    uint8_t count, units;            /* of records; of what they and their tails are */
+    uint8_t grains[PENDING_METERS];  /* of the meters */
+    uint32_t meters[PENDING_METERS]; /* of the records */
+    struct record records[2 * PENDING_METERS];
 };
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
@@ -274,10 +276,146 @@ static inline void emit_record(struct worker *worker, uint32_t partition,
     put_records(worker, partition, record, 1u + record->tail_units);
 }
 
+/* ---- what comes of an event -------------------------------------------------------------------
+ */
+
+enum {
+    UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record),
+    WIDE_UNITS = 2,
+    KEY_UNITS =
+        1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) - 1) /
+                sizeof(struct record),
+};
+static_assert(EVENT_METERS_MAX * WIDE_UNITS <= UNITS_MAX);
+static_assert(EVENT_METERS_MAX / EVENT_METER_WITH_KEY * KEY_UNITS <= UNITS_MAX);
+
+/* The records of one event on their way, and the partition of each. */
+struct event_records {
+    struct record units[UNITS_MAX];
+    uint16_t partitions[UNITS_MAX];
+    uint32_t used, count;
+    uint32_t reserved; /* units that meters to come may take */
+};
+
+/* What comes of an event for one partition; the first record says that it begins there. */
+static void emit_part(struct worker *worker, const struct event_records *records,
+                      uint32_t partition, bool is_elsewhere)
+{
+    struct record part[UNITS_MAX];
+    uint32_t used = 0, at = 0;
+    for (uint32_t i = 0; i < records->count; i++) {
+        const struct record *record = &records->units[at];
+        uint32_t units = 1u + record->tail_units;
+        if (records->partitions[i] == partition) {
+            memcpy(part + used, record, units * sizeof *record);
+            part[used].flags &= (uint8_t) ~(RECORD_FIRST | RECORD_ELSEWHERE);
+            used += units;
+        }
+        at += units;
+    }
+    part[0].flags |= RECORD_FIRST;
+    part[0].flags |= is_elsewhere ? RECORD_ELSEWHERE : 0;
+    emit_records(worker, partition, part, used);
+}
+
+__attribute__((cold, noinline)) static void
+emit_scattered(struct worker *worker, const struct event_records *records, uint32_t main)
+{
+    bool has[SPOOL_PARTITIONS_MAX] = {false};
+    for (uint32_t i = 0; i < records->count; i++) {
+        uint32_t partition = records->partitions[i];
+        if (!has[partition]) {
+            has[partition] = true;
+            emit_part(worker, records, partition, partition != main);
+        }
+    }
+}
+
+/* main: the partition in which the event is counted; NOWHERE: it was in another place. */
+static void emit_parts(struct worker *worker, const struct event_records *records, uint32_t main)
+{
+    bool is_scattered = main == NOWHERE;
+    for (uint32_t i = 0; i < records->count; i++) {
+        is_scattered |= records->partitions[i] != main;
+    }
+    if (is_scattered) {
+        emit_scattered(worker, records, main);
+    } else {
+        emit_records(worker, main, records->units, records->used);
+    }
+}
+
+/* A record and room for its tail. */
+static struct record *add_record(struct event_records *records, const struct record *record)
+{
+    struct record *to = &records->units[records->used];
+    assert(records->used + 1u + record->tail_units <= UNITS_MAX);
+    *to = *record;
+    memset(to + 1, 0, record->tail_units * sizeof *to);
+    records->used += 1u + record->tail_units;
+    records->count++;
+    return to;
+}
+
+/* Takes out what is nobody's; and, of all places but the first, what is excluded. */
+static void keep_billed(struct event_records *records, bool is_counted)
+{
+    uint32_t count = 0, used = 0, at = 0;
+    for (uint32_t i = 0; i < records->count; i++) {
+        const struct record *record = &records->units[at];
+        uint32_t units = 1u + record->tail_units;
+        bool goes =
+            records->partitions[i] == NOWHERE || (is_counted && record->flags & RECORD_EXCLUDED);
+        if (!goes) {
+            memmove(&records->units[used], record, units * sizeof *record);
+            records->partitions[count++] = records->partitions[i];
+            used += units;
+        }
+        at += units;
+    }
+    records->count = count;
+    records->used = used;
+    if (count > 0) {
+        records->units[0].flags |= RECORD_FIRST;
+    }
+}
+
+/* What comes of an event in one of the places that its account has: its own, or a view.  The first
+ * counts the event, and lists it when it is excluded. */
+static void emit_place(struct worker *worker, struct event_records *records,
+                       struct arrival *arrival, bool *is_counted)
+{
+    keep_billed(records, *is_counted);
+    if (records->count == 0) {
+        return;
+    }
+    uint32_t main = NOWHERE;
+    if (!*is_counted) {
+        main = records->partitions[0];
+        arrival->partition = (uint16_t)main;
+        emit_arrival(worker, arrival);
+    }
+    emit_parts(worker, records, main);
+    *is_counted = true;
+}
+
 /* ---- the ring -------------------------------------------------------------------------------- */
 
-/* A record of an account that views have: one for each of them, and one for who pays otherwise. The
- * first place counts the event, and lists it when it is excluded. */
+static void place_pending(struct worker *worker, const struct pending *pending, uint32_t account,
+                          struct event_records *records)
+{
+    memcpy(records->units, pending->records, pending->units * sizeof *records->units);
+    records->used = pending->units;
+    records->count = pending->count;
+    struct record *at = records->units;
+    for (uint32_t i = 0; i < pending->count; i++) {
+        records->partitions[i] = (uint16_t)place_record(worker, at, account, pending->meters[i],
+                                                        pending->grains[i], pending->at);
+        at += 1 + at->tail_units;
+    }
+}
+
+/* Of an account that views have: a record for each of them, and one for who pays otherwise. */
 __attribute__((cold, noinline)) static void finish_copies(struct worker *worker,
                                                           struct pending *pending)
 {
@@ -285,24 +423,21 @@ __attribute__((cold, noinline)) static void finish_copies(struct worker *worker,
     uint32_t own = pending->arrival.account, first = accounts->copy_first[own];
     bool is_counted = false;
     for (uint32_t i = first; i <= accounts->copy_first[own + 1]; i++) {
-        struct record record[2];
-        memcpy(record, pending->record, sizeof record);
-        uint32_t partition =
-            place_record(worker, record, i == first ? own : accounts->copies[i - 1], pending->meter,
-                         pending->grain, pending->at);
-        if (partition == NOWHERE || (is_counted && record->flags & RECORD_EXCLUDED)) {
-            continue;
-        }
-        if (is_counted) {
-            record->flags |= RECORD_ELSEWHERE;
-        } else {
-            pending->arrival.partition = (uint16_t)partition;
-            emit_arrival(worker, &pending->arrival);
-        }
-        emit_records(worker, partition, record, 1u + record->tail_units);
-        is_counted = true;
+        struct event_records records;
+        place_pending(worker, pending, i == first ? own : accounts->copies[i - 1], &records);
+        emit_place(worker, &records, &pending->arrival, &is_counted);
     }
     assert(is_counted);
+}
+
+__attribute__((noinline)) static void finish_several(struct worker *worker, struct pending *pending)
+{
+    struct event_records records;
+    place_pending(worker, pending, pending->arrival.account, &records);
+    uint32_t main = records.partitions[0];
+    pending->arrival.partition = (uint16_t)main;
+    emit_arrival(worker, &pending->arrival);
+    emit_parts(worker, &records, main);
 }
 
 static void finish_pending(struct worker *worker, struct pending *pending)
@@ -312,11 +447,15 @@ static void finish_pending(struct worker *worker, struct pending *pending)
         finish_copies(worker, pending);
         return;
     }
-    uint32_t partition =
-        place_record(worker, pending->record, account, pending->meter, pending->grain, pending->at);
+    if (pending->count > 1) {
+        finish_several(worker, pending);
+        return;
+    }
+    uint32_t partition = place_record(worker, pending->records, account, pending->meters[0],
+                                      pending->grains[0], pending->at);
     pending->arrival.partition = (uint16_t)partition;
     emit_arrival(worker, &pending->arrival);
-    emit_record(worker, partition, pending->record, pending->meter);
+    emit_record(worker, partition, pending->records, pending->meters[0]);
 }
 
 static struct pending *ring_at(struct worker *worker, uint64_t index)
@@ -450,76 +589,6 @@ static struct record no_meter_record(const struct event *event)
     return (struct record){.print = event->print,
                            .flags = RECORD_FIRST | RECORD_EXCLUDED,
                            .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
-}
-
-enum {
-    UNITS_MAX = SPOOL_CHUNK_BYTES / sizeof(struct record),
-    WIDE_UNITS = 2,
-    KEY_UNITS =
-        1 + (sizeof(struct record_tail) + 2 * ATTRIBUTE_MAX_BYTES + sizeof(struct record) - 1) /
-                sizeof(struct record),
-};
-static_assert(EVENT_METERS_MAX * WIDE_UNITS <= UNITS_MAX);
-static_assert(EVENT_METERS_MAX / EVENT_METER_WITH_KEY * KEY_UNITS <= UNITS_MAX);
-
-/* The records of one event on their way, and the partition of each. */
-struct event_records {
-    struct record units[UNITS_MAX];
-    uint16_t partitions[UNITS_MAX];
-    uint32_t used, count;
-    uint32_t reserved; /* units that meters to come may take */
-};
-
-/* What comes of an event for one partition; the first record says that it begins there. */
-static void emit_part(struct worker *worker, const struct event_records *records,
-                      uint32_t partition, bool is_elsewhere)
-{
-    struct record part[UNITS_MAX];
-    uint32_t used = 0, at = 0;
-    for (uint32_t i = 0; i < records->count; i++) {
-        const struct record *record = &records->units[at];
-        uint32_t units = 1u + record->tail_units;
-        if (records->partitions[i] == partition) {
-            memcpy(part + used, record, units * sizeof *record);
-            part[used].flags &= (uint8_t) ~(RECORD_FIRST | RECORD_ELSEWHERE);
-            used += units;
-        }
-        at += units;
-    }
-    part[0].flags |= RECORD_FIRST;
-    part[0].flags |= is_elsewhere ? RECORD_ELSEWHERE : 0;
-    emit_records(worker, partition, part, used);
-}
-
-static void emit_parts(struct worker *worker, const struct event_records *records, uint32_t main)
-{
-    bool is_scattered = main == NOWHERE, has[SPOOL_PARTITIONS_MAX] = {false};
-    for (uint32_t i = 0; i < records->count; i++) {
-        is_scattered |= records->partitions[i] != main;
-    }
-    if (!is_scattered) {
-        emit_records(worker, main, records->units, records->used);
-        return;
-    }
-    for (uint32_t i = 0; i < records->count; i++) {
-        uint32_t partition = records->partitions[i];
-        if (!has[partition]) {
-            has[partition] = true;
-            emit_part(worker, records, partition, partition != main);
-        }
-    }
-}
-
-/* A record and room for its tail. */
-static struct record *add_record(struct event_records *records, const struct record *record)
-{
-    struct record *to = &records->units[records->used];
-    assert(records->used + 1u + record->tail_units <= UNITS_MAX);
-    *to = *record;
-    memset(to + 1, 0, record->tail_units * sizeof *to);
-    records->used += 1u + record->tail_units;
-    records->count++;
-    return to;
 }
 
 /* The first instant of a span that is in a cut of the payer; false when there is none. */
@@ -787,30 +856,6 @@ static void measure_event(struct worker *worker, struct event_records *records,
     }
 }
 
-/* Takes out what is nobody's; and, of all places but the first, what is excluded. */
-static void keep_billed(struct event_records *records, bool is_counted)
-{
-    uint32_t count = 0, used = 0, at = 0;
-    for (uint32_t i = 0; i < records->count; i++) {
-        const struct record *record = &records->units[at];
-        uint32_t units = 1u + record->tail_units;
-        bool goes =
-            records->partitions[i] == NOWHERE || (is_counted && record->flags & RECORD_EXCLUDED);
-        if (!goes) {
-            memmove(&records->units[used], record, units * sizeof *record);
-            records->partitions[count++] = records->partitions[i];
-            used += units;
-        }
-        at += units;
-    }
-    records->count = count;
-    records->used = used;
-    if (count > 0) {
-        records->units[0].flags |= RECORD_FIRST;
-    }
-}
-
-/* As finish_copies, the general way. */
 static void take_event_copies(struct worker *worker, struct event_records *records,
                               const struct event *event, struct arrival *arrival,
                               const uint32_t *meters, uint32_t meter_count)
@@ -821,18 +866,7 @@ static void take_event_copies(struct worker *worker, struct event_records *recor
     for (uint32_t i = first; i <= accounts->copy_first[own + 1]; i++) {
         measure_event(worker, records, event, i == first ? own : accounts->copies[i - 1], meters,
                       meter_count);
-        keep_billed(records, is_counted);
-        if (records->count == 0) {
-            continue;
-        }
-        uint32_t main = NOWHERE;
-        if (!is_counted) {
-            main = records->partitions[0];
-            arrival->partition = (uint16_t)main;
-            emit_arrival(worker, arrival);
-        }
-        emit_parts(worker, records, main);
-        is_counted = true;
+        emit_place(worker, records, arrival, &is_counted);
     }
     assert(is_counted);
 }
@@ -920,13 +954,28 @@ static inline void set_subject(struct worker *worker, const struct event *event,
     }
 }
 
-/* The record of an event that no meter takes, or whose one meter's filter leaves it out, as it may
+/* Adds a record of a meter; the caller sets it. */
+static inline struct record *add_pending(struct pending *pending, uint32_t meter, enum grain grain)
+{
+    pending->meters[pending->count] = meter;
+    pending->grains[pending->count++] = (uint8_t)grain;
+    return &pending->records[pending->units++];
+}
+
+static inline void set_pending_value(struct pending *pending, struct record *record,
+                                     struct dec value, instant at)
+{
+    if (!fits(value)) {
+        set_wide(record, value, at);
+        pending->units += record->tail_units;
+    }
+}
+
+/* The record of an event that no meter takes, or that the filters of all leave out, as they may
  * most. */
 static void set_unmetered(const struct event *event, struct pending *pending)
 {
-    pending->record[0] = no_meter_record(event);
-    pending->grain = GRAIN_HOUR;
-    pending->meter = NONE;
+    *add_pending(pending, NONE, GRAIN_HOUR) = no_meter_record(event);
 }
 
 /* The record of an event of a plain meter; false when it is not one. */
@@ -945,41 +994,45 @@ static inline bool measure_plain(struct worker *worker, const struct event *even
         struct measure measure = {.sku = plain.sku, .resource = TEXT("")};
         *plain.number = find_series(worker, plain.meter, &measure);
     }
-    pending->record[0] = (struct record){.print = event->print,
-                                         .mantissa = (int64_t)plain.value.mantissa,
-                                         .series = *plain.number,
-                                         .scale = (uint8_t)plain.value.scale,
-                                         .flags = RECORD_FIRST};
-    if (!fits(plain.value)) {
-        set_wide(pending->record, plain.value, event->at);
-    }
-    pending->grain = plain.grain;
-    pending->meter = plain.meter;
+    struct record *record = add_pending(pending, plain.meter, plain.grain);
+    *record = (struct record){.print = event->print,
+                              .mantissa = (int64_t)plain.value.mantissa,
+                              .series = *plain.number,
+                              .scale = (uint8_t)plain.value.scale,
+                              .flags = RECORD_FIRST};
+    set_pending_value(pending, record, plain.value, event->at);
     return true;
 }
 
-/* The same of an event that has one meter, whose records keep no key. */
+/* The same of an event that has few meters, whose records keep no key. */
 static bool measure_simple(struct worker *worker, const struct event *event, const uint32_t *meters,
                            uint32_t count, struct pending *pending)
 {
     const struct catalog *catalog = worker->run->catalog;
-    const struct meter *meter = count == 1 ? &catalog->meters[meters[0]] : NULL;
-    if (!meter || meter_keeps_key(meter) || meter->spread_from) {
+    bool is_simple = count <= PENDING_METERS;
+    for (uint32_t i = 0; i < count && is_simple; i++) {
+        const struct meter *meter = &catalog->meters[meters[i]];
+        is_simple = !meter_keeps_key(meter) && !meter->spread_from;
+    }
+    if (!is_simple) {
         return false;
     }
-    struct measure measure;
-    meter_apply(catalog, meter, event, worker->meter_scratch, &measure);
-    if (!measure.matched) {
+    for (uint32_t i = 0; i < count; i++) {
+        const struct meter *meter = &catalog->meters[meters[i]];
+        struct measure measure;
+        meter_apply(catalog, meter, event, worker->meter_scratch, &measure);
+        if (measure.matched) {
+            struct record made = {.print = event->print,
+                                  .flags = pending->count == 0 ? RECORD_FIRST : 0};
+            set_measure(worker, &made, meters[i], &measure);
+            struct record *record = add_pending(pending, meters[i], meter->grain);
+            *record = made;
+            set_pending_value(pending, record, measure.value, event->at);
+        }
+    }
+    if (pending->count == 0) {
         set_unmetered(event, pending);
-        return true;
     }
-    pending->record[0] = (struct record){.print = event->print, .flags = RECORD_FIRST};
-    set_measure(worker, pending->record, meters[0], &measure);
-    if (!fits(measure.value)) {
-        set_wide(pending->record, measure.value, event->at);
-    }
-    pending->grain = meter->grain;
-    pending->meter = meters[0];
     return true;
 }
 
@@ -1009,6 +1062,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     struct pending *pending = ring_at(worker, worker->ring_added);
     pending->arrival = (struct arrival){
         .key = find_key(worker, event), .print = event->print, .position = position};
+    pending->count = pending->units = 0;
     uint32_t count;
     const uint32_t *meters = meter_find(run->plan, worker->meter_scratch, event, &count);
     if (!measure_plain(worker, event, pending) &&

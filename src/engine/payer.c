@@ -75,7 +75,8 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
                                 .payer = payer,
                                 .cut = cut,
                                 .billing = run_billing(run, payer)};
-    pricing->zone = billing_at(&pricing->billing, cut.from).clock.zone;
+    pricing->zone = run->has_cuts ? billing_at(&pricing->billing, cut.from).clock.zone
+                                  : run->catalog->billing.zone;
     if (cut.from == run->period.from && cut.to == run->period.to) {
         pricing->cut_edges = run->period_edges;
     }
