@@ -942,6 +942,7 @@ struct catalog {
     const struct meter *meters; /* sorted by name */
     uint32_t meter_count;
     bool has_meter_clocks; /* some meter has one of its own */
+    bool has_single_values; /* some meter_is_one_value */
 
     const struct step *shared; /* under `steps:` */
     uint32_t shared_count;

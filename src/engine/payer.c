@@ -619,6 +619,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         TRY(samples_close(worker, &samples, &pricing, &book, &view, turn_to, &key, texts, err));
     }
     /* Nothing takes memory from here on. */
+    if (run->catalog->has_single_values) {
+        cut_values_note(worker, &book, &pricing, &priced);
+    }
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
     TRY(sourced_keep(worker, job->sourced));

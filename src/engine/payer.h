@@ -44,6 +44,12 @@ enum status threshold_close(struct arena *arena, const struct pricing *pricing,
 /* Of a pricing case: counts the taxes by the kind of what they are on. */
 void payer_count_taxes(struct worker *worker, const struct priced *priced);
 
+/* ---- cut_value.c ---- */
+
+/* Counts the values of a payer's bill that a change inside a turn has cut in two. */
+void cut_values_note(struct worker *worker, const struct book *book, const struct pricing *pricing,
+                     const struct priced *priced);
+
 /* ---- pending.c ---- */
 
 /* A payer priced as if its turn ended with what is known. */

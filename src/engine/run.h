@@ -175,6 +175,15 @@ struct fewer {
     struct known_events now, then;
 };
 
+/* A value that a change of its price, or of the contract, has cut in two (cut_value.c). */
+struct cut_value {
+    uint32_t payer, account;
+    const struct meter *meter;
+    const struct price *price; /* of the second part */
+    bool is_contract;          /* it is the contract that changes */
+    instant at;
+};
+
 /* An event that only its bytes can decide, kept until they are read again. */
 struct undecided {
     uint32_t group;
@@ -273,6 +282,8 @@ struct worker {
     uint64_t excluded[EXCLUSIONS];
     struct fewer fewer; /* the first of them */
     uint64_t fewer_count;
+    struct cut_value cut_value; /* that of the first payer that has one */
+    uint64_t cut_value_count;
     struct known_events events_known;
     struct failed_payer *failures;
     uint32_t failure_count, failure_capacity;
@@ -429,6 +440,11 @@ bool pending_is_possible(const struct catalog *catalog);
 instant late_before(const struct catalog *catalog, instant at);
 /* Whose billing a payer has, all through the run. */
 struct billing_of run_billing(const struct run *run, uint32_t payer);
+
+/* ---- cut_value.c ---- */
+
+/* Warns of values that a change cut in two. */
+void warn_of_cut_values(struct run *run);
 
 /* ---- unopened.c ---- */
 
