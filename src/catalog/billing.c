@@ -116,9 +116,3 @@ struct period billing_turn(const struct billing_of *of, instant at)
     }
     return turn;
 }
-
-struct period billing_whole_turn(const struct billing_of *of, instant at)
-{
-    const struct billing billing = billing_at(of, at);
-    return clock_turn(&billing.clock, at);
-}

@@ -33,12 +33,9 @@ struct billing_of {
 struct billing_of billing_of(const struct catalog *catalog, const struct accounts *accounts,
                              uint32_t payer, instant at);
 struct billing billing_at(const struct billing_of *of, instant at);
-/* The turn that holds the instant, as it is billed. */
+/* The turn that holds the instant, as it is billed.  What a part of one is measured against is the
+ * turn as its clock counts it: clock_turn of the clock at its start. */
 struct period billing_turn(const struct billing_of *of, instant at);
-/* The same as its clock counts it, where that was changed inside of it: what a part of a turn is
- * measured against. */
-struct period billing_whole_turn(const struct billing_of *of, instant at);
-
 /* True when every payer has the catalog's clock and that is the calendar's. */
 bool billing_is_calendar(const struct catalog *catalog);
 

@@ -37,6 +37,15 @@ enum status curve_convert(const struct step_convert *step, const struct convert_
 bool curve_boundary(const struct tier_values *tiers, uint32_t count, struct dec x, struct dec end,
                     struct dec *boundary);
 
+/* How a part is prorated that lies in a turn as it is billed, which a change of clocks may have
+ * ended before its clock does: the day in which it ends is counted where it ends before the turn,
+ * not where the turn ends with it. */
+static inline enum prorate prorate_in_turn(enum prorate prorate, struct period part,
+                                           struct period turn)
+{
+    return prorate == PRORATE_DAY_INCLUSIVE && part.to == turn.to ? PRORATE_DAY : prorate;
+}
+
 /* value x the part of turn that active has, by the step's rule, quantized once at 18 digits.  The
  * part is exact, unless digits are fewer than 18: then it is rounded to them first.  value itself
  * for PRORATE_NONE. */

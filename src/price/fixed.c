@@ -46,11 +46,12 @@ static bool falls_due(const struct step_fixed *fixed, struct period part, struct
 static struct period measured_turn(const struct step_fixed *fixed, const struct clock *clock,
                                    struct period part, struct period turn)
 {
+    const struct period whole = clock_turn(clock, turn.from);
     if (!fixed->stub_back || part.from <= turn.from) {
-        return clock_turn(clock, turn.from);
+        return whole;
     }
-    struct clock back = clock_anchored(clock->every, clock->count, turn.to, clock->zone);
-    return clock_turn(&back, turn.to - 1);
+    struct clock back = clock_anchored(clock->every, clock->count, whole.to, clock->zone);
+    return clock_turn(&back, whole.to - 1);
 }
 
 /* One with components is one price: what stands for it need not charge a fixed amount. */
@@ -261,7 +262,8 @@ static enum status emit_turn(struct work *work, const struct price *price, const
     charge.quantity = quantity;
     charge.rate = amount;
     struct period measure = measured_turn(fixed, clock, part, turn);
-    enum prorate prorate = fixed->when == FIXED_ONCE ? PRORATE_NONE : fixed->prorate;
+    enum prorate prorate =
+        fixed->when == FIXED_ONCE ? PRORATE_NONE : prorate_in_turn(fixed->prorate, part, turn);
     TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
                            work->err));
     TRY(prorate_part(prorate, fixed->digits, fixed->mode, part, measure, clock->zone, charge.amount,

@@ -171,11 +171,14 @@ enum status step_prorated(struct work *work, const struct step *step, enum prora
     }
     struct period active = period_intersect(active_period(work, step, charge), turn);
     struct period whole = turn;
-    if (step->clock == CLOCK_PERIOD && work->catalog->has_contract_billing) {
-        whole = billing_whole_turn(&work->pricing->billing, turn.from);
+    const struct zone *zone = step->rule.zone;
+    if (step->clock == CLOCK_PERIOD) {
+        struct billing billing = billing_at(&work->pricing->billing, turn.from);
+        whole = clock_turn(&billing.clock, turn.from);
+        zone = billing.clock.zone;
     }
-    return prorate_value(prorate, digits, mode, active, whole, work->pricing->zone, *value, value,
-                         work->err);
+    return prorate_value(prorate_in_turn(prorate, active, turn), digits, mode, active, whole, zone,
+                         *value, value, work->err);
 }
 
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,

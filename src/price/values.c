@@ -111,11 +111,24 @@ static struct expr_value span_in(struct period span, int64_t unit_ns)
     return expr_number(value);
 }
 
+/* The civil time of an edge; the start of a day is midnight, also of a day that clocks begin at
+ * one.
+ */
+static struct civil edge_civil(const struct zone *zone, instant at)
+{
+    struct civil civil = zone_civil(zone, at), before = zone_civil(zone, at - 1);
+    if (before.day != civil.day) {
+        civil.hour = civil.minute = civil.second = 0;
+        civil.nanosecond = 0;
+    }
+    return civil;
+}
+
 /* Days of the calendar where it begins and ends at one time of day: a change of clocks makes no day
  * longer, and a month has 31, not 31 and an hour.  Else of 86,400 seconds. */
 static struct expr_value span_in_days(struct period span, const struct zone *zone)
 {
-    struct civil from = zone_civil(zone, span.from), to = zone_civil(zone, span.to);
+    struct civil from = edge_civil(zone, span.from), to = edge_civil(zone, span.to);
     if (from.hour == to.hour && from.minute == to.minute && from.second == to.second &&
         from.nanosecond == to.nanosecond) {
         return expr_number(dec_from_int(civil_to_days(to.year, to.month, to.day) -

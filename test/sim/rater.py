@@ -493,7 +493,7 @@ class Bill(ChargeSteps, CoverSteps):
                 end = min(end, self.setup.date(contract.get("to"), times.MAX))
             if self.setup.since(account) is not None:
                 start = max(start, self.setup.since(account))
-            return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn))
+            return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
         versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
                     if (p.level, p.name) == (row.price.level, row.price.name)]
         if self.restarts(step):
@@ -507,9 +507,10 @@ class Bill(ChargeSteps, CoverSteps):
         since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
-        return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn))
+        return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
 
-    def part(self, body, start, end, turn):
+    def part(self, body, start, end, turn, is_end=False):
+        """is_end: of the turn as it is billed, in which no day is counted twice."""
         mode = body["prorate"]
         if mode == "second":
             whole, active = turn[1] - turn[0], end - start
@@ -518,7 +519,7 @@ class Bill(ChargeSteps, CoverSteps):
             whole, active = count(*turn), count(start, end)
             if whole == 0:  # inside a day
                 whole, active = turn[1] - turn[0], end - start
-            elif mode == "day_inclusive" and start < end < turn[1]:  # the day it ends in counts
+            elif mode == "day_inclusive" and start < end < turn[1] and not is_end:  # the day it ends in counts
                 active = min(active + 1, whole)
         if "digits" not in body:
             return Fraction(active, whole)  # exact: the amount is quantized, once
@@ -1274,7 +1275,7 @@ class Bill(ChargeSteps, CoverSteps):
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
             when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
-                self.fee(fee, account, *self.along(body, first, last, self.measured(fee, first, turn)), when, (first, last))
+                self.fee(fee, account, *self.along(body, first, last, self.measured(fee, first, turn), last == turn[1]), when, (first, last))
             elif due and not self.same(account, fee, *others):
                 self.fee(fee, account, Fraction(1), ZERO, when, (first, last))
             at = turn[1]
@@ -1283,6 +1284,7 @@ class Bill(ChargeSteps, CoverSteps):
         """What a part is a part of: its turn; with `stub: back`, for a first part, one turn counted back from its end."""
         if fee.step.body.get("stub", "turn") != "back" or first == turn[0]:
             return self.setup.whole_turn(fee.step, self.payer, turn)
+        turn = self.setup.whole_turn(fee.step, self.payer, turn)
         day, rest = times.civil(turn[1], self.setup.zone)
         clock = next(span[2] for span in self.setup.billings(self.payer) if span[0] <= turn[0] < span[1])
         if fee.step.clock != "period":
@@ -1293,10 +1295,10 @@ class Bill(ChargeSteps, CoverSteps):
             return turn
         return times.instant(times.add_months(day, -clock.count * clock.MONTHS[clock.every]), rest, self.setup.zone), turn[1]
 
-    def along(self, body, first, last, turn):
+    def along(self, body, first, last, turn, is_end):
         """The factors at a part's end and start: parts of a turn add up."""
         if "digits" in body or body["prorate"] == "day_inclusive":
-            return self.part(body, first, last, turn), ZERO
+            return self.part(body, first, last, turn, is_end), ZERO
         return self.part(body, turn[0], last, turn), self.part(body, turn[0], first, turn)
 
     def same(self, account, fee, start, end):
