@@ -484,6 +484,13 @@ static void make_cuts(struct run *run)
     run->cuts = cuts;
 }
 
+bool run_is_later(const struct run *run, uint32_t payer, instant at)
+{
+    const struct billing_of of = run_billing(run, payer);
+    const instant from = billing_turn(&of, at).from;
+    return (billing_at(&of, from).is_custom ? from : at) >= run->period.to;
+}
+
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut)
 {
     if (!run->has_cuts) {
@@ -686,8 +693,9 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
     return OK;
 }
 
-/* A meter's state enters only when the catalog still has its meter, SKU and account. */
-static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer,
+/* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
+ * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
+static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
                                     struct carried *out, bool *is_known)
 {
     struct text meter_name, account, sku_name, resource, source = TEXT(""), id = TEXT("");
@@ -739,7 +747,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
         out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
                                        known->dimension_count);
     }
-    out->payer = accounts_payer(run->accounts, out->state.account, run->period.from);
+    out->payer = accounts_payer(run->accounts, out->state.account,
+                                at > run->period.from ? at : run->period.from);
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
     return OK;
@@ -774,8 +783,20 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
     return first == end || run->cuts[first].from == at;
 }
 
-/* A level is known to all that pay for its account in the period; and a gauge, when they have turns
- * that begin in it. */
+/* The same of a meter's state, of which another payer may be the one to go on with it: whenever its
+ * bill begins then. */
+static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, instant at)
+{
+    if (begins_at(run, payer, at)) {
+        return true;
+    }
+    uint32_t first = run->has_cuts ? run->cut_first[heir] : 0;
+    return run->has_cuts && heir != payer &&
+           (first == run->cut_first[heir + 1] || run->cuts[first].from >= at);
+}
+
+/* A level is known to all that pay for its account in the period, since it is what it is; and a
+ * gauge, when they have turns that begin in it. */
 static void copy_state(struct run *run)
 {
     struct carried first = run->carried[run->carried_count - 1];
@@ -785,8 +806,12 @@ static void copy_state(struct run *run)
         return;
     }
     uint32_t payers[PAYERS_MAX];
-    uint32_t count = payers_from(run, first.state.account, run->period.from, payers, NULL);
-    for (uint32_t i = 1; i < count; i++) {
+    instant at = first.state.at > run->period.from ? first.state.at : run->period.from;
+    uint32_t count = payers_from(run, first.state.account, at, payers, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        if (payers[i] == first.payer) {
+            continue;
+        }
         if (run->carried_count == run->carried_capacity) {
             uint32_t capacity = run->carried_capacity * 2 + 16;
             run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
@@ -812,7 +837,7 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
         uint32_t payer = run_payer(run, payer_id, contract);
         if (!member_time(object, "at", at)) {
             status = ERR_INPUT;
-        } else if (!begins_at(run, payer, *at)) {
+        } else if (!yyjson_obj_get(object, "meter") && !begins_at(run, payer, *at)) {
             status = ERR_CONFLICT;
         } else if (yyjson_obj_get(object, "failed")) {
             status = read_unbilled(run, object, payer, *at, line);
@@ -829,9 +854,12 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
                 run->carried_capacity = capacity;
             }
             run->carried[run->carried_count] = (struct carried){.raw = line};
-            status =
-                read_meter_state(run, object, payer, &run->carried[run->carried_count], &is_known);
-            if (status == OK && is_known) {
+            status = read_meter_state(run, object, payer, *at, &run->carried[run->carried_count],
+                                      &is_known);
+            uint32_t heir = is_known ? run->carried[run->carried_count].payer : payer;
+            if (status == OK && !goes_on_at(run, payer, heir, *at)) {
+                status = ERR_CONFLICT;
+            } else if (status == OK && is_known) {
                 run->carried_count++;
                 copy_state(run);
             }

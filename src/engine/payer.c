@@ -128,12 +128,32 @@ static struct book_view view_of(const struct run *run, const struct pricing *pri
                               .steady = is_steady ? run->steady_payer : NULL};
 }
 
+/* A level goes on where its account is.  Of one that has left in this bill's time, the bill that it
+ * went to has been told it by the events, or tells it: unless that is of a later run. */
+static bool tells_level(const struct run *run, const struct pricing *pricing, uint32_t account)
+{
+    instant left = INSTANT_MIN;
+    for (instant at = pricing->cut.from, next; at < pricing->cut.to; at = next) {
+        bool is_paid =
+            accounts_is_paid_by(run->accounts, run->catalog, account, pricing->payer, at);
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+        left = is_paid ? next : left;
+    }
+    return left >= pricing->cut.to ||
+           (left > INSTANT_MIN &&
+            run_is_later(run, accounts_payer(run->accounts, account, left), left));
+}
+
+/* is_last: of the run. */
 static uint32_t closing_states(const struct run *run, struct arena *arena,
                                const struct pricing *pricing, const struct book *book, bool is_last,
                                struct meter_state **states)
 {
     struct book_view view = view_of(run, pricing);
-    return book_states(arena, book, &view, pricing->turn.to, is_last, states);
+    for (uint32_t i = 0; is_last && i < book->level_count; i++) {
+        book->levels[i].is_elsewhere = !tells_level(run, pricing, book->levels[i].state.account);
+    }
+    return book_states(arena, book, &view, pricing->turn.to, states);
 }
 
 /* Into the arena of outputs, since scratch memory goes between cuts. */

@@ -438,6 +438,8 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 bool pending_is_possible(const struct catalog *catalog);
 /* From when on late usage is billed in the turn that has an instant; INSTANT_MIN: always. */
 instant late_before(const struct catalog *catalog, instant at);
+/* Whether a payer's bill that holds the instant is of a later run. */
+bool run_is_later(const struct run *run, uint32_t payer, instant at);
 /* Whose billing a payer has, all through the run. */
 struct billing_of run_billing(const struct run *run, uint32_t payer);
 

@@ -608,7 +608,7 @@ bool book_row_is_cut(const struct book *book, const struct book_view *view, inst
 }
 
 uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
-                     instant turn_to, bool is_last, struct meter_state **out)
+                     instant turn_to, struct meter_state **out)
 {
     struct standing *items = NULL;
     uint32_t count = 0, made = 0, others = book->kept_count + book->level_count;
@@ -639,9 +639,7 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
     for (uint32_t i = 0; i < book->level_count; i++) {
         struct meter_state state = book->levels[i].state;
         state.is_open = turn_to > view->cut.to;
-        bool stays = !is_last || accounts_is_paid_by(view->accounts, view->catalog, state.account,
-                                                     view->payer, view->cut.to - 1);
-        if (stays && !dec_is_zero(state.value) &&
+        if (!book->levels[i].is_elsewhere && !dec_is_zero(state.value) &&
             (state.is_open || meter_of(view, state.series)->carry)) {
             items[count++] =
                 (struct standing){state, series_at(view->series, state.series)->rank, -1};

@@ -364,7 +364,8 @@ static void sort_levels(struct book *book, const struct book_view *view)
         book->reading.is_begun = true;
         book->levels_carried = book->level_count;
         for (uint32_t i = 0; i < book->level_count; i++) {
-            book->levels[i].since = view->cut.from;
+            struct level *level = &book->levels[i];
+            level->since = level->state.at > view->cut.from ? level->state.at : view->cut.from;
         }
         if (book->level_count > 1) {
             qsort(book->levels, book->level_count, sizeof *book->levels, compare_levels);

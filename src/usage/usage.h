@@ -91,8 +91,8 @@ const uint32_t *meter_find(const struct meter_plan *plan, struct meter_scratch *
 void meter_apply(const struct catalog *catalog, const struct meter *meter,
                  const struct event *event, struct meter_scratch *scratch, struct measure *out);
 
-/* What most events come to: one meter takes it, which has no key, dimension or resource and a constant SKU or one that is
- * a plain member, and nothing is wrong with what it reads. */
+/* What most events come to: one meter takes it, which has no key, dimension or resource and a
+ * constant SKU or one that is a plain member, and nothing is wrong with what it reads. */
 struct plain_measure {
     uint32_t meter, sku;
     enum grain grain; /* of the meter */
@@ -100,8 +100,8 @@ struct plain_measure {
     uint32_t *number; /* what the caller keeps of this meter and SKU; NONE at first */
 };
 enum plain_taken {
-    PLAIN_NOT,     /* meter_apply is to be asked */
-    PLAIN_LEFT,    /* the filter says no; nothing is set */
+    PLAIN_NOT,  /* meter_apply is to be asked */
+    PLAIN_LEFT, /* the filter says no; nothing is set */
     PLAIN_MEASURED
 };
 /* The same as meter_apply, sooner, of the event that meter_find was asked for last. */
@@ -372,7 +372,8 @@ int excluded_compare(const void *a_item, const void *b_item);
 struct level {
     struct meter_state state;
     instant since;
-    bool is_read; /* its samples have come */
+    bool is_read;      /* its samples have come */
+    bool is_elsewhere; /* another bill of the run tells it: it is no state */
 };
 
 /* Where the reading of samples is. */
@@ -471,10 +472,9 @@ bool book_row_is_cut(const struct book *book, const struct book_view *view, inst
                      uint32_t row);
 /* The states that go on after the bill of the view's cut, in a turn that ends at turn_to: of meters
  * with `carry`, of slots that the cut ends but nothing else does, and levels; for each account and
- * series the last one; sorted by (account, series rank).  is_last: of the run; then a level goes on
- * where the account is. Returns how many. */
+ * series the last one; sorted by (account, series rank).  Returns how many. */
 uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
-                     instant turn_to, bool is_last, struct meter_state **states);
+                     instant turn_to, struct meter_state **states);
 /* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
 void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
                  uint32_t meter_count);
