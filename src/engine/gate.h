@@ -11,7 +11,8 @@
 
 void gate_enter(struct worker *worker);
 void gate_leave(struct worker *worker); /* fine for one that is not inside */
-/* Between payers: what one has taken goes back when others wait for memory, and when it was much. */
+/* Between payers: what one has taken goes back when others wait for memory, and when it was much.
+ */
 void gate_yield(struct worker *worker);
 
 /* Until gate_end_alone no other thread is inside, and what they and the spools have in memory is in

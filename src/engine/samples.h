@@ -15,8 +15,8 @@ struct samples {
     uint32_t count;
 };
 
-/* What they take in memory of a partition's records, for a unit of these: pointers, and half of them
- * for sorting. */
+/* What they take in memory of a partition's records, for a unit of these: pointers, and half of
+ * them for sorting. */
 enum { SAMPLE_UNIT_BYTES = 12 };
 
 /* Records of sampled meters once more, in order: book_sample. */
