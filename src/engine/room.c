@@ -101,11 +101,11 @@ enum status room_divide(struct run *run, size_t opened_bytes)
         RECORDS_SHARE = 8,
         RECORDS_LEFT_SHARE = 4,
         WRITERS_SHARE = 64,
-        SPARE_SHARE = 32,
+        SPARE_SHARE = 64,
         LEFT_SHARE = 16,
         THREADS_LEFT_SHARE = 4,
         THREAD_BYTES = 5 * 1024 * 1024 / 4, /* of a thread: tables, what it reads a file with */
-        TEXT_BYTES = 1024 * 1024,           /* of a payer, before it is charged */
+        TEXT_BYTES = 256 * 1024,            /* empty buffers of it */
         LEAST_BYTES = 512 * 1024
     };
     const size_t memory = run->memory_bytes;
