@@ -382,7 +382,8 @@ struct run {
     struct lock *lock;
     uint32_t next_partition;
     int billing_threads; /* of the threads, those that claim partitions of payers */
-    /* settle: a payer that finds no memory is tried again when no other thread takes any */
+    /* settle: a payer that finds less memory than it may take is tried again when no other thread
+     * takes any */
     struct lock *gate;
     int busy_count;
     bool is_alone; /* or waits to be; atomic */
