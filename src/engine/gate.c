@@ -79,7 +79,12 @@ enum status gate_begin_alone(struct worker *worker)
         run->env->lock_wait(run->env, run->gate);
     }
     run->env->lock_give(run->env, run->gate);
-    return put_aside(worker);
+    enum status status = put_aside(worker);
+    if (status != OK) {
+        gate_end_alone(worker);
+        gate_enter(worker);
+    }
+    return status;
 }
 
 void gate_end_alone(struct worker *worker)

@@ -17,7 +17,8 @@ void gate_yield(struct worker *worker);
 
 /* Until gate_end_alone no other thread is inside, and what they and the spools have in memory is in
  * files; nor is this one inside afterwards.  Its scratch memory is empty.  Who waits for the turn
- * of the output is outside, so that the turn must be taken before. */
+ * of the output is outside, so that the turn must be taken before.  An error in a file: it is
+ * inside again, like others. */
 enum status gate_begin_alone(struct worker *worker);
 void gate_end_alone(struct worker *worker); /* fine for one that is not alone */
 

@@ -825,9 +825,12 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
     if (found == FOUND_NONE) {
         TRY(texts_take_turn(worker, job->texts));
         TRY(gate_begin_alone(worker));
-        TRY(texts_write(worker, job->texts));
-        texts_clear(worker, job->texts);
-        status = try_cut(worker, job, cut, is_first, is_last, &found, err);
+        found = FOUND_ROOM;
+        status = texts_write(worker, job->texts);
+        if (status == OK) {
+            texts_clear(worker, job->texts);
+            status = try_cut(worker, job, cut, is_first, is_last, &found, err);
+        }
         gate_end_alone(worker);
         gate_enter(worker);
     }
