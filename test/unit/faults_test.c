@@ -167,7 +167,8 @@ static void test_no_memory(void **state)
     sweep(FAULT_ALLOCATE, false, 2);
 }
 
-/* A payer that finds no memory is tried again when what others hold is in files: which cannot be. */
+/* A payer that finds no memory is tried again when what others hold is in files: which cannot be.
+ */
 static void test_no_memory_and_no_place_for_files(void **state)
 {
     (void)state;
