@@ -17,7 +17,8 @@ struct arena_block {
 
 void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes)
 {
-    *arena = (struct arena){.memory = memory, .limit_bytes = limit_bytes};
+    *arena = (struct arena){
+        .memory = memory, .limit_bytes = limit_bytes, .charge_max_bytes = SIZE_MAX};
 }
 
 static void release_blocks(struct arena *arena, struct arena_block *block)
@@ -40,7 +41,8 @@ void arena_release(struct arena *arena)
     release_blocks(arena, arena->first);
     *arena = (struct arena){.memory = arena->memory,
                             .limit_bytes = arena->limit_bytes,
-                            .block_max_bytes = arena->block_max_bytes};
+                            .block_max_bytes = arena->block_max_bytes,
+                            .charge_max_bytes = SIZE_MAX};
 }
 
 void arena_trim(struct arena *arena)
@@ -120,12 +122,34 @@ __attribute__((cold, noinline)) static void advance(struct arena *arena, size_t 
     arena->used_bytes = 0;
 }
 
+void arena_charge(struct arena *arena, size_t bytes)
+{
+    arena->charged_bytes += bytes;
+    if (__builtin_expect(arena_is_overcharged(arena), 0)) {
+        arena_run_out(arena);
+    }
+}
+
+/* At the end of a block less is left than what does not fit there, and no more than a block.  One
+ * of its own is rounded up by who makes it. */
+static inline void charge_block(struct arena *arena, size_t need)
+{
+    enum { ROUNDING_SHARE = 8 };
+    size_t charge = need;
+    if (need >= CHARGE_WHOLE_BYTES) {
+        size_t most = arena->block_max_bytes ? arena->block_max_bytes : BLOCK_MAX_BYTES;
+        charge += need / ROUNDING_SHARE + (need < most ? need : most);
+    }
+    arena_charge(arena, charge);
+}
+
 void *arena_alloc(struct arena *arena, size_t size_bytes)
 {
     if (size_bytes > SIZE_MAX / 2) {
         arena_run_out(arena);
     }
     size_t need = (size_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    charge_block(arena, need);
     if (!arena->current || need > arena->current->size_bytes - arena->used_bytes) {
         advance(arena, need);
     }
@@ -158,6 +182,7 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
     if (array && block && old_count > 0 && total < SIZE_MAX / 2 && old <= arena->used_bytes &&
         (unsigned char *)array == block->data + (arena->used_bytes - old) &&
         need - old <= block->size_bytes - arena->used_bytes) {
+        charge_block(arena, need);
         arena->used_bytes += need - old;
         return array;
     }
@@ -170,11 +195,14 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
 
 struct arena_mark arena_mark(const struct arena *arena)
 {
-    return (struct arena_mark){.block = arena->current, .used_bytes = arena->used_bytes};
+    return (struct arena_mark){.block = arena->current,
+                               .used_bytes = arena->used_bytes,
+                               .charged_bytes = arena->charged_bytes};
 }
 
 void arena_rewind(struct arena *arena, struct arena_mark mark)
 {
     arena->current = mark.block;
     arena->used_bytes = mark.block ? mark.used_bytes : 0;
+    arena->charged_bytes = mark.charged_bytes;
 }

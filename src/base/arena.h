@@ -14,6 +14,7 @@
 #define FARTHING_BASE_ARENA_H
 
 #include <setjmp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,13 +35,16 @@ struct arena {
     size_t held_bytes;           /* of all blocks, spare ones included */
     size_t limit_bytes;          /* 0: none but the memory's own */
     size_t block_max_bytes;      /* of a block that holds several things; 0: 64 MiB */
+    size_t charged_bytes;        /* for what is allocated: see arena_charge */
+    size_t charge_max_bytes;     /* beyond it is the same as memory that ran out */
     jmp_buf *recover;            /* NULL: no recovery point, running out is a bug */
 };
 
 struct arena_mark {
     struct arena_block *block;
-    size_t used_bytes;
+    size_t used_bytes, charged_bytes;
 };
+#define ARENA_EMPTY ((struct arena_mark){.block = NULL}) /* the mark before its first block */
 
 void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes);
 void arena_release(struct arena *arena);
@@ -56,6 +60,19 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
  * most the size of the new one), and both must not be used. */
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
+
+/* How much of an arena is in use depends on what comes behind what, and on blocks that are there
+ * from before.  What an allocation is charged with is a function of its size alone: of the same
+ * allocations, in any order, in any arena, the sum is the same, and what an empty arena takes for
+ * them is the sum at most, CHARGE_SLACK_SHARE of it and a block.  An array that grows is charged as
+ * if it moved each time.  Charges go back with arena_rewind. */
+enum { CHARGE_SLACK_SHARE = 16, CHARGE_WHOLE_BYTES = 4096 };
+/* For what is in no arena. */
+void arena_charge(struct arena *arena, size_t bytes);
+static inline bool arena_is_overcharged(const struct arena *arena)
+{
+    return arena->charged_bytes > arena->charge_max_bytes;
+}
 
 /* What an allocation does when there is no memory: for one who has caught that at a recovery point
  * of his own, to let go of a file, and hands it on to the outer one. */

@@ -1,6 +1,11 @@
 /* gate.c - see gate.h. */
 #include "engine/gate.h"
 
+#include <assert.h>
+
+#include "engine/room.h"
+#include "engine/texts.h"
+
 void gate_enter(struct worker *worker)
 {
     struct run *run = worker->run;
@@ -25,13 +30,14 @@ void gate_leave(struct worker *worker)
     }
 }
 
-void gate_yield(struct worker *worker, size_t partition_bytes)
+void gate_yield(struct worker *worker)
 {
     struct run *run = worker->run;
     bool is_wanted = __atomic_load_n(&run->is_alone, __ATOMIC_RELAXED);
-    size_t much = partition_bytes + run->memory_bytes / 4 / (size_t)run->threads;
+    size_t much = run->memory_bytes / 4 / (size_t)run->threads;
     if (is_wanted || worker->scratch.held_bytes > much) {
         arena_trim(&worker->scratch);
+        arena_trim(&worker->handed);
     }
     if (is_wanted) {
         gate_leave(worker);
@@ -39,7 +45,27 @@ void gate_yield(struct worker *worker, size_t partition_bytes)
     }
 }
 
-void gate_begin_alone(struct worker *worker)
+/* The others are outside: nobody else uses what they have. */
+static enum status put_aside(struct worker *worker)
+{
+    struct run *run = worker->run;
+    for (int i = 0; i < run->threads; i++) {
+        struct worker *other = &run->workers[i];
+        if (other->texts) {
+            TRY(texts_put_aside(other, &worker->err));
+        }
+        if (other->texts || other == worker) {
+            assert(!other->scratch.current);
+            room_clear(&other->scratch);
+        }
+    }
+    TRY(spool_put_out(run->records, &worker->err));
+    TRY(spool_put_out(run->verdicts, &worker->err));
+    output_be_lean(run->output, true);
+    return OK;
+}
+
+enum status gate_begin_alone(struct worker *worker)
 {
     struct run *run = worker->run;
     gate_leave(worker);
@@ -53,12 +79,19 @@ void gate_begin_alone(struct worker *worker)
         run->env->lock_wait(run->env, run->gate);
     }
     run->env->lock_give(run->env, run->gate);
+    enum status status = put_aside(worker);
+    if (status != OK) {
+        gate_end_alone(worker);
+        gate_enter(worker);
+    }
+    return status;
 }
 
 void gate_end_alone(struct worker *worker)
 {
     struct run *run = worker->run;
     if (worker->is_alone) {
+        output_be_lean(run->output, false);
         run->env->lock_take(run->env, run->gate);
         __atomic_store_n(&run->is_alone, false, __ATOMIC_RELAXED);
         worker->is_alone = false;

@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "engine/gate.h"
+#include "engine/room.h"
 
 enum { FETCH_AHEAD = 16 }; /* records: what they need from memory is asked for this early */
 
@@ -35,9 +36,11 @@ struct records partition_group(const struct partition *partition, uint32_t index
 {
     if (!partition->sorted) {
         return (struct records){.at = partition->units + partition->first[index],
-                                .end = partition->units + partition->end[index]};
+                                .end = partition->units + partition->end[index],
+                                .unit_count = partition->end[index] - partition->first[index]};
     }
-    struct records records = {.sorted = partition->sorted};
+    struct records records = {.sorted = partition->sorted,
+                              .unit_count = sorted_units(partition->sorted, index)};
     sorted_group(partition->sorted, index, &records.first, &records.stop);
     return records;
 }
@@ -160,13 +163,14 @@ static bool judge_event(struct worker *worker, const struct verdict_table *verdi
 
 static void make_room(struct worker *worker, uint64_t units, struct partition *partition)
 {
-    struct arena *arena = &worker->scratch;
+    struct arena *arena = &worker->shelf;
     uint32_t groups = partition->high - partition->low + 1;
     partition->first = arena_calloc(arena, groups + 1, sizeof *partition->first);
     partition->end = arena_alloc(arena, groups * sizeof *partition->end);
     partition->units = arena_alloc(arena, (units + 1) * sizeof *partition->units);
-    partition->group_at = arena_alloc(arena, (units + 1) * sizeof *partition->group_at);
-    partition->room = arena_alloc(arena, SPOOL_CHUNK_BYTES);
+    partition->group_at =
+        arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->group_at);
+    partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
 }
 
 static uint32_t group_of(const struct run *run, const struct partition *partition,
@@ -261,13 +265,18 @@ static enum status fill_groups(struct worker *worker, uint32_t p,
     return OK;
 }
 
+static void give_back(struct worker *worker)
+{
+    room_clear(&worker->scratch);
+    room_clear(&worker->shelf);
+}
+
 /* Reads the records of a partition and groups them; *is_out when there is no memory: then nothing
  * of it is held but what the spools keep, and no record is judged yet. */
 static enum status try_open(struct worker *worker, uint32_t p, struct partition *partition,
                             bool *is_out)
 {
     struct run *run = worker->run;
-    const struct arena_mark mark = arena_mark(&worker->scratch);
     struct spool_partition found;
     enum status status = spool_load(run->verdicts, p, &found, &worker->err);
     *is_out = status == ERR_LIMIT;
@@ -275,21 +284,21 @@ static enum status try_open(struct worker *worker, uint32_t p, struct partition 
         return status;
     }
     jmp_buf here, *outer = worker->scratch.recover;
-    if (ARENA_RECOVER(&worker->scratch, here)) {
-        worker->scratch.recover = outer;
-        arena_rewind(&worker->scratch, mark);
+    if (setjmp(here) != 0) {
+        worker->scratch.recover = worker->shelf.recover = outer;
+        give_back(worker);
         *is_out = true;
         return ERR_LIMIT;
     }
-    *partition = (struct partition){.low = partition_first_payer(run, p),
-                                    .high = partition_first_payer(run, p + 1)};
+    worker->scratch.recover = worker->shelf.recover = &here;
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
     make_room(worker, spool_units(run->records, p), partition);
-    worker->scratch.recover = outer;
+    worker->scratch.recover = worker->shelf.recover = outer;
     TRY(count_groups(worker, p, partition));
     TRY(fill_groups(worker, p, &verdicts, partition));
     spool_unload(run->verdicts, p, &found);
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
     return OK;
 }
 
@@ -335,38 +344,38 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     struct run *run = worker->run;
     size_t room_bytes = run->memory_bytes / ROOM_SHARE;
     room_bytes = room_bytes < ROOM_MOST_BYTES ? room_bytes : ROOM_MOST_BYTES;
-    const struct arena_mark mark = arena_mark(&worker->scratch);
     struct spool_partition found;
     enum status status = spool_load(run->verdicts, p, &found, &worker->err);
     *is_out = status == ERR_LIMIT;
     if (status != OK) {
         return status;
     }
-    *partition = (struct partition){.low = partition_first_payer(run, p),
-                                    .high = partition_first_payer(run, p + 1)};
     worker->sorted = NULL;
     jmp_buf here, *outer = worker->scratch.recover;
-    if (ARENA_RECOVER(&worker->scratch, here)) {
-        worker->scratch.recover = outer;
+    if (setjmp(here) != 0) {
+        worker->scratch.recover = worker->shelf.recover = outer;
         sorted_free(worker->sorted);
         worker->sorted = NULL;
-        arena_rewind(&worker->scratch, mark);
+        give_back(worker);
         *is_out = true;
         return ERR_LIMIT;
     }
+    worker->scratch.recover = worker->shelf.recover = &here;
     struct verdict_table verdicts;
     load_verdicts(worker, &found, &verdicts);
     worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
     struct grouping grouping = {run, partition};
-    sorted_new(run->env, &worker->scratch, run->config->temporary_folder,
+    sorted_new(run->env, &worker->shelf, run->config->temporary_folder,
                room_bytes, partition->high - partition->low + 1, &worker->order,
                group_again, &grouping, &worker->sorted);
-    worker->scratch.recover = outer;
+    worker->scratch.recover = worker->shelf.recover = outer;
     partition->sorted = worker->sorted;
     TRY(sort_groups(worker, p, &verdicts, partition));
     TRY(sorted_merge(partition->sorted, &worker->err));
     spool_unload(run->verdicts, p, &found);
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    arena_trim(&worker->shelf);
     return OK;
 }
 
@@ -376,33 +385,50 @@ enum status partition_fail_memory(struct worker *worker)
     return fail_hint(&worker->err, "allow more with --memory, or use fewer threads");
 }
 
-/* Partitions are small unless a payer is large.  Then memory would be full of records and have no
- * room for what is made of them. */
-static bool is_large(const struct run *run, uint32_t p)
+void partition_close(struct worker *worker, struct partition *partition)
 {
-    enum { LARGE_SHARE = 8 };
-    size_t unit_bytes = sizeof(struct record) + sizeof(uint32_t); /* with its group */
-    return spool_units(run->records, p) * unit_bytes > run->memory_bytes / LARGE_SHARE;
+    sorted_free(worker->sorted);
+    worker->sorted = NULL;
+    give_back(worker);
+    __atomic_fetch_sub(&worker->run->records_taken_bytes, partition->shelf_bytes, __ATOMIC_RELAXED);
+    partition->shelf_bytes = 0;
+}
+
+/* Partitions are small unless a payer is large.  Then memory would be full of records and have no
+ * room for what is made of them: what is more than the share of records is read from a file. */
+static bool take_shelf(struct run *run, uint32_t p, struct partition *partition)
+{
+    size_t bytes = spool_units(run->records, p) * room_record_unit_bytes(run);
+    size_t taken = __atomic_add_fetch(&run->records_taken_bytes, bytes, __ATOMIC_RELAXED);
+    if (taken <= run->records_bytes) {
+        partition->shelf_bytes = bytes;
+        return true;
+    }
+    __atomic_fetch_sub(&run->records_taken_bytes, bytes, __ATOMIC_RELAXED);
+    return false;
 }
 
 enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition)
 {
-    uint32_t p = texts->partition;
-    bool is_out, is_sorted = is_large(worker->run, p);
+    const uint32_t p = texts->partition;
+    *partition = (struct partition){.low = partition_first_payer(worker->run, p),
+                                    .high = partition_first_payer(worker->run, p + 1)};
+    bool is_out, is_sorted = !take_shelf(worker->run, p, partition);
+    worker->is_trying = true;
     enum status status = (is_sorted ? try_sort : try_open)(worker, p, partition, &is_out);
     if (is_out) {
         worker->err = (struct error){0};
         TRY(texts_take_turn(worker, texts));
-        gate_begin_alone(worker);
-        arena_trim(&worker->scratch);
+        TRY(gate_begin_alone(worker));
         status = is_sorted ? OK : try_open(worker, p, partition, &is_out);
         if (is_out) {
             worker->err = (struct error){0};
-            arena_trim(&worker->scratch);
             status = try_sort(worker, p, partition, &is_out);
         }
         gate_end_alone(worker);
         gate_enter(worker);
     }
+    worker->is_trying = false;
     return is_out ? partition_fail_memory(worker) : status;
 }
+

@@ -15,6 +15,7 @@ struct records {
     const struct record *at, *end;
     struct sorted *sorted; /* NULL: memory */
     uint64_t first, stop;  /* places of the file */
+    uint32_t unit_count;   /* with copies of what is one in the file */
 };
 
 /* The records of one partition, grouped by payer so that each group is read in order, from memory
@@ -23,10 +24,12 @@ struct partition {
     uint32_t low, high; /* payers */
     struct record *units;
     uint32_t *first, *end; /* of each group: unit */
+    struct sorted *sorted; /* when they are too many: the groups are there, and each is in order */
+    size_t shelf_bytes;    /* of what threads may take for records, counted in the run */
+    /* While it is opened, in scratch memory: */
     uint32_t *group_at;    /* of each record as it comes */
     uint32_t record_count; /* of those */
     void *room;            /* for a chunk */
-    struct sorted *sorted; /* when they are too many: the groups are there, and each is in order */
 };
 
 /* The first payer of a partition; the number of accounts behind the last. */
@@ -35,6 +38,8 @@ uint32_t partition_first_payer(const struct run *run, uint32_t p);
 /* Reads the records of the partition of the texts, carries out the verdicts on its events and
  * groups what stays; alone, when there is no memory otherwise.  ERR_LIMIT: nor is there then. */
 enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition);
+/* Gives its memory back. */
+void partition_close(struct worker *worker, struct partition *partition);
 /* Says in the worker's error what to do: ERR_LIMIT. */
 enum status partition_fail_memory(struct worker *worker);
 struct records partition_group(const struct partition *partition, uint32_t index);

@@ -9,6 +9,7 @@
 
 #include "engine/gate.h"
 #include "engine/margins.h"
+#include "engine/room.h"
 #include "engine/samples.h"
 #include "engine/sourced.h"
 
@@ -156,12 +157,12 @@ static uint32_t closing_states(const struct run *run, struct arena *arena,
     return book_states(arena, book, &view, pricing->turn.to, states);
 }
 
-/* Into the arena of outputs, since scratch memory goes between cuts. */
+/* Into memory of its own, since scratch memory goes between cuts. */
 void payer_hand_over(struct worker *worker, const struct pricing *pricing,
                      const struct priced *priced, const struct book *book,
                      struct handover *handover)
 {
-    struct arena *arena = &worker->output;
+    struct arena *arena = &worker->handed;
     handover->buckets = arena_calloc(arena, priced->closing_count + 1, sizeof *handover->buckets);
     handover->bucket_count = priced->closing_count;
     for (uint32_t i = 0; i < priced->closing_count; i++) {
@@ -404,7 +405,8 @@ struct job {
     struct texts *texts;
     struct handover handover;
     struct sourced_views *sourced;
-    bool divides; /* the cut is to be divided, and not to be billed */
+    bool divides;    /* the cut is to be divided, and not to be billed */
+    bool needs_turn; /* it takes much memory, and must not wait for its turn with that */
     /* The parts of the cut: one, unless thresholds divide it. */
     const struct period *parts;
     uint32_t part_count, part; /* the one at hand */
@@ -427,7 +429,7 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     const struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
     const struct records *records = &job->records;
-    book_init(book, arena, records->sorted ? 0 : (size_t)(records->end - records->at));
+    book_init(book, arena, records->unit_count);
     struct cursor cursor = cursor_at(records, err);
     enum { FETCH_AHEAD = 8 };
     const bool divides = run_divides(run);
@@ -480,7 +482,7 @@ static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period
     return count;
 }
 
-/* Divides a cut at thresholds, or as it was billed; the parts are in the arena of outputs. */
+/* Divides a cut at thresholds, or as it was billed; the parts are handed on. */
 static enum status divide_cut(struct worker *worker, struct job *job, struct period cut,
                               bool is_first, struct error *err)
 {
@@ -503,7 +505,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
     if (count > 1) {
         qsort(cuts, count, sizeof *cuts, compare_instants);
     }
-    struct period *parts = arena_alloc(&worker->output, (count + 1) * sizeof *parts);
+    struct period *parts = arena_alloc(&worker->handed, (count + 1) * sizeof *parts);
     uint32_t made = 0;
     instant from = cut.from;
     for (uint32_t i = 0; i < count; i++) {
@@ -529,12 +531,28 @@ static void tell_known(struct worker *worker, struct job *job, const struct bill
 }
 
 /* A bill that takes much of the memory and waits for its turn to be written keeps it from those it
- * waits for: such a payer waits before.  What a row takes until its bill is written is a guess. */
+ * waits for: such a payer waits before, and begins again.  What a row takes until its bill is
+ * written is a guess. */
 static bool is_heavy(const struct run *run, const struct book *book)
 {
     enum { ROW_BILL_BYTES = 2048, HEAVY_SHARE = 8 };
     return book->row_count >
            run->memory_bytes / HEAVY_SHARE / (size_t)run->threads / ROW_BILL_BYTES;
+}
+
+/* What is written as a whole. */
+static size_t whole_text_bytes(const struct texts *texts)
+{
+    return texts->bills.size + texts->closing.size + texts->exclusions.size;
+}
+
+/* Text is in buffers that hold others' too, and double: it is charged as if they were empty.
+ * rows: of lines and usage, NONE: more than are rendered at once. */
+static void charge_texts(struct arena *arena, size_t whole_bytes, uint32_t rows)
+{
+    enum { DOUBLING = 4, ROW_BYTES = 1024 };
+    arena_charge(arena, DOUBLING * whole_bytes);
+    arena_charge(arena, rows == NONE ? 2 * RENDER_ROOM_BYTES : (size_t)rows * ROW_BYTES);
 }
 
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
@@ -546,11 +564,16 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     const uint32_t payer = job->payer;
     struct records records = job->records;
     struct texts *texts = job->texts;
+    const size_t text_bytes = whole_text_bytes(texts);
     const struct account *account = &run->accounts->items[payer];
     struct book book;
     struct pricing pricing;
     TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-    if (is_heavy(run, &book)) {
+    if (is_heavy(run, &book) && !texts->has_turn) {
+        if (!output_turn_is(run->output, texts->partition)) {
+            job->needs_turn = true;
+            arena_run_out(arena);
+        }
         TRY(texts_take_turn(worker, texts));
     }
     if (!worker->is_booked) {
@@ -610,6 +633,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     const instant turn_to = pricing.turn.to;
     bool samples_stay = is_last && samples_go_on(&book, &view, turn_to);
     if (samples_stay) {
+        arena_charge(arena, RENDER_ROOM_BYTES);
         buffer_init(&key, arena, 2 * ATTRIBUTE_MAX_BYTES);
         (void)buffer_reserve(&texts->closing, RENDER_ROOM_BYTES);
     }
@@ -619,7 +643,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, &bill,
                          job->inputs);
     }
-    if (bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE) {
+    bool is_long = bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE;
+    charge_texts(arena, whole_text_bytes(texts) - text_bytes,
+                 is_long ? NONE : bill.line_count + book.row_count);
+    if (is_long) {
         (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
         (void)buffer_reserve(&texts->usage, RENDER_ROOM_BYTES);
     }
@@ -644,8 +671,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
-    TRY(sourced_keep(worker, job->sourced));
-    return texts_pass_on_when_full(worker, texts);
+    return sourced_keep(worker, job->sourced);
 }
 
 bool payer_is_settled(const struct run *run, uint32_t payer)
@@ -752,9 +778,18 @@ static void leave_cuts(struct worker *worker, uint32_t payer, struct period fail
     }
 }
 
-/* settle_cut, or divide_cut; *is_out when it found no memory: then all is as before. */
+enum found { FOUND_ROOM, FOUND_NONE, FOUND_NO_TURN, FOUND_LIMIT };
+
+static void set_recover(struct worker *worker, jmp_buf *recover)
+{
+    worker->scratch.recover = worker->output.recover = recover;
+    worker->shelf.recover = worker->handed.recover = recover;
+}
+
+/* settle_cut, or divide_cut.  *found: memory; else all is as before: no memory, or no turn of the
+ * output for one that needs much; or it is more than a payer may take, whoever else takes what. */
 static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
-                           bool is_last, bool *is_out, struct error *err)
+                           bool is_last, enum found *found, struct error *err)
 {
     size_t sizes[TEXTS];
     for (enum text_kind i = 0; i < TEXTS; i++) {
@@ -762,49 +797,70 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     }
     const uint64_t write_count = job->texts->write_count;
     const struct handover handover = job->handover;
-    const struct arena_mark mark = arena_mark(&worker->scratch);
+    const struct arena_mark shelf_mark = arena_mark(&worker->shelf);
     jmp_buf here, *outer = worker->scratch.recover;
     enum status status;
+    assert(!worker->scratch.current);
+    job->needs_turn = false;
+    *found = FOUND_ROOM;
+    worker->is_trying = true;
     if (setjmp(here) == 0) {
-        worker->scratch.recover = worker->output.recover = &here;
+        set_recover(worker, &here);
+        worker->scratch.charge_max_bytes = worker->run->room_bytes;
         status = job->divides ? divide_cut(worker, job, cut, is_first, err)
                               : settle_cut(worker, job, cut, is_first, is_last, err);
-        *is_out = false;
     } else if (job->texts->write_count == write_count) {
         for (enum text_kind i = 0; i < TEXTS; i++) {
             texts_buffer(job->texts, i)->size = sizes[i];
         }
         job->handover = handover;
         status = ERR_LIMIT;
-        *is_out = true;
+        *found = job->needs_turn                           ? FOUND_NO_TURN
+                 : arena_is_overcharged(&worker->scratch) ? FOUND_LIMIT
+                                                           : FOUND_NONE;
     } else {
         /* A part of the bill is written already. */
-        worker->scratch.recover = worker->output.recover = outer;
+        set_recover(worker, outer);
         arena_run_out(&worker->scratch);
     }
-    worker->scratch.recover = worker->output.recover = outer;
-    arena_rewind(&worker->scratch, mark);
-    if (*is_out) {
+    set_recover(worker, outer);
+    worker->is_trying = false;
+    worker->scratch.charge_max_bytes = SIZE_MAX;
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    arena_rewind(&worker->shelf, shelf_mark);
+    if (*found != FOUND_ROOM) {
         arena_trim(&worker->scratch);
     }
     return status;
 }
 
-/* A payer that finds no memory is tried again when it has all that there is. */
+/* A payer that finds less memory than it may take is tried again when all of that is there. */
 static enum status settle_with_room(struct worker *worker, struct job *job, struct period cut,
                                     bool is_first, bool is_last, struct error *err)
 {
     const struct run *run = worker->run;
-    bool is_out;
-    enum status status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
-    if (is_out) {
+    enum found found;
+    enum status status = try_cut(worker, job, cut, is_first, is_last, &found, err);
+    if (found == FOUND_NO_TURN) {
         TRY(texts_take_turn(worker, job->texts));
-        gate_begin_alone(worker);
-        status = try_cut(worker, job, cut, is_first, is_last, &is_out, err);
+        status = try_cut(worker, job, cut, is_first, is_last, &found, err);
+    }
+    if (found == FOUND_NONE) {
+        TRY(texts_take_turn(worker, job->texts));
+        TRY(gate_begin_alone(worker));
+        found = FOUND_ROOM;
+        status = texts_write(worker, job->texts);
+        if (status == OK) {
+            texts_clear(worker, job->texts);
+            status = try_cut(worker, job, cut, is_first, is_last, &found, err);
+        }
         gate_end_alone(worker);
         gate_enter(worker);
     }
-    if (is_out) {
+    if (found == FOUND_ROOM && status == OK) {
+        return texts_pass_on_when_full(worker, job->texts);
+    }
+    if (found != FOUND_ROOM) {
         struct total total = {0};
         struct cursor cursor = cursor_at(&job->records, err);
         for (const struct record *at; (at = cursor_next(&cursor));) {
@@ -813,7 +869,7 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
         TRY(cursor.status);
         (void)fail(err, ERR_LIMIT,
                    "its usage of %" PRIu64 " events does not fit into what is left of %zu MiB: "
-                   "allow more with --memory, or use fewer threads",
+                   "allow more with --memory",
                    total.count, run->limit_bytes >> 20);
     }
     return status;
@@ -832,12 +888,11 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
     }
     struct sourced_views sourced = sourced_open(worker, payer);
     if (cut_count == 0) {
-        struct arena_mark mark = arena_mark(&worker->scratch);
         payer_pass_opening(run, payer, &texts->closing);
         payer_settle_excluded(worker, run->accounts->items[payer].id,
                               bill_contract(run->catalog, run->accounts, payer), records, texts);
         sourced_pass(worker, &sourced);
-        arena_rewind(&worker->scratch, mark);
+        arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
     struct job job = {
         .payer = payer, .records = records, .inputs = inputs, .texts = texts, .sourced = &sourced};

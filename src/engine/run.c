@@ -1,6 +1,8 @@
 /* run.c - the order of a bill run, and what its threads share. */
 #include "engine/run.h"
 
+#include "engine/room.h"
+
 #include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,9 +10,7 @@
 
 enum {
     MEMORY_DEFAULT_MIB = 1024,
-    MEMORY_A_THREAD_BYTES = 22 * 1024 * 1024,
     ARRIVALS_LEAST_BYTES = 8 * 1024 * 1024,
-    THREADS_MAX = 64,
 };
 
 void worker_fail(struct worker *worker, enum status status)
@@ -229,21 +229,39 @@ static enum status set_up_spools(struct run *run)
 static enum status set_up_workers(struct run *run)
 {
     /* What is left unused of a block should be little against the memory there is. */
-    enum { BLOCK_SHARE = 64, BLOCK_LEAST_BYTES = 1024 * 1024 };
+    enum {
+        BLOCK_SHARE = 64,
+        BLOCK_LEAST_BYTES = 1024 * 1024,
+        SMALL_SHARE = 512,
+        SMALL_LEAST_BYTES = 128 * 1024
+    };
     size_t block_bytes = run->memory_bytes / BLOCK_SHARE;
     block_bytes = block_bytes > BLOCK_LEAST_BYTES ? block_bytes : BLOCK_LEAST_BYTES;
-    run->workers = arena_calloc(&run->arena, (size_t)run->threads, sizeof *run->workers);
+    /* Those of bills are counted up, and what is kept for a thread is little. */
+    size_t small_bytes = run->memory_bytes / SMALL_SHARE;
+    small_bytes = small_bytes > SMALL_LEAST_BYTES ? small_bytes : SMALL_LEAST_BYTES;
+    run->series_arena.block_max_bytes = small_bytes;
+    size_t workers_bytes = (size_t)run->threads * sizeof *run->workers;
+    /* Not of the run's arena, which is to hold the same for any number of threads. */
+    run->workers = run->env->memory.allocate(&run->env->memory, workers_bytes);
+    if (!run->workers) {
+        return fail(run->err, ERR_LIMIT, "no memory for threads");
+    }
+    memset(run->workers, 0, workers_bytes);
     for (int i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->index = i;
-        struct arena *arenas[] = {&worker->arena,       &worker->scratch,
-                                  &worker->output,      &worker->decoder_arena,
-                                  &worker->meter_arena, &worker->segment_arena};
+        struct arena *arenas[] = {&worker->arena, &worker->decoder_arena, &worker->meter_arena,
+                                  &worker->segment_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
-            arenas[a]->block_max_bytes = block_bytes;
+            arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
         }
+        room_init(worker, &worker->scratch, small_bytes);
+        room_init(worker, &worker->output, small_bytes);
+        room_init(worker, &worker->shelf, small_bytes);
+        room_init(worker, &worker->handed, small_bytes);
     }
     run->lock = run->env->lock_new(run->env);
     run->series_lock = run->env->lock_new(run->env);
@@ -274,12 +292,22 @@ static void tear_down(struct run *run)
             enum status status = env->file_close(env, worker->sourced.file, &ignored);
             (void)status;
         }
-        struct arena *arenas[] = {&worker->arena,       &worker->scratch,
-                                  &worker->output,      &worker->decoder_arena,
-                                  &worker->meter_arena, &worker->segment_arena};
+        if (worker->aside) {
+            struct error ignored;
+            enum status status = env->file_close(env, worker->aside, &ignored);
+            (void)status;
+        }
+        struct arena *arenas[] = {&worker->arena,         &worker->scratch,
+                                  &worker->output,        &worker->shelf,
+                                  &worker->handed,        &worker->decoder_arena,
+                                  &worker->meter_arena,   &worker->segment_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }
+    }
+    if (run->workers) {
+        env->memory.release(&env->memory, run->workers,
+                            (size_t)run->threads * sizeof *run->workers);
     }
     arena_release(&run->series_arena);
     arena_release(&run->table_arena);
@@ -351,6 +379,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     series_table_init(&run->series, &run->series_arena, run->catalog);
     TRY(set_up_workers(run));
     TRY(load_state(run));
+    room_count_loaded(run);
     TRY(open_inputs(run));
     run->has_pending = pending_is_possible(run->catalog);
     run->plan = meter_plan_new(&run->arena, run->catalog);
@@ -364,6 +393,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
     run_find_payers(run);
     TRY(set_up_spools(run));
+    room_count_set_up(run);
     int64_t loaded_at = env->clock_mono_ns(env), cpu_loaded = env->clock_cpu_ns(env);
     TRY(carry_samples(run));
     TRY(run_read(run));
@@ -420,16 +450,13 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
     /* The caller's arena is the run's while it lasts, so that what the summary points to outlives
      * the run. */
     run->arena = *arena;
+    size_t used_bytes = env->memory_used_bytes(env);
+    run->outer_bytes = used_bytes > arena->held_bytes ? used_bytes - arena->held_bytes : 0;
     run->threads = config->threads > 0 ? config->threads : env->processors(env);
-    run->threads = run->threads > THREADS_MAX ? THREADS_MAX : run->threads;
-    /* A thread needs its block of input, its partitions and its text: few threads in little memory.
-     */
-    size_t share = env->memory_limit_bytes / MEMORY_A_THREAD_BYTES;
-    if (env->memory_limit_bytes && (size_t)run->threads > share) {
-        run->threads = share > 0 ? (int)share : 1;
-    }
     run->memory_bytes = env->memory_limit_bytes ? env->memory_limit_bytes
                                                 : (size_t)MEMORY_DEFAULT_MIB * 1024 * 1024;
+    int threads_max = room_threads(env->memory_limit_bytes ? run->memory_bytes : SIZE_MAX);
+    run->threads = run->threads > threads_max ? threads_max : run->threads;
     run->limit_bytes = config->memory_bytes ? config->memory_bytes : run->memory_bytes;
     *summary = (struct farthing_summary){0};
     enum status status;

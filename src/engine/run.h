@@ -216,6 +216,9 @@ struct worker {
     struct arena arena;   /* for the whole run */
     struct arena scratch; /* rewound for each payer or block */
     struct arena output;  /* of a partition's text */
+    struct arena shelf;   /* of a partition's records */
+    struct arena handed;  /* of a payer: what one of its cuts leaves for the next */
+    struct memory memory; /* of the last four: room.h */
     struct error err;
     bool failed;
     /* read */
@@ -265,11 +268,15 @@ struct worker {
     /* settle */
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
+    bool is_trying; /* what finds no memory is tried again */
     bool is_booked; /* the events of the cut at hand are in booked_totals */
     struct writer *writer;
     struct price_memory *prices;
-    struct held_block *held_first, *held_last; /* of the partition's text; settle.c */
+    struct texts *texts;                       /* of the partition at hand; NULL */
+    struct held_block *held_first, *held_last; /* of its text; texts.c */
     uint32_t held_count;
+    struct file *aside; /* what was made of it before that, when others needed memory */
+    uint64_t aside_bytes;
     struct sorted *sorted; /* of the partition, when it is large */
     struct record_order order;
     struct total *booked_totals, *removed_totals; /* removed: net, by verdicts */
@@ -306,6 +313,13 @@ struct run {
     int threads;
     size_t memory_bytes; /* that it may take */
     size_t limit_bytes;  /* of the process, as it was asked for */
+    size_t outer_bytes;  /* that who has begun the run holds */
+    size_t loaded_bytes; /* with that; then what the run's arena was charged with: room.h */
+    size_t set_up_charged_bytes;
+    size_t room_bytes; /* for a payer, as arenas charge it */
+    /* For all threads: records of partitions, so much of that taken (atomic); what writers
+     * remember; what is left free for what must not fail. */
+    size_t records_bytes, records_taken_bytes, writers_bytes, spare_bytes;
 
     /* load */
     const struct catalog *catalog;
@@ -379,7 +393,8 @@ struct run {
     struct lock *lock;
     uint32_t next_partition;
     int billing_threads; /* of the threads, those that claim partitions of payers */
-    /* settle: a payer that finds no memory is tried again when no other thread takes any */
+    /* settle: a payer that finds less memory than it may take is tried again when no other thread
+     * takes any */
     struct lock *gate;
     int busy_count;
     bool is_alone; /* or waits to be; atomic */

@@ -1,15 +1,33 @@
 /* samples.c - see samples.h. */
 #include "engine/samples.h"
 
-static void add_sample(struct arena *arena, struct samples *samples, const struct record *record)
+/* Into the memory of the partition's records, which has room for them (SAMPLE_UNIT_BYTES): what a
+ * payer may take does not depend on whether they are in a file. */
+static enum status find_samples(struct worker *worker, const struct records *records,
+                                const struct book_view *view, bool is_first,
+                                struct samples *samples, struct error *err)
 {
-    if (samples->count == samples->capacity) {
-        uint32_t more = samples->capacity ? samples->capacity * 2 : 256;
-        samples->items =
-            arena_grow(arena, samples->items, samples->count, more, sizeof *samples->items);
-        samples->capacity = more;
+    const struct run *run = worker->run;
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1) {
+            samples->items = arena_alloc(&worker->shelf, samples->count * sizeof *samples->items);
+        }
+        samples->count = 0;
+        struct cursor cursor = cursor_at(records, err);
+        for (const struct record *at; (at = cursor_next(&cursor));) {
+            if (record_is_sample(at, &run->series, run->catalog) &&
+                record_is_of_cut(run, view->payer, at, view->cut, is_first)) {
+                if (pass == 1) {
+                    samples->items[samples->count] = at;
+                }
+                samples->count++;
+            }
+        }
+        TRY(cursor.status);
     }
-    samples->items[samples->count++] = record;
+    struct record_order order = {&run->series, run->catalog, false};
+    records_sort(&worker->shelf, samples->items, samples->count, &order);
+    return OK;
 }
 
 enum status samples_read(struct worker *worker, const struct records *records,
@@ -18,24 +36,17 @@ enum status samples_read(struct worker *worker, const struct records *records,
 {
     *samples = (struct samples){.records = records};
     const struct run *run = worker->run;
-    struct arena *arena = &worker->scratch;
+    if (!records->sorted) {
+        TRY(find_samples(worker, records, view, is_first, samples, err));
+    }
     struct cursor cursor = cursor_at(records, err);
-    for (const struct record *at; (at = cursor_next(&cursor));) {
-        if (!record_is_sample(at, &run->series, run->catalog) ||
-            !record_is_of_cut(run, view->payer, at, view->cut, is_first)) {
-            continue;
-        }
-        if (records->sorted) {
+    for (const struct record *at; records->sorted && (at = cursor_next(&cursor));) {
+        if (record_is_sample(at, &run->series, run->catalog) &&
+            record_is_of_cut(run, view->payer, at, view->cut, is_first)) {
             TRY(book_sample(book, view, at, cursor_place(&cursor, at), err));
-        } else {
-            add_sample(arena, samples, at);
         }
     }
     TRY(cursor.status);
-    if (samples->count > 0) {
-        struct record_order order = {&run->series, run->catalog, false};
-        records_sort(arena, samples->items, samples->count, &order);
-    }
     for (uint32_t i = 0; i < samples->count; i++) {
         TRY(book_sample(book, view, samples->items[i], i, err));
     }

@@ -12,8 +12,12 @@
 struct samples {
     const struct records *records;
     const struct record **items; /* when in memory */
-    uint32_t count, capacity;
+    uint32_t count;
 };
+
+/* What they take in memory of a partition's records, for a unit of these: pointers, and half of
+ * them for sorting. */
+enum { SAMPLE_UNIT_BYTES = 12 };
 
 /* Records of sampled meters once more, in order: book_sample. */
 enum status samples_read(struct worker *worker, const struct records *records,

@@ -9,6 +9,7 @@
 #include "engine/margins.h"
 #include "engine/partition.h"
 #include "engine/payer.h"
+#include "engine/room.h"
 #include "engine/run.h"
 #include "engine/sourced.h"
 #include "engine/texts.h"
@@ -20,8 +21,6 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     enum { HELD_SHARE = 8 };
     struct run *run = worker->run;
     struct partition partition;
-    struct arena_mark mark = arena_mark(&worker->scratch);
-    struct arena_mark output_mark = arena_mark(&worker->output);
     struct texts texts = {.partition = p,
                           .held_max = (uint32_t)(run->memory_bytes / HELD_SHARE /
                                                  (size_t)run->threads / sizeof(struct held_block))};
@@ -29,11 +28,12 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     for (enum text_kind i = 0; i < TEXTS; i++) {
         buffer_init(texts_buffer(&texts, i), &worker->output, 4096);
     }
+    worker->texts = &texts;
     TRY(partition_open(worker, &texts, &partition));
-    size_t partition_bytes = worker->scratch.held_bytes;
     struct records nobody = partition_group(&partition, 0);
     if (records_any(&nobody)) {
         payer_settle_excluded(worker, TEXT(""), TEXT(""), nobody, &texts);
+        arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
     bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
                        run->unbilled_count > 0 || run->issued_count > 0;
@@ -50,25 +50,23 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
                                       (payer_pays(run, payer) || payer_has_opening(run, payer) ||
                                        payer_has_issued(run, payer) || sourced_wait(run, payer)))) {
             payer_settle(worker, payer, records, inputs, &texts);
-            gate_yield(worker, partition_bytes);
+            arena_rewind(&worker->handed, ARENA_EMPTY);
+            gate_yield(worker);
         }
     }
-    sorted_free(worker->sorted);
-    worker->sorted = NULL;
-    arena_rewind(&worker->scratch, mark);
-    gate_yield(worker, 0);
-    gate_leave(worker);
+    partition_close(worker, &partition);
     enum status status = worker->failed ? worker->err.status : texts_write(worker, &texts);
+    worker->texts = NULL;
+    arena_rewind(&worker->output, ARENA_EMPTY);
+    gate_leave(worker);
     if (texts.has_turn) {
         output_turn_give(run->output);
     }
-    arena_rewind(&worker->output, output_mark);
     return status;
 }
 
 static enum status settle_partitions(struct worker *worker)
 {
-    enum { WRITER_SHARE = 64 }; /* of the memory: what writers remember */
     struct run *run = worker->run;
     const struct catalog *catalog = run->catalog;
     worker->booked_totals =
@@ -86,7 +84,7 @@ static enum status settle_partitions(struct worker *worker)
                             .rules = TEXT(FARTHING_RULES)};
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
     worker->writer =
-        writer_new(&worker->arena, run->memory_bytes / WRITER_SHARE / (size_t)run->threads);
+        writer_new(&worker->arena, run->writers_bytes / (size_t)run->threads);
     worker->prices = price_memory_new(&worker->arena);
     sourced_prepare(worker);
     margins_prepare(worker);
@@ -108,7 +106,7 @@ static void settle_work(void *argument, int index)
         status = partition_fail_memory(worker);
     } else {
         worker->scratch.recover = worker->output.recover = &recover;
-        arena_rewind(&worker->scratch, (struct arena_mark){NULL, 0});
+        worker->shelf.recover = worker->handed.recover = &recover;
         status = settle_partitions(worker);
     }
     if (status != OK) {
@@ -118,8 +116,11 @@ static void settle_work(void *argument, int index)
     sorted_free(worker->sorted);
     worker->sorted = NULL;
     texts_drop_held(worker);
+    worker->texts = NULL;
     arena_release(&worker->scratch); /* the report needs memory too */
     arena_release(&worker->output);
+    arena_release(&worker->shelf);
+    arena_release(&worker->handed);
     gate_end_alone(worker);
     gate_leave(worker);
 }
@@ -238,6 +239,7 @@ enum status run_settle(struct run *run)
                  {"usage.csv", &run->usage, USAGE_HEADER},
                  {"closing.ndjson", &run->closing, NULL},
                  {"exclusions.csv", &run->exclusions, EXCLUSIONS_HEADER}};
+    size_t opened_bytes = run->env->memory_used_bytes(run->env);
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         TRY(output_file_open(run->output, files[i].name, files[i].file, run->err));
         if (files[i].header) {
@@ -250,8 +252,10 @@ enum status run_settle(struct run *run)
             TRY(output_append_text(*files[i].file, header, run->err));
         }
     }
+    opened_bytes = run->env->memory_used_bytes(run->env) - opened_bytes;
     series_rank(&run->series);
     run->period_edges = bill_edges(&run->arena, run->period);
+    TRY(room_divide(run, opened_bytes));
     run->billing_threads = choose_billing_threads(run);
     run->next_partition = 0;
     TRY(settle_payers(run));

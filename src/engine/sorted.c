@@ -76,6 +76,7 @@ struct sorted {
     uint32_t block_units;
     uint32_t groups;
     uint64_t *first; /* place of each group, one more at the end */
+    uint32_t *units; /* of each group, as they came */
     bool is_merged;
 };
 
@@ -501,18 +502,19 @@ void sorted_new(struct env *env, struct arena *arena, const char *folder, size_t
         .room_bytes = (room_bytes > least ? room_bytes : least) / sizeof(struct record) *
                       sizeof(struct record),
     };
-    for (uint32_t l = 0; l < LEVELS_MAX; l++) {
-        sorted->levels[l].runs = arena_calloc(arena, RUNS_MAX, sizeof *sorted->levels[l].runs);
-    }
     sorted->first = arena_calloc(arena, groups + 1, sizeof *sorted->first);
-    sorted->writing = arena_alloc(arena, BLOCK_BYTES);
+    sorted->units = arena_calloc(arena, groups, sizeof *sorted->units);
     sorted->block = arena_alloc(arena, BLOCK_BYTES);
     sorted->packed = arena_alloc(arena, sizeof(struct block_head) + PACKED_BYTES_MAX);
     size_t packer_bytes = ZSTD_estimateCCtxSize(LEVEL), unpacker_bytes = ZSTD_estimateDCtxSize();
-    sorted->packer = ZSTD_initStaticCCtx(arena_alloc(arena, packer_bytes), packer_bytes);
     sorted->unpacker = ZSTD_initStaticDCtx(arena_alloc(arena, unpacker_bytes), unpacker_bytes);
-    assert(sorted->packer && sorted->unpacker);
     sorted->mark = arena_mark(arena);
+    for (uint32_t l = 0; l < LEVELS_MAX; l++) {
+        sorted->levels[l].runs = arena_calloc(arena, RUNS_MAX, sizeof *sorted->levels[l].runs);
+    }
+    sorted->writing = arena_alloc(arena, BLOCK_BYTES);
+    sorted->packer = ZSTD_initStaticCCtx(arena_alloc(arena, packer_bytes), packer_bytes);
+    assert(sorted->packer && sorted->unpacker);
     sorted->room = arena_alloc(arena, sorted->room_bytes);
     *out = sorted;
 }
@@ -528,6 +530,7 @@ enum status sorted_add(struct sorted *sorted, const struct record *record, struc
     if (need > sorted->room_bytes) {
         TRY(write_run(sorted, err));
     }
+    sorted->units[group] += units;
     sorted->entry_count++;
     *entries_of(sorted) = (struct entry){group, sorted->unit_count};
     memcpy(unit_at(sorted, sorted->unit_count), record, units * sizeof *record);
@@ -593,6 +596,11 @@ void sorted_group(const struct sorted *sorted, uint32_t group, uint64_t *first, 
 {
     *first = sorted->first[group];
     *end = sorted->first[group + 1];
+}
+
+uint32_t sorted_units(const struct sorted *sorted, uint32_t group)
+{
+    return sorted->units[group];
 }
 
 enum status sorted_read(struct sorted *sorted, uint64_t *at, uint64_t end,

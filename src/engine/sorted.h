@@ -33,13 +33,15 @@ void sorted_new(struct env *env, struct arena *arena, const char *folder, size_t
                 const void *context, struct sorted **sorted);
 /* Copies a record with its tail. Takes no memory. */
 enum status sorted_add(struct sorted *sorted, const struct record *record, struct error *err);
-/* After the last one.  The arena must still be as sorted_new left it, and then has given back what
- * the runs took. */
+/* After the last one.  The arena must still be as sorted_new left it, and is then rewound to what
+ * reading needs. */
 enum status sorted_merge(struct sorted *sorted, struct error *err);
 void sorted_free(struct sorted *sorted); /* its files; NULL is fine */
 
 /* The places where a group begins and ends: equal when it is empty. */
 void sorted_group(const struct sorted *sorted, uint32_t group, uint64_t *first, uint64_t *end);
+/* So many were added to it, with their tails. */
+uint32_t sorted_units(const struct sorted *sorted, uint32_t group);
 /* Some records from a place on, at most to end; they stay until the next call. *at moves on. */
 enum status sorted_read(struct sorted *sorted, uint64_t *at, uint64_t end,
                         const struct record **first, const struct record **last, struct error *err);

@@ -112,7 +112,7 @@ struct sourced_views sourced_open(struct worker *worker, uint32_t payer)
         return views;
     }
     views.count = run->sourced_first[payer + 1] - run->sourced_first[payer];
-    views.items = arena_calloc(&worker->output, views.count, sizeof *views.items);
+    views.items = arena_calloc(&worker->handed, views.count, sizeof *views.items);
     for (uint32_t i = 0; i < views.count; i++) {
         views.items[i].view = run->sourced[run->sourced_first[payer] + i];
     }

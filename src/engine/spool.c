@@ -427,6 +427,36 @@ void spool_unload(struct spool *spool, uint32_t partition, struct spool_partitio
     *loaded = (struct spool_partition){0};
 }
 
+static enum status put_out_chunk(struct spool *spool, struct chunk *chunk, struct error *err)
+{
+    struct env *env = spool->env;
+    if (chunk->is_counted) {
+        if (!spool->file) {
+            TRY(env->file_temporary(env, spool->folder, &spool->file, err));
+        }
+        size_t size = (size_t)chunk->count * spool->unit_bytes;
+        TRY(env->file_write_at(env, spool->file, chunk->memory, size, spool->file_size, err));
+        chunk->offset = spool->file_size;
+        spool->file_size += size;
+    }
+    drop_chunk(spool, chunk);
+    chunk->is_counted = false;
+    return OK;
+}
+
+enum status spool_put_out(struct spool *spool, struct error *err)
+{
+    for (uint32_t p = 0; p < spool->partitions; p++) {
+        struct chunk_list *list = &spool->lists[p];
+        for (uint32_t i = 0; i < list->count; i++) {
+            if (list->items[i].memory) {
+                TRY(put_out_chunk(spool, &list->items[i], err));
+            }
+        }
+    }
+    return OK;
+}
+
 uint64_t spool_units(const struct spool *spool, uint32_t partition)
 {
     return spool->lists[partition].units;

@@ -103,6 +103,10 @@ enum status spool_read(struct spool *spool, uint32_t partition, uint32_t index, 
                        struct spool_chunk *chunk, struct error *err);
 void spool_drop(struct spool *spool, uint32_t partition, uint32_t index);
 
+/* Writes all chunks that are in memory to the file, when nobody uses the spool: what was loaded is
+ * no longer. */
+enum status spool_put_out(struct spool *spool, struct error *err);
+
 uint64_t spool_units(const struct spool *spool, uint32_t partition);
 uint64_t spool_bytes_on_disk(const struct spool *spool);
 

@@ -2,6 +2,7 @@
 #include "engine/texts.h"
 
 #include "engine/gate.h"
+#include "engine/room.h"
 
 /* In a block: its bytes follow. */
 struct held_piece {
@@ -68,6 +69,64 @@ static bool hold_texts(struct worker *worker, struct texts *texts)
     return true;
 }
 
+/* ---- the file -------------------------------------------------------------------------------- */
+
+static enum status put_bytes(struct worker *worker, const void *bytes, size_t size,
+                             struct error *err)
+{
+    struct env *env = worker->run->env;
+    TRY(env->file_write_at(env, worker->aside, bytes, size, worker->aside_bytes, err));
+    worker->aside_bytes += size;
+    return OK;
+}
+
+void texts_clear(struct worker *worker, struct texts *texts)
+{
+    static char nothing[1];
+    room_clear(&worker->output);
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        *texts_buffer(texts, i) = (struct buffer){.arena = &worker->output, .at = nothing};
+    }
+}
+
+enum status texts_put_aside(struct worker *worker, struct error *err)
+{
+    enum { PIECE_BYTES = 1024 * 1024 * 1024 };
+    struct run *run = worker->run;
+    struct texts *texts = worker->texts;
+    if (!worker->aside) {
+        TRY(run->env->file_temporary(run->env, run->config->temporary_folder, &worker->aside, err));
+    }
+    for (struct held_block *block = worker->held_first; block; block = block->next) {
+        TRY(put_bytes(worker, block->bytes, block->used, err));
+    }
+    texts_drop_held(worker);
+    for (enum text_kind i = 0; i < TEXTS; i++) {
+        struct buffer *buffer = texts_buffer(texts, i);
+        for (size_t at = 0; at < buffer->size;) {
+            size_t left = buffer->size - at;
+            struct held_piece piece = {i, (uint32_t)(left < PIECE_BYTES ? left : PIECE_BYTES)};
+            TRY(put_bytes(worker, &piece, sizeof piece, err));
+            TRY(put_bytes(worker, buffer->at + at, piece.size, err));
+            at += piece.size;
+        }
+    }
+    texts_clear(worker, texts);
+    return OK;
+}
+
+static enum status get_bytes(struct worker *worker, uint64_t at, void *bytes, size_t size)
+{
+    struct env *env = worker->run->env;
+    size_t got;
+    TRY(env->file_read_at(env, worker->aside, bytes, size, at, &got, &worker->err));
+    return got == size ? OK
+                       : fail(&worker->err, ERR_IO,
+                              "a temporary file is shorter than it was written");
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
 enum status texts_take_turn(struct worker *worker, struct texts *texts)
 {
     if (texts->has_turn) {
@@ -92,10 +151,30 @@ static enum status append_text(struct worker *worker, enum text_kind kind, const
     return output_append(files[kind], bytes, size, &worker->err);
 }
 
+static enum status write_aside(struct worker *worker)
+{
+    char room[16 * 1024];
+    for (uint64_t at = 0; at < worker->aside_bytes;) {
+        struct held_piece piece;
+        TRY(get_bytes(worker, at, &piece, sizeof piece));
+        at += sizeof piece;
+        for (size_t left = piece.size; left > 0;) {
+            size_t part = left < sizeof room ? left : sizeof room;
+            TRY(get_bytes(worker, at, room, part));
+            TRY(append_text(worker, piece.kind, room, part));
+            at += part;
+            left -= part;
+        }
+    }
+    worker->aside_bytes = 0;
+    return OK;
+}
+
 enum status texts_write(struct worker *worker, struct texts *texts)
 {
     TRY(texts_take_turn(worker, texts));
     texts->write_count++;
+    TRY(write_aside(worker));
     for (struct held_block *block = worker->held_first; block; block = block->next) {
         struct held_piece piece;
         for (size_t at = 0; at < block->used; at += sizeof piece + piece.size) {
@@ -115,7 +194,8 @@ enum status texts_write(struct worker *worker, struct texts *texts)
 enum status texts_write_when_full(struct worker *worker, struct texts *texts)
 {
     enum { FULL_BYTES = 1024 * 1024 };
-    return texts_size(texts) < FULL_BYTES ? OK : texts_write(worker, texts);
+    bool is_turn = texts->has_turn || output_turn_is(worker->run->output, texts->partition);
+    return texts_size(texts) < FULL_BYTES || !is_turn ? OK : texts_write(worker, texts);
 }
 
 enum status texts_pass_on_when_full(struct worker *worker, struct texts *texts)

@@ -3,7 +3,8 @@
  * Partitions are written one behind the other, so that the files are sorted whatever thread made
  * which part.  A partition's text is handed over as it fills when it is its turn.  Until then what
  * bills it makes is held in blocks, so that a thread need not wait for the others; one that has no
- * more memory for that does, and keeps its turn.
+ * more memory for that does, and keeps its turn.  When another thread needs all memory, what was
+ * made so far goes to a temporary file.
  */
 #ifndef FARTHING_ENGINE_TEXTS_H
 #define FARTHING_ENGINE_TEXTS_H
@@ -47,10 +48,16 @@ static inline struct buffer *texts_buffer(struct texts *texts, enum text_kind ki
 enum status texts_take_turn(struct worker *worker, struct texts *texts);
 /* All there is, what is held first; waits for the turn. */
 enum status texts_write(struct worker *worker, struct texts *texts);
-/* In the middle of a bill, of which nothing can be put away that would be made again. */
+/* In the middle of a bill, of which nothing can be put away that would be made again: when it is
+ * the turn. */
 enum status texts_write_when_full(struct worker *worker, struct texts *texts);
 /* Behind a bill. */
 enum status texts_pass_on_when_full(struct worker *worker, struct texts *texts);
 void texts_drop_held(struct worker *worker);
+/* Writes all there is of the texts that a worker is at to its file; for any thread, while the
+ * worker is outside the gate.  Their memory is given back. */
+enum status texts_put_aside(struct worker *worker, struct error *err);
+/* Gives back what buffers that are empty have. */
+void texts_clear(struct worker *worker, struct texts *texts);
 
 #endif

@@ -59,6 +59,7 @@ struct output {
     bool has_failed;
     struct error failure;
     int appenders; /* threads that append while others write; 0: who appends writes */
+    bool is_lean;  /* so it is now, and no memory is taken */
     char tag[17]; /* tells the temporary names of this run from others' */
     size_t folder_bytes;
     char folder[];
@@ -298,7 +299,7 @@ static enum status pass_on(struct output_file *file, struct error *err)
         env->lock_wait(env, output->lock);
     }
     enum status status = output->has_failed ? return_failure(output, err) : OK;
-    bool is_passed_on = status == OK && output->appenders > 0 &&
+    bool is_passed_on = status == OK && output->appenders > 0 && !output->is_lean &&
                         (file->spare.at || take_block(env, &file->spare));
     if (is_passed_on) {
         file->full = file->filling;
@@ -324,6 +325,20 @@ void output_leave(struct output *output)
     assert(output->appenders > 0);
     output->appenders--;
     env->lock_wake_all(env, output->lock);
+    env->lock_give(env, output->lock);
+}
+
+void output_be_lean(struct output *output, bool is_lean)
+{
+    struct env *env = output->env;
+    env->lock_take(env, output->lock);
+    output->is_lean = is_lean;
+    for (struct output_file *file = output->files; file && is_lean; file = file->next) {
+        while (file->full.at && !output->has_failed) {
+            env->lock_wait(env, output->lock);
+        }
+        release_block(env, &file->spare);
+    }
     env->lock_give(env, output->lock);
 }
 

@@ -69,6 +69,9 @@ struct hash128 output_file_print(const struct output_file *file);
 void output_share(struct output *output, int appenders);
 void output_leave(struct output *output);
 void output_write_behind(struct output *output);
+/* While it is lean the thread that appends writes, and the buffers that the others need are given
+ * back; waits until what is in them is written. */
+void output_be_lean(struct output *output, bool is_lean);
 
 /* ---- turns ---- */
 

@@ -49,31 +49,17 @@ void book_init(struct book *book, struct arena *arena, size_t records_expected)
     }
     *book = (struct book){.arena = arena,
                           .slot_mask = slot_count - 1,
-                          .expected = records_expected,
                           .reading = {.row = NONE, .level = NONE}};
     book->slots = arena_alloc(arena, slot_count * sizeof *book->slots);
     memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
 }
 
-/* Rows that move leave the room behind that they had.  Once there are many, the records so far tell
- * how many there will be, so that they move once. */
-static uint32_t more_rows(const struct book *book)
-{
-    enum { ROWS_MIN = 32, MANY = 1 << 16, SLACK_SHARE = 16 };
-    uint32_t twice = book->row_capacity ? book->row_capacity * 2 : ROWS_MIN;
-    if (book->row_count < MANY || book->expected <= book->folded) {
-        return twice;
-    }
-    uint64_t all = (uint64_t)((u128)book->row_count * book->expected / book->folded);
-    all += all / SLACK_SHARE;
-    return all > book->row_count && all <= UINT32_MAX / 2 ? (uint32_t)all : twice;
-}
-
 static struct usage_row *add_row(struct book *book, uint32_t account, uint32_t series,
                                  uint32_t slot_s)
 {
+    enum { ROWS_MIN = 32 };
     if (book->row_count == book->row_capacity) {
-        uint32_t capacity = more_rows(book);
+        uint32_t capacity = book->row_capacity ? book->row_capacity * 2 : ROWS_MIN;
         book->rows =
             arena_grow(book->arena, book->rows, book->row_count, capacity, sizeof *book->rows);
         book->row_capacity = capacity;
@@ -109,11 +95,9 @@ static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t 
         }
     }
     struct usage_row *row = add_row(book, account, series, slot_s);
-    if (book->row_count * 2 > book->slot_mask) {
+    book->slot_count++;
+    if (book->slot_count * 2 > book->slot_mask) {
         uint32_t slot_count = (book->slot_mask + 1) * 4;
-        while (slot_count < book->row_count * 2) { /* rows of single events came before */
-            slot_count *= 2;
-        }
         book->slots = arena_alloc(book->arena, slot_count * sizeof *book->slots);
         memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
         book->slot_mask = slot_count - 1;
@@ -222,8 +206,11 @@ static void merge_value(struct book *book, struct usage_row *row, enum aggregate
     } else if (aggregate == AGGREGATE_LATEST && is_later(state, at, source, id)) {
         state->value = value;
         state->at = at;
+        /* How many come before the latest is chance. */
+        const size_t charged = book->arena->charged_bytes;
         state->source = text_copy(book->arena, source);
         state->id = text_copy(book->arena, id);
+        book->arena->charged_bytes = charged;
         state->has_value = true;
     }
 }
@@ -279,7 +266,6 @@ static void fold_echo(struct book *book, const struct record *record,
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,
                const struct catalog *catalog)
 {
-    book->folded++;
     if (record->flags & RECORD_CARRIED) {
         fold_carried(book, record);
     }

@@ -394,13 +394,12 @@ struct book {
     struct arena *arena;
     struct usage_row *rows;
     uint32_t row_count, row_capacity;
-    uint64_t folded, expected; /* records */
     struct usage_value *values;
     uint32_t value_count, value_capacity;
     struct excluded *excluded;
     uint32_t excluded_count, excluded_capacity;
     uint32_t *slots;
-    uint32_t slot_mask;
+    uint32_t slot_mask, slot_count; /* taken: rows of single events have none */
     bool has_events; /* some rows are of one event */
     struct level *levels;
     uint32_t level_count, level_capacity;
@@ -409,7 +408,8 @@ struct book {
     struct meter_state *kept; /* states that make no row in this bill, but go on */
     uint32_t kept_count, kept_capacity;
 };
-/* records_expected: so many will be folded, more or less; 0: not known. */
+/* records_expected: so many will be folded, more or less.  How much memory a book takes from the
+ * arena is a function of its rows, and not of the order of records. */
 void book_init(struct book *book, struct arena *arena, size_t records_expected);
 /* Merges a record: any order, any grouping, same book. */
 void book_fold(struct book *book, const struct record *record, const struct series_table *series,

@@ -10,6 +10,8 @@
 
 #include <cmocka.h>
 
+#include "draw.h"
+
 /* Counts what it gives, and the largest block. */
 struct counted {
     struct memory memory;
@@ -124,12 +126,77 @@ static void rewinds_to_marks(void **)
     assert_int_equal(counted.held_bytes, 0);
 }
 
+/* Allocations of all sizes in some order, the arrays among them growing: charged with the same in
+ * any order, and with no less than the blocks of an empty arena come to. */
+static void charges_the_same_in_any_order(void **)
+{
+    enum { COUNT = 1000, SEEDS = 24, BLOCK = 128 * 1024 };
+    static size_t sizes[COUNT];
+    for (state = 1; state <= SEEDS; state++) {
+        uint64_t seed = state;
+        size_t charged = 0;
+        for (size_t i = 0; i < COUNT; i++) {
+            sizes[i] = draw_below(2u << draw_below(12 + (uint32_t)seed % 8));
+        }
+        for (int order = 0; order < 4; order++) {
+            struct counted counted = counted_new();
+            struct arena arena;
+            arena_init(&arena, &counted.memory, 0);
+            arena.block_max_bytes = BLOCK;
+            for (size_t i = 0; i < COUNT; i++) {
+                size_t other = i + draw_below((uint32_t)(COUNT - i)), size = sizes[other];
+                sizes[other] = sizes[i];
+                sizes[i] = size;
+                void *at = size % 2 ? arena_alloc(&arena, size)
+                                    : arena_grow(&arena, arena_alloc(&arena, size / 4), size / 4,
+                                                 size, 1);
+                memset(at, 1, size);
+            }
+            charged = order == 0 ? arena.charged_bytes : charged;
+            if (arena.charged_bytes != charged ||
+                counted.held_bytes > charged + charged / CHARGE_SLACK_SHARE + BLOCK) {
+                fail_msg("seed %llu: charged %zu and %zu, %zu held", (unsigned long long)seed,
+                         charged, arena.charged_bytes, counted.held_bytes);
+            }
+            arena_release(&arena);
+        }
+        state = seed;
+    }
+}
+
+/* Beyond what may be charged memory has run out, and a rewind gives charges back. */
+static void runs_out_of_what_may_be_charged(void **)
+{
+    static struct arena arena; /* static: read after a longjmp */
+    jmp_buf recover;
+    arena_init(&arena, NULL, 0);
+    struct arena_mark mark = arena_mark(&arena);
+    arena.charge_max_bytes = 10'000;
+    if (ARENA_RECOVER(&arena, recover)) {
+        assert_true(arena_is_overcharged(&arena));
+        arena_rewind(&arena, mark);
+        assert_false(arena_is_overcharged(&arena));
+        assert_int_equal(arena.charged_bytes, 0);
+        arena_release(&arena);
+        return;
+    }
+    for (int i = 0; i < 10; i++) {
+        (void)arena_alloc(&arena, 992);
+    }
+    arena_charge(&arena, 80);
+    assert_int_equal(arena.charged_bytes, 10'000);
+    (void)arena_alloc(&arena, 1);
+    fail_msg("more was given than may be charged");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(uses_blocks_again_in_any_order),
         cmocka_unit_test(keeps_to_the_size_of_blocks),
         cmocka_unit_test(rewinds_to_marks),
+        cmocka_unit_test(charges_the_same_in_any_order),
+        cmocka_unit_test(runs_out_of_what_may_be_charged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

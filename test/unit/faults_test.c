@@ -88,12 +88,14 @@ static int count_lines(const char *name)
     return lines;
 }
 
+static const char *temporary_folder; /* NULL: where temporary files go */
+
 static enum status bill(struct env *env, int threads, struct farthing_summary *summary,
                         struct error *err)
 {
     const char *catalog = path_of("catalog.yaml"), *accounts = path_of("accounts.csv");
     const char *events = path_of("usage.csv");
-    struct farthing_config config = {.threads = threads};
+    struct farthing_config config = {.threads = threads, .temporary_folder = temporary_folder};
     struct farthing_bill options = {.catalog = {&catalog, 1},
                                     .accounts = {&accounts, 1},
                                     .events = {&events, 1},
@@ -139,7 +141,8 @@ static void sweep(enum fault_kind kind, bool is_sticky, int threads)
             partial += summary.failed_count > 0;
         } else {
             assert_true(has_struck);
-            assert_true(status == ERR_LIMIT || status == ERR_IO);
+            assert_true(status == ERR_LIMIT || status == ERR_IO ||
+                        (temporary_folder && status == ERR_NOT_FOUND));
             assert_true(err.message[0] != '\0');
             assert_int_equal(bills, -1);
         }
@@ -162,6 +165,19 @@ static void test_no_memory(void **state)
     sweep(FAULT_ALLOCATE, false, 1);
     sweep(FAULT_ALLOCATE, true, 2);
     sweep(FAULT_ALLOCATE, false, 2);
+}
+
+/* A payer that finds no memory is tried again when what others hold is in files: which cannot be.
+ */
+static void test_no_memory_and_no_place_for_files(void **state)
+{
+    (void)state;
+    char nowhere[300];
+    (void)snprintf(nowhere, sizeof nowhere, "%s", path_of("nowhere"));
+    temporary_folder = nowhere;
+    sweep(FAULT_ALLOCATE, false, 1);
+    sweep(FAULT_ALLOCATE, false, 2);
+    temporary_folder = NULL;
 }
 
 static void test_files(void **state)
@@ -276,6 +292,7 @@ static void test_correction(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_no_memory_and_no_place_for_files),
                                        cmocka_unit_test(test_files),
                                        cmocka_unit_test(test_correction)};
     return cmocka_run_group_tests(tests, make_files, remove_files);
