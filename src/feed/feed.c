@@ -382,6 +382,15 @@ static enum status read_block(struct feed *feed, struct slot *slot, uint32_t fil
     return OK;
 }
 
+/* No line behind it can be read. */
+static enum status fail_long_header(const struct feed *feed, const struct input *input,
+                                    struct error *err)
+{
+    (void)fail(err, ERR_INPUT, "%s:1: the header has more than %zu bytes", input->found.path,
+               feed->options.line_max_bytes);
+    return fail_hint(err, "the first line of CSV names its columns; lines end with a newline");
+}
+
 static enum status read_header(struct feed *feed, struct slot *slot, struct input *input,
                                struct error *err)
 {
@@ -393,7 +402,10 @@ static enum status read_header(struct feed *feed, struct slot *slot, struct inpu
         newline = find_newline(read.bytes + searched, read.size - searched);
     }
     size_t size = newline ? (size_t)(newline - read.bytes) : read.size;
-    if (size == 0 || size > feed->options.line_max_bytes) {
+    if (size > feed->options.line_max_bytes) {
+        return fail_long_header(feed, input, err);
+    }
+    if (size == 0) {
         return OK;
     }
     void *memory;
@@ -805,6 +817,10 @@ static enum status next_of_stream(struct feed *feed, struct slot *slot, struct c
         atomic_fetch_add(&feed->bytes_read, stream->raw_offset - raw_before);
     }
     if (input->found.format == FEED_CSV && cutter->next_block == 0) {
+        const struct feed_finding *first = slot->finding_count > 0 ? slot->findings : NULL;
+        if (first && first->refusal == REFUSE_LINE_LIMIT && first->offset == 0) {
+            return fail_long_header(feed, input, err);
+        }
         TRY(keep_header(feed, input, slot->buffer, size, err));
     }
     env->lock_take(env, feed->lock);
