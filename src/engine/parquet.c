@@ -178,6 +178,24 @@ static void add_quoted(struct buffer *sql, struct text text, char quote)
     buffer_add_char(sql, quote);
 }
 
+/* This file and no other, and what is in it: the library would take * ? and [ for a pattern, and a folder that is called
+ * year=2026 for a column. */
+static void add_file(struct buffer *sql, const char *path)
+{
+    struct buffer plain;
+    buffer_init(&plain, sql->arena, 256);
+    bool is_input = path[0] == '-' && path[1] == '\0'; /* a file, which has places */
+    for (const char *at = is_input ? "/dev/stdin" : path; *at; at++) {
+        bool is_pattern = *at == '*' || *at == '?' || *at == '[';
+        buffer_add_text(&plain, is_pattern ? TEXT("[") : TEXT(""));
+        buffer_add_char(&plain, *at);
+        buffer_add_text(&plain, is_pattern ? TEXT("]") : TEXT(""));
+    }
+    buffer_add_text(sql, TEXT("read_parquet("));
+    add_quoted(sql, buffer_text(&plain), '\'');
+    buffer_add_text(sql, TEXT(", hive_partitioning = false)"));
+}
+
 struct rows {
     const char *path;
     uint32_t column_count;
@@ -506,9 +524,9 @@ enum status parquet_read(struct parquet *parquet, const char *path,
     struct buffer sql;
     buffer_init(&sql, parquet->arena, 1024);
     buffer_add_text(
-        &sql, TEXT("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet("));
-    add_quoted(&sql, text_of(path), '\'');
-    buffer_add(&sql, "))", 3);
+        &sql, TEXT("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "));
+    add_file(&sql, path);
+    buffer_add(&sql, ")", 2);
     const struct rows columns = {path, 2, take_column, reading};
     TRY(run_query(parquet, sql.at, &columns, err));
     sql.size = 0;
@@ -517,9 +535,9 @@ enum status parquet_read(struct parquet *parquet, const char *path,
         buffer_add_text(&sql, c > 0 ? TEXT(", ") : TEXT(""));
         add_selected(&sql, &reading->columns[c]);
     }
-    buffer_add_text(&sql, TEXT(" FROM read_parquet("));
-    add_quoted(&sql, text_of(path), '\'');
-    buffer_add(&sql, ")", 2);
+    buffer_add_text(&sql, TEXT(" FROM "));
+    add_file(&sql, path);
+    buffer_add(&sql, "", 1);
     buffer_init(&reading->line, parquet->arena, 4096);
     const struct rows rows = {path, reading->column_count, take_row, reading};
     return run_query(parquet, sql.at, &rows, err);
