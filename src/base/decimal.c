@@ -97,6 +97,11 @@ const char *rounding_name(enum rounding mode)
     return ROUNDING_NAMES[mode];
 }
 
+enum rounding rounding_mirrored(enum rounding mode)
+{
+    return mode == ROUND_CEILING ? ROUND_FLOOR : mode == ROUND_FLOOR ? ROUND_CEILING : mode;
+}
+
 const char *number_fault_name(enum number_fault fault)
 {
     static const char *const names[] = {

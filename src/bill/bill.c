@@ -607,6 +607,11 @@ static enum status round_at_total(struct arena *arena, const struct line_roundin
     return OK;
 }
 
+enum rounding line_mode(const struct line *line, enum rounding mode)
+{
+    return text_equal(line->kind, TEXT("negation")) ? rounding_mirrored(mode) : mode;
+}
+
 static enum status round_lines(struct arena *arena, const struct line_rounding *rounding,
                                struct bill *bill, struct error *err)
 {
@@ -620,7 +625,8 @@ static enum status round_lines(struct arena *arena, const struct line_rounding *
         if (rounding->exact) {
             line->amount = line->exact;
         } else {
-            enum status status = dec_round(line->exact, digits, rounding->mode, &line->amount, err);
+            const enum rounding mode = line_mode(line, rounding->mode);
+            enum status status = dec_round(line->exact, digits, mode, &line->amount, err);
             if (status != OK) {
                 return fail_line(line, status, err);
             }

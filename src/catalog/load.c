@@ -558,10 +558,11 @@ static void load_products(struct loader *loader, struct section section)
 
 static bool check_target(struct loader *loader, const struct yaml_node *node, struct text target)
 {
-    static const char *const attributes[] = {"id", "source", "type", "subject", "time"};
-    struct text names[6] = {[5] = TEXT("data.x")};
-    for (int i = 0; i < 5; i++) {
-        names[i] = text_of(attributes[i]);
+    static const char *const KNOWN[] = {"id", "source", "type", "subject", "time", "data", "data.x"};
+    enum { KNOWN_COUNT = sizeof KNOWN / sizeof *KNOWN };
+    struct text names[KNOWN_COUNT];
+    for (int i = 0; i < KNOWN_COUNT; i++) {
+        names[i] = text_of(KNOWN[i]);
         if (text_equal(target, names[i])) {
             return true;
         }
@@ -569,9 +570,19 @@ static bool check_target(struct loader *loader, const struct yaml_node *node, st
     if (target.size == 0 || (target.size > 5 && memcmp(target.at, "data.", 5) == 0)) {
         return true;
     }
-    COMPLAIN(loader, node, "BAD_VALUE", hint_choice(loader->arena, target, names, 6),
+    COMPLAIN(loader, node, "BAD_VALUE", hint_choice(loader->arena, target, names, KNOWN_COUNT),
              "an event has no %.*s", TEXT_ARG(target));
     return false;
+}
+
+/* Numbers and constants are one value of data each. */
+static void check_one_value(struct loader *loader, const struct yaml_node *node,
+                            struct text target, const char *what)
+{
+    if (text_equal(target, TEXT("data"))) {
+        COMPLAIN(loader, node, "BAD_VALUE", TEXT("data.x"), "data is an object, as JSON, and no %s",
+                 what);
+    }
 }
 
 static void load_csv_columns(struct loader *loader, const struct yaml_node *node,
@@ -595,6 +606,9 @@ static void load_csv_columns(struct loader *loader, const struct yaml_node *node
         if (target == NULL || !want_kind(loader, target, YAML_TEXT) ||
             !check_target(loader, target, target->text)) {
             continue;
+        }
+        if (is_number[i]) {
+            check_one_value(loader, target, target->text, "number");
         }
         to[i] = target->text;
         uint32_t before = targets->count;
@@ -651,6 +665,7 @@ static void load_csv(struct loader *loader)
         if (!want_kind(loader, item, YAML_TEXT) || !check_target(loader, item, item->key)) {
             continue;
         }
+        check_one_value(loader, item, item->key, "constant");
         uint32_t before = targets.count;
         name_set_add(&targets, item->key);
         if (targets.count == before) {

@@ -182,14 +182,14 @@ enum status decode_canonical(struct decoder *decoder, struct text record,
     struct finding finding = {0};
     struct event event;
     const void *data = NULL;
-    bool is_event = header ? csv_read(decoder, header, record, &finding, &event)
+    bool is_event = header ? csv_read(decoder, header, record, &finding, &event, &data)
                            : json_general_read(decoder, record, &finding, &event, &data);
     if (!is_event) {
         return fail(err, ERR_INPUT, "a record that was accepted is refused now: %s at byte %zu",
                     refusal_name(finding.refusal), finding.offset);
     }
     buffer_add_text(out, TEXT("{\"data\":"));
-    if (header) {
+    if (header && !data) {
         add_csv_data(decoder, out, header, &event);
     } else {
         add_json_data(decoder->arena, out, (yyjson_val *)(uintptr_t)data);

@@ -4,7 +4,8 @@
  * next one stands on its own.  So a newline within quotes is refused (CSV_ROW), both halves of it.
  *
  * A row without quotes is found by the positions of its separators; one with quotes is copied
- * field by field.  What follows is the same for both.
+ * field by field.  What follows is the same for both.  A field that is all of data goes to the reader of JSON
+ * when its row is known to be whole.
  */
 #include <string.h>
 
@@ -115,7 +116,7 @@ static bool starts_with(struct text text, struct text start)
     return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
 }
 
-/* Fills target from its name: an attribute, data.x, or "" for nowhere. */
+/* Fills target from its name: an attribute, data, data.x, or "" for nowhere. */
 static enum status resolve(struct arena *arena, struct csv_target *target, struct text *key,
                            struct error *err)
 {
@@ -124,9 +125,13 @@ static enum status resolve(struct arena *arena, struct csv_target *target, struc
         return OK;
     }
     const struct text data = TEXT("data.");
+    target->is_json = text_equal(target->name, TEXT("data"));
+    if (target->is_json) {
+        return OK;
+    }
     if (!starts_with(target->name, data)) {
         (void)fail(err, ERR_INPUT, "unknown target %.*s", TEXT_ARG(target->name));
-        return fail_hint(err, "id, source, type, subject, time, data.NAME, or \"\" to ignore");
+        return fail_hint(err, "id, source, type, subject, time, data, data.NAME, or \"\" to ignore");
     }
     target->is_data = true;
     return make_path(arena,
@@ -148,7 +153,7 @@ static const struct csv_column *find_declared(const struct csv_mapping *mapping,
 /* Where a column goes when nothing is declared for it. */
 static struct text default_target(struct arena *arena, struct text column)
 {
-    if (attribute_find(column) != ATTRIBUTE_NONE) {
+    if (attribute_find(column) != ATTRIBUTE_NONE || text_equal(column, TEXT("data"))) {
         return column;
     }
     return starts_with(column, TEXT("data.")) ? column : text_join(arena, TEXT("data."), column);
@@ -221,6 +226,31 @@ static enum status check_targets(const struct csv_header *header, struct error *
     return OK;
 }
 
+/* What the mapping declares is not left out for a column of JSON, as other columns are. */
+static enum status check_json(const struct csv_header *header, const struct text *names,
+                              const struct csv_mapping *mapping, struct error *err)
+{
+    uint32_t total = header->column_count + header->constant_count;
+    const struct csv_target *json = NULL, *declared = NULL;
+    for (uint32_t i = 0; i < total; i++) {
+        const struct csv_target *target = &header->targets[i];
+        if (target->is_json && json) {
+            return fail(err, ERR_INPUT, "two columns give data");
+        }
+        json = target->is_json ? target : json;
+        if (target->is_data && (i >= header->column_count || find_declared(mapping, names[i]))) {
+            declared = target;
+        }
+    }
+    if (json && declared) {
+        (void)fail(err, ERR_INPUT, "two columns give data and %.*s, which exclude each other",
+                   TEXT_ARG(declared->name));
+        return fail_hint(err, "a column data is JSON; declare it data.data when it is a plain "
+                              "text, or \"\" to ignore it");
+    }
+    return OK;
+}
+
 static struct text drop_return(struct text line)
 {
     if (line.size && line.at[line.size - 1] == '\r') {
@@ -271,6 +301,9 @@ enum status csv_header_read(struct arena *arena, struct text line,
             const struct csv_constant *constant = &mapping->constants[i - made->column_count];
             target->name = text_copy(arena, constant->target);
             target->value = text_copy(arena, constant->value);
+            if (text_equal(target->name, TEXT("data"))) {
+                return fail(err, ERR_INPUT, "a constant gives data, which only a column can");
+            }
             if (has_control(target->value) || !text_is_utf8(target->value)) {
                 return fail(err, ERR_INPUT, "the constant for %.*s is no plain text",
                             TEXT_ARG(target->name));
@@ -289,6 +322,7 @@ enum status csv_header_read(struct arena *arena, struct text line,
     made->targets = targets;
     made->sorted = sorted;
     TRY(check_targets(made, err));
+    TRY(check_json(made, names, mapping, err));
     *header = made;
     return OK;
 }
@@ -302,6 +336,8 @@ struct reading {
     struct text row;
     struct draft draft;
     struct finding *finding;
+    struct text json;   /* of the column that is all of data; empty: there is none */
+    size_t json_offset; /* of that field in the row */
 };
 
 static void note_holders(struct decoder *decoder, const struct csv_target *target)
@@ -321,6 +357,10 @@ static void take_field(struct reading *reading, uint32_t index, struct text fiel
         reading->draft.attributes[target->attribute] =
             (struct field){.state = FIELD_TEXT, .text = field, .offset = offset};
         return;
+    }
+    if (target->is_json) {
+        reading->json = field;
+        reading->json_offset = offset;
     }
     if (!target->is_data) {
         return;
@@ -375,6 +415,43 @@ static void split_row(struct reading *reading, struct text row)
     }
 }
 
+/* Goes on from byte *byte of the field of JSON, which stands at row[at], to a later one; returns where that stands. */
+static size_t place_later(const struct reading *reading, size_t at, size_t *byte, size_t later)
+{
+    const char *row = reading->row.at;
+    bool is_quoted = row[reading->json_offset] == '"';
+    for (; *byte < later; ++*byte) {
+        at += is_quoted && row[at] == '"' ? 2 : 1;
+    }
+    return at;
+}
+
+/* Its values are the members; what other columns gave goes, as in Parquet. */
+static void read_json(struct reading *reading, const void **data)
+{
+    struct decoder *decoder = reading->decoder;
+    struct draft *draft = &reading->draft;
+    struct finding found = {0};
+    decoder->holder_count = 0;
+    draft->member_count = 0;
+    (void)json_data_read(decoder, reading->json, draft, &found, data);
+    size_t start = reading->json_offset + (reading->row.at[reading->json_offset] == '"');
+    size_t byte = 0;
+    if (found.refusal != REFUSE_NONE) {
+        found.offset = place_later(reading, start, &byte, found.offset);
+        found.record = reading->finding->record;
+        *reading->finding = found;
+        return;
+    }
+    /* Of a withdrawal, places of values may be told. */
+    if (text_equal(draft->attributes[ATTRIBUTE_TYPE].text, TEXT(WITHDRAWAL_TYPE))) {
+        for (uint32_t i = 0; i < draft->member_count && i < MEMBERS_MAX; i++) {
+            start = place_later(reading, start, &byte, decoder->offsets[i]);
+            decoder->offsets[i] = start;
+        }
+    }
+}
+
 /* Puts a field or constant where it goes.  False when the other way must decide. */
 static inline bool take_plain(struct decoder *decoder, const struct csv_header *header,
                               uint32_t index, struct text field, struct text row,
@@ -386,7 +463,7 @@ static inline bool take_plain(struct decoder *decoder, const struct csv_header *
         return true;
     }
     if (!target->is_data || field.size == 0) {
-        return true;
+        return !target->is_json || field.size == 0;
     }
     if (*member_count == MEMBERS_MAX) {
         return false;
@@ -453,7 +530,8 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
 }
 
 static bool read_any_row(struct decoder *decoder, const struct csv_header *header,
-                         struct text row, struct finding *finding, struct event *event)
+                         struct text row, struct finding *finding, struct event *event,
+                         const void **data)
 {
     struct reading reading = {
         .decoder = decoder, .header = header, .row = row, .finding = finding};
@@ -478,17 +556,21 @@ static bool read_any_row(struct decoder *decoder, const struct csv_header *heade
     if (finding->refusal != REFUSE_NONE && finding->refusal <= REFUSE_CSV_ROW) {
         return false; /* which field is which is not known */
     }
+    if (reading.json.size > 0) {
+        read_json(&reading, data);
+    }
     return record_judge(decoder, &reading.draft, finding, event);
 }
 
 bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
-              struct finding *finding, struct event *event)
+              struct finding *finding, struct event *event, const void **data)
 {
+    *data = NULL;
     bool is_usual = row.size >= SCAN_MIN_BYTES && row.size <= SCAN_MAX_BYTES;
     return (is_usual &&
             read_plain_row(decoder, header, row,
                            scan_marks(row, header->separator, '"', decoder->marks), event)) ||
-           read_any_row(decoder, header, row, finding, event);
+           read_any_row(decoder, header, row, finding, event, data);
 }
 
 void decode_csv_row(struct decoder *decoder, const struct csv_header *header, struct text line,
@@ -503,10 +585,11 @@ void decode_csv_row(struct decoder *decoder, const struct csv_header *header, st
     finding.refusal = REFUSE_NONE;
     finding.record = row;
     struct event event;
+    const void *data;
     if (row.size > LINE_MAX_BYTES) {
         finding_note(&finding, REFUSE_LINE_LIMIT, LINE_MAX_BYTES, "", (struct text){0});
         sink->refused(sink->context, &finding);
-    } else if (csv_read(decoder, header, row, &finding, &event)) {
+    } else if (csv_read(decoder, header, row, &finding, &event, &data)) {
         sink->event(sink->context, &event, 0, row);
     } else {
         sink->refused(sink->context, &finding);

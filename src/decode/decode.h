@@ -61,10 +61,11 @@ void decode_json_general(struct decoder *decoder, struct text line, bool first_o
 /* ---- CSV: RFC 4180 but for newlines inside quotes, so that a damaged row ends at its line ---- */
 
 /* Which column goes where.  Declared in the catalog (csv:) or the default: columns named id, source, type, subject, time are
- * attributes, `specversion` is ignored, any other column `x` or `data.x` is the text data.x; "number" columns must be numbers; an empty field is a missing member. */
+ * attributes, `specversion` is ignored, `data` is all of data as a JSON object, any other column `x` or `data.x` is the text data.x; "number"
+ * columns must be numbers; an empty field is a missing member.  In a row with JSON other columns of data are not read. */
 struct csv_column {
     struct text column;  /* as in the header */
-    struct text target;  /* "id", "source", "type", "subject", "time", "data.x", "" to ignore */
+    struct text target;  /* "id", "source", "type", "subject", "time", "data", "data.x", "" to ignore */
     bool is_number;
 };
 struct csv_constant { /* for files that lack an attribute: source: "billing-export" */

@@ -19,7 +19,8 @@ static const struct reason REASONS[REFUSALS] = {
     [REFUSE_LINE_LIMIT] = {"LINE_LIMIT", "at most 1,048,576 bytes a line"},
     [REFUSE_UTF8] = {"UTF8", "valid UTF-8; an escaped surrogate is followed by its pair"},
     [REFUSE_JSON_DEPTH] = {"JSON_DEPTH", "objects and arrays nested at most 32 deep"},
-    [REFUSE_JSON_SYNTAX] = {"JSON_SYNTAX", "one JSON object (RFC 8259) or array of objects a line"},
+    [REFUSE_JSON_SYNTAX] = {"JSON_SYNTAX", "one JSON object (RFC 8259) or array of objects a line; "
+                                           "one object in a column data of CSV"},
     [REFUSE_CSV_ROW] = {"CSV_ROW",
                         "as many fields as the header, quoted as in RFC 4180, in one line"},
     [REFUSE_JSON_DUP_KEY] = {"JSON_DUP_KEY", "each name once in an object"},

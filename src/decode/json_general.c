@@ -93,14 +93,14 @@ static size_t skip_string(struct text text, size_t at, struct finding *finding)
     return text.size;
 }
 
-/* Notes what can be said of bytes that may be no JSON. */
-static void scan_record(struct text record, struct finding *finding)
+/* Notes what can be said of bytes that may be no JSON, and that lie in so many objects already. */
+static void scan_record(struct text record, size_t outer, struct finding *finding)
 {
     size_t fault = utf8_fault(record);
     if (fault < record.size) {
         finding_note(finding, REFUSE_UTF8, fault, "invalid UTF-8", (struct text){0});
     }
-    size_t depth = 0;
+    size_t depth = outer;
     for (size_t at = 0; at < record.size;) {
         char c = record.at[at];
         if (c == '"') {
@@ -111,7 +111,7 @@ static void scan_record(struct text record, struct finding *finding)
             if (++depth > JSON_DEPTH_MAX) {
                 finding_note(finding, REFUSE_JSON_DEPTH, at, "", (struct text){0});
             }
-        } else if ((c == '}' || c == ']') && depth > 0) {
+        } else if ((c == '}' || c == ']') && depth > outer) {
             depth--;
         }
         at++;
@@ -497,7 +497,7 @@ bool json_general_read(struct decoder *decoder, struct text record, struct findi
                        struct event *event, const void **data)
 {
     *data = NULL;
-    scan_record(record, finding);
+    scan_record(record, 0, finding);
     if (finding->refusal != REFUSE_NONE) {
         return false; /* what comes later is less */
     }
@@ -515,6 +515,26 @@ bool json_general_read(struct decoder *decoder, struct text record, struct findi
     }
     walk_record(&walk, parse.root, data);
     return record_judge(decoder, &draft, finding, event);
+}
+
+bool json_data_read(struct decoder *decoder, struct text field, struct draft *draft,
+                    struct finding *finding, const void **data)
+{
+    *data = NULL;
+    scan_record(field, 1, finding); /* the record is the outermost object */
+    struct parse parse;
+    if (finding->refusal != REFUSE_NONE || !parse_record(decoder, field, finding, &parse)) {
+        return false;
+    }
+    struct walk walk = {decoder, draft, finding, parse.bytes};
+    if (yyjson_is_obj(parse.root)) {
+        walk_object(&walk, PATH_DATA, true, parse.root);
+    } else {
+        walk_value(&walk, (struct place){0}, parse.root);
+        finding_note(finding, REFUSE_FIELD_TYPE, 0, "data", field);
+    }
+    *data = parse.root;
+    return finding->refusal == REFUSE_NONE;
 }
 
 /* ---- lines and batches --------------------------------------------------------------------- */
@@ -613,7 +633,7 @@ static void decode_batch(const struct line *line, struct text batch)
     size_t count;
     size_t fault;
     if (!count_items(batch, &count, &fault)) {
-        scan_record(batch, &finding);
+        scan_record(batch, 0, &finding);
         finding_note(&finding, REFUSE_JSON_SYNTAX, fault, "where the batch ends",
                      (struct text){0});
     } else if (count == 0) {

@@ -271,12 +271,18 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
 bool json_general_read(struct decoder *decoder, struct text record, struct finding *finding,
                        struct event *event, const void **data);
 
+/* A field that holds the data of a record, an object, by itself: its values become the draft's members, as if the record
+ * had them.  Offsets are from the field's start.  *data is the yyjson_val.  False when something was noted. */
+bool json_data_read(struct decoder *decoder, struct text field, struct draft *draft,
+                    struct finding *finding, const void **data);
+
 /* ---- CSV ----------------------------------------------------------------------------------- */
 
 /* Where a field goes. */
 struct csv_target {
     enum attribute attribute; /* ATTRIBUTE_NONE: data, or nowhere */
-    bool is_data, is_number;
+    bool is_json;             /* all of data, as JSON */
+    bool is_data, is_number;  /* one value of data */
     uint64_t path;            /* of data */
     const uint64_t *holders;  /* paths of the objects it is in: data.x of data.x.y */
     uint32_t holder_count;
@@ -291,7 +297,8 @@ struct csv_header {
     const struct entry *sorted;
     uint32_t sorted_count;
 };
+/* As json_general_read; *data is NULL when the members are from columns of their own. */
 bool csv_read(struct decoder *decoder, const struct csv_header *header, struct text row,
-              struct finding *finding, struct event *event);
+              struct finding *finding, struct event *event, const void **data);
 
 #endif

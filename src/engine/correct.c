@@ -23,8 +23,6 @@
 #include "engine/margins.h"
 #include "engine/run.h"
 
-enum { RUN_FILE_MAX_BYTES = 64 * 1024 * 1024 };
-
 /* An output folder that was issued. */
 struct closed {
     const char *path;

@@ -32,7 +32,7 @@
 #include "engine/run.h"
 #include "render/table.h"
 
-enum { RUN_FILE_MAX_BYTES = 64 * 1024 * 1024, SOURCE_PAYER_MAX_BYTES = 1024 };
+enum { SOURCE_PAYER_MAX_BYTES = 1024 };
 
 /* A file of rows that are in the order of payers. */
 struct source {

@@ -7,7 +7,7 @@
 
 #include "engine/sourced.h"
 
-enum { CANDIDATES_MAX = 8, RUN_FILE_MAX_BYTES = 16 * 1024 * 1024 };
+enum { CANDIDATES_MAX = 8 };
 
 /* ---- the line ------------------------------------------------------------------------------- */
 

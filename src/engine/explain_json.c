@@ -227,7 +227,7 @@ static void add_rounding(const struct explain *x, struct buffer *out)
         int digits =
             rounding->digits != DIGITS_OF_CURRENCY ? rounding->digits : x->bill.minor_digits;
         add_json_count(out, "digits", (uint64_t)digits);
-        add_json_text(out, "mode", text_of(rounding_name(rounding->mode)));
+        add_json_text(out, "mode", text_of(rounding_name(line_mode(&x->line, rounding->mode))));
         add_json_text(out, "at", rounding->at_total ? TEXT("total") : TEXT("line"));
     }
     buffer_add_char(out, '}');

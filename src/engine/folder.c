@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#include "engine/run.h"
+
 enum { READ_BYTES = 1024 * 1024, CSV_ROW_MAX_BYTES = 16 * 1024 * 1024, PERIODS_MAX_BYTES = 160 };
 static const size_t JSON_ROW_MAX_BYTES = (size_t)1 << 31;
 
@@ -205,6 +207,22 @@ static enum status hash_file(struct env *env, struct file *file, char *buffer, u
         *print = held > 0 ? hash_block(*print, buffer, held) : *print;
     }
     return OK;
+}
+
+enum status folder_run(struct folder *folder, yyjson_val **run, struct error *err)
+{
+    struct text json;
+    const char *path = path_in(folder, "run.json");
+    enum status status =
+        load_bytes(folder->env, folder->arena, path, RUN_FILE_MAX_BYTES, &json, err);
+    if (status == ERR_NOT_FOUND) {
+        (void)fail(err, ERR_INPUT, "%s: there is no run.json, so this is no whole output folder",
+                   folder->path);
+        return fail_hint(err, "give a folder as `farthing bill` left it");
+    }
+    TRY(status);
+    *run = yyjson_doc_get_root(arena_read_json(folder->arena, json));
+    return yyjson_is_obj(*run) ? OK : fail(err, ERR_CORRUPT, "%s: is damaged", path);
 }
 
 enum status folder_check(struct folder *folder, yyjson_val *run, const char *name,

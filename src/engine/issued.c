@@ -60,7 +60,7 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 {
     struct error *err = run->err;
     struct text path = text_format(&run->arena, "%s/run.json", folder), json;
-    if (load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 26, &json, NULL) != OK) {
+    if (load_bytes(run->env, &run->arena, path.at, RUN_FILE_MAX_BYTES, &json, NULL) != OK) {
         (void)fail(err, ERR_INPUT, "%s: there is no run.json, so this is no whole output folder",
                    folder);
         return fail_hint(err, "give a folder as `farthing bill` left it");

@@ -983,7 +983,11 @@ static enum status check_opening_written(struct run *run, struct text bytes)
     if (path.size < name.size || memcmp(path.at + path.size - name.size, name.at, name.size) != 0) {
         return OK;
     }
-    size_t size = path.size - name.size;
+    size_t size = path.size - name.size; /* with the slash */
+    if (size > 0 && path.at[size - 1] != '/') {
+        return OK;
+    }
+    size -= size > 1; /* but of / */
     struct text folder =
         size == 0 ? TEXT(".") : text_copy(&run->arena, (struct text){path.at, size});
     struct text run_file = text_format(&run->arena, "%s/run.json", folder.at);

@@ -1,7 +1,8 @@
 /* parquet.c - see parquet.h.
  *
  * Values pass as text: DuckDB casts a column to VARCHAR, which loses nothing of integers, decimals
- * and texts, and times come as nanoseconds.  Then a row is a line of JSON like any other, and is
+ * and texts, and times come as nanoseconds or microseconds, whichever the column has: one far away is
+ * then a number like others, where a conversion would end the file.  Then a row is a line of JSON like any other, and is
  * accepted or refused like one.
  */
 #include "engine/parquet.h"
@@ -177,6 +178,24 @@ static void add_quoted(struct buffer *sql, struct text text, char quote)
     buffer_add_char(sql, quote);
 }
 
+/* This file and no other, and what is in it: the library would take * ? and [ for a pattern, and a folder that is called
+ * year=2026 for a column. */
+static void add_file(struct buffer *sql, const char *path)
+{
+    struct buffer plain;
+    buffer_init(&plain, sql->arena, 256);
+    bool is_input = path[0] == '-' && path[1] == '\0'; /* a file, which has places */
+    for (const char *at = is_input ? "/dev/stdin" : path; *at; at++) {
+        bool is_pattern = *at == '*' || *at == '?' || *at == '[';
+        buffer_add_text(&plain, is_pattern ? TEXT("[") : TEXT(""));
+        buffer_add_char(&plain, *at);
+        buffer_add_text(&plain, is_pattern ? TEXT("]") : TEXT(""));
+    }
+    buffer_add_text(sql, TEXT("read_parquet("));
+    add_quoted(sql, buffer_text(&plain), '\'');
+    buffer_add_text(sql, TEXT(", hive_partitioning = false)"));
+}
+
 struct rows {
     const char *path;
     uint32_t column_count;
@@ -253,7 +272,14 @@ static enum status run_query(struct parquet *p, const char *sql, const struct ro
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-enum column_kind { COLUMN_TEXT, COLUMN_NUMBER, COLUMN_WORD, COLUMN_TIME, COLUMN_JSON };
+enum column_kind {
+    COLUMN_TEXT,
+    COLUMN_NUMBER,
+    COLUMN_WORD,
+    COLUMN_TIME_NS,
+    COLUMN_TIME_US,
+    COLUMN_JSON
+};
 
 struct column {
     struct text name;  /* of the member or attribute */
@@ -270,6 +296,7 @@ struct reading {
     struct column columns[COLUMNS_MAX];
     uint32_t column_count;
     struct buffer line;
+    bool is_broken; /* the line: it has a column of JSON that is more, or less, than a value */
     enum status (*take)(void *context, struct text line, struct error *err);
     void *context;
 };
@@ -300,7 +327,7 @@ static bool find_kind(struct text type, enum column_kind *kind)
         }
     }
     if (begins(type, "TIMESTAMP")) {
-        *kind = COLUMN_TIME;
+        *kind = begins(type, "TIMESTAMP_NS") ? COLUMN_TIME_NS : COLUMN_TIME_US;
         return true;
     }
     *kind = text_equal(type, TEXT("BOOLEAN")) ? COLUMN_WORD
@@ -344,20 +371,67 @@ static enum status take_column(void *context, const struct text *values, struct 
     return OK;
 }
 
-/* Nanoseconds since 1970 as a time; what is none, or before, is for the decoder to refuse. */
-static void add_time(struct buffer *line, struct text value)
+/* Units of time since 1970.  What is before it, or beyond its nanoseconds, is for the decoder to refuse, as the time that it is; and
+ * so is a word, such as infinity. */
+static void add_time(struct buffer *line, struct text value, int64_t units_per_second)
 {
-    struct dec ns;
+    struct dec parsed;
     char time[TIME_FORMAT_MAX];
-    if (dec_parse(value, &ns) != NUMBER_OK || dec_sign(ns) < 0 || ns.mantissa >= INSTANT_MAX) {
+    if (dec_parse(value, &parsed) != NUMBER_OK) {
         buffer_add_json(line, value);
         return;
     }
-    buffer_add_json(line, (struct text){time, (size_t)time_format((instant)ns.mantissa, time)});
+    int64_t units = (int64_t)parsed.mantissa, ns_per_unit = NS_PER_SECOND / units_per_second;
+    if (units >= 0 && units < INSTANT_MAX / ns_per_unit) {
+        int size = time_format((instant)(units * ns_per_unit), time);
+        buffer_add_json(line, (struct text){time, (size_t)size});
+        return;
+    }
+    int64_t second = units / units_per_second - (units % units_per_second < 0);
+    int64_t day = second / 86400 - (second % 86400 < 0);
+    int clock = (int)(second - day * 86400);
+    struct civil date = civil_from_days(day);
+    buffer_format(line, "\"%s%04d-%02d-%02dT%02d:%02d:%02dZ\"", date.year < 0 ? "-" : "",
+                  abs(date.year), date.month, date.day, clock / 3600, clock / 60 % 60, clock % 60);
 }
 
-static void add_value(struct buffer *line, const struct column *column, struct text value)
+/* False when a text that stands where a value of JSON is wanted would reach beyond its place: {},"subject":"x".  Whether it is
+ * a value is for the decoder. */
+static bool is_one_value(struct text text)
 {
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < text.size; i++) {
+        char c = text.at[i];
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (depth == 0 && (c == '}' || c == ']' || c == ',' || c == ':')) {
+            return false;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return depth == 0 && !in_string;
+}
+
+static void add_json(struct reading *reading, struct text value)
+{
+    if (is_one_value(value)) {
+        buffer_add_text(&reading->line, value);
+    } else {
+        buffer_add_json(&reading->line, value);
+        reading->is_broken = true;
+    }
+}
+
+static void add_value(struct reading *reading, const struct column *column, struct text value)
+{
+    struct buffer *line = &reading->line;
     switch (column->kind) {
     case COLUMN_NUMBER:
         if (!column->is_attribute) {
@@ -367,11 +441,16 @@ static void add_value(struct buffer *line, const struct column *column, struct t
         buffer_add_json(line, value);
         break;
     case COLUMN_WORD:
-    case COLUMN_JSON:
         buffer_add_text(line, value);
         break;
-    case COLUMN_TIME:
-        add_time(line, value);
+    case COLUMN_JSON:
+        add_json(reading, value);
+        break;
+    case COLUMN_TIME_NS:
+        add_time(line, value, NS_PER_SECOND);
+        break;
+    case COLUMN_TIME_US:
+        add_time(line, value, NS_PER_SECOND / 1000);
         break;
     default:
         buffer_add_json(line, value);
@@ -379,13 +458,14 @@ static void add_value(struct buffer *line, const struct column *column, struct t
     }
 }
 
-static void add_member(struct buffer *line, const struct column *column, struct text value,
+static void add_member(struct reading *reading, const struct column *column, struct text value,
                        bool *is_first)
 {
+    struct buffer *line = &reading->line;
     buffer_add_text(line, *is_first ? TEXT("") : TEXT(","));
     buffer_add_json(line, column->name);
     buffer_add_char(line, ':');
-    add_value(line, column, value);
+    add_value(reading, column, value);
     *is_first = false;
 }
 
@@ -394,13 +474,14 @@ static enum status take_row(void *context, const struct text *values, struct err
     struct reading *reading = context;
     struct buffer *line = &reading->line;
     line->size = 0;
+    reading->is_broken = false;
     buffer_add_text(line, TEXT("{\"specversion\":\"1.0\""));
     bool is_first = false, has_json = false;
     for (uint32_t c = 0; c < reading->column_count; c++) {
         const struct column *column = &reading->columns[c];
         bool is_json = column->kind == COLUMN_JSON && text_equal(column->given, TEXT("data"));
         if (values[c].at && !column->is_ignored && (column->is_attribute || is_json)) {
-            add_member(line, column, values[c], &is_first);
+            add_member(reading, column, values[c], &is_first);
             has_json |= is_json;
         }
     }
@@ -411,11 +492,27 @@ static enum status take_row(void *context, const struct text *values, struct err
         if (values[c].at && !column->is_ignored && !column->is_attribute) {
             buffer_add_text(line, has_data ? TEXT("") : TEXT(",\"data\":{"));
             has_data = true;
-            add_member(line, column, values[c], &is_first);
+            add_member(reading, column, values[c], &is_first);
         }
     }
-    buffer_add_text(line, has_data ? TEXT("}}") : TEXT("}"));
+    if (!reading->is_broken) { /* no JSON otherwise, whatever is in it */
+        buffer_add_text(line, has_data ? TEXT("}}") : TEXT("}"));
+    }
     return reading->take(reading->context, buffer_text(line), err);
+}
+
+/* A column as text; of a time the units, or the word where it has none. */
+static void add_selected(struct buffer *sql, const struct column *column)
+{
+    bool is_ns = column->kind == COLUMN_TIME_NS, is_time = is_ns || column->kind == COLUMN_TIME_US;
+    if (is_time) {
+        buffer_add_text(sql, is_ns ? TEXT("coalesce(CAST(epoch_ns(") : TEXT("coalesce(CAST(epoch_us("));
+        add_quoted(sql, column->given, '"');
+        buffer_add_text(sql, TEXT(") AS VARCHAR), "));
+    }
+    buffer_add_text(sql, TEXT("CAST("));
+    add_quoted(sql, column->given, '"');
+    buffer_add_text(sql, is_time ? TEXT(" AS VARCHAR))") : TEXT(" AS VARCHAR)"));
 }
 
 enum status parquet_read(struct parquet *parquet, const char *path,
@@ -427,24 +524,20 @@ enum status parquet_read(struct parquet *parquet, const char *path,
     struct buffer sql;
     buffer_init(&sql, parquet->arena, 1024);
     buffer_add_text(
-        &sql, TEXT("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM read_parquet("));
-    add_quoted(&sql, text_of(path), '\'');
-    buffer_add(&sql, "))", 3);
+        &sql, TEXT("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "));
+    add_file(&sql, path);
+    buffer_add(&sql, ")", 2);
     const struct rows columns = {path, 2, take_column, reading};
     TRY(run_query(parquet, sql.at, &columns, err));
     sql.size = 0;
     buffer_add_text(&sql, TEXT("SELECT "));
     for (uint32_t c = 0; c < reading->column_count; c++) {
-        const struct column *column = &reading->columns[c];
-        bool is_time = column->kind == COLUMN_TIME;
         buffer_add_text(&sql, c > 0 ? TEXT(", ") : TEXT(""));
-        buffer_add_text(&sql, is_time ? TEXT("CAST(epoch_ns(") : TEXT("CAST("));
-        add_quoted(&sql, column->given, '"');
-        buffer_add_text(&sql, is_time ? TEXT(") AS VARCHAR)") : TEXT(" AS VARCHAR)"));
+        add_selected(&sql, &reading->columns[c]);
     }
-    buffer_add_text(&sql, TEXT(" FROM read_parquet("));
-    add_quoted(&sql, text_of(path), '\'');
-    buffer_add(&sql, ")", 2);
+    buffer_add_text(&sql, TEXT(" FROM "));
+    add_file(&sql, path);
+    buffer_add(&sql, "", 1);
     buffer_init(&reading->line, parquet->arena, 4096);
     const struct rows rows = {path, reading->column_count, take_row, reading};
     return run_query(parquet, sql.at, &rows, err);

@@ -435,6 +435,8 @@ static enum status fail_unknown(struct show *show)
 static enum status show_all(struct show *show, const char *out)
 {
     TRY(folder_open(show->farthing->env, &show->farthing->arena, out, &show->folder, show->err));
+    TRY(folder_run(&show->folder, &show->run, show->err));
+    TRY(folder_check(&show->folder, show->run, "bills.ndjson", show->err));
     if (!show->name) {
         return list_bills(show);
     }

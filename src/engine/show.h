@@ -17,6 +17,7 @@ struct nearest {
 struct show {
     struct farthing *farthing;
     struct folder folder;
+    yyjson_val *run; /* the folder's run.json */
     struct table table;
     struct sink_text sink;
     const char *name;

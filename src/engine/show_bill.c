@@ -580,6 +580,7 @@ static enum status write_json_line(struct show *show, struct page *page, const s
 enum status show_bill(struct show *show)
 {
     struct page page = {0};
+    TRY(folder_check(&show->folder, show->run, "lines.csv", show->err));
     TRY(folder_find_head(&show->folder, show->found, &page.head, show->err));
     page.digits = digits_after_point(page.head.total);
     enum status status =

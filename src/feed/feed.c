@@ -382,6 +382,15 @@ static enum status read_block(struct feed *feed, struct slot *slot, uint32_t fil
     return OK;
 }
 
+/* No line behind it can be read. */
+static enum status fail_long_header(const struct feed *feed, const struct input *input,
+                                    struct error *err)
+{
+    (void)fail(err, ERR_INPUT, "%s:1: the header has more than %zu bytes", input->found.path,
+               feed->options.line_max_bytes);
+    return fail_hint(err, "the first line of CSV names its columns; lines end with a newline");
+}
+
 static enum status read_header(struct feed *feed, struct slot *slot, struct input *input,
                                struct error *err)
 {
@@ -393,7 +402,10 @@ static enum status read_header(struct feed *feed, struct slot *slot, struct inpu
         newline = find_newline(read.bytes + searched, read.size - searched);
     }
     size_t size = newline ? (size_t)(newline - read.bytes) : read.size;
-    if (size == 0 || size > feed->options.line_max_bytes) {
+    if (size > feed->options.line_max_bytes) {
+        return fail_long_header(feed, input, err);
+    }
+    if (size == 0) {
         return OK;
     }
     void *memory;
@@ -779,6 +791,22 @@ static enum status next_of_file(struct feed *feed, struct slot *slot, const stru
     return OK;
 }
 
+/* What is read by its places, and has none in a stream. */
+static enum status check_magic(const struct input *input, struct text head, struct error *err)
+{
+    const char *through = input->found.is_pipe ? "a pipe" : "another compression";
+    if (segment_is_magic(head.at, head.size)) {
+        (void)fail(err, ERR_INPUT, "%s: a segment comes through %s", input->found.path, through);
+        return fail_hint(err, "segments are read from files, as farthing import wrote them");
+    }
+    if (head.size >= 4 && memcmp(head.at, "PAR1", 4) == 0) {
+        (void)fail(err, ERR_INPUT, "%s: a Parquet file comes through %s", input->found.path,
+                   through);
+        return fail_hint(err, "Parquet is read from files, by farthing import");
+    }
+    return OK;
+}
+
 static enum status next_of_stream(struct feed *feed, struct slot *slot, struct claim *claim,
                                   struct feed_block *block, struct error *err)
 {
@@ -792,19 +820,18 @@ static enum status next_of_stream(struct feed *feed, struct slot *slot, struct c
     TRY(reserve_lines(feed, input, (uint64_t)cutter->next_block + 1, err));
     TRY(cut_block(feed, slot, claim->file_index, &size, &offset, &missing, err));
     claim->block_index = cutter->next_block;
-    if (cutter->next_block == 0 &&
-        (segment_is_magic(slot->buffer, size) ||
-         (slot->finding_count > 0 &&
-          segment_is_magic(slot->findings[0].head.at, slot->findings[0].head.size)))) {
-        (void)fail(err, ERR_INPUT, "%s: a segment comes through %s", input->found.path,
-                   input->found.is_pipe ? "a pipe" : "another compression");
-        return err ? fail_hint(err, "segments are read from files, as farthing import wrote them")
-                   : ERR_INPUT;
+    if (cutter->next_block == 0) {
+        TRY(check_magic(input, (struct text){slot->buffer, size}, err));
+        TRY(check_magic(input, slot->finding_count > 0 ? slot->findings[0].head : TEXT(""), err));
     }
     if (!input->found.is_pipe) {
         atomic_fetch_add(&feed->bytes_read, stream->raw_offset - raw_before);
     }
     if (input->found.format == FEED_CSV && cutter->next_block == 0) {
+        const struct feed_finding *first = slot->finding_count > 0 ? slot->findings : NULL;
+        if (first && first->refusal == REFUSE_LINE_LIMIT && first->offset == 0) {
+            return fail_long_header(feed, input, err);
+        }
         TRY(keep_header(feed, input, slot->buffer, size, err));
     }
     env->lock_take(env, feed->lock);

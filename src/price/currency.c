@@ -192,12 +192,13 @@ static struct sum *find_sum(const struct work *work, const struct sums *sums, ui
 }
 
 /* out = F(x + in) - F(x). */
-static enum status move(const struct conversion *conversion, struct dec rate, struct dec in,
-                        struct dec *x, struct dec *f, struct dec *out, struct error *err)
+static enum status move(const struct conversion *conversion, enum rounding mode, struct dec rate,
+                        struct dec in, struct dec *x, struct dec *f, struct dec *out,
+                        struct error *err)
 {
     struct dec after;
     TRY(dec_add(*x, in, x, err));
-    TRY(dec_multiply_round(*x, rate, conversion->digits, conversion->mode, &after, err));
+    TRY(dec_multiply_round(*x, rate, conversion->digits, mode, &after, err));
     TRY(dec_subtract(after, *f, out, err));
     *f = after;
     return OK;
@@ -210,11 +211,14 @@ static enum status convert(struct work *work, const struct sums *sums, uint32_t 
     struct charge *charge = &work->charges[index];
     struct sum *sum = find_sum(work, sums, index, rate);
     *converted = (struct converted){.rate = rate, .amount = charge->amount};
-    enum status status =
-        move(conversion, rate->rate, charge->amount, &sum->x, &sum->f, &charge->amount, work->err);
+    /* What takes a charge back is as much of the other currency as that one. */
+    enum rounding mode = charge->kind == CHARGE_NEGATION ? rounding_mirrored(conversion->mode)
+                                                         : conversion->mode;
+    enum status status = move(conversion, mode, rate->rate, charge->amount, &sum->x, &sum->f,
+                              &charge->amount, work->err);
     if (status == OK) {
-        status = move(conversion, rate->rate, charge->list, &sum->list, &sum->f_list, &charge->list,
-                      work->err);
+        status = move(conversion, mode, rate->rate, charge->list, &sum->list, &sum->f_list,
+                      &charge->list, work->err);
     }
     return status == OK ? OK
                         : work_fail(work, status, charge->price, charge->step, charge->account);

@@ -31,6 +31,11 @@ def quantize(x, digits=SCALE, mode="half_even"):
     return Fraction(low + up, unit)
 
 
+def quantize_line(x, kind, digits, mode):
+    """A line's amount; what takes another line back is minus what that one is."""
+    return -quantize(-x, digits, mode) if kind == "negation" else quantize(x, digits, mode)
+
+
 def ceil_to(x, step):
     """The smallest multiple of step that is not below x."""
     return -((-x) // step) * step

@@ -9,7 +9,7 @@ import sys
 
 import expressions
 import times
-from exact import num, plain, quantize
+from exact import num, plain, quantize, quantize_line
 from rater import Bill
 from setting import Setup
 from usage import Row, Usage
@@ -204,7 +204,7 @@ class Lines:
         if "rounding" in known.catalog:
             rule = known.catalog["rounding"]
             for key, amount in self.amount.items():
-                self.amount[key] = quantize(amount, int(rule["digits"]), rule.get("mode", "half_up"))
+                self.amount[key] = quantize_line(amount, key[KEY.index("kind")], int(rule["digits"]), rule.get("mode", "half_up"))
 
     def less(self, other):
         """[line] of what is here and was not there."""

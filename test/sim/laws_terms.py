@@ -426,6 +426,9 @@ def scope(bench):
                                 if record["id"] == alone])
     catalog = copy.deepcopy(world.catalog)
     contracts = [contract for contract in catalog.pop("contracts", []) if contract["buyer"] == alone]
+    for contract in contracts:  # accounts that are not there have no commitments
+        if "commitments" in contract:
+            contract["commitments"] = [own for own in contract["commitments"] if own.get("account", alone) == alone]
     if contracts:
         catalog["contracts"] = contracts
     if "terms" not in catalog:

@@ -27,7 +27,7 @@ import laws
 import times
 import usage as usage_room
 import world as world_room
-from exact import num, plain, quantize
+from exact import num, plain, quantize, quantize_line
 from rater import Bill
 from setting import Setup
 from world import Raw, World, block, write_csv, write_json
@@ -596,7 +596,7 @@ def compare_rounding(world, output):
                    "%s: total %s of exact %s", bill["bill"], plain(total), plain(exact))
             continue
         for line in real:
-            expect(num(line["amount"]) == quantize(num(line["exact"]), digits, mode),
+            expect(num(line["amount"]) == quantize_line(num(line["exact"]), line["kind"], digits, mode),
                    "%s line %s: amount %s of exact %s", bill["bill"], line["line"],
                    line["amount"], line["exact"])
         summed = sum((num(line["amount"]) for line in real), num(0))

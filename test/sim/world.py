@@ -209,7 +209,7 @@ class World:
         self.catalog["currency"] = rng.choice(["USD"] * 4 + ["JPY", "KWD"])
         self.minor = {"JPY": 0, "KWD": 3}.get(self.catalog["currency"], 2)
         rounding = rng.choice([None] * 4 + [{"digits": Raw("2")}, {"digits": Raw("4"), "mode": "half_even"},
-                                            {"digits": Raw("0"), "mode": "up"},
+                                            {"digits": Raw("0"), "mode": "up"}, {"digits": Raw("2"), "mode": "ceiling"},
                                             {"digits": Raw("2"), "at": "total"}])
         if rounding:
             self.catalog["rounding"] = rounding

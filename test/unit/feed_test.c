@@ -466,12 +466,14 @@ static size_t chance_line_size(size_t block_bytes, size_t line_max)
     }
 }
 
-static struct bytes make_content(size_t block_bytes, size_t line_max)
+/* first_max: of the first line, which is a header that fits. */
+static struct bytes make_content(size_t block_bytes, size_t line_max, size_t first_max)
 {
     struct bytes content = {0};
     size_t count = chance_below(block_bytes > 1000 ? 12 : 60);
     for (size_t i = 0; i < count; i++) {
         size_t size = chance_line_size(block_bytes, line_max);
+        size = i == 0 && size > first_max ? first_max : size;
         for (size_t k = 0; k < size; k++) {
             char c = (char)('a' + chance_below(26));
             add(&content, &c, 1);
@@ -510,10 +512,10 @@ static void run_seed(uint64_t seed)
     for (int f = 0; f < FILES_MAX; f++) {
         char name[32];
         (void)snprintf(name, sizeof name, "random.%d", f);
-        run.files[f].content = make_content(block_bytes, line_max);
+        size_t first_max = options.format == FEED_CSV ? line_max - 1 : SIZE_MAX; /* and a \r */
+        run.files[f].content = make_content(block_bytes, line_max, first_max);
         split(&run.files[f]);
-        run.files[f].wants_header = options.format == FEED_CSV && run.files[f].line_count > 0 &&
-                                    run.files[f].lines[0].size <= line_max;
+        run.files[f].wants_header = options.format == FEED_CSV && run.files[f].line_count > 0;
         struct bytes packed = pack(&run.files[f].content, (enum pack)chance_below(PACKS));
         is_pipe[f] = chance_below(3) == 0;
         if (is_pipe[f]) {
