@@ -31,12 +31,8 @@ bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record
     return run_cut(run, payer, at, &found) ? period_has(cut, at) : is_first;
 }
 
-struct records partition_group(const struct partition *partition, uint32_t index)
+struct records partition_sorted_group(const struct partition *partition, uint32_t index)
 {
-    if (!partition->sorted) {
-        return (struct records){.at = partition->units + partition->first[index],
-                                .end = partition->units + partition->end[index]};
-    }
     struct records records = {.sorted = partition->sorted};
     sorted_group(partition->sorted, index, &records.first, &records.stop);
     return records;

@@ -37,7 +37,15 @@ uint32_t partition_first_payer(const struct run *run, uint32_t p);
 enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition);
 /* Says in the worker's error what to do: ERR_LIMIT. */
 enum status partition_fail_memory(struct worker *worker);
-struct records partition_group(const struct partition *partition, uint32_t index);
+/* Most accounts of a large provider have no usage in a month: each is asked, and none may cost. */
+struct records partition_sorted_group(const struct partition *partition, uint32_t index);
+static inline struct records partition_group(const struct partition *partition, uint32_t index)
+{
+    return partition->sorted
+               ? partition_sorted_group(partition, index)
+               : (struct records){.at = partition->units + partition->first[index],
+                                  .end = partition->units + partition->end[index]};
+}
 
 /* When its slot begins. */
 static inline instant record_instant(const struct run *run, const struct record *record)

@@ -40,10 +40,12 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
         for (enum ask ask = 0; ask < ASKS; ask++) {
-            if (payer + ASKS - ask < partition.high) {
-                const uint32_t next = payer + ASKS - ask;
+            const uint32_t next = payer + ASKS - ask;
+            if (next < partition.high) {
                 struct records ahead = partition_group(&partition, next - partition.low + 1);
-                payer_ask(worker, next, &ahead, ask);
+                if (ahead.at < ahead.end) {
+                    payer_ask(worker, next, &ahead, ask);
+                }
             }
         }
         if (records_any(&records) || (every_payer && payer_is_settled(run, payer) &&
