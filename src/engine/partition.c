@@ -32,13 +32,8 @@ bool record_is_of_cut(const struct run *run, uint32_t payer, const struct record
     return run_cut(run, payer, at, &found) ? period_has(cut, at) : is_first;
 }
 
-struct records partition_group(const struct partition *partition, uint32_t index)
+struct records partition_sorted_group(const struct partition *partition, uint32_t index)
 {
-    if (!partition->sorted) {
-        return (struct records){.at = partition->units + partition->first[index],
-                                .end = partition->units + partition->end[index],
-                                .unit_count = partition->end[index] - partition->first[index]};
-    }
     struct records records = {.sorted = partition->sorted,
                               .unit_count = sorted_units(partition->sorted, index)};
     sorted_group(partition->sorted, index, &records.first, &records.stop);
@@ -168,8 +163,7 @@ static void make_room(struct worker *worker, uint64_t units, struct partition *p
     partition->first = arena_calloc(arena, groups + 1, sizeof *partition->first);
     partition->end = arena_alloc(arena, groups * sizeof *partition->end);
     partition->units = arena_alloc(arena, (units + 1) * sizeof *partition->units);
-    partition->group_at =
-        arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->group_at);
+    partition->group_at = arena_alloc(&worker->scratch, (units + 1) * sizeof *partition->group_at);
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
 }
 
@@ -366,9 +360,9 @@ static enum status try_sort(struct worker *worker, uint32_t p, struct partition 
     worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
     partition->room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
     struct grouping grouping = {run, partition};
-    sorted_new(run->env, &worker->shelf, run->config->temporary_folder,
-               room_bytes, partition->high - partition->low + 1, &worker->order,
-               group_again, &grouping, &worker->sorted);
+    sorted_new(run->env, &worker->shelf, run->config->temporary_folder, room_bytes,
+               partition->high - partition->low + 1, &worker->order, group_again, &grouping,
+               &worker->sorted);
     worker->scratch.recover = worker->shelf.recover = outer;
     partition->sorted = worker->sorted;
     TRY(sort_groups(worker, p, &verdicts, partition));
@@ -431,4 +425,3 @@ enum status partition_open(struct worker *worker, struct texts *texts, struct pa
     worker->is_trying = false;
     return is_out ? partition_fail_memory(worker) : status;
 }
-

@@ -42,7 +42,16 @@ enum status partition_open(struct worker *worker, struct texts *texts, struct pa
 void partition_close(struct worker *worker, struct partition *partition);
 /* Says in the worker's error what to do: ERR_LIMIT. */
 enum status partition_fail_memory(struct worker *worker);
-struct records partition_group(const struct partition *partition, uint32_t index);
+/* Most accounts of a large provider have no usage in a month: each is asked, and none may cost. */
+struct records partition_sorted_group(const struct partition *partition, uint32_t index);
+static inline struct records partition_group(const struct partition *partition, uint32_t index)
+{
+    return partition->sorted
+               ? partition_sorted_group(partition, index)
+               : (struct records){.at = partition->units + partition->first[index],
+                                  .end = partition->units + partition->end[index],
+                                  .unit_count = partition->end[index] - partition->first[index]};
+}
 
 /* When its slot begins. */
 static inline instant record_instant(const struct run *run, const struct record *record)

@@ -372,10 +372,12 @@ void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
  * and what may be there: once a part of a bill is written, memory must not run out. */
 enum { RENDER_AT_ONCE = 512, RENDER_ROOM_BYTES = 2 * 1024 * 1024 };
 
-void payer_ask(const struct worker *worker, const struct records *records, enum ask ask)
+void payer_ask(const struct worker *worker, uint32_t payer, const struct records *records,
+               enum ask ask)
 {
     enum { RECORDS_MOST = 32 };
     const struct run *run = worker->run;
+    const uint32_t plan = run->accounts->items[payer].plan; /* that of its accounts, mostly */
     const struct record *record = records->at;
     for (int i = 0; i < RECORDS_MOST && record < records->end; i++, record = record_next(record)) {
         if ((record->flags & RECORD_EXCLUDED) || record->account == NONE) {
@@ -385,14 +387,14 @@ void payer_ask(const struct worker *worker, const struct records *records, enum 
             __builtin_prefetch(series_at(&run->series, record->series));
             __builtin_prefetch(&run->accounts->items[record->account]);
             __builtin_prefetch(&run->steady_payer[record->account]);
-            price_memory_ask(worker->prices, record->series);
+            price_memory_ask(worker->prices, record->series, plan);
             writer_ask(worker->writer, record->series);
         } else {
             const struct series *series = series_at(&run->series, record->series);
             __builtin_prefetch(&run->catalog->skus[series->sku]);
             __builtin_prefetch(&run->catalog->meters[series->meter].grain);
             __builtin_prefetch(&run->catalog->meters[series->meter].unit);
-            price_memory_ask_price(worker->prices, record->series);
+            price_memory_ask_price(worker->prices, record->series, plan);
         }
     }
 }

@@ -18,7 +18,8 @@ struct handover {
 /* Asks memory for what settling a payer will read: first for what its records name, then, a payer
  * later, for what that does. */
 enum ask { ASK_SERIES, ASK_PRICES, ASKS };
-void payer_ask(const struct worker *worker, const struct records *records, enum ask ask);
+void payer_ask(const struct worker *worker, uint32_t payer, const struct records *records,
+               enum ask ask);
 /* Bills the payer for each of its cuts of the period.  One that cannot be billed is noted in the
  * worker, its events counted; what ends the run fails the worker. */
 void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,

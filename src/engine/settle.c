@@ -40,10 +40,12 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
         for (enum ask ask = 0; ask < ASKS; ask++) {
-            if (payer + ASKS - ask < partition.high) {
-                struct records ahead =
-                    partition_group(&partition, payer + ASKS - ask - partition.low + 1);
-                payer_ask(worker, &ahead, ask);
+            const uint32_t next = payer + ASKS - ask;
+            if (next < partition.high) {
+                struct records ahead = partition_group(&partition, next - partition.low + 1);
+                if (ahead.at < ahead.end) {
+                    payer_ask(worker, next, &ahead, ask);
+                }
             }
         }
         if (records_any(&records) || (every_payer && payer_is_settled(run, payer) &&
@@ -83,9 +85,8 @@ static enum status settle_partitions(struct worker *worker)
                             .opening_digest = run->opening_digest,
                             .rules = TEXT(FARTHING_RULES)};
     struct text inputs_json = render_inputs(&worker->arena, &inputs);
-    worker->writer =
-        writer_new(&worker->arena, run->writers_bytes / (size_t)run->threads);
-    worker->prices = price_memory_new(&worker->arena);
+    worker->writer = writer_new(&worker->arena, run->writers_bytes / (size_t)run->threads);
+    worker->prices = price_memory_new(&worker->arena, catalog);
     sourced_prepare(worker);
     margins_prepare(worker);
     for (uint32_t p; worker->index < run->billing_threads &&

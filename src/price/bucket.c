@@ -402,18 +402,23 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     return OK;
 }
 
-bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge)
+bool bucket_is_lone(struct work *work, const struct step *step, const struct charge *charge)
 {
     if (!work->is_lone || work->pricing->opening_count > 0 || work->pricing->trace) {
         return false;
     }
-    struct period turn = charge_turn(work, step, charge);
-    if (step->clock != CLOCK_ROW && turn.to > work->pricing->cut.to) {
+    return step->clock == CLOCK_ROW ||
+           charge_turn(work, step, charge).to <= work->pricing->cut.to;
+}
+
+bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge)
+{
+    if (!bucket_is_lone(work, step, charge)) {
         return false;
     }
     struct bucket *lone = &work->lone;
     lone->step = lone->keyed_by = step;
-    lone->turn = turn;
+    lone->turn = charge_turn(work, step, charge);
     lone->values = NULL;
     lone->last_charge = NONE;
     lone->x = lone->y = lone->high = DEC_ZERO;

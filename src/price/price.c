@@ -678,7 +678,11 @@ static enum status run_nodes(struct work *work)
 
 /* ---- rows to charges ------------------------------------------------------------------------- */
 
+/* By series, and in each row of it by plan, so that accounts of several plans do not drive out each
+ * other's prices. */
+enum { MEMORY_SERIES = 1 << 10, MEMORY_PLANS_MOST = 8 };
 struct price_memory {
+    uint32_t plan_mask;
     struct met_price {
         const struct price *price; /* NULL: empty */
         const struct step *steps;  /* its first */
@@ -686,28 +690,37 @@ struct price_memory {
         uint32_t series, plan;
         int level;
         struct period valid; /* while no price of the catalog changes */
-    } met[1 << 10];          /* by series */
+    } met[];
 };
 
-struct price_memory *price_memory_new(struct arena *arena)
+struct price_memory *price_memory_new(struct arena *arena, const struct catalog *catalog)
 {
-    return arena_calloc(arena, 1, sizeof(struct price_memory));
+    uint32_t plans = 1;
+    while (plans < MEMORY_PLANS_MOST && plans < catalog->plan_count + 1) {
+        plans *= 2;
+    }
+    struct price_memory *memory = arena_calloc(
+        arena, 1, sizeof *memory + MEMORY_SERIES * plans * sizeof(struct met_price));
+    memory->plan_mask = plans - 1;
+    return memory;
 }
 
-static struct met_price *met_of(struct price_memory *memory, uint32_t series)
+static struct met_price *met_of(struct price_memory *memory, uint32_t series, uint32_t plan)
 {
-    return &memory->met[series % (sizeof memory->met / sizeof *memory->met)];
+    static_assert(NONE + 1u == 0); /* no plan is the first */
+    uint32_t row = series % MEMORY_SERIES * (memory->plan_mask + 1);
+    return &memory->met[row + ((plan + 1u) & memory->plan_mask)];
 }
 
-void price_memory_ask(const struct price_memory *memory, uint32_t series)
+void price_memory_ask(const struct price_memory *memory, uint32_t series, uint32_t plan)
 {
-    __builtin_prefetch(met_of((struct price_memory *)memory, series));
+    __builtin_prefetch(met_of((struct price_memory *)memory, series, plan));
 }
 
-void price_memory_ask_price(const struct price_memory *memory, uint32_t series)
+void price_memory_ask_price(const struct price_memory *memory, uint32_t series, uint32_t plan)
 {
-    const struct met_price *met = met_of((struct price_memory *)memory, series);
-    if (met->price && met->series == series) {
+    const struct met_price *met = met_of((struct price_memory *)memory, series, plan);
+    if (met->price && met->series == series && met->plan == plan) {
         const char *name = (const char *)&met->steps->name;
         __builtin_prefetch(met->price);
         __builtin_prefetch((const char *)met->price + 64);
@@ -732,8 +745,9 @@ static const struct price *find_price(struct work *work, const struct usage_row 
     const struct price_set *overrides =
         account->override == NONE ? NULL : &pricing->accounts->overrides[account->override].prices;
     /* Of prices of a contract or an override alone nothing is remembered: few have them. */
-    struct met_price *met =
-        pricing->memory && !contract && !overrides ? met_of(pricing->memory, row->series) : NULL;
+    struct met_price *met = pricing->memory && !contract && !overrides
+                                ? met_of(pricing->memory, row->series, account->plan)
+                                : NULL;
     if (met && met->price && met->series == row->series && met->plan == account->plan &&
         period_has(met->valid, at)) {
         *level = met->level;
@@ -888,9 +902,10 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
             work.opening_from = is_first ? from : work.opening_from;
         }
     }
-    /* Most rows become one charge: room for them at once, so that little is copied. */
+    /* Most rows become one charge, and some meet the end of a tier: room for them at once, so that
+     * little is copied. */
     work.queue_capacity = row_count + 16;
-    work.charge_capacity = work.queue_capacity + cuts_max(pricing, row_count);
+    work.charge_capacity = work.queue_capacity + row_count / 2 + cuts_max(pricing, row_count);
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;
@@ -902,8 +917,9 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     enum { ASK_AHEAD = 8 };
     for (uint32_t i = 0; i < row_count && !pricing->source_charges; i++) {
         if (pricing->memory && i + 2 * ASK_AHEAD < row_count) {
-            price_memory_ask(pricing->memory, rows[i + 2 * ASK_AHEAD].series);
-            price_memory_ask_price(pricing->memory, rows[i + ASK_AHEAD].series);
+            const uint32_t plan = pricing->accounts->items[rows[i].account].plan; /* mostly */
+            price_memory_ask(pricing->memory, rows[i + 2 * ASK_AHEAD].series, plan);
+            price_memory_ask_price(pricing->memory, rows[i + ASK_AHEAD].series, plan);
         }
         TRY(start_row(&work, i));
     }

@@ -194,12 +194,12 @@ struct covered_before {
 
 /* Which prices rows of a series met: of one thread, one catalog and one table of series.  All over
  * a large catalog lies what pricing reads, and to wait for it takes longer than to price: who knows
- * early which rows come asks for it, first for what is remembered of their series, then for what
- * that names. */
+ * early which rows come asks for it, first for what is remembered of their series and their
+ * accounts' plan, then for what that names. */
 struct price_memory;
-struct price_memory *price_memory_new(struct arena *arena);
-void price_memory_ask(const struct price_memory *memory, uint32_t series);
-void price_memory_ask_price(const struct price_memory *memory, uint32_t series);
+struct price_memory *price_memory_new(struct arena *arena, const struct catalog *catalog);
+void price_memory_ask(const struct price_memory *memory, uint32_t series, uint32_t plan);
+void price_memory_ask_price(const struct price_memory *memory, uint32_t series, uint32_t plan);
 
 struct pricing {
     const struct catalog *catalog;

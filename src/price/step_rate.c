@@ -559,9 +559,31 @@ static enum status walk_positions(struct work *work, const struct step *step, ui
     return OK;
 }
 
+/* True when the row, if nobody comes before it, ends in the first of plain tiers: then it is a rate.
+ */
+static bool is_in_first(const struct step *step, const struct charge *charge)
+{
+    const struct step_tier *body = &step->tier;
+    const struct tier_values *first = body->values;
+    if (!body->is_plain || !first || step->on_change_restart || step->measure || body->position ||
+        charge->price->has_list) {
+        return false;
+    }
+    struct dec quantity = charge->quantity;
+    int digits = quantity.scale > body->limit_digits ? quantity.scale : body->limit_digits;
+    return digits + body->rate_digits <= DEC_SCALE && dec_sign(quantity) > 0 &&
+           (first->open || dec_compare(quantity, first->up_to) <= 0);
+}
+
 /* One graduated row: as many charges as it crosses tiers. */
 enum status step_graduated_run(struct work *work, const struct step *step, uint32_t index)
 {
+    const struct charge *charge = &work->charges[index];
+    if (is_in_first(step, charge) && bucket_is_lone(work, step, charge)) {
+        struct dec rate = step->tier.values->rate, amount;
+        TRY(dec_multiply(charge->quantity, rate, &amount, work->err));
+        return rate_charge(work, step, index, rate, amount, amount, 0);
+    }
     struct bucket *bucket;
     if (bucket_find_lone(work, step, &work->charges[index])) {
         bucket = &work->lone;

@@ -167,6 +167,8 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
 /* A bucket that one charge enters, that began empty and ends with the bill, is not looked for, by
  * anyone and ever: work->lone, emptied for this one.  False when it may be another. */
 bool bucket_find_lone(struct work *work, const struct step *step, const struct charge *charge);
+/* Whether it is so: for one that needs no bucket then. */
+bool bucket_is_lone(struct work *work, const struct step *step, const struct charge *charge);
 /* The name of a bucket, for openings and explanations, in the arena. */
 struct text bucket_name(struct work *work, const struct bucket *bucket);
 /* The part of a name that begins at *at, decoded; *at is then behind it. */

@@ -115,9 +115,89 @@ static struct pen write_last(struct writer *writer, struct pen pen, const struct
     return pen;
 }
 
+/* Parts of a row that the next row of the bill nearly always has, too: where they were written. */
+struct part {
+    size_t at, size;
+};
+struct row_before {
+    const struct line *line;
+    struct part account, time, level, step;
+};
+
+static inline bool is_same(struct text a, struct text b)
+{
+    return a.size == b.size && (a.at == b.at || a.size == 0);
+}
+
+static inline void pen_again(struct pen *pen, const struct buffer *out, struct part part)
+{
+    pen_copy(pen, out->at + part.at, part.size);
+}
+
+static inline struct part part_to(const struct pen *pen, const struct buffer *out, size_t from)
+{
+    return (struct part){from, (size_t)(pen->at - out->at) - from};
+}
+
+/* Dimensions, resource, kind and time. */
+static inline void write_time(struct writer *writer, struct pen *pen, const struct buffer *out,
+                              const struct line *line, struct row_before *before)
+{
+    if (before->line && is_same(line->kind, before->line->kind) &&
+        is_same(line->dimensions, before->line->dimensions) &&
+        is_same(line->resource, before->line->resource) && line->from == before->line->from &&
+        line->to == before->line->to) {
+        pen_again(pen, out, before->time);
+        return;
+    }
+    const size_t from = (size_t)(pen->at - out->at);
+    pen_field(pen, line->dimensions);
+    pen_field(pen, line->resource);
+    pen_field(pen, line->kind);
+    writer_time(writer, pen, line->from);
+    writer_time(writer, pen, line->to);
+    before->time = part_to(pen, out, from);
+}
+
+/* Currency, contract and level. */
+static inline void write_level(struct pen *pen, const struct buffer *out, const struct bill *bill,
+                               const struct line *line, struct row_before *before)
+{
+    if (before->line && is_same(line->contract, before->line->contract) &&
+        is_same(line->level, before->line->level)) {
+        pen_again(pen, out, before->level);
+        return;
+    }
+    const size_t from = (size_t)(pen->at - out->at);
+    pen_field(pen, bill->currency);
+    pen_field(pen, line->contract);
+    pen_field(pen, line->level);
+    before->level = part_to(pen, out, from);
+}
+
+/* Version, step and grant. */
+static inline void write_step(struct writer *writer, struct pen *pen, const struct buffer *out,
+                              const struct line *line, struct row_before *before)
+{
+    if (before->line && line->version == before->line->version &&
+        is_same(line->step, before->line->step) && is_same(line->grant, before->line->grant)) {
+        pen_again(pen, out, before->step);
+        return;
+    }
+    const size_t from = (size_t)(pen->at - out->at);
+    if (line->version > INSTANT_MIN) {
+        writer_time(writer, pen, line->version);
+    } else {
+        pen_char(pen, ',');
+    }
+    pen_field(pen, line->step);
+    pen_field(pen, line->grant);
+    before->step = part_to(pen, out, from);
+}
+
 /* id: the bill's as it is written, with room behind it; empty when it is too long. */
 static void write_line(struct writer *writer, struct buffer *out, const struct bill *bill,
-                       struct text id, const struct line *line)
+                       struct text id, const struct line *line, struct row_before *before)
 {
     struct pen pen = pen_begin(out, line_size_max(bill, line));
     if (id.size > 0) {
@@ -128,14 +208,16 @@ static void write_line(struct writer *writer, struct buffer *out, const struct b
     pen_print(&pen, line->id.high);
     pen_print(&pen, line->id.low);
     pen_char(&pen, ',');
-    pen_field(&pen, line->account);
+    if (before->line && is_same(line->account, before->line->account)) {
+        pen_again(&pen, out, before->account);
+    } else {
+        const size_t from = (size_t)(pen.at - out->at);
+        pen_field(&pen, line->account);
+        before->account = part_to(&pen, out, from);
+    }
     pen_field(&pen, line->product);
     pen_field(&pen, line->sku);
-    pen_field(&pen, line->dimensions);
-    pen_field(&pen, line->resource);
-    pen_field(&pen, line->kind);
-    writer_time(writer, &pen, line->from);
-    writer_time(writer, &pen, line->to);
+    write_time(writer, &pen, out, line, before);
     pen_decimal(&pen, line->quantity);
     pen_field(&pen, line->unit);
     if (line->has_rate) {
@@ -152,17 +234,9 @@ static void write_line(struct writer *writer, struct buffer *out, const struct b
     const char *exact = pen.at;
     pen_decimal_again(&pen, line->exact, amount, line->amount);
     pen_decimal_again(&pen, line->list, exact, line->exact);
-    pen_field(&pen, bill->currency);
-    pen_field(&pen, line->contract);
-    pen_field(&pen, line->level);
+    write_level(&pen, out, bill, line, before);
     pen_field(&pen, line->price);
-    if (line->version > INSTANT_MIN) {
-        writer_time(writer, &pen, line->version);
-    } else {
-        pen_char(&pen, ',');
-    }
-    pen_field(&pen, line->step);
-    pen_field(&pen, line->grant);
+    write_step(writer, &pen, out, line, before);
     bool is_negative = (int64_t)line->events < 0;
     if (is_negative) {
         pen_char(&pen, '-');
@@ -177,6 +251,7 @@ static void write_line(struct writer *writer, struct buffer *out, const struct b
         pen.at += 6;
     }
     pen_end(&pen, out);
+    before->line = line;
 }
 
 void render_lines_csv(struct writer *writer, struct buffer *out, const struct bill *bill,
@@ -185,13 +260,14 @@ void render_lines_csv(struct writer *writer, struct buffer *out, const struct bi
     enum { ID_BYTES = 256 };
     char room[ID_BYTES];
     struct text id = {room, 0};
+    struct row_before before = {.line = NULL};
     if (writer_text_max(bill->id) + 1 + WRITER_LANE <= sizeof room) {
         struct pen pen = {room};
         pen_field(&pen, bill->id);
         id.size = (size_t)(pen.at - room);
     }
     for (uint32_t i = first; i < first + count; i++) {
-        write_line(writer, out, bill, id, &bill->lines[i]);
+        write_line(writer, out, bill, id, &bill->lines[i], &before);
     }
 }
 
@@ -441,8 +517,14 @@ static const struct series_form *find_form(struct writer *writer, struct buffer 
     return form;
 }
 
+/* Of the row before: NULL, and where its payer and account are, and its time. */
+struct usage_before {
+    const struct usage_row *row;
+    struct part account, time;
+};
+
 static void write_usage(struct writer *writer, struct buffer *out, const struct pricing *pricing,
-                        struct text payer, const struct usage_row *row)
+                        struct text payer, const struct usage_row *row, struct usage_before *before)
 {
     const struct catalog *catalog = pricing->catalog;
     const struct series *series = series_at(pricing->series, row->series);
@@ -450,8 +532,14 @@ static void write_usage(struct writer *writer, struct buffer *out, const struct 
     struct text account = pricing->accounts->items[row->account].id;
     const size_t size_max = 1024 + writer_text_max(payer) + writer_text_max(account);
     struct pen pen = pen_begin(out, size_max);
-    pen_field(&pen, payer);
-    pen_field(&pen, account);
+    if (before->row && row->account == before->row->account) {
+        pen_again(&pen, out, before->account);
+    } else {
+        const size_t from = (size_t)(pen.at - out->at);
+        pen_field(&pen, payer);
+        pen_field(&pen, account);
+        before->account = part_to(&pen, out, from);
+    }
     if (form) {
         pen_copy(&pen, form->bytes, form->size);
     } else {
@@ -459,8 +547,15 @@ static void write_usage(struct writer *writer, struct buffer *out, const struct 
         write_series(out, catalog, series);
         pen = pen_begin(out, size_max);
     }
-    writer_time(writer, &pen, pricing->base + (instant)row->slot_s * NS_PER_SECOND);
-    writer_time(writer, &pen, row->to);
+    if (before->row && row->slot_s == before->row->slot_s && row->to == before->row->to) {
+        pen_again(&pen, out, before->time);
+    } else {
+        const size_t from = (size_t)(pen.at - out->at);
+        writer_time(writer, &pen, pricing->base + (instant)row->slot_s * NS_PER_SECOND);
+        writer_time(writer, &pen, row->to);
+        before->time = part_to(&pen, out, from);
+    }
+    before->row = row;
     const char *quantity = pen.at;
     pen_decimal(&pen, row->quantity);
     size_t quantity_size = (size_t)(pen.at - quantity);
@@ -494,11 +589,12 @@ void render_usage_csv(struct writer *writer, struct buffer *out, const struct pr
                       struct text payer, const struct usage_row *rows, uint32_t count)
 {
     enum { ASK_AHEAD = 8 }; /* rows: their forms are asked for so early */
+    struct usage_before before = {.row = NULL};
     for (uint32_t i = 0; i < count; i++) {
         if (i + ASK_AHEAD < count) {
             writer_ask(writer, rows[i + ASK_AHEAD].series);
         }
-        write_usage(writer, out, pricing, payer, &rows[i]);
+        write_usage(writer, out, pricing, payer, &rows[i], &before);
     }
 }
 
