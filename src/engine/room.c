@@ -104,7 +104,8 @@ enum status room_divide(struct run *run, size_t opened_bytes)
         SPARE_SHARE = 64,
         LEFT_SHARE = 16,
         THREADS_LEFT_SHARE = 4,
-        THREAD_BYTES = 5 * 1024 * 1024 / 4, /* of a thread: tables, what it reads a file with */
+        THREAD_BYTES = 5 * 1024 * 1024 / 4, /* of a thread: tables, what it reads a file with;
+                                               what it remembers of prices comes to it */
         TEXT_BYTES = 256 * 1024,            /* empty buffers of it */
         LEAST_BYTES = 512 * 1024
     };
@@ -117,7 +118,8 @@ enum status room_divide(struct run *run, size_t opened_bytes)
                                   records_all_bytes(run));
     run->writers_bytes = least_of(memory / WRITERS_SHARE, left / LEFT_SHARE);
     run->spare_bytes = least_of(memory / SPARE_SHARE, left / LEFT_SHARE);
-    size_t threads = (size_t)room_threads(memory) * THREAD_BYTES;
+    size_t threads =
+        (size_t)room_threads(memory) * (THREAD_BYTES + price_memory_bytes(run->catalog));
     size_t taken = run->records_bytes + run->writers_bytes + run->spare_bytes +
                    least_of(threads, left / THREADS_LEFT_SHARE) + TEXT_BYTES +
                    run->workers[0].scratch.block_max_bytes;

@@ -693,15 +693,25 @@ struct price_memory {
     } met[];
 };
 
-struct price_memory *price_memory_new(struct arena *arena, const struct catalog *catalog)
+static uint32_t plans_of(const struct catalog *catalog)
 {
     uint32_t plans = 1;
     while (plans < MEMORY_PLANS_MOST && plans < catalog->plan_count + 1) {
         plans *= 2;
     }
-    struct price_memory *memory = arena_calloc(
-        arena, 1, sizeof *memory + MEMORY_SERIES * plans * sizeof(struct met_price));
-    memory->plan_mask = plans - 1;
+    return plans;
+}
+
+size_t price_memory_bytes(const struct catalog *catalog)
+{
+    return sizeof(struct price_memory) +
+           MEMORY_SERIES * plans_of(catalog) * sizeof(struct met_price);
+}
+
+struct price_memory *price_memory_new(struct arena *arena, const struct catalog *catalog)
+{
+    struct price_memory *memory = arena_calloc(arena, 1, price_memory_bytes(catalog));
+    memory->plan_mask = plans_of(catalog) - 1;
     return memory;
 }
 
@@ -902,10 +912,12 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
             work.opening_from = is_first ? from : work.opening_from;
         }
     }
-    /* Most rows become one charge, and some meet the end of a tier: room for them at once, so that
-     * little is copied. */
+    /* Most rows become one charge, and of a common payer's some meet the end of a tier: room for
+     * them at once, so that little is copied. */
+    enum { ENDS_MOST = 256 };
+    const uint32_t ends = row_count / 2 < ENDS_MOST ? row_count / 2 : ENDS_MOST;
     work.queue_capacity = row_count + 16;
-    work.charge_capacity = work.queue_capacity + row_count / 2 + cuts_max(pricing, row_count);
+    work.charge_capacity = work.queue_capacity + ends + cuts_max(pricing, row_count);
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;

@@ -197,6 +197,7 @@ struct covered_before {
  * early which rows come asks for it, first for what is remembered of their series and their
  * accounts' plan, then for what that names. */
 struct price_memory;
+size_t price_memory_bytes(const struct catalog *catalog); /* what one takes */
 struct price_memory *price_memory_new(struct arena *arena, const struct catalog *catalog);
 void price_memory_ask(const struct price_memory *memory, uint32_t series, uint32_t plan);
 void price_memory_ask_price(const struct price_memory *memory, uint32_t series, uint32_t plan);
