@@ -493,7 +493,7 @@ class Bill(ChargeSteps, CoverSteps):
                 end = min(end, self.setup.date(contract.get("to"), times.MAX))
             if self.setup.since(account) is not None:
                 start = max(start, self.setup.since(account))
-            return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
+            return self.part(step, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
         versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
                     if (p.level, p.name) == (row.price.level, row.price.name)]
         if self.restarts(step):
@@ -507,16 +507,17 @@ class Bill(ChargeSteps, CoverSteps):
         since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
-        return self.part(body, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
+        return self.part(step, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
 
-    def part(self, body, start, end, turn, is_end=False):
+    def part(self, step, start, end, turn, is_end):
         """is_end: of the turn as it is billed, in which no day is counted twice."""
+        body, zone = step.body, self.setup.clock_zone(step)
         mode = body["prorate"]
         if mode == "second":
             whole, active = turn[1] - turn[0], end - start
         else:
             count = self.thirty if mode == "30_day" else self.days
-            whole, active = count(*turn), count(start, end)
+            whole, active = count(*turn, zone), count(start, end, zone)
             if whole == 0:  # inside a day
                 whole, active = turn[1] - turn[0], end - start
             elif mode == "day_inclusive" and start < end < turn[1] and not is_end:  # the day it ends in counts
@@ -526,14 +527,13 @@ class Bill(ChargeSteps, CoverSteps):
         how = body.get("part_mode", "half_even" if "tiers" in body else body.get("mode", "half_even"))  # of tiers: volume or not
         return quantize(Fraction(active, whole), int(body["digits"]), how)
 
-    def days(self, start, end):
-        zone = self.setup.zone
+    def days(self, start, end, zone):
         return times.civil(end, zone)[0] - times.civil(start, zone)[0]
 
-    def thirty(self, start, end):
+    def thirty(self, start, end, zone):
         """Days of twelve months of thirty days: what a month has beyond its 29th is its 30th."""
         def count(at):
-            date = datetime.date.fromordinal(times.civil(at, self.setup.zone)[0])
+            date = datetime.date.fromordinal(times.civil(at, zone)[0])
             ends = (date + datetime.timedelta(1)).day == 1
             return (date.year * 12 + date.month) * 30 + (30 if ends else min(date.day, 30))
         return count(end) - count(start)
@@ -1275,7 +1275,7 @@ class Bill(ChargeSteps, CoverSteps):
                 due, others = self.cut[0] < last <= self.cut[1], (last, turn[1])
             when = first if body.get("when") == "in_advance" else last - 1
             if due and body.get("prorate", "none") != "none":
-                self.fee(fee, account, *self.along(body, first, last, self.measured(fee, first, turn), last == turn[1]), when, (first, last))
+                self.fee(fee, account, *self.along(fee.step, first, last, self.measured(fee, first, turn), last == turn[1]), when, (first, last))
             elif due and not self.same(account, fee, *others):
                 self.fee(fee, account, Fraction(1), ZERO, when, (first, last))
             at = turn[1]
@@ -1295,11 +1295,11 @@ class Bill(ChargeSteps, CoverSteps):
             return turn
         return times.instant(times.add_months(day, -clock.count * clock.MONTHS[clock.every]), rest, self.setup.zone), turn[1]
 
-    def along(self, body, first, last, turn, is_end):
+    def along(self, step, first, last, turn, is_end):
         """The factors at a part's end and start: parts of a turn add up."""
-        if "digits" in body or body["prorate"] == "day_inclusive":
-            return self.part(body, first, last, turn, is_end), ZERO
-        return self.part(body, turn[0], last, turn), self.part(body, turn[0], first, turn)
+        if "digits" in step.body or step.body["prorate"] == "day_inclusive":
+            return self.part(step, first, last, turn, is_end), ZERO
+        return tuple(self.part(step, turn[0], at, turn, False) for at in (last, first))
 
     def same(self, account, fee, start, end):
         """Whether in that time another fee stands for one that is charged once."""

@@ -654,6 +654,10 @@ class Setup:
             return times.Clock(own["every"], 1, self.since(account), own.get("zone", self.zone)).turn(at)
         return self.turn_of(clock, at, contract)
 
+    def clock_zone(self, step):
+        """In whose days a turn is counted."""
+        return self.catalog.get("clocks", {}).get(step.clock, {}).get("zone", self.zone)
+
     def whole_turn(self, step, payer, turn):
         """What parts of a turn are measured against."""
         return self.billed(payer, turn[0])[1] if step.clock == "period" else turn
