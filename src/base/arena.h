@@ -69,6 +69,11 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
 enum { CHARGE_SLACK_SHARE = 16, CHARGE_WHOLE_BYTES = 4096 };
 /* For what is in no arena. */
 void arena_charge(struct arena *arena, size_t bytes);
+/* Takes back what was charged since the sum was that: for what is there by chance, and is little. */
+static inline void arena_uncharge(struct arena *arena, size_t charged_bytes)
+{
+    arena->charged_bytes = charged_bytes;
+}
 static inline bool arena_is_overcharged(const struct arena *arena)
 {
     return arena->charged_bytes > arena->charge_max_bytes;

@@ -941,8 +941,8 @@ struct catalog {
     struct map sku_by_name;
     const struct meter *meters; /* sorted by name */
     uint32_t meter_count;
-    bool has_meter_clocks; /* some meter has one of its own */
-    bool has_single_values; /* some meter_is_one_value */
+    bool has_meter_clocks;     /* some meter has one of its own */
+    bool has_one_value_meters; /* some meter_is_one_value */
 
     const struct step *shared; /* under `steps:` */
     uint32_t shared_count;

@@ -31,8 +31,8 @@ void hold_narrow(const struct accounts *accounts, const struct catalog *catalog,
                  const struct usage_kind *kind, instant at, struct period *slot);
 
 /* Narrows it to one turn of each clock that the price's steps have and, but for a meter that makes
- * one value of it, the terms that it may meet.  With hours_only the slot lies
- * in an hour already, and clocks that turn with the hour are passed over. */
+ * one value of it, the terms that it may meet.  With hours_only the slot lies in an hour already,
+ * and clocks that turn with the hour are passed over. */
 void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog *catalog,
                           const struct usage_kind *kind, bool hours_only, instant at,
                           struct period *slot);

@@ -360,7 +360,7 @@ void load_meters(struct loader *loader, struct section meters)
     struct meter *array = arena_calloc(loader->arena, meters.count, sizeof *array);
     for (uint32_t i = 0; i < meters.count; i++) {
         read_meter(loader, meters.items[i], &array[i]);
-        loader->catalog->has_single_values |= meter_is_one_value(&array[i]);
+        loader->catalog->has_one_value_meters |= meter_is_one_value(&array[i]);
     }
     check_event_meters(loader, meters, array);
     limit_spread(meters, array);

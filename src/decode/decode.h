@@ -58,6 +58,11 @@ void decoder_narrow(struct decoder *decoder, int width);
 void decode_json_general(struct decoder *decoder, struct text line, bool first_of_file,
                          const struct sink *sink);
 
+/* Where the value of JSON that begins at *at is over, behind its closing bracket, or, of another
+ * value, before what ends it: *at is set.  False when the text ends inside of it.  It is walked, not
+ * judged: what is in it may be no JSON. */
+bool json_value_end(struct text text, size_t *at);
+
 /* ---- CSV: RFC 4180 but for newlines inside quotes, so that a damaged row ends at its line ---- */
 
 /* Which column goes where.  Declared in the catalog (csv:) or the default: columns named id, source, type, subject, time are

@@ -746,6 +746,32 @@ void decode_json_general(struct decoder *decoder, struct text line, bool first_o
     decode_line((struct line){decoder, drop_return(line), sink, false}, first_of_file);
 }
 
+bool json_value_end(struct text text, size_t *at)
+{
+    size_t depth = 0;
+    bool in_string = false;
+    for (size_t i = *at; i < text.size; i++) {
+        const char c = text.at[i];
+        const bool closes = c == '}' || c == ']';
+        if (in_string) {
+            i += c == '\\';
+            in_string = c != '"';
+        } else if (c == '"') {
+            in_string = true;
+        } else if (c == '{' || c == '[') {
+            depth++;
+        } else if (depth > 0 && closes && --depth == 0) {
+            *at = i + 1;
+            return true;
+        } else if (depth == 0 && (closes || c == ',' || c == ':')) {
+            *at = i;
+            return true;
+        }
+    }
+    *at = text.size;
+    return depth == 0 && !in_string;
+}
+
 struct decoder *decoder_new(struct arena *arena)
 {
     struct decoder *decoder = arena_alloc(arena, sizeof *decoder);

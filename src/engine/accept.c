@@ -279,30 +279,6 @@ static void keep_refusal(void *context, const struct finding *finding)
     (void)finding;
 }
 
-/* The first JSON value of a text: an event of a batch ends before its line does. */
-static struct text first_value(struct text text)
-{
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.at[i];
-        if (in_string) {
-            i += c == '\\';
-            in_string = c != '"';
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (c == '}' || c == ']') {
-            depth--;
-            if (depth == 0) {
-                return (struct text){text.at, i + 1};
-            }
-        }
-    }
-    return text;
-}
-
 /* The canonical form of an event of a segment, which is its record; in the scratch arena. */
 static enum status read_event_again(struct run *run, struct worker *worker, uint32_t file,
                                     uint64_t number, struct text *bytes)
@@ -358,7 +334,9 @@ static enum status read_contender(struct run *run, struct worker *worker, char *
                             run->err));
         decode_csv_row(worker->decoder, header, bytes, &sink);
     } else {
-        bytes = first_value(bytes);
+        size_t end = 0; /* an event of a batch ends before its line does */
+        (void)json_value_end(bytes, &end);
+        bytes.size = end;
         decode_json_line(worker->decoder, bytes, false, &sink);
     }
     if (event.source.size == 0) {

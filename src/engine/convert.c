@@ -197,23 +197,11 @@ static void add_field(struct buffer *out, struct text field)
 static struct text data_of(struct text canonical)
 {
     static const char HEAD[] = "{\"data\":", ID[] = ",\"id\":";
-    size_t from = sizeof HEAD - 1, depth = 0, at = from;
-    bool in_string = false;
-    for (; at < canonical.size; at++) {
-        char b = canonical.at[at];
-        if (in_string) {
-            at += b == '\\';
-            in_string = b != '"';
-        } else if (b == '"') {
-            in_string = true;
-        } else if (b == '{' || b == '[') {
-            depth++;
-        } else if ((b == '}' || b == ']') && --depth == 0) {
-            break;
-        }
-    }
-    assert(at + sizeof ID <= canonical.size);
-    return (struct text){canonical.at + from, at + 1 - from};
+    const size_t from = sizeof HEAD - 1;
+    size_t end = from;
+    bool is_whole = json_value_end(canonical, &end);
+    assert(is_whole && end + sizeof ID <= canonical.size + 1);
+    return (struct text){canonical.at + from, end - from};
 }
 
 static void add_row(struct converter *c, const struct event *event, struct text canonical)

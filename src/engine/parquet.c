@@ -13,6 +13,7 @@
 
 #include "base/calendar.h"
 #include "base/decimal.h"
+#include "decode/decode.h"
 
 /* As DuckDB's C header has it (1.4), which is not needed to build. */
 struct duck_result {
@@ -395,28 +396,18 @@ static void add_time(struct buffer *line, struct text value, int64_t units_per_s
                   abs(date.year), date.month, date.day, clock / 3600, clock / 60 % 60, clock % 60);
 }
 
-/* False when a text that stands where a value of JSON is wanted would reach beyond its place: {},"subject":"x".  Whether it is
- * a value is for the decoder. */
+/* False when a text that stands where a value of JSON is wanted would reach beyond its place, as
+ * {},"subject":"x" would.  Whether it is a value is for the decoder. */
 static bool is_one_value(struct text text)
 {
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = text.at[i];
-        if (in_string) {
-            i += c == '\\';
-            in_string = c != '"';
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            depth++;
-        } else if (depth == 0 && (c == '}' || c == ']' || c == ',' || c == ':')) {
-            return false;
-        } else if (c == '}' || c == ']') {
-            depth--;
-        }
+    size_t at = 0;
+    if (!json_value_end(text, &at)) {
+        return false;
     }
-    return depth == 0 && !in_string;
+    while (at < text.size && (text.at[at] == ' ' || (text.at[at] >= '\t' && text.at[at] <= '\r'))) {
+        at++;
+    }
+    return at == text.size;
 }
 
 static void add_json(struct reading *reading, struct text value)

@@ -600,6 +600,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     if (run->catalog->has_thresholds) {
         TRY(threshold_close(arena, &pricing, &priced, err));
     }
+    struct cut_values cut_values = {.count = 0};
+    if (run->catalog->has_one_value_meters) {
+        cut_values_find(arena, &book, &pricing, &priced, &cut_values);
+    }
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
@@ -668,9 +672,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         TRY(samples_close(worker, &samples, &pricing, &book, &view, turn_to, &key, texts, err));
     }
     /* Nothing takes memory from here on. */
-    if (run->catalog->has_single_values) {
-        cut_values_note(worker, &book, &pricing, &priced);
-    }
+    cut_values_count(worker, &cut_values);
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
     return sourced_keep(worker, job->sourced);
@@ -817,9 +819,9 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
         }
         job->handover = handover;
         status = ERR_LIMIT;
-        *found = job->needs_turn                           ? FOUND_NO_TURN
+        *found = job->needs_turn                          ? FOUND_NO_TURN
                  : arena_is_overcharged(&worker->scratch) ? FOUND_LIMIT
-                                                           : FOUND_NONE;
+                                                          : FOUND_NONE;
     } else {
         /* A part of the bill is written already. */
         set_recover(worker, outer);

@@ -47,9 +47,11 @@ void payer_count_taxes(struct worker *worker, const struct priced *priced);
 
 /* ---- cut_value.c ---- */
 
-/* Counts the values of a payer's bill that a change inside a turn has cut in two. */
-void cut_values_note(struct worker *worker, const struct book *book, const struct pricing *pricing,
-                     const struct priced *priced);
+/* The values of a payer's bill that a change inside a turn has cut in two. */
+void cut_values_find(struct arena *arena, const struct book *book, const struct pricing *pricing,
+                     const struct priced *priced, struct cut_values *found);
+/* Of a bill that is written; takes no memory. */
+void cut_values_count(struct worker *worker, const struct cut_values *found);
 
 /* ---- pending.c ---- */
 

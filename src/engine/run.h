@@ -183,6 +183,10 @@ struct cut_value {
     bool is_contract;          /* it is the contract that changes */
     instant at;
 };
+struct cut_values {
+    uint64_t count;
+    struct cut_value first; /* of the first payer that has one, in the order of its rows */
+};
 
 /* An event that only its bytes can decide, kept until they are read again. */
 struct undecided {
@@ -289,8 +293,7 @@ struct worker {
     uint64_t excluded[EXCLUSIONS];
     struct fewer fewer; /* the first of them */
     uint64_t fewer_count;
-    struct cut_value cut_value; /* that of the first payer that has one */
-    uint64_t cut_value_count;
+    struct cut_values cut_values;
     struct known_events events_known;
     struct failed_payer *failures;
     uint32_t failure_count, failure_capacity;

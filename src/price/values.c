@@ -111,9 +111,7 @@ static struct expr_value span_in(struct period span, int64_t unit_ns)
     return expr_number(value);
 }
 
-/* The civil time of an edge; the start of a day is midnight, also of a day that clocks begin at
- * one.
- */
+/* The civil time of an edge.  The start of a day is midnight, also where clocks skip that hour. */
 static struct civil edge_civil(const struct zone *zone, instant at)
 {
     struct civil civil = zone_civil(zone, at), before = zone_civil(zone, at - 1);

@@ -206,11 +206,11 @@ static void merge_value(struct book *book, struct usage_row *row, enum aggregate
     } else if (aggregate == AGGREGATE_LATEST && is_later(state, at, source, id)) {
         state->value = value;
         state->at = at;
-        /* How many come before the latest is chance. */
+        /* How many are copied before the latest comes depends on the order of records. */
         const size_t charged = book->arena->charged_bytes;
         state->source = text_copy(book->arena, source);
         state->id = text_copy(book->arena, id);
-        book->arena->charged_bytes = charged;
+        arena_uncharge(book->arena, charged);
         state->has_value = true;
     }
 }

@@ -279,9 +279,9 @@ def shuffle_records(world, inputs, rng):
 PERTURBATIONS = [
     ("shuffled", {"shuffle"}, ["--threads", "2"]),
     ("duplicated", {"shuffle", "duplicate", "split"}, ["--threads", "3"]),
-    ("split", {"split", "records", "catalog"}, ["--threads", "7", "--memory", "96MiB"]),
+    ("split", {"split", "records", "catalog"}, ["--threads", "7", "--memory", "64MiB"]),
     ("all", {"shuffle", "duplicate", "split", "records", "catalog"}, ["--threads", "1",
-                                                                    "--memory", "96MiB"]),
+                                                                    "--memory", "64MiB"]),
     ("stored", {"shuffle", "duplicate", "split", "store"}, ["--threads", "2"]),
 ]
 
@@ -686,7 +686,9 @@ def compare_all(world, setup, rated, bills, output, runner, attempt):
         def perturb(name=name, kinds=kinds, options=options):
             rng = random.Random("%s/%s" % (world.seed, name))
             if output.bytes["usage.csv"].count(b"\n") > 1500:  # all rows of a payer must fit
-                options = ["256MiB" if option == "96MiB" else option for option in options]
+                options = ["256MiB" if option == "64MiB" else option for option in options]
+            elif world.commitments:  # charges of each hour
+                options = ["96MiB" if option == "64MiB" else option for option in options]
             changed = perturbed_inputs(world, runner.path(name), kinds, rng)
             stored_in = runner.store(changed, rng) if "store" in kinds else None
             other = runner.run(changed, name, world.period_text, options)
