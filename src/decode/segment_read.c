@@ -887,8 +887,8 @@ static bool set_targets(struct event *event)
     return true;
 }
 
-/* Inlined whatever the compiler thinks: to it, a function that does nothing but this does nothing,
- * and gcc leaves its call out. */
+/* Always inlined: gcc takes a function that only fetches for one that does nothing, and leaves its
+ * call out. */
 __attribute__((always_inline)) static inline void fetch_ahead(const struct segment_reader *reader,
                                                               uint32_t index)
 {

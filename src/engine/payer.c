@@ -415,14 +415,6 @@ struct job {
     struct known_events known; /* of the parts so far */
 };
 
-/* Asks for what book_fold will need of a record, or of a tail taken for one. */
-static void fetch_series(const struct run *run, const struct record *record)
-{
-    if (!(record->flags & RECORD_EXCLUDED) && record->series < run->series.count) {
-        __builtin_prefetch(series_at(&run->series, record->series));
-    }
-}
-
 /* The rows of a cut, and what was carried into it. */
 static enum status fold_cut(struct worker *worker, const struct job *job, struct period cut,
                             bool is_first, struct book *book, struct pricing *pricing,
@@ -433,12 +425,8 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     const struct records *records = &job->records;
     book_init(book, arena, records->unit_count);
     struct cursor cursor = cursor_at(records, err);
-    enum { FETCH_AHEAD = 8 };
     const bool divides = run_divides(run);
     for (const struct record *at; (at = cursor_next(&cursor));) {
-        if (cursor.end - at > FETCH_AHEAD) {
-            fetch_series(run, at + FETCH_AHEAD);
-        }
         if (!divides || record_is_of_cut(run, job->payer, at, cut, is_first)) {
             book_fold(book, at, &run->series, run->catalog);
         }
