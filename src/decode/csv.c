@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "base/hash_inline.h"
 #include "decode/record.h"
 
 enum { COLUMNS_MAX = 4096 };
@@ -317,6 +318,9 @@ enum status csv_header_read(struct arena *arena, struct text line,
         if (target->attribute == ATTRIBUTE_SPECVERSION) {
             target->attribute = ATTRIBUTE_NONE; /* a row has no version: the column is ignored */
         }
+        target->seed = target->attribute == ATTRIBUTE_NONE
+                           ? record_member_seed(target->path, MEMBER_TEXT)
+                           : record_attribute_seed(target->attribute);
     }
     entries_sort(sorted, made->sorted_count);
     made->targets = targets;
@@ -452,32 +456,45 @@ static void read_json(struct reading *reading, const void **data)
     }
 }
 
-/* Puts a field or constant where it goes.  False when the other way must decide. */
+/* Puts a field or constant where it goes, and adds it to the fingerprint.  False when the other way
+ * must decide. */
 static inline bool take_plain(struct decoder *decoder, const struct csv_header *header,
                               uint32_t index, struct text field, struct text row,
                               struct attributes *attributes, uint32_t *member_count)
 {
     const struct csv_target *target = &header->targets[index];
+    struct member *member = NULL;
+    uint64_t *print;
     if (target->attribute != ATTRIBUTE_NONE) {
         attributes->texts[target->attribute] = field;
-        return true;
-    }
-    if (!target->is_data || field.size == 0) {
+        print = &attributes->prints[target->attribute];
+        if (target->attribute == ATTRIBUTE_TIME) {
+            return true; /* it is the instant that goes in, not its text */
+        }
+    } else if (!target->is_data || field.size == 0) {
         return !target->is_json || field.size == 0;
-    }
-    if (*member_count == MEMBERS_MAX) {
+    } else if (*member_count == MEMBERS_MAX) {
         return false;
+    } else {
+        decoder->targets[*member_count] = index;
+        member = &decoder->members[(*member_count)++];
+        print = &member->print;
+        member->path = target->path;
+        note_holders(decoder, target);
+        if (target->is_number) {
+            member->kind = MEMBER_NUMBER;
+            if (scan_number(field, row, &member->number) != NUMBER_OK) {
+                return false;
+            }
+            *print = record_print_member(member);
+            attributes->print += *print;
+            return true;
+        }
+        member->kind = MEMBER_TEXT;
+        member->text = field;
     }
-    decoder->targets[*member_count] = index;
-    struct member *member = &decoder->members[(*member_count)++];
-    *member = (struct member){.path = target->path};
-    note_holders(decoder, target);
-    if (target->is_number) {
-        member->kind = MEMBER_NUMBER;
-        return scan_number(field, row, &member->number) == NUMBER_OK;
-    }
-    member->kind = MEMBER_TEXT;
-    member->text = field;
+    *print = hash_print64_inline(field.at, field.size, target->seed);
+    attributes->print += *print;
     return true;
 }
 
@@ -525,7 +542,6 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
             return false;
         }
     }
-    record_print_all(decoder, &attributes, member_count);
     return record_finish(decoder, &attributes, member_count, event);
 }
 

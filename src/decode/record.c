@@ -2,6 +2,7 @@
 #include "decode/record.h"
 
 #include "base/bytes.h"
+#include "base/hash_inline.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -287,29 +288,29 @@ static inline uint64_t print_member(const struct member *member)
     uint64_t seed = record_member_seed(member->path, member->kind);
     unsigned char bytes[17];
     switch (member->kind) {
-    case MEMBER_TEXT: return hash_print64(member->text.at, member->text.size, seed);
+    case MEMBER_TEXT: return hash_print64_inline(member->text.at, member->text.size, seed);
     case MEMBER_NUMBER:
         /* Nearly all mantissas have 64 bits; the size tells the two forms apart. */
         bytes[0] = (unsigned char)member->number.scale;
         bytes_store64(bytes + 1, (uint64_t)member->number.mantissa);
         if (member->number.mantissa == (int64_t)member->number.mantissa) {
-            return hash_print64(bytes, 9, seed);
+            return hash_print64_inline(bytes, 9, seed);
         }
         bytes_store64(bytes + 9, (uint64_t)((u128)member->number.mantissa >> 64));
-        return hash_print64(bytes, sizeof bytes, seed);
+        return hash_print64_inline(bytes, sizeof bytes, seed);
     case MEMBER_BOOL:
         bytes[0] = member->truth;
-        return hash_print64(bytes, 1, seed);
+        return hash_print64_inline(bytes, 1, seed);
     case MEMBER_NULL:
     case MEMBER_EMPTY_OBJECT:
     case MEMBER_EMPTY_ARRAY: break;
     }
-    return hash_print64("", 0, seed);
+    return hash_print64_inline("", 0, seed);
 }
 
 static inline uint64_t print_attribute(enum attribute attribute, struct text text)
 {
-    return hash_print64(text.at, text.size, record_attribute_seed(attribute));
+    return hash_print64_inline(text.at, text.size, record_attribute_seed(attribute));
 }
 
 void record_print_all(struct decoder *decoder, struct attributes *attributes,

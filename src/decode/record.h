@@ -284,6 +284,7 @@ struct csv_target {
     bool is_json;             /* all of data, as JSON */
     bool is_data, is_number;  /* one value of data */
     uint64_t path;            /* of data */
+    uint64_t seed;            /* of the hash of a text that goes there */
     const uint64_t *holders;  /* paths of the objects it is in: data.x of data.x.y */
     uint32_t holder_count;
     struct text name;         /* "id", "data.x" */
