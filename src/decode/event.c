@@ -3,6 +3,8 @@
  */
 #include "decode/event.h"
 
+#include "base/hash_inline.h"
+
 #include <assert.h>
 #include <string.h>
 
@@ -63,13 +65,13 @@ uint64_t member_path(uint64_t parent, struct text key)
 /* Rotated: the two may change places. */
 uint64_t event_key_source(const struct hash_secret *secret, struct text source)
 {
-    uint64_t hash = hash_secret64(secret, source.at, source.size);
+    uint64_t hash = hash_secret64_inline(secret, source.at, source.size);
     return hash << 32 | hash >> 32;
 }
 
 uint64_t event_key_id(const struct hash_secret *secret, uint64_t of_source, struct text id)
 {
-    return of_source + hash_secret64(secret, id.at, id.size);
+    return of_source + hash_secret64_inline(secret, id.at, id.size);
 }
 
 uint64_t event_key(const struct hash_secret *secret, struct text source, struct text id)
