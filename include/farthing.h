@@ -8,13 +8,14 @@
  *         fprintf(stderr, "%s\n", farthing_message(f));
  *     farthing_free(f);
  *
- * This is all of the public interface; the command line is an ordinary client of it.  C99 and C++ clean.  A
- * struct farthing is used by one thread at a time; it starts threads of its own.  Strings are UTF-8 and end with a zero.
- * Strings given out belong to the struct farthing and live until its next call.
+ * This is all of the public interface; the command line is an ordinary client of it.  C99 and C++
+ * clean.  A struct farthing is used by one thread at a time; it starts threads of its own.  Strings
+ * are UTF-8 and end with a zero. Strings given out belong to the struct farthing and live until its
+ * next call.
  *
- * Promise: the files a bill run writes are a function of the catalog, the accounts, the set of accepted events, the
- * opening state, what was billed before and the time zones: the same bytes for any order, duplication,
- * splitting, number of threads, locale or time of day.
+ * Promise: the files a bill run writes are a function of the catalog, the accounts, the set of
+ * accepted events, the opening state, what was billed before and the time zones: the same bytes for
+ * any order, duplication, splitting, number of threads, locale or time of day.
  */
 #ifndef FARTHING_H
 #define FARTHING_H
@@ -27,18 +28,19 @@ extern "C" {
 #endif
 
 #define FARTHING_VERSION "0.1.0"
-/* The version of the rules that bills name: it changes when the same input would give another bill. */
+/* The version of the rules that bills name: another where the same input would give another bill.
+ */
 #define FARTHING_RULES "1"
 
 /* Also the exit codes of the command line; append only. */
 enum farthing_status {
     FARTHING_OK = 0,
-    FARTHING_INPUT = 1,    /* catalog, accounts or a value is wrong: nothing was written */
-    FARTHING_USAGE = 2,    /* the call itself is wrong */
-    FARTHING_PARTIAL = 3,  /* done, but some payers could not be billed, or some cases failed */
-    FARTHING_IO = 4,       /* disk, pipe, permission */
-    FARTHING_LIMIT = 5,    /* memory or another limit */
-    FARTHING_INTERNAL = 6  /* data was not conserved, or a file of ours is damaged */
+    FARTHING_INPUT = 1,   /* catalog, accounts or a value is wrong: nothing was written */
+    FARTHING_USAGE = 2,   /* the call itself is wrong */
+    FARTHING_PARTIAL = 3, /* done, but some payers could not be billed, or some cases failed */
+    FARTHING_IO = 4,      /* disk, pipe, permission */
+    FARTHING_LIMIT = 5,   /* memory or another limit */
+    FARTHING_INTERNAL = 6 /* data was not conserved, or a file of ours is damaged */
 };
 
 struct farthing; /* one engine */
@@ -76,14 +78,16 @@ enum farthing_format { FARTHING_BY_NAME, FARTHING_NDJSON, FARTHING_CSV };
 
 /* Inputs that commands share. */
 struct farthing_bill {
-    struct farthing_paths catalog;  /* YAML files and folders of them */
-    struct farthing_paths accounts; /* CSV or NDJSON: accounts, memberships, overrides, commitments, settings; told by their columns */
-    struct farthing_paths events;   /* files, folders, "-" */
-    enum farthing_format format;    /* of the events */
-    const char *period;             /* "2026-10", or "FROM/TO" */
-    const char *out;                /* folder; must be empty or not exist unless replace is set */
-    const char *opening;            /* closing.ndjson of the period before; "none" or NULL: nothing was billed before */
-    struct farthing_paths billed;   /* folders of bills already issued: the bill is the difference */
+    struct farthing_paths catalog; /* YAML files and folders of them */
+    /* CSV or NDJSON: accounts, memberships, overrides, commitments, settings; told by their
+     * columns. */
+    struct farthing_paths accounts;
+    struct farthing_paths events; /* files, folders, "-" */
+    enum farthing_format format;  /* of the events */
+    const char *period;           /* "2026-10", or "FROM/TO" */
+    const char *out;              /* folder; must be empty or not exist unless replace is set */
+    const char *opening; /* closing.ndjson of the period before; "none" or NULL: there is none */
+    struct farthing_paths billed; /* folders of bills already issued: the bill is the difference */
     int replace;
 };
 
@@ -106,33 +110,33 @@ struct farthing_sale {
     const char *source; /* the contract whose charges it prices; NULL: usage */
     const char *currency, *amount, *tax;
 };
-/* Of a seller: what it receives by its contracts, what it pays as a buyer in others, before tax, and the difference; in each
- * currency. */
+/* Of a seller: what it receives by its contracts, what it pays as a buyer in others, before tax,
+ * and the difference; in each currency. */
 struct farthing_margin {
     const char *party, *currency, *received, *paid, *margin;
 };
 struct farthing_summary {
     uint64_t lines_read;
     uint64_t events_accepted, events_duplicate, events_conflict, events_refused, withdrawals;
-    uint64_t events_billed; /* (event, meter) pairs on usage rows */
-    const struct farthing_count *refused;  /* by reason */
+    uint64_t events_billed;               /* (event, meter) pairs on usage rows */
+    const struct farthing_count *refused; /* by reason */
     size_t refused_count;
     const struct farthing_count *excluded; /* by reason, WITHDRAWN first */
     size_t excluded_count;
     const struct farthing_count *products; /* amount by product, by name */
     size_t product_count;
     uint64_t bills, bill_lines, usage_rows;
-    const char *currency;                  /* the catalog's; products and total are of bills in it */
-    const char *total;                     /* NULL: it has more than 38 digits */
-    const struct farthing_money *others;   /* of bills in others, by code */
+    const char *currency;                /* the catalog's; products and total are of bills in it */
+    const char *total;                   /* NULL: it has more than 38 digits */
+    const struct farthing_money *others; /* of bills in others, by code */
     size_t other_count;
-    const char *fingerprint;               /* of the accepted events */
+    const char *fingerprint; /* of the accepted events */
     /* Where contracts have sellers: what each comes to, and what parties keep of it. */
-    const struct farthing_sale *sales;     /* by contract */
+    const struct farthing_sale *sales; /* by contract */
     size_t sale_count;
     const struct farthing_margin *margins; /* by seller */
     size_t margin_count;
-    const struct farthing_count *failed;   /* payers not billed; amount holds the reason */
+    const struct farthing_count *failed; /* payers not billed; amount holds the reason */
     size_t failed_count;
     const struct farthing_count *warnings; /* name holds the text */
     size_t warning_count;
@@ -147,34 +151,38 @@ struct farthing_summary {
 enum farthing_status farthing_bill(struct farthing *farthing, const struct farthing_bill *bill,
                                    struct farthing_summary *summary);
 
-/* Closed periods restated: what is known now, less what was billed.  The events that were billed are read again from where
- * the folders' run.json says they are. */
+/* Closed periods restated: what is known now, less what was billed.  The events that were billed
+ * are read again from where the folders' run.json says they are. */
 struct farthing_correct {
-    struct farthing_paths closed;   /* output folders: first bills and corrections, of one or more periods */
+    struct farthing_paths closed;   /* output folders of one or more periods, corrections too */
     struct farthing_paths events;   /* late events and withdrawals; may be empty */
     enum farthing_format format;    /* of these */
     struct farthing_paths catalog;  /* another than the periods were billed with; empty: theirs */
     struct farthing_paths accounts; /* the same */
-    struct farthing_paths moved;    /* "OLD=NEW": files whose path began with OLD begin with NEW now;
-                                       "FOLDER:OLD=NEW": those that the run of a closed folder read */
-    const char *out;                /* folder; with several periods it has a folder for each */
+    struct farthing_paths moved; /* "OLD=NEW": files whose path began with OLD begin with NEW now;
+                                    "FOLDER:OLD=NEW": those that the run of a closed folder read */
+    const char *out;             /* folder; with several periods it has a folder for each */
     int replace;
 };
 struct farthing_correction {
     const char *period;
-    const char *closed; /* the last folder of the period before */
-    const char *out;    /* NULL: nothing has changed, nothing was written */
-    const char *cleared; /* a folder of which an earlier run's files are removed, since nothing has changed; NULL */
+    const char *closed;  /* the last folder of the period before */
+    const char *out;     /* NULL: nothing has changed, nothing was written */
+    const char *cleared; /* a folder of which an earlier run's files are removed, since nothing has
+                            changed; NULL */
     struct farthing_summary summary;
 };
 struct farthing_corrections {
     const struct farthing_correction *items; /* in order of time */
     size_t count, written;
-    uint64_t late_records, failed;         /* failed: payers that could not be billed */
-    uint64_t late_refused, late_conflicts; /* of the late events; listed in a folder that is written, or was */
-    uint64_t too_late; /* of the late events: of a time for which `late_periods` bills none any more */
+    uint64_t late_records, failed; /* failed: payers that could not be billed */
+    /* Of the late events; listed in a folder that is written, or was. */
+    uint64_t late_refused, late_conflicts;
+    /* Of the late events: of a time for which `late_periods` bills none any more. */
+    uint64_t too_late;
 };
-/* Corrects periods in order, each with the closing of the one before. FARTHING_PARTIAL as farthing_bill. */
+/* Corrects periods in order, each with the closing of the one before. FARTHING_PARTIAL as
+ * farthing_bill. */
 enum farthing_status farthing_correct(struct farthing *farthing,
                                       const struct farthing_correct *options,
                                       struct farthing_corrections *corrections);
@@ -194,14 +202,15 @@ struct farthing_check {
     unsigned meters, skus, prices, plans, contracts;
     uint64_t accounts, organizations, overrides, commitments, settings;
 };
-/* Loads catalog and accounts (may be empty) and tells all that is wrong. FARTHING_INPUT when there are errors. */
+/* Loads catalog and accounts (may be empty) and tells all that is wrong. FARTHING_INPUT when there
+ * are errors. */
 enum farthing_status farthing_check(struct farthing *farthing, struct farthing_paths catalog,
                                     struct farthing_paths accounts, struct farthing_check *check);
 
 enum farthing_form { FARTHING_TABLE, FARTHING_JSON, FARTHING_CSV_SAFE };
 
-/* Compares two output folders: which amounts moved, and by how much of it because of usage, of the price version, of a step. A
- * folder of corrections stands for the bills that it corrects, too. */
+/* Compares two output folders: which amounts moved, and by how much of it because of usage, of the
+ * price version, of a step. A folder of corrections stands for the bills that it corrects, too. */
 enum farthing_status farthing_diff(struct farthing *farthing, const char *a, const char *b,
                                    enum farthing_form form, int is_terminal, farthing_write *write,
                                    void *context);
@@ -209,31 +218,33 @@ enum farthing_status farthing_diff(struct farthing *farthing, const char *a, con
 /* Shows bills of an output folder. name: a bill's id or a payer's; NULL: a list of all bills.
  * CSV_SAFE is for spreadsheets: texts that could be taken for formulas get an apostrophe. */
 enum farthing_status farthing_show(struct farthing *farthing, const char *out, const char *name,
-                                   enum farthing_form form, int is_terminal,
-                                   farthing_write *write, void *context);
+                                   enum farthing_form form, int is_terminal, farthing_write *write,
+                                   void *context);
 
-/* Explains a line (32 digits, or the beginning of them) of an output folder.  Members of inputs that are empty are taken from
- * the folder's run.json; events are read only when given. */
-enum farthing_status farthing_explain(struct farthing *farthing, const char *out,
-                                      const char *line, const struct farthing_bill *inputs,
-                                      enum farthing_form form, farthing_write *write,
-                                      void *context);
+/* Explains a line (32 digits, or the beginning of them) of an output folder.  Members of inputs
+ * that are empty are taken from the folder's run.json; events are read only when given. */
+enum farthing_status farthing_explain(struct farthing *farthing, const char *out, const char *line,
+                                      const struct farthing_bill *inputs, enum farthing_form form,
+                                      farthing_write *write, void *context);
 
 struct farthing_tests {
     uint64_t passed, failed, skipped;
 };
-/* Runs pricing cases (YAML, JSON, or one JSON a line); writes a line for each that does not pass, or for all when verbose. */
+/* Runs pricing cases (YAML, JSON, or one JSON a line); writes a line for each that does not pass,
+ * or for all when verbose. */
 enum farthing_status farthing_test(struct farthing *farthing, struct farthing_paths files,
                                    int verbose, enum farthing_form form, farthing_write *write,
                                    void *context, struct farthing_tests *tests);
 
-/* Events to segments (doc/segment.md): `farthing bill` and whatever else reads events reads these. */
+/* Events to segments (doc/segment.md): `farthing bill` and whatever else reads events reads these.
+ */
 struct farthing_import {
-    struct farthing_paths events;  /* NDJSON, CSV (plain, gzip, zstd), Parquet, segments; files, folders, "-" */
+    /* NDJSON, CSV (plain, gzip, zstd), Parquet, segments; files, folders, "-". */
+    struct farthing_paths events;
     enum farthing_format format;
-    struct farthing_paths catalog; /* for its `csv:`; may be empty */
+    struct farthing_paths catalog;  /* for its `csv:`; may be empty */
     struct farthing_paths accounts; /* that the catalog names; may be empty */
-    const char *out;               /* folder */
+    const char *out;                /* folder */
     int replace;
 };
 enum farthing_export_form { FARTHING_TO_NDJSON, FARTHING_TO_CSV, FARTHING_TO_PARQUET };
@@ -241,17 +252,17 @@ struct farthing_export {
     struct farthing_paths events; /* as for import */
     enum farthing_format format;
     struct farthing_paths catalog, accounts;
-    const char *out;              /* a file */
+    const char *out; /* a file */
     enum farthing_export_form form;
     int replace;
-    farthing_write *write;        /* NDJSON and CSV go there when out is NULL */
+    farthing_write *write; /* NDJSON and CSV go there when out is NULL */
     void *context;
 };
 struct farthing_converted {
     uint64_t events, withdrawals, refused;
     const struct farthing_count *reasons; /* of what was refused */
     size_t reason_count;
-    const char *letters;                  /* the file that lists it; NULL: nothing was refused */
+    const char *letters; /* the file that lists it; NULL: nothing was refused */
     uint64_t bytes_read, bytes_written, files, blocks;
     int64_t total_ns;
     size_t memory_peak_bytes;
@@ -267,7 +278,7 @@ struct farthing_generate {
     const char *out; /* folder */
     const char *period;
     uint64_t seed, events, accounts;
-    int compress;    /* usage.ndjson.zst */
+    int compress; /* usage.ndjson.zst */
     int replace;
 };
 enum farthing_status farthing_generate(struct farthing *farthing,

@@ -1,4 +1,5 @@
-/* arena.c - see arena.h.  A list of blocks that doubles in size; a mark is a block and an offset. */
+/* arena.c - see arena.h.  A list of blocks that doubles in size; a mark is a block and an offset.
+ */
 #include "base/arena.h"
 
 #include <assert.h>
@@ -17,8 +18,8 @@ struct arena_block {
 
 void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes)
 {
-    *arena = (struct arena){
-        .memory = memory, .limit_bytes = limit_bytes, .charge_max_bytes = SIZE_MAX};
+    *arena =
+        (struct arena){.memory = memory, .limit_bytes = limit_bytes, .charge_max_bytes = SIZE_MAX};
 }
 
 static void release_blocks(struct arena *arena, struct arena_block *block)
@@ -64,8 +65,8 @@ static struct arena_block *make_block(struct arena *arena, size_t size_bytes)
 {
     size_t total = sizeof(struct arena_block) + size_bytes;
     if (total < size_bytes ||
-        (arena->limit_bytes && (total > arena->limit_bytes ||
-                                arena->held_bytes > arena->limit_bytes - total))) {
+        (arena->limit_bytes &&
+         (total > arena->limit_bytes || arena->held_bytes > arena->limit_bytes - total))) {
         return NULL;
     }
     struct arena_block *block =

@@ -55,9 +55,10 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
 /* Zeroed array; a product that overflows is the same as memory that ran out. */
 void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
     __attribute__((returns_nonnull));
-/* Grows an array of old_count items of size_bytes (all that was allocated for it) to new_count of them.  It stays
- * where it is when it was allocated last; else the old array is kept until the arena is rewound (doubling makes that at
- * most the size of the new one), and both must not be used. */
+/* Grows an array of old_count items of size_bytes (all that was allocated for it) to new_count of
+ * them.  It stays where it is when it was allocated last; else the old array is kept until the
+ * arena is rewound (doubling makes that at most the size of the new one), and both must not be
+ * used. */
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
 
@@ -69,7 +70,8 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
 enum { CHARGE_SLACK_SHARE = 16, CHARGE_WHOLE_BYTES = 4096 };
 /* For what is in no arena. */
 void arena_charge(struct arena *arena, size_t bytes);
-/* Takes back what was charged since the sum was that: for what is there by chance, and is little. */
+/* Takes back what was charged since the sum was that: for what is there by chance, and is little.
+ */
 static inline void arena_uncharge(struct arena *arena, size_t charged_bytes)
 {
     arena->charged_bytes = charged_bytes;

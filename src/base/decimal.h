@@ -59,7 +59,8 @@ enum rounding {
 /* The names are half_up, half_even, half_down, up, down, ceiling, floor; false when unknown. */
 bool rounding_parse(struct text name, enum rounding *mode);
 const char *rounding_name(enum rounding mode);
-/* Rounds -x to minus what mode makes of x: ceiling and floor change places, and the others are their own. */
+/* Rounds -x to minus what mode makes of x: ceiling and floor change places, and the others are
+ * their own. */
 enum rounding rounding_mirrored(enum rounding mode);
 
 /* What is wrong with a number's text, in order of precedence. */

@@ -1,5 +1,5 @@
-/* hash_inline.h - hash_print64 and hash_secret64 without a call, for loops in which the call costs a
- * part of it.  All else includes hash.h.
+/* hash_inline.h - hash_print64 and hash_secret64 without a call, for loops in which the call costs
+ * a part of it.  All else includes hash.h.
  */
 #ifndef FARTHING_BASE_HASH_INLINE_H
 #define FARTHING_BASE_HASH_INLINE_H

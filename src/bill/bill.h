@@ -116,8 +116,9 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       const struct priced *priced, const struct issued *issued, struct bill *bill,
                       struct error *err);
 
-/* How a line is rounded where lines are rounded by mode.  One of kind `negation` is rounded to minus what the line that it takes back
- * is, so that both together are nothing: a ceiling by itself would leave a unit of them. */
+/* How a line is rounded where lines are rounded by mode.  One of kind `negation` is rounded to
+ * minus what the line that it takes back is, so that both together are nothing: a ceiling by itself
+ * would leave a unit of them. */
 enum rounding line_mode(const struct line *line, enum rounding mode);
 
 /* What bill_make holds of every bill that has commitments: ids are each line's own (LINE_IDS),

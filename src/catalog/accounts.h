@@ -121,8 +121,8 @@ enum record_kind {
  *   commitment  id, offering, account, from, to, count, amount, recurring, upfront, attributes
  *               ("family=m5;region=eu": what expressions ask as commitment.family)
  * `org` stands for organization, `price` for rate.  Which kind a file is, its columns say: `sku`
- * override, else `setting` setting, else `offering` commitment, else `id` account, else `organization` membership; in NDJSON
- * each line says it.
+ * override, else `setting` setting, else `offering` commitment, else `id` account, else
+ * `organization` membership; in NDJSON each line says it.
  * Dates are dates (UTC midnight) or instants. */
 /* clang-format on */
 /* stage: of what is on its way, and may go when all is finished; runs out where arena does.  It may
@@ -179,8 +179,8 @@ uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, insta
 const struct contract *accounts_contract(const struct accounts *accounts,
                                          const struct catalog *catalog, uint32_t account,
                                          instant at);
-/* The same at the last instant, from `at` back, at which the payer pays for the account: of what comes
- * to a bill when the account has left.  NULL also when it never did. */
+/* The same at the last instant, from `at` back, at which the payer pays for the account: of what
+ * comes to a bill when the account has left.  NULL also when it never did. */
 const struct contract *accounts_contract_under(const struct accounts *accounts,
                                                const struct catalog *catalog, uint32_t account,
                                                uint32_t payer, instant at);

@@ -558,7 +558,8 @@ static void load_products(struct loader *loader, struct section section)
 
 static bool check_target(struct loader *loader, const struct yaml_node *node, struct text target)
 {
-    static const char *const KNOWN[] = {"id", "source", "type", "subject", "time", "data", "data.x"};
+    static const char *const KNOWN[] = {"id",   "source", "type",  "subject",
+                                        "time", "data",   "data.x"};
     enum { KNOWN_COUNT = sizeof KNOWN / sizeof *KNOWN };
     struct text names[KNOWN_COUNT];
     for (int i = 0; i < KNOWN_COUNT; i++) {

@@ -226,9 +226,9 @@ struct expr_context {
     bool has_charges;            /* charges() may be: of terms */
     bool has_numbers;            /* a dimension stands for the number that it holds */
     bool has_commitment;         /* commitment.x may be named */
-    bool is_commitment;          /* and a bare name is one of its attributes, too; nothing else is */
-    bool has_savings;            /* savings, rate and list of a row that a commitment may cover */
-    const struct text *results;  /* of a formula, those before */
+    bool is_commitment;         /* and a bare name is one of its attributes, too; nothing else is */
+    bool has_savings;           /* savings, rate and list of a row that a commitment may cover */
+    const struct text *results; /* of a formula, those before */
     uint32_t result_count;
 };
 

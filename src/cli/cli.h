@@ -102,8 +102,8 @@ bool parse_size(const char *text, uint64_t *size);
 bool parse_number(const char *text, uint64_t *number);
 
 void print_json_text(FILE *out, const char *text);
-/* Tells what import or export has done or why it failed, frees the engine, and returns the exit code.
- * out NULL: the events went to standard output, which has nothing else then. */
+/* Tells what import or export has done or why it failed, frees the engine, and returns the exit
+ * code. out NULL: the events went to standard output, which has nothing else then. */
 int finish_converted(const struct common *common, struct farthing *farthing,
                      enum farthing_status status, const struct farthing_converted *converted,
                      const char *out);

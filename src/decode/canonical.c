@@ -1,7 +1,7 @@
 /* canonical.c - the one way to write an event's content.
  *
- * A member knows its path by a hash only, so the names come from the record itself, which is decoded again: this is
- * asked for the few records that share a key, never for all.
+ * A member knows its path by a hash only, so the names come from the record itself, which is
+ * decoded again: this is asked for the few records that share a key, never for all.
  */
 #include <yyjson.h>
 
@@ -58,8 +58,12 @@ static void add_value(struct arena *arena, struct buffer *out, yyjson_val *value
 {
     struct dec number = DEC_ZERO;
     switch (yyjson_get_type(value)) {
-    case YYJSON_TYPE_OBJ: add_object(arena, out, value); break;
-    case YYJSON_TYPE_ARR: add_array(arena, out, value); break;
+    case YYJSON_TYPE_OBJ:
+        add_object(arena, out, value);
+        break;
+    case YYJSON_TYPE_ARR:
+        add_array(arena, out, value);
+        break;
     case YYJSON_TYPE_STR:
         buffer_add_json(out, (struct text){yyjson_get_str(value), yyjson_get_len(value)});
         break;
@@ -70,7 +74,9 @@ static void add_value(struct arena *arena, struct buffer *out, yyjson_val *value
     case YYJSON_TYPE_BOOL:
         buffer_add_text(out, yyjson_get_bool(value) ? TEXT("true") : TEXT("false"));
         break;
-    default: buffer_add_text(out, TEXT("null")); break;
+    default:
+        buffer_add_text(out, TEXT("null"));
+        break;
     }
 }
 
@@ -101,7 +107,8 @@ static struct text next_name(struct text key, size_t *at)
     return (struct text){key.at + start, end - start};
 }
 
-/* How many bytes of a's names b shares, and how many objects that are: whole names only, never the last. */
+/* How many bytes of a's names b shares, and how many objects that are: whole names only, never the
+ * last. */
 static size_t shared_names(struct text a, struct text b, size_t *depth)
 {
     size_t shared = 0;
@@ -115,7 +122,8 @@ static size_t shared_names(struct text a, struct text b, size_t *depth)
     return shared;
 }
 
-/* The members in the order of their paths: what follows shares its first objects with what went before. */
+/* The members in the order of their paths: what follows shares its first objects with what went
+ * before. */
 static void add_csv_data(struct decoder *decoder, struct buffer *out,
                          const struct csv_header *header, const struct event *event)
 {
@@ -175,8 +183,7 @@ static void add_attribute(struct buffer *out, const char *name, struct text valu
 }
 
 enum status decode_canonical(struct decoder *decoder, struct text record,
-                             const struct csv_header *header, struct buffer *out,
-                             struct error *err)
+                             const struct csv_header *header, struct buffer *out, struct error *err)
 {
     arena_rewind(decoder->arena, decoder->empty);
     struct finding finding = {0};

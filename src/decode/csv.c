@@ -1,11 +1,12 @@
 /* csv.c - rows of CSV to events.
  *
- * A row ends at its line, quotes or not: of a file with a quote too many, one row is refused and the
- * next one stands on its own.  So a newline within quotes is refused (CSV_ROW), both halves of it.
+ * A row ends at its line, quotes or not: of a file with a quote too many, one row is refused and
+ * the next one stands on its own.  So a newline within quotes is refused (CSV_ROW), both halves of
+ * it.
  *
  * A row without quotes is found by the positions of its separators; one with quotes is copied
- * field by field.  What follows is the same for both.  A field that is all of data goes to the reader of JSON
- * when its row is known to be whole.
+ * field by field.  What follows is the same for both.  A field that is all of data goes to the
+ * reader of JSON when its row is known to be whole.
  */
 #include <string.h>
 
@@ -16,8 +17,8 @@ enum { COLUMNS_MAX = 4096 };
 
 /* ---- fields -------------------------------------------------------------------------------- */
 
-/* Reads the field that starts at row[*at]; *at is then at the separator behind it, or at the end.  A quoted field
- * with doubled quotes is copied to scratch.  False when its quotes are wrong. */
+/* Reads the field that starts at row[*at]; *at is then at the separator behind it, or at the end.
+ * A quoted field with doubled quotes is copied to scratch.  False when its quotes are wrong. */
 static bool read_field(struct text row, char separator, size_t *at, char **scratch,
                        struct text *field)
 {
@@ -132,7 +133,8 @@ static enum status resolve(struct arena *arena, struct csv_target *target, struc
     }
     if (!starts_with(target->name, data)) {
         (void)fail(err, ERR_INPUT, "unknown target %.*s", TEXT_ARG(target->name));
-        return fail_hint(err, "id, source, type, subject, time, data, data.NAME, or \"\" to ignore");
+        return fail_hint(err,
+                         "id, source, type, subject, time, data, data.NAME, or \"\" to ignore");
     }
     target->is_data = true;
     return make_path(arena,
@@ -140,8 +142,7 @@ static enum status resolve(struct arena *arena, struct csv_target *target, struc
                      target, key, err);
 }
 
-static const struct csv_column *find_declared(const struct csv_mapping *mapping,
-                                              struct text column)
+static const struct csv_column *find_declared(const struct csv_mapping *mapping, struct text column)
 {
     for (uint32_t i = 0; mapping && i < mapping->column_count; i++) {
         if (text_equal(mapping->columns[i].column, column)) {
@@ -166,8 +167,7 @@ static enum status check_columns(const struct text *names, uint32_t count,
     for (uint32_t i = 1; i < count; i++) {
         for (uint32_t j = 0; j < i; j++) {
             if (text_equal(names[i], names[j])) {
-                return fail(err, ERR_INPUT, "the header has column %.*s twice",
-                            TEXT_ARG(names[i]));
+                return fail(err, ERR_INPUT, "the header has column %.*s twice", TEXT_ARG(names[i]));
             }
         }
     }
@@ -179,7 +179,7 @@ static enum status check_columns(const struct text *names, uint32_t count,
         }
         if (at == count) {
             (void)fail(err, ERR_INPUT, "the header lacks column %.*s, which the mapping declares",
-                 TEXT_ARG(declared));
+                       TEXT_ARG(declared));
             return fail_hint(err, "the separator is \"%c\"", mapping->separator);
         }
     }
@@ -295,8 +295,8 @@ enum status csv_header_read(struct arena *arena, struct text line,
         struct csv_target *target = &targets[i];
         if (i < made->column_count) {
             const struct csv_column *declared = find_declared(mapping, names[i]);
-            target->name = declared ? text_copy(arena, declared->target)
-                                    : default_target(arena, names[i]);
+            target->name =
+                declared ? text_copy(arena, declared->target) : default_target(arena, names[i]);
             target->is_number = declared && declared->is_number;
         } else {
             const struct csv_constant *constant = &mapping->constants[i - made->column_count];
@@ -376,8 +376,7 @@ static void take_field(struct reading *reading, uint32_t index, struct text fiel
             finding_note(reading->finding, refusal_of_number(fault), offset, "", field);
         }
     }
-    struct member *member =
-        draft_add(reading->decoder, &reading->draft, target->path, offset);
+    struct member *member = draft_add(reading->decoder, &reading->draft, target->path, offset);
     if (member) {
         member->kind = target->is_number ? MEMBER_NUMBER : MEMBER_TEXT;
         member->text = target->is_number ? (struct text){0} : field;
@@ -419,7 +418,8 @@ static void split_row(struct reading *reading, struct text row)
     }
 }
 
-/* Goes on from byte *byte of the field of JSON, which stands at row[at], to a later one; returns where that stands. */
+/* Goes on from byte *byte of the field of JSON, which stands at row[at], to a later one; returns
+ * where that stands. */
 static size_t place_later(const struct reading *reading, size_t at, size_t *byte, size_t later)
 {
     const char *row = reading->row.at;
@@ -508,8 +508,8 @@ static bool has_control_besides(struct text row, char separator)
     return found;
 }
 
-/* A row without quotes, control characters or anything to refuse, whose separators are in the decoder's marks.  False as
- * json_fast_read. */
+/* A row without quotes, control characters or anything to refuse, whose separators are in the
+ * decoder's marks.  False as json_fast_read. */
 static bool read_plain_row(struct decoder *decoder, const struct csv_header *header,
                            struct text row, unsigned flags, struct event *event)
 {
@@ -545,12 +545,10 @@ static bool read_plain_row(struct decoder *decoder, const struct csv_header *hea
     return record_finish(decoder, &attributes, member_count, event);
 }
 
-static bool read_any_row(struct decoder *decoder, const struct csv_header *header,
-                         struct text row, struct finding *finding, struct event *event,
-                         const void **data)
+static bool read_any_row(struct decoder *decoder, const struct csv_header *header, struct text row,
+                         struct finding *finding, struct event *event, const void **data)
 {
-    struct reading reading = {
-        .decoder = decoder, .header = header, .row = row, .finding = finding};
+    struct reading reading = {.decoder = decoder, .header = header, .row = row, .finding = finding};
     decoder->holder_count = 0;
     size_t fault = utf8_fault(row);
     if (fault < row.size) {

@@ -3,8 +3,9 @@
  *     {"specversion":"1.0", ... ,"data":{"quantity":"1.5","region":"eu-west-1"}}
  *     ^ quotes, found 64 bytes at a time: a string is what lies between two of them
  *
- * When a record has no backslash and no control character, each quote begins or ends a string, so a string is read
- * without looking at its bytes, whatever its length.  What is left is to compare the few bytes between strings.
+ * When a record has no backslash and no control character, each quote begins or ends a string, so a
+ * string is read without looking at its bytes, whatever its length.  What is left is to compare the
+ * few bytes between strings.
  *
  * False means "not taken", never "refused": json_general.c decides then.  So each check here may be
  * stricter than the rule, and none may be weaker.
@@ -20,7 +21,8 @@ enum {
 
 struct cursor {
     const char *at;
-    const char *record; /* ends with a brace, so that looking at one more byte is allowed before it */
+    /* Ends with a brace, so that looking at one more byte is allowed before it. */
+    const char *record;
     const char *end;
     struct marks quotes; /* those not read yet */
 };
@@ -48,7 +50,8 @@ static inline bool read_string(struct cursor *cursor, struct text *text)
     return true;
 }
 
-/* Goes over c; blanks around it are rare enough to be looked for only when something is not as expected. */
+/* Goes over c; blanks around it are rare enough to be looked for only when something is not as
+ * expected. */
 static inline bool read_mark(struct cursor *cursor, char c)
 {
     if (*cursor->at != c) {
@@ -121,13 +124,17 @@ static inline bool read_scalar(struct cursor *cursor, struct member *member)
         member->kind = MEMBER_BOOL;
         member->truth = *cursor->at == 't';
         return read_word(cursor, member->truth ? TEXT("true") : TEXT("false"));
-    case 'n': member->kind = MEMBER_NULL; return read_word(cursor, TEXT("null"));
-    default: member->kind = MEMBER_NUMBER; return read_number(cursor, &member->number);
+    case 'n':
+        member->kind = MEMBER_NULL;
+        return read_word(cursor, TEXT("null"));
+    default:
+        member->kind = MEMBER_NUMBER;
+        return read_number(cursor, &member->number);
     }
 }
 
-/* The path of a name of data.  Producers write the same names in the same order: the last record's are compared, eight
- * bytes at once, before one is hashed. */
+/* The path of a name of data.  Producers write the same names in the same order: the last record's
+ * are compared, eight bytes at once, before one is hashed. */
 static inline uint64_t find_path(struct decoder *decoder, uint32_t index, struct text name,
                                  const char *end)
 {
@@ -182,16 +189,20 @@ struct fields {
 static inline enum attribute name_attribute(struct text name)
 {
     switch (name.size) {
-    case 2: return memcmp(name.at, "id", 2) == 0 ? ATTRIBUTE_ID : ATTRIBUTE_NONE;
+    case 2:
+        return memcmp(name.at, "id", 2) == 0 ? ATTRIBUTE_ID : ATTRIBUTE_NONE;
     case 4:
         return memcmp(name.at, "type", 4) == 0   ? ATTRIBUTE_TYPE
                : memcmp(name.at, "time", 4) == 0 ? ATTRIBUTE_TIME
                                                  : ATTRIBUTE_NONE;
-    case 6: return memcmp(name.at, "source", 6) == 0 ? ATTRIBUTE_SOURCE : ATTRIBUTE_NONE;
-    case 7: return memcmp(name.at, "subject", 7) == 0 ? ATTRIBUTE_SUBJECT : ATTRIBUTE_NONE;
+    case 6:
+        return memcmp(name.at, "source", 6) == 0 ? ATTRIBUTE_SOURCE : ATTRIBUTE_NONE;
+    case 7:
+        return memcmp(name.at, "subject", 7) == 0 ? ATTRIBUTE_SUBJECT : ATTRIBUTE_NONE;
     case 11:
         return memcmp(name.at, "specversion", 11) == 0 ? ATTRIBUTE_SPECVERSION : ATTRIBUTE_NONE;
-    default: return ATTRIBUTE_NONE;
+    default:
+        return ATTRIBUTE_NONE;
     }
 }
 
@@ -271,8 +282,7 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
         return false;
     }
     unsigned flags = scan_marks(record, '"', '\\', decoder->marks);
-    if ((flags & (SCAN_ESCAPE | SCAN_CONTROL)) ||
-        ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
+    if ((flags & (SCAN_ESCAPE | SCAN_CONTROL)) || ((flags & SCAN_HIGH) && !text_is_utf8(record))) {
         return false;
     }
     struct fields fields = {0};

@@ -8,8 +8,8 @@
  * neighbours alone.
  *
  * yyjson tells a number that is none (NaN, 0x10, 01) from any other error by position only.  When
- * a parse fails, such tokens are replaced by 0 in the copy and it is parsed again: if that works, they were all that was
- * wrong, and the reason is the number's.
+ * a parse fails, such tokens are replaced by 0 in the copy and it is parsed again: if that works,
+ * they were all that was wrong, and the reason is the number's.
  */
 #include <assert.h>
 #include <string.h>
@@ -194,15 +194,16 @@ static void parse_free(void *, void *)
 
 struct parse {
     yyjson_val *root;
-    const char *bytes; /* the copy: strings and numbers of the tree lie in it, at the record's offsets */
+    /* The copy: strings and numbers of the tree lie in it, at the record's offsets. */
+    const char *bytes;
 };
 
 static yyjson_doc *parse_copy(struct decoder *decoder, char *copy, size_t size,
                               yyjson_read_err *err)
 {
     const yyjson_alc allocator = {parse_malloc, parse_realloc, parse_free, decoder->arena};
-    return yyjson_read_opts(copy, size, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW,
-                            &allocator, err);
+    return yyjson_read_opts(copy, size, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &allocator,
+                            err);
 }
 
 static char *copy_record(struct decoder *decoder, struct text record)
@@ -401,8 +402,12 @@ static void walk_array(const struct walk *walk, struct place place, yyjson_val *
 static void walk_value(const struct walk *walk, struct place place, yyjson_val *value)
 {
     switch (yyjson_get_type(value)) {
-    case YYJSON_TYPE_STR: read_text(walk, place, value); break;
-    case YYJSON_TYPE_RAW: read_number(walk, place, value); break;
+    case YYJSON_TYPE_STR:
+        read_text(walk, place, value);
+        break;
+    case YYJSON_TYPE_RAW:
+        read_number(walk, place, value);
+        break;
     case YYJSON_TYPE_BOOL:
         add_member(walk, place,
                    (struct member){.kind = MEMBER_BOOL, .truth = yyjson_get_bool(value)},
@@ -427,11 +432,13 @@ static void walk_value(const struct walk *walk, struct place place, yyjson_val *
         }
         walk_array(walk, place, value);
         break;
-    default: assert(false && "a type of JSON value");
+    default:
+        assert(false && "a type of JSON value");
     }
 }
 
-/* A member of the record itself that is neither data nor data_base64.  null is as if it were not there. */
+/* A member of the record itself that is neither data nor data_base64.  null is as if it were not
+ * there. */
 static void walk_attribute(const struct walk *walk, struct place place, yyjson_val *value)
 {
     struct field field = {.state = FIELD_OTHER, .offset = place.offset};
@@ -572,15 +579,14 @@ static void decode_record(const struct line *line, struct text record)
     struct finding finding = {0};
     const void *data;
     if (json_general_read(line->decoder, record, &finding, &event, &data)) {
-        line->sink->event(line->sink->context, &event, (size_t)(record.at - line->text.at),
-                          record);
+        line->sink->event(line->sink->context, &event, (size_t)(record.at - line->text.at), record);
     } else {
         refuse(line, &finding, record);
     }
 }
 
-/* The next item of a batch from *at on, which is behind a bracket or comma; *at is then behind the comma or
- * bracket that ends it, which is returned; 0 when nothing ends it. */
+/* The next item of a batch from *at on, which is behind a bracket or comma; *at is then behind the
+ * comma or bracket that ends it, which is returned; 0 when nothing ends it. */
 static char next_item(struct text batch, size_t *at, struct text *item)
 {
     size_t start = *at;
@@ -607,7 +613,8 @@ static char next_item(struct text batch, size_t *at, struct text *item)
     return 0;
 }
 
-/* How many items a batch has.  False when they cannot be told apart, and *fault is where that shows. */
+/* How many items a batch has.  False when they cannot be told apart, and *fault is where that
+ * shows. */
 static bool count_items(struct text batch, size_t *count, size_t *fault)
 {
     size_t at = 1;
@@ -634,8 +641,7 @@ static void decode_batch(const struct line *line, struct text batch)
     size_t fault;
     if (!count_items(batch, &count, &fault)) {
         scan_record(batch, 0, &finding);
-        finding_note(&finding, REFUSE_JSON_SYNTAX, fault, "where the batch ends",
-                     (struct text){0});
+        finding_note(&finding, REFUSE_JSON_SYNTAX, fault, "where the batch ends", (struct text){0});
     } else if (count == 0) {
         finding_note(&finding, REFUSE_JSON_SYNTAX, 0, "empty batch", (struct text){0});
     } else if (count > BATCH_MAX) {

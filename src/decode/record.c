@@ -56,11 +56,16 @@ void finding_note(struct finding *finding, enum refusal refusal, size_t offset, 
 enum refusal refusal_of_number(enum number_fault fault)
 {
     switch (fault) {
-    case NUMBER_OK: return REFUSE_NONE;
-    case NUMBER_LENGTH: return REFUSE_NUM_LENGTH;
-    case NUMBER_SYNTAX: return REFUSE_NUM_SYNTAX;
-    case NUMBER_RANGE: return REFUSE_NUM_RANGE;
-    case NUMBER_SCALE: return REFUSE_NUM_SCALE;
+    case NUMBER_OK:
+        return REFUSE_NONE;
+    case NUMBER_LENGTH:
+        return REFUSE_NUM_LENGTH;
+    case NUMBER_SYNTAX:
+        return REFUSE_NUM_SYNTAX;
+    case NUMBER_RANGE:
+        return REFUSE_NUM_RANGE;
+    case NUMBER_SCALE:
+        return REFUSE_NUM_SCALE;
     }
     assert(false && "a fault of numbers");
     return REFUSE_NUM_SYNTAX;
@@ -69,10 +74,14 @@ enum refusal refusal_of_number(enum number_fault fault)
 static enum refusal refusal_of_time(enum time_fault fault)
 {
     switch (fault) {
-    case TIME_OK: return REFUSE_NONE;
-    case TIME_SYNTAX: return REFUSE_TIME_SYNTAX;
-    case TIME_ZONE: return REFUSE_TIME_ZONE;
-    case TIME_RANGE: return REFUSE_TIME_RANGE;
+    case TIME_OK:
+        return REFUSE_NONE;
+    case TIME_SYNTAX:
+        return REFUSE_TIME_SYNTAX;
+    case TIME_ZONE:
+        return REFUSE_TIME_ZONE;
+    case TIME_RANGE:
+        return REFUSE_TIME_RANGE;
     }
     assert(false && "a fault of times");
     return REFUSE_TIME_SYNTAX;
@@ -83,8 +92,8 @@ size_t utf8_fault(struct text text)
     if (text_is_utf8(text)) {
         return text.size;
     }
-    /* A prefix is valid, or it ends within a character that a longer prefix completes (at most 4 bytes);
-     * the fault is where no completion helps. */
+    /* A prefix is valid, or it ends within a character that a longer prefix completes (at most 4
+     * bytes); the fault is where no completion helps. */
     size_t start = 0;
     while (start < text.size) {
         size_t size = 1;
@@ -125,8 +134,7 @@ enum attribute attribute_find(struct text name)
     return ATTRIBUTE_NONE;
 }
 
-struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t path,
-                         size_t offset)
+struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t path, size_t offset)
 {
     uint32_t index = draft->member_count++;
     if (index >= MEMBERS_MAX) {
@@ -137,8 +145,7 @@ struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t 
     return &decoder->members[index];
 }
 
-static void judge_length(struct finding *finding, struct text text, size_t offset,
-                         const char *name)
+static void judge_length(struct finding *finding, struct text text, size_t offset, const char *name)
 {
     if (text.size == 0 || text.size > ATTRIBUTE_MAX_BYTES) {
         finding_note(finding, REFUSE_FIELD_LEN, offset, name, (struct text){0});
@@ -197,8 +204,7 @@ static struct text judge_target(const struct decoder *decoder, const struct even
 
 static void judge_time(struct finding *finding, const struct field *field, instant *at)
 {
-    enum time_fault fault =
-        field->state == FIELD_TEXT ? scan_time(field->text, at) : TIME_SYNTAX;
+    enum time_fault fault = field->state == FIELD_TEXT ? scan_time(field->text, at) : TIME_SYNTAX;
     if (fault == TIME_SYNTAX) {
         fault = time_parse_epoch(field->text, at);
     }
@@ -212,8 +218,7 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct fin
 {
     const struct field *attributes = draft->attributes;
     const struct field *type = &attributes[ATTRIBUTE_TYPE];
-    bool is_withdrawal =
-        type->state == FIELD_TEXT && text_equal(type->text, TEXT(WITHDRAWAL_TYPE));
+    bool is_withdrawal = type->state == FIELD_TEXT && text_equal(type->text, TEXT(WITHDRAWAL_TYPE));
     *event = (struct event){
         .kind = is_withdrawal ? EVENT_WITHDRAWAL : EVENT_USAGE,
         .source = attributes[ATTRIBUTE_SOURCE].text,
@@ -236,8 +241,7 @@ bool record_judge(struct decoder *decoder, const struct draft *draft, struct fin
         judge_time(finding, time, &event->at);
     }
     if (is_withdrawal) {
-        event->target_source =
-            judge_target(decoder, event, finding, TEXT("source"), "data.source");
+        event->target_source = judge_target(decoder, event, finding, TEXT("source"), "data.source");
         event->target_id = judge_target(decoder, event, finding, TEXT("id"), "data.id");
     }
     if (finding->refusal != REFUSE_NONE) {
@@ -288,7 +292,8 @@ static inline uint64_t print_member(const struct member *member)
     uint64_t seed = record_member_seed(member->path, member->kind);
     unsigned char bytes[17];
     switch (member->kind) {
-    case MEMBER_TEXT: return hash_print64_inline(member->text.at, member->text.size, seed);
+    case MEMBER_TEXT:
+        return hash_print64_inline(member->text.at, member->text.size, seed);
     case MEMBER_NUMBER:
         /* Nearly all mantissas have 64 bits; the size tells the two forms apart. */
         bytes[0] = (unsigned char)member->number.scale;
@@ -303,7 +308,8 @@ static inline uint64_t print_member(const struct member *member)
         return hash_print64_inline(bytes, 1, seed);
     case MEMBER_NULL:
     case MEMBER_EMPTY_OBJECT:
-    case MEMBER_EMPTY_ARRAY: break;
+    case MEMBER_EMPTY_ARRAY:
+        break;
     }
     return hash_print64_inline("", 0, seed);
 }
@@ -313,8 +319,7 @@ static inline uint64_t print_attribute(enum attribute attribute, struct text tex
     return hash_print64_inline(text.at, text.size, record_attribute_seed(attribute));
 }
 
-void record_print_all(struct decoder *decoder, struct attributes *attributes,
-                      uint32_t member_count)
+void record_print_all(struct decoder *decoder, struct attributes *attributes, uint32_t member_count)
 {
     static const enum attribute content[] = {ATTRIBUTE_SOURCE, ATTRIBUTE_ID, ATTRIBUTE_TYPE,
                                              ATTRIBUTE_SUBJECT};
@@ -335,11 +340,11 @@ uint64_t record_print(const struct event *event)
 {
     unsigned char time[8];
     bytes_store64(time, (uint64_t)event->at);
-    uint64_t print = print_attribute(ATTRIBUTE_SOURCE, event->source) +
-                     print_attribute(ATTRIBUTE_ID, event->id) +
-                     print_attribute(ATTRIBUTE_TYPE, event->type) +
-                     print_attribute(ATTRIBUTE_SUBJECT, event->subject) +
-                     print_attribute(ATTRIBUTE_TIME, (struct text){(const char *)time, sizeof time});
+    uint64_t print =
+        print_attribute(ATTRIBUTE_SOURCE, event->source) +
+        print_attribute(ATTRIBUTE_ID, event->id) + print_attribute(ATTRIBUTE_TYPE, event->type) +
+        print_attribute(ATTRIBUTE_SUBJECT, event->subject) +
+        print_attribute(ATTRIBUTE_TIME, (struct text){(const char *)time, sizeof time});
     for (uint32_t i = 0; i < event->member_count; i++) {
         print += print_member(&event->members[i]);
     }

@@ -18,7 +18,7 @@
 enum {
     SCAN_MIN_BYTES = 64, /* what is shorter or longer goes the general way */
     SCAN_MAX_BYTES = 16 * 1024,
-    MEMBERS_FAST_MAX = 64, /* names are compared each with each */
+    MEMBERS_FAST_MAX = 64,                      /* names are compared each with each */
     HOLDERS_MAX = MEMBERS_MAX * JSON_DEPTH_MAX, /* each holds a member, at most so deep */
 };
 
@@ -109,10 +109,12 @@ struct decoder {
     struct member members[MEMBERS_MAX];
     uint64_t holders[HOLDERS_MAX]; /* see struct event; a path may be there twice */
     uint32_t holder_count;         /* of this record, so far: 0 when a reader begins */
-    /* Where each member stands in its record (general JSON, CSV), and which column or constant it is from (CSV). */
+    /* Where each member stands in its record (general JSON, CSV), and which column or constant it
+     * is from (CSV). */
     size_t offsets[MEMBERS_MAX];
     uint32_t targets[MEMBERS_MAX];
-    struct known_name names[MEMBERS_FAST_MAX]; /* of the last record that json_fast has read, by index */
+    /* Of the last record that json_fast has read, by index. */
+    struct known_name names[MEMBERS_FAST_MAX];
     uint64_t marks[SCAN_MAX_BYTES / 64 + 3]; /* of scan_marks: quotes or separators */
     struct templates templates;
 };
@@ -149,8 +151,9 @@ struct draft {
 bool record_judge(struct decoder *decoder, const struct draft *draft, struct finding *finding,
                   struct event *event);
 
-/* The same for a fast reader, which has seen to control characters and the version: when each attribute is in order, fills
- * the event from what it found and the decoder's members and returns true.  False says that record_judge is to be asked. */
+/* The same for a fast reader, which has seen to control characters and the version: when each
+ * attribute is in order, fills the event from what it found and the decoder's members and returns
+ * true.  False says that record_judge is to be asked. */
 bool record_finish(struct decoder *decoder, const struct attributes *attributes,
                    uint32_t member_count, struct event *event);
 
@@ -158,19 +161,22 @@ bool record_finish(struct decoder *decoder, const struct attributes *attributes,
 void record_print_all(struct decoder *decoder, struct attributes *attributes,
                       uint32_t member_count);
 
-/* Of the line at record: when it has a shape that came before, with no escapes and no control characters, sets the attributes
- * (all but the version, which is right) and the decoder's members, and returns its size without what ends the line; else 0.
- * A newline comes, and DECODE_PADDING_BYTES behind it may be read. */
+/* Of the line at record: when it has a shape that came before, with no escapes and no control
+ * characters, sets the attributes (all but the version, which is right) and the decoder's members,
+ * and returns its size without what ends the line; else 0. A newline comes, and
+ * DECODE_PADDING_BYTES behind it may be read. */
 size_t template_read(struct decoder *decoder, const char *record, struct attributes *attributes,
                      uint32_t *member_count);
 /* Keeps the shape of a record that json_fast has read in full. */
 void template_learn(struct decoder *decoder, struct text record, uint32_t member_count);
 
-/* Notes a member of data; its value is given by the caller in the returned slot, NULL when there are too many. */
+/* Notes a member of data; its value is given by the caller in the returned slot, NULL when there
+ * are too many. */
 struct member *draft_add(struct decoder *decoder, struct draft *draft, uint64_t path,
                          size_t offset);
 
-/* Notes an object or array of data that has something in it. What is beyond the room is in a record with too many members. */
+/* Notes an object or array of data that has something in it. What is beyond the room is in a record
+ * with too many members. */
 static inline void note_holder(struct decoder *decoder, uint64_t path)
 {
     if (decoder->holder_count < HOLDERS_MAX) {
@@ -185,8 +191,8 @@ uint64_t record_print_attribute(enum attribute attribute, struct text text);
 uint64_t record_print_time(instant at);
 uint64_t record_print_member(const struct member *member);
 
-/* The hash of a text is of another seed at each place, so that equal bytes of another kind or at another path are told
- * apart. */
+/* The hash of a text is of another seed at each place, so that equal bytes of another kind or at
+ * another path are told apart. */
 static inline uint64_t record_member_seed(uint64_t path, enum member_kind kind)
 {
     return path + ((uint64_t)kind + 1) * UINT64_C(0x9E3779B97F4A7C15);
@@ -208,20 +214,23 @@ enum scan_flags {
     SCAN_CONTROL = 2, /* U+0000..U+001F, U+007F */
     SCAN_HIGH = 4,    /* bytes from 0x80 on */
 };
-/* Bit i of word k is set where text[64 k + i] is mark.  A word of ones follows, beyond the text.  Returns the flags. */
+/* Bit i of word k is set where text[64 k + i] is mark.  A word of ones follows, beyond the text.
+ * Returns the flags. */
 unsigned scan_marks(struct text text, char mark, char escape, uint64_t *words);
 /* The same on any machine: scan_marks takes it where the processor has nothing wider. */
 unsigned scan_marks_narrow(struct text text, char mark, char escape, uint64_t *words);
 
-/* The same of a line that ends at a newline, which need not have SCAN_MIN_BYTES; *size is its size, SCAN_MAX_BYTES or a
- * little more when it has more bytes.  Bytes behind the newline are read, fewer than DECODE_PADDING_BYTES, and count for
- * nothing.  A narrow machine says SCAN_ESCAPE of a line that is short: it goes the other way. */
+/* The same of a line that ends at a newline, which need not have SCAN_MIN_BYTES; *size is its size,
+ * SCAN_MAX_BYTES or a little more when it has more bytes.  Bytes behind the newline are read, fewer
+ * than DECODE_PADDING_BYTES, and count for nothing.  A narrow machine says SCAN_ESCAPE of a line
+ * that is short: it goes the other way. */
 unsigned scan_line(enum scan_width width, const char *at, char mark, char escape, uint64_t *words,
                    size_t *size);
 /* The widest one that the machine has, and no wider than that. */
 enum scan_width scan_width_of(enum scan_width width);
 
-/* Goes over the marks in order; each is an offset, and at least the text's size when there is none left. */
+/* Goes over the marks in order; each is an offset, and at least the text's size when there is none
+ * left. */
 struct marks {
     const uint64_t *word;
     uint64_t bits;
@@ -242,11 +251,11 @@ static inline size_t marks_next(struct marks *marks)
     return at;
 }
 
-/* Reads the number that text begins with when it has at most 18 digits and no exponent, and returns its size; 0
- * when it is another one, or none.  What follows it is for the caller to judge. */
+/* Reads the number that text begins with when it has at most 18 digits and no exponent, and returns
+ * its size; 0 when it is another one, or none.  What follows it is for the caller to judge. */
 size_t scan_plain_number(struct text text, struct dec *number);
-/* As dec_parse and time_parse, and as fast as the usual shapes allow.  around is what text may lie in and be read ahead
- * in, such as its row. */
+/* As dec_parse and time_parse, and as fast as the usual shapes allow.  around is what text may lie
+ * in and be read ahead in, such as its row. */
 enum number_fault scan_number(struct text text, struct text around, struct dec *number);
 enum time_fault scan_time(struct text text, instant *at);
 /* The same, sooner for a time in the same hour as the last one. */
@@ -271,8 +280,9 @@ bool json_fast_read(struct decoder *decoder, struct text record, struct event *e
 bool json_general_read(struct decoder *decoder, struct text record, struct finding *finding,
                        struct event *event, const void **data);
 
-/* A field that holds the data of a record, an object, by itself: its values become the draft's members, as if the record
- * had them.  Offsets are from the field's start.  *data is the yyjson_val.  False when something was noted. */
+/* A field that holds the data of a record, an object, by itself: its values become the draft's
+ * members, as if the record had them.  Offsets are from the field's start.  *data is the
+ * yyjson_val.  False when something was noted. */
 bool json_data_read(struct decoder *decoder, struct text field, struct draft *draft,
                     struct finding *finding, const void **data);
 
@@ -287,14 +297,15 @@ struct csv_target {
     uint64_t seed;            /* of the hash of a text that goes there */
     const uint64_t *holders;  /* paths of the objects it is in: data.x of data.x.y */
     uint32_t holder_count;
-    struct text name;         /* "id", "data.x" */
-    struct text value;        /* of a constant */
+    struct text name;  /* "id", "data.x" */
+    struct text value; /* of a constant */
 };
 struct csv_header {
     char separator;
     uint32_t column_count, constant_count;
     const struct csv_target *targets; /* columns in order, then constants */
-    /* The targets in data, sorted: key is the path with zero bytes between its names, value the target. */
+    /* The targets in data, sorted: key is the path with zero bytes between its names, value the
+     * target. */
     const struct entry *sorted;
     uint32_t sorted_count;
 };

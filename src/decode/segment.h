@@ -112,8 +112,8 @@ struct segment_reader *segment_reader_new(struct arena *arena);
 /* A whole block of events, which must stay, with SEGMENT_PADDING_BYTES behind it.  False, with
  * *fault set, when it is damaged. */
 bool segment_open(struct segment_reader *reader, struct text block, const char **fault);
-/* The next event, which is the reader's and lives until the next call.  NULL at the end, or with *fault
- * set (else NULL) when the rest cannot be read: never of a block that a writer has made. */
+/* The next event, which is the reader's and lives until the next call.  NULL at the end, or with
+ * *fault set (else NULL) when the rest cannot be read: never of a block that a writer has made. */
 const struct event *segment_next(struct segment_reader *reader, const char **fault);
 /* How many have been read of the block. */
 uint32_t segment_position(const struct segment_reader *reader);

@@ -55,11 +55,14 @@ void folder_close(struct folder *folder);
 enum status folder_read(struct folder *folder, const char *name, const char *header,
                         struct reader **reader, struct error *err);
 void reader_close(struct reader *reader);
-enum { RUN_FILE_MAX_BYTES = 256 * 1024 * 1024 }; /* run.json names each file of events: a million of them */
-/* What the folder's run says of itself, an object in the folder's arena; ERR_INPUT when it is not there. */
+enum {
+    RUN_FILE_MAX_BYTES = 256 * 1024 * 1024
+}; /* run.json names each file of events: a million of them */
+/* What the folder's run says of itself, an object in the folder's arena; ERR_INPUT when it is not
+ * there. */
 enum status folder_run(struct folder *folder, yyjson_val **run, struct error *err);
-/* Whether the file is as the folder's run wrote it, by its run.json; else ERR_CORRUPT.  All of it is read, at the pace of
- * memory or the disk. */
+/* Whether the file is as the folder's run wrote it, by its run.json; else ERR_CORRUPT.  All of it
+ * is read, at the pace of memory or the disk. */
 enum status folder_check(struct folder *folder, yyjson_val *run, const char *name,
                          struct error *err);
 

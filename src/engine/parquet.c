@@ -1,9 +1,9 @@
 /* parquet.c - see parquet.h.
  *
  * Values pass as text: DuckDB casts a column to VARCHAR, which loses nothing of integers, decimals
- * and texts, and times come as nanoseconds or microseconds, whichever the column has: one far away is
- * then a number like others, where a conversion would end the file.  Then a row is a line of JSON like any other, and is
- * accepted or refused like one.
+ * and texts, and times come as nanoseconds or microseconds, whichever the column has: one far away
+ * is then a number like others, where a conversion would end the file.  Then a row is a line of
+ * JSON like any other, and is accepted or refused like one.
  */
 #include "engine/parquet.h"
 
@@ -179,8 +179,8 @@ static void add_quoted(struct buffer *sql, struct text text, char quote)
     buffer_add_char(sql, quote);
 }
 
-/* This file and no other, and what is in it: the library would take * ? and [ for a pattern, and a folder that is called
- * year=2026 for a column. */
+/* This file and no other, and what is in it: the library would take * ? and [ for a pattern, and a
+ * folder that is called year=2026 for a column. */
 static void add_file(struct buffer *sql, const char *path)
 {
     struct buffer plain;
@@ -372,8 +372,8 @@ static enum status take_column(void *context, const struct text *values, struct 
     return OK;
 }
 
-/* Units of time since 1970.  What is before it, or beyond its nanoseconds, is for the decoder to refuse, as the time that it is; and
- * so is a word, such as infinity. */
+/* Units of time since 1970.  What is before it, or beyond its nanoseconds, is for the decoder to
+ * refuse, as the time that it is; and so is a word, such as infinity. */
 static void add_time(struct buffer *line, struct text value, int64_t units_per_second)
 {
     struct dec parsed;
@@ -497,7 +497,8 @@ static void add_selected(struct buffer *sql, const struct column *column)
 {
     bool is_ns = column->kind == COLUMN_TIME_NS, is_time = is_ns || column->kind == COLUMN_TIME_US;
     if (is_time) {
-        buffer_add_text(sql, is_ns ? TEXT("coalesce(CAST(epoch_ns(") : TEXT("coalesce(CAST(epoch_us("));
+        buffer_add_text(sql,
+                        is_ns ? TEXT("coalesce(CAST(epoch_ns(") : TEXT("coalesce(CAST(epoch_us("));
         add_quoted(sql, column->given, '"');
         buffer_add_text(sql, TEXT(") AS VARCHAR), "));
     }
@@ -514,8 +515,7 @@ enum status parquet_read(struct parquet *parquet, const char *path,
     *reading = (struct reading){.p = parquet, .path = path, .take = take, .context = context};
     struct buffer sql;
     buffer_init(&sql, parquet->arena, 1024);
-    buffer_add_text(
-        &sql, TEXT("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "));
+    buffer_add_text(&sql, TEXT("SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM "));
     add_file(&sql, path);
     buffer_add(&sql, ")", 2);
     const struct rows columns = {path, 2, take_column, reading};

@@ -92,8 +92,8 @@ enum status feed_open(struct env *env, struct arena *arena, const char *const *p
 void feed_close(struct feed *feed);
 
 /* The next block for this thread, valid until the thread's next call.  Fails for all threads once
- * it has failed for one: ERR_IO, ERR_NOT_FOUND (a file has gone), ERR_LIMIT, ERR_INPUT (a header of CSV that is longer than a line
- * may be, a segment through a pipe). */
+ * it has failed for one: ERR_IO, ERR_NOT_FOUND (a file has gone), ERR_LIMIT, ERR_INPUT (a header of
+ * CSV that is longer than a line may be, a segment through a pipe). */
 enum status feed_next(struct feed *feed, int thread_index, struct feed_block *block,
                       struct error *err);
 

@@ -559,7 +559,8 @@ static enum status walk_positions(struct work *work, const struct step *step, ui
     return OK;
 }
 
-/* True when the row, if nobody comes before it, ends in the first of plain tiers: then it is a rate.
+/* True when the row, if nobody comes before it, ends in the first of plain tiers: then it is a
+ * rate.
  */
 static bool is_in_first(const struct step *step, const struct charge *charge)
 {
