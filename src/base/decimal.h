@@ -78,7 +78,7 @@ const char *number_fault_name(enum number_fault fault); /* "NUM_SYNTAX" ... */
 enum number_fault dec_parse(struct text text, struct dec *value);
 
 /* Plain notation without exponent or trailing zeros ("-1234.5"); returns the length.  out has
- * DEC_FORMAT_MAX bytes. */
+ * DEC_FORMAT_MAX bytes.  One that is not in canonical form keeps its zeros: {150, 2} is "1.50". */
 int dec_format(struct dec value, char *out);
 /* With at least digits (0..18) after the point ("12.50"), for a currency's minor unit. */
 int dec_format_digits(struct dec value, int digits, char *out);

@@ -16,8 +16,7 @@
 enum {
     TEXT_ROOM_BYTES = 2 * ATTRIBUTE_MAX_BYTES +
                       64, /* of a text made from a pattern, and what is written beyond */
-    DECIMAL_ROOM_BYTES = 48,
-    COPY_BYTES = 16, /* at once, of what is shorter too */
+    COPY_BYTES = 16,      /* at once, of what is shorter too */
     TUPLES_MAX_BYTES = 32 * 1024 * 1024,
     FETCH_AHEAD = 12, /* events */
     LINE_BYTES = 64,  /* of a cache */
@@ -446,7 +445,7 @@ static bool read_shape(struct segment_reader *reader, struct cursor *plan, struc
         }
         if (coding == DECIMAL_COLUMN || coding == TEXT_COLUMN) {
             leaf->room = arena_alloc(reader->arena,
-                                     coding == TEXT_COLUMN ? TEXT_ROOM_BYTES : DECIMAL_ROOM_BYTES);
+                                     coding == TEXT_COLUMN ? TEXT_ROOM_BYTES : DEC_FORMAT_MAX);
         }
     }
     return true;
@@ -775,29 +774,7 @@ static inline bool next_dec(struct leaf *leaf, struct dec *number)
     return scale == 0 || mantissa % 10 != 0;
 }
 
-static const char PAIRS[] =
-    "00010203040506070809101112131415161718192021222324252627282930313233343536373839"
-    "40414243444546474849505152535455565758596061626364656667686970717273747576777879"
-    "8081828384858687888990919293949596979899";
-
-/* The digits of a number, ending before end; at least count of them. */
-static inline char *put_digits(char *end, uint64_t value, int count)
-{
-    while (value >= 100) {
-        uint64_t rest = value / 100;
-        end -= 2;
-        memcpy(end, PAIRS + 2 * (value - rest * 100), 2);
-        value = rest;
-        count -= 2;
-    }
-    while (value > 0 || count > 0) {
-        *--end = (char)('0' + value % 10);
-        value /= 10;
-        count--;
-    }
-    return end;
-}
-
+/* A text that is a number: as many digits after the point as it had, zeros too. */
 static inline bool next_decimal(struct leaf *leaf, struct text *text)
 {
     int scale, size;
@@ -805,19 +782,8 @@ static inline bool next_decimal(struct leaf *leaf, struct text *text)
     if (!next_mantissa(leaf, &scale, &size, &mantissa) || size == NUMBER_WIDE_SIZE) {
         return false;
     }
-    uint64_t value = mantissa < 0 ? 0 - (uint64_t)mantissa : (uint64_t)mantissa;
-    char *end = leaf->room + DECIMAL_ROOM_BYTES, *at = end;
-    uint64_t whole = value;
-    if (scale > 0) {
-        whole = value / POWER64[scale];
-        at = put_digits(at, value - whole * POWER64[scale], scale);
-        *--at = '.';
-    }
-    at = put_digits(at, whole, 1);
-    if (mantissa < 0) {
-        *--at = '-';
-    }
-    *text = (struct text){at, (size_t)(end - at)};
+    *text =
+        (struct text){leaf->room, (size_t)dec_format((struct dec){mantissa, scale}, leaf->room)};
     return true;
 }
 
