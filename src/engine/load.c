@@ -1116,7 +1116,11 @@ static enum status load_opening(struct run *run)
             (void)fail(run->err, ERR_INPUT,
                        "%s:%u: this state is of %s, and the payer's bill does not begin then",
                        run->options->opening, number, text);
-            return fail_hint(run->err, "give the closing.ndjson of the period just before");
+            return fail_hint(run->err,
+                             run->restatement && !run->restatement->has_before
+                                 ? "its turns are others now: name the closed folders of the "
+                                   "periods before, too, with --closed"
+                                 : "give the closing.ndjson of the period just before");
         }
         if (status != OK) {
             (void)fail(run->err, ERR_INPUT, "%s:%u: no state of a bucket or meter",
@@ -1221,5 +1225,6 @@ enum status load_state(struct run *run)
     sourced_find(run);
     run->csv_mapping = csv_mapping_new(&run->arena, run->catalog);
     TRY(load_opening(run));
-    return load_issued(run);
+    TRY(load_issued(run));
+    return taken_back_check(run);
 }

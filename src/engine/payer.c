@@ -19,7 +19,6 @@ static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, u
 {
     static_assert(offsetof(struct opening_bucket, payer) == 0);
     static_assert(offsetof(struct carried, payer) == 0);
-    static_assert(offsetof(struct issued_line, payer) == 0);
     uint32_t low = 0, high = count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2, found;
@@ -41,11 +40,6 @@ static uint32_t first_opening(const struct run *run, uint32_t payer)
 static uint32_t first_carried(const struct run *run, uint32_t payer)
 {
     return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
-}
-
-static uint32_t first_issued(const struct run *run, uint32_t payer)
-{
-    return first_of(run->issued, run->issued_count, sizeof *run->issued, payer);
 }
 
 static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
@@ -189,25 +183,27 @@ void payer_hand_over(struct worker *worker, const struct pricing *pricing,
 
 bool payer_has_issued(const struct run *run, uint32_t payer)
 {
-    uint32_t first = first_issued(run, payer);
-    return first < run->issued_count && run->issued[first].payer == payer;
+    uint32_t end;
+    return issued_next(run, payer, issued_first(run, payer), &end);
 }
 
 /* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond
- * it cannot be told apart line by line. */
+ * it cannot be told apart line by line.  Where bills of other times are taken back, the bill of the
+ * cut alone. */
 enum status payer_find_issued(const struct run *run, struct arena *arena, uint32_t payer,
                               struct period cut, struct issued *issued, struct error *err)
 {
-    uint32_t low = first_issued(run, payer), end = low, count = 0;
+    uint32_t low = issued_first(run, payer), end = low, count = 0;
     while (end < run->issued_count && run->issued[end].payer == payer) {
         end++;
     }
     struct line *lines = arena_alloc(arena, (end - low + 1) * sizeof *lines);
     for (uint32_t i = low; i < end; i++) {
         struct period period = run->issued[i].period;
-        if (cut.from <= period.from && period.to <= cut.to) {
+        bool is_inside = cut.from <= period.from && period.to <= cut.to;
+        if (run->takes_back ? period_equal(cut, period) : is_inside) {
             lines[count++] = run->issued[i].line;
-        } else if (period.from < cut.to && cut.from < period.to) {
+        } else if (!run->takes_back && period.from < cut.to && cut.from < period.to) {
             (void)fail(err, ERR_CONFLICT,
                        "a bill issued before reaches beyond the period that is billed");
             return fail_hint(err, "bill a period that holds the bills given with --billed");
@@ -408,6 +404,8 @@ struct job {
     struct handover handover;
     struct sourced_views *sourced;
     bool divides;    /* the cut is to be divided, and not to be billed */
+    bool takes_back; /* nor that: what was issued for it goes, of the view at hand or the payer */
+    uint32_t view;   /* of sourced; NONE */
     bool needs_turn; /* it takes much memory, and must not wait for its turn with that */
     /* The parts of the cut: one, unless thresholds divide it. */
     const struct period *parts;
@@ -469,14 +467,14 @@ static int compare_instants(const void *a, const void *b)
 static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period cut,
                             struct arena *arena, instant **cuts)
 {
-    uint32_t low = first_issued(run, payer), end = low, count = 0;
-    while (end < run->issued_count && run->issued[end].payer == payer) {
-        end++;
+    uint32_t first = issued_first(run, payer), count = 0, bills = 0;
+    for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
+        bills++;
     }
-    *cuts = arena_alloc(arena, (2 * (end - low) + 1) * sizeof **cuts);
-    for (uint32_t i = low; i < end; i++) {
-        struct period period = run->issued[i].period;
-        if (cut.from <= period.from && period.to <= cut.to) {
+    *cuts = arena_alloc(arena, (2 * bills + 1) * sizeof **cuts);
+    for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
+        struct period period = run->issued[at].period;
+        if (cut.from <= period.from && period.to <= cut.to && taken_back_stands(run, at, end)) {
             (*cuts)[count++] = period.from;
             (*cuts)[count++] = period.to;
         }
@@ -535,11 +533,19 @@ static void tell_known(struct worker *worker, struct job *job, const struct bill
 /* A bill that takes much of the memory and waits for its turn to be written keeps it from those it
  * waits for: such a payer waits before, and begins again.  What a row takes until its bill is
  * written is a guess. */
-static bool is_heavy(const struct run *run, const struct book *book)
+static enum status wait_when_heavy(struct worker *worker, struct job *job, uint32_t row_count)
 {
     enum { ROW_BILL_BYTES = 2048, HEAVY_SHARE = 8 };
-    return book->row_count >
-           run->memory_bytes / HEAVY_SHARE / (size_t)run->threads / ROW_BILL_BYTES;
+    const struct run *run = worker->run;
+    const size_t most_bytes = run->memory_bytes / HEAVY_SHARE / (size_t)run->threads;
+    if (row_count <= most_bytes / ROW_BILL_BYTES || job->texts->has_turn) {
+        return OK;
+    }
+    if (!output_turn_is(run->output, job->texts->partition)) {
+        job->needs_turn = true;
+        arena_run_out(&worker->scratch);
+    }
+    return texts_take_turn(worker, job->texts);
 }
 
 /* What is written as a whole. */
@@ -557,6 +563,17 @@ static void charge_texts(struct arena *arena, size_t whole_bytes, uint32_t rows)
     arena_charge(arena, rows == NONE ? 2 * RENDER_ROOM_BYTES : (size_t)rows * ROW_BYTES);
 }
 
+static enum status write_lines(struct worker *worker, struct texts *texts, const struct bill *bill)
+{
+    for (uint32_t i = 0; i < bill->line_count; i += RENDER_AT_ONCE) {
+        uint32_t left = bill->line_count - i;
+        render_lines_csv(worker->writer, &texts->lines, bill, i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(texts_write_when_full(worker, texts));
+    }
+    return OK;
+}
+
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
 static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
                               bool is_first, bool is_last, struct error *err)
@@ -571,13 +588,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct book book;
     struct pricing pricing;
     TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-    if (is_heavy(run, &book) && !texts->has_turn) {
-        if (!output_turn_is(run->output, texts->partition)) {
-            job->needs_turn = true;
-            arena_run_out(arena);
-        }
-        TRY(texts_take_turn(worker, texts));
-    }
+    TRY(wait_when_heavy(worker, job, book.row_count));
     if (!worker->is_booked) {
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
@@ -656,12 +667,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
         (void)buffer_reserve(&texts->usage, RENDER_ROOM_BYTES);
     }
-    for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
-        uint32_t left = bill.line_count - i;
-        render_lines_csv(worker->writer, &texts->lines, &bill, i,
-                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
-        TRY(texts_write_when_full(worker, texts));
-    }
+    TRY(write_lines(worker, texts, &bill));
     for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
         uint32_t left = book.row_count - i;
         render_usage_csv(worker->writer, &texts->usage, &pricing, account->id, book.rows + i,
@@ -676,6 +682,32 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
     return sourced_keep(worker, job->sourced);
+}
+
+/* Takes a bill back that was issued for a time that is not billed now. */
+static enum status take_back(struct worker *worker, struct job *job, struct period period,
+                             struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    struct texts *texts = job->texts;
+    if (job->view != NONE) {
+        return sourced_take_back(worker, job->sourced, job->view, period, job->inputs, err);
+    }
+    struct bill bill;
+    TRY(taken_back_make(run, arena, job->payer, period, &bill, err));
+    TRY(wait_when_heavy(worker, job, bill.line_count));
+    const size_t text_bytes = whole_text_bytes(texts);
+    render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, &bill,
+                     job->inputs);
+    const bool is_long = bill.line_count > RENDER_AT_ONCE;
+    charge_texts(arena, whole_text_bytes(texts) - text_bytes, is_long ? NONE : bill.line_count);
+    if (is_long) {
+        (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
+    }
+    TRY(write_lines(worker, texts, &bill));
+    payer_count_bill(worker, &bill);
+    return OK;
 }
 
 bool payer_is_settled(const struct run *run, uint32_t payer)
@@ -790,7 +822,7 @@ static void set_recover(struct worker *worker, jmp_buf *recover)
     worker->shelf.recover = worker->handed.recover = recover;
 }
 
-/* settle_cut, or divide_cut.  *found: memory; else all is as before: no memory, or no turn of the
+/* settle_cut, divide_cut or take_back.  *found: memory; else all is as before: no memory, or no turn of the
  * output for one that needs much; or it is more than a payer may take, whoever else takes what. */
 static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
                            bool is_last, enum found *found, struct error *err)
@@ -811,8 +843,9 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     if (setjmp(here) == 0) {
         set_recover(worker, &here);
         worker->scratch.charge_max_bytes = worker->run->room_bytes;
-        status = job->divides ? divide_cut(worker, job, cut, is_first, err)
-                              : settle_cut(worker, job, cut, is_first, is_last, err);
+        status = job->divides      ? divide_cut(worker, job, cut, is_first, err)
+                 : job->takes_back ? take_back(worker, job, cut, err)
+                                   : settle_cut(worker, job, cut, is_first, is_last, err);
     } else if (job->texts->write_count == write_count) {
         for (enum text_kind i = 0; i < TEXTS; i++) {
             texts_buffer(job->texts, i)->size = sizes[i];
@@ -879,6 +912,66 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
     return status;
 }
 
+/* What was billed now, of a run that takes back what was issued for other times. */
+struct billed {
+    struct period *items;
+    uint32_t count, capacity;
+};
+
+static void add_billed(struct worker *worker, struct billed *billed, struct period part)
+{
+    if (!worker->run->takes_back) {
+        return;
+    }
+    if (billed->count == billed->capacity) {
+        uint32_t more = billed->capacity ? billed->capacity * 2 : 4;
+        billed->items = arena_grow(&worker->handed, billed->items, billed->count, more,
+                                   sizeof *billed->items);
+        billed->capacity = more;
+    }
+    billed->items[billed->count++] = part;
+}
+
+/* False when the output has failed, and with it the worker. */
+static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer,
+                          const struct billed *billed)
+{
+    struct period *periods;
+    struct error err = {0};
+    uint32_t count = taken_back_find(worker->run, &worker->handed, payer, billed->items,
+                                     billed->count, &periods);
+    enum status status = count > 0 ? unbilled_check(worker->run, payer, &err) : OK;
+    for (uint32_t i = 0; i < count && status == OK; i++) {
+        status = settle_with_room(worker, job, periods[i], false, false, &err);
+    }
+    if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
+        worker->err = worker->err.status != OK ? worker->err : err;
+        worker_fail(worker, worker->err.status);
+        return false;
+    }
+    if (status != OK) {
+        payer_fail(worker, payer, &err);
+    }
+    return true;
+}
+
+/* The payer's bills of other times, and those of views that stand on it.  Last: whoever cannot be
+ * billed keeps what it has. */
+static bool take_back_bills(struct worker *worker, struct job *job, const struct billed *billed)
+{
+    const struct run *run = worker->run;
+    job->takes_back = true;
+    job->view = NONE;
+    bool is_good = take_back_all(worker, job, job->payer, billed);
+    for (uint32_t i = 0; i < job->sourced->count && is_good; i++) {
+        const struct sourced *item = &job->sourced->items[i];
+        job->view = i;
+        is_good = item->has_failed ||
+                  take_back_all(worker, job, run->accounts->views[item->view].buyer, billed);
+    }
+    return is_good;
+}
+
 void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,
                   struct texts *texts)
 {
@@ -891,6 +984,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
     }
     struct sourced_views sourced = sourced_open(worker, payer);
+    struct billed billed = {0};
     if (cut_count == 0) {
         payer_pass_opening(run, payer, &texts->closing);
         payer_settle_excluded(worker, run->accounts->items[payer].id,
@@ -923,6 +1017,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
                                       i + 1 == cut_count && job.part + 1 == job.part_count, &err);
             if (status == OK) {
                 sourced_next(worker, &sourced);
+                add_billed(worker, &billed, cut);
             }
         }
         if (status != OK) {
@@ -939,6 +1034,9 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
             sourced_close(worker, &sourced, failed, true);
             return;
         }
+    }
+    if (run->takes_back && run->issued_count > 0 && !take_back_bills(worker, &job, &billed)) {
+        return;
     }
     if (cut_count > 0) {
         sourced_close(worker, &sourced, (struct period){cuts[0].from, cuts[cut_count - 1].to},

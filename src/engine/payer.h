@@ -53,6 +53,21 @@ void cut_values_find(struct arena *arena, const struct book *book, const struct 
 /* Of a bill that is written; takes no memory. */
 void cut_values_count(struct worker *worker, const struct cut_values *found);
 
+/* ---- taken_back.c ---- */
+
+/* The periods of bills issued to the payer that are none of those billed now, and of which
+ * something stands; ascending, in the arena. */
+uint32_t taken_back_find(const struct run *run, struct arena *arena, uint32_t payer,
+                         const struct period *billed, uint32_t billed_count,
+                         struct period **periods);
+/* The correction that leaves nothing of what was issued to the payer for the period.  All memory is
+ * of the arena.  ERR_OVERFLOW; ERR_INPUT when it cannot be said in the currency it is settled in.
+ */
+enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t payer,
+                            struct period period, struct bill *bill, struct error *err);
+/* Whether the lines issued from first up to end have not come to nothing by corrections. */
+bool taken_back_stands(const struct run *run, uint32_t first, uint32_t end);
+
 /* ---- pending.c ---- */
 
 /* A payer priced as if its turn ended with what is known. */
