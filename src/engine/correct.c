@@ -379,12 +379,8 @@ static enum status find_opening(struct correct *c, size_t index, const char *clo
 {
     const struct closed_period *period = &c->periods[index];
     const char *recorded = member(period->latest->run, "opening");
-    *opening = recorded;
-    if (!recorded || strcmp(recorded, "none") == 0) {
-        return OK;
-    }
-    if (index > 0 && follows(period)) {
-        *opening = closing;
+    *opening = index > 0 && follows(period) ? closing : recorded;
+    if (*opening != recorded || !recorded || strcmp(recorded, "none") == 0) {
         return OK;
     }
     if (index > 0) {

@@ -463,18 +463,22 @@ static int compare_instants(const void *a, const void *b)
     return (*left > *right) - (*left < *right);
 }
 
-/* Where bills that were issued for a part of the cut begin and end. */
+/* Where bills that were issued for a part of the cut begin and end.  Those of other turns, which
+ * are taken back, are no parts: the first part begins as the cut does. */
 static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period cut,
                             struct arena *arena, instant **cuts)
 {
     uint32_t first = issued_first(run, payer), count = 0, bills = 0;
+    bool is_divided = !run->takes_back;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
         bills++;
+        is_divided |= run->issued[at].period.from == cut.from && run->issued[at].period.to <= cut.to;
     }
     *cuts = arena_alloc(arena, (2 * bills + 1) * sizeof **cuts);
-    for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
+    for (uint32_t at = first, end; is_divided && issued_next(run, payer, at, &end); at = end) {
         struct period period = run->issued[at].period;
-        if (cut.from <= period.from && period.to <= cut.to && taken_back_stands(run, at, end)) {
+        if (cut.from <= period.from && period.to <= cut.to &&
+            taken_back_stands(run, arena, at, end)) {
             (*cuts)[count++] = period.from;
             (*cuts)[count++] = period.to;
         }

@@ -66,7 +66,7 @@ uint32_t taken_back_find(const struct run *run, struct arena *arena, uint32_t pa
 enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t payer,
                             struct period period, struct bill *bill, struct error *err);
 /* Whether the lines issued from first up to end have not come to nothing by corrections. */
-bool taken_back_stands(const struct run *run, uint32_t first, uint32_t end);
+bool taken_back_stands(const struct run *run, struct arena *arena, uint32_t first, uint32_t end);
 
 /* ---- pending.c ---- */
 

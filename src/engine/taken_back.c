@@ -14,25 +14,57 @@
  * alone is not when a turn reaches from it into another: its time would be on two bills, or on
  * none.
  */
+#include <stdlib.h>
+
 #include "engine/payer.h"
 
-bool taken_back_stands(const struct run *run, uint32_t first, uint32_t end)
+static int compare_ids(const void *a_item, const void *b_item)
 {
-    struct dec_sum amounts = {0}, quantities = {0};
-    struct dec amount, quantity;
+    const struct hash128 a = (*(const struct line *const *)a_item)->id;
+    const struct hash128 b = (*(const struct line *const *)b_item)->id;
+    if (a.high != b.high) {
+        return a.high < b.high ? -1 : 1;
+    }
+    return a.low < b.low ? -1 : a.low > b.low;
+}
+
+/* Whether lines of one id add up to something, be it events alone. */
+static bool is_something(const struct line *const *lines, uint32_t count)
+{
+    struct dec quantity = DEC_ZERO, exact = DEC_ZERO, amount = DEC_ZERO, list = DEC_ZERO;
     uint64_t events = 0, print = 0;
-    for (uint32_t i = first; i < end; i++) {
-        const struct line *line = &run->issued[i].line;
-        if (dec_sum_add(&amounts, line->amount, NULL) != OK ||
-            dec_sum_add(&quantities, line->quantity, NULL) != OK) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (dec_add(quantity, lines[i]->quantity, &quantity, NULL) != OK ||
+            dec_add(exact, lines[i]->exact, &exact, NULL) != OK ||
+            dec_add(amount, lines[i]->amount, &amount, NULL) != OK ||
+            dec_add(list, lines[i]->list, &list, NULL) != OK) {
             return true;
         }
-        events += line->events;
-        print += line->print;
+        events += lines[i]->events;
+        print += lines[i]->print;
     }
-    return dec_sum_read(&amounts, &amount, NULL) != OK ||
-           dec_sum_read(&quantities, &quantity, NULL) != OK || !dec_is_zero(amount) ||
-           !dec_is_zero(quantity) || events != 0 || print != 0;
+    return !dec_is_zero(quantity) || !dec_is_zero(exact) || !dec_is_zero(amount) ||
+           !dec_is_zero(list) || events != 0 || print != 0;
+}
+
+bool taken_back_stands(const struct run *run, struct arena *arena, uint32_t first, uint32_t end)
+{
+    struct arena_mark mark = arena_mark(arena);
+    const uint32_t count = end - first;
+    const struct line **lines = arena_alloc(arena, count * sizeof *lines);
+    for (uint32_t i = 0; i < count; i++) {
+        lines[i] = &run->issued[first + i].line;
+    }
+    qsort(lines, count, sizeof *lines, compare_ids);
+    bool stands = false;
+    for (uint32_t i = 0, next; i < count && !stands; i = next) {
+        for (next = i + 1; next < count && hash_equal(lines[next]->id, lines[i]->id);) {
+            next++;
+        }
+        stands = is_something(lines + i, next - i);
+    }
+    arena_rewind(arena, mark);
+    return stands;
 }
 
 static bool is_among(struct period period, const struct period *periods, uint32_t count)
@@ -56,7 +88,7 @@ uint32_t taken_back_find(const struct run *run, struct arena *arena, uint32_t pa
     *periods = bills > 0 ? arena_alloc(arena, bills * sizeof **periods) : NULL;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
         struct period period = run->issued[at].period;
-        if (!is_among(period, billed, billed_count) && taken_back_stands(run, at, end)) {
+        if (!is_among(period, billed, billed_count) && taken_back_stands(run, arena, at, end)) {
             (*periods)[count++] = period;
         }
     }
@@ -86,12 +118,13 @@ enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t
  * first and last bills that are of no cut now; ascending. */
 struct standing {
     struct period whole, first_other;
-    uint32_t count, other_count;
+    uint32_t other_count;
 };
 
-static struct standing find_standing(const struct run *run, uint32_t payer, uint32_t first,
+static struct standing find_standing(struct run *run, uint32_t payer, uint32_t first,
                                      const struct period *cuts, uint32_t cut_count)
 {
+    struct arena *arena = &run->workers[0].scratch;
     struct standing standing = {.whole = {INSTANT_MAX, INSTANT_MIN}};
     const bool has_parts = run->catalog->has_thresholds;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
@@ -101,10 +134,9 @@ static struct standing find_standing(const struct run *run, uint32_t payer, uint
             bool is_inside = cuts[i].from <= period.from && period.to <= cuts[i].to;
             is_of_cut = period_equal(cuts[i], period) || (has_parts && is_inside);
         }
-        if (!taken_back_stands(run, at, end)) {
+        if (!taken_back_stands(run, arena, at, end)) {
             continue;
         }
-        standing.count++;
         standing.whole.from = period.from < standing.whole.from ? period.from : standing.whole.from;
         standing.whole.to = period.to > standing.whole.to ? period.to : standing.whole.to;
         if (!is_of_cut && standing.other_count++ == 0) {
@@ -159,7 +191,7 @@ struct beyond {
     instant to;
 };
 
-static enum status check_payer(const struct run *run, uint32_t payer, uint32_t first,
+static enum status check_payer(struct run *run, uint32_t payer, uint32_t first,
                                struct beyond *beyond)
 {
     const struct restatement *restatement = run->restatement;
@@ -186,8 +218,8 @@ static enum status check_payer(const struct run *run, uint32_t payer, uint32_t f
         !(opening && strcmp(opening, "none") == 0)) {
         return fail_between(run, payer, standing.first_other, from);
     }
-    if (!restatement->has_behind && to != standing.whole.to) {
-        const instant last = to > standing.whole.to ? to : standing.whole.to;
+    const instant last = to > standing.whole.to ? to : standing.whole.to;
+    if (!restatement->has_behind && to != standing.whole.to && last > run->period.to) {
         if (restatement->has_later) {
             return fail_behind(run, payer, last);
         }
@@ -203,6 +235,7 @@ enum status taken_back_check(struct run *run)
     if (!run->restatement) {
         return OK;
     }
+    run->workers[0].scratch.recover = &run->recover;
     for (uint32_t at = 0, end; at < run->issued_count; at = end) {
         const uint32_t payer = run->issued[at].payer;
         TRY(check_payer(run, payer, at, &beyond));
