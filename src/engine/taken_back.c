@@ -250,8 +250,8 @@ enum status taken_back_check(struct run *run)
             (void)snprintf(others, sizeof others, " (and %u others)", beyond.count - 1);
         }
         run_warn(run,
-                 "%.*s%s: bills lie in other turns now, up to %s: when a period behind this one is "
-                 "closed, name its folders, too, or its time is billed twice or not at all",
+                 "%.*s%s: bills lie in other turns now, up to %s: where a period behind this one is "
+                 "closed, name its folders too, or some time is on two bills or on none",
                  TEXT_ARG(run->accounts->items[beyond.payer].id), others, to);
     }
     return OK;
