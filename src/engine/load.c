@@ -824,6 +824,9 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
  * bill begins then. */
 static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, instant at)
 {
+    if (payer != MAP_NONE && run_waits(run, payer)) {
+        return at == run->period.from;
+    }
     if (begins_at(run, payer, at)) {
         return true;
     }
@@ -874,6 +877,11 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
         uint32_t payer = run_payer(run, payer_id, contract);
         if (!member_time(object, "at", at)) {
             status = ERR_INPUT;
+        } else if (yyjson_is_true(yyjson_obj_get(object, "waits"))) {
+            status = *at == run->period.from ? OK : ERR_CONFLICT;
+            if (payer != MAP_NONE) {
+                waiting_add(run, payer);
+            }
         } else if (!yyjson_obj_get(object, "meter") && !begins_at(run, payer, *at)) {
             status = ERR_CONFLICT;
         } else if (yyjson_obj_get(object, "failed")) {
@@ -1225,6 +1233,7 @@ enum status load_state(struct run *run)
     sourced_find(run);
     run->csv_mapping = csv_mapping_new(&run->arena, run->catalog);
     TRY(load_opening(run));
+    waiting_find(run);
     TRY(load_issued(run));
     return taken_back_check(run);
 }

@@ -37,7 +37,7 @@ static uint32_t first_opening(const struct run *run, uint32_t payer)
     return first_of(run->opening, run->opening_count, sizeof *run->opening, payer);
 }
 
-static uint32_t first_carried(const struct run *run, uint32_t payer)
+uint32_t payer_first_carried(const struct run *run, uint32_t payer)
 {
     return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
 }
@@ -97,14 +97,33 @@ static void carry_state(const struct run *run, const struct meter_state *state, 
 }
 
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
- * first cut. */
-static void carry_opening(const struct run *run, uint32_t payer, struct period cut,
+ * first cut.  A level may be of a later time, when the bill that told it ended behind this run's
+ * first ones: into the cut that has that time. */
+static void carry_opening(const struct run *run, uint32_t payer, struct period cut, bool is_first,
                           bool begins_turn, struct book *book)
 {
-    for (uint32_t i = first_carried(run, payer);
+    for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        if (!run->carried[i].has_samples) {
-            carry_state(run, &run->carried[i].state, payer, cut, begins_turn, book);
+        const struct carried *carried = &run->carried[i];
+        bool is_level = carried_is_level(run, carried);
+        instant from = is_first ? INSTANT_MIN : cut.from;
+        if (!carried->has_samples &&
+            (is_level ? period_has((struct period){from, cut.to}, carried->state.at) : is_first)) {
+            carry_state(run, &carried->state, payer, cut, begins_turn, book);
+        }
+    }
+}
+
+/* Levels of a time behind the payer's last cut. */
+static void pass_later_levels(const struct run *run, uint32_t payer, struct period cut,
+                              struct buffer *closing)
+{
+    for (uint32_t i = payer_first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried[i];
+        if (carried_is_level(run, carried) && carried->state.at >= cut.to && !carried->is_copy) {
+            buffer_add_text(closing, carried->raw);
+            buffer_add_char(closing, '\n');
         }
     }
 }
@@ -134,9 +153,11 @@ static bool tells_level(const struct run *run, const struct pricing *pricing, ui
         (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
         left = is_paid ? next : left;
     }
-    return left >= pricing->cut.to ||
-           (left > INSTANT_MIN &&
-            run_is_later(run, accounts_payer(run->accounts, account, left), left));
+    if (left >= pricing->cut.to || left == INSTANT_MIN) {
+        return left > INSTANT_MIN;
+    }
+    const uint32_t next = accounts_payer(run->accounts, account, left);
+    return run_is_later(run, next, left) || (run_holds(run, next) && left > run_last_second(run));
 }
 
 /* is_last: of the run. */
@@ -445,9 +466,8 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     run_pricing(run, arena, job->payer, cut, pricing);
     pricing->memory = worker->prices;
     bool begins_turn = pricing->turn.from == cut.from;
-    if (is_first) {
-        carry_opening(run, job->payer, cut, begins_turn, book);
-    } else {
+    carry_opening(run, job->payer, cut, is_first, begins_turn, book);
+    if (!is_first) {
         pricing->opening = job->handover.buckets;
         pricing->opening_count = job->handover.bucket_count;
         for (uint32_t i = 0; i < job->handover.meter_count; i++) {
@@ -640,6 +660,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, has_whole ? &whole : NULL,
                       book.rows, book.row_count, is_first, is_last, job->inputs, err));
+    if (is_last) {
+        pass_later_levels(run, payer, cut, &texts->closing);
+    }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
         tell_known(worker, job, &bill);
@@ -788,9 +811,10 @@ void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *cl
         buffer_add_text(closing, unbilled->raw);
         buffer_add_char(closing, '\n');
     }
-    for (uint32_t i = first_carried(run, payer);
+    for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        if (!run->carried[i].is_copy) {
+        bool is_held = run_holds(run, payer) && carried_is_level(run, &run->carried[i]);
+        if (!run->carried[i].is_copy && !is_held) {
             buffer_add_text(closing, run->carried[i].raw);
             buffer_add_char(closing, '\n');
         }
@@ -994,6 +1018,12 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         payer_settle_excluded(worker, run->accounts->items[payer].id,
                               bill_contract(run->catalog, run->accounts, payer), records, texts);
         sourced_pass(worker, &sourced);
+        arena_rewind(&worker->scratch, ARENA_EMPTY);
+        if (run_holds(run, payer) &&
+            waiting_close(worker, payer, &records, texts, &worker->err) != OK) {
+            worker_fail(worker, worker->err.status);
+            return;
+        }
         arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
     struct job job = {

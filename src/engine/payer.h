@@ -53,6 +53,15 @@ void cut_values_find(struct arena *arena, const struct book *book, const struct 
 /* Of a bill that is written; takes no memory. */
 void cut_values_count(struct worker *worker, const struct cut_values *found);
 
+/* The first meter state that came with the opening for the payer, in run->carried. */
+uint32_t payer_first_carried(const struct run *run, uint32_t payer);
+
+/* ---- waiting.c ---- */
+
+/* Of a payer that holds levels (run_holds): says so in the closing, and tells them. */
+enum status waiting_close(struct worker *worker, uint32_t payer, const struct records *records,
+                          struct texts *texts, struct error *err);
+
 /* ---- taken_back.c ---- */
 
 /* The periods of bills issued to the payer that are none of those billed now, and of which

@@ -361,6 +361,7 @@ struct run {
     const uint32_t *sourced, *sourced_first;
     const uint32_t *sourced_root; /* by view: the payer on which it stands in the end */
     bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
+    bool *waits;           /* by payer: before its first cut it was on no bill; NULL: none does */
     uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
     /* As `correct` does: what was issued for another time than is billed now is taken back. */
     bool takes_back;
@@ -485,6 +486,28 @@ void unbilled_spread(struct run *run);
 const struct unbilled *unbilled_find(const struct run *run, uint32_t payer);
 /* ERR_CONFLICT: it cannot be billed. */
 enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err);
+
+/* ---- waiting.c ---- */
+
+/* Whether the payer has had no bill in the runs before, so that none has told its levels.  Says the
+ * opening; without one, those that have no turn in the run, if levels are carried at all. */
+bool run_waits(const struct run *run, uint32_t payer);
+/* And has none in this run. */
+bool run_holds(const struct run *run, uint32_t payer);
+/* Who pays for an account then may hold its levels. */
+static inline instant run_last_second(const struct run *run)
+{
+    return run->period.to - NS_PER_SECOND;
+}
+/* As the opening says. */
+void waiting_add(struct run *run, uint32_t payer);
+/* Who waits, when there is no opening. */
+void waiting_find(struct run *run);
+static inline bool carried_is_level(const struct run *run, const struct carried *carried)
+{
+    const uint32_t meter = series_at(&run->series, carried->state.series)->meter;
+    return run->catalog->meters[meter].aggregate == AGGREGATE_TIME_WEIGHTED;
+}
 
 /* ---- issued.c ---- */
 
