@@ -730,6 +730,20 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
     return OK;
 }
 
+/* Until when a level is told by a bill that ended at an instant: as long as the account was the
+ * payer's. */
+static instant told_to(const struct run *run, uint32_t account, uint32_t payer, instant at)
+{
+    for (instant to = at, next; to > INSTANT_MIN;) {
+        instant from = accounts_edge(run->accounts, run->catalog, account, to - 1, &next);
+        if (accounts_payer(run->accounts, account, to - 1) == payer) {
+            return to;
+        }
+        to = from;
+    }
+    return at;
+}
+
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
  * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
@@ -786,6 +800,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     }
     out->payer = accounts_payer(run->accounts, out->state.account,
                                 at > run->period.from ? at : run->period.from);
+    out->at = at;
+    out->told_to = told_to(run, out->state.account, payer, at);
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
     return OK;

@@ -96,32 +96,56 @@ static void carry_state(const struct run *run, const struct meter_state *state, 
     book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
 }
 
+/* From when the payer's first cut begins until this one does. */
+static struct period cuts_before(const struct run *run, uint32_t payer, struct period cut)
+{
+    const instant first = run->has_cuts ? run->cuts[run->cut_first[payer]].from : run->period.from;
+    return (struct period){first, cut.from};
+}
+
+bool payer_takes_level(const struct run *run, const struct carried *carried, uint32_t payer,
+                       struct period span)
+{
+    const uint32_t account = carried->state.account;
+    bool takes = false;
+    for (instant at = span.from, next; at < span.to && !takes; at = next) {
+        instant from = accounts_edge(run->accounts, run->catalog, account, at, &next);
+        takes = (next > carried->told_to || from >= carried->state.at) &&
+                accounts_is_paid_by(run->accounts, run->catalog, account, payer, at);
+    }
+    return takes;
+}
+
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
- * first cut.  A level may be of a later time, when the bill that told it ended behind this run's
- * first ones: into the cut that has that time. */
+ * first cut.  A level goes into the first one that takes it, since the bill that told it may have
+ * ended behind this run's first ones. */
 static void carry_opening(const struct run *run, uint32_t payer, struct period cut, bool is_first,
                           bool begins_turn, struct book *book)
 {
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
         const struct carried *carried = &run->carried[i];
-        bool is_level = carried_is_level(run, carried);
-        instant from = is_first ? INSTANT_MIN : cut.from;
-        if (!carried->has_samples &&
-            (is_level ? period_has((struct period){from, cut.to}, carried->state.at) : is_first)) {
+        bool takes = is_first;
+        if (carried_is_level(run, carried)) {
+            takes = payer_takes_level(run, carried, payer, cut) &&
+                    !payer_takes_level(run, carried, payer, cuts_before(run, payer, cut));
+        }
+        if (!carried->has_samples && takes) {
             carry_state(run, &carried->state, payer, cut, begins_turn, book);
         }
     }
 }
 
-/* Levels of a time behind the payer's last cut. */
+/* Levels of bills that end behind this run, and which no cut has taken. */
 static void pass_later_levels(const struct run *run, uint32_t payer, struct period cut,
                               struct buffer *closing)
 {
+    const struct period all = {cuts_before(run, payer, cut).from, cut.to};
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
         const struct carried *carried = &run->carried[i];
-        if (carried_is_level(run, carried) && carried->state.at >= cut.to && !carried->is_copy) {
+        if (carried_is_level(run, carried) && !carried->is_copy &&
+            carried->at > run->period.to && !payer_takes_level(run, carried, payer, all)) {
             buffer_add_text(closing, carried->raw);
             buffer_add_char(closing, '\n');
         }
@@ -763,8 +787,9 @@ bool payer_has_opening(const struct run *run, uint32_t payer)
     if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
         return true;
     }
-    uint32_t at = first_opening(run, payer);
-    return at < run->opening_count && run->opening[at].payer == payer;
+    uint32_t at = first_opening(run, payer), carried = payer_first_carried(run, payer);
+    return (at < run->opening_count && run->opening[at].payer == payer) ||
+           (carried < run->carried_count && run->carried[carried].payer == payer);
 }
 
 void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
@@ -813,7 +838,8 @@ void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *cl
     }
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        bool is_held = run_holds(run, payer) && carried_is_level(run, &run->carried[i]);
+        bool is_held = run_holds(run, payer) && carried_is_level(run, &run->carried[i]) &&
+                       payer_takes_level(run, &run->carried[i], payer, run->period);
         if (!run->carried[i].is_copy && !is_held) {
             buffer_add_text(closing, run->carried[i].raw);
             buffer_add_char(closing, '\n');

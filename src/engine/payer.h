@@ -55,6 +55,10 @@ void cut_values_count(struct worker *worker, const struct cut_values *found);
 
 /* The first meter state that came with the opening for the payer, in run->carried. */
 uint32_t payer_first_carried(const struct run *run, uint32_t payer);
+/* Whether the account of such a level is the payer's in a time of the span that the bill which told
+ * the level has not, or from a time on when no change was to come that it has. */
+bool payer_takes_level(const struct run *run, const struct carried *carried, uint32_t payer,
+                       struct period span);
 
 /* ---- waiting.c ---- */
 
@@ -100,7 +104,7 @@ enum status pending_find_sourced(struct arena *arena, const struct pricing *pric
 bool payer_is_settled(const struct run *run, uint32_t payer);
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
-/* ... pays no more, and may still have turns to settle ... */
+/* ... pays no more, and may still have turns to settle, or not yet, and has what waits for it ... */
 bool payer_has_opening(const struct run *run, uint32_t payer);
 /* ... or pays for nobody any more, and has what was billed to it taken back. */
 bool payer_has_issued(const struct run *run, uint32_t payer);

@@ -31,6 +31,8 @@ struct carried {
     uint32_t payer; /* as the period begins */
     struct meter_state state;
     struct text raw;  /* its line */
+    instant at;       /* when the bill ended that tells it */
+    instant told_to;  /* of a level: what comes then is not in it, but in bills of who pays then */
     bool is_copy;     /* for another payer */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };

@@ -73,7 +73,8 @@ enum status waiting_close(struct worker *worker, uint32_t payer, const struct re
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
         const struct carried *carried = &run->carried[i];
-        if (carried_is_level(run, carried)) {
+        if (carried_is_level(run, carried) &&
+            payer_takes_level(run, carried, payer, run->period)) {
             book_carry(&book, &carried->state, 0, true, true, &run->series);
         }
     }
