@@ -156,8 +156,8 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
 
 /* ---- what the bills say of themselves -------------------------------------------------------- */
 
-/* The cut of this run that the bill lies in; false: it is not of a time that is billed.  A bill that
- * may be taken back is of a cut when all of it lies there. */
+/* The cut of this run that the bill lies in; false: it is not of a time that is billed.  Where
+ * bills are taken back it is of a cut when all of it lies there. */
 static bool find_cut(const struct run *run, uint32_t payer, struct period bill, instant *from)
 {
     const struct period *cuts = &run->period;

@@ -516,7 +516,8 @@ static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period
     bool is_divided = !run->takes_back;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
         bills++;
-        is_divided |= run->issued[at].period.from == cut.from && run->issued[at].period.to <= cut.to;
+        const struct period period = run->issued[at].period;
+        is_divided |= period.from == cut.from && period.to <= cut.to;
     }
     *cuts = arena_alloc(arena, (2 * bills + 1) * sizeof **cuts);
     for (uint32_t at = first, end; is_divided && issued_next(run, payer, at, &end); at = end) {
@@ -876,8 +877,9 @@ static void set_recover(struct worker *worker, jmp_buf *recover)
     worker->shelf.recover = worker->handed.recover = recover;
 }
 
-/* settle_cut, divide_cut or take_back.  *found: memory; else all is as before: no memory, or no turn of the
- * output for one that needs much; or it is more than a payer may take, whoever else takes what. */
+/* settle_cut, divide_cut or take_back.  *found: memory; else all is as before: no memory, or no
+ * turn of the output for one that needs much; or it is more than a payer may take, whoever else
+ * takes what. */
 static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
                            bool is_last, enum found *found, struct error *err)
 {

@@ -104,7 +104,7 @@ enum status pending_find_sourced(struct arena *arena, const struct pricing *pric
 bool payer_is_settled(const struct run *run, uint32_t payer);
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
-/* ... pays no more, and may still have turns to settle, or not yet, and has what waits for it ... */
+/* ... pays no more, and may still have turns to settle, or not yet, and has what waits for it */
 bool payer_has_opening(const struct run *run, uint32_t payer);
 /* ... or pays for nobody any more, and has what was billed to it taken back. */
 bool payer_has_issued(const struct run *run, uint32_t payer);

@@ -115,7 +115,7 @@ enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t
 /* ---- whether all periods are there ----------------------------------------------------------- */
 
 /* Of what was issued to a payer for this period and still stands: from when to when it is, and the
- * first and last bills that are of no cut now; ascending. */
+ * first of the bills that are of no cut now. */
 struct standing {
     struct period whole, first_other;
     uint32_t other_count;
@@ -250,8 +250,8 @@ enum status taken_back_check(struct run *run)
             (void)snprintf(others, sizeof others, " (and %u others)", beyond.count - 1);
         }
         run_warn(run,
-                 "%.*s%s: bills lie in other turns now, up to %s: where a period behind this one is "
-                 "closed, name its folders too, or some time is on two bills or on none",
+                 "%.*s%s: bills lie in other turns now, up to %s: where a period behind this one "
+                 "is closed, name its folders too, or some time is on two bills or on none",
                  TEXT_ARG(run->accounts->items[beyond.payer].id), others, to);
     }
     return OK;
