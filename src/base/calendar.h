@@ -37,6 +37,10 @@ static inline bool period_has(struct period period, instant at)
     return period.from <= at && at < period.to;
 }
 /* The common part; from == to when there is none. */
+static inline bool period_equal(struct period a, struct period b)
+{
+    return a.from == b.from && a.to == b.to;
+}
 struct period period_intersect(struct period a, struct period b);
 
 /* A date and time of day in the proleptic Gregorian calendar, of no zone. */

@@ -88,11 +88,6 @@ struct billing billing_at(const struct billing_of *of, instant at)
     return billing;
 }
 
-static bool is_same(struct period a, struct period b)
-{
-    return a.from == b.from && a.to == b.to;
-}
-
 struct period billing_turn(const struct billing_of *of, instant at)
 {
     const struct billing billing = billing_at(of, at);
@@ -100,7 +95,7 @@ struct period billing_turn(const struct billing_of *of, instant at)
     struct period turn = whole;
     for (instant edge = billing.span.from; edge > turn.from;) {
         struct billing before = billing_at(of, edge - 1);
-        if (is_same(clock_turn(&before.clock, edge), whole)) {
+        if (period_equal(clock_turn(&before.clock, edge), whole)) {
             edge = before.span.from;
         } else {
             turn.from = edge;
@@ -108,7 +103,7 @@ struct period billing_turn(const struct billing_of *of, instant at)
     }
     for (instant edge = billing.span.to; edge < turn.to;) {
         struct billing behind = billing_at(of, edge);
-        if (is_same(clock_turn(&behind.clock, edge), whole)) {
+        if (period_equal(clock_turn(&behind.clock, edge), whole)) {
             edge = behind.span.to;
         } else {
             turn.to = edge;

@@ -367,18 +367,20 @@ static const char *folder_name(struct correct *c, const struct closed *closed)
     return text_format(c->arena, "%s/%s", c->options->out, name).at;
 }
 
+/* Of one that is not the first: whether it begins as the one before ends. */
+static bool follows(const struct closed_period *period)
+{
+    return period[-1].first->span.to == period->first->span.from;
+}
+
 /* The opening of the period: that of its bills, or what the one before has become. */
 static enum status find_opening(struct correct *c, size_t index, const char *closing,
                                 const char **opening)
 {
     const struct closed_period *period = &c->periods[index];
     const char *recorded = member(period->latest->run, "opening");
-    *opening = recorded;
-    if (!recorded || strcmp(recorded, "none") == 0) {
-        return OK;
-    }
-    if (index > 0 && period[-1].first->span.to == period->first->span.from) {
-        *opening = closing;
+    *opening = index > 0 && follows(period) ? closing : recorded;
+    if (*opening != recorded || !recorded || strcmp(recorded, "none") == 0) {
         return OK;
     }
     if (index > 0) {
@@ -536,6 +538,9 @@ static enum status correct_period(struct correct *c, size_t index, const char **
         .replace = options->replace};
     TRY(find_opening(c, index, *closing, &bill.opening));
     restatement.tells = index + 1 == c->period_count && corrections->written == 0;
+    restatement.has_before = index > 0 && follows(period);
+    restatement.has_later = index + 1 < c->period_count;
+    restatement.has_behind = restatement.has_later && follows(period + 1);
     struct farthing_summary summary = {0};
     TRY(run_period(c, period, &bill, &restatement, &summary));
     *closing = text_format(c->arena, "%s/closing.ndjson",

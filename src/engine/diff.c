@@ -856,24 +856,30 @@ static bool is_same_usage(const struct diff *d)
 
 /* ---- payer by payer -------------------------------------------------------------------------- */
 
-/* Pieces are in the order of bills, then of sides only within a line. */
-static void list_times(struct diff *d)
+/* Pieces are in the order of bills, then of sides only within a line.  A bill that has been taken
+ * back is none. */
+static enum status list_times(struct diff *d)
 {
     d->times = arena_alloc(&d->scratch, (SIDES * d->piece_count + 1) * sizeof *d->times);
     d->time_count = 0;
     for (size_t first = 0; first < d->piece_count;) {
-        bool is_on[SIDES] = {false, false};
+        struct wide amounts[SIDES] = {0}, quantities[SIDES] = {0};
+        uint64_t events[SIDES] = {0};
         size_t at = first;
         for (; at < d->piece_count && text_equal(d->pieces[at].bill, d->pieces[first].bill); at++) {
-            is_on[d->pieces[at].side] = true;
+            const struct piece *piece = &d->pieces[at];
+            TRY(sum_add(d->err, &amounts[piece->side], piece->line.amount));
+            TRY(sum_add(d->err, &quantities[piece->side], piece->line.quantity));
+            events[piece->side] += piece->line.events;
         }
         for (int side = 0; side < SIDES; side++) {
-            if (is_on[side]) {
+            if (!sum_is_zero(amounts[side]) || !sum_is_zero(quantities[side]) || events[side]) {
                 d->times[d->time_count++] = (struct bill_time){d->pieces[first].period, side};
             }
         }
         first = at;
     }
+    return OK;
 }
 
 static void list_items(struct diff *d)
@@ -914,7 +920,7 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
     if (d->piece_count > 1) {
         qsort(d->pieces, d->piece_count, sizeof *d->pieces, compare_pieces);
     }
-    list_times(d);
+    TRY(list_times(d));
     d->has_two_currencies = false;
     for (size_t i = 1; i < d->piece_count; i++) {
         d->has_two_currencies |=

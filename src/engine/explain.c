@@ -153,9 +153,12 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
     if (!x->inputs.opening) {
         x->inputs.opening = yyjson_get_str(yyjson_obj_get(run, "opening"));
     }
+    const char *period = yyjson_get_str(yyjson_obj_get(run, "period"));
     if (!x->inputs.period) {
-        x->inputs.period = yyjson_get_str(yyjson_obj_get(run, "period"));
+        x->inputs.period = period;
     }
+    x->run->takes_back = yyjson_is_true(yyjson_obj_get(run, "takes_back")) && period &&
+                         strcmp(period, x->inputs.period) == 0;
     if (!x->inputs.period) {
         char from[TIME_FORMAT_MAX], to[TIME_FORMAT_MAX];
         (void)time_format(x->head.period.from, from);
@@ -385,7 +388,7 @@ static enum status add_parts(struct explain *x, const struct period **cuts, uint
 }
 
 /* The cuts of the payer up to the bill's; one, unless its own clock has several turns in the run.
- */
+ * 0: there is none, since the bill was taken back. */
 static enum status find_cuts(struct explain *x, uint32_t payer, const struct period **cuts,
                              uint32_t *count)
 {
@@ -404,6 +407,10 @@ static enum status find_cuts(struct explain *x, uint32_t payer, const struct per
         if (cut.from == x->head.period.from && cut.to == x->head.period.to) {
             return OK;
         }
+    }
+    if (x->is_correction && run->takes_back) {
+        *count = 0;
+        return OK;
     }
     (void)fail(x->err, ERR_INPUT, "the bill is none of period %s", x->inputs.period);
     return fail_hint(x->err, "give the period of that run with --period");
@@ -449,13 +456,11 @@ static enum status price_chain(struct explain *x, struct period cut, struct pric
 }
 
 /* The cuts before the bill's hand their buckets on. */
-static enum status price_cuts_before(struct explain *x)
+static enum status price_cuts_before(struct explain *x, const struct period *cuts, uint32_t count)
 {
     struct run *run = x->run;
-    const struct period *cuts;
-    uint32_t count, first = 0, last = x->chain_count - 1;
+    uint32_t first = 0, last = x->chain_count - 1;
     struct priced *priced = arena_calloc(&run->arena, x->chain_count, sizeof *priced);
-    TRY(find_cuts(x, x->chain[last], &cuts, &count));
     for (uint32_t i = 0; i < count; i++) {
         uint32_t end = end_of_cut(x, cuts[i], first);
         TRY(price_chain(x, cuts[i], priced, i == 0, first, end - first));
@@ -565,8 +570,16 @@ enum status explain_price(struct explain *x)
                     TEXT_ARG(x->head.payer));
     }
     find_chain(x, payer);
+    const struct period *cuts;
+    uint32_t cut_count;
+    TRY(find_cuts(x, payer, &cuts, &cut_count));
+    if (cut_count == 0) {
+        x->is_taken_back = true;
+        TRY(find_present(x));
+        return explain_steps(x);
+    }
     TRY(read_usage(x));
-    TRY(price_cuts_before(x));
+    TRY(price_cuts_before(x, cuts, cut_count));
     TRY(price_traced(x));
     return explain_steps(x);
 }

@@ -90,6 +90,7 @@ struct explain {
     struct pricing pricing;
     struct priced priced;
     struct bill bill;
+    bool is_taken_back;          /* with all of its bill, since its time is in other turns now */
     bool has_present;            /* false: nothing of it is charged now */
     struct line present;         /* as it is known now */
     struct line issued;          /* of a correction: amounts billed before */

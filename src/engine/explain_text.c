@@ -148,7 +148,10 @@ static void add_correction(const struct explain *x, struct buffer *out)
     buffer_add_text(out,
                     TEXT("  (billed before is told by the difference; the bills themselves are "
                          "in the folders given\n  to the run with --billed or --closed)\n"));
-    if (!x->has_present) {
+    if (x->is_taken_back) {
+        buffer_add_text(out, TEXT("  all of its bill is taken back: its time is in other turns of "
+                                  "billing now\n"));
+    } else if (!x->has_present) {
         buffer_add_text(out, TEXT("  nothing of this line is charged now: it is taken back\n"));
     } else {
         buffer_add_text(out, TEXT("\nwhat is known now is explained below\n"));

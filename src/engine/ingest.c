@@ -635,13 +635,18 @@ static void fail_payers(struct worker *worker, uint32_t account)
 }
 
 /* A level is known to all that pay for its account later in the period; and where no bill of the
- * period before tells it, to who pays as a bill begins, from changes that came before. */
+ * period before tells it, to who pays as a bill begins, from changes that came before.  Changes of
+ * a turn that began before the period, and was billed, are told by the opening. */
 static void add_echoes(struct worker *worker, struct event_records *records,
                        const struct record *record, const struct record *made,
                        const struct meter *meter, instant at)
 {
     const struct run *run = worker->run;
+    const uint32_t own = accounts_payer(run->accounts, record->account, at);
     bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
+    bool was_told = has_opening && is_outside &&
+                    (at < run->period.from ||
+                     (!run_waits(run, own) && !run_is_later(run, own, at)));
     uint32_t payers[PAYERS_MAX], count = 0;
     struct period span = {at > run->period.from ? at : run->period.from, 0};
     for (; span.from < run->cuts_end; span.from = span.to) {
@@ -661,7 +666,8 @@ static void add_echoes(struct worker *worker, struct event_records *records,
         if (count < PAYERS_MAX) {
             payers[count++] = payer;
         }
-        bool is_told = has_opening && (is_outside || start > span.from);
+        bool is_told =
+            was_told || (has_opening && start > span.from && !run_waits(run, payer));
         if (start <= at || is_told || (at < cut.from && !meter->carry)) {
             continue;
         }
@@ -669,6 +675,12 @@ static void add_echoes(struct worker *worker, struct event_records *records,
             fail_payers(worker, record->account);
             return;
         }
+    }
+    const instant last = run_last_second(run);
+    const uint32_t holder = accounts_payer(run->accounts, record->account, last);
+    if (run_holds(run, holder) && meter->carry && at < run->period.to && !was_told &&
+        !add_echo(worker, records, record, made, holder, last)) {
+        fail_payers(worker, record->account);
     }
 }
 

@@ -13,7 +13,37 @@
 static int compare_issued(const void *a_item, const void *b_item)
 {
     const struct issued_line *a = a_item, *b = b_item;
-    return a->payer < b->payer ? -1 : a->payer > b->payer;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    if (a->period.from != b->period.from) {
+        return a->period.from < b->period.from ? -1 : 1;
+    }
+    return a->period.to < b->period.to ? -1 : a->period.to > b->period.to;
+}
+
+uint32_t issued_first(const struct run *run, uint32_t payer)
+{
+    uint32_t low = 0, high = run->issued_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->issued[middle].payer < payer) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+bool issued_next(const struct run *run, uint32_t payer, uint32_t first, uint32_t *end)
+{
+    *end = first;
+    while (*end < run->issued_count && run->issued[*end].payer == payer &&
+           period_equal(run->issued[*end].period, run->issued[first].period)) {
+        ++*end;
+    }
+    return *end > first;
 }
 
 /* Whose a bill is and for when. */
@@ -126,7 +156,8 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
 
 /* ---- what the bills say of themselves -------------------------------------------------------- */
 
-/* The cut of this run that the bill lies in; false: it is not of a time that is billed. */
+/* The cut of this run that the bill lies in; false: it is not of a time that is billed.  Where
+ * bills are taken back it is of a cut when all of it lies there. */
 static bool find_cut(const struct run *run, uint32_t payer, struct period bill, instant *from)
 {
     const struct period *cuts = &run->period;
@@ -136,7 +167,9 @@ static bool find_cut(const struct run *run, uint32_t payer, struct period bill, 
         count = run->cut_first[payer + 1] - run->cut_first[payer];
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (cuts[i].from < bill.to && bill.from < cuts[i].to) {
+        bool is_inside = cuts[i].from <= bill.from && bill.to <= cuts[i].to;
+        if (is_inside ||
+            (!run->takes_back && cuts[i].from < bill.to && bill.from < cuts[i].to)) {
             *from = cuts[i].from;
             return true;
         }
@@ -172,10 +205,11 @@ static enum status read_bill(struct run *run, struct issued_folder *folder, stru
     folder->bills++;
     uint32_t payer = run_payer(run, head.payer, head.contract);
     instant cut;
-    if (payer == MAP_NONE || !find_cut(run, payer, head.period, &cut)) {
+    bool is_of_cut = payer != MAP_NONE && find_cut(run, payer, head.period, &cut);
+    folder->matched += is_of_cut || (payer != MAP_NONE && run->takes_back);
+    if (!is_of_cut) {
         return OK;
     }
-    folder->matched++;
     /* A view by source has events of its source. */
     struct known_events events = {0};
     if (head.source.size == 0) {

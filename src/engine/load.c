@@ -730,6 +730,20 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
     return OK;
 }
 
+/* Until when a level is told by a bill that ended at an instant: as long as the account was the
+ * payer's. */
+static instant told_to(const struct run *run, uint32_t account, uint32_t payer, instant at)
+{
+    for (instant to = at, next; to > INSTANT_MIN;) {
+        instant from = accounts_edge(run->accounts, run->catalog, account, to - 1, &next);
+        if (accounts_payer(run->accounts, account, to - 1) == payer) {
+            return to;
+        }
+        to = from;
+    }
+    return at;
+}
+
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
  * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
@@ -786,6 +800,8 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     }
     out->payer = accounts_payer(run->accounts, out->state.account,
                                 at > run->period.from ? at : run->period.from);
+    out->at = at;
+    out->told_to = told_to(run, out->state.account, payer, at);
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
     return OK;
@@ -824,6 +840,9 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
  * bill begins then. */
 static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, instant at)
 {
+    if (payer != MAP_NONE && run_waits(run, payer)) {
+        return at == run->period.from;
+    }
     if (begins_at(run, payer, at)) {
         return true;
     }
@@ -874,6 +893,11 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
         uint32_t payer = run_payer(run, payer_id, contract);
         if (!member_time(object, "at", at)) {
             status = ERR_INPUT;
+        } else if (yyjson_is_true(yyjson_obj_get(object, "waits"))) {
+            status = *at == run->period.from ? OK : ERR_CONFLICT;
+            if (payer != MAP_NONE) {
+                waiting_add(run, payer);
+            }
         } else if (!yyjson_obj_get(object, "meter") && !begins_at(run, payer, *at)) {
             status = ERR_CONFLICT;
         } else if (yyjson_obj_get(object, "failed")) {
@@ -1116,7 +1140,11 @@ static enum status load_opening(struct run *run)
             (void)fail(run->err, ERR_INPUT,
                        "%s:%u: this state is of %s, and the payer's bill does not begin then",
                        run->options->opening, number, text);
-            return fail_hint(run->err, "give the closing.ndjson of the period just before");
+            return fail_hint(run->err,
+                             run->restatement && !run->restatement->has_before
+                                 ? "its turns are others now: name the closed folders of the "
+                                   "periods before, too, with --closed"
+                                 : "give the closing.ndjson of the period just before");
         }
         if (status != OK) {
             (void)fail(run->err, ERR_INPUT, "%s:%u: no state of a bucket or meter",
@@ -1221,5 +1249,7 @@ enum status load_state(struct run *run)
     sourced_find(run);
     run->csv_mapping = csv_mapping_new(&run->arena, run->catalog);
     TRY(load_opening(run));
-    return load_issued(run);
+    waiting_find(run);
+    TRY(load_issued(run));
+    return taken_back_check(run);
 }

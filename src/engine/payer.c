@@ -19,7 +19,6 @@ static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, u
 {
     static_assert(offsetof(struct opening_bucket, payer) == 0);
     static_assert(offsetof(struct carried, payer) == 0);
-    static_assert(offsetof(struct issued_line, payer) == 0);
     uint32_t low = 0, high = count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2, found;
@@ -38,14 +37,9 @@ static uint32_t first_opening(const struct run *run, uint32_t payer)
     return first_of(run->opening, run->opening_count, sizeof *run->opening, payer);
 }
 
-static uint32_t first_carried(const struct run *run, uint32_t payer)
+uint32_t payer_first_carried(const struct run *run, uint32_t payer)
 {
     return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
-}
-
-static uint32_t first_issued(const struct run *run, uint32_t payer)
-{
-    return first_of(run->issued, run->issued_count, sizeof *run->issued, payer);
 }
 
 static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
@@ -102,15 +96,58 @@ static void carry_state(const struct run *run, const struct meter_state *state, 
     book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
 }
 
+/* From when the payer's first cut begins until this one does. */
+static struct period cuts_before(const struct run *run, uint32_t payer, struct period cut)
+{
+    const instant first = run->has_cuts ? run->cuts[run->cut_first[payer]].from : run->period.from;
+    return (struct period){first, cut.from};
+}
+
+bool payer_takes_level(const struct run *run, const struct carried *carried, uint32_t payer,
+                       struct period span)
+{
+    const uint32_t account = carried->state.account;
+    bool takes = false;
+    for (instant at = span.from, next; at < span.to && !takes; at = next) {
+        instant from = accounts_edge(run->accounts, run->catalog, account, at, &next);
+        takes = (next > carried->told_to || from >= carried->state.at) &&
+                accounts_is_paid_by(run->accounts, run->catalog, account, payer, at);
+    }
+    return takes;
+}
+
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
- * first cut. */
-static void carry_opening(const struct run *run, uint32_t payer, struct period cut,
+ * first cut.  A level goes into the first one that takes it, since the bill that told it may have
+ * ended behind this run's first ones. */
+static void carry_opening(const struct run *run, uint32_t payer, struct period cut, bool is_first,
                           bool begins_turn, struct book *book)
 {
-    for (uint32_t i = first_carried(run, payer);
+    for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        if (!run->carried[i].has_samples) {
-            carry_state(run, &run->carried[i].state, payer, cut, begins_turn, book);
+        const struct carried *carried = &run->carried[i];
+        bool takes = is_first;
+        if (carried_is_level(run, carried)) {
+            takes = payer_takes_level(run, carried, payer, cut) &&
+                    !payer_takes_level(run, carried, payer, cuts_before(run, payer, cut));
+        }
+        if (!carried->has_samples && takes) {
+            carry_state(run, &carried->state, payer, cut, begins_turn, book);
+        }
+    }
+}
+
+/* Levels of bills that end behind this run, and which no cut has taken. */
+static void pass_later_levels(const struct run *run, uint32_t payer, struct period cut,
+                              struct buffer *closing)
+{
+    const struct period all = {cuts_before(run, payer, cut).from, cut.to};
+    for (uint32_t i = payer_first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried[i];
+        if (carried_is_level(run, carried) && !carried->is_copy &&
+            carried->at > run->period.to && !payer_takes_level(run, carried, payer, all)) {
+            buffer_add_text(closing, carried->raw);
+            buffer_add_char(closing, '\n');
         }
     }
 }
@@ -140,9 +177,11 @@ static bool tells_level(const struct run *run, const struct pricing *pricing, ui
         (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
         left = is_paid ? next : left;
     }
-    return left >= pricing->cut.to ||
-           (left > INSTANT_MIN &&
-            run_is_later(run, accounts_payer(run->accounts, account, left), left));
+    if (left >= pricing->cut.to || left == INSTANT_MIN) {
+        return left > INSTANT_MIN;
+    }
+    const uint32_t next = accounts_payer(run->accounts, account, left);
+    return run_is_later(run, next, left) || (run_holds(run, next) && left > run_last_second(run));
 }
 
 /* is_last: of the run. */
@@ -189,25 +228,27 @@ void payer_hand_over(struct worker *worker, const struct pricing *pricing,
 
 bool payer_has_issued(const struct run *run, uint32_t payer)
 {
-    uint32_t first = first_issued(run, payer);
-    return first < run->issued_count && run->issued[first].payer == payer;
+    uint32_t end;
+    return issued_next(run, payer, issued_first(run, payer), &end);
 }
 
 /* What was billed to the payer for this time: whole bills inside the cut.  One that reaches beyond
- * it cannot be told apart line by line. */
+ * it cannot be told apart line by line.  Where bills of other times are taken back, the bill of the
+ * cut alone. */
 enum status payer_find_issued(const struct run *run, struct arena *arena, uint32_t payer,
                               struct period cut, struct issued *issued, struct error *err)
 {
-    uint32_t low = first_issued(run, payer), end = low, count = 0;
+    uint32_t low = issued_first(run, payer), end = low, count = 0;
     while (end < run->issued_count && run->issued[end].payer == payer) {
         end++;
     }
     struct line *lines = arena_alloc(arena, (end - low + 1) * sizeof *lines);
     for (uint32_t i = low; i < end; i++) {
         struct period period = run->issued[i].period;
-        if (cut.from <= period.from && period.to <= cut.to) {
+        bool is_inside = cut.from <= period.from && period.to <= cut.to;
+        if (run->takes_back ? period_equal(cut, period) : is_inside) {
             lines[count++] = run->issued[i].line;
-        } else if (period.from < cut.to && cut.from < period.to) {
+        } else if (!run->takes_back && period.from < cut.to && cut.from < period.to) {
             (void)fail(err, ERR_CONFLICT,
                        "a bill issued before reaches beyond the period that is billed");
             return fail_hint(err, "bill a period that holds the bills given with --billed");
@@ -408,6 +449,8 @@ struct job {
     struct handover handover;
     struct sourced_views *sourced;
     bool divides;    /* the cut is to be divided, and not to be billed */
+    bool takes_back; /* nor that: what was issued for it goes, of the view at hand or the payer */
+    uint32_t view;   /* of sourced; NONE */
     bool needs_turn; /* it takes much memory, and must not wait for its turn with that */
     /* The parts of the cut: one, unless thresholds divide it. */
     const struct period *parts;
@@ -435,9 +478,8 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     run_pricing(run, arena, job->payer, cut, pricing);
     pricing->memory = worker->prices;
     bool begins_turn = pricing->turn.from == cut.from;
-    if (is_first) {
-        carry_opening(run, job->payer, cut, begins_turn, book);
-    } else {
+    carry_opening(run, job->payer, cut, is_first, begins_turn, book);
+    if (!is_first) {
         pricing->opening = job->handover.buckets;
         pricing->opening_count = job->handover.bucket_count;
         for (uint32_t i = 0; i < job->handover.meter_count; i++) {
@@ -453,18 +495,23 @@ static int compare_instants(const void *a, const void *b)
     return (*left > *right) - (*left < *right);
 }
 
-/* Where bills that were issued for a part of the cut begin and end. */
+/* Where bills that were issued for a part of the cut begin and end.  Those of other turns, which
+ * are taken back, are no parts: the first part begins as the cut does. */
 static uint32_t issued_cuts(const struct run *run, uint32_t payer, struct period cut,
                             struct arena *arena, instant **cuts)
 {
-    uint32_t low = first_issued(run, payer), end = low, count = 0;
-    while (end < run->issued_count && run->issued[end].payer == payer) {
-        end++;
+    uint32_t first = issued_first(run, payer), count = 0, bills = 0;
+    bool is_divided = !run->takes_back;
+    for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
+        bills++;
+        const struct period period = run->issued[at].period;
+        is_divided |= period.from == cut.from && period.to <= cut.to;
     }
-    *cuts = arena_alloc(arena, (2 * (end - low) + 1) * sizeof **cuts);
-    for (uint32_t i = low; i < end; i++) {
-        struct period period = run->issued[i].period;
-        if (cut.from <= period.from && period.to <= cut.to) {
+    *cuts = arena_alloc(arena, (2 * bills + 1) * sizeof **cuts);
+    for (uint32_t at = first, end; is_divided && issued_next(run, payer, at, &end); at = end) {
+        struct period period = run->issued[at].period;
+        if (cut.from <= period.from && period.to <= cut.to &&
+            taken_back_stands(run, arena, at, end)) {
             (*cuts)[count++] = period.from;
             (*cuts)[count++] = period.to;
         }
@@ -523,11 +570,19 @@ static void tell_known(struct worker *worker, struct job *job, const struct bill
 /* A bill that takes much of the memory and waits for its turn to be written keeps it from those it
  * waits for: such a payer waits before, and begins again.  What a row takes until its bill is
  * written is a guess. */
-static bool is_heavy(const struct run *run, const struct book *book)
+static enum status wait_when_heavy(struct worker *worker, struct job *job, uint32_t row_count)
 {
     enum { ROW_BILL_BYTES = 2048, HEAVY_SHARE = 8 };
-    return book->row_count >
-           run->memory_bytes / HEAVY_SHARE / (size_t)run->threads / ROW_BILL_BYTES;
+    const struct run *run = worker->run;
+    const size_t most_bytes = run->memory_bytes / HEAVY_SHARE / (size_t)run->threads;
+    if (row_count <= most_bytes / ROW_BILL_BYTES || job->texts->has_turn) {
+        return OK;
+    }
+    if (!output_turn_is(run->output, job->texts->partition)) {
+        job->needs_turn = true;
+        arena_run_out(&worker->scratch);
+    }
+    return texts_take_turn(worker, job->texts);
 }
 
 /* What is written as a whole. */
@@ -545,6 +600,17 @@ static void charge_texts(struct arena *arena, size_t whole_bytes, uint32_t rows)
     arena_charge(arena, rows == NONE ? 2 * RENDER_ROOM_BYTES : (size_t)rows * ROW_BYTES);
 }
 
+static enum status write_lines(struct worker *worker, struct texts *texts, const struct bill *bill)
+{
+    for (uint32_t i = 0; i < bill->line_count; i += RENDER_AT_ONCE) {
+        uint32_t left = bill->line_count - i;
+        render_lines_csv(worker->writer, &texts->lines, bill, i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(texts_write_when_full(worker, texts));
+    }
+    return OK;
+}
+
 /* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
 static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
                               bool is_first, bool is_last, struct error *err)
@@ -559,13 +625,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct book book;
     struct pricing pricing;
     TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-    if (is_heavy(run, &book) && !texts->has_turn) {
-        if (!output_turn_is(run->output, texts->partition)) {
-            job->needs_turn = true;
-            arena_run_out(arena);
-        }
-        TRY(texts_take_turn(worker, texts));
-    }
+    TRY(wait_when_heavy(worker, job, book.row_count));
     if (!worker->is_booked) {
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
@@ -613,6 +673,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, has_whole ? &whole : NULL,
                       book.rows, book.row_count, is_first, is_last, job->inputs, err));
+    if (is_last) {
+        pass_later_levels(run, payer, cut, &texts->closing);
+    }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept_count == 0) {
         tell_known(worker, job, &bill);
@@ -644,12 +707,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
         (void)buffer_reserve(&texts->usage, RENDER_ROOM_BYTES);
     }
-    for (uint32_t i = 0; i < bill.line_count; i += RENDER_AT_ONCE) {
-        uint32_t left = bill.line_count - i;
-        render_lines_csv(worker->writer, &texts->lines, &bill, i,
-                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
-        TRY(texts_write_when_full(worker, texts));
-    }
+    TRY(write_lines(worker, texts, &bill));
     for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
         uint32_t left = book.row_count - i;
         render_usage_csv(worker->writer, &texts->usage, &pricing, account->id, book.rows + i,
@@ -664,6 +722,32 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
     return sourced_keep(worker, job->sourced);
+}
+
+/* Takes a bill back that was issued for a time that is not billed now. */
+static enum status take_back(struct worker *worker, struct job *job, struct period period,
+                             struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    struct texts *texts = job->texts;
+    if (job->view != NONE) {
+        return sourced_take_back(worker, job->sourced, job->view, period, job->inputs, err);
+    }
+    struct bill bill;
+    TRY(taken_back_make(run, arena, job->payer, period, &bill, err));
+    TRY(wait_when_heavy(worker, job, bill.line_count));
+    const size_t text_bytes = whole_text_bytes(texts);
+    render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, &bill,
+                     job->inputs);
+    const bool is_long = bill.line_count > RENDER_AT_ONCE;
+    charge_texts(arena, whole_text_bytes(texts) - text_bytes, is_long ? NONE : bill.line_count);
+    if (is_long) {
+        (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
+    }
+    TRY(write_lines(worker, texts, &bill));
+    payer_count_bill(worker, &bill);
+    return OK;
 }
 
 bool payer_is_settled(const struct run *run, uint32_t payer)
@@ -692,8 +776,9 @@ bool payer_has_opening(const struct run *run, uint32_t payer)
     if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
         return true;
     }
-    uint32_t at = first_opening(run, payer);
-    return at < run->opening_count && run->opening[at].payer == payer;
+    uint32_t at = first_opening(run, payer), carried = payer_first_carried(run, payer);
+    return (at < run->opening_count && run->opening[at].payer == payer) ||
+           (carried < run->carried_count && run->carried[carried].payer == payer);
 }
 
 void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
@@ -740,9 +825,11 @@ void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *cl
         buffer_add_text(closing, unbilled->raw);
         buffer_add_char(closing, '\n');
     }
-    for (uint32_t i = first_carried(run, payer);
+    for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        if (!run->carried[i].is_copy) {
+        bool is_held = run_holds(run, payer) && carried_is_level(run, &run->carried[i]) &&
+                       payer_takes_level(run, &run->carried[i], payer, run->period);
+        if (!run->carried[i].is_copy && !is_held) {
             buffer_add_text(closing, run->carried[i].raw);
             buffer_add_char(closing, '\n');
         }
@@ -778,8 +865,9 @@ static void set_recover(struct worker *worker, jmp_buf *recover)
     worker->shelf.recover = worker->handed.recover = recover;
 }
 
-/* settle_cut, or divide_cut.  *found: memory; else all is as before: no memory, or no turn of the
- * output for one that needs much; or it is more than a payer may take, whoever else takes what. */
+/* settle_cut, divide_cut or take_back.  *found: memory; else all is as before: no memory, or no
+ * turn of the output for one that needs much; or it is more than a payer may take, whoever else
+ * takes what. */
 static enum status try_cut(struct worker *worker, struct job *job, struct period cut, bool is_first,
                            bool is_last, enum found *found, struct error *err)
 {
@@ -799,8 +887,9 @@ static enum status try_cut(struct worker *worker, struct job *job, struct period
     if (setjmp(here) == 0) {
         set_recover(worker, &here);
         worker->scratch.charge_max_bytes = worker->run->room_bytes;
-        status = job->divides ? divide_cut(worker, job, cut, is_first, err)
-                              : settle_cut(worker, job, cut, is_first, is_last, err);
+        status = job->divides      ? divide_cut(worker, job, cut, is_first, err)
+                 : job->takes_back ? take_back(worker, job, cut, err)
+                                   : settle_cut(worker, job, cut, is_first, is_last, err);
     } else if (job->texts->write_count == write_count) {
         for (enum text_kind i = 0; i < TEXTS; i++) {
             texts_buffer(job->texts, i)->size = sizes[i];
@@ -867,6 +956,66 @@ static enum status settle_with_room(struct worker *worker, struct job *job, stru
     return status;
 }
 
+/* What was billed now, of a run that takes back what was issued for other times. */
+struct billed {
+    struct period *items;
+    uint32_t count, capacity;
+};
+
+static void add_billed(struct worker *worker, struct billed *billed, struct period part)
+{
+    if (!worker->run->takes_back) {
+        return;
+    }
+    if (billed->count == billed->capacity) {
+        uint32_t more = billed->capacity ? billed->capacity * 2 : 4;
+        billed->items = arena_grow(&worker->handed, billed->items, billed->count, more,
+                                   sizeof *billed->items);
+        billed->capacity = more;
+    }
+    billed->items[billed->count++] = part;
+}
+
+/* False when the output has failed, and with it the worker. */
+static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer,
+                          const struct billed *billed)
+{
+    struct period *periods;
+    struct error err = {0};
+    uint32_t count = taken_back_find(worker->run, &worker->handed, payer, billed->items,
+                                     billed->count, &periods);
+    enum status status = count > 0 ? unbilled_check(worker->run, payer, &err) : OK;
+    for (uint32_t i = 0; i < count && status == OK; i++) {
+        status = settle_with_room(worker, job, periods[i], false, false, &err);
+    }
+    if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
+        worker->err = worker->err.status != OK ? worker->err : err;
+        worker_fail(worker, worker->err.status);
+        return false;
+    }
+    if (status != OK) {
+        payer_fail(worker, payer, &err);
+    }
+    return true;
+}
+
+/* The payer's bills of other times, and those of views that stand on it.  Last: whoever cannot be
+ * billed keeps what it has. */
+static bool take_back_bills(struct worker *worker, struct job *job, const struct billed *billed)
+{
+    const struct run *run = worker->run;
+    job->takes_back = true;
+    job->view = NONE;
+    bool is_good = take_back_all(worker, job, job->payer, billed);
+    for (uint32_t i = 0; i < job->sourced->count && is_good; i++) {
+        const struct sourced *item = &job->sourced->items[i];
+        job->view = i;
+        is_good = item->has_failed ||
+                  take_back_all(worker, job, run->accounts->views[item->view].buyer, billed);
+    }
+    return is_good;
+}
+
 void payer_settle(struct worker *worker, uint32_t payer, struct records records, struct text inputs,
                   struct texts *texts)
 {
@@ -879,11 +1028,18 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
     }
     struct sourced_views sourced = sourced_open(worker, payer);
+    struct billed billed = {0};
     if (cut_count == 0) {
         payer_pass_opening(run, payer, &texts->closing);
         payer_settle_excluded(worker, run->accounts->items[payer].id,
                               bill_contract(run->catalog, run->accounts, payer), records, texts);
         sourced_pass(worker, &sourced);
+        arena_rewind(&worker->scratch, ARENA_EMPTY);
+        if (run_holds(run, payer) &&
+            waiting_close(worker, payer, &records, texts, &worker->err) != OK) {
+            worker_fail(worker, worker->err.status);
+            return;
+        }
         arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
     struct job job = {
@@ -911,6 +1067,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
                                       i + 1 == cut_count && job.part + 1 == job.part_count, &err);
             if (status == OK) {
                 sourced_next(worker, &sourced);
+                add_billed(worker, &billed, cut);
             }
         }
         if (status != OK) {
@@ -927,6 +1084,9 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
             sourced_close(worker, &sourced, failed, true);
             return;
         }
+    }
+    if (run->takes_back && run->issued_count > 0 && !take_back_bills(worker, &job, &billed)) {
+        return;
     }
     if (cut_count > 0) {
         sourced_close(worker, &sourced, (struct period){cuts[0].from, cuts[cut_count - 1].to},

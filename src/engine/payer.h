@@ -53,6 +53,34 @@ void cut_values_find(struct arena *arena, const struct book *book, const struct 
 /* Of a bill that is written; takes no memory. */
 void cut_values_count(struct worker *worker, const struct cut_values *found);
 
+/* The first meter state that came with the opening for the payer, in run->carried. */
+uint32_t payer_first_carried(const struct run *run, uint32_t payer);
+/* Whether the account of such a level is the payer's in a time of the span that the bill which told
+ * the level has not, or from a time on when no change was to come that it has. */
+bool payer_takes_level(const struct run *run, const struct carried *carried, uint32_t payer,
+                       struct period span);
+
+/* ---- waiting.c ---- */
+
+/* Of a payer that holds levels (run_holds): says so in the closing, and tells them. */
+enum status waiting_close(struct worker *worker, uint32_t payer, const struct records *records,
+                          struct texts *texts, struct error *err);
+
+/* ---- taken_back.c ---- */
+
+/* The periods of bills issued to the payer that are none of those billed now, and of which
+ * something stands; ascending, in the arena. */
+uint32_t taken_back_find(const struct run *run, struct arena *arena, uint32_t payer,
+                         const struct period *billed, uint32_t billed_count,
+                         struct period **periods);
+/* The correction that leaves nothing of what was issued to the payer for the period.  All memory is
+ * of the arena.  ERR_OVERFLOW; ERR_INPUT when it cannot be said in the currency it is settled in.
+ */
+enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t payer,
+                            struct period period, struct bill *bill, struct error *err);
+/* Whether the lines issued from first up to end have not come to nothing by corrections. */
+bool taken_back_stands(const struct run *run, struct arena *arena, uint32_t first, uint32_t end);
+
 /* ---- pending.c ---- */
 
 /* A payer priced as if its turn ended with what is known. */
@@ -76,7 +104,7 @@ enum status pending_find_sourced(struct arena *arena, const struct pricing *pric
 bool payer_is_settled(const struct run *run, uint32_t payer);
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
-/* ... pays no more, and may still have turns to settle ... */
+/* ... pays no more, and may still have turns to settle, or not yet, and has what waits for it */
 bool payer_has_opening(const struct run *run, uint32_t payer);
 /* ... or pays for nobody any more, and has what was billed to it taken back. */
 bool payer_has_issued(const struct run *run, uint32_t payer);

@@ -487,6 +487,9 @@ static enum status write_run_file(struct run *run)
         buffer_add_json(&out, text_of(options->opening));
     }
     add_billed(run, &out);
+    if (run->takes_back) {
+        buffer_add_text(&out, TEXT(",\"takes_back\":true"));
+    }
     add_digests(run, &out);
     if (run->late_before > INSTANT_MIN) {
         add_json_time(&out, "late_before", run->late_before);

@@ -446,6 +446,7 @@ static enum status run_bill(struct env *env, const struct farthing_config *confi
                         .is_case = taxes != NULL,
                         .taxes = taxes,
                         .restatement = restatement,
+                        .takes_back = restatement != NULL,
                         .err = err};
     /* The caller's arena is the run's while it lasts, so that what the summary points to outlives
      * the run. */

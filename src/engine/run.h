@@ -31,6 +31,8 @@ struct carried {
     uint32_t payer; /* as the period begins */
     struct meter_state state;
     struct text raw;  /* its line */
+    instant at;       /* when the bill ended that tells it */
+    instant told_to;  /* of a level: what comes then is not in it, but in bills of who pays then */
     bool is_copy;     /* for another payer */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
@@ -112,6 +114,8 @@ struct restatement {
     struct text usage_print, closing_print;
     yyjson_val *excluded; /* by reason */
     bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
+    /* The period before and the one behind are corrected with it; some behind that is not. */
+    bool has_before, has_behind, has_later;
     /* Results: */
     bool is_written;  /* something has changed */
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
@@ -359,8 +363,11 @@ struct run {
     const uint32_t *sourced, *sourced_first;
     const uint32_t *sourced_root; /* by view: the payer on which it stands in the end */
     bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
+    bool *waits;           /* by payer: before its first cut it was on no bill; NULL: none does */
     uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
-    struct issued_line *issued; /* sorted by payer */
+    /* As `correct` does: what was issued for another time than is billed now is taken back. */
+    bool takes_back;
+    struct issued_line *issued; /* sorted by (payer, period) */
     uint32_t issued_count;
     struct issued_bill *issued_bills; /* sorted by (payer, cut) */
     uint32_t issued_bill_count;
@@ -482,12 +489,38 @@ const struct unbilled *unbilled_find(const struct run *run, uint32_t payer);
 /* ERR_CONFLICT: it cannot be billed. */
 enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err);
 
+/* ---- waiting.c ---- */
+
+/* Whether the payer has had no bill in the runs before, so that none has told its levels.  Says the
+ * opening; without one, those that have no turn in the run, if levels are carried at all. */
+bool run_waits(const struct run *run, uint32_t payer);
+/* And has none in this run. */
+bool run_holds(const struct run *run, uint32_t payer);
+/* Who pays for an account then may hold its levels. */
+static inline instant run_last_second(const struct run *run)
+{
+    return run->period.to - NS_PER_SECOND;
+}
+/* As the opening says. */
+void waiting_add(struct run *run, uint32_t payer);
+/* Who waits, when there is no opening. */
+void waiting_find(struct run *run);
+static inline bool carried_is_level(const struct run *run, const struct carried *carried)
+{
+    const uint32_t meter = series_at(&run->series, carried->state.series)->meter;
+    return run->catalog->meters[meter].aggregate == AGGREGATE_TIME_WEIGHTED;
+}
+
 /* ---- issued.c ---- */
 
 /* The bills of --billed; warns of what looks as if something was not given. */
 enum status load_issued(struct run *run);
 /* Their lines alone. */
 enum status load_issued_lines(struct run *run);
+/* Where the lines issued to a payer begin in run->issued; if there are any, issued_next says so:
+ * end is behind those of the payer and of one period that begin at first. */
+uint32_t issued_first(const struct run *run, uint32_t payer);
+bool issued_next(const struct run *run, uint32_t payer, uint32_t first, uint32_t *end);
 /* The most events that were known when this cut was billed before; 0: it was not, or who pays for
  * whom has changed since. */
 struct known_events issued_events(const struct run *run, uint32_t payer, instant cut);
@@ -506,6 +539,12 @@ instant restatement_late_before(const struct run *run, uint32_t file);
 instant restatement_late_max(const struct run *run);
 /* There is a difference, or the state that the next period begins with is another one. */
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary);
+
+/* ---- taken_back.c ---- */
+
+/* Of a correction: ERR_INPUT when a turn of a payer whose bills lie in other turns now reaches into
+ * a period that is not corrected with this one; a warning when it may. */
+enum status taken_back_check(struct run *run);
 
 /* ---- ingest.c, accept.c, settle.c, report.c ---- */
 

@@ -36,7 +36,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
         arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
     bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
-                       run->unbilled_count > 0 || run->issued_count > 0;
+                       run->unbilled_count > 0 || run->issued_count > 0 || run->waits;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
         for (enum ask ask = 0; ask < ASKS; ask++) {
@@ -50,7 +50,8 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
         }
         if (records_any(&records) || (every_payer && payer_is_settled(run, payer) &&
                                       (payer_pays(run, payer) || payer_has_opening(run, payer) ||
-                                       payer_has_issued(run, payer) || sourced_wait(run, payer)))) {
+                                       payer_has_issued(run, payer) || run_holds(run, payer) ||
+                                       sourced_wait(run, payer)))) {
             payer_settle(worker, payer, records, inputs, &texts);
             arena_rewind(&worker->handed, ARENA_EMPTY);
             gate_yield(worker);

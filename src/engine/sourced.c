@@ -157,25 +157,30 @@ void sourced_gather(const struct run *run, struct arena *arena, const struct pri
     pricing->source_currency = priced->money.currency;
 }
 
-static void render(struct worker *worker, struct sourced *item, bool is_last, struct text inputs)
+static void render_bill(struct worker *worker, struct sourced *item, struct text inputs)
 {
     const struct run *run = worker->run;
-    struct arena *arena = &worker->scratch;
-    struct text payer = run->accounts->items[item->pricing.payer].id;
     for (enum text_kind i = 0; i < TEXTS; i++) {
-        buffer_init(&item->texts[i], arena, 1024);
+        buffer_init(&item->texts[i], &worker->scratch, 1024);
     }
-    if (is_last) {
-        render_closing(&item->texts[TEXT_CLOSING], &item->pricing, &item->priced, NULL, 0);
-    }
-    render_exclusions_csv(&item->texts[TEXT_EXCLUSIONS], run->catalog, run->accounts, payer,
-                          item->bill.contract, item->bill.excluded, item->bill.excluded_count);
     if (item->bill.line_count > 0) {
         render_bill_json(worker->writer, &item->texts[TEXT_BILLS], run->catalog, run->accounts,
                          &item->bill, inputs);
         render_lines_csv(worker->writer, &item->texts[TEXT_LINES], &item->bill, 0,
                          item->bill.line_count);
     }
+}
+
+static void render(struct worker *worker, struct sourced *item, bool is_last, struct text inputs)
+{
+    const struct run *run = worker->run;
+    struct text payer = run->accounts->items[item->pricing.payer].id;
+    render_bill(worker, item, inputs);
+    if (is_last) {
+        render_closing(&item->texts[TEXT_CLOSING], &item->pricing, &item->priced, NULL, 0);
+    }
+    render_exclusions_csv(&item->texts[TEXT_EXCLUSIONS], run->catalog, run->accounts, payer,
+                          item->bill.contract, item->bill.excluded, item->bill.excluded_count);
 }
 
 static enum status price_one(struct worker *worker, struct sourced *item, const struct sourced *on,
@@ -291,20 +296,38 @@ static bool keep_text(struct worker *worker, const struct sourced_views *views, 
     return true;
 }
 
+static enum status keep_bill(struct worker *worker, const struct sourced_views *views,
+                             const struct sourced *item)
+{
+    payer_count_bill(worker, &item->bill);
+    for (enum text_kind kind = 0; kind < TEXTS; kind++) {
+        if (!keep_text(worker, views, item->view, kind, buffer_text(&item->texts[kind]))) {
+            return worker->err.status;
+        }
+    }
+    return OK;
+}
+
 enum status sourced_keep(struct worker *worker, struct sourced_views *views)
 {
     for (uint32_t i = 0; i < views->count; i++) {
-        struct sourced *item = &views->items[i];
-        if (item->fails_now) {
-            continue;
-        }
-        payer_count_bill(worker, &item->bill);
-        for (enum text_kind kind = 0; kind < TEXTS; kind++) {
-            if (!keep_text(worker, views, item->view, kind, buffer_text(&item->texts[kind]))) {
-                return worker->err.status;
-            }
+        if (!views->items[i].fails_now) {
+            TRY(keep_bill(worker, views, &views->items[i]));
         }
     }
+    return OK;
+}
+
+enum status sourced_take_back(struct worker *worker, struct sourced_views *views, uint32_t index,
+                              struct period period, struct text inputs, struct error *err)
+{
+    const struct run *run = worker->run;
+    struct sourced *item = &views->items[index];
+    TRY(taken_back_make(run, &worker->scratch, run->accounts->views[item->view].buyer, period,
+                        &item->bill, err));
+    render_bill(worker, item, inputs);
+    TRY(keep_bill(worker, views, item));
+    views->cut++;
     return OK;
 }
 

@@ -59,6 +59,9 @@ void sourced_next(struct worker *worker, struct sourced_views *views);
 /* The last cut is, or the payer has failed: those that are not billed say so in their closings. */
 void sourced_close(struct worker *worker, struct sourced_views *views, struct period span,
                    bool payer_failed);
+/* Takes back what was issued to a view for a time that is not billed now; behind the last cut. */
+enum status sourced_take_back(struct worker *worker, struct sourced_views *views, uint32_t index,
+                              struct period period, struct text inputs, struct error *err);
 /* A payer without a cut: what was carried in is carried on. */
 void sourced_pass(struct worker *worker, struct sourced_views *views);
 

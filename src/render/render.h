@@ -81,6 +81,9 @@ void render_exclusions_csv(struct buffer *out, const struct catalog *catalog,
 /* Bucket states, then the meter states that go on (book_states). */
 void render_closing(struct buffer *out, const struct pricing *pricing, const struct priced *priced,
                     const struct meter_state *states, uint32_t state_count);
+/* Before the levels of a payer that has had no bill yet. */
+void render_closing_waits(struct buffer *out, const struct catalog *catalog,
+                          const struct accounts *accounts, uint32_t payer, instant at);
 /* In place of the states of a payer that could not be billed. */
 void render_closing_failed(struct buffer *out, const struct catalog *catalog,
                            const struct accounts *accounts, uint32_t payer, struct period failed);

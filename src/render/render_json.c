@@ -344,6 +344,14 @@ void render_closing_failed(struct buffer *out, const struct catalog *catalog,
     buffer_add_text(out, TEXT("true}\n"));
 }
 
+void render_closing_waits(struct buffer *out, const struct catalog *catalog,
+                          const struct accounts *accounts, uint32_t payer, instant at)
+{
+    add_payer(out, accounts, catalog, payer, at);
+    add_json_key(out, "waits");
+    buffer_add_text(out, TEXT("true}\n"));
+}
+
 static void add_open(struct buffer *out)
 {
     add_json_key(out, "open");

@@ -1,0 +1,98 @@
+/* waiting.c - payers that have had no bill yet, and the levels that wait for their first one.
+ *
+ *     first run, no turn of the payer begins in it --closing--> "waits", and levels as it ends
+ *     next run --opening--> these go on, with what changes them until the first turn begins
+ *
+ * A level is told by the bill before, in its closing.  Of a payer whose turn had begun before all
+ * that is billed there is none: the run tells what it knows in its place.  That the payer waits is
+ * told too, since changes before its first turn are of no run's bill, and each run has its own.
+ */
+#include "engine/payer.h"
+#include "engine/samples.h"
+
+bool run_waits(const struct run *run, uint32_t payer)
+{
+    return run->waits && run->waits[payer];
+}
+
+bool run_holds(const struct run *run, uint32_t payer)
+{
+    return run_waits(run, payer) && run->cut_first[payer] == run->cut_first[payer + 1];
+}
+
+void waiting_add(struct run *run, uint32_t payer)
+{
+    if (!run->waits) {
+        run->waits = arena_calloc(&run->arena, run->accounts->count + 1, sizeof *run->waits);
+    }
+    run->waits[payer] = run->has_cuts;
+}
+
+/* Whether it pays for itself at some time from the period on. */
+static bool pays_at_all(const struct run *run, uint32_t payer)
+{
+    for (instant at = run->period.from, next; at < INSTANT_MAX; at = next) {
+        if (accounts_payer(run->accounts, payer, at) == payer) {
+            return true;
+        }
+        (void)accounts_edge(run->accounts, run->catalog, payer, at, &next);
+    }
+    return false;
+}
+
+void waiting_find(struct run *run)
+{
+    bool has_levels = false;
+    for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
+        const struct meter *meter = &run->catalog->meters[i];
+        has_levels |= meter->aggregate == AGGREGATE_TIME_WEIGHTED && meter->carry;
+    }
+    if (!has_levels || !run->has_cuts || run->opening_digest.size > 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < run->accounts->count; i++) {
+        if (run->cut_first[i] == run->cut_first[i + 1] && payer_is_settled(run, i) &&
+            pays_at_all(run, i)) {
+            waiting_add(run, i);
+        }
+    }
+}
+
+enum status waiting_close(struct worker *worker, uint32_t payer, const struct records *records,
+                          struct texts *texts, struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    const struct period end = {run->period.to, run->period.to};
+    struct book book;
+    struct pricing pricing;
+    struct samples samples;
+    struct meter_state *states;
+    book_init(&book, arena, 0);
+    run_pricing(run, arena, payer, end, &pricing);
+    for (uint32_t i = payer_first_carried(run, payer);
+         i < run->carried_count && run->carried[i].payer == payer; i++) {
+        const struct carried *carried = &run->carried[i];
+        if (carried_is_level(run, carried) &&
+            payer_takes_level(run, carried, payer, run->period)) {
+            book_carry(&book, &carried->state, 0, true, true, &run->series);
+        }
+    }
+    struct book_view view = {.series = &run->series,
+                             .catalog = run->catalog,
+                             .accounts = run->accounts,
+                             .payer = payer,
+                             .base = run->period.from,
+                             .cut = end};
+    TRY(samples_read(worker, records, &view, true, &book, &samples, err));
+    for (uint32_t i = 0; i < book.level_count; i++) {
+        book.levels[i].is_elsewhere =
+            !accounts_is_paid_by(run->accounts, run->catalog, book.levels[i].state.account, payer,
+                                 run_last_second(run));
+    }
+    const uint32_t count = book_states(arena, &book, &view, end.to, &states);
+    const struct priced nothing = {0};
+    render_closing_waits(&texts->closing, run->catalog, run->accounts, payer, end.to);
+    render_closing(&texts->closing, &pricing, &nothing, states, count);
+    return OK;
+}
