@@ -28,7 +28,7 @@ test:
 check:
 	@tool/check.sh
 
-#: make bench         speed, side by side with DuckDB
+#: make bench         speed, side by side with DuckDB and ClickHouse; see bench/README.md
 bench: release
 	@bench/run.sh
 

@@ -873,6 +873,42 @@ static void note_sold(void *context, const struct step *step, bool of_contract)
     }
 }
 
+/* A meter that counts what nothing sells, where something that is sold and that no meter counts is
+ * called nearly the same: one of the names is wrong.  Other SKUs may be for `usage` alone. */
+static void warn_of_misnamed(struct loader *loader, const bool *sold)
+{
+    const struct catalog *catalog = loader->catalog;
+    bool *counted = arena_calloc(loader->arena, catalog->sku_count, sizeof *counted);
+    for (uint32_t i = 0; i < catalog->meter_count; i++) {
+        if (catalog->meters[i].sku_expr) {
+            return; /* which it counts, its events say */
+        }
+        if (catalog->meters[i].sku != NONE) {
+            counted[catalog->meters[i].sku] = true;
+        }
+    }
+    struct text *others = arena_calloc(loader->arena, catalog->sku_count, sizeof *others);
+    uint32_t other_count = 0;
+    for (uint32_t i = 0; i < catalog->sku_count; i++) {
+        if (sold[i] && !counted[i]) {
+            others[other_count++] = catalog->skus[i].name;
+        }
+    }
+    for (uint32_t i = 0; i < catalog->meter_count; i++) {
+        const struct meter *meter = &catalog->meters[i];
+        if (meter->sku == NONE || sold[meter->sku] || catalog->skus[meter->sku].product != NONE) {
+            continue;
+        }
+        const struct text name = catalog->skus[meter->sku].name;
+        const struct text hint = hint_nearest(loader->arena, name, others, other_count);
+        if (hint.size > 0) {
+            complain_softly(loader->complaints, meter->place, "SKU_UNPRICED", hint,
+                            "the meter %.*s counts the SKU %.*s, which no price sells",
+                            TEXT_ARG(meter->name), TEXT_ARG(name));
+        }
+    }
+}
+
 static void warn(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
@@ -909,6 +945,7 @@ static void warn(struct loader *loader)
                             "no price sells the SKU %.*s", TEXT_ARG(sku->name));
         }
     }
+    warn_of_misnamed(loader, sold);
 }
 
 void check_catalog(struct loader *loader)
