@@ -32,7 +32,7 @@ say "The catalog: 30 products"
 run $farthing check $catalog --accounts "$demo/month/accounts.csv" \
     --accounts "$demo/month/memberships.csv" --accounts "$demo/month/overrides.csv"
 
-say "The bills"
+say "The bills (the sample has contracts that change in mid-month, of which a warning tells)"
 run $farthing bill --catalog $catalog --accounts "$demo/month/accounts.csv" \
     --accounts "$demo/month/memberships.csv" --accounts "$demo/month/overrides.csv" \
     --events "$demo/month/usage.ndjson" --period 2026-10 --opening none --out "$demo/bills" --force
@@ -57,7 +57,7 @@ printf '  %-24s %s\n' \
     "$demo/month" "the sample: accounts, memberships, overrides, usage.ndjson" \
     "$catalog" "products, meters, prices" \
     "$demo/bills" "bills.ndjson lines.csv usage.csv exclusions.csv closing.ndjson" \
-    "" "dead_letters.ndjson conflicts.ndjson summary.json: see doc/output.md"
+    "" "dead_letters.ndjson conflicts.ndjson summary.json run.json: see doc/output.md"
 say "What to try next"
 cat <<END
   all bills:
@@ -66,7 +66,8 @@ cat <<END
       $farthing explain $demo/bills ${line:-LINE} --events $demo/month/usage.ndjson
   what was refused, and why:
       head -n 3 $demo/bills/dead_letters.ndjson
-  edit a rate in $catalog, run the bill again with --billed $demo/bills and
-  --out $demo/again, and get the difference, to the last digit
+  another price: cp -r $catalog $demo/catalog, edit a rate there, and run the bill again with
+  --catalog $demo/catalog, --billed $demo/bills and --out $demo/again:
+  what comes out is the difference, to the last digit
   ten events of your own: README.md, quick start
 END
