@@ -266,8 +266,11 @@ static enum status emit_turn(struct work *work, const struct price *price, const
         fixed->when == FIXED_ONCE ? PRORATE_NONE : prorate_in_turn(fixed->prorate, part, turn);
     TRY(dec_multiply_round(amount, quantity, DEC_SCALE, ROUND_HALF_EVEN, &charge.amount,
                            work->err));
-    TRY(prorate_part(prorate, fixed->digits, fixed->mode, part, measure, clock->zone, charge.amount,
-                     &charge.amount, work->err));
+    /* A part that counts the day in which it may end stands alone, the last one of a turn too. */
+    bool is_alone = fixed->prorate == PRORATE_DAY_INCLUSIVE;
+    TRY((is_alone ? prorate_value : prorate_part)(prorate, fixed->digits, fixed->mode, part,
+                                                  measure, clock->zone, charge.amount,
+                                                  &charge.amount, work->err));
     TRY(prorate_value(prorate, fixed->digits, fixed->mode, part, measure, clock->zone,
                       dec_from_int(1), &part_of_turn, work->err));
     charge.net = charge.list = charge.amount;

@@ -1043,6 +1043,21 @@ static void find_owners(struct run *run, struct owners *plans, struct owners *co
     finish_owners(contracts);
 }
 
+/* Of charges that a plan's terms have made, too: of an account that has left, what it owes may be the
+ * first that its contract has in this bill. */
+static void add_owners_made(struct work *work, uint32_t first, struct owners *plans,
+                            struct owners *contracts)
+{
+    for (uint32_t i = first; i < work->charge_count; i++) {
+        const struct charge *charge = &work->charges[i];
+        if (is_base(charge)) {
+            add_owners_at(work, charge->account, term_contract(work, charge), plans, contracts);
+        }
+    }
+    finish_owners(plans);
+    finish_owners(contracts);
+}
+
 /* The amounts of all charges are what is left of the bases and of the taxes. */
 static enum status check_conservation(const struct work *work)
 {
@@ -1083,10 +1098,14 @@ enum status terms_run(struct work *work)
     }
     find_owners(&run, &plans, &contracts);
     for (uint32_t i = 0; i < plans.count; i++) {
-        uint32_t plan = plans.items[i];
+        uint32_t plan = plans.items[i], first = work->charge_count;
         TRY(run_list(&run, &(struct term){.list = &catalog->plans[plan].terms,
                                           .level = LEVEL_PLAN,
                                           .plan = plan}));
+        add_owners_made(work, first, &plans, &contracts);
+        while (plans.items[i] < plan) { /* one has come before it, and is too late */
+            i++;
+        }
     }
     for (uint32_t i = 0; i < contracts.count; i++) {
         const struct contract *contract = &catalog->contracts[contracts.items[i]];
