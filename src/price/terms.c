@@ -1043,11 +1043,14 @@ static void find_owners(struct run *run, struct owners *plans, struct owners *co
     finish_owners(contracts);
 }
 
-/* Of charges that a plan's terms have made, too: of an account that has left, what it owes may be the
- * first that its contract has in this bill. */
+/* Of charges that a plan's terms have made, too: of an account that has left, what it owes may be
+ * the first that its contract has in this bill. */
 static void add_owners_made(struct work *work, uint32_t first, struct owners *plans,
                             struct owners *contracts)
 {
+    if (first == work->charge_count) {
+        return;
+    }
     for (uint32_t i = first; i < work->charge_count; i++) {
         const struct charge *charge = &work->charges[i];
         if (is_base(charge)) {
