@@ -84,9 +84,12 @@ struct farthing_bill {
     struct farthing_paths accounts;
     struct farthing_paths events; /* files, folders, "-" */
     enum farthing_format format;  /* of the events */
-    const char *period;           /* "2026-10", or "FROM/TO" */
-    const char *out;              /* folder; must be empty or not exist unless replace is set */
-    const char *opening; /* closing.ndjson of the period before; "none" or NULL: there is none */
+    /* "2026-10", a day "2026-10-05", a week "2026-W40", "2026-Q4", "2026", or "FROM/TO". */
+    const char *period;
+    const char *out; /* folder; must be empty or not exist unless replace is set */
+    /* closing.ndjson of the period before. "none": nothing was billed before; NULL is taken for
+     * that, with a warning where a turn of a step has begun before the period. */
+    const char *opening;
     struct farthing_paths billed; /* folders of bills already issued: the bill is the difference */
     int replace;
 };

@@ -1006,7 +1006,7 @@ struct complaint {
     struct place place;
     char code[24]; /* "UNKNOWN_KEY", "TIER_GAP", "UNIT_MISMATCH" ...; listed in doc/catalog.md */
     char message[320];
-    char hint[200];
+    char hint[256];
     bool is_warning;
     struct text source; /* of an expression: the line it is on, for a caret; else empty */
 };

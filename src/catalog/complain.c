@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/nofloat.h"
+#include "base/money.h"
 
-enum { CHOICES_SHOWN = 20 };
+#include "base/nofloat.h"
 
 /* Texts of a catalog may hold anything: what goes into a message stays on its line and is valid
  * UTF-8 when cut. */
@@ -116,6 +116,19 @@ struct text hint_nearest(struct arena *arena, struct text word, const struct tex
                              : text_format(arena, "did you mean %.*s?", TEXT_ARG(nearest));
 }
 
+struct text hint_currency(struct arena *arena, struct text code)
+{
+    char letters[3];
+    for (size_t i = 0; code.size == sizeof letters && i < code.size; i++) {
+        bool is_small = code.at[i] >= 'a' && code.at[i] <= 'z';
+        letters[i] = (char)(is_small ? code.at[i] - 'a' + 'A' : code.at[i]);
+    }
+    struct text capital = {letters, sizeof letters};
+    return code.size == sizeof letters && currency_find(capital)
+               ? text_format(arena, "did you mean %.*s?", TEXT_ARG(capital))
+               : TEXT("a code of ISO 4217 with a minor unit: USD, EUR, JPY");
+}
+
 /* What other systems, and people, call a thing: the word here, and how it is written where that is
  * not the word alone. */
 static const struct {
@@ -178,11 +191,13 @@ struct text hint_choice(struct arena *arena, struct text word, const struct text
         buffer_format(&out, "did you mean %.*s? ", TEXT_ARG(meant));
     }
     buffer_add_text(&out, meant.size != 0 ? TEXT("One of ") : TEXT("one of "));
-    for (size_t i = 0; i < count && i < CHOICES_SHOWN; i++) {
-        buffer_format(&out, "%s%.*s", i == 0 ? "" : ", ", TEXT_ARG(candidates[i]));
+    const size_t room = sizeof((struct complaint *)NULL)->hint - sizeof ", ...";
+    size_t shown = 0;
+    for (; shown < count && out.size + candidates[shown].size + 2 <= room; shown++) {
+        buffer_format(&out, "%s%.*s", shown == 0 ? "" : ", ", TEXT_ARG(candidates[shown]));
     }
-    if (count > CHOICES_SHOWN) {
-        buffer_add_text(&out, TEXT(" ..."));
+    if (shown < count) {
+        buffer_add_text(&out, TEXT(", ..."));
     }
     return buffer_text(&out);
 }

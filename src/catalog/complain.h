@@ -24,8 +24,10 @@ void complaints_sort(struct complaints *complaints);
 /* "did you mean x?" when one of candidates is near to word, else empty. */
 struct text hint_nearest(struct arena *arena, struct text word, const struct text *candidates,
                          size_t count);
-/* "one of a, b, c", with the nearest first when there is one. */
+/* "one of a, b, c", with the nearest first when there is one; as many as a hint has room for. */
 struct text hint_choice(struct arena *arena, struct text word, const struct text *candidates,
                         size_t count);
+/* Of a code that is no currency: the same in capital letters, when that is one. */
+struct text hint_currency(struct arena *arena, struct text code);
 
 #endif

@@ -15,8 +15,7 @@ bool read_currency(struct loader *loader, const struct yaml_node *node,
     }
     const struct currency *found = currency_find(node->text);
     if (found == NULL) {
-        COMPLAIN(loader, node, "CURRENCY",
-                 TEXT("a code of ISO 4217 with a minor unit: USD, EUR, JPY"),
+        COMPLAIN(loader, node, "CURRENCY", hint_currency(loader->arena, node->text),
                  "nothing can be billed in %.*s", TEXT_ARG(node->text));
         return false;
     }

@@ -163,6 +163,16 @@ static bool read_field(struct record_reader *reader, const struct record_sink *s
     return true;
 }
 
+/* A comment, a mark, or a key and its colon: no column of any vocabulary is named so. */
+static bool is_yaml(struct text line)
+{
+    const char *colon = memchr(line.at, ':', line.size), *comma = memchr(line.at, ',', line.size);
+    size_t size = colon ? (size_t)(colon - line.at) : 0;
+    return line.at[0] == '#' || (line.size >= 3 && memcmp(line.at, "---", 3) == 0) ||
+           (colon && (!comma || colon < comma) &&
+            (size + 1 == line.size || line.at[size + 1] == ' '));
+}
+
 static void read_header(struct record_reader *reader, const struct record_sink *sink,
                         struct text line)
 {
@@ -171,6 +181,11 @@ static void read_header(struct record_reader *reader, const struct record_sink *
     reader->column_count = 0;
     reader->present = 0;
     reader->format = FORMAT_SKIP;
+    if (!reader->passes_others && is_yaml(line)) {
+        report(reader, sink, 0, "UNKNOWN_COLUMN", "this looks like YAML, not like columns",
+               "YAML is given with --catalog, also accounts in it");
+        return;
+    }
     while (more) {
         size_t start = offset;
         struct text name;

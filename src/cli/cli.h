@@ -49,6 +49,10 @@ int read_options(const struct command *command, int argc, char **argv, const str
 /* The take of a command whose one option of its own sets a bool. */
 int take_flag(int option, void *flag);
 
+/* Names on standard error who was not billed and why, or the first of them, and where all are. */
+void print_failed(const char *period, const char *colon, const struct farthing_summary *summary,
+                  const char *out);
+
 /* Whether a total comes to nothing: of bills that are all in other currencies, it is not told. */
 bool is_nothing(const char *total);
 
@@ -96,6 +100,8 @@ struct farthing *new_engine(const struct common *common);
 int report_failure(struct farthing *farthing, enum farthing_status status);
 int usage_failure(const struct command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A number or a size that is out of its range, as text; returns the exit code. */
+int range_failure(const struct command *command, const char *option, const char *range);
 
 /* Digits, with an optional k, M, G (thousands) or KiB, MiB, GiB; false when it is no size. */
 bool parse_size(const char *text, uint64_t *size);

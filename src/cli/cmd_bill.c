@@ -103,6 +103,17 @@ static void print_json_sales(const struct farthing_summary *s)
     fputc(']', stdout);
 }
 
+static void print_listed(const char *what, uint64_t count, const char *out, const char *file)
+{
+    size_t size = strlen(out);
+    while (size > 1 && out[size - 1] == '/') {
+        size--;
+    }
+    if (count > 0) {
+        printf("%s are in %.*s/%s\n", what, (int)size, out, file);
+    }
+}
+
 static void print_summary(const struct farthing_bill *bill, const struct farthing_summary *s)
 {
     print_number("events accepted", s->events_accepted);
@@ -121,6 +132,11 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     for (size_t i = 0; i < s->product_count; i++) {
         printf("  %-16s %-16s %21s %s\n", i == 0 ? "amount" : "", s->products[i].name,
                s->products[i].amount, s->currency);
+    }
+    if (s->failed_count > 0) {
+        char digits[32];
+        printf("  %-33s %21s payer%s\n", "not billed", group_digits(s->failed_count, digits),
+               s->failed_count == 1 ? "" : "s");
     }
     if (s->other_count == 0 || !is_nothing(s->total)) {
         printf("  %-33s %21s %s\n", "total", s->total ? s->total : "too large", s->currency);
@@ -145,6 +161,8 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
            group_digits((uint64_t)((double)events / (all > 0 ? all : 1)), rate),
            s->memory_peak_bytes >> 20);
     printf("written to %s\n", bill->out);
+    print_listed("refused records", s->events_refused, bill->out, "dead_letters.ndjson");
+    print_listed("conflicts", s->events_conflict, bill->out, "conflicts.ndjson");
 }
 
 static void print_json_counts(const char *name, const struct farthing_count *counts, size_t count,
@@ -230,10 +248,7 @@ static int run_bill(const struct common *common, const struct farthing_bill *bil
         for (size_t i = 0; i < summary.warning_count; i++) {
             fprintf(stderr, "warning: %s\n", summary.warnings[i].name);
         }
-        for (size_t i = 0; i < summary.failed_count; i++) {
-            fprintf(stderr, "not billed: %s: %s\n", summary.failed[i].name,
-                    summary.failed[i].amount);
-        }
+        print_failed("", "", &summary, bill->out);
         if (common->json) {
             print_json(bill, &summary);
         } else if (!common->quiet) {

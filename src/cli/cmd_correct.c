@@ -53,10 +53,7 @@ static void print_told(const struct farthing_correction *item, bool is_of_severa
     for (size_t w = 0; w < s->warning_count; w++) {
         fprintf(stderr, "warning: %s%s%s\n", period, colon, s->warnings[w].name);
     }
-    for (size_t f = 0; f < s->failed_count; f++) {
-        fprintf(stderr, "not billed: %s%s%s: %s\n", period, colon, s->failed[f].name,
-                s->failed[f].amount);
-    }
+    print_failed(period, colon, s, item->out);
 }
 
 /* Late records that are not billed, and where they are listed. */

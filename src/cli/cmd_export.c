@@ -85,7 +85,12 @@ static int start(const struct common *common, struct asked *asked)
         return usage_failure(&cmd_export, "%s is missing", missing);
     }
     if (!find_form(asked->to, export.out, &export.form)) {
-        return usage_failure(&cmd_export, "--to: one of ndjson, csv, parquet");
+        return asked->to ? usage_failure(&cmd_export, "--to takes ndjson, csv or parquet, not '%s'",
+                                         asked->to)
+                         : usage_failure(&cmd_export,
+                                         "the name %s tells no form: give --to ndjson, csv or "
+                                         "parquet",
+                                         export.out);
     }
     if (strcmp(export.out, "-") == 0) {
         export.out = NULL;

@@ -18,7 +18,6 @@ static const struct option OPTIONS[] = {
 static int take(int option, void *own)
 {
     struct farthing_generate *generate = own;
-    bool good = true;
     switch (option) {
     case OPT_OUT:
         generate->out = optarg;
@@ -27,14 +26,23 @@ static int take(int option, void *own)
         generate->period = optarg;
         break;
     case OPT_SEED:
-        good = parse_number(optarg, &generate->seed);
+        if (!parse_number(optarg, &generate->seed)) {
+            return range_failure(&cmd_generate, "--seed",
+                                 "a number from 0 to 18446744073709551615");
+        }
         break;
     case OPT_EVENTS:
-        good = parse_size(optarg, &generate->events) && generate->events > 0;
+        if (!parse_size(optarg, &generate->events) || generate->events == 0) {
+            return range_failure(&cmd_generate, "--events",
+                                 "a number of at least 1, such as 500 or 100k");
+        }
         break;
     case OPT_ACCOUNTS:
-        good = parse_size(optarg, &generate->accounts) && generate->accounts > 0 &&
-               generate->accounts < 1u << 31;
+        if (!parse_size(optarg, &generate->accounts) || generate->accounts == 0 ||
+            generate->accounts >= 1u << 31) {
+            return range_failure(&cmd_generate, "--accounts",
+                                 "a number from 1 to 2147483647, such as 500 or 10k");
+        }
         break;
     case OPT_COMPRESS:
         generate->compress = 1;
@@ -45,8 +53,7 @@ static int take(int option, void *own)
     default:
         break;
     }
-    return good ? GO_ON
-                : usage_failure(&cmd_generate, "'%s' is no number that can stand here", optarg);
+    return GO_ON;
 }
 
 static int run(int argc, char **argv)
@@ -63,8 +70,16 @@ static int run(int argc, char **argv)
     }
     struct farthing *farthing = new_engine(&common);
     enum farthing_status status = farthing_generate(farthing, &generate);
-    code = status == FARTHING_OK ? 0 : report_failure(farthing, status);
-    end_progress();
+    if (status != FARTHING_OK) {
+        code = report_failure(farthing, status);
+    } else {
+        end_progress();
+        if (!common.quiet && !common.json) {
+            printf("written to %s: accounts.csv, memberships.csv, overrides.csv, usage.ndjson%s\n",
+                   generate.out, generate.compress ? ".zst" : "");
+        }
+        code = finish_stdout(0);
+    }
     farthing_free(farthing);
     return code;
 }
@@ -83,7 +98,8 @@ const struct command cmd_generate = {
         "  --period PERIOD   default 2026-10\n"
         "  --seed N          default 1\n"
         "  --compress        usage.ndjson.zst\n"
-        "  --force           replace files of an earlier run\n\n"
+        "  --force           replace files of an earlier run\n"
+        "  --quiet           print nothing but errors\n\n"
         "Exit codes: 0 done; 1 a value is wrong; 2 the command line is wrong; 4 disk; 5 a "
         "limit.\n\n"
         "example:\n  farthing generate --out sample --events 100k --accounts 1k\n",

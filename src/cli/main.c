@@ -4,9 +4,11 @@
 #include <locale.h>
 #include <malloc.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -27,7 +29,81 @@ static void print_usage(FILE *out)
     }
     fprintf(out, "\n`farthing COMMAND --help` shows options and examples. Exit codes: 0 done, "
                  "1 wrong input,\n2 wrong command line, 3 partly done, 4 disk or pipe, 5 limit "
-                 "reached, 6 internal.\n");
+                 "reached, 6 internal.\n\n"
+                 "examples:\n"
+                 "  farthing bill --catalog catalog/ --accounts accounts.csv \\\n"
+                 "      --events usage.ndjson --period 2026-10 --out out/\n"
+                 "  farthing show out/\n");
+}
+
+/* ---- what was meant -------------------------------------------------------------------------- */
+
+enum { WORD_MAX_BYTES = 32 };
+
+/* Letters to insert, to delete, to replace, or to exchange with their neighbours. */
+static size_t count_edits(const char *a, const char *b)
+{
+    size_t rows[WORD_MAX_BYTES + 1][WORD_MAX_BYTES + 1];
+    size_t a_size = strlen(a), b_size = strlen(b);
+    if (a_size > WORD_MAX_BYTES || b_size > WORD_MAX_BYTES) {
+        return SIZE_MAX;
+    }
+    for (size_t i = 0; i <= a_size; i++) {
+        for (size_t j = 0; j <= b_size; j++) {
+            size_t best = i == 0 ? j : i;
+            if (i > 0 && j > 0) {
+                best = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+                best = rows[i - 1][j] < best ? rows[i - 1][j] + 1 : best;
+                best = rows[i][j - 1] < best ? rows[i][j - 1] + 1 : best;
+            }
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                rows[i - 2][j - 2] < best) {
+                best = rows[i - 2][j - 2] + 1;
+            }
+            rows[i][j] = best;
+        }
+    }
+    return rows[a_size][b_size];
+}
+
+/* Makes name what is meant when it is nearer to word than whatever came before: a third of the word
+ * may be wrong. */
+static void keep_nearer(const char *word, const char *name, const char **nearest)
+{
+    size_t edits = count_edits(word, name);
+    if (edits <= (strlen(word) + 1) / 3 && (!*nearest || edits < count_edits(word, *nearest))) {
+        *nearest = name;
+    }
+}
+
+static int fail_command(const char *word)
+{
+    const char *nearest = NULL;
+    for (int i = 0; i < COMMAND_COUNT; i++) {
+        keep_nearer(word, COMMANDS[i]->name, &nearest);
+    }
+    fprintf(stderr, "farthing: no command '%s'\nhint: ", word);
+    if (nearest) {
+        fprintf(stderr, "did you mean %s? ", nearest);
+    }
+    fprintf(stderr, "`farthing --help` lists the commands\n");
+    return FARTHING_USAGE;
+}
+
+/* Getopt has told what is wrong with the word. */
+static int fail_option(const struct command *command, const char *word,
+                       const struct option *options)
+{
+    const char *nearest = NULL;
+    for (; strncmp(word, "--", 2) == 0 && options->name; options++) {
+        keep_nearer(word + 2, options->name, &nearest);
+    }
+    fprintf(stderr, "hint: ");
+    if (nearest && strcmp(nearest, word + 2) != 0) {
+        fprintf(stderr, "did you mean --%s? ", nearest);
+    }
+    fprintf(stderr, "see `farthing %s --help`\n", command->name);
+    return FARTHING_USAGE;
 }
 
 /* ---- shared by the commands ------------------------------------------------------------------ */
@@ -76,6 +152,17 @@ int usage_failure(const struct command *command, const char *format, ...)
     return FARTHING_USAGE;
 }
 
+int range_failure(const struct command *command, const char *option, const char *range)
+{
+    return usage_failure(command, "%s takes %s, not '%s'", option, range, optarg);
+}
+
+static bool can_write_into(const char *folder)
+{
+    struct stat info;
+    return stat(folder, &info) == 0 && S_ISDIR(info.st_mode) && access(folder, W_OK | X_OK) == 0;
+}
+
 /* GO_ON, or an exit code. */
 static int take_common(const struct command *command, int option, struct common *common)
 {
@@ -86,20 +173,21 @@ static int take_common(const struct command *command, int option, struct common 
         return finish_stdout(0);
     case OPT_THREADS:
         if (!parse_number(optarg, &number) || number == 0 || number > 64) {
-            return usage_failure(command, "--threads takes a number from 1 to 64, not '%s'",
-                                 optarg);
+            return range_failure(command, "--threads", "a number from 1 to 64");
         }
         common->config.threads = (int)number;
         break;
     case OPT_MEMORY:
         if (!parse_size(optarg, &number) || number < 16u << 20) {
-            return usage_failure(command,
-                                 "--memory takes a size of at least 16MiB such as 512MiB, not '%s'",
-                                 optarg);
+            return range_failure(command, "--memory",
+                                 "a size of at least 16MiB such as 512MiB");
         }
         common->config.memory_bytes = number;
         break;
     case OPT_TMP:
+        if (!can_write_into(optarg)) {
+            return range_failure(command, "--tmp", "a folder that can be written to");
+        }
         common->config.temporary_folder = optarg;
         break;
     case OPT_JSON:
@@ -108,9 +196,8 @@ static int take_common(const struct command *command, int option, struct common 
     case OPT_QUIET:
         common->quiet = true;
         break;
-    default: /* getopt has told what is wrong */
-        fprintf(stderr, "hint: see `farthing %s --help`\n", command->name);
-        return FARTHING_USAGE;
+    default:
+        break;
     }
     return GO_ON;
 }
@@ -134,8 +221,11 @@ int read_options(const struct command *command, int argc, char **argv, const str
         }
     }
     for (int option; (option = getopt_long(argc, argv, letters, options, NULL)) != -1;) {
+        if (option == '?') {
+            return fail_option(command, argv[optind - 1], options);
+        }
         option = option == 'h' ? OPT_HELP : option;
-        bool is_common = option == '?' || (option >= OPT_HELP && option < OPT_FIRST_OWN);
+        bool is_common = option >= OPT_HELP && option < OPT_FIRST_OWN;
         int code = is_common ? take_common(command, option, common) : take(option, own);
         if (code != GO_ON) {
             return code;
@@ -302,6 +392,23 @@ void print_json_text(FILE *out, const char *text)
     fputc('"', out);
 }
 
+void print_failed(const char *period, const char *colon, const struct farthing_summary *summary,
+                  const char *out)
+{
+    enum { SHOWN_MAX = 10 };
+    size_t count = summary->failed_count;
+    size_t shown = count <= SHOWN_MAX + 1 ? count : SHOWN_MAX; /* one more needs no line more */
+    for (size_t i = 0; i < shown; i++) {
+        fprintf(stderr, "not billed: %s%s%s: %s\n", period, colon, summary->failed[i].name,
+                summary->failed[i].amount);
+    }
+    if (shown < count) {
+        char digits[32];
+        fprintf(stderr, "... and %s more%s%s\n", group_digits(count - shown, digits),
+                out ? ": summary.json in " : "", out ? out : "");
+    }
+}
+
 bool is_nothing(const char *total)
 {
     return total && total[strspn(total, "0.")] == '\0';
@@ -396,7 +503,5 @@ int main(int argc, char **argv)
             return COMMANDS[i]->run(argc - 1, argv + 1);
         }
     }
-    fprintf(stderr, "farthing: no command '%s'\n", argv[1]);
-    print_usage(stderr);
-    return FARTHING_USAGE;
+    return fail_command(argv[1]);
 }

@@ -53,6 +53,41 @@ static bool read_field(struct text row, char separator, size_t *at, char **scrat
 
 /* ---- header -------------------------------------------------------------------------------- */
 
+/* How a character that separates is written in a catalog. */
+static const char *separator_text(char separator)
+{
+    return separator == '\t' ? "\\t" : separator == ';' ? ";" : ",";
+}
+
+/* After a failure: that the fields are separated by something else, or the header that was read. */
+static enum status hint_header(struct text line, char separator, const char *before,
+                               struct error *err)
+{
+    static const char OTHERS[] = ";\t,";
+    for (const char *other = OTHERS; *other && !memchr(line.at, separator, line.size); other++) {
+        if (memchr(line.at, *other, line.size)) {
+            const char *text = separator_text(*other);
+            return fail_hint(err,
+                             "the header has \"%s\" and no \"%s\": csv: {separator: \"%s\"} in the "
+                             "catalog says so",
+                             text, separator_text(separator), text);
+        }
+    }
+    enum { SHOWN_BYTES = 80 };
+    char shown[SHOWN_BYTES + 1];
+    size_t size = line.size < SHOWN_BYTES ? line.size : SHOWN_BYTES;
+    while (size < line.size && size > 0 && ((unsigned char)line.at[size] & 0xC0) == 0x80) {
+        size--; /* no character is cut */
+    }
+    for (size_t i = 0; i < size; i++) {
+        bool is_control = (unsigned char)line.at[i] < 0x20 || line.at[i] == 0x7F;
+        shown[i] = is_control ? ' ' : line.at[i];
+    }
+    return fail_hint(err, "%sthe separator is \"%s\", and the first line of the file: %.*s%s",
+                     before, separator_text(separator), (int)size, shown,
+                     size < line.size ? " ..." : "");
+}
+
 static enum status split_header(struct arena *arena, struct text line, char separator,
                                 struct text *names, uint32_t *count, struct error *err)
 {
@@ -70,8 +105,9 @@ static enum status split_header(struct arena *arena, struct text line, char sepa
             return fail(err, ERR_INPUT, "column %u of the header has no name", *count + 1);
         }
         if (has_control(*name)) {
-            return fail(err, ERR_INPUT, "column %u of the header: control character in its name",
-                        *count + 1);
+            (void)fail(err, ERR_INPUT, "column %u of the header: control character in its name",
+                       *count + 1);
+            return hint_header(line, separator, "", err);
         }
         ++*count;
         if (at == line.size) {
@@ -161,7 +197,7 @@ static struct text default_target(struct arena *arena, struct text column)
     return starts_with(column, TEXT("data.")) ? column : text_join(arena, TEXT("data."), column);
 }
 
-static enum status check_columns(const struct text *names, uint32_t count,
+static enum status check_columns(struct text line, const struct text *names, uint32_t count,
                                  const struct csv_mapping *mapping, struct error *err)
 {
     for (uint32_t i = 1; i < count; i++) {
@@ -178,16 +214,18 @@ static enum status check_columns(const struct text *names, uint32_t count,
             at++;
         }
         if (at == count) {
-            (void)fail(err, ERR_INPUT, "the header lacks column %.*s, which the mapping declares",
+            (void)fail(err, ERR_INPUT,
+                       "the header lacks column %.*s, which csv: of the catalog declares",
                        TEXT_ARG(declared));
-            return fail_hint(err, "the separator is \"%c\"", mapping->separator);
+            return hint_header(line, mapping->separator, "", err);
         }
     }
     return OK;
 }
 
 /* Every target once, none below another, and the attributes that each event has. */
-static enum status check_targets(const struct csv_header *header, struct error *err)
+static enum status check_targets(struct text line, const struct csv_header *header,
+                                 struct error *err)
 {
     uint32_t total = header->column_count + header->constant_count;
     bool has[ATTRIBUTES] = {false};
@@ -218,10 +256,10 @@ static enum status check_targets(const struct csv_header *header, struct error *
     for (size_t i = 0; i < sizeof NEEDED / sizeof *NEEDED; i++) {
         if (!has[NEEDED[i]]) {
             (void)fail(err, ERR_INPUT, "no column gives %s", ATTRIBUTE_NAMES[NEEDED[i]]);
-            return fail_hint(err,
-                             "a column of that name, or csv: in the catalog to declare which "
-                             "column or constant it is; the separator is \"%c\"",
-                             header->separator);
+            return hint_header(line, header->separator,
+                               "a column of that name, or csv: in the catalog to declare which "
+                               "column or constant it is; ",
+                               err);
         }
     }
     return OK;
@@ -286,7 +324,7 @@ enum status csv_header_read(struct arena *arena, struct text line,
     struct text *names = arena_calloc(arena, names_max, sizeof *names);
     line = text_copy(arena, line);
     TRY(split_header(arena, line, made->separator, names, &made->column_count, err));
-    TRY(check_columns(names, made->column_count, mapping, err));
+    TRY(check_columns(line, names, made->column_count, mapping, err));
     made->constant_count = mapping ? mapping->constant_count : 0;
     uint32_t total = made->column_count + made->constant_count;
     struct csv_target *targets = arena_calloc(arena, total, sizeof *targets);
@@ -325,7 +363,7 @@ enum status csv_header_read(struct arena *arena, struct text line,
     entries_sort(sorted, made->sorted_count);
     made->targets = targets;
     made->sorted = sorted;
-    TRY(check_targets(made, err));
+    TRY(check_targets(line, made, err));
     TRY(check_json(made, names, mapping, err));
     *header = made;
     return OK;

@@ -78,6 +78,8 @@ struct lock {
 
 /* ---- errors ---- */
 
+static const char LOOK[] = "look at it"; /* what is done first with whatever is given */
+
 /* A message is one line, whatever bytes a path has. */
 static enum status fail_path(struct error *err, const char *what, const char *path, int number)
 {
@@ -86,7 +88,11 @@ static enum status fail_path(struct error *err, const char *what, const char *pa
                          : number == EMFILE || number == ENFILE || number == ENOMEM ? ERR_LIMIT
                                                                                     : ERR_IO;
     const char *cause = strerrordesc_np(number);
-    (void)fail(err, status, "%s: cannot %s: %s", path, what, cause ? cause : "unknown error");
+    if (number == ENOENT && what == LOOK) {
+        (void)fail(err, status, "%s: no such file or folder", path);
+    } else {
+        (void)fail(err, status, "%s: cannot %s: %s", path, what, cause ? cause : "unknown error");
+    }
     for (char *at = err ? err->message : NULL; at && *at; at++) {
         if ((unsigned char)*at < 0x20 || *at == 0x7f) {
             *at = '?';
@@ -363,7 +369,7 @@ static enum status file_stat(struct env *, const char *path, struct file_info *i
     struct stat stat_of;
     bool is_standard = strcmp(path, "-") == 0;
     if ((is_standard ? fstat(STDIN_FILENO, &stat_of) : stat(path, &stat_of)) != 0) {
-        return fail_path(err, "look at it", path, errno);
+        return fail_path(err, LOOK, path, errno);
     }
     info_of_stat(&stat_of, info);
     if (is_standard) {
@@ -377,7 +383,7 @@ static enum status file_stat_open(struct env *, struct file *file, struct file_i
 {
     struct stat stat_of;
     if (fstat(file->descriptor, &stat_of) != 0) {
-        return fail_path(err, "look at it", file->path, errno);
+        return fail_path(err, LOOK, file->path, errno);
     }
     info_of_stat(&stat_of, info);
     subtract_base(info, file->base_bytes);

@@ -28,7 +28,7 @@ static bool is_hex(struct text prefix)
 {
     for (size_t i = 0; i < prefix.size; i++) {
         char c = prefix.at[i];
-        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f')) {
+        if (!(c >= '0' && c <= '9') && !(c >= 'a' && c <= 'f') && !(c >= 'A' && c <= 'F')) {
             return false;
         }
     }
@@ -82,6 +82,12 @@ static enum status find_line(struct explain *x, const char *prefix, struct text 
         return fail_hint(x->err, "a line is up to 32 digits 0-9 a-f; `farthing show` prints the "
                                  "first of them");
     }
+    char lower[32];
+    for (size_t i = 0; i < wanted.size; i++) {
+        char c = wanted.at[i];
+        lower[i] = (char)(c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
+    }
+    wanted.at = lower;
     struct reader *lines;
     TRY(folder_read(&x->folder, "lines.csv", LINES_HEADER, &lines, x->err));
     struct candidates candidates = {.count = 0};

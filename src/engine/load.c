@@ -45,6 +45,7 @@ struct whole_file {
     const char *path;
     uint64_t size_max;
     struct text bytes;
+    struct file_info info;
 };
 
 static enum status read_whole(void *context, struct file *file, const struct file_info *info,
@@ -71,13 +72,14 @@ static enum status read_whole(void *context, struct file *file, const struct fil
         return err ? fail_hint(err, "split it into several files") : ERR_LIMIT;
     }
     whole->bytes = (struct text){at, size};
+    whole->info = *info;
     return OK;
 }
 
 enum status load_bytes(struct env *env, struct arena *arena, const char *path, uint64_t size_max,
                        struct text *bytes, struct error *err)
 {
-    struct whole_file whole = {env, arena, path, size_max, {NULL, 0}};
+    struct whole_file whole = {.env = env, .arena = arena, .path = path, .size_max = size_max};
     TRY(read_file(env, arena, path, "give a regular file", read_whole, &whole, err));
     *bytes = whole.bytes;
     return OK;
@@ -183,6 +185,7 @@ struct text zone_source_digest(struct zone_source *source)
 
 struct file_list {
     struct catalog_file *items;
+    struct file_info *infos;
     uint32_t count, capacity;
 };
 
@@ -200,15 +203,29 @@ static bool is_catalog_name(struct text name)
 static enum status add_file(struct env *env, struct arena *arena, struct file_list *list,
                             const char *path, struct error *err)
 {
-    struct text bytes;
-    TRY(load_bytes(env, arena, path, CATALOG_FILE_MAX_BYTES, &bytes, err));
+    struct whole_file whole = {
+        .env = env, .arena = arena, .path = path, .size_max = CATALOG_FILE_MAX_BYTES};
+    TRY(read_file(env, arena, path, "give a regular file", read_whole, &whole, err));
+    for (uint32_t i = 0; i < list->count && whole.info.kind == FILE_REGULAR; i++) {
+        if (list->infos[i].inode == whole.info.inode &&
+            list->infos[i].device == whole.info.device) {
+            struct text other = list->items[i].name;
+            if (text_equal(other, text_of(path))) {
+                return fail(err, ERR_INPUT, "%s is given twice", path);
+            }
+            return fail(err, ERR_INPUT, "%s is given twice: %.*s is the same file", path,
+                        TEXT_ARG(other));
+        }
+    }
     if (list->count == list->capacity) {
         uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
         list->items = arena_grow(arena, list->items, list->count, capacity, sizeof *list->items);
+        list->infos = arena_grow(arena, list->infos, list->count, capacity, sizeof *list->infos);
         list->capacity = capacity;
     }
+    list->infos[list->count] = whole.info;
     list->items[list->count++] =
-        (struct catalog_file){.name = text_copy(arena, text_of(path)), .bytes = bytes};
+        (struct catalog_file){.name = text_copy(arena, text_of(path)), .bytes = whole.bytes};
     return OK;
 }
 
