@@ -730,20 +730,6 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
     return OK;
 }
 
-/* Until when a level is told by a bill that ended at an instant: as long as the account was the
- * payer's. */
-static instant told_to(const struct run *run, uint32_t account, uint32_t payer, instant at)
-{
-    for (instant to = at, next; to > INSTANT_MIN;) {
-        instant from = accounts_edge(run->accounts, run->catalog, account, to - 1, &next);
-        if (accounts_payer(run->accounts, account, to - 1) == payer) {
-            return to;
-        }
-        to = from;
-    }
-    return at;
-}
-
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
  * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
@@ -800,8 +786,7 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     }
     out->payer = accounts_payer(run->accounts, out->state.account,
                                 at > run->period.from ? at : run->period.from);
-    out->at = at;
-    out->told_to = told_to(run, out->state.account, payer, at);
+    out->state.told = at;
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
     return OK;
@@ -837,8 +822,9 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
 }
 
 /* The same of a meter's state, of which another payer may be the one to go on with it: whenever its
- * bill begins then. */
-static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, instant at)
+ * bill begins then, and with a level inside its bill. */
+static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, bool is_level,
+                       instant at)
 {
     if (payer != MAP_NONE && run_waits(run, payer)) {
         return at == run->period.from;
@@ -848,7 +834,8 @@ static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, ins
     }
     uint32_t first = run->has_cuts ? run->cut_first[heir] : 0;
     return run->has_cuts && heir != payer &&
-           (first == run->cut_first[heir + 1] || run->cuts[first].from >= at);
+           (first == run->cut_first[heir + 1] || run->cuts[first].from >= at ||
+            (is_level && at >= run->period.from));
 }
 
 /* A level is known to all that pay for its account in the period, since it is what it is; and a
@@ -862,7 +849,7 @@ static void copy_state(struct run *run)
         return;
     }
     uint32_t payers[PAYERS_MAX];
-    instant at = first.state.at > run->period.from ? first.state.at : run->period.from;
+    instant at = first.state.told > run->period.from ? first.state.told : run->period.from;
     uint32_t count = payers_from(run, first.state.account, at, payers, NULL);
     for (uint32_t i = 0; i < count; i++) {
         if (payers[i] == first.payer) {
@@ -917,8 +904,10 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             run->carried[run->carried_count] = (struct carried){.raw = line};
             status = read_meter_state(run, object, payer, *at, &run->carried[run->carried_count],
                                       &is_known);
-            uint32_t heir = is_known ? run->carried[run->carried_count].payer : payer;
-            if (status == OK && !goes_on_at(run, payer, heir, *at)) {
+            const struct carried *last = &run->carried[run->carried_count];
+            uint32_t heir = is_known ? last->payer : payer;
+            if (status == OK &&
+                !goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), *at)) {
                 status = ERR_CONFLICT;
             } else if (status == OK && is_known) {
                 run->carried_count++;

@@ -31,8 +31,6 @@ struct carried {
     uint32_t payer; /* as the period begins */
     struct meter_state state;
     struct text raw;  /* its line */
-    instant at;       /* when the bill ended that tells it */
-    instant told_to;  /* of a level: what comes then is not in it, but in bills of who pays then */
     bool is_copy;     /* for another payer */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
@@ -501,6 +499,8 @@ static inline instant run_last_second(const struct run *run)
 {
     return run->period.to - NS_PER_SECOND;
 }
+/* Whether who pays for the account then is billed for it by a later run than this one. */
+bool run_tells_level(const struct run *run, uint32_t account, instant at);
 /* As the opening says. */
 void waiting_add(struct run *run, uint32_t payer);
 /* Who waits, when there is no opening. */
