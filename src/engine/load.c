@@ -838,32 +838,57 @@ static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, boo
             (is_level && at >= run->period.from));
 }
 
-/* A level is known to all that pay for its account in the period, since it is what it is; and a
- * gauge, when they have turns that begin in it. */
-static void copy_state(struct run *run)
+static struct carried *add_carried(struct run *run)
 {
-    struct carried first = run->carried[run->carried_count - 1];
-    const struct series *series = series_at(&run->series, first.state.series);
-    enum aggregate aggregate = run->catalog->meters[series->meter].aggregate;
-    if (aggregate != AGGREGATE_TIME_WEIGHTED && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
+    if (run->carried_count == run->carried_capacity) {
+        uint32_t capacity = run->carried_capacity * 2 + 16;
+        run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
+                                  sizeof *run->carried);
+        run->carried_capacity = capacity;
+    }
+    return &run->carried[run->carried_count++];
+}
+
+/* Whether the payer's turn then has begun before the period, and was billed. */
+static bool was_billed(const struct run *run, uint32_t payer, instant at)
+{
+    const struct billing_of of = run_billing(run, payer);
+    const instant from = billing_turn(&of, at).from;
+    return from < run->period.from && billing_at(&of, from).is_custom && !run_waits(run, payer);
+}
+
+/* A level is known to all that pay for its account from when it is told, until a bill of a run
+ * before tells another; and a gauge to all that do in the period, when they have turns that begin
+ * in it. */
+static void copy_state(struct run *run, uint32_t index)
+{
+    const struct carried first = run->carried[index];
+    const uint32_t account = first.state.account;
+    const bool is_level = carried_is_level(run, &first);
+    enum aggregate aggregate =
+        run->catalog->meters[series_at(&run->series, first.state.series)->meter].aggregate;
+    if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
         return;
     }
-    uint32_t payers[PAYERS_MAX];
-    instant at = first.state.told > run->period.from ? first.state.told : run->period.from;
-    uint32_t count = payers_from(run, first.state.account, at, payers, NULL);
-    for (uint32_t i = 0; i < count; i++) {
-        if (payers[i] == first.payer) {
-            continue;
+    uint32_t payers[PAYERS_MAX] = {first.payer}, count = 1;
+    instant at = is_level ? first.state.told : first.state.at, next;
+    for (at = at > run->period.from ? at : run->period.from;
+         at < run->cuts_end && count < PAYERS_MAX; at = next) {
+        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+        if (is_level && run->has_cuts && was_billed(run, payer, at)) {
+            return;
         }
-        if (run->carried_count == run->carried_capacity) {
-            uint32_t capacity = run->carried_capacity * 2 + 16;
-            run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
-                                      sizeof *run->carried);
-            run->carried_capacity = capacity;
+        while (known < count && payers[known] != payer) {
+            known++;
         }
-        run->carried[run->carried_count] = first;
-        run->carried[run->carried_count].payer = payers[i];
-        run->carried[run->carried_count++].is_copy = true;
+        if (known == count) {
+            payers[count++] = payer;
+            struct carried *copy = add_carried(run);
+            *copy = first;
+            copy->payer = payer;
+            copy->is_copy = true;
+        }
     }
 }
 
@@ -895,24 +920,15 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             run->opening_count += status == OK && payer != MAP_NONE;
         } else {
             bool is_known = false;
-            if (run->carried_count == run->carried_capacity) {
-                uint32_t capacity = run->carried_capacity * 2 + 16;
-                run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
-                                          sizeof *run->carried);
-                run->carried_capacity = capacity;
-            }
-            run->carried[run->carried_count] = (struct carried){.raw = line};
-            status = read_meter_state(run, object, payer, *at, &run->carried[run->carried_count],
-                                      &is_known);
-            const struct carried *last = &run->carried[run->carried_count];
+            struct carried *last = add_carried(run);
+            *last = (struct carried){.raw = line};
+            status = read_meter_state(run, object, payer, *at, last, &is_known);
             uint32_t heir = is_known ? last->payer : payer;
             if (status == OK &&
                 !goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), *at)) {
                 status = ERR_CONFLICT;
-            } else if (status == OK && is_known) {
-                run->carried_count++;
-                copy_state(run);
             }
+            run->carried_count -= status != OK || !is_known;
         }
     }
     yyjson_doc_free(doc);
@@ -1144,6 +1160,9 @@ static enum status load_opening(struct run *run)
     }
     if (run->opening_count > 0) {
         qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
+    }
+    for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
+        copy_state(run, i);
     }
     if (run->carried_count > 0) {
         qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
