@@ -484,13 +484,6 @@ static void make_cuts(struct run *run)
     run->cuts = cuts;
 }
 
-bool run_is_later(const struct run *run, uint32_t payer, instant at)
-{
-    const struct billing_of of = run_billing(run, payer);
-    const instant from = billing_turn(&of, at).from;
-    return (billing_at(&of, from).is_custom ? from : at) >= run->period.to;
-}
-
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut)
 {
     if (!run->has_cuts) {
@@ -849,14 +842,6 @@ static struct carried *add_carried(struct run *run)
     return &run->carried[run->carried_count++];
 }
 
-/* Whether the payer's turn then has begun before the period, and was billed. */
-static bool was_billed(const struct run *run, uint32_t payer, instant at)
-{
-    const struct billing_of of = run_billing(run, payer);
-    const instant from = billing_turn(&of, at).from;
-    return from < run->period.from && billing_at(&of, from).is_custom && !run_waits(run, payer);
-}
-
 /* A level is known to all that pay for its account from when it is told, until a bill of a run
  * before tells another; and a gauge to all that do in the period, when they have turns that begin
  * in it. */
@@ -876,7 +861,7 @@ static void copy_state(struct run *run, uint32_t index)
          at < run->cuts_end && count < PAYERS_MAX; at = next) {
         uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
         (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
-        if (is_level && run->has_cuts && was_billed(run, payer, at)) {
+        if (is_level && run_was_billed(run, payer, at)) {
             return;
         }
         while (known < count && payers[known] != payer) {

@@ -20,10 +20,25 @@ bool run_holds(const struct run *run, uint32_t payer)
     return run_waits(run, payer) && run->cut_first[payer] == run->cut_first[payer + 1];
 }
 
+/* When the turn begins that is of one run, with all that it lasts; of the calendar's each part is of
+ * its own. */
+static instant turn_from(const struct run *run, uint32_t payer, instant at)
+{
+    const struct billing_of of = run_billing(run, payer);
+    const instant from = billing_turn(&of, at).from;
+    return billing_at(&of, from).is_custom ? from : at;
+}
+
+bool run_was_billed(const struct run *run, uint32_t payer, instant at)
+{
+    return run->has_cuts && !run_waits(run, payer) && turn_from(run, payer, at) < run->period.from;
+}
+
 bool run_tells_level(const struct run *run, uint32_t account, instant at)
 {
     const uint32_t payer = accounts_payer(run->accounts, account, at);
-    return run_is_later(run, payer, at) || (run_holds(run, payer) && at >= run->period.to);
+    return turn_from(run, payer, at) >= run->period.to ||
+           (run_holds(run, payer) && at >= run->period.to);
 }
 
 void waiting_add(struct run *run, uint32_t payer)
