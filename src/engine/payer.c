@@ -142,7 +142,8 @@ static struct book_view view_of(const struct run *run, const struct pricing *pri
 }
 
 /* As the run ends: a level goes on where its account is.  Of one that has left, the bill that it
- * went to is told by the events, unless that is of a later run. */
+ * went to is told by the events, unless that is of a later run.  That it is nothing is told only
+ * where the next run may know what it was within this bill's time. */
 static uint32_t closing_states(const struct run *run, struct arena *arena,
                                const struct pricing *pricing, struct book *book,
                                struct meter_state **states)
@@ -151,7 +152,8 @@ static uint32_t closing_states(const struct run *run, struct arena *arena,
     uint32_t kept = 0;
     for (uint32_t i = 0; i < book->left.count; i++) {
         const struct meter_state *left = &book->left.items[i];
-        if (run_tells_level(run, left->account, left->told)) {
+        bool is_needless = dec_is_zero(left->value) && left->told <= run->period.to;
+        if (!is_needless && run_tells_level(run, left->account, left->told)) {
             book->left.items[kept++] = *left;
         }
     }

@@ -339,6 +339,10 @@ static enum status finish_level(struct book *book, const struct book_view *view,
     TRY(go_on(book, view, level, view->cut.to, err));
     keep_name(book, level);
     level->state.told = level->is_with ? view->cut.to : level->state.told;
+    if (level->is_with && dec_is_zero(level->state.value) && level->state.at >= view->cut.from &&
+        level->with_to < INSTANT_MAX) {
+        book_add_state(book, &book->left, &level->state);
+    }
     reading->level = NONE;
     return OK;
 }

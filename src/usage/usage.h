@@ -411,7 +411,8 @@ struct book {
     uint32_t level_count, level_capacity;
     struct sample_reading reading;
     struct meter_states told; /* levels that were carried in */
-    struct meter_states left; /* levels of accounts that have left the payer, as they did */
+    struct meter_states left; /* levels of accounts that have left the payer, as they did; and those
+                                 that have become nothing, of accounts that may yet leave */
     struct meter_states kept; /* states that make no row in this bill, but go on */
 };
 /* records_expected: so many will be folded, more or less.  How much memory a book takes from the
