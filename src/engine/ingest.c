@@ -642,11 +642,11 @@ static void add_echoes(struct worker *worker, struct event_records *records,
                        const struct meter *meter, instant at)
 {
     const struct run *run = worker->run;
-    const uint32_t own = accounts_payer(run->accounts, record->account, at);
     bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
-    bool was_told = has_opening && is_outside &&
-                    (at < run->period.from ||
-                     (!run_waits(run, own) && !run_is_later(run, own, at)));
+    bool was_told =
+        has_opening && is_outside &&
+        (at < run->period.from ||
+         run_was_billed(run, accounts_payer(run->accounts, record->account, at), at));
     uint32_t payers[PAYERS_MAX], count = 0;
     struct period span = {at > run->period.from ? at : run->period.from, 0};
     for (; span.from < run->cuts_end; span.from = span.to) {
@@ -676,10 +676,12 @@ static void add_echoes(struct worker *worker, struct event_records *records,
             return;
         }
     }
+    if (!run->waits || !meter->carry || at >= run->period.to || was_told) {
+        return;
+    }
     const instant last = run_last_second(run);
     const uint32_t holder = accounts_payer(run->accounts, record->account, last);
-    if (run_holds(run, holder) && meter->carry && at < run->period.to && !was_told &&
-        !add_echo(worker, records, record, made, holder, last)) {
+    if (run_holds(run, holder) && !add_echo(worker, records, record, made, holder, last)) {
         fail_payers(worker, record->account);
     }
 }

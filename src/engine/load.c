@@ -501,13 +501,6 @@ static void make_cuts(struct run *run)
     run->cuts = cuts;
 }
 
-bool run_is_later(const struct run *run, uint32_t payer, instant at)
-{
-    const struct billing_of of = run_billing(run, payer);
-    const instant from = billing_turn(&of, at).from;
-    return (billing_at(&of, from).is_custom ? from : at) >= run->period.to;
-}
-
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut)
 {
     if (!run->has_cuts) {
@@ -747,20 +740,6 @@ static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t p
     return OK;
 }
 
-/* Until when a level is told by a bill that ended at an instant: as long as the account was the
- * payer's. */
-static instant told_to(const struct run *run, uint32_t account, uint32_t payer, instant at)
-{
-    for (instant to = at, next; to > INSTANT_MIN;) {
-        instant from = accounts_edge(run->accounts, run->catalog, account, to - 1, &next);
-        if (accounts_payer(run->accounts, account, to - 1) == payer) {
-            return to;
-        }
-        to = from;
-    }
-    return at;
-}
-
 /* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
  * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
 static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
@@ -817,8 +796,7 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     }
     out->payer = accounts_payer(run->accounts, out->state.account,
                                 at > run->period.from ? at : run->period.from);
-    out->at = at;
-    out->told_to = told_to(run, out->state.account, payer, at);
+    out->state.told = at;
     out->state.source = text_copy(&run->arena, source);
     out->state.id = text_copy(&run->arena, id);
     return OK;
@@ -854,8 +832,9 @@ static bool begins_at(const struct run *run, uint32_t payer, instant at)
 }
 
 /* The same of a meter's state, of which another payer may be the one to go on with it: whenever its
- * bill begins then. */
-static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, instant at)
+ * bill begins then, and with a level inside its bill. */
+static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, bool is_level,
+                       instant at)
 {
     if (payer != MAP_NONE && run_waits(run, payer)) {
         return at == run->period.from;
@@ -865,35 +844,53 @@ static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, ins
     }
     uint32_t first = run->has_cuts ? run->cut_first[heir] : 0;
     return run->has_cuts && heir != payer &&
-           (first == run->cut_first[heir + 1] || run->cuts[first].from >= at);
+           (first == run->cut_first[heir + 1] || run->cuts[first].from >= at ||
+            (is_level && at >= run->period.from));
 }
 
-/* A level is known to all that pay for its account in the period, since it is what it is; and a
- * gauge, when they have turns that begin in it. */
-static void copy_state(struct run *run)
+static struct carried *add_carried(struct run *run)
 {
-    struct carried first = run->carried[run->carried_count - 1];
-    const struct series *series = series_at(&run->series, first.state.series);
-    enum aggregate aggregate = run->catalog->meters[series->meter].aggregate;
-    if (aggregate != AGGREGATE_TIME_WEIGHTED && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
+    if (run->carried_count == run->carried_capacity) {
+        uint32_t capacity = run->carried_capacity * 2 + 16;
+        run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
+                                  sizeof *run->carried);
+        run->carried_capacity = capacity;
+    }
+    return &run->carried[run->carried_count++];
+}
+
+/* A level is known to all that pay for its account from when it is told, until a bill of a run
+ * before tells another; and a gauge to all that do in the period, when they have turns that begin
+ * in it. */
+static void copy_state(struct run *run, uint32_t index)
+{
+    const struct carried first = run->carried[index];
+    const uint32_t account = first.state.account;
+    const bool is_level = carried_is_level(run, &first);
+    enum aggregate aggregate =
+        run->catalog->meters[series_at(&run->series, first.state.series)->meter].aggregate;
+    if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
         return;
     }
-    uint32_t payers[PAYERS_MAX];
-    instant at = first.state.at > run->period.from ? first.state.at : run->period.from;
-    uint32_t count = payers_from(run, first.state.account, at, payers, NULL);
-    for (uint32_t i = 0; i < count; i++) {
-        if (payers[i] == first.payer) {
-            continue;
+    uint32_t payers[PAYERS_MAX] = {first.payer}, count = 1;
+    instant at = is_level ? first.state.told : first.state.at, next;
+    for (at = at > run->period.from ? at : run->period.from;
+         at < run->cuts_end && count < PAYERS_MAX; at = next) {
+        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+        if (is_level && run_was_billed(run, payer, at)) {
+            return;
         }
-        if (run->carried_count == run->carried_capacity) {
-            uint32_t capacity = run->carried_capacity * 2 + 16;
-            run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
-                                      sizeof *run->carried);
-            run->carried_capacity = capacity;
+        while (known < count && payers[known] != payer) {
+            known++;
         }
-        run->carried[run->carried_count] = first;
-        run->carried[run->carried_count].payer = payers[i];
-        run->carried[run->carried_count++].is_copy = true;
+        if (known == count) {
+            payers[count++] = payer;
+            struct carried *copy = add_carried(run);
+            *copy = first;
+            copy->payer = payer;
+            copy->is_copy = true;
+        }
     }
 }
 
@@ -925,22 +922,15 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
             run->opening_count += status == OK && payer != MAP_NONE;
         } else {
             bool is_known = false;
-            if (run->carried_count == run->carried_capacity) {
-                uint32_t capacity = run->carried_capacity * 2 + 16;
-                run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
-                                          sizeof *run->carried);
-                run->carried_capacity = capacity;
-            }
-            run->carried[run->carried_count] = (struct carried){.raw = line};
-            status = read_meter_state(run, object, payer, *at, &run->carried[run->carried_count],
-                                      &is_known);
-            uint32_t heir = is_known ? run->carried[run->carried_count].payer : payer;
-            if (status == OK && !goes_on_at(run, payer, heir, *at)) {
+            struct carried *last = add_carried(run);
+            *last = (struct carried){.raw = line};
+            status = read_meter_state(run, object, payer, *at, last, &is_known);
+            uint32_t heir = is_known ? last->payer : payer;
+            if (status == OK &&
+                !goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), *at)) {
                 status = ERR_CONFLICT;
-            } else if (status == OK && is_known) {
-                run->carried_count++;
-                copy_state(run);
             }
+            run->carried_count -= status != OK || !is_known;
         }
     }
     yyjson_doc_free(doc);
@@ -1172,6 +1162,9 @@ static enum status load_opening(struct run *run)
     }
     if (run->opening_count > 0) {
         qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
+    }
+    for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
+        copy_state(run, i);
     }
     if (run->carried_count > 0) {
         qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);

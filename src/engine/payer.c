@@ -96,29 +96,8 @@ static void carry_state(const struct run *run, const struct meter_state *state, 
     book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
 }
 
-/* From when the payer's first cut begins until this one does. */
-static struct period cuts_before(const struct run *run, uint32_t payer, struct period cut)
-{
-    const instant first = run->has_cuts ? run->cuts[run->cut_first[payer]].from : run->period.from;
-    return (struct period){first, cut.from};
-}
-
-bool payer_takes_level(const struct run *run, const struct carried *carried, uint32_t payer,
-                       struct period span)
-{
-    const uint32_t account = carried->state.account;
-    bool takes = false;
-    for (instant at = span.from, next; at < span.to && !takes; at = next) {
-        instant from = accounts_edge(run->accounts, run->catalog, account, at, &next);
-        takes = (next > carried->told_to || from >= carried->state.at) &&
-                accounts_is_paid_by(run->accounts, run->catalog, account, payer, at);
-    }
-    return takes;
-}
-
 /* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
- * first cut.  A level goes into the first one that takes it, since the bill that told it may have
- * ended behind this run's first ones. */
+ * first cut.  A level goes into the one that it is told in. */
 static void carry_opening(const struct run *run, uint32_t payer, struct period cut, bool is_first,
                           bool begins_turn, struct book *book)
 {
@@ -127,8 +106,7 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
         const struct carried *carried = &run->carried[i];
         bool takes = is_first;
         if (carried_is_level(run, carried)) {
-            takes = payer_takes_level(run, carried, payer, cut) &&
-                    !payer_takes_level(run, carried, payer, cuts_before(run, payer, cut));
+            takes = carried->state.told < cut.to && (is_first || carried->state.told >= cut.from);
         }
         if (!carried->has_samples && takes) {
             carry_state(run, &carried->state, payer, cut, begins_turn, book);
@@ -136,16 +114,13 @@ static void carry_opening(const struct run *run, uint32_t payer, struct period c
     }
 }
 
-/* Levels of bills that end behind this run, and which no cut has taken. */
-static void pass_later_levels(const struct run *run, uint32_t payer, struct period cut,
-                              struct buffer *closing)
+static void pass_levels(const struct run *run, uint32_t payer, struct buffer *closing)
 {
-    const struct period all = {cuts_before(run, payer, cut).from, cut.to};
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
         const struct carried *carried = &run->carried[i];
         if (carried_is_level(run, carried) && !carried->is_copy &&
-            carried->at > run->period.to && !payer_takes_level(run, carried, payer, all)) {
+            run_tells_level(run, carried->state.account, carried->state.told)) {
             buffer_add_text(closing, carried->raw);
             buffer_add_char(closing, '\n');
         }
@@ -166,34 +141,24 @@ static struct book_view view_of(const struct run *run, const struct pricing *pri
                               .steady = is_steady ? run->steady_payer : NULL};
 }
 
-/* A level goes on where its account is.  Of one that has left in this bill's time, the bill that it
- * went to has been told it by the events, or tells it: unless that is of a later run. */
-static bool tells_level(const struct run *run, const struct pricing *pricing, uint32_t account)
-{
-    instant left = INSTANT_MIN;
-    for (instant at = pricing->cut.from, next; at < pricing->cut.to; at = next) {
-        bool is_paid =
-            accounts_is_paid_by(run->accounts, run->catalog, account, pricing->payer, at);
-        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
-        left = is_paid ? next : left;
-    }
-    if (left >= pricing->cut.to || left == INSTANT_MIN) {
-        return left > INSTANT_MIN;
-    }
-    const uint32_t next = accounts_payer(run->accounts, account, left);
-    return run_is_later(run, next, left) || (run_holds(run, next) && left > run_last_second(run));
-}
-
-/* is_last: of the run. */
+/* As the run ends: a level goes on where its account is.  Of one that has left, the bill that it
+ * went to is told by the events, unless that is of a later run.  That it is nothing is told only
+ * where the next run may know what it was within this bill's time. */
 static uint32_t closing_states(const struct run *run, struct arena *arena,
-                               const struct pricing *pricing, const struct book *book, bool is_last,
+                               const struct pricing *pricing, struct book *book,
                                struct meter_state **states)
 {
     struct book_view view = view_of(run, pricing);
-    for (uint32_t i = 0; is_last && i < book->level_count; i++) {
-        book->levels[i].is_elsewhere = !tells_level(run, pricing, book->levels[i].state.account);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < book->left.count; i++) {
+        const struct meter_state *left = &book->left.items[i];
+        bool is_needless = dec_is_zero(left->value) && left->told <= run->period.to;
+        if (!is_needless && run_tells_level(run, left->account, left->told)) {
+            book->left.items[kept++] = *left;
+        }
     }
-    return book_states(arena, book, &view, pricing->turn.to, states);
+    book->left.count = kept;
+    return book_states(arena, book, &view, pricing->turn.to, false, states);
 }
 
 /* Into memory of its own, since scratch memory goes between cuts. */
@@ -215,8 +180,11 @@ void payer_hand_over(struct worker *worker, const struct pricing *pricing,
         }
     }
     struct meter_state *states;
-    uint32_t count =
-        book ? closing_states(worker->run, &worker->scratch, pricing, book, false, &states) : 0;
+    uint32_t count = 0;
+    if (book) {
+        struct book_view view = view_of(worker->run, pricing);
+        count = book_states(&worker->scratch, book, &view, pricing->turn.to, true, &states);
+    }
     handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
     handover->meter_count = count;
     for (uint32_t i = 0; i < count; i++) {
@@ -674,16 +642,16 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, has_whole ? &whole : NULL,
                       book.rows, book.row_count, is_first, is_last, job->inputs, err));
     if (is_last) {
-        pass_later_levels(run, payer, cut, &texts->closing);
+        pass_levels(run, payer, &texts->closing);
     }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
-        priced.closing_count == 0 && book.kept_count == 0) {
+        priced.closing_count == 0 && book.kept.count == 0 && book.left.count == 0) {
         tell_known(worker, job, &bill);
         return sourced_keep(worker, job->sourced);
     }
     if (is_last) {
         struct meter_state *states;
-        uint32_t state_count = closing_states(run, arena, &pricing, &book, true, &states);
+        uint32_t state_count = closing_states(run, arena, &pricing, &book, &states);
         render_closing(&texts->closing, &pricing, &priced, states, state_count);
     }
     struct buffer key = {0};
@@ -827,13 +795,12 @@ void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *cl
     }
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
-        bool is_held = run_holds(run, payer) && carried_is_level(run, &run->carried[i]) &&
-                       payer_takes_level(run, &run->carried[i], payer, run->period);
-        if (!run->carried[i].is_copy && !is_held) {
+        if (!run->carried[i].is_copy && !carried_is_level(run, &run->carried[i])) {
             buffer_add_text(closing, run->carried[i].raw);
             buffer_add_char(closing, '\n');
         }
     }
+    pass_levels(run, payer, closing);
 }
 
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation

@@ -55,10 +55,6 @@ void cut_values_count(struct worker *worker, const struct cut_values *found);
 
 /* The first meter state that came with the opening for the payer, in run->carried. */
 uint32_t payer_first_carried(const struct run *run, uint32_t payer);
-/* Whether the account of such a level is the payer's in a time of the span that the bill which told
- * the level has not, or from a time on when no change was to come that it has. */
-bool payer_takes_level(const struct run *run, const struct carried *carried, uint32_t payer,
-                       struct period span);
 
 /* ---- waiting.c ---- */
 

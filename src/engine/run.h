@@ -31,8 +31,6 @@ struct carried {
     uint32_t payer; /* as the period begins */
     struct meter_state state;
     struct text raw;  /* its line */
-    instant at;       /* when the bill ended that tells it */
-    instant told_to;  /* of a level: what comes then is not in it, but in bills of who pays then */
     bool is_copy;     /* for another payer */
     bool has_samples; /* not the state, but the line says: see carry_samples */
 };
@@ -463,8 +461,6 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 bool pending_is_possible(const struct catalog *catalog);
 /* From when on late usage is billed in the turn that has an instant; INSTANT_MIN: always. */
 instant late_before(const struct catalog *catalog, instant at);
-/* Whether a payer's bill that holds the instant is of a later run. */
-bool run_is_later(const struct run *run, uint32_t payer, instant at);
 /* Whose billing a payer has, all through the run. */
 struct billing_of run_billing(const struct run *run, uint32_t payer);
 
@@ -501,6 +497,10 @@ static inline instant run_last_second(const struct run *run)
 {
     return run->period.to - NS_PER_SECOND;
 }
+/* Whether the payer was billed by a run before for a time of this one or of a later one. */
+bool run_was_billed(const struct run *run, uint32_t payer, instant at);
+/* Whether who pays for the account then is billed for it by a later run than this one. */
+bool run_tells_level(const struct run *run, uint32_t account, instant at);
 /* As the opening says. */
 void waiting_add(struct run *run, uint32_t payer);
 /* Who waits, when there is no opening. */

@@ -118,28 +118,46 @@ enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t
  * first of the bills that are of no cut now. */
 struct standing {
     struct period whole, first_other;
-    uint32_t other_count;
+    bool has_other;
 };
+
+static bool is_of_cut(const struct run *run, struct period period, const struct period *cuts,
+                      uint32_t cut_count)
+{
+    const bool has_parts = run->catalog->has_thresholds;
+    bool is_one = false;
+    for (uint32_t i = 0; i < cut_count && !is_one; i++) {
+        bool is_inside = cuts[i].from <= period.from && period.to <= cuts[i].to;
+        is_one = period_equal(cuts[i], period) || (has_parts && is_inside);
+    }
+    return is_one;
+}
+
+/* Whether a bill is of no cut: nearly all are, and need no look at their lines. */
+static bool has_others(const struct run *run, uint32_t payer, uint32_t first,
+                       const struct period *cuts, uint32_t cut_count)
+{
+    bool has = false;
+    for (uint32_t at = first, end; !has && issued_next(run, payer, at, &end); at = end) {
+        has = !is_of_cut(run, run->issued[at].period, cuts, cut_count);
+    }
+    return has;
+}
 
 static struct standing find_standing(struct run *run, uint32_t payer, uint32_t first,
                                      const struct period *cuts, uint32_t cut_count)
 {
     struct arena *arena = &run->workers[0].scratch;
     struct standing standing = {.whole = {INSTANT_MAX, INSTANT_MIN}};
-    const bool has_parts = run->catalog->has_thresholds;
     for (uint32_t at = first, end; issued_next(run, payer, at, &end); at = end) {
         struct period period = run->issued[at].period;
-        bool is_of_cut = false;
-        for (uint32_t i = 0; i < cut_count && !is_of_cut; i++) {
-            bool is_inside = cuts[i].from <= period.from && period.to <= cuts[i].to;
-            is_of_cut = period_equal(cuts[i], period) || (has_parts && is_inside);
-        }
         if (!taken_back_stands(run, arena, at, end)) {
             continue;
         }
         standing.whole.from = period.from < standing.whole.from ? period.from : standing.whole.from;
         standing.whole.to = period.to > standing.whole.to ? period.to : standing.whole.to;
-        if (!is_of_cut && standing.other_count++ == 0) {
+        if (!standing.has_other && !is_of_cut(run, period, cuts, cut_count)) {
+            standing.has_other = true;
             standing.first_other = period;
         }
     }
@@ -201,8 +219,11 @@ static enum status check_payer(struct run *run, uint32_t payer, uint32_t first,
         cuts = run->cuts + run->cut_first[payer];
         cut_count = run->cut_first[payer + 1] - run->cut_first[payer];
     }
+    if (!has_others(run, payer, first, cuts, cut_count)) {
+        return OK;
+    }
     const struct standing standing = find_standing(run, payer, first, cuts, cut_count);
-    if (standing.other_count == 0) {
+    if (!standing.has_other) {
         return OK;
     }
     const struct billing_of billing = run_billing(run, payer);

@@ -20,6 +20,27 @@ bool run_holds(const struct run *run, uint32_t payer)
     return run_waits(run, payer) && run->cut_first[payer] == run->cut_first[payer + 1];
 }
 
+/* When the turn begins that is of one run, with all that it lasts; of the calendar's each part is of
+ * its own. */
+static instant turn_from(const struct run *run, uint32_t payer, instant at)
+{
+    const struct billing_of of = run_billing(run, payer);
+    const instant from = billing_turn(&of, at).from;
+    return billing_at(&of, from).is_custom ? from : at;
+}
+
+bool run_was_billed(const struct run *run, uint32_t payer, instant at)
+{
+    return run->has_cuts && !run_waits(run, payer) && turn_from(run, payer, at) < run->period.from;
+}
+
+bool run_tells_level(const struct run *run, uint32_t account, instant at)
+{
+    const uint32_t payer = accounts_payer(run->accounts, account, at);
+    return turn_from(run, payer, at) >= run->period.to ||
+           (run_holds(run, payer) && at >= run->period.to);
+}
+
 void waiting_add(struct run *run, uint32_t payer)
 {
     if (!run->waits) {
@@ -73,8 +94,7 @@ enum status waiting_close(struct worker *worker, uint32_t payer, const struct re
     for (uint32_t i = payer_first_carried(run, payer);
          i < run->carried_count && run->carried[i].payer == payer; i++) {
         const struct carried *carried = &run->carried[i];
-        if (carried_is_level(run, carried) &&
-            payer_takes_level(run, carried, payer, run->period)) {
+        if (carried_is_level(run, carried) && carried->state.told < end.to) {
             book_carry(&book, &carried->state, 0, true, true, &run->series);
         }
     }
@@ -86,11 +106,12 @@ enum status waiting_close(struct worker *worker, uint32_t payer, const struct re
                              .cut = end};
     TRY(samples_read(worker, records, &view, true, &book, &samples, err));
     for (uint32_t i = 0; i < book.level_count; i++) {
-        book.levels[i].is_elsewhere =
-            !accounts_is_paid_by(run->accounts, run->catalog, book.levels[i].state.account, payer,
-                                 run_last_second(run));
+        struct level *level = &book.levels[i];
+        level->is_with = accounts_is_paid_by(run->accounts, run->catalog, level->state.account,
+                                             payer, run_last_second(run));
+        level->state.told = end.to;
     }
-    const uint32_t count = book_states(arena, &book, &view, end.to, &states);
+    const uint32_t count = book_states(arena, &book, &view, end.to, false, &states);
     const struct priced nothing = {0};
     render_closing_waits(&texts->closing, run->catalog, run->accounts, payer, end.to);
     render_closing(&texts->closing, &pricing, &nothing, states, count);

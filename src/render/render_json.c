@@ -287,13 +287,13 @@ static void add_bucket(struct buffer *out, const struct pricing *pricing,
 }
 
 /* Whose state it is: the beginning of a line. */
-static void add_state_head(struct buffer *out, const struct pricing *pricing, uint32_t account,
-                           uint32_t series_number)
+static void add_state_head(struct buffer *out, const struct pricing *pricing, instant told,
+                           uint32_t account, uint32_t series_number)
 {
     const struct catalog *catalog = pricing->catalog;
     const struct series *series = series_at(pricing->series, series_number);
     const struct meter *meter = &catalog->meters[series->meter];
-    add_payer(out, pricing->accounts, catalog, pricing->payer, pricing->cut.to);
+    add_payer(out, pricing->accounts, catalog, pricing->payer, told);
     add_json_text(out, "meter", meter->name);
     add_json_text(out, "account", pricing->accounts->items[account].id);
     add_json_text(out, "sku", catalog->skus[series->sku].name);
@@ -312,7 +312,7 @@ static void add_state_head(struct buffer *out, const struct pricing *pricing, ui
 static void add_meter_state(struct buffer *out, const struct pricing *pricing,
                             const struct meter_state *state)
 {
-    add_state_head(out, pricing, state->account, state->series);
+    add_state_head(out, pricing, state->told, state->account, state->series);
     add_json_decimal(out, "value", state->value);
     add_json_time(out, "time", state->at);
     add_json_text(out, "source", state->source);
@@ -361,7 +361,7 @@ static void add_open(struct buffer *out)
 void render_average_state(struct buffer *out, const struct pricing *pricing,
                           const struct usage_row *row, uint64_t count, struct dec sum)
 {
-    add_state_head(out, pricing, row->account, row->series);
+    add_state_head(out, pricing, pricing->cut.to, row->account, row->series);
     add_json_decimal(out, "sum", sum);
     add_json_count(out, "count", count);
     add_open(out);
@@ -371,7 +371,7 @@ void render_average_state(struct buffer *out, const struct pricing *pricing,
 void render_samples_begin(struct buffer *out, const struct pricing *pricing,
                           const struct usage_row *row)
 {
-    add_state_head(out, pricing, row->account, row->series);
+    add_state_head(out, pricing, pricing->cut.to, row->account, row->series);
     add_open(out);
     add_json_key(out, "samples");
     buffer_add_char(out, '[');

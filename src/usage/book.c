@@ -303,18 +303,19 @@ void book_fold(struct book *book, const struct record *record, const struct seri
     }
 }
 
-static void keep_state(struct book *book, const struct meter_state *state)
+void book_add_state(struct book *book, struct meter_states *states,
+                    const struct meter_state *state)
 {
-    if (book->kept_count == book->kept_capacity) {
-        uint32_t capacity = book->kept_capacity ? book->kept_capacity * 2 : 16;
-        book->kept =
-            arena_grow(book->arena, book->kept, book->kept_count, capacity, sizeof *book->kept);
-        book->kept_capacity = capacity;
+    if (states->count == states->capacity) {
+        uint32_t capacity = states->capacity ? states->capacity * 2 : 16;
+        states->items = arena_grow(book->arena, states->items, states->count, capacity,
+                                   sizeof *states->items);
+        states->capacity = capacity;
     }
-    book->kept[book->kept_count++] = *state;
+    states->items[states->count++] = *state;
 }
 
-void book_add_level(struct book *book, const struct level *level)
+struct level *book_add_level(struct book *book)
 {
     if (book->level_count == book->level_capacity) {
         uint32_t capacity = book->level_capacity ? book->level_capacity * 2 : 16;
@@ -322,25 +323,24 @@ void book_add_level(struct book *book, const struct level *level)
                                   sizeof *book->levels);
         book->level_capacity = capacity;
     }
-    book->levels[book->level_count++] = *level;
+    return &book->levels[book->level_count++];
 }
 
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s, bool is_paid,
                 bool begins_turn, const struct series_table *table)
 {
     const struct meter *meter = &table->catalog->meters[series_at(table, state->series)->meter];
-    if (begins_turn ? !meter->carry : !state->is_open) {
-        if (!begins_turn) {
-            keep_state(book, state);
+    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED) {
+        if (meter->carry || !begins_turn) {
+            book_add_state(book, &book->told, state);
         }
         return;
     }
-    if (meter->aggregate == AGGREGATE_TIME_WEIGHTED) {
-        book_add_level(book, &(struct level){.state = *state});
+    if (begins_turn && !meter->carry) {
         return;
     }
-    if (!is_paid) {
-        keep_state(book, state);
+    if (!is_paid || (!begins_turn && !state->is_open)) {
+        book_add_state(book, &book->kept, state);
         return;
     }
     struct usage_row *row = book_find_row(book, state->account, state->series, slot_s);
@@ -554,7 +554,7 @@ struct standing {
     int64_t slot_s;
 };
 
-/* By (account, series), the last slot first. */
+/* By (account, series), then when it is told, the last slot first. */
 static int compare_standing(const void *a_item, const void *b_item)
 {
     const struct standing *a = a_item, *b = b_item;
@@ -563,6 +563,9 @@ static int compare_standing(const void *a_item, const void *b_item)
     }
     if (a->rank != b->rank) {
         return a->rank < b->rank ? -1 : 1;
+    }
+    if (a->state.told != b->state.told) {
+        return a->state.told < b->state.told ? -1 : 1;
     }
     return a->slot_s > b->slot_s ? -1 : a->slot_s < b->slot_s;
 }
@@ -593,11 +596,21 @@ bool book_row_is_cut(const struct book *book, const struct book_view *view, inst
            is_open(item, view, turn_to);
 }
 
+/* Whether the level goes on, and where it stands then. */
+static bool stand_level(const struct book_view *view, const struct meter_state *state,
+                        instant turn_to, struct standing *out)
+{
+    *out = (struct standing){*state, series_at(view->series, state->series)->rank, -1};
+    out->state.is_open = turn_to > view->cut.to;
+    return out->state.is_open || meter_of(view, state->series)->carry;
+}
+
 uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
-                     instant turn_to, struct meter_state **out)
+                     instant turn_to, bool with_all, struct meter_state **out)
 {
     struct standing *items = NULL;
-    uint32_t count = 0, made = 0, others = book->kept_count + book->level_count;
+    uint32_t count = 0, made = 0;
+    const uint32_t others = book->kept.count + book->level_count + book->left.count;
     *out = NULL;
     for (uint32_t i = 0; i < book->row_count; i++) {
         const struct usage_row *row = &book->rows[i];
@@ -615,7 +628,8 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
             items = arena_alloc(arena, (book->row_count - i + others) * sizeof *items);
         }
         items[count++] = (struct standing){
-            {row->account, row->series, value->value, value->at, value->source, value->id, open},
+            {row->account, row->series, value->value, value->at, view->cut.to, value->source,
+             value->id, open},
             row->rank,
             row->slot_s};
     }
@@ -623,17 +637,18 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
         items = arena_alloc(arena, others * sizeof *items);
     }
     for (uint32_t i = 0; i < book->level_count; i++) {
-        struct meter_state state = book->levels[i].state;
-        state.is_open = turn_to > view->cut.to;
-        if (!book->levels[i].is_elsewhere && !dec_is_zero(state.value) &&
-            (state.is_open || meter_of(view, state.series)->carry)) {
-            items[count++] =
-                (struct standing){state, series_at(view->series, state.series)->rank, -1};
+        const struct level *level = &book->levels[i];
+        if ((with_all || level->is_with) && !dec_is_zero(level->state.value)) {
+            count += stand_level(view, &level->state, turn_to, &items[count]);
         }
     }
-    for (uint32_t i = 0; i < book->kept_count; i++) {
-        items[count++] = (struct standing){book->kept[i],
-                                           series_at(view->series, book->kept[i].series)->rank, -1};
+    for (uint32_t i = 0; !with_all && i < book->left.count; i++) {
+        count += stand_level(view, &book->left.items[i], turn_to, &items[count]);
+    }
+    for (uint32_t i = 0; i < book->kept.count; i++) {
+        struct meter_state state = book->kept.items[i];
+        state.told = view->cut.to;
+        items[count++] = (struct standing){state, series_at(view->series, state.series)->rank, -1};
     }
     if (count == 0) {
         return 0;
@@ -642,7 +657,7 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
     struct meter_state *states = arena_alloc(arena, count * sizeof *states);
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0 || items[i].state.account != items[i - 1].state.account ||
-            items[i].rank != items[i - 1].rank) {
+            items[i].rank != items[i - 1].rank || items[i].state.told != items[i - 1].state.told) {
             states[made++] = items[i].state;
         }
     }

@@ -10,7 +10,9 @@ struct usage_row *book_find_row(struct book *book, uint32_t account, uint32_t se
 /* What it holds besides its total, made when it is not there. Moves, too. */
 struct usage_value *book_value(struct book *book, struct usage_row *row);
 
-void book_add_level(struct book *book, const struct level *level);
+struct level *book_add_level(struct book *book);
+void book_add_state(struct book *book, struct meter_states *states,
+                    const struct meter_state *state);
 
 static inline const struct record_tail *tail_of(const struct record *record)
 {

@@ -229,11 +229,15 @@ static enum status read_sample(struct book *book, const struct meter *meter,
 
 /* ---- levels ---------------------------------------------------------------------------------- */
 
-static int compare_levels(const void *a_level, const void *b_level)
+static int compare_told(const void *a_item, const void *b_item)
 {
-    const struct level *a = a_level, *b = b_level;
-    int order = compare_numbers(a->state.account, b->state.account);
-    return order ? order : compare_numbers(a->state.series, b->state.series);
+    const struct meter_state *a = a_item, *b = b_item;
+    int order = compare_numbers(a->account, b->account);
+    order = order ? order : compare_numbers(a->series, b->series);
+    if (order || a->told != b->told) {
+        return order ? order : a->told < b->told ? -1 : 1;
+    }
+    return a->at < b->at ? -1 : a->at > b->at;
 }
 
 /* Adds what the level makes from where it stands to an instant, slot by slot.  It counts while the
@@ -269,6 +273,61 @@ static enum status advance(struct book *book, const struct book_view *view, stru
     return OK;
 }
 
+static void find_payer(const struct book_view *view, struct level *level, instant at)
+{
+    const uint32_t account = level->state.account;
+    level->is_with =
+        accounts_is_paid_by(view->accounts, view->catalog, account, view->payer, at);
+    (void)accounts_edge(view->accounts, view->catalog, account, at, &level->with_to);
+}
+
+static void keep_name(struct book *book, struct level *level)
+{
+    struct sample_reading *reading = &book->reading;
+    if (reading->source.size > 0) {
+        level->state.source = text_copy(book->arena, buffer_text(&reading->source));
+        level->state.id = text_copy(book->arena, buffer_text(&reading->id));
+        reading->source.size = 0;
+    }
+}
+
+/* Goes on to an instant, and notes what the level is as its account leaves the payer. */
+static enum status go_on(struct book *book, const struct book_view *view, struct level *level,
+                         instant to, struct error *err)
+{
+    while (level->with_to <= to) {
+        const instant edge = level->with_to;
+        const bool was_with = level->is_with;
+        find_payer(view, level, edge);
+        level->is_with &= was_with || edge < view->cut.to;
+        if (was_with && !level->is_with) {
+            keep_name(book, level);
+            level->state.told = edge;
+            book_add_state(book, &book->left, &level->state);
+        }
+    }
+    return advance(book, view, level, to, err);
+}
+
+/* Takes the states that are told of the level up to an instant. */
+static enum status take_told(struct book *book, const struct book_view *view, struct level *level,
+                             instant to, struct error *err)
+{
+    struct sample_reading *reading = &book->reading;
+    while (reading->told < book->told.count) {
+        const struct meter_state *told = &book->told.items[reading->told];
+        if (told->account != level->state.account || told->series != level->state.series ||
+            told->told > to) {
+            break;
+        }
+        TRY(go_on(book, view, level, told->told, err));
+        level->state = *told;
+        reading->source.size = 0;
+        reading->told++;
+    }
+    return OK;
+}
+
 static enum status finish_level(struct book *book, const struct book_view *view, struct error *err)
 {
     struct sample_reading *reading = &book->reading;
@@ -276,32 +335,45 @@ static enum status finish_level(struct book *book, const struct book_view *view,
         return OK;
     }
     struct level *level = &book->levels[reading->level];
-    reading->level = NONE;
-    if (reading->source.size > 0) {
-        level->state.source = text_copy(book->arena, buffer_text(&reading->source));
-        level->state.id = text_copy(book->arena, buffer_text(&reading->id));
+    TRY(take_told(book, view, level, view->cut.to, err));
+    TRY(go_on(book, view, level, view->cut.to, err));
+    keep_name(book, level);
+    level->state.told = level->is_with ? view->cut.to : level->state.told;
+    if (level->is_with && dec_is_zero(level->state.value) && level->state.at >= view->cut.from &&
+        level->with_to < INSTANT_MAX) {
+        book_add_state(book, &book->left, &level->state);
     }
-    return advance(book, view, level, view->cut.to, err);
+    reading->level = NONE;
+    return OK;
 }
 
-static void begin_level(struct book *book, const struct book_view *view,
-                        const struct record *record)
+static void begin_level(struct book *book, const struct book_view *view, uint32_t account,
+                        uint32_t series)
 {
     struct sample_reading *reading = &book->reading;
-    struct level wanted = {.state = {.account = record->account, .series = record->series},
-                           .since = view->cut.from};
-    struct level *found = NULL;
-    if (book->levels_carried > 0) {
-        found = bsearch(&wanted, book->levels, book->levels_carried, sizeof wanted, compare_levels);
-    }
-    if (!found) {
-        book_add_level(book, &wanted);
-        found = &book->levels[book->level_count - 1];
-    }
-    found->is_read = true;
-    reading->level = (uint32_t)(found - book->levels);
+    struct level *level = book_add_level(book);
+    *level = (struct level){.state = {.account = account, .series = series, .told = INSTANT_MIN},
+                            .since = view->cut.from};
+    find_payer(view, level, view->cut.from);
+    reading->level = (uint32_t)(level - book->levels);
     reading->slot = (struct period){0, 0};
     reading->source.size = 0;
+}
+
+/* Levels that are told and do not change, up to an account and series. */
+static enum status read_told(struct book *book, const struct book_view *view, uint32_t account,
+                             uint32_t series, struct error *err)
+{
+    TRY(finish_level(book, view, err));
+    while (book->reading.told < book->told.count) {
+        const struct meter_state *told = &book->told.items[book->reading.told];
+        if (told->account > account || (told->account == account && told->series >= series)) {
+            break;
+        }
+        begin_level(book, view, told->account, told->series);
+        TRY(finish_level(book, view, err));
+    }
+    return OK;
 }
 
 static enum status read_level(struct book *book, const struct book_view *view,
@@ -312,15 +384,16 @@ static enum status read_level(struct book *book, const struct book_view *view,
     struct level *level = reading->level == NONE ? NULL : &book->levels[reading->level];
     if (!level || level->state.account != record->account ||
         level->state.series != record->series) {
-        TRY(finish_level(book, view, err));
-        begin_level(book, view, record);
+        TRY(read_told(book, view, record->account, record->series, err));
+        begin_level(book, view, record->account, record->series);
         level = &book->levels[reading->level];
     }
     const struct record_tail *tail = tail_of(record);
     if (tail->at < view->cut.from && !meter->carry) {
         return OK; /* of another payer, before this one's turn began */
     }
-    TRY(advance(book, view, level, tail->at, err));
+    TRY(take_told(book, view, level, tail->at, err));
+    TRY(go_on(book, view, level, tail->at, err));
     level->state.at = tail->at;
     keep_text(book, &reading->source, tail_source(tail));
     keep_text(book, &reading->id, tail_id(tail));
@@ -343,33 +416,12 @@ static enum status fail_range(const struct book_view *view, uint32_t account, ui
     return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
 }
 
-/* Of the states of one level, from bills of two payers, the later one holds. */
-static void drop_old_levels(struct book *book)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < book->level_count; i++) {
-        struct level *last = kept > 0 ? &book->levels[kept - 1] : NULL;
-        if (!last || compare_levels(last, &book->levels[i]) != 0) {
-            book->levels[kept++] = book->levels[i];
-        } else if (last->state.at < book->levels[i].state.at) {
-            *last = book->levels[i];
-        }
-    }
-    book->level_count = book->levels_carried = kept;
-}
-
-static void sort_levels(struct book *book, const struct book_view *view)
+static void sort_told(struct book *book)
 {
     if (!book->reading.is_begun) {
         book->reading.is_begun = true;
-        book->levels_carried = book->level_count;
-        for (uint32_t i = 0; i < book->level_count; i++) {
-            struct level *level = &book->levels[i];
-            level->since = level->state.at > view->cut.from ? level->state.at : view->cut.from;
-        }
-        if (book->level_count > 1) {
-            qsort(book->levels, book->level_count, sizeof *book->levels, compare_levels);
-            drop_old_levels(book);
+        if (book->told.count > 1) {
+            qsort(book->told.items, book->told.count, sizeof *book->told.items, compare_told);
         }
     }
 }
@@ -379,7 +431,7 @@ enum status book_sample(struct book *book, const struct book_view *view,
 {
     uint32_t index = series_at(view->series, record->series)->meter;
     const struct meter *meter = &view->catalog->meters[index];
-    sort_levels(book, view);
+    sort_told(book);
     enum status status = meter->aggregate == AGGREGATE_TIME_WEIGHTED
                              ? read_level(book, view, meter, record, NULL)
                              : read_sample(book, meter, record, place, NULL);
@@ -388,19 +440,10 @@ enum status book_sample(struct book *book, const struct book_view *view,
 
 enum status book_samples_end(struct book *book, const struct book_view *view, struct error *err)
 {
-    sort_levels(book, view);
-    uint32_t last = book->reading.level;
-    if (finish_level(book, view, NULL) != OK) {
-        const struct meter_state *state = &book->levels[last].state;
-        return fail_range(view, state->account, series_at(view->series, state->series)->meter, err);
+    sort_told(book);
+    if (read_told(book, view, NONE, NONE, NULL) == OK) {
+        return OK;
     }
-    for (uint32_t i = 0; i < book->levels_carried; i++) {
-        struct level *level = &book->levels[i];
-        book->reading.slot = (struct period){0, 0};
-        if (!level->is_read && advance(book, view, level, view->cut.to, NULL) != OK) {
-            return fail_range(view, level->state.account,
-                              series_at(view->series, level->state.series)->meter, err);
-        }
-    }
-    return OK;
+    const struct meter_state *state = &book->levels[book->reading.level].state;
+    return fail_range(view, state->account, series_at(view->series, state->series)->meter, err);
 }

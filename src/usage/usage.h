@@ -352,9 +352,14 @@ struct usage_value {
 struct meter_state {
     uint32_t account, series;
     struct dec value;
-    instant at;
+    instant at;   /* of the event that it is from */
+    instant told; /* when it is so: as the bill ended that tells it, or its account left the payer */
     struct text source, id;
     bool is_open; /* of a slot, or level, that goes on: the bill was cut inside it */
+};
+struct meter_states {
+    struct meter_state *items;
+    uint32_t count, capacity;
 };
 
 /* An exclusion of an account: events that a meter matched and that are on no row. */
@@ -370,10 +375,10 @@ int excluded_compare(const void *a_item, const void *b_item);
 
 /* The level of a time-weighted meter of one account and series. */
 struct level {
-    struct meter_state state;
-    instant since;
-    bool is_read;      /* its samples have come */
-    bool is_elsewhere; /* another bill of the run tells it: it is no state */
+    struct meter_state state; /* told: what came before is all in it */
+    instant since;            /* up to then it is in rows */
+    bool is_with;             /* its account is the payer's there, or was until the cut's end */
+    instant with_to;          /* and this holds until then */
 };
 
 /* Where the reading of samples is. */
@@ -384,6 +389,7 @@ struct sample_reading {
     uint64_t seen_carried, wanted_carried; /* the same of those that came with the opening */
     struct buffer key;                     /* unique: the last */
     uint32_t level;                        /* NONE */
+    uint32_t told;                         /* of the levels carried in, the next */
     struct period slot;                    /* of the level, where it stands, and */
     bool is_paid;                          /* whether the payer pays for it there */
     struct buffer source, id;              /* of the last change */
@@ -401,12 +407,13 @@ struct book {
     uint32_t *slots;
     uint32_t slot_mask, slot_count; /* taken: rows of single events have none */
     bool has_events; /* some rows are of one event */
-    struct level *levels;
+    struct level *levels; /* as the cut ends, by account and series */
     uint32_t level_count, level_capacity;
-    uint32_t levels_carried; /* the first ones, by account and series */
     struct sample_reading reading;
-    struct meter_state *kept; /* states that make no row in this bill, but go on */
-    uint32_t kept_count, kept_capacity;
+    struct meter_states told; /* levels that were carried in */
+    struct meter_states left; /* levels of accounts that have left the payer, as they did; and those
+                                 that have become nothing, of accounts that may yet leave */
+    struct meter_states kept; /* states that make no row in this bill, but go on */
 };
 /* records_expected: so many will be folded, more or less.  How much memory a book takes from the
  * arena is a function of its rows, and not of the order of records. */
@@ -417,7 +424,8 @@ void book_fold(struct book *book, const struct record *record, const struct seri
 /* Takes in a state from the bill before.  begins_turn: a turn of the bill's clock begins with this
  * bill; then a meter with `carry` starts from the state, and others forget it.  Inside a turn an
  * open slot goes on, counting only what is new, and any other state is kept for later; so is that
- * of an account for which the payer does not pay as the bill begins: !is_paid. */
+ * of an account for which the payer does not pay as the bill begins: !is_paid.  A level is what it
+ * is when it is told, whoever pays then, whatever changes are known from before. */
 void book_carry(struct book *book, const struct meter_state *state, uint32_t slot_s, bool is_paid,
                 bool begins_turn, const struct series_table *table);
 /* The order in which the records of sampled meters are read: by account, series and slot, then
@@ -472,9 +480,10 @@ bool book_row_is_cut(const struct book *book, const struct book_view *view, inst
                      uint32_t row);
 /* The states that go on after the bill of the view's cut, in a turn that ends at turn_to: of meters
  * with `carry`, of slots that the cut ends but nothing else does, and levels; for each account and
- * series the last one; sorted by (account, series rank).  Returns how many. */
+ * series the last one, and levels that have left; sorted by (account, series rank).  with_all: also
+ * levels of accounts that are not the payer's as the cut ends.  Returns how many. */
 uint32_t book_states(struct arena *arena, const struct book *book, const struct book_view *view,
-                     instant turn_to, struct meter_state **states);
+                     instant turn_to, bool with_all, struct meter_state **states);
 /* Adds rows and exclusions to totals[meter], and those without a meter to totals[meter_count]. */
 void book_totals(const struct book *book, const struct series_table *series, struct total *totals,
                  uint32_t meter_count);
