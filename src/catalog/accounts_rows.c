@@ -267,8 +267,8 @@ static const struct currency *take_currency(struct row *row, enum field field)
     const struct currency *currency = code.size ? currency_find(code) : NULL;
     if (code.size && !currency) {
         COMPLAIN(row->builder, place_of(row, field), "CURRENCY",
-                 hint_currency(row->builder->arena, code).at,
-                 "nothing can be billed in \"%.*s\"", SHOWN(code));
+                 hint_currency(row->builder->arena, code).at, "nothing can be billed in \"%.*s\"",
+                 SHOWN(code));
         row->is_good = false;
     }
     return currency;

@@ -577,8 +577,8 @@ static bool check_target(struct loader *loader, const struct yaml_node *node, st
 }
 
 /* Numbers and constants are one value of data each. */
-static void check_one_value(struct loader *loader, const struct yaml_node *node,
-                            struct text target, const char *what)
+static void check_one_value(struct loader *loader, const struct yaml_node *node, struct text target,
+                            const char *what)
 {
     if (text_equal(target, TEXT("data"))) {
         COMPLAIN(loader, node, "BAD_VALUE", TEXT("data.x"), "data is an object, as JSON, and no %s",

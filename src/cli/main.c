@@ -179,8 +179,7 @@ static int take_common(const struct command *command, int option, struct common 
         break;
     case OPT_MEMORY:
         if (!parse_size(optarg, &number) || number < 16u << 20) {
-            return range_failure(command, "--memory",
-                                 "a size of at least 16MiB such as 512MiB");
+            return range_failure(command, "--memory", "a size of at least 16MiB such as 512MiB");
         }
         common->config.memory_bytes = number;
         break;

@@ -640,8 +640,7 @@ static void add_of_sum(const struct explain *x, struct buffer *out,
 static void add_days(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     const struct step *step = done->step;
-    const struct zone *zone =
-        step->clock == CLOCK_PERIOD ? x->pricing.zone : step->rule.zone;
+    const struct zone *zone = step->clock == CLOCK_PERIOD ? x->pricing.zone : step->rule.zone;
     int64_t part, whole;
     if (step->fixed.when != FIXED_ONCE &&
         prorate_days(step->fixed.prorate, x->charge->span, done->turn, zone, &part, &whole)) {

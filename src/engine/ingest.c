@@ -643,10 +643,9 @@ static void add_echoes(struct worker *worker, struct event_records *records,
 {
     const struct run *run = worker->run;
     bool has_opening = run->opening_digest.size > 0, is_outside = record->flags & RECORD_EXCLUDED;
-    bool was_told =
-        has_opening && is_outside &&
-        (at < run->period.from ||
-         run_was_billed(run, accounts_payer(run->accounts, record->account, at), at));
+    bool was_told = has_opening && is_outside &&
+                    (at < run->period.from ||
+                     run_was_billed(run, accounts_payer(run->accounts, record->account, at), at));
     uint32_t payers[PAYERS_MAX], count = 0;
     struct period span = {at > run->period.from ? at : run->period.from, 0};
     for (; span.from < run->cuts_end; span.from = span.to) {
@@ -666,8 +665,7 @@ static void add_echoes(struct worker *worker, struct event_records *records,
         if (count < PAYERS_MAX) {
             payers[count++] = payer;
         }
-        bool is_told =
-            was_told || (has_opening && start > span.from && !run_waits(run, payer));
+        bool is_told = was_told || (has_opening && start > span.from && !run_waits(run, payer));
         if (start <= at || is_told || (at < cut.from && !meter->carry)) {
             continue;
         }

@@ -168,8 +168,7 @@ static bool find_cut(const struct run *run, uint32_t payer, struct period bill, 
     }
     for (uint32_t i = 0; i < count; i++) {
         bool is_inside = cuts[i].from <= bill.from && bill.to <= cuts[i].to;
-        if (is_inside ||
-            (!run->takes_back && cuts[i].from < bill.to && bill.from < cuts[i].to)) {
+        if (is_inside || (!run->takes_back && cuts[i].from < bill.to && bill.from < cuts[i].to)) {
             *from = cuts[i].from;
             return true;
         }

@@ -936,8 +936,8 @@ static void add_billed(struct worker *worker, struct billed *billed, struct peri
     }
     if (billed->count == billed->capacity) {
         uint32_t more = billed->capacity ? billed->capacity * 2 : 4;
-        billed->items = arena_grow(&worker->handed, billed->items, billed->count, more,
-                                   sizeof *billed->items);
+        billed->items =
+            arena_grow(&worker->handed, billed->items, billed->count, more, sizeof *billed->items);
         billed->capacity = more;
     }
     billed->items[billed->count++] = part;

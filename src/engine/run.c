@@ -297,10 +297,9 @@ static void tear_down(struct run *run)
             enum status status = env->file_close(env, worker->aside, &ignored);
             (void)status;
         }
-        struct arena *arenas[] = {&worker->arena,         &worker->scratch,
-                                  &worker->output,        &worker->shelf,
-                                  &worker->handed,        &worker->decoder_arena,
-                                  &worker->meter_arena,   &worker->segment_arena};
+        struct arena *arenas[] = {
+            &worker->arena,  &worker->scratch,       &worker->output,      &worker->shelf,
+            &worker->handed, &worker->decoder_arena, &worker->meter_arena, &worker->segment_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

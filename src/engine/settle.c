@@ -48,10 +48,10 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
                 }
             }
         }
-        if (records_any(&records) || (every_payer && payer_is_settled(run, payer) &&
-                                      (payer_pays(run, payer) || payer_has_opening(run, payer) ||
-                                       payer_has_issued(run, payer) || run_holds(run, payer) ||
-                                       sourced_wait(run, payer)))) {
+        if (records_any(&records) ||
+            (every_payer && payer_is_settled(run, payer) &&
+             (payer_pays(run, payer) || payer_has_opening(run, payer) ||
+              payer_has_issued(run, payer) || run_holds(run, payer) || sourced_wait(run, payer)))) {
             payer_settle(worker, payer, records, inputs, &texts);
             arena_rewind(&worker->handed, ARENA_EMPTY);
             gate_yield(worker);

@@ -20,8 +20,8 @@ bool run_holds(const struct run *run, uint32_t payer)
     return run_waits(run, payer) && run->cut_first[payer] == run->cut_first[payer + 1];
 }
 
-/* When the turn begins that is of one run, with all that it lasts; of the calendar's each part is of
- * its own. */
+/* When the turn begins that is of one run, with all that it lasts; of the calendar's each part is
+ * of its own. */
 static instant turn_from(const struct run *run, uint32_t payer, instant at)
 {
     const struct billing_of of = run_billing(run, payer);

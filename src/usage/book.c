@@ -47,9 +47,8 @@ void book_init(struct book *book, struct arena *arena, size_t records_expected)
     while (slot_count < guess * 2) {
         slot_count *= 2;
     }
-    *book = (struct book){.arena = arena,
-                          .slot_mask = slot_count - 1,
-                          .reading = {.row = NONE, .level = NONE}};
+    *book = (struct book){
+        .arena = arena, .slot_mask = slot_count - 1, .reading = {.row = NONE, .level = NONE}};
     book->slots = arena_alloc(arena, slot_count * sizeof *book->slots);
     memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
 }
@@ -303,13 +302,12 @@ void book_fold(struct book *book, const struct record *record, const struct seri
     }
 }
 
-void book_add_state(struct book *book, struct meter_states *states,
-                    const struct meter_state *state)
+void book_add_state(struct book *book, struct meter_states *states, const struct meter_state *state)
 {
     if (states->count == states->capacity) {
         uint32_t capacity = states->capacity ? states->capacity * 2 : 16;
-        states->items = arena_grow(book->arena, states->items, states->count, capacity,
-                                   sizeof *states->items);
+        states->items =
+            arena_grow(book->arena, states->items, states->count, capacity, sizeof *states->items);
         states->capacity = capacity;
     }
     states->items[states->count++] = *state;
@@ -627,11 +625,10 @@ uint32_t book_states(struct arena *arena, const struct book *book, const struct 
         if (!items) {
             items = arena_alloc(arena, (book->row_count - i + others) * sizeof *items);
         }
-        items[count++] = (struct standing){
-            {row->account, row->series, value->value, value->at, view->cut.to, value->source,
-             value->id, open},
-            row->rank,
-            row->slot_s};
+        items[count++] = (struct standing){{row->account, row->series, value->value, value->at,
+                                            view->cut.to, value->source, value->id, open},
+                                           row->rank,
+                                           row->slot_s};
     }
     if (!items && others > 0) {
         items = arena_alloc(arena, others * sizeof *items);

@@ -276,8 +276,7 @@ static enum status advance(struct book *book, const struct book_view *view, stru
 static void find_payer(const struct book_view *view, struct level *level, instant at)
 {
     const uint32_t account = level->state.account;
-    level->is_with =
-        accounts_is_paid_by(view->accounts, view->catalog, account, view->payer, at);
+    level->is_with = accounts_is_paid_by(view->accounts, view->catalog, account, view->payer, at);
     (void)accounts_edge(view->accounts, view->catalog, account, at, &level->with_to);
 }
 

@@ -352,8 +352,9 @@ struct usage_value {
 struct meter_state {
     uint32_t account, series;
     struct dec value;
-    instant at;   /* of the event that it is from */
-    instant told; /* when it is so: as the bill ended that tells it, or its account left the payer */
+    instant at; /* of the event that it is from */
+    /* When it is so: as the bill ended that tells it, or as its account left the payer. */
+    instant told;
     struct text source, id;
     bool is_open; /* of a slot, or level, that goes on: the bill was cut inside it */
 };
@@ -406,8 +407,8 @@ struct book {
     uint32_t excluded_count, excluded_capacity;
     uint32_t *slots;
     uint32_t slot_mask, slot_count; /* taken: rows of single events have none */
-    bool has_events; /* some rows are of one event */
-    struct level *levels; /* as the cut ends, by account and series */
+    bool has_events;                /* some rows are of one event */
+    struct level *levels;           /* as the cut ends, by account and series */
     uint32_t level_count, level_capacity;
     struct sample_reading reading;
     struct meter_states told; /* levels that were carried in */
