@@ -945,7 +945,9 @@ static void warn(struct loader *loader)
                             "no price sells the SKU %.*s", TEXT_ARG(sku->name));
         }
     }
-    warn_of_misnamed(loader, sold);
+    if (loader->complaints->errors == 0) { /* what could not be read may sell it */
+        warn_of_misnamed(loader, sold);
+    }
 }
 
 void check_catalog(struct loader *loader)
