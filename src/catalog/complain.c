@@ -166,10 +166,16 @@ static const struct {
     {"subscriber", "account", NULL},
     {"billing_period", "period", NULL},
     {"annual", "year", NULL},
+    {"name", "id", NULL},
+    {"account_id", "id", NULL},
+    {"customer_id", "id", NULL},
+    {"parent", "organization", NULL},
+    {"parent_id", "organization", NULL},
+    {"organization_id", "organization", NULL},
+    {"plan_id", "plan", NULL},
 };
 
-/* How the word that was meant is written; empty when nothing is like it. */
-static struct text find_meant(struct text word, const struct text *candidates, size_t count)
+struct text word_meant(struct text word, const struct text *candidates, size_t count)
 {
     for (size_t w = 0; w < sizeof other_words / sizeof other_words[0]; w++) {
         for (size_t i = 0; i < count && text_equal(word, text_of(other_words[w].word)); i++) {
@@ -184,7 +190,7 @@ static struct text find_meant(struct text word, const struct text *candidates, s
 struct text hint_choice(struct arena *arena, struct text word, const struct text *candidates,
                         size_t count)
 {
-    struct text meant = find_meant(word, candidates, count);
+    struct text meant = word_meant(word, candidates, count);
     struct buffer out;
     buffer_init(&out, arena, 128);
     if (meant.size != 0) {

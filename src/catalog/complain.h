@@ -21,6 +21,9 @@ void complain_softly(struct complaints *complaints, struct place place, const ch
 /* In order of file, line, column; those of one place as they came. */
 void complaints_sort(struct complaints *complaints);
 
+/* What was meant by a word, as it is written: what other systems call otherwise, or the nearest of
+ * the candidates; empty when there is none. */
+struct text word_meant(struct text word, const struct text *candidates, size_t count);
 /* "did you mean x?" when one of candidates is near to word, else empty. */
 struct text hint_nearest(struct arena *arena, struct text word, const struct text *candidates,
                          size_t count);

@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "catalog/complain.h"
+
 #include "base/nofloat.h"
 
 enum record_format { FORMAT_UNKNOWN, FORMAT_CSV_HEADER, FORMAT_CSV, FORMAT_NDJSON, FORMAT_SKIP };
@@ -83,12 +85,55 @@ static uint32_t find_name(const struct record_reader *reader, struct text name)
     return RECORD_OTHERS;
 }
 
+static struct text trim(struct text text)
+{
+    while (text.size > 0 && (text.at[0] == ' ' || text.at[0] == '\t')) {
+        text = (struct text){text.at + 1, text.size - 1};
+    }
+    while (text.size > 0 && (text.at[text.size - 1] == ' ' || text.at[text.size - 1] == '\t')) {
+        text.size--;
+    }
+    return text;
+}
+
+/* What would be right where a name is none. */
+static void hint_column(const struct record_reader *reader, struct text name, char *hint,
+                        size_t size)
+{
+    bool is_other = false; /* another separator */
+    for (size_t i = 0; i < name.size; i++) {
+        is_other |= name.at[i] == ';' || name.at[i] == '\t';
+    }
+    struct text trimmed = trim(name);
+    struct text meant = word_meant(trimmed, reader->names, reader->name_count);
+    if (text_equal(name, TEXT("specversion"))) {
+        (void)snprintf(hint, size, "events are given with --events");
+    } else if (trimmed.size < name.size && find_name(reader, trimmed) != RECORD_OTHERS) {
+        (void)snprintf(hint, size, "%.*s, without blanks around it, here and in the rows",
+                       TEXT_ARG(trimmed));
+    } else if (is_other) {
+        (void)snprintf(hint, size, "columns are separated by commas, not by semicolons or tabs");
+    } else {
+        /* All names of accounts' columns find room, and none is cut. */
+        size_t used = 0;
+        hint[0] = '\0';
+        if (meant.size > 0) {
+            used = (size_t)snprintf(hint, size, "did you mean %.*s? One of ", TEXT_ARG(meant));
+        }
+        for (uint32_t i = 0; i < reader->name_count && used + reader->names[i].size + 3 < size;
+             i++) {
+            used += (size_t)snprintf(hint + used, size - used, "%s%.*s", i ? ", " : "",
+                                     TEXT_ARG(reader->names[i]));
+        }
+    }
+}
+
 /* The index of a name that is known and new in seen, or of one that is passed over; NAME_REFUSED
  * after a complaint. */
 static uint32_t take_name(const struct record_reader *reader, const struct record_sink *sink,
                           struct text name, size_t offset, uint32_t seen)
 {
-    char message[128], hint[200], printed[48];
+    char message[128], hint[256], printed[48];
     print_name(name, printed);
     uint32_t index = find_name(reader, name);
     if (index == RECORD_OTHERS && reader->passes_others) {
@@ -96,13 +141,7 @@ static uint32_t take_name(const struct record_reader *reader, const struct recor
     }
     if (index == RECORD_OTHERS) {
         snprintf(message, sizeof message, "unknown column '%s'", printed);
-        size_t used = 0; /* all names of accounts' columns find room, and none is cut */
-        hint[0] = '\0';
-        for (uint32_t i = 0;
-             i < reader->name_count && used + reader->names[i].size + 3 < sizeof hint; i++) {
-            used += (size_t)snprintf(hint + used, sizeof hint - used, "%s%.*s", i ? ", " : "",
-                                     TEXT_ARG(reader->names[i]));
-        }
+        hint_column(reader, name, hint, sizeof hint);
         report(reader, sink, offset, "UNKNOWN_COLUMN", message, hint);
         return NAME_REFUSED;
     }
@@ -153,7 +192,8 @@ static bool read_field(struct record_reader *reader, const struct record_sink *s
     }
     i++;
     if (i < left && at[i] != ',') {
-        report(reader, sink, *offset + i, "CSV_ROW", "a quoted field goes on after its quote", "");
+        report(reader, sink, *offset + i, "CSV_ROW", "a quoted field goes on after its quote",
+               "a quote within quotes is doubled");
         return false;
     }
     *more = i < left;
@@ -173,6 +213,21 @@ static bool is_yaml(struct text line)
             (size + 1 == line.size || line.at[size + 1] == ' '));
 }
 
+/* The columns that every file of events has. */
+static bool is_events(struct text line)
+{
+    bool has_type = false, has_time = false;
+    for (size_t start = 0, i = 0; i <= line.size; i++) {
+        if (i == line.size || line.at[i] == ',') {
+            struct text name = {line.at + start, i - start};
+            has_type |= text_equal(name, TEXT("type"));
+            has_time |= text_equal(name, TEXT("time"));
+            start = i + 1;
+        }
+    }
+    return has_type && has_time;
+}
+
 static void read_header(struct record_reader *reader, const struct record_sink *sink,
                         struct text line)
 {
@@ -184,6 +239,11 @@ static void read_header(struct record_reader *reader, const struct record_sink *
     if (!reader->passes_others && is_yaml(line)) {
         report(reader, sink, 0, "UNKNOWN_COLUMN", "this looks like YAML, not like columns",
                "YAML is given with --catalog, also accounts in it");
+        return;
+    }
+    if (!reader->passes_others && is_events(line)) {
+        report(reader, sink, 0, "UNKNOWN_COLUMN", "these are columns of events, not of accounts",
+               "events are given with --events");
         return;
     }
     while (more) {
@@ -230,7 +290,10 @@ static bool read_row(struct record_reader *reader, const struct record_sink *sin
         char message[96];
         snprintf(message, sizeof message, "%u fields where the header has %u", count,
                  reader->column_count);
-        report(reader, sink, 0, "CSV_ROW", message, "");
+        report(reader, sink, 0, "CSV_ROW", message,
+               count < reader->column_count
+                   ? "a field that is empty has its comma, too: a,,"
+                   : "a field that has a comma stands in quotes: \"a, b\"");
         return false;
     }
     return true;
@@ -527,7 +590,7 @@ static void take_line(struct record_reader *reader, const struct record_sink *si
         }
     }
     if (!text_is_utf8(line)) {
-        report(reader, sink, 0, "UTF8", "the line is no valid UTF-8", "");
+        report(reader, sink, 0, "UTF8", "the line is no valid UTF-8", "save the file as UTF-8");
         reader->format = reader->format == FORMAT_CSV_HEADER ? FORMAT_SKIP : reader->format;
         return;
     }

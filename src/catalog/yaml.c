@@ -210,8 +210,12 @@ static void refuse_syntax(struct reader *reader)
         at = strstr(at, "error: ");
         message = at != NULL ? at + strlen("error: ") : message;
     }
-    refuse(reader, "YAML_SYNTAX", TEXT("indentation, a bracket or a quote before this place"),
-           message);
+    struct text hint =
+        strstr(message, "tab character") ? TEXT("blanks in place of tabs")
+        : strstr(message, "expected ':'")
+            ? TEXT("a colon and a blank behind each key; or a dash, a bracket or a quote before it")
+            : TEXT("indentation, a bracket or a quote before this place");
+    refuse(reader, "YAML_SYNTAX", hint, message);
 }
 
 static void drop_event(struct reader *reader)

@@ -90,16 +90,21 @@ static int fail_command(const char *word)
     return FARTHING_USAGE;
 }
 
-/* Getopt has told what is wrong with the word. */
+/* Getopt has told what is wrong with the word; a value may stand behind its name. */
 static int fail_option(const struct command *command, const char *word,
                        const struct option *options)
 {
     const char *nearest = NULL;
-    for (; strncmp(word, "--", 2) == 0 && options->name; options++) {
-        keep_nearer(word + 2, options->name, &nearest);
+    char name[WORD_MAX_BYTES + 1] = "";
+    size_t size = strcspn(word, "=");
+    if (size > 2 && size < sizeof name + 2 && strncmp(word, "--", 2) == 0) {
+        memcpy(name, word + 2, size - 2);
+        for (; options->name; options++) {
+            keep_nearer(name, options->name, &nearest);
+        }
     }
     fprintf(stderr, "hint: ");
-    if (nearest && strcmp(nearest, word + 2) != 0) {
+    if (nearest && strcmp(nearest, name) != 0) {
         fprintf(stderr, "did you mean --%s? ", nearest);
     }
     fprintf(stderr, "see `farthing %s --help`\n", command->name);

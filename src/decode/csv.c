@@ -83,8 +83,12 @@ static enum status hint_header(struct text line, char separator, const char *bef
         bool is_control = (unsigned char)line.at[i] < 0x20 || line.at[i] == 0x7F;
         shown[i] = is_control ? ' ' : line.at[i];
     }
-    return fail_hint(err, "%sthe separator is \"%s\", and the first line of the file: %.*s%s",
-                     before, separator_text(separator), (int)size, shown,
+    const char blank[] = {separator, ' '};
+    const char *told = memmem(line.at, line.size, blank, sizeof blank)
+                           ? ", blanks behind it belong to the names"
+                           : "";
+    return fail_hint(err, "%sthe separator is \"%s\"%s, and the first line of the file: %.*s%s",
+                     before, separator_text(separator), told, (int)size, shown,
                      size < line.size ? " ..." : "");
 }
 

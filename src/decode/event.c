@@ -42,7 +42,8 @@ static const struct reason REASONS[REFUSALS] = {
     [REFUSE_TIME_SYNTAX] = {"TIME_SYNTAX",
                             "RFC 3339, such as 2026-10-01T00:00:00.5Z, or seconds since 1970"},
     [REFUSE_TIME_ZONE] = {"TIME_ZONE", "Z or an offset such as +02:00 at the end of the time"},
-    [REFUSE_TIME_RANGE] = {"TIME_RANGE", "a time from 1970 to 2261"},
+    [REFUSE_TIME_RANGE] = {"TIME_RANGE",
+                           "a time from 1970 to 2261; as a number in seconds, not milliseconds"},
 };
 
 const char *refusal_name(enum refusal refusal)

@@ -12,16 +12,14 @@
 
 enum { SHOWN_MAX_BYTES = 64 };
 
-/* Adds text to detail, what is not printable ASCII as \xNN; no more than 64 bytes of it. */
+/* Adds text to detail, what is not printable ASCII as \xNN; no more than 64 bytes of it.  A
+ * backslash stays one: much of what is shown is JSON, and has its own escapes (\ud800). */
 static void show(char *detail, size_t size_bytes, struct text text)
 {
     size_t at = strlen(detail);
     for (size_t i = 0; i < text.size && i < SHOWN_MAX_BYTES && at + 5 < size_bytes; i++) {
         unsigned char c = (unsigned char)text.at[i];
-        if (c == '\\') {
-            detail[at++] = '\\';
-            detail[at++] = '\\';
-        } else if (c >= 0x20 && c < 0x7f) {
+        if (c >= 0x20 && c < 0x7f) {
             detail[at++] = (char)c;
         } else {
             static const char HEX[] = "0123456789abcdef";

@@ -514,13 +514,42 @@ static const struct farthing_count *find_most(const struct farthing_count *count
 static void warn_of_refusals(struct run *run, const struct farthing_summary *summary)
 {
     const struct farthing_count *most = find_most(summary->refused, summary->refused_count);
-    bool is_csv = run->options->format == FARTHING_BY_NAME &&
-                  strcmp(most->name, refusal_name(REFUSE_JSON_SYNTAX)) == 0;
-    run_warn(run, "no event could be read: %s%llu %s refused, %s %s: %ssee dead_letters.ndjson",
+    enum refusal refusal = REFUSE_NONE;
+    while (refusal + 1 < REFUSALS && strcmp(most->name, refusal_name(refusal)) != 0) {
+        refusal++;
+    }
+    bool is_csv = run->options->format == FARTHING_BY_NAME && refusal == REFUSE_JSON_SYNTAX;
+    run_warn(run, "no event could be read: %s%llu %s refused, %s %s: %s; see dead_letters.ndjson",
              summary->events_refused > 1 ? "all " : "", (unsigned long long)summary->events_refused,
              summary->events_refused > 1 ? "were" : "was",
              summary->refused_count > 1 ? "most as" : "as", most->name,
-             is_csv ? "--format csv reads CSV whose name does not end in .csv; " : "");
+             is_csv ? "--format csv reads CSV whose name does not end in .csv"
+             : refusal == REFUSE_FIELD_MISSING ? "their detail says what they lack"
+                                               : refusal_hint(refusal));
+}
+
+/* What to look at first when all events were excluded for a reason. */
+static const char *find_advice(const struct run *run, const char *reason)
+{
+    static const struct {
+        enum exclusion exclusion;
+        const char *advice;
+    } ADVICE[] = {
+        {EXCLUDE_NO_METER, "is their type the event: of a meter? See exclusions.csv"},
+        {EXCLUDE_NO_ACCOUNT, "are these the right accounts?"},
+        {EXCLUDE_OUT_OF_PERIOD, "is --period right?"},
+        {EXCLUDE_FIELD_MISSING, "do events have what their meters ask for? See exclusions.csv"},
+        {EXCLUDE_FIELD_TYPE, "numbers that come as texts are read with number(data.x) or, from "
+                             "CSV, number: true of the column; see exclusions.csv"},
+    };
+    for (size_t i = 0; i < sizeof ADVICE / sizeof *ADVICE; i++) {
+        if (strcmp(reason, exclusion_name(ADVICE[i].exclusion)) == 0) {
+            return ADVICE[i].exclusion == EXCLUDE_NO_ACCOUNT && run->options->accounts.count == 0
+                       ? "give the accounts with --accounts"
+                       : ADVICE[i].advice;
+        }
+    }
+    return "see exclusions.csv";
 }
 
 /* A run that bills nothing is no failure, and nearly never what was meant. */
@@ -545,15 +574,10 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
     if (is_outside && summary->usage_rows > 0) {
         return; /* what was carried from before is billed, and events of before came again */
     }
-    bool is_account = strcmp(most->name, exclusion_name(EXCLUDE_NO_ACCOUNT)) == 0;
-    const char *advice = is_account && run->options->accounts.count == 0
-                             ? "give the accounts with --accounts"
-                         : is_account ? "are these the right accounts?"
-                         : is_outside ? "is --period right?"
-                                      : "see exclusions.csv";
     run_warn(run, "%s is billed: all events were excluded, %s %s: %s",
              summary->bills > 0 ? "no event" : "nothing",
-             summary->excluded_count > 1 ? "most as" : "as", most->name, advice);
+             summary->excluded_count > 1 ? "most as" : "as", most->name,
+             find_advice(run, most->name));
 }
 
 static void warn_of_damage(struct run *run)

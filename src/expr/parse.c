@@ -398,6 +398,31 @@ static enum status scan_text(struct parser *p, bool is_raw)
     return OK;
 }
 
+#define BARE_NUMBERS "numbers stand alone; currency: says what they are in"
+
+/* What to write in place of a sign that other languages, and word processors, have. */
+static const char *meant_sign(struct text rest)
+{
+    static const struct {
+        const char *sign, *hint;
+    } SIGNS[] = {
+        {"=", "to compare write =="}, {"&", "write && for \"and\""},
+        {"|", "write || for \"or\""}, {"{", "the language has no maps"},
+        {"$", BARE_NUMBERS},          {"€", BARE_NUMBERS},
+        {"£", BARE_NUMBERS},          {"“", "quotes are \" or '"},
+        {"”", "quotes are \" or '"},  {"„", "quotes are \" or '"},
+        {"‘", "quotes are \" or '"},  {"’", "quotes are \" or '"},
+        {"−", "minus is -"},          {"–", "minus is -"},
+    };
+    for (size_t i = 0; i < sizeof SIGNS / sizeof *SIGNS; i++) {
+        size_t size = strlen(SIGNS[i].sign);
+        if (rest.size >= size && memcmp(rest.at, SIGNS[i].sign, size) == 0) {
+            return SIGNS[i].hint;
+        }
+    }
+    return "";
+}
+
 static enum status scan_sign(struct parser *p)
 {
     static const char *const signs[] = {"||", "&&", "==", "!=", "<=", ">=", "<", ">",
@@ -415,11 +440,7 @@ static enum status scan_sign(struct parser *p)
     (void)expr_fail(
         p->err, p->at, ERR_INPUT,
         c > ' ' && c < 0x7F ? "'%c' has no meaning here" : "byte 0x%02x has no meaning here", c);
-    hint(p->err, c == '='   ? "to compare write =="
-                 : c == '&' ? "write && for \"and\""
-                 : c == '|' ? "write || for \"or\""
-                 : c == '{' ? "the language has no maps"
-                            : "");
+    hint(p->err, meant_sign((struct text){p->source.at + p->at, p->source.size - p->at}));
     return ERR_INPUT;
 }
 
@@ -457,6 +478,17 @@ static bool is_sign(const struct parser *p, const char *sign)
     return p->token.kind == TOKEN_SIGN && is_word(p->token.source, sign);
 }
 
+/* Three capital letters, as people write them behind an amount. */
+static bool is_currency(struct text word)
+{
+    for (size_t i = 0; i < word.size; i++) {
+        if (word.at[i] < 'A' || word.at[i] > 'Z') {
+            return false;
+        }
+    }
+    return word.size == 3;
+}
+
 static enum status fail_expected(struct parser *p, const char *what)
 {
     if (p->token.kind == TOKEN_END) {
@@ -475,6 +507,7 @@ static enum status fail_expected(struct parser *p, const char *what)
         hint(p->err, is_word(found, "and")   ? "write && for \"and\""
                      : is_word(found, "or")  ? "write || for \"or\""
                      : is_word(found, "not") ? "write ! for \"not\""
+                     : is_currency(found)    ? BARE_NUMBERS
                                              : "");
     }
     return ERR_INPUT;

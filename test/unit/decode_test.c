@@ -551,7 +551,7 @@ static void refuse_event(void *, const struct event *, size_t, struct text)
     fail_msg("an event");
 }
 
-/* Never more than 64 bytes of input, and those printable. */
+/* Never more than 64 bytes of input, and those printable; a backslash of the input is one. */
 static void test_detail(void **)
 {
     char line[600] = "{\"data\":{\"";
@@ -573,6 +573,10 @@ static void test_detail(void **)
     decode_json_line(decoder, TEXT("{\"\\u0007\\n\\u001b[2J\":1,\"\\u0007\\n\\u001b[2J\":2}"),
                      false, &sink);
     assert_string_equal(finding.detail, "\\x07\\x0a\\x1b[2J");
+    decode_json_line(decoder, TEXT("{\"C:\\\\tmp\":1,\"C:\\\\tmp\":2}"), false, &sink);
+    assert_string_equal(finding.detail, "C:\\tmp");
+    decode_json_line(decoder, TEXT("{\"id\":\"\\ud800\"}"), false, &sink);
+    assert_string_equal(finding.detail, "lone surrogate: \\ud800");
 }
 
 /* A record of 256 KB of names: sorted, not compared each with each. */

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "render/render.h"
 #include "render/table.h"
@@ -41,10 +42,9 @@ static void assert_text(struct text actual, const char *expected)
 
 /* ---- usage.csv ------------------------------------------------------------------------------ */
 
-#define ROW(resource, dimensions, quantity, events, sum)            \
-    "payer,account,meter,sku," resource "," dimensions              \
-    ",2026-10-02T01:00:00Z,2026-10-03," quantity "," events "," sum \
-    ",0123456789abcdef,,,"
+#define ROW(resource, dimensions, quantity, events, sum) \
+    "payer,account,meter,sku," resource "," dimensions   \
+    ",2026-10-02T01:00:00Z,2026-10-03," quantity "," events "," sum ",0123456789abcdef,,,"
 
 static enum status parse(const char *row, struct usage_text *usage)
 {
@@ -305,12 +305,92 @@ static void test_pieces(void **state)
     arena_release(&own);
 }
 
+/* Writes one row of a wide table as a terminal of so many columns gets it, without its colors. */
+static void write_wide(struct buffer *out, const char *columns, bool is_terminal)
+{
+    static const char *const ROW[] = {"premium-support-of-the-north-east;region=eu", "support",
+                                      "-1234567890.123456789", "0f254629"};
+    struct buffer colored;
+    buffer_init(&colored, &arena, 4096);
+    struct sink_text sink = {take_bytes, &colored};
+    struct arena own;
+    arena_init(&own, NULL, 0);
+    struct table table;
+    table_init(&table, &own, &sink, is_terminal);
+    table_add_column(&table, "SKU", COLUMN_TEXT);
+    table_add_column(&table, "PRODUCT", COLUMN_TEXT);
+    table_add_column(&table, "AMOUNT", COLUMN_DECIMAL);
+    table_add_column(&table, "LINE", COLUMN_TEXT);
+    table.columns[1].is_spare = true;
+    struct text cells[4];
+    for (int c = 0; c < 4; c++) {
+        cells[c] = text_of(ROW[c]);
+    }
+    struct error err = {0};
+    setenv("COLUMNS", columns, 1);
+    table_measure(&table, cells);
+    table_begin(&table, true);
+    assert_int_equal(table_row(&table, cells, &err), OK);
+    assert_int_equal(table_end(&table, &err), OK);
+    unsetenv("COLUMNS");
+    arena_release(&own);
+    for (size_t i = 0; i < colored.size; i++) {
+        while (i < colored.size && colored.at[i] == '\033') {
+            const char *end = memchr(colored.at + i, 'm', colored.size - i);
+            assert_non_null(end);
+            i = (size_t)(end - colored.at) + 1;
+        }
+        if (i < colored.size) {
+            buffer_add_char(out, colored.at[i]);
+        }
+    }
+}
+
+/* In a narrow window what is spare goes, and a long name goes on below: it can still be read and
+ * copied in whole.  A number is never cut, and what is no terminal has no window. */
+static void test_window(void **state)
+{
+    (void)state;
+    if (isatty(STDOUT_FILENO)) {
+        skip(); /* that one's width would be taken */
+    }
+    static const char WHOLE[] =
+        "SKU                                         PRODUCT                AMOUNT LINE\n"
+        "premium-support-of-the-north-east;region=eu support -1234567890.123456789 0f254629\n";
+    static const struct {
+        const char *columns;
+        bool is_terminal;
+        const char *expected;
+    } ROWS[] = {
+        {"50", false, WHOLE},
+        {"100", true, WHOLE},
+        {"75", true,
+         "SKU                                                        AMOUNT LINE\n"
+         "premium-support-of-the-north-east;region=eu -1234567890.123456789 0f254629\n"},
+        {"68", true,
+         "SKU                                                  AMOUNT LINE\n"
+         "premium-support-of-the-north-east;    -1234567890.123456789 0f254629\n"
+         "region=eu\n"},
+        {"20", true,
+         "SKU                             AMOUNT LINE\n"
+         "premium-support- -1234567890.123456789 0f254629\n"
+         "of-the-north-eas\n"
+         "t;region=eu\n"},
+    };
+    for (size_t i = 0; i < sizeof ROWS / sizeof *ROWS; i++) {
+        struct buffer out;
+        buffer_init(&out, &arena, 4096);
+        write_wide(&out, ROWS[i].columns, ROWS[i].is_terminal);
+        assert_text(buffer_text(&out), ROWS[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_usage_row),  cmocka_unit_test(test_usage_faults),
         cmocka_unit_test(test_usage_sums), cmocka_unit_test(test_shown),
         cmocka_unit_test(test_formulas),   cmocka_unit_test(test_table),
-        cmocka_unit_test(test_pieces)};
+        cmocka_unit_test(test_pieces),     cmocka_unit_test(test_window)};
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
