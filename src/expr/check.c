@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/nearest.h"
 #include "expr/code.h"
 #include "expr/regex.h"
 
@@ -398,61 +399,11 @@ static enum expr_type type_binary(enum op op, enum expr_type left, enum expr_typ
 
 /* ---- names ---------------------------------------------------------------------------------- */
 
-enum { NEAREST_MAX_BYTES = 64 };
-
-/* Edits (insert, delete, replace, exchange of neighbours) that make a into b. */
-static size_t edit_distance(struct text a, struct text b)
-{
-    size_t rows[3][NEAREST_MAX_BYTES + 1];
-    size_t *before = rows[0], *last = rows[1], *row = rows[2];
-    for (size_t j = 0; j <= b.size; j++) {
-        last[j] = j;
-    }
-    for (size_t i = 1; i <= a.size; i++) {
-        row[0] = i;
-        for (size_t j = 1; j <= b.size; j++) {
-            size_t replaced = last[j - 1] + (a.at[i - 1] != b.at[j - 1]);
-            size_t deleted = last[j] + 1, inserted = row[j - 1] + 1;
-            size_t best = replaced < deleted ? replaced : deleted;
-            best = best < inserted ? best : inserted;
-            if (i > 1 && j > 1 && a.at[i - 1] == b.at[j - 2] && a.at[i - 2] == b.at[j - 1] &&
-                before[j - 2] + 1 < best) {
-                best = before[j - 2] + 1;
-            }
-            row[j] = best;
-        }
-        size_t *spare = before;
-        before = last;
-        last = row;
-        row = spare;
-    }
-    return last[b.size];
-}
-
-struct text expr_nearest(struct text word, const struct text *candidates, size_t count)
-{
-    struct text nearest = {"", 0};
-    if (word.size > NEAREST_MAX_BYTES) {
-        return nearest;
-    }
-    size_t best = 1 + (word.size + 1) / 3; /* a third of the word may be wrong */
-    for (size_t i = 0; i < count; i++) {
-        if (candidates[i].size <= NEAREST_MAX_BYTES) {
-            size_t distance = edit_distance(word, candidates[i]);
-            if (distance < best) {
-                best = distance;
-                nearest = candidates[i];
-            }
-        }
-    }
-    return nearest;
-}
-
 static enum status fail_name(struct compiler *c, const struct node *node)
 {
     (void)expr_fail(c->err, node->offset, ERR_NOT_FOUND, "there is no name '%.*s' here",
                     TEXT_ARG(node->text));
-    struct text nearest = expr_nearest(node->text, c->scope->names, c->scope->name_count);
+    struct text nearest = text_nearest(node->text, c->scope->names, c->scope->name_count);
     if (nearest.size > 0) {
         set_hint(c, "did you mean %.*s?", TEXT_ARG(nearest));
     }
@@ -540,7 +491,7 @@ static enum status check_choice(struct compiler *c, const struct node *node,
     }
     (void)fail_type(c, other->offset, "'%.*s' is never \"%.*s\"", TEXT_ARG(node->text),
                     TEXT_ARG(value->text));
-    struct text nearest = expr_nearest(value->text, choices, count);
+    struct text nearest = text_nearest(value->text, choices, count);
     if (nearest.size > 0) {
         set_hint(c, "did you mean \"%.*s\"?", TEXT_ARG(nearest));
         return ERR_INPUT;
@@ -1290,7 +1241,7 @@ static enum status fail_function(struct compiler *c, const struct node *node)
         {"ends_with", "endsWith"}, {"len", "size"},         {"length", "size"},
         {"ceiling", "ceil"},       {"roundUp", "round_up"}, {"now", "time"},
     };
-    struct text nearest = expr_nearest(node->text, names, count);
+    struct text nearest = text_nearest(node->text, names, count);
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         if (text_equal(node->text, text_of(others[i][0]))) {
             nearest = text_of(others[i][1]);
