@@ -12,6 +12,7 @@
  *                               price.c    prices, plans, contracts, accounts
  *                               cover.c    what commitments cover; those that contracts have
  *                               check.c    what only the whole shows: nodes, ambiguity, units
+ *                               slots.c    where prices cut usage into slots
  *                               views.c    contracts that price what others price too
  *                               select.c   the indices that find a price
  *     names.c: what an expression may say, and where; read.c: texts to numbers, dates and choices
@@ -358,6 +359,9 @@ struct text step_node_name(struct loader *loader, uint32_t price, const struct s
 /* check.c */
 void number_nodes(struct loader *loader);
 void check_catalog(struct loader *loader);
+
+/* slots.c: of a catalog without errors */
+void collect_slots(struct loader *loader);
 
 /* select.c: fills sku_first and by_sku when the set is large. */
 void price_set_index(struct arena *arena, const struct catalog *catalog, struct price_set *set);
