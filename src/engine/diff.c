@@ -26,11 +26,11 @@
 #include <stdlib.h>
 
 #include "engine/diff_sums.h"
+#include "engine/diff_tell.h"
 #include "engine/diff_terms.h"
 #include "engine/folder.h"
 #include "engine/handle.h"
 #include "engine/run.h"
-#include "render/table.h"
 
 enum { SOURCE_PAYER_MAX_BYTES = 1024 };
 
@@ -65,17 +65,6 @@ struct change {
     struct wide quantity, amount; /* B less A */
 };
 
-struct moved {
-    struct text payer, bill, account, product, sku, dimensions, resource, kind, step, unit,
-        currency;
-    struct period period;
-    struct wide quantity[SIDES], amount[SIDES];
-    struct wide difference;
-    struct reasons reasons;
-    struct text made_by; /* the term that its lines are of; empty */
-    size_t item;         /* of its payer */
-};
-
 /* A bill of one of the sets, of the payer at hand. */
 struct bill_time {
     struct period period;
@@ -93,8 +82,8 @@ struct diff {
     size_t piece_count, piece_capacity;
     struct used *used;
     size_t used_count, used_capacity;
-    struct moved *moved;
-    size_t moved_count, moved_capacity;
+    struct telling telling; /* what has moved */
+    size_t moved_capacity;
     const char *paths[SIDES];
     yyjson_val *digests[SIDES];
     struct text provider[SIDES], currency[SIDES]; /* of each set */
@@ -105,10 +94,6 @@ struct diff {
     size_t item_count;
     bool has_two_currencies; /* that payer, in bills of one time */
     bool is_same_catalog;    /* and accounts: no price is another one */
-    enum farthing_form form;
-    struct sink_text sink;
-    struct table table;
-    bool is_terminal;
 };
 
 /* ---- opening --------------------------------------------------------------------------------- */
@@ -771,12 +756,13 @@ static bool has_other_conversion(const struct piece *pieces, size_t count)
 
 static void keep_moved(struct diff *d, const struct moved *moved)
 {
-    if (d->moved_count == d->moved_capacity) {
+    if (d->telling.count == d->moved_capacity) {
         size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
-        d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
+        d->telling.moved = arena_grow(d->arena, d->telling.moved, d->telling.count, more,
+                                      sizeof *d->telling.moved);
         d->moved_capacity = more;
     }
-    struct moved *kept = &d->moved[d->moved_count++];
+    struct moved *kept = &d->telling.moved[d->telling.count++];
     *kept = *moved;
     struct text *texts[] = {&kept->bill,       &kept->account,  &kept->product, &kept->sku,
                             &kept->dimensions, &kept->resource, &kept->kind,    &kept->step,
@@ -927,7 +913,7 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
             !text_equal(d->pieces[i].line.currency, d->pieces[0].line.currency);
     }
     struct text id = payer_of_key(payer);
-    size_t moved_first = d->moved_count;
+    size_t moved_first = d->telling.count;
     list_items(d);
     for (size_t first = 0, i = 0; i < d->item_count; first += d->items[i++].line_count) {
         TRY(explain_item(d, id, &d->pieces[first], &d->items[i]));
@@ -939,11 +925,12 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
                                         .is_same_usage = is_same_usage(d),
                                         .items = d->items,
                                         .count = d->item_count}));
-    for (size_t i = moved_first; i < d->moved_count; i++) {
-        const struct diff_item *item = &d->items[d->moved[i].item];
-        struct reasons *reasons = &d->moved[i].reasons;
+    for (size_t i = moved_first; i < d->telling.count; i++) {
+        const struct diff_item *item = &d->items[d->telling.moved[i].item];
+        struct reasons *reasons = &d->telling.moved[i].reasons;
         *reasons = item->reasons;
-        d->moved[i].made_by = diff_is_term(item->line) ? diff_term_name(d->arena, item) : TEXT("");
+        d->telling.moved[i].made_by =
+            diff_is_term(item->line) ? diff_term_name(d->arena, item) : TEXT("");
         reasons->terms = text_copy(d->arena, reasons->terms);
     }
     return OK;
@@ -973,308 +960,6 @@ static enum status compare_all(struct diff *d)
     }
 }
 
-/* ---- telling --------------------------------------------------------------------------------- */
-
-enum {
-    CELL_PAYER,
-    CELL_FROM,
-    CELL_ACCOUNT,
-    CELL_SKU,
-    CELL_WHAT,
-    CELL_DIMENSIONS,
-    CELL_BEFORE,
-    CELL_AFTER,
-    CELL_DIFFERENCE,
-    CELL_USAGE,
-    CELL_PRICE,
-    CELL_STEP,
-    CELL_TERM,
-    CELL_CURRENCY,
-    CELL_BILLS,
-    CELL_TERMS,
-    CELLS
-};
-
-static struct text show_amount(struct arena *arena, struct wide value)
-{
-    char *out = arena_alloc(arena, WIDE_FORMAT_MAX);
-    return (struct text){out, (size_t)wide_format(&value, out)};
-}
-
-/* A reason that is none is left out of the table. */
-static struct text show_reason(struct arena *arena, struct wide value)
-{
-    return sum_is_zero(value) ? TEXT("") : show_amount(arena, value);
-}
-
-static struct text show_day(struct arena *arena, instant at)
-{
-    char *out = arena_alloc(arena, TIME_FORMAT_MAX);
-    return (struct text){out, (size_t)time_format_short(at, out)};
-}
-
-/* Of a term that has a name of its own, with that. */
-static struct text show_kind(struct arena *arena, const struct moved *m)
-{
-    static const char *const plain[] = {"commit", "bound", "round", "allocate"};
-    bool is_plain = m->made_by.size == 0 || text_equal(m->step, m->kind);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        is_plain = is_plain || text_equal(m->step, text_of(plain[i]));
-    }
-    return is_plain ? m->kind
-                    : text_format(arena, "%.*s %.*s", TEXT_ARG(m->kind), TEXT_ARG(m->step));
-}
-
-static void make_cells(struct arena *arena, const struct moved *m, struct text cells[CELLS])
-{
-    bool both = m->dimensions.size > 0 && m->resource.size > 0;
-    cells[CELL_PAYER] = m->payer;
-    cells[CELL_FROM] = show_day(arena, m->period.from);
-    cells[CELL_ACCOUNT] = m->account;
-    cells[CELL_SKU] = m->sku;
-    cells[CELL_WHAT] = show_kind(arena, m);
-    cells[CELL_DIMENSIONS] = text_format(arena, "%.*s%s%.*s", TEXT_ARG(m->dimensions),
-                                         both ? " " : "", TEXT_ARG(m->resource));
-    cells[CELL_BEFORE] = show_amount(arena, m->amount[SIDE_A]);
-    cells[CELL_AFTER] = show_amount(arena, m->amount[SIDE_B]);
-    cells[CELL_DIFFERENCE] = show_amount(arena, m->difference);
-    cells[CELL_USAGE] = show_reason(arena, m->reasons.usage);
-    cells[CELL_PRICE] = show_reason(arena, m->reasons.price);
-    cells[CELL_STEP] = show_reason(arena, m->reasons.step);
-    cells[CELL_TERM] = show_reason(arena, m->reasons.term);
-    cells[CELL_CURRENCY] = show_reason(arena, m->reasons.currency);
-    cells[CELL_BILLS] = show_reason(arena, m->reasons.bills);
-    cells[CELL_TERMS] = m->reasons.terms;
-}
-
-/* The first currency behind one, by code, in which something has moved; at NULL: there is none. */
-static struct text next_currency(const struct diff *d, struct text before)
-{
-    struct text next = {NULL, 0};
-    for (size_t i = 0; i < d->moved_count; i++) {
-        struct text at = d->moved[i].currency;
-        bool is_behind = text_compare(at, before) > 0;
-        next = is_behind && (!next.at || text_compare(at, next) < 0) ? at : next;
-    }
-    return next;
-}
-
-/* What has moved in a currency. */
-static struct moved sum_moved(const struct diff *d, struct text currency)
-{
-    struct moved sum = {.payer = TEXT(""), .currency = currency, .reasons.terms = TEXT("")};
-    for (size_t i = 0; i < d->moved_count; i++) {
-        const struct moved *m = &d->moved[i];
-        if (!text_equal(m->currency, currency)) {
-            continue;
-        }
-        sum.amount[SIDE_A] = sum_plus(sum.amount[SIDE_A], m->amount[SIDE_A]);
-        sum.amount[SIDE_B] = sum_plus(sum.amount[SIDE_B], m->amount[SIDE_B]);
-        sum.difference = sum_plus(sum.difference, m->difference);
-        sum.reasons.usage = sum_plus(sum.reasons.usage, m->reasons.usage);
-        sum.reasons.price = sum_plus(sum.reasons.price, m->reasons.price);
-        sum.reasons.step = sum_plus(sum.reasons.step, m->reasons.step);
-        sum.reasons.term = sum_plus(sum.reasons.term, m->reasons.term);
-        sum.reasons.currency = sum_plus(sum.reasons.currency, m->reasons.currency);
-        sum.reasons.bills = sum_plus(sum.reasons.bills, m->reasons.bills);
-    }
-    return sum;
-}
-
-static enum status measure_total(struct diff *d, const struct text *cells)
-{
-    table_measure(&d->table, cells);
-    return OK;
-}
-
-static enum status write_total(struct diff *d, const struct text *cells)
-{
-    return table_row(&d->table, cells, d->err);
-}
-
-/* A row below all others, for each currency. */
-static enum status each_total(struct diff *d,
-                              enum status (*take)(struct diff *d, const struct text *cells))
-{
-    struct text first = next_currency(d, TEXT(""));
-    bool is_only = !next_currency(d, first).at;
-    for (struct text currency = first; currency.at; currency = next_currency(d, currency)) {
-        struct moved sum = sum_moved(d, currency);
-        struct text cells[CELLS];
-        make_cells(&d->scratch, &sum, cells);
-        for (int c = 0; c < CELL_BEFORE; c++) {
-            cells[c] = TEXT("");
-        }
-        cells[CELL_WHAT] =
-            is_only ? TEXT("total") : text_format(&d->scratch, "total %.*s", TEXT_ARG(currency));
-        TRY(take(d, cells));
-    }
-    return OK;
-}
-
-static enum status write_table(struct diff *d)
-{
-    if (d->moved_count == 0) {
-        return sink_write(&d->sink, TEXT("no amount has moved\n"), d->err);
-    }
-    struct table *table = &d->table;
-    struct arena *arena = &d->scratch;
-    table_init(table, arena, &d->sink, d->is_terminal);
-    static const char *const TITLES[CELLS] = {
-        "PAYER",      "FROM",  "ACCOUNT", "SKU",  "WHAT", "OF",       "BEFORE", "AFTER",
-        "DIFFERENCE", "USAGE", "PRICE",   "STEP", "TERM", "CURRENCY", "BILLS",  "TERMS"};
-    for (int c = 0; c < CELLS; c++) {
-        table_add_column(table, TITLES[c],
-                         c < CELL_BEFORE || c == CELL_TERMS ? COLUMN_TEXT : COLUMN_DECIMAL);
-    }
-    struct text cells[CELLS];
-    struct arena_mark mark = arena_mark(arena);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        make_cells(arena, &d->moved[i], cells);
-        table_measure(table, cells);
-        arena_rewind(arena, mark);
-    }
-    TRY(each_total(d, measure_total));
-    table_hide_empty(table);
-    for (int c = CELL_USAGE; c <= CELL_STEP; c++) {
-        table->columns[c].is_hidden = false;
-    }
-    table_begin(table, true);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        make_cells(arena, &d->moved[i], cells);
-        TRY(table_row(table, cells, d->err));
-    }
-    TRY(each_total(d, write_total));
-    return table_end(table, d->err);
-}
-
-struct column {
-    const char *name;
-    struct text text;
-    bool is_name; /* comes from strangers */
-};
-
-enum { COLUMNS = 25 };
-
-static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
-{
-    const struct column all[COLUMNS] = {
-        {"bill", m->bill, true},
-        {"payer", m->payer, true},
-        {"account", m->account, true},
-        {"product", m->product, true},
-        {"sku", m->sku, true},
-        {"dimensions", m->dimensions, true},
-        {"resource", m->resource, true},
-        {"kind", m->kind, true},
-        {"from", show_day(arena, m->period.from), false},
-        {"to", show_day(arena, m->period.to), false},
-        {"unit", m->unit, true},
-        {"quantity_before", show_amount(arena, m->quantity[SIDE_A]), false},
-        {"quantity_after", show_amount(arena, m->quantity[SIDE_B]), false},
-        {"before", show_amount(arena, m->amount[SIDE_A]), false},
-        {"after", show_amount(arena, m->amount[SIDE_B]), false},
-        {"difference", show_amount(arena, m->difference), false},
-        {"usage", show_amount(arena, m->reasons.usage), false},
-        {"price_version", show_amount(arena, m->reasons.price), false},
-        {"step", show_amount(arena, m->reasons.step), false},
-        {"term", show_amount(arena, m->reasons.term), false},
-        {"currency_rate", show_amount(arena, m->reasons.currency), false},
-        {"other_bill", show_amount(arena, m->reasons.bills), false},
-        {"currency", m->currency, true},
-        {"terms", m->reasons.terms, true},
-        {"made_by", m->made_by, true}};
-    memcpy(columns, all, sizeof all);
-}
-
-static enum status write_csv(struct diff *d)
-{
-    struct moved none = {.payer = TEXT("")};
-    struct column columns[COLUMNS];
-    make_columns(d->arena, d->moved_count > 0 ? &d->moved[0] : &none, columns);
-    struct buffer out;
-    buffer_init(&out, d->arena, 1024);
-    for (int c = 0; c < COLUMNS; c++) {
-        buffer_format(&out, "%s%s", c > 0 ? "," : "", columns[c].name);
-    }
-    buffer_add_char(&out, '\n');
-    TRY(sink_write(&d->sink, buffer_text(&out), d->err));
-    struct arena_mark mark = arena_mark(&d->scratch);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        struct buffer row;
-        buffer_init(&row, &d->scratch, 512);
-        make_columns(&d->scratch, &d->moved[i], columns);
-        for (int c = 0; c < COLUMNS; c++) {
-            buffer_add_text(&row, c > 0 ? TEXT(",") : TEXT(""));
-            if (columns[c].is_name) {
-                add_csv_safe(&row, columns[c].text);
-            } else {
-                buffer_add_text(&row, columns[c].text);
-            }
-        }
-        buffer_add_char(&row, '\n');
-        TRY(sink_write(&d->sink, buffer_text(&row), d->err));
-        arena_rewind(&d->scratch, mark);
-    }
-    return OK;
-}
-
-static void add_sums(struct diff *d, struct buffer *out, struct text currency)
-{
-    struct moved sum = sum_moved(d, currency);
-    const struct column sums[] = {
-        {"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
-        {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
-        {"difference", show_amount(d->arena, sum.difference), false},
-        {"usage", show_amount(d->arena, sum.reasons.usage), false},
-        {"price_version", show_amount(d->arena, sum.reasons.price), false},
-        {"step", show_amount(d->arena, sum.reasons.step), false},
-        {"term", show_amount(d->arena, sum.reasons.term), false},
-        {"currency_rate", show_amount(d->arena, sum.reasons.currency), false},
-        {"other_bill", show_amount(d->arena, sum.reasons.bills), false},
-        {"currency", sum.currency, true}};
-    for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
-        buffer_format(out, "%s\"%s\":", out->at[out->size - 1] == '{' ? "" : ",", sums[c].name);
-        buffer_add_json(out, sums[c].text);
-    }
-}
-
-static enum status write_json(struct diff *d)
-{
-    TRY(sink_write(&d->sink, TEXT("{\"moved\":["), d->err));
-    struct arena_mark mark = arena_mark(&d->scratch);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        struct column columns[COLUMNS];
-        struct buffer row;
-        buffer_init(&row, &d->scratch, 512);
-        make_columns(&d->scratch, &d->moved[i], columns);
-        for (int c = 0; c < COLUMNS; c++) {
-            buffer_format(&row, "%s\"%s\":", c > 0 ? "," : i > 0 ? ",\n{" : "\n{", columns[c].name);
-            buffer_add_json(&row, columns[c].text);
-        }
-        buffer_add_char(&row, '}');
-        TRY(sink_write(&d->sink, buffer_text(&row), d->err));
-        arena_rewind(&d->scratch, mark);
-    }
-    struct buffer end;
-    buffer_init(&end, &d->scratch, 512);
-    buffer_format(&end, "],\"count\":%zu", d->moved_count);
-    struct text first = next_currency(d, TEXT(""));
-    if (!first.at || !next_currency(d, first).at) {
-        add_sums(d, &end, first.at ? first : d->currency[SIDE_A]);
-    } else {
-        buffer_add_text(&end, TEXT(",\"sums\":["));
-        for (struct text at = first; at.at; at = next_currency(d, at)) {
-            buffer_add_text(&end, at.at == first.at ? TEXT("{") : TEXT(",{"));
-            add_sums(d, &end, at);
-            buffer_add_char(&end, '}');
-        }
-        buffer_add_char(&end, ']');
-    }
-    buffer_add_text(&end, TEXT("}\n"));
-    return sink_write(&d->sink, buffer_text(&end), d->err);
-}
-
 /* ---- the call -------------------------------------------------------------------------------- */
 
 static bool is_same_digest(const struct diff *d, const char *name)
@@ -1290,9 +975,8 @@ static enum status diff_all(struct diff *d, const char *a, const char *b)
     TRY(check_currencies(d));
     d->is_same_catalog = is_same_digest(d, "catalog") && is_same_digest(d, "accounts");
     TRY(compare_all(d));
-    return d->form == FARTHING_JSON       ? write_json(d)
-           : d->form == FARTHING_CSV_SAFE ? write_csv(d)
-                                          : write_table(d);
+    d->telling.currency = d->currency[SIDE_A];
+    return diff_tell(&d->telling);
 }
 
 /* The one recovery point: what it needs after running out is behind a pointer. */
@@ -1319,12 +1003,15 @@ enum farthing_status farthing_diff(struct farthing *farthing, const char *a, con
     struct diff d = {.farthing = farthing,
                      .arena = &farthing->arena,
                      .err = &farthing->err,
-                     .form = form,
-                     .is_terminal = is_terminal != 0 && form == FARTHING_TABLE,
-                     .sink = {write, context}};
+                     .telling = {.arena = &farthing->arena,
+                                 .scratch = &d.scratch,
+                                 .err = &farthing->err,
+                                 .form = form,
+                                 .is_terminal = is_terminal != 0 && form == FARTHING_TABLE,
+                                 .sink = {write, context}}};
     arena_init(&d.scratch, &farthing->env->memory, 0);
     enum status status = diff_guarded(&d, a, b);
-    table_drop(&d.table);
+    table_drop(&d.telling.table);
     for (size_t i = 0; i < d.source_count; i++) {
         folder_close(&d.sources[i].folder);
     }

@@ -14,8 +14,7 @@
 
 #include "engine/run.h"
 
-/* ---- members of a line
- * ---------------------------------------------------------------------------- */
+/* ---- members of a line --------------------------------------------------------------------- */
 
 static bool member_text(yyjson_val *object, const char *key, struct text *out)
 {
@@ -65,8 +64,7 @@ static bool member_decs(struct arena *arena, yyjson_val *object, const char *key
     return !list || yyjson_is_arr(list);
 }
 
-/* ---- states
- * --------------------------------------------------------------------------------------- */
+/* ---- states -------------------------------------------------------------------------------- */
 
 /* A part of a state's name: up to a bar. */
 static struct text name_part(struct run *run, struct text key, size_t *at)
@@ -197,8 +195,7 @@ static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_
     return OK;
 }
 
-/* ---- who goes on
- * ---------------------------------------------------------------------------------- */
+/* ---- who goes on --------------------------------------------------------------------------- */
 
 /* A state is of the moment at which a bill ended; only the bill that begins there may go on with
  * it. */
@@ -277,8 +274,7 @@ static void copy_state(struct run *run, uint32_t index)
     }
 }
 
-/* ---- lines
- * ---------------------------------------------------------------------------------------- */
+/* ---- lines --------------------------------------------------------------------------------- */
 
 static enum status read_opening_line(struct run *run, struct text line, instant *at)
 {
@@ -323,8 +319,7 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
     return status;
 }
 
-/* ---- the file
- * ------------------------------------------------------------------------------------- */
+/* ---- the file ------------------------------------------------------------------------------ */
 
 /* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
  * taken as it is. */
@@ -474,8 +469,7 @@ enum status load_opening(struct run *run)
     return OK;
 }
 
-/* ---- samples
- * -------------------------------------------------------------------------------------- */
+/* ---- samples ------------------------------------------------------------------------------- */
 
 /* One record of the state whose line this is: of a key, or of so many values that are equal or, of
  * an average, have this sum.  False when it is not as it must be. */
