@@ -6,7 +6,7 @@
  * shared along the chord, or is a charge of its own on the bucket's scope (doc/pricing/terms.md).
  *
  * The same runs in a price, over the charges that wait at a node, and as a term, over all of the
- * payer's; what differs (whose scope, when due) is asked of terms.c.
+ * payer's; what differs (whose scope, when due) is asked of term_time.c.
  */
 #include <assert.h>
 #include <stdlib.h>

@@ -499,6 +499,9 @@ static inline int step_digits(const struct work *work, int digits, const struct 
 enum status terms_run(struct work *work);
 /* The total order of charges that adjust nothing. */
 int charge_compare(const struct work *work, uint32_t a, uint32_t b);
+
+/* ---- term_time.c ---- */
+
 /* The contract of an account while it was this payer's, at an instant or last before it. */
 static inline const struct contract *work_contract(const struct work *work, uint32_t account,
                                                    instant at)
@@ -513,6 +516,15 @@ const struct contract *term_contract_due(const struct work *work, const struct s
                                          instant due);
 /* The contract in force for a charge, as terms see it. */
 const struct contract *term_contract(const struct work *work, const struct charge *charge);
+/* The plan of an account under a contract; NULL: under none. */
+uint32_t term_plan_of(const struct work *work, uint32_t account, const struct contract *contract);
+bool term_is_in_force(const struct work *work, const struct term *term, uint32_t account,
+                      instant at);
+/* From the first instant of a span in which the term is in force for the account, under that
+ * contract (NULL: none) if `own` points to one, to the last; empty at its end: never. */
+struct period term_in_force(const struct work *work, const struct term *term,
+                            const struct contract *const *own, uint32_t account,
+                            struct period span);
 /* Whether the term that runs applies to an account at an instant. */
 bool term_holds(const struct work *work, uint32_t account, instant at);
 /* When what waits in a bucket of the term that runs is due. */
