@@ -11,7 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#include "price/work.h"
+#include "price/charge_curve.h"
 
 #include "base/nofloat.h"
 
@@ -36,11 +36,6 @@ static enum charge_kind kind_of(const struct step *step)
     default:
         return CHARGE_MINIMUM;
     }
-}
-
-static bool is_adjust(const struct step *step)
-{
-    return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
 }
 
 /* Tax is nobody's net: it is owed on what a charge comes to, and so is every other tax. */
@@ -83,216 +78,6 @@ static enum status adjust(struct work *work, const struct step *step, uint32_t i
     return dec_is_zero(amount) ? OK : add_adjustment(work, step, index, kind, NULL, amount, NULL);
 }
 
-/* ---- numbers --------------------------------------------------------------------------------- */
-
-/* The numbers of a step in a bucket. */
-struct charge_values {
-    struct dec number, limit, min, max;
-    const struct tier_values *tiers;
-    bool is_over;            /* the turns in which it applies are behind */
-    struct dec rolled, unit; /* of a commit: what counts besides x, and what a unit costs */
-};
-
-static enum status money(struct work *work, const struct step *step, const struct number *number,
-                         enum prorate prorate, int digits, enum rounding mode,
-                         const struct charge *charge, struct period turn, struct dec *value)
-{
-    TRY(number_value(work, number, charge, turn, value));
-    TRY(step_prorated(work, step, prorate, digits, mode, charge, turn, value));
-    return prorate == PRORATE_NONE && !work->term ? step_restarted(work, step, charge, turn, value)
-                                                  : OK;
-}
-
-/* What an expression comes to is held to what is asked of a plain number when the catalog loads. */
-static enum status not_negative(struct work *work, const char *what, struct dec value)
-{
-    if (dec_sign(value) >= 0) {
-        return OK;
-    }
-    char text[DEC_FORMAT_MAX];
-    (void)dec_format(value, text);
-    return fail(work->err, ERR_INPUT, "%s of %s is negative", what, text);
-}
-
-static enum status percent_in_range(struct work *work, const struct step *step, struct dec percent)
-{
-    TRY(not_negative(work, "a percentage", percent));
-    if (step->kind != STEP_DISCOUNT || dec_compare(percent, dec_from_int(HUNDRED)) <= 0) {
-        return OK;
-    }
-    char text[DEC_FORMAT_MAX];
-    (void)dec_format(percent, text);
-    return fail(work->err, ERR_INPUT, "a discount takes at most 100 percent, not %s", text);
-}
-
-/* Whether a turn is behind the first of its contract, or account, to which the step is limited. */
-static enum status find_over(struct work *work, const struct step *step,
-                             const struct charge *charge, struct period turn, bool *is_over)
-{
-    const struct contract *contract = charge->contract;
-    instant start = work->pricing->accounts->items[charge->account].since;
-    if (contract && contract->from > start) {
-        start = contract->from;
-    }
-    if (start == INSTANT_MIN) {
-        (void)fail(work->err, ERR_INPUT,
-                   "limit: {turns: %u} counts from the start of the contract or the account, and "
-                   "neither has a date",
-                   step->adjust.limit_turns);
-        return fail_hint(work->err, "from: in the contract, or since: of the account");
-    }
-    *is_over = true;
-    instant at = start;
-    for (uint32_t i = 0; i < step->adjust.limit_turns && *is_over; i++) {
-        struct period one = turn_find(work, step, contract, charge->account, at);
-        *is_over = one.from != turn.from;
-        at = one.to;
-    }
-    return OK;
-}
-
-/* The least and the most of a bound or a fee; a pointer is NULL for what it lacks. Plain numbers
- * are compared when the catalog loads, those that are computed here. */
-static enum status bounds(struct work *work, const struct step *step, const struct number *min,
-                          const struct number *max, enum prorate prorate, int digits,
-                          enum rounding mode, const struct charge *charge, struct period turn,
-                          struct charge_values *values)
-{
-    if (min) {
-        TRY(money(work, step, min, prorate, digits, mode, charge, turn, &values->min));
-    }
-    if (max) {
-        TRY(money(work, step, max, prorate, digits, mode, charge, turn, &values->max));
-        TRY(not_negative(work, "a maximum", values->max));
-    }
-    if (!min || !max || dec_compare(values->min, values->max) <= 0) {
-        return OK;
-    }
-    char least[DEC_FORMAT_MAX], most[DEC_FORMAT_MAX];
-    (void)dec_format(values->min, least);
-    (void)dec_format(values->max, most);
-    return fail(work->err, ERR_INPUT, "the minimum %s is above the maximum %s", least, most);
-}
-
-static enum status adjust_numbers(struct work *work, const struct step *step,
-                                  const struct charge *charge, struct period turn,
-                                  struct charge_values *values)
-{
-    const struct step_adjust *body = &step->adjust;
-    const bool is_part = body->worth == WORTH_AMOUNT || body->worth == WORTH_QUANTITY;
-    if (body->worth == WORTH_TIERS) {
-        TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
-        for (uint32_t i = 0; i < body->tier.tier_count; i++) {
-            TRY(percent_in_range(work, step, values->tiers[i].rate));
-            TRY(not_negative(work, "a flat amount", values->tiers[i].flat));
-        }
-    } else {
-        TRY(money(work, step, &body->number, is_part ? body->prorate : PRORATE_NONE, body->digits,
-                  body->mode, charge, turn, &values->number));
-        TRY(is_part ? not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
-                                   values->number)
-                    : percent_in_range(work, step, values->number));
-    }
-    if (body->has_limit) {
-        TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->limit));
-        TRY(not_negative(work, "a limit", values->limit));
-    }
-    TRY(bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
-               body->prorate, body->digits, body->mode, charge, turn, values));
-    return body->limit_turns > 0 ? find_over(work, step, charge, turn, &values->is_over) : OK;
-}
-
-static enum status bound_numbers(struct work *work, const struct step *step,
-                                 const struct charge *charge, struct period turn,
-                                 struct charge_values *values)
-{
-    const struct step_bound *body = &step->bound;
-    return bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
-                  body->prorate, body->digits, body->mode, charge, turn, values);
-}
-
-static enum status commit_numbers(struct work *work, const struct step *step,
-                                  const struct charge *charge, struct period turn,
-                                  struct charge_values *values)
-{
-    const struct step_commit *body = &step->commit;
-    TRY(number_value(work, &body->overage, charge, turn, &values->number));
-    TRY(not_negative(work, "an overage", values->number));
-    TRY(money(work, step, &body->promise, body->prorate, body->digits, body->mode, charge, turn,
-              &values->limit));
-    return not_negative(work, "a commitment", values->limit);
-}
-
-static enum status numbers(struct work *work, const struct step *step, const struct charge *charge,
-                           struct period turn, struct charge_values *values)
-{
-    *values = (struct charge_values){0};
-    values->number = values->limit = values->min = values->max = DEC_ZERO;
-    values->rolled = values->unit = DEC_ZERO;
-    if (step->kind == STEP_COMMIT) {
-        return commit_numbers(work, step, charge, turn, values);
-    }
-    if (step->kind == STEP_BOUND) {
-        return bound_numbers(work, step, charge, turn, values);
-    }
-    return is_adjust(step) ? adjust_numbers(work, step, charge, turn, values) : OK;
-}
-
-/* ---- curves ---------------------------------------------------------------------------------- */
-
-/* So much in a turn at most: of returns beyond what was used no more is given back, either. */
-static struct dec within(struct dec y, struct dec limit)
-{
-    return dec_max(dec_negate(limit), dec_min(y, limit));
-}
-
-/* What a discount, a markup or a fee of x comes to, without its sign. */
-static enum status worth_of(const struct step *step, const struct charge_values *values,
-                            struct dec x, struct dec *f, struct error *err)
-{
-    const struct step_adjust *body = &step->adjust;
-    uint32_t tier;
-    *f = DEC_ZERO;
-    if (values->is_over) {
-        return OK;
-    }
-    switch (body->worth) {
-    case WORTH_PERCENT:
-        TRY(dec_multiply_divide(x, values->number, dec_from_int(HUNDRED), DEC_SCALE,
-                                ROUND_HALF_EVEN, f, err));
-        break;
-    case WORTH_AMOUNT: /* a discount is at most what it is on; a markup is due on what costs nothing
-                        */
-        if (dec_sign(x) > 0) {
-            *f = step->kind == STEP_DISCOUNT ? dec_min(x, values->number) : values->number;
-        } else if (step->kind == STEP_MARKUP && step_settles(step)) {
-            *f = values->number;
-        }
-        break;
-    case WORTH_TIERS:
-        if (body->tier.mode == TIER_VOLUME) {
-            TRY(curve_volume(&body->tier, values->tiers, x, x, &tier, f, err));
-        } else {
-            TRY(curve_graduated(&body->tier, values->tiers, x, x, f, err));
-        }
-        break;
-    case WORTH_QUANTITY: /* of x units, those it is on */
-        *f = dec_max(DEC_ZERO, dec_min(x, values->number));
-        break;
-    }
-    if (body->has_limit && body->worth != WORTH_QUANTITY) {
-        *f = within(*f, values->limit);
-    }
-    if (body->has_min) {
-        *f = dec_max(*f, values->min);
-    }
-    if (body->has_max) {
-        *f = dec_min(*f, values->max);
-    }
-    return OK;
-}
-
 static enum status round_small(const struct step_round *body, int digits, struct dec value,
                                struct dec *rounded, struct error *err)
 {
@@ -325,7 +110,7 @@ static enum status tax_of(const struct step_tax *body, int minor, struct dec rat
 static struct dec net_or_gross(const struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
-    if (!is_adjust(step) || !step->adjust.is_gross) {
+    if (!step_adjusts(step) || !step->adjust.is_gross) {
         return charge->net;
     }
     return work->term && index < work->gross_count ? work->gross[index] : charge->amount;
@@ -387,7 +172,7 @@ static enum status enter(struct work *work, struct entry *entry, struct dec in)
     struct bucket *bucket = &work->buckets[entry->bucket];
     if (!bucket->values || bucket->step != step) {
         struct charge_values *values = arena_alloc(work->arena, sizeof *values);
-        TRY(numbers(work, step, charge, bucket->turn, values));
+        TRY(charge_numbers(work, step, charge, bucket->turn, values));
         bucket = &work->buckets[entry->bucket];
         bucket->values = values;
         bucket->step = step;
@@ -493,8 +278,8 @@ static enum status run_units(struct work *work, struct entry *entry)
     TRY(charge_measure(work, entry->step, charge, charge_units(charge), &quantity));
     TRY(enter(work, entry, quantity));
     const struct charge_values *values = work->buckets[entry->bucket].values;
-    TRY(worth_of(entry->step, values, entry->before, &before, work->err));
-    TRY(worth_of(entry->step, values, entry->after, &after, work->err));
+    TRY(charge_worth(entry->step, values, entry->before, &before, work->err));
+    TRY(charge_worth(entry->step, values, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &taken, work->err));
     if (!dec_is_zero(taken)) {
         TRY(dec_multiply_divide(base, taken, quantity, DEC_SCALE, ROUND_HALF_EVEN, &worth,
@@ -506,8 +291,8 @@ static enum status run_units(struct work *work, struct entry *entry)
         struct dec y = bucket->y, total;
         TRY(dec_add(y, worth, &total, work->err));
         bucket->y = total;
-        TRY(dec_subtract(within(total, values->limit), within(y, values->limit), &worth,
-                         work->err));
+        TRY(dec_subtract(charge_within(total, values->limit), charge_within(y, values->limit),
+                         &worth, work->err));
     }
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
@@ -531,8 +316,8 @@ static enum status run_percent(struct work *work, struct entry *entry)
     struct dec worth;
     entry->before = DEC_ZERO;
     TRY(step_base(work, step, entry->charge, charge, &entry->after));
-    TRY(numbers(work, step, charge, turn, &values));
-    TRY(worth_of(step, &values, entry->after, &worth, work->err));
+    TRY(charge_numbers(work, step, charge, turn, &values));
+    TRY(charge_worth(step, &values, entry->after, &worth, work->err));
     const bool goes = step->kind == STEP_DISCOUNT;
     struct dec amount = held(work, step, entry->charge, goes ? dec_negate(worth) : worth);
     worth = goes ? dec_negate(amount) : amount;
@@ -561,8 +346,8 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     }
     const struct charge_values *values = work->buckets[entry->bucket].values;
     struct dec before, after, part;
-    TRY(worth_of(step, values, entry->before, &before, work->err));
-    TRY(worth_of(step, values, entry->after, &after, work->err));
+    TRY(charge_worth(step, values, entry->before, &before, work->err));
+    TRY(charge_worth(step, values, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
     trace_entry(work, entry, before, after, values->limit);
     return change(work, step, entry->charge, entry->bucket,
@@ -689,7 +474,7 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
         return OK;
     }
     struct charge_values values;
-    TRY(numbers(work, step, &before, past, &values));
+    TRY(charge_numbers(work, step, &before, past, &values));
     if (step->commit.is_prepaid) { /* what was left of it */
         TRY(dec_add(values.limit, events, &more, work->err));
         TRY(step_above(more, x, &more, work->err));
@@ -705,7 +490,7 @@ enum status step_commit_promise(struct work *work, const struct step *step,
                                 const struct charge *like, struct period turn, struct dec *promise)
 {
     struct charge_values values;
-    TRY(numbers(work, step, like, turn, &values));
+    TRY(charge_numbers(work, step, like, turn, &values));
     *promise = values.limit;
     return OK;
 }
@@ -986,56 +771,12 @@ static enum status run_entry(struct work *work, struct entry *entry)
     case STEP_TAX:
         return run_tax(work, entry);
     default:
-        assert(is_adjust(entry->step));
+        assert(step_adjusts(entry->step));
         return run_adjust(work, entry);
     }
 }
 
 /* ---- the whole bucket ------------------------------------------------------------------------ */
-
-bool step_settles(const struct step *step)
-{
-    if (step->kind == STEP_BOUND || step->kind == STEP_COMMIT) {
-        return step_waits(step);
-    }
-    if (!is_adjust(step) || step->adjust.worth == WORTH_QUANTITY) {
-        return false;
-    }
-    return step->kind == STEP_FEE || step->attribute != ATTRIBUTE_IN_ORDER ||
-           (step->adjust.worth == WORTH_TIERS && step->adjust.tier.mode == TIER_VOLUME);
-}
-
-bool step_waits(const struct step *step)
-{
-    if (step->kind == STEP_BOUND) {
-        return step->bound.has_min;
-    }
-    if (step->kind == STEP_COMMIT) {
-        return step->commit.has_shortfall;
-    }
-    return is_adjust(step) && (step->adjust.has_min || step->adjust.settle_at_end);
-}
-
-/* What a bucket comes to as a whole, with its sign: F(x), and the sum of the step's charges. */
-static enum status whole(const struct step *step, const struct charge_values *values, struct dec x,
-                         struct dec *f, struct dec *y, struct error *err)
-{
-    if (step->kind == STEP_BOUND) {
-        *f = values->min;
-        return step_above(values->min, x, y, err);
-    }
-    if (step->kind == STEP_COMMIT) {
-        TRY(dec_add(x, values->rolled, f, err));
-        TRY(step_above(values->limit, *f, y, err));
-        *f = values->limit;
-        return step->commit.is_quantity
-                   ? dec_multiply_round(*y, values->unit, DEC_SCALE, ROUND_HALF_EVEN, y, err)
-                   : OK;
-    }
-    TRY(worth_of(step, values, x, f, err));
-    *y = step->kind == STEP_DISCOUNT ? dec_negate(*f) : *f;
-    return OK;
-}
 
 /* A charge on the scope of a bucket, whose turn is due then. */
 static struct charge scope_charge(struct work *work, const struct bucket *bucket,
@@ -1060,10 +801,10 @@ enum status step_charge_due(struct work *work, const struct step *step,
 {
     struct charge_values values;
     struct dec all;
-    TRY(numbers(work, step, asking, state->turn, &values));
+    TRY(charge_numbers(work, step, asking, state->turn, &values));
     values.rolled = state->events;
     values.unit = state->high;
-    TRY(whole(step, &values, state->x, f, &all, work->err));
+    TRY(charge_whole(step, &values, state->x, f, &all, work->err));
     TRY(dec_subtract(all, state->y, &charge->amount, work->err));
     charge->kind = kind_of(step);
     charge->unit = TEXT("");
@@ -1079,7 +820,7 @@ static void trace_share(struct work *work, const struct step *step, const struct
                         struct dec f_before, struct dec f_after)
 {
     const bool goes = step->kind == STEP_DISCOUNT;
-    if (is_adjust(step)) {
+    if (step_adjusts(step)) {
         work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
                         (struct trace){.step = step,
                                        .before = entry->after,
@@ -1118,8 +859,8 @@ static enum status share_in_order(struct work *work, const struct step *step, ui
     for (uint32_t i = work->buckets[at].first_entry; i != NONE; i = entries[i].next) {
         const struct charge_values *values = work->buckets[at].values;
         struct dec f, before, after, part;
-        TRY(whole(step, values, entries[i].before, &f, &before, work->err));
-        TRY(whole(step, values, entries[i].after, &f, &after, work->err));
+        TRY(charge_whole(step, values, entries[i].before, &f, &before, work->err));
+        TRY(charge_whole(step, values, entries[i].after, &f, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
         TRY(dec_subtract(*rest, part, rest, work->err));
         trace_share(work, step, &entries[i], before, after);
@@ -1147,8 +888,8 @@ static enum status add_fees(struct work *work, const struct step *step,
     struct step curve = *step;
     curve.adjust.has_min = curve.adjust.has_max = false;
     struct dec whole_fee, whole_before;
-    TRY(worth_of(&curve, &plain, from, &whole_before, work->err));
-    TRY(worth_of(&curve, &plain, to, &whole_fee, work->err));
+    TRY(charge_worth(&curve, &plain, from, &whole_before, work->err));
+    TRY(charge_worth(&curve, &plain, to, &whole_fee, work->err));
     TRY(dec_subtract(whole_fee, whole_before, &whole_fee, work->err));
     struct charge charge = *scope;
     charge.has_rate = true;
@@ -1173,7 +914,7 @@ static enum status add_fees(struct work *work, const struct step *step,
         ends[1] = tier->open ? from : dec_min(from, tier->up_to);
         ends[3] = tier->open ? to : dec_min(to, tier->up_to);
         for (int k = 0; k < 4; k++) {
-            TRY(worth_of(&curve, &plain, ends[k], &f[k], work->err));
+            TRY(charge_worth(&curve, &plain, ends[k], &f[k], work->err));
         }
         TRY(dec_subtract(f[3], f[2], &part, work->err));
         TRY(dec_subtract(part, f[1], &part, work->err));
@@ -1199,7 +940,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         *settled = bucket->step;
         return settle_allocate(work, at);
     }
-    if (is_adjust(bucket->step) && !step_settles(bucket->step)) {
+    if (step_adjusts(bucket->step) && !step_settles(bucket->step)) {
         *settled = bucket->step;
         return OK; /* in order, whatever another version does */
     }
@@ -1214,7 +955,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         work->term ? bucket->step : turn_end_step(work, bucket->step, due, &price);
     *settled = step;
     bool waits = (step->kind == STEP_BOUND && !step->bound.settle_now) ||
-                 step->kind == STEP_COMMIT || (is_adjust(step) && step->adjust.settle_at_end);
+                 step->kind == STEP_COMMIT || (step_adjusts(step) && step->adjust.settle_at_end);
     if (!step_settles(step) || (waits && due > cut_end)) {
         return OK;
     }
@@ -1229,13 +970,13 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         asking.contract = last.contract =
             term_contract_due(work, step, bucket->account, last.contract, due);
     }
-    TRY(numbers(work, step, waits ? &asking : &last, bucket->turn, values));
+    TRY(charge_numbers(work, step, waits ? &asking : &last, bucket->turn, values));
     bucket = &work->buckets[at];
     bucket->values = values;
     bucket->step = step;
     values->rolled = bucket->events;
     values->unit = bucket->high;
-    TRY(whole(step, values, bucket->x, &f, &y, work->err));
+    TRY(charge_whole(step, values, bucket->x, &f, &y, work->err));
     TRY(dec_subtract(y, bucket->y, &total, work->err));
     if (dec_is_zero(total)) {
         return OK;

@@ -425,6 +425,13 @@ enum status step_tier_numbers(struct work *work, const struct step *step,
 enum status step_whole_value(struct work *work, const struct step *step,
                              const struct charge *charge, struct bucket *bucket, uint32_t *tier,
                              struct dec *y);
+/* ---- charge_curve.c ---- */
+
+/* True of a step that is settled when all charges of its bucket are known. */
+bool step_settles(const struct step *step);
+/* True of one that owes something as its turn ends, whether or not a charge came in the bill. */
+bool step_waits(const struct step *step);
+
 /* ---- step_charge.c ---- */
 
 /* All charges that come to a step over charges, in their order: what it adds are charges of its
@@ -434,12 +441,8 @@ enum status step_charge_run(struct work *work, struct entry *entries, uint32_t c
  * terms, or the step's own measure. */
 enum status step_base(struct work *work, const struct step *step, uint32_t charge,
                       const struct charge *asks, struct dec *base);
-/* True of a step that is settled when all charges of its bucket are known. */
-bool step_settles(const struct step *step);
-/* True of one that owes something as its turn ends, whether or not a charge came in the bill. */
-bool step_waits(const struct step *step);
-/* Makes of `charge`, one on a bucket's scope, what such a step owes in that state of the bucket, by
- * numbers that are those of `asking`.  f is what x comes to by the step's curve. */
+/* Makes of `charge`, one on a bucket's scope, what a step that is settled owes in that state of the
+ * bucket, by numbers that are those of `asking`.  f is what x comes to by the step's curve. */
 enum status step_charge_due(struct work *work, const struct step *step,
                             const struct bucket_state *state, const struct charge *asking,
                             struct charge *charge, struct dec *f);
