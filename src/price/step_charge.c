@@ -9,7 +9,6 @@
  * payer's; what differs (whose scope, when due) is asked of term_time.c.
  */
 #include <assert.h>
-#include <stdlib.h>
 
 #include "price/charge_curve.h"
 
@@ -71,9 +70,8 @@ enum status step_pay_charge(struct work *work, const struct step *step, uint32_t
     return add_adjustment(work, step, index, CHARGE_CREDIT, NULL, dec_negate(part), grant);
 }
 
-/* An adjustment of a charge: a charge of its own, which names it. */
-static enum status adjust(struct work *work, const struct step *step, uint32_t index,
-                          enum charge_kind kind, struct dec amount)
+enum status step_charge_adjust(struct work *work, const struct step *step, uint32_t index,
+                               enum charge_kind kind, struct dec amount)
 {
     return dec_is_zero(amount) ? OK : add_adjustment(work, step, index, kind, NULL, amount, NULL);
 }
@@ -146,12 +144,10 @@ static enum status change(struct work *work, const struct step *step, uint32_t i
         work_trace_step(work, index, &work->buckets[bucket],
                         (struct trace){.step = step, .lost = lost, .is_more = true, .tier = NONE});
     }
-    return adjust(work, step, index, kind_of(step), taken);
+    return step_charge_adjust(work, step, index, kind_of(step), taken);
 }
 
-/* A charge as the step sees it: under the contract that is in force, which its own keys need not
- * name (a fee of the catalog). */
-static const struct charge *seen(const struct work *work, uint32_t index, struct charge *copy)
+const struct charge *step_charge_seen(const struct work *work, uint32_t index, struct charge *copy)
 {
     const struct charge *charge = &work->charges[index];
     if (!work->term || charge->contract) {
@@ -162,12 +158,11 @@ static const struct charge *seen(const struct work *work, uint32_t index, struct
     return copy;
 }
 
-/* The bucket that it enters, with its numbers; x moves on by `in`. */
-static enum status enter(struct work *work, struct entry *entry, struct dec in)
+enum status step_charge_enter(struct work *work, struct entry *entry, struct dec in)
 {
     const struct step *step = entry->step;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     TRY(bucket_find(work, step, charge, &entry->bucket));
     struct bucket *bucket = &work->buckets[entry->bucket];
     if (!bucket->values || bucket->step != step) {
@@ -196,7 +191,7 @@ static enum status enter(struct work *work, struct entry *entry, struct dec in)
 static enum status measure(struct work *work, const struct entry *entry, struct dec *in)
 {
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     return charge_measure(work, entry->step, charge, charge->net, in);
 }
 
@@ -219,7 +214,7 @@ static enum status run_bound(struct work *work, struct entry *entry)
     const struct step *step = entry->step;
     struct dec over = DEC_ZERO, before, after, in;
     TRY(measure(work, entry, &in));
-    TRY(enter(work, entry, in));
+    TRY(step_charge_enter(work, entry, in));
     const struct charge_values *values = work->buckets[entry->bucket].values;
     if (step->bound.has_max) {
         TRY(step_above(entry->before, values->max, &before, work->err));
@@ -232,7 +227,7 @@ static enum status run_bound(struct work *work, struct entry *entry)
         after = entry->after;
     }
     trace_entry(work, entry, before, after, values->max);
-    return adjust(work, step, entry->charge, CHARGE_CAP, over);
+    return step_charge_adjust(work, step, entry->charge, CHARGE_CAP, over);
 }
 
 static enum status run_round(struct work *work, struct entry *entry)
@@ -246,7 +241,7 @@ static enum status run_round(struct work *work, struct entry *entry)
     entry->before = DEC_ZERO;
     entry->after = in;
     if (step->round.at != ROUND_AT_ROW) {
-        TRY(enter(work, entry, in));
+        TRY(step_charge_enter(work, entry, in));
         charge = &work->charges[entry->charge];
         TRY(round_small(&step->round, digits, entry->before, &r_before, work->err));
     }
@@ -262,7 +257,7 @@ static enum status run_round(struct work *work, struct entry *entry)
     TRY(dec_subtract(r_after, r_before, &change, work->err));
     TRY(dec_subtract(change, in, &change, work->err));
     if (step->round.show || charge->kind == CHARGE_COVERED) { /* which a negation takes back */
-        return adjust(work, step, entry->charge, CHARGE_ROUNDING, change);
+        return step_charge_adjust(work, step, entry->charge, CHARGE_ROUNDING, change);
     }
     TRY(dec_add(charge->amount, change, &charge->amount, work->err));
     return dec_add(charge->net, change, &charge->net, work->err);
@@ -272,11 +267,11 @@ static enum status run_round(struct work *work, struct entry *entry)
 static enum status run_units(struct work *work, struct entry *entry)
 {
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct dec base = net_or_gross(work, entry->step, entry->charge), quantity;
     struct dec before, after, taken, worth = DEC_ZERO;
     TRY(charge_measure(work, entry->step, charge, charge_units(charge), &quantity));
-    TRY(enter(work, entry, quantity));
+    TRY(step_charge_enter(work, entry, quantity));
     const struct charge_values *values = work->buckets[entry->bucket].values;
     TRY(charge_worth(entry->step, values, entry->before, &before, work->err));
     TRY(charge_worth(entry->step, values, entry->after, &after, work->err));
@@ -310,7 +305,7 @@ static enum status run_percent(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct period turn = charge_turn(work, step, charge);
     struct charge_values values;
     struct dec worth;
@@ -324,7 +319,7 @@ static enum status run_percent(struct work *work, struct entry *entry)
     work_trace_step(
         work, entry->charge, NULL,
         (struct trace){.step = step, .after = entry->after, .f_after = worth, .tier = NONE});
-    return adjust(work, step, entry->charge, kind_of(step), amount);
+    return step_charge_adjust(work, step, entry->charge, kind_of(step), amount);
 }
 
 static enum status run_adjust(struct work *work, struct entry *entry)
@@ -338,8 +333,8 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     }
     struct charge copy;
     struct dec in;
-    TRY(step_base(work, step, entry->charge, seen(work, entry->charge, &copy), &in));
-    TRY(enter(work, entry, in));
+    TRY(step_base(work, step, entry->charge, step_charge_seen(work, entry->charge, &copy), &in));
+    TRY(step_charge_enter(work, entry, in));
     if (step_settles(step)) {
         trace_entry(work, entry, DEC_ZERO, DEC_ZERO, DEC_ZERO);
         return OK;
@@ -354,7 +349,7 @@ static enum status run_adjust(struct work *work, struct entry *entry)
                   step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
 }
 
-static enum status is_true(struct work *work, const struct step *step, const struct expr *expr,
+enum status charge_is_true(struct work *work, const struct step *step, const struct expr *expr,
                            const struct charge *charge, bool *truth)
 {
     if (expr) {
@@ -393,11 +388,11 @@ static enum status run_tax(struct work *work, struct entry *entry)
     const struct step *step = entry->step;
     const struct step_tax *body = &step->tax;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     const int digits = step_digits(work, body->digits, charge->price);
     bool is_exempt = false, is_reverse = false;
-    TRY(is_true(work, step, body->exempt, charge, &is_exempt));
-    TRY(is_true(work, step, body->reverse_charge, charge, &is_reverse));
+    TRY(charge_is_true(work, step, body->exempt, charge, &is_exempt));
+    TRY(charge_is_true(work, step, body->reverse_charge, charge, &is_reverse));
     if (is_exempt) {
         return OK;
     }
@@ -418,7 +413,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
     }
     work->tax_rate = body->at == TAX_AT_TOTAL ? dec_from_int(1) : rate;
     work->tax_rate = is_reverse ? dec_negate(work->tax_rate) : work->tax_rate;
-    TRY(enter(work, entry, in));
+    TRY(step_charge_enter(work, entry, in));
     TRY(tax_of(body, digits, rate, entry->before, &before, work->err));
     TRY(tax_of(body, digits, rate, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
@@ -427,7 +422,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
         return OK;
     }
     if (body->is_inclusive) {
-        TRY(adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
+        TRY(step_charge_adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
     }
     return is_reverse ? OK
                       : add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);
@@ -512,15 +507,15 @@ static enum status run_commit(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct dec net = charge->net, quantity, before, after, part;
     TRY(charge_measure(work, step, charge, step->commit.is_quantity ? charge_units(charge) : net,
                        &quantity));
-    TRY(enter(work, entry, quantity));
+    TRY(step_charge_enter(work, entry, quantity));
     struct bucket *bucket = &work->buckets[entry->bucket];
     const struct charge_values *values = bucket->values;
     bool is_bought;
-    TRY(step_commit_enter(work, step, seen(work, entry->charge, &copy), &is_bought));
+    TRY(step_commit_enter(work, step, step_charge_seen(work, entry->charge, &copy), &is_bought));
     bucket = &work->buckets[entry->bucket];
     if (step->commit.is_quantity && !dec_is_zero(quantity)) {
         TRY(dec_divide(net, quantity, DEC_SCALE, ROUND_HALF_EVEN, &bucket->high, work->err));
@@ -546,202 +541,18 @@ static enum status run_commit(struct work *work, struct entry *entry)
         TRY(dec_subtract(after, before, &part, work->err));
     }
     trace_entry(work, entry, before, after, limit);
-    return adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
+    return step_charge_adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
 static enum status run_credit(struct work *work, struct entry *entry)
 {
     const struct step_credit *body = &entry->step->credit;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     return credit_is_meant(body, charge->kind) && dec_sign(charge->net) > 0
                ? step_credit_run(work, entry->step, entry->charge, charge,
                                  entry->is_first ? CREDIT_OWN : CREDIT_ALL)
                : OK;
-}
-
-/* ---- allocate --------------------------------------------------------------------------------
- */
-
-/* Its weight, by which it has a share of what others, or itself, give away. */
-static enum status run_allocate(struct work *work, struct entry *entry)
-{
-    const struct step *step = entry->step;
-    struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
-    struct dec weight = DEC_ZERO;
-    entry->gives = entry->takes = true;
-    TRY(is_true(work, step, step->where, charge, &entry->gives));
-    TRY(is_true(work, step, step->allocate.to, charge, &entry->takes));
-    if (entry->takes) {
-        weight = charge_units(charge);
-    }
-    if (entry->takes && step->allocate.weight) {
-        struct expr_value value;
-        struct period turn = charge_turn(work, step, charge);
-        TRY(charge_eval(work, step->allocate.weight, charge, turn, &value));
-        weight = value.number;
-    }
-    if (dec_sign(weight) < 0) {
-        char text[DEC_FORMAT_MAX];
-        (void)dec_format(weight, text);
-        (void)fail(work->err, ERR_INPUT, "a weight of %s is negative", text);
-        return fail_hint(work->err, "weight: max(0, ...), or a where that leaves it out");
-    }
-    return enter(work, entry, weight);
-}
-
-struct share {
-    uint32_t entry;
-    struct dec given, amount, remainder;
-};
-
-/* The greater remainder first, of equal ones the first in order. */
-static int compare_remainders(const void *a_item, const void *b_item)
-{
-    const struct share *a = a_item, *b = b_item;
-    int order = dec_compare(dec_abs(b->remainder), dec_abs(a->remainder));
-    return order ? order : (a->entry > b->entry) - (a->entry < b->entry);
-}
-
-static int compare_entries(const void *a_item, const void *b_item)
-{
-    const struct share *a = a_item, *b = b_item;
-    return (a->entry > b->entry) - (a->entry < b->entry);
-}
-
-/* Shares of whole units, that come to the total: down, then one more for the greatest remainders.
- */
-static enum status round_shares(struct work *work, const struct step *step, struct share *shares,
-                                uint32_t count, struct dec total, struct dec weights)
-{
-    const struct entry *entries = work->entries;
-    const int digits = step->allocate.digits;
-    struct dec left = total, exact;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &entries[shares[i].entry];
-        struct dec weight;
-        TRY(dec_subtract(entry->after, entry->before, &weight, work->err));
-        TRY(dec_multiply_divide(total, weight, weights, digits, ROUND_DOWN, &shares[i].amount,
-                                work->err));
-        TRY(dec_multiply_divide(total, weight, weights, DEC_SCALE, ROUND_HALF_EVEN, &exact,
-                                work->err));
-        TRY(dec_subtract(exact, shares[i].amount, &shares[i].remainder, work->err));
-        TRY(dec_subtract(left, shares[i].amount, &left, work->err));
-    }
-    struct dec unit = {dec_sign(total) < 0 ? -1 : 1, digits};
-    qsort(shares, count, sizeof *shares, compare_remainders);
-    for (uint32_t i = 0; i < count && !dec_is_zero(left); i++) {
-        TRY(dec_add(shares[i].amount, unit, &shares[i].amount, work->err));
-        TRY(dec_subtract(left, unit, &left, work->err));
-    }
-    assert(dec_is_zero(left));
-    qsort(shares, count, sizeof *shares, compare_entries);
-    return OK;
-}
-
-/* Along the chord over the weights, so that shares add up. */
-static enum status exact_shares(struct work *work, struct share *shares, uint32_t count,
-                                struct dec total, struct dec weights)
-{
-    struct dec low = DEC_ZERO;
-    for (uint32_t i = 0; i < count; i++) {
-        struct dec high;
-        TRY(dec_multiply_divide(total, work->entries[shares[i].entry].after, weights, DEC_SCALE,
-                                ROUND_HALF_EVEN, &high, work->err));
-        TRY(dec_subtract(high, low, &shares[i].amount, work->err));
-        low = high;
-    }
-    return OK;
-}
-
-/* What each gives: all it comes to, or, where some stays, its part along the chord. */
-static enum status find_given(struct work *work, struct share *shares, uint32_t count,
-                              struct dec total, struct dec all)
-{
-    struct dec sum = DEC_ZERO, low = DEC_ZERO;
-    const bool is_all = dec_equal(total, all);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &work->entries[shares[i].entry];
-        struct dec net = work->charges[entry->charge].net, high;
-        shares[i].given = entry->gives && is_all ? net : DEC_ZERO;
-        if (!entry->gives || is_all) {
-            continue;
-        }
-        TRY(dec_add(sum, net, &sum, work->err));
-        TRY(dec_multiply_divide(total, sum, all, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
-        TRY(dec_subtract(high, low, &shares[i].given, work->err));
-        low = high;
-    }
-    return OK;
-}
-
-/* What is shared is what is given and what is taken. */
-static enum status check_shares(const struct work *work, const struct share *shares, uint32_t count,
-                                struct dec total)
-{
-    struct dec given = DEC_ZERO, taken = DEC_ZERO;
-    for (uint32_t i = 0; i < count; i++) {
-        TRY(dec_add(given, shares[i].given, &given, work->err));
-        TRY(dec_add(taken, shares[i].amount, &taken, work->err));
-    }
-    return close_shares(total, given, taken, work->err);
-}
-
-static enum status settle_allocate(struct work *work, uint32_t at)
-{
-    const struct bucket *bucket = &work->buckets[at];
-    const struct step *step = bucket->step;
-    const struct step_allocate *body = &step->allocate;
-    const struct entry *entries = work->entries;
-    struct dec weights = bucket->x, all = DEC_ZERO, capacity = DEC_ZERO;
-    uint32_t count = 0;
-    for (uint32_t i = bucket->first_entry; i != NONE; i = entries[i].next) {
-        const struct charge *charge = &work->charges[entries[i].charge];
-        count++;
-        if (entries[i].gives) {
-            TRY(dec_add(all, charge->net, &all, work->err));
-            TRY(dec_add(capacity, charge_units(charge), &capacity, work->err));
-        }
-    }
-    struct dec total = all;
-    if (dec_is_zero(weights)) { /* nobody takes it */
-        return OK;
-    }
-    if (body->keeps_idle && dec_compare(weights, capacity) < 0) {
-        TRY(dec_multiply_divide(all, weights, capacity, DEC_SCALE, ROUND_HALF_EVEN, &total,
-                                work->err));
-    }
-    if (body->has_digits) { /* what is less than a unit stays where it is */
-        TRY(dec_round(total, body->digits, ROUND_DOWN, &total, work->err));
-    }
-    struct share *shares = arena_calloc(work->arena, count, sizeof *shares);
-    count = 0;
-    for (uint32_t i = bucket->first_entry; i != NONE; i = entries[i].next) {
-        shares[count++].entry = i;
-    }
-    TRY(find_given(work, shares, count, total, all));
-    TRY(body->has_digits ? round_shares(work, step, shares, count, total, weights)
-                         : exact_shares(work, shares, count, total, weights));
-    work_trace_bucket(
-        work, bucket,
-        (struct trace){
-            .step = step, .after = weights, .f_after = total, .limit = all, .tier = NONE});
-    TRY(check_shares(work, shares, count, total));
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &entries[shares[i].entry];
-        struct dec change;
-        TRY(dec_subtract(shares[i].amount, shares[i].given, &change, work->err));
-        TRY(adjust(work, step, entry->charge, CHARGE_ALLOCATED, change));
-        work_trace_step(work, entry->charge, &work->buckets[at],
-                        (struct trace){.step = step,
-                                       .before = entry->before,
-                                       .after = entry->after,
-                                       .f_after = change,
-                                       .limit = shares[i].given,
-                                       .tier = NONE});
-    }
-    return OK;
 }
 
 /* What an allowance has freed costs nothing, on a line of its own or not: no step over charges
@@ -759,7 +570,7 @@ static enum status run_entry(struct work *work, struct entry *entry)
     }
     switch (entry->step->kind) {
     case STEP_ALLOCATE:
-        return run_allocate(work, entry);
+        return step_allocate_enter(work, entry);
     case STEP_COMMIT:
         return run_commit(work, entry);
     case STEP_CREDIT:
@@ -938,13 +749,13 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     struct bucket *bucket = &work->buckets[at];
     if (bucket->step->kind == STEP_ALLOCATE) {
         *settled = bucket->step;
-        return settle_allocate(work, at);
+        return step_allocate_settle(work, at);
     }
     if (step_adjusts(bucket->step) && !step_settles(bucket->step)) {
         *settled = bucket->step;
         return OK; /* in order, whatever another version does */
     }
-    struct charge copy, last = *seen(work, bucket->last_charge, &copy);
+    struct charge copy, last = *step_charge_seen(work, bucket->last_charge, &copy);
     const struct price *price = last.price;
     instant cut_end = work->pricing->cut.to;
     instant due =

@@ -450,6 +450,19 @@ enum status step_charge_due(struct work *work, const struct step *step,
 enum status step_commit_rolled(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn, struct dec *rolled);
 
+/* What any such step does with a charge.  It sees it under the contract that is in force, which its
+ * own keys need not name (a fee of the catalog); *copy is room for that. */
+const struct charge *step_charge_seen(const struct work *work, uint32_t charge,
+                                      struct charge *copy);
+/* Its bucket, with the step's numbers; x moves on by `in`. */
+enum status step_charge_enter(struct work *work, struct entry *entry, struct dec in);
+/* Adjusts it: a charge of its own, which names it, unless it is of nothing. */
+enum status step_charge_adjust(struct work *work, const struct step *step, uint32_t charge,
+                               enum charge_kind kind, struct dec amount);
+/* What an expression says of it; *truth stays when there is none. */
+enum status charge_is_true(struct work *work, const struct step *step, const struct expr *expr,
+                           const struct charge *charge, bool *truth);
+
 /* What a grant pays of a charge: an adjustment, which moves its net. */
 enum status step_pay_charge(struct work *work, const struct step *step, uint32_t charge,
                             const struct text *grant, struct dec part);
@@ -459,6 +472,13 @@ enum status step_commit_enter(struct work *work, const struct step *step,
 /* What a prepaid commit comes to in the turn of a bucket, of which `like` is a charge. */
 enum status step_commit_promise(struct work *work, const struct step *step,
                                 const struct charge *like, struct period turn, struct dec *promise);
+
+/* ---- step_allocate.c ---- */
+
+/* A charge enters with its weight, by which it has a share of what others, or itself, give away. */
+enum status step_allocate_enter(struct work *work, struct entry *entry);
+/* Shares what is given in a bucket, when all have. */
+enum status step_allocate_settle(struct work *work, uint32_t bucket);
 
 /* ---- step_credit.c ---- */
 
