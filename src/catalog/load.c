@@ -9,7 +9,6 @@
  */
 #include "catalog/load.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/money.h"
@@ -121,20 +120,13 @@ static void index_names(struct loader *loader, struct section section, struct ma
 
 /* ---- names ---- */
 
-struct name_set {
-    struct loader *loader;
-    struct map map;
-    struct text *items;
-    uint32_t count, capacity;
-};
-
-static void name_set_init(struct name_set *set, struct loader *loader)
+void name_set_init(struct name_set *set, struct loader *loader)
 {
     *set = (struct name_set){.loader = loader};
     map_init(&set->map, loader->arena, 64);
 }
 
-static void name_set_add(struct name_set *set, struct text name)
+void name_set_add(struct name_set *set, struct text name)
 {
     if (map_put(&set->map, name, set->count) == set->count) {
         set->items =
@@ -149,13 +141,18 @@ static int compare_texts(const void *a, const void *b)
     return text_compare(*left, *right);
 }
 
-/* Sorted, with a map to the positions. */
-static void name_set_finish(struct name_set *set, struct map *by_name, const struct text **names,
-                            uint32_t *count)
+void name_set_sort(struct name_set *set)
 {
     if (set->count > 0) {
         qsort(set->items, set->count, sizeof *set->items, compare_texts);
     }
+}
+
+/* Sorted, with a map to the positions. */
+static void name_set_finish(struct name_set *set, struct map *by_name, const struct text **names,
+                            uint32_t *count)
+{
+    name_set_sort(set);
     map_init(by_name, set->loader->arena, set->count);
     for (uint32_t i = 0; i < set->count; i++) {
         map_put(by_name, set->items[i], i);
@@ -554,286 +551,6 @@ static void load_products(struct loader *loader, struct section section)
     catalog->skus = skus;
 }
 
-/* ---- csv ---- */
-
-static bool check_target(struct loader *loader, const struct yaml_node *node, struct text target)
-{
-    static const char *const KNOWN[] = {"id",   "source", "type",  "subject",
-                                        "time", "data",   "data.x"};
-    enum { KNOWN_COUNT = sizeof KNOWN / sizeof *KNOWN };
-    struct text names[KNOWN_COUNT];
-    for (int i = 0; i < KNOWN_COUNT; i++) {
-        names[i] = text_of(KNOWN[i]);
-        if (text_equal(target, names[i])) {
-            return true;
-        }
-    }
-    if (target.size == 0 || (target.size > 5 && memcmp(target.at, "data.", 5) == 0)) {
-        return true;
-    }
-    COMPLAIN(loader, node, "BAD_VALUE", hint_choice(loader->arena, target, names, KNOWN_COUNT),
-             "an event has no %.*s", TEXT_ARG(target));
-    return false;
-}
-
-/* Numbers and constants are one value of data each. */
-static void check_one_value(struct loader *loader, const struct yaml_node *node, struct text target,
-                            const char *what)
-{
-    if (text_equal(target, TEXT("data"))) {
-        COMPLAIN(loader, node, "BAD_VALUE", TEXT("data.x"), "data is an object, as JSON, and no %s",
-                 what);
-    }
-}
-
-static void load_csv_columns(struct loader *loader, const struct yaml_node *node,
-                             struct csv_columns *csv, struct name_set *targets)
-{
-    static const char *const keys[] = {"to", "number", NULL};
-    struct text *columns = arena_calloc(loader->arena, node->count, sizeof *columns);
-    struct text *to = arena_calloc(loader->arena, node->count, sizeof *to);
-    bool *is_number = arena_calloc(loader->arena, node->count, sizeof *is_number);
-    for (uint32_t i = 0; i < node->count; i++) {
-        const struct yaml_node *item = &node->items[i];
-        const struct yaml_node *target = item;
-        columns[i] = item->key;
-        if (item->kind == YAML_MAP) {
-            check_keys(loader, item, "a column", keys, NULL);
-            target = want_member(loader, item, "to");
-            if (yaml_member(item, "number") != NULL) {
-                read_bool(loader, yaml_member(item, "number"), &is_number[i]);
-            }
-        }
-        if (target == NULL || !want_kind(loader, target, YAML_TEXT) ||
-            !check_target(loader, target, target->text)) {
-            continue;
-        }
-        if (is_number[i]) {
-            check_one_value(loader, target, target->text, "number");
-        }
-        to[i] = target->text;
-        uint32_t before = targets->count;
-        if (to[i].size > 0) {
-            name_set_add(targets, to[i]);
-            if (targets->count == before) {
-                COMPLAIN(loader, target, "DUPLICATE_NAME", NO_HINT,
-                         "two columns or constants give %.*s", TEXT_ARG(to[i]));
-            }
-        }
-    }
-    csv->columns = columns;
-    csv->targets = to;
-    csv->is_number = is_number;
-    csv->count = node->count;
-}
-
-static void load_csv(struct loader *loader)
-{
-    static const char *const keys[] = {"separator", "columns", "constants", NULL};
-    const struct yaml_node *node = collect_single(loader, "csv");
-    struct csv_columns *csv = &loader->catalog->csv;
-    csv->separator = ',';
-    if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
-        return;
-    }
-    loader->catalog->has_csv = true;
-    check_keys(loader, node, "csv", keys, NULL);
-    struct name_set targets;
-    name_set_init(&targets, loader);
-    const struct yaml_node *separator = yaml_member(node, "separator");
-    if (separator != NULL && want_kind(loader, separator, YAML_TEXT)) {
-        const char *found =
-            separator->text.size == 1 ? memchr(",;\t", separator->text.at[0], 3) : NULL;
-        if (found == NULL) {
-            COMPLAIN(loader, separator, "BAD_VALUE", TEXT("',' or ';' or \"\\t\""),
-                     "fields are separated by a comma, a semicolon or a tab");
-        } else {
-            csv->separator = *found;
-        }
-    }
-    const struct yaml_node *columns = yaml_member(node, "columns");
-    if (columns != NULL && want_kind(loader, columns, YAML_MAP)) {
-        load_csv_columns(loader, columns, csv, &targets);
-    }
-    const struct yaml_node *constants = yaml_member(node, "constants");
-    if (constants == NULL || !want_kind(loader, constants, YAML_MAP)) {
-        return;
-    }
-    struct text *names = arena_calloc(loader->arena, constants->count, sizeof *names);
-    struct text *values = arena_calloc(loader->arena, constants->count, sizeof *values);
-    for (uint32_t i = 0; i < constants->count; i++) {
-        const struct yaml_node *item = &constants->items[i];
-        if (!want_kind(loader, item, YAML_TEXT) || !check_target(loader, item, item->key)) {
-            continue;
-        }
-        check_one_value(loader, item, item->key, "constant");
-        uint32_t before = targets.count;
-        name_set_add(&targets, item->key);
-        if (targets.count == before) {
-            complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME", NO_HINT,
-                     "two columns or constants give %.*s", TEXT_ARG(item->key));
-        }
-        names[csv->constant_count] = item->key;
-        values[csv->constant_count++] = item->text;
-    }
-    csv->constant_targets = names;
-    csv->constant_values = values;
-}
-
-/* ---- digest ---- */
-
-/* The content of all files as one object with sorted keys.  A list's entries are sorted, since
- * their order over files says nothing; accounts are records and have a digest of their own. */
-static void write_list(struct loader *loader, const char *key, struct buffer *out)
-{
-    struct name_set set;
-    name_set_init(&set, loader);
-    for (uint32_t r = 0; r < loader->root_count; r++) {
-        const struct yaml_node *node = yaml_member(loader->roots[r], key);
-        for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
-            struct buffer item;
-            buffer_init(&item, loader->arena, 256);
-            yaml_write_canonical(&node->items[i], loader->arena, &item);
-            set.items = grow_array(loader, set.items, set.count, &set.capacity, sizeof *set.items);
-            set.items[set.count++] = buffer_text(&item);
-        }
-    }
-    if (set.count > 0) {
-        qsort(set.items, set.count, sizeof *set.items, compare_texts);
-    }
-    buffer_add_char(out, '[');
-    for (uint32_t i = 0; i < set.count; i++) {
-        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
-        buffer_add_text(out, set.items[i]);
-    }
-    buffer_add_char(out, ']');
-}
-
-static void write_mapping(struct loader *loader, const char *key, struct buffer *out)
-{
-    uint32_t errors = loader->complaints->errors;
-    struct section section = collect_mapping(loader, key);
-    assert(loader->complaints->errors == errors); /* a catalog with errors has no digest */
-    buffer_add_char(out, '{');
-    for (uint32_t i = 0; i < section.count; i++) {
-        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
-        buffer_add_json(out, section.items[i]->key);
-        buffer_add_char(out, ':');
-        yaml_write_canonical(section.items[i], loader->arena, out);
-    }
-    buffer_add_char(out, '}');
-}
-
-/* What is in the files of tables, by the names of the tables. */
-static void write_table_files(struct loader *loader, struct buffer *out)
-{
-    bool is_first = true;
-    for (uint32_t i = 0; i < loader->catalog->table_count; i++) {
-        if (!loader->table_has_file[i]) {
-            continue;
-        }
-        char hex[65];
-        digest_format(&loader->table_digests[i], hex);
-        const struct rate_table *table = &loader->rate_tables[i];
-        buffer_format(out, is_first ? ",\"files\":{" : ",");
-        buffer_add_json(out,
-                        text_format(loader->arena, "%s.%.*s",
-                                    table->is_series ? "series" : "tables", TEXT_ARG(table->name)));
-        buffer_format(out, ":\"%s\"", hex);
-        is_first = false;
-    }
-    buffer_add_text(out, is_first ? NO_HINT : TEXT("}"));
-}
-
-/* Of accounts, what prices and covers ask of them; nothing where nobody says any. */
-static void write_customers(struct loader *loader, const char *key, struct buffer *out)
-{
-    struct name_set set;
-    name_set_init(&set, loader);
-    for (uint32_t r = 0; r < loader->root_count; r++) {
-        const struct yaml_node *node = yaml_member(loader->roots[r], "accounts");
-        for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
-            const struct yaml_node *said = yaml_member(&node->items[i], key);
-            const struct yaml_node *id = yaml_member(&node->items[i], "id");
-            if (said != NULL && id != NULL) {
-                struct buffer item;
-                buffer_init(&item, loader->arena, 256);
-                buffer_add_json(&item, id->text);
-                buffer_add_char(&item, ':');
-                yaml_write_canonical(said, loader->arena, &item);
-                name_set_add(&set, buffer_text(&item));
-            }
-        }
-    }
-    if (set.count > 0) {
-        qsort(set.items, set.count, sizeof *set.items, compare_texts);
-        buffer_format(out, ",\"%s\":{", key);
-    }
-    for (uint32_t i = 0; i < set.count; i++) {
-        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
-        buffer_add_text(out, set.items[i]);
-    }
-    buffer_add_text(out, set.count > 0 ? TEXT("}") : NO_HINT);
-}
-
-/* Profiles in files of the user's own: those of the program are its rules. */
-static void write_profiles(struct loader *loader, struct buffer *out)
-{
-    for (uint32_t i = 0; i < loader->profile_count; i++) {
-        const struct yaml_node *root = loader->profiles[i];
-        if (!root->file->is_built_in && root->key.size == 0) {
-            buffer_format(out, ",\"profile_%u\":", i);
-            yaml_write_canonical(root, loader->arena, out);
-        }
-    }
-}
-
-static void compute_digest(struct loader *loader)
-{
-    static const struct {
-        const char *key;
-        char shape; /* of all files together: single, mapping or list; o: a mapping, p: a single
-                       that is left out when there is none */
-    } parts[] = {
-        {"billing", 's'},   {"calendars", 'o'}, {"catalog", 's'},    {"clocks", 'm'},
-        {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'},   {"default_plan", 's'},
-        {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},     {"products", 'm'},
-        {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},      {"tables", 'm'},
-        {"series", 'o'},    {"terms", 'p'},     {"currencies", 'p'}, {"commitments", 'o'},
-    };
-    struct buffer out;
-    buffer_init(&out, loader->arena, 4096);
-    buffer_add_char(&out, '{');
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].shape == 'o' && collect_mapping(loader, parts[i].key).count == 0) {
-            continue;
-        }
-        const struct yaml_node *single = NULL;
-        for (uint32_t r = 0; r < loader->root_count && single == NULL; r++) {
-            single = yaml_member(loader->roots[r], parts[i].key);
-        }
-        if (parts[i].shape == 'p' && single == NULL) {
-            continue;
-        }
-        buffer_format(&out, "%s\"%s\":", i == 0 ? "" : ",", parts[i].key);
-        if (parts[i].shape == 'l') {
-            write_list(loader, parts[i].key, &out);
-        } else if (parts[i].shape == 'm' || parts[i].shape == 'o') {
-            write_mapping(loader, parts[i].key, &out);
-        } else if (single == NULL) {
-            buffer_add_text(&out, TEXT("null"));
-        } else {
-            yaml_write_canonical(single, loader->arena, &out);
-        }
-    }
-    write_table_files(loader, &out);
-    write_profiles(loader, &out);
-    write_customers(loader, "tax", &out);
-    write_customers(loader, "sharing", &out);
-    buffer_add_char(&out, '}');
-    loader->catalog->digest = hash_digest(buffer_text(&out));
-}
-
 /* ---- all of it ---- */
 
 static int compare_files(const void *a, const void *b)
@@ -977,7 +694,7 @@ static void load_sections(struct loader *loader)
     load_conversion(loader, collect_single(loader, "currencies"));
     load_clocks(loader);
     load_meters(loader, all.meters);
-    load_csv(loader);
+    load_csv(loader, collect_single(loader, "csv"));
     load_shared_steps(loader, all.steps);
     load_prices(loader, all.prices, all.plans, all.contracts);
     load_terms(loader, collect_single(loader, "terms"), &catalog->terms);

@@ -13,7 +13,6 @@
  * Nothing is ever edited: the amounts of all charges come to what is left of the bases and the
  * taxes on them, which is checked.
  */
-#include <assert.h>
 #include <stdlib.h>
 
 #include "price/work.h"
