@@ -3,7 +3,7 @@
  *     files --yaml.c--> trees --load.c--> names, tables, clocks
  *                               clock.c    clocks of bills and steps
  *                               hours.c    calendars
- *                               csv.c      columns of events
+ *                               csv_columns.c  columns of events
  *                               table.c    tables of rates
  *                               conversion.c  currencies
  *                               profile.c  defaults of options
@@ -276,7 +276,7 @@ struct section collect_mapping(struct loader *loader, const char *key);
 struct section collect_list(struct loader *loader, const char *key);
 
 void load_clocks(struct loader *loader);
-/* csv.c: node may be NULL */
+/* csv_columns.c: node may be NULL */
 void load_csv(struct loader *loader, const struct yaml_node *node);
 /* views.c: contracts with accounts or a source; finds the sources. */
 void check_views(struct loader *loader);

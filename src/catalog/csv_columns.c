@@ -1,4 +1,5 @@
-/* csv.c - the catalog's `csv:`, which says what the columns of events in CSV are (doc/events.md).
+/* csv_columns.c - the catalog's `csv:`, which says what the columns of events in CSV are
+ * (doc/events.md).
  */
 #include "catalog/load.h"
 
