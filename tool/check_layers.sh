@@ -4,8 +4,9 @@
 #     base < expr < catalog < decode < usage < price < bill < {render, feed} < engine
 #          < include/farthing.h < cli
 #
-# A room sees itself, and the rooms below it; the command line sees itself and farthing.h
-# alone; the public header sees no room.  Prints file:line of each offence.
+# A room sees itself, and the rooms below it; the command line sees itself, farthing.h, and what it
+# shares with the language of prices though it is no part of billing: base/nearest.h; the public
+# header sees no room.  Prints file:line of each offence.
 cd "$(dirname "$0")/.." || exit 1
 
 find src include -name '*.[ch]' -exec grep -HnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' {} + |
@@ -48,6 +49,9 @@ function offend(why) {
     if (!(below in level) && below != "cli") {
         offend("\"" target "\" is in no room")
     } else if (room == "cli") {
+        if (target == "base/nearest.h") {
+            next
+        }
         offend("cli includes \"" target "\"; it may use farthing.h alone")
     } else if (!(room in level)) {
         offend("room " room " has no place in the order")

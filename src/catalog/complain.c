@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/money.h"
+#include "base/nearest.h"
 
 #include "base/nofloat.h"
 
@@ -111,7 +112,7 @@ void complaints_sort(struct complaints *complaints)
 struct text hint_nearest(struct arena *arena, struct text word, const struct text *candidates,
                          size_t count)
 {
-    struct text nearest = expr_nearest(word, candidates, count);
+    struct text nearest = text_nearest(word, candidates, count);
     return nearest.size == 0 ? (struct text){"", 0}
                              : text_format(arena, "did you mean %.*s?", TEXT_ARG(nearest));
 }
@@ -184,7 +185,7 @@ struct text word_meant(struct text word, const struct text *candidates, size_t c
             }
         }
     }
-    return expr_nearest(word, candidates, count);
+    return text_nearest(word, candidates, count);
 }
 
 struct text hint_choice(struct arena *arena, struct text word, const struct text *candidates,

@@ -9,7 +9,6 @@
  */
 #include "catalog/load.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #include "base/money.h"
@@ -121,20 +120,13 @@ static void index_names(struct loader *loader, struct section section, struct ma
 
 /* ---- names ---- */
 
-struct name_set {
-    struct loader *loader;
-    struct map map;
-    struct text *items;
-    uint32_t count, capacity;
-};
-
-static void name_set_init(struct name_set *set, struct loader *loader)
+void name_set_init(struct name_set *set, struct loader *loader)
 {
     *set = (struct name_set){.loader = loader};
     map_init(&set->map, loader->arena, 64);
 }
 
-static void name_set_add(struct name_set *set, struct text name)
+void name_set_add(struct name_set *set, struct text name)
 {
     if (map_put(&set->map, name, set->count) == set->count) {
         set->items =
@@ -149,13 +141,18 @@ static int compare_texts(const void *a, const void *b)
     return text_compare(*left, *right);
 }
 
-/* Sorted, with a map to the positions. */
-static void name_set_finish(struct name_set *set, struct map *by_name, const struct text **names,
-                            uint32_t *count)
+void name_set_sort(struct name_set *set)
 {
     if (set->count > 0) {
         qsort(set->items, set->count, sizeof *set->items, compare_texts);
     }
+}
+
+/* Sorted, with a map to the positions. */
+static void name_set_finish(struct name_set *set, struct map *by_name, const struct text **names,
+                            uint32_t *count)
+{
+    name_set_sort(set);
     map_init(by_name, set->loader->arena, set->count);
     for (uint32_t i = 0; i < set->count; i++) {
         map_put(by_name, set->items[i], i);
@@ -554,286 +551,6 @@ static void load_products(struct loader *loader, struct section section)
     catalog->skus = skus;
 }
 
-/* ---- csv ---- */
-
-static bool check_target(struct loader *loader, const struct yaml_node *node, struct text target)
-{
-    static const char *const KNOWN[] = {"id",   "source", "type",  "subject",
-                                        "time", "data",   "data.x"};
-    enum { KNOWN_COUNT = sizeof KNOWN / sizeof *KNOWN };
-    struct text names[KNOWN_COUNT];
-    for (int i = 0; i < KNOWN_COUNT; i++) {
-        names[i] = text_of(KNOWN[i]);
-        if (text_equal(target, names[i])) {
-            return true;
-        }
-    }
-    if (target.size == 0 || (target.size > 5 && memcmp(target.at, "data.", 5) == 0)) {
-        return true;
-    }
-    COMPLAIN(loader, node, "BAD_VALUE", hint_choice(loader->arena, target, names, KNOWN_COUNT),
-             "an event has no %.*s", TEXT_ARG(target));
-    return false;
-}
-
-/* Numbers and constants are one value of data each. */
-static void check_one_value(struct loader *loader, const struct yaml_node *node, struct text target,
-                            const char *what)
-{
-    if (text_equal(target, TEXT("data"))) {
-        COMPLAIN(loader, node, "BAD_VALUE", TEXT("data.x"), "data is an object, as JSON, and no %s",
-                 what);
-    }
-}
-
-static void load_csv_columns(struct loader *loader, const struct yaml_node *node,
-                             struct csv_columns *csv, struct name_set *targets)
-{
-    static const char *const keys[] = {"to", "number", NULL};
-    struct text *columns = arena_calloc(loader->arena, node->count, sizeof *columns);
-    struct text *to = arena_calloc(loader->arena, node->count, sizeof *to);
-    bool *is_number = arena_calloc(loader->arena, node->count, sizeof *is_number);
-    for (uint32_t i = 0; i < node->count; i++) {
-        const struct yaml_node *item = &node->items[i];
-        const struct yaml_node *target = item;
-        columns[i] = item->key;
-        if (item->kind == YAML_MAP) {
-            check_keys(loader, item, "a column", keys, NULL);
-            target = want_member(loader, item, "to");
-            if (yaml_member(item, "number") != NULL) {
-                read_bool(loader, yaml_member(item, "number"), &is_number[i]);
-            }
-        }
-        if (target == NULL || !want_kind(loader, target, YAML_TEXT) ||
-            !check_target(loader, target, target->text)) {
-            continue;
-        }
-        if (is_number[i]) {
-            check_one_value(loader, target, target->text, "number");
-        }
-        to[i] = target->text;
-        uint32_t before = targets->count;
-        if (to[i].size > 0) {
-            name_set_add(targets, to[i]);
-            if (targets->count == before) {
-                COMPLAIN(loader, target, "DUPLICATE_NAME", NO_HINT,
-                         "two columns or constants give %.*s", TEXT_ARG(to[i]));
-            }
-        }
-    }
-    csv->columns = columns;
-    csv->targets = to;
-    csv->is_number = is_number;
-    csv->count = node->count;
-}
-
-static void load_csv(struct loader *loader)
-{
-    static const char *const keys[] = {"separator", "columns", "constants", NULL};
-    const struct yaml_node *node = collect_single(loader, "csv");
-    struct csv_columns *csv = &loader->catalog->csv;
-    csv->separator = ',';
-    if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
-        return;
-    }
-    loader->catalog->has_csv = true;
-    check_keys(loader, node, "csv", keys, NULL);
-    struct name_set targets;
-    name_set_init(&targets, loader);
-    const struct yaml_node *separator = yaml_member(node, "separator");
-    if (separator != NULL && want_kind(loader, separator, YAML_TEXT)) {
-        const char *found =
-            separator->text.size == 1 ? memchr(",;\t", separator->text.at[0], 3) : NULL;
-        if (found == NULL) {
-            COMPLAIN(loader, separator, "BAD_VALUE", TEXT("',' or ';' or \"\\t\""),
-                     "fields are separated by a comma, a semicolon or a tab");
-        } else {
-            csv->separator = *found;
-        }
-    }
-    const struct yaml_node *columns = yaml_member(node, "columns");
-    if (columns != NULL && want_kind(loader, columns, YAML_MAP)) {
-        load_csv_columns(loader, columns, csv, &targets);
-    }
-    const struct yaml_node *constants = yaml_member(node, "constants");
-    if (constants == NULL || !want_kind(loader, constants, YAML_MAP)) {
-        return;
-    }
-    struct text *names = arena_calloc(loader->arena, constants->count, sizeof *names);
-    struct text *values = arena_calloc(loader->arena, constants->count, sizeof *values);
-    for (uint32_t i = 0; i < constants->count; i++) {
-        const struct yaml_node *item = &constants->items[i];
-        if (!want_kind(loader, item, YAML_TEXT) || !check_target(loader, item, item->key)) {
-            continue;
-        }
-        check_one_value(loader, item, item->key, "constant");
-        uint32_t before = targets.count;
-        name_set_add(&targets, item->key);
-        if (targets.count == before) {
-            complain(loader->complaints, yaml_key_place(item), "DUPLICATE_NAME", NO_HINT,
-                     "two columns or constants give %.*s", TEXT_ARG(item->key));
-        }
-        names[csv->constant_count] = item->key;
-        values[csv->constant_count++] = item->text;
-    }
-    csv->constant_targets = names;
-    csv->constant_values = values;
-}
-
-/* ---- digest ---- */
-
-/* The content of all files as one object with sorted keys.  A list's entries are sorted, since
- * their order over files says nothing; accounts are records and have a digest of their own. */
-static void write_list(struct loader *loader, const char *key, struct buffer *out)
-{
-    struct name_set set;
-    name_set_init(&set, loader);
-    for (uint32_t r = 0; r < loader->root_count; r++) {
-        const struct yaml_node *node = yaml_member(loader->roots[r], key);
-        for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
-            struct buffer item;
-            buffer_init(&item, loader->arena, 256);
-            yaml_write_canonical(&node->items[i], loader->arena, &item);
-            set.items = grow_array(loader, set.items, set.count, &set.capacity, sizeof *set.items);
-            set.items[set.count++] = buffer_text(&item);
-        }
-    }
-    if (set.count > 0) {
-        qsort(set.items, set.count, sizeof *set.items, compare_texts);
-    }
-    buffer_add_char(out, '[');
-    for (uint32_t i = 0; i < set.count; i++) {
-        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
-        buffer_add_text(out, set.items[i]);
-    }
-    buffer_add_char(out, ']');
-}
-
-static void write_mapping(struct loader *loader, const char *key, struct buffer *out)
-{
-    uint32_t errors = loader->complaints->errors;
-    struct section section = collect_mapping(loader, key);
-    assert(loader->complaints->errors == errors); /* a catalog with errors has no digest */
-    buffer_add_char(out, '{');
-    for (uint32_t i = 0; i < section.count; i++) {
-        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
-        buffer_add_json(out, section.items[i]->key);
-        buffer_add_char(out, ':');
-        yaml_write_canonical(section.items[i], loader->arena, out);
-    }
-    buffer_add_char(out, '}');
-}
-
-/* What is in the files of tables, by the names of the tables. */
-static void write_table_files(struct loader *loader, struct buffer *out)
-{
-    bool is_first = true;
-    for (uint32_t i = 0; i < loader->catalog->table_count; i++) {
-        if (!loader->table_has_file[i]) {
-            continue;
-        }
-        char hex[65];
-        digest_format(&loader->table_digests[i], hex);
-        const struct rate_table *table = &loader->rate_tables[i];
-        buffer_format(out, is_first ? ",\"files\":{" : ",");
-        buffer_add_json(out,
-                        text_format(loader->arena, "%s.%.*s",
-                                    table->is_series ? "series" : "tables", TEXT_ARG(table->name)));
-        buffer_format(out, ":\"%s\"", hex);
-        is_first = false;
-    }
-    buffer_add_text(out, is_first ? NO_HINT : TEXT("}"));
-}
-
-/* Of accounts, what prices and covers ask of them; nothing where nobody says any. */
-static void write_customers(struct loader *loader, const char *key, struct buffer *out)
-{
-    struct name_set set;
-    name_set_init(&set, loader);
-    for (uint32_t r = 0; r < loader->root_count; r++) {
-        const struct yaml_node *node = yaml_member(loader->roots[r], "accounts");
-        for (uint32_t i = 0; node != NULL && node->kind == YAML_LIST && i < node->count; i++) {
-            const struct yaml_node *said = yaml_member(&node->items[i], key);
-            const struct yaml_node *id = yaml_member(&node->items[i], "id");
-            if (said != NULL && id != NULL) {
-                struct buffer item;
-                buffer_init(&item, loader->arena, 256);
-                buffer_add_json(&item, id->text);
-                buffer_add_char(&item, ':');
-                yaml_write_canonical(said, loader->arena, &item);
-                name_set_add(&set, buffer_text(&item));
-            }
-        }
-    }
-    if (set.count > 0) {
-        qsort(set.items, set.count, sizeof *set.items, compare_texts);
-        buffer_format(out, ",\"%s\":{", key);
-    }
-    for (uint32_t i = 0; i < set.count; i++) {
-        buffer_add_text(out, i == 0 ? NO_HINT : TEXT(","));
-        buffer_add_text(out, set.items[i]);
-    }
-    buffer_add_text(out, set.count > 0 ? TEXT("}") : NO_HINT);
-}
-
-/* Profiles in files of the user's own: those of the program are its rules. */
-static void write_profiles(struct loader *loader, struct buffer *out)
-{
-    for (uint32_t i = 0; i < loader->profile_count; i++) {
-        const struct yaml_node *root = loader->profiles[i];
-        if (!root->file->is_built_in && root->key.size == 0) {
-            buffer_format(out, ",\"profile_%u\":", i);
-            yaml_write_canonical(root, loader->arena, out);
-        }
-    }
-}
-
-static void compute_digest(struct loader *loader)
-{
-    static const struct {
-        const char *key;
-        char shape; /* of all files together: single, mapping or list; o: a mapping, p: a single
-                       that is left out when there is none */
-    } parts[] = {
-        {"billing", 's'},   {"calendars", 'o'}, {"catalog", 's'},    {"clocks", 'm'},
-        {"contracts", 'l'}, {"csv", 's'},       {"currency", 's'},   {"default_plan", 's'},
-        {"meters", 'm'},    {"plans", 'm'},     {"prices", 'l'},     {"products", 'm'},
-        {"profile", 's'},   {"rounding", 's'},  {"steps", 'm'},      {"tables", 'm'},
-        {"series", 'o'},    {"terms", 'p'},     {"currencies", 'p'}, {"commitments", 'o'},
-    };
-    struct buffer out;
-    buffer_init(&out, loader->arena, 4096);
-    buffer_add_char(&out, '{');
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].shape == 'o' && collect_mapping(loader, parts[i].key).count == 0) {
-            continue;
-        }
-        const struct yaml_node *single = NULL;
-        for (uint32_t r = 0; r < loader->root_count && single == NULL; r++) {
-            single = yaml_member(loader->roots[r], parts[i].key);
-        }
-        if (parts[i].shape == 'p' && single == NULL) {
-            continue;
-        }
-        buffer_format(&out, "%s\"%s\":", i == 0 ? "" : ",", parts[i].key);
-        if (parts[i].shape == 'l') {
-            write_list(loader, parts[i].key, &out);
-        } else if (parts[i].shape == 'm' || parts[i].shape == 'o') {
-            write_mapping(loader, parts[i].key, &out);
-        } else if (single == NULL) {
-            buffer_add_text(&out, TEXT("null"));
-        } else {
-            yaml_write_canonical(single, loader->arena, &out);
-        }
-    }
-    write_table_files(loader, &out);
-    write_profiles(loader, &out);
-    write_customers(loader, "tax", &out);
-    write_customers(loader, "sharing", &out);
-    buffer_add_char(&out, '}');
-    loader->catalog->digest = hash_digest(buffer_text(&out));
-}
-
 /* ---- all of it ---- */
 
 static int compare_files(const void *a, const void *b)
@@ -977,7 +694,7 @@ static void load_sections(struct loader *loader)
     load_conversion(loader, collect_single(loader, "currencies"));
     load_clocks(loader);
     load_meters(loader, all.meters);
-    load_csv(loader);
+    load_csv(loader, collect_single(loader, "csv"));
     load_shared_steps(loader, all.steps);
     load_prices(loader, all.prices, all.plans, all.contracts);
     load_terms(loader, collect_single(loader, "terms"), &catalog->terms);
@@ -992,275 +709,6 @@ static void load_sections(struct loader *loader)
     }
     load_accounts(loader, all.accounts);
     catalog->customer_types = loader->customer_types;
-}
-
-static void mark_prices(const struct price_set *set, bool *marks)
-{
-    for (uint32_t i = 0; i < set->count; i++) {
-        marks[set->prices[i]] = true;
-    }
-}
-
-/* Of each SKU, the effective dates of the prices of catalog and plans that may be its own; those of
- * contracts are looked up with the contract. */
-static void collect_sku_edges(struct loader *loader)
-{
-    struct catalog *catalog = loader->catalog;
-    bool *is_common = arena_calloc(loader->arena, catalog->price_count + 1, sizeof *is_common);
-    mark_prices(&catalog->public_prices, is_common);
-    for (uint32_t i = 0; i < catalog->plan_count; i++) {
-        mark_prices(&catalog->plans[i].prices, is_common);
-    }
-    const struct price **dated =
-        arena_calloc(loader->arena, catalog->price_count + 1, sizeof *dated);
-    uint32_t dated_count = 0;
-    for (uint32_t p = 0; p < catalog->price_count; p++) {
-        const struct price *price = &catalog->prices[p];
-        bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
-        if (is_common[p] && is_dated && !price->is_fixed) {
-            dated[dated_count++] = price;
-        }
-    }
-    uint32_t *first = arena_calloc(loader->arena, (size_t)catalog->sku_count + 1, sizeof *first);
-    instant *edges = NULL;
-    uint32_t count = 0, capacity = 0;
-    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
-        for (uint32_t p = 0; p < dated_count; p++) {
-            const struct price *price = dated[p];
-            if (!price_has_sku(price, sku)) {
-                continue;
-            }
-            if (count + 2 > capacity) {
-                uint32_t more = capacity > 0 ? capacity * 2 : 64;
-                edges = arena_grow(loader->arena, edges, capacity, more, sizeof *edges);
-                capacity = more;
-            }
-            if (price->from != INSTANT_MIN) {
-                edges[count++] = price->from;
-            }
-            if (price->to != INSTANT_MAX) {
-                edges[count++] = price->to;
-            }
-        }
-        first[sku + 1] = count;
-    }
-    catalog->sku_edges = edges;
-    catalog->sku_edge_first = first;
-}
-
-/* True when no turn of the clock begins inside an hour of UTC. Offsets are looked at twice a year;
- * they change no more often between whole and half hours. */
-static bool is_hour_aligned(const struct clock *clock)
-{
-    const struct civil *anchor = &clock->anchor;
-    if (anchor->minute != 0 || anchor->second != 0 || anchor->nanosecond != 0) {
-        return false;
-    }
-    for (int32_t year = 1970; clock->zone != NULL && year < 2262; year++) {
-        for (int32_t month = 1; month <= 7; month += 6) {
-            instant at = civil_to_days(year, month, 1) * NS_PER_DAY;
-            if (zone_offset_seconds(clock->zone, at) % 3600 != 0) {
-                return false;
-            }
-        }
-    }
-    return true;
-}
-
-static bool same_clock(const struct clock *a, const struct clock *b)
-{
-    return a->every == b->every && a->count == b->count && a->zone == b->zone &&
-           memcmp(&a->anchor, &b->anchor, sizeof a->anchor) == 0;
-}
-
-/* The clock of a step in catalog->slot_clocks; NONE when it has none that could cut a row. */
-static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step,
-                                const struct tally *tally, struct slot_clock *items)
-{
-    bool of_contract = step->clock == CLOCK_CONTRACT, of_account = step->clock == CLOCK_ACCOUNT;
-    if (step->clock != CLOCK_RULE && !of_contract && !of_account) {
-        return NONE;
-    }
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
-            items[i].of_account == of_account && (!of_account || items[i].scope == step->scope) &&
-            items[i].tally == tally && same_clock(&items[i].clock, &step->rule)) {
-            return i;
-        }
-    }
-    bool is_aligned = !of_contract && !of_account && is_hour_aligned(&step->rule);
-    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
-    items[catalog->slot_clock_count] = (struct slot_clock){
-        .clock = step->rule,
-        .tally = tally,
-        .of_contract = of_contract,
-        .of_account = of_account,
-        .scope = step->scope,
-        .hour_aligned = is_aligned,
-    };
-    return catalog->slot_clock_count++;
-}
-
-/* The calendars and tables that a price's expressions ask. */
-struct call_use {
-    bool *calendars, *tables; /* of each */
-    bool any;
-};
-
-static void note_calls(void *context, const struct expr *expr)
-{
-    struct call_use *use = context;
-    size_t count = 0;
-    const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
-    for (size_t i = 0; i < count; i++) {
-        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
-        if (is_table) {
-            use->tables[calls[i] - CALL_LOOKUP] = use->any = true;
-        } else if (calls[i] < CALL_LOOKUP) {
-            use->calendars[calls[i] - CALL_CALENDAR] = use->any = true;
-        }
-    }
-}
-
-/* A table with dates in catalog->slot_clocks; NONE when it has none. */
-static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table *table,
-                                bool any_key, struct slot_clock *items)
-{
-    if (table == NULL || table->edge_count == 0) {
-        return NONE;
-    }
-    bool is_aligned = true;
-    for (uint32_t i = 0; i < table->edge_count; i++) {
-        is_aligned = is_aligned && table->edges[i] % NS_PER_HOUR == 0;
-    }
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (items[i].table == table && items[i].any_key == any_key) {
-            return i;
-        }
-    }
-    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
-    items[catalog->slot_clock_count] =
-        (struct slot_clock){.hour_aligned = is_aligned, .table = table, .any_key = any_key};
-    return catalog->slot_clock_count++;
-}
-
-/* True when it changes at whole hours of UTC alone. */
-static bool is_calendar_aligned(const struct calendar *calendar)
-{
-    struct clock day = clock_calendar(EVERY_DAY, calendar->zone);
-    bool is_aligned = is_hour_aligned(&day);
-    for (int d = 0; d < 7; d++) {
-        for (uint32_t i = 0; i < calendar->days[d].count; i++) {
-            is_aligned = is_aligned && calendar->days[d].from[i] % 60 == 0 &&
-                         calendar->days[d].to[i] % 60 == 0;
-        }
-    }
-    return is_aligned;
-}
-
-static uint32_t find_slot_calendar(struct catalog *catalog, const struct calendar *calendar,
-                                   struct slot_clock *items)
-{
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (items[i].calendar == calendar) {
-            return i;
-        }
-    }
-    bool is_aligned = is_calendar_aligned(calendar);
-    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
-    items[catalog->slot_clock_count] =
-        (struct slot_clock){.hour_aligned = is_aligned, .calendar = calendar};
-    return catalog->slot_clock_count++;
-}
-
-/* Of calendars, then of tables. */
-static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot_clock *items)
-{
-    uint32_t table = i - catalog->calendar_count;
-    return i < catalog->calendar_count
-               ? find_slot_calendar(catalog, &catalog->calendars[i], items)
-               : find_slot_table(catalog, &catalog->tables[table], true, items);
-}
-
-/* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
- * calendars and dated tables, and whether they ask the contract. */
-static void collect_clocks(struct loader *loader, struct price *price, bool of_contract,
-                           struct slot_clock *items)
-{
-    struct catalog *catalog = loader->catalog;
-    uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t room = 2 * price->step_count + named + catalog->tally_count + 1;
-    struct call_use use = {.any = false};
-    use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
-    use.tables = use.calendars + catalog->calendar_count;
-    uint32_t *clocks = NULL;
-    for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
-        const struct step *step = &price->steps[i];
-        price->asks_contract = price->asks_contract || step_asks_contract(step, of_contract);
-        for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
-            const struct tally *tally = &catalog->tallies[t];
-            if (tally_fits(tally, price)) {
-                price->asks_contract =
-                    price->asks_contract || step_asks_contract(&tally->step, false);
-                uint32_t clock = find_slot_clock(catalog, &tally->step, tally, items);
-                if (clock != NONE) {
-                    clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                    clocks[price->clock_count++] = clock;
-                }
-            }
-        }
-        step_visit_rows(step, note_calls, &use);
-        uint32_t found[] = {find_slot_clock(catalog, step, NULL, items),
-                            step->kind == STEP_RATE
-                                ? find_slot_table(catalog, step->rate.table, false, items)
-                                : NONE};
-        for (int k = 0; k < 2; k++) {
-            if (found[k] != NONE) {
-                clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-                clocks[price->clock_count++] = found[k];
-            }
-        }
-    }
-    for (uint32_t i = 0; i < named && use.any; i++) {
-        uint32_t found = use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
-        if (found != NONE) {
-            clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-            clocks[price->clock_count++] = found;
-        }
-    }
-    bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
-    uint32_t rates =
-        is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, items) : NONE;
-    if (rates != NONE) {
-        clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
-        clocks[price->clock_count++] = rates;
-    }
-    price->clocks = clocks;
-}
-
-static void collect_slot_clocks(struct loader *loader)
-{
-    struct catalog *catalog = loader->catalog;
-    uint32_t most = catalog->calendar_count + catalog->table_count + catalog->tally_count +
-                    terms_count(catalog);
-    for (uint32_t p = 0; p < catalog->price_count; p++) {
-        most += 2 * catalog->prices[p].step_count;
-    }
-    struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
-    /* What is written to is of this loader. */
-    for (uint32_t p = 0; p < catalog->price_count; p++) {
-        struct price *price = (struct price *)&catalog->prices[p];
-        bool of_contract = price->owner > catalog->plan_count; /* 0: the catalog's own */
-        collect_clocks(loader, price, of_contract, items);
-    }
-    for (uint32_t i = 0; i < catalog->plan_count; i++) {
-        collect_clocks(loader, (struct price *)&catalog->plans[i].terms, true, items);
-    }
-    for (uint32_t i = 0; i < catalog->contract_count; i++) {
-        collect_clocks(loader, (struct price *)&catalog->contracts[i].terms, true, items);
-    }
-    collect_clocks(loader, &catalog->terms, false, items);
-    catalog->slot_clocks = items;
 }
 
 enum status catalog_load(struct arena *arena, const struct catalog_input *input,
@@ -1297,8 +745,7 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
             first->place.line, first->place.column, first->code, first->message);
         return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
     }
-    collect_slot_clocks(&loader);
-    collect_sku_edges(&loader);
+    collect_slots(&loader);
     compute_digest(&loader);
     *catalog = loader.catalog;
     return OK;

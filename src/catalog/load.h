@@ -3,6 +3,7 @@
  *     files --yaml.c--> trees --load.c--> names, tables, clocks
  *                               clock.c    clocks of bills and steps
  *                               hours.c    calendars
+ *                               csv_columns.c  columns of events
  *                               table.c    tables of rates
  *                               conversion.c  currencies
  *                               profile.c  defaults of options
@@ -12,7 +13,9 @@
  *                               price.c    prices, plans, contracts, accounts
  *                               cover.c    what commitments cover; those that contracts have
  *                               check.c    what only the whole shows: nodes, ambiguity, units
+ *                               slots.c    where prices cut usage into slots
  *                               views.c    contracts that price what others price too
+ *                               digest.c   the version
  *                               select.c   the indices that find a price
  *     names.c: what an expression may say, and where; read.c: texts to numbers, dates and choices
  *
@@ -252,6 +255,19 @@ bool read_by_key(struct loader *loader, const struct yaml_node *node, struct by_
 bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by_key *keys,
                   uint32_t max, uint32_t *count);
 
+/* ---- sets of names ---- */
+
+struct name_set {
+    struct loader *loader;
+    struct map map;
+    struct text *items;
+    uint32_t count, capacity;
+};
+void name_set_init(struct name_set *set, struct loader *loader);
+/* The first of equal ones stays, in the order in which they come. */
+void name_set_add(struct name_set *set, struct text name);
+void name_set_sort(struct name_set *set);
+
 /* ---- sections ---- */
 
 /* All entries of a top-level mapping over all files, each name once, sorted by name. */
@@ -260,6 +276,8 @@ struct section collect_mapping(struct loader *loader, const char *key);
 struct section collect_list(struct loader *loader, const char *key);
 
 void load_clocks(struct loader *loader);
+/* csv_columns.c: node may be NULL */
+void load_csv(struct loader *loader, const struct yaml_node *node);
 /* views.c: contracts with accounts or a source; finds the sources. */
 void check_views(struct loader *loader);
 
@@ -358,6 +376,10 @@ struct text step_node_name(struct loader *loader, uint32_t price, const struct s
 /* check.c */
 void number_nodes(struct loader *loader);
 void check_catalog(struct loader *loader);
+
+/* slots.c, digest.c: of a catalog without errors */
+void collect_slots(struct loader *loader);
+void compute_digest(struct loader *loader);
 
 /* select.c: fills sku_first and by_sku when the set is large. */
 void price_set_index(struct arena *arena, const struct catalog *catalog, struct price_set *set);

@@ -6,6 +6,7 @@
  * amount before there are charges), the complaint is the same as for one that does not exist, and
  * the hint lists what there is.
  */
+#include "base/nearest.h"
 #include "catalog/load.h"
 
 #include "base/nofloat.h"
@@ -541,7 +542,7 @@ static struct text hint_data(struct arena *arena, struct text name)
     const struct text root = TEXT("data");
     const char *dot = memchr(name.at, '.', name.size);
     size_t size = dot ? (size_t)(dot - name.at) : name.size;
-    if (dot && expr_nearest((struct text){name.at, size}, &root, 1).size > 0) {
+    if (dot && text_nearest((struct text){name.at, size}, &root, 1).size > 0) {
         return text_format(arena, "did you mean data%.*s?", (int)(name.size - size), dot);
     }
     return text_format(arena, "what an event says is in its data: data.%.*s", TEXT_ARG(name));

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/nearest.h"
 #include "cli/cli.h"
 
 static const struct command *const COMMANDS[] = {&cmd_bill, &cmd_correct, &cmd_diff,   &cmd_check,
@@ -38,53 +39,16 @@ static void print_usage(FILE *out)
 
 /* ---- what was meant -------------------------------------------------------------------------- */
 
-enum { WORD_MAX_BYTES = 32 };
-
-/* Letters to insert, to delete, to replace, or to exchange with their neighbours. */
-static size_t count_edits(const char *a, const char *b)
-{
-    size_t rows[WORD_MAX_BYTES + 1][WORD_MAX_BYTES + 1];
-    size_t a_size = strlen(a), b_size = strlen(b);
-    if (a_size > WORD_MAX_BYTES || b_size > WORD_MAX_BYTES) {
-        return SIZE_MAX;
-    }
-    for (size_t i = 0; i <= a_size; i++) {
-        for (size_t j = 0; j <= b_size; j++) {
-            size_t best = i == 0 ? j : i;
-            if (i > 0 && j > 0) {
-                best = rows[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
-                best = rows[i - 1][j] < best ? rows[i - 1][j] + 1 : best;
-                best = rows[i][j - 1] < best ? rows[i][j - 1] + 1 : best;
-            }
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
-                rows[i - 2][j - 2] < best) {
-                best = rows[i - 2][j - 2] + 1;
-            }
-            rows[i][j] = best;
-        }
-    }
-    return rows[a_size][b_size];
-}
-
-/* Makes name what is meant when it is nearer to word than whatever came before: a third of the word
- * may be wrong. */
-static void keep_nearer(const char *word, const char *name, const char **nearest)
-{
-    size_t edits = count_edits(word, name);
-    if (edits <= (strlen(word) + 1) / 3 && (!*nearest || edits < count_edits(word, *nearest))) {
-        *nearest = name;
-    }
-}
-
 static int fail_command(const char *word)
 {
-    const char *nearest = NULL;
+    struct text names[COMMAND_COUNT];
     for (int i = 0; i < COMMAND_COUNT; i++) {
-        keep_nearer(word, COMMANDS[i]->name, &nearest);
+        names[i] = text_of(COMMANDS[i]->name);
     }
+    struct text nearest = text_nearest(text_of(word), names, COMMAND_COUNT);
     fprintf(stderr, "farthing: no command '%s'\nhint: ", word);
-    if (nearest) {
-        fprintf(stderr, "did you mean %s? ", nearest);
+    if (nearest.size > 0) {
+        fprintf(stderr, "did you mean %.*s? ", TEXT_ARG(nearest));
     }
     fprintf(stderr, "`farthing --help` lists the commands\n");
     return FARTHING_USAGE;
@@ -94,18 +58,20 @@ static int fail_command(const char *word)
 static int fail_option(const struct command *command, const char *word,
                        const struct option *options)
 {
-    const char *nearest = NULL;
-    char name[WORD_MAX_BYTES + 1] = "";
-    size_t size = strcspn(word, "=");
-    if (size > 2 && size < sizeof name + 2 && strncmp(word, "--", 2) == 0) {
-        memcpy(name, word + 2, size - 2);
-        for (; options->name; options++) {
-            keep_nearer(name, options->name, &nearest);
-        }
+    enum { OPTIONS_MAX = 64 };
+    struct text names[OPTIONS_MAX], name = {word, strcspn(word, "=")}, nearest = {"", 0};
+    size_t count = 0;
+    for (; options->name; options++) {
+        assert(count < OPTIONS_MAX);
+        names[count++] = text_of(options->name);
+    }
+    if (strncmp(word, "--", 2) == 0) {
+        name = (struct text){name.at + 2, name.size - 2};
+        nearest = text_nearest(name, names, count);
     }
     fprintf(stderr, "hint: ");
-    if (nearest && strcmp(nearest, name) != 0) {
-        fprintf(stderr, "did you mean --%s? ", nearest);
+    if (nearest.size > 0 && !text_equal(nearest, name)) {
+        fprintf(stderr, "did you mean --%.*s? ", TEXT_ARG(nearest));
     }
     fprintf(stderr, "see `farthing %s --help`\n", command->name);
     return FARTHING_USAGE;

@@ -25,55 +25,15 @@
  */
 #include <stdlib.h>
 
+#include "engine/diff_sets.h"
 #include "engine/diff_sums.h"
-#include "engine/diff_terms.h"
-#include "engine/folder.h"
+#include "engine/diff_tell.h"
 #include "engine/handle.h"
 #include "engine/run.h"
-#include "render/table.h"
-
-enum { SOURCE_PAYER_MAX_BYTES = 1024 };
-
-/* A file of rows that are in the order of payers. */
-struct source {
-    struct folder folder;
-    struct reader *rows;
-    bool is_usage;
-    int side;
-    struct text row; /* the next; at NULL: there is none */
-    char payer[SOURCE_PAYER_MAX_BYTES];
-    size_t payer_size;
-    char first[SOURCE_PAYER_MAX_BYTES]; /* the row's first field, which says whose it is */
-    size_t first_size;
-};
-
-/* A line of one of the sets. */
-struct piece {
-    struct line line;
-    struct text bill;
-    struct period period;
-    int side;
-};
-
-struct used {
-    struct usage_text usage;
-    int side;
-};
 
 /* Lines of one id, or several of one tier, class or item, on both sides. */
 struct change {
     struct wide quantity, amount; /* B less A */
-};
-
-struct moved {
-    struct text payer, bill, account, product, sku, dimensions, resource, kind, step, unit,
-        currency;
-    struct period period;
-    struct wide quantity[SIDES], amount[SIDES];
-    struct wide difference;
-    struct reasons reasons;
-    struct text made_by; /* the term that its lines are of; empty */
-    size_t item;         /* of its payer */
 };
 
 /* A bill of one of the sets, of the payer at hand. */
@@ -83,263 +43,19 @@ struct bill_time {
 };
 
 struct diff {
-    struct farthing *farthing;
     struct arena *arena;  /* for the whole call */
     struct arena scratch; /* of a payer */
     struct error *err;
-    struct source *sources;
-    size_t source_count, source_capacity;
-    struct piece *pieces;
-    size_t piece_count, piece_capacity;
-    struct used *used;
-    size_t used_count, used_capacity;
-    struct moved *moved;
-    size_t moved_count, moved_capacity;
-    const char *paths[SIDES];
-    yyjson_val *digests[SIDES];
-    struct text provider[SIDES], currency[SIDES]; /* of each set */
-    struct period period[SIDES];
+    struct sets sets;
+    struct telling telling; /* what has moved */
+    size_t moved_capacity;
     struct bill_time *times; /* of the bills of the payer at hand */
     size_t time_count;
     struct diff_item *items; /* of that payer */
     size_t item_count;
     bool has_two_currencies; /* that payer, in bills of one time */
     bool is_same_catalog;    /* and accounts: no price is another one */
-    enum farthing_form form;
-    struct sink_text sink;
-    struct table table;
-    bool is_terminal;
 };
-
-/* ---- opening --------------------------------------------------------------------------------- */
-
-static enum status read_json(struct diff *d, const char *path, const char *name, yyjson_val **root)
-{
-    struct text file = text_format(d->arena, "%s/%s", path, name), bytes;
-    struct error ignored;
-    *root = NULL;
-    if (load_bytes(d->farthing->env, d->arena, file.at, RUN_FILE_MAX_BYTES, &bytes, &ignored) ==
-        OK) {
-        *root = yyjson_doc_get_root(arena_read_json(d->arena, bytes));
-    }
-    if (yyjson_is_obj(*root)) {
-        return OK;
-    }
-    (void)fail(d->err, ERR_CORRUPT, "%s: there is no %s, or it is damaged", path, name);
-    return fail_hint(d->err, "give a folder as `farthing bill` or `farthing correct` left it");
-}
-
-static enum status add_source(struct diff *d, const char *path, yyjson_val *run, bool is_usage,
-                              int side)
-{
-    struct source *source = &d->sources[d->source_count];
-    const char *name = is_usage ? "usage.csv" : "lines.csv";
-    *source = (struct source){.is_usage = is_usage, .side = side};
-    TRY(folder_open(d->farthing->env, d->arena, path, &source->folder, d->err));
-    d->source_count++;
-    TRY(folder_check(&source->folder, run, name, d->err));
-    return folder_read(&source->folder, name, is_usage ? USAGE_HEADER : LINES_HEADER, &source->rows,
-                       d->err);
-}
-
-/* A folder of corrections stands for the bills that it corrects, too: as they were. */
-static enum status check_billed_print(struct diff *d, const char *path, yyjson_val *run,
-                                      yyjson_val *item, const char *corrected_by)
-{
-    yyjson_val *files = yyjson_obj_get(run, "files");
-    struct text print = json_text(yyjson_obj_get(files, "lines.csv"), "print");
-    if (print.size > 0 && text_equal(print, json_text(item, "print"))) {
-        return OK;
-    }
-    (void)fail(d->err, ERR_INPUT, "%s: is not there as %s corrects it", path, corrected_by);
-    return fail_hint(d->err,
-                     "a folder of corrections stands for the bills that it corrects, too; run.json "
-                     "names them as the run was given them: go to that folder");
-}
-
-/* Whose bills they are, of when, in what currency. */
-static enum status read_summary(struct diff *d, const char *path, yyjson_val *run, int side)
-{
-    yyjson_val *summary;
-    struct folder folder;
-    TRY(folder_open(d->farthing->env, d->arena, path, &folder, d->err));
-    TRY(folder_check(&folder, run, "summary.json", d->err));
-    TRY(read_json(d, path, "summary.json", &summary));
-    d->paths[side] = path;
-    d->digests[side] = yyjson_obj_get(run, "digests");
-    d->provider[side] = json_text(summary, "provider");
-    d->currency[side] = json_text(summary, "currency");
-    if (time_parse(json_text(summary, "from"), &d->period[side].from) != TIME_OK ||
-        time_parse(json_text(summary, "to"), &d->period[side].to) != TIME_OK) {
-        return fail(d->err, ERR_CORRUPT, "%s: its period cannot be read", path);
-    }
-    return OK;
-}
-
-static enum status open_set(struct diff *d, const char *path, int side)
-{
-    struct folder folder;
-    yyjson_val *run, *item;
-    TRY(folder_open(d->farthing->env, d->arena, path, &folder, d->err));
-    TRY(read_json(d, path, "run.json", &run));
-    TRY(read_summary(d, path, run, side));
-    yyjson_val *billed = yyjson_obj_get(run, "billed");
-    size_t index, count, more = yyjson_arr_size(billed) + 2;
-    d->sources = arena_grow(d->arena, d->sources, d->source_count, d->source_capacity + more,
-                            sizeof *d->sources);
-    d->source_capacity += more;
-    TRY(add_source(d, path, run, true, side));
-    TRY(add_source(d, path, run, false, side));
-    yyjson_arr_foreach(billed, index, count, item)
-    {
-        const char *other = yyjson_get_str(yyjson_obj_get(item, "path"));
-        yyjson_val *other_run;
-        struct error missing;
-        struct diff quiet = *d;
-        quiet.err = &missing;
-        (void)read_json(&quiet, other ? other : "?", "run.json", &other_run);
-        TRY(check_billed_print(d, other ? other : "?", other_run, item, path));
-        TRY(add_source(d, other, other_run, false, side));
-    }
-    return OK;
-}
-
-static enum status check_currencies(struct diff *d)
-{
-    if (text_equal(d->currency[SIDE_A], d->currency[SIDE_B])) {
-        return OK;
-    }
-    (void)fail(d->err, ERR_INPUT, "%s is in %.*s, and %s in %.*s", d->paths[SIDE_A],
-               TEXT_ARG(d->currency[SIDE_A]), d->paths[SIDE_B], TEXT_ARG(d->currency[SIDE_B]));
-    return fail_hint(d->err, "only amounts of one currency can be compared");
-}
-
-/* ---- rows of one payer ----------------------------------------------------------------------- */
-
-/* Whose a bill is and for when. */
-static enum status split_bill(struct arena *arena, struct text id, struct bill_name *name,
-                              struct error *err)
-{
-    return bill_id_read(arena, id, name)
-               ? OK
-               : fail(err, ERR_CORRUPT, "'%.*s' is no id of a bill", TEXT_ARG(id));
-}
-
-/* The order of payers in files: those of records, then views of usage, then views by source, each
- * by their contracts' ids, which have no control characters. */
-enum { PAYER_END = 1 };
-
-static struct text payer_key(struct arena *arena, struct text contract, struct text source,
-                             struct text payer)
-{
-    struct buffer key;
-    buffer_init(&key, arena, contract.size + payer.size + 2);
-    buffer_add_char(&key, source.size > 0 ? '2' : contract.size > 0 ? '1' : '0');
-    if (contract.size > 0) {
-        buffer_add_text(&key, contract);
-        buffer_add_char(&key, PAYER_END);
-    }
-    buffer_add_text(&key, payer);
-    return buffer_text(&key);
-}
-
-static struct text payer_of_key(struct text key)
-{
-    const char *end = key.at[0] == '0' ? key.at : memchr(key.at, PAYER_END, key.size);
-    size_t before = (size_t)(end + 1 - key.at);
-    return (struct text){key.at + before, key.size - before};
-}
-
-static enum status read_payer(struct diff *d, struct source *source, struct text *payer)
-{
-    struct error inner = {0};
-    enum status status;
-    if (source->is_usage) {
-        struct usage_text usage;
-        status = parse_usage(&d->scratch, source->row, source->rows->has_views, &usage, &inner);
-        *payer = payer_key(&d->scratch, usage.contract, TEXT(""), usage.payer);
-    } else {
-        struct line line;
-        struct text bill;
-        struct bill_name name;
-        status = parse_line(&d->scratch, source->row, &line, &bill, &inner);
-        status = status == OK ? split_bill(&d->scratch, bill, &name, &inner) : status;
-        if (status == OK) {
-            *payer = payer_key(&d->scratch, name.contract, name.source, name.payer);
-        }
-    }
-    if (status == OK && payer->size < sizeof source->payer) {
-        return OK;
-    }
-    (void)fail(d->err, ERR_CORRUPT, "%s: a row is not as it was written: %s", source->rows->path,
-               inner.message);
-    return fail_hint(d->err, "bill that period again");
-}
-
-static int compare_payer(const struct source *source, struct text payer)
-{
-    return text_compare((struct text){source->payer, source->payer_size}, payer);
-}
-
-static enum status advance(struct diff *d, struct source *source)
-{
-    TRY(reader_next(source->rows, &source->row, NULL, d->err));
-    if (!source->row.at) {
-        return OK;
-    }
-    if (source->first_size > 0 && source->row.size > source->first_size &&
-        memcmp(source->row.at, source->first, source->first_size) == 0) {
-        return OK; /* as most rows are */
-    }
-    const char *comma = source->row.at[0] != '"' ? memchr(source->row.at, ',', source->row.size)
-                                                 : NULL; /* in quotes there may be others */
-    source->first_size = comma ? (size_t)(comma + 1 - source->row.at) : 0;
-    if (source->rows->has_views) { /* the last field says it too */
-        source->first_size = 0;
-    }
-    if (source->first_size > sizeof source->first) {
-        source->first_size = 0;
-    }
-    memcpy(source->first, source->row.at, source->first_size);
-    struct arena_mark mark = arena_mark(&d->scratch);
-    struct text payer;
-    TRY(read_payer(d, source, &payer));
-    if (compare_payer(source, payer) > 0) {
-        return fail(d->err, ERR_CORRUPT, "%s: its rows are not in the order of payers",
-                    source->rows->path);
-    }
-    memcpy(source->payer, payer.at, payer.size);
-    source->payer_size = payer.size;
-    arena_rewind(&d->scratch, mark);
-    return OK;
-}
-
-static enum status take_row(struct diff *d, const struct source *source)
-{
-    struct text row = text_copy(&d->scratch, source->row);
-    if (source->is_usage) {
-        if (d->used_count == d->used_capacity) {
-            size_t more = d->used_capacity ? d->used_capacity * 2 : 64;
-            d->used = arena_grow(&d->scratch, d->used, d->used_count, more, sizeof *d->used);
-            d->used_capacity = more;
-        }
-        struct used *used = &d->used[d->used_count++];
-        used->side = source->side;
-        return parse_usage(&d->scratch, row, source->rows->has_views, &used->usage, d->err);
-    }
-    if (d->piece_count == d->piece_capacity) {
-        size_t more = d->piece_capacity ? d->piece_capacity * 2 : 64;
-        d->pieces = arena_grow(&d->scratch, d->pieces, d->piece_count, more, sizeof *d->pieces);
-        d->piece_capacity = more;
-    }
-    struct piece *piece = &d->pieces[d->piece_count++];
-    struct bill_name name;
-    piece->side = source->side;
-    TRY(parse_line(&d->scratch, row, &piece->line, &piece->bill, d->err));
-    TRY(split_bill(&d->scratch, piece->bill, &name, d->err));
-    piece->period = name.period;
-    return OK;
-}
 
 /* ---- order ----------------------------------------------------------------------------------- */
 
@@ -622,10 +338,10 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct it
     const struct line *line = &item->line;
     *used = (struct item_usage){0};
     struct text dimensions = line->dimensions, event = take_event(&dimensions);
-    size_t low = 0, high = d->used_count;
+    size_t low = 0, high = d->sets.used_count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct usage_text *usage = &d->used[middle].usage;
+        const struct usage_text *usage = &d->sets.used[middle].usage;
         int order = compare_series(line->account, line->sku, dimensions, usage);
         order = order ? order : text_compare(line->resource, usage->resource);
         if (order > 0) {
@@ -634,8 +350,8 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct it
             high = middle;
         }
     }
-    for (; low < d->used_count; low++) {
-        const struct usage_text *usage = &d->used[low].usage;
+    for (; low < d->sets.used_count; low++) {
+        const struct usage_text *usage = &d->sets.used[low].usage;
         if (compare_series(line->account, line->sku, dimensions, usage) != 0 ||
             (line->resource.size > 0 && !text_equal(line->resource, usage->resource))) {
             break;
@@ -644,7 +360,7 @@ static enum status sum_usage(struct diff *d, const struct piece *item, struct it
             event.size == 0 ||
             (usage->is_event && text_equal(event, bill_event(&d->scratch, &usage->event)));
         if (is_its && usage->slot.from >= item->period.from && usage->slot.from < item->period.to) {
-            int side = d->used[low].side;
+            int side = d->sets.used[low].side;
             TRY(sum_add(d->err, &used->quantity[side], usage->quantity));
             used->events[side] += usage->total.count;
             used->print[side] += usage->total.print;
@@ -715,9 +431,9 @@ static enum status explain_usage(struct diff *d, const struct piece *pieces, siz
 /* Another line of the bill is in another currency. */
 static bool is_in_other_currency(const struct diff *d, const struct piece *piece)
 {
-    for (size_t i = 0; i < d->piece_count && d->has_two_currencies; i++) {
-        if (text_equal(d->pieces[i].bill, piece->bill) &&
-            !text_equal(d->pieces[i].line.currency, piece->line.currency)) {
+    for (size_t i = 0; i < d->sets.piece_count && d->has_two_currencies; i++) {
+        if (text_equal(d->sets.pieces[i].bill, piece->bill) &&
+            !text_equal(d->sets.pieces[i].line.currency, piece->line.currency)) {
             return true;
         }
     }
@@ -734,17 +450,17 @@ static bool is_other_bill(const struct diff *d, const struct piece *piece)
     }
     int side = piece->side;
     int other = side == SIDE_A ? SIDE_B : SIDE_A;
-    if (!text_equal(d->provider[SIDE_A], d->provider[SIDE_B])) {
+    if (!text_equal(d->sets.provider[SIDE_A], d->sets.provider[SIDE_B])) {
         return true;
     }
-    struct period bill = piece->period, all = d->period[other];
+    struct period bill = piece->period, all = d->sets.period[other];
     for (size_t i = 0; i < d->time_count; i++) {
         const struct period *at = &d->times[i].period;
         if (d->times[i].side == other && at->from < bill.to && bill.from < at->to) {
             return at->from != bill.from || at->to != bill.to;
         }
     }
-    bool is_same_run = d->period[side].from == all.from && d->period[side].to == all.to;
+    bool is_same_run = d->sets.period[side].from == all.from && d->sets.period[side].to == all.to;
     return !is_same_run && (bill.from < all.from || all.to < bill.to);
 }
 
@@ -771,12 +487,13 @@ static bool has_other_conversion(const struct piece *pieces, size_t count)
 
 static void keep_moved(struct diff *d, const struct moved *moved)
 {
-    if (d->moved_count == d->moved_capacity) {
+    if (d->telling.count == d->moved_capacity) {
         size_t more = d->moved_capacity ? d->moved_capacity * 2 : 64;
-        d->moved = arena_grow(d->arena, d->moved, d->moved_count, more, sizeof *d->moved);
+        d->telling.moved = arena_grow(d->arena, d->telling.moved, d->telling.count, more,
+                                      sizeof *d->telling.moved);
         d->moved_capacity = more;
     }
-    struct moved *kept = &d->moved[d->moved_count++];
+    struct moved *kept = &d->telling.moved[d->telling.count++];
     *kept = *moved;
     struct text *texts[] = {&kept->bill,       &kept->account,  &kept->product, &kept->sku,
                             &kept->dimensions, &kept->resource, &kept->kind,    &kept->step,
@@ -847,9 +564,9 @@ static enum status explain_item(struct diff *d, struct text payer, const struct 
 static bool is_same_usage(const struct diff *d)
 {
     uint64_t counts[SIDES] = {0}, prints[SIDES] = {0};
-    for (size_t i = 0; i < d->used_count; i++) {
-        counts[d->used[i].side] += d->used[i].usage.total.count;
-        prints[d->used[i].side] += d->used[i].usage.total.print;
+    for (size_t i = 0; i < d->sets.used_count; i++) {
+        counts[d->sets.used[i].side] += d->sets.used[i].usage.total.count;
+        prints[d->sets.used[i].side] += d->sets.used[i].usage.total.print;
     }
     return counts[SIDE_A] == counts[SIDE_B] && prints[SIDE_A] == prints[SIDE_B];
 }
@@ -860,21 +577,23 @@ static bool is_same_usage(const struct diff *d)
  * back is none. */
 static enum status list_times(struct diff *d)
 {
-    d->times = arena_alloc(&d->scratch, (SIDES * d->piece_count + 1) * sizeof *d->times);
+    d->times = arena_alloc(&d->scratch, (SIDES * d->sets.piece_count + 1) * sizeof *d->times);
     d->time_count = 0;
-    for (size_t first = 0; first < d->piece_count;) {
+    for (size_t first = 0; first < d->sets.piece_count;) {
         struct wide amounts[SIDES] = {0}, quantities[SIDES] = {0};
         uint64_t events[SIDES] = {0};
         size_t at = first;
-        for (; at < d->piece_count && text_equal(d->pieces[at].bill, d->pieces[first].bill); at++) {
-            const struct piece *piece = &d->pieces[at];
+        for (; at < d->sets.piece_count &&
+               text_equal(d->sets.pieces[at].bill, d->sets.pieces[first].bill);
+             at++) {
+            const struct piece *piece = &d->sets.pieces[at];
             TRY(sum_add(d->err, &amounts[piece->side], piece->line.amount));
             TRY(sum_add(d->err, &quantities[piece->side], piece->line.quantity));
             events[piece->side] += piece->line.events;
         }
         for (int side = 0; side < SIDES; side++) {
             if (!sum_is_zero(amounts[side]) || !sum_is_zero(quantities[side]) || events[side]) {
-                d->times[d->time_count++] = (struct bill_time){d->pieces[first].period, side};
+                d->times[d->time_count++] = (struct bill_time){d->sets.pieces[first].period, side};
             }
         }
         first = at;
@@ -884,18 +603,18 @@ static enum status list_times(struct diff *d)
 
 static void list_items(struct diff *d)
 {
-    d->item_count = d->piece_count > 0;
-    for (size_t i = 1; i < d->piece_count; i++) {
-        d->item_count += compare_items(&d->pieces[i - 1], &d->pieces[i]) != 0;
+    d->item_count = d->sets.piece_count > 0;
+    for (size_t i = 1; i < d->sets.piece_count; i++) {
+        d->item_count += compare_items(&d->sets.pieces[i - 1], &d->sets.pieces[i]) != 0;
     }
     d->items = arena_alloc(&d->scratch, (d->item_count + 1) * sizeof *d->items);
     for (size_t first = 0, end, i = 0; i < d->item_count; first = end, i++) {
-        for (end = first + 1;
-             end < d->piece_count && compare_items(&d->pieces[first], &d->pieces[end]) == 0;
+        for (end = first + 1; end < d->sets.piece_count &&
+                              compare_items(&d->sets.pieces[first], &d->sets.pieces[end]) == 0;
              end++) {
         }
-        d->items[i] = (struct diff_item){.line = &d->pieces[first].line,
-                                         .bill = d->pieces[first].bill,
+        d->items[i] = (struct diff_item){.line = &d->sets.pieces[first].line,
+                                         .bill = d->sets.pieces[first].bill,
                                          .line_count = end - first,
                                          .is_told = true,
                                          .reasons.terms = TEXT("")};
@@ -904,46 +623,36 @@ static void list_items(struct diff *d)
 
 static enum status compare_payer_bills(struct diff *d, struct text payer)
 {
-    d->pieces = NULL;
-    d->used = NULL;
-    d->piece_count = d->piece_capacity = d->used_count = d->used_capacity = 0;
-    for (size_t i = 0; i < d->source_count; i++) {
-        struct source *source = &d->sources[i];
-        while (source->row.at && compare_payer(source, payer) == 0) {
-            TRY(take_row(d, source));
-            TRY(advance(d, source));
-        }
+    if (d->sets.used_count > 1) {
+        qsort(d->sets.used, d->sets.used_count, sizeof *d->sets.used, compare_used);
     }
-    if (d->used_count > 1) {
-        qsort(d->used, d->used_count, sizeof *d->used, compare_used);
-    }
-    if (d->piece_count > 1) {
-        qsort(d->pieces, d->piece_count, sizeof *d->pieces, compare_pieces);
+    if (d->sets.piece_count > 1) {
+        qsort(d->sets.pieces, d->sets.piece_count, sizeof *d->sets.pieces, compare_pieces);
     }
     TRY(list_times(d));
     d->has_two_currencies = false;
-    for (size_t i = 1; i < d->piece_count; i++) {
+    for (size_t i = 1; i < d->sets.piece_count; i++) {
         d->has_two_currencies |=
-            !text_equal(d->pieces[i].line.currency, d->pieces[0].line.currency);
+            !text_equal(d->sets.pieces[i].line.currency, d->sets.pieces[0].line.currency);
     }
-    struct text id = payer_of_key(payer);
-    size_t moved_first = d->moved_count;
+    size_t moved_first = d->telling.count;
     list_items(d);
     for (size_t first = 0, i = 0; i < d->item_count; first += d->items[i++].line_count) {
-        TRY(explain_item(d, id, &d->pieces[first], &d->items[i]));
+        TRY(explain_item(d, payer, &d->sets.pieces[first], &d->items[i]));
     }
     TRY(diff_terms(&(struct diff_terms){.arena = &d->scratch,
                                         .err = d->err,
-                                        .payer = id,
+                                        .payer = payer,
                                         .is_same_catalog = d->is_same_catalog,
                                         .is_same_usage = is_same_usage(d),
                                         .items = d->items,
                                         .count = d->item_count}));
-    for (size_t i = moved_first; i < d->moved_count; i++) {
-        const struct diff_item *item = &d->items[d->moved[i].item];
-        struct reasons *reasons = &d->moved[i].reasons;
+    for (size_t i = moved_first; i < d->telling.count; i++) {
+        const struct diff_item *item = &d->items[d->telling.moved[i].item];
+        struct reasons *reasons = &d->telling.moved[i].reasons;
         *reasons = item->reasons;
-        d->moved[i].made_by = diff_is_term(item->line) ? diff_term_name(d->arena, item) : TEXT("");
+        d->telling.moved[i].made_by =
+            diff_is_term(item->line) ? diff_term_name(d->arena, item) : TEXT("");
         reasons->terms = text_copy(d->arena, reasons->terms);
     }
     return OK;
@@ -951,348 +660,27 @@ static enum status compare_payer_bills(struct diff *d, struct text payer)
 
 static enum status compare_all(struct diff *d)
 {
-    for (size_t i = 0; i < d->source_count; i++) {
-        TRY(advance(d, &d->sources[i]));
-    }
     struct arena_mark mark = arena_mark(&d->scratch);
-    for (;;) {
-        const struct source *least = NULL;
-        for (size_t i = 0; i < d->source_count; i++) {
-            const struct source *at = &d->sources[i];
-            if (at->row.at &&
-                (!least || compare_payer(least, (struct text){at->payer, at->payer_size}) > 0)) {
-                least = at;
-            }
-        }
-        if (!least) {
+    for (struct text payer;;) {
+        TRY(sets_next(&d->sets, &payer));
+        if (!payer.at) {
             return OK;
         }
-        struct text payer = text_copy(d->arena, (struct text){least->payer, least->payer_size});
         TRY(compare_payer_bills(d, payer));
         arena_rewind(&d->scratch, mark);
     }
 }
 
-/* ---- telling --------------------------------------------------------------------------------- */
-
-enum {
-    CELL_PAYER,
-    CELL_FROM,
-    CELL_ACCOUNT,
-    CELL_SKU,
-    CELL_WHAT,
-    CELL_DIMENSIONS,
-    CELL_BEFORE,
-    CELL_AFTER,
-    CELL_DIFFERENCE,
-    CELL_USAGE,
-    CELL_PRICE,
-    CELL_STEP,
-    CELL_TERM,
-    CELL_CURRENCY,
-    CELL_BILLS,
-    CELL_TERMS,
-    CELLS
-};
-
-static struct text show_amount(struct arena *arena, struct wide value)
-{
-    char *out = arena_alloc(arena, WIDE_FORMAT_MAX);
-    return (struct text){out, (size_t)wide_format(&value, out)};
-}
-
-/* A reason that is none is left out of the table. */
-static struct text show_reason(struct arena *arena, struct wide value)
-{
-    return sum_is_zero(value) ? TEXT("") : show_amount(arena, value);
-}
-
-static struct text show_day(struct arena *arena, instant at)
-{
-    char *out = arena_alloc(arena, TIME_FORMAT_MAX);
-    return (struct text){out, (size_t)time_format_short(at, out)};
-}
-
-/* Of a term that has a name of its own, with that. */
-static struct text show_kind(struct arena *arena, const struct moved *m)
-{
-    static const char *const plain[] = {"commit", "bound", "round", "allocate"};
-    bool is_plain = m->made_by.size == 0 || text_equal(m->step, m->kind);
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
-        is_plain = is_plain || text_equal(m->step, text_of(plain[i]));
-    }
-    return is_plain ? m->kind
-                    : text_format(arena, "%.*s %.*s", TEXT_ARG(m->kind), TEXT_ARG(m->step));
-}
-
-static void make_cells(struct arena *arena, const struct moved *m, struct text cells[CELLS])
-{
-    bool both = m->dimensions.size > 0 && m->resource.size > 0;
-    cells[CELL_PAYER] = m->payer;
-    cells[CELL_FROM] = show_day(arena, m->period.from);
-    cells[CELL_ACCOUNT] = m->account;
-    cells[CELL_SKU] = m->sku;
-    cells[CELL_WHAT] = show_kind(arena, m);
-    cells[CELL_DIMENSIONS] = text_format(arena, "%.*s%s%.*s", TEXT_ARG(m->dimensions),
-                                         both ? " " : "", TEXT_ARG(m->resource));
-    cells[CELL_BEFORE] = show_amount(arena, m->amount[SIDE_A]);
-    cells[CELL_AFTER] = show_amount(arena, m->amount[SIDE_B]);
-    cells[CELL_DIFFERENCE] = show_amount(arena, m->difference);
-    cells[CELL_USAGE] = show_reason(arena, m->reasons.usage);
-    cells[CELL_PRICE] = show_reason(arena, m->reasons.price);
-    cells[CELL_STEP] = show_reason(arena, m->reasons.step);
-    cells[CELL_TERM] = show_reason(arena, m->reasons.term);
-    cells[CELL_CURRENCY] = show_reason(arena, m->reasons.currency);
-    cells[CELL_BILLS] = show_reason(arena, m->reasons.bills);
-    cells[CELL_TERMS] = m->reasons.terms;
-}
-
-/* The first currency behind one, by code, in which something has moved; at NULL: there is none. */
-static struct text next_currency(const struct diff *d, struct text before)
-{
-    struct text next = {NULL, 0};
-    for (size_t i = 0; i < d->moved_count; i++) {
-        struct text at = d->moved[i].currency;
-        bool is_behind = text_compare(at, before) > 0;
-        next = is_behind && (!next.at || text_compare(at, next) < 0) ? at : next;
-    }
-    return next;
-}
-
-/* What has moved in a currency. */
-static struct moved sum_moved(const struct diff *d, struct text currency)
-{
-    struct moved sum = {.payer = TEXT(""), .currency = currency, .reasons.terms = TEXT("")};
-    for (size_t i = 0; i < d->moved_count; i++) {
-        const struct moved *m = &d->moved[i];
-        if (!text_equal(m->currency, currency)) {
-            continue;
-        }
-        sum.amount[SIDE_A] = sum_plus(sum.amount[SIDE_A], m->amount[SIDE_A]);
-        sum.amount[SIDE_B] = sum_plus(sum.amount[SIDE_B], m->amount[SIDE_B]);
-        sum.difference = sum_plus(sum.difference, m->difference);
-        sum.reasons.usage = sum_plus(sum.reasons.usage, m->reasons.usage);
-        sum.reasons.price = sum_plus(sum.reasons.price, m->reasons.price);
-        sum.reasons.step = sum_plus(sum.reasons.step, m->reasons.step);
-        sum.reasons.term = sum_plus(sum.reasons.term, m->reasons.term);
-        sum.reasons.currency = sum_plus(sum.reasons.currency, m->reasons.currency);
-        sum.reasons.bills = sum_plus(sum.reasons.bills, m->reasons.bills);
-    }
-    return sum;
-}
-
-static enum status measure_total(struct diff *d, const struct text *cells)
-{
-    table_measure(&d->table, cells);
-    return OK;
-}
-
-static enum status write_total(struct diff *d, const struct text *cells)
-{
-    return table_row(&d->table, cells, d->err);
-}
-
-/* A row below all others, for each currency. */
-static enum status each_total(struct diff *d,
-                              enum status (*take)(struct diff *d, const struct text *cells))
-{
-    struct text first = next_currency(d, TEXT(""));
-    bool is_only = !next_currency(d, first).at;
-    for (struct text currency = first; currency.at; currency = next_currency(d, currency)) {
-        struct moved sum = sum_moved(d, currency);
-        struct text cells[CELLS];
-        make_cells(&d->scratch, &sum, cells);
-        for (int c = 0; c < CELL_BEFORE; c++) {
-            cells[c] = TEXT("");
-        }
-        cells[CELL_WHAT] =
-            is_only ? TEXT("total") : text_format(&d->scratch, "total %.*s", TEXT_ARG(currency));
-        TRY(take(d, cells));
-    }
-    return OK;
-}
-
-static enum status write_table(struct diff *d)
-{
-    if (d->moved_count == 0) {
-        return sink_write(&d->sink, TEXT("no amount has moved\n"), d->err);
-    }
-    struct table *table = &d->table;
-    struct arena *arena = &d->scratch;
-    table_init(table, arena, &d->sink, d->is_terminal);
-    static const char *const TITLES[CELLS] = {
-        "PAYER",      "FROM",  "ACCOUNT", "SKU",  "WHAT", "OF",       "BEFORE", "AFTER",
-        "DIFFERENCE", "USAGE", "PRICE",   "STEP", "TERM", "CURRENCY", "BILLS",  "TERMS"};
-    for (int c = 0; c < CELLS; c++) {
-        table_add_column(table, TITLES[c],
-                         c < CELL_BEFORE || c == CELL_TERMS ? COLUMN_TEXT : COLUMN_DECIMAL);
-    }
-    struct text cells[CELLS];
-    struct arena_mark mark = arena_mark(arena);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        make_cells(arena, &d->moved[i], cells);
-        table_measure(table, cells);
-        arena_rewind(arena, mark);
-    }
-    TRY(each_total(d, measure_total));
-    table_hide_empty(table);
-    for (int c = CELL_USAGE; c <= CELL_STEP; c++) {
-        table->columns[c].is_hidden = false;
-    }
-    table_begin(table, true);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        make_cells(arena, &d->moved[i], cells);
-        TRY(table_row(table, cells, d->err));
-    }
-    TRY(each_total(d, write_total));
-    return table_end(table, d->err);
-}
-
-struct column {
-    const char *name;
-    struct text text;
-    bool is_name; /* comes from strangers */
-};
-
-enum { COLUMNS = 25 };
-
-static void make_columns(struct arena *arena, const struct moved *m, struct column columns[COLUMNS])
-{
-    const struct column all[COLUMNS] = {
-        {"bill", m->bill, true},
-        {"payer", m->payer, true},
-        {"account", m->account, true},
-        {"product", m->product, true},
-        {"sku", m->sku, true},
-        {"dimensions", m->dimensions, true},
-        {"resource", m->resource, true},
-        {"kind", m->kind, true},
-        {"from", show_day(arena, m->period.from), false},
-        {"to", show_day(arena, m->period.to), false},
-        {"unit", m->unit, true},
-        {"quantity_before", show_amount(arena, m->quantity[SIDE_A]), false},
-        {"quantity_after", show_amount(arena, m->quantity[SIDE_B]), false},
-        {"before", show_amount(arena, m->amount[SIDE_A]), false},
-        {"after", show_amount(arena, m->amount[SIDE_B]), false},
-        {"difference", show_amount(arena, m->difference), false},
-        {"usage", show_amount(arena, m->reasons.usage), false},
-        {"price_version", show_amount(arena, m->reasons.price), false},
-        {"step", show_amount(arena, m->reasons.step), false},
-        {"term", show_amount(arena, m->reasons.term), false},
-        {"currency_rate", show_amount(arena, m->reasons.currency), false},
-        {"other_bill", show_amount(arena, m->reasons.bills), false},
-        {"currency", m->currency, true},
-        {"terms", m->reasons.terms, true},
-        {"made_by", m->made_by, true}};
-    memcpy(columns, all, sizeof all);
-}
-
-static enum status write_csv(struct diff *d)
-{
-    struct moved none = {.payer = TEXT("")};
-    struct column columns[COLUMNS];
-    make_columns(d->arena, d->moved_count > 0 ? &d->moved[0] : &none, columns);
-    struct buffer out;
-    buffer_init(&out, d->arena, 1024);
-    for (int c = 0; c < COLUMNS; c++) {
-        buffer_format(&out, "%s%s", c > 0 ? "," : "", columns[c].name);
-    }
-    buffer_add_char(&out, '\n');
-    TRY(sink_write(&d->sink, buffer_text(&out), d->err));
-    struct arena_mark mark = arena_mark(&d->scratch);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        struct buffer row;
-        buffer_init(&row, &d->scratch, 512);
-        make_columns(&d->scratch, &d->moved[i], columns);
-        for (int c = 0; c < COLUMNS; c++) {
-            buffer_add_text(&row, c > 0 ? TEXT(",") : TEXT(""));
-            if (columns[c].is_name) {
-                add_csv_safe(&row, columns[c].text);
-            } else {
-                buffer_add_text(&row, columns[c].text);
-            }
-        }
-        buffer_add_char(&row, '\n');
-        TRY(sink_write(&d->sink, buffer_text(&row), d->err));
-        arena_rewind(&d->scratch, mark);
-    }
-    return OK;
-}
-
-static void add_sums(struct diff *d, struct buffer *out, struct text currency)
-{
-    struct moved sum = sum_moved(d, currency);
-    const struct column sums[] = {
-        {"before", show_amount(d->arena, sum.amount[SIDE_A]), false},
-        {"after", show_amount(d->arena, sum.amount[SIDE_B]), false},
-        {"difference", show_amount(d->arena, sum.difference), false},
-        {"usage", show_amount(d->arena, sum.reasons.usage), false},
-        {"price_version", show_amount(d->arena, sum.reasons.price), false},
-        {"step", show_amount(d->arena, sum.reasons.step), false},
-        {"term", show_amount(d->arena, sum.reasons.term), false},
-        {"currency_rate", show_amount(d->arena, sum.reasons.currency), false},
-        {"other_bill", show_amount(d->arena, sum.reasons.bills), false},
-        {"currency", sum.currency, true}};
-    for (size_t c = 0; c < sizeof sums / sizeof *sums; c++) {
-        buffer_format(out, "%s\"%s\":", out->at[out->size - 1] == '{' ? "" : ",", sums[c].name);
-        buffer_add_json(out, sums[c].text);
-    }
-}
-
-static enum status write_json(struct diff *d)
-{
-    TRY(sink_write(&d->sink, TEXT("{\"moved\":["), d->err));
-    struct arena_mark mark = arena_mark(&d->scratch);
-    for (size_t i = 0; i < d->moved_count; i++) {
-        struct column columns[COLUMNS];
-        struct buffer row;
-        buffer_init(&row, &d->scratch, 512);
-        make_columns(&d->scratch, &d->moved[i], columns);
-        for (int c = 0; c < COLUMNS; c++) {
-            buffer_format(&row, "%s\"%s\":", c > 0 ? "," : i > 0 ? ",\n{" : "\n{", columns[c].name);
-            buffer_add_json(&row, columns[c].text);
-        }
-        buffer_add_char(&row, '}');
-        TRY(sink_write(&d->sink, buffer_text(&row), d->err));
-        arena_rewind(&d->scratch, mark);
-    }
-    struct buffer end;
-    buffer_init(&end, &d->scratch, 512);
-    buffer_format(&end, "],\"count\":%zu", d->moved_count);
-    struct text first = next_currency(d, TEXT(""));
-    if (!first.at || !next_currency(d, first).at) {
-        add_sums(d, &end, first.at ? first : d->currency[SIDE_A]);
-    } else {
-        buffer_add_text(&end, TEXT(",\"sums\":["));
-        for (struct text at = first; at.at; at = next_currency(d, at)) {
-            buffer_add_text(&end, at.at == first.at ? TEXT("{") : TEXT(",{"));
-            add_sums(d, &end, at);
-            buffer_add_char(&end, '}');
-        }
-        buffer_add_char(&end, ']');
-    }
-    buffer_add_text(&end, TEXT("}\n"));
-    return sink_write(&d->sink, buffer_text(&end), d->err);
-}
-
 /* ---- the call -------------------------------------------------------------------------------- */
-
-static bool is_same_digest(const struct diff *d, const char *name)
-{
-    struct text digest = json_text(d->digests[SIDE_A], name);
-    return digest.size > 0 && text_equal(digest, json_text(d->digests[SIDE_B], name));
-}
 
 static enum status diff_all(struct diff *d, const char *a, const char *b)
 {
-    TRY(open_set(d, a, SIDE_A));
-    TRY(open_set(d, b, SIDE_B));
-    TRY(check_currencies(d));
-    d->is_same_catalog = is_same_digest(d, "catalog") && is_same_digest(d, "accounts");
+    TRY(sets_open(&d->sets, a, b));
+    d->is_same_catalog =
+        sets_share_digest(&d->sets, "catalog") && sets_share_digest(&d->sets, "accounts");
     TRY(compare_all(d));
-    return d->form == FARTHING_JSON       ? write_json(d)
-           : d->form == FARTHING_CSV_SAFE ? write_csv(d)
-                                          : write_table(d);
+    d->telling.currency = d->sets.currency[SIDE_A];
+    return diff_tell(&d->telling);
 }
 
 /* The one recovery point: what it needs after running out is behind a pointer. */
@@ -1316,18 +704,22 @@ enum farthing_status farthing_diff(struct farthing *farthing, const char *a, con
         (void)fail(&farthing->err, ERR_INPUT, "two output folders are compared");
         return FARTHING_USAGE;
     }
-    struct diff d = {.farthing = farthing,
-                     .arena = &farthing->arena,
+    struct diff d = {.arena = &farthing->arena,
                      .err = &farthing->err,
-                     .form = form,
-                     .is_terminal = is_terminal != 0 && form == FARTHING_TABLE,
-                     .sink = {write, context}};
+                     .sets = {.env = farthing->env,
+                              .arena = &farthing->arena,
+                              .scratch = &d.scratch,
+                              .err = &farthing->err},
+                     .telling = {.arena = &farthing->arena,
+                                 .scratch = &d.scratch,
+                                 .err = &farthing->err,
+                                 .form = form,
+                                 .is_terminal = is_terminal != 0 && form == FARTHING_TABLE,
+                                 .sink = {write, context}}};
     arena_init(&d.scratch, &farthing->env->memory, 0);
     enum status status = diff_guarded(&d, a, b);
-    table_drop(&d.table);
-    for (size_t i = 0; i < d.source_count; i++) {
-        folder_close(&d.sources[i].folder);
-    }
+    table_drop(&d.telling.table);
+    sets_close(&d.sets);
     arena_release(&d.scratch);
     farthing->arena.recover = NULL;
     return handle_status(farthing, status);

@@ -11,4 +11,18 @@ struct period explain_slot(const struct explain *x, const struct usage_row *row)
 /* Where a step was written; of an override, which is a record, where its price was. */
 const struct place *explain_place(const struct explain *x, const struct step *step);
 
+/* explain_text_step.c: one of x->steps, numbered from 1, as the text has it. */
+void explain_write_step(const struct explain *x, struct buffer *out, uint32_t number,
+                        const struct explained_step *done);
+
+/* explain_text.c: its words, which the steps use too. */
+
+/* "the beginning" and "no end" where time is open. */
+void say_instant(struct buffer *out, instant at);
+void say_period(struct buffer *out, struct period period);
+/* file:line */
+void say_place(struct buffer *out, const struct place *place);
+/* "1 row", "2 rows" */
+void say_count(struct buffer *out, uint64_t count, const char *word);
+
 #endif

@@ -469,12 +469,19 @@ struct billing_of run_billing(const struct run *run, uint32_t payer);
 /* Warns of values that a change cut in two. */
 void warn_of_cut_values(struct run *run);
 
+/* ---- opening.c ---- */
+
+/* The states of --opening; without one, warns.  Periods, cuts and members are known.  ERR_INPUT: it
+ * is not the closing of the period just before, whole and of this version; ERR_CORRUPT: it was
+ * edited. */
+enum status load_opening(struct run *run);
+/* Samples that came with it, into the spool of records. */
+enum status carry_samples(struct run *run);
+
 /* ---- unopened.c ---- */
 
 /* Warns when the run begins inside a turn of a step that accumulates, or has meters that carry. */
 void warn_of_no_opening(struct run *run);
-/* Samples that came with the opening, into the spool of records. */
-enum status carry_samples(struct run *run);
 
 /* ---- unbilled.c ---- */
 

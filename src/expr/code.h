@@ -2,6 +2,8 @@
  *
  *     text --parse.c--> nodes --check.c--> code --eval.c--> value
  *
+ * compile.h has how check.c, functions.c and emit.c share the second arrow.
+ *
  * Nodes are kept after compiling, for expr_format only.
  *
  * Code is three-address code over three arrays of values, so that a comparison of a slot with a
@@ -184,7 +186,7 @@ struct expr {
     struct tree tree;
 };
 
-/* Runs the code; the result is a value or EXPR_ERROR. check.c uses it to fold constants. */
+/* Runs the code; the result is a value or EXPR_ERROR. emit.c uses it to fold constants. */
 void expr_run(const struct expr *expr, const struct expr_env *env, struct arena *scratch,
               struct expr_value *out);
 /* The failure's message, without its place. */

@@ -193,10 +193,6 @@ struct expr_error {
 enum status expr_compile(struct arena *arena, struct text source, const struct expr_scope *scope,
                          enum expr_type wanted, const struct expr **out, struct expr_error *err);
 
-/* The name in candidates that is nearest to word by edits, if it is near enough to be meant; else
- * an empty text. */
-struct text expr_nearest(struct text word, const struct text *candidates, size_t count);
-
 enum expr_type expr_result_type(const struct expr *expr); /* DYNAMIC only when DYNAMIC was wanted */
 bool expr_is_constant(const struct expr *expr, struct expr_value *value); /* value may be NULL */
 bool expr_uses(const struct expr *expr, uint32_t slot);

@@ -6,12 +6,11 @@
  * shared along the chord, or is a charge of its own on the bucket's scope (doc/pricing/terms.md).
  *
  * The same runs in a price, over the charges that wait at a node, and as a term, over all of the
- * payer's; what differs (whose scope, when due) is asked of terms.c.
+ * payer's; what differs (whose scope, when due) is asked of term_time.c.
  */
 #include <assert.h>
-#include <stdlib.h>
 
-#include "price/work.h"
+#include "price/charge_curve.h"
 
 #include "base/nofloat.h"
 
@@ -36,11 +35,6 @@ static enum charge_kind kind_of(const struct step *step)
     default:
         return CHARGE_MINIMUM;
     }
-}
-
-static bool is_adjust(const struct step *step)
-{
-    return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
 }
 
 /* Tax is nobody's net: it is owed on what a charge comes to, and so is every other tax. */
@@ -76,221 +70,10 @@ enum status step_pay_charge(struct work *work, const struct step *step, uint32_t
     return add_adjustment(work, step, index, CHARGE_CREDIT, NULL, dec_negate(part), grant);
 }
 
-/* An adjustment of a charge: a charge of its own, which names it. */
-static enum status adjust(struct work *work, const struct step *step, uint32_t index,
-                          enum charge_kind kind, struct dec amount)
+enum status step_charge_adjust(struct work *work, const struct step *step, uint32_t index,
+                               enum charge_kind kind, struct dec amount)
 {
     return dec_is_zero(amount) ? OK : add_adjustment(work, step, index, kind, NULL, amount, NULL);
-}
-
-/* ---- numbers --------------------------------------------------------------------------------- */
-
-/* The numbers of a step in a bucket. */
-struct charge_values {
-    struct dec number, limit, min, max;
-    const struct tier_values *tiers;
-    bool is_over;            /* the turns in which it applies are behind */
-    struct dec rolled, unit; /* of a commit: what counts besides x, and what a unit costs */
-};
-
-static enum status money(struct work *work, const struct step *step, const struct number *number,
-                         enum prorate prorate, int digits, enum rounding mode,
-                         const struct charge *charge, struct period turn, struct dec *value)
-{
-    TRY(number_value(work, number, charge, turn, value));
-    TRY(step_prorated(work, step, prorate, digits, mode, charge, turn, value));
-    return prorate == PRORATE_NONE && !work->term ? step_restarted(work, step, charge, turn, value)
-                                                  : OK;
-}
-
-/* What an expression comes to is held to what is asked of a plain number when the catalog loads. */
-static enum status not_negative(struct work *work, const char *what, struct dec value)
-{
-    if (dec_sign(value) >= 0) {
-        return OK;
-    }
-    char text[DEC_FORMAT_MAX];
-    (void)dec_format(value, text);
-    return fail(work->err, ERR_INPUT, "%s of %s is negative", what, text);
-}
-
-static enum status percent_in_range(struct work *work, const struct step *step, struct dec percent)
-{
-    TRY(not_negative(work, "a percentage", percent));
-    if (step->kind != STEP_DISCOUNT || dec_compare(percent, dec_from_int(HUNDRED)) <= 0) {
-        return OK;
-    }
-    char text[DEC_FORMAT_MAX];
-    (void)dec_format(percent, text);
-    return fail(work->err, ERR_INPUT, "a discount takes at most 100 percent, not %s", text);
-}
-
-/* Whether a turn is behind the first of its contract, or account, to which the step is limited. */
-static enum status find_over(struct work *work, const struct step *step,
-                             const struct charge *charge, struct period turn, bool *is_over)
-{
-    const struct contract *contract = charge->contract;
-    instant start = work->pricing->accounts->items[charge->account].since;
-    if (contract && contract->from > start) {
-        start = contract->from;
-    }
-    if (start == INSTANT_MIN) {
-        (void)fail(work->err, ERR_INPUT,
-                   "limit: {turns: %u} counts from the start of the contract or the account, and "
-                   "neither has a date",
-                   step->adjust.limit_turns);
-        return fail_hint(work->err, "from: in the contract, or since: of the account");
-    }
-    *is_over = true;
-    instant at = start;
-    for (uint32_t i = 0; i < step->adjust.limit_turns && *is_over; i++) {
-        struct period one = turn_find(work, step, contract, charge->account, at);
-        *is_over = one.from != turn.from;
-        at = one.to;
-    }
-    return OK;
-}
-
-/* The least and the most of a bound or a fee; a pointer is NULL for what it lacks. Plain numbers
- * are compared when the catalog loads, those that are computed here. */
-static enum status bounds(struct work *work, const struct step *step, const struct number *min,
-                          const struct number *max, enum prorate prorate, int digits,
-                          enum rounding mode, const struct charge *charge, struct period turn,
-                          struct charge_values *values)
-{
-    if (min) {
-        TRY(money(work, step, min, prorate, digits, mode, charge, turn, &values->min));
-    }
-    if (max) {
-        TRY(money(work, step, max, prorate, digits, mode, charge, turn, &values->max));
-        TRY(not_negative(work, "a maximum", values->max));
-    }
-    if (!min || !max || dec_compare(values->min, values->max) <= 0) {
-        return OK;
-    }
-    char least[DEC_FORMAT_MAX], most[DEC_FORMAT_MAX];
-    (void)dec_format(values->min, least);
-    (void)dec_format(values->max, most);
-    return fail(work->err, ERR_INPUT, "the minimum %s is above the maximum %s", least, most);
-}
-
-static enum status adjust_numbers(struct work *work, const struct step *step,
-                                  const struct charge *charge, struct period turn,
-                                  struct charge_values *values)
-{
-    const struct step_adjust *body = &step->adjust;
-    const bool is_part = body->worth == WORTH_AMOUNT || body->worth == WORTH_QUANTITY;
-    if (body->worth == WORTH_TIERS) {
-        TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
-        for (uint32_t i = 0; i < body->tier.tier_count; i++) {
-            TRY(percent_in_range(work, step, values->tiers[i].rate));
-            TRY(not_negative(work, "a flat amount", values->tiers[i].flat));
-        }
-    } else {
-        TRY(money(work, step, &body->number, is_part ? body->prorate : PRORATE_NONE, body->digits,
-                  body->mode, charge, turn, &values->number));
-        TRY(is_part ? not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
-                                   values->number)
-                    : percent_in_range(work, step, values->number));
-    }
-    if (body->has_limit) {
-        TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
-                  &values->limit));
-        TRY(not_negative(work, "a limit", values->limit));
-    }
-    TRY(bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
-               body->prorate, body->digits, body->mode, charge, turn, values));
-    return body->limit_turns > 0 ? find_over(work, step, charge, turn, &values->is_over) : OK;
-}
-
-static enum status bound_numbers(struct work *work, const struct step *step,
-                                 const struct charge *charge, struct period turn,
-                                 struct charge_values *values)
-{
-    const struct step_bound *body = &step->bound;
-    return bounds(work, step, body->has_min ? &body->min : NULL, body->has_max ? &body->max : NULL,
-                  body->prorate, body->digits, body->mode, charge, turn, values);
-}
-
-static enum status commit_numbers(struct work *work, const struct step *step,
-                                  const struct charge *charge, struct period turn,
-                                  struct charge_values *values)
-{
-    const struct step_commit *body = &step->commit;
-    TRY(number_value(work, &body->overage, charge, turn, &values->number));
-    TRY(not_negative(work, "an overage", values->number));
-    TRY(money(work, step, &body->promise, body->prorate, body->digits, body->mode, charge, turn,
-              &values->limit));
-    return not_negative(work, "a commitment", values->limit);
-}
-
-static enum status numbers(struct work *work, const struct step *step, const struct charge *charge,
-                           struct period turn, struct charge_values *values)
-{
-    *values = (struct charge_values){0};
-    values->number = values->limit = values->min = values->max = DEC_ZERO;
-    values->rolled = values->unit = DEC_ZERO;
-    if (step->kind == STEP_COMMIT) {
-        return commit_numbers(work, step, charge, turn, values);
-    }
-    if (step->kind == STEP_BOUND) {
-        return bound_numbers(work, step, charge, turn, values);
-    }
-    return is_adjust(step) ? adjust_numbers(work, step, charge, turn, values) : OK;
-}
-
-/* ---- curves ---------------------------------------------------------------------------------- */
-
-/* So much in a turn at most: of returns beyond what was used no more is given back, either. */
-static struct dec within(struct dec y, struct dec limit)
-{
-    return dec_max(dec_negate(limit), dec_min(y, limit));
-}
-
-/* What a discount, a markup or a fee of x comes to, without its sign. */
-static enum status worth_of(const struct step *step, const struct charge_values *values,
-                            struct dec x, struct dec *f, struct error *err)
-{
-    const struct step_adjust *body = &step->adjust;
-    uint32_t tier;
-    *f = DEC_ZERO;
-    if (values->is_over) {
-        return OK;
-    }
-    switch (body->worth) {
-    case WORTH_PERCENT:
-        TRY(dec_multiply_divide(x, values->number, dec_from_int(HUNDRED), DEC_SCALE,
-                                ROUND_HALF_EVEN, f, err));
-        break;
-    case WORTH_AMOUNT: /* a discount is at most what it is on; a markup is due on what costs nothing
-                        */
-        if (dec_sign(x) > 0) {
-            *f = step->kind == STEP_DISCOUNT ? dec_min(x, values->number) : values->number;
-        } else if (step->kind == STEP_MARKUP && step_settles(step)) {
-            *f = values->number;
-        }
-        break;
-    case WORTH_TIERS:
-        if (body->tier.mode == TIER_VOLUME) {
-            TRY(curve_volume(&body->tier, values->tiers, x, x, &tier, f, err));
-        } else {
-            TRY(curve_graduated(&body->tier, values->tiers, x, x, f, err));
-        }
-        break;
-    case WORTH_QUANTITY: /* of x units, those it is on */
-        *f = dec_max(DEC_ZERO, dec_min(x, values->number));
-        break;
-    }
-    if (body->has_limit && body->worth != WORTH_QUANTITY) {
-        *f = within(*f, values->limit);
-    }
-    if (body->has_min) {
-        *f = dec_max(*f, values->min);
-    }
-    if (body->has_max) {
-        *f = dec_min(*f, values->max);
-    }
-    return OK;
 }
 
 static enum status round_small(const struct step_round *body, int digits, struct dec value,
@@ -325,7 +108,7 @@ static enum status tax_of(const struct step_tax *body, int minor, struct dec rat
 static struct dec net_or_gross(const struct work *work, const struct step *step, uint32_t index)
 {
     const struct charge *charge = &work->charges[index];
-    if (!is_adjust(step) || !step->adjust.is_gross) {
+    if (!step_adjusts(step) || !step->adjust.is_gross) {
         return charge->net;
     }
     return work->term && index < work->gross_count ? work->gross[index] : charge->amount;
@@ -361,12 +144,10 @@ static enum status change(struct work *work, const struct step *step, uint32_t i
         work_trace_step(work, index, &work->buckets[bucket],
                         (struct trace){.step = step, .lost = lost, .is_more = true, .tier = NONE});
     }
-    return adjust(work, step, index, kind_of(step), taken);
+    return step_charge_adjust(work, step, index, kind_of(step), taken);
 }
 
-/* A charge as the step sees it: under the contract that is in force, which its own keys need not
- * name (a fee of the catalog). */
-static const struct charge *seen(const struct work *work, uint32_t index, struct charge *copy)
+const struct charge *step_charge_seen(const struct work *work, uint32_t index, struct charge *copy)
 {
     const struct charge *charge = &work->charges[index];
     if (!work->term || charge->contract) {
@@ -377,17 +158,16 @@ static const struct charge *seen(const struct work *work, uint32_t index, struct
     return copy;
 }
 
-/* The bucket that it enters, with its numbers; x moves on by `in`. */
-static enum status enter(struct work *work, struct entry *entry, struct dec in)
+enum status step_charge_enter(struct work *work, struct entry *entry, struct dec in)
 {
     const struct step *step = entry->step;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     TRY(bucket_find(work, step, charge, &entry->bucket));
     struct bucket *bucket = &work->buckets[entry->bucket];
     if (!bucket->values || bucket->step != step) {
         struct charge_values *values = arena_alloc(work->arena, sizeof *values);
-        TRY(numbers(work, step, charge, bucket->turn, values));
+        TRY(charge_numbers(work, step, charge, bucket->turn, values));
         bucket = &work->buckets[entry->bucket];
         bucket->values = values;
         bucket->step = step;
@@ -411,7 +191,7 @@ static enum status enter(struct work *work, struct entry *entry, struct dec in)
 static enum status measure(struct work *work, const struct entry *entry, struct dec *in)
 {
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     return charge_measure(work, entry->step, charge, charge->net, in);
 }
 
@@ -434,7 +214,7 @@ static enum status run_bound(struct work *work, struct entry *entry)
     const struct step *step = entry->step;
     struct dec over = DEC_ZERO, before, after, in;
     TRY(measure(work, entry, &in));
-    TRY(enter(work, entry, in));
+    TRY(step_charge_enter(work, entry, in));
     const struct charge_values *values = work->buckets[entry->bucket].values;
     if (step->bound.has_max) {
         TRY(step_above(entry->before, values->max, &before, work->err));
@@ -447,7 +227,7 @@ static enum status run_bound(struct work *work, struct entry *entry)
         after = entry->after;
     }
     trace_entry(work, entry, before, after, values->max);
-    return adjust(work, step, entry->charge, CHARGE_CAP, over);
+    return step_charge_adjust(work, step, entry->charge, CHARGE_CAP, over);
 }
 
 static enum status run_round(struct work *work, struct entry *entry)
@@ -461,7 +241,7 @@ static enum status run_round(struct work *work, struct entry *entry)
     entry->before = DEC_ZERO;
     entry->after = in;
     if (step->round.at != ROUND_AT_ROW) {
-        TRY(enter(work, entry, in));
+        TRY(step_charge_enter(work, entry, in));
         charge = &work->charges[entry->charge];
         TRY(round_small(&step->round, digits, entry->before, &r_before, work->err));
     }
@@ -477,7 +257,7 @@ static enum status run_round(struct work *work, struct entry *entry)
     TRY(dec_subtract(r_after, r_before, &change, work->err));
     TRY(dec_subtract(change, in, &change, work->err));
     if (step->round.show || charge->kind == CHARGE_COVERED) { /* which a negation takes back */
-        return adjust(work, step, entry->charge, CHARGE_ROUNDING, change);
+        return step_charge_adjust(work, step, entry->charge, CHARGE_ROUNDING, change);
     }
     TRY(dec_add(charge->amount, change, &charge->amount, work->err));
     return dec_add(charge->net, change, &charge->net, work->err);
@@ -487,14 +267,14 @@ static enum status run_round(struct work *work, struct entry *entry)
 static enum status run_units(struct work *work, struct entry *entry)
 {
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct dec base = net_or_gross(work, entry->step, entry->charge), quantity;
     struct dec before, after, taken, worth = DEC_ZERO;
     TRY(charge_measure(work, entry->step, charge, charge_units(charge), &quantity));
-    TRY(enter(work, entry, quantity));
+    TRY(step_charge_enter(work, entry, quantity));
     const struct charge_values *values = work->buckets[entry->bucket].values;
-    TRY(worth_of(entry->step, values, entry->before, &before, work->err));
-    TRY(worth_of(entry->step, values, entry->after, &after, work->err));
+    TRY(charge_worth(entry->step, values, entry->before, &before, work->err));
+    TRY(charge_worth(entry->step, values, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &taken, work->err));
     if (!dec_is_zero(taken)) {
         TRY(dec_multiply_divide(base, taken, quantity, DEC_SCALE, ROUND_HALF_EVEN, &worth,
@@ -506,8 +286,8 @@ static enum status run_units(struct work *work, struct entry *entry)
         struct dec y = bucket->y, total;
         TRY(dec_add(y, worth, &total, work->err));
         bucket->y = total;
-        TRY(dec_subtract(within(total, values->limit), within(y, values->limit), &worth,
-                         work->err));
+        TRY(dec_subtract(charge_within(total, values->limit), charge_within(y, values->limit),
+                         &worth, work->err));
     }
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
@@ -525,21 +305,21 @@ static enum status run_percent(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct period turn = charge_turn(work, step, charge);
     struct charge_values values;
     struct dec worth;
     entry->before = DEC_ZERO;
     TRY(step_base(work, step, entry->charge, charge, &entry->after));
-    TRY(numbers(work, step, charge, turn, &values));
-    TRY(worth_of(step, &values, entry->after, &worth, work->err));
+    TRY(charge_numbers(work, step, charge, turn, &values));
+    TRY(charge_worth(step, &values, entry->after, &worth, work->err));
     const bool goes = step->kind == STEP_DISCOUNT;
     struct dec amount = held(work, step, entry->charge, goes ? dec_negate(worth) : worth);
     worth = goes ? dec_negate(amount) : amount;
     work_trace_step(
         work, entry->charge, NULL,
         (struct trace){.step = step, .after = entry->after, .f_after = worth, .tier = NONE});
-    return adjust(work, step, entry->charge, kind_of(step), amount);
+    return step_charge_adjust(work, step, entry->charge, kind_of(step), amount);
 }
 
 static enum status run_adjust(struct work *work, struct entry *entry)
@@ -553,23 +333,23 @@ static enum status run_adjust(struct work *work, struct entry *entry)
     }
     struct charge copy;
     struct dec in;
-    TRY(step_base(work, step, entry->charge, seen(work, entry->charge, &copy), &in));
-    TRY(enter(work, entry, in));
+    TRY(step_base(work, step, entry->charge, step_charge_seen(work, entry->charge, &copy), &in));
+    TRY(step_charge_enter(work, entry, in));
     if (step_settles(step)) {
         trace_entry(work, entry, DEC_ZERO, DEC_ZERO, DEC_ZERO);
         return OK;
     }
     const struct charge_values *values = work->buckets[entry->bucket].values;
     struct dec before, after, part;
-    TRY(worth_of(step, values, entry->before, &before, work->err));
-    TRY(worth_of(step, values, entry->after, &after, work->err));
+    TRY(charge_worth(step, values, entry->before, &before, work->err));
+    TRY(charge_worth(step, values, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
     trace_entry(work, entry, before, after, values->limit);
     return change(work, step, entry->charge, entry->bucket,
                   step->kind == STEP_DISCOUNT ? dec_negate(part) : part);
 }
 
-static enum status is_true(struct work *work, const struct step *step, const struct expr *expr,
+enum status charge_is_true(struct work *work, const struct step *step, const struct expr *expr,
                            const struct charge *charge, bool *truth)
 {
     if (expr) {
@@ -608,11 +388,11 @@ static enum status run_tax(struct work *work, struct entry *entry)
     const struct step *step = entry->step;
     const struct step_tax *body = &step->tax;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     const int digits = step_digits(work, body->digits, charge->price);
     bool is_exempt = false, is_reverse = false;
-    TRY(is_true(work, step, body->exempt, charge, &is_exempt));
-    TRY(is_true(work, step, body->reverse_charge, charge, &is_reverse));
+    TRY(charge_is_true(work, step, body->exempt, charge, &is_exempt));
+    TRY(charge_is_true(work, step, body->reverse_charge, charge, &is_reverse));
     if (is_exempt) {
         return OK;
     }
@@ -633,7 +413,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
     }
     work->tax_rate = body->at == TAX_AT_TOTAL ? dec_from_int(1) : rate;
     work->tax_rate = is_reverse ? dec_negate(work->tax_rate) : work->tax_rate;
-    TRY(enter(work, entry, in));
+    TRY(step_charge_enter(work, entry, in));
     TRY(tax_of(body, digits, rate, entry->before, &before, work->err));
     TRY(tax_of(body, digits, rate, entry->after, &after, work->err));
     TRY(dec_subtract(after, before, &part, work->err));
@@ -642,7 +422,7 @@ static enum status run_tax(struct work *work, struct entry *entry)
         return OK;
     }
     if (body->is_inclusive) {
-        TRY(adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
+        TRY(step_charge_adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
     }
     return is_reverse ? OK
                       : add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);
@@ -689,7 +469,7 @@ enum status step_commit_rolled(struct work *work, const struct step *step,
         return OK;
     }
     struct charge_values values;
-    TRY(numbers(work, step, &before, past, &values));
+    TRY(charge_numbers(work, step, &before, past, &values));
     if (step->commit.is_prepaid) { /* what was left of it */
         TRY(dec_add(values.limit, events, &more, work->err));
         TRY(step_above(more, x, &more, work->err));
@@ -705,7 +485,7 @@ enum status step_commit_promise(struct work *work, const struct step *step,
                                 const struct charge *like, struct period turn, struct dec *promise)
 {
     struct charge_values values;
-    TRY(numbers(work, step, like, turn, &values));
+    TRY(charge_numbers(work, step, like, turn, &values));
     *promise = values.limit;
     return OK;
 }
@@ -727,15 +507,15 @@ static enum status run_commit(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     struct dec net = charge->net, quantity, before, after, part;
     TRY(charge_measure(work, step, charge, step->commit.is_quantity ? charge_units(charge) : net,
                        &quantity));
-    TRY(enter(work, entry, quantity));
+    TRY(step_charge_enter(work, entry, quantity));
     struct bucket *bucket = &work->buckets[entry->bucket];
     const struct charge_values *values = bucket->values;
     bool is_bought;
-    TRY(step_commit_enter(work, step, seen(work, entry->charge, &copy), &is_bought));
+    TRY(step_commit_enter(work, step, step_charge_seen(work, entry->charge, &copy), &is_bought));
     bucket = &work->buckets[entry->bucket];
     if (step->commit.is_quantity && !dec_is_zero(quantity)) {
         TRY(dec_divide(net, quantity, DEC_SCALE, ROUND_HALF_EVEN, &bucket->high, work->err));
@@ -761,202 +541,18 @@ static enum status run_commit(struct work *work, struct entry *entry)
         TRY(dec_subtract(after, before, &part, work->err));
     }
     trace_entry(work, entry, before, after, limit);
-    return adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
+    return step_charge_adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
 static enum status run_credit(struct work *work, struct entry *entry)
 {
     const struct step_credit *body = &entry->step->credit;
     struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
+    const struct charge *charge = step_charge_seen(work, entry->charge, &copy);
     return credit_is_meant(body, charge->kind) && dec_sign(charge->net) > 0
                ? step_credit_run(work, entry->step, entry->charge, charge,
                                  entry->is_first ? CREDIT_OWN : CREDIT_ALL)
                : OK;
-}
-
-/* ---- allocate --------------------------------------------------------------------------------
- */
-
-/* Its weight, by which it has a share of what others, or itself, give away. */
-static enum status run_allocate(struct work *work, struct entry *entry)
-{
-    const struct step *step = entry->step;
-    struct charge copy;
-    const struct charge *charge = seen(work, entry->charge, &copy);
-    struct dec weight = DEC_ZERO;
-    entry->gives = entry->takes = true;
-    TRY(is_true(work, step, step->where, charge, &entry->gives));
-    TRY(is_true(work, step, step->allocate.to, charge, &entry->takes));
-    if (entry->takes) {
-        weight = charge_units(charge);
-    }
-    if (entry->takes && step->allocate.weight) {
-        struct expr_value value;
-        struct period turn = charge_turn(work, step, charge);
-        TRY(charge_eval(work, step->allocate.weight, charge, turn, &value));
-        weight = value.number;
-    }
-    if (dec_sign(weight) < 0) {
-        char text[DEC_FORMAT_MAX];
-        (void)dec_format(weight, text);
-        (void)fail(work->err, ERR_INPUT, "a weight of %s is negative", text);
-        return fail_hint(work->err, "weight: max(0, ...), or a where that leaves it out");
-    }
-    return enter(work, entry, weight);
-}
-
-struct share {
-    uint32_t entry;
-    struct dec given, amount, remainder;
-};
-
-/* The greater remainder first, of equal ones the first in order. */
-static int compare_remainders(const void *a_item, const void *b_item)
-{
-    const struct share *a = a_item, *b = b_item;
-    int order = dec_compare(dec_abs(b->remainder), dec_abs(a->remainder));
-    return order ? order : (a->entry > b->entry) - (a->entry < b->entry);
-}
-
-static int compare_entries(const void *a_item, const void *b_item)
-{
-    const struct share *a = a_item, *b = b_item;
-    return (a->entry > b->entry) - (a->entry < b->entry);
-}
-
-/* Shares of whole units, that come to the total: down, then one more for the greatest remainders.
- */
-static enum status round_shares(struct work *work, const struct step *step, struct share *shares,
-                                uint32_t count, struct dec total, struct dec weights)
-{
-    const struct entry *entries = work->entries;
-    const int digits = step->allocate.digits;
-    struct dec left = total, exact;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &entries[shares[i].entry];
-        struct dec weight;
-        TRY(dec_subtract(entry->after, entry->before, &weight, work->err));
-        TRY(dec_multiply_divide(total, weight, weights, digits, ROUND_DOWN, &shares[i].amount,
-                                work->err));
-        TRY(dec_multiply_divide(total, weight, weights, DEC_SCALE, ROUND_HALF_EVEN, &exact,
-                                work->err));
-        TRY(dec_subtract(exact, shares[i].amount, &shares[i].remainder, work->err));
-        TRY(dec_subtract(left, shares[i].amount, &left, work->err));
-    }
-    struct dec unit = {dec_sign(total) < 0 ? -1 : 1, digits};
-    qsort(shares, count, sizeof *shares, compare_remainders);
-    for (uint32_t i = 0; i < count && !dec_is_zero(left); i++) {
-        TRY(dec_add(shares[i].amount, unit, &shares[i].amount, work->err));
-        TRY(dec_subtract(left, unit, &left, work->err));
-    }
-    assert(dec_is_zero(left));
-    qsort(shares, count, sizeof *shares, compare_entries);
-    return OK;
-}
-
-/* Along the chord over the weights, so that shares add up. */
-static enum status exact_shares(struct work *work, struct share *shares, uint32_t count,
-                                struct dec total, struct dec weights)
-{
-    struct dec low = DEC_ZERO;
-    for (uint32_t i = 0; i < count; i++) {
-        struct dec high;
-        TRY(dec_multiply_divide(total, work->entries[shares[i].entry].after, weights, DEC_SCALE,
-                                ROUND_HALF_EVEN, &high, work->err));
-        TRY(dec_subtract(high, low, &shares[i].amount, work->err));
-        low = high;
-    }
-    return OK;
-}
-
-/* What each gives: all it comes to, or, where some stays, its part along the chord. */
-static enum status find_given(struct work *work, struct share *shares, uint32_t count,
-                              struct dec total, struct dec all)
-{
-    struct dec sum = DEC_ZERO, low = DEC_ZERO;
-    const bool is_all = dec_equal(total, all);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &work->entries[shares[i].entry];
-        struct dec net = work->charges[entry->charge].net, high;
-        shares[i].given = entry->gives && is_all ? net : DEC_ZERO;
-        if (!entry->gives || is_all) {
-            continue;
-        }
-        TRY(dec_add(sum, net, &sum, work->err));
-        TRY(dec_multiply_divide(total, sum, all, DEC_SCALE, ROUND_HALF_EVEN, &high, work->err));
-        TRY(dec_subtract(high, low, &shares[i].given, work->err));
-        low = high;
-    }
-    return OK;
-}
-
-/* What is shared is what is given and what is taken. */
-static enum status check_shares(const struct work *work, const struct share *shares, uint32_t count,
-                                struct dec total)
-{
-    struct dec given = DEC_ZERO, taken = DEC_ZERO;
-    for (uint32_t i = 0; i < count; i++) {
-        TRY(dec_add(given, shares[i].given, &given, work->err));
-        TRY(dec_add(taken, shares[i].amount, &taken, work->err));
-    }
-    return close_shares(total, given, taken, work->err);
-}
-
-static enum status settle_allocate(struct work *work, uint32_t at)
-{
-    const struct bucket *bucket = &work->buckets[at];
-    const struct step *step = bucket->step;
-    const struct step_allocate *body = &step->allocate;
-    const struct entry *entries = work->entries;
-    struct dec weights = bucket->x, all = DEC_ZERO, capacity = DEC_ZERO;
-    uint32_t count = 0;
-    for (uint32_t i = bucket->first_entry; i != NONE; i = entries[i].next) {
-        const struct charge *charge = &work->charges[entries[i].charge];
-        count++;
-        if (entries[i].gives) {
-            TRY(dec_add(all, charge->net, &all, work->err));
-            TRY(dec_add(capacity, charge_units(charge), &capacity, work->err));
-        }
-    }
-    struct dec total = all;
-    if (dec_is_zero(weights)) { /* nobody takes it */
-        return OK;
-    }
-    if (body->keeps_idle && dec_compare(weights, capacity) < 0) {
-        TRY(dec_multiply_divide(all, weights, capacity, DEC_SCALE, ROUND_HALF_EVEN, &total,
-                                work->err));
-    }
-    if (body->has_digits) { /* what is less than a unit stays where it is */
-        TRY(dec_round(total, body->digits, ROUND_DOWN, &total, work->err));
-    }
-    struct share *shares = arena_calloc(work->arena, count, sizeof *shares);
-    count = 0;
-    for (uint32_t i = bucket->first_entry; i != NONE; i = entries[i].next) {
-        shares[count++].entry = i;
-    }
-    TRY(find_given(work, shares, count, total, all));
-    TRY(body->has_digits ? round_shares(work, step, shares, count, total, weights)
-                         : exact_shares(work, shares, count, total, weights));
-    work_trace_bucket(
-        work, bucket,
-        (struct trace){
-            .step = step, .after = weights, .f_after = total, .limit = all, .tier = NONE});
-    TRY(check_shares(work, shares, count, total));
-    for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &entries[shares[i].entry];
-        struct dec change;
-        TRY(dec_subtract(shares[i].amount, shares[i].given, &change, work->err));
-        TRY(adjust(work, step, entry->charge, CHARGE_ALLOCATED, change));
-        work_trace_step(work, entry->charge, &work->buckets[at],
-                        (struct trace){.step = step,
-                                       .before = entry->before,
-                                       .after = entry->after,
-                                       .f_after = change,
-                                       .limit = shares[i].given,
-                                       .tier = NONE});
-    }
-    return OK;
 }
 
 /* What an allowance has freed costs nothing, on a line of its own or not: no step over charges
@@ -974,7 +570,7 @@ static enum status run_entry(struct work *work, struct entry *entry)
     }
     switch (entry->step->kind) {
     case STEP_ALLOCATE:
-        return run_allocate(work, entry);
+        return step_allocate_enter(work, entry);
     case STEP_COMMIT:
         return run_commit(work, entry);
     case STEP_CREDIT:
@@ -986,56 +582,12 @@ static enum status run_entry(struct work *work, struct entry *entry)
     case STEP_TAX:
         return run_tax(work, entry);
     default:
-        assert(is_adjust(entry->step));
+        assert(step_adjusts(entry->step));
         return run_adjust(work, entry);
     }
 }
 
 /* ---- the whole bucket ------------------------------------------------------------------------ */
-
-bool step_settles(const struct step *step)
-{
-    if (step->kind == STEP_BOUND || step->kind == STEP_COMMIT) {
-        return step_waits(step);
-    }
-    if (!is_adjust(step) || step->adjust.worth == WORTH_QUANTITY) {
-        return false;
-    }
-    return step->kind == STEP_FEE || step->attribute != ATTRIBUTE_IN_ORDER ||
-           (step->adjust.worth == WORTH_TIERS && step->adjust.tier.mode == TIER_VOLUME);
-}
-
-bool step_waits(const struct step *step)
-{
-    if (step->kind == STEP_BOUND) {
-        return step->bound.has_min;
-    }
-    if (step->kind == STEP_COMMIT) {
-        return step->commit.has_shortfall;
-    }
-    return is_adjust(step) && (step->adjust.has_min || step->adjust.settle_at_end);
-}
-
-/* What a bucket comes to as a whole, with its sign: F(x), and the sum of the step's charges. */
-static enum status whole(const struct step *step, const struct charge_values *values, struct dec x,
-                         struct dec *f, struct dec *y, struct error *err)
-{
-    if (step->kind == STEP_BOUND) {
-        *f = values->min;
-        return step_above(values->min, x, y, err);
-    }
-    if (step->kind == STEP_COMMIT) {
-        TRY(dec_add(x, values->rolled, f, err));
-        TRY(step_above(values->limit, *f, y, err));
-        *f = values->limit;
-        return step->commit.is_quantity
-                   ? dec_multiply_round(*y, values->unit, DEC_SCALE, ROUND_HALF_EVEN, y, err)
-                   : OK;
-    }
-    TRY(worth_of(step, values, x, f, err));
-    *y = step->kind == STEP_DISCOUNT ? dec_negate(*f) : *f;
-    return OK;
-}
 
 /* A charge on the scope of a bucket, whose turn is due then. */
 static struct charge scope_charge(struct work *work, const struct bucket *bucket,
@@ -1060,10 +612,10 @@ enum status step_charge_due(struct work *work, const struct step *step,
 {
     struct charge_values values;
     struct dec all;
-    TRY(numbers(work, step, asking, state->turn, &values));
+    TRY(charge_numbers(work, step, asking, state->turn, &values));
     values.rolled = state->events;
     values.unit = state->high;
-    TRY(whole(step, &values, state->x, f, &all, work->err));
+    TRY(charge_whole(step, &values, state->x, f, &all, work->err));
     TRY(dec_subtract(all, state->y, &charge->amount, work->err));
     charge->kind = kind_of(step);
     charge->unit = TEXT("");
@@ -1079,7 +631,7 @@ static void trace_share(struct work *work, const struct step *step, const struct
                         struct dec f_before, struct dec f_after)
 {
     const bool goes = step->kind == STEP_DISCOUNT;
-    if (is_adjust(step)) {
+    if (step_adjusts(step)) {
         work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
                         (struct trace){.step = step,
                                        .before = entry->after,
@@ -1118,8 +670,8 @@ static enum status share_in_order(struct work *work, const struct step *step, ui
     for (uint32_t i = work->buckets[at].first_entry; i != NONE; i = entries[i].next) {
         const struct charge_values *values = work->buckets[at].values;
         struct dec f, before, after, part;
-        TRY(whole(step, values, entries[i].before, &f, &before, work->err));
-        TRY(whole(step, values, entries[i].after, &f, &after, work->err));
+        TRY(charge_whole(step, values, entries[i].before, &f, &before, work->err));
+        TRY(charge_whole(step, values, entries[i].after, &f, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
         TRY(dec_subtract(*rest, part, rest, work->err));
         trace_share(work, step, &entries[i], before, after);
@@ -1147,8 +699,8 @@ static enum status add_fees(struct work *work, const struct step *step,
     struct step curve = *step;
     curve.adjust.has_min = curve.adjust.has_max = false;
     struct dec whole_fee, whole_before;
-    TRY(worth_of(&curve, &plain, from, &whole_before, work->err));
-    TRY(worth_of(&curve, &plain, to, &whole_fee, work->err));
+    TRY(charge_worth(&curve, &plain, from, &whole_before, work->err));
+    TRY(charge_worth(&curve, &plain, to, &whole_fee, work->err));
     TRY(dec_subtract(whole_fee, whole_before, &whole_fee, work->err));
     struct charge charge = *scope;
     charge.has_rate = true;
@@ -1173,7 +725,7 @@ static enum status add_fees(struct work *work, const struct step *step,
         ends[1] = tier->open ? from : dec_min(from, tier->up_to);
         ends[3] = tier->open ? to : dec_min(to, tier->up_to);
         for (int k = 0; k < 4; k++) {
-            TRY(worth_of(&curve, &plain, ends[k], &f[k], work->err));
+            TRY(charge_worth(&curve, &plain, ends[k], &f[k], work->err));
         }
         TRY(dec_subtract(f[3], f[2], &part, work->err));
         TRY(dec_subtract(part, f[1], &part, work->err));
@@ -1197,13 +749,13 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     struct bucket *bucket = &work->buckets[at];
     if (bucket->step->kind == STEP_ALLOCATE) {
         *settled = bucket->step;
-        return settle_allocate(work, at);
+        return step_allocate_settle(work, at);
     }
-    if (is_adjust(bucket->step) && !step_settles(bucket->step)) {
+    if (step_adjusts(bucket->step) && !step_settles(bucket->step)) {
         *settled = bucket->step;
         return OK; /* in order, whatever another version does */
     }
-    struct charge copy, last = *seen(work, bucket->last_charge, &copy);
+    struct charge copy, last = *step_charge_seen(work, bucket->last_charge, &copy);
     const struct price *price = last.price;
     instant cut_end = work->pricing->cut.to;
     instant due =
@@ -1214,7 +766,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         work->term ? bucket->step : turn_end_step(work, bucket->step, due, &price);
     *settled = step;
     bool waits = (step->kind == STEP_BOUND && !step->bound.settle_now) ||
-                 step->kind == STEP_COMMIT || (is_adjust(step) && step->adjust.settle_at_end);
+                 step->kind == STEP_COMMIT || (step_adjusts(step) && step->adjust.settle_at_end);
     if (!step_settles(step) || (waits && due > cut_end)) {
         return OK;
     }
@@ -1229,13 +781,13 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         asking.contract = last.contract =
             term_contract_due(work, step, bucket->account, last.contract, due);
     }
-    TRY(numbers(work, step, waits ? &asking : &last, bucket->turn, values));
+    TRY(charge_numbers(work, step, waits ? &asking : &last, bucket->turn, values));
     bucket = &work->buckets[at];
     bucket->values = values;
     bucket->step = step;
     values->rolled = bucket->events;
     values->unit = bucket->high;
-    TRY(whole(step, values, bucket->x, &f, &y, work->err));
+    TRY(charge_whole(step, values, bucket->x, &f, &y, work->err));
     TRY(dec_subtract(y, bucket->y, &total, work->err));
     if (dec_is_zero(total)) {
         return OK;

@@ -13,7 +13,6 @@
  * Nothing is ever edited: the amounts of all charges come to what is left of the bases and the
  * taxes on them, which is checked.
  */
-#include <assert.h>
 #include <stdlib.h>
 
 #include "price/work.h"
@@ -36,221 +35,6 @@ struct run {
     struct entry *entries;
     uint32_t entry_capacity;
 };
-
-/* ---- who is in force ------------------------------------------------------------------------- */
-
-const struct contract *term_contract(const struct work *work, const struct charge *charge)
-{
-    if (charge->contract) {
-        return charge->contract;
-    }
-    if (charge->row == NONE && charge->level >= LEVEL_TERMS &&
-        charge->step->scope == SCOPE_CONTRACT) {
-        return NULL; /* of those who had none, whoever has one as its time comes */
-    }
-    return charge->row == NONE ? work_contract(work, charge->account, charge->at)
-                               : accounts_contract(work->pricing->accounts, work->catalog,
-                                                   charge->account, charge->at);
-}
-
-static uint32_t plan_of(const struct work *work, uint32_t account, const struct contract *contract)
-{
-    return catalog_plan_of(work->catalog, contract, work->pricing->accounts->items[account].plan);
-}
-
-static bool is_in_force(const struct work *work, const struct term *term, uint32_t account,
-                        instant at)
-{
-    if (at < work->pricing->accounts->items[account].since) {
-        return false;
-    }
-    if (term->level == LEVEL_CATALOG) {
-        return true;
-    }
-    const struct contract *contract =
-        accounts_contract(work->pricing->accounts, work->catalog, account, at);
-    return term->level == LEVEL_CONTRACT ? contract == term->contract
-                                         : plan_of(work, account, contract) == term->plan;
-}
-
-/* From the first instant of a span in which the term is in force for the account, under that
- * contract (NULL: none) if `own` points to one, to the last. */
-static struct period time_in_force(const struct work *work, const struct term *term,
-                                   const struct contract *const *own, uint32_t account,
-                                   struct period span)
-{
-    const struct accounts *accounts = work->pricing->accounts;
-    struct period found = {span.to, span.to};
-    for (instant at = span.from, next; at < span.to; at = next) {
-        (void)accounts_edge(work->pricing->accounts, work->catalog, account, at, &next);
-        if (is_in_force(work, term, account, at) &&
-            (!own || accounts_contract(accounts, work->catalog, account, at) == *own)) {
-            found.from = found.from == span.to ? at : found.from;
-            found.to = next < span.to ? next : span.to;
-        }
-    }
-    return found;
-}
-
-bool term_holds(const struct work *work, uint32_t account, instant at)
-{
-    return is_in_force(work, work->term, account, at);
-}
-
-static int compare_spans(const void *a_item, const void *b_item)
-{
-    const struct period *a = a_item, *b = b_item;
-    return (a->from > b->from) - (a->from < b->from);
-}
-
-/* The stretches in which the payer pays for anybody, in order. */
-static void find_paid(struct work *work)
-{
-    const struct pricing *pricing = work->pricing;
-    uint32_t count = pricing->member_count, kept = 0;
-    struct period *spans = arena_alloc(work->arena, (count + 1) * sizeof *spans);
-    for (uint32_t i = 0; i < count; i++) {
-        spans[i] = pricing->members[i].span;
-    }
-    if (count > 1) {
-        qsort(spans, count, sizeof *spans, compare_spans);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (kept > 0 && spans[i].from <= spans[kept - 1].to) {
-            instant to = spans[i].to;
-            spans[kept - 1].to = to > spans[kept - 1].to ? to : spans[kept - 1].to;
-        } else {
-            spans[kept++] = spans[i];
-        }
-    }
-    work->paid = spans;
-    work->paid_count = kept;
-}
-
-/* What a turn leaves is due as the payer has nobody to pay for any more, so that it is owed
- * wherever bills are cut. */
-static instant due_at_last(struct work *work, struct period turn, instant due)
-{
-    if (!work->paid) {
-        find_paid(work);
-    }
-    for (uint32_t i = work->paid_count; i-- > 0;) {
-        if (work->paid[i].from < turn.to) {
-            instant end = work->paid[i].to;
-            return end > turn.from && end < due ? end : due;
-        }
-    }
-    return due;
-}
-
-/* As the turn ends, or the contract, or the plan's time in it. */
-static instant turn_due(const struct work *work, const struct step *step,
-                        const struct contract *contract, uint32_t account, struct period turn)
-{
-    const struct term *term = work->term;
-    if (step->clock == CLOCK_ROW) {
-        return turn.to;
-    }
-    contract = term->level == LEVEL_CONTRACT   ? term->contract
-               : step->scope == SCOPE_CONTRACT ? contract
-                                               : NULL;
-    if (contract) {
-        return contract->to > turn.from && contract->to < turn.to ? contract->to : turn.to;
-    }
-    if (term->level == LEVEL_PLAN && step->scope != SCOPE_ORGANIZATION) {
-        struct period force = time_in_force(work, term, NULL, account, turn);
-        return force.from < turn.to ? force.to : turn.to;
-    }
-    return turn.to;
-}
-
-instant term_due(struct work *work, const struct step *step, const struct contract *contract,
-                 uint32_t account, struct period turn)
-{
-    instant due = turn_due(work, step, contract, account, turn);
-    return step->clock == CLOCK_ROW ? due : due_at_last(work, turn, due);
-}
-
-/* To all contracts of the buyer with this one's plan that follow one another: a plan goes on when
- * an amendment of something else makes another contract of it. */
-static void widen_by_plan(const struct work *work, const struct contract *contract,
-                          struct period *active)
-{
-    const struct accounts *accounts = work->pricing->accounts;
-    const struct account *buyer = &accounts->items[accounts_buyer(accounts, contract)];
-    const uint32_t *items = accounts->contract_of + buyer->contract_first;
-    for (uint32_t i = 0; i < buyer->contract_count; i++) {
-        const struct contract *other = &work->catalog->contracts[items[i]];
-        active->to =
-            other->plan == contract->plan && other->from == active->to ? other->to : active->to;
-    }
-    for (uint32_t i = buyer->contract_count; i-- > 0;) {
-        const struct contract *other = &work->catalog->contracts[items[i]];
-        active->from =
-            other->plan == contract->plan && other->to == active->from ? other->from : active->from;
-    }
-}
-
-struct period term_active(const struct work *work, const struct step *step,
-                          const struct contract *contract)
-{
-    const struct term *term = work->term;
-    struct period always = {INSTANT_MIN, INSTANT_MAX};
-    if (term->level == LEVEL_CONTRACT) {
-        contract = term->contract;
-    } else if (step->scope != SCOPE_CONTRACT &&
-               !(term->level == LEVEL_PLAN && contract && contract->plan == term->plan)) {
-        contract = NULL;
-    }
-    if (!contract) {
-        return always;
-    }
-    struct period active = {contract->from, contract->to};
-    if (term->level == LEVEL_PLAN && step->scope != SCOPE_CONTRACT) {
-        widen_by_plan(work, contract, &active);
-    }
-    return active;
-}
-
-const struct contract *term_contract_due(const struct work *work, const struct step *step,
-                                         uint32_t account, const struct contract *last, instant due)
-{
-    const struct term *term = work->term;
-    if (term->level == LEVEL_CONTRACT || step->scope == SCOPE_CONTRACT) {
-        return last;
-    }
-    instant end = due < work->pricing->cut.to ? due : work->pricing->cut.to;
-    const struct contract *then = work_contract(work, account, end - 1);
-    bool has_term = then && (term->level != LEVEL_PLAN || then->plan == term->plan);
-    return has_term ? then : last;
-}
-
-struct charge term_charge(const struct work *work, const struct step *step, uint32_t account,
-                          const struct contract *contract, struct period turn, instant due,
-                          instant row_at)
-{
-    const struct term *term = work->term;
-    struct period cut = work->pricing->cut;
-    instant end = due < cut.to ? due : cut.to;
-    bool is_of_contract = term->level == LEVEL_CONTRACT || step->scope == SCOPE_CONTRACT;
-    return (struct charge){.kind = CHARGE_USAGE,
-                           .has_amount = true,
-                           .level = (int8_t)level_of_terms(term->level),
-                           .account = account,
-                           .sku = NONE,
-                           .series = NONE,
-                           .row = NONE,
-                           .order = CHARGE_OF_NO_ROW,
-                           .tier = NONE,
-                           .of = NONE,
-                           .at = step->clock == CLOCK_ROW ? row_at : end - 1,
-                           .span = period_intersect(turn, cut),
-                           .price = term->list,
-                           .step = step,
-                           .contract = is_of_contract ? contract : NULL,
-                           .unit = TEXT(""),
-                           .next_step = term->list->step_count};
-}
 
 /* ---- bases, in the total order --------------------------------------------------------------- */
 
@@ -383,7 +167,7 @@ static void add_bases(struct run *run, uint32_t first)
             base.plan = last->plan;
         } else {
             base.contract = term_contract(work, charge);
-            base.plan = plan_of(work, charge->account, base.contract);
+            base.plan = term_plan_of(work, charge->account, base.contract);
         }
         run->bases[run->base_count++] = base;
     }
@@ -616,7 +400,7 @@ static enum status settle_idle(struct work *work, const struct step *step)
         for (instant at = span.from, next; at < span.to; at = next) {
             (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
             struct period stretch = {at, next < span.to ? next : span.to};
-            if (!is_in_force(work, work->term, member->account, at)) {
+            if (!term_is_in_force(work, work->term, member->account, at)) {
                 continue;
             }
             const struct contract *contract =
@@ -724,7 +508,7 @@ static instant start_of_turn(const struct work *work, const struct step *step, u
         }
         instant since = pricing->accounts->items[member->account].since;
         span.from = since > span.from && since < span.to ? since : span.from;
-        instant from = time_in_force(work, work->term, own, member->account, span).from;
+        instant from = term_in_force(work, work->term, own, member->account, span).from;
         start = from < start && from < span.to ? from : start;
     }
     return start;
@@ -986,7 +770,7 @@ static bool is_awaited(struct work *work, const struct price *list, const struct
 static void add_owners_at(struct work *work, uint32_t account, const struct contract *contract,
                           struct owners *plans, struct owners *contracts)
 {
-    add_owner(work, plans, plan_of(work, account, contract));
+    add_owner(work, plans, term_plan_of(work, account, contract));
     if (contract) {
         add_owner(work, contracts, (uint32_t)(contract - work->catalog->contracts));
     }
@@ -999,7 +783,7 @@ static void add_owners_before(struct work *work, uint32_t account, instant last,
     const struct catalog *catalog = work->catalog;
     const struct contract *contract =
         accounts_contract(work->pricing->accounts, catalog, account, last);
-    uint32_t plan = plan_of(work, account, contract);
+    uint32_t plan = term_plan_of(work, account, contract);
     const struct price *of_plan = plan == NONE ? NULL : &catalog->plans[plan].terms;
     if (of_plan && price_currency(catalog, of_plan) == work->currency &&
         is_awaited(work, of_plan, contract, account, last)) {

@@ -425,6 +425,13 @@ enum status step_tier_numbers(struct work *work, const struct step *step,
 enum status step_whole_value(struct work *work, const struct step *step,
                              const struct charge *charge, struct bucket *bucket, uint32_t *tier,
                              struct dec *y);
+/* ---- charge_curve.c ---- */
+
+/* True of a step that is settled when all charges of its bucket are known. */
+bool step_settles(const struct step *step);
+/* True of one that owes something as its turn ends, whether or not a charge came in the bill. */
+bool step_waits(const struct step *step);
+
 /* ---- step_charge.c ---- */
 
 /* All charges that come to a step over charges, in their order: what it adds are charges of its
@@ -434,18 +441,27 @@ enum status step_charge_run(struct work *work, struct entry *entries, uint32_t c
  * terms, or the step's own measure. */
 enum status step_base(struct work *work, const struct step *step, uint32_t charge,
                       const struct charge *asks, struct dec *base);
-/* True of a step that is settled when all charges of its bucket are known. */
-bool step_settles(const struct step *step);
-/* True of one that owes something as its turn ends, whether or not a charge came in the bill. */
-bool step_waits(const struct step *step);
-/* Makes of `charge`, one on a bucket's scope, what such a step owes in that state of the bucket, by
- * numbers that are those of `asking`.  f is what x comes to by the step's curve. */
+/* Makes of `charge`, one on a bucket's scope, what a step that is settled owes in that state of the
+ * bucket, by numbers that are those of `asking`.  f is what x comes to by the step's curve. */
 enum status step_charge_due(struct work *work, const struct step *step,
                             const struct bucket_state *state, const struct charge *asking,
                             struct charge *charge, struct dec *f);
 /* What a commit's turn before left beyond its promise, as far as it counts in this one. */
 enum status step_commit_rolled(struct work *work, const struct step *step,
                                const struct charge *charge, struct period turn, struct dec *rolled);
+
+/* What any such step does with a charge.  It sees it under the contract that is in force, which its
+ * own keys need not name (a fee of the catalog); *copy is room for that. */
+const struct charge *step_charge_seen(const struct work *work, uint32_t charge,
+                                      struct charge *copy);
+/* Its bucket, with the step's numbers; x moves on by `in`. */
+enum status step_charge_enter(struct work *work, struct entry *entry, struct dec in);
+/* Adjusts it: a charge of its own, which names it, unless it is of nothing. */
+enum status step_charge_adjust(struct work *work, const struct step *step, uint32_t charge,
+                               enum charge_kind kind, struct dec amount);
+/* What an expression says of it; *truth stays when there is none. */
+enum status charge_is_true(struct work *work, const struct step *step, const struct expr *expr,
+                           const struct charge *charge, bool *truth);
 
 /* What a grant pays of a charge: an adjustment, which moves its net. */
 enum status step_pay_charge(struct work *work, const struct step *step, uint32_t charge,
@@ -456,6 +472,13 @@ enum status step_commit_enter(struct work *work, const struct step *step,
 /* What a prepaid commit comes to in the turn of a bucket, of which `like` is a charge. */
 enum status step_commit_promise(struct work *work, const struct step *step,
                                 const struct charge *like, struct period turn, struct dec *promise);
+
+/* ---- step_allocate.c ---- */
+
+/* A charge enters with its weight, by which it has a share of what others, or itself, give away. */
+enum status step_allocate_enter(struct work *work, struct entry *entry);
+/* Shares what is given in a bucket, when all have. */
+enum status step_allocate_settle(struct work *work, uint32_t bucket);
 
 /* ---- step_credit.c ---- */
 
@@ -499,6 +522,9 @@ static inline int step_digits(const struct work *work, int digits, const struct 
 enum status terms_run(struct work *work);
 /* The total order of charges that adjust nothing. */
 int charge_compare(const struct work *work, uint32_t a, uint32_t b);
+
+/* ---- term_time.c ---- */
+
 /* The contract of an account while it was this payer's, at an instant or last before it. */
 static inline const struct contract *work_contract(const struct work *work, uint32_t account,
                                                    instant at)
@@ -513,6 +539,15 @@ const struct contract *term_contract_due(const struct work *work, const struct s
                                          instant due);
 /* The contract in force for a charge, as terms see it. */
 const struct contract *term_contract(const struct work *work, const struct charge *charge);
+/* The plan of an account under a contract; NULL: under none. */
+uint32_t term_plan_of(const struct work *work, uint32_t account, const struct contract *contract);
+bool term_is_in_force(const struct work *work, const struct term *term, uint32_t account,
+                      instant at);
+/* From the first instant of a span in which the term is in force for the account, under that
+ * contract (NULL: none) if `own` points to one, to the last; empty at its end: never. */
+struct period term_in_force(const struct work *work, const struct term *term,
+                            const struct contract *const *own, uint32_t account,
+                            struct period span);
 /* Whether the term that runs applies to an account at an instant. */
 bool term_holds(const struct work *work, uint32_t account, instant at);
 /* When what waits in a bucket of the term that runs is due. */

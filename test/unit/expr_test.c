@@ -690,32 +690,6 @@ static void values_are_explained(void **state)
     assert_true(text_equal(text, text_of(wanted)));
 }
 
-static void nearest_is_near(void **state)
-{
-    (void)state;
-    static const struct text words[] = {{"quantity", 8}, {"rate", 4}, {"region", 6}, {"", 0}};
-    static const char *const pairs[][2] = {
-        {"quantiy", "quantity"},
-        {"qauntity", "quantity"},
-        {"Quantity", "quantity"},
-        {"rates", "rate"},
-        {"rat", "rate"},
-        {"regoin", "region"},
-        {"xyz", ""},
-        {"", ""},
-        {"quant", "quantity"},
-    };
-    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        struct text nearest = expr_nearest(text_of(pairs[i][0]), words, 4);
-        if (i == 8) {
-            assert_int_equal(nearest.size, 0); /* three of five letters is another word */
-        } else {
-            assert_true(text_equal(nearest, text_of(pairs[i][1])));
-        }
-    }
-    assert_int_equal(expr_nearest(text_of(nest("x", 100, "", "")), words, 4).size, 0);
-}
-
 /* False: the memory was too little, and the arena has jumped out. */
 static bool compile_within(size_t limit_bytes)
 {
@@ -782,8 +756,8 @@ int main(void)
         cmocka_unit_test(limits_hold),         cmocka_unit_test(joined_text_has_limit),
         cmocka_unit_test(patterns_are_linear), cmocka_unit_test(wanted_type_is_kept),
         cmocka_unit_test(uses_are_listed),     cmocka_unit_test(values_are_explained),
-        cmocka_unit_test(nearest_is_near),     cmocka_unit_test(memory_may_run_out),
-        cmocka_unit_test(comparison_is_quick), cmocka_unit_test(oracle_agrees),
+        cmocka_unit_test(memory_may_run_out),  cmocka_unit_test(comparison_is_quick),
+        cmocka_unit_test(oracle_agrees),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

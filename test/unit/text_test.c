@@ -1,4 +1,5 @@
-/* text_test.c - text, UTF-8, buffers, the hash table, and hashes against published values. */
+/* text_test.c - text, UTF-8, buffers, what was meant, the hash table, and hashes against published
+ * values. */
 #include <openssl/evp.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include "base/arena.h"
 #include "base/hash.h"
 #include "base/map.h"
+#include "base/nearest.h"
 #include "base/text.h"
 #include "table.h"
 
@@ -329,6 +331,37 @@ static void prints_add_up_in_any_order(void **)
     assert_true(carried.low == 0 && carried.high == 4);
 }
 
+static void nearest_is_near(void **state)
+{
+    (void)state;
+    static const struct text words[] = {{"quantity", 8}, {"rate", 4}, {"region", 6}, {"", 0}};
+    static const char *const pairs[][2] = {
+        {"quantiy", "quantity"},
+        {"qauntity", "quantity"},
+        {"Quantity", "quantity"},
+        {"rates", "rate"},
+        {"rat", "rate"},
+        {"regoin", "region"},
+        {"xyz", ""},
+        {"", ""},
+        {"quant", "quantity"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct text nearest = text_nearest(text_of(pairs[i][0]), words, 4);
+        if (i == 8) {
+            assert_int_equal(nearest.size, 0); /* three of five letters is another word */
+        } else {
+            assert_true(text_equal(nearest, text_of(pairs[i][1])));
+        }
+    }
+    char longer[65];
+    memset(longer, 'x', sizeof longer);
+    struct text word = {longer, sizeof longer};
+    assert_int_equal(text_nearest(word, &word, 1).size, 0);
+    word.size--;
+    assert_true(text_equal(text_nearest(word, &word, 1), word));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +371,7 @@ int main(void)
         cmocka_unit_test(utf8_agrees_with_its_definition),
         cmocka_unit_test_setup_teardown(buffers_grow, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(names_are_encoded, open_arena, close_arena),
+        cmocka_unit_test(nearest_is_near),
         cmocka_unit_test(running_out_of_memory_is_recovered),
         cmocka_unit_test_setup_teardown(maps_find_what_was_put, open_arena, close_arena),
         cmocka_unit_test_setup_teardown(digests_are_sha256, open_arena, close_arena),

@@ -1,0 +1,292 @@
+/* slots.c - where usage is cut into slots, as prices and terms ask for it.
+ *
+ *     prices with dates              catalog->sku_edges, by SKU
+ *     clocks of steps, calendars,    catalog->slot_clocks, each once; price->clocks, those that its
+ *     tables with dates              rows are cut by
+ *     what depends on the contract   price->asks_contract
+ *
+ * A slot is an hour at most, so what changes at whole hours of UTC alone cuts none
+ * (slot_clock.hour_aligned); catalog->has_odd_clocks says that something does.
+ */
+#include "catalog/load.h"
+
+#include "base/nofloat.h"
+
+/* ---- dates of prices ---- */
+
+static void mark_prices(const struct price_set *set, bool *marks)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        marks[set->prices[i]] = true;
+    }
+}
+
+/* Of each SKU, the effective dates of the prices of catalog and plans that may be its own; those of
+ * contracts are looked up with the contract. */
+static void collect_sku_edges(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    bool *is_common = arena_calloc(loader->arena, catalog->price_count + 1, sizeof *is_common);
+    mark_prices(&catalog->public_prices, is_common);
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        mark_prices(&catalog->plans[i].prices, is_common);
+    }
+    const struct price **dated =
+        arena_calloc(loader->arena, catalog->price_count + 1, sizeof *dated);
+    uint32_t dated_count = 0;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
+        if (is_common[p] && is_dated && !price->is_fixed) {
+            dated[dated_count++] = price;
+        }
+    }
+    uint32_t *first = arena_calloc(loader->arena, (size_t)catalog->sku_count + 1, sizeof *first);
+    instant *edges = NULL;
+    uint32_t count = 0, capacity = 0;
+    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
+        for (uint32_t p = 0; p < dated_count; p++) {
+            const struct price *price = dated[p];
+            if (!price_has_sku(price, sku)) {
+                continue;
+            }
+            if (count + 2 > capacity) {
+                uint32_t more = capacity > 0 ? capacity * 2 : 64;
+                edges = arena_grow(loader->arena, edges, capacity, more, sizeof *edges);
+                capacity = more;
+            }
+            if (price->from != INSTANT_MIN) {
+                edges[count++] = price->from;
+            }
+            if (price->to != INSTANT_MAX) {
+                edges[count++] = price->to;
+            }
+        }
+        first[sku + 1] = count;
+    }
+    catalog->sku_edges = edges;
+    catalog->sku_edge_first = first;
+}
+
+/* ---- clocks, calendars and tables ---- */
+
+/* True when no turn of the clock begins inside an hour of UTC. Offsets are looked at twice a year;
+ * they change no more often between whole and half hours. */
+static bool is_hour_aligned(const struct clock *clock)
+{
+    const struct civil *anchor = &clock->anchor;
+    if (anchor->minute != 0 || anchor->second != 0 || anchor->nanosecond != 0) {
+        return false;
+    }
+    for (int32_t year = 1970; clock->zone != NULL && year < 2262; year++) {
+        for (int32_t month = 1; month <= 7; month += 6) {
+            instant at = civil_to_days(year, month, 1) * NS_PER_DAY;
+            if (zone_offset_seconds(clock->zone, at) % 3600 != 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool same_clock(const struct clock *a, const struct clock *b)
+{
+    return a->every == b->every && a->count == b->count && a->zone == b->zone &&
+           memcmp(&a->anchor, &b->anchor, sizeof a->anchor) == 0;
+}
+
+/* The clock of a step in catalog->slot_clocks; NONE when it has none that could cut a row. */
+static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step,
+                                const struct tally *tally, struct slot_clock *items)
+{
+    bool of_contract = step->clock == CLOCK_CONTRACT, of_account = step->clock == CLOCK_ACCOUNT;
+    if (step->clock != CLOCK_RULE && !of_contract && !of_account) {
+        return NONE;
+    }
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
+            items[i].of_account == of_account && (!of_account || items[i].scope == step->scope) &&
+            items[i].tally == tally && same_clock(&items[i].clock, &step->rule)) {
+            return i;
+        }
+    }
+    bool is_aligned = !of_contract && !of_account && is_hour_aligned(&step->rule);
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] = (struct slot_clock){
+        .clock = step->rule,
+        .tally = tally,
+        .of_contract = of_contract,
+        .of_account = of_account,
+        .scope = step->scope,
+        .hour_aligned = is_aligned,
+    };
+    return catalog->slot_clock_count++;
+}
+
+/* The calendars and tables that a price's expressions ask. */
+struct call_use {
+    bool *calendars, *tables; /* of each */
+    bool any;
+};
+
+static void note_calls(void *context, const struct expr *expr)
+{
+    struct call_use *use = context;
+    size_t count = 0;
+    const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
+        if (is_table) {
+            use->tables[calls[i] - CALL_LOOKUP] = use->any = true;
+        } else if (calls[i] < CALL_LOOKUP) {
+            use->calendars[calls[i] - CALL_CALENDAR] = use->any = true;
+        }
+    }
+}
+
+/* A table with dates in catalog->slot_clocks; NONE when it has none. */
+static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table *table,
+                                bool any_key, struct slot_clock *items)
+{
+    if (table == NULL || table->edge_count == 0) {
+        return NONE;
+    }
+    bool is_aligned = true;
+    for (uint32_t i = 0; i < table->edge_count; i++) {
+        is_aligned = is_aligned && table->edges[i] % NS_PER_HOUR == 0;
+    }
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        if (items[i].table == table && items[i].any_key == any_key) {
+            return i;
+        }
+    }
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] =
+        (struct slot_clock){.hour_aligned = is_aligned, .table = table, .any_key = any_key};
+    return catalog->slot_clock_count++;
+}
+
+/* True when it changes at whole hours of UTC alone. */
+static bool is_calendar_aligned(const struct calendar *calendar)
+{
+    struct clock day = clock_calendar(EVERY_DAY, calendar->zone);
+    bool is_aligned = is_hour_aligned(&day);
+    for (int d = 0; d < 7; d++) {
+        for (uint32_t i = 0; i < calendar->days[d].count; i++) {
+            is_aligned = is_aligned && calendar->days[d].from[i] % 60 == 0 &&
+                         calendar->days[d].to[i] % 60 == 0;
+        }
+    }
+    return is_aligned;
+}
+
+static uint32_t find_slot_calendar(struct catalog *catalog, const struct calendar *calendar,
+                                   struct slot_clock *items)
+{
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        if (items[i].calendar == calendar) {
+            return i;
+        }
+    }
+    bool is_aligned = is_calendar_aligned(calendar);
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] =
+        (struct slot_clock){.hour_aligned = is_aligned, .calendar = calendar};
+    return catalog->slot_clock_count++;
+}
+
+/* Of calendars, then of tables. */
+static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot_clock *items)
+{
+    uint32_t table = i - catalog->calendar_count;
+    return i < catalog->calendar_count
+               ? find_slot_calendar(catalog, &catalog->calendars[i], items)
+               : find_slot_table(catalog, &catalog->tables[table], true, items);
+}
+
+/* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
+ * calendars and dated tables, and whether they ask the contract. */
+static void collect_clocks(struct loader *loader, struct price *price, bool of_contract,
+                           struct slot_clock *items)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t named = catalog->calendar_count + catalog->table_count;
+    uint32_t room = 2 * price->step_count + named + catalog->tally_count + 1;
+    struct call_use use = {.any = false};
+    use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
+    use.tables = use.calendars + catalog->calendar_count;
+    uint32_t *clocks = NULL;
+    for (uint32_t i = 0; i < price->step_count && !price->is_fixed; i++) {
+        const struct step *step = &price->steps[i];
+        price->asks_contract = price->asks_contract || step_asks_contract(step, of_contract);
+        for (uint32_t t = 0; step->kind == STEP_TALLY && t < catalog->tally_count; t++) {
+            const struct tally *tally = &catalog->tallies[t];
+            if (tally_fits(tally, price)) {
+                price->asks_contract =
+                    price->asks_contract || step_asks_contract(&tally->step, false);
+                uint32_t clock = find_slot_clock(catalog, &tally->step, tally, items);
+                if (clock != NONE) {
+                    clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                    clocks[price->clock_count++] = clock;
+                }
+            }
+        }
+        step_visit_rows(step, note_calls, &use);
+        uint32_t found[] = {find_slot_clock(catalog, step, NULL, items),
+                            step->kind == STEP_RATE
+                                ? find_slot_table(catalog, step->rate.table, false, items)
+                                : NONE};
+        for (int k = 0; k < 2; k++) {
+            if (found[k] != NONE) {
+                clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+                clocks[price->clock_count++] = found[k];
+            }
+        }
+    }
+    for (uint32_t i = 0; i < named && use.any; i++) {
+        uint32_t found = use.calendars[i] ? find_slot_named(catalog, i, items) : NONE;
+        if (found != NONE) {
+            clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+            clocks[price->clock_count++] = found;
+        }
+    }
+    bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
+    uint32_t rates =
+        is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, items) : NONE;
+    if (rates != NONE) {
+        clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+        clocks[price->clock_count++] = rates;
+    }
+    price->clocks = clocks;
+}
+
+static void collect_slot_clocks(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t most = catalog->calendar_count + catalog->table_count + catalog->tally_count +
+                    terms_count(catalog);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        most += 2 * catalog->prices[p].step_count;
+    }
+    struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
+    /* What is written to is of this loader. */
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        struct price *price = (struct price *)&catalog->prices[p];
+        bool of_contract = price->owner > catalog->plan_count; /* 0: the catalog's own */
+        collect_clocks(loader, price, of_contract, items);
+    }
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        collect_clocks(loader, (struct price *)&catalog->plans[i].terms, true, items);
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        collect_clocks(loader, (struct price *)&catalog->contracts[i].terms, true, items);
+    }
+    collect_clocks(loader, &catalog->terms, false, items);
+    catalog->slot_clocks = items;
+}
+
+void collect_slots(struct loader *loader)
+{
+    collect_slot_clocks(loader);
+    collect_sku_edges(loader);
+}

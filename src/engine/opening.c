@@ -1,0 +1,578 @@
+/* opening.c - the state a period begins with: the closing.ndjson of the period before, line by
+ * line.
+ *
+ *     "bucket"   what a step has added up              run->opening, by payer and key
+ *     "meter"    a meter's value, level or samples     run->carried, by payer
+ *     "failed"   a payer that was not billed           unbilled.c
+ *     "waits"    one that has had no bill yet          waiting.c
+ *
+ * A state is of a moment, and only the bill that begins then may go on with it; of a meter's state
+ * that is the bill of who pays for the account then, which may be another payer.
+ */
+#include <stdlib.h>
+#include <yyjson.h>
+
+#include "engine/run.h"
+
+/* ---- members of a line --------------------------------------------------------------------- */
+
+static bool member_text(yyjson_val *object, const char *key, struct text *out)
+{
+    yyjson_val *value = yyjson_obj_get(object, key);
+    if (!yyjson_is_str(value)) {
+        return false;
+    }
+    *out = (struct text){yyjson_get_str(value), yyjson_get_len(value)};
+    return true;
+}
+
+static bool member_time(yyjson_val *object, const char *key, instant *out)
+{
+    struct text text;
+    return member_text(object, key, &text) && time_parse(text, out) == TIME_OK;
+}
+
+/* The edge of a turn; empty where time is open. */
+static bool member_edge(yyjson_val *object, const char *key, instant open, instant *out)
+{
+    struct text text;
+    *out = open;
+    return member_text(object, key, &text) && (text.size == 0 || time_parse(text, out) == TIME_OK);
+}
+
+static bool member_dec(yyjson_val *object, const char *key, struct dec *out)
+{
+    struct text text;
+    return member_text(object, key, &text) && dec_parse(text, out) == NUMBER_OK;
+}
+
+/* Numbers as texts; none when the member is not there. */
+static bool member_decs(struct arena *arena, yyjson_val *object, const char *key,
+                        const struct dec **out, uint32_t *count)
+{
+    yyjson_val *list = yyjson_obj_get(object, key), *item;
+    struct dec *numbers = arena_alloc(arena, (yyjson_arr_size(list) + 1) * sizeof *numbers);
+    yyjson_arr_iter iter = yyjson_arr_iter_with(list);
+    *count = 0;
+    *out = numbers;
+    while ((item = yyjson_arr_iter_next(&iter))) {
+        struct text text = {yyjson_get_str(item), yyjson_get_len(item)};
+        if (!text.at || dec_parse(text, &numbers[(*count)++]) != NUMBER_OK) {
+            return false;
+        }
+    }
+    return !list || yyjson_is_arr(list);
+}
+
+/* ---- states -------------------------------------------------------------------------------- */
+
+/* A part of a state's name: up to a bar. */
+static struct text name_part(struct run *run, struct text key, size_t *at)
+{
+    const char *first = key.at + *at;
+    const char *bar = memchr(first, '|', key.size - *at);
+    struct text encoded = {first, bar ? (size_t)(bar - first) : key.size - *at}, part = TEXT("");
+    (void)text_decode(encoded, arena_alloc(&run->arena, encoded.size + 1), &part);
+    *at += encoded.size + (bar != NULL);
+    return part;
+}
+
+/* Who goes on with a state: some accounts take along to who pays for them as a turn begins, which
+ * may have been before the period does. */
+static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, instant at)
+{
+    const struct catalog *catalog = run->catalog;
+    size_t place = 0;
+    if (payer == MAP_NONE || !catalog->has_moves || accounts_view(run->accounts, payer) != NONE) {
+        return payer;
+    }
+    uint32_t node = map_find(&catalog->node_by_name, name_part(run, key, &place));
+    if (node == MAP_NONE || !catalog->node_moves[node]) {
+        return payer;
+    }
+    uint32_t account = accounts_find(run->accounts, NONE, name_part(run, key, &place));
+    if (account == MAP_NONE) {
+        return payer;
+    }
+    const struct billing_of billing = run_billing(run, payer);
+    return accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
+}
+
+static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer, instant at,
+                               struct opening_bucket *out)
+{
+    struct text key;
+    struct bucket_state *state = &out->state;
+    out->payer = payer;
+    if (!member_text(object, "bucket", &key) ||
+        !member_edge(object, "from", INSTANT_MIN, &state->turn.from) ||
+        !member_edge(object, "to", INSTANT_MAX, &state->turn.to) ||
+        !member_dec(object, "x", &state->x) || !member_dec(object, "y", &state->y) ||
+        !member_dec(object, "events", &state->events) ||
+        !member_dec(object, "high", &state->high) ||
+        !member_decs(&run->arena, object, "samples", &state->samples, &state->sample_count)) {
+        return ERR_INPUT;
+    }
+    state->key = text_copy(&run->arena, key);
+    out->payer = state_payer(run, payer, state->key, at);
+    return OK;
+}
+
+/* A payer that was not billed, so that it has no state. */
+static enum status read_unbilled(struct run *run, yyjson_val *object, uint32_t payer, instant at,
+                                 struct text line)
+{
+    struct unbilled unbilled = {.payer = payer, .span.to = at, .raw = line};
+    if (!yyjson_is_true(yyjson_obj_get(object, "failed")) ||
+        !member_time(object, "from", &unbilled.span.from)) {
+        return ERR_INPUT;
+    }
+    if (payer != MAP_NONE) {
+        unbilled_add(run, unbilled);
+    }
+    return OK;
+}
+
+/* A meter's state enters only when the catalog still has its meter, SKU and account.  It goes on
+ * with who pays for the account when the bill ended that tells it, or later, as the run begins. */
+static enum status read_meter_state(struct run *run, yyjson_val *object, uint32_t payer, instant at,
+                                    struct carried *out, bool *is_known)
+{
+    struct text meter_name, account, sku_name, resource, source = TEXT(""), id = TEXT("");
+    bool has_sum = yyjson_obj_get(object, "sum");
+    out->has_samples = has_sum || yyjson_obj_get(object, "samples");
+    if (!member_text(object, "meter", &meter_name) || !member_text(object, "account", &account) ||
+        !member_text(object, "sku", &sku_name) || !member_text(object, "resource", &resource) ||
+        (!out->has_samples &&
+         (!member_text(object, "source", &source) || !member_text(object, "id", &id) ||
+          !member_dec(object, "value", &out->state.value) ||
+          !member_time(object, "time", &out->state.at)))) {
+        return ERR_INPUT;
+    }
+    out->state.is_open = yyjson_is_true(yyjson_obj_get(object, "open"));
+    const struct catalog *catalog = run->catalog;
+    uint32_t sku = map_find(&catalog->sku_by_name, sku_name);
+    uint32_t meter = 0;
+    while (meter < catalog->meter_count && !text_equal(catalog->meters[meter].name, meter_name)) {
+        meter++;
+    }
+    uint32_t view = payer == MAP_NONE ? NONE : accounts_view(run->accounts, payer);
+    out->state.account = accounts_find(run->accounts, view, account);
+    *is_known = payer != MAP_NONE && sku != MAP_NONE && meter < catalog->meter_count &&
+                out->state.account != MAP_NONE;
+    if (!*is_known) {
+        return OK;
+    }
+    enum aggregate aggregate = catalog->meters[meter].aggregate;
+    *is_known = out->has_samples
+                    ? (has_sum ? aggregate == AGGREGATE_AVERAGE
+                               : aggregate == AGGREGATE_UNIQUE || aggregate == AGGREGATE_PERCENTILE)
+                    : aggregate_picks(aggregate) || aggregate == AGGREGATE_TIME_WEIGHTED;
+    if (!*is_known) {
+        return OK;
+    }
+    const struct meter *known = &catalog->meters[meter];
+    struct text dimensions[DIMENSIONS_MAX];
+    yyjson_val *values = yyjson_obj_get(object, "dimensions");
+    for (uint32_t i = 0; i < known->dimension_count; i++) {
+        struct text name = catalog->dimensions[known->dimensions[i].name];
+        struct text key = text_copy(&run->arena, name);
+        dimensions[i] = TEXT("");
+        (void)member_text(values, key.at, &dimensions[i]);
+    }
+    uint64_t hash = series_hash(meter, sku, resource, dimensions, known->dimension_count);
+    out->state.series =
+        series_find(&run->series, hash, meter, sku, resource, dimensions, known->dimension_count);
+    if (out->state.series == NONE) {
+        out->state.series = series_add(&run->series, hash, meter, sku, resource, dimensions,
+                                       known->dimension_count);
+    }
+    out->payer = accounts_payer(run->accounts, out->state.account,
+                                at > run->period.from ? at : run->period.from);
+    out->state.told = at;
+    out->state.source = text_copy(&run->arena, source);
+    out->state.id = text_copy(&run->arena, id);
+    return OK;
+}
+
+/* ---- who goes on --------------------------------------------------------------------------- */
+
+/* A state is of the moment at which a bill ended; only the bill that begins there may go on with
+ * it. */
+static bool begins_at(const struct run *run, uint32_t payer, instant at)
+{
+    if (payer == MAP_NONE) {
+        return true; /* not an account any more: its states are left out */
+    }
+    if (!run->has_cuts) {
+        return at == run->period.from;
+    }
+    uint32_t first = run->cut_first[payer], end = run->cut_first[payer + 1];
+    return first == end || run->cuts[first].from == at;
+}
+
+/* The same of a meter's state, of which another payer may be the one to go on with it: whenever its
+ * bill begins then, and with a level inside its bill. */
+static bool goes_on_at(const struct run *run, uint32_t payer, uint32_t heir, bool is_level,
+                       instant at)
+{
+    if (payer != MAP_NONE && run_waits(run, payer)) {
+        return at == run->period.from;
+    }
+    if (begins_at(run, payer, at)) {
+        return true;
+    }
+    uint32_t first = run->has_cuts ? run->cut_first[heir] : 0;
+    return run->has_cuts && heir != payer &&
+           (first == run->cut_first[heir + 1] || run->cuts[first].from >= at ||
+            (is_level && at >= run->period.from));
+}
+
+static struct carried *add_carried(struct run *run)
+{
+    if (run->carried_count == run->carried_capacity) {
+        uint32_t capacity = run->carried_capacity * 2 + 16;
+        run->carried = arena_grow(&run->arena, run->carried, run->carried_count, capacity,
+                                  sizeof *run->carried);
+        run->carried_capacity = capacity;
+    }
+    return &run->carried[run->carried_count++];
+}
+
+/* A level is known to all that pay for its account from when it is told, until a bill of a run
+ * before tells another; and a gauge to all that do in the period, when they have turns that begin
+ * in it. */
+static void copy_state(struct run *run, uint32_t index)
+{
+    const struct carried first = run->carried[index];
+    const uint32_t account = first.state.account;
+    const bool is_level = carried_is_level(run, &first);
+    enum aggregate aggregate =
+        run->catalog->meters[series_at(&run->series, first.state.series)->meter].aggregate;
+    if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
+        return;
+    }
+    uint32_t payers[PAYERS_MAX] = {first.payer}, count = 1;
+    instant at = is_level ? first.state.told : first.state.at, next;
+    for (at = at > run->period.from ? at : run->period.from;
+         at < run->cuts_end && count < PAYERS_MAX; at = next) {
+        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
+        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
+        if (is_level && run_was_billed(run, payer, at)) {
+            return;
+        }
+        while (known < count && payers[known] != payer) {
+            known++;
+        }
+        if (known == count) {
+            payers[count++] = payer;
+            struct carried *copy = add_carried(run);
+            *copy = first;
+            copy->payer = payer;
+            copy->is_copy = true;
+        }
+    }
+}
+
+/* ---- lines --------------------------------------------------------------------------------- */
+
+static enum status read_opening_line(struct run *run, struct text line, instant *at)
+{
+    yyjson_read_err json_err;
+    yyjson_doc *doc = yyjson_read_opts((char *)(uintptr_t)line.at, line.size, 0, NULL, &json_err);
+    yyjson_val *object = yyjson_doc_get_root(doc);
+    struct text payer_id;
+    enum status status = ERR_INPUT;
+    if (yyjson_is_obj(object) && member_text(object, "payer", &payer_id)) {
+        struct text contract = TEXT("");
+        (void)member_text(object, "contract", &contract);
+        uint32_t payer = run_payer(run, payer_id, contract);
+        if (!member_time(object, "at", at)) {
+            status = ERR_INPUT;
+        } else if (yyjson_is_true(yyjson_obj_get(object, "waits"))) {
+            status = *at == run->period.from ? OK : ERR_CONFLICT;
+            if (payer != MAP_NONE) {
+                waiting_add(run, payer);
+            }
+        } else if (!yyjson_obj_get(object, "meter") && !begins_at(run, payer, *at)) {
+            status = ERR_CONFLICT;
+        } else if (yyjson_obj_get(object, "failed")) {
+            status = read_unbilled(run, object, payer, *at, line);
+        } else if (yyjson_obj_get(object, "bucket")) {
+            run->opening[run->opening_count].raw = line;
+            status = read_bucket(run, object, payer, *at, &run->opening[run->opening_count]);
+            run->opening_count += status == OK && payer != MAP_NONE;
+        } else {
+            bool is_known = false;
+            struct carried *last = add_carried(run);
+            *last = (struct carried){.raw = line};
+            status = read_meter_state(run, object, payer, *at, last, &is_known);
+            uint32_t heir = is_known ? last->payer : payer;
+            if (status == OK &&
+                !goes_on_at(run, payer, heir, is_known && carried_is_level(run, last), *at)) {
+                status = ERR_CONFLICT;
+            }
+            run->carried_count -= status != OK || !is_known;
+        }
+    }
+    yyjson_doc_free(doc);
+    return status;
+}
+
+/* ---- the file ------------------------------------------------------------------------------ */
+
+/* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
+ * taken as it is. */
+static enum status check_opening_written(struct run *run, struct text bytes)
+{
+    struct text path = text_of(run->options->opening), name = TEXT("closing.ndjson");
+    if (path.size < name.size || memcmp(path.at + path.size - name.size, name.at, name.size) != 0) {
+        return OK;
+    }
+    size_t size = path.size - name.size; /* with the slash */
+    if (size > 0 && path.at[size - 1] != '/') {
+        return OK;
+    }
+    size -= size > 1; /* but of / */
+    struct text folder =
+        size == 0 ? TEXT(".") : text_copy(&run->arena, (struct text){path.at, size});
+    struct text run_file = text_format(&run->arena, "%s/run.json", folder.at);
+    struct file_info info;
+    if (run->env->file_stat(run->env, run_file.at, &info, NULL) != OK) {
+        return OK;
+    }
+    char print[33];
+    return check_written(run, folder.at, name.at, bytes, print);
+}
+
+/* Takes off the last line, which tells how much comes before it. */
+static enum status check_opening_whole(struct run *run, struct text *bytes)
+{
+    size_t start = bytes->size > 0 ? bytes->size - 1 : 0;
+    while (start > 0 && bytes->at[start - 1] != '\n') {
+        start--;
+    }
+    yyjson_doc *doc = yyjson_read(bytes->at + start, bytes->size - start, 0);
+    yyjson_val *end = yyjson_obj_get(yyjson_doc_get_root(doc), "closing");
+    struct text print;
+    char hex[33];
+    hash128_format(hash_blocks(bytes->at, start), hex);
+    bool is_end = yyjson_is_obj(end);
+    bool is_whole = is_end && yyjson_get_uint(yyjson_obj_get(end, "size")) == start &&
+                    member_text(end, "print", &print) && text_equal(print, text_of(hex));
+    uint64_t form = yyjson_get_uint(yyjson_obj_get(end, "form"));
+    yyjson_doc_free(doc);
+    if (is_whole && form != CLOSING_FORM) { /* no bucket would be found by its name */
+        (void)fail(run->err, ERR_INPUT, "%s: is of %s version, whose buckets have other names",
+                   run->options->opening, form < CLOSING_FORM ? "an earlier" : "a later");
+        return fail_hint(run->err, "bill the period before again with this version, from its own "
+                                   "opening: the closing says the same in these names");
+    }
+    if (!is_whole) {
+        (void)fail(run->err, is_end ? ERR_CORRUPT : ERR_INPUT,
+                   is_end ? "%s: is not as the run wrote it" : "%s: is no whole closing.ndjson",
+                   run->options->opening);
+        return fail_hint(run->err, is_end
+                                       ? "the file was edited: give it as the run wrote it"
+                                       : "the line at its end is missing: give the closing.ndjson "
+                                         "of the period before as the run wrote it");
+    }
+    bytes->size = start;
+    return OK;
+}
+
+static int compare_opening(const void *a_item, const void *b_item)
+{
+    const struct opening_bucket *a = a_item, *b = b_item;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    return text_compare(a->state.key, b->state.key);
+}
+
+static int compare_carried(const void *a_item, const void *b_item)
+{
+    const struct carried *a = a_item, *b = b_item;
+    return a->payer < b->payer ? -1 : a->payer > b->payer;
+}
+
+enum status load_opening(struct run *run)
+{
+    run->opening_digest = TEXT("");
+    if (!run->options->opening) {
+        if (!run->is_case) {
+            warn_of_no_opening(run);
+        }
+        return OK;
+    }
+    if (strcmp(run->options->opening, "none") == 0) {
+        return OK; /* the first period */
+    }
+    struct text bytes;
+    struct file_info info;
+    if (run->env->file_stat(run->env, run->options->opening, &info, NULL) == OK &&
+        info.kind == FILE_FOLDER) {
+        (void)fail(run->err, ERR_INPUT, "%s is no file", run->options->opening);
+        return fail_hint(run->err, "--opening takes the file: %s/closing.ndjson",
+                         run->options->opening);
+    }
+    TRY(load_bytes(run->env, &run->arena, run->options->opening, UINT64_C(1) << 40, &bytes,
+                   run->err));
+    TRY(check_opening_written(run, bytes));
+    struct digest digest = hash_digest(bytes);
+    TRY(check_opening_whole(run, &bytes));
+    uint32_t lines = 1;
+    for (size_t i = 0; i < bytes.size; i++) {
+        lines += bytes.at[i] == '\n';
+    }
+    run->opening = arena_calloc(&run->arena, lines, sizeof *run->opening);
+    uint32_t number = 0;
+    for (size_t at = 0; at < bytes.size;) {
+        const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
+        size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
+        number++;
+        instant moment = INSTANT_MIN;
+        enum status status =
+            size > 0 ? read_opening_line(run, (struct text){bytes.at + at, size}, &moment) : OK;
+        if (status == ERR_CONFLICT) {
+            char text[TIME_FORMAT_MAX];
+            (void)time_format_short(moment, text);
+            (void)fail(run->err, ERR_INPUT,
+                       "%s:%u: this state is of %s, and the payer's bill does not begin then",
+                       run->options->opening, number, text);
+            return fail_hint(run->err,
+                             run->restatement && !run->restatement->has_before
+                                 ? "its turns are others now: name the closed folders of the "
+                                   "periods before, too, with --closed"
+                                 : "give the closing.ndjson of the period just before");
+        }
+        if (status != OK) {
+            (void)fail(run->err, ERR_INPUT, "%s:%u: no state of a bucket or meter",
+                       run->options->opening, number);
+            return fail_hint(run->err, "give the closing.ndjson of the period before");
+        }
+        at += size + 1;
+    }
+    if (run->opening_count > 0) {
+        qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
+    }
+    for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
+        copy_state(run, i);
+    }
+    if (run->carried_count > 0) {
+        qsort(run->carried, run->carried_count, sizeof *run->carried, compare_carried);
+    }
+    unbilled_spread(run);
+    char *hex = arena_alloc(&run->arena, 65);
+    digest_format(&digest, hex);
+    run->opening_digest = (struct text){hex, 64};
+    return OK;
+}
+
+/* ---- samples ------------------------------------------------------------------------------- */
+
+/* One record of the state whose line this is: of a key, or of so many values that are equal or, of
+ * an average, have this sum.  False when it is not as it must be. */
+static bool carry_sample(struct spool_writer *writer, uint32_t partition, struct record record,
+                         struct text key, yyjson_val *value, yyjson_val *count)
+{
+    struct dec number = dec_from_int(1);
+    struct text text = {yyjson_get_str(value), yyjson_get_len(value)};
+    if (value && (!text.at || dec_parse(text, &number) != NUMBER_OK || !yyjson_is_uint(count))) {
+        return false;
+    }
+    bool is_wide = number.mantissa > INT64_MAX || number.mantissa < INT64_MIN;
+    size_t size = (is_wide ? (size_t)RECORD_WIDE_BYTES : 0) + RECORD_TAIL_BYTES + key.size;
+    bool has_tail = is_wide || !value;
+    record.print = value ? yyjson_get_uint(count) : 1;
+    record.scale = (uint8_t)number.scale;
+    record.mantissa = is_wide ? 0 : (int64_t)number.mantissa;
+    record.flags |= (uint8_t)((is_wide ? RECORD_WIDE : 0) | (has_tail ? RECORD_TAIL : 0));
+    record.tail_units =
+        has_tail ? (uint8_t)((size + sizeof record - 1) / sizeof record) : (uint8_t)0;
+    if (key.size > 2 * ATTRIBUTE_MAX_BYTES) {
+        return false;
+    }
+    struct record *to = spool_add(writer, partition, 1u + record.tail_units);
+    if (!to) {
+        return true; /* spool_flush tells why */
+    }
+    *to = record;
+    memset(to + 1, 0, (size_t)record.tail_units * sizeof *to);
+    if (is_wide) {
+        memcpy(to + 1, &number.mantissa, RECORD_WIDE_BYTES);
+    }
+    if (has_tail) {
+        struct record_tail *tail = record_tail(to);
+        tail->source_size = (uint16_t)key.size;
+        memcpy(tail->texts, key.at, key.size);
+    }
+    return true;
+}
+
+static bool carry_line(struct run *run, struct spool_writer *writer, const struct carried *carried,
+                       yyjson_val *line)
+{
+    const struct billing_of billing = run_billing(run, carried->payer);
+    struct period cut = run->period;
+    if (run->has_cuts) {
+        if (run->cut_first[carried->payer] == run->cut_first[carried->payer + 1]) {
+            return true; /* it is passed on */
+        }
+        cut = run->cuts[run->cut_first[carried->payer]];
+    }
+    if (billing_turn(&billing, cut.from).from == cut.from) {
+        return true; /* its turn is over */
+    }
+    struct record record = {.form = RECORD_SAMPLE,
+                            .flags = RECORD_CARRIED,
+                            .account = carried->state.account,
+                            .series = carried->state.series,
+                            .slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND)};
+    uint32_t partition = book_partition(run, carried->payer);
+    yyjson_val *sum = yyjson_obj_get(line, "sum"), *item;
+    if (sum) {
+        return carry_sample(writer, partition, record, TEXT(""), sum,
+                            yyjson_obj_get(line, "count"));
+    }
+    bool is_good = true;
+    yyjson_arr_iter iter = yyjson_arr_iter_with(yyjson_obj_get(line, "samples"));
+    while (is_good && (item = yyjson_arr_iter_next(&iter))) {
+        bool is_key = yyjson_is_str(item);
+        struct text key =
+            is_key ? (struct text){yyjson_get_str(item), yyjson_get_len(item)} : TEXT("");
+        is_good = (is_key || yyjson_arr_size(item) == 2) &&
+                  carry_sample(writer, partition, record, key, yyjson_arr_get(item, 0),
+                               yyjson_arr_get(item, 1));
+    }
+    return is_good;
+}
+
+enum status carry_samples(struct run *run)
+{
+    struct spool_writer *writer = NULL;
+    enum status status = OK;
+    for (uint32_t i = 0; i < run->carried_count && status == OK; i++) {
+        const struct carried *carried = &run->carried[i];
+        if (!carried->has_samples) {
+            continue;
+        }
+        if (!writer) {
+            TRY(spool_writer_new(run->records, &writer, run->err));
+        }
+        yyjson_doc *doc = yyjson_read(carried->raw.at, carried->raw.size, 0);
+        if (!doc) {
+            status =
+                fail(run->err, ERR_LIMIT, "the memory limit is reached while the opening is read");
+        } else if (!carry_line(run, writer, carried, yyjson_doc_get_root(doc))) {
+            status = fail(run->err, ERR_INPUT, "%s: the state of a meter is not as a run writes it",
+                          run->options->opening);
+        }
+        yyjson_doc_free(doc);
+    }
+    if (writer) {
+        enum status flushed = spool_flush(writer, status == OK ? run->err : NULL);
+        status = status == OK ? flushed : status;
+    }
+    return status;
+}
