@@ -53,7 +53,12 @@ struct correct {
     size_t known_count, known_capacity;
     uint32_t round;      /* of what comes now */
     instant late_before; /* what comes now and is of a time before is not billed */
-    struct arena own;    /* of the period at hand */
+    /* Who is billed for no period, who could not be for one so far, whose bills lie in other turns
+     * now: see hold_torn. */
+    struct failure *held, *failures, *shifted;
+    uint32_t held_count, failure_count, shifted_count;
+    bool *is_own;     /* of each period: what lies in its folder was written by this command */
+    struct arena own; /* of the period at hand */
 };
 
 /* ---- reading the folders --------------------------------------------------------------------- */
@@ -486,9 +491,116 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
     s->fingerprint = text_copy(arena, text_of(s->fingerprint)).at;
 }
 
+/* ---- all of a payer or nothing --------------------------------------------------------------- */
+
+static bool is_named(const struct failure *list, uint32_t count, const struct failure *payer)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (text_equal(list[i].payer, payer->payer) &&
+            text_equal(list[i].contract, payer->contract)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those that are not listed yet; `period`: what their messages begin with. */
+static void list_add(struct correct *c, struct failure **list, uint32_t *count,
+                     const struct failure *added, uint32_t added_count, struct text period)
+{
+    struct failure *all = arena_calloc(c->arena, *count + added_count + 1u, sizeof *all);
+    for (uint32_t i = 0; i < *count; i++) {
+        all[i] = (*list)[i];
+    }
+    for (uint32_t i = 0; i < added_count; i++) {
+        if (is_named(all, *count, &added[i])) {
+            continue;
+        }
+        struct failure *to = &all[(*count)++];
+        *to = added[i];
+        to->payer = text_copy(c->arena, added[i].payer);
+        to->contract = text_copy(c->arena, added[i].contract);
+        to->message = text_format(c->arena, "%.*s%s%.*s", TEXT_ARG(period),
+                                  period.size > 0 ? ": " : "", TEXT_ARG(added[i].message));
+    }
+    *list = all;
+}
+
+/* Of one whose bills lie in other turns now, a bill that is taken back and the turns in its place
+ * may be in different periods: when one of these cannot be billed, the others must not be either,
+ * or some time would be on two bills.  True when there is such a payer of which something was
+ * billed: it is held, and all periods are corrected anew. */
+static bool hold_torn(struct correct *c, size_t index, const struct restatement *restatement)
+{
+    const bool is_one = c->period_count == 1;
+    const uint32_t before = c->held_count;
+    struct failure *failures =
+        arena_calloc(c->arena, restatement->failure_count + 1u, sizeof *failures);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < restatement->failure_count; i++) {
+        if (index > 0 || restatement->failures[i].is_torn) {
+            failures[count++] = restatement->failures[i];
+        }
+    }
+    list_add(c, &c->failures, &c->failure_count, failures, count,
+             is_one ? TEXT("") : c->periods[index].first->period);
+    list_add(c, &c->shifted, &c->shifted_count, restatement->shifted, restatement->shifted_count,
+             TEXT(""));
+    for (uint32_t i = 0; i < c->failure_count; i++) {
+        if (is_named(c->shifted, c->shifted_count, &c->failures[i])) {
+            list_add(c, &c->held, &c->held_count, &c->failures[i], 1, TEXT(""));
+        }
+    }
+    return c->held_count > before;
+}
+
+/* What this command wrote is not there any more, run.json first: without it a folder is none. */
+static void remove_own(struct correct *c)
+{
+    static const char *const names[] = {
+        "run.json",       "summary.json",   "conflicts.ndjson", "dead_letters.ndjson",
+        "exclusions.csv", "closing.ndjson", "usage.csv",        "lines.csv",
+        "bills.ndjson"};
+    for (size_t i = 0; i < c->period_count; i++) {
+        const char *folder = c->is_own[i] ? folder_name(c, c->periods[i].first) : NULL;
+        for (size_t k = 0; folder && k < sizeof names / sizeof *names; k++) {
+            const char *path = text_format(c->arena, "%s/%s", folder, names[k]).at;
+            (void)c->env->file_remove(c->env, path, NULL);
+        }
+        if (folder) {
+            (void)c->env->file_remove(c->env, folder, NULL);
+        }
+        c->is_own[i] = false;
+    }
+}
+
+/* What comes through a pipe is read once. */
+static enum status check_can_repeat(struct correct *c)
+{
+    for (size_t i = 0; i < c->options->events.count; i++) {
+        const char *path = c->options->events.items[i];
+        struct file_info info;
+        struct error ignored;
+        bool is_pipe = strcmp(path, "-") == 0;
+        if (!is_pipe && c->env->file_stat(c->env, path, &info, &ignored) == OK) {
+            is_pipe = info.kind != FILE_REGULAR && info.kind != FILE_FOLDER;
+        }
+        if (is_pipe) {
+            const struct failure *held = &c->held[c->held_count - 1];
+            (void)fail(c->err, ERR_CONFLICT,
+                       "%.*s: its bills lie in other turns now, and go together: %.*s; to correct "
+                       "the others without it, %s is needed once more, which is read once",
+                       TEXT_ARG(held->payer), TEXT_ARG(held->message),
+                       strcmp(path, "-") == 0 ? "standard input" : path);
+            return fail_hint(c->err, "put the events into a file");
+        }
+    }
+    return OK;
+}
+
 static enum status run_period(struct correct *c, const struct closed_period *period,
                               const struct farthing_bill *bill, struct restatement *restatement,
-                              struct farthing_summary *summary)
+                              struct farthing_summary *summary, bool *is_torn)
 {
     struct farthing *farthing = c->farthing;
     struct file_info info;
@@ -499,6 +611,7 @@ static enum status run_period(struct correct *c, const struct closed_period *per
                                                   &c->own, summary, &complaints, c->err);
     if (status == OK) {
         copy_summary(c->arena, &complaints, summary);
+        *is_torn = hold_torn(c, (size_t)(period - c->periods), restatement);
     } else if (complaints.errors > 0) {
         handle_complaints(farthing, &complaints);
     }
@@ -516,7 +629,7 @@ static enum status run_period(struct correct *c, const struct closed_period *per
 
 static enum status correct_period(struct correct *c, size_t index, const char **closing,
                                   struct farthing_correction *correction,
-                                  struct farthing_corrections *corrections)
+                                  struct farthing_corrections *corrections, bool *is_torn)
 {
     const struct closed_period *period = &c->periods[index];
     const char **billed = arena_calloc(c->arena, period->count + 1, sizeof *billed);
@@ -542,7 +655,10 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     restatement.has_later = index + 1 < c->period_count;
     restatement.has_behind = restatement.has_later && follows(period + 1);
     struct farthing_summary summary = {0};
-    TRY(run_period(c, period, &bill, &restatement, &summary));
+    restatement.held = c->held;
+    restatement.held_count = c->held_count;
+    TRY(run_period(c, period, &bill, &restatement, &summary, is_torn));
+    c->is_own[index] = restatement.is_written;
     *closing = text_format(c->arena, "%s/closing.ndjson",
                            restatement.is_written ? bill.out : period->latest->path)
                    .at;
@@ -612,10 +728,22 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     struct file_info info;
     struct error ignored;
     bool was_there = c->env->file_stat(c->env, c->options->out, &info, &ignored) == OK;
+    c->is_own = arena_calloc(c->arena, c->period_count + 1, sizeof *c->is_own);
     const char *closing = NULL;
     enum status status = OK;
     for (size_t i = 0; i < c->period_count && status == OK; i++) {
-        status = correct_period(c, i, &closing, &items[i], corrections);
+        bool is_torn = false;
+        status = correct_period(c, i, &closing, &items[i], corrections, &is_torn);
+        if (is_torn || (status != OK && c->shifted_count > 0)) {
+            remove_own(c);
+            *corrections = (struct farthing_corrections){0};
+        }
+        if (status == OK && is_torn) {
+            status = check_can_repeat(c);
+            c->failure_count = 0;
+            i = SIZE_MAX; /* from the first on */
+            continue;
+        }
         corrections->written += status == OK && items[i].out;
         corrections->failed += items[i].summary.failed_count;
         corrections->count += status == OK;
@@ -829,6 +957,68 @@ static void count_conflicts(struct run *run)
         then->late_conflicts += late;
         then->has_untold |= late > 0 && !is_known;
     }
+}
+
+void restatement_hold(struct run *run)
+{
+    const struct restatement *restatement = run->restatement;
+    if (!restatement || restatement->held_count == 0) {
+        return;
+    }
+    run->held = arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *run->held);
+    for (uint32_t i = 0; i < restatement->held_count; i++) {
+        const struct failure *held = &restatement->held[i];
+        uint32_t payer = run_payer(run, held->payer, held->contract);
+        if (payer != MAP_NONE) {
+            run->held[payer] = held;
+        }
+    }
+}
+
+static struct failure name_payer(const struct run *run, uint32_t payer)
+{
+    return (struct failure){.payer = run->accounts->items[payer].id,
+                            .contract = bill_contract(run->catalog, run->accounts, payer)};
+}
+
+static void list_failed(struct run *run)
+{
+    struct restatement *then = run->restatement;
+    uint32_t count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].failure_count;
+    }
+    then->failures = arena_calloc(&run->arena, count + 1, sizeof *then->failures);
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        for (uint32_t f = 0; f < worker->failure_count; f++) {
+            const struct failed_payer *from = &worker->failures[f];
+            if (run->held && run->held[from->index]) {
+                continue;
+            }
+            struct failure *to = &then->failures[then->failure_count++];
+            *to = name_payer(run, from->index);
+            to->message = text_copy(&run->arena, from->message);
+            to->is_torn = from->is_torn;
+            then->is_torn |= from->is_torn && run->is_shifted && run->is_shifted[from->index];
+        }
+    }
+}
+
+bool restatement_is_torn(struct run *run)
+{
+    struct restatement *then = run->restatement;
+    if (!then) {
+        return false;
+    }
+    list_failed(run);
+    then->shifted = arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *then->shifted);
+    for (uint32_t i = 0; i < run->accounts->count && run->is_shifted; i++) {
+        if (run->is_shifted[i]) {
+            then->shifted[then->shifted_count++] = name_payer(run, i);
+        }
+    }
+    return then->is_torn;
 }
 
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary)

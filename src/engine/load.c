@@ -1261,5 +1261,6 @@ enum status load_state(struct run *run)
     TRY(load_opening(run));
     waiting_find(run);
     TRY(load_issued(run));
+    restatement_hold(run);
     return taken_back_check(run);
 }

@@ -365,7 +365,7 @@ void payer_count_bill(struct worker *worker, const struct bill *bill)
     count_bill(worker, bill, currency_find(bill->currency), NULL, 0);
 }
 
-void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
+void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
 {
     if (worker->failure_count == worker->failure_capacity) {
         uint32_t capacity = worker->failure_capacity ? worker->failure_capacity * 2 : 16;
@@ -373,8 +373,11 @@ void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
                                       capacity, sizeof *worker->failures);
         worker->failure_capacity = capacity;
     }
-    worker->failures[worker->failure_count++] = (struct failed_payer){
-        worker->run->accounts->items[payer].id, text_copy(&worker->arena, text_of(err->message))};
+    worker->failures[worker->failure_count++] =
+        (struct failed_payer){.index = payer,
+                              .payer = worker->run->accounts->items[payer].id,
+                              .message = text_copy(&worker->arena, text_of(err->message)),
+                              .is_torn = is_torn};
 }
 
 /* So many lines or rows between two looks at whether the text is to be written, and room for them
@@ -952,8 +955,10 @@ static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer
     uint32_t count = taken_back_find(worker->run, &worker->handed, payer, billed->items,
                                      billed->count, &periods);
     enum status status = count > 0 ? unbilled_check(worker->run, payer, &err) : OK;
+    bool is_torn = billed->count > 0;
     for (uint32_t i = 0; i < count && status == OK; i++) {
         status = settle_with_room(worker, job, periods[i], false, false, &err);
+        is_torn |= status == OK;
     }
     if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
         worker->err = worker->err.status != OK ? worker->err : err;
@@ -961,13 +966,13 @@ static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer
         return false;
     }
     if (status != OK) {
-        payer_fail(worker, payer, &err);
+        payer_fail(worker, payer, &err, is_torn);
     }
     return true;
 }
 
-/* The payer's bills of other times, and those of views that stand on it.  Last: whoever cannot be
- * billed keeps what it has. */
+/* The payer's bills of other times, and those of views that stand on it.  Of one that
+ * cannot be billed nothing is written in the end, here or for other periods (correct.c). */
 static bool take_back_bills(struct worker *worker, struct job *job, const struct billed *billed)
 {
     const struct run *run = worker->run;
@@ -1044,7 +1049,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
                 worker_fail(worker, worker->err.status);
                 return;
             }
-            payer_fail(worker, payer, &err);
+            payer_fail(worker, payer, &err, billed.count > 0);
             leave_cuts(worker, payer, cut, is_first, records);
             struct period failed = {cuts[0].from, cuts[cut_count - 1].to};
             render_closing_failed(&texts->closing, run->catalog, run->accounts, payer, failed);

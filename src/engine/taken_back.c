@@ -12,7 +12,8 @@
  *
  * All periods together are right, since each of them then has the turns that are its own.  One
  * alone is not when a turn reaches from it into another: its time would be on two bills, or on
- * none.
+ * none.  For the same reason a payer that cannot be billed for one of them is billed for none
+ * (hold_torn, correct.c).
  */
 #include <stdlib.h>
 
@@ -226,6 +227,11 @@ static enum status check_payer(struct run *run, uint32_t payer, uint32_t first,
     if (!standing.has_other) {
         return OK;
     }
+    if (!run->is_shifted) {
+        run->is_shifted =
+            arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *run->is_shifted);
+    }
+    run->is_shifted[payer] = true;
     const struct billing_of billing = run_billing(run, payer);
     const struct period turn = billing_turn(&billing, run->period.from);
     const instant from = cut_count > 0 ? cuts[0].from : turn.to;

@@ -110,6 +110,11 @@ void unbilled_spread(struct run *run)
 enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err)
 {
     uint32_t by = run->unbilled_by ? run->unbilled_by[payer] : NONE;
+    const struct failure *held = run->held ? run->held[payer] : NULL;
+    if (held) {
+        return fail(err, ERR_CONFLICT, "its bills lie in other turns now, and go together: %.*s",
+                    TEXT_ARG(held->message));
+    }
     if (by == NONE) {
         return OK;
     }
