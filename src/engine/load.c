@@ -6,6 +6,7 @@
 
 #include "engine/run.h"
 #include "engine/sourced.h"
+#include "engine/wallets.h"
 
 /* The catalog's own limit is 1 MB, and it says so as a complaint; this only keeps a run from
  * reading anything. */
@@ -586,43 +587,6 @@ static void make_members(struct run *run)
     run->member_first = first;
 }
 
-/* Whether the payer has an account as one of its turns of this run begins. */
-static bool begins_with(const struct run *run, uint32_t payer, uint32_t account)
-{
-    const struct billing_of billing = run_billing(run, payer);
-    bool begins = false;
-    for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
-        instant from = billing_turn(&billing, run->cuts[i].from).from;
-        begins = begins || accounts_payer(run->accounts, account, from) == payer;
-    }
-    return begins;
-}
-
-/* A wallet that goes along with its account is handed from closing to opening.  Bills of one run
- * know nothing of each other's payers, so that it would be full for each. */
-static void warn_of_wallets(struct run *run)
-{
-    const struct accounts *accounts = run->accounts;
-    for (uint32_t a = 0; run->has_cuts && run->catalog->has_moves && a < accounts->count; a++) {
-        uint32_t payers[PAYERS_MAX], with[2], found = 0;
-        uint32_t count = payers_from(run, a, run->period.from, payers, NULL);
-        for (uint32_t i = 0; count > 1 && i < count && found < 2; i++) {
-            if (begins_with(run, payers[i], a)) {
-                with[found++] = payers[i];
-            }
-        }
-        if (found == 2) {
-            run_warn(run,
-                     "account %.*s is with %.*s and with %.*s as turns of this run begin: a credit "
-                     "that goes along with it (settings_at: turn_start) is there for both; bill "
-                     "turn by turn, each with --opening",
-                     TEXT_ARG(accounts->items[a].id), TEXT_ARG(accounts->items[with[0]].id),
-                     TEXT_ARG(accounts->items[with[1]].id));
-            return;
-        }
-    }
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static bool member_text(yyjson_val *object, const char *key, struct text *out)
@@ -673,38 +637,6 @@ static bool member_decs(struct arena *arena, yyjson_val *object, const char *key
     return !list || yyjson_is_arr(list);
 }
 
-/* A part of a state's name: up to a bar. */
-static struct text name_part(struct run *run, struct text key, size_t *at)
-{
-    const char *first = key.at + *at;
-    const char *bar = memchr(first, '|', key.size - *at);
-    struct text encoded = {first, bar ? (size_t)(bar - first) : key.size - *at}, part = TEXT("");
-    (void)text_decode(encoded, arena_alloc(&run->arena, encoded.size + 1), &part);
-    *at += encoded.size + (bar != NULL);
-    return part;
-}
-
-/* Who goes on with a state: some accounts take along to who pays for them as a turn begins, which
- * may have been before the period does. */
-static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, instant at)
-{
-    const struct catalog *catalog = run->catalog;
-    size_t place = 0;
-    if (payer == MAP_NONE || !catalog->has_moves || accounts_view(run->accounts, payer) != NONE) {
-        return payer;
-    }
-    uint32_t node = map_find(&catalog->node_by_name, name_part(run, key, &place));
-    if (node == MAP_NONE || !catalog->node_moves[node]) {
-        return payer;
-    }
-    uint32_t account = accounts_find(run->accounts, NONE, name_part(run, key, &place));
-    if (account == MAP_NONE) {
-        return payer;
-    }
-    const struct billing_of billing = run_billing(run, payer);
-    return accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
-}
-
 static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer, instant at,
                                struct opening_bucket *out)
 {
@@ -721,7 +653,7 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
         return ERR_INPUT;
     }
     state->key = text_copy(&run->arena, key);
-    out->payer = state_payer(run, payer, state->key, at);
+    out->payer = wallets_heir(run, &run->arena, payer, state->key, at);
     return OK;
 }
 
@@ -1255,7 +1187,7 @@ enum status load_state(struct run *run)
     run->late_max = restatement_late_max(run);
     make_cuts(run);
     make_members(run);
-    warn_of_wallets(run);
+    wallets_find(run);
     sourced_find(run);
     run->csv_mapping = csv_mapping_new(&run->arena, run->catalog);
     TRY(load_opening(run));

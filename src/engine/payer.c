@@ -12,6 +12,7 @@
 #include "engine/room.h"
 #include "engine/samples.h"
 #include "engine/sourced.h"
+#include "engine/wallets.h"
 
 /* The first item of a payer, or of the one after it: items are sorted by payer, which is their
  * first member. */
@@ -419,6 +420,7 @@ struct job {
     struct texts *texts;
     struct handover handover;
     struct sourced_views *sourced;
+    bool rehearses;  /* the cut is priced for what it hands over, and nothing is written */
     bool divides;    /* the cut is to be divided, and not to be billed */
     bool takes_back; /* nor that: what was issued for it goes, of the view at hand or the payer */
     uint32_t view;   /* of sourced; NONE */
@@ -457,7 +459,7 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
             carry_state(run, &job->handover.meters[i], job->payer, cut, begins_turn, book);
         }
     }
-    return OK;
+    return wallets_hand_on(run, arena, cut, pricing, err);
 }
 
 static int compare_instants(const void *a, const void *b)
@@ -596,8 +598,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct book book;
     struct pricing pricing;
     TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-    TRY(wait_when_heavy(worker, job, book.row_count));
-    if (!worker->is_booked) {
+    if (!job->rehearses) {
+        TRY(wait_when_heavy(worker, job, book.row_count));
+    }
+    if (!worker->is_booked && !job->rehearses) {
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
@@ -626,6 +630,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
+    if (job->rehearses) {
+        payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
+        return OK;
+    }
     if (run->taxes) {
         payer_count_taxes(worker, &priced);
     }
@@ -745,6 +753,9 @@ bool payer_pays(const struct run *run, uint32_t account)
 bool payer_has_opening(const struct run *run, uint32_t payer)
 {
     if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
+        return true;
+    }
+    if (run->moves && run->moved_first[payer] != NONE) {
         return true;
     }
     uint32_t at = first_opening(run, payer), carried = payer_first_carried(run, payer);
@@ -1026,6 +1037,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         enum status status = unbilled_check(run, payer, &err);
         job.parts = &cuts[i];
         job.part_count = 1;
+        job.part = 0;
         job.divides = run->catalog->has_thresholds;
         if (status == OK && job.divides) {
             status = settle_with_room(worker, &job, cut, is_first, false, &err);
@@ -1064,4 +1076,137 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         sourced_close(worker, &sourced, (struct period){cuts[0].from, cuts[cut_count - 1].to},
                       false);
     }
+}
+
+/* ---- wallets, turn by turn ------------------------------------------------------------------- */
+
+/* Of each payer between which accounts move: its records, and what its cuts hand over. */
+struct rehearsal {
+    struct worker *worker;
+    struct arena *arena;
+    struct rehearsed {
+        struct record *units;
+        uint32_t count, capacity;
+        struct job job;
+        struct period cut;
+    } * payers; /* by payer; of the others nothing */
+    struct texts texts;
+    bool is_out; /* of memory */
+};
+
+static void keep_record(void *context, uint32_t payer, const struct record *record)
+{
+    struct rehearsal *rehearsal = context;
+    struct rehearsed *to = &rehearsal->payers[payer];
+    const uint32_t units = 1u + record->tail_units;
+    if (to->capacity - to->count < units) {
+        uint32_t more = (to->capacity + units) * 2;
+        to->units = arena_grow(rehearsal->arena, to->units, to->count, more, sizeof *to->units);
+        to->capacity = more;
+    }
+    memcpy(to->units + to->count, record, units * sizeof *record);
+    to->count += units;
+}
+
+static enum status rehearse(struct rehearsal *rehearsal, struct job *job, struct period cut,
+                            bool is_first, struct error *err)
+{
+    enum found found;
+    enum status status = try_cut(rehearsal->worker, job, cut, is_first, false, &found, err);
+    if (found == FOUND_NONE) { /* not the payer's fault: nothing goes on */
+        rehearsal->is_out = true;
+        return fail(err, ERR_IO, "no memory");
+    }
+    return found == FOUND_ROOM ? status : fail(err, ERR_LIMIT, "it does not fit");
+}
+
+static enum status rehearse_cut(void *context, uint32_t payer, struct period cut, bool is_first,
+                                const struct bucket_state **closing, uint32_t *count,
+                                struct error *err)
+{
+    struct rehearsal *rehearsal = context;
+    struct worker *worker = rehearsal->worker;
+    struct rehearsed *of = &rehearsal->payers[payer];
+    struct job *job = &of->job;
+    of->cut = cut;
+    TRY(unbilled_check(worker->run, payer, err));
+    job->parts = &of->cut;
+    job->part_count = 1;
+    job->part = 0;
+    job->divides = worker->run->catalog->has_thresholds;
+    if (job->divides) {
+        TRY(rehearse(rehearsal, job, cut, is_first, err));
+    }
+    job->divides = false;
+    for (; job->part < job->part_count; job->part++) {
+        TRY(rehearse(rehearsal, job, job->parts[job->part], is_first && job->part == 0, err));
+    }
+    *closing = job->handover.buckets;
+    *count = job->handover.bucket_count;
+    return OK;
+}
+
+static enum status rehearse_all(struct run *run, struct rehearsal *rehearsal, struct error *err)
+{
+    const uint32_t payers = run->accounts->count;
+    rehearsal->payers = arena_calloc(rehearsal->arena, payers + 1u, sizeof *rehearsal->payers);
+    for (uint32_t p = 0; p < run->book_partitions; p++) {
+        const uint32_t end = partition_first_payer(run, p + 1);
+        bool is_needed = false;
+        for (uint32_t i = partition_first_payer(run, p); i < end && !is_needed; i++) {
+            is_needed = run->moves[i];
+        }
+        if (is_needed) {
+            TRY(partition_copy(rehearsal->worker, p, run->moves, keep_record, rehearsal));
+        }
+    }
+    for (uint32_t i = 0; i < payers; i++) {
+        struct rehearsed *of = &rehearsal->payers[i];
+        of->job = (struct job){.payer = i,
+                               .records = {.at = of->units,
+                                           .end = of->units ? of->units + of->count : NULL,
+                                           .unit_count = of->count},
+                               .texts = &rehearsal->texts,
+                               .rehearses = true,
+                               .view = NONE};
+    }
+    return wallets_rehearse(run, INSTANT_MAX, rehearse_cut, rehearsal, err);
+}
+
+/* The one recovery point: what it needs after running out is behind a pointer. */
+static enum status rehearse_guarded(struct run *run, struct rehearsal *rehearsal)
+{
+    struct worker *worker = rehearsal->worker;
+    jmp_buf recover;
+    if (ARENA_RECOVER(rehearsal->arena, recover)) {
+        return ERR_LIMIT;
+    }
+    set_recover(worker, &recover);
+    return rehearse_all(run, rehearsal, &worker->err);
+}
+
+enum status payers_rehearse(struct run *run)
+{
+    if (!run->moves) {
+        return OK;
+    }
+    struct worker *worker = &run->workers[0];
+    struct arena arena;
+    struct rehearsal rehearsal = {.worker = worker, .arena = &arena};
+    arena_init(&arena, &run->env->memory, 0);
+    enum status status = rehearse_guarded(run, &rehearsal);
+    arena_release(&arena);
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    arena_rewind(&worker->handed, ARENA_EMPTY);
+    if (status == ERR_LIMIT || rehearsal.is_out) {
+        (void)fail(run->err, ERR_LIMIT,
+                   "the memory limit is reached while credits are followed that go along with "
+                   "accounts from payer to payer");
+        return fail_hint(run->err, "allow more with --memory, or bill turn by turn, each with the "
+                                   "closing of the one before as --opening");
+    }
+    if (status != OK) {
+        *run->err = worker->err;
+    }
+    return status;
 }

@@ -29,6 +29,9 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
 void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
                            struct records records, struct texts *texts);
 
+/* Before all bills: finds what payers get from others as turns begin (wallets.h). */
+enum status payers_rehearse(struct run *run);
+
 /* ---- threshold.c ---- */
 
 /* When the payer is billed inside the turn that holds the instant; NULL: never. */

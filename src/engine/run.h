@@ -377,6 +377,13 @@ struct run {
     const uint32_t *sourced, *sourced_first;
     const uint32_t *sourced_root; /* by view: the payer on which it stands in the end */
     bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
+    /* Accounts that are with several payers as turns of the run begin, and wallets that go along
+     * (wallets.c): of each payer whether it is one of those, NULL when none is; what came to it
+     * from another, the first in moved, or NONE. */
+    const bool *moves;
+    uint32_t *movers, mover_count, *moved_first;
+    struct moved_state *moved;
+    uint32_t moved_count, moved_capacity;
     bool *waits;           /* by payer: before its first cut it was on no bill; NULL: none does */
     uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
     /* As `correct` does: what was issued for another time than is billed now is taken back. */
