@@ -177,7 +177,18 @@ static enum status fail_before(const struct run *run, uint32_t payer, struct per
                "%.*s was billed for %s to %s, and its bills lie in other turns now: one begins %s, "
                "before this period",
                TEXT_ARG(run->accounts->items[payer].id), texts[0], texts[1], texts[2]);
-    return fail_hint(run->err, "name the closed folders of all periods from %s on, too", texts[2]);
+    const char *opening = run->options->opening;
+    if (opening && strcmp(opening, "none") != 0) {
+        return fail_hint(run->err, "name the closed folders of all periods from %s on, too",
+                         texts[2]);
+    }
+    char to[TIME_FORMAT_MAX]; /* it may be the first period of all */
+    (void)time_format_short(run->period.from, to);
+    return fail_hint(run->err,
+                     "name the closed folders of all periods from %s on, too; where nothing was "
+                     "billed before, bill that time first, as it was known then: farthing bill "
+                     "--period %s/%s --opening none",
+                     texts[2], texts[2], to);
 }
 
 /* from: when its bills begin now, before those that were issued. */
