@@ -38,6 +38,7 @@ struct closed_period {
     const struct closed *first; /* of its folders, in the order of making */
     size_t count;
     const struct closed *latest;
+    const char *warning; /* of what looks as if a folder was not named; NULL */
 };
 
 struct correct {
@@ -162,10 +163,106 @@ static enum status check_has_billed(struct correct *c, const struct closed_perio
     return OK;
 }
 
+static bool are_same(yyjson_val *a, yyjson_val *b)
+{
+    return a && b && yyjson_equals(a, b);
+}
+
+/* A copy stands for the same bills: what it comes to would be taken off twice.  Two corrections of
+ * one state that say the same are the same bills, too, whichever was issued. */
+static enum status check_no_copies(struct correct *c, const struct closed_period *period)
+{
+    for (size_t i = 0; i < period->count; i++) {
+        const struct closed *one = &period->first[i];
+        yyjson_val *files = yyjson_obj_get(one->run, "files");
+        for (size_t k = 0; k < i; k++) {
+            const struct closed *other = &period->first[k];
+            yyjson_val *others = yyjson_obj_get(other->run, "files");
+            bool is_copy =
+                are_same(yyjson_obj_get(files, "lines.csv"), yyjson_obj_get(others, "lines.csv")) &&
+                are_same(yyjson_obj_get(files, "bills.ndjson"),
+                         yyjson_obj_get(others, "bills.ndjson")) &&
+                one->billed_count == other->billed_count;
+            if (is_copy && yyjson_get_uint(yyjson_obj_get(one->summary, "bills")) > 0) {
+                (void)fail(c->err, ERR_INPUT, "%s and %s have the same bills of %.*s", other->path,
+                           one->path, TEXT_ARG(one->period));
+                return fail_hint(c->err, "name the folder that was issued, and no copy of it");
+            }
+        }
+    }
+    return OK;
+}
+
+/* Whether a folder begins with the closing of one that is named for the period before. */
+static bool begins_with_named(struct correct *c, const struct closed_period *before,
+                              const struct closed *closed, const char *opening)
+{
+    struct text digest = json_text(yyjson_obj_get(closed->run, "digests"), "opening");
+    for (size_t i = 0; i < before->count; i++) {
+        struct text path = text_of(before->first[i].path);
+        while (path.size > 1 && path.at[path.size - 1] == '/') {
+            path.size--;
+        }
+        struct text name = text_format(c->arena, "%.*s/closing.ndjson", TEXT_ARG(path));
+        if (text_equal(name, text_of(opening))) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < before->count; i++) {
+        const char *path = text_format(c->arena, "%s/closing.ndjson", before->first[i].path).at;
+        struct arena_mark mark = arena_mark(c->arena);
+        struct text bytes;
+        struct error ignored;
+        char hex[65] = "";
+        if (load_bytes(c->env, c->arena, path, UINT64_C(1) << 40, &bytes, &ignored) == OK) {
+            struct digest found = hash_digest(bytes);
+            digest_format(&found, hex);
+        }
+        arena_rewind(c->arena, mark);
+        if (text_equal(text_of(hex), digest)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A period goes on from the one before: when a folder of it was begun with another closing than
+ * those that are named, a correction may be lacking, or it is none that follows. */
+static enum status check_goes_on(struct correct *c, struct closed_period *period)
+{
+    const struct closed_period *before = period - 1;
+    bool is_linked = false;
+    for (size_t i = 0; i < period->count; i++) {
+        const struct closed *closed = &period->first[i];
+        const char *opening = member(closed->run, "opening");
+        if (!opening || strcmp(opening, "none") == 0) {
+            continue;
+        }
+        if (begins_with_named(c, before, closed, opening)) {
+            is_linked = true;
+        } else if (!period->warning) {
+            period->warning =
+                text_format(c->arena,
+                            "%s begins with %s, which is of no folder of %.*s that is named: where "
+                            "that was issued, name it too, or it is billed twice",
+                            closed->path, opening, TEXT_ARG(before->first->period))
+                    .at;
+        }
+    }
+    struct text now = json_text(period->first->summary, "provider");
+    struct text then = json_text(before->first->summary, "provider");
+    if (!is_linked && !text_equal(now, then)) {
+        (void)fail(c->err, ERR_INPUT, "%s is of catalog %.*s, and %s of %.*s", before->first->path,
+                   TEXT_ARG(then), period->first->path, TEXT_ARG(now));
+        return fail_hint(c->err, "correct the periods of each catalog on their own");
+    }
+    return OK;
+}
+
 static enum status add_period(struct correct *c, size_t first, size_t end)
 {
     struct closed_period *period = &c->periods[c->period_count++];
-    *period = (struct closed_period){&c->closed[first], end - first, &c->closed[end - 1]};
+    *period = (struct closed_period){&c->closed[first], end - first, &c->closed[end - 1], NULL};
     const struct closed *one = period->first;
     if (period->count > 1 && one[1].billed_count == 0) {
         (void)fail(c->err, ERR_INPUT, "%s and %s are both first bills of %.*s", one->path,
@@ -175,10 +272,14 @@ static enum status add_period(struct correct *c, size_t first, size_t end)
     for (size_t i = 0; i < period->count; i++) {
         TRY(check_has_billed(c, period, &one[i]));
     }
+    TRY(check_no_copies(c, period));
     if (c->period_count > 1 && period[-1].first->span.to > one->span.from) {
         (void)fail(c->err, ERR_INPUT, "the periods of %s and %s overlap", period[-1].first->path,
                    one->path);
         return fail_hint(c->err, "correct periods that follow one another");
+    }
+    if (c->period_count > 1 && period[-1].first->span.to == one->span.from) {
+        TRY(check_goes_on(c, period));
     }
     return OK;
 }
@@ -655,6 +756,7 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     restatement.has_later = index + 1 < c->period_count;
     restatement.has_behind = restatement.has_later && follows(period + 1);
     struct farthing_summary summary = {0};
+    restatement.warning = period->warning;
     restatement.held = c->held;
     restatement.held_count = c->held_count;
     TRY(run_period(c, period, &bill, &restatement, &summary, is_torn));
@@ -962,6 +1064,9 @@ static void count_conflicts(struct run *run)
 void restatement_hold(struct run *run)
 {
     const struct restatement *restatement = run->restatement;
+    if (restatement && restatement->warning) {
+        run_warn(run, "%s", restatement->warning);
+    }
     if (!restatement || restatement->held_count == 0) {
         return;
     }

@@ -120,6 +120,7 @@ struct restatement {
     bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
     /* The period before and the one behind are corrected with it; some behind that is not. */
     bool has_before, has_behind, has_later;
+    const char *warning; /* of how the period goes on from the one before; NULL */
     /* Who is not billed, since another period of the correction could not be. */
     const struct failure *held;
     uint32_t held_count;
@@ -562,7 +563,7 @@ enum status restatement_check_events(struct run *run);
 instant restatement_late_before(const struct run *run, uint32_t file);
 /* No event of this instant or later comes too late; INSTANT_MIN: none does. */
 instant restatement_late_max(const struct run *run);
-/* Whom it says to hold, once accounts are known. */
+/* Whom it says to hold, once accounts are known; and its warning. */
 void restatement_hold(struct run *run);
 /* Tells who failed and whose bills lie in other turns now; true when one of them has only some of
  * its bills in what the run would write. */
