@@ -675,18 +675,23 @@ static void remove_own(struct correct *c)
     }
 }
 
-/* What comes through a pipe is read once. */
+/* What comes through it is read once. */
+static bool is_pipe(struct correct *c, const char *path)
+{
+    struct file_info info;
+    struct error ignored;
+    bool is_it = strcmp(path, "-") == 0;
+    if (!is_it && c->env->file_stat(c->env, path, &info, &ignored) == OK) {
+        is_it = info.kind != FILE_REGULAR && info.kind != FILE_FOLDER;
+    }
+    return is_it;
+}
+
 static enum status check_can_repeat(struct correct *c)
 {
     for (size_t i = 0; i < c->options->events.count; i++) {
         const char *path = c->options->events.items[i];
-        struct file_info info;
-        struct error ignored;
-        bool is_pipe = strcmp(path, "-") == 0;
-        if (!is_pipe && c->env->file_stat(c->env, path, &info, &ignored) == OK) {
-            is_pipe = info.kind != FILE_REGULAR && info.kind != FILE_FOLDER;
-        }
-        if (is_pipe) {
+        if (is_pipe(c, path)) {
             const struct failure *held = &c->held[c->held_count - 1];
             (void)fail(c->err, ERR_CONFLICT,
                        "%.*s: its bills lie in other turns now, and go together: %.*s; to correct "
@@ -784,6 +789,30 @@ static bool has_output(struct correct *c, const char *folder)
     return c->env->file_stat(c->env, path, &info, &ignored) == OK;
 }
 
+/* Before anything is written: of any period, since one that is replaced may be what another one
+ * goes on from. */
+static enum status check_out_not_closed(struct correct *c)
+{
+    for (size_t i = 0; i < c->period_count; i++) {
+        const char *out = folder_name(c, c->periods[i].first);
+        struct file_info info, other;
+        struct error ignored;
+        if (c->env->file_stat(c->env, out, &info, &ignored) != OK) {
+            continue;
+        }
+        for (size_t k = 0; k < c->options->closed.count; k++) {
+            const char *closed = c->options->closed.items[k];
+            if (c->env->file_stat(c->env, closed, &other, &ignored) == OK &&
+                info.device == other.device && info.inode == other.inode) {
+                (void)fail(c->err, ERR_INPUT,
+                           "%s: bills that were issued cannot be the output folder", closed);
+                return fail_hint(c->err, "write the difference into a folder of its own");
+            }
+        }
+    }
+    return OK;
+}
+
 /* The correction of one period lies in the output folder, those of several in folders of it.  What
  * lies there in the other way would stand beside it, and is not replaced. */
 static enum status check_out(struct correct *c)
@@ -801,7 +830,7 @@ static enum status check_out(struct correct *c)
         }
     }
     if (!is_there) {
-        return OK;
+        return check_out_not_closed(c);
     }
     (void)fail(c->err, ERR_INPUT, "%s: has the output of a run in it, and %s goes beside it", other,
                c->period_count > 1 ? "a correction of several periods" : "that of one period");
@@ -815,9 +844,10 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     TRY(find_known(c));
     find_late_before(c);
     for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
-        if (strcmp(c->options->events.items[i], "-") == 0) {
-            (void)fail(c->err, ERR_INPUT, "standard input is read once, and %zu periods need it",
-                       c->period_count);
+        const char *path = c->options->events.items[i];
+        if (is_pipe(c, path)) {
+            (void)fail(c->err, ERR_INPUT, "%s is read once, and %zu periods need it",
+                       strcmp(path, "-") == 0 ? "standard input" : path, c->period_count);
             return fail_hint(c->err, "put the events into a file");
         }
     }
