@@ -41,6 +41,13 @@ struct closed_period {
     const char *warning; /* of what looks as if a folder was not named; NULL */
 };
 
+/* Payers, each once. */
+struct payer_list {
+    struct map by_name;
+    struct failure *items;
+    uint32_t count, capacity;
+};
+
 struct correct {
     struct farthing *farthing;
     struct env *env;
@@ -56,8 +63,7 @@ struct correct {
     instant late_before; /* what comes now and is of a time before is not billed */
     /* Who is billed for no period, who could not be for one so far, whose bills lie in other turns
      * now: see hold_torn. */
-    struct failure *held, *failures, *shifted;
-    uint32_t held_count, failure_count, shifted_count;
+    struct payer_list held, failures, shifted;
     bool *is_own;     /* of each period: what lies in its folder was written by this command */
     struct arena own; /* of the period at hand */
 };
@@ -594,37 +600,41 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
 
 /* ---- all of a payer or nothing --------------------------------------------------------------- */
 
-static bool is_named(const struct failure *list, uint32_t count, const struct failure *payer)
+static struct text name_of(struct arena *arena, const struct failure *payer)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (text_equal(list[i].payer, payer->payer) &&
-            text_equal(list[i].contract, payer->contract)) {
-            return true;
-        }
-    }
-    return false;
+    return text_format(arena, "%.*s\n%.*s", TEXT_ARG(payer->payer), TEXT_ARG(payer->contract));
 }
 
-/* Those that are not listed yet; `period`: what their messages begin with. */
-static void list_add(struct correct *c, struct failure **list, uint32_t *count,
-                     const struct failure *added, uint32_t added_count, struct text period)
+static bool is_named(struct correct *c, const struct payer_list *list, const struct failure *payer)
 {
-    struct failure *all = arena_calloc(c->arena, *count + added_count + 1u, sizeof *all);
-    for (uint32_t i = 0; i < *count; i++) {
-        all[i] = (*list)[i];
+    struct arena_mark mark = arena_mark(c->arena);
+    bool is_it = list->count > 0 && map_find(&list->by_name, name_of(c->arena, payer)) != MAP_NONE;
+    arena_rewind(c->arena, mark);
+    return is_it;
+}
+
+/* Unless it is listed; `period`: what its message begins with. */
+static void list_add(struct correct *c, struct payer_list *list, const struct failure *payer,
+                     struct text period)
+{
+    if (is_named(c, list, payer)) {
+        return;
     }
-    for (uint32_t i = 0; i < added_count; i++) {
-        if (is_named(all, *count, &added[i])) {
-            continue;
+    if (list->count == list->capacity) {
+        uint32_t more = list->capacity ? list->capacity * 2 : 16;
+        if (list->capacity == 0) {
+            map_init(&list->by_name, c->arena, more);
         }
-        struct failure *to = &all[(*count)++];
-        *to = added[i];
-        to->payer = text_copy(c->arena, added[i].payer);
-        to->contract = text_copy(c->arena, added[i].contract);
-        to->message = text_format(c->arena, "%.*s%s%.*s", TEXT_ARG(period),
-                                  period.size > 0 ? ": " : "", TEXT_ARG(added[i].message));
+        list->items = arena_grow(c->arena, list->items, list->count, more, sizeof *list->items);
+        list->capacity = more;
     }
-    *list = all;
+    struct failure *to = &list->items[list->count];
+    *to = *payer;
+    to->payer = text_copy(c->arena, payer->payer);
+    to->contract = text_copy(c->arena, payer->contract);
+    to->message = text_format(c->arena, "%.*s%s%.*s", TEXT_ARG(period), period.size > 0 ? ": " : "",
+                              TEXT_ARG(payer->message));
+    (void)map_put(&list->by_name, name_of(c->arena, to), list->count++);
 }
 
 /* Of one whose bills lie in other turns now, a bill that is taken back and the turns in its place
@@ -633,26 +643,23 @@ static void list_add(struct correct *c, struct failure **list, uint32_t *count,
  * billed: it is held, and all periods are corrected anew. */
 static bool hold_torn(struct correct *c, size_t index, const struct restatement *restatement)
 {
-    const bool is_one = c->period_count == 1;
-    const uint32_t before = c->held_count;
-    struct failure *failures =
-        arena_calloc(c->arena, restatement->failure_count + 1u, sizeof *failures);
-    uint32_t count = 0;
+    const uint32_t before = c->held.count;
+    const struct text period = c->period_count == 1 ? TEXT("") : c->periods[index].first->period;
     for (uint32_t i = 0; i < restatement->failure_count; i++) {
-        if (index > 0 || restatement->failures[i].is_torn) {
-            failures[count++] = restatement->failures[i];
+        const struct failure *failure = &restatement->failures[i];
+        if (index > 0 || failure->is_torn) {
+            list_add(c, &c->failures, failure, period);
         }
     }
-    list_add(c, &c->failures, &c->failure_count, failures, count,
-             is_one ? TEXT("") : c->periods[index].first->period);
-    list_add(c, &c->shifted, &c->shifted_count, restatement->shifted, restatement->shifted_count,
-             TEXT(""));
-    for (uint32_t i = 0; i < c->failure_count; i++) {
-        if (is_named(c->shifted, c->shifted_count, &c->failures[i])) {
-            list_add(c, &c->held, &c->held_count, &c->failures[i], 1, TEXT(""));
+    for (uint32_t i = 0; i < restatement->shifted_count; i++) {
+        list_add(c, &c->shifted, &restatement->shifted[i], TEXT(""));
+    }
+    for (uint32_t i = 0; i < c->failures.count; i++) {
+        if (is_named(c, &c->shifted, &c->failures.items[i])) {
+            list_add(c, &c->held, &c->failures.items[i], TEXT(""));
         }
     }
-    return c->held_count > before;
+    return c->held.count > before;
 }
 
 /* What this command wrote is not there any more, run.json first: without it a folder is none. */
@@ -692,7 +699,7 @@ static enum status check_can_repeat(struct correct *c)
     for (size_t i = 0; i < c->options->events.count; i++) {
         const char *path = c->options->events.items[i];
         if (is_pipe(c, path)) {
-            const struct failure *held = &c->held[c->held_count - 1];
+            const struct failure *held = &c->held.items[c->held.count - 1];
             (void)fail(c->err, ERR_CONFLICT,
                        "%.*s: its bills lie in other turns now, and go together: %.*s; to correct "
                        "the others without it, %s is needed once more, which is read once",
@@ -762,8 +769,8 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     restatement.has_behind = restatement.has_later && follows(period + 1);
     struct farthing_summary summary = {0};
     restatement.warning = period->warning;
-    restatement.held = c->held;
-    restatement.held_count = c->held_count;
+    restatement.held = c->held.items;
+    restatement.held_count = c->held.count;
     TRY(run_period(c, period, &bill, &restatement, &summary, is_torn));
     c->is_own[index] = restatement.is_written;
     *closing = text_format(c->arena, "%s/closing.ndjson",
@@ -866,13 +873,13 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     for (size_t i = 0; i < c->period_count && status == OK; i++) {
         bool is_torn = false;
         status = correct_period(c, i, &closing, &items[i], corrections, &is_torn);
-        if (is_torn || (status != OK && c->shifted_count > 0)) {
+        if (is_torn || (status != OK && c->shifted.count > 0)) {
             remove_own(c);
             *corrections = (struct farthing_corrections){0};
         }
         if (status == OK && is_torn) {
             status = check_can_repeat(c);
-            c->failure_count = 0;
+            c->failures = (struct payer_list){0};
             i = SIZE_MAX; /* from the first on */
             continue;
         }

@@ -109,7 +109,9 @@ uint32_t wallets_heir(const struct run *run, struct arena *arena, uint32_t payer
         return payer;
     }
     const struct billing_of billing = run_billing(run, payer);
-    return accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
+    uint32_t heir = accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
+    /* While views alone price the account its wallet waits where it was. */
+    return heir == run->accounts->nobody ? payer : heir;
 }
 
 /* ---- what a cut begins with ------------------------------------------------------------------ */
@@ -160,9 +162,9 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
         arena_alloc(arena, (pricing->opening_count + came + 1u) * sizeof *states);
     for (uint32_t i = 0; i < pricing->opening_count; i++) {
         const struct bucket_state *state = &pricing->opening[i];
-        bool stays =
-            index == first || wallets_heir(run, arena, payer, state->key, cut.from) == payer;
-        if (stays) {
+        uint32_t heir =
+            index == first ? payer : wallets_heir(run, arena, payer, state->key, cut.from);
+        if (heir == payer || !run->moves[heir]) {
             states[count++] = *state;
         }
     }
