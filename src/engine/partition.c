@@ -40,7 +40,7 @@ struct records partition_sorted_group(const struct partition *partition, uint32_
     return records;
 }
 
-static uint32_t payer_of(const struct run *run, const struct record *record)
+uint32_t record_payer(const struct run *run, const struct record *record)
 {
     uint32_t payer = run->steady_payer[record->account];
     return payer != NONE
@@ -172,7 +172,7 @@ static void make_room(struct worker *worker, uint64_t units, struct partition *p
 static uint32_t group_of(const struct run *run, const struct partition *partition,
                          const struct record *record)
 {
-    uint32_t index = record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
+    uint32_t index = record->account == NONE ? 0 : record_payer(run, record) - partition->low + 1;
     assert(index <= partition->high - partition->low);
     return index;
 }
@@ -405,9 +405,9 @@ static bool take_shelf(struct run *run, uint32_t p, struct partition *partition)
 }
 
 /* Chunk by chunk: records are judged where they lie, so of each chunk a copy is. */
-static enum status copy_records(
-    struct worker *worker, uint32_t p, const struct verdict_table *verdicts, const bool *is_wanted,
-    void (*take)(void *context, uint32_t payer, const struct record *record), void *context)
+static enum status copy_records(struct worker *worker, uint32_t p,
+                                const struct verdict_table *verdicts, const bool *is_wanted,
+                                struct sorted *to)
 {
     const struct run *run = worker->run;
     void *room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
@@ -422,9 +422,9 @@ static enum status copy_records(
         for (uint32_t units; record < end; record += units) {
             units = 1 + record->tail_units;
             stays = judge_record(worker, verdicts, record, end, stays);
-            uint32_t payer = record->account == NONE ? NONE : payer_of(run, record);
+            uint32_t payer = record->account == NONE ? NONE : record_payer(run, record);
             if (stays && payer != NONE && is_wanted[payer]) {
-                take(context, payer, record);
+                TRY(sorted_add(to, record, &worker->err));
             }
         }
     }
@@ -432,8 +432,7 @@ static enum status copy_records(
 }
 
 enum status partition_copy(struct worker *worker, uint32_t p, const bool *is_wanted,
-                           void (*take)(void *context, uint32_t payer, const struct record *record),
-                           void *context)
+                           struct sorted *to)
 {
     struct run *run = worker->run;
     const struct event_count booked = worker->booked, withdrawn = worker->booked_withdrawn;
@@ -444,7 +443,7 @@ enum status partition_copy(struct worker *worker, uint32_t p, const bool *is_wan
     worker->removed_totals =
         arena_calloc(&worker->scratch, run->catalog->meter_count + 1u, sizeof *removed);
     load_verdicts(worker, &found, &verdicts);
-    enum status status = copy_records(worker, p, &verdicts, is_wanted, take, context);
+    enum status status = copy_records(worker, p, &verdicts, is_wanted, to);
     worker->removed_totals = removed;
     worker->booked = booked;
     worker->booked_withdrawn = withdrawn;

@@ -1084,28 +1084,20 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
 struct rehearsal {
     struct worker *worker;
     struct arena *arena;
+    uint32_t *index; /* by payer: in payers, of those */
     struct rehearsed {
-        struct record *units;
-        uint32_t count, capacity;
         struct job job;
         struct period cut;
-    } * payers; /* by payer; of the others nothing */
+    } * payers;
+    struct sorted *sorted; /* their records */
     struct texts texts;
     bool is_out; /* of memory */
 };
 
-static void keep_record(void *context, uint32_t payer, const struct record *record)
+static uint32_t rehearsal_group(const void *context, const struct record *record)
 {
-    struct rehearsal *rehearsal = context;
-    struct rehearsed *to = &rehearsal->payers[payer];
-    const uint32_t units = 1u + record->tail_units;
-    if (to->capacity - to->count < units) {
-        uint32_t more = (to->capacity + units) * 2;
-        to->units = arena_grow(rehearsal->arena, to->units, to->count, more, sizeof *to->units);
-        to->capacity = more;
-    }
-    memcpy(to->units + to->count, record, units * sizeof *record);
-    to->count += units;
+    const struct rehearsal *rehearsal = context;
+    return rehearsal->index[record_payer(rehearsal->worker->run, record)];
 }
 
 static enum status rehearse(struct rehearsal *rehearsal, struct job *job, struct period cut,
@@ -1126,7 +1118,7 @@ static enum status rehearse_cut(void *context, uint32_t payer, struct period cut
 {
     struct rehearsal *rehearsal = context;
     struct worker *worker = rehearsal->worker;
-    struct rehearsed *of = &rehearsal->payers[payer];
+    struct rehearsed *of = &rehearsal->payers[rehearsal->index[payer]];
     struct job *job = &of->job;
     of->cut = cut;
     TRY(unbilled_check(worker->run, payer, err));
@@ -1146,10 +1138,17 @@ static enum status rehearse_cut(void *context, uint32_t payer, struct period cut
     return OK;
 }
 
-static enum status rehearse_all(struct run *run, struct rehearsal *rehearsal, struct error *err)
+/* Into a file, as they may be any number. */
+static enum status sort_records(struct run *run, struct rehearsal *rehearsal, uint32_t count,
+                                struct error *err)
 {
-    const uint32_t payers = run->accounts->count;
-    rehearsal->payers = arena_calloc(rehearsal->arena, payers + 1u, sizeof *rehearsal->payers);
+    enum { ROOM_SHARE = 16, ROOM_MOST_BYTES = 32 * 1024 * 1024 };
+    struct worker *worker = rehearsal->worker;
+    size_t room_bytes = run->memory_bytes / ROOM_SHARE;
+    room_bytes = room_bytes < ROOM_MOST_BYTES ? room_bytes : ROOM_MOST_BYTES;
+    worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
+    sorted_new(run->env, rehearsal->arena, run->config->temporary_folder, room_bytes, count,
+               &worker->order, rehearsal_group, rehearsal, &rehearsal->sorted);
     for (uint32_t p = 0; p < run->book_partitions; p++) {
         const uint32_t end = partition_first_payer(run, p + 1);
         bool is_needed = false;
@@ -1157,18 +1156,34 @@ static enum status rehearse_all(struct run *run, struct rehearsal *rehearsal, st
             is_needed = run->moves[i];
         }
         if (is_needed) {
-            TRY(partition_copy(rehearsal->worker, p, run->moves, keep_record, rehearsal));
+            TRY(partition_copy(worker, p, run->moves, rehearsal->sorted));
         }
     }
+    return sorted_merge(rehearsal->sorted, err);
+}
+
+static enum status rehearse_all(struct run *run, struct rehearsal *rehearsal, struct error *err)
+{
+    const uint32_t payers = run->accounts->count;
+    uint32_t count = 0;
+    rehearsal->index = arena_calloc(rehearsal->arena, payers + 1u, sizeof *rehearsal->index);
     for (uint32_t i = 0; i < payers; i++) {
-        struct rehearsed *of = &rehearsal->payers[i];
-        of->job = (struct job){.payer = i,
-                               .records = {.at = of->units,
-                                           .end = of->units ? of->units + of->count : NULL,
-                                           .unit_count = of->count},
-                               .texts = &rehearsal->texts,
-                               .rehearses = true,
-                               .view = NONE};
+        rehearsal->index[i] = count;
+        count += run->moves[i];
+    }
+    rehearsal->payers = arena_calloc(rehearsal->arena, count + 1u, sizeof *rehearsal->payers);
+    TRY(sort_records(run, rehearsal, count, err));
+    for (uint32_t i = 0; i < payers; i++) {
+        if (!run->moves[i]) {
+            continue;
+        }
+        struct job *job = &rehearsal->payers[rehearsal->index[i]].job;
+        *job =
+            (struct job){.payer = i, .texts = &rehearsal->texts, .rehearses = true, .view = NONE};
+        job->records.sorted = rehearsal->sorted;
+        job->records.unit_count = sorted_units(rehearsal->sorted, rehearsal->index[i]);
+        sorted_group(rehearsal->sorted, rehearsal->index[i], &job->records.first,
+                     &job->records.stop);
     }
     return wallets_rehearse(run, INSTANT_MAX, rehearse_cut, rehearsal, err);
 }
@@ -1195,6 +1210,7 @@ enum status payers_rehearse(struct run *run)
     struct rehearsal rehearsal = {.worker = worker, .arena = &arena};
     arena_init(&arena, &run->env->memory, 0);
     enum status status = rehearse_guarded(run, &rehearsal);
+    sorted_free(rehearsal.sorted);
     arena_release(&arena);
     arena_rewind(&worker->scratch, ARENA_EMPTY);
     arena_rewind(&worker->handed, ARENA_EMPTY);
