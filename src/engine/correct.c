@@ -38,6 +38,14 @@ struct closed_period {
     const struct closed *first; /* of its folders, in the order of making */
     size_t count;
     const struct closed *latest;
+    const char *warning; /* of what looks as if a folder was not named; NULL */
+};
+
+/* Payers, each once. */
+struct payer_list {
+    struct map by_name;
+    struct failure *items;
+    uint32_t count, capacity;
 };
 
 struct correct {
@@ -53,7 +61,11 @@ struct correct {
     size_t known_count, known_capacity;
     uint32_t round;      /* of what comes now */
     instant late_before; /* what comes now and is of a time before is not billed */
-    struct arena own;    /* of the period at hand */
+    /* Who is billed for no period, who could not be for one so far, whose bills lie in other turns
+     * now: see hold_torn. */
+    struct payer_list held, failures, shifted;
+    bool *is_own;     /* of each period: what lies in its folder was written by this command */
+    struct arena own; /* of the period at hand */
 };
 
 /* ---- reading the folders --------------------------------------------------------------------- */
@@ -157,10 +169,106 @@ static enum status check_has_billed(struct correct *c, const struct closed_perio
     return OK;
 }
 
+static bool are_same(yyjson_val *a, yyjson_val *b)
+{
+    return a && b && yyjson_equals(a, b);
+}
+
+/* A copy stands for the same bills: what it comes to would be taken off twice.  Two corrections of
+ * one state that say the same are the same bills, too, whichever was issued. */
+static enum status check_no_copies(struct correct *c, const struct closed_period *period)
+{
+    for (size_t i = 0; i < period->count; i++) {
+        const struct closed *one = &period->first[i];
+        yyjson_val *files = yyjson_obj_get(one->run, "files");
+        for (size_t k = 0; k < i; k++) {
+            const struct closed *other = &period->first[k];
+            yyjson_val *others = yyjson_obj_get(other->run, "files");
+            bool is_copy =
+                are_same(yyjson_obj_get(files, "lines.csv"), yyjson_obj_get(others, "lines.csv")) &&
+                are_same(yyjson_obj_get(files, "bills.ndjson"),
+                         yyjson_obj_get(others, "bills.ndjson")) &&
+                one->billed_count == other->billed_count;
+            if (is_copy && yyjson_get_uint(yyjson_obj_get(one->summary, "bills")) > 0) {
+                (void)fail(c->err, ERR_INPUT, "%s and %s have the same bills of %.*s", other->path,
+                           one->path, TEXT_ARG(one->period));
+                return fail_hint(c->err, "name the folder that was issued, and no copy of it");
+            }
+        }
+    }
+    return OK;
+}
+
+/* Whether a folder begins with the closing of one that is named for the period before. */
+static bool begins_with_named(struct correct *c, const struct closed_period *before,
+                              const struct closed *closed, const char *opening)
+{
+    struct text digest = json_text(yyjson_obj_get(closed->run, "digests"), "opening");
+    for (size_t i = 0; i < before->count; i++) {
+        struct text path = text_of(before->first[i].path);
+        while (path.size > 1 && path.at[path.size - 1] == '/') {
+            path.size--;
+        }
+        struct text name = text_format(c->arena, "%.*s/closing.ndjson", TEXT_ARG(path));
+        if (text_equal(name, text_of(opening))) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < before->count; i++) {
+        const char *path = text_format(c->arena, "%s/closing.ndjson", before->first[i].path).at;
+        struct arena_mark mark = arena_mark(c->arena);
+        struct text bytes;
+        struct error ignored;
+        char hex[65] = "";
+        if (load_bytes(c->env, c->arena, path, UINT64_C(1) << 40, &bytes, &ignored) == OK) {
+            struct digest found = hash_digest(bytes);
+            digest_format(&found, hex);
+        }
+        arena_rewind(c->arena, mark);
+        if (text_equal(text_of(hex), digest)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A period goes on from the one before: when a folder of it was begun with another closing than
+ * those that are named, a correction may be lacking, or it is none that follows. */
+static enum status check_goes_on(struct correct *c, struct closed_period *period)
+{
+    const struct closed_period *before = period - 1;
+    bool is_linked = false;
+    for (size_t i = 0; i < period->count; i++) {
+        const struct closed *closed = &period->first[i];
+        const char *opening = member(closed->run, "opening");
+        if (!opening || strcmp(opening, "none") == 0) {
+            continue;
+        }
+        if (begins_with_named(c, before, closed, opening)) {
+            is_linked = true;
+        } else if (!period->warning) {
+            period->warning =
+                text_format(c->arena,
+                            "%s begins with %s, which is of no folder of %.*s that is named: where "
+                            "that was issued, name it too, or it is billed twice",
+                            closed->path, opening, TEXT_ARG(before->first->period))
+                    .at;
+        }
+    }
+    struct text now = json_text(period->first->summary, "provider");
+    struct text then = json_text(before->first->summary, "provider");
+    if (!is_linked && !text_equal(now, then)) {
+        (void)fail(c->err, ERR_INPUT, "%s is of catalog %.*s, and %s of %.*s", before->first->path,
+                   TEXT_ARG(then), period->first->path, TEXT_ARG(now));
+        return fail_hint(c->err, "correct the periods of each catalog on their own");
+    }
+    return OK;
+}
+
 static enum status add_period(struct correct *c, size_t first, size_t end)
 {
     struct closed_period *period = &c->periods[c->period_count++];
-    *period = (struct closed_period){&c->closed[first], end - first, &c->closed[end - 1]};
+    *period = (struct closed_period){&c->closed[first], end - first, &c->closed[end - 1], NULL};
     const struct closed *one = period->first;
     if (period->count > 1 && one[1].billed_count == 0) {
         (void)fail(c->err, ERR_INPUT, "%s and %s are both first bills of %.*s", one->path,
@@ -170,10 +278,14 @@ static enum status add_period(struct correct *c, size_t first, size_t end)
     for (size_t i = 0; i < period->count; i++) {
         TRY(check_has_billed(c, period, &one[i]));
     }
+    TRY(check_no_copies(c, period));
     if (c->period_count > 1 && period[-1].first->span.to > one->span.from) {
         (void)fail(c->err, ERR_INPUT, "the periods of %s and %s overlap", period[-1].first->path,
                    one->path);
         return fail_hint(c->err, "correct periods that follow one another");
+    }
+    if (c->period_count > 1 && period[-1].first->span.to == one->span.from) {
+        TRY(check_goes_on(c, period));
     }
     return OK;
 }
@@ -486,9 +598,122 @@ static void copy_summary(struct arena *arena, const struct complaints *complaint
     s->fingerprint = text_copy(arena, text_of(s->fingerprint)).at;
 }
 
+/* ---- all of a payer or nothing --------------------------------------------------------------- */
+
+static struct text name_of(struct arena *arena, const struct failure *payer)
+{
+    return text_format(arena, "%.*s\n%.*s", TEXT_ARG(payer->payer), TEXT_ARG(payer->contract));
+}
+
+static bool is_named(struct correct *c, const struct payer_list *list, const struct failure *payer)
+{
+    struct arena_mark mark = arena_mark(c->arena);
+    bool is_it = list->count > 0 && map_find(&list->by_name, name_of(c->arena, payer)) != MAP_NONE;
+    arena_rewind(c->arena, mark);
+    return is_it;
+}
+
+/* Unless it is listed; `period`: what its message begins with. */
+static void list_add(struct correct *c, struct payer_list *list, const struct failure *payer,
+                     struct text period)
+{
+    if (is_named(c, list, payer)) {
+        return;
+    }
+    if (list->count == list->capacity) {
+        uint32_t more = list->capacity ? list->capacity * 2 : 16;
+        if (list->capacity == 0) {
+            map_init(&list->by_name, c->arena, more);
+        }
+        list->items = arena_grow(c->arena, list->items, list->count, more, sizeof *list->items);
+        list->capacity = more;
+    }
+    struct failure *to = &list->items[list->count];
+    *to = *payer;
+    to->payer = text_copy(c->arena, payer->payer);
+    to->contract = text_copy(c->arena, payer->contract);
+    to->message = text_format(c->arena, "%.*s%s%.*s", TEXT_ARG(period), period.size > 0 ? ": " : "",
+                              TEXT_ARG(payer->message));
+    (void)map_put(&list->by_name, name_of(c->arena, to), list->count++);
+}
+
+/* Of one whose bills lie in other turns now, a bill that is taken back and the turns in its place
+ * may be in different periods: when one of these cannot be billed, the others must not be either,
+ * or some time would be on two bills.  True when there is such a payer of which something was
+ * billed: it is held, and all periods are corrected anew. */
+static bool hold_torn(struct correct *c, size_t index, const struct restatement *restatement)
+{
+    const uint32_t before = c->held.count;
+    const struct text period = c->period_count == 1 ? TEXT("") : c->periods[index].first->period;
+    for (uint32_t i = 0; i < restatement->failure_count; i++) {
+        const struct failure *failure = &restatement->failures[i];
+        if (index > 0 || failure->is_torn) {
+            list_add(c, &c->failures, failure, period);
+        }
+    }
+    for (uint32_t i = 0; i < restatement->shifted_count; i++) {
+        list_add(c, &c->shifted, &restatement->shifted[i], TEXT(""));
+    }
+    for (uint32_t i = 0; i < c->failures.count; i++) {
+        if (is_named(c, &c->shifted, &c->failures.items[i])) {
+            list_add(c, &c->held, &c->failures.items[i], TEXT(""));
+        }
+    }
+    return c->held.count > before;
+}
+
+/* What this command wrote is not there any more, run.json first: without it a folder is none. */
+static void remove_own(struct correct *c)
+{
+    static const char *const names[] = {
+        "run.json",       "summary.json",   "conflicts.ndjson", "dead_letters.ndjson",
+        "exclusions.csv", "closing.ndjson", "usage.csv",        "lines.csv",
+        "bills.ndjson"};
+    for (size_t i = 0; i < c->period_count; i++) {
+        const char *folder = c->is_own[i] ? folder_name(c, c->periods[i].first) : NULL;
+        for (size_t k = 0; folder && k < sizeof names / sizeof *names; k++) {
+            const char *path = text_format(c->arena, "%s/%s", folder, names[k]).at;
+            (void)c->env->file_remove(c->env, path, NULL);
+        }
+        if (folder) {
+            (void)c->env->file_remove(c->env, folder, NULL);
+        }
+        c->is_own[i] = false;
+    }
+}
+
+/* What comes through it is read once. */
+static bool is_pipe(struct correct *c, const char *path)
+{
+    struct file_info info;
+    struct error ignored;
+    bool is_it = strcmp(path, "-") == 0;
+    if (!is_it && c->env->file_stat(c->env, path, &info, &ignored) == OK) {
+        is_it = info.kind != FILE_REGULAR && info.kind != FILE_FOLDER;
+    }
+    return is_it;
+}
+
+static enum status check_can_repeat(struct correct *c)
+{
+    for (size_t i = 0; i < c->options->events.count; i++) {
+        const char *path = c->options->events.items[i];
+        if (is_pipe(c, path)) {
+            const struct failure *held = &c->held.items[c->held.count - 1];
+            (void)fail(c->err, ERR_CONFLICT,
+                       "%.*s: its bills lie in other turns now, and go together: %.*s; to correct "
+                       "the others without it, %s is needed once more, which is read once",
+                       TEXT_ARG(held->payer), TEXT_ARG(held->message),
+                       strcmp(path, "-") == 0 ? "standard input" : path);
+            return fail_hint(c->err, "put the events into a file");
+        }
+    }
+    return OK;
+}
+
 static enum status run_period(struct correct *c, const struct closed_period *period,
                               const struct farthing_bill *bill, struct restatement *restatement,
-                              struct farthing_summary *summary)
+                              struct farthing_summary *summary, bool *is_torn)
 {
     struct farthing *farthing = c->farthing;
     struct file_info info;
@@ -499,6 +724,7 @@ static enum status run_period(struct correct *c, const struct closed_period *per
                                                   &c->own, summary, &complaints, c->err);
     if (status == OK) {
         copy_summary(c->arena, &complaints, summary);
+        *is_torn = hold_torn(c, (size_t)(period - c->periods), restatement);
     } else if (complaints.errors > 0) {
         handle_complaints(farthing, &complaints);
     }
@@ -516,7 +742,7 @@ static enum status run_period(struct correct *c, const struct closed_period *per
 
 static enum status correct_period(struct correct *c, size_t index, const char **closing,
                                   struct farthing_correction *correction,
-                                  struct farthing_corrections *corrections)
+                                  struct farthing_corrections *corrections, bool *is_torn)
 {
     const struct closed_period *period = &c->periods[index];
     const char **billed = arena_calloc(c->arena, period->count + 1, sizeof *billed);
@@ -542,7 +768,11 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     restatement.has_later = index + 1 < c->period_count;
     restatement.has_behind = restatement.has_later && follows(period + 1);
     struct farthing_summary summary = {0};
-    TRY(run_period(c, period, &bill, &restatement, &summary));
+    restatement.warning = period->warning;
+    restatement.held = c->held.items;
+    restatement.held_count = c->held.count;
+    TRY(run_period(c, period, &bill, &restatement, &summary, is_torn));
+    c->is_own[index] = restatement.is_written;
     *closing = text_format(c->arena, "%s/closing.ndjson",
                            restatement.is_written ? bill.out : period->latest->path)
                    .at;
@@ -566,6 +796,30 @@ static bool has_output(struct correct *c, const char *folder)
     return c->env->file_stat(c->env, path, &info, &ignored) == OK;
 }
 
+/* Before anything is written: of any period, since one that is replaced may be what another one
+ * goes on from. */
+static enum status check_out_not_closed(struct correct *c)
+{
+    for (size_t i = 0; i < c->period_count; i++) {
+        const char *out = folder_name(c, c->periods[i].first);
+        struct file_info info, other;
+        struct error ignored;
+        if (c->env->file_stat(c->env, out, &info, &ignored) != OK) {
+            continue;
+        }
+        for (size_t k = 0; k < c->options->closed.count; k++) {
+            const char *closed = c->options->closed.items[k];
+            if (c->env->file_stat(c->env, closed, &other, &ignored) == OK &&
+                info.device == other.device && info.inode == other.inode) {
+                (void)fail(c->err, ERR_INPUT,
+                           "%s: bills that were issued cannot be the output folder", closed);
+                return fail_hint(c->err, "write the difference into a folder of its own");
+            }
+        }
+    }
+    return OK;
+}
+
 /* The correction of one period lies in the output folder, those of several in folders of it.  What
  * lies there in the other way would stand beside it, and is not replaced. */
 static enum status check_out(struct correct *c)
@@ -583,7 +837,7 @@ static enum status check_out(struct correct *c)
         }
     }
     if (!is_there) {
-        return OK;
+        return check_out_not_closed(c);
     }
     (void)fail(c->err, ERR_INPUT, "%s: has the output of a run in it, and %s goes beside it", other,
                c->period_count > 1 ? "a correction of several periods" : "that of one period");
@@ -597,9 +851,10 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     TRY(find_known(c));
     find_late_before(c);
     for (size_t i = 0; i < c->options->events.count && c->period_count > 1; i++) {
-        if (strcmp(c->options->events.items[i], "-") == 0) {
-            (void)fail(c->err, ERR_INPUT, "standard input is read once, and %zu periods need it",
-                       c->period_count);
+        const char *path = c->options->events.items[i];
+        if (is_pipe(c, path)) {
+            (void)fail(c->err, ERR_INPUT, "%s is read once, and %zu periods need it",
+                       strcmp(path, "-") == 0 ? "standard input" : path, c->period_count);
             return fail_hint(c->err, "put the events into a file");
         }
     }
@@ -612,10 +867,22 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
     struct file_info info;
     struct error ignored;
     bool was_there = c->env->file_stat(c->env, c->options->out, &info, &ignored) == OK;
+    c->is_own = arena_calloc(c->arena, c->period_count + 1, sizeof *c->is_own);
     const char *closing = NULL;
     enum status status = OK;
     for (size_t i = 0; i < c->period_count && status == OK; i++) {
-        status = correct_period(c, i, &closing, &items[i], corrections);
+        bool is_torn = false;
+        status = correct_period(c, i, &closing, &items[i], corrections, &is_torn);
+        if (is_torn || (status != OK && c->shifted.count > 0)) {
+            remove_own(c);
+            *corrections = (struct farthing_corrections){0};
+        }
+        if (status == OK && is_torn) {
+            status = check_can_repeat(c);
+            c->failures = (struct payer_list){0};
+            i = SIZE_MAX; /* from the first on */
+            continue;
+        }
         corrections->written += status == OK && items[i].out;
         corrections->failed += items[i].summary.failed_count;
         corrections->count += status == OK;
@@ -829,6 +1096,71 @@ static void count_conflicts(struct run *run)
         then->late_conflicts += late;
         then->has_untold |= late > 0 && !is_known;
     }
+}
+
+void restatement_hold(struct run *run)
+{
+    const struct restatement *restatement = run->restatement;
+    if (restatement && restatement->warning) {
+        run_warn(run, "%s", restatement->warning);
+    }
+    if (!restatement || restatement->held_count == 0) {
+        return;
+    }
+    run->held = arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *run->held);
+    for (uint32_t i = 0; i < restatement->held_count; i++) {
+        const struct failure *held = &restatement->held[i];
+        uint32_t payer = run_payer(run, held->payer, held->contract);
+        if (payer != MAP_NONE) {
+            run->held[payer] = held;
+        }
+    }
+}
+
+static struct failure name_payer(const struct run *run, uint32_t payer)
+{
+    return (struct failure){.payer = run->accounts->items[payer].id,
+                            .contract = bill_contract(run->catalog, run->accounts, payer)};
+}
+
+static void list_failed(struct run *run)
+{
+    struct restatement *then = run->restatement;
+    uint32_t count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].failure_count;
+    }
+    then->failures = arena_calloc(&run->arena, count + 1, sizeof *then->failures);
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *worker = &run->workers[i];
+        for (uint32_t f = 0; f < worker->failure_count; f++) {
+            const struct failed_payer *from = &worker->failures[f];
+            if (run->held && run->held[from->index]) {
+                continue;
+            }
+            struct failure *to = &then->failures[then->failure_count++];
+            *to = name_payer(run, from->index);
+            to->message = text_copy(&run->arena, from->message);
+            to->is_torn = from->is_torn;
+            then->is_torn |= from->is_torn && run->is_shifted && run->is_shifted[from->index];
+        }
+    }
+}
+
+bool restatement_is_torn(struct run *run)
+{
+    struct restatement *then = run->restatement;
+    if (!then) {
+        return false;
+    }
+    list_failed(run);
+    then->shifted = arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *then->shifted);
+    for (uint32_t i = 0; i < run->accounts->count && run->is_shifted; i++) {
+        if (run->is_shifted[i]) {
+            then->shifted[then->shifted_count++] = name_payer(run, i);
+        }
+    }
+    return then->is_torn;
 }
 
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "engine/sourced.h"
+#include "engine/wallets.h"
 
 enum { CANDIDATES_MAX = 8 };
 
@@ -247,6 +248,41 @@ static enum status load_inputs(struct explain *x)
 
 /* ---- usage rows ----------------------------------------------------------------------------- */
 
+/* Rows of usage of one payer, in the order of its cuts. */
+struct rows {
+    struct usage_row *items;
+    uint32_t count, capacity;
+};
+
+static enum status add_row(struct explain *x, const struct usage_text *text, struct rows *rows)
+{
+    struct run *run = x->run;
+    struct usage_row made;
+    TRY(usage_row_make(&x->scratch, text, run->catalog, run->accounts, run->period.from,
+                       &run->series, &made, x->err));
+    if (rows->count == rows->capacity) {
+        uint32_t more = rows->capacity ? rows->capacity * 2 : 256;
+        rows->items =
+            arena_grow(&run->arena, rows->items, rows->capacity, more, sizeof *rows->items);
+        rows->capacity = more;
+    }
+    rows->items[rows->count++] = made;
+    return OK;
+}
+
+static enum status fail_row(struct explain *x, const struct reader *usage, struct text payer)
+{
+    return fail(x->err, ERR_CORRUPT, "%s: a row of payer %.*s is not as it was written",
+                usage->path, TEXT_ARG(payer));
+}
+
+static void rank_rows(const struct explain *x, struct usage_row *rows, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        rows[i].rank = series_at(&x->run->series, rows[i].series)->rank;
+    }
+}
+
 static enum status read_usage(struct explain *x)
 {
     struct run *run = x->run;
@@ -257,7 +293,7 @@ static enum status read_usage(struct explain *x)
     add_csv_text(&start, run->accounts->items[x->chain[0]].id);
     buffer_add_char(&start, ',');
     struct text contract = bill_contract(run->catalog, run->accounts, x->chain[0]);
-    uint32_t capacity = 0;
+    struct rows rows = {0};
     bool was_here = false;
     for (struct text row;;) {
         TRY(reader_next(usage, &row, NULL, x->err));
@@ -271,32 +307,21 @@ static enum status read_usage(struct explain *x)
         }
         struct arena_mark mark = arena_mark(&x->scratch);
         struct usage_text text;
-        struct usage_row made;
         enum status status = parse_usage(&x->scratch, row, usage->has_views, &text, x->err);
         if (status == OK && text.slot.from < x->head.period.to &&
             text_equal(text.contract, contract)) {
-            status = usage_row_make(&x->scratch, &text, run->catalog, run->accounts,
-                                    run->period.from, &run->series, &made, x->err);
-            if (status == OK) {
-                if (x->usage_count == capacity) {
-                    uint32_t more = capacity ? capacity * 2 : 256;
-                    x->usage = arena_grow(&run->arena, x->usage, capacity, more, sizeof *x->usage);
-                    capacity = more;
-                }
-                x->usage[x->usage_count++] = made;
-            }
+            status = add_row(x, &text, &rows);
         }
         if (status != OK) {
-            return fail(x->err, ERR_CORRUPT, "%s: a row of payer %.*s is not as it was written",
-                        usage->path, TEXT_ARG(x->head.payer));
+            return fail_row(x, usage, x->head.payer);
         }
         arena_rewind(&x->scratch, mark);
     }
     reader_close(usage);
+    x->usage = rows.items;
+    x->usage_count = rows.count;
     series_rank(&run->series);
-    for (uint32_t i = 0; i < x->usage_count; i++) {
-        x->usage[i].rank = series_at(&run->series, x->usage[i].series)->rank;
-    }
+    rank_rows(x, x->usage, x->usage_count);
     return OK;
 }
 
@@ -423,10 +448,12 @@ static enum status find_cuts(struct explain *x, uint32_t payer, const struct per
 }
 
 /* Where the rows of a cut end: rows come cut by cut. */
-static uint32_t end_of_cut(const struct explain *x, struct period cut, uint32_t row)
+static uint32_t end_of_cut(const struct explain *x, const struct rows *rows, struct period cut,
+                           uint32_t row)
 {
-    while (row < x->usage_count &&
-           period_has(cut, x->run->period.from + (instant)x->usage[row].slot_s * NS_PER_SECOND)) {
+    while (
+        row < rows->count &&
+        period_has(cut, x->run->period.from + (instant)rows->items[row].slot_s * NS_PER_SECOND)) {
         row++;
     }
     return row;
@@ -450,6 +477,7 @@ static enum status price_chain(struct explain *x, struct period cut, struct pric
             x->pricing.opening = priced[k].closing;
             x->pricing.opening_count = priced[k].closing_count;
         }
+        TRY(wallets_hand_on(run, &run->arena, cut, &x->pricing, x->err));
         if (k > 0) {
             sourced_gather(run, &run->arena, &on, &priced[k - 1], &x->pricing);
         }
@@ -461,6 +489,92 @@ static enum status price_chain(struct explain *x, struct period cut, struct pric
     return OK;
 }
 
+/* ---- what other payers hand over ------------------------------------------------------------- */
+
+/* Of each payer between which accounts move with their wallets. */
+struct others {
+    struct explain *x;
+    struct other {
+        struct rows rows;
+        uint32_t at; /* of the cut at hand */
+        struct priced priced;
+    } * payers;
+};
+
+static enum status read_others(struct explain *x, struct others *others)
+{
+    struct run *run = x->run;
+    struct reader *usage;
+    TRY(folder_read(&x->folder, "usage.csv", USAGE_HEADER, &usage, x->err));
+    for (struct text row;;) {
+        TRY(reader_next(usage, &row, NULL, x->err));
+        if (!row.at) {
+            break;
+        }
+        struct arena_mark mark = arena_mark(&x->scratch);
+        struct usage_text text = {.payer = TEXT("")};
+        enum status status = parse_usage(&x->scratch, row, usage->has_views, &text, x->err);
+        uint32_t payer = status == OK && text.contract.size == 0
+                             ? accounts_find(run->accounts, NONE, text.payer)
+                             : MAP_NONE;
+        if (payer != MAP_NONE && run->moves[payer]) {
+            status = add_row(x, &text, &others->payers[payer].rows);
+        }
+        if (status != OK) {
+            return fail_row(x, usage, text.payer);
+        }
+        arena_rewind(&x->scratch, mark);
+    }
+    reader_close(usage);
+    series_rank(&run->series);
+    for (uint32_t i = 0; i < run->accounts->count; i++) {
+        rank_rows(x, others->payers[i].rows.items, others->payers[i].rows.count);
+    }
+    return OK;
+}
+
+static enum status price_other(void *context, uint32_t payer, struct period cut, bool is_first,
+                               const struct bucket_state **closing, uint32_t *count,
+                               struct error *err)
+{
+    struct others *others = context;
+    struct explain *x = others->x;
+    struct run *run = x->run;
+    struct other *of = &others->payers[payer];
+    struct pricing pricing;
+    run_pricing(run, &run->arena, payer, cut, &pricing);
+    if (run->catalog->has_frozen) {
+        struct issued issued;
+        TRY(payer_find_issued(run, &run->arena, payer, cut, &issued, err));
+        pricing.covered = bill_covered(&run->arena, &issued, &pricing.covered_count);
+    }
+    if (!is_first) {
+        pricing.opening = of->priced.closing;
+        pricing.opening_count = of->priced.closing_count;
+    }
+    TRY(wallets_hand_on(run, &run->arena, cut, &pricing, err));
+    const uint32_t end = end_of_cut(x, &of->rows, cut, of->at);
+    TRY(price_payer(&run->arena, &pricing, of->rows.items + of->at, end - of->at, &of->priced,
+                    err));
+    of->at = end;
+    *closing = of->priced.closing;
+    *count = of->priced.closing_count;
+    return OK;
+}
+
+/* Where wallets go along with accounts, a bill may begin with what another payer has left. */
+static enum status price_others(struct explain *x)
+{
+    struct run *run = x->run;
+    if (!run->moves || !run->moves[x->chain[0]]) {
+        return OK;
+    }
+    struct others others = {.x = x};
+    others.payers = arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *others.payers);
+    TRY(read_others(x, &others));
+    return wallets_rehearse(run, x->head.period.to, price_other, &others, x->err);
+}
+
 /* The cuts before the bill's hand their buckets on. */
 static enum status price_cuts_before(struct explain *x, const struct period *cuts, uint32_t count)
 {
@@ -468,7 +582,8 @@ static enum status price_cuts_before(struct explain *x, const struct period *cut
     uint32_t first = 0, last = x->chain_count - 1;
     struct priced *priced = arena_calloc(&run->arena, x->chain_count, sizeof *priced);
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t end = end_of_cut(x, cuts[i], first);
+        const struct rows rows = {.items = x->usage, .count = x->usage_count};
+        uint32_t end = end_of_cut(x, &rows, cuts[i], first);
         TRY(price_chain(x, cuts[i], priced, i == 0, first, end - first));
         if (i + 1 < count) {
             TRY(price_payer(&run->arena, &x->pricing, x->usage + first, end - first, &priced[last],
@@ -584,6 +699,7 @@ enum status explain_price(struct explain *x)
         TRY(find_present(x));
         return explain_steps(x);
     }
+    TRY(price_others(x));
     TRY(read_usage(x));
     TRY(price_cuts_before(x, cuts, cut_count));
     TRY(price_traced(x));

@@ -114,7 +114,8 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
     enum status loaded =
         load_bytes(run->env, &run->arena, path.at, UINT64_C(1) << 40, &bytes, run->err);
     if (loaded == ERR_NOT_FOUND) {
-        return fail_hint(run->err, "--billed takes the output folder of an earlier bill run");
+        return fail_hint(run->err, "%s takes the output folder of an earlier bill run",
+                         run->restatement ? "--closed" : "--billed");
     }
     TRY(loaded);
     struct text header = text_of(LINES_HEADER);

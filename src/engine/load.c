@@ -4,6 +4,7 @@
 
 #include "engine/run.h"
 #include "engine/sourced.h"
+#include "engine/wallets.h"
 
 /* The catalog's own limit is 1 MB, and it says so as a complaint; this only keeps a run from
  * reading anything. */
@@ -584,43 +585,6 @@ static void make_members(struct run *run)
     run->member_first = first;
 }
 
-/* Whether the payer has an account as one of its turns of this run begins. */
-static bool begins_with(const struct run *run, uint32_t payer, uint32_t account)
-{
-    const struct billing_of billing = run_billing(run, payer);
-    bool begins = false;
-    for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
-        instant from = billing_turn(&billing, run->cuts[i].from).from;
-        begins = begins || accounts_payer(run->accounts, account, from) == payer;
-    }
-    return begins;
-}
-
-/* A wallet that goes along with its account is handed from closing to opening.  Bills of one run
- * know nothing of each other's payers, so that it would be full for each. */
-static void warn_of_wallets(struct run *run)
-{
-    const struct accounts *accounts = run->accounts;
-    for (uint32_t a = 0; run->has_cuts && run->catalog->has_moves && a < accounts->count; a++) {
-        uint32_t payers[PAYERS_MAX], with[2], found = 0;
-        uint32_t count = payers_from(run, a, run->period.from, payers, NULL);
-        for (uint32_t i = 0; count > 1 && i < count && found < 2; i++) {
-            if (begins_with(run, payers[i], a)) {
-                with[found++] = payers[i];
-            }
-        }
-        if (found == 2) {
-            run_warn(run,
-                     "account %.*s is with %.*s and with %.*s as turns of this run begin: a credit "
-                     "that goes along with it (settings_at: turn_start) is there for both; bill "
-                     "turn by turn, each with --opening",
-                     TEXT_ARG(accounts->items[a].id), TEXT_ARG(accounts->items[with[0]].id),
-                     TEXT_ARG(accounts->items[with[1]].id));
-            return;
-        }
-    }
-}
-
 /* ---- all of it ------------------------------------------------------------------------------- */
 
 static enum status fail_period(struct run *run, enum time_fault fault)
@@ -700,11 +664,12 @@ enum status load_state(struct run *run)
     run->late_max = restatement_late_max(run);
     make_cuts(run);
     make_members(run);
-    warn_of_wallets(run);
+    wallets_find(run);
     sourced_find(run);
     run->csv_mapping = csv_mapping_new(&run->arena, run->catalog);
     TRY(load_opening(run));
     waiting_find(run);
     TRY(load_issued(run));
+    restatement_hold(run);
     return taken_back_check(run);
 }

@@ -13,6 +13,7 @@
 #include <yyjson.h>
 
 #include "engine/run.h"
+#include "engine/wallets.h"
 
 /* ---- members of a line --------------------------------------------------------------------- */
 
@@ -66,38 +67,6 @@ static bool member_decs(struct arena *arena, yyjson_val *object, const char *key
 
 /* ---- states -------------------------------------------------------------------------------- */
 
-/* A part of a state's name: up to a bar. */
-static struct text name_part(struct run *run, struct text key, size_t *at)
-{
-    const char *first = key.at + *at;
-    const char *bar = memchr(first, '|', key.size - *at);
-    struct text encoded = {first, bar ? (size_t)(bar - first) : key.size - *at}, part = TEXT("");
-    (void)text_decode(encoded, arena_alloc(&run->arena, encoded.size + 1), &part);
-    *at += encoded.size + (bar != NULL);
-    return part;
-}
-
-/* Who goes on with a state: some accounts take along to who pays for them as a turn begins, which
- * may have been before the period does. */
-static uint32_t state_payer(struct run *run, uint32_t payer, struct text key, instant at)
-{
-    const struct catalog *catalog = run->catalog;
-    size_t place = 0;
-    if (payer == MAP_NONE || !catalog->has_moves || accounts_view(run->accounts, payer) != NONE) {
-        return payer;
-    }
-    uint32_t node = map_find(&catalog->node_by_name, name_part(run, key, &place));
-    if (node == MAP_NONE || !catalog->node_moves[node]) {
-        return payer;
-    }
-    uint32_t account = accounts_find(run->accounts, NONE, name_part(run, key, &place));
-    if (account == MAP_NONE) {
-        return payer;
-    }
-    const struct billing_of billing = run_billing(run, payer);
-    return accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
-}
-
 static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t payer, instant at,
                                struct opening_bucket *out)
 {
@@ -114,7 +83,7 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
         return ERR_INPUT;
     }
     state->key = text_copy(&run->arena, key);
-    out->payer = state_payer(run, payer, state->key, at);
+    out->payer = wallets_heir(run, &run->arena, payer, state->key, at);
     return OK;
 }
 

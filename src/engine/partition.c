@@ -40,7 +40,7 @@ struct records partition_sorted_group(const struct partition *partition, uint32_
     return records;
 }
 
-static uint32_t payer_of(const struct run *run, const struct record *record)
+uint32_t record_payer(const struct run *run, const struct record *record)
 {
     uint32_t payer = run->steady_payer[record->account];
     return payer != NONE
@@ -172,7 +172,7 @@ static void make_room(struct worker *worker, uint64_t units, struct partition *p
 static uint32_t group_of(const struct run *run, const struct partition *partition,
                          const struct record *record)
 {
-    uint32_t index = record->account == NONE ? 0 : payer_of(run, record) - partition->low + 1;
+    uint32_t index = record->account == NONE ? 0 : record_payer(run, record) - partition->low + 1;
     assert(index <= partition->high - partition->low);
     return index;
 }
@@ -402,6 +402,53 @@ static bool take_shelf(struct run *run, uint32_t p, struct partition *partition)
     }
     __atomic_fetch_sub(&run->records_taken_bytes, bytes, __ATOMIC_RELAXED);
     return false;
+}
+
+/* Chunk by chunk: records are judged where they lie, so of each chunk a copy is. */
+static enum status copy_records(struct worker *worker, uint32_t p,
+                                const struct verdict_table *verdicts, const bool *is_wanted,
+                                struct sorted *to)
+{
+    const struct run *run = worker->run;
+    void *room = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
+    struct record *copy = arena_alloc(&worker->scratch, SPOOL_CHUNK_BYTES);
+    for (uint32_t c = 0; c < spool_chunk_count(run->records, p); c++) {
+        struct spool_chunk chunk;
+        TRY(spool_read(run->records, p, c, room, &chunk, &worker->err));
+        memcpy(copy, chunk.units, chunk.count * sizeof *copy);
+        struct record *record = copy;
+        const struct record *end = record + chunk.count;
+        bool stays = true;
+        for (uint32_t units; record < end; record += units) {
+            units = 1 + record->tail_units;
+            stays = judge_record(worker, verdicts, record, end, stays);
+            uint32_t payer = record->account == NONE ? NONE : record_payer(run, record);
+            if (stays && payer != NONE && is_wanted[payer]) {
+                TRY(sorted_add(to, record, &worker->err));
+            }
+        }
+    }
+    return OK;
+}
+
+enum status partition_copy(struct worker *worker, uint32_t p, const bool *is_wanted,
+                           struct sorted *to)
+{
+    struct run *run = worker->run;
+    const struct event_count booked = worker->booked, withdrawn = worker->booked_withdrawn;
+    struct total *removed = worker->removed_totals;
+    struct spool_partition found;
+    struct verdict_table verdicts;
+    TRY(spool_load(run->verdicts, p, &found, &worker->err)); /* it is loaded again */
+    worker->removed_totals =
+        arena_calloc(&worker->scratch, run->catalog->meter_count + 1u, sizeof *removed);
+    load_verdicts(worker, &found, &verdicts);
+    enum status status = copy_records(worker, p, &verdicts, is_wanted, to);
+    worker->removed_totals = removed;
+    worker->booked = booked;
+    worker->booked_withdrawn = withdrawn;
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    return status;
 }
 
 enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition)

@@ -40,6 +40,10 @@ uint32_t partition_first_payer(const struct run *run, uint32_t p);
 enum status partition_open(struct worker *worker, struct texts *texts, struct partition *partition);
 /* Gives its memory back. */
 void partition_close(struct worker *worker, struct partition *partition);
+/* Adds the records of some payers of a partition that is to be opened later, as they are judged:
+ * nothing is counted, and the partition is as it was. */
+enum status partition_copy(struct worker *worker, uint32_t p, const bool *is_wanted,
+                           struct sorted *to);
 /* Says in the worker's error what to do: ERR_LIMIT. */
 enum status partition_fail_memory(struct worker *worker);
 /* Most accounts of a large provider have no usage in a month: each is asked, and none may cost. */
@@ -52,6 +56,9 @@ static inline struct records partition_group(const struct partition *partition, 
                                   .end = partition->units + partition->end[index],
                                   .unit_count = partition->end[index] - partition->first[index]};
 }
+
+/* Of a record that has an account. */
+uint32_t record_payer(const struct run *run, const struct record *record);
 
 /* When its slot begins. */
 static inline instant record_instant(const struct run *run, const struct record *record)

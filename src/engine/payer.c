@@ -12,6 +12,7 @@
 #include "engine/room.h"
 #include "engine/samples.h"
 #include "engine/sourced.h"
+#include "engine/wallets.h"
 
 /* The first item of a payer, or of the one after it: items are sorted by payer, which is their
  * first member. */
@@ -365,7 +366,7 @@ void payer_count_bill(struct worker *worker, const struct bill *bill)
     count_bill(worker, bill, currency_find(bill->currency), NULL, 0);
 }
 
-void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
+void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
 {
     if (worker->failure_count == worker->failure_capacity) {
         uint32_t capacity = worker->failure_capacity ? worker->failure_capacity * 2 : 16;
@@ -373,8 +374,11 @@ void payer_fail(struct worker *worker, uint32_t payer, const struct error *err)
                                       capacity, sizeof *worker->failures);
         worker->failure_capacity = capacity;
     }
-    worker->failures[worker->failure_count++] = (struct failed_payer){
-        worker->run->accounts->items[payer].id, text_copy(&worker->arena, text_of(err->message))};
+    worker->failures[worker->failure_count++] =
+        (struct failed_payer){.index = payer,
+                              .payer = worker->run->accounts->items[payer].id,
+                              .message = text_copy(&worker->arena, text_of(err->message)),
+                              .is_torn = is_torn};
 }
 
 /* So many lines or rows between two looks at whether the text is to be written, and room for them
@@ -416,6 +420,7 @@ struct job {
     struct texts *texts;
     struct handover handover;
     struct sourced_views *sourced;
+    bool rehearses;  /* the cut is priced for what it hands over, and nothing is written */
     bool divides;    /* the cut is to be divided, and not to be billed */
     bool takes_back; /* nor that: what was issued for it goes, of the view at hand or the payer */
     uint32_t view;   /* of sourced; NONE */
@@ -454,7 +459,7 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
             carry_state(run, &job->handover.meters[i], job->payer, cut, begins_turn, book);
         }
     }
-    return OK;
+    return wallets_hand_on(run, arena, cut, pricing, err);
 }
 
 static int compare_instants(const void *a, const void *b)
@@ -593,8 +598,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct book book;
     struct pricing pricing;
     TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-    TRY(wait_when_heavy(worker, job, book.row_count));
-    if (!worker->is_booked) {
+    if (!job->rehearses) {
+        TRY(wait_when_heavy(worker, job, book.row_count));
+    }
+    if (!worker->is_booked && !job->rehearses) {
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
@@ -623,6 +630,10 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     struct bill bill;
     TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
                   &priced, &issued, &bill, err));
+    if (job->rehearses) {
+        payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
+        return OK;
+    }
     if (run->taxes) {
         payer_count_taxes(worker, &priced);
     }
@@ -742,6 +753,9 @@ bool payer_pays(const struct run *run, uint32_t account)
 bool payer_has_opening(const struct run *run, uint32_t payer)
 {
     if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
+        return true;
+    }
+    if (run->moves && run->moved_first[payer] != NONE) {
         return true;
     }
     uint32_t at = first_opening(run, payer), carried = payer_first_carried(run, payer);
@@ -952,8 +966,10 @@ static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer
     uint32_t count = taken_back_find(worker->run, &worker->handed, payer, billed->items,
                                      billed->count, &periods);
     enum status status = count > 0 ? unbilled_check(worker->run, payer, &err) : OK;
+    bool is_torn = billed->count > 0;
     for (uint32_t i = 0; i < count && status == OK; i++) {
         status = settle_with_room(worker, job, periods[i], false, false, &err);
+        is_torn |= status == OK;
     }
     if (status == ERR_CORRUPT || status == ERR_IO || worker->err.status != OK) {
         worker->err = worker->err.status != OK ? worker->err : err;
@@ -961,13 +977,13 @@ static bool take_back_all(struct worker *worker, struct job *job, uint32_t payer
         return false;
     }
     if (status != OK) {
-        payer_fail(worker, payer, &err);
+        payer_fail(worker, payer, &err, is_torn);
     }
     return true;
 }
 
-/* The payer's bills of other times, and those of views that stand on it.  Last: whoever cannot be
- * billed keeps what it has. */
+/* The payer's bills of other times, and those of views that stand on it.  Of one that
+ * cannot be billed nothing is written in the end, here or for other periods (correct.c). */
 static bool take_back_bills(struct worker *worker, struct job *job, const struct billed *billed)
 {
     const struct run *run = worker->run;
@@ -1021,6 +1037,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         enum status status = unbilled_check(run, payer, &err);
         job.parts = &cuts[i];
         job.part_count = 1;
+        job.part = 0;
         job.divides = run->catalog->has_thresholds;
         if (status == OK && job.divides) {
             status = settle_with_room(worker, &job, cut, is_first, false, &err);
@@ -1044,7 +1061,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
                 worker_fail(worker, worker->err.status);
                 return;
             }
-            payer_fail(worker, payer, &err);
+            payer_fail(worker, payer, &err, billed.count > 0);
             leave_cuts(worker, payer, cut, is_first, records);
             struct period failed = {cuts[0].from, cuts[cut_count - 1].to};
             render_closing_failed(&texts->closing, run->catalog, run->accounts, payer, failed);
@@ -1059,4 +1076,153 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
         sourced_close(worker, &sourced, (struct period){cuts[0].from, cuts[cut_count - 1].to},
                       false);
     }
+}
+
+/* ---- wallets, turn by turn ------------------------------------------------------------------- */
+
+/* Of each payer between which accounts move: its records, and what its cuts hand over. */
+struct rehearsal {
+    struct worker *worker;
+    struct arena *arena;
+    uint32_t *index; /* by payer: in payers, of those */
+    struct rehearsed {
+        struct job job;
+        struct period cut;
+    } * payers;
+    struct sorted *sorted; /* their records */
+    struct texts texts;
+    bool is_out; /* of memory */
+};
+
+static uint32_t rehearsal_group(const void *context, const struct record *record)
+{
+    const struct rehearsal *rehearsal = context;
+    return rehearsal->index[record_payer(rehearsal->worker->run, record)];
+}
+
+static enum status rehearse(struct rehearsal *rehearsal, struct job *job, struct period cut,
+                            bool is_first, struct error *err)
+{
+    enum found found;
+    enum status status = try_cut(rehearsal->worker, job, cut, is_first, false, &found, err);
+    if (found == FOUND_NONE) { /* not the payer's fault: nothing goes on */
+        rehearsal->is_out = true;
+        return fail(err, ERR_IO, "no memory");
+    }
+    return found == FOUND_ROOM ? status : fail(err, ERR_LIMIT, "it does not fit");
+}
+
+static enum status rehearse_cut(void *context, uint32_t payer, struct period cut, bool is_first,
+                                const struct bucket_state **closing, uint32_t *count,
+                                struct error *err)
+{
+    struct rehearsal *rehearsal = context;
+    struct worker *worker = rehearsal->worker;
+    struct rehearsed *of = &rehearsal->payers[rehearsal->index[payer]];
+    struct job *job = &of->job;
+    of->cut = cut;
+    TRY(unbilled_check(worker->run, payer, err));
+    job->parts = &of->cut;
+    job->part_count = 1;
+    job->part = 0;
+    job->divides = worker->run->catalog->has_thresholds;
+    if (job->divides) {
+        TRY(rehearse(rehearsal, job, cut, is_first, err));
+    }
+    job->divides = false;
+    for (; job->part < job->part_count; job->part++) {
+        TRY(rehearse(rehearsal, job, job->parts[job->part], is_first && job->part == 0, err));
+    }
+    *closing = job->handover.buckets;
+    *count = job->handover.bucket_count;
+    return OK;
+}
+
+/* Into a file, as they may be any number. */
+static enum status sort_records(struct run *run, struct rehearsal *rehearsal, uint32_t count,
+                                struct error *err)
+{
+    enum { ROOM_SHARE = 16, ROOM_MOST_BYTES = 32 * 1024 * 1024 };
+    struct worker *worker = rehearsal->worker;
+    size_t room_bytes = run->memory_bytes / ROOM_SHARE;
+    room_bytes = room_bytes < ROOM_MOST_BYTES ? room_bytes : ROOM_MOST_BYTES;
+    worker->order = (struct record_order){&run->series, run->catalog, !run->has_samples};
+    sorted_new(run->env, rehearsal->arena, run->config->temporary_folder, room_bytes, count,
+               &worker->order, rehearsal_group, rehearsal, &rehearsal->sorted);
+    for (uint32_t p = 0; p < run->book_partitions; p++) {
+        const uint32_t end = partition_first_payer(run, p + 1);
+        bool is_needed = false;
+        for (uint32_t i = partition_first_payer(run, p); i < end && !is_needed; i++) {
+            is_needed = run->moves[i];
+        }
+        if (is_needed) {
+            TRY(partition_copy(worker, p, run->moves, rehearsal->sorted));
+        }
+    }
+    return sorted_merge(rehearsal->sorted, err);
+}
+
+static enum status rehearse_all(struct run *run, struct rehearsal *rehearsal, struct error *err)
+{
+    const uint32_t payers = run->accounts->count;
+    uint32_t count = 0;
+    rehearsal->index = arena_calloc(rehearsal->arena, payers + 1u, sizeof *rehearsal->index);
+    for (uint32_t i = 0; i < payers; i++) {
+        rehearsal->index[i] = count;
+        count += run->moves[i];
+    }
+    rehearsal->payers = arena_calloc(rehearsal->arena, count + 1u, sizeof *rehearsal->payers);
+    TRY(sort_records(run, rehearsal, count, err));
+    for (uint32_t i = 0; i < payers; i++) {
+        if (!run->moves[i]) {
+            continue;
+        }
+        struct job *job = &rehearsal->payers[rehearsal->index[i]].job;
+        *job =
+            (struct job){.payer = i, .texts = &rehearsal->texts, .rehearses = true, .view = NONE};
+        job->records.sorted = rehearsal->sorted;
+        job->records.unit_count = sorted_units(rehearsal->sorted, rehearsal->index[i]);
+        sorted_group(rehearsal->sorted, rehearsal->index[i], &job->records.first,
+                     &job->records.stop);
+    }
+    return wallets_rehearse(run, INSTANT_MAX, rehearse_cut, rehearsal, err);
+}
+
+/* The one recovery point: what it needs after running out is behind a pointer. */
+static enum status rehearse_guarded(struct run *run, struct rehearsal *rehearsal)
+{
+    struct worker *worker = rehearsal->worker;
+    jmp_buf recover;
+    if (ARENA_RECOVER(rehearsal->arena, recover)) {
+        return ERR_LIMIT;
+    }
+    set_recover(worker, &recover);
+    return rehearse_all(run, rehearsal, &worker->err);
+}
+
+enum status payers_rehearse(struct run *run)
+{
+    if (!run->moves) {
+        return OK;
+    }
+    struct worker *worker = &run->workers[0];
+    struct arena arena;
+    struct rehearsal rehearsal = {.worker = worker, .arena = &arena};
+    arena_init(&arena, &run->env->memory, 0);
+    enum status status = rehearse_guarded(run, &rehearsal);
+    sorted_free(rehearsal.sorted);
+    arena_release(&arena);
+    arena_rewind(&worker->scratch, ARENA_EMPTY);
+    arena_rewind(&worker->handed, ARENA_EMPTY);
+    if (status == ERR_LIMIT || rehearsal.is_out) {
+        (void)fail(run->err, ERR_LIMIT,
+                   "the memory limit is reached while credits are followed that go along with "
+                   "accounts from payer to payer");
+        return fail_hint(run->err, "allow more with --memory, or bill turn by turn, each with the "
+                                   "closing of the one before as --opening");
+    }
+    if (status != OK) {
+        *run->err = worker->err;
+    }
+    return status;
 }

@@ -29,6 +29,9 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
 void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
                            struct records records, struct texts *texts);
 
+/* Before all bills: finds what payers get from others as turns begin (wallets.h). */
+enum status payers_rehearse(struct run *run);
+
 /* ---- threshold.c ---- */
 
 /* When the payer is billed inside the turn that holds the instant; NULL: never. */
@@ -113,7 +116,8 @@ void payer_hand_over(struct worker *worker, const struct pricing *pricing,
                      const struct priced *priced, const struct book *book,
                      struct handover *handover);
 void payer_count_bill(struct worker *worker, const struct bill *bill);
-void payer_fail(struct worker *worker, uint32_t payer, const struct error *err);
+/* is_torn: a part of its bills is among the texts already. */
+void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn);
 void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *closing);
 
 #endif

@@ -408,7 +408,9 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     summary->bytes_read = feed_bytes_read(run->feed);
     struct output *output = run->output;
     run->output = NULL;
-    if (run->restatement && !restatement_has_changed(run, summary)) {
+    if (restatement_is_torn(run)) {
+        output_abort(output);
+    } else if (run->restatement && !restatement_has_changed(run, summary)) {
         TRY(output_clear(output, &run->restatement->was_cleared, run->err));
     } else {
         TRY(output_commit(output, run->err));

@@ -100,6 +100,12 @@ struct known_file {
     instant late_before;     /* it came too late for times before; INSTANT_MIN: for none */
     const char *folder;      /* that says so */
 };
+/* A payer that could not be billed. */
+struct failure {
+    struct text payer, contract; /* of a view: its contract */
+    struct text message;
+    bool is_torn; /* and something of it was billed or taken back in the same run */
+};
 struct restatement {
     const struct known_file *known; /* the first of the events' paths */
     size_t known_count;
@@ -114,6 +120,15 @@ struct restatement {
     bool tells; /* it is written for what is refused alone, so that it is listed somewhere */
     /* The period before and the one behind are corrected with it; some behind that is not. */
     bool has_before, has_behind, has_later;
+    const char *warning; /* of how the period goes on from the one before; NULL */
+    /* Who is not billed, since another period of the correction could not be. */
+    const struct failure *held;
+    uint32_t held_count;
+    /* Results, in the run's arena: who could not be billed, but for those; and whose bills lie in
+     * other turns now. */
+    struct failure *failures, *shifted;
+    uint32_t failure_count, shifted_count;
+    bool is_torn; /* one of both is torn: nothing was written */
     /* Results: */
     bool is_written;  /* something has changed */
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
@@ -160,8 +175,10 @@ struct conflict {
 };
 
 struct failed_payer {
+    uint32_t index;
     struct text payer;
     struct text message;
+    bool is_torn; /* a part of its bills is written */
 };
 
 /* What the lines of a contract come to in a currency: before tax, and the tax. */
@@ -361,11 +378,20 @@ struct run {
     const uint32_t *sourced, *sourced_first;
     const uint32_t *sourced_root; /* by view: the payer on which it stands in the end */
     bool *sourced_is_split;       /* by view: who pays for its source changes in the period */
+    /* Accounts that are with several payers as turns of the run begin, and wallets that go along
+     * (wallets.c): of each payer whether it is one of those, NULL when none is; what came to it
+     * from another, the first in moved, or NONE. */
+    const bool *moves;
+    uint32_t *movers, mover_count, *moved_first;
+    struct moved_state *moved;
+    uint32_t moved_count, moved_capacity;
     bool *waits;           /* by payer: before its first cut it was on no bill; NULL: none does */
     uint32_t *unbilled_by; /* by payer: whose failing keeps it from being billed, or NONE; NULL */
     /* As `correct` does: what was issued for another time than is billed now is taken back. */
     bool takes_back;
-    struct issued_line *issued; /* sorted by (payer, period) */
+    bool *is_shifted;            /* by payer: its bills lie in other turns now; NULL: nobody's do */
+    const struct failure **held; /* by payer: not billed, as restatement->held says; NULL */
+    struct issued_line *issued;  /* sorted by (payer, period) */
     uint32_t issued_count;
     struct issued_bill *issued_bills; /* sorted by (payer, cut) */
     uint32_t issued_bill_count;
@@ -544,6 +570,11 @@ enum status restatement_check_events(struct run *run);
 instant restatement_late_before(const struct run *run, uint32_t file);
 /* No event of this instant or later comes too late; INSTANT_MIN: none does. */
 instant restatement_late_max(const struct run *run);
+/* Whom it says to hold, once accounts are known; and its warning. */
+void restatement_hold(struct run *run);
+/* Tells who failed and whose bills lie in other turns now; true when one of them has only some of
+ * its bills in what the run would write. */
+bool restatement_is_torn(struct run *run);
 /* There is a difference, or the state that the next period begins with is another one. */
 bool restatement_has_changed(struct run *run, const struct farthing_summary *summary);
 

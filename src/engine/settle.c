@@ -36,7 +36,7 @@ static enum status settle_partition(struct worker *worker, uint32_t p, struct te
         arena_rewind(&worker->scratch, ARENA_EMPTY);
     }
     bool every_payer = run->members || run->opening_count > 0 || run->carried_count > 0 ||
-                       run->unbilled_count > 0 || run->issued_count > 0 || run->waits;
+                       run->unbilled_count > 0 || run->issued_count > 0 || run->waits || run->moves;
     for (uint32_t payer = partition.low; payer < partition.high && !worker->failed; payer++) {
         struct records records = partition_group(&partition, payer - partition.low + 1);
         for (enum ask ask = 0; ask < ASKS; ask++) {
@@ -258,6 +258,7 @@ enum status run_settle(struct run *run)
     series_rank(&run->series);
     run->period_edges = bill_edges(&run->arena, run->period);
     TRY(room_divide(run, opened_bytes));
+    TRY(payers_rehearse(run));
     run->billing_threads = choose_billing_threads(run);
     run->next_partition = 0;
     TRY(settle_payers(run));

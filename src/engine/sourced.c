@@ -336,7 +336,8 @@ void sourced_next(struct worker *worker, struct sourced_views *views)
     for (uint32_t i = 0; i < views->count; i++) {
         struct sourced *item = &views->items[i];
         if (item->fails_now && !item->has_failed) {
-            payer_fail(worker, worker->run->accounts->views[item->view].buyer, &item->err);
+            payer_fail(worker, worker->run->accounts->views[item->view].buyer, &item->err,
+                       views->cut > 0);
         }
         item->has_failed = item->fails_now;
         item->handover = item->next;
@@ -354,7 +355,7 @@ void sourced_close(struct worker *worker, struct sourced_views *views, struct pe
         if (payer_failed && !item->has_failed) {
             struct error err = {0};
             (void)fail(&err, ERR_CONFLICT, "who pays for its source could not be billed");
-            payer_fail(worker, payer, &err);
+            payer_fail(worker, payer, &err, views->cut > 0);
         }
         if (payer_failed || item->has_failed) {
             struct buffer closing;

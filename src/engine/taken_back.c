@@ -12,7 +12,8 @@
  *
  * All periods together are right, since each of them then has the turns that are its own.  One
  * alone is not when a turn reaches from it into another: its time would be on two bills, or on
- * none.
+ * none.  For the same reason a payer that cannot be billed for one of them is billed for none
+ * (hold_torn, correct.c).
  */
 #include <stdlib.h>
 
@@ -176,7 +177,18 @@ static enum status fail_before(const struct run *run, uint32_t payer, struct per
                "%.*s was billed for %s to %s, and its bills lie in other turns now: one begins %s, "
                "before this period",
                TEXT_ARG(run->accounts->items[payer].id), texts[0], texts[1], texts[2]);
-    return fail_hint(run->err, "name the closed folders of all periods from %s on, too", texts[2]);
+    const char *opening = run->options->opening;
+    if (opening && strcmp(opening, "none") != 0) {
+        return fail_hint(run->err, "name the closed folders of all periods from %s on, too",
+                         texts[2]);
+    }
+    char to[TIME_FORMAT_MAX]; /* it may be the first period of all */
+    (void)time_format_short(run->period.from, to);
+    return fail_hint(run->err,
+                     "name the closed folders of all periods from %s on, too; where nothing was "
+                     "billed before, bill that time first, as it was known then: farthing bill "
+                     "--period %s/%s --opening none",
+                     texts[2], texts[2], to);
 }
 
 /* from: when its bills begin now, before those that were issued. */
@@ -226,6 +238,11 @@ static enum status check_payer(struct run *run, uint32_t payer, uint32_t first,
     if (!standing.has_other) {
         return OK;
     }
+    if (!run->is_shifted) {
+        run->is_shifted =
+            arena_calloc(&run->arena, run->accounts->count + 1u, sizeof *run->is_shifted);
+    }
+    run->is_shifted[payer] = true;
     const struct billing_of billing = run_billing(run, payer);
     const struct period turn = billing_turn(&billing, run->period.from);
     const instant from = cut_count > 0 ? cuts[0].from : turn.to;

@@ -4,8 +4,8 @@
  *     --opening with "failed" --> that payer is not billed either, and its closing says so again
  *
  * What such a payer goes on with is not known, and to bill it from nothing would be a wrong amount
- * that nobody sees.  Where meters hand their state on with an account, those that pay now for the
- * accounts of a payer that failed are in the same position.
+ * that nobody sees.  Where meters, or wallets, hand their state on with an account, those that pay
+ * now for the accounts of a payer that failed are in the same position.
  */
 #include <stdlib.h>
 
@@ -42,7 +42,7 @@ enum heirs { NO_HEIRS, FIRST_HEIR, ALL_HEIRS };
 
 static enum heirs find_heirs(const struct run *run)
 {
-    enum heirs heirs = NO_HEIRS;
+    enum heirs heirs = run->catalog->has_moves ? FIRST_HEIR : NO_HEIRS;
     bool is_inside = run->has_cuts ||
                      clock_turn(&run->catalog->billing, run->period.from).from < run->period.from;
     for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
@@ -110,6 +110,11 @@ void unbilled_spread(struct run *run)
 enum status unbilled_check(const struct run *run, uint32_t payer, struct error *err)
 {
     uint32_t by = run->unbilled_by ? run->unbilled_by[payer] : NONE;
+    const struct failure *held = run->held ? run->held[payer] : NULL;
+    if (held) {
+        return fail(err, ERR_CONFLICT, "its bills lie in other turns now, and go together: %.*s",
+                    TEXT_ARG(held->message));
+    }
     if (by == NONE) {
         return OK;
     }

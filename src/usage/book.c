@@ -552,7 +552,8 @@ struct standing {
     int64_t slot_s;
 };
 
-/* By (account, series), then when it is told, the last slot first. */
+/* By (account, series), then when it is told, the last slot first.  Of states that are kept for
+ * another payer, from whom several have had the account, the latest first. */
 static int compare_standing(const void *a_item, const void *b_item)
 {
     const struct standing *a = a_item, *b = b_item;
@@ -565,7 +566,14 @@ static int compare_standing(const void *a_item, const void *b_item)
     if (a->state.told != b->state.told) {
         return a->state.told < b->state.told ? -1 : 1;
     }
-    return a->slot_s > b->slot_s ? -1 : a->slot_s < b->slot_s;
+    if (a->slot_s != b->slot_s) {
+        return a->slot_s > b->slot_s ? -1 : 1;
+    }
+    if (a->state.at != b->state.at) {
+        return a->state.at > b->state.at ? -1 : 1;
+    }
+    int order = text_compare(b->state.source, a->state.source);
+    return order ? order : text_compare(b->state.id, a->state.id);
 }
 
 /* True when only the cut ends the row's slot. */

@@ -1,0 +1,314 @@
+/* wallets.c - see wallets.h. */
+#include "engine/wallets.h"
+
+#include <stdlib.h>
+
+/* A wallet's bucket that is handed to a payer as a cut of another one ends. */
+struct moved_state {
+    uint32_t next; /* of the payer's; NONE */
+    uint32_t from; /* whose it was */
+    instant at;
+    bool is_lost; /* and could not be billed: what is left is not known */
+    struct bucket_state state;
+};
+
+/* ---- whose wallets move ---------------------------------------------------------------------- */
+
+/* Whether the payer has an account as one of its turns of this run begins. */
+static bool begins_with(const struct run *run, uint32_t payer, uint32_t account)
+{
+    const struct billing_of billing = run_billing(run, payer);
+    bool begins = false;
+    for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
+        instant from = billing_turn(&billing, run->cuts[i].from).from;
+        begins = begins || accounts_payer(run->accounts, account, from) == payer;
+    }
+    return begins;
+}
+
+static bool begin_together(const struct run *run, uint32_t a, uint32_t b)
+{
+    uint32_t first = run->cut_first[a], other = run->cut_first[b];
+    uint32_t count = run->cut_first[a + 1] - first;
+    bool are_same = count == run->cut_first[b + 1] - other;
+    for (uint32_t i = 0; are_same && i < count; i++) {
+        are_same = run->cuts[first + i].from == run->cuts[other + i].from;
+    }
+    return are_same;
+}
+
+static void warn_of_turns(struct run *run, uint32_t account, uint32_t a, uint32_t b)
+{
+    const struct account *items = run->accounts->items;
+    run_warn(run,
+             "account %.*s is with %.*s and with %.*s as turns of this run begin, which do not "
+             "begin together: a credit that goes along with it (settings_at: turn_start) waits for "
+             "the next turn, and may be there for both",
+             TEXT_ARG(items[account].id), TEXT_ARG(items[a].id), TEXT_ARG(items[b].id));
+}
+
+void wallets_find(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    if (!run->has_cuts || !run->catalog->has_moves) {
+        return;
+    }
+    bool *moves = NULL, has_warned = false;
+    for (uint32_t a = 0; a < accounts->own_count; a++) {
+        uint32_t payers[PAYERS_MAX], with[PAYERS_MAX], found = 0;
+        uint32_t count = payers_from(run, a, run->period.from, payers, NULL);
+        for (uint32_t i = 0; count > 1 && i < count; i++) {
+            if (begins_with(run, payers[i], a)) {
+                with[found++] = payers[i];
+            }
+        }
+        if (found < 2) {
+            continue;
+        }
+        if (!moves) {
+            moves = arena_calloc(&run->arena, accounts->count + 1u, sizeof *moves);
+            run->movers = arena_calloc(&run->arena, accounts->own_count + 1u, sizeof *run->movers);
+        }
+        run->movers[run->mover_count++] = a;
+        for (uint32_t i = 0; i < found; i++) {
+            moves[with[i]] = true;
+            if (!has_warned && !begin_together(run, with[0], with[i])) {
+                warn_of_turns(run, a, with[0], with[i]);
+                has_warned = true;
+            }
+        }
+    }
+    run->moves = moves;
+}
+
+/* A part of a state's name: up to a bar. */
+static struct text name_part(struct arena *arena, struct text key, size_t *at)
+{
+    const char *first = key.at + *at;
+    const char *bar = memchr(first, '|', key.size - *at);
+    struct text encoded = {first, bar ? (size_t)(bar - first) : key.size - *at}, part = TEXT("");
+    (void)text_decode(encoded, arena_alloc(arena, encoded.size + 1), &part);
+    *at += encoded.size + (bar != NULL);
+    return part;
+}
+
+uint32_t wallets_heir(const struct run *run, struct arena *arena, uint32_t payer, struct text key,
+                      instant at)
+{
+    const struct catalog *catalog = run->catalog;
+    size_t place = 0;
+    if (payer == MAP_NONE || !catalog->has_moves || accounts_view(run->accounts, payer) != NONE) {
+        return payer;
+    }
+    uint32_t node = map_find(&catalog->node_by_name, name_part(arena, key, &place));
+    if (node == MAP_NONE || !catalog->node_moves[node]) {
+        return payer;
+    }
+    uint32_t account = accounts_find(run->accounts, NONE, name_part(arena, key, &place));
+    if (account == MAP_NONE) {
+        return payer;
+    }
+    const struct billing_of billing = run_billing(run, payer);
+    uint32_t heir = accounts_payer(run->accounts, account, billing_turn(&billing, at).from);
+    /* While views alone price the account its wallet waits where it was. */
+    return heir == run->accounts->nobody ? payer : heir;
+}
+
+/* ---- what a cut begins with ------------------------------------------------------------------ */
+
+static int compare_keys(const void *a_item, const void *b_item)
+{
+    const struct bucket_state *a = a_item, *b = b_item;
+    return text_compare(a->key, b->key);
+}
+
+static bool has_key(const struct bucket_state *states, uint32_t count, struct text key)
+{
+    struct bucket_state wanted = {.key = key};
+    return count > 0 && bsearch(&wanted, states, count, sizeof *states, compare_keys);
+}
+
+static enum status fail_lost(const struct run *run, const struct moved_state *moved,
+                             struct error *err)
+{
+    char to[TIME_FORMAT_MAX];
+    (void)time_format_short(moved->at, to);
+    return fail(err, ERR_CONFLICT,
+                "it has accounts of %.*s, which was not billed for the time before %s, so what "
+                "these go on with is not known: correct that first",
+                TEXT_ARG(run->accounts->items[moved->from].id), to);
+}
+
+enum status wallets_hand_on(const struct run *run, struct arena *arena, struct period cut,
+                            struct pricing *pricing, struct error *err)
+{
+    const uint32_t payer = pricing->payer;
+    if (!run->moves || !run->moves[payer]) {
+        return OK;
+    }
+    uint32_t index = run->cut_first[payer];
+    const uint32_t first = index, end = run->cut_first[payer + 1];
+    while (index < end && run->cuts[index].from != cut.from) {
+        index++;
+    }
+    if (index == end) {
+        return OK; /* a part of a cut that is not its first */
+    }
+    uint32_t count = 0, came = 0;
+    for (uint32_t at = run->moved_first[payer]; at != NONE; at = run->moved[at].next) {
+        came++;
+    }
+    struct bucket_state *states =
+        arena_alloc(arena, (pricing->opening_count + came + 1u) * sizeof *states);
+    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+        const struct bucket_state *state = &pricing->opening[i];
+        uint32_t heir =
+            index == first ? payer : wallets_heir(run, arena, payer, state->key, cut.from);
+        if (heir == payer || !run->moves[heir]) {
+            states[count++] = *state;
+        }
+    }
+    const uint32_t kept = count;
+    const instant after = index > first ? run->cuts[index - 1].from : INSTANT_MIN;
+    for (uint32_t at = run->moved_first[payer]; at != NONE; at = run->moved[at].next) {
+        const struct moved_state *moved = &run->moved[at];
+        /* What comes later is in the closing of the last cut. */
+        bool is_now = moved->at > after && (moved->at <= cut.from || index + 1 == end);
+        if (is_now && moved->is_lost) {
+            return fail_lost(run, moved, err);
+        }
+        if (is_now && !has_key(states, kept, moved->state.key)) {
+            states[count++] = moved->state;
+        }
+    }
+    if (count > 1) {
+        qsort(states, count, sizeof *states, compare_keys);
+    }
+    pricing->opening = states;
+    pricing->opening_count = count;
+    return OK;
+}
+
+/* ---- turn by turn ---------------------------------------------------------------------------- */
+
+struct turn {
+    uint32_t payer;
+    struct period cut;
+    bool is_first, is_last;
+};
+
+static int compare_turns(const void *a_item, const void *b_item)
+{
+    const struct turn *a = a_item, *b = b_item;
+    if (a->cut.from != b->cut.from) {
+        return a->cut.from < b->cut.from ? -1 : 1;
+    }
+    return a->payer < b->payer ? -1 : a->payer > b->payer;
+}
+
+static struct turn *list_turns(struct run *run, instant before, uint32_t *count)
+{
+    const uint32_t payers = run->accounts->count;
+    uint32_t most = 0;
+    for (uint32_t p = 0; p < payers; p++) {
+        most += run->moves[p] ? run->cut_first[p + 1] - run->cut_first[p] : 0;
+    }
+    struct turn *turns = arena_calloc(&run->arena, most + 1u, sizeof *turns);
+    *count = 0;
+    for (uint32_t p = 0; p < payers; p++) {
+        const uint32_t first = run->cut_first[p], end = run->cut_first[p + 1];
+        /* Nobody goes on with the last one within the run. */
+        for (uint32_t i = first; run->moves[p] && i + 1 < end; i++) {
+            if (run->cuts[i].from < before) {
+                turns[(*count)++] =
+                    (struct turn){.payer = p, .cut = run->cuts[i], .is_first = i == first};
+            }
+        }
+    }
+    qsort(turns, *count, sizeof *turns, compare_turns);
+    return turns;
+}
+
+static void add_moved(struct run *run, uint32_t payer, struct moved_state moved)
+{
+    if (run->moved_count == run->moved_capacity) {
+        uint32_t more = run->moved_capacity ? run->moved_capacity * 2 : 16;
+        run->moved =
+            arena_grow(&run->arena, run->moved, run->moved_count, more, sizeof *run->moved);
+        run->moved_capacity = more;
+    }
+    moved.next = run->moved_first[payer];
+    run->moved_first[payer] = run->moved_count;
+    run->moved[run->moved_count++] = moved;
+}
+
+static void hand_over(struct run *run, const struct turn *turn, const struct bucket_state *closing,
+                      uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct arena_mark mark = arena_mark(&run->arena);
+        uint32_t heir = wallets_heir(run, &run->arena, turn->payer, closing[i].key, turn->cut.to);
+        arena_rewind(&run->arena, mark);
+        if (heir != turn->payer && run->moves[heir]) {
+            struct bucket_state state = closing[i];
+            state.key = text_copy(&run->arena, state.key);
+            state.samples = NULL; /* a wallet has none */
+            state.sample_count = 0;
+            add_moved(
+                run, heir,
+                (struct moved_state){.from = turn->payer, .at = turn->cut.to, .state = state});
+        }
+    }
+}
+
+/* Who gets an account's wallet of a payer that could not be billed knows nothing of it. */
+static void lose(struct run *run, const struct turn *turn)
+{
+    const struct accounts *accounts = run->accounts;
+    const struct billing_of billing = run_billing(run, turn->payer);
+    const instant from = billing_turn(&billing, turn->cut.from).from;
+    const instant to = billing_turn(&billing, turn->cut.to).from;
+    for (uint32_t i = 0; i < run->mover_count; i++) {
+        uint32_t account = run->movers[i], heir = accounts_payer(accounts, account, to);
+        if (accounts_payer(accounts, account, from) == turn->payer && heir != turn->payer &&
+            run->moves[heir]) {
+            add_moved(run, heir,
+                      (struct moved_state){.from = turn->payer,
+                                           .at = turn->cut.to,
+                                           .is_lost = true,
+                                           .state.key = TEXT("")});
+        }
+    }
+}
+
+enum status wallets_rehearse(struct run *run, instant before, wallets_price *price, void *context,
+                             struct error *err)
+{
+    const uint32_t payers = run->accounts->count;
+    uint32_t count;
+    const struct turn *turns = list_turns(run, before, &count);
+    bool *has_failed = arena_calloc(&run->arena, payers + 1u, sizeof *has_failed);
+    run->moved_first = arena_alloc(&run->arena, (payers + 1u) * sizeof *run->moved_first);
+    memset(run->moved_first, 0xFF, (payers + 1u) * sizeof *run->moved_first);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct turn *turn = &turns[i];
+        const struct bucket_state *closing = NULL;
+        uint32_t closing_count = 0;
+        if (!has_failed[turn->payer]) {
+            struct error cause = {0};
+            enum status status = price(context, turn->payer, turn->cut, turn->is_first, &closing,
+                                       &closing_count, &cause);
+            if (status == ERR_CORRUPT || status == ERR_IO) {
+                *err = cause;
+                return status;
+            }
+            has_failed[turn->payer] = status != OK;
+        }
+        if (has_failed[turn->payer]) {
+            lose(run, turn);
+        } else {
+            hand_over(run, turn, closing, closing_count);
+        }
+    }
+    return OK;
+}

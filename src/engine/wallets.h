@@ -1,0 +1,41 @@
+/* wallets.h - credits that go along with their accounts, within a run of several turns.  Private to
+ * this room.
+ *
+ * What is left of such a wallet belongs to whoever pays for its account as a turn begins.  From run
+ * to run closing and opening hand it over.  Within a run the payer that has it next may be settled
+ * before, or by another thread; so those between which accounts move are priced once before all
+ * bills, turn by turn, and what each of them gets from another as a turn begins is kept:
+ *
+ *     wallets_find --> run->moves: whose wallets may move
+ *     wallets_rehearse: their turns in the order of time --price--> closings --> run->moved
+ *     wallets_hand_on: what a turn begins with, less what has gone to others, and what came
+ */
+#ifndef FARTHING_ENGINE_WALLETS_H
+#define FARTHING_ENGINE_WALLETS_H
+
+#include "engine/run.h"
+
+/* Once cuts are made.  Warns of payers whose turns do not begin together. */
+void wallets_find(struct run *run);
+
+/* Who goes on with a state of a payer's closing: some accounts take theirs along to who pays for
+ * them as a turn begins, which may have been before. */
+uint32_t wallets_heir(const struct run *run, struct arena *arena, uint32_t payer, struct text key,
+                      instant at);
+
+/* Sets the opening of a cut to what it begins with; as it is where nothing moves.  Memory is of the
+ * arena.  ERR_CONFLICT: who had one of its wallets could not be billed. */
+enum status wallets_hand_on(const struct run *run, struct arena *arena, struct period cut,
+                            struct pricing *pricing, struct error *err);
+
+/* Prices a payer for a cut that begins with what wallets_hand_on says and what its cut before has
+ * left; `closing` stays until the payer's next.  ERR_CORRUPT, ERR_IO: nothing goes on; another
+ * error: it cannot be billed for this and what is behind. */
+typedef enum status wallets_price(void *context, uint32_t payer, struct period cut, bool is_first,
+                                  const struct bucket_state **closing, uint32_t *count,
+                                  struct error *err);
+/* Finds run->moved: of all cuts that begin before an instant. */
+enum status wallets_rehearse(struct run *run, instant before, wallets_price *price, void *context,
+                             struct error *err);
+
+#endif
