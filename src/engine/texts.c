@@ -120,9 +120,9 @@ static enum status get_bytes(struct worker *worker, uint64_t at, void *bytes, si
     struct env *env = worker->run->env;
     size_t got;
     TRY(env->file_read_at(env, worker->aside, bytes, size, at, &got, &worker->err));
-    return got == size ? OK
-                       : fail(&worker->err, ERR_IO,
-                              "a temporary file is shorter than it was written");
+    return got == size
+               ? OK
+               : fail(&worker->err, ERR_IO, "a temporary file is shorter than it was written");
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
