@@ -135,9 +135,9 @@ static void begin_block(struct segment_writer *writer)
 
 static uint32_t find_text(struct segment_writer *writer, struct text text)
 {
-    uint32_t found = map_find(&writer->text_map, text);
-    if (found != MAP_NONE) {
-        return found;
+    struct map_slot *slot = map_take(&writer->text_map, text);
+    if (slot->value != MAP_NONE) {
+        return slot->value;
     }
     if (writer->text_count == writer->text_capacity) {
         uint32_t capacity = writer->text_capacity ? writer->text_capacity * 2 : 4096;
@@ -145,10 +145,9 @@ static uint32_t find_text(struct segment_writer *writer, struct text text)
                                    sizeof *writer->texts);
         writer->text_capacity = capacity;
     }
-    struct text copy = text_copy(writer->arena, text);
-    writer->texts[writer->text_count] = copy;
+    slot->key = writer->texts[writer->text_count] = text_copy(writer->arena, text);
     writer->text_bytes += text.size;
-    return map_put(&writer->text_map, copy, writer->text_count++);
+    return slot->value = writer->text_count++;
 }
 
 static uint8_t class_of(const struct member *member)
