@@ -1,8 +1,8 @@
 /* map.h - text -> index: the one hash table of the pure rooms.
  *
- * Open addressing with stored hashes of 32 bits; keys are not copied.  Iteration is not offered: order
- * of a hash table must never reach a result.  Grows in its arena.  The hash is seeded with the
- * map's place in memory, so that nobody can prepare keys that fall together.
+ * Open addressing with stored hashes of 32 bits; keys are not copied.  Iteration is not offered:
+ * order of a hash table must never reach a result.  Grows in its arena.  The hash is seeded with
+ * the map's place in memory, so that nobody can prepare keys that fall together.
  */
 #ifndef FARTHING_BASE_MAP_H
 #define FARTHING_BASE_MAP_H
