@@ -69,9 +69,18 @@ uint32_t map_find(const struct map *map, struct text key)
     return find_slot(map, hash_of(map, key), key)->value;
 }
 
+uint32_t map_hash(const struct map *map, struct text key)
+{
+    return hash_of(map, key);
+}
+
 struct map_slot *map_take(struct map *map, struct text key)
 {
-    uint32_t hash = hash_of(map, key);
+    return map_take_hashed(map, hash_of(map, key), key);
+}
+
+struct map_slot *map_take_hashed(struct map *map, uint32_t hash, struct text key)
+{
     struct map_slot *slot = find_slot(map, hash, key);
     if (slot->value != MAP_NONE) {
         return slot;

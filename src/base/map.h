@@ -36,4 +36,20 @@ uint32_t map_put(struct map *map, struct text key, uint32_t value);
  * the caller gives it a value, and a copy of the key if key goes, before the map's next use. */
 struct map_slot *map_take(struct map *map, struct text key);
 
+/* The same in steps, for who has many keys at hand: while one key's memory comes, others are seen
+ * to.  First its slot is asked for, then the key that is there. */
+uint32_t map_hash(const struct map *map, struct text key);
+static inline __attribute__((always_inline)) void map_fetch_slot(const struct map *map,
+                                                                 uint32_t hash)
+{
+    __builtin_prefetch(&map->slots[hash & map->mask]);
+}
+static inline __attribute__((always_inline)) void map_fetch_key(const struct map *map,
+                                                                uint32_t hash)
+{
+    const struct map_slot *slot = &map->slots[hash & map->mask];
+    __builtin_prefetch(slot->value == MAP_NONE ? (const char *)slot : slot->key.at);
+}
+struct map_slot *map_take_hashed(struct map *map, uint32_t hash, struct text key);
+
 #endif

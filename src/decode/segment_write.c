@@ -53,6 +53,15 @@ struct shape {
     const uint64_t *paths;
 };
 
+/* Subjects are many, and so each is somewhere else.  They wait until there are enough of them to
+ * look for all at once. */
+enum { WAITING_MAX = 32 };
+struct waiting {
+    uint32_t hash, event;
+    struct text text; /* its own bytes */
+    char bytes[ATTRIBUTE_MAX_BYTES + 1];
+};
+
 /* In which order an event's members are a shape's values. */
 struct layout {
     uint32_t shape, member_count;
@@ -84,6 +93,9 @@ struct segment_writer {
     struct layout *layouts;
     uint32_t layout_count, layout_capacity;
     uint32_t last_layout;
+    struct waiting waiting[WAITING_MAX];
+    uint32_t waiting_count;
+    size_t waiting_bytes;
     struct column_pool pool; /* of texts and ids */
     struct staged *events;
     instant *times;
@@ -153,13 +165,15 @@ static void begin_block(struct segment_writer *writer)
     writer->event_count = writer->value_count = 0;
     writer->wide = NULL;
     writer->wide_count = writer->wide_capacity = 0;
-    writer->text_bytes = writer->number_bytes = 0;
+    writer->text_bytes = writer->number_bytes = writer->waiting_bytes = 0;
+    writer->waiting_count = 0;
     writer->keeps_numbers = true;
 }
 
-static uint32_t find_text(struct segment_writer *writer, struct text text)
+/* The number of a text, of which the map has that slot. */
+static uint32_t number_of_slot(struct segment_writer *writer, struct map_slot *slot,
+                               struct text text)
 {
-    struct map_slot *slot = map_take(&writer->text_map, text);
     if (slot->value != MAP_NONE) {
         return slot->value;
     }
@@ -172,6 +186,46 @@ static uint32_t find_text(struct segment_writer *writer, struct text text)
     slot->key = writer->texts[writer->text_count] = column_pool_copy(&writer->pool, text);
     writer->text_bytes += text.size;
     return slot->value = writer->text_count++;
+}
+
+static uint32_t find_text(struct segment_writer *writer, struct text text)
+{
+    return number_of_slot(writer, map_take(&writer->text_map, text), text);
+}
+
+static void find_waiting(struct segment_writer *writer)
+{
+    struct map *map = &writer->text_map;
+    for (uint32_t i = 0; i < writer->waiting_count; i++) {
+        map_fetch_key(map, writer->waiting[i].hash);
+    }
+    for (uint32_t i = 0; i < writer->waiting_count; i++) {
+        const struct waiting *waiting = &writer->waiting[i];
+        writer->events[waiting->event].subject = number_of_slot(
+            writer, map_take_hashed(map, waiting->hash, waiting->text), waiting->text);
+    }
+    writer->waiting_count = 0;
+    writer->waiting_bytes = 0;
+}
+
+static void wait_for_subject(struct segment_writer *writer, uint32_t event, struct text subject)
+{
+    if (subject.size > ATTRIBUTE_MAX_BYTES) {
+        writer->events[event].subject = find_text(writer, subject);
+        return;
+    }
+    if (writer->waiting_count == WAITING_MAX) {
+        find_waiting(writer);
+    }
+    struct waiting *waiting = &writer->waiting[writer->waiting_count++];
+    waiting->hash = map_hash(&writer->text_map, subject);
+    map_fetch_slot(&writer->text_map, waiting->hash);
+    waiting->event = event;
+    waiting->text = (struct text){waiting->bytes, subject.size};
+    if (subject.size > 0) {
+        memcpy(waiting->bytes, subject.at, subject.size);
+    }
+    writer->waiting_bytes += subject.size;
 }
 
 static uint8_t class_of(const struct member *member)
@@ -428,8 +482,8 @@ enum status segment_add(struct segment_writer *writer, const struct event *event
     uint32_t at = writer->event_count++;
     writer->events[at] = (struct staged){.shape = layout->shape,
                                          .source = find_text(writer, event->source),
-                                         .type = find_text(writer, event->type),
-                                         .subject = find_text(writer, event->subject)};
+                                         .type = find_text(writer, event->type)};
+    wait_for_subject(writer, at, event->subject);
     writer->times[at] = event->at;
     writer->ids[at] = column_pool_copy(&writer->pool, event->id);
     writer->text_bytes += event->id.size;
@@ -451,8 +505,11 @@ enum status segment_add(struct segment_writer *writer, const struct event *event
             break;
         }
     }
-    if (writer->text_bytes + writer->number_bytes >= TEXTS_MAX_BYTES && writer->number_bytes > 0) {
-        stop_keeping_numbers(writer);
+    if (writer->text_bytes + writer->number_bytes + writer->waiting_bytes >= TEXTS_MAX_BYTES) {
+        find_waiting(writer);
+        if (writer->number_bytes > 0) {
+            stop_keeping_numbers(writer);
+        }
     }
     return OK;
 }
@@ -1006,6 +1063,7 @@ struct text segment_finish(struct segment_writer *writer, uint64_t events_before
     buffer_init(&writer->body, arena, SEGMENT_HEADER_BYTES + count * 32ul + writer->text_bytes / 4);
     writer->body.size = SEGMENT_HEADER_BYTES;
 
+    find_waiting(writer);
     struct order order = order_events(writer);
     struct tuples tuples = make_tuples(writer, &order);
     /* Now there are no more texts than these. */
