@@ -96,7 +96,8 @@ struct segment_writer {
     struct waiting waiting[WAITING_MAX];
     uint32_t waiting_count;
     size_t waiting_bytes;
-    struct column_pool pool; /* of texts and ids */
+    /* Apart, so that texts that are looked up lie close together. */
+    struct column_pool text_pool, subject_pool, id_pool;
     struct staged *events;
     instant *times;
     struct text *ids;
@@ -155,7 +156,9 @@ static void begin_block(struct segment_writer *writer)
     map_init(&writer->text_map, arena, 4096);
     map_init(&writer->shape_map, arena, 16);
     map_init(&writer->layout_map, arena, 16);
-    column_pool_init(&writer->pool, arena);
+    column_pool_init(&writer->text_pool, arena);
+    column_pool_init(&writer->subject_pool, arena);
+    column_pool_init(&writer->id_pool, arena);
     writer->texts = NULL;
     writer->shapes = NULL;
     writer->layouts = NULL;
@@ -172,7 +175,7 @@ static void begin_block(struct segment_writer *writer)
 
 /* The number of a text, of which the map has that slot. */
 static uint32_t number_of_slot(struct segment_writer *writer, struct map_slot *slot,
-                               struct text text)
+                               struct column_pool *pool, struct text text)
 {
     if (slot->value != MAP_NONE) {
         return slot->value;
@@ -183,14 +186,14 @@ static uint32_t number_of_slot(struct segment_writer *writer, struct map_slot *s
                                    sizeof *writer->texts);
         writer->text_capacity = capacity;
     }
-    slot->key = writer->texts[writer->text_count] = column_pool_copy(&writer->pool, text);
+    slot->key = writer->texts[writer->text_count] = column_pool_copy(pool, text);
     writer->text_bytes += text.size;
     return slot->value = writer->text_count++;
 }
 
 static uint32_t find_text(struct segment_writer *writer, struct text text)
 {
-    return number_of_slot(writer, map_take(&writer->text_map, text), text);
+    return number_of_slot(writer, map_take(&writer->text_map, text), &writer->text_pool, text);
 }
 
 static void find_waiting(struct segment_writer *writer)
@@ -201,8 +204,9 @@ static void find_waiting(struct segment_writer *writer)
     }
     for (uint32_t i = 0; i < writer->waiting_count; i++) {
         const struct waiting *waiting = &writer->waiting[i];
-        writer->events[waiting->event].subject = number_of_slot(
-            writer, map_take_hashed(map, waiting->hash, waiting->text), waiting->text);
+        writer->events[waiting->event].subject =
+            number_of_slot(writer, map_take_hashed(map, waiting->hash, waiting->text),
+                           &writer->subject_pool, waiting->text);
     }
     writer->waiting_count = 0;
     writer->waiting_bytes = 0;
@@ -485,7 +489,7 @@ enum status segment_add(struct segment_writer *writer, const struct event *event
                                          .type = find_text(writer, event->type)};
     wait_for_subject(writer, at, event->subject);
     writer->times[at] = event->at;
-    writer->ids[at] = column_pool_copy(&writer->pool, event->id);
+    writer->ids[at] = column_pool_copy(&writer->id_pool, event->id);
     writer->text_bytes += event->id.size;
     writer->first_values[at] = writer->value_count;
     struct shape *shape = &writer->shapes[layout->shape];
@@ -918,7 +922,7 @@ static void add_leaf_column(struct segment_writer *writer, const struct shape *s
             uint64_t value = *value_of(writer, events[i], leaf);
             char text[DEC_FORMAT_MAX];
             texts[i] = value & VALUE_IS_NUMBER
-                           ? column_pool_copy(&writer->pool, format_number(value, text))
+                           ? column_pool_copy(&writer->text_pool, format_number(value, text))
                            : writer->texts[value];
         }
         add_text_column(writer, texts, count);
