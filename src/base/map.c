@@ -74,12 +74,7 @@ uint32_t map_hash(const struct map *map, struct text key)
     return hash_of(map, key);
 }
 
-struct map_slot *map_take(struct map *map, struct text key)
-{
-    return map_take_hashed(map, hash_of(map, key), key);
-}
-
-struct map_slot *map_take_hashed(struct map *map, uint32_t hash, struct text key)
+static inline struct map_slot *take(struct map *map, uint32_t hash, struct text key)
 {
     struct map_slot *slot = find_slot(map, hash, key);
     if (slot->value != MAP_NONE) {
@@ -93,6 +88,16 @@ struct map_slot *map_take_hashed(struct map *map, uint32_t hash, struct text key
     slot->key = key;
     map->count++;
     return slot;
+}
+
+struct map_slot *map_take(struct map *map, struct text key)
+{
+    return take(map, hash_of(map, key), key);
+}
+
+struct map_slot *map_take_hashed(struct map *map, uint32_t hash, struct text key)
+{
+    return take(map, hash, key);
 }
 
 uint32_t map_put(struct map *map, struct text key, uint32_t value)
