@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-#include "base/hash.h"
+#include "base/hash_inline.h"
 
 enum { SLOTS_MIN = 8 };
 
@@ -32,10 +32,15 @@ void map_init(struct map *map, struct arena *arena, uint32_t count_expected)
     map->seed = hash_print64(places, sizeof places, 0);
 }
 
-/* The slot of key, or the empty one where it would be. */
-static struct map_slot *find_slot(const struct map *map, uint64_t hash, struct text key)
+static inline uint32_t hash_of(const struct map *map, struct text key)
 {
-    for (uint32_t i = (uint32_t)hash & map->mask;; i = (i + 1) & map->mask) {
+    return (uint32_t)hash_print64_inline(key.at, key.size, map->seed);
+}
+
+/* The slot of key, or the empty one where it would be. */
+static inline struct map_slot *find_slot(const struct map *map, uint32_t hash, struct text key)
+{
+    for (uint32_t i = hash & map->mask;; i = (i + 1) & map->mask) {
         struct map_slot *slot = &map->slots[i];
         if (slot->value == MAP_NONE || (slot->hash == hash && text_equal(slot->key, key))) {
             return slot;
@@ -50,7 +55,7 @@ static void grow(struct map *map)
     take_slots(map, old_count * 2);
     for (uint64_t i = 0; i < old_count; i++) {
         if (old[i].value != MAP_NONE) {
-            uint32_t at = (uint32_t)old[i].hash & map->mask;
+            uint32_t at = old[i].hash & map->mask;
             while (map->slots[at].value != MAP_NONE) {
                 at = (at + 1) & map->mask;
             }
@@ -61,22 +66,46 @@ static void grow(struct map *map)
 
 uint32_t map_find(const struct map *map, struct text key)
 {
-    return find_slot(map, hash_print64(key.at, key.size, map->seed), key)->value;
+    return find_slot(map, hash_of(map, key), key)->value;
 }
 
-uint32_t map_put(struct map *map, struct text key, uint32_t value)
+uint32_t map_hash(const struct map *map, struct text key)
 {
-    assert(value != MAP_NONE);
-    uint64_t hash = hash_print64(key.at, key.size, map->seed);
+    return hash_of(map, key);
+}
+
+static inline struct map_slot *take(struct map *map, uint32_t hash, struct text key)
+{
     struct map_slot *slot = find_slot(map, hash, key);
     if (slot->value != MAP_NONE) {
-        return slot->value;
+        return slot;
     }
     if (((uint64_t)map->count + 1) * 4 > ((uint64_t)map->mask + 1) * 3) {
         grow(map);
         slot = find_slot(map, hash, key);
     }
-    *slot = (struct map_slot){.hash = hash, .key = key, .value = value};
+    slot->hash = hash;
+    slot->key = key;
     map->count++;
-    return value;
+    return slot;
+}
+
+struct map_slot *map_take(struct map *map, struct text key)
+{
+    return take(map, hash_of(map, key), key);
+}
+
+struct map_slot *map_take_hashed(struct map *map, uint32_t hash, struct text key)
+{
+    return take(map, hash, key);
+}
+
+uint32_t map_put(struct map *map, struct text key, uint32_t value)
+{
+    assert(value != MAP_NONE);
+    struct map_slot *slot = map_take(map, key);
+    if (slot->value == MAP_NONE) {
+        slot->value = value;
+    }
+    return slot->value;
 }

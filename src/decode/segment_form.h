@@ -83,6 +83,15 @@ static inline int64_t unzigzag(uint64_t value)
     return (int64_t)(value >> 1 ^ (0 - (value & 1)));
 }
 
+static inline void add_varint(struct buffer *out, uint64_t value)
+{
+    while (value >= 0x80) {
+        buffer_add_char(out, (char)(value | 0x80));
+        value >>= 7;
+    }
+    buffer_add_char(out, (char)value);
+}
+
 /* The bits that hold numbers below count. */
 static inline uint32_t width_of(uint32_t count)
 {

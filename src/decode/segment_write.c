@@ -8,11 +8,17 @@
  *
  * What has the same names and kinds in the same order is of one layout, which is looked up by a
  * hash; only the first of them is taken apart by name.
+ *
+ * Memory that an event is spread over costs more here than instructions do.  So a value takes eight
+ * bytes, and a text that is a number is one: nearly all quantities differ, and their texts would
+ * drive all others out of the cache.  It becomes a text again where it turns out to be a code.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
+#include "base/bytes.h"
 #include "base/map.h"
+#include "decode/segment_column.h"
 #include "decode/segment_form.h"
 
 #include <assert.h>
@@ -28,16 +34,14 @@ enum {
 
 enum value_class { CLASS_TEXT, CLASS_WORD, CLASS_NUMBER };
 
-struct value {
-    uint32_t code; /* of the text, or the word */
-    struct dec number;
-};
+/* A value takes 64 bits: a text's number, a word, or the place of a number among the wide ones;
+ * or, with the highest bit set, a number (of a text: that it is written as), its scale in the next
+ * five and its mantissa, zigzag. */
+#define VALUE_IS_NUMBER (UINT64_C(1) << 63)
+enum { VALUE_SCALE_BIT = 58, VALUE_SCALE_MASK = 31 };
 
 struct staged {
     uint32_t shape, source, type, subject;
-    uint32_t first_value;
-    instant at;
-    struct text id;
 };
 
 struct shape {
@@ -49,9 +53,19 @@ struct shape {
     const uint64_t *paths;
 };
 
+/* Subjects are many, and so each is somewhere else.  They wait until there are enough of them to
+ * look for all at once. */
+enum { WAITING_MAX = 32 };
+struct waiting {
+    uint32_t hash, event;
+    struct text text; /* its own bytes */
+    char bytes[ATTRIBUTE_MAX_BYTES + 1];
+};
+
 /* In which order an event's members are a shape's values. */
 struct layout {
-    uint32_t shape;
+    uint32_t shape, member_count;
+    const uint64_t *names; /* of the members: their paths and kinds */
     const uint16_t *members;
 };
 
@@ -71,16 +85,31 @@ struct segment_writer {
     struct map text_map, shape_map, layout_map;
     struct text *texts;
     uint32_t text_count, text_capacity;
-    size_t text_bytes; /* with each use that may cost bytes */
+    size_t text_bytes;   /* with each use that may cost bytes */
+    size_t number_bytes; /* of texts that are kept as numbers: new ones count twice */
+    bool keeps_numbers;  /* texts that are numbers, as numbers */
     struct shape *shapes;
     uint32_t shape_count, shape_capacity;
     struct layout *layouts;
     uint32_t layout_count, layout_capacity;
+    uint32_t last_layout;
+    struct waiting waiting[WAITING_MAX];
+    uint32_t waiting_count;
+    size_t waiting_bytes;
+    /* Apart, so that texts that are looked up lie close together. */
+    struct column_pool text_pool, subject_pool, id_pool;
     struct staged *events;
+    instant *times;
+    struct text *ids;
+    uint32_t *first_values; /* of each event */
     uint32_t event_count;
-    struct value *values;
+    uint64_t *values;
     uint32_t value_count;
+    struct dec *wide; /* numbers that are more than a value */
+    uint32_t wide_count, wide_capacity;
     /* While it is finished: */
+    uint32_t *seen; /* of a text: in which epoch */
+    uint32_t seen_count;
     uint32_t *numbers; /* of a text in the dictionary, plus one */
     uint32_t *dictionary;
     uint32_t dictionary_count;
@@ -97,6 +126,9 @@ struct segment_writer *segment_writer_new(struct arena *arena)
     writer->pairs = arena_calloc(arena, PAIRS, sizeof *writer->pairs);
     /* Once for all blocks, in full. */
     writer->events = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->events);
+    writer->times = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->times);
+    writer->ids = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->ids);
+    writer->first_values = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->first_values);
     writer->values = arena_alloc(arena, (VALUES_MAX + MEMBERS_MAX) * sizeof *writer->values);
     writer->empty = arena_mark(arena);
     return writer;
@@ -124,20 +156,29 @@ static void begin_block(struct segment_writer *writer)
     map_init(&writer->text_map, arena, 4096);
     map_init(&writer->shape_map, arena, 16);
     map_init(&writer->layout_map, arena, 16);
+    column_pool_init(&writer->text_pool, arena);
+    column_pool_init(&writer->subject_pool, arena);
+    column_pool_init(&writer->id_pool, arena);
     writer->texts = NULL;
     writer->shapes = NULL;
     writer->layouts = NULL;
     writer->text_count = writer->text_capacity = writer->shape_count = writer->shape_capacity = 0;
     writer->layout_count = writer->layout_capacity = 0;
+    writer->last_layout = 0;
     writer->event_count = writer->value_count = 0;
-    writer->text_bytes = 0;
+    writer->wide = NULL;
+    writer->wide_count = writer->wide_capacity = 0;
+    writer->text_bytes = writer->number_bytes = writer->waiting_bytes = 0;
+    writer->waiting_count = 0;
+    writer->keeps_numbers = true;
 }
 
-static uint32_t find_text(struct segment_writer *writer, struct text text)
+/* The number of a text, of which the map has that slot. */
+static uint32_t number_of_slot(struct segment_writer *writer, struct map_slot *slot,
+                               struct column_pool *pool, struct text text)
 {
-    uint32_t found = map_find(&writer->text_map, text);
-    if (found != MAP_NONE) {
-        return found;
+    if (slot->value != MAP_NONE) {
+        return slot->value;
     }
     if (writer->text_count == writer->text_capacity) {
         uint32_t capacity = writer->text_capacity ? writer->text_capacity * 2 : 4096;
@@ -145,10 +186,50 @@ static uint32_t find_text(struct segment_writer *writer, struct text text)
                                    sizeof *writer->texts);
         writer->text_capacity = capacity;
     }
-    struct text copy = text_copy(writer->arena, text);
-    writer->texts[writer->text_count] = copy;
+    slot->key = writer->texts[writer->text_count] = column_pool_copy(pool, text);
     writer->text_bytes += text.size;
-    return map_put(&writer->text_map, copy, writer->text_count++);
+    return slot->value = writer->text_count++;
+}
+
+static uint32_t find_text(struct segment_writer *writer, struct text text)
+{
+    return number_of_slot(writer, map_take(&writer->text_map, text), &writer->text_pool, text);
+}
+
+static void find_waiting(struct segment_writer *writer)
+{
+    struct map *map = &writer->text_map;
+    for (uint32_t i = 0; i < writer->waiting_count; i++) {
+        map_fetch_key(map, writer->waiting[i].hash);
+    }
+    for (uint32_t i = 0; i < writer->waiting_count; i++) {
+        const struct waiting *waiting = &writer->waiting[i];
+        writer->events[waiting->event].subject =
+            number_of_slot(writer, map_take_hashed(map, waiting->hash, waiting->text),
+                           &writer->subject_pool, waiting->text);
+    }
+    writer->waiting_count = 0;
+    writer->waiting_bytes = 0;
+}
+
+static void wait_for_subject(struct segment_writer *writer, uint32_t event, struct text subject)
+{
+    if (subject.size > ATTRIBUTE_MAX_BYTES) {
+        writer->events[event].subject = find_text(writer, subject);
+        return;
+    }
+    if (writer->waiting_count == WAITING_MAX) {
+        find_waiting(writer);
+    }
+    struct waiting *waiting = &writer->waiting[writer->waiting_count++];
+    waiting->hash = map_hash(&writer->text_map, subject);
+    map_fetch_slot(&writer->text_map, waiting->hash);
+    waiting->event = event;
+    waiting->text = (struct text){waiting->bytes, subject.size};
+    if (subject.size > 0) {
+        memcpy(waiting->bytes, subject.at, subject.size);
+    }
+    writer->waiting_bytes += subject.size;
 }
 
 static uint8_t class_of(const struct member *member)
@@ -228,37 +309,168 @@ static enum status read_layout(struct segment_writer *writer, const struct event
         members[leaf] = (uint16_t)at;
         classes[leaf] = class_of(&event->members[at]);
     }
-    *layout = (struct layout){find_shape(writer, &form, classes), members};
+    layout->shape = find_shape(writer, &form, classes);
+    layout->members = members;
     return OK;
+}
+
+static uint64_t layout_name(const struct member *member)
+{
+    return member->path + class_of(member) * UINT64_C(0x9E3779B97F4A7C15);
+}
+
+static bool is_of_layout(const struct layout *layout, const struct event *event)
+{
+    bool is = layout->member_count == event->member_count;
+    for (uint32_t i = 0; i < event->member_count && is; i++) {
+        is = layout->names[i] == layout_name(&event->members[i]);
+    }
+    return is;
 }
 
 static enum status find_layout(struct segment_writer *writer, const struct event *event,
                                struct text record, const struct csv_header *header,
-                               struct decoder *decoder, struct layout *layout, struct error *err)
+                               struct decoder *decoder, const struct layout **layout,
+                               struct error *err)
 {
+    enum { LAYOUTS_TRIED = 8 };
+    for (uint32_t i = 0; i < writer->layout_count && i < LAYOUTS_TRIED; i++) {
+        /* The last one comes first. */
+        uint32_t at = i == 0 ? writer->last_layout : i - (i <= writer->last_layout);
+        if (is_of_layout(&writer->layouts[at], event)) {
+            writer->last_layout = at;
+            *layout = &writer->layouts[at];
+            return OK;
+        }
+    }
+    uint32_t count = event->member_count;
     uint64_t names[MEMBERS_MAX];
-    assert(event->member_count <= MEMBERS_MAX);
-    for (uint32_t i = 0; i < event->member_count; i++) {
-        names[i] =
-            event->members[i].path + class_of(&event->members[i]) * UINT64_C(0x9E3779B97F4A7C15);
+    assert(count <= MEMBERS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = layout_name(&event->members[i]);
     }
-    struct hash128 hash = hash_print(names, event->member_count * sizeof *names);
-    struct text key = {(const char *)&hash, sizeof hash};
+    struct text key = {(const char *)names, count * sizeof *names};
     uint32_t found = map_find(&writer->layout_map, key);
-    if (found != MAP_NONE) {
-        *layout = writer->layouts[found];
-        return OK;
+    if (found == MAP_NONE) {
+        struct layout made;
+        TRY(read_layout(writer, event, record, header, decoder, &made, err));
+        key = text_copy(writer->arena, key);
+        made.names = (const uint64_t *)(const void *)key.at; /* an arena's memory is aligned */
+        made.member_count = count;
+        if (writer->layout_count == writer->layout_capacity) {
+            uint32_t capacity = writer->layout_capacity ? writer->layout_capacity * 2 : 16;
+            writer->layouts = arena_grow(writer->arena, writer->layouts, writer->layout_capacity,
+                                         capacity, sizeof *writer->layouts);
+            writer->layout_capacity = capacity;
+        }
+        found = writer->layout_count++;
+        writer->layouts[found] = made;
+        (void)map_put(&writer->layout_map, key, found);
     }
-    TRY(read_layout(writer, event, record, header, decoder, layout, err));
-    if (writer->layout_count == writer->layout_capacity) {
-        uint32_t capacity = writer->layout_capacity ? writer->layout_capacity * 2 : 16;
-        writer->layouts = arena_grow(writer->arena, writer->layouts, writer->layout_capacity,
-                                     capacity, sizeof *writer->layouts);
-        writer->layout_capacity = capacity;
-    }
-    writer->layouts[writer->layout_count] = *layout;
-    (void)map_put(&writer->layout_map, text_copy(writer->arena, key), writer->layout_count++);
+    writer->last_layout = found;
+    *layout = &writer->layouts[found];
     return OK;
+}
+
+/* False when the number is too wide for a value. */
+static bool stage_number(struct dec number, uint64_t *value)
+{
+    uint64_t mantissa = zigzag((int64_t)number.mantissa);
+    *value = VALUE_IS_NUMBER | (uint64_t)number.scale << VALUE_SCALE_BIT | mantissa;
+    return number.mantissa == (int64_t)number.mantissa && mantissa >> VALUE_SCALE_BIT == 0;
+}
+
+static uint64_t stage_any_number(struct segment_writer *writer, struct dec number)
+{
+    uint64_t value;
+    if (stage_number(number, &value)) {
+        return value;
+    }
+    if (writer->wide_count == writer->wide_capacity) {
+        uint32_t capacity = writer->wide_capacity ? writer->wide_capacity * 2 : 64;
+        writer->wide = arena_grow(writer->arena, writer->wide, writer->wide_capacity, capacity,
+                                  sizeof *writer->wide);
+        writer->wide_capacity = capacity;
+    }
+    writer->wide[writer->wide_count] = number;
+    return writer->wide_count++;
+}
+
+static struct dec number_of(uint64_t value)
+{
+    uint64_t mantissa = value & ((UINT64_C(1) << VALUE_SCALE_BIT) - 1);
+    return (struct dec){unzigzag(mantissa), (int32_t)(value >> VALUE_SCALE_BIT & VALUE_SCALE_MASK)};
+}
+
+/* Whether the text is what a decimal with so many digits after the point is written as. */
+static inline bool read_decimal(struct text text, struct dec *number)
+{
+    const char *at = text.at, *end = at + text.size;
+    bool is_negative = at < end && *at == '-';
+    at += is_negative;
+    const char *whole = at;
+    uint64_t mantissa = 0;
+    unsigned digit;
+    if (text.size > DECIMAL_DIGITS_MAX + 2) {
+        return false;
+    }
+    for (; at < end && (digit = (unsigned)*at - '0') <= 9; at++) {
+        mantissa = mantissa * 10 + digit;
+    }
+    int digits = (int)(at - whole), scale = 0;
+    if (digits == 0 || (digits > 1 && *whole == '0')) {
+        return false;
+    }
+    if (at < end && *at == '.') {
+        const char *fraction = ++at;
+        for (; at < end && (digit = (unsigned)*at - '0') <= 9; at++) {
+            mantissa = mantissa * 10 + digit;
+        }
+        scale = (int)(at - fraction);
+        if (scale == 0) {
+            return false;
+        }
+    }
+    if (at < end || digits + scale > DECIMAL_DIGITS_MAX || (is_negative && mantissa == 0)) {
+        return false;
+    }
+    *number = (struct dec){is_negative ? -(int64_t)mantissa : (int64_t)mantissa, scale};
+    return true;
+}
+
+static uint64_t stage_text(struct segment_writer *writer, struct text text)
+{
+    struct dec number;
+    uint64_t value;
+    writer->text_bytes += text.size;
+    if (writer->keeps_numbers && read_decimal(text, &number) && stage_number(number, &value)) {
+        writer->number_bytes += text.size;
+        return value;
+    }
+    return find_text(writer, text);
+}
+
+static struct text format_number(uint64_t value, char out[DEC_FORMAT_MAX])
+{
+    return (struct text){out, (size_t)dec_format(number_of(value), out)};
+}
+
+/* Where a block ends depends on which texts are new.  As long as they could all be new it does not
+ * matter; then texts that are kept as numbers are looked up after all, and so is what follows. */
+static void stop_keeping_numbers(struct segment_writer *writer)
+{
+    for (uint32_t e = 0; e < writer->event_count; e++) {
+        const struct shape *shape = &writer->shapes[writer->events[e].shape];
+        for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
+            uint64_t *value = &writer->values[writer->first_values[e] + leaf];
+            if (shape->classes[leaf] == CLASS_TEXT && *value & VALUE_IS_NUMBER) {
+                char text[DEC_FORMAT_MAX];
+                *value = find_text(writer, format_number(*value, text));
+            }
+        }
+    }
+    writer->number_bytes = 0;
+    writer->keeps_numbers = false;
 }
 
 enum status segment_add(struct segment_writer *writer, const struct event *event,
@@ -269,48 +481,44 @@ enum status segment_add(struct segment_writer *writer, const struct event *event
         begin_block(writer);
     }
     assert(!segment_is_full(writer));
-    struct layout layout;
+    const struct layout *layout;
     TRY(find_layout(writer, event, record, header, decoder, &layout, err));
-    struct staged *staged = &writer->events[writer->event_count++];
-    *staged = (struct staged){.shape = layout.shape,
-                              .source = find_text(writer, event->source),
-                              .type = find_text(writer, event->type),
-                              .subject = find_text(writer, event->subject),
-                              .first_value = writer->value_count,
-                              .at = event->at,
-                              .id = text_copy(writer->arena, event->id)};
+    uint32_t at = writer->event_count++;
+    writer->events[at] = (struct staged){.shape = layout->shape,
+                                         .source = find_text(writer, event->source),
+                                         .type = find_text(writer, event->type)};
+    wait_for_subject(writer, at, event->subject);
+    writer->times[at] = event->at;
+    writer->ids[at] = column_pool_copy(&writer->id_pool, event->id);
     writer->text_bytes += event->id.size;
-    struct shape *shape = &writer->shapes[layout.shape];
+    writer->first_values[at] = writer->value_count;
+    struct shape *shape = &writer->shapes[layout->shape];
     shape->event_count++;
     for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
-        const struct member *member = &event->members[layout.members[leaf]];
-        struct value *value = &writer->values[writer->value_count++];
+        const struct member *member = &event->members[layout->members[leaf]];
+        uint64_t *value = &writer->values[writer->value_count++];
         switch (shape->classes[leaf]) {
         case CLASS_TEXT:
-            value->code = find_text(writer, member->text);
-            writer->text_bytes += member->text.size;
+            *value = stage_text(writer, member->text);
             break;
         case CLASS_WORD:
-            value->code = word_of(member);
+            *value = word_of(member);
             break;
         default:
-            value->number = member->number;
+            *value = stage_any_number(writer, member->number);
             break;
+        }
+    }
+    if (writer->text_bytes + writer->number_bytes + writer->waiting_bytes >= TEXTS_MAX_BYTES) {
+        find_waiting(writer);
+        if (writer->number_bytes > 0) {
+            stop_keeping_numbers(writer);
         }
     }
     return OK;
 }
 
 /* ---- streams ------------------------------------------------------------------------------- */
-
-static void add_varint(struct buffer *out, uint64_t value)
-{
-    while (value >= 0x80) {
-        buffer_add_char(out, (char)(value | 0x80));
-        value >>= 7;
-    }
-    buffer_add_char(out, (char)value);
-}
 
 static void add_le(struct buffer *out, uint64_t value, int size)
 {
@@ -355,12 +563,13 @@ static void bits_start(struct bits *bits, struct arena *arena, uint32_t width, u
     buffer_init(&bits->out, arena, (size_t)count * width / 8 + 16);
 }
 
-static void bits_add(struct bits *bits, uint32_t value)
+static inline void bits_add(struct bits *bits, uint32_t value)
 {
     bits->word |= (uint64_t)value << bits->used;
     bits->used += bits->width;
     if (bits->used >= 32) {
-        add_le(&bits->out, bits->word & UINT32_MAX, 4);
+        uint32_t low = bytes_order32((uint32_t)bits->word);
+        buffer_add(&bits->out, &low, sizeof low);
         bits->word >>= 32;
         bits->used -= 32;
     }
@@ -375,167 +584,18 @@ static void bits_end(struct segment_writer *writer, struct bits *bits)
     add_stream(writer, buffer_text(&bits->out));
 }
 
-/* ---- columns of text ----------------------------------------------------------------------- */
-
-static const char HEX_PLACE = '\0';
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-
-static uint8_t hex_value(char c)
-{
-    return (uint8_t)(c <= '9' ? c - '0' : c - 'a' + 10);
-}
-
-/* What stands where hexadecimal digits are not. */
-static struct text pattern_of(struct text text, char out[ATTRIBUTE_MAX_BYTES])
-{
-    for (size_t i = 0; i < text.size; i++) {
-        out[i] = is_hex(text.at[i]) ? HEX_PLACE : text.at[i];
-    }
-    return (struct text){out, text.size};
-}
-
-struct pattern {
-    struct text bytes;
-    uint32_t count, number;
-};
-
-struct patterns {
-    struct map map;
-    struct pattern *items;
-    uint32_t count;
-};
-
-enum { PATTERNS_SEEN_MAX = 4096, PATTERN_USES_MIN = 3 };
-
-static uint32_t find_pattern(struct patterns *patterns, struct text text, uint32_t last)
-{
-    char bytes[ATTRIBUTE_MAX_BYTES];
-    if (text.size > ATTRIBUTE_MAX_BYTES) {
-        return MAP_NONE;
-    }
-    struct text pattern = pattern_of(text, bytes);
-    if (last != MAP_NONE && text_equal(patterns->items[last].bytes, pattern)) {
-        return last;
-    }
-    uint32_t found = map_find(&patterns->map, pattern);
-    if (found == MAP_NONE && patterns->count < PATTERNS_SEEN_MAX) {
-        struct text copy = text_copy(patterns->map.arena, pattern);
-        patterns->items[patterns->count] = (struct pattern){.bytes = copy};
-        found = map_put(&patterns->map, copy, patterns->count++);
-    }
-    return found;
-}
-
-static void add_pattern_text(struct buffer *digits, struct text text)
-{
-    uint8_t half = 0;
-    bool has_half = false;
-    for (size_t i = 0; i < text.size; i++) {
-        if (!is_hex(text.at[i])) {
-            continue;
-        }
-        uint8_t value = hex_value(text.at[i]);
-        if (has_half) {
-            buffer_add_char(digits, (char)(half << 4 | value));
-        }
-        half = value;
-        has_half = !has_half;
-    }
-    if (has_half) {
-        buffer_add_char(digits, (char)(half << 4));
-    }
-}
-
 static void add_text_column(struct segment_writer *writer, const struct text *texts, uint32_t count)
 {
-    struct arena *arena = writer->arena;
-    struct patterns patterns = {.items =
-                                    arena_alloc(arena, PATTERNS_SEEN_MAX * sizeof *patterns.items)};
-    uint32_t *of = arena_alloc(arena, count * sizeof *of);
-    map_init(&patterns.map, arena, 64);
-    uint32_t last = MAP_NONE;
-    for (uint32_t i = 0; i < count; i++) {
-        of[i] = find_pattern(&patterns, texts[i], last);
-        if (of[i] != MAP_NONE) {
-            patterns.items[of[i]].count++;
-            last = of[i];
-        }
-    }
-    struct buffer names, choice, digits, rest;
-    buffer_init(&names, arena, 1024);
-    uint32_t used = 0;
-    bool is_one = count > 0 && of[0] != MAP_NONE && patterns.items[of[0]].count == count;
-    for (uint32_t i = 0; i < patterns.count; i++) {
-        bool is_kept =
-            used < PATTERN_REST && (is_one || patterns.items[i].count >= PATTERN_USES_MIN);
-        patterns.items[i].number = is_kept ? used++ : PATTERN_REST;
-    }
-    add_varint(&names, used);
-    for (uint32_t i = 0; i < patterns.count; i++) {
-        if (patterns.items[i].number != PATTERN_REST) {
-            add_varint(&names, patterns.items[i].bytes.size);
-            buffer_add_text(&names, patterns.items[i].bytes);
-        }
-    }
-    buffer_init(&choice, arena, is_one ? 16 : count);
-    buffer_init(&digits, arena, count * 16ul);
-    buffer_init(&rest, arena, 1024);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t number = of[i] == MAP_NONE ? PATTERN_REST : patterns.items[of[i]].number;
-        if (!is_one) {
-            buffer_add_char(&choice, (char)number);
-        }
-        if (number == PATTERN_REST) {
-            add_varint(&rest, texts[i].size);
-            buffer_add_text(&rest, texts[i]);
-        } else {
-            add_pattern_text(&digits, texts[i]);
-        }
-    }
-    struct text streams[] = {buffer_text(&names), buffer_text(&choice), buffer_text(&digits),
-                             buffer_text(&rest)};
-    for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
-        add_stream(writer, streams[i]);
-    }
+    struct text_column column = text_column_make(writer->arena, texts, count);
+    add_stream(writer, column.patterns);
+    add_stream(writer, column.choice);
+    add_stream(writer, column.digits);
+    add_stream(writer, column.rest);
 }
 
 /* ---- numbers ------------------------------------------------------------------------------- */
 
-/* Whether the text is what a decimal with so many digits after the point is written as. */
-static bool read_decimal(struct text text, struct value *value)
-{
-    size_t at = 0;
-    bool is_negative = text.size > 0 && text.at[0] == '-';
-    at += is_negative;
-    size_t start = at;
-    int64_t mantissa = 0;
-    int digits = 0, scale = 0;
-    bool has_point = false;
-    for (; at < text.size; at++) {
-        char c = text.at[at];
-        if (c == '.' && !has_point && at > start) {
-            has_point = true;
-        } else if (c >= '0' && c <= '9' && digits < DECIMAL_DIGITS_MAX) {
-            mantissa = mantissa * 10 + (c - '0');
-            digits++;
-            scale += has_point;
-        } else {
-            return false;
-        }
-    }
-    bool has_zeros = digits - scale > 1 && text.at[start] == '0';
-    if (digits == 0 || has_zeros || (has_point && scale == 0) || (is_negative && mantissa == 0)) {
-        return false;
-    }
-    value->number = (struct dec){is_negative ? -mantissa : mantissa, scale};
-    return true;
-}
-
-static void add_number(struct buffer *sizes, struct buffer *bytes, struct dec number)
+static void add_wide_number(struct buffer *sizes, struct buffer *bytes, struct dec number)
 {
     i128 mantissa = number.mantissa;
     if (mantissa != (int64_t)mantissa) {
@@ -549,6 +609,17 @@ static void add_number(struct buffer *sizes, struct buffer *bytes, struct dec nu
     int size = value == 0 ? 0 : (71 - __builtin_clzll(value)) / 8;
     buffer_add_char(sizes, (char)(number.scale * 10 + size));
     add_le(bytes, value, size);
+}
+
+/* One that a value holds. */
+static inline void add_number(struct buffer *sizes, struct buffer *bytes, uint64_t value)
+{
+    uint64_t mantissa = value & ((UINT64_C(1) << VALUE_SCALE_BIT) - 1);
+    unsigned scale = value >> VALUE_SCALE_BIT & VALUE_SCALE_MASK;
+    unsigned size = mantissa == 0 ? 0 : (71 - (unsigned)__builtin_clzll(mantissa)) / 8;
+    buffer_add_char(sizes, (char)(scale * 10 + size));
+    bytes_store64(buffer_reserve(bytes, 8), mantissa);
+    bytes->size += size;
 }
 
 /* ---- what goes where ----------------------------------------------------------------------- */
@@ -573,14 +644,20 @@ static void forget_pairs(struct segment_writer *writer)
 {
     if (++writer->epoch == 0) {
         memset(writer->pairs, 0, PAIRS * sizeof *writer->pairs);
+        memset(writer->seen, 0, writer->seen_count * sizeof *writer->seen);
         writer->epoch = 1;
     }
 }
 
-static const struct value *value_of(const struct segment_writer *writer, uint32_t event,
-                                    uint32_t leaf)
+static inline uint64_t *value_of(const struct segment_writer *writer, uint32_t event, uint32_t leaf)
 {
-    return &writer->values[writer->events[event].first_value + leaf];
+    return &writer->values[writer->first_values[event] + leaf];
+}
+
+/* Of a text or word; once it is known that it is a code. */
+static inline uint32_t code_of(const struct segment_writer *writer, uint32_t event, uint32_t leaf)
+{
+    return (uint32_t)*value_of(writer, event, leaf);
 }
 
 /* The events of one shape, and how they fall into tuples. */
@@ -608,7 +685,7 @@ static bool join_leaf(struct segment_writer *writer, struct tupling *tupling, ui
     uint32_t count = 0;
     forget_pairs(writer);
     for (uint32_t i = 0; i < tupling->event_count; i++) {
-        uint64_t code = value_of(writer, tupling->events[i], leaf)->code;
+        uint64_t code = code_of(writer, tupling->events[i], leaf);
         tupling->scratch[i] = find_pair(writer, (uint64_t)tupling->tuples[i] << 32 | code, &count);
         if (count > tupling->event_count / 4 + 64) {
             return false;
@@ -624,13 +701,20 @@ static bool join_leaf(struct segment_writer *writer, struct tupling *tupling, ui
     return true;
 }
 
+/* How many texts there are, or words; no more than one more than max. */
 static uint32_t count_distinct(struct segment_writer *writer, const struct tupling *tupling,
-                               uint32_t leaf)
+                               uint32_t leaf, uint32_t max)
 {
     uint32_t count = 0;
     forget_pairs(writer);
-    for (uint32_t i = 0; i < tupling->event_count; i++) {
-        (void)find_pair(writer, value_of(writer, tupling->events[i], leaf)->code, &count);
+    for (uint32_t i = 0; i < tupling->event_count && count <= max; i++) {
+        uint64_t value = *value_of(writer, tupling->events[i], leaf);
+        if (value & VALUE_IS_NUMBER) {
+            (void)find_pair(writer, value, &count);
+        } else if (writer->seen[value] != writer->epoch) {
+            writer->seen[value] = writer->epoch;
+            count++;
+        }
     }
     return count;
 }
@@ -639,13 +723,33 @@ static bool are_decimals(const struct segment_writer *writer, const struct tupli
                          uint32_t leaf)
 {
     for (uint32_t i = 0; i < tupling->event_count; i++) {
-        struct value ignored;
-        if (!read_decimal(writer->texts[value_of(writer, tupling->events[i], leaf)->code],
-                          &ignored)) {
+        uint64_t value = *value_of(writer, tupling->events[i], leaf);
+        struct dec ignored;
+        if (!(value & VALUE_IS_NUMBER) && !read_decimal(writer->texts[value], &ignored)) {
             return false;
         }
     }
     return true;
+}
+
+/* Texts that are kept as numbers become codes. */
+static void code_numbers(struct segment_writer *writer, const struct tupling *tupling,
+                         uint32_t leaf)
+{
+    uint32_t count = 0;
+    uint32_t *codes = tupling->scratch; /* of each number that was found */
+    forget_pairs(writer);
+    for (uint32_t i = 0; i < tupling->event_count; i++) {
+        uint64_t *value = value_of(writer, tupling->events[i], leaf);
+        if (*value & VALUE_IS_NUMBER) {
+            uint32_t known = count, number = find_pair(writer, *value, &count);
+            if (number == known) {
+                char text[DEC_FORMAT_MAX];
+                codes[number] = find_text(writer, format_number(*value, text));
+            }
+            *value = codes[number];
+        }
+    }
 }
 
 /* Chooses the codings of a shape, and the tuples of its events. */
@@ -660,11 +764,16 @@ static void plan_shape(struct segment_writer *writer, struct shape *shape, struc
             shape->codings[leaf] = NUMBER_COLUMN;
             continue;
         }
-        uint32_t distinct = count_distinct(writer, tupling, leaf);
-        if (shape->classes[leaf] == CLASS_TEXT && distinct > tupling->event_count / 8 + 4) {
+        const uint32_t code_max = tupling->event_count / 8 + 4;
+        bool is_text = shape->classes[leaf] == CLASS_TEXT;
+        uint32_t distinct = count_distinct(writer, tupling, leaf, code_max);
+        if (is_text && distinct > code_max) {
             shape->codings[leaf] =
                 are_decimals(writer, tupling, leaf) ? DECIMAL_COLUMN : TEXT_COLUMN;
             continue;
+        }
+        if (is_text) {
+            code_numbers(writer, tupling, leaf);
         }
         uint32_t at = coded_count++;
         for (; at > 0 && coded[at - 1].distinct > distinct; at--) {
@@ -721,36 +830,46 @@ static struct order order_events(struct segment_writer *writer)
     return order;
 }
 
-static int unit_of_times(const struct segment_writer *writer, int64_t *factor)
+/* Divisions by what the compiler knows cost a third. */
+static inline int64_t in_unit(instant at, int unit)
 {
-    static const int64_t FACTORS[] = {NS_PER_SECOND, NS_PER_SECOND / 1000, 1000, 1};
+    return unit == 9   ? at / NS_PER_SECOND
+           : unit == 6 ? at / (NS_PER_SECOND / 1000)
+           : unit == 3 ? at / 1000
+                       : at;
+}
+
+static inline int64_t factor_of(int unit)
+{
+    return unit == 9 ? NS_PER_SECOND : unit == 6 ? NS_PER_SECOND / 1000 : unit == 3 ? 1000 : 1;
+}
+
+/* The largest that all times are whole in. */
+static int unit_of_times(const struct segment_writer *writer)
+{
     int unit = 9;
-    for (int i = 0; i < 4; i++, unit -= 3) {
-        bool fits = true;
-        for (uint32_t e = 0; e < writer->event_count && fits; e++) {
-            fits = writer->events[e].at % FACTORS[i] == 0;
-        }
-        if (fits) {
-            *factor = FACTORS[i];
-            break;
+    for (uint32_t e = 0; e < writer->event_count; e++) {
+        while (in_unit(writer->times[e], unit) * factor_of(unit) != writer->times[e]) {
+            unit -= 3;
         }
     }
     return unit;
 }
 
-static void add_times(struct segment_writer *writer, int64_t factor)
+static void add_times(struct segment_writer *writer, int unit)
 {
     struct bits sizes;
     struct buffer bytes;
     bits_start(&sizes, writer->arena, 2, writer->event_count);
     buffer_init(&bytes, writer->arena, writer->event_count * 2ul + 16);
-    int64_t before = writer->events[0].at / factor;
+    int64_t before = in_unit(writer->times[0], unit);
     for (uint32_t e = 0; e < writer->event_count; e++) {
-        int64_t at = writer->events[e].at / factor;
+        int64_t at = in_unit(writer->times[e], unit);
         uint64_t step = zigzag(at - before);
         uint32_t size = step <= UINT8_MAX ? 0 : step <= UINT16_MAX ? 1 : step <= UINT32_MAX ? 2 : 3;
         bits_add(&sizes, size);
-        add_le(&bytes, step, 1 << size);
+        bytes_store64(buffer_reserve(&bytes, 8), step);
+        bytes.size += UINT64_C(1) << size;
         before = at;
     }
     bits_end(writer, &sizes);
@@ -769,7 +888,7 @@ static void add_leaf_column(struct segment_writer *writer, const struct shape *s
         struct bits bits;
         bits_start(&bits, arena, shape->widths[leaf], count);
         for (uint32_t i = 0; i < count; i++) {
-            uint32_t code = value_of(writer, events[i], leaf)->code;
+            uint32_t code = code_of(writer, events[i], leaf);
             bits_add(&bits,
                      shape->codings[leaf] == TEXT_BY_CODE ? number_text(writer, code) : code);
         }
@@ -782,11 +901,16 @@ static void add_leaf_column(struct segment_writer *writer, const struct shape *s
         buffer_init(&sizes, arena, count);
         buffer_init(&bytes, arena, count * 4ul + 16);
         for (uint32_t i = 0; i < count; i++) {
-            struct value value = *value_of(writer, events[i], leaf);
-            if (shape->codings[leaf] == DECIMAL_COLUMN) {
-                (void)read_decimal(writer->texts[value.code], &value);
+            uint64_t value = *value_of(writer, events[i], leaf);
+            if (value & VALUE_IS_NUMBER) {
+                add_number(&sizes, &bytes, value);
+            } else if (shape->codings[leaf] == NUMBER_COLUMN) {
+                add_wide_number(&sizes, &bytes, writer->wide[value]);
+            } else {
+                struct dec number;
+                (void)read_decimal(writer->texts[value], &number);
+                add_wide_number(&sizes, &bytes, number);
             }
-            add_number(&sizes, &bytes, value.number);
         }
         add_stream(writer, buffer_text(&sizes));
         add_stream(writer, buffer_text(&bytes));
@@ -795,7 +919,11 @@ static void add_leaf_column(struct segment_writer *writer, const struct shape *s
     case TEXT_COLUMN: {
         struct text *texts = arena_alloc(arena, count * sizeof *texts);
         for (uint32_t i = 0; i < count; i++) {
-            texts[i] = writer->texts[value_of(writer, events[i], leaf)->code];
+            uint64_t value = *value_of(writer, events[i], leaf);
+            char text[DEC_FORMAT_MAX];
+            texts[i] = value & VALUE_IS_NUMBER
+                           ? column_pool_copy(&writer->text_pool, format_number(value, text))
+                           : writer->texts[value];
         }
         add_text_column(writer, texts, count);
         break;
@@ -816,8 +944,7 @@ static void number_codes(struct segment_writer *writer, const struct order *orde
             } else if (shape->codings[leaf] == TEXT_BY_CODE) {
                 uint32_t greatest = 0;
                 for (uint32_t i = order->first[s]; i < order->first[s + 1]; i++) {
-                    uint32_t number =
-                        number_text(writer, value_of(writer, order->events[i], leaf)->code);
+                    uint32_t number = number_text(writer, code_of(writer, order->events[i], leaf));
                     greatest = number > greatest ? number : greatest;
                 }
                 shape->widths[leaf] = width_of(greatest + 1);
@@ -838,6 +965,8 @@ static struct tuples make_tuples(struct segment_writer *writer, const struct ord
     struct tuples tuples = {.of = arena_alloc(arena, writer->event_count * sizeof *tuples.of),
                             .sample =
                                 arena_alloc(arena, writer->event_count * sizeof *tuples.sample)};
+    writer->seen_count = writer->text_count + SEGMENT_WORDS;
+    writer->seen = arena_calloc(arena, writer->seen_count, sizeof *writer->seen);
     uint32_t *rooms = arena_alloc(arena, 2ul * writer->event_count * sizeof *rooms);
     for (uint32_t s = 0; s < writer->shape_count; s++) {
         uint32_t first = order->first[s], count = order->first[s + 1] - first;
@@ -857,7 +986,7 @@ static struct tuples make_tuples(struct segment_writer *writer, const struct ord
 }
 
 static void add_plan(struct segment_writer *writer, const struct tuples *tuples, int unit,
-                     int64_t factor, uint32_t subject_count)
+                     uint32_t subject_count)
 {
     struct buffer shapes, rows, plan;
     buffer_init(&shapes, writer->arena, 1024);
@@ -885,7 +1014,7 @@ static void add_plan(struct segment_writer *writer, const struct tuples *tuples,
     for (uint32_t t = 0; t < tuples->count; t++) {
         const struct shape *shape = &writer->shapes[writer->events[tuples->sample[t]].shape];
         for (uint32_t leaf = 0; leaf < shape->leaf_count; leaf++) {
-            uint32_t code = value_of(writer, tuples->sample[t], leaf)->code;
+            uint32_t code = code_of(writer, tuples->sample[t], leaf);
             if (shape->codings[leaf] == TEXT_IN_TUPLE) {
                 add_varint(&rows, number_text(writer, code));
             } else if (shape->codings[leaf] == WORD_IN_TUPLE) {
@@ -904,7 +1033,7 @@ static void add_plan(struct segment_writer *writer, const struct tuples *tuples,
     buffer_init(&plan, writer->arena, shapes.size + rows.size + 64);
     add_varint(&plan, writer->dictionary_count);
     add_varint(&plan, (uint64_t)unit);
-    add_varint(&plan, (uint64_t)(writer->events[0].at / factor));
+    add_varint(&plan, (uint64_t)in_unit(writer->times[0], unit));
     add_varint(&plan, subject_count);
     add_varint(&plan, writer->shape_count);
     buffer_add_text(&plan, buffer_text(&shapes));
@@ -933,41 +1062,41 @@ struct text segment_finish(struct segment_writer *writer, uint64_t events_before
     struct segment_header header = {.kind = SEGMENT_EVENTS,
                                     .event_count = count,
                                     .events_before = events_before,
-                                    .from = writer->events[0].at,
-                                    .last = writer->events[0].at};
-    writer->numbers = arena_calloc(arena, writer->text_count, sizeof *writer->numbers);
-    writer->dictionary = arena_alloc(arena, writer->text_count * sizeof *writer->dictionary);
-    writer->dictionary_count = 0;
+                                    .from = writer->times[0],
+                                    .last = writer->times[0]};
     buffer_init(&writer->body, arena, SEGMENT_HEADER_BYTES + count * 32ul + writer->text_bytes / 4);
     writer->body.size = SEGMENT_HEADER_BYTES;
 
+    find_waiting(writer);
     struct order order = order_events(writer);
     struct tuples tuples = make_tuples(writer, &order);
+    /* Now there are no more texts than these. */
+    writer->numbers = arena_calloc(arena, writer->text_count, sizeof *writer->numbers);
+    writer->dictionary = arena_alloc(arena, writer->text_count * sizeof *writer->dictionary);
+    writer->dictionary_count = 0;
     number_codes(writer, &order);
     uint32_t *subjects = arena_calloc(arena, writer->text_count, sizeof *subjects);
     uint32_t *subject_codes = arena_alloc(arena, count * sizeof *subject_codes);
     struct text *names = arena_alloc(arena, count * sizeof *names);
-    struct text *ids = arena_alloc(arena, count * sizeof *ids);
     uint32_t subject_count = 0;
     for (uint32_t e = 0; e < count; e++) {
-        const struct staged *event = &writer->events[e];
-        if (subjects[event->subject] == 0) {
-            names[subject_count++] = writer->texts[event->subject];
-            subjects[event->subject] = subject_count;
+        uint32_t subject = writer->events[e].subject;
+        if (subjects[subject] == 0) {
+            names[subject_count++] = writer->texts[subject];
+            subjects[subject] = subject_count;
         }
-        subject_codes[e] = subjects[event->subject] - 1;
-        ids[e] = event->id;
-        header.from = event->at < header.from ? event->at : header.from;
-        header.last = event->at > header.last ? event->at : header.last;
+        subject_codes[e] = subjects[subject] - 1;
+        instant at = writer->times[e];
+        header.from = at < header.from ? at : header.from;
+        header.last = at > header.last ? at : header.last;
     }
-    int64_t factor = 1;
-    int unit = unit_of_times(writer, &factor);
-    add_plan(writer, &tuples, unit, factor, subject_count);
+    int unit = unit_of_times(writer);
+    add_plan(writer, &tuples, unit, subject_count);
     add_codes(writer, tuples.of, tuples.count);
     add_codes(writer, subject_codes, subject_count);
-    add_times(writer, factor);
+    add_times(writer, unit);
     add_text_column(writer, names, subject_count);
-    add_text_column(writer, ids, count);
+    add_text_column(writer, writer->ids, count);
     for (uint32_t s = 0; s < writer->shape_count; s++) {
         for (uint32_t leaf = 0; leaf < writer->shapes[s].leaf_count; leaf++) {
             add_leaf_column(writer, &writer->shapes[s], leaf, order.events + order.first[s]);

@@ -596,12 +596,53 @@ static void blocks_are_bounded(void **)
     arena_release(&arena);
 }
 
+/* Which texts are new decides where a block ends, however they are kept until then: the sum of all
+ * ids and texts of data, and once more of each text that is new. */
+static void blocks_end_by_what_is_new(void **)
+{
+    enum { NOTE_BYTES = 5000, SUBJECTS = 700, MAX_BYTES = 16 * 1024 * 1024 };
+    begin_world(NULL);
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    char note[NOTE_BYTES + 1];
+    memset(note, 'n', NOTE_BYTES);
+    note[NOTE_BYTES] = '\0';
+    struct buffer line;
+    buffer_init(&line, &arena, 2 * NOTE_BYTES);
+    size_t bytes = 0;
+    for (uint32_t i = 0; bytes < MAX_BYTES; i++) {
+        assert_int_equal(segment_count(writer), i);
+        assert_false(segment_is_full(writer));
+        struct text id = text_format(&arena, "%u", i);
+        struct text subject = text_format(&arena, "account %u", i % SUBJECTS);
+        struct text quantity = text_format(&arena, "-1000000%u.50", i / 2);
+        line.size = 0;
+        buffer_format(&line,
+                      "{\"specversion\":\"1.0\",\"id\":\"%s\",\"source\":\"s\",\"type\":\"t\","
+                      "\"subject\":\"%s\",\"time\":\"2026-10-01T00:00:00Z\","
+                      "\"data\":{\"n\":\"%s\",\"q\":\"%s\"}}",
+                      id.at, subject.at, note, quantity.at);
+        decode_json_line(decoder, buffer_text(&line), false, &SINK);
+        assert_int_equal(world.count, i + 1);
+        bytes += id.size + NOTE_BYTES + quantity.size;
+        bytes += i < SUBJECTS ? subject.size : 0;
+        bytes += i % 2 == 0 ? quantity.size : 0;
+        if (i == 0) { /* source, type, note, the shape and what it was read from */
+            bytes += 2 + NOTE_BYTES + TEXT("{\"n\":0,\"q\":0}").size + world.canonical[0].size;
+        }
+    }
+    assert_true(segment_is_full(writer));
+    check_world();
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_events_come_back), cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(worlds_come_back),     cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(headers_are_checked),  cmocka_unit_test(blocks_are_bounded),
+        cmocka_unit_test(odd_events_come_back),      cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(worlds_come_back),          cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(headers_are_checked),       cmocka_unit_test(blocks_are_bounded),
+        cmocka_unit_test(blocks_end_by_what_is_new),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

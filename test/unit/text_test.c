@@ -247,6 +247,7 @@ static void maps_find_what_was_put(void **state)
             assert_int_equal(map_find(&map, key), MAP_NONE);
             assert_int_equal(map_put(&map, key, i), i);
             assert_int_equal(map_put(&map, key, i + 1), i); /* the first stays */
+            assert_int_equal(map_take(&map, key)->value, i);
         }
         assert_int_equal(map.count, COUNT);
         assert_int_equal(map_put(&map, (struct text){NULL, 0}, 7), 7);
