@@ -43,17 +43,15 @@ static struct text sku_name(const struct work *work, const struct charge *charge
     return charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name;
 }
 
-static int compare_keys(const struct bucket_keys *a, const struct bucket_keys *b)
+/* Dimension values in name order, those that lack empty: as rows are in order (usage/series.c). */
+static int compare_dimensions(const struct work *work, const struct charge *a,
+                              const struct charge *b)
 {
-    uint32_t a_count = a ? a->count : 0, b_count = b ? b->count : 0;
-    for (uint32_t i = 0; i < a_count && i < b_count; i++) {
-        int order = (a->dimensions[i] > b->dimensions[i]) - (a->dimensions[i] < b->dimensions[i]);
-        order = order ? order : text_compare(a->values[i], b->values[i]);
-        if (order) {
-            return order;
-        }
+    int order = 0;
+    for (uint32_t name = 0; order == 0 && name < work->catalog->dimension_count; name++) {
+        order = text_compare(charge_dimension(work, a, name), charge_dimension(work, b, name));
     }
-    return (a_count > b_count) - (a_count < b_count);
+    return order;
 }
 
 /* What a row has become: its covered parts as they were taken, of which the last one may have the
@@ -70,8 +68,8 @@ static int compare_parts(const struct work *work, uint32_t a, uint32_t b)
 
 /* Rows have their order, which is that of their keys.  Of what has none, and of rows that were made
  * one, whose account may be another than the first row's, the keys say where among them it stands:
- * instant, account, resource if its bucket has one, SKU; behind a row with all the same, by what
- * made it. */
+ * instant, account, resource and dimensions if its bucket has them, SKU; behind a row with all the
+ * same, by what made it. */
 int charge_compare(const struct work *work, uint32_t a, uint32_t b)
 {
     const struct charge *x = &work->charges[a], *y = &work->charges[b];
@@ -87,6 +85,7 @@ int charge_compare(const struct work *work, uint32_t a, uint32_t b)
     struct text right = charge_key_value((struct work *)work, y, resource);
     order = order ? order : text_compare(left, right);
     order = order ? order : text_compare(sku_name(work, x), sku_name(work, y));
+    order = order ? order : compare_dimensions(work, x, y);
     order = order ? order : (x->row == NONE) - (y->row == NONE);
     if (!order && x->row != NONE) {
         order = (x->order > y->order) - (x->order < y->order);
@@ -94,8 +93,7 @@ int charge_compare(const struct work *work, uint32_t a, uint32_t b)
     if (order || x->row != NONE) {
         return order ? order : compare_parts(work, a, b);
     }
-    order = compare_keys(x->keys, y->keys);
-    order = order ? order : (x->step->node > y->step->node) - (x->step->node < y->step->node);
+    order = (x->step->node > y->step->node) - (x->step->node < y->step->node);
     order = order ? order : text_compare(x->price->name, y->price->name);
     order = order ? order : (x->price->from > y->price->from) - (x->price->from < y->price->from);
     order = order ? order
