@@ -138,7 +138,7 @@ class Bill(ChargeSteps, CoverSteps):
         self.unpriced, self.free = [], []
         self.rows = sorted(rows, key=lambda r: (
             r.time, r.account.encode(), r.resource.encode(), r.sku.encode(),
-            [str(v).encode() for _, v in r.dims], r.meter.encode(), r.event))
+            self.dims_place(r), r.meter.encode(), r.event))
         for row in self.rows:
             row.price = setup.price(row)
             row.flows, row.converted = [Flow(row, row.quantity, row.events)], row.quantity
@@ -158,6 +158,11 @@ class Bill(ChargeSteps, CoverSteps):
         for row in self.priced:
             for flow in row.flows:
                 self.add(flow)
+
+    def dims_place(self, row):
+        """Dimension values in name order; one that the row lacks is empty."""
+        values = {name: str(value).encode() for name, value in row.dims}
+        return [values.get(name, b"") for name in sorted(self.setup.dimension_names, key=str.encode)]
 
     def convert(self):
         """Amounts of prices in another currency than the bill's, once, before terms."""

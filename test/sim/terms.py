@@ -55,7 +55,7 @@ class ChargeSteps:
     def term_place(self, row):
         flow = row.flows[0] if row.flows else None
         return (row.time, row.account.encode(), row.resource.encode(), row.sku.encode(),
-                [str(v).encode() for _, v in row.dims], not hasattr(row, "slot"), row.meter.encode(),
+                self.dims_place(row), not hasattr(row, "slot"), row.meter.encode(),
                 getattr(row, "event", []), getattr(row, "term_number", -1),  # those of terms behind those of prices
                 self.step_place(row, flow),
                 row.price.name.encode(), row.price.start, (flow.step or "").encode() if flow else b"",
