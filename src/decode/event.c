@@ -3,6 +3,7 @@
  */
 #include "decode/event.h"
 
+#include "base/bytes.h"
 #include "base/hash_inline.h"
 
 #include <assert.h>
@@ -61,6 +62,12 @@ const char *refusal_hint(enum refusal refusal)
 uint64_t member_path(uint64_t parent, struct text key)
 {
     return hash_print64(key.at, key.size, parent);
+}
+
+uint64_t member_item_path(uint64_t parent, uint32_t index)
+{
+    const uint32_t ordered = bytes_order32(index);
+    return hash_print64(&ordered, sizeof ordered, ~parent);
 }
 
 /* Rotated: the two may change places. */

@@ -71,7 +71,7 @@ enum member_kind {
 };
 
 /* A scalar somewhere in data.  Its path is known by a hash that its parents' keys go into, so that
- * a meter finds it without comparing text; member_path() is the one way to make it. */
+ * a meter finds it without comparing text; these two are the one way to make it. */
 struct member {
     uint64_t path;
     enum member_kind kind;
@@ -81,9 +81,11 @@ struct member {
     struct dec number; /* of MEMBER_NUMBER */
 };
 
-/* The path of key below parent; PATH_DATA is data itself.  An array's item has the key "[3]". */
+/* The path of key below parent, and of an array's item; PATH_DATA is data itself.  An item has the
+ * path of no key, whatever that is called. */
 #define PATH_DATA UINT64_C(0)
 uint64_t member_path(uint64_t parent, struct text key);
+uint64_t member_item_path(uint64_t parent, uint32_t index);
 
 enum event_kind { EVENT_USAGE, EVENT_WITHDRAWAL };
 

@@ -380,19 +380,7 @@ static void walk_array(const struct walk *walk, struct place place, yyjson_val *
         struct place below = place;
         /* Behind MEMBERS_MAX items nothing is kept, and no path is needed. */
         if (place.is_data && index <= MEMBERS_MAX) {
-            char key[16];
-            int size = 0;
-            char digits[12];
-            int digit_count = 0;
-            for (uint32_t rest = index; digit_count == 0 || rest > 0; rest /= 10) {
-                digits[digit_count++] = (char)('0' + rest % 10);
-            }
-            key[size++] = '[';
-            while (digit_count > 0) {
-                key[size++] = digits[--digit_count];
-            }
-            key[size++] = ']';
-            below.path = member_path(place.path, (struct text){key, (size_t)size});
+            below.path = member_item_path(place.path, index);
         }
         walk_value(walk, below, item);
     }

@@ -128,19 +128,6 @@ static bool add_holder(struct walk *walk, uint64_t path, int depth)
     return true;
 }
 
-static uint64_t item_path(uint64_t parent, size_t index)
-{
-    char key[16];
-    size_t at = sizeof key;
-    key[--at] = ']';
-    do {
-        key[--at] = (char)('0' + index % 10);
-        index /= 10;
-    } while (index > 0);
-    key[--at] = '[';
-    return member_path(parent, (struct text){key + at, sizeof key - at});
-}
-
 /* depth: of what the value stands in. */
 static void walk_value(struct walk *walk, uint64_t path, yyjson_val *value, int depth)
 {
@@ -157,12 +144,12 @@ static void walk_value(struct walk *walk, uint64_t path, yyjson_val *value, int 
         }
         buffer_add_char(&walk->json, '[');
         yyjson_arr_iter iterator = yyjson_arr_iter_with(value);
-        size_t index = 0;
+        uint32_t index = 0;
         for (yyjson_val *item; (item = yyjson_arr_iter_next(&iterator)); index++) {
             if (index > 0) {
                 buffer_add_char(&walk->json, ',');
             }
-            walk_value(walk, item_path(path, index), item, depth + 1);
+            walk_value(walk, member_item_path(path, index), item, depth + 1);
         }
         buffer_add_char(&walk->json, ']');
     } else {

@@ -499,12 +499,13 @@ static void find_members(void *context, const struct event *event, size_t, struc
 {
     const struct member *a = event_member(event, member_path(PATH_DATA, TEXT("a")));
     uint64_t b = member_path(PATH_DATA, TEXT("b"));
-    uint64_t item = member_path(b, TEXT("[1]"));
+    uint64_t item = member_item_path(b, 1);
     const struct member *c = event_member(event, member_path(item, TEXT("c")));
     assert_true(a && a->kind == MEMBER_NUMBER && a->number.mantissa == 15 && a->number.scale == 1);
     assert_true(c && c->kind == MEMBER_TEXT && text_equal(c->text, TEXT("x")));
     assert_null(event_member(event, member_path(PATH_DATA, TEXT("c"))));
     assert_null(event_member(event, b));
+    assert_null(event_member(event, member_path(member_path(b, TEXT("[1]")), TEXT("c"))));
     ++*(int *)context;
 }
 
