@@ -288,8 +288,8 @@ static bool read_row(struct record_reader *reader, const struct record_sink *sin
     }
     if (count != reader->column_count) {
         char message[96];
-        snprintf(message, sizeof message, "%u fields where the header has %u", count,
-                 reader->column_count);
+        snprintf(message, sizeof message, "%u field%s where the header has %u", count,
+                 count == 1 ? "" : "s", reader->column_count);
         report(reader, sink, 0, "CSV_ROW", message,
                count < reader->column_count
                    ? "a field that is empty has its comma, too: a,,"
@@ -590,7 +590,10 @@ static void take_line(struct record_reader *reader, const struct record_sink *si
         }
     }
     if (!text_is_utf8(line)) {
-        report(reader, sink, 0, "UTF8", "the line is no valid UTF-8", "save the file as UTF-8");
+        const bool is_packed = line.size > 2 && memcmp(line.at, "\x1F\x8B", 2) == 0;
+        report(reader, sink, 0, "UTF8", "the line is no valid UTF-8",
+               is_packed ? "this is gzip; events are read packed, accounts are not"
+                         : "save the file as UTF-8");
         reader->format = reader->format == FORMAT_CSV_HEADER ? FORMAT_SKIP : reader->format;
         return;
     }
