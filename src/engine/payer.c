@@ -1063,7 +1063,7 @@ void payer_settle(struct worker *worker, uint32_t payer, struct records records,
             }
             payer_fail(worker, payer, &err, billed.count > 0);
             leave_cuts(worker, payer, cut, is_first, records);
-            struct period failed = {cuts[0].from, cuts[cut_count - 1].to};
+            struct period failed = {cut.from, cuts[cut_count - 1].to}; /* before, it was billed */
             render_closing_failed(&texts->closing, run->catalog, run->accounts, payer, failed);
             sourced_close(worker, &sourced, failed, true);
             return;
