@@ -662,8 +662,9 @@ static bool hold_torn(struct correct *c, size_t index, const struct restatement 
     return c->held.count > before;
 }
 
-/* What this command wrote is not there any more, run.json first: without it a folder is none. */
-static void remove_own(struct correct *c)
+/* What this command wrote is not there any more, run.json first: without it a folder is none.  One
+ * that stays would be issued beside bills of the same time. */
+static enum status remove_own(struct correct *c)
 {
     static const char *const names[] = {
         "run.json",       "summary.json",   "conflicts.ndjson", "dead_letters.ndjson",
@@ -673,13 +674,19 @@ static void remove_own(struct correct *c)
         const char *folder = c->is_own[i] ? folder_name(c, c->periods[i].first) : NULL;
         for (size_t k = 0; folder && k < sizeof names / sizeof *names; k++) {
             const char *path = text_format(c->arena, "%s/%s", folder, names[k]).at;
-            (void)c->env->file_remove(c->env, path, NULL);
+            struct error cause = {0};
+            enum status status = c->env->file_remove(c->env, path, &cause);
+            if (status != OK && status != ERR_NOT_FOUND) {
+                (void)fail(c->err, status, "%s: cannot remove it: %s", path, cause.message);
+                return fail_hint(c->err, "issue nothing of this folder: some time is on two bills");
+            }
         }
         if (folder) {
             (void)c->env->file_remove(c->env, folder, NULL);
         }
         c->is_own[i] = false;
     }
+    return OK;
 }
 
 /* What comes through it is read once. */
@@ -874,7 +881,8 @@ static enum status correct_all(struct correct *c, struct farthing_corrections *c
         bool is_torn = false;
         status = correct_period(c, i, &closing, &items[i], corrections, &is_torn);
         if (is_torn || (status != OK && c->shifted.count > 0)) {
-            remove_own(c);
+            enum status removed = remove_own(c);
+            status = removed == OK ? status : removed;
             *corrections = (struct farthing_corrections){0};
         }
         if (status == OK && is_torn) {

@@ -141,23 +141,31 @@ static void add_aggregate(struct buffer *out, const struct step_aggregate *aggre
     }
 }
 
-static void add_percent(struct buffer *out, const struct step_percent *percent)
+/* Of a step's numbers, one that it may have. */
+struct part {
+    bool has;
+    const char *name;
+    const struct number *number;
+};
+
+static void add_parts(struct buffer *out, const struct part *parts, size_t count)
 {
-    add_number(out, &percent->rate);
-    buffer_add_text(out, TEXT(" percent"));
-    const struct {
-        bool has;
-        const char *name;
-        const struct number *number;
-    } parts[] = {{percent->has_fixed, "and for each event", &percent->fixed},
-                 {percent->has_min, "at least", &percent->min},
-                 {percent->has_max, "at most", &percent->max}};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (parts[i].has) {
             buffer_format(out, ", %s ", parts[i].name);
             add_number(out, parts[i].number);
         }
     }
+}
+
+static void add_percent(struct buffer *out, const struct step_percent *percent)
+{
+    add_number(out, &percent->rate);
+    buffer_add_text(out, TEXT(" percent"));
+    const struct part parts[] = {{percent->has_fixed, "and for each event", &percent->fixed},
+                                 {percent->has_min, "at least", &percent->min},
+                                 {percent->has_max, "at most", &percent->max}};
+    add_parts(out, parts, sizeof parts / sizeof *parts);
 }
 
 /* What a discount, a markup or a fee is worth. */
@@ -183,19 +191,10 @@ static void add_adjust(struct buffer *out, const struct step *step)
     }
     buffer_add_text(out, adjust->is_gross ? TEXT(" of what was charged before all terms")
                                           : TEXT(" of what is charged"));
-    const struct {
-        bool has;
-        const char *name;
-        const struct number *number;
-    } parts[] = {{adjust->has_limit, "at most", &adjust->limit},
-                 {adjust->has_min, "at least", &adjust->min},
-                 {adjust->has_max, "at most", &adjust->max}};
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (parts[i].has) {
-            buffer_format(out, ", %s ", parts[i].name);
-            add_number(out, parts[i].number);
-        }
-    }
+    const struct part parts[] = {{adjust->has_limit, "at most", &adjust->limit},
+                                 {adjust->has_min, "at least", &adjust->min},
+                                 {adjust->has_max, "at most", &adjust->max}};
+    add_parts(out, parts, sizeof parts / sizeof *parts);
 }
 
 /* Those of a step or rounding that says none: of the currency that it works in. */
