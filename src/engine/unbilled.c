@@ -36,13 +36,14 @@ const struct unbilled *unbilled_find(const struct run *run, uint32_t payer)
                                    : NULL;
 }
 
-/* Which states come with an account to whom: to all that pay for it in the period, to the one that
- * pays as it begins, to nobody. */
-enum heirs { NO_HEIRS, FIRST_HEIR, ALL_HEIRS };
+/* Which states come with an account to whom: none; what is left of its wallet, from whom had it as a
+ * turn began to whom has it as one begins (wallets.c); levels, to the one that pays as the period
+ * begins, or to all that pay in it. */
+enum heirs { NO_HEIRS, WALLET_HEIR, FIRST_HEIR, ALL_HEIRS };
 
 static enum heirs find_heirs(const struct run *run)
 {
-    enum heirs heirs = run->catalog->has_moves ? FIRST_HEIR : NO_HEIRS;
+    enum heirs heirs = run->catalog->has_moves ? WALLET_HEIR : NO_HEIRS;
     bool is_inside = run->has_cuts ||
                      clock_turn(&run->catalog->billing, run->period.from).from < run->period.from;
     for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
@@ -57,16 +58,45 @@ static enum heirs find_heirs(const struct run *run)
     return heirs;
 }
 
+static void spread_to(struct run *run, uint32_t payer, uint32_t failed)
+{
+    if (run->unbilled_by[payer] == NONE) {
+        run->unbilled_by[payer] = failed;
+    }
+}
+
 static void spread_to_heirs(struct run *run, uint32_t account, uint32_t failed, enum heirs heirs)
 {
+    if (heirs == WALLET_HEIR) {
+        const struct billing_of billing = run_billing(run, failed);
+        instant turn = billing_turn(&billing, run->period.from).from;
+        spread_to(run, accounts_payer(run->accounts, account, turn), failed);
+        return;
+    }
     uint32_t payers[PAYERS_MAX];
     uint32_t count = payers_from(run, account, run->period.from, payers, NULL);
     count = heirs == FIRST_HEIR && count > 1 ? 1 : count;
     for (uint32_t i = 0; i < count; i++) {
-        if (run->unbilled_by[payers[i]] == NONE) {
-            run->unbilled_by[payers[i]] = failed;
-        }
+        spread_to(run, payers[i], failed);
     }
+}
+
+/* As the turn began in which it failed first. */
+static instant turn_of_failure(const struct run *run, const struct unbilled *unbilled)
+{
+    const struct billing_of billing = run_billing(run, unbilled->payer);
+    return billing_turn(&billing, unbilled->span.from).from;
+}
+
+/* Whether one of the turns for which the payer was not billed began in a time. */
+static bool has_turn_in(const struct run *run, const struct unbilled *unbilled, struct period time)
+{
+    const struct billing_of billing = run_billing(run, unbilled->payer);
+    const instant first = turn_of_failure(run, unbilled);
+    const instant at = time.from < first ? first : time.from;
+    const struct period turn = billing_turn(&billing, at);
+    const instant begins = turn.from < at ? turn.to : turn.from;
+    return begins < time.to && begins < unbilled->span.to;
 }
 
 /* All payers of the account while it was not billed. */
@@ -77,7 +107,10 @@ static void look_at_account(struct run *run, uint32_t account, struct period fai
         uint32_t payer = accounts_payer(run->accounts, account, at);
         (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
         const struct unbilled *unbilled = unbilled_find(run, payer);
-        if (unbilled && unbilled->span.from < next && at < unbilled->span.to) {
+        bool had_state = unbilled && (heirs == WALLET_HEIR
+                                          ? has_turn_in(run, unbilled, (struct period){at, next})
+                                          : unbilled->span.from < next && at < unbilled->span.to);
+        if (had_state) {
             spread_to_heirs(run, account, payer, heirs);
         }
     }
@@ -98,7 +131,8 @@ void unbilled_spread(struct run *run)
     for (uint32_t i = 0; i < run->unbilled_count; i++) {
         const struct unbilled *at = &run->unbilled[i];
         run->unbilled_by[at->payer] = at->payer;
-        failed.from = at->span.from < failed.from ? at->span.from : failed.from;
+        const instant from = turn_of_failure(run, at);
+        failed.from = from < failed.from ? from : failed.from;
         failed.to = at->span.to > failed.to ? at->span.to : failed.to;
     }
     enum heirs heirs = find_heirs(run);
