@@ -980,8 +980,11 @@ enum status credit_entries(struct work *work, struct entry **of_step, uint32_t *
     if (body->is_largest_first) { /* where wallets are shared, of all charges that meet them */
         uint32_t *wallets = arena_calloc(work->arena, *count + 1, sizeof *wallets);
         for (uint32_t i = 0; i < *count && body->share == SHARE_NONE; i++) {
-            TRY(find_grant_bucket(work, entries[i].step, &work->charges[entries[i].charge], OVERAGE,
-                                  &wallets[i]));
+            const struct charge *charge = &work->charges[entries[i].charge];
+            wallets[i] = NONE; /* its wallet is another payer's: nothing is opened, nothing taken */
+            if (is_with_payer(work, entries[i].step, charge->account)) {
+                TRY(find_grant_bucket(work, entries[i].step, charge, OVERAGE, &wallets[i]));
+            }
         }
         TRY(order_largest(work, step, entries, wallets, *count));
     }
