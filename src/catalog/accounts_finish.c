@@ -747,9 +747,8 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
             first++;
         }
         const struct complaint *complaint = &complaints->items[first];
-        return fail(err, ERR_INPUT, "%.*s:%u:%u: %s (%u complaint%s)",
-                    TEXT_ARG(complaint->place.file), complaint->place.line, complaint->place.column,
-                    complaint->message, complaints->errors, complaints->errors == 1 ? "" : "s");
+        return fail(err, ERR_INPUT, "%s: %s (%u complaint%s)",
+                    place_text(builder->stage, complaint->place), complaint->message, complaints->errors, complaints->errors == 1 ? "" : "s");
     }
     *accounts = finish.accounts;
     return OK;

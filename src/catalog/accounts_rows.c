@@ -582,7 +582,7 @@ static bool take_header(void *context, uint32_t present)
 {
     struct accounts_builder *builder = context;
     struct place place = {name_at(&builder->files, builder->file)->text, 1, 1};
-    builder->is_csv = true;
+    builder->is_csv = builder->has_any = true;
     builder->file_kind = find_kind(builder, present, place);
     return builder->file_kind != RECORD_KINDS;
 }
@@ -591,6 +591,7 @@ static void take_row(void *context, const struct record_row *record)
 {
     struct row row = {context, record, true};
     struct accounts_builder *builder = context;
+    builder->has_any = true;
     enum record_kind kind = builder->is_csv
                                 ? builder->file_kind
                                 : find_kind(builder, record->present, place_of(&row, FIELD_ID));
@@ -620,6 +621,7 @@ static void take_fault(void *context, uint32_t line, uint32_t column, const char
 {
     struct accounts_builder *builder = context;
     struct place place = {name_at(&builder->files, builder->file)->text, line, column};
+    builder->has_any = true;
     COMPLAIN(builder, place, code, hint, "%s", message);
 }
 
@@ -635,7 +637,12 @@ void accounts_feed(struct accounts_builder *builder, struct text file, struct te
     builder->file = index < FILES_MAX ? (uint16_t)index : FILES_MAX;
     records_feed(builder->reader, bytes, last, &sink);
     if (last) {
-        builder->is_csv = false;
+        if (!builder->has_any) {
+            complain_softly(complaints, (struct place){.file = file}, "FILE_EMPTY",
+                            TEXT("was it written to the end?  A file of no rows has a header"),
+                            "there are no accounts in it, and no header");
+        }
+        builder->is_csv = builder->has_any = false;
     }
 }
 

@@ -136,7 +136,7 @@ struct accounts_builder {
 
     uint16_t file; /* of the rows being read, in files */
     enum record_kind file_kind;
-    bool is_csv;
+    bool is_csv, has_any; /* a header, a row or a fault */
 
     struct id_slot *slots;
     uint32_t slot_mask;

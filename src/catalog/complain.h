@@ -18,6 +18,9 @@ void complain_softly(struct complaints *complaints, struct place place, const ch
                      struct text hint, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* "file:line:column", without what is not known of them. */
+const char *place_text(struct arena *arena, struct place place);
+
 /* In order of file, line, column; those of one place as they came. */
 void complaints_sort(struct complaints *complaints);
 

@@ -740,9 +740,9 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
             first++;
         }
         enum status status = fail(
-            err, ERR_INPUT, "the catalog has %u error%s; the first is in %.*s:%u:%u: %s: %s",
-            complaints->errors, complaints->errors == 1 ? "" : "s", TEXT_ARG(first->place.file),
-            first->place.line, first->place.column, first->code, first->message);
+            err, ERR_INPUT, "the catalog has %u error%s; the first is in %s: %s: %s",
+            complaints->errors, complaints->errors == 1 ? "" : "s",
+            place_text(loader.arena, first->place), first->code, first->message);
         return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
     }
     collect_slots(&loader);

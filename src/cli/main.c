@@ -179,6 +179,21 @@ int take_flag(int option, void *flag)
     return GO_ON;
 }
 
+static const char *name_of(const struct option *options, int value)
+{
+    while (options->name && options->val != value) {
+        options++;
+    }
+    return options->name;
+}
+
+/* Nothing has an empty name here: more often than not a variable of the shell was not set. */
+static int fail_empty(const struct command *command, const char *option)
+{
+    return usage_failure(command, "%s%s is empty: is a variable of the shell not set?",
+                         option ? "the value of --" : "an argument", option ? option : "");
+}
+
 int read_options(const struct command *command, int argc, char **argv, const struct option *options,
                  int (*take)(int option, void *own), void *own, struct common *common)
 {
@@ -194,11 +209,19 @@ int read_options(const struct command *command, int argc, char **argv, const str
         if (option == '?') {
             return fail_option(command, argv[optind - 1], options);
         }
+        if (optarg && *optarg == '\0') {
+            return fail_empty(command, name_of(options, option));
+        }
         option = option == 'h' ? OPT_HELP : option;
         bool is_common = option >= OPT_HELP && option < OPT_FIRST_OWN;
         int code = is_common ? take_common(command, option, common) : take(option, own);
         if (code != GO_ON) {
             return code;
+        }
+    }
+    for (int i = optind; i < argc; i++) {
+        if (*argv[i] == '\0') {
+            return fail_empty(command, NULL);
         }
     }
     return GO_ON;

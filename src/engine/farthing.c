@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog/complain.h"
 #include "engine/env_posix.h"
 #include "engine/generate.h"
 #include "engine/handle.h"
@@ -119,9 +120,8 @@ void handle_complaints(struct farthing *farthing, const struct complaints *compl
     for (uint32_t i = 0; i < complaints->count; i++) {
         const struct complaint *item = &complaints->items[i];
         if (!item->is_warning) {
-            (void)fail(&farthing->err, ERR_INPUT, "%.*s:%u:%u: %s: %s%s",
-                       TEXT_ARG(item->place.file), item->place.line, item->place.column, item->code,
-                       item->message,
+            (void)fail(&farthing->err, ERR_INPUT, "%s: %s: %s%s",
+                       place_text(&farthing->arena, item->place), item->code, item->message,
                        complaints->errors > 1 ? " (and others: see farthing check)" : "");
             (void)fail_hint(&farthing->err, "%s", item->hint);
             return;
@@ -218,8 +218,7 @@ static enum farthing_status check_options(struct farthing *farthing,
 
 const char *complaint_text(struct arena *arena, const struct complaint *complaint)
 {
-    return text_format(arena, "%.*s:%u:%u: %s: %s", TEXT_ARG(complaint->place.file),
-                       complaint->place.line, complaint->place.column, complaint->code,
+    return text_format(arena, "%s: %s: %s", place_text(arena, complaint->place), complaint->code,
                        complaint->message)
         .at;
 }
