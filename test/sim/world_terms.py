@@ -84,6 +84,11 @@ def price_steps(catalog):
     return seen
 
 
+def component_lists(catalog):
+    return [steps for owner in [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
+            for price in owner.get("prices", []) if isinstance(price, dict) for steps in price.get("components", {}).values()]
+
+
 class Maker:
     """A list of terms."""
 
@@ -412,8 +417,10 @@ def long_world(world, rng):
         owner.pop("terms", None)
         if rng.random() < (0.8 if "buyer" in owner else 0.5):
             owner["terms"] = LongMaker(long, rng, long.period[0]).terms()
+    parts = component_lists(catalog)
     for steps in price_steps(catalog):
-        if steps and "fixed" not in steps[0] and rng.random() < 0.15:
+        # One that is a component of another version would stand in front of its "behind", and behind it in its own.
+        if steps and "fixed" not in steps[0] and not any(steps is part for part in parts) and rng.random() < 0.15:
             made = LongMaker(long, rng, long.period[0]).long(terms=False)
             (body,) = made.values()
             body["name"] = "lasting"
