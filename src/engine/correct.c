@@ -662,28 +662,36 @@ static bool hold_torn(struct correct *c, size_t index, const struct restatement 
     return c->held.count > before;
 }
 
+static enum status remove_file(struct correct *c, const char *folder, const char *name)
+{
+    const char *path = text_format(c->arena, "%s/%s", folder, name).at;
+    struct error cause = {0};
+    enum status status = c->env->file_remove(c->env, path, &cause);
+    if (status == OK || status == ERR_NOT_FOUND) {
+        return OK;
+    }
+    (void)fail(c->err, status, "%s: cannot remove it: %s", path, cause.message);
+    return fail_hint(c->err, "issue nothing of this folder: some time is on two bills");
+}
+
 /* What this command wrote is not there any more, run.json first: without it a folder is none.  One
  * that stays would be issued beside bills of the same time. */
 static enum status remove_own(struct correct *c)
 {
-    static const char *const names[] = {
-        "run.json",       "summary.json",   "conflicts.ndjson", "dead_letters.ndjson",
-        "exclusions.csv", "closing.ndjson", "usage.csv",        "lines.csv",
-        "bills.ndjson"};
     for (size_t i = 0; i < c->period_count; i++) {
-        const char *folder = c->is_own[i] ? folder_name(c, c->periods[i].first) : NULL;
-        for (size_t k = 0; folder && k < sizeof names / sizeof *names; k++) {
-            const char *path = text_format(c->arena, "%s/%s", folder, names[k]).at;
-            struct error cause = {0};
-            enum status status = c->env->file_remove(c->env, path, &cause);
-            if (status != OK && status != ERR_NOT_FOUND) {
-                (void)fail(c->err, status, "%s: cannot remove it: %s", path, cause.message);
-                return fail_hint(c->err, "issue nothing of this folder: some time is on two bills");
-            }
+        if (!c->is_own[i]) {
+            continue;
         }
-        if (folder) {
-            (void)c->env->file_remove(c->env, folder, NULL);
+        const char *folder = folder_name(c, c->periods[i].first);
+        yyjson_val *run, *name, *file;
+        TRY(read_json(c, folder, "run.json", &run));
+        TRY(remove_file(c, folder, "run.json"));
+        size_t index, count;
+        yyjson_obj_foreach(yyjson_obj_get(run, "files"), index, count, name, file)
+        {
+            TRY(remove_file(c, folder, yyjson_get_str(name)));
         }
+        (void)c->env->file_remove(c->env, folder, NULL);
         c->is_own[i] = false;
     }
     return OK;

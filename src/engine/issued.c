@@ -239,8 +239,7 @@ static enum status load_bills(struct run *run, struct issued_folder *folder, uin
     struct arena_mark mark = arena_mark(scratch);
     struct text path = text_format(&run->arena, "%s/bills.ndjson", folder->path), bytes;
     TRY(load_bytes(run->env, scratch, path.at, UINT64_C(1) << 40, &bytes, run->err));
-    char print[33];
-    TRY(check_written(run, folder->path, "bills.ndjson", bytes, print));
+    TRY(check_written(run, folder->path, "bills.ndjson", bytes, folder->bills_print));
     for (size_t at = 0; at < bytes.size;) {
         const char *end = memchr(bytes.at + at, '\n', bytes.size - at);
         size_t size = end ? (size_t)(end - bytes.at) - at : bytes.size - at;
@@ -357,6 +356,35 @@ static enum status check_given_once(struct run *run, size_t index)
     return OK;
 }
 
+/* How many folders the run that wrote this one was a difference to. */
+static size_t count_billed(struct run *run, const struct issued_folder *folder)
+{
+    struct text path = text_format(&run->arena, "%s/run.json", folder->path), json;
+    if (load_bytes(run->env, &run->arena, path.at, RUN_FILE_MAX_BYTES, &json, NULL) != OK) {
+        return 0;
+    }
+    yyjson_doc *doc = arena_read_json(&run->arena, json);
+    return yyjson_arr_size(yyjson_obj_get(yyjson_doc_get_root(doc), "billed"));
+}
+
+/* Nor is a copy another bill.  A later correction may say the same as one before it, but then it
+ * is a difference to more folders. */
+static enum status check_no_copy(struct run *run, size_t index)
+{
+    const struct issued_folder *folder = &run->issued_folders[index];
+    for (size_t i = 0; i < index && folder->bills > 0; i++) {
+        const struct issued_folder *other = &run->issued_folders[i];
+        if (strcmp(folder->print, other->print) == 0 &&
+            strcmp(folder->bills_print, other->bills_print) == 0 &&
+            count_billed(run, folder) == count_billed(run, other)) {
+            (void)fail(run->err, ERR_INPUT, "%s: it has the same bills as %s", folder->path,
+                       other->path);
+            return fail_hint(run->err, "name the folder that was issued, and no copy of it");
+        }
+    }
+    return OK;
+}
+
 enum status load_issued_lines(struct run *run)
 {
     struct farthing_paths billed = run->options->billed;
@@ -379,6 +407,7 @@ enum status load_issued(struct run *run)
     TRY(load_issued_lines(run));
     for (size_t i = 0; i < run->options->billed.count; i++) {
         TRY(load_bills(run, &run->issued_folders[i], &capacity));
+        TRY(check_no_copy(run, i));
     }
     if (run->issued_bill_count > 1) {
         qsort(run->issued_bills, run->issued_bill_count, sizeof *run->issued_bills, compare_bills);

@@ -80,7 +80,7 @@ struct issued_bill {
 /* What --billed names. */
 struct issued_folder {
     const char *path;
-    char print[33]; /* of its lines.csv */
+    char print[33], bills_print[33]; /* of its lines.csv, its bills.ndjson */
     uint32_t bills, matched;
     struct known_events events; /* to the bills that matched */
 };
