@@ -256,7 +256,8 @@ static void report_conflicts(struct finish *finish)
         const struct staged_account *account = account_at(builder, conflict->account);
         struct place first = where_unpack(builder, account->where);
         COMPLAIN(builder, where_unpack(builder, conflict->where), "DUPLICATE_ACCOUNT",
-                 "an account has one plan, zone, start and currency",
+                 "an account has one plan, zone, start and currency; another plan from a day on "
+                 "is a contract: {buyer: acme, from: 2026-10-16, plan: team}",
                  "account \"%.*s\" is declared otherwise at %.*s:%u", SHOWN(id_text(account)),
                  SHOWN(first.file), first.line);
     }

@@ -749,6 +749,7 @@ struct price_set {
     const uint32_t *sku_first; /* sku_count + 2 entries, or NULL: then prices is searched */
     const uint32_t *by_sku;
 };
+bool price_set_has(const struct price_set *set, const struct price *price);
 
 /* Terms are steps over charges, in the order written: a plan's, then a contract's, then the
  * catalog's.  They stand in the form of a price, without a name, of no SKU; step_count 0: none. */
@@ -970,6 +971,7 @@ struct catalog {
     bool has_terms;         /* of the catalog, or of any plan or contract */
     bool has_waiting_terms; /* some owe for a turn, used or not */
     bool has_sales;         /* some credit of a price has grants that are bought, or shared */
+    bool has_shared_limits; /* some limit that accounts share is prorated */
     uint32_t group_count;   /* of `exclusive:` */
     uint64_t best_groups;   /* those of which the best applies */
 

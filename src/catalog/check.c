@@ -196,9 +196,24 @@ static void index_nodes(struct loader *loader)
     catalog->node_price = first;
 }
 
-static void index_roll(void *context, const struct step *step, bool)
+static bool is_prorated(const struct step *step)
+{
+    enum prorate prorate =
+        step->kind == STEP_ALLOWANCE ? step->allowance.prorate
+        : step->kind == STEP_BOUND   ? step->bound.prorate
+        : step->kind == STEP_COMMIT  ? step->commit.prorate
+        : step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE
+            ? step->adjust.prorate
+            : PRORATE_NONE;
+    return prorate != PRORATE_NONE;
+}
+
+static void index_step(void *context, const struct step *step, bool)
 {
     struct catalog *catalog = context;
+    if ((step->scope == SCOPE_ORGANIZATION || step->scope == SCOPE_CONTRACT) && is_prorated(step)) {
+        catalog->has_shared_limits = true;
+    }
     if (step->kind == STEP_CREDIT && credit_goes_along(step)) {
         catalog->node_moves[step->node] = catalog->has_moves = true;
     }
@@ -209,7 +224,7 @@ static void index_roll(void *context, const struct step *step, bool)
 }
 
 /* What a turn leaves stays in closings until a later turn asks for it. */
-static void index_rolls(struct loader *loader)
+static void index_steps(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
     catalog->node_rolls =
@@ -218,10 +233,10 @@ static void index_rolls(struct loader *loader)
         arena_calloc(loader->arena, catalog->node_count + 1, sizeof *catalog->node_moves);
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
-            index_roll(catalog, &catalog->prices[p].steps[i], false);
+            index_step(catalog, &catalog->prices[p].steps[i], false);
         }
     }
-    terms_visit(catalog, index_roll, catalog);
+    terms_visit(catalog, index_step, catalog);
 }
 
 static bool same_order(struct loader *loader, const struct step *a, const struct step *b)
@@ -368,7 +383,7 @@ void number_nodes(struct loader *loader)
     catalog->node_count = count;
     catalog->node_names = names;
     index_nodes(loader);
-    index_rolls(loader);
+    index_steps(loader);
     check_orders(loader);
 }
 

@@ -175,6 +175,25 @@ static const struct price *find_in(const struct catalog *catalog, const struct p
     return best;
 }
 
+/* Indices of a set are sorted. */
+bool price_set_has(const struct price_set *set, const struct price *price)
+{
+    uint32_t low = 0, high = set->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct price *at = &set->base[set->prices[middle]];
+        if (at == price) {
+            return true;
+        }
+        if (at < price) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
 uint32_t catalog_plan_of(const struct catalog *catalog, const struct contract *contract,
                          uint32_t plan)
 {

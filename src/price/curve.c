@@ -288,6 +288,35 @@ static int64_t count_active(enum prorate prorate, const struct zone *zone, struc
     return count_days(prorate, zone, active) + is_end_in; /* the day in which it ends */
 }
 
+/* A part of a turn, and the whole of it, in what the rule counts. */
+struct share {
+    int64_t part, whole;
+};
+
+static struct share count_share(enum prorate prorate, struct period active, struct period turn,
+                                const struct zone *zone)
+{
+    struct share share = {.whole = prorate == PRORATE_SECOND ? 0 : count_days(prorate, zone, turn)};
+    if (share.whole <= 0) { /* a turn inside one day has no days to count */
+        return (struct share){active.to - active.from, turn.to - turn.from};
+    }
+    share.part = count_active(prorate, zone, active, turn);
+    return share;
+}
+
+static enum status take_share(struct share share, int digits, enum rounding mode, struct dec value,
+                              struct dec *prorated, struct error *err)
+{
+    assert(share.whole > 0);
+    struct dec part = dec_from_int(share.part > share.whole ? share.whole : share.part);
+    struct dec whole = dec_from_int(share.whole), factor;
+    if (digits == DEC_SCALE) {
+        return dec_multiply_divide(value, part, whole, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
+    }
+    TRY(dec_divide(part, whole, digits, mode, &factor, err));
+    return dec_multiply_round(value, factor, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
+}
+
 enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
                           struct period active, struct period turn, const struct zone *zone,
                           struct dec value, struct dec *prorated, struct error *err)
@@ -296,22 +325,24 @@ enum status prorate_value(enum prorate prorate, int digits, enum rounding mode,
     if (prorate == PRORATE_NONE || (active.from <= turn.from && active.to >= turn.to)) {
         return OK;
     }
-    int64_t part, whole = prorate == PRORATE_SECOND ? 0 : count_days(prorate, zone, turn);
-    if (whole <= 0) { /* a turn inside one day has no days to count */
-        part = active.to - active.from;
-        whole = turn.to - turn.from;
-    } else {
-        part = count_active(prorate, zone, active, turn);
-        part = part > whole ? whole : part;
+    return take_share(count_share(prorate, active, turn, zone), digits, mode, value, prorated, err);
+}
+
+enum status prorate_parts(enum prorate prorate, int digits, enum rounding mode,
+                          const struct period *parts, uint32_t count, struct period turn,
+                          struct period whole, const struct zone *zone, struct dec value,
+                          struct dec *prorated, struct error *err)
+{
+    if (count == 1) {
+        return prorate_value(prorate_in_turn(prorate, parts[0], turn), digits, mode, parts[0],
+                             whole, zone, value, prorated, err);
     }
-    assert(whole > 0);
-    struct dec factor;
-    if (digits == DEC_SCALE) {
-        return dec_multiply_divide(value, dec_from_int(part), dec_from_int(whole), DEC_SCALE,
-                                   ROUND_HALF_EVEN, prorated, err);
+    struct share all = count_share(prorate, (struct period){whole.from, whole.from}, whole, zone);
+    for (uint32_t i = 0; i < count; i++) {
+        enum prorate rule = prorate_in_turn(prorate, parts[i], turn);
+        all.part += count_share(rule, parts[i], whole, zone).part;
     }
-    TRY(dec_divide(dec_from_int(part), dec_from_int(whole), digits, mode, &factor, err));
-    return dec_multiply_round(value, factor, DEC_SCALE, ROUND_HALF_EVEN, prorated, err);
+    return take_share(all, digits, mode, value, prorated, err);
 }
 
 bool prorate_days(enum prorate prorate, struct period active, struct period turn,

@@ -144,48 +144,8 @@ instant term_due(struct work *work, const struct step *step, const struct contra
     return step->clock == CLOCK_ROW ? due : due_at_last(work, turn, due);
 }
 
-/* ---- for how long, by which contract ------------------------------------------------------- */
-
-/* To all contracts of the buyer with this one's plan that follow one another: a plan goes on when
- * an amendment of something else makes another contract of it. */
-static void widen_by_plan(const struct work *work, const struct contract *contract,
-                          struct period *active)
-{
-    const struct accounts *accounts = work->pricing->accounts;
-    const struct account *buyer = &accounts->items[accounts_buyer(accounts, contract)];
-    const uint32_t *items = accounts->contract_of + buyer->contract_first;
-    for (uint32_t i = 0; i < buyer->contract_count; i++) {
-        const struct contract *other = &work->catalog->contracts[items[i]];
-        active->to =
-            other->plan == contract->plan && other->from == active->to ? other->to : active->to;
-    }
-    for (uint32_t i = buyer->contract_count; i-- > 0;) {
-        const struct contract *other = &work->catalog->contracts[items[i]];
-        active->from =
-            other->plan == contract->plan && other->to == active->from ? other->from : active->from;
-    }
-}
-
-struct period term_active(const struct work *work, const struct step *step,
-                          const struct contract *contract)
-{
-    const struct term *term = work->term;
-    struct period always = {INSTANT_MIN, INSTANT_MAX};
-    if (term->level == LEVEL_CONTRACT) {
-        contract = term->contract;
-    } else if (step->scope != SCOPE_CONTRACT &&
-               !(term->level == LEVEL_PLAN && contract && contract->plan == term->plan)) {
-        contract = NULL;
-    }
-    if (!contract) {
-        return always;
-    }
-    struct period active = {contract->from, contract->to};
-    if (term->level == LEVEL_PLAN && step->scope != SCOPE_CONTRACT) {
-        widen_by_plan(work, contract, &active);
-    }
-    return active;
-}
+/* ---- by which contract ------------------------------------------------------------------------
+ */
 
 const struct contract *term_contract_due(const struct work *work, const struct step *step,
                                          uint32_t account, const struct contract *last, instant due)

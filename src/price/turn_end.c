@@ -18,25 +18,6 @@ static bool begins_with(struct text text, struct text start)
     return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
 }
 
-/* Indices of a set are sorted. */
-static bool has_price(const struct price_set *set, const struct price *price)
-{
-    uint32_t low = 0, high = set->count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const struct price *at = &set->base[set->prices[middle]];
-        if (at == price) {
-            return true;
-        }
-        if (at < price) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return false;
-}
-
 static bool is_of_catalog(const struct work *work, const struct price *price)
 {
     return price >= work->catalog->prices &&
@@ -56,7 +37,7 @@ static instant plan_end(const struct work *work, const struct price *price, uint
         (void)accounts_edge(accounts, catalog, account, at, &next);
         const struct contract *contract = accounts_contract(accounts, catalog, account, at);
         uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
-        holds = plan != NONE && has_price(&catalog->plans[plan].prices, price);
+        holds = plan != NONE && price_set_has(&catalog->plans[plan].prices, price);
         if (holds) {
             end = contract && contract->plan != NONE ? next : turn.to;
         }
@@ -69,7 +50,13 @@ bool turn_end_is_of_contract(const struct work *work, const struct step *step,
 {
     return contract && step->shared == NONE && is_of_catalog(work, price) &&
            begins_with(work->catalog->node_names[step->node], TEXT("@contract/")) &&
-           has_price(&contract->prices, price);
+           price_set_has(&contract->prices, price);
+}
+
+bool turn_end_is_of_plan(const struct work *work, const struct step *step)
+{
+    return step->shared == NONE &&
+           begins_with(work->catalog->node_names[step->node], TEXT("@plan/"));
 }
 
 instant turn_end_due(const struct work *work, const struct step *step, const struct price *price,
@@ -78,13 +65,11 @@ instant turn_end_due(const struct work *work, const struct step *step, const str
     if (!is_of_catalog(work, price) || step->clock == CLOCK_ROW) {
         return turn.to;
     }
-    struct text node = work->catalog->node_names[step->node];
-    bool is_private = step->shared == NONE;
     if (contract && contract->to < turn.to &&
         (step->scope == SCOPE_CONTRACT || turn_end_is_of_contract(work, step, price, contract))) {
         return contract->to;
     }
-    if (is_private && step->scope != SCOPE_CONTRACT && begins_with(node, TEXT("@plan/"))) {
+    if (step->scope != SCOPE_CONTRACT && turn_end_is_of_plan(work, step)) {
         return plan_end(work, price, account, turn);
     }
     return turn.to;
@@ -193,12 +178,12 @@ static const struct contract *find_contract(const struct work *work, const struc
     for (uint32_t i = 0; i < item->contract_count; i++) {
         const struct contract *contract =
             &catalog->contracts[work->pricing->accounts->contract_of[item->contract_first + i]];
-        if (id.size > 0 ? text_equal(contract->id, id) : has_price(&contract->prices, price)) {
+        if (id.size > 0 ? text_equal(contract->id, id) : price_set_has(&contract->prices, price)) {
             return contract;
         }
     }
     for (uint32_t i = 0; i < catalog->contract_count && id.size == 0; i++) {
-        if (has_price(&catalog->contracts[i].prices, price)) {
+        if (price_set_has(&catalog->contracts[i].prices, price)) {
             return &catalog->contracts[i]; /* of a member, over the organization */
         }
     }

@@ -309,12 +309,13 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
 enum status step_allowance_share(struct work *work, struct entry *entries, uint32_t count);
 /* What is above a limit: max(0, x - limit). */
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
-/* A limit, by the part of the turn in which the charge's account and price are in force, and the
- * contract when the bucket is the contract's own. */
+/* ---- prorate.c ---- */
+
+/* A limit, by the part of the turn in which its bucket's account and price hold, or its term; the
+ * contract, too, when the bucket is the contract's own. */
 enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
                           int digits, enum rounding mode, const struct charge *charge,
                           struct period turn, struct dec *value);
-
 /* A limit of a version that begins its buckets anew: by the part of the turn that the version has
  * (doc/pricing.md, Versions). */
 enum status step_restarted(struct work *work, const struct step *step, const struct charge *charge,
@@ -553,9 +554,6 @@ bool term_holds(const struct work *work, uint32_t account, instant at);
 /* When what waits in a bucket of the term that runs is due. */
 instant term_due(struct work *work, const struct step *step, const struct contract *contract,
                  uint32_t account, struct period turn);
-/* The time in which it is in force, for proration. */
-struct period term_active(const struct work *work, const struct step *step,
-                          const struct contract *contract);
 /* A charge of the term on a bucket's scope. */
 struct charge term_charge(const struct work *work, const struct step *step, uint32_t account,
                           const struct contract *contract, struct period turn, instant due,
@@ -567,6 +565,8 @@ struct charge term_charge(const struct work *work, const struct step *step, uint
  * contract or plan of a contract to which the bucket belongs. */
 instant turn_end_due(const struct work *work, const struct step *step, const struct price *price,
                      const struct contract *contract, uint32_t account, struct period turn);
+/* True of a private step of a plan's price. */
+bool turn_end_is_of_plan(const struct work *work, const struct step *step);
 /* True of a private step of the contract's own price. */
 bool turn_end_is_of_contract(const struct work *work, const struct step *step,
                              const struct price *price, const struct contract *contract);

@@ -489,44 +489,65 @@ class Bill(ChargeSteps, CoverSteps):
         return self.numbers[key]
 
     def active_part(self, step, row, turn, account, contract):
-        body = step.body
+        level = step.level if step.term else row.price.level
+        start, end = turn
         if step.term:
-            start, end = max(turn[0], step.start), min(turn[1], step.end)
-            kind, _, name = step.level.partition("/")
-            if contract and (step.scope == "contract" or kind == "contract" or (kind == "plan" and contract.get("plan") == name)):
-                start = max(start, self.setup.date(contract.get("from"), times.MIN))
-                end = min(end, self.setup.date(contract.get("to"), times.MAX))
-            if self.setup.since(account) is not None:
-                start = max(start, self.setup.since(account))
-            return self.part(step, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
-        versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
-                    if (p.level, p.name) == (row.price.level, row.price.name)]
-        if self.restarts(step):
-            versions = [row.price]
-        start = max(turn[0], min(p.start for p in versions))
-        end = min(turn[1], max(p.end for p in versions))
-        if contract and (step.scope == "contract" or (
-                not step.shared and row.price.level == "contract/" + contract["id"])):
+            start, end = max(start, step.start), min(end, step.end)
+        else:
+            versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
+                        if (p.level, p.name) == (row.price.level, row.price.name)]
+            if self.restarts(step):
+                versions = [row.price]
+            start = max(start, min(p.start for p in versions))
+            end = min(end, max(p.end for p in versions))
+        kind, _, name = level.partition("/")
+        if contract and (step.scope == "contract" or (kind == "contract" and (
+                step.term or not step.shared and contract["id"] == name))):
             start = max(start, self.setup.date(contract.get("from"), times.MIN))
             end = min(end, self.setup.date(contract.get("to"), times.MAX))
         since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
-        return self.part(step, start, max(start, end), self.setup.whole_turn(step, self.payer, turn), end == turn[1])
+        parts = [(start, max(start, end))]
+        plan = name if kind == "plan" and (step.term or not step.shared) else None
+        if plan and not (step.scope == "contract" and contract):
+            parts = self.parts_of(plan, account, parts[0], step)
+        return self.part(step, parts, self.setup.whole_turn(step, self.payer, turn), turn[1])
 
-    def part(self, step, start, end, turn, is_end):
-        """is_end: of the turn as it is billed, in which no day is counted twice."""
+    def parts_of(self, plan, account, time, step):
+        """The parts of the time in which the account has the plan, or any that the payer pays for then; of a scope of contracts,
+        and has none."""
+        parts, is_shared = [], step.scope in ("organization", "contract")
+        for one in self.setup.accounts if is_shared else [account]:
+            since = self.setup.since(one) if step.term else None
+            for start, end in self.setup.stretches(one):
+                start, end = max(start, time[0]), min(end, time[1])
+                if (start < end and self.setup.plan_of(one, start)[0] == plan
+                        and (since is None or since <= start)
+                        and (step.scope != "contract" or not self.setup.contract(one, start))
+                        and (not is_shared or self.setup.payer(one, start) == self.payer)):
+                    parts.append((start, end))
+        joined = []
+        for start, end in sorted(parts):
+            if joined and start <= joined[-1][1]:
+                first, last = joined.pop()
+                start, end = first, max(last, end)
+            joined.append((start, end))
+        return joined
+
+    def part(self, step, parts, turn, billed):
+        """Their part of the turn; as it is billed, it ends at `billed`, where no day is counted twice."""
         body, zone = step.body, self.setup.clock_zone(step)
         mode = body["prorate"]
         if mode == "second":
-            whole, active = turn[1] - turn[0], end - start
+            whole, active = turn[1] - turn[0], sum(end - start for start, end in parts)
         else:
             count = self.thirty if mode == "30_day" else self.days
-            whole, active = count(*turn, zone), count(start, end, zone)
+            whole, active = count(*turn, zone), sum(count(start, end, zone) for start, end in parts)
             if whole == 0:  # inside a day
-                whole, active = turn[1] - turn[0], end - start
-            elif mode == "day_inclusive" and start < end < turn[1] and not is_end:  # the day it ends in counts
-                active = min(active + 1, whole)
+                whole, active = turn[1] - turn[0], sum(end - start for start, end in parts)
+            elif mode == "day_inclusive":  # the day it ends in counts
+                active = min(active + sum(start < end < turn[1] and end != billed for start, end in parts), whole)
         if "digits" not in body:
             return Fraction(active, whole)  # exact: the amount is quantized, once
         how = body.get("part_mode", "half_even" if "tiers" in body else body.get("mode", "half_even"))  # of tiers: volume or not
@@ -1303,8 +1324,8 @@ class Bill(ChargeSteps, CoverSteps):
     def along(self, step, first, last, turn, is_end):
         """The factors at a part's end and start: parts of a turn add up."""
         if "digits" in step.body or step.body["prorate"] == "day_inclusive":
-            return self.part(step, first, last, turn, is_end), ZERO
-        return tuple(self.part(step, turn[0], at, turn, False) for at in (last, first))
+            return self.part(step, [(first, last)], turn, last if is_end else None), ZERO
+        return tuple(self.part(step, [(turn[0], at)], turn, None) for at in (last, first))
 
     def same(self, account, fee, start, end):
         """Whether in that time another fee stands for one that is charged once."""

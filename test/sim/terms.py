@@ -654,7 +654,8 @@ class ChargeSteps:
         step, buyers = None, {}
         for row, step in entries:
             kinds = step.body.get("kinds")
-            if any(flow.amount is None or kinds is None or flow.kind in kinds or "tax" in kinds for flow in row.flows):
+            if any(flow.amount is None or kinds is None or flow.kind in kinds or
+                   ("tax" in kinds and any(a.kind == "tax" for a in flow.adjustments)) for flow in row.flows):
                 by_wallet[self.key(row, step)[:2]].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
             buyers[key] = row, step = row, self.sold_step

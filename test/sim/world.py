@@ -812,18 +812,23 @@ class World:
             self.edges.append(at)
             first[rng.choice(["from", "to"])] = self.date(at)
             self.has("price.part")
-            for step in first["steps"]:
-                for kind in ("allowance", "bound"):
-                    if kind in step and step[kind].get("clock") != "always" and "rollover" not in step[kind] and \
-                            rng.random() < 0.5:
-                        step[kind]["prorate"] = rng.choice(["second", "day", "day_inclusive", "30_day"])
-                        self.has("prorate." + kind)
+            self.prorate(rng, [first])
         if isinstance(sku, str) and "region" in self.meters["m_" + sku].get("dimensions", {}) and \
                 rng.random() < 0.25:
             out.append({"sku": sku, "name": name + "-eu", "where": {"region": rng.choice(
                 ["eu", ["eu", "ap"]])}, "steps": self.steps(rng, sku)})
             self.has("price.where")
         return out
+
+    def prorate(self, rng, prices):
+        """Limits of some steps are those of a part of the turn.  Versions share what they have in common."""
+        for price in prices:
+            for step in price["steps"] if isinstance(price, dict) else ():
+                for kind in ("allowance", "bound"):
+                    if kind in step and step[kind].get("clock") != "always" and "rollover" not in step[kind] and \
+                            rng.random() < 0.5:
+                        step[kind]["prorate"] = rng.choice(["second", "day", "day_inclusive", "30_day"])
+                        self.has("prorate." + kind)
 
     def revise(self, rng, steps):
         """The same steps with other numbers: a new version."""
@@ -923,11 +928,17 @@ class World:
                 self.has("plan.named")
             catalog["plans"] = {"pro": plan}
             self.has("plan")
+            if rng.random() < 0.5:  # so that contracts change plans
+                other = rng.choice([sku, rng.choice(self.skus)])
+                catalog["plans"]["basic"] = {"prices": self.price(rng, other, "basic-" + other)}
+                self.has("plan.second")
+            for one in catalog["plans"].values():
+                self.prorate(rng, one["prices"])
             for record in self.accounts:
                 if rng.random() < 0.4:
-                    record["plan"] = "pro"
+                    record["plan"] = rng.choice(list(catalog["plans"]))
             if rng.random() < 0.15:
-                catalog["default_plan"] = "pro"
+                catalog["default_plan"] = rng.choice(list(catalog["plans"]))
                 self.has("plan.default")
         contracts = []
         for account in self.ids:
@@ -953,7 +964,7 @@ class World:
                 contract["prices"][-1]["from"] = self.date(self.moment(rng))
             self.has("contract.fixed")
         if "plans" in self.catalog and rng.random() < 0.4:
-            contract["plan"] = "pro"
+            contract["plan"] = rng.choice(list(self.catalog["plans"]))
             self.has("contract.plan")
         kind = rng.random()
         if kind < 0.25:
@@ -975,7 +986,7 @@ class World:
                     second = {"id": "d-" + account, "buyer": account, "from": self.date(at),
                               "prices": self.price(rng, sku, "next-" + sku)}
                     if "plan" in contract and rng.random() < 0.7:
-                        second["plan"] = contract["plan"]
+                        second["plan"] = rng.choice([contract["plan"], *self.catalog["plans"]])
                     if rng.random() < 0.3:
                         name = self.fee_name(rng, "own-fee")
                         second["prices"].append({"sku": name, "name": name,
