@@ -1195,7 +1195,8 @@ class Bill(ChargeSteps, CoverSteps):
             flow, last, _ = flows[-1]
             due = self.due(flow, last, key[2])
             step = self.at_end(flow, last, due, lambda s: "min" in s.body)
-            if "min" not in step.body or not self.cut[0] < due <= self.cut[1]:
+            is_now = self.cut[0] < due <= self.cut[1] or (due <= self.cut[0] and self.fresh[key])  # what comes behind it counts, too
+            if "min" not in step.body or not is_now:
                 continue
             least = quantize(self.number(step.body["min"], flow.row, step)
                              * self.factor(step, flow.row, key[2],
