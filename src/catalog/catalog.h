@@ -861,8 +861,8 @@ bool calendar_has(const struct calendar *calendar, instant at);
 /* The longest time around at, within a period that has it, in which that is the same. */
 struct period calendar_stretch(const struct calendar *calendar, instant at, struct period within);
 
-/* A clock that cuts slots: always those of a meter with grain month; those of an hour only when its
- * turns may begin inside one (a zone with an offset of half an hour, an anchor that is no whole
+/* What cuts slots, a clock mostly: always those of a meter with grain month; those of an hour only
+ * when it may change inside one (a zone with an offset of half an hour, an anchor that is no whole
  * hour). */
 struct slot_clock {
     struct clock clock;
@@ -872,9 +872,10 @@ struct slot_clock {
     bool of_account;  /* at that of the account that the scope is */
     enum scope scope;
     bool hour_aligned;
-    const struct calendar *calendar; /* instead of a clock; NULL */
-    const struct rate_table *table;  /* one with dates; NULL */
-    bool any_key;                    /* its keys are known to nobody before the row is priced */
+    const struct calendar *calendar;  /* instead of a clock; NULL */
+    const struct rate_table *table;   /* one with dates; NULL */
+    const struct step_credit *credit; /* one whose grants pay what is of their time; NULL */
+    bool any_key;                     /* its keys are known to nobody before the row is priced */
 };
 
 struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built

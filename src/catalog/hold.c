@@ -88,6 +88,12 @@ static bool is_change(const struct accounts *accounts, const struct catalog *cat
     return old != new &&asks;
 }
 
+static void narrow_to_edge(instant edge, instant at, struct period *slot)
+{
+    slot->from = edge <= at && edge > slot->from ? edge : slot->from;
+    slot->to = edge > at && edge < slot->to ? edge : slot->to;
+}
+
 /* A slot on its way. */
 struct narrowing {
     const struct accounts *accounts;
@@ -127,9 +133,7 @@ void hold_narrow(const struct accounts *accounts, const struct catalog *catalog,
     /* First, so that what is above the account is the same at every candidate. */
     accounts_narrow(accounts, kind->account, at, slot);
     for (uint32_t i = 0; i < catalog->source_edge_count; i++) {
-        instant edge = catalog->source_edges[i];
-        slot->from = edge <= at && edge > slot->from ? edge : slot->from;
-        slot->to = edge > at && edge < slot->to ? edge : slot->to;
+        narrow_to_edge(catalog->source_edges[i], at, slot);
     }
     struct narrowing n = {accounts, catalog, kind, at, slot};
     for (uint32_t i = catalog->sku_edge_first[kind->sku];
@@ -251,6 +255,22 @@ static bool is_asked_elsewhere(const struct accounts *accounts, const struct cat
            memcmp(asker.at + owner.size, id.at, id.size) != 0;
 }
 
+/* A charge is paid by the grants that live at its time, so it has none of another one's. */
+static void narrow_to_grants(const struct step_credit *credit, instant at, struct period *slot)
+{
+    for (uint32_t i = 0; i < credit->grant_count; i++) {
+        const struct grant *grant = &credit->grants[i];
+        narrow_to_edge(grant->from, at, slot);
+        narrow_to_edge(grant->to, at, slot);
+        if (grant->recurs && grant->from <= at && at < grant->to) {
+            *slot = period_intersect(*slot, clock_turn(&grant->every, at));
+        }
+    }
+    for (uint32_t i = 0; i < credit->reset_count; i++) {
+        narrow_to_edge(credit->resets[i], at, slot);
+    }
+}
+
 static void narrow_to_turn(const struct accounts *accounts, const struct catalog *catalog,
                            const struct usage_kind *kind, const struct slot_clock *item,
                            const struct contract *contract, instant at, struct period *slot)
@@ -259,6 +279,8 @@ static void narrow_to_turn(const struct accounts *accounts, const struct catalog
         *slot = calendar_stretch(item->calendar, at, *slot);
     } else if (item->table) {
         *slot = period_intersect(*slot, table_span(accounts, catalog, kind, item, at));
+    } else if (item->credit) {
+        narrow_to_grants(item->credit, at, slot);
     } else if (item->of_account) {
         bool is_own = item->scope == SCOPE_RESOURCE || item->scope == SCOPE_ACCOUNT;
         bool is_buyer = item->scope == SCOPE_CONTRACT && contract;

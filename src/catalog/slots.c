@@ -2,7 +2,7 @@
  *
  *     prices with dates              catalog->sku_edges, by SKU
  *     clocks of steps, calendars,    catalog->slot_clocks, each once; price->clocks, those that its
- *     tables with dates              rows are cut by
+ *     tables with dates, grants      rows are cut by
  *     what depends on the contract   price->asks_contract
  *
  * A slot is an hour at most, so what changes at whole hours of UTC alone cuts none
@@ -104,9 +104,10 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
         return NONE;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
-            items[i].of_account == of_account && (!of_account || items[i].scope == step->scope) &&
-            items[i].tally == tally && same_clock(&items[i].clock, &step->rule)) {
+        if (!items[i].calendar && !items[i].table && !items[i].credit &&
+            items[i].of_contract == of_contract && items[i].of_account == of_account &&
+            (!of_account || items[i].scope == step->scope) && items[i].tally == tally &&
+            same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
     }
@@ -166,6 +167,36 @@ static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table
     return catalog->slot_clock_count++;
 }
 
+/* The grants of a credit in catalog->slot_clocks; NONE when they are there for all of the period,
+ * or for all time. */
+static uint32_t find_slot_credit(struct catalog *catalog, const struct step *step,
+                                 struct slot_clock *items)
+{
+    const struct step_credit *credit = &step->credit;
+    if (step->kind != STEP_CREDIT || credit->is_of_period) {
+        return NONE;
+    }
+    bool is_aligned = true, changes = credit->reset_count > 0;
+    for (uint32_t i = 0; i < credit->grant_count; i++) {
+        const struct grant *grant = &credit->grants[i];
+        changes =
+            changes || grant->from != INSTANT_MIN || grant->to != INSTANT_MAX || grant->recurs;
+        is_aligned = is_aligned && (grant->from == INSTANT_MIN || grant->from % NS_PER_HOUR == 0) &&
+                     (grant->to == INSTANT_MAX || grant->to % NS_PER_HOUR == 0) &&
+                     (!grant->recurs || is_hour_aligned(&grant->every));
+    }
+    for (uint32_t i = 0; i < credit->reset_count; i++) {
+        is_aligned = is_aligned && credit->resets[i] % NS_PER_HOUR == 0;
+    }
+    if (!changes) {
+        return NONE;
+    }
+    catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
+    items[catalog->slot_clock_count] =
+        (struct slot_clock){.hour_aligned = is_aligned, .credit = credit};
+    return catalog->slot_clock_count++;
+}
+
 /* True when it changes at whole hours of UTC alone. */
 static bool is_calendar_aligned(const struct calendar *calendar)
 {
@@ -205,7 +236,7 @@ static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot
 }
 
 /* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
- * calendars and dated tables, and whether they ask the contract. */
+ * calendars, dated tables and grants, and whether they ask the contract. */
 static void collect_clocks(struct loader *loader, struct price *price, bool of_contract,
                            struct slot_clock *items)
 {
@@ -232,7 +263,8 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
             }
         }
         step_visit_rows(step, note_calls, &use);
-        uint32_t found[] = {find_slot_clock(catalog, step, NULL, items),
+        uint32_t found[] = {step->kind == STEP_CREDIT ? find_slot_credit(catalog, step, items)
+                                                      : find_slot_clock(catalog, step, NULL, items),
                             step->kind == STEP_RATE
                                 ? find_slot_table(catalog, step->rate.table, false, items)
                                 : NONE};

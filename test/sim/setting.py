@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import expressions
 import times
+from credits import Grant
 from exact import num, plain
 
 SHORT = {"rate": "rate", "tier": "tiers", "allowance": "quantity", "fixed": "amount", "round": "digits",
@@ -337,6 +338,8 @@ class Setup:
         price = self.price(kind.at(at))
         terms = [] if self.is_one_value(meter) else self.terms_at(kind.account, at)
         for step in [*price.steps, *terms] if price else []:
+            if step.kind == "credit" and "clock" not in step.body:
+                out = max(out, self.grants_since(step, at))
             if step.clock in ("row", "period", "always"):
                 continue
             if step.by_contract(self) and self.contract(kind.account, at) is None:
@@ -358,6 +361,16 @@ class Setup:
                 out = max([out] + [self.date(edge, None) for row in table["rows"] if row[:2] == values
                                    for edge in row[3:] if edge and self.date(edge, None) <= at])
         return out
+
+    def grants_since(self, step, at):
+        """Since when the same grants of a credit live, and none has come again."""
+        edges = [times.MIN, *(times.parse_date(t, self.zone) for t in step.body.get("resets", []))]
+        for number, record in enumerate(step.body.get("grants", [])):
+            grant = Grant(record, self.zone, number)
+            edges += [grant.start, grant.end]
+            if grant.clock and grant.start <= at < grant.end:
+                edges.append(grant.clock.turn(at)[0])
+        return max(edge for edge in edges if edge <= at)
 
     def is_one_value(self, meter):
         """A term's turn does not cut what a meter makes one value of."""
