@@ -264,7 +264,7 @@ class Setup:
 
     def read_terms(self):
         """[(level, steps)] in the order in which they run: those of plans, of contracts, of the catalog."""
-        owners = [("plan/" + name, plan) for name, plan in self.catalog.get("plans", {}).items()]
+        owners = [("plan/" + name, plan) for name, plan in sorted(self.catalog.get("plans", {}).items(), key=lambda p: p[0].encode())]
         owners += [("contract/" + c["id"], c) for c in self.catalog.get("contracts", [])]
         owners.append(("catalog", self.catalog))
         out = [(level, [Term(body, level) for body in owner["terms"]]) for level, owner in owners if owner.get("terms")]
