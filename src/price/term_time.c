@@ -160,6 +160,15 @@ const struct contract *term_contract_due(const struct work *work, const struct s
     return has_term ? then : last;
 }
 
+/* The contract that brings the plan whose term it is: two plans that follow each other by contracts
+ * are two lines. */
+static const struct contract *plan_contract(const struct work *work, uint32_t account, instant at)
+{
+    const struct contract *contract =
+        work->term->level == LEVEL_PLAN ? work_contract(work, account, at) : NULL;
+    return contract && contract->plan == work->term->plan ? contract : NULL;
+}
+
 struct charge term_charge(const struct work *work, const struct step *step, uint32_t account,
                           const struct contract *contract, struct period turn, instant due,
                           instant row_at)
@@ -182,7 +191,8 @@ struct charge term_charge(const struct work *work, const struct step *step, uint
                            .span = period_intersect(turn, cut),
                            .price = term->list,
                            .step = step,
-                           .contract = is_of_contract ? contract : NULL,
+                           .contract =
+                               is_of_contract ? contract : plan_contract(work, account, end - 1),
                            .unit = TEXT(""),
                            .next_step = term->list->step_count};
 }
