@@ -16,9 +16,18 @@
 /* ---- one stretch ------------------------------------------------------------------------------
  */
 
-/* The time in which a price is in force in one version or another without a gap: its neighbours in
- * the catalog's order are its versions. */
-static struct period all_versions(const struct work *work, const struct price *price)
+static bool passes(const struct price *price, uint32_t node)
+{
+    uint32_t at = 0;
+    while (at < price->step_count && price->steps[at].node != node) {
+        at++;
+    }
+    return at < price->step_count;
+}
+
+/* Versions that go on in one bucket have one limit: the time in which a price has the step, in one
+ * version or another, without a gap.  Its neighbours in the catalog's order are its versions. */
+static struct period all_versions(const struct work *work, const struct price *price, uint32_t node)
 {
     struct period all = {price->from, price->to};
     const struct price *first = work->catalog->prices;
@@ -26,12 +35,14 @@ static struct period all_versions(const struct work *work, const struct price *p
     if (price < first || price >= end) {
         return all; /* an override */
     }
-    for (const struct price *at = price;
-         at > first && price_is_version(at - 1, price) && at[-1].to == all.from; at--) {
+    for (const struct price *at = price; at > first && price_is_version(at - 1, price) &&
+                                         at[-1].to == all.from && passes(at - 1, node);
+         at--) {
         all.from = at[-1].from;
     }
-    for (const struct price *at = price;
-         at + 1 < end && price_is_version(at + 1, price) && at[1].from == all.to; at++) {
+    for (const struct price *at = price; at + 1 < end && price_is_version(at + 1, price) &&
+                                         at[1].from == all.to && passes(at + 1, node);
+         at++) {
         all.to = at[1].to;
     }
     return all;
@@ -69,8 +80,9 @@ static struct period find_stretch(const struct work *work, const struct step *st
     struct period stretch = turn;
     if (!work->term) {
         struct period version = {charge->price->from, charge->price->to};
-        stretch = period_intersect(
-            stretch, step->on_change_restart ? version : all_versions(work, charge->price));
+        stretch = period_intersect(stretch, step->on_change_restart
+                                                ? version
+                                                : all_versions(work, charge->price, step->node));
     }
     const struct contract *contract = own_contract(work, step, charge);
     if (contract) {

@@ -124,7 +124,9 @@ const struct step *turn_end_step(const struct work *work, const struct step *ste
     const struct step *found = NULL;
     for (; at < end && price_is_version(at, like); at++) {
         for (uint32_t i = 0; i < at->step_count && at->from < due; i++) {
-            if (at->steps[i].node == step->node && settles(&at->steps[i])) {
+            /* One that begins anew has a bucket of its own. */
+            if (at->steps[i].node == step->node && settles(&at->steps[i]) &&
+                !at->steps[i].on_change_restart) {
                 found = &at->steps[i];
                 *price = at;
             }

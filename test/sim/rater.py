@@ -494,8 +494,8 @@ class Bill(ChargeSteps, CoverSteps):
         if step.term:
             start, end = max(start, step.start), min(end, step.end)
         else:
-            versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions
-                        if (p.level, p.name) == (row.price.level, row.price.name)]
+            versions = [p for p in self.setup.all_prices()  # a limit that goes on through versions that have it
+                        if (p.level, p.name) == (row.price.level, row.price.name) and any(s.node == step.node for s in p.steps)]
             if self.restarts(step):
                 versions = [row.price]
             start = max(start, min(p.start for p in versions))
@@ -1047,7 +1047,7 @@ class Bill(ChargeSteps, CoverSteps):
             if (other.level, other.name) != (price.level, price.name) or other.start >= due:
                 continue
             for candidate in other.steps:
-                if candidate.node == step.node and settles(candidate) and (
+                if candidate.node == step.node and settles(candidate) and not self.restarts(candidate) and (
                         best is None or other.start > best[0]):
                     best = other.start, candidate
         return best[1] if best else step
