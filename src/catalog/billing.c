@@ -93,7 +93,8 @@ struct period billing_turn(const struct billing_of *of, instant at)
     const struct billing billing = billing_at(of, at);
     const struct period whole = clock_turn(&billing.clock, at);
     struct period turn = whole;
-    for (instant edge = billing.span.from; edge > turn.from;) {
+    /* Before time and behind it, nothing changes any more. */
+    for (instant edge = billing.span.from; edge > turn.from && edge > INSTANT_MIN;) {
         struct billing before = billing_at(of, edge - 1);
         if (period_equal(clock_turn(&before.clock, edge), whole)) {
             edge = before.span.from;
@@ -101,7 +102,7 @@ struct period billing_turn(const struct billing_of *of, instant at)
             turn.from = edge;
         }
     }
-    for (instant edge = billing.span.to; edge < turn.to;) {
+    for (instant edge = billing.span.to; edge < turn.to && edge < INSTANT_MAX;) {
         struct billing behind = billing_at(of, edge);
         if (period_equal(clock_turn(&behind.clock, edge), whole)) {
             edge = behind.span.to;
