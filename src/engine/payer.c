@@ -87,13 +87,17 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
     find_opening(run, payer, arena, pricing);
 }
 
-/* A state of an account that is another payer's now is kept for the next bill. */
+/* A state of an account that is another payer's now is kept for the next bill; so is one that was
+ * told to another payer when this turn had begun, whose turns begin at other times. */
 static void carry_state(const struct run *run, const struct meter_state *state, uint32_t payer,
                         struct period cut, bool begins_turn, struct book *book)
 {
     uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
-    bool is_paid =
-        accounts_is_paid_by(run->accounts, run->catalog, state->account, payer, cut.from);
+    const struct series *series = series_at(&run->series, state->series);
+    bool is_of_then =
+        run->catalog->meters[series->meter].aggregate == AGGREGATE_LATEST && state->at >= cut.from;
+    bool is_paid = !is_of_then && accounts_is_paid_by(run->accounts, run->catalog, state->account,
+                                                      payer, cut.from);
     book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
 }
 
@@ -142,6 +146,37 @@ static struct book_view view_of(const struct run *run, const struct pricing *pri
                               .steady = is_steady ? run->steady_payer : NULL};
 }
 
+/* When the last turn of this run began behind an instant as which the payer had the account; that
+ * instant when none did. */
+static instant last_had(const struct run *run, uint32_t account, uint32_t payer, instant at)
+{
+    for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
+        const instant from = run->cuts[i].from;
+        if (from > at && accounts_payer(run->accounts, account, from) == payer) {
+            at = from;
+        }
+    }
+    return at;
+}
+
+/* A gauge stands in the closing of whom its account was with last as a turn began. */
+static bool is_told_elsewhere(const struct run *run, const struct meter_state *state,
+                              uint32_t payer)
+{
+    const struct series *series = series_at(&run->series, state->series);
+    if (!run->has_cuts || run->catalog->meters[series->meter].aggregate != AGGREGATE_LATEST) {
+        return false;
+    }
+    const instant own = last_had(run, state->account, payer, state->at);
+    uint32_t payers[PAYERS_MAX];
+    const uint32_t count = payers_from(run, state->account, run->period.from, payers, NULL);
+    bool is_elsewhere = false;
+    for (uint32_t i = 0; i < count; i++) {
+        is_elsewhere = is_elsewhere || last_had(run, state->account, payers[i], own) > own;
+    }
+    return is_elsewhere;
+}
+
 /* As the run ends: a level goes on where its account is.  Of one that has left, the bill that it
  * went to is told by the events, unless that is of a later run.  That it is nothing is told only
  * where the next run may know what it was within this bill's time. */
@@ -159,6 +194,14 @@ static uint32_t closing_states(const struct run *run, struct arena *arena,
         }
     }
     book->left.count = kept;
+    kept = 0;
+    for (uint32_t i = 0; i < book->kept.count; i++) {
+        const struct meter_state *state = &book->kept.items[i];
+        if (!is_told_elsewhere(run, state, pricing->payer)) {
+            book->kept.items[kept++] = *state;
+        }
+    }
+    book->kept.count = kept;
     return book_states(arena, book, &view, pricing->turn.to, false, states);
 }
 
