@@ -89,6 +89,7 @@ struct accounts {
     const uint32_t *contract_of;
     const struct setting *settings;
     uint32_t setting_count;
+    bool has_odd_settings; /* some of a customer change inside an hour, in the catalog too */
     const struct held *commitments; /* sorted by (account, id) */
     uint32_t commitment_count;
     bool has_currencies;  /* some account says one */
@@ -164,6 +165,8 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
                             struct accounts **accounts, struct complaints *complaints,
                             struct error *err);
 
+/* The first setting of an account, or where it would be. */
+uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t account);
 /* What records say of an account at an instant under a name; false when nothing.  *is_there: they
  * say something of it then, under whatever name. */
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,

@@ -94,12 +94,34 @@ static uint32_t find_name(const struct catalog *catalog, struct text name)
     return NONE;
 }
 
+static bool is_odd(instant edge)
+{
+    return edge % NS_PER_HOUR != 0;
+}
+
+/* Usage is cut where what is asked of its customer changes, inside an hour if need be. */
+static bool any_is_odd(const struct accounts *accounts, const struct catalog *catalog)
+{
+    bool is_any = false;
+    for (uint32_t i = 0; i < accounts->setting_count; i++) {
+        const struct setting *setting = &accounts->settings[i];
+        is_any = is_any || (setting->name < SETTING_SHARING &&
+                            (is_odd(setting->from) || is_odd(setting->to)));
+    }
+    for (uint32_t i = 0; i < catalog->customer_count; i++) {
+        const struct customer *customer = &catalog->customers[i];
+        is_any = is_any || is_odd(customer->from) || is_odd(customer->to);
+    }
+    return is_any;
+}
+
 void finish_settings(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
     const struct catalog *catalog = finish->catalog;
     const uint32_t count = builder->settings.count;
     if (count == 0) {
+        finish->accounts->has_odd_settings = any_is_odd(finish->accounts, catalog);
         return;
     }
     uint32_t *order = indices_take(builder, count);
@@ -139,10 +161,10 @@ void finish_settings(struct finish *finish)
             finish->accounts->setting_count++;
         }
     }
+    finish->accounts->has_odd_settings = any_is_odd(finish->accounts, catalog);
 }
 
-bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
-                      struct expr_value *value, bool *is_there)
+uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t account)
 {
     uint32_t low = 0, high = accounts->setting_count;
     while (low < high) {
@@ -153,6 +175,13 @@ bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_
             high = middle;
         }
     }
+    return low;
+}
+
+bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
+                      struct expr_value *value, bool *is_there)
+{
+    uint32_t low = accounts_first_setting(accounts, account);
     bool found = false;
     *is_there = false;
     for (; low < accounts->setting_count && accounts->settings[low].account == account; low++) {

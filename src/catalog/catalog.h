@@ -875,6 +875,7 @@ struct slot_clock {
     const struct calendar *calendar;  /* instead of a clock; NULL */
     const struct rate_table *table;   /* one with dates; NULL */
     const struct step_credit *credit; /* one whose grants pay what is of their time; NULL */
+    bool of_customer;                 /* the records of what is asked of the customer */
     bool any_key;                     /* its keys are known to nobody before the row is priced */
 };
 
@@ -921,6 +922,7 @@ struct catalog {
     uint32_t customer_name_count;
     const enum expr_type *customer_types; /* of each; DYNAMIC: as each record has it */
     const struct customer *customers;
+    uint32_t customer_count;
     struct map customer_by_id; /* the first of each account */
     const struct account_sharing *sharings;
     uint32_t sharing_count;

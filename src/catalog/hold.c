@@ -271,6 +271,26 @@ static void narrow_to_grants(const struct step_credit *credit, instant at, struc
     }
 }
 
+/* To the time in which all records that may say something of the account, or of its payer where it
+ * has none, say the same. */
+static void narrow_to_customer(const struct accounts *accounts, const struct catalog *catalog,
+                               uint32_t account, instant at, struct period *slot)
+{
+    account = accounts_own(accounts, account);
+    for (uint32_t i = accounts_first_setting(accounts, account);
+         i < accounts->setting_count && accounts->settings[i].account == account; i++) {
+        if (accounts->settings[i].name < SETTING_SHARING) {
+            narrow_to_edge(accounts->settings[i].from, at, slot);
+            narrow_to_edge(accounts->settings[i].to, at, slot);
+        }
+    }
+    uint32_t found = map_find(&catalog->customer_by_id, accounts->items[account].id);
+    for (; found != MAP_NONE && found != NONE; found = catalog->customers[found].next) {
+        narrow_to_edge(catalog->customers[found].from, at, slot);
+        narrow_to_edge(catalog->customers[found].to, at, slot);
+    }
+}
+
 static void narrow_to_turn(const struct accounts *accounts, const struct catalog *catalog,
                            const struct usage_kind *kind, const struct slot_clock *item,
                            const struct contract *contract, instant at, struct period *slot)
@@ -281,6 +301,10 @@ static void narrow_to_turn(const struct accounts *accounts, const struct catalog
         *slot = period_intersect(*slot, table_span(accounts, catalog, kind, item, at));
     } else if (item->credit) {
         narrow_to_grants(item->credit, at, slot);
+    } else if (item->of_customer) {
+        const uint32_t payer = accounts_payer(accounts, kind->account, at);
+        narrow_to_customer(accounts, catalog, kind->account, at, slot);
+        narrow_to_customer(accounts, catalog, payer, at, slot);
     } else if (item->of_account) {
         bool is_own = item->scope == SCOPE_RESOURCE || item->scope == SCOPE_ACCOUNT;
         bool is_buyer = item->scope == SCOPE_CONTRACT && contract;
@@ -301,7 +325,8 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
                           const struct usage_kind *kind, bool hours_only, instant at,
                           struct period *slot)
 {
-    if (hours_only ? !catalog->has_odd_clocks : catalog->slot_clock_count == 0) {
+    if (hours_only ? !catalog->has_odd_clocks && !accounts->has_odd_settings
+                   : catalog->slot_clock_count == 0) {
         return;
     }
     const struct contract *contract;
@@ -313,7 +338,8 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
         uint32_t count = lists.items[i] ? lists.items[i]->clock_count : 0;
         for (uint32_t k = 0; k < count; k++) {
             const struct slot_clock *item = &catalog->slot_clocks[lists.items[i]->clocks[k]];
-            if ((!hours_only || !item->hour_aligned) &&
+            bool is_odd = !item->hour_aligned || (item->of_customer && accounts->has_odd_settings);
+            if ((!hours_only || is_odd) &&
                 (!item->tally ||
                  (tally_counts(item->tally, catalog, kind) &&
                   !is_asked_elsewhere(accounts, catalog, item->tally, kind->account)))) {

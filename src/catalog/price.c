@@ -931,6 +931,7 @@ void load_accounts(struct loader *loader, struct section accounts)
         read_account(loader, accounts.items[i]);
     }
     loader->catalog->customers = loader->customers;
+    loader->catalog->customer_count = loader->customer_count;
     loader->catalog->sharings = loader->sharings;
     loader->catalog->sharing_count = loader->sharing_count;
 }

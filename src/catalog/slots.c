@@ -2,7 +2,8 @@
  *
  *     prices with dates              catalog->sku_edges, by SKU
  *     clocks of steps, calendars,    catalog->slot_clocks, each once; price->clocks, those that its
- *     tables with dates, grants      rows are cut by
+ *     tables with dates, grants,     rows are cut by
+ *     what is asked of customers
  *     what depends on the contract   price->asks_contract
  *
  * A slot is an hour at most, so what changes at whole hours of UTC alone cuts none
@@ -104,7 +105,7 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
         return NONE;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (!items[i].calendar && !items[i].table && !items[i].credit &&
+        if (!items[i].calendar && !items[i].table && !items[i].credit && !items[i].of_customer &&
             items[i].of_contract == of_contract && items[i].of_account == of_account &&
             (!of_account || items[i].scope == step->scope) && items[i].tally == tally &&
             same_clock(&items[i].clock, &step->rule)) {
@@ -124,11 +125,21 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
     return catalog->slot_clock_count++;
 }
 
-/* The calendars and tables that a price's expressions ask. */
+/* The calendars and tables that a price's expressions ask, and whether they ask of the customer. */
 struct call_use {
     bool *calendars, *tables; /* of each */
-    bool any;
+    bool any, customer;
 };
+
+static void note_customer(void *context, const struct expr *expr)
+{
+    struct call_use *use = context;
+    size_t count = 0;
+    const uint32_t *slots = expr == NULL ? NULL : expr_slots(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        use->customer = use->customer || (slots[i] >= NAME_CUSTOMER && slots[i] < NAME_SAVINGS);
+    }
+}
 
 static void note_calls(void *context, const struct expr *expr)
 {
@@ -165,6 +176,21 @@ static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table
     items[catalog->slot_clock_count] =
         (struct slot_clock){.hour_aligned = is_aligned, .table = table, .any_key = any_key};
     return catalog->slot_clock_count++;
+}
+
+/* What is asked of the customer, in catalog->slot_clocks; NONE when nothing is, as a row comes.
+ * When it changes is known with the accounts. */
+static uint32_t find_slot_customer(struct catalog *catalog, struct slot_clock *items)
+{
+    uint32_t at = 0;
+    while (at < catalog->slot_clock_count && !items[at].of_customer) {
+        at++;
+    }
+    if (at == catalog->slot_clock_count) {
+        items[catalog->slot_clock_count++] =
+            (struct slot_clock){.hour_aligned = true, .of_customer = true};
+    }
+    return at;
 }
 
 /* The grants of a credit in catalog->slot_clocks; NONE when they are there for all of the period,
@@ -236,13 +262,13 @@ static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot
 }
 
 /* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
- * calendars, dated tables and grants, and whether they ask the contract. */
+ * calendars, dated tables, grants and customers, and whether they ask the contract. */
 static void collect_clocks(struct loader *loader, struct price *price, bool of_contract,
                            struct slot_clock *items)
 {
     struct catalog *catalog = loader->catalog;
     uint32_t named = catalog->calendar_count + catalog->table_count;
-    uint32_t room = 2 * price->step_count + named + catalog->tally_count + 1;
+    uint32_t room = 2 * price->step_count + named + catalog->tally_count + 2;
     struct call_use use = {.any = false};
     use.calendars = arena_calloc(loader->arena, named + 1, sizeof *use.calendars);
     use.tables = use.calendars + catalog->calendar_count;
@@ -263,6 +289,9 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
             }
         }
         step_visit_rows(step, note_calls, &use);
+        if (step->settings_at == SETTINGS_AT_ROW) {
+            step_visit_rows(step, note_customer, &use);
+        }
         uint32_t found[] = {step->kind == STEP_CREDIT ? find_slot_credit(catalog, step, items)
                                                       : find_slot_clock(catalog, step, NULL, items),
                             step->kind == STEP_RATE
@@ -282,6 +311,10 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
             clocks[price->clock_count++] = found;
         }
     }
+    if (use.customer) {
+        clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
+        clocks[price->clock_count++] = find_slot_customer(catalog, items);
+    }
     bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
     uint32_t rates =
         is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, items) : NONE;
@@ -300,7 +333,7 @@ static void collect_slot_clocks(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
-    struct slot_clock *items = arena_calloc(loader->arena, most + 1, sizeof *items);
+    struct slot_clock *items = arena_calloc(loader->arena, most + 2, sizeof *items);
     /* What is written to is of this loader. */
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p];
