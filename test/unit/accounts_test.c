@@ -171,6 +171,13 @@ static struct text dump(const struct accounts *accounts)
             dump_period(&out, price->from, price->to);
             dump_step(&out, price->steps);
             buffer_add_char(&out, '\n');
+            struct price_range of_sku = price_set_find(&override->prices, price->skus[0]);
+            bool is_found = false;
+            for (uint32_t s = 0; s < of_sku.count; s++) {
+                is_found = is_found || of_sku.prices[s] == override->prices.prices[k];
+                assert_int_equal(override->prices.base[of_sku.prices[s]].skus[0], price->skus[0]);
+            }
+            assert_true(is_found);
         }
     }
     buffer_add_char(&out, '\0');
