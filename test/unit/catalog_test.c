@@ -1096,6 +1096,53 @@ static const struct made *choose(const struct made *made, int count, int sku, co
     return best;
 }
 
+/* Each price stands once for each SKU that it names, and nothing else does. */
+static void check_index(const struct catalog *catalog, const struct price_set *set)
+{
+    uint32_t found = 0;
+    for (uint32_t sku = 0; sku <= catalog->sku_count; sku++) {
+        bool is_any = sku == catalog->sku_count;
+        struct price_range range = price_set_find(set, is_any ? NONE : sku);
+        uint32_t expected = 0;
+        for (uint32_t i = 0; i < set->count; i++) {
+            const struct price *price = &set->base[set->prices[i]];
+            expected +=
+                is_any ? price->skus == NULL : price->skus != NULL && price_has_sku(price, sku);
+        }
+        assert_int_equal(range.count, expected);
+        for (uint32_t i = 0; i < range.count; i++) {
+            const struct price *price = &set->base[range.prices[i]];
+            assert_true(is_any ? price->skus == NULL
+                               : price->skus != NULL && price_has_sku(price, sku));
+            assert_true(i == 0 ||
+                        price->selector_count <= set->base[range.prices[i - 1]].selector_count);
+        }
+        found += range.count;
+    }
+    assert_int_equal(set->by_sku_count, found);
+}
+
+/* Of each SKU the dates of all prices that may be its own, but for those of contracts. */
+static void check_sku_edges(const struct catalog *catalog)
+{
+    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
+        uint32_t at = catalog->sku_edge_first[sku];
+        for (uint32_t p = 0; p < catalog->price_count; p++) {
+            const struct price *price = &catalog->prices[p];
+            if (price->owner > catalog->plan_count || !price_has_sku(price, sku)) {
+                continue;
+            }
+            if (price->from != INSTANT_MIN) {
+                assert_true(catalog->sku_edges[at++] == price->from);
+            }
+            if (price->to != INSTANT_MAX) {
+                assert_true(catalog->sku_edges[at++] == price->to);
+            }
+        }
+        assert_int_equal(at, catalog->sku_edge_first[sku + 1]);
+    }
+}
+
 static void test_selection(void **state)
 {
     (void)state;
@@ -1155,6 +1202,10 @@ static void test_selection(void **state)
             continue;
         }
         assert_loads(&loaded);
+        check_index(loaded.catalog, &loaded.catalog->public_prices);
+        check_index(loaded.catalog, &loaded.catalog->plans[0].prices);
+        check_index(loaded.catalog, &loaded.catalog->contracts[0].prices);
+        check_sku_edges(loaded.catalog);
         for (int q = 0; q < 300; q++) {
             int sku = (int)(next_random(&seed) % SKUS),
                 day = (int)(next_random(&seed) % (2 * DAYS));
