@@ -625,6 +625,7 @@ struct tally {
     uint32_t sku, meter; /* one of them; the other is NONE */
     struct text asker;   /* node of the step that asks */
     bool of_term;        /* that one is a term, and comes behind all prices */
+    uint32_t slot_clock; /* in catalog->slot_clocks; NONE: it has none */
     struct step step;
 };
 

@@ -123,12 +123,18 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
     if (step->clock != CLOCK_RULE && !of_contract && !of_account) {
         return NONE;
     }
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+    if (tally && tally->slot_clock != NONE) {
+        return tally->slot_clock; /* it has one, and all prices that it counts ask for it */
+    }
+    for (uint32_t i = 0; i < catalog->slot_clock_count && !tally; i++) {
         if (!items[i].calendar && !items[i].table && items[i].of_contract == of_contract &&
             items[i].of_account == of_account && (!of_account || items[i].scope == step->scope) &&
             items[i].tally == tally && same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
+    }
+    if (tally) {
+        ((struct tally *)tally)->slot_clock = catalog->slot_clock_count; /* of this loader */
     }
     bool is_aligned = !of_contract && !of_account && is_hour_aligned(&step->rule);
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;

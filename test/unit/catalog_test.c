@@ -1242,6 +1242,38 @@ static void test_selection(void **state)
     assert_true(asked > 20'000 && found > asked / 4 && ambiguous > 20);
 }
 
+/* A clock of each step that counts for another one, and that of the steps themselves, which is one
+ * for all; prices that count for several have the same ones. */
+static void test_slot_clocks(void **state)
+{
+    (void)state;
+    struct loaded loaded =
+        load_string(&test_arena, HEAD
+                    "meters: {m: {sku: data.sku}}\n"
+                    "prices:\n"
+                    "- {sku: a, steps: [{rate: 1}]}\n"
+                    "- {sku: b, steps: [{allowance: {quantity: 'usage(\"m\") / 2', clock: month}}, "
+                    "{rate: 1}]}\n"
+                    "- {sku: c, steps: [{allowance: {quantity: 'usage(\"m\") / 3', clock: month}}, "
+                    "{rate: 1}]}\n"
+                    "- {sku: d, steps: [{allowance: {quantity: 'usage(\"m\") / 4', clock: day}}, "
+                    "{rate: 1}]}\n");
+    assert_loads(&loaded);
+    const struct catalog *catalog = loaded.catalog;
+    assert_int_equal(catalog->tally_count, 3);
+    assert_int_equal(catalog->slot_clock_count, 3 + 2); /* month, day */
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            const struct slot_clock *a = &catalog->slot_clocks[i], *b = &catalog->slot_clocks[k];
+            assert_true(a->tally != b->tally || a->clock.every != b->clock.every);
+        }
+    }
+    assert_int_equal(catalog->prices[0].clock_count, 3);
+    for (uint32_t p = 1; p < catalog->price_count; p++) {
+        assert_int_equal(catalog->prices[p].clock_count, 3 + 1);
+    }
+}
+
 static void test_edges(void **state)
 {
     (void)state;
@@ -1367,6 +1399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage, start, stop),
         cmocka_unit_test_setup_teardown(test_memory, start, stop),
         cmocka_unit_test_setup_teardown(test_selection, start, stop),
+        cmocka_unit_test_setup_teardown(test_slot_clocks, start, stop),
         cmocka_unit_test_setup_teardown(test_edges, start, stop),
         cmocka_unit_test_setup_teardown(test_codes, start, stop),
         cmocka_unit_test_setup_teardown(test_pages, start, stop),
