@@ -1274,6 +1274,41 @@ static void test_slot_clocks(void **state)
     }
 }
 
+/* A stretch is as long as nothing changes, and no longer: held against minute by minute. */
+static void test_stretches(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_string(
+        &test_arena,
+        HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\n"
+             "calendars:\n"
+             "  peak: {zone: Europe/Berlin, hours: ['mon-fri 07:00-20:00'], except: [2026-03-30]}\n"
+             "  night: {zone: Europe/Berlin, hours: ['22:00-02:30', 'sun 02:45-03:15']}\n"
+             "  always: {zone: Asia/Kolkata, hours: ['00:00-24:00']}\n");
+    assert_loads(&loaded);
+    const struct catalog *catalog = loaded.catalog;
+    const instant minute = 60 * NS_PER_SECOND;
+    instant start;
+    assert_int_equal(time_parse_date(TEXT("2026-03-20"), NULL, &start), TIME_OK);
+    uint64_t seed = 18;
+    for (int round = 0; round < 600; round++) {
+        const struct calendar *calendar = &catalog->calendars[round % 3];
+        instant from = start + (instant)(next_random(&seed) % (10 * 24 * 60)) * minute;
+        instant to = from + (1 + (instant)(next_random(&seed) % (10 * 24 * 60))) * minute;
+        instant at = from + (instant)(next_random(&seed) % (uint64_t)(to - from));
+        struct period found = calendar_stretch(calendar, at, (struct period){from, to});
+        bool holds = calendar_has(calendar, at);
+        instant first = at - at % minute, end = first + minute;
+        while (first > from && calendar_has(calendar, first - minute) == holds) {
+            first -= minute;
+        }
+        while (end < to && calendar_has(calendar, end) == holds) {
+            end += minute;
+        }
+        assert_true(found.from == first && found.to == end);
+    }
+}
+
 static void test_edges(void **state)
 {
     (void)state;
@@ -1400,6 +1435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory, start, stop),
         cmocka_unit_test_setup_teardown(test_selection, start, stop),
         cmocka_unit_test_setup_teardown(test_slot_clocks, start, stop),
+        cmocka_unit_test_setup_teardown(test_stretches, start, stop),
         cmocka_unit_test_setup_teardown(test_edges, start, stop),
         cmocka_unit_test_setup_teardown(test_codes, start, stop),
         cmocka_unit_test_setup_teardown(test_pages, start, stop),
