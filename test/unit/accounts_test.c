@@ -309,6 +309,9 @@ static const struct bad BAD[] = {
     {"account,organization,from,to\na,x,2026-01-01,2026-12-01\na,y,2026-02-01,2026-03-01\n"
      "a,z,2026-06-01,2026-07-01\n",
      "3:1 MEMBERSHIP_OVERLAP 4:1 MEMBERSHIP_OVERLAP"},
+    /* What is in two is in the one that began first, and circles are told of that. */
+    {"account,organization\na,x\na,y\nx,a\n", "2:1 CYCLE 3:1 MEMBERSHIP_OVERLAP"},
+    {"account,organization\na,x\na,y\ny,a\n", "3:1 MEMBERSHIP_OVERLAP"},
     {"account,organization\na,a\n", "2:1 CYCLE"},
     {"account,organization\nc,a\nb,c\na,b\nd,a\n", "4:1 CYCLE"},
     {"account,organization,from,to\na,b,,2026-03-02\nb,a,2026-03-01,\n", "2:1 CYCLE"},
@@ -366,6 +369,18 @@ static void test_complaints(void **state)
     line[3 + 255] = 'a';
     expect_complaints(&catalog, line, 3 + 256, "2:1 FIELD_LEN");
     free(line);
+
+    /* Ways upwards are no more than memberships, however many of these overlap. */
+    struct buffer wide;
+    buffer_init(&wide, &arena, 4096);
+    buffer_add_text(&wide, TEXT("account,organization\n"));
+    for (int level = 0; level < 30; level++) {
+        for (int way = 0; way < 4; way++) {
+            buffer_format(&wide, "l%d-%d,l%d-%d\n", level, way / 2, level + 1, way % 2);
+        }
+    }
+    struct file_text overlapping = {"a.csv", buffer_text(&wide)};
+    assert_int_equal(load_files(&catalog, &overlapping, 1, 0).complaints.errors, 60);
 
     /* The number goes on where the list ends. */
     struct buffer many;
