@@ -321,6 +321,9 @@ static const struct bad BAD[] = {
     {"account,sku,up_to,rate\nx,compute,,1e1x\nx,compute,NaN,2\nx,compute,,-1\nx,compute,0,1\n"
      "x,compute,,0.1234567890123456789\n",
      "2:12 NUM_SYNTAX 3:11 NUM_SYNTAX 4:12 NUM_NEGATIVE 5:11 TIER_EMPTY 6:12 NUM_SCALE"},
+    {"account,sku,up_to,rate\nx,compute,1e3,1\nx,compute,,2.1E-02\n",
+     "2:11 NUM_EXPONENT 3:12 NUM_EXPONENT"},
+    {"{\"account\":\"x\",\"sku\":\"compute\",\"rate\":1e-3}\n", "1:39 NUM_EXPONENT"},
     {"account,sku,rate,flat\nx,compute,,\n", "2:11 FIELD_MISSING"},
     {"account,sku,rate,scope\nx,compute,1,world\n", "2:13 UNKNOWN_SCOPE"},
 };
@@ -552,8 +555,8 @@ static void test_overrides(void **state)
                        "b,storage,,,50,0.025,,\n"
                        "b,storage,,,50,0.025,,\n"
                        "b,compute,2026-10-16,,,0.8,,\n"
-                       "b,compute,,2026-10-16,,1e0,,\n"
-                       "a,storage,,,5e2,0.020,1,account\n"
+                       "b,compute,,2026-10-16,,1.0,,\n"
+                       "a,storage,,,500.0,0.020,1,account\n"
                        "a,storage,,,50,0.025,,\n"
                        "a,storage,,,,0.017,0,\n"
                        "a,requests,,,,,3,organization\n"
