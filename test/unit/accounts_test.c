@@ -291,6 +291,9 @@ static const struct bad BAD[] = {
     {"{\"id\":\"\\ud800\"}\n{\"id\":\"\\x\"}\n{\"id\":\"\\u00e\"}\n{\"id\":\"a\tb\"}\n",
      "1:8 JSON_SYNTAX 2:8 JSON_SYNTAX 3:8 JSON_SYNTAX 4:9 JSON_SYNTAX"},
     {"{\"id\":\"\\u0000\"}\n", "1:7 CTRL_CHAR"},
+    {"{\"id\":-12]x}\n{\"id\":01}\n{\"id\":1.}\n{\"id\":-}\n{\"id\":1e+}\n{\"id\":0.10E-2}\n",
+     "1:7 JSON_SYNTAX 2:7 JSON_SYNTAX 3:7 JSON_SYNTAX 4:7 JSON_SYNTAX 5:7 JSON_SYNTAX "
+     "6:7 FIELD_TYPE"},
     {"{}\n{\"id\":\"a\",\"name\":\"b\"}\n", "1:1 UNKNOWN_KIND 2:11 UNKNOWN_COLUMN"},
     {"{\"id\":\"a\",\"from\":20261001,\"organization\":\"b\"}\n", "1:18 TIME_SYNTAX"},
     /* dates */
