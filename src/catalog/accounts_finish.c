@@ -340,12 +340,9 @@ static uint32_t merge_memberships(const struct finish *finish, const uint32_t *i
     return merged_count;
 }
 
-static void check_overlap(const struct finish *finish, const struct merged *a,
-                          const struct merged *b)
+static void report_overlap(const struct finish *finish, const struct merged *a,
+                           const struct merged *b)
 {
-    if (b->membership.from >= a->membership.to) {
-        return;
-    }
     const struct account *items = finish->accounts->items;
     char since[TIME_FORMAT_MAX];
     time_format_short(b->membership.from, since);
@@ -395,19 +392,23 @@ static void link_memberships(struct finish *finish)
         }
         indices_sort(order, merged_count, compare_by_time, merged);
         account->membership_first = used;
-        account->membership_count = merged_count;
         const struct merged *longest = NULL; /* of those before, the one that ends last */
         for (uint32_t k = 0; k < merged_count; k++) {
             const struct merged *one = &merged[order[k]];
-            if (longest) {
-                check_overlap(finish, longest, one);
+            struct membership kept = one->membership;
+            if (longest && kept.from < longest->membership.to) {
+                report_overlap(finish, longest, one);
+                kept.from = longest->membership.to; /* what follows may count on one at a time */
             }
             if (!longest || one->membership.to > longest->membership.to) {
                 longest = one;
             }
-            staged[used] = one->staged; /* its own place was read already */
-            memberships[used++] = one->membership;
+            if (kept.from < kept.to) {
+                staged[used] = one->staged; /* its own place was read already */
+                memberships[used++] = kept;
+            }
         }
+        account->membership_count = used - account->membership_first;
     }
     accounts->memberships = memberships;
     accounts->membership_count = used;

@@ -409,7 +409,8 @@ void finish_overrides(struct finish *finish)
             node = find_node(finish, &curves, row, before, node);
             if (known == NONE) {
                 known = accounts->items[account].override = override_used++;
-                overrides[known] = (struct override){account, {.prices = &indices[used]}};
+                const uint32_t *own = &indices[used]; /* in the order of SKUs already */
+                overrides[known] = (struct override){account, {.prices = own, .by_sku = own}};
             }
             struct curve *curve = find_curve(finish, &curves, covers, kept, kept_count, node);
             bool is_shared =
@@ -451,6 +452,7 @@ void finish_overrides(struct finish *finish)
     }
     for (uint32_t i = 0; i < override_used; i++) {
         overrides[i].prices.base = all;
+        overrides[i].prices.by_sku_count = overrides[i].prices.count;
     }
     accounts->prices = all;
     accounts->price_count = made;

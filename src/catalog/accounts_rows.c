@@ -207,7 +207,8 @@ static struct period take_period(struct row *row)
     return period;
 }
 
-/* A number that is not negative; false when the field is empty. */
+/* A number that is not negative; false when the field is empty.  One with an exponent is refused as
+ * in catalogs: a spreadsheet may have rounded it. */
 static bool take_number(struct row *row, enum field field, struct dec *value)
 {
     struct text text = row->record->values[field];
@@ -222,6 +223,11 @@ static bool take_number(struct row *row, enum field field, struct dec *value)
                  "'%s' is no number: \"%.*s\"", FIELD_NAMES[field].at, SHOWN(text));
         row->is_good = false;
         *value = DEC_ZERO;
+    } else if (memchr(text.at, 'e', text.size) || memchr(text.at, 'E', text.size)) {
+        COMPLAIN(row->builder, place_of(row, field), "NUM_EXPONENT",
+                 "write the digits out: 1000, 0.001", "'%s' has an exponent: \"%.*s\"",
+                 FIELD_NAMES[field].at, SHOWN(text));
+        row->is_good = false;
     } else if (dec_sign(*value) < 0) {
         COMPLAIN(row->builder, place_of(row, field), "NUM_NEGATIVE", "", "'%s' is negative",
                  FIELD_NAMES[field].at);

@@ -625,6 +625,7 @@ struct tally {
     uint32_t sku, meter; /* one of them; the other is NONE */
     struct text asker;   /* node of the step that asks */
     bool of_term;        /* that one is a term, and comes behind all prices */
+    uint32_t slot_clock; /* in catalog->slot_clocks; NONE: it has none */
     struct step step;
 };
 
@@ -744,11 +745,18 @@ struct price_set {
         *base; /* what the indices count in: catalog->prices, or accounts->prices of an override */
     const uint32_t *prices; /* indices in base, in (name, from) order */
     uint32_t count;
-    /* Of each SKU (by index; then one for `*`): a range in by_sku, which holds indices in base,
+    /* The same for each SKU of a price once, in the order of SKUs, then those of `*`; of one SKU
      * more selectors first. */
-    const uint32_t *sku_first; /* sku_count + 2 entries, or NULL: then prices is searched */
-    const uint32_t *by_sku;
+    uint32_t by_sku_count;
+    const uint32_t *by_sku; /* indices in base */
+    const uint32_t *skus;   /* of each of these; NONE: `*`.  NULL: of overrides, each of one SKU */
 };
+struct price_range {
+    const uint32_t *prices; /* indices in base */
+    uint32_t count;
+};
+/* Those that name a SKU, or, with NONE, those of every SKU; more selectors first. */
+struct price_range price_set_find(const struct price_set *set, uint32_t sku);
 bool price_set_has(const struct price_set *set, const struct price *price);
 
 /* Terms are steps over charges, in the order written: a plan's, then a contract's, then the

@@ -992,11 +992,11 @@ void check_catalog(struct loader *loader)
     collect_edges(loader);
     warn(loader);
     terms_warn(loader);
-    price_set_index(loader->arena, catalog, &catalog->public_prices);
+    price_set_index(loader->arena, &catalog->public_prices);
     for (uint32_t i = 0; i < catalog->plan_count; i++) {
-        price_set_index(loader->arena, catalog, (struct price_set *)&catalog->plans[i].prices);
+        price_set_index(loader->arena, (struct price_set *)&catalog->plans[i].prices);
     }
     for (uint32_t i = 0; i < catalog->contract_count; i++) {
-        price_set_index(loader->arena, catalog, (struct price_set *)&catalog->contracts[i].prices);
+        price_set_index(loader->arena, (struct price_set *)&catalog->contracts[i].prices);
     }
 }

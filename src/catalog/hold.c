@@ -118,11 +118,15 @@ static void try_edge(const struct narrowing *n, instant edge)
 
 static void try_prices(const struct narrowing *n, const struct price_set *set)
 {
-    for (uint32_t i = 0; i < set->count; i++) {
-        const struct price *price = &set->base[set->prices[i]];
-        if (!price->is_fixed && price_has_sku(price, n->kind->sku)) {
-            try_edge(n, price->from);
-            try_edge(n, price->to);
+    const uint32_t wanted[] = {n->kind->sku, NONE};
+    for (int r = 0; r < 2; r++) {
+        struct price_range range = price_set_find(set, wanted[r]);
+        for (uint32_t i = 0; i < range.count; i++) {
+            const struct price *price = &set->base[range.prices[i]];
+            if (!price->is_fixed) {
+                try_edge(n, price->from);
+                try_edge(n, price->to);
+            }
         }
     }
 }

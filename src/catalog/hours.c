@@ -98,17 +98,28 @@ static instant next_change(const struct calendar *calendar, instant at, instant 
     return end;
 }
 
+/* Since when, from begin on, membership has been what it is at an instant.  Changes are only found
+ * forwards, so it goes back day by day. */
+static instant last_change(const struct calendar *calendar, instant at, instant begin)
+{
+    bool holds = calendar_has(calendar, at);
+    while (at > begin) {
+        instant from = at - begin > NS_PER_DAY ? at - NS_PER_DAY : begin, next;
+        while ((next = next_change(calendar, from, at)) < at) {
+            from = next;
+        }
+        if (calendar_has(calendar, from) != holds) {
+            break;
+        }
+        at = from;
+    }
+    return at;
+}
+
 struct period calendar_stretch(const struct calendar *calendar, instant at, struct period within)
 {
-    struct period stretch = {within.from, within.to};
-    for (;;) {
-        instant change = next_change(calendar, stretch.from, within.to);
-        if (change > at || change >= within.to) {
-            stretch.to = change;
-            return stretch;
-        }
-        stretch.from = change;
-    }
+    return (struct period){last_change(calendar, at, within.from),
+                           next_change(calendar, at, within.to)};
 }
 
 /* ---- reading ---- */

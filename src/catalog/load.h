@@ -381,7 +381,7 @@ void check_catalog(struct loader *loader);
 void collect_slots(struct loader *loader);
 void compute_digest(struct loader *loader);
 
-/* select.c: fills sku_first and by_sku when the set is large. */
-void price_set_index(struct arena *arena, const struct catalog *catalog, struct price_set *set);
+/* select.c: fills by_sku. */
+void price_set_index(struct arena *arena, struct price_set *set);
 
 #endif

@@ -456,7 +456,34 @@ static bool read_string(struct json *json, struct text *value)
     return stop(json, begin - 1, "JSON_SYNTAX", "a text is not closed on its line");
 }
 
-/* Digits, sign, point and exponent; whether they are a number is for the one who wants a number. */
+static size_t skip_digits(struct text text, size_t at)
+{
+    while (at < text.size && text.at[at] >= '0' && text.at[at] <= '9') {
+        at++;
+    }
+    return at;
+}
+
+/* A number of RFC 8259, however long; whether it can be had is for the one who wants it. */
+static bool is_json_number(struct text text)
+{
+    size_t start = text.size > 0 && text.at[0] == '-', at = skip_digits(text, start);
+    bool is_good = at > start && (text.at[start] != '0' || at == start + 1);
+    if (at < text.size && text.at[at] == '.') {
+        start = at + 1;
+        at = skip_digits(text, start);
+        is_good = is_good && at > start;
+    }
+    if (at < text.size && (text.at[at] == 'e' || text.at[at] == 'E')) {
+        start = at + 1;
+        start += start < text.size && (text.at[start] == '+' || text.at[start] == '-');
+        at = skip_digits(text, start);
+        is_good = is_good && at > start;
+    }
+    return is_good && at == text.size;
+}
+
+/* A text, a number, null, or a truth where one is taken. */
 static bool read_scalar(struct json *json, bool takes_truth, struct text *value, bool *is_number,
                         bool *is_null)
 {
@@ -479,8 +506,7 @@ static bool read_scalar(struct json *json, bool takes_truth, struct text *value,
         *value = (struct text){"", 0};
         return true;
     }
-    *is_number =
-        value->size > 0 && (value->at[0] == '-' || (value->at[0] >= '0' && value->at[0] <= '9'));
+    *is_number = is_json_number(*value);
     bool is_truth = text_equal(*value, TEXT("true")) || text_equal(*value, TEXT("false"));
     if (!*is_number && !(takes_truth && is_truth)) {
         bool plain = is_truth || (value->size > 0 && (value->at[0] == '[' || value->at[0] == '{'));

@@ -1,8 +1,8 @@
 /* select.c - which price a row has, and where time is cut.
  *
- * A set with more than a few prices has an index by SKU: a range for each, more selectors first.
- * Within a range the first match is the price, since check.c has shown that no two with as many
- * selectors can match.
+ * The prices of a set stand in the order of their SKUs, more selectors first, so that those of a
+ * SKU are found by bisection.  Of these the first match is the price, since check.c has shown that
+ * no two with as many selectors can match.
  */
 #include "catalog/load.h"
 
@@ -11,48 +11,75 @@
 
 #include "base/nofloat.h"
 
-enum { SMALL_SET = 16 };
+/* ---- the index of a set ---- */
 
-void price_set_index(struct arena *arena, const struct catalog *catalog, struct price_set *set)
+struct entry {
+    uint32_t sku; /* NONE: every SKU, behind all others */
+    uint32_t selector_count;
+    uint32_t price; /* in base */
+};
+
+static int compare_entries(const void *a, const void *b)
 {
-    if (set->count <= SMALL_SET) {
-        return;
-    }
-    uint32_t *first = arena_calloc(arena, catalog->sku_count + 2u, sizeof *first);
+    const struct entry *left = a, *right = b;
+    int order = (left->sku > right->sku) - (left->sku < right->sku);
+    order = order ? order
+                  : (left->selector_count < right->selector_count) -
+                        (left->selector_count > right->selector_count);
+    return order ? order : (left->price > right->price) - (left->price < right->price);
+}
+
+void price_set_index(struct arena *arena, struct price_set *set)
+{
+    uint32_t count = 0;
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *price = &set->base[set->prices[i]];
-        for (uint32_t k = 0; k < price->sku_count; k++) {
-            first[price->skus[k] + 1]++;
-        }
-        first[catalog->sku_count + 1] += price->skus == NULL;
+        count += price->skus == NULL ? 1 : price->sku_count;
     }
-    for (uint32_t i = 0; i <= catalog->sku_count; i++) {
-        first[i + 1] += first[i];
-    }
-    uint32_t *fill = arena_alloc(arena, (catalog->sku_count + 1u) * sizeof *fill);
-    memcpy(fill, first, (catalog->sku_count + 1u) * sizeof *fill);
-    uint32_t *by_sku = arena_calloc(arena, first[catalog->sku_count + 1], sizeof *by_sku);
-    uint32_t most = 0;
+    uint32_t *by_sku = arena_alloc(arena, (count + 1u) * sizeof *by_sku);
+    uint32_t *skus = arena_alloc(arena, (count + 1u) * sizeof *skus);
+    struct arena_mark mark = arena_mark(arena);
+    struct entry *entries = arena_alloc(arena, (count + 1u) * sizeof *entries);
+    uint32_t used = 0;
     for (uint32_t i = 0; i < set->count; i++) {
-        uint32_t selectors = set->base[set->prices[i]].selector_count;
-        most = selectors > most ? selectors : most;
-    }
-    for (uint32_t wanted = most + 1; wanted-- > 0;) {
-        for (uint32_t i = 0; i < set->count; i++) {
-            const struct price *price = &set->base[set->prices[i]];
-            if (price->selector_count != wanted) {
-                continue;
-            }
-            for (uint32_t k = 0; k < price->sku_count; k++) {
-                by_sku[fill[price->skus[k]]++] = set->prices[i];
-            }
-            if (price->skus == NULL) {
-                by_sku[fill[catalog->sku_count]++] = set->prices[i];
-            }
+        const struct price *price = &set->base[set->prices[i]];
+        uint32_t times = price->skus == NULL ? 1 : price->sku_count;
+        for (uint32_t k = 0; k < times; k++) {
+            entries[used++] = (struct entry){price->skus == NULL ? NONE : price->skus[k],
+                                             price->selector_count, set->prices[i]};
         }
     }
-    set->sku_first = first;
+    if (count > 0) {
+        qsort(entries, count, sizeof *entries, compare_entries);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        by_sku[i] = entries[i].price;
+        skus[i] = entries[i].sku;
+    }
+    arena_rewind(arena, mark);
     set->by_sku = by_sku;
+    set->skus = skus;
+    set->by_sku_count = count;
+}
+
+static uint32_t sku_at(const struct price_set *set, uint32_t place)
+{
+    return set->skus != NULL ? set->skus[place] : set->base[set->by_sku[place]].skus[0];
+}
+
+struct price_range price_set_find(const struct price_set *set, uint32_t sku)
+{
+    uint32_t first = 0;
+    for (uint32_t rest = set->by_sku_count; rest > 0;) {
+        uint32_t half = rest - rest / 2;
+        first += sku_at(set, first + half - 1) < sku ? half : 0;
+        rest /= 2;
+    }
+    uint32_t end = first;
+    while (end < set->by_sku_count && sku_at(set, end) == sku) {
+        end++;
+    }
+    return (struct price_range){set->by_sku + first, end - first};
 }
 
 bool price_has_sku(const struct price *price, uint32_t sku)
@@ -148,31 +175,17 @@ static const struct price *find_in(const struct catalog *catalog, const struct p
                                    uint32_t sku, const struct dimension_values *dimensions,
                                    instant at)
 {
-    if (set->sku_first != NULL) {
-        uint32_t ranges[2] = {sku, catalog->sku_count};
-        for (int r = 0; r < 2; r++) {
-            for (uint32_t i = set->sku_first[ranges[r]]; i < set->sku_first[ranges[r] + 1]; i++) {
-                const struct price *price = &set->base[set->by_sku[i]];
-                if (holds(catalog, price, sku, dimensions, at)) {
-                    return price;
-                }
+    const uint32_t wanted[] = {sku, NONE};
+    for (int r = 0; r < 2; r++) {
+        struct price_range range = price_set_find(set, wanted[r]);
+        for (uint32_t i = 0; i < range.count; i++) {
+            const struct price *price = &set->base[range.prices[i]];
+            if (holds(catalog, price, sku, dimensions, at)) {
+                return price;
             }
         }
-        return NULL;
     }
-    const struct price *best = NULL;
-    for (uint32_t i = 0; i < set->count; i++) {
-        const struct price *price = &set->base[set->prices[i]];
-        bool named = price->skus != NULL;
-        if (!price_has_sku(price, sku) || !holds(catalog, price, sku, dimensions, at)) {
-            continue;
-        }
-        bool better =
-            best == NULL || (named && best->skus == NULL) ||
-            (named == (best->skus != NULL) && price->selector_count > best->selector_count);
-        best = better ? price : best;
-    }
-    return best;
+    return NULL;
 }
 
 /* Indices of a set are sorted. */

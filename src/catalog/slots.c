@@ -22,11 +22,10 @@ static void mark_prices(const struct price_set *set, bool *marks)
     }
 }
 
-/* Of each SKU, the effective dates of the prices of catalog and plans that may be its own; those of
- * contracts are looked up with the contract. */
-static void collect_sku_edges(struct loader *loader)
+/* The prices of catalog and plans that have a date and take usage; their number in *count. */
+static const struct price **find_dated(struct loader *loader, uint32_t *count)
 {
-    struct catalog *catalog = loader->catalog;
+    const struct catalog *catalog = loader->catalog;
     bool *is_common = arena_calloc(loader->arena, catalog->price_count + 1, sizeof *is_common);
     mark_prices(&catalog->public_prices, is_common);
     for (uint32_t i = 0; i < catalog->plan_count; i++) {
@@ -34,36 +33,57 @@ static void collect_sku_edges(struct loader *loader)
     }
     const struct price **dated =
         arena_calloc(loader->arena, catalog->price_count + 1, sizeof *dated);
-    uint32_t dated_count = 0;
+    *count = 0;
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         const struct price *price = &catalog->prices[p];
         bool is_dated = price->from != INSTANT_MIN || price->to != INSTANT_MAX;
         if (is_common[p] && is_dated && !price->is_fixed) {
-            dated[dated_count++] = price;
+            dated[(*count)++] = price;
         }
     }
-    uint32_t *first = arena_calloc(loader->arena, (size_t)catalog->sku_count + 1, sizeof *first);
-    instant *edges = NULL;
-    uint32_t count = 0, capacity = 0;
-    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
-        for (uint32_t p = 0; p < dated_count; p++) {
-            const struct price *price = dated[p];
-            if (!price_has_sku(price, sku)) {
-                continue;
-            }
-            if (count + 2 > capacity) {
-                uint32_t more = capacity > 0 ? capacity * 2 : 64;
-                edges = arena_grow(loader->arena, edges, capacity, more, sizeof *edges);
-                capacity = more;
-            }
-            if (price->from != INSTANT_MIN) {
-                edges[count++] = price->from;
-            }
-            if (price->to != INSTANT_MAX) {
-                edges[count++] = price->to;
+    return dated;
+}
+
+/* Puts the dates of a price, with each SKU that may have it, where place says that the SKU's next
+ * one goes; without edges they are only counted. */
+static void put_dates(const struct catalog *catalog, const struct price *price, uint32_t *place,
+                      instant *edges)
+{
+    const instant dates[] = {price->from, price->to};
+    uint32_t sku_count = price->skus ? price->sku_count : catalog->sku_count;
+    for (uint32_t k = 0; k < sku_count; k++) {
+        uint32_t *next = &place[price->skus ? price->skus[k] : k];
+        for (int i = 0; i < 2; i++) {
+            if (dates[i] != INSTANT_MIN && dates[i] != INSTANT_MAX) {
+                if (edges) {
+                    edges[*next] = dates[i];
+                }
+                (*next)++;
             }
         }
-        first[sku + 1] = count;
+    }
+}
+
+/* Of each SKU, the effective dates of the prices of catalog and plans that may be its own; those of
+ * contracts are looked up with the contract. */
+static void collect_sku_edges(struct loader *loader)
+{
+    struct catalog *catalog = loader->catalog;
+    uint32_t dated_count;
+    const struct price **dated = find_dated(loader, &dated_count);
+    /* Counts of SKU i stand at i + 2; added up, i + 1 says where its dates begin, and when these
+     * are filled in, where they end, which is where those of SKU i + 1 begin. */
+    uint32_t *first = arena_calloc(loader->arena, (size_t)catalog->sku_count + 2, sizeof *first);
+    for (uint32_t p = 0; p < dated_count; p++) {
+        put_dates(catalog, dated[p], first + 2, NULL);
+    }
+    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
+        first[sku + 2] += first[sku + 1];
+    }
+    uint32_t count = first[catalog->sku_count + 1];
+    instant *edges = arena_alloc(loader->arena, ((size_t)count + 1) * sizeof *edges);
+    for (uint32_t p = 0; p < dated_count; p++) {
+        put_dates(catalog, dated[p], first + 1, edges);
     }
     catalog->sku_edges = edges;
     catalog->sku_edge_first = first;
@@ -104,13 +124,19 @@ static uint32_t find_slot_clock(struct catalog *catalog, const struct step *step
     if (step->clock != CLOCK_RULE && !of_contract && !of_account) {
         return NONE;
     }
-    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+    if (tally && tally->slot_clock != NONE) {
+        return tally->slot_clock; /* it has one, and all prices that it counts ask for it */
+    }
+    for (uint32_t i = 0; i < catalog->slot_clock_count && !tally; i++) {
         if (!items[i].calendar && !items[i].table && !items[i].credit && !items[i].of_customer &&
             items[i].of_contract == of_contract && items[i].of_account == of_account &&
             (!of_account || items[i].scope == step->scope) && items[i].tally == tally &&
             same_clock(&items[i].clock, &step->rule)) {
             return i;
         }
+    }
+    if (tally) {
+        ((struct tally *)tally)->slot_clock = catalog->slot_clock_count; /* of this loader */
     }
     bool is_aligned = !of_contract && !of_account && is_hour_aligned(&step->rule);
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;

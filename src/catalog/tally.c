@@ -60,6 +60,7 @@ static void add_tally(struct asking *asking, uint32_t of)
         .meter = loader->usages[of].meter,
         .asker = asking->node,
         .of_term = asking->is_term,
+        .slot_clock = NONE,
         .step = {.kind = STEP_TALLY,
                  .name = name,
                  .shared = catalog->shared_count, /* it pools SKUs as shared steps do */

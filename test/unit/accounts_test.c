@@ -171,6 +171,13 @@ static struct text dump(const struct accounts *accounts)
             dump_period(&out, price->from, price->to);
             dump_step(&out, price->steps);
             buffer_add_char(&out, '\n');
+            struct price_range of_sku = price_set_find(&override->prices, price->skus[0]);
+            bool is_found = false;
+            for (uint32_t s = 0; s < of_sku.count; s++) {
+                is_found = is_found || of_sku.prices[s] == override->prices.prices[k];
+                assert_int_equal(override->prices.base[of_sku.prices[s]].skus[0], price->skus[0]);
+            }
+            assert_true(is_found);
         }
     }
     buffer_add_char(&out, '\0');
@@ -284,6 +291,9 @@ static const struct bad BAD[] = {
     {"{\"id\":\"\\ud800\"}\n{\"id\":\"\\x\"}\n{\"id\":\"\\u00e\"}\n{\"id\":\"a\tb\"}\n",
      "1:8 JSON_SYNTAX 2:8 JSON_SYNTAX 3:8 JSON_SYNTAX 4:9 JSON_SYNTAX"},
     {"{\"id\":\"\\u0000\"}\n", "1:7 CTRL_CHAR"},
+    {"{\"id\":-12]x}\n{\"id\":01}\n{\"id\":1.}\n{\"id\":-}\n{\"id\":1e+}\n{\"id\":0.10E-2}\n",
+     "1:7 JSON_SYNTAX 2:7 JSON_SYNTAX 3:7 JSON_SYNTAX 4:7 JSON_SYNTAX 5:7 JSON_SYNTAX "
+     "6:7 FIELD_TYPE"},
     {"{}\n{\"id\":\"a\",\"name\":\"b\"}\n", "1:1 UNKNOWN_KIND 2:11 UNKNOWN_COLUMN"},
     {"{\"id\":\"a\",\"from\":20261001,\"organization\":\"b\"}\n", "1:18 TIME_SYNTAX"},
     /* dates */
@@ -302,6 +312,9 @@ static const struct bad BAD[] = {
     {"account,organization,from,to\na,x,2026-01-01,2026-12-01\na,y,2026-02-01,2026-03-01\n"
      "a,z,2026-06-01,2026-07-01\n",
      "3:1 MEMBERSHIP_OVERLAP 4:1 MEMBERSHIP_OVERLAP"},
+    /* What is in two is in the one that began first, and circles are told of that. */
+    {"account,organization\na,x\na,y\nx,a\n", "2:1 CYCLE 3:1 MEMBERSHIP_OVERLAP"},
+    {"account,organization\na,x\na,y\ny,a\n", "3:1 MEMBERSHIP_OVERLAP"},
     {"account,organization\na,a\n", "2:1 CYCLE"},
     {"account,organization\nc,a\nb,c\na,b\nd,a\n", "4:1 CYCLE"},
     {"account,organization,from,to\na,b,,2026-03-02\nb,a,2026-03-01,\n", "2:1 CYCLE"},
@@ -311,6 +324,9 @@ static const struct bad BAD[] = {
     {"account,sku,up_to,rate\nx,compute,,1e1x\nx,compute,NaN,2\nx,compute,,-1\nx,compute,0,1\n"
      "x,compute,,0.1234567890123456789\n",
      "2:12 NUM_SYNTAX 3:11 NUM_SYNTAX 4:12 NUM_NEGATIVE 5:11 TIER_EMPTY 6:12 NUM_SCALE"},
+    {"account,sku,up_to,rate\nx,compute,1e3,1\nx,compute,,2.1E-02\n",
+     "2:11 NUM_EXPONENT 3:12 NUM_EXPONENT"},
+    {"{\"account\":\"x\",\"sku\":\"compute\",\"rate\":1e-3}\n", "1:39 NUM_EXPONENT"},
     {"account,sku,rate,flat\nx,compute,,\n", "2:11 FIELD_MISSING"},
     {"account,sku,rate,scope\nx,compute,1,world\n", "2:13 UNKNOWN_SCOPE"},
 };
@@ -359,6 +375,18 @@ static void test_complaints(void **state)
     line[3 + 255] = 'a';
     expect_complaints(&catalog, line, 3 + 256, "2:1 FIELD_LEN");
     free(line);
+
+    /* Ways upwards are no more than memberships, however many of these overlap. */
+    struct buffer wide;
+    buffer_init(&wide, &arena, 4096);
+    buffer_add_text(&wide, TEXT("account,organization\n"));
+    for (int level = 0; level < 30; level++) {
+        for (int way = 0; way < 4; way++) {
+            buffer_format(&wide, "l%d-%d,l%d-%d\n", level, way / 2, level + 1, way % 2);
+        }
+    }
+    struct file_text overlapping = {"a.csv", buffer_text(&wide)};
+    assert_int_equal(load_files(&catalog, &overlapping, 1, 0).complaints.errors, 60);
 
     /* The number goes on where the list ends. */
     struct buffer many;
@@ -530,8 +558,8 @@ static void test_overrides(void **state)
                        "b,storage,,,50,0.025,,\n"
                        "b,storage,,,50,0.025,,\n"
                        "b,compute,2026-10-16,,,0.8,,\n"
-                       "b,compute,,2026-10-16,,1e0,,\n"
-                       "a,storage,,,5e2,0.020,1,account\n"
+                       "b,compute,,2026-10-16,,1.0,,\n"
+                       "a,storage,,,500.0,0.020,1,account\n"
                        "a,storage,,,50,0.025,,\n"
                        "a,storage,,,,0.017,0,\n"
                        "a,requests,,,,,3,organization\n"

@@ -1096,6 +1096,53 @@ static const struct made *choose(const struct made *made, int count, int sku, co
     return best;
 }
 
+/* Each price stands once for each SKU that it names, and nothing else does. */
+static void check_index(const struct catalog *catalog, const struct price_set *set)
+{
+    uint32_t found = 0;
+    for (uint32_t sku = 0; sku <= catalog->sku_count; sku++) {
+        bool is_any = sku == catalog->sku_count;
+        struct price_range range = price_set_find(set, is_any ? NONE : sku);
+        uint32_t expected = 0;
+        for (uint32_t i = 0; i < set->count; i++) {
+            const struct price *price = &set->base[set->prices[i]];
+            expected +=
+                is_any ? price->skus == NULL : price->skus != NULL && price_has_sku(price, sku);
+        }
+        assert_int_equal(range.count, expected);
+        for (uint32_t i = 0; i < range.count; i++) {
+            const struct price *price = &set->base[range.prices[i]];
+            assert_true(is_any ? price->skus == NULL
+                               : price->skus != NULL && price_has_sku(price, sku));
+            assert_true(i == 0 ||
+                        price->selector_count <= set->base[range.prices[i - 1]].selector_count);
+        }
+        found += range.count;
+    }
+    assert_int_equal(set->by_sku_count, found);
+}
+
+/* Of each SKU the dates of all prices that may be its own, but for those of contracts. */
+static void check_sku_edges(const struct catalog *catalog)
+{
+    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
+        uint32_t at = catalog->sku_edge_first[sku];
+        for (uint32_t p = 0; p < catalog->price_count; p++) {
+            const struct price *price = &catalog->prices[p];
+            if (price->owner > catalog->plan_count || !price_has_sku(price, sku)) {
+                continue;
+            }
+            if (price->from != INSTANT_MIN) {
+                assert_true(catalog->sku_edges[at++] == price->from);
+            }
+            if (price->to != INSTANT_MAX) {
+                assert_true(catalog->sku_edges[at++] == price->to);
+            }
+        }
+        assert_int_equal(at, catalog->sku_edge_first[sku + 1]);
+    }
+}
+
 static void test_selection(void **state)
 {
     (void)state;
@@ -1155,6 +1202,10 @@ static void test_selection(void **state)
             continue;
         }
         assert_loads(&loaded);
+        check_index(loaded.catalog, &loaded.catalog->public_prices);
+        check_index(loaded.catalog, &loaded.catalog->plans[0].prices);
+        check_index(loaded.catalog, &loaded.catalog->contracts[0].prices);
+        check_sku_edges(loaded.catalog);
         for (int q = 0; q < 300; q++) {
             int sku = (int)(next_random(&seed) % SKUS),
                 day = (int)(next_random(&seed) % (2 * DAYS));
@@ -1189,6 +1240,73 @@ static void test_selection(void **state)
     print_message("%d rows asked, %d have a price, %d ambiguous catalogs refused\n", asked, found,
                   ambiguous);
     assert_true(asked > 20'000 && found > asked / 4 && ambiguous > 20);
+}
+
+/* A clock of each step that counts for another one, and that of the steps themselves, which is one
+ * for all; prices that count for several have the same ones. */
+static void test_slot_clocks(void **state)
+{
+    (void)state;
+    struct loaded loaded =
+        load_string(&test_arena, HEAD
+                    "meters: {m: {sku: data.sku}}\n"
+                    "prices:\n"
+                    "- {sku: a, steps: [{rate: 1}]}\n"
+                    "- {sku: b, steps: [{allowance: {quantity: 'usage(\"m\") / 2', clock: month}}, "
+                    "{rate: 1}]}\n"
+                    "- {sku: c, steps: [{allowance: {quantity: 'usage(\"m\") / 3', clock: month}}, "
+                    "{rate: 1}]}\n"
+                    "- {sku: d, steps: [{allowance: {quantity: 'usage(\"m\") / 4', clock: day}}, "
+                    "{rate: 1}]}\n");
+    assert_loads(&loaded);
+    const struct catalog *catalog = loaded.catalog;
+    assert_int_equal(catalog->tally_count, 3);
+    assert_int_equal(catalog->slot_clock_count, 3 + 2); /* month, day */
+    for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            const struct slot_clock *a = &catalog->slot_clocks[i], *b = &catalog->slot_clocks[k];
+            assert_true(a->tally != b->tally || a->clock.every != b->clock.every);
+        }
+    }
+    assert_int_equal(catalog->prices[0].clock_count, 3);
+    for (uint32_t p = 1; p < catalog->price_count; p++) {
+        assert_int_equal(catalog->prices[p].clock_count, 3 + 1);
+    }
+}
+
+/* A stretch is as long as nothing changes, and no longer: held against minute by minute. */
+static void test_stretches(void **state)
+{
+    (void)state;
+    struct loaded loaded = load_string(
+        &test_arena,
+        HEAD "prices: [{sku: a, steps: [{rate: 1}]}]\n"
+             "calendars:\n"
+             "  peak: {zone: Europe/Berlin, hours: ['mon-fri 07:00-20:00'], except: [2026-03-30]}\n"
+             "  night: {zone: Europe/Berlin, hours: ['22:00-02:30', 'sun 02:45-03:15']}\n"
+             "  always: {zone: Asia/Kolkata, hours: ['00:00-24:00']}\n");
+    assert_loads(&loaded);
+    const struct catalog *catalog = loaded.catalog;
+    const instant minute = 60 * NS_PER_SECOND;
+    instant start;
+    assert_int_equal(time_parse_date(TEXT("2026-03-20"), NULL, &start), TIME_OK);
+    uint64_t seed = 18;
+    for (int round = 0; round < 600; round++) {
+        const struct calendar *calendar = &catalog->calendars[round % 3];
+        instant from = start + (instant)(next_random(&seed) % (10 * 24 * 60)) * minute;
+        instant to = from + (1 + (instant)(next_random(&seed) % (10 * 24 * 60))) * minute;
+        instant at = from + (instant)(next_random(&seed) % (uint64_t)(to - from));
+        struct period found = calendar_stretch(calendar, at, (struct period){from, to});
+        bool holds = calendar_has(calendar, at);
+        instant first = at - at % minute, end = first + minute;
+        while (first > from && calendar_has(calendar, first - minute) == holds) {
+            first -= minute;
+        }
+        while (end < to && calendar_has(calendar, end) == holds) {
+            end += minute;
+        }
+        assert_true(found.from == first && found.to == end);
+    }
 }
 
 static void test_edges(void **state)
@@ -1316,6 +1434,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_damage, start, stop),
         cmocka_unit_test_setup_teardown(test_memory, start, stop),
         cmocka_unit_test_setup_teardown(test_selection, start, stop),
+        cmocka_unit_test_setup_teardown(test_slot_clocks, start, stop),
+        cmocka_unit_test_setup_teardown(test_stretches, start, stop),
         cmocka_unit_test_setup_teardown(test_edges, start, stop),
         cmocka_unit_test_setup_teardown(test_codes, start, stop),
         cmocka_unit_test_setup_teardown(test_pages, start, stop),
