@@ -32,6 +32,7 @@ struct wallet {
     const struct price *price; /* whose step it is: the version of now */
     struct charge like;        /* the charge by which it was found */
     instant now;
+    bool is_sold;             /* by a version of the price, from the one that opened it on */
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
     struct grant_state
         *grants; /* of step->credit.grants, in their order; then those of versions before */
@@ -88,6 +89,42 @@ static enum status find_grant(struct work *work, const struct step *step,
     return OK;
 }
 
+/* The step of a price that is at a node. */
+static const struct step *step_at(const struct price *price, uint32_t node)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == node && price->steps[i].kind == STEP_CREDIT) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+static bool has_same_keys(const struct step *a, const struct step *b)
+{
+    bool same = a->scope == b->scope && a->by_count == b->by_count;
+    for (uint32_t i = 0; same && i < a->by_count; i++) {
+        same = a->by[i].kind == b->by[i].kind && a->by[i].index == b->by[i].index;
+    }
+    return same;
+}
+
+/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step.
+ */
+static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
+{
+    const struct price *end = catalog->prices + catalog->price_count;
+    bool is_override = price < catalog->prices || price >= end;
+    for (const struct price *at = price; !is_override && at < end && price_is_version(at, price);
+         at++) {
+        const struct step *its = step_at(at, step->node);
+        if (its && its->credit.is_sold && has_same_keys(its, step)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status buy_late(struct work *work, const struct wallet *wallet,
                             const struct grant *grant, const struct grant_state *state);
 
@@ -105,6 +142,8 @@ static enum status find_wallet(struct work *work, const struct step *step,
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
     wallet->price = charge->price;
+    wallet->is_sold =
+        !work->term && work->catalog->has_sales && sells(work->catalog, charge->price, step);
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
@@ -503,30 +542,20 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     return OK;
 }
 
-/* The step of a price that is at a node. */
-static const struct step *step_at(const struct price *price, uint32_t node)
-{
-    for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].node == node && price->steps[i].kind == STEP_CREDIT) {
-            return &price->steps[i];
-        }
-    }
-    return NULL;
-}
-
-/* Versions between that of the wallet and an instant that sell grants: what somebody has of them is
- * bought, whether or not a charge comes in their time. */
+/* Versions between that of the wallet and an instant, where some sell grants: what somebody has of
+ * them is bought, and what one has sold ends with it, whether or not a charge comes in their time.
+ */
 static enum status pass_versions(struct work *work, struct wallet *wallet, instant until)
 {
     const struct catalog *catalog = work->catalog;
     const struct price *end = catalog->prices + catalog->price_count, *first = wallet->price;
-    if (work->term || !catalog->has_sales || first < catalog->prices || first >= end) {
+    if (!wallet->is_sold) {
         return OK;
     }
     for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
         const struct step *step = step_at(at, wallet->step->node);
-        if (!step || !step->credit.is_sold || at->from <= wallet->price->from ||
-            at->from >= until || !is_its_wallet(work, wallet, at, step)) {
+        if (!step || at->from <= wallet->price->from || at->from >= until ||
+            !is_its_wallet(work, wallet, at, step)) {
             continue;
         }
         struct charge like = wallet->like;
@@ -646,29 +675,6 @@ static enum status open_price(struct work *work, const struct price *price, cons
         TRY(credit_open(work, step, &like));
     }
     return OK;
-}
-
-static bool has_same_keys(const struct step *a, const struct step *b)
-{
-    bool same = a->scope == b->scope && a->by_count == b->by_count;
-    for (uint32_t i = 0; same && i < a->by_count; i++) {
-        same = a->by[i].kind == b->by[i].kind && a->by[i].index == b->by[i].index;
-    }
-    return same;
-}
-
-/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step.
- */
-static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
-{
-    const struct price *end = catalog->prices + catalog->price_count;
-    for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
-        const struct step *its = step_at(at, step->node);
-        if (its && its->credit.is_sold && has_same_keys(its, step)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 enum status credit_open_prices(struct work *work)
@@ -929,7 +935,11 @@ static enum status give_units(struct work *work, const struct wish *wish, const 
     covered.grant = grant;
     struct charge *left = &work->charges[wish->index];
     TRY(dec_subtract(left->quantity, part, &left->quantity, work->err));
-    left->events = 0; /* they are with the first part */
+    if (dec_is_zero(left->quantity)) {
+        left->events = 0;
+    } else {
+        covered.events = 0; /* they are with what is left, or with the last part */
+    }
     uint32_t made = work_add_charge(work, &covered);
     work_pass_on(work, made);
     return OK;

@@ -595,8 +595,9 @@ class ChargeSteps:
         """[(start, body)] of a step's versions from a price's on that have its wallets, if some of them sells grants."""
         found = [(other.start, s.body) for other in self.setup.all_prices() for s in other.steps
                  if (other.level, other.name) == (price.level, price.name) and other.start >= price.start and s.node == step.node
-                 and s.kind == "credit" and self.is_one_wallet(s, step) and any("cost" in grant for grant in s.body["grants"])]
-        return sorted(found, key=lambda f: f[0])
+                 and s.kind == "credit" and self.is_one_wallet(s, step)]
+        sells = any("cost" in grant for _, body in found for grant in body["grants"])
+        return sorted(found, key=lambda f: f[0]) if sells else []
 
     @staticmethod
     def is_one_wallet(one, other):
