@@ -727,6 +727,8 @@ class Bill(ChargeSteps, CoverSteps):
                     if flow.events:
                         share = quantize(flow.quantity * left / flow.events)
                         free = min(free, share, key=abs)
+                    elif limit <= 0 or used_events[key] > limit:  # a piece of an event that was not free
+                        free = ZERO
                     used_events[key] += flow.events
                     if flow.quantity == 0 and flow.events and left == flow.events and (
                             "quantity" not in body or before < quantize(
