@@ -96,19 +96,20 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
                                   struct charge_values *values)
 {
     const struct step_adjust *body = &step->adjust;
-    const bool is_part = body->worth == WORTH_AMOUNT || body->worth == WORTH_QUANTITY;
     if (body->worth == WORTH_TIERS) {
         TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
         for (uint32_t i = 0; i < body->tier.tier_count; i++) {
             TRY(percent_in_range(work, step, values->tiers[i].rate));
             TRY(not_negative(work, "a flat amount", values->tiers[i].flat));
         }
+    } else if (body->worth == WORTH_PERCENT) { /* it shrinks with what it is of */
+        TRY(number_value(work, &body->number, charge, turn, &values->number));
+        TRY(percent_in_range(work, step, values->number));
     } else {
-        TRY(money(work, step, &body->number, is_part ? body->prorate : PRORATE_NONE, body->digits,
-                  body->mode, charge, turn, &values->number));
-        TRY(is_part ? not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
-                                   values->number)
-                    : percent_in_range(work, step, values->number));
+        TRY(money(work, step, &body->number, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->number));
+        TRY(not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
+                         values->number));
     }
     if (body->has_limit) {
         TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,
