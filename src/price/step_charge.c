@@ -747,6 +747,7 @@ static enum status add_fees(struct work *work, const struct step *step,
 static enum status settle(struct work *work, uint32_t at, const struct step **settled)
 {
     struct bucket *bucket = &work->buckets[at];
+    work->asking = bucket->step;
     if (bucket->step->kind == STEP_ALLOCATE) {
         *settled = bucket->step;
         return step_allocate_settle(work, at);
@@ -781,6 +782,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         asking.contract = last.contract =
             term_contract_due(work, step, bucket->account, last.contract, due);
     }
+    work->asking = step;
     TRY(charge_numbers(work, step, waits ? &asking : &last, bucket->turn, values));
     bucket = &work->buckets[at];
     bucket->values = values;

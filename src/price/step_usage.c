@@ -398,6 +398,7 @@ enum status step_allowance_share(struct work *work, struct entry *entries, uint3
 {
     for (uint32_t i = 0; i < count; i++) {
         struct entry *entry = &entries[i];
+        work->asking = entry->step;
         TRY(allowance_bucket(work, entry->step, entry->charge, &entry->bucket));
         struct bucket *bucket = &work->buckets[entry->bucket];
         const struct charge *charge = &work->charges[entry->charge];
