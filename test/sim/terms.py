@@ -246,13 +246,17 @@ class ChargeSteps:
         flow.adjust(step.name, step.kind, change)
 
     def in_first_turns(self, row, step, turns):
-        contract = self.contract(row)
-        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(row.account)
+        contract, account = self.contract(row), row.account
+        if step.scope in ("organization", "contract"):  # whoever of those who share it comes first
+            account = self.scope_account(self.flow_of(row), step)
+        if step.scope == "organization" and not step.level.startswith("contract/"):
+            contract = self.setup.contract(self.payer, self.key(row, step)[2][0])
+        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(account)
         if start is None:
             return True
-        at = self.setup.turn(step, self.payer, row.account, start, contract)
+        at = self.setup.turn(step, self.payer, account, start, contract)
         for _ in range(turns - 1):
-            at = self.setup.turn(step, self.payer, row.account, at[1], contract)
+            at = self.setup.turn(step, self.payer, account, at[1], contract)
         return row.time < at[1]
 
     def units_off(self, row, step, flow, sign):
