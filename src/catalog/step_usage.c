@@ -648,6 +648,12 @@ void read_tier(struct work *work)
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
     }
+    if (tier->settle_at_end && tier->mode == TIER_GRADUATED &&
+        work->step->attribute == ATTRIBUTE_IN_ORDER) {
+        COMPLAIN(loader, key(work, "settle"), "CHOOSE_ONE",
+                 TEXT("settle: now, or attribute: pro_rata or none"),
+                 "tiers that take their rows in order bill each as it comes");
+    }
     const struct yaml_node *tiers = work->body;
     if (work->body->kind == YAML_MAP) {
         tiers = want_member(loader, work->body, "tiers");
