@@ -158,6 +158,11 @@ static void read_exclusive(struct work *work, struct step_adjust *adjust)
 {
     struct loader *loader = work->loader;
     const struct yaml_node *best = key(work, "best");
+    if (!work->is_term) {
+        refuse_key(work, "exclusive", "is of terms: in a price every step takes what it says");
+        refuse_key(work, "best", "is of terms: in a price every step takes what it says");
+        return;
+    }
     static const char *const buyers[] = {"buyer", NULL};
     if (key(work, "exclusive") != NULL) {
         adjust->group = find_group(loader, key(work, "exclusive"));

@@ -295,8 +295,7 @@ static enum status run_units(struct work *work, struct entry *entry)
     return change(work, entry->step, entry->charge, entry->bucket, worth);
 }
 
-/* A plain percentage is of each charge alone: what comes before it changes nothing. */
-static bool is_memoryless(const struct step *step)
+bool step_charge_is_alone(const struct step *step)
 {
     return step->adjust.worth == WORTH_PERCENT && !step->adjust.has_limit && !step_settles(step);
 }
@@ -322,13 +321,41 @@ static enum status run_percent(struct work *work, struct entry *entry)
     return step_charge_adjust(work, step, entry->charge, kind_of(step), amount);
 }
 
+enum status step_charge_saving(struct work *work, const struct step *step, uint32_t index,
+                               const struct charge *charge, struct dec before, struct dec base,
+                               bool *is_over, struct dec *saving)
+{
+    struct period turn = charge_turn(work, step, charge);
+    struct charge_values values;
+    struct dec after, f_before, f_after, part;
+    TRY(charge_numbers(work, step, charge, turn, &values));
+    TRY(dec_add(before, base, &after, work->err));
+    TRY(charge_worth(step, &values, before, &f_before, work->err));
+    TRY(charge_worth(step, &values, after, &f_after, work->err));
+    TRY(dec_subtract(f_after, f_before, &part, work->err));
+    part = step->kind == STEP_DISCOUNT ? dec_negate(part) : part;
+    *saving = dec_negate(held(work, step, index, part));
+    *is_over = values.is_over;
+    return OK;
+}
+
+bool step_charge_takes_whole(const struct work *work, const struct entry *entry)
+{
+    if (!step_settles(entry->step) || entry->bucket == NONE) {
+        return false;
+    }
+    const struct bucket *bucket = &work->buckets[entry->bucket];
+    const struct charge_values *values = bucket->values;
+    return !values->is_over && (entry->step->adjust.settle_at_end || !dec_is_zero(bucket->y));
+}
+
 static enum status run_adjust(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     if (step->adjust.worth == WORTH_QUANTITY) {
         return run_units(work, entry);
     }
-    if (is_memoryless(step)) {
+    if (step_charge_is_alone(step)) {
         return run_percent(work, entry);
     }
     struct charge copy;
