@@ -849,6 +849,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
 enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count)
 {
     work->entries = entries;
+    order_in_time(work, entries, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct price *price = work->term ? work->term->list : charge->price;

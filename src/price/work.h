@@ -244,6 +244,10 @@ enum status order_largest(struct work *work, const struct step *step, struct ent
                           const uint32_t *wallets, uint32_t count);
 enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
                           uint32_t count);
+/* Puts charges, some of no row and so behind all rows, in the order of time where what one leaves
+ * depends on it: of a wallet's by their times, of a step that leaves something for its next turn by
+ * their turns. */
+void order_in_time(struct work *work, struct entry *entries, uint32_t count);
 
 /* ---- price.c ---- */
 

@@ -695,7 +695,7 @@ class Bill(ChargeSteps, CoverSteps):
         if entries and entries[0][1].body.get("attribute") == "pro_rata":
             return self.share_allowance(entries)
         used, used_events = self.memory("used", Fraction), self.memory("events", Fraction)
-        for row, step in entries:
+        for row, step in self.by_turns(entries):
             out = []
             for flow in row.flows:
                 if flow.amount is not None or not self.takes(flow, step):

@@ -354,6 +354,7 @@ class ChargeSteps:
     # ---- commit ----
 
     def run_commit(self, entries):
+        entries = self.by_turns(entries)
         buckets = self.memory("commits", dict)
         for row, step, flow in self.taken(entries):
             body, key = step.body, self.key(row, step)
@@ -403,6 +404,12 @@ class ChargeSteps:
             fee = self.scope_row(account, "", start, step.price, new, contract, (start, key[2][1]))
             fee.term_number = step.number
             self.priced.append(fee)
+
+    def by_turns(self, entries):
+        """What goes on from turn to turn comes turn by turn, fees among rows."""
+        if not any("rollover" in step.body for _, step in entries):
+            return entries
+        return sorted(entries, key=lambda e: self.key(*e)[2][0])
 
     def promised(self, row, step, key):
         body = step.body
@@ -685,6 +692,8 @@ class ChargeSteps:
         wallets = self.memory("wallets", lambda: None)
         by_wallet = defaultdict(list)
         step, buyers = None, {}
+        if entries and "clock" not in entries[0][1].body:  # each meets the grants of its time, fees among rows
+            entries = sorted(entries, key=lambda e: e[0].time)
         for row, step in entries:
             kinds = step.body.get("kinds")
             if any(flow.amount is None or kinds is None or flow.kind in kinds or
