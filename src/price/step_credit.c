@@ -177,10 +177,16 @@ static enum status find_wallet(struct work *work, const struct step *step,
 /* What happens to a wallet, in the order in which it does at one instant. */
 enum moment { ENDS, RESETS, RECURS, BEGINS, NOTHING };
 
-/* When a grant recurs next: as a turn of its clock begins while it lives. */
-static instant next_turn(const struct grant *grant, const struct grant_state *state)
+/* When a grant recurs next: as a turn of its clock begins while it lives.  Where nothing rolls
+ * over, turns that end before an instant leave nothing that matters then. */
+static instant next_turn(const struct grant *grant, const struct grant_state *state,
+                         instant matters)
 {
     instant from = state->now > grant->from ? state->now : grant->from;
+    if (!grant->has_rollover && from < matters) {
+        instant before = clock_turn(&grant->every, matters).from - 1;
+        from = before > from ? before : from;
+    }
     if (from == INSTANT_MIN) { /* it always did: what is before time does not matter */
         from = 0;
     }
@@ -189,7 +195,7 @@ static instant next_turn(const struct grant *grant, const struct grant_state *st
 }
 
 static enum moment next_of_grant(const struct grant *grant, const struct grant_state *state,
-                                 instant *at)
+                                 instant matters, instant *at)
 {
     enum moment event = NOTHING;
     *at = INSTANT_MAX;
@@ -201,7 +207,7 @@ static enum moment next_of_grant(const struct grant *grant, const struct grant_s
         *at = grant->from;
         event = BEGINS;
     } else if (state->has_begun && !state->has_ended && grant->recurs) {
-        instant turn = next_turn(grant, state);
+        instant turn = next_turn(grant, state, matters);
         if (turn < *at) {
             *at = turn;
             event = RECURS;
@@ -460,6 +466,15 @@ static enum status happen(struct work *work, const struct grant *grant, struct g
     return OK;
 }
 
+/* From when on it matters what comes into a wallet: what does before the bill is neither taken nor
+ * bought in it, but repays a debt. */
+static instant matters_from(const struct work *work, const struct wallet *wallet, instant until)
+{
+    instant cut = work->pricing->cut.from;
+    bool is_in_debt = !dec_is_zero(work->buckets[wallet->overage].x);
+    return is_in_debt ? INSTANT_MIN : until < cut ? until : cut;
+}
+
 /* All that happens up to an instant: ends, resets, turns, beginnings, of equal ones in the order in
  * which grants are used. */
 static enum status advance(struct work *work, struct wallet *wallet, instant until)
@@ -477,7 +492,8 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
         }
         for (uint32_t i = 0; i < body->grant_count; i++) {
             instant at;
-            enum moment next = next_of_grant(&body->grants[i], &wallet->grants[i], &at);
+            enum moment next = next_of_grant(&body->grants[i], &wallet->grants[i],
+                                             matters_from(work, wallet, until), &at);
             if (next != NOTHING && (at < first || (at == first && next < event))) {
                 first = at;
                 event = next;
