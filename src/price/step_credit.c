@@ -839,22 +839,95 @@ static enum status find_other(struct work *work, const struct wish *wish, uint32
     return advance(work, *found, other.at);
 }
 
+/* Which members of the payer may have something left in the wallet of a term: charges do not ask
+ * those again that have nothing until something comes. */
+struct lenders {
+    const struct step *step;
+    uint32_t *next; /* behind a member, from the head at member_count on; NONE: the last */
+    instant wake;   /* when the first of those that were left out may have something */
+};
+
+/* Everyone, where an account has one wallet of the step, whatever asks for it. */
+static void find_lenders(struct work *work, const struct step *step, instant at,
+                         struct lenders **found)
+{
+    const uint32_t count = work->pricing->member_count;
+    struct lenders *lenders = work->lenders;
+    bool is_known = lenders && lenders->step == step;
+    if (!is_known) {
+        lenders = arena_calloc(work->arena, 1, sizeof *lenders);
+        lenders->next = arena_alloc(work->arena, (count + 1) * sizeof *lenders->next);
+        lenders->step = step;
+        work->lenders = lenders;
+    }
+    if (!is_known || at >= lenders->wake) {
+        for (uint32_t m = 0; m <= count; m++) {
+            lenders->next[m] = m + 1 < count ? m + 1 : NONE;
+        }
+        lenders->next[count] = count > 0 ? 0 : NONE;
+        lenders->wake = INSTANT_MAX;
+    }
+    *found = lenders;
+}
+
+/* True of a wallet that has nothing until something happens to it; *at gets when. */
+static bool is_spent(const struct work *work, const struct wallet *wallet, instant *at)
+{
+    const struct step_credit *body = &wallet->step->credit;
+    *at = INSTANT_MAX;
+    for (uint32_t i = 0; i < body->reset_count; i++) {
+        if (body->resets[i] > wallet->now && body->resets[i] < *at) {
+            *at = body->resets[i];
+        }
+    }
+    bool is_spent = true;
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        instant next;
+        (void)next_of_grant(&body->grants[i], &wallet->grants[i], INSTANT_MIN, &next);
+        *at = next < *at ? next : *at;
+        is_spent = is_spent && dec_sign(work->buckets[wallet->grants[i].bucket].x) <= 0;
+    }
+    return is_spent;
+}
+
+/* From the wallet of one of them. */
+static enum status take_of_other(struct work *work, struct wish *wish, uint32_t account,
+                                 uint32_t of, struct wallet **wallet)
+{
+    uint32_t count = wish->step->credit.grant_count;
+    TRY(find_other(work, wish, account, wallet));
+    for (uint32_t i = of == NONE ? 0 : of; *wallet && i < (of == NONE ? count : of + 1); i++) {
+        TRY(take_grant(work, wish, *wallet, i, false));
+    }
+    return OK;
+}
+
 /* The other accounts of the payer at that time, in the order of their ids: `of` names the grant,
  * NONE: all of them, account by account. */
 static enum status take_of_others(struct work *work, struct wish *wish, uint32_t of)
 {
     const struct pricing *pricing = work->pricing;
-    uint32_t count = wish->step->credit.grant_count;
-    for (uint32_t m = 0; m < pricing->member_count && dec_sign(wish->left) > 0; m++) {
+    const struct step *step = wish->step;
+    const instant at = credit_goes_along(step) ? turn_start(work) : wish->asks->at;
+    const bool has_one = work->term && step->scope == SCOPE_ACCOUNT && step->by_count == 1;
+    struct lenders *lenders = NULL;
+    if (has_one) {
+        find_lenders(work, step, wish->asks->at, &lenders);
+    }
+    uint32_t before = pricing->member_count, m = has_one ? lenders->next[before] : 0, next;
+    for (; m < pricing->member_count && dec_sign(wish->left) > 0; m = next) {
         const struct member_span *member = &pricing->members[m];
-        struct wallet *wallet;
-        instant at = credit_goes_along(wish->step) ? turn_start(work) : wish->asks->at;
-        if (member->account == wish->asks->account || !period_has(member->span, at)) {
-            continue;
+        next = has_one ? lenders->next[m] : m + 1;
+        struct wallet *wallet = NULL;
+        if (member->account != wish->asks->account && period_has(member->span, at)) {
+            TRY(take_of_other(work, wish, member->account, of, &wallet));
         }
-        TRY(find_other(work, wish, member->account, &wallet));
-        for (uint32_t i = of == NONE ? 0 : of; wallet && i < (of == NONE ? count : of + 1); i++) {
-            TRY(take_grant(work, wish, wallet, i, false));
+        instant wake;
+        if (has_one && wallet && is_spent(work, wallet, &wake)) {
+            lenders->next[before] = next;
+            lenders->wake = wake < lenders->wake ? wake : lenders->wake;
+        } else {
+            before = m;
         }
     }
     return OK;

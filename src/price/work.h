@@ -125,6 +125,7 @@ struct work {
     struct text grant;   /* whose bucket is looked for */
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
+    struct lenders *lenders; /* of the term that ran last */
 
     struct commitments *commitments;     /* of the payer; NULL: it has none */
     const struct commitment *commitment; /* that an expression is asked of */
