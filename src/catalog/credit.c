@@ -401,6 +401,9 @@ void read_credit(struct work *work)
         read_resets(work, credit);
     }
     read_flag(work, "keep_overage", &credit->keeps_overage);
+    if (key(work, "resets") == NULL) {
+        refuse_key(work, "keep_overage", "is of resets, and here are none");
+    }
     if (targets != NULL && want_kind(loader, targets, YAML_LIST)) {
         struct text *names = arena_calloc(loader->arena, targets->count, sizeof *names);
         for (uint32_t i = 0; i < targets->count; i++) {

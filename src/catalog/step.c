@@ -70,6 +70,14 @@ static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NU
 static const char *const prorate_names[] = {"none",   "day",    "day_inclusive",
                                             "second", "30_day", NULL};
 
+void refuse_key(struct work *work, const char *name, const char *why)
+{
+    if (own_key(work, name) != NULL) {
+        complain(work->loader->complaints, yaml_key_place(own_key(work, name)), "CHOOSE_ONE",
+                 NO_HINT, "%s %s", name, why);
+    }
+}
+
 /* Expressions are checked when they are evaluated. */
 void check_sign(struct work *work, const struct yaml_node *node, const char *name,
                 const struct number *number, enum sign wanted)
@@ -140,7 +148,24 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
                     enum prorate fallback)
 {
     struct loader *loader = work->loader;
-    *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
+    enum step_kind kind = work->step->kind;
+    bool is_of_tiers = kind == STEP_DISCOUNT || kind == STEP_MARKUP || kind == STEP_FEE;
+    const struct yaml_node *of_step = key(work, "prorate");
+    *prorate = fallback;
+    if (of_step != NULL && of_step->kind == YAML_TEXT && text_equal(of_step->text, TEXT("true"))) {
+        COMPLAIN(loader, of_step, "BAD_VALUE",
+                 TEXT("day, second ... by the time in which the step holds; a percent shrinks with "
+                      "the charge that it is on"),
+                 "nothing says by what it is prorated");
+    } else {
+        *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
+    }
+    if (*prorate == PRORATE_NONE) {
+        refuse_key(work, "digits", "is of proration, and here is none");
+    }
+    if (*prorate == PRORATE_NONE && !is_of_tiers) { /* of these it is graduated or volume */
+        refuse_key(work, "mode", "is of proration, and here is none");
+    }
     *digits = DEC_SCALE;
     *mode = ROUND_HALF_EVEN;
     const struct yaml_node *of_profile = profile_option(loader, "proration", "digits");
@@ -148,8 +173,6 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
     if (node != NULL) {
         read_int(loader, node, 0, DEC_SCALE, digits);
     }
-    enum step_kind kind = work->step->kind; /* of these it is graduated or volume */
-    bool is_of_tiers = kind == STEP_DISCOUNT || kind == STEP_MARKUP || kind == STEP_FEE;
     node = is_of_tiers ? NULL : key(work, "mode");
     node = node ? node : profile_option(loader, "proration", "mode");
     if (node != NULL) {

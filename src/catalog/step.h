@@ -32,6 +32,8 @@ static inline const struct yaml_node *key(const struct work *work, const char *n
 
 enum sign { ANY, NOT_NEGATIVE, POSITIVE };
 
+/* Complains of a key that the step itself says, and that can have no effect. */
+void refuse_key(struct work *work, const char *name, const char *why);
 /* Expressions are checked when they are evaluated. */
 void check_sign(struct work *work, const struct yaml_node *node, const char *name,
                 const struct number *number, enum sign wanted);

@@ -8,14 +8,6 @@
 
 #include "base/nofloat.h"
 
-static void refuse_key(struct work *work, const char *name, const char *why)
-{
-    if (own_key(work, name) != NULL) {
-        complain(work->loader->complaints, yaml_key_place(own_key(work, name)), "CHOOSE_ONE",
-                 NO_HINT, "%s %s", name, why);
-    }
-}
-
 /* The one of several keys that says what the step is worth; NULL with a complaint. */
 static const struct yaml_node *find_worth(struct work *work, const char *const *ways,
                                           const char *hint, int *way)
@@ -158,6 +150,11 @@ static void read_exclusive(struct work *work, struct step_adjust *adjust)
 {
     struct loader *loader = work->loader;
     const struct yaml_node *best = key(work, "best");
+    if (!work->is_term) {
+        refuse_key(work, "exclusive", "is of terms: in a price every step takes what it says");
+        refuse_key(work, "best", "is of terms: in a price every step takes what it says");
+        return;
+    }
     static const char *const buyers[] = {"buyer", NULL};
     if (key(work, "exclusive") != NULL) {
         adjust->group = find_group(loader, key(work, "exclusive"));
@@ -481,4 +478,8 @@ void read_round(struct work *work)
     round->at = (enum round_at)read_option(work, "at", at, ROUND_AT_ROW);
     round->small_up = read_option(work, "small", small, 0) == 1;
     read_flag(work, "show", &round->show);
+    static const char *const of_turns[] = {"scope", "by", "on_change", NULL};
+    for (int i = 0; round->at == ROUND_AT_ROW && of_turns[i] != NULL; i++) {
+        refuse_key(work, of_turns[i], "is of sums, at: line or bucket: here each charge is alone");
+    }
 }

@@ -88,6 +88,10 @@ void read_convert(struct work *work)
         convert->has_round = true;
         read_round_part(work, key(work, "round"), &convert->round_digits, &convert->round_mode);
     }
+    static const char *const of_turns[] = {"scope", "by", "on_change", NULL};
+    for (int i = 0; work->step->clock == CLOCK_ROW && of_turns[i] != NULL; i++) {
+        refuse_key(work, of_turns[i], "is of a clock with turns: here each row is alone");
+    }
 }
 
 static const char *const function_names[FUNCTIONS + 1] = {
@@ -648,12 +652,29 @@ void read_tier(struct work *work)
     if (tier->mode == TIER_VOLUME && key(work, "attribute") == NULL) {
         work->step->attribute = ATTRIBUTE_PRO_RATA;
     }
+    if (tier->settle_at_end && tier->mode == TIER_GRADUATED &&
+        work->step->attribute == ATTRIBUTE_IN_ORDER) {
+        COMPLAIN(loader, key(work, "settle"), "CHOOSE_ONE",
+                 TEXT("settle: now, or attribute: pro_rata or none"),
+                 "tiers that take their rows in order bill each as it comes");
+    }
     const struct yaml_node *tiers = work->body;
     if (work->body->kind == YAML_MAP) {
         tiers = want_member(loader, work->body, "tiers");
     }
     if (tiers != NULL) {
         read_tiers(work, tiers, tier);
+    }
+    bool has_packages = false, has_open = false;
+    for (uint32_t i = 0; i < tier->tier_count; i++) {
+        has_packages = has_packages || tier->tiers[i].has_package;
+        has_open = has_open || tier->tiers[i].open;
+    }
+    if (tier->tier_count > 0 && !has_packages) {
+        refuse_key(work, "package_round", "is of packages, and here are none");
+    }
+    if (has_open && tier->past_last != PAST_REFUSED) {
+        refuse_key(work, "past_last", "is of a last tier that ends: here it is open");
     }
     if (key(work, "position") != NULL) {
         read_position(work, tier);
@@ -734,6 +755,15 @@ void read_fixed(struct work *work)
     fixed->when = (enum fixed_when)read_option(work, "when", when, FIXED_IN_ARREARS);
     fixed->stub_back = read_option(work, "stub", stub, 0) == 1;
     read_proration(work, &fixed->prorate, &fixed->digits, &fixed->mode, PRORATE_NONE);
+    if (fixed->when == FIXED_ONCE) {
+        refuse_key(work, "prorate", "is of turns: once is the whole amount");
+    }
+    if (fixed->when == FIXED_ONCE || fixed->prorate == PRORATE_NONE) {
+        refuse_key(work, "stub", "is of proration, and here is none");
+    }
+    if (work->step->scope == SCOPE_RESOURCE) {
+        refuse_key(work, "scope", "is account or organization: a fixed amount has no resource");
+    }
     if (work->step->clock == CLOCK_ROW) {
         COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
                  TEXT("clock: period, or month, year ..."), "a fixed amount has no rows");

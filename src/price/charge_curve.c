@@ -42,12 +42,34 @@ static enum status percent_in_range(struct work *work, const struct step *step, 
     return fail(work->err, ERR_INPUT, "a discount takes at most 100 percent, not %s", text);
 }
 
+/* Whose start and contract turns are counted from: the scope's own, whichever of those who share it
+ * has the first charge. */
+static uint32_t counted_account(struct work *work, const struct step *step,
+                                const struct charge *charge, struct period turn,
+                                const struct contract **contract)
+{
+    const struct accounts *accounts = work->pricing->accounts;
+    const uint32_t payer = work->pricing->payer;
+    *contract = charge->contract;
+    if (step->scope == SCOPE_CONTRACT) {
+        return charge->contract ? accounts_buyer(accounts, charge->contract) : payer;
+    }
+    if (step->scope != SCOPE_ORGANIZATION) {
+        return charge->account;
+    }
+    if (!work->term || work->term->level != LEVEL_CONTRACT) {
+        *contract = accounts_contract(accounts, work->catalog, payer, turn.from);
+    }
+    return payer;
+}
+
 /* Whether a turn is behind the first of its contract, or account, to which the step is limited. */
 static enum status find_over(struct work *work, const struct step *step,
                              const struct charge *charge, struct period turn, bool *is_over)
 {
-    const struct contract *contract = charge->contract;
-    instant start = work->pricing->accounts->items[charge->account].since;
+    const struct contract *contract;
+    const uint32_t account = counted_account(work, step, charge, turn, &contract);
+    instant start = work->pricing->accounts->items[account].since;
     if (contract && contract->from > start) {
         start = contract->from;
     }
@@ -61,7 +83,7 @@ static enum status find_over(struct work *work, const struct step *step,
     *is_over = true;
     instant at = start;
     for (uint32_t i = 0; i < step->adjust.limit_turns && *is_over; i++) {
-        struct period one = turn_find(work, step, contract, charge->account, at);
+        struct period one = turn_find(work, step, contract, account, at);
         *is_over = one.from != turn.from;
         at = one.to;
     }
@@ -96,19 +118,20 @@ static enum status adjust_numbers(struct work *work, const struct step *step,
                                   struct charge_values *values)
 {
     const struct step_adjust *body = &step->adjust;
-    const bool is_part = body->worth == WORTH_AMOUNT || body->worth == WORTH_QUANTITY;
     if (body->worth == WORTH_TIERS) {
         TRY(step_tier_numbers(work, step, &body->tier, charge, turn, &values->tiers));
         for (uint32_t i = 0; i < body->tier.tier_count; i++) {
             TRY(percent_in_range(work, step, values->tiers[i].rate));
             TRY(not_negative(work, "a flat amount", values->tiers[i].flat));
         }
+    } else if (body->worth == WORTH_PERCENT) { /* it shrinks with what it is of */
+        TRY(number_value(work, &body->number, charge, turn, &values->number));
+        TRY(percent_in_range(work, step, values->number));
     } else {
-        TRY(money(work, step, &body->number, is_part ? body->prorate : PRORATE_NONE, body->digits,
-                  body->mode, charge, turn, &values->number));
-        TRY(is_part ? not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
-                                   values->number)
-                    : percent_in_range(work, step, values->number));
+        TRY(money(work, step, &body->number, body->prorate, body->digits, body->mode, charge, turn,
+                  &values->number));
+        TRY(not_negative(work, body->worth == WORTH_AMOUNT ? "an amount" : "a quantity",
+                         values->number));
     }
     if (body->has_limit) {
         TRY(money(work, step, &body->limit, body->prorate, body->digits, body->mode, charge, turn,

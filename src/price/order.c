@@ -16,6 +16,7 @@ struct ordered {
     const struct expr_value *values; /* of each key */
     uint32_t key_count;
     uint32_t target, place, charge;
+    instant turn; /* of a step that leaves something for the next; else all the same */
 };
 
 static int compare_values(const struct expr_value *a, const struct expr_value *b)
@@ -54,6 +55,9 @@ int order_compare(const struct order_key *keys, uint32_t count, const struct exp
 static int compare_ordered(const void *a_item, const void *b_item)
 {
     const struct ordered *a = a_item, *b = b_item;
+    if (a->turn != b->turn) {
+        return a->turn < b->turn ? -1 : 1;
+    }
     if (a->target != b->target) {
         return a->target < b->target ? -1 : 1;
     }
@@ -91,7 +95,13 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
             }
         }
         uint32_t target = order_target(work, step, charge);
-        items[i] = (struct ordered){step->order, values, step->order_count, target, i, charges[i]};
+        items[i] = (struct ordered){step->order,
+                                    values,
+                                    step->order_count,
+                                    target,
+                                    i,
+                                    charges[i],
+                                    step_rolls_over(step) ? turn.from : 0};
     }
     if (count > 1) {
         qsort(items, count, sizeof *items, compare_ordered);
@@ -100,6 +110,53 @@ enum status order_charges(struct work *work, const struct step *term, uint32_t *
         charges[i] = items[i].charge;
     }
     return OK;
+}
+
+/* ---- in time ----------------------------------------------------------------------------------
+ */
+
+struct timed {
+    instant at;
+    uint32_t place;
+    struct entry entry;
+};
+
+static int compare_timed(const void *a_item, const void *b_item)
+{
+    const struct timed *a = a_item, *b = b_item;
+    if (a->at != b->at) {
+        return a->at < b->at ? -1 : 1;
+    }
+    return (a->place > b->place) - (a->place < b->place);
+}
+
+void order_in_time(struct work *work, struct entry *entries, uint32_t count)
+{
+    const struct step *step = count > 1 ? entries[0].step : NULL;
+    const bool is_wallet = step && step->kind == STEP_CREDIT && !step->credit.is_of_period;
+    bool rolls = false, is_sorted = true;
+    for (uint32_t i = 0; step && i < count; i++) {
+        rolls = rolls || step_rolls_over(entries[i].step);
+    }
+    if (!is_wallet && !rolls) {
+        return;
+    }
+    struct arena_mark mark = arena_mark(work->arena);
+    struct timed *items = arena_alloc(work->arena, count * sizeof *items);
+    for (uint32_t i = 0; i < count; i++) {
+        struct charge copy;
+        const struct charge *charge = step_charge_seen(work, entries[i].charge, &copy);
+        instant at = is_wallet ? charge->at : charge_turn(work, entries[i].step, charge).from;
+        items[i] = (struct timed){at, i, entries[i]};
+        is_sorted = is_sorted && (i == 0 || items[i - 1].at <= at);
+    }
+    if (!is_sorted) {
+        qsort(items, count, sizeof *items, compare_timed);
+    }
+    for (uint32_t i = 0; i < count && !is_sorted; i++) {
+        entries[i] = items[i].entry;
+    }
+    arena_rewind(work->arena, mark);
 }
 
 /* ---- the largest first ----------------------------------------------------------------------- */

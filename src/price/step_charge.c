@@ -295,8 +295,7 @@ static enum status run_units(struct work *work, struct entry *entry)
     return change(work, entry->step, entry->charge, entry->bucket, worth);
 }
 
-/* A plain percentage is of each charge alone: what comes before it changes nothing. */
-static bool is_memoryless(const struct step *step)
+bool step_charge_is_alone(const struct step *step)
 {
     return step->adjust.worth == WORTH_PERCENT && !step->adjust.has_limit && !step_settles(step);
 }
@@ -322,13 +321,41 @@ static enum status run_percent(struct work *work, struct entry *entry)
     return step_charge_adjust(work, step, entry->charge, kind_of(step), amount);
 }
 
+enum status step_charge_saving(struct work *work, const struct step *step, uint32_t index,
+                               const struct charge *charge, struct dec before, struct dec base,
+                               bool *is_over, struct dec *saving)
+{
+    struct period turn = charge_turn(work, step, charge);
+    struct charge_values values;
+    struct dec after, f_before, f_after, part;
+    TRY(charge_numbers(work, step, charge, turn, &values));
+    TRY(dec_add(before, base, &after, work->err));
+    TRY(charge_worth(step, &values, before, &f_before, work->err));
+    TRY(charge_worth(step, &values, after, &f_after, work->err));
+    TRY(dec_subtract(f_after, f_before, &part, work->err));
+    part = step->kind == STEP_DISCOUNT ? dec_negate(part) : part;
+    *saving = dec_negate(held(work, step, index, part));
+    *is_over = values.is_over;
+    return OK;
+}
+
+bool step_charge_takes_whole(const struct work *work, const struct entry *entry)
+{
+    if (!step_settles(entry->step) || entry->bucket == NONE) {
+        return false;
+    }
+    const struct bucket *bucket = &work->buckets[entry->bucket];
+    const struct charge_values *values = bucket->values;
+    return !values->is_over && (entry->step->adjust.settle_at_end || !dec_is_zero(bucket->y));
+}
+
 static enum status run_adjust(struct work *work, struct entry *entry)
 {
     const struct step *step = entry->step;
     if (step->adjust.worth == WORTH_QUANTITY) {
         return run_units(work, entry);
     }
-    if (is_memoryless(step)) {
+    if (step_charge_is_alone(step)) {
         return run_percent(work, entry);
     }
     struct charge copy;
@@ -747,6 +774,7 @@ static enum status add_fees(struct work *work, const struct step *step,
 static enum status settle(struct work *work, uint32_t at, const struct step **settled)
 {
     struct bucket *bucket = &work->buckets[at];
+    work->asking = bucket->step;
     if (bucket->step->kind == STEP_ALLOCATE) {
         *settled = bucket->step;
         return step_allocate_settle(work, at);
@@ -781,6 +809,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         asking.contract = last.contract =
             term_contract_due(work, step, bucket->account, last.contract, due);
     }
+    work->asking = step;
     TRY(charge_numbers(work, step, waits ? &asking : &last, bucket->turn, values));
     bucket = &work->buckets[at];
     bucket->values = values;
@@ -820,6 +849,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
 enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count)
 {
     work->entries = entries;
+    order_in_time(work, entries, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct price *price = work->term ? work->term->list : charge->price;

@@ -32,6 +32,7 @@ struct wallet {
     const struct price *price; /* whose step it is: the version of now */
     struct charge like;        /* the charge by which it was found */
     instant now;
+    bool is_sold;             /* by a version of the price, from the one that opened it on */
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
     struct grant_state
         *grants; /* of step->credit.grants, in their order; then those of versions before */
@@ -88,6 +89,42 @@ static enum status find_grant(struct work *work, const struct step *step,
     return OK;
 }
 
+/* The step of a price that is at a node. */
+static const struct step *step_at(const struct price *price, uint32_t node)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == node && price->steps[i].kind == STEP_CREDIT) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
+}
+
+static bool has_same_keys(const struct step *a, const struct step *b)
+{
+    bool same = a->scope == b->scope && a->by_count == b->by_count;
+    for (uint32_t i = 0; same && i < a->by_count; i++) {
+        same = a->by[i].kind == b->by[i].kind && a->by[i].index == b->by[i].index;
+    }
+    return same;
+}
+
+/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step.
+ */
+static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
+{
+    const struct price *end = catalog->prices + catalog->price_count;
+    bool is_override = price < catalog->prices || price >= end;
+    for (const struct price *at = price; !is_override && at < end && price_is_version(at, price);
+         at++) {
+        const struct step *its = step_at(at, step->node);
+        if (its && its->credit.is_sold && has_same_keys(its, step)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static enum status buy_late(struct work *work, const struct wallet *wallet,
                             const struct grant *grant, const struct grant_state *state);
 
@@ -105,6 +142,8 @@ static enum status find_wallet(struct work *work, const struct step *step,
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
     wallet->price = charge->price;
+    wallet->is_sold =
+        !work->term && work->catalog->has_sales && sells(work->catalog, charge->price, step);
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
@@ -138,10 +177,16 @@ static enum status find_wallet(struct work *work, const struct step *step,
 /* What happens to a wallet, in the order in which it does at one instant. */
 enum moment { ENDS, RESETS, RECURS, BEGINS, NOTHING };
 
-/* When a grant recurs next: as a turn of its clock begins while it lives. */
-static instant next_turn(const struct grant *grant, const struct grant_state *state)
+/* When a grant recurs next: as a turn of its clock begins while it lives.  Where nothing rolls
+ * over, turns that end before an instant leave nothing that matters then. */
+static instant next_turn(const struct grant *grant, const struct grant_state *state,
+                         instant matters)
 {
     instant from = state->now > grant->from ? state->now : grant->from;
+    if (!grant->has_rollover && from < matters) {
+        instant before = clock_turn(&grant->every, matters).from - 1;
+        from = before > from ? before : from;
+    }
     if (from == INSTANT_MIN) { /* it always did: what is before time does not matter */
         from = 0;
     }
@@ -150,7 +195,7 @@ static instant next_turn(const struct grant *grant, const struct grant_state *st
 }
 
 static enum moment next_of_grant(const struct grant *grant, const struct grant_state *state,
-                                 instant *at)
+                                 instant matters, instant *at)
 {
     enum moment event = NOTHING;
     *at = INSTANT_MAX;
@@ -162,7 +207,7 @@ static enum moment next_of_grant(const struct grant *grant, const struct grant_s
         *at = grant->from;
         event = BEGINS;
     } else if (state->has_begun && !state->has_ended && grant->recurs) {
-        instant turn = next_turn(grant, state);
+        instant turn = next_turn(grant, state, matters);
         if (turn < *at) {
             *at = turn;
             event = RECURS;
@@ -421,6 +466,15 @@ static enum status happen(struct work *work, const struct grant *grant, struct g
     return OK;
 }
 
+/* From when on it matters what comes into a wallet: what does before the bill is neither taken nor
+ * bought in it, but repays a debt. */
+static instant matters_from(const struct work *work, const struct wallet *wallet, instant until)
+{
+    instant cut = work->pricing->cut.from;
+    bool is_in_debt = !dec_is_zero(work->buckets[wallet->overage].x);
+    return is_in_debt ? INSTANT_MIN : until < cut ? until : cut;
+}
+
 /* All that happens up to an instant: ends, resets, turns, beginnings, of equal ones in the order in
  * which grants are used. */
 static enum status advance(struct work *work, struct wallet *wallet, instant until)
@@ -438,7 +492,8 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
         }
         for (uint32_t i = 0; i < body->grant_count; i++) {
             instant at;
-            enum moment next = next_of_grant(&body->grants[i], &wallet->grants[i], &at);
+            enum moment next = next_of_grant(&body->grants[i], &wallet->grants[i],
+                                             matters_from(work, wallet, until), &at);
             if (next != NOTHING && (at < first || (at == first && next < event))) {
                 first = at;
                 event = next;
@@ -503,30 +558,20 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     return OK;
 }
 
-/* The step of a price that is at a node. */
-static const struct step *step_at(const struct price *price, uint32_t node)
-{
-    for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].node == node && price->steps[i].kind == STEP_CREDIT) {
-            return &price->steps[i];
-        }
-    }
-    return NULL;
-}
-
-/* Versions between that of the wallet and an instant that sell grants: what somebody has of them is
- * bought, whether or not a charge comes in their time. */
+/* Versions between that of the wallet and an instant, where some sell grants: what somebody has of
+ * them is bought, and what one has sold ends with it, whether or not a charge comes in their time.
+ */
 static enum status pass_versions(struct work *work, struct wallet *wallet, instant until)
 {
     const struct catalog *catalog = work->catalog;
     const struct price *end = catalog->prices + catalog->price_count, *first = wallet->price;
-    if (work->term || !catalog->has_sales || first < catalog->prices || first >= end) {
+    if (!wallet->is_sold) {
         return OK;
     }
     for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
         const struct step *step = step_at(at, wallet->step->node);
-        if (!step || !step->credit.is_sold || at->from <= wallet->price->from ||
-            at->from >= until || !is_its_wallet(work, wallet, at, step)) {
+        if (!step || at->from <= wallet->price->from || at->from >= until ||
+            !is_its_wallet(work, wallet, at, step)) {
             continue;
         }
         struct charge like = wallet->like;
@@ -646,29 +691,6 @@ static enum status open_price(struct work *work, const struct price *price, cons
         TRY(credit_open(work, step, &like));
     }
     return OK;
-}
-
-static bool has_same_keys(const struct step *a, const struct step *b)
-{
-    bool same = a->scope == b->scope && a->by_count == b->by_count;
-    for (uint32_t i = 0; same && i < a->by_count; i++) {
-        same = a->by[i].kind == b->by[i].kind && a->by[i].index == b->by[i].index;
-    }
-    return same;
-}
-
-/* Whether this version, or one behind it that goes on with its wallets, sells grants of the step.
- */
-static bool sells(const struct catalog *catalog, const struct price *price, const struct step *step)
-{
-    const struct price *end = catalog->prices + catalog->price_count;
-    for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
-        const struct step *its = step_at(at, step->node);
-        if (its && its->credit.is_sold && has_same_keys(its, step)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 enum status credit_open_prices(struct work *work)
@@ -817,22 +839,95 @@ static enum status find_other(struct work *work, const struct wish *wish, uint32
     return advance(work, *found, other.at);
 }
 
+/* Which members of the payer may have something left in the wallet of a term: charges do not ask
+ * those again that have nothing until something comes. */
+struct lenders {
+    const struct step *step;
+    uint32_t *next; /* behind a member, from the head at member_count on; NONE: the last */
+    instant wake;   /* when the first of those that were left out may have something */
+};
+
+/* Everyone, where an account has one wallet of the step, whatever asks for it. */
+static void find_lenders(struct work *work, const struct step *step, instant at,
+                         struct lenders **found)
+{
+    const uint32_t count = work->pricing->member_count;
+    struct lenders *lenders = work->lenders;
+    bool is_known = lenders && lenders->step == step;
+    if (!is_known) {
+        lenders = arena_calloc(work->arena, 1, sizeof *lenders);
+        lenders->next = arena_alloc(work->arena, (count + 1) * sizeof *lenders->next);
+        lenders->step = step;
+        work->lenders = lenders;
+    }
+    if (!is_known || at >= lenders->wake) {
+        for (uint32_t m = 0; m <= count; m++) {
+            lenders->next[m] = m + 1 < count ? m + 1 : NONE;
+        }
+        lenders->next[count] = count > 0 ? 0 : NONE;
+        lenders->wake = INSTANT_MAX;
+    }
+    *found = lenders;
+}
+
+/* True of a wallet that has nothing until something happens to it; *at gets when. */
+static bool is_spent(const struct work *work, const struct wallet *wallet, instant *at)
+{
+    const struct step_credit *body = &wallet->step->credit;
+    *at = INSTANT_MAX;
+    for (uint32_t i = 0; i < body->reset_count; i++) {
+        if (body->resets[i] > wallet->now && body->resets[i] < *at) {
+            *at = body->resets[i];
+        }
+    }
+    bool is_spent = true;
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        instant next;
+        (void)next_of_grant(&body->grants[i], &wallet->grants[i], INSTANT_MIN, &next);
+        *at = next < *at ? next : *at;
+        is_spent = is_spent && dec_sign(work->buckets[wallet->grants[i].bucket].x) <= 0;
+    }
+    return is_spent;
+}
+
+/* From the wallet of one of them. */
+static enum status take_of_other(struct work *work, struct wish *wish, uint32_t account,
+                                 uint32_t of, struct wallet **wallet)
+{
+    uint32_t count = wish->step->credit.grant_count;
+    TRY(find_other(work, wish, account, wallet));
+    for (uint32_t i = of == NONE ? 0 : of; *wallet && i < (of == NONE ? count : of + 1); i++) {
+        TRY(take_grant(work, wish, *wallet, i, false));
+    }
+    return OK;
+}
+
 /* The other accounts of the payer at that time, in the order of their ids: `of` names the grant,
  * NONE: all of them, account by account. */
 static enum status take_of_others(struct work *work, struct wish *wish, uint32_t of)
 {
     const struct pricing *pricing = work->pricing;
-    uint32_t count = wish->step->credit.grant_count;
-    for (uint32_t m = 0; m < pricing->member_count && dec_sign(wish->left) > 0; m++) {
+    const struct step *step = wish->step;
+    const instant at = credit_goes_along(step) ? turn_start(work) : wish->asks->at;
+    const bool has_one = work->term && step->scope == SCOPE_ACCOUNT && step->by_count == 1;
+    struct lenders *lenders = NULL;
+    if (has_one) {
+        find_lenders(work, step, wish->asks->at, &lenders);
+    }
+    uint32_t before = pricing->member_count, m = has_one ? lenders->next[before] : 0, next;
+    for (; m < pricing->member_count && dec_sign(wish->left) > 0; m = next) {
         const struct member_span *member = &pricing->members[m];
-        struct wallet *wallet;
-        instant at = credit_goes_along(wish->step) ? turn_start(work) : wish->asks->at;
-        if (member->account == wish->asks->account || !period_has(member->span, at)) {
-            continue;
+        next = has_one ? lenders->next[m] : m + 1;
+        struct wallet *wallet = NULL;
+        if (member->account != wish->asks->account && period_has(member->span, at)) {
+            TRY(take_of_other(work, wish, member->account, of, &wallet));
         }
-        TRY(find_other(work, wish, member->account, &wallet));
-        for (uint32_t i = of == NONE ? 0 : of; wallet && i < (of == NONE ? count : of + 1); i++) {
-            TRY(take_grant(work, wish, wallet, i, false));
+        instant wake;
+        if (has_one && wallet && is_spent(work, wallet, &wake)) {
+            lenders->next[before] = next;
+            lenders->wake = wake < lenders->wake ? wake : lenders->wake;
+        } else {
+            before = m;
         }
     }
     return OK;
@@ -929,7 +1024,11 @@ static enum status give_units(struct work *work, const struct wish *wish, const 
     covered.grant = grant;
     struct charge *left = &work->charges[wish->index];
     TRY(dec_subtract(left->quantity, part, &left->quantity, work->err));
-    left->events = 0; /* they are with the first part */
+    if (dec_is_zero(left->quantity)) {
+        left->events = 0;
+    } else {
+        covered.events = 0; /* they are with what is left, or with the last part */
+    }
     uint32_t made = work_add_charge(work, &covered);
     work_pass_on(work, made);
     return OK;

@@ -689,6 +689,7 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct step *own = &charge->price->steps[charge->next_step];
+        work->asking = own;
         TRY(tier_bucket(work, own, entries[i].charge, &entries[i].bucket));
         struct bucket *bucket = &work->buckets[entries[i].bucket];
         struct dec measure;
@@ -721,6 +722,7 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         instant due =
             turn_end_due(work, bucket->step, price, last->contract, bucket->account, bucket->turn);
         const struct step *own = turn_end_step(work, bucket->step, due, &price);
+        work->asking = own;
         if (own != bucket->step) {
             const struct tier_values *values;
             TRY(tier_numbers(work, own, last, bucket->turn, &values));

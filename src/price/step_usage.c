@@ -209,6 +209,25 @@ static enum status part_of(struct dec quantity, struct dec measure, struct dec o
                                err);
 }
 
+/* The part of a row that its allowed events permit.  A row of none is a piece of an event that has
+ * come before, and as free as that was. */
+static enum status part_by_events(struct work *work, const struct bucket *bucket,
+                                  const struct allowance_values *values,
+                                  const struct charge *charge, struct dec *part)
+{
+    if (charge->events == 0) {
+        bool is_free =
+            dec_sign(values->events) > 0 && dec_compare(bucket->events, values->events) <= 0;
+        *part = is_free ? charge->quantity : DEC_ZERO;
+        return OK;
+    }
+    struct dec all = dec_from_int((int64_t)charge->events), left;
+    TRY(dec_subtract(values->events, bucket->events, &left, work->err));
+    left = dec_max(DEC_ZERO, dec_min(left, all));
+    return dec_multiply_divide(charge->quantity, left, all, DEC_SCALE, ROUND_HALF_EVEN, part,
+                               work->err);
+}
+
 /* The free part of a row: what both its allowed units and its allowed events permit; and what is
  * left of its measure. */
 static enum status free_part(struct work *work, const struct step *step,
@@ -224,12 +243,9 @@ static enum status free_part(struct work *work, const struct step *step,
                          &free, work->err));
     }
     TRY(part_of(charge->quantity, measure, free, part, work->err));
-    if (step->allowance.has_events && charge->events > 0) {
-        struct dec all = dec_from_int((int64_t)charge->events), left, by_events;
-        TRY(dec_subtract(values->events, bucket->events, &left, work->err));
-        left = dec_max(DEC_ZERO, dec_min(left, all));
-        TRY(dec_multiply_divide(charge->quantity, left, all, DEC_SCALE, ROUND_HALF_EVEN, &by_events,
-                                work->err));
+    if (step->allowance.has_events) {
+        struct dec by_events;
+        TRY(part_by_events(work, bucket, values, charge, &by_events));
         if (dec_compare(dec_abs(by_events), dec_abs(*part)) < 0) {
             *part = by_events;
             TRY(part_of(measure, charge->quantity, by_events, &free, work->err));
@@ -270,6 +286,7 @@ static enum status emit_free(struct work *work, const struct step *step, uint32_
                              struct dec part)
 {
     struct charge *charge = &work->charges[index];
+    const bool is_part = !dec_equal(part, charge->quantity);
     TRY(work_take_of_row(work, charge, part));
     if (!step->allowance.emit_free) {
         struct total total = {0};
@@ -283,6 +300,9 @@ static enum status emit_free(struct work *work, const struct step *step, uint32_
     }
     struct charge emitted = *charge;
     emitted.quantity = part;
+    if (is_part) {
+        emitted.events = 0; /* they are with what is left */
+    }
     emitted.rate = emitted.amount = emitted.net = DEC_ZERO;
     emitted.has_amount = emitted.has_rate = emitted.emitted_free = true;
     emitted.step = step;
@@ -378,6 +398,7 @@ enum status step_allowance_share(struct work *work, struct entry *entries, uint3
 {
     for (uint32_t i = 0; i < count; i++) {
         struct entry *entry = &entries[i];
+        work->asking = entry->step;
         TRY(allowance_bucket(work, entry->step, entry->charge, &entry->bucket));
         struct bucket *bucket = &work->buckets[entry->bucket];
         const struct charge *charge = &work->charges[entry->charge];

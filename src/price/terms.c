@@ -27,14 +27,34 @@ struct base {
     uint32_t *winners; /* of each group whose best applies: the node; NULL: none yet */
 };
 
+/* Which plans and contracts the payer has: indices, each once, ascending. */
+struct owners {
+    uint32_t *items;
+    uint32_t count, capacity;
+};
+
 struct run {
     struct work *work;
+    struct owners plans, contracts;
     struct base *bases; /* in the total order */
     uint32_t base_count, base_capacity;
     uint32_t *opening_nodes; /* of pricing->opening; made when the first is asked for */
     struct entry *entries;
     uint32_t entry_capacity;
+    struct dec *won; /* of each bucket, what the best of a group will take and has not yet */
+    uint32_t won_capacity;
 };
+
+static struct term term_of_contract(const struct contract *contract)
+{
+    return (struct term){
+        .list = &contract->terms, .level = LEVEL_CONTRACT, .plan = NONE, .contract = contract};
+}
+
+static struct term term_of_catalog(const struct catalog *catalog)
+{
+    return (struct term){.list = &catalog->terms, .level = LEVEL_CATALOG, .plan = NONE};
+}
 
 /* ---- bases, in the total order --------------------------------------------------------------- */
 
@@ -182,6 +202,16 @@ static bool has_group(const struct step *step)
     return (step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP) && step->adjust.group != NONE;
 }
 
+static uint64_t group_bit(const struct step *step)
+{
+    return UINT64_C(1) << step->adjust.group;
+}
+
+static bool has_best(const struct work *work, const struct step *step)
+{
+    return has_group(step) && (work->catalog->best_groups & group_bit(step)) != 0;
+}
+
 static bool applies(const struct term *term, const struct base *base)
 {
     return term->level == LEVEL_CATALOG ||
@@ -189,67 +219,101 @@ static bool applies(const struct term *term, const struct base *base)
                                       : base->contract == term->contract);
 }
 
-/* Looks for a discount of the group in a list that saves more than the best so far. */
-static enum status find_better(struct work *work, const struct price *list, uint32_t group,
-                               uint32_t index, const struct charge *charge, uint32_t *winner,
-                               struct dec *best)
+/* A term of a group, what it saves on a charge, and the bucket to which that adds its base. */
+struct choice {
+    uint32_t node, bucket;
+    struct dec saving, base;
+};
+
+static struct dec *won_of(struct run *run, uint32_t bucket)
 {
-    for (uint32_t i = 0; i < list->step_count; i++) {
-        const struct step *step = &list->steps[i];
-        bool takes;
-        struct dec percent, saving;
-        if (!has_group(step) || step->adjust.group != group) {
-            continue;
-        }
-        TRY(charge_where(work, step, charge, &takes));
-        if (!takes) {
-            continue;
-        }
-        struct period turn = charge_turn(work, step, charge);
-        const struct step *asking = work->asking;
-        work->asking = step;
-        TRY(number_value(work, &step->adjust.number, charge, turn, &percent));
-        work->asking = asking;
-        if (step->kind == STEP_MARKUP) {
-            percent = dec_negate(percent);
-        }
-        struct dec base;
-        TRY(step_base(work, step, index, charge, &base));
-        TRY(dec_multiply_divide(base, percent, dec_from_int(100), DEC_SCALE, ROUND_HALF_EVEN,
-                                &saving, work->err));
-        if (*winner == NONE || dec_compare(saving, *best) > 0) {
-            *winner = step->node;
-            *best = saving;
-        }
+    if (bucket >= run->won_capacity) {
+        uint32_t more = bucket + bucket / 2 + 16;
+        run->won =
+            arena_grow(run->work->arena, run->won, run->won_capacity, more, sizeof *run->won);
+        memset(run->won + run->won_capacity, 0, (more - run->won_capacity) * sizeof *run->won);
+        run->won_capacity = more;
+    }
+    return &run->won[bucket];
+}
+
+/* One that has a limit saves what is left of it, behind the charges that it will have. */
+static enum status try_step(struct run *run, const struct step *step, uint32_t index,
+                            const struct charge *charge, struct choice *best)
+{
+    struct work *work = run->work;
+    struct choice own = {.node = step->node, .bucket = NONE};
+    struct dec before = DEC_ZERO;
+    bool takes, is_over;
+    TRY(charge_where(work, step, charge, &takes));
+    if (!takes) {
+        return OK;
+    }
+    TRY(step_base(work, step, index, charge, &own.base));
+    if (!step_charge_is_alone(step)) {
+        TRY(bucket_find(work, step, charge, &own.bucket));
+        TRY(dec_add(work->buckets[own.bucket].x, *won_of(run, own.bucket), &before, work->err));
+    }
+    TRY(step_charge_saving(work, step, index, charge, before, own.base, &is_over, &own.saving));
+    if (!is_over && (best->node == NONE || dec_compare(own.saving, best->saving) > 0)) {
+        *best = own;
     }
     return OK;
 }
 
+/* Those of the group in a list, from one of its steps on. */
+static enum status try_list(struct run *run, const struct term *term, size_t from, uint32_t group,
+                            uint32_t index, const struct charge *charge, struct choice *best)
+{
+    struct work *work = run->work;
+    const struct term *running = work->term;
+    const struct step *asking = work->asking;
+    for (size_t i = from; i < term->list->step_count; i++) {
+        const struct step *step = &term->list->steps[i];
+        if (has_group(step) && step->adjust.group == group) {
+            work->term = term;
+            work->asking = step;
+            TRY(try_step(run, step, index, charge, best));
+        }
+    }
+    work->term = running;
+    work->asking = asking;
+    return OK;
+}
+
 /* The node of the term of a group that saves most on a charge as it is when the first of the group
- * comes; of equal ones the first. */
-static enum status find_best(struct run *run, struct base *base, uint32_t group,
+ * comes, of that one and those behind it; of equal ones the first. */
+static enum status find_best(struct run *run, const struct step *step, struct base *base,
                              const struct charge *charge, uint32_t *winner)
 {
     struct work *work = run->work;
     const struct catalog *catalog = work->catalog;
+    const struct term *term = work->term;
+    const uint32_t group = step->adjust.group;
     if (!base->winners) {
         base->winners = arena_alloc(work->arena, catalog->group_count * sizeof *base->winners);
         memset(base->winners, 0xFF, catalog->group_count * sizeof *base->winners);
     }
-    if (base->winners[group] == NONE) {
-        struct dec best = DEC_ZERO;
-        uint32_t *found = &base->winners[group];
-        if (base->plan != NONE) {
-            TRY(find_better(work, &catalog->plans[base->plan].terms, group, base->charge, charge,
-                            found, &best));
-        }
-        if (base->contract) {
-            TRY(find_better(work, &base->contract->terms, group, base->charge, charge, found,
-                            &best));
-        }
-        TRY(find_better(work, &catalog->terms, group, base->charge, charge, found, &best));
-    }
     *winner = base->winners[group];
+    if (*winner != NONE) {
+        return OK;
+    }
+    struct choice best = {.node = NONE, .bucket = NONE};
+    const struct term of_catalog = term_of_catalog(catalog);
+    TRY(try_list(run, term, (size_t)(step - term->list->steps), group, base->charge, charge,
+                 &best));
+    if (term->level == LEVEL_PLAN && base->contract) {
+        const struct term of_contract = term_of_contract(base->contract);
+        TRY(try_list(run, &of_contract, 0, group, base->charge, charge, &best));
+    }
+    if (term->level != LEVEL_CATALOG) {
+        TRY(try_list(run, &of_catalog, 0, group, base->charge, charge, &best));
+    }
+    if (best.bucket != NONE) {
+        struct dec *won = won_of(run, best.bucket);
+        TRY(dec_add(*won, best.base, won, work->err));
+    }
+    *winner = base->winners[group] = best.node;
     return OK;
 }
 
@@ -268,16 +332,39 @@ static enum status takes_base(struct run *run, const struct step *step, struct b
     if (!*takes || !has_group(step)) {
         return OK;
     }
-    uint64_t group = UINT64_C(1) << step->adjust.group;
-    if (work->catalog->best_groups & group) {
+    if (has_best(work, step)) {
         uint32_t winner;
-        TRY(find_best(run, base, step->adjust.group, charge, &winner));
+        TRY(find_best(run, step, base, charge, &winner));
         *takes = winner == step->node;
         return OK;
     }
-    *takes = !(base->groups & group);
-    base->groups |= group;
+    *takes = !(base->groups & group_bit(step));
     return OK;
+}
+
+/* One that is over, or that takes nothing of a charge, leaves it to the next of its group. */
+static void mark_taken(struct run *run, const struct step *step, uint32_t first, uint32_t count)
+{
+    struct work *work = run->work;
+    struct arena_mark mark = arena_mark(work->arena);
+    bool *is_taken = arena_calloc(work->arena, first + 1u, sizeof *is_taken);
+    for (uint32_t i = first; i < work->charge_count; i++) {
+        uint32_t of = work->charges[i].of;
+        if (of < first) {
+            is_taken[of] = true;
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (step_charge_takes_whole(work, &run->entries[i])) {
+            is_taken[run->entries[i].charge] = true;
+        }
+    }
+    for (uint32_t i = 0; i < run->base_count; i++) {
+        if (is_taken[run->bases[i].charge]) {
+            run->bases[i].groups |= group_bit(step);
+        }
+    }
+    arena_rewind(work->arena, mark);
 }
 
 /* ---- what waits for the end of a turn -------------------------------------------------------- */
@@ -617,19 +704,83 @@ static enum status check_money(struct work *work, const struct term *term, const
     return work_fail(work, ERR_INPUT, term->list, step, work->pricing->payer);
 }
 
-/* What charges() asks for is counted before anything is asked. */
-static enum status count_charges(struct run *run, const struct term *term, const struct step *step)
+/* What charges() asks for is counted before anything is asked; or taken back. */
+static enum status count_charges(struct run *run, const struct term *term, const struct step *step,
+                                 bool goes)
 {
     struct work *work = run->work;
+    work->term = term;
     for (uint32_t i = 0; i < run->base_count && work->catalog->charge_tally_count > 0; i++) {
         const struct base *base = &run->bases[i];
         if (applies(term, base)) {
             struct charge charge = work->charges[base->charge];
             charge.contract = charge.contract ? charge.contract : base->contract;
+            charge.net = goes ? dec_negate(charge.net) : charge.net;
             TRY(tally_count_charge(work, step, &charge));
         }
     }
     return OK;
+}
+
+static enum status count_rivals(struct run *run, const struct term *term, size_t from,
+                                const struct step *step, bool goes)
+{
+    for (size_t i = from; i < term->list->step_count; i++) {
+        const struct step *rival = &term->list->steps[i];
+        if (has_group(rival) && rival->adjust.group == step->adjust.group) {
+            TRY(count_charges(run, term, rival, goes));
+        }
+    }
+    return OK;
+}
+
+/* The same for the terms behind one with which it is compared, for as long as that takes. */
+static enum status count_all_rivals(struct run *run, const struct term *term,
+                                    const struct step *step, bool goes)
+{
+    struct work *work = run->work;
+    const struct catalog *catalog = work->catalog;
+    if (!has_best(work, step) || catalog->charge_tally_count == 0) {
+        return OK;
+    }
+    TRY(count_rivals(run, term, (size_t)(step - term->list->steps) + 1, step, goes));
+    for (uint32_t i = 0; i < run->contracts.count && term->level == LEVEL_PLAN; i++) {
+        const struct term other = term_of_contract(&catalog->contracts[run->contracts.items[i]]);
+        TRY(count_rivals(run, &other, 0, step, goes));
+    }
+    if (term->level != LEVEL_CATALOG) {
+        const struct term other = term_of_catalog(catalog);
+        TRY(count_rivals(run, &other, 0, step, goes));
+    }
+    work->term = term;
+    return OK;
+}
+
+/* The bases that a term takes, as entries. */
+static enum status choose_bases(struct run *run, const struct term *term, const struct step *step,
+                                uint32_t *count)
+{
+    struct work *work = run->work;
+    const uint32_t payer = work->pricing->payer;
+    work->asking = step;
+    enum status status = count_charges(run, term, step, false);
+    status = status == OK ? count_all_rivals(run, term, step, false) : status;
+    if (status != OK) {
+        return work_fail(work, status, term->list, step, payer);
+    }
+    for (uint32_t i = 0; i < run->base_count; i++) {
+        struct base *base = &run->bases[i];
+        bool takes = applies(term, base);
+        status = takes ? takes_base(run, step, base, &takes) : OK;
+        if (status != OK) {
+            return work_fail(work, status, term->list, step, work->charges[base->charge].account);
+        }
+        if (takes) {
+            run->entries[(*count)++] = (struct entry){.charge = base->charge, .step = step};
+        }
+    }
+    status = count_all_rivals(run, term, step, true);
+    return status == OK ? OK : work_fail(work, status, term->list, step, payer);
 }
 
 static enum status run_step(struct run *run, const struct term *term, const struct step *step)
@@ -640,23 +791,7 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         run->entries = arena_alloc(work->arena, run->base_count * sizeof *run->entries);
         run->entry_capacity = run->base_count;
     }
-    work->term = term;
-    work->asking = step;
-    enum status counted = count_charges(run, term, step);
-    if (counted != OK) {
-        return work_fail(work, counted, term->list, step, work->pricing->payer);
-    }
-    for (uint32_t i = 0; i < run->base_count; i++) {
-        struct base *base = &run->bases[i];
-        bool takes = applies(term, base);
-        enum status status = takes ? takes_base(run, step, base, &takes) : OK;
-        if (status != OK) {
-            return work_fail(work, status, term->list, step, work->charges[base->charge].account);
-        }
-        if (takes) {
-            run->entries[count++] = (struct entry){.charge = base->charge, .step = step};
-        }
-    }
+    TRY(choose_bases(run, term, step, &count));
     if (step->kind == STEP_CREDIT || step->kind == STEP_COMMIT) {
         enum status status = pay_before(work, step, false);
         if (status != OK) {
@@ -684,6 +819,9 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         TRY(check_money(work, term, step));
     }
     TRY(step_charge_run(work, run->entries, count));
+    if (has_group(step) && !has_best(work, step)) {
+        mark_taken(run, step, first, count);
+    }
     if (step->kind == STEP_CREDIT || (step->kind == STEP_COMMIT && step->commit.has_rollover)) {
         /* Terms behind it see what is bought to the end of the bill. */
         enum status status =
@@ -710,12 +848,6 @@ static enum status run_list(struct run *run, const struct term *term)
     }
     return OK;
 }
-
-/* Which plans and contracts the payer has: indices, each once, ascending. */
-struct owners {
-    uint32_t *items;
-    uint32_t count, capacity;
-};
 
 static void add_owner(struct work *work, struct owners *owners, uint32_t owner)
 {
@@ -874,33 +1006,30 @@ enum status terms_run(struct work *work)
         return OK;
     }
     struct run run = {.work = work};
-    struct owners plans = {0}, contracts = {0};
+    struct owners *plans = &run.plans, *contracts = &run.contracts;
     add_bases(&run, 0);
     work->gross = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *work->gross);
     work->gross_count = work->charge_count;
     for (uint32_t i = 0; i < work->charge_count; i++) {
         work->gross[i] = work->charges[i].net;
     }
-    find_owners(&run, &plans, &contracts);
-    for (uint32_t i = 0; i < plans.count; i++) {
-        uint32_t plan = plans.items[i], first = work->charge_count;
+    find_owners(&run, plans, contracts);
+    for (uint32_t i = 0; i < plans->count; i++) {
+        uint32_t plan = plans->items[i], first = work->charge_count;
         TRY(run_list(&run, &(struct term){.list = &catalog->plans[plan].terms,
                                           .level = LEVEL_PLAN,
                                           .plan = plan}));
-        add_owners_made(work, first, &plans, &contracts);
-        while (plans.items[i] < plan) { /* one has come before it, and is too late */
+        add_owners_made(work, first, plans, contracts);
+        while (plans->items[i] < plan) { /* one has come before it, and is too late */
             i++;
         }
     }
-    for (uint32_t i = 0; i < contracts.count; i++) {
-        const struct contract *contract = &catalog->contracts[contracts.items[i]];
-        TRY(run_list(&run, &(struct term){.list = &contract->terms,
-                                          .level = LEVEL_CONTRACT,
-                                          .plan = NONE,
-                                          .contract = contract}));
+    for (uint32_t i = 0; i < contracts->count; i++) {
+        const struct term term = term_of_contract(&catalog->contracts[contracts->items[i]]);
+        TRY(run_list(&run, &term));
     }
-    TRY(run_list(&run,
-                 &(struct term){.list = &catalog->terms, .level = LEVEL_CATALOG, .plan = NONE}));
+    const struct term term = term_of_catalog(catalog);
+    TRY(run_list(&run, &term));
     work->term = NULL;
     return check_conservation(work);
 }

@@ -125,6 +125,7 @@ struct work {
     struct text grant;   /* whose bucket is looked for */
     struct wallet **wallets;
     uint32_t wallet_count, wallet_capacity;
+    struct lenders *lenders; /* of the term that ran last */
 
     struct commitments *commitments;     /* of the payer; NULL: it has none */
     const struct commitment *commitment; /* that an expression is asked of */
@@ -244,6 +245,10 @@ enum status order_largest(struct work *work, const struct step *step, struct ent
                           const uint32_t *wallets, uint32_t count);
 enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
                           uint32_t count);
+/* Puts charges, some of no row and so behind all rows, in the order of time where what one leaves
+ * depends on it: of a wallet's by their times, of a step that leaves something for its next turn by
+ * their turns. */
+void order_in_time(struct work *work, struct entry *entries, uint32_t count);
 
 /* ---- price.c ---- */
 
@@ -438,6 +443,15 @@ bool step_waits(const struct step *step);
 /* All charges that come to a step over charges, in their order: what it adds are charges of its
  * own. */
 enum status step_charge_run(struct work *work, struct entry *entries, uint32_t count);
+/* A plain percentage is of each charge alone: what comes before it changes nothing. */
+bool step_charge_is_alone(const struct step *step);
+/* What a discount saves on a charge, whose base is that, in a bucket that has come to so much
+ * before it; less than nothing of a markup.  Not when its turns are over. */
+enum status step_charge_saving(struct work *work, const struct step *step, uint32_t index,
+                               const struct charge *charge, struct dec before, struct dec base,
+                               bool *is_over, struct dec *saving);
+/* True of a charge whose bucket as a whole comes to something, or will as its turn ends. */
+bool step_charge_takes_whole(const struct work *work, const struct entry *entry);
 /* What a step takes of a charge, which it sees as `asks`: its net, what it came to before all
  * terms, or the step's own measure. */
 enum status step_base(struct work *work, const struct step *step, uint32_t charge,

@@ -695,7 +695,7 @@ class Bill(ChargeSteps, CoverSteps):
         if entries and entries[0][1].body.get("attribute") == "pro_rata":
             return self.share_allowance(entries)
         used, used_events = self.memory("used", Fraction), self.memory("events", Fraction)
-        for row, step in entries:
+        for row, step in self.by_turns(entries):
             out = []
             for flow in row.flows:
                 if flow.amount is not None or not self.takes(flow, step):
@@ -727,6 +727,8 @@ class Bill(ChargeSteps, CoverSteps):
                     if flow.events:
                         share = quantize(flow.quantity * left / flow.events)
                         free = min(free, share, key=abs)
+                    elif limit <= 0 or used_events[key] > limit:  # a piece of an event that was not free
+                        free = ZERO
                     used_events[key] += flow.events
                     if flow.quantity == 0 and flow.events and left == flow.events and (
                             "quantity" not in body or before < quantize(

@@ -37,6 +37,7 @@ class ChargeSteps:
             for flow in row.flows:
                 flow.gross = flow.net()
         self.left_out = defaultdict(set)  # exclusive group: flows that are taken
+        self.won = defaultdict(Fraction)  # of a term and its bucket, what it will take as the best of a group
         for level, steps in self.setup.terms:
             for step in steps:
                 self.node = step.node
@@ -111,34 +112,53 @@ class ChargeSteps:
         if group is None:
             return False
         if step.body.get("best") == "buyer" or self.is_best(group):
-            return self.best(group, flow) is not step
-        if flow in self.left_out[group]:
-            return True
-        self.left_out[group].add(flow)
-        return False
+            return self.best(group, flow, step) is not step
+        return flow in self.left_out[group]
 
     def is_best(self, group):
         return any(s.body.get("exclusive") == group and s.body.get("best") for _, steps in self.setup.terms
                    for s in steps)
 
-    def best(self, group, flow):
-        """The term that saves most on a charge as it is when the first of the group comes; the first of equals."""
+    def best(self, group, flow, first):
+        """The term that saves most on a charge as it is when the first of the group comes, of that one and those behind it;
+        the first of equals."""
         if not hasattr(flow, "best"):
             flow.best = {}
-        if group not in flow.best:
-            most = None
+        if flow.best.get(group) is None:
+            most, has_come = None, False
             for level, steps in self.setup.terms:
                 for step in steps:
-                    row = flow.row
-                    if step.body.get("exclusive") != group or not self.takes(flow, step) or not (
+                    row, has_come = flow.row, has_come or step is first
+                    if not has_come or step.body.get("exclusive") != group or not self.takes(flow, step) or not (
                             self.setup.in_force(level, row.account, row.time, self.contract(row))):
                         continue
-                    saving = quantize(self.base(flow, step) * num(step.body["percent"]) / 100)
-                    saving *= -1 if step.kind == "markup" else 1
-                    if most is None or saving > most[0]:
-                        most = saving, step
+                    saving, place = self.saving(flow, step)
+                    if saving is not None and (most is None or saving > most[0]):
+                        most = saving, step, place
+            if most:
+                self.won[most[2]] += self.base(flow, most[1])
             flow.best[group] = most and most[1]
         return flow.best[group]
+
+    def saving(self, flow, step):
+        """What a percentage takes off a charge, behind what it has taken and those that it will take; None when it is over."""
+        row, base, limit = flow.row, self.base(flow, step), step.body.get("limit", {})
+        if "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"]))):
+            return None, None
+        node, self.node = self.node, step.node
+        key, before = self.key(row, step), ZERO
+        if "amount" in limit or not self.goes_in_order(step.body):
+            before = self.won[step.node, key]
+            before += (self.memory("position", Fraction)[key] if self.goes_in_order(step.body)
+                       else self.memory("whole change", dict)[key].get("x", ZERO))
+        most = quantize(self.number(limit["amount"], row, step)) if "amount" in limit else None
+
+        def worth(x):
+            return self.off(row, step, x) if most is None else self.within(self.off(row, step, x), most)
+        sign = 1 if step.kind == "markup" else -1
+        change = self.held(step, flow, sign * (worth(before + base) - worth(before)))
+        self.node = node
+        return -change, (step.node, key)
 
     def base(self, flow, step):
         return self.measure(flow, flow.row, step, self.worth(flow, step))
@@ -183,7 +203,7 @@ class ChargeSteps:
 
     def change(self, entries, sign):
         fresh = defaultdict(list)
-        for row, step, flow in self.taken(entries):
+        for row, step, flow in list(self.taken(entries)):
             body, base = step.body, self.base(flow, step)
             if "quantity" in body:
                 self.units_off(row, step, flow, sign)
@@ -236,6 +256,12 @@ class ChargeSteps:
         return max(-most, min(y, most))
 
     def put(self, step, flow, change):
+        change = self.held(step, flow, change)
+        if change and "exclusive" in step.body:
+            self.left_out[step.body["exclusive"]].add(flow)
+        flow.adjust(step.name, step.kind, change)
+
+    def held(self, step, flow, change):
         """On a charge; a discount on what was before all terms takes no more than there is."""
         if step.kind == "discount" and (step.body.get("base") == "gross" or "measure" in step.body):
             base = self.worth(flow, step)
@@ -243,16 +269,20 @@ class ChargeSteps:
                 change = max(change, min(-flow.net(), ZERO))
             elif base < 0 < change:
                 change = min(change, max(-flow.net(), ZERO))
-        flow.adjust(step.name, step.kind, change)
+        return change
 
     def in_first_turns(self, row, step, turns):
-        contract = self.contract(row)
-        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(row.account)
+        contract, account = self.contract(row), row.account
+        if step.scope in ("organization", "contract"):  # whoever of those who share it comes first
+            account = self.scope_account(self.flow_of(row), step)
+        if step.scope == "organization" and not step.level.startswith("contract/"):
+            contract = self.setup.contract(self.payer, self.key(row, step)[2][0])
+        start = self.setup.date(contract.get("from"), None) if contract else self.setup.since(account)
         if start is None:
             return True
-        at = self.setup.turn(step, self.payer, row.account, start, contract)
+        at = self.setup.turn(step, self.payer, account, start, contract)
         for _ in range(turns - 1):
-            at = self.setup.turn(step, self.payer, row.account, at[1], contract)
+            at = self.setup.turn(step, self.payer, account, at[1], contract)
         return row.time < at[1]
 
     def units_off(self, row, step, flow, sign):
@@ -293,11 +323,13 @@ class ChargeSteps:
         limit = body.get("limit", {})
         if "amount" in limit:
             y = self.within(y, quantize(self.number(limit["amount"], row, step)))
-        if "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"]))):
-            y = ZERO
+        is_over = "turns" in limit and not self.in_first_turns(row, step, int(num(limit["turns"])))
+        y = ZERO if is_over else y
         waits = body.get("settle") == "at_end" and due > self.cut[1]
         y = y0 if waits else y
         bucket.update(x=x, y=y, settled=not waits)
+        if "exclusive" in body and not is_over and (y or body.get("settle") == "at_end"):
+            self.left_out[body["exclusive"]].update(flow for _, _, flow, _ in group)
         position, done, left = x0, ZERO, y - y0
         attribute = body.get("attribute", "pro_rata")
         for row, _, flow, base in group:
@@ -322,6 +354,7 @@ class ChargeSteps:
     # ---- commit ----
 
     def run_commit(self, entries):
+        entries = self.by_turns(entries)
         buckets = self.memory("commits", dict)
         for row, step, flow in self.taken(entries):
             body, key = step.body, self.key(row, step)
@@ -371,6 +404,12 @@ class ChargeSteps:
             fee = self.scope_row(account, "", start, step.price, new, contract, (start, key[2][1]))
             fee.term_number = step.number
             self.priced.append(fee)
+
+    def by_turns(self, entries):
+        """What goes on from turn to turn comes turn by turn, fees among rows."""
+        if not any("rollover" in step.body for _, step in entries):
+            return entries
+        return sorted(entries, key=lambda e: self.key(*e)[2][0])
 
     def promised(self, row, step, key):
         body = step.body
@@ -595,8 +634,9 @@ class ChargeSteps:
         """[(start, body)] of a step's versions from a price's on that have its wallets, if some of them sells grants."""
         found = [(other.start, s.body) for other in self.setup.all_prices() for s in other.steps
                  if (other.level, other.name) == (price.level, price.name) and other.start >= price.start and s.node == step.node
-                 and s.kind == "credit" and self.is_one_wallet(s, step) and any("cost" in grant for grant in s.body["grants"])]
-        return sorted(found, key=lambda f: f[0])
+                 and s.kind == "credit" and self.is_one_wallet(s, step)]
+        sells = any("cost" in grant for _, body in found for grant in body["grants"])
+        return sorted(found, key=lambda f: f[0]) if sells else []
 
     @staticmethod
     def is_one_wallet(one, other):
@@ -652,6 +692,8 @@ class ChargeSteps:
         wallets = self.memory("wallets", lambda: None)
         by_wallet = defaultdict(list)
         step, buyers = None, {}
+        if entries and "clock" not in entries[0][1].body:  # each meets the grants of its time, fees among rows
+            entries = sorted(entries, key=lambda e: e[0].time)
         for row, step in entries:
             kinds = step.body.get("kinds")
             if any(flow.amount is None or kinds is None or flow.kind in kinds or
