@@ -48,19 +48,12 @@ static uint32_t counted_account(struct work *work, const struct step *step,
                                 const struct charge *charge, struct period turn,
                                 const struct contract **contract)
 {
-    const struct accounts *accounts = work->pricing->accounts;
-    const uint32_t payer = work->pricing->payer;
+    const uint32_t account = step_scope_account(work, step, charge);
     *contract = charge->contract;
-    if (step->scope == SCOPE_CONTRACT) {
-        return charge->contract ? accounts_buyer(accounts, charge->contract) : payer;
+    if (step->scope == SCOPE_ORGANIZATION && (!work->term || work->term->level != LEVEL_CONTRACT)) {
+        *contract = accounts_contract(work->pricing->accounts, work->catalog, account, turn.from);
     }
-    if (step->scope != SCOPE_ORGANIZATION) {
-        return charge->account;
-    }
-    if (!work->term || work->term->level != LEVEL_CONTRACT) {
-        *contract = accounts_contract(accounts, work->catalog, payer, turn.from);
-    }
-    return payer;
+    return account;
 }
 
 /* Whether a turn is behind the first of its contract, or account, to which the step is limited. */

@@ -48,10 +48,8 @@ static struct period all_versions(const struct work *work, const struct price *p
     return all;
 }
 
-/* The account that the step's scope is: which of those who share it has the first charge changes no
- * limit. */
-static uint32_t scope_account(const struct work *work, const struct step *step,
-                              const struct charge *charge)
+uint32_t step_scope_account(const struct work *work, const struct step *step,
+                            const struct charge *charge)
 {
     if (step->scope == SCOPE_CONTRACT && charge->contract) {
         return accounts_buyer(work->pricing->accounts, charge->contract);
@@ -88,7 +86,7 @@ static struct period find_stretch(const struct work *work, const struct step *st
     if (contract) {
         stretch = period_intersect(stretch, (struct period){contract->from, contract->to});
     }
-    instant since = work->pricing->accounts->items[scope_account(work, step, charge)].since;
+    instant since = work->pricing->accounts->items[step_scope_account(work, step, charge)].since;
     if (since > stretch.from) {
         stretch.from = since;
     }

@@ -316,6 +316,10 @@ enum status step_allowance_share(struct work *work, struct entry *entries, uint3
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
 /* ---- prorate.c ---- */
 
+/* The account that a step's scope is: which of those who share it has the first charge changes no
+ * limit. */
+uint32_t step_scope_account(const struct work *work, const struct step *step,
+                            const struct charge *charge);
 /* A limit, by the part of the turn in which its bucket's account and price hold, or its term; the
  * contract, too, when the bucket is the contract's own. */
 enum status step_prorated(struct work *work, const struct step *step, enum prorate prorate,
