@@ -139,7 +139,8 @@ struct farthing_summary {
     size_t sale_count;
     const struct farthing_margin *margins; /* by seller */
     size_t margin_count;
-    const struct farthing_count *failed; /* payers not billed; amount holds the reason */
+    /* Payers not billed, of a view "payer (contract)"; amount holds the reason. */
+    const struct farthing_count *failed;
     size_t failed_count;
     const struct farthing_count *warnings; /* name holds the text */
     size_t warning_count;

@@ -316,6 +316,15 @@ static void count_bill(struct worker *worker, const struct bill *bill,
     }
 }
 
+/* A buyer that no record names is no member of anything: what it uses is on its own bill. */
+static void note_usage(const struct run *run, uint32_t payer)
+{
+    const struct accounts *accounts = run->accounts;
+    for (uint32_t i = 0; i < accounts->unknown_buyer_count; i++) {
+        run->buyer_uses[i] |= accounts->unknown_buyers[i].account == payer;
+    }
+}
+
 void payer_count_taxes(struct worker *worker, const struct priced *priced)
 {
     struct run *run = worker->run;
@@ -700,6 +709,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     cut_values_count(worker, &cut_values);
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
+    if (book.row_count > 0 && worker->run->accounts->unknown_buyer_count > 0) {
+        note_usage(worker->run, job->payer);
+    }
     return sourced_keep(worker, job->sourced);
 }
 

@@ -375,6 +375,7 @@ struct run {
     uint32_t *steady_payer;
     struct account_finder finder;
     struct arena table_arena;          /* of the two */
+    bool *buyer_uses;                  /* of each of accounts->unknown_buyers: it has usage */
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */
