@@ -496,6 +496,10 @@ static enum status write_run_file(struct run *run)
         buffer_add_text(&out, TEXT(",\"opening\":"));
         buffer_add_json(&out, text_of(options->opening));
     }
+    if (run->catalog->billing.zone) {
+        buffer_add_text(&out, TEXT(",\"zone\":"));
+        buffer_add_json(&out, zone_name(run->catalog->billing.zone));
+    }
     add_billed(run, &out);
     if (run->takes_back) {
         buffer_add_text(&out, TEXT(",\"takes_back\":true"));
