@@ -26,7 +26,7 @@ static void find_parties(const struct catalog *catalog, struct arena *arena, str
 static bool has_accounts(const struct accounts_builder *builder)
 {
     for (uint32_t i = 0; i < builder->accounts.count; i++) {
-        const struct staged_account *account = chunks_at(&builder->accounts, i);
+        const struct staged_account *account = account_at(builder, i);
         if (account->flags & ACCOUNT_KNOWN) {
             return true;
         }
@@ -48,7 +48,7 @@ void finish_add_buyers(struct finish *finish)
         const struct contract *contract = &catalog->contracts[i];
         struct where where = where_pack(builder, contract->place);
         uint32_t staged = ids_add(builder, contract->buyer, ACCOUNT_KNOWN, where);
-        const struct staged_account *account = chunks_at(&builder->accounts, staged);
+        const struct staged_account *account = account_at(builder, staged);
         bool is_again = count > 0 && unknown[count - 1].account == staged; /* sorted by buyer */
         if (has_any && !is_again && !(account->flags & ACCOUNT_RECORDED) &&
             map_find(&parties, contract->buyer) == MAP_NONE) {

@@ -615,6 +615,20 @@ static void warn_of_damage(struct run *run)
     }
 }
 
+/* In the period: those that have ended stay in a catalog, and their buyers may have gone. */
+static bool has_contract(const struct run *run, uint32_t buyer)
+{
+    const struct account *account = &run->accounts->items[buyer];
+    for (uint32_t i = 0; i < account->contract_count; i++) {
+        uint32_t index = run->accounts->contract_of[account->contract_first + i];
+        const struct contract *contract = &run->catalog->contracts[index];
+        if (contract->from < run->period.to && contract->to > run->period.from) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* A misspelt buyer is an account of its own, which nobody uses and which pays what the contract
  * asks for. */
 static void warn_of_buyers(struct run *run)
@@ -622,7 +636,7 @@ static void warn_of_buyers(struct run *run)
     const struct accounts *accounts = run->accounts;
     uint32_t first = NONE, count = 0;
     for (uint32_t i = 0; i < accounts->unknown_buyer_count; i++) {
-        if (!run->buyer_uses[i]) {
+        if (!run->buyer_uses[i] && has_contract(run, accounts->unknown_buyers[i].account)) {
             first = first == NONE ? i : first;
             count++;
         }
@@ -689,7 +703,9 @@ enum status run_report(struct run *run, struct farthing_summary *summary)
     list_failures(run, summary);
     warn_of_nothing(run, summary);
     warn_of_damage(run);
-    warn_of_buyers(run);
+    if (summary->failed_count == 0) { /* of those nobody has looked at the usage */
+        warn_of_buyers(run);
+    }
     warn_of_fewer(run);
     warn_of_cut_values(run);
     sum_amounts(run, summary);
