@@ -139,7 +139,8 @@ struct farthing_summary {
     size_t sale_count;
     const struct farthing_margin *margins; /* by seller */
     size_t margin_count;
-    const struct farthing_count *failed; /* payers not billed; amount holds the reason */
+    /* Payers not billed, of a view "payer (contract)"; amount holds the reason. */
+    const struct farthing_count *failed;
     size_t failed_count;
     const struct farthing_count *warnings; /* name holds the text */
     size_t warning_count;
@@ -183,6 +184,10 @@ struct farthing_corrections {
     uint64_t late_refused, late_conflicts;
     /* Of the late events: of a time for which `late_periods` bills none any more. */
     uint64_t too_late;
+    /* Of the late events: of times that lie in none of the periods, so that they are on no bill of
+     * these; the first and the last such time. */
+    uint64_t late_outside;
+    const char *outside_first, *outside_last;
 };
 /* Corrects periods in order, each with the closing of the one before. FARTHING_PARTIAL as
  * farthing_bill. */

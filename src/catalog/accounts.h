@@ -65,6 +65,11 @@ struct account {
     uint8_t currency, settlement; /* of its bills: currency_number; 0: not said */
 };
 
+/* A buyer that no record names, though records name accounts; and its first contract. */
+struct unknown_buyer {
+    uint32_t account, contract;
+};
+
 struct accounts {
     struct account *items; /* own_count of records, sorted by id; nobody; those of views, in turn */
     uint32_t count;
@@ -80,6 +85,8 @@ struct accounts {
     /* Of each record's account: it is named as the buyer in a view alone, and no customer of the
      * provider itself: it pays no fees.  NULL: none is. */
     const bool *is_only_buyer;
+    const struct unknown_buyer *unknown_buyers; /* by account; none is the buyer of a view */
+    uint32_t unknown_buyer_count;
     const struct membership *memberships;
     uint32_t membership_count;
     const struct override *overrides;
@@ -201,6 +208,9 @@ static inline uint32_t accounts_buyer(const struct accounts *accounts,
     return contract->view == NONE ? accounts_find(accounts, NONE, contract->buyer)
                                   : accounts->views[contract->view].buyer;
 }
+/* The account that one of the unknown buyers may be meant to be; empty when none is near.  It looks
+ * at all accounts. */
+struct text accounts_buyer_meant(const struct accounts *accounts, uint32_t buyer);
 /* False of what is billed to nobody: nobody itself, and an account of a view while its contract
  * does not hold for it. */
 bool accounts_is_billed(const struct accounts *accounts, const struct catalog *catalog,

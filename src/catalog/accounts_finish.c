@@ -188,20 +188,6 @@ static void resolve_skus(struct finish *finish)
     }
 }
 
-/* The buyer of a contract and its accounts exist, whether or not records name them. */
-static void add_buyers(struct finish *finish)
-{
-    struct accounts_builder *builder = finish->builder;
-    for (uint32_t i = 0; i < finish->catalog->contract_count; i++) {
-        const struct contract *contract = &finish->catalog->contracts[i];
-        ids_add(builder, contract->buyer, ACCOUNT_KNOWN, where_pack(builder, contract->place));
-        for (uint32_t k = 0; k < contract->account_count; k++) {
-            ids_add(builder, contract->accounts[k], ACCOUNT_KNOWN,
-                    where_pack(builder, contract->place));
-        }
-    }
-}
-
 static void rank_accounts(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
@@ -727,8 +713,9 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
     resolve_plans(&finish);
     resolve_zones(&finish);
     resolve_skus(&finish);
-    add_buyers(&finish);
+    finish_add_buyers(&finish);
     rank_accounts(&finish);
+    finish_buyers(&finish);
     report_conflicts(&finish);
     link_memberships(&finish);
     check_trees(&finish);

@@ -4,6 +4,7 @@
  *                       never move)
  *     accounts_stage.c  what holds them: chunks, names, ids, places
  *     accounts_finish.c ids ranked --> accounts --> memberships, trees, contracts --> digest
+ *     accounts_buyers.c buyers of contracts
  *     accounts_override.c  the prices of overrides
  *     accounts.c        what is asked of them afterwards
  *
@@ -249,6 +250,10 @@ typedef int compare_indices(const void *context, uint32_t a, uint32_t b);
 void indices_sort(uint32_t *items, uint32_t count, compare_indices *compare, const void *context);
 /* The prices of overrides; what counts of their rows goes into the digest. */
 void finish_overrides(struct finish *finish);
+/* accounts_buyers.c: the buyer of a contract and its accounts exist, whether or not records name
+ * them; before accounts are ranked, and behind that. */
+void finish_add_buyers(struct finish *finish);
+void finish_buyers(struct finish *finish);
 /* accounts_views.c: the accounts of views, and who pays while views alone price an account. */
 void finish_views(struct finish *finish);
 void finish_hash_override(struct finish *finish, const struct staged_override *row);

@@ -205,9 +205,12 @@ struct text hint_choice(struct arena *arena, struct text word, const struct text
     struct buffer out;
     buffer_init(&out, arena, 128);
     if (meant.size != 0) {
-        buffer_format(&out, "did you mean %.*s? ", TEXT_ARG(meant));
+        buffer_format(&out, "did you mean %.*s?", TEXT_ARG(meant));
+        if (count == 1) {
+            return buffer_text(&out);
+        }
     }
-    buffer_add_text(&out, meant.size != 0 ? TEXT("One of ") : TEXT("one of "));
+    buffer_add_text(&out, meant.size != 0 ? TEXT(" One of ") : TEXT("one of "));
     const size_t room = sizeof((struct complaint *)NULL)->hint - sizeof ", ...";
     size_t shown = 0;
     for (; shown < count && out.size + candidates[shown].size + 2 <= room; shown++) {

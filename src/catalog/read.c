@@ -20,8 +20,14 @@ bool want_kind(struct loader *loader, const struct yaml_node *node, enum yaml_ki
     if (node->kind == kind) {
         return true;
     }
-    struct text name = node->key_line == 0 ? TEXT("an entry") : node->key;
-    complain(loader->complaints, yaml_place(node), "WRONG_TYPE", NO_HINT,
+    bool has_key = node->key_line != 0;
+    struct text name = has_key ? node->key : TEXT("an entry");
+    struct text hint = NO_HINT;
+    if (has_key && kind == YAML_LIST && node->kind != YAML_NONE) {
+        hint = text_format(loader->arena, "in brackets: %.*s: [%s]", TEXT_ARG(name),
+                           node->kind == YAML_MAP ? "{...}" : "...");
+    }
+    complain(loader->complaints, yaml_place(node), "WRONG_TYPE", hint,
              "%.*s: %s is wanted here, and this is %s", TEXT_ARG(name), yaml_kind_phrase(kind),
              yaml_kind_phrase(node->kind));
     return false;
@@ -306,8 +312,9 @@ uint32_t find_name(struct loader *loader, const struct yaml_node *node, const st
     uint32_t index = map_find(by_name, node->text);
     if (index == MAP_NONE) {
         COMPLAIN(loader, node, "UNKNOWN_NAME",
-                 hint_nearest(loader->arena, node->text, names, count), "there is no %s %.*s", what,
-                 TEXT_ARG(node->text));
+                 count > 0 ? hint_choice(loader->arena, node->text, names, count)
+                           : TEXT("the catalog has none"),
+                 "there is no %s %.*s", what, TEXT_ARG(node->text));
         return NONE;
     }
     return index;

@@ -336,16 +336,26 @@ static void read_common(struct work *work)
 static const struct {
     void (*read)(struct work *work);
     enum yaml_kind short_form; /* YAML_NONE: none */
+    const char *example;
 } readers[STEP_KINDS] = {
-    [STEP_CONVERT] = {read_convert, YAML_NONE}, [STEP_AGGREGATE] = {read_aggregate, YAML_NONE},
-    [STEP_COVER] = {read_cover, YAML_NONE},     [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT},
-    [STEP_RATE] = {read_rate, YAML_TEXT},       [STEP_PERCENT] = {read_percent, YAML_TEXT},
-    [STEP_FORMULA] = {read_formula, YAML_TEXT}, [STEP_TIER] = {read_tier, YAML_LIST},
-    [STEP_FIXED] = {read_fixed, YAML_TEXT},     [STEP_BOUND] = {read_bound, YAML_NONE},
-    [STEP_ROUND] = {read_round, YAML_TEXT},     [STEP_DISCOUNT] = {read_discount, YAML_NONE},
-    [STEP_MARKUP] = {read_discount, YAML_NONE}, [STEP_FEE] = {read_fee, YAML_NONE},
-    [STEP_TAX] = {read_tax, YAML_TEXT},         [STEP_COMMIT] = {read_commit, YAML_NONE},
-    [STEP_CREDIT] = {read_credit, YAML_NONE},   [STEP_ALLOCATE] = {read_allocate, YAML_NONE},
+    [STEP_CONVERT] = {read_convert, YAML_NONE, "convert: {divide: 1000}"},
+    [STEP_AGGREGATE] = {read_aggregate, YAML_NONE, "aggregate: {function: max}"},
+    [STEP_COVER] = {read_cover, YAML_NONE, "cover: {passes: [{offering: ..., for: own}]}"},
+    [STEP_ALLOWANCE] = {read_allowance, YAML_TEXT, "allowance: 100"},
+    [STEP_RATE] = {read_rate, YAML_TEXT, "rate: 0.10"},
+    [STEP_PERCENT] = {read_percent, YAML_TEXT, "percent: 3"},
+    [STEP_FORMULA] = {read_formula, YAML_TEXT, "formula: quantity * 2"},
+    [STEP_TIER] = {read_tier, YAML_LIST, "tier: [{up_to: 100, rate: 0.10}, {rate: 0.05}]"},
+    [STEP_FIXED] = {read_fixed, YAML_TEXT, "fixed: 10"},
+    [STEP_BOUND] = {read_bound, YAML_NONE, "bound: {min: 20}, {max: 50}, or both"},
+    [STEP_ROUND] = {read_round, YAML_TEXT, "round: 2"},
+    [STEP_DISCOUNT] = {read_discount, YAML_NONE, "discount: {percent: 10}"},
+    [STEP_MARKUP] = {read_discount, YAML_NONE, "markup: {percent: 10}"},
+    [STEP_FEE] = {read_fee, YAML_NONE, "fee: {percent: 3}"},
+    [STEP_TAX] = {read_tax, YAML_TEXT, "tax: 19"},
+    [STEP_COMMIT] = {read_commit, YAML_NONE, "commit: {amount: 500}"},
+    [STEP_CREDIT] = {read_credit, YAML_NONE, "credit: {grants: [{id: free, amount: 100}]}"},
+    [STEP_ALLOCATE] = {read_allocate, YAML_NONE, "allocate: {where: ..., to: ...}"},
 };
 
 /* {primitive: body}; false with a complaint when it is no step. */
@@ -393,8 +403,9 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
         (readers[kind].short_form == YAML_NONE || body->kind != readers[kind].short_form)) {
         static const char *const forms[] = {"a mapping", "a number or a mapping",
                                             "a list or a mapping"};
-        COMPLAIN(loader, body, "WRONG_TYPE", NO_HINT, "%s: %s is wanted here, and this is %s",
-                 kind_names[kind], forms[readers[kind].short_form], yaml_kind_phrase(body->kind));
+        COMPLAIN(loader, body, "WRONG_TYPE", text_of(readers[kind].example),
+                 "%s: %s is wanted here, and this is %s", kind_names[kind],
+                 forms[readers[kind].short_form], yaml_kind_phrase(body->kind));
         return false;
     }
     struct work work = {.loader = loader,

@@ -197,6 +197,36 @@ static const char *read_u32(const char *at, uint32_t *value)
     return *at == ':' ? at + 1 : at;
 }
 
+/* The line up to the place that was noted last, without that. */
+static struct text line_before(const struct reader *reader)
+{
+    struct text bytes = reader->file->bytes;
+    size_t at = 0;
+    for (uint32_t line = 1; line < reader->last_line && at < bytes.size; at++) {
+        line += bytes.at[at] == '\n';
+    }
+    size_t size = reader->last_column - 1, rest = bytes.size - at;
+    return (struct text){bytes.at + at, size < rest ? size : rest};
+}
+
+/* A colon and a blank inside an expression begin a value: {percent: a == "x" ? 8 : 0}. */
+static bool is_in_expression(const struct reader *reader, const char *message)
+{
+    if (!strstr(message, "missing comma in flow") && !strstr(message, "nested block mapping")) {
+        return false;
+    }
+    struct text line = line_before(reader);
+    size_t at = line.size;
+    while (at > 0 && !(line.at[at - 1] == ' ' && at > 1 && line.at[at - 2] == ':')) {
+        at--;
+    }
+    bool has_operator = false;
+    for (; at > 0 && at < line.size; at++) {
+        has_operator |= line.at[at] != '\0' && strchr("?=<>&|+*(", line.at[at]) != NULL;
+    }
+    return has_operator;
+}
+
 /* What libfyaml says, at its place; the first error is the cause, others follow from it. */
 static void refuse_syntax(struct reader *reader)
 {
@@ -211,7 +241,9 @@ static void refuse_syntax(struct reader *reader)
         message = at != NULL ? at + strlen("error: ") : message;
     }
     struct text hint =
-        strstr(message, "tab character") ? TEXT("blanks in place of tabs")
+        is_in_expression(reader, message)
+            ? TEXT("an expression with a colon and a blank stands in quotes: 'a == \"x\" ? 8 : 0'")
+        : strstr(message, "tab character") ? TEXT("blanks in place of tabs")
         : strstr(message, "expected ':'")
             ? TEXT("a colon and a blank behind each key; or a dash, a bracket or a quote before it")
             : TEXT("indentation, a bracket or a quote before this place");

@@ -56,6 +56,22 @@ static void print_told(const struct farthing_correction *item, bool is_of_severa
     print_failed(period, colon, s, item->out);
 }
 
+/* A folder that was forgotten looks as if there were nothing to correct. */
+static void print_outside(const struct farthing_corrections *corrections)
+{
+    char digits[32];
+    uint64_t count = corrections->late_outside;
+    bool is_one = count == 1;
+    if (count > 0) {
+        fprintf(stderr,
+                "warning: %s late record%s of no period that is named (%s%s%s): name the closed "
+                "folders of that time too, or give %s to the bill of it\n",
+                group_digits(count, digits), is_one ? " is" : "s are", corrections->outside_first,
+                is_one ? "" : " to ", is_one ? "" : corrections->outside_last,
+                is_one ? "it" : "them");
+    }
+}
+
 /* Late records that are not billed, and where they are listed. */
 static void print_refused(const struct farthing_corrections *corrections, uint64_t count,
                           const char *how, const char *file)
@@ -111,11 +127,17 @@ static void print_corrections(const struct farthing_corrections *corrections)
 static void print_json(const struct farthing_corrections *corrections)
 {
     printf("{\"late_records\":%llu,\"written\":%zu,\"late_refused\":%llu,\"late_conflicts\":%llu,"
-           "\"too_late\":%llu,\"corrections\":[",
+           "\"too_late\":%llu,\"late_outside\":%llu,",
            (unsigned long long)corrections->late_records, corrections->written,
            (unsigned long long)corrections->late_refused,
            (unsigned long long)corrections->late_conflicts,
-           (unsigned long long)corrections->too_late);
+           (unsigned long long)corrections->too_late,
+           (unsigned long long)corrections->late_outside);
+    if (corrections->late_outside > 0) {
+        printf("\"outside_first\":\"%s\",\"outside_last\":\"%s\",", corrections->outside_first,
+               corrections->outside_last);
+    }
+    printf("\"corrections\":[");
     for (size_t i = 0; i < corrections->count; i++) {
         const struct farthing_correction *item = &corrections->items[i];
         const struct farthing_summary *s = &item->summary;
@@ -183,6 +205,7 @@ static int run_correct(const struct common *common, const struct farthing_correc
         for (size_t i = 0; i < corrections.count; i++) {
             print_told(&corrections.items[i], corrections.count > 1);
         }
+        print_outside(&corrections);
         if (common->json) {
             print_json(&corrections);
         } else if (!common->quiet) {

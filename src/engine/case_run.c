@@ -561,6 +561,42 @@ static void add_taxes(struct case_run *run, const struct tax_sums *sums, struct 
     }
 }
 
+/* The first month, or else the time, that the story has no bill of before one that it has; empty:
+ * there is none. */
+static struct text find_gap(struct case_run *run, struct period period)
+{
+    instant from = INSTANT_MIN;
+    for (uint32_t i = 0; i < run->period_count && run->periods[i].from < period.from; i++) {
+        from = run->periods[i].to;
+    }
+    if (from == INSTANT_MIN || from >= period.from) {
+        return TEXT("");
+    }
+    struct civil civil = zone_civil(run->zone, from);
+    struct text month = text_format(run->arena, "%04d-%02d", civil.year, civil.month);
+    struct period gap;
+    bool is_month = period_parse(month, run->zone, &gap) == TIME_OK && gap.from == from &&
+                    gap.to <= period.from;
+    return is_month ? month
+                    : text_of(period_text(run, (struct period){.from = from, .to = period.from}));
+}
+
+/* What one bill leaves is where the next begins, which looks as if that file were wrong. */
+static void note_not_billed(struct case_run *run, struct period period, const char *opening,
+                            const char *message)
+{
+    bool is_of_opening = opening && strncmp(message, opening, strlen(opening)) == 0;
+    struct text gap = is_of_opening ? find_gap(run, period) : TEXT("");
+    if (gap.size > 0) {
+        case_finding(run,
+                     "not billed: the story has no bill of %.*s, and what goes on from bill to "
+                     "bill needs one of each period in between",
+                     TEXT_ARG(gap));
+    } else {
+        case_finding(run, "not billed: %s", message);
+    }
+}
+
 static enum status run_once(struct case_run *run, const struct farthing_paths *catalog,
                             const char *events, struct period period, const char *opening,
                             uint32_t moment, bool is_own, const char **folder, bool *is_billed,
@@ -589,7 +625,7 @@ static enum status run_once(struct case_run *run, const struct farthing_paths *c
     } else if (status == ERR_IO || status == ERR_LIMIT) {
         *err = inner;
     } else {
-        case_finding(run, "not billed: %s", inner.message);
+        note_not_billed(run, period, opening, inner.message);
         status = OK;
     }
     arena_release(&arena);

@@ -57,8 +57,10 @@ struct correct {
     struct closed *closed;
     struct closed_period *periods;
     size_t period_count;
+    struct period *spans; /* of the periods */
     struct known_file *known;
     size_t known_count, known_capacity;
+    struct map known_by_path;
     uint32_t round;      /* of what comes now */
     instant late_before; /* what comes now and is of a time before is not billed */
     /* Who is billed for no period, who could not be for one so far, whose bills lie in other turns
@@ -270,6 +272,7 @@ static enum status add_period(struct correct *c, size_t first, size_t end)
     struct closed_period *period = &c->periods[c->period_count++];
     *period = (struct closed_period){&c->closed[first], end - first, &c->closed[end - 1], NULL};
     const struct closed *one = period->first;
+    c->spans[c->period_count - 1] = one->span;
     if (period->count > 1 && one[1].billed_count == 0) {
         (void)fail(c->err, ERR_INPUT, "%s and %s are both first bills of %.*s", one->path,
                    one[1].path, TEXT_ARG(one->period));
@@ -295,6 +298,7 @@ static enum status find_periods(struct correct *c)
     size_t count = c->options->closed.count;
     c->closed = arena_calloc(c->arena, count + 1, sizeof *c->closed);
     c->periods = arena_calloc(c->arena, count + 1, sizeof *c->periods);
+    c->spans = arena_calloc(c->arena, count + 1, sizeof *c->spans);
     for (size_t i = 0; i < count; i++) {
         TRY(read_closed(c, i));
     }
@@ -417,19 +421,18 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
                               .late_before = INSTANT_MIN,
                               .folder = closed->path};
     (void)time_parse(json_text(item, "late_before"), &file.late_before);
-    for (size_t i = 0; i < c->known_count; i++) {
-        if (strcmp(c->known[i].path, file.path) == 0) {
-            const struct event_count *read = &c->known[i].read;
-            if (read->count == file.read.count && read->print == file.read.print) {
-                return OK;
-            }
-            (void)fail(c->err, ERR_INPUT, "%s: was not the same file for %s and for %s", file.path,
-                       c->known[i].folder, closed->path);
-            return fail_hint(c->err,
-                             "say which file each of them has read: --moved %s:%s=FILE --moved "
-                             "%s:%s=FILE",
-                             c->known[i].folder, c->known[i].recorded, closed->path, recorded);
+    uint32_t same = map_find(&c->known_by_path, text_of(file.path));
+    if (same != MAP_NONE) {
+        const struct known_file *known = &c->known[same];
+        if (known->read.count == file.read.count && known->read.print == file.read.print) {
+            return OK;
         }
+        (void)fail(c->err, ERR_INPUT, "%s: was not the same file for %s and for %s", file.path,
+                   known->folder, closed->path);
+        return fail_hint(c->err,
+                         "say which file each of them has read: --moved %s:%s=FILE --moved "
+                         "%s:%s=FILE",
+                         known->folder, known->recorded, closed->path, recorded);
     }
     TRY(check_is_there(c, &file));
     if (c->known_count == c->known_capacity) {
@@ -438,6 +441,7 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
         c->known_capacity = more;
     }
     *round_max = file.round > *round_max ? file.round : *round_max;
+    (void)map_put(&c->known_by_path, text_of(file.path), (uint32_t)c->known_count);
     c->known[c->known_count++] = file;
     return OK;
 }
@@ -447,6 +451,7 @@ static enum status add_known(struct correct *c, const struct closed *closed, yyj
 static enum status find_known(struct correct *c)
 {
     uint32_t base = 0;
+    map_init(&c->known_by_path, c->arena, 16);
     for (size_t given = 0; given < c->options->closed.count; given++) {
         const struct closed *closed = c->closed;
         while (closed->index != given) {
@@ -526,6 +531,8 @@ static struct restatement describe_latest(struct correct *c, const struct closed
     bool is_inside = yyjson_arr_size(yyjson_obj_get(run, "accounts")) == 0;
     bool is_given = options->accounts.count > 0 || (options->catalog.count > 0 && is_inside);
     return (struct restatement){
+        .periods = c->spans,
+        .period_count = c->period_count,
         .known = c->known,
         .known_count = c->known_count,
         .round = c->round,
@@ -755,6 +762,17 @@ static enum status run_period(struct correct *c, const struct closed_period *per
     return status;
 }
 
+static void tell_outside(struct correct *c, const struct outside *outside,
+                         struct farthing_corrections *corrections)
+{
+    char first[TIME_FORMAT_MAX], last[TIME_FORMAT_MAX];
+    (void)time_format(outside->first, first);
+    (void)time_format(outside->last, last);
+    corrections->late_outside = outside->count;
+    corrections->outside_first = text_copy(c->arena, text_of(first)).at;
+    corrections->outside_last = text_copy(c->arena, text_of(last)).at;
+}
+
 static enum status correct_period(struct correct *c, size_t index, const char **closing,
                                   struct farthing_correction *correction,
                                   struct farthing_corrections *corrections, bool *is_torn)
@@ -795,6 +813,7 @@ static enum status correct_period(struct correct *c, size_t index, const char **
     corrections->late_refused = restatement.late_refused;
     corrections->late_conflicts = restatement.late_conflicts;
     corrections->too_late = restatement.too_late;
+    tell_outside(c, &restatement.outside, corrections);
     *correction = (struct farthing_correction){.period = bill.period,
                                                .out = restatement.is_written ? bill.out : NULL,
                                                .cleared = restatement.was_cleared ? bill.out : NULL,
@@ -987,6 +1006,12 @@ instant restatement_late_before(const struct run *run, uint32_t file)
     return !restatement                        ? INSTANT_MIN
            : source < restatement->known_count ? restatement->known[source].late_before
                                                : restatement->late_before;
+}
+
+bool restatement_is_new(const struct run *run, uint32_t file)
+{
+    const struct restatement *restatement = run->restatement;
+    return restatement && feed_file_source(run->feed, file) >= restatement->known_count;
 }
 
 instant restatement_late_max(const struct run *run)

@@ -11,6 +11,27 @@ const struct place *explain_place(const struct explain *x, const struct step *st
     return step->place.line > 0 || !x->charge ? &step->place : &x->charge->price->place;
 }
 
+const struct grant *explain_grant(const struct explained_step *done)
+{
+    const struct step_credit *credit = &done->step->credit;
+    for (uint32_t i = 0; i < credit->grant_count && done->grant; i++) {
+        if (text_equal(credit->grants[i].id, *done->grant)) {
+            return &credit->grants[i];
+        }
+    }
+    return NULL;
+}
+
+void say_every(struct buffer *out, const struct clock *clock)
+{
+    const char *name = clock_every_name(clock->every);
+    if (clock->count == 1) {
+        buffer_add_text(out, text_of(name));
+    } else {
+        buffer_format(out, "%d %ss", clock->count, name);
+    }
+}
+
 enum status explain_write(struct explain *x, enum farthing_form form)
 {
     return form == FARTHING_JSON ? explain_write_json(x) : explain_write_text(x);
@@ -138,6 +159,19 @@ static void add_price(const struct explain *x, struct buffer *out)
     buffer_add_text(out, TEXT("]}"));
 }
 
+static void add_granted(const struct explain *x, struct buffer *out, const struct grant *grant)
+{
+    add_json_decimal(out, "granted", grant->amount);
+    add_at(out, "grant_from", grant->from);
+    add_at(out, "grant_to", grant->to);
+    if (grant->recurs) {
+        struct buffer every;
+        buffer_init(&every, &x->run->arena, 16);
+        say_every(&every, &grant->every);
+        add_json_text(out, "grant_every", buffer_text(&every));
+    }
+}
+
 static void add_step(const struct explain *x, struct buffer *out, const struct explained_step *done)
 {
     begin_item(out);
@@ -155,6 +189,9 @@ static void add_step(const struct explain *x, struct buffer *out, const struct e
     buffer_add_text(out, done->is_whole ? TEXT("true") : TEXT("false"));
     if (done->grant) {
         add_json_text(out, "grant", *done->grant);
+    }
+    if (done->step->kind == STEP_CREDIT && explain_grant(done)) {
+        add_granted(x, out, explain_grant(done));
     }
     if (done->tier != NONE) {
         add_json_count(out, "tier", done->tier + 1);

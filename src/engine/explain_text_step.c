@@ -379,12 +379,15 @@ static void add_pair(struct buffer *out, const char *name, struct dec before, st
     buffer_add_char(out, '\n');
 }
 
+/* A bucket of all time, as a wallet is, has no turn to tell of. */
 static void add_bucket(struct buffer *out, const struct explained_step *done)
 {
     buffer_add_text(out, TEXT("     bucket    "));
     add_shown(out, done->bucket);
-    buffer_add_text(out, TEXT("\n     turn      "));
-    say_period(out, done->turn);
+    if (done->turn.from > INSTANT_MIN || done->turn.to < INSTANT_MAX) {
+        buffer_add_text(out, TEXT("\n     turn      "));
+        say_period(out, done->turn);
+    }
     buffer_add_char(out, '\n');
 }
 
@@ -508,6 +511,36 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
 }
 
 /* What a grant had before the line and has behind it. */
+/* As the catalog says it: what is there of it at a time is told as the step's. */
+static void add_granted(struct buffer *out, const struct explained_step *done)
+{
+    const struct step_credit *credit = &done->step->credit;
+    const struct grant *grant = explain_grant(done);
+    if (grant) {
+        buffer_add_text(out, TEXT("     granted   "));
+        add_decimal(out, grant->amount);
+        if (grant->from > INSTANT_MIN) {
+            buffer_add_text(out, TEXT(", from "));
+            say_instant(out, grant->from);
+        }
+        if (grant->to < INSTANT_MAX) {
+            buffer_add_text(out, grant->from > INSTANT_MIN ? TEXT(" to ") : TEXT(", up to "));
+            say_instant(out, grant->to);
+        }
+        if (grant->recurs) {
+            buffer_add_text(out, TEXT(", every "));
+            say_every(out, &grant->every);
+        }
+        buffer_add_char(out, '\n');
+    } else if (credit->has_top_up && done->grant && text_equal(*done->grant, TEXT("top_up"))) {
+        buffer_add_text(out, TEXT("     granted   "));
+        add_decimal(out, credit->top_up);
+        buffer_add_text(out, TEXT(", whenever less is left than "));
+        add_decimal(out, credit->below);
+        buffer_add_char(out, '\n');
+    }
+}
+
 static void add_grant(struct buffer *out, const struct explained_step *done)
 {
     add_bucket(out, done);
@@ -555,6 +588,9 @@ void explain_write_step(const struct explain *x, struct buffer *out, uint32_t nu
     say_place(out, explain_place(x, step));
     buffer_add_text(out, TEXT(")\n"));
     add_measure(out, step);
+    if (step->kind == STEP_CREDIT) {
+        add_granted(out, done);
+    }
     if (step->kind == STEP_COVER) {
         if (x->charge->row != NONE) {
             add_taken(out, done);

@@ -144,6 +144,24 @@ static uint64_t count_organizations(struct farthing *farthing, const struct acco
     return count;
 }
 
+/* A run tells only of those that have no usage; here nobody knows. */
+static void warn_of_buyers(const struct loaded *loaded, struct complaints *complaints)
+{
+    enum { MEANT_MAX = 10 }; /* each looks at all accounts */
+    const struct accounts *accounts = loaded->accounts;
+    for (uint32_t i = 0; i < accounts->unknown_buyer_count; i++) {
+        const struct contract *contract =
+            &loaded->catalog->contracts[accounts->unknown_buyers[i].contract];
+        struct text meant = i < MEANT_MAX ? accounts_buyer_meant(accounts, i) : TEXT("");
+        struct text hint =
+            meant.size > 0 ? text_format(complaints->arena, "did you mean %.*s?", TEXT_ARG(meant))
+                           : TEXT("a record of an account, or a membership, makes it known");
+        complain_softly(complaints, contract->place, "BUYER_UNKNOWN", hint,
+                        "no record names %.*s, the buyer of a contract", TEXT_ARG(contract->buyer));
+    }
+    complaints_sort(complaints);
+}
+
 static enum farthing_status check_all(struct farthing *farthing,
                                       const struct farthing_paths *catalog,
                                       const struct farthing_paths *accounts,
@@ -153,6 +171,9 @@ static enum farthing_status check_all(struct farthing *farthing,
     struct loaded loaded = {0};
     enum status status = load_catalog(farthing->env, &farthing->arena, &farthing->config, *catalog,
                                       *accounts, &complaints, &loaded, &farthing->err);
+    if (status == OK) {
+        warn_of_buyers(&loaded, &complaints);
+    }
     check->complaints = copy_complaints(&farthing->arena, &complaints);
     check->complaint_count = complaints.count;
     check->error_count = complaints.errors;

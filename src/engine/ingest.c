@@ -910,6 +910,38 @@ __attribute__((cold, noinline)) static void take_event_whole(struct worker *work
  * the bytes decide which of the two is accepted, and the verdict finds the records of the other. */
 #define LATE_PRINT UINT64_C(0x9E3779B97F4A7C15)
 
+/* Whether a period that is corrected has the event on a bill, by its time.  A turn of a payer's own
+ * clock is of the period in which it begins. */
+static bool is_restated(const struct run *run, const struct event *event)
+{
+    const struct restatement *restatement = run->restatement;
+    instant at = event->at;
+    uint32_t account = billing_is_calendar(run->catalog)
+                           ? NONE
+                           : account_find(&run->finder, account_hash(&run->finder, event->subject));
+    if (account != NONE) {
+        uint32_t payer = accounts_payer(run->accounts, account, at);
+        const struct billing_of of = billing_of(run->catalog, run->accounts, payer, at);
+        instant from = billing_turn(&of, at).from;
+        at = billing_at(&of, from).is_custom ? from : at;
+    }
+    for (size_t i = 0; i < restatement->period_count; i++) {
+        if (period_has(restatement->periods[i], at)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_outside(struct outside *to, const struct outside *more)
+{
+    if (more->count > 0) {
+        to->first = to->count == 0 || more->first < to->first ? more->first : to->first;
+        to->last = to->count == 0 || more->last > to->last ? more->last : to->last;
+        to->count += more->count;
+    }
+}
+
 /* Whether usage of that time, or of all of the period, was not billed any more when the event's
  * file came.  A withdrawal takes back nothing of such a period. */
 __attribute__((cold, noinline)) static bool comes_too_late(struct worker *worker,
@@ -918,10 +950,15 @@ __attribute__((cold, noinline)) static bool comes_too_late(struct worker *worker
     const struct run *run = worker->run;
     uint32_t file = worker->block.file_index;
     instant before = restatement_late_before(run, file);
-    bool is_new = feed_file_source(run->feed, file) >= run->restatement->known_count;
     bool is_usage = event->kind != EVENT_WITHDRAWAL;
-    worker->block_too_late += is_usage && is_new && event->at < before;
-    return (is_usage && event->at < before) || run->period.from < before;
+    bool is_late = is_usage && event->at < before;
+    if (is_usage && restatement_is_new(run, file)) {
+        worker->block_too_late += is_late;
+        if (!is_late && !is_restated(run, event)) {
+            add_outside(&worker->block_outside, &(struct outside){1, event->at, event->at});
+        }
+    }
+    return is_late || run->period.from < before;
 }
 
 /* Of an event that comes too late: it is excluded by that name. */
@@ -1059,7 +1096,7 @@ static void take_event(void *context, const struct event *event, size_t record_o
     const struct run *run = worker->run;
     uint64_t position =
         (uint64_t)worker->block.file_index << 48 | (worker->line_offset + record_offset);
-    worker->is_late = event->at < run->late_max && comes_too_late(worker, event);
+    worker->is_late = event->at < worker->late_max && comes_too_late(worker, event);
     if (event->kind == EVENT_WITHDRAWAL) {
         if (worker->is_late) {
             worker->block_events.count++; /* it is in the file, all the same */
@@ -1128,10 +1165,12 @@ static void count_file_events(struct worker *worker)
     refused->print += worker->block_refused.print;
     if (run->restatement) {
         run->restatement->too_late += worker->block_too_late;
+        add_outside(&run->restatement->outside, &worker->block_outside);
     }
     run->env->lock_give(run->env, run->lock);
     worker->block_events = worker->block_refused = (struct event_count){0};
     worker->block_too_late = 0;
+    worker->block_outside = (struct outside){0};
 }
 
 /* Room for what is found of the texts of a block. */
@@ -1213,6 +1252,8 @@ static void note_damage(struct worker *worker, const struct feed_finding *findin
 static enum status read_block(struct worker *worker)
 {
     const struct feed_block *block = &worker->block;
+    const struct run *run = worker->run;
+    worker->late_max = restatement_is_new(run, block->file_index) ? INSTANT_MAX : run->late_max;
     if (block->format == FEED_CSV && block->size > 0) {
         TRY(open_csv(worker));
     }

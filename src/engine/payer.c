@@ -359,6 +359,24 @@ static void count_bill(struct worker *worker, const struct bill *bill,
     }
 }
 
+/* A buyer that no record names is no member of anything: what it uses is on its own bill. */
+static void note_usage(const struct run *run, uint32_t payer)
+{
+    const struct unknown_buyer *unknown = run->accounts->unknown_buyers;
+    uint32_t first = 0, end = run->accounts->unknown_buyer_count;
+    while (first < end) {
+        uint32_t middle = first + (end - first) / 2;
+        if (unknown[middle].account < payer) {
+            first = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    if (first < run->accounts->unknown_buyer_count && unknown[first].account == payer) {
+        run->buyer_uses[first] = true; /* of no other thread: each payer is one's */
+    }
+}
+
 void payer_count_taxes(struct worker *worker, const struct priced *priced)
 {
     struct run *run = worker->run;
@@ -743,6 +761,9 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     cut_values_count(worker, &cut_values);
     tell_known(worker, job, &bill);
     count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
+    if (book.row_count > 0) {
+        note_usage(worker->run, job->payer);
+    }
     return sourced_keep(worker, job->sourced);
 }
 

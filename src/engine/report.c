@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "catalog/complain.h"
 #include "engine/margins.h"
 #include "engine/letter.h"
 #include "engine/run.h"
@@ -302,6 +303,16 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     summary->fingerprint = hex;
 }
 
+/* As lists of bills have it: a payer's own bill, and each of its views, may fail. */
+static const char *name_failed(struct run *run, const struct failed_payer *failed)
+{
+    struct text contract = bill_contract(run->catalog, run->accounts, failed->index);
+    return contract.size > 0 ? text_format(&run->arena, "%.*s (%.*s)", TEXT_ARG(failed->payer),
+                                           TEXT_ARG(contract))
+                                   .at
+                             : text_copy(&run->arena, failed->payer).at;
+}
+
 static void list_failures(struct run *run, struct farthing_summary *summary)
 {
     uint32_t count = 0;
@@ -312,8 +323,7 @@ static void list_failures(struct run *run, struct farthing_summary *summary)
     for (int i = 0; i < run->threads; i++) {
         const struct worker *worker = &run->workers[i];
         for (uint32_t f = 0; f < worker->failure_count; f++) {
-            add_count(failed, &summary->failed_count,
-                      text_copy(&run->arena, worker->failures[f].payer).at, 0,
+            add_count(failed, &summary->failed_count, name_failed(run, &worker->failures[f]), 0,
                       text_copy(&run->arena, worker->failures[f].message).at);
         }
     }
@@ -486,6 +496,10 @@ static enum status write_run_file(struct run *run)
         buffer_add_text(&out, TEXT(",\"opening\":"));
         buffer_add_json(&out, text_of(options->opening));
     }
+    if (run->catalog->billing.zone) {
+        buffer_add_text(&out, TEXT(",\"zone\":"));
+        buffer_add_json(&out, zone_name(run->catalog->billing.zone));
+    }
     add_billed(run, &out);
     if (run->takes_back) {
         buffer_add_text(&out, TEXT(",\"takes_back\":true"));
@@ -601,6 +615,46 @@ static void warn_of_damage(struct run *run)
     }
 }
 
+/* In the period: those that have ended stay in a catalog, and their buyers may have gone. */
+static bool has_contract(const struct run *run, uint32_t buyer)
+{
+    const struct account *account = &run->accounts->items[buyer];
+    for (uint32_t i = 0; i < account->contract_count; i++) {
+        uint32_t index = run->accounts->contract_of[account->contract_first + i];
+        const struct contract *contract = &run->catalog->contracts[index];
+        if (contract->from < run->period.to && contract->to > run->period.from) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A misspelt buyer is an account of its own, which nobody uses and which pays what the contract
+ * asks for. */
+static void warn_of_buyers(struct run *run)
+{
+    const struct accounts *accounts = run->accounts;
+    uint32_t first = NONE, count = 0;
+    for (uint32_t i = 0; i < accounts->unknown_buyer_count; i++) {
+        if (!run->buyer_uses[i] && has_contract(run, accounts->unknown_buyers[i].account)) {
+            first = first == NONE ? i : first;
+            count++;
+        }
+    }
+    if (first == NONE) {
+        return;
+    }
+    const struct contract *contract =
+        &run->catalog->contracts[accounts->unknown_buyers[first].contract];
+    struct text meant = accounts_buyer_meant(accounts, first);
+    run_warn(run,
+             "%s: BUYER_UNKNOWN: no record names %.*s, the buyer of a contract, and it has no "
+             "usage%s%.*s%s%s",
+             place_text(&run->arena, contract->place), TEXT_ARG(contract->buyer),
+             meant.size > 0 ? "; did you mean " : "", TEXT_ARG(meant), meant.size > 0 ? "?" : "",
+             count > 1 ? text_format(&run->arena, " (so with %u more)", count - 1).at : "");
+}
+
 /* Both numbers as the bill shows them. */
 static const char *count_events(struct run *run, struct known_events known)
 {
@@ -649,6 +703,9 @@ enum status run_report(struct run *run, struct farthing_summary *summary)
     list_failures(run, summary);
     warn_of_nothing(run, summary);
     warn_of_damage(run);
+    if (summary->failed_count == 0) { /* of those nobody has looked at the usage */
+        warn_of_buyers(run);
+    }
     warn_of_fewer(run);
     warn_of_cut_values(run);
     sum_amounts(run, summary);

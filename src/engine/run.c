@@ -376,6 +376,8 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     arena_init(&run->table_arena, &env->tables, 0);
     run->series_arena.recover = run->table_arena.recover = &run->recover;
     series_table_init(&run->series, &run->series_arena, run->catalog);
+    run->buyer_uses =
+        arena_calloc(&run->arena, run->accounts->unknown_buyer_count + 1u, sizeof *run->buyer_uses);
     TRY(set_up_workers(run));
     TRY(load_state(run));
     room_count_loaded(run);

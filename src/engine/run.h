@@ -106,7 +106,14 @@ struct failure {
     struct text message;
     bool is_torn; /* and something of it was billed or taken back in the same run */
 };
+/* Records of times that a correction does not restate: how many, the first and the last time. */
+struct outside {
+    uint64_t count;
+    instant first, last;
+};
 struct restatement {
+    const struct period *periods; /* all that the correction restates, in order */
+    size_t period_count;
     const struct known_file *known; /* the first of the events' paths */
     size_t known_count;
     uint32_t round;      /* of the events that are new */
@@ -134,6 +141,7 @@ struct restatement {
     bool was_cleared; /* nothing has, and what an earlier run had written there is gone */
     uint64_t late_records, late_refused, late_conflicts;
     uint64_t too_late; /* new records of a time for which late usage is not billed any more */
+    struct outside outside; /* others, of no period that is corrected */
     bool has_untold;   /* some of these two are listed in no closed folder */
 };
 
@@ -272,7 +280,9 @@ struct worker {
     uint64_t line_offset; /* in the file */
     struct event_count block_events, block_refused;
     uint64_t block_too_late;
-    bool is_late; /* the event at hand comes too late to be billed */
+    struct outside block_outside;
+    instant late_max; /* that of the run; of a block of late events none, so that all are looked at */
+    bool is_late;     /* the event at hand comes too late to be billed */
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct damage damage;
@@ -365,6 +375,7 @@ struct run {
     uint32_t *steady_payer;
     struct account_finder finder;
     struct arena table_arena;          /* of the two */
+    bool *buyer_uses;                  /* of each of accounts->unknown_buyers: it has usage */
     const struct member_span *members; /* by payer; only when fixed prices need them */
     const uint32_t *member_first;
     struct opening_bucket *opening; /* sorted by (payer, key) */
@@ -570,6 +581,8 @@ enum status restatement_check_events(struct run *run);
 instant restatement_late_before(const struct run *run, uint32_t file);
 /* No event of this instant or later comes too late; INSTANT_MIN: none does. */
 instant restatement_late_max(const struct run *run);
+/* It is of late events. */
+bool restatement_is_new(const struct run *run, uint32_t file);
 /* Whom it says to hold, once accounts are known; and its warning. */
 void restatement_hold(struct run *run);
 /* Tells who failed and whose bills lie in other turns now; true when one of them has only some of

@@ -7,10 +7,20 @@
 
 #include <stdio.h>
 
-struct text show_time(struct arena *arena, instant at)
+#include "engine/run.h"
+
+struct text show_time(struct show *show, instant at)
 {
-    char *out = arena_alloc(arena, TIME_FORMAT_MAX);
-    return (struct text){out, (size_t)time_format_short(at, out)};
+    char *out = arena_alloc(&show->scratch, TIME_FORMAT_MAX);
+    const int32_t offset_s = zone_offset_seconds(show->zone, at), offset_min = offset_s / 60;
+    /* As if it were UTC: midnight is a day, and another time says how far from UTC it is. */
+    const struct text local = {out, (size_t)time_format_short(at + offset_s * NS_PER_SECOND, out)};
+    if (!show->zone || local.at[local.size - 1] != 'Z') {
+        return local;
+    }
+    const int32_t east = offset_min < 0 ? -offset_min : offset_min;
+    return text_format(&show->scratch, "%.*s%c%02d:%02d", (int)local.size - 1, local.at,
+                       offset_min < 0 ? '-' : '+', east / 60, east % 60);
 }
 
 struct text show_count(struct arena *arena, uint64_t count)
@@ -52,15 +62,16 @@ enum {
     LIST_BILL
 };
 
-static void list_cells(struct arena *arena, const struct bill_head *head, bool with_kind,
+static void list_cells(struct show *show, const struct bill_head *head, bool with_kind,
                        struct text *cells)
 {
+    struct arena *arena = &show->scratch;
     cells[LIST_PAYER] =
         head->contract.size == 0
             ? head->payer
             : text_format(arena, "%.*s (%.*s)", TEXT_ARG(head->payer), TEXT_ARG(head->contract));
-    cells[LIST_FROM] = show_time(arena, head->period.from);
-    cells[LIST_TO] = show_time(arena, head->period.to);
+    cells[LIST_FROM] = show_time(show, head->period.from);
+    cells[LIST_TO] = show_time(show, head->period.to);
     cells[LIST_KIND] = with_kind || !text_equal(head->kind, TEXT("bill")) ? head->kind : TEXT("");
     cells[LIST_TOTAL] = head->total;
     cells[LIST_CURRENCY] = head->currency;
@@ -171,7 +182,7 @@ static enum status measure_head(struct show *show, const struct bill_head *head,
         return OK;
     }
     struct text cells[TABLE_COLUMNS_MAX];
-    list_cells(&show->scratch, head, false, cells);
+    list_cells(show, head, false, cells);
     table_measure(&show->table, cells);
     return add_to_end(context, head, show->err);
 }
@@ -180,7 +191,7 @@ static enum status write_head_row(struct show *show, const struct bill_head *hea
 {
     (void)context;
     struct text cells[TABLE_COLUMNS_MAX];
-    list_cells(&show->scratch, head, false, cells);
+    list_cells(show, head, false, cells);
     return is_wanted(show, head) ? table_row(&show->table, cells, show->err) : OK;
 }
 
@@ -225,7 +236,7 @@ static enum status write_head_json(struct show *show, const struct bill_head *he
     }
     struct list_end *end = context;
     struct text cells[TABLE_COLUMNS_MAX];
-    list_cells(&show->scratch, head, true, cells);
+    list_cells(show, head, true, cells);
     struct buffer out;
     buffer_init(&out, &show->scratch, 512);
     buffer_add_text(&out, end->count > 0 ? TEXT(",\n{") : TEXT("\n{"));
@@ -279,7 +290,7 @@ static enum status write_head_csv(struct show *show, const struct bill_head *hea
         return OK;
     }
     struct text cells[TABLE_COLUMNS_MAX];
-    list_cells(&show->scratch, head, true, cells);
+    list_cells(show, head, true, cells);
     struct buffer out;
     buffer_init(&out, &show->scratch, 512);
     const struct text texts[] = {head->bill, cells[LIST_KIND], head->payer};
@@ -432,11 +443,29 @@ static enum status fail_unknown(struct show *show)
 
 /* ---- the call ------------------------------------------------------------------------------- */
 
+/* That of the catalog that billed.  Without its file, days are told in UTC. */
+static void find_zone(struct show *show)
+{
+    struct farthing *farthing = show->farthing;
+    struct text name = json_text(show->run, "zone"), bytes;
+    struct error ignored;
+    if (name.size == 0) {
+        return;
+    }
+    struct zone_source *zones =
+        zone_source_new(farthing->env, &farthing->arena, farthing->config.zone_folder);
+    if (!zones->find(zones->context, name, &bytes) ||
+        zone_parse(&farthing->arena, name, bytes, &show->zone, &ignored) != OK) {
+        show->zone = NULL;
+    }
+}
+
 static enum status show_all(struct show *show, const char *out)
 {
     TRY(folder_open(show->farthing->env, &show->farthing->arena, out, &show->folder, show->err));
     TRY(folder_run(&show->folder, &show->run, show->err));
     TRY(folder_check(&show->folder, show->run, "bills.ndjson", show->err));
+    find_zone(show);
     if (!show->name) {
         return list_bills(show);
     }

@@ -17,7 +17,8 @@ struct nearest {
 struct show {
     struct farthing *farthing;
     struct folder folder;
-    yyjson_val *run; /* the folder's run.json */
+    yyjson_val *run;         /* the folder's run.json */
+    const struct zone *zone; /* of the days that were billed; NULL: UTC */
     struct table table;
     struct sink_text sink;
     const char *name;
@@ -33,8 +34,8 @@ struct show {
     int nearest_count;
 };
 
-/* Cells of tables. */
-struct text show_time(struct arena *arena, instant at);
+/* Cells of tables.  A day of the bill's zone, or a time in it. */
+struct text show_time(struct show *show, instant at);
 struct text show_count(struct arena *arena, uint64_t count);
 struct text show_decimal(struct arena *arena, struct dec value, int digits);
 /* Of a sum that may have more digits than a decimal. */

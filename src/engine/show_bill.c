@@ -91,8 +91,9 @@ static bool is_of_commitment(const struct line *line)
 }
 
 /* What a line is, in words: what is as usual is left out. */
-static struct text what_of(struct arena *arena, const struct page *page, const struct line *line)
+static struct text what_of(struct show *show, const struct page *page, const struct line *line)
 {
+    struct arena *arena = &show->scratch;
     struct buffer out;
     buffer_init(&out, arena, 128);
     if (!text_equal(line->kind, TEXT("usage"))) {
@@ -130,7 +131,7 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
         add_word(&out, "%.*s", line->resource);
     }
     if (line->from != page->head.period.from || line->to != page->head.period.to) {
-        struct text from = show_time(arena, line->from), to = show_time(arena, line->to);
+        struct text from = show_time(show, line->from), to = show_time(show, line->to);
         add_word(&out, "%.*s", text_format(arena, "%.*s to %.*s", TEXT_ARG(from), TEXT_ARG(to)));
     }
     if (line->conversion) { /* quantity x rate is in the currency of the price */
@@ -141,7 +142,7 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
                  text_format(arena, "%.*s %.*s at %.*s", TEXT_ARG(amount),
                              TEXT_ARG(conversion->currency), TEXT_ARG(rate)));
         if (conversion->at > INSTANT_MIN) {
-            struct text of = show_time(arena, conversion->at);
+            struct text of = show_time(show, conversion->at);
             buffer_format(&out, " of %.*s", TEXT_ARG(of));
         }
     }
@@ -158,15 +159,16 @@ static struct text what_of(struct arena *arena, const struct page *page, const s
     return buffer_text(&out);
 }
 
-static void line_cells(struct arena *arena, const struct page *page, const struct line *line,
+static void line_cells(struct show *show, const struct page *page, const struct line *line,
                        struct text *cells)
 {
+    struct arena *arena = &show->scratch;
     char *id = arena_alloc(arena, 33);
     hash128_format(line->id, id);
     cells[CELL_PRODUCT] = line->product;
     cells[CELL_SKU] = line->sku;
     cells[CELL_DIMENSIONS] = line->dimensions;
-    cells[CELL_WHAT] = what_of(arena, page, line);
+    cells[CELL_WHAT] = what_of(show, page, line);
     bool has_rate = line->has_rate && !is_percentage(line);
     bool has_quantity = has_rate || !dec_is_zero(line->quantity);
     cells[CELL_QUANTITY] = has_quantity ? show_decimal(arena, line->quantity, 0) : TEXT("");
@@ -218,7 +220,7 @@ static enum status measure_line(struct show *show, struct page *page, const stru
 {
     (void)row;
     struct text cells[TABLE_COLUMNS_MAX];
-    line_cells(&show->scratch, page, line, cells);
+    line_cells(show, page, line, cells);
     if (is_total_rounding(line)) {
         cells[CELL_WHAT] = TEXT("rounding");
     }
@@ -286,7 +288,7 @@ static enum status write_line(struct show *show, struct page *page, const struct
     page->section_lines++;
     TRY(dec_sum_add(&page->section, line->amount, show->err));
     struct text cells[TABLE_COLUMNS_MAX];
-    line_cells(&show->scratch, page, line, cells);
+    line_cells(show, page, line, cells);
     return table_row(&show->table, cells, show->err);
 }
 
@@ -307,7 +309,7 @@ static enum status write_title(struct show *show, const struct bill_head *head)
     buffer_format(&out, "%s%s ", bold, is_correction ? "Correction" : "Bill");
     add_shown(&out, head->bill);
     buffer_format(&out, "%s\n", plain);
-    struct text from = show_time(arena, head->period.from), to = show_time(arena, head->period.to);
+    struct text from = show_time(show, head->period.from), to = show_time(show, head->period.to);
     buffer_add_text(&out, TEXT("provider  "));
     add_shown(&out, head->provider);
     buffer_add_text(&out, TEXT("\npayer     "));
@@ -333,8 +335,8 @@ static enum status write_title(struct show *show, const struct bill_head *head)
     return show_put(show, buffer_text(&out));
 }
 
-/* The cells of one item of a list, as many as the table has columns. */
-typedef void list_cells(struct show *show, yyjson_val *item, struct text *cells);
+/* The cells of one item of a list, as many as the table has columns; false: it is not shown. */
+typedef bool list_cells(struct show *show, yyjson_val *item, struct text *cells);
 
 enum { LIST_COLUMNS = 5 };
 
@@ -347,32 +349,47 @@ static enum status write_list(struct show *show, yyjson_val *list, struct table 
     size_t index, count;
     yyjson_arr_foreach(list, index, count, item)
     {
-        cells_of(show, item, cells);
-        table_measure(table, cells);
+        if (cells_of(show, item, cells)) {
+            table_measure(table, cells);
+        }
     }
     table_hide_empty(table);
     table_begin(table, true);
     yyjson_arr_foreach(list, index, count, item)
     {
-        cells_of(show, item, cells);
-        TRY(table_row(table, cells, show->err));
+        if (cells_of(show, item, cells)) {
+            TRY(table_row(table, cells, show->err));
+        }
     }
     return table_end(table, show->err);
 }
 
-static void list_exclusion(struct show *show, yyjson_val *item, struct text *cells)
+/* Events of another time are on another bill, and say nothing about this one. */
+static bool is_of_other_bill(yyjson_val *item)
+{
+    struct text reason = json_text(item, "reason");
+    return text_equal(reason, text_of(exclusion_name(EXCLUDE_OUT_OF_PERIOD)));
+}
+
+static bool list_exclusion(struct show *show, yyjson_val *item, struct text *cells)
 {
     cells[0] = json_text(item, "reason");
     cells[1] = show_count(&show->scratch, yyjson_get_uint(yyjson_obj_get(item, "events")));
     cells[2] = json_text(item, "quantity");
     cells[3] = json_text(item, "meter");
     cells[4] = json_text(item, "account");
+    return !is_of_other_bill(item);
 }
 
 static enum status write_exclusions(struct show *show, const struct bill_head *head)
 {
-    yyjson_val *list = yyjson_obj_get(head->proof, "exclusions");
-    if (yyjson_arr_size(list) == 0) {
+    yyjson_val *list = yyjson_obj_get(head->proof, "exclusions"), *item;
+    size_t index, count, shown = 0;
+    yyjson_arr_foreach(list, index, count, item)
+    {
+        shown += !is_of_other_bill(item);
+    }
+    if (shown == 0) {
         return OK;
     }
     TRY(show_put(show, TEXT("\non no line\n")));
@@ -386,18 +403,19 @@ static enum status write_exclusions(struct show *show, const struct bill_head *h
     return write_list(show, list, &table, list_exclusion);
 }
 
-static void list_pending(struct show *show, yyjson_val *item, struct text *cells)
+static bool list_pending(struct show *show, yyjson_val *item, struct text *cells)
 {
     instant due = INSTANT_MIN;
     struct text kind = json_text(item, "kind"), step = json_text(item, "step");
     (void)time_parse(json_text(item, "due"), &due);
-    cells[0] = show_time(&show->scratch, due);
+    cells[0] = show_time(show, due);
     cells[1] = is_named(step)
                    ? text_format(&show->scratch, "%.*s %.*s", TEXT_ARG(kind), TEXT_ARG(step))
                    : kind;
     cells[2] = json_text(item, "sku");
     cells[3] = json_text(item, "account");
     cells[4] = json_text(item, "amount");
+    return true;
 }
 
 /* What the turn would still charge, if it ended with the bill. */
@@ -463,7 +481,7 @@ static enum status write_settlement(struct show *show, const struct bill_head *h
     struct text date = json_text(settlement, "rate_date");
     instant at;
     bool has_date = date.size > 0 && time_parse(date, &at) == TIME_OK;
-    struct text of = has_date ? show_time(&show->scratch, at) : TEXT("");
+    struct text of = has_date ? show_time(show, at) : TEXT("");
     return show_put(show, text_format(&show->scratch, "settled in %.*s: %.*s, at %.*s%s%.*s\n",
                                       TEXT_ARG(json_text(settlement, "currency")),
                                       TEXT_ARG(json_text(settlement, "total")),
