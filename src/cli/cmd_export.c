@@ -138,7 +138,7 @@ const struct command cmd_export = {
         "  --memory SIZE     default 1GiB\n"
         "  --tmp FOLDER      for temporary files; default $TMPDIR or /tmp\n"
         "  --json            print what was done as JSON\n"
-        "  --quiet           print nothing but errors\n\n"
+        "  --quiet           print nothing but warnings and errors\n\n"
         "Exit codes: 0 done; 1 a file or a value is wrong, nothing was written; 2 the command\n"
         "line is wrong; 4 disk or pipe; 5 the memory or another limit; 6 internal.\n\n"
         "examples:\n"

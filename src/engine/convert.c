@@ -52,6 +52,8 @@ struct converter {
     struct buffer out;
     const char *rows_path, *parquet_path;
     uint64_t file_events, refused[REFUSALS];
+    const char *changed_path; /* of the first file that changed while it was read */
+    uint32_t changed_count;
     struct farthing_converted *converted;
 };
 
@@ -337,10 +339,12 @@ static enum status read_block(struct converter *c)
     }
     for (uint32_t i = 0; i < block->finding_count && c->status == OK; i++) {
         const struct feed_finding *finding = &block->findings[i];
-        uint64_t line = block->format == FEED_SEGMENT ? block->first_event + 1 : ++c->line;
-        if (finding->refusal != REFUSE_NONE) {
-            add_letter(c, finding->refusal, line, finding->offset, finding->head, finding->reason);
+        if (finding->refusal == REFUSE_NONE) {
+            c->changed_path = c->changed_count++ == 0 ? c->path : c->changed_path;
+            continue;
         }
+        uint64_t line = block->format == FEED_SEGMENT ? block->first_event + 1 : ++c->line;
+        add_letter(c, finding->refusal, line, finding->offset, finding->head, finding->reason);
     }
     if (block->format != FEED_SEGMENT) {
         feed_count_lines(c->feed, block->file_index, block->block_index, 0);
@@ -460,6 +464,17 @@ static void list_reasons(struct converter *c)
         }
     }
     c->converted->reasons = reasons;
+}
+
+static void list_warnings(struct converter *c)
+{
+    if (c->changed_count > 0) {
+        struct arena *arena = &c->farthing->arena;
+        struct farthing_count *warning = arena_calloc(arena, 1, sizeof *warning);
+        warning->name = change_format(arena, c->changed_path, c->changed_count);
+        c->converted->warnings = warning;
+        c->converted->warning_count = 1;
+    }
 }
 
 /* ---- import ---------------------------------------------------------------------------------- */
@@ -653,6 +668,7 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
         status = import ? import_all(c, import) : export_all(c, export);
         if (status == OK) {
             list_reasons(c);
+            list_warnings(c);
         }
     }
     farthing->arena.recover = NULL;

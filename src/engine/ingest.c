@@ -1197,10 +1197,10 @@ static void read_lines(struct worker *worker)
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
 }
 
-/* What came of the stream before is billed all the same, so that who bills is told. */
-static void note_damage(struct worker *worker, const struct feed_finding *finding)
+/* The rest of the file is billed all the same, so that who bills is told. */
+static void note_damage(struct worker *worker, struct damage *damage,
+                        const struct feed_finding *finding)
 {
-    struct damage *damage = &worker->damage;
     bool is_first = damage->count++ == 0 || finding->file_index < damage->file ||
                     (finding->file_index == damage->file && finding->offset < damage->offset);
     if (is_first) {
@@ -1208,6 +1208,17 @@ static void note_damage(struct worker *worker, const struct feed_finding *findin
         damage->offset = finding->offset;
         damage->reason = text_format(&worker->arena, "%s", finding->reason).at;
     }
+}
+
+const char *change_format(struct arena *arena, const char *path, uint32_t count)
+{
+    const char *others =
+        count > 1 ? text_format(arena, " (so with %u more)", count - 1).at : "";
+    return text_format(arena,
+                       "%s: the file changed while it was read%s: what was added or written over "
+                       "may be missing; run it again when nobody writes to it",
+                       path, others)
+        .at;
 }
 
 static enum status read_block(struct worker *worker)
@@ -1224,10 +1235,12 @@ static enum status read_block(struct worker *worker)
     drain_ring(worker);
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
-        if (finding->refusal == REFUSE_ENCODING) {
-            note_damage(worker, finding);
-        }
-        if (finding->refusal != REFUSE_NONE) {
+        if (finding->refusal == REFUSE_NONE) {
+            note_damage(worker, &worker->change, finding);
+        } else {
+            if (finding->refusal == REFUSE_ENCODING) {
+                note_damage(worker, &worker->damage, finding);
+            }
             add_letter(worker, finding->refusal, FEED_LINE_LAST, finding->offset, finding->head,
                        finding->reason);
         }

@@ -580,17 +580,29 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
              find_advice(run, most->name));
 }
 
-static void warn_of_damage(struct run *run)
+/* The first of what all threads have found. */
+static struct damage find_damage(const struct run *run, bool is_change)
 {
     struct damage first = {0};
     for (int i = 0; i < run->threads; i++) {
-        const struct damage *damage = &run->workers[i].damage;
+        const struct worker *worker = &run->workers[i];
+        const struct damage *damage = is_change ? &worker->change : &worker->damage;
         const uint32_t count = first.count + damage->count;
         bool is_first =
             damage->count > 0 && (first.count == 0 || damage->file < first.file ||
                                   (damage->file == first.file && damage->offset < first.offset));
         first = is_first ? *damage : first;
         first.count = count;
+    }
+    return first;
+}
+
+static void warn_of_damage(struct run *run)
+{
+    const struct damage first = find_damage(run, false), change = find_damage(run, true);
+    if (change.count > 0) {
+        const char *path = feed_file_path(run->feed, change.file);
+        run_warn(run, "%s", change_format(&run->arena, path, change.count));
     }
     if (first.count > 0) {
         const char *others =

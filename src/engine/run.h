@@ -144,7 +144,8 @@ struct letter {
     struct digest digest;
 };
 
-/* Streams that are damaged or cut: how many, and of the first by name where and why. */
+/* Streams that are damaged or cut, or files that changed while they were read: how many, and of the
+ * first by name where and why. */
 struct damage {
     uint32_t count, file;
     uint64_t offset;
@@ -275,7 +276,7 @@ struct worker {
     bool is_late; /* the event at hand comes too late to be billed */
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
-    struct damage damage;
+    struct damage damage, change;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
     uint64_t ring_added, ring_found, ring_finished; /* so many so far */
     /* accept */
@@ -589,6 +590,8 @@ enum status taken_back_check(struct run *run);
 /* Who pays for whom through all of the period; before the partitions of the books are made. */
 void run_find_payers(struct run *run);
 enum status run_read(struct run *run);
+/* The warning of so many files that changed while they were read, the first of them at path. */
+const char *change_format(struct arena *arena, const char *path, uint32_t count);
 enum status run_accept(struct run *run);
 enum status run_settle(struct run *run);
 /* What the worker's bills in a currency come to so far; made when it is not there. */
