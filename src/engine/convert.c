@@ -28,6 +28,7 @@ struct converter {
     struct error *err;
     struct arena arena;   /* of the whole call */
     struct arena scratch; /* of an event */
+    struct arena header_arena; /* of the header of the file at hand: files may be many */
     struct arena decoder_arena, names_arena, writer_arena, reader_arena, parquet_arena;
     struct decoder *decoder, *names; /* names: takes apart what the first one has read */
     struct segment_writer *writer;   /* of import */
@@ -271,8 +272,10 @@ static enum status read_header(struct converter *c)
         return OK;
     }
     struct error inner;
-    struct text line = text_copy(&c->arena, c->block.header);
-    enum status status = csv_header_read(&c->arena, line, c->mapping, &c->header, &inner);
+    c->header = NULL;
+    arena_rewind(&c->header_arena, (struct arena_mark){0});
+    enum status status =
+        csv_header_read(&c->header_arena, c->block.header, c->mapping, &c->header, &inner);
     c->header_file = c->block.file_index;
     if (status != OK) {
         (void)fail(c->err, status, "%s:1: %s", c->path, inner.message);
@@ -652,7 +655,7 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
                             .converted = converted};
     struct arena *arenas[] = {&c->arena,        &c->scratch,      &c->decoder_arena,
                               &c->names_arena,  &c->writer_arena, &c->reader_arena,
-                              &c->parquet_arena};
+                              &c->parquet_arena, &c->header_arena};
     jmp_buf recover;
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
         arena_init(arenas[i], &env->memory, 0);

@@ -1099,9 +1099,10 @@ static enum status open_csv(struct worker *worker)
         return OK;
     }
     struct error inner;
-    struct text header = text_copy(&worker->arena, worker->block.header);
-    enum status status =
-        csv_header_read(&worker->arena, header, run->csv_mapping, &worker->csv_header, &inner);
+    worker->csv_header = NULL;
+    arena_rewind(&worker->header_arena, (struct arena_mark){0});
+    enum status status = csv_header_read(&worker->header_arena, worker->block.header,
+                                         run->csv_mapping, &worker->csv_header, &inner);
     if (status != OK) {
         (void)fail(&worker->err, status, "%s:1: %s",
                    feed_file_path(run->feed, worker->block.file_index), inner.message);
@@ -1110,7 +1111,7 @@ static enum status open_csv(struct worker *worker)
     worker->csv_file = worker->block.file_index;
     struct env *env = run->env;
     env->lock_take(env, run->lock);
-    run->file_headers[worker->block.file_index] = header;
+    run->file_headers[worker->block.file_index] = worker->block.header;
     env->lock_give(env, run->lock);
     return OK;
 }
@@ -1300,7 +1301,7 @@ static void read_work(void *argument, int index)
         worker_fail(worker, status);
     } else {
         worker->decoder_arena.recover = worker->meter_arena.recover = &recover;
-        worker->segment_arena.recover = &recover;
+        worker->segment_arena.recover = worker->header_arena.recover = &recover;
         enum status status = read_blocks(worker);
         if (status != OK) {
             worker_fail(worker, status);

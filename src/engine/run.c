@@ -253,7 +253,7 @@ static enum status set_up_workers(struct run *run)
         worker->run = run;
         worker->index = i;
         struct arena *arenas[] = {&worker->arena, &worker->decoder_arena, &worker->meter_arena,
-                                  &worker->segment_arena};
+                                  &worker->segment_arena, &worker->header_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
             arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
@@ -298,8 +298,9 @@ static void tear_down(struct run *run)
             (void)status;
         }
         struct arena *arenas[] = {
-            &worker->arena,  &worker->scratch,       &worker->output,      &worker->shelf,
-            &worker->handed, &worker->decoder_arena, &worker->meter_arena, &worker->segment_arena};
+            &worker->arena,        &worker->scratch,     &worker->output,
+            &worker->shelf,        &worker->handed,      &worker->decoder_arena,
+            &worker->meter_arena,  &worker->segment_arena, &worker->header_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

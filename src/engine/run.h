@@ -266,8 +266,9 @@ struct worker {
     uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
     struct total *read_totals; /* of the records of each meter, then of none */
-    const struct csv_header *csv_header;
+    const struct csv_header *csv_header; /* of the file csv_file; NULL: none was read yet */
     uint32_t csv_file;
+    struct arena header_arena; /* of that alone: files may be many */
     struct feed_block block;
     uint64_t line_in_block;
     uint64_t line_offset; /* in the file */

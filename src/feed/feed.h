@@ -68,7 +68,8 @@ struct feed_block {
     bool is_first_of_file;
     enum feed_format format;
     uint64_t first_event; /* of a segment: how many events of the file are before the block's */
-    struct text header;   /* of a CSV file: its first line, which the first block has too */
+    struct text header;   /* of a CSV file: its first line, which the first block has too; lives
+                             until feed_close */
     const struct feed_finding *findings;
     uint32_t finding_count;
 };
