@@ -133,7 +133,7 @@ const struct command cmd_export = {
         "  --catalog PATH    whose `csv:` says how rows are read (repeatable)\n"
         "  --accounts FILE   accounts that the catalog names (repeatable)\n"
         "  --format FORMAT   ndjson or csv, when the names of the events do not say it\n"
-        "  --force           replace the file\n"
+        "  --force           replace the file, and its dead letters\n"
         "  --threads N       for Parquet; default: as many as there are processors\n"
         "  --memory SIZE     default 1GiB\n"
         "  --tmp FOLDER      for temporary files; default $TMPDIR or /tmp\n"

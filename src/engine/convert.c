@@ -546,7 +546,23 @@ static const char *temporary_path(struct converter *c, const char *ending)
         .at;
 }
 
-/* The folder and name of export's file; replacing only that. */
+static const char *letters_path(struct converter *c, const struct farthing_export *options)
+{
+    return text_format(&c->farthing->arena, "%s." LETTERS_NAME, options->out).at;
+}
+
+static enum status check_absent(struct converter *c, const char *path)
+{
+    struct file_info info;
+    struct error ignored;
+    if (c->env->file_stat(c->env, path, &info, &ignored) == OK) {
+        (void)fail(c->err, ERR_CONFLICT, "%s is there already", path);
+        return fail_hint(c->err, "give another name, or --force to replace it");
+    }
+    return OK;
+}
+
+/* The folder and name of export's file; replacing only that, and what lists what it lacks. */
 static enum status open_export(struct converter *c, const struct farthing_export *options)
 {
     const char *slash = strrchr(options->out, '/');
@@ -557,11 +573,9 @@ static enum status open_export(struct converter *c, const struct farthing_export
             : (struct text){options->out, slash ? (size_t)(slash - options->out) : 0};
     c->folder = slash ? text_copy(&c->arena, folder).at : ".";
     c->letters_name = text_format(&c->arena, "%s." LETTERS_NAME, c->name).at;
-    struct file_info info;
-    struct error ignored;
-    if (!options->replace && c->env->file_stat(c->env, options->out, &info, &ignored) == OK) {
-        (void)fail(c->err, ERR_CONFLICT, "%s is there already", options->out);
-        return fail_hint(c->err, "give another name, or --force to replace it");
+    if (!options->replace) {
+        TRY(check_absent(c, options->out));
+        TRY(check_absent(c, letters_path(c, options)));
     }
     const struct output_options how = {.replace = true};
     TRY(output_open(c->env, c->folder, &how, &c->output, c->err));
@@ -632,6 +646,9 @@ static enum status export_all(struct converter *c, const struct farthing_export 
     if (has_letters) {
         c->converted->letters =
             text_format(&c->farthing->arena, "%s/%s", c->folder, c->letters_name).at;
+    } else if (options->replace) { /* what an earlier run has refused is no part of this file */
+        struct error ignored;
+        (void)c->env->file_remove(c->env, letters_path(c, options), &ignored);
     }
     return OK;
 }

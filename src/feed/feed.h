@@ -82,11 +82,11 @@ enum { FEED_PADDING_BYTES = 64 };
 
 struct feed;
 
-/* Lists folders (recursively, names in order of bytes, hidden ones skipped) and looks at every
- * file, so that a missing one is known before anything is read.  The same file given twice is read
- * once.  "-" is standard input. ERR_NOT_FOUND; ERR_INPUT "PATH ..." for a device or a socket;
- * ERR_LIMIT. The arena keeps the list of files; buffers are of env->memory. paths must live as long
- * as the feed. */
+/* Lists folders (recursively, names in order of bytes, hidden ones and those of dead letters
+ * skipped) and looks at every file, so that a missing one is known before anything is read.  The
+ * same file given twice is read once.  "-" is standard input. ERR_NOT_FOUND; ERR_INPUT "PATH ..."
+ * for a device or a socket; ERR_LIMIT. The arena keeps the list of files; buffers are of
+ * env->memory. paths must live as long as the feed. */
 enum status feed_open(struct env *env, struct arena *arena, const char *const *paths, size_t count,
                       const struct feed_options *options, struct feed **feed, struct error *err);
 /* NULL is fine.  Before the arena is rewound. */
