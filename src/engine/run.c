@@ -253,7 +253,8 @@ static enum status set_up_workers(struct run *run)
         worker->run = run;
         worker->index = i;
         struct arena *arenas[] = {&worker->arena, &worker->decoder_arena, &worker->meter_arena,
-                                  &worker->segment_arena, &worker->header_arena};
+                                  &worker->segment_arena, &worker->header_arena,
+                                  &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
             arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
@@ -282,25 +283,19 @@ static void tear_down(struct run *run)
     feed_close(run->feed);
     for (int i = 0; run->workers && i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
-        if (worker->letters.file) {
+        struct file *files[] = {worker->letters.file, worker->conflicts.file, worker->sourced.file,
+                                worker->aside};
+        for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
             struct error ignored;
-            enum status status = env->file_close(env, worker->letters.file, &ignored);
-            (void)status; /* a temporary file */
-        }
-        if (worker->sourced.file) {
-            struct error ignored;
-            enum status status = env->file_close(env, worker->sourced.file, &ignored);
-            (void)status;
-        }
-        if (worker->aside) {
-            struct error ignored;
-            enum status status = env->file_close(env, worker->aside, &ignored);
-            (void)status;
+            if (files[f]) {
+                (void)env->file_close(env, files[f], &ignored); /* a temporary file */
+            }
         }
         struct arena *arenas[] = {
             &worker->arena,        &worker->scratch,     &worker->output,
             &worker->shelf,        &worker->handed,      &worker->decoder_arena,
-            &worker->meter_arena,  &worker->segment_arena, &worker->header_arena};
+            &worker->meter_arena,  &worker->segment_arena, &worker->header_arena,
+            &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

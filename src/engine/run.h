@@ -172,7 +172,8 @@ struct letter_stream {
 struct conflict {
     struct text source, id;
     uint64_t accepted, refused; /* positions */
-    struct text bytes;          /* of the refused record */
+    struct hash128 print;       /* of the refused record's bytes */
+    uint64_t offset, size;      /* of these in the first worker's stream `conflicts` */
 };
 
 struct failed_payer {
@@ -213,6 +214,12 @@ struct undecided {
     uint32_t group;
     struct arrival arrival;
 };
+enum { UNDECIDED_A_CHUNK = 1024 };
+struct undecided_chunk {
+    struct undecided_chunk *next;
+    uint32_t count;
+    struct undecided items[UNDECIDED_A_CHUNK];
+};
 
 enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
 
@@ -252,6 +259,7 @@ struct worker {
     struct arena segment_arena;
     uint32_t again_file; /* whose block is open in `segments`, when records are read again */
     uint64_t again_first;
+    char *again_line; /* room for a line, and what may be read behind it */
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
@@ -288,8 +296,10 @@ struct worker {
     uint32_t split_count;
     struct event_count accepted, withdrawn; /* withdrawn ones are accepted too */
     uint64_t duplicates;
-    struct undecided *undecided;
-    uint32_t undecided_count, undecided_capacity, group_count;
+    struct undecided_chunk *undecided; /* the last first */
+    struct arena undecided_arena;
+    uint32_t undecided_count, group_count;
+    struct letter_stream conflicts; /* bytes of records that are in conflict */
     /* settle */
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
@@ -437,7 +447,7 @@ struct run {
 
     struct worker *workers;
     struct conflict *conflicts;
-    uint32_t conflict_count;
+    uint32_t conflict_count, conflict_capacity;
     struct output *output;
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
     struct output_file *letters_file, *conflicts_file, *summary_file;
