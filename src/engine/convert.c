@@ -142,8 +142,15 @@ static enum status flush_segment(struct converter *c)
     return output_file_size(c->file) >= FILE_MAX_BYTES ? end_segment(c) : OK;
 }
 
+static void count_event(struct converter *c, const struct event *event)
+{
+    c->converted->events++;
+    c->converted->withdrawals += event->kind == EVENT_WITHDRAWAL;
+}
+
 static enum status store_event(struct converter *c, const struct event *event, struct text record)
 {
+    count_event(c, event);
     TRY(segment_add(c->writer, event, record, c->header, c->names, c->err));
     return segment_is_full(c->writer) ? flush_segment(c) : OK;
 }
@@ -226,9 +233,19 @@ static void add_row(struct converter *c, const struct event *event, struct text 
     buffer_add_char(out, '\n');
 }
 
+/* Canonical JSON may be longer than the record it is of: what is escaped there need not be in CSV.
+ * Then it has no line that could be read again. */
+static void refuse_long(struct converter *c, struct text canonical, size_t line_bytes)
+{
+    char detail[64];
+    (void)snprintf(detail, sizeof detail, "its line would have %zu bytes", line_bytes);
+    add_letter(c, REFUSE_LINE_LIMIT, c->line, c->line_offset, canonical, detail);
+}
+
 /* record: of a segment it has no place, and its reader gives the canonical form. */
 static enum status export_event(struct converter *c, const struct event *event, struct text record)
 {
+    const size_t before = c->out.size;
     struct arena_mark mark = arena_mark(&c->scratch);
     struct buffer canonical;
     buffer_init(&canonical, &c->scratch, record.size + 1024);
@@ -243,7 +260,16 @@ static enum status export_event(struct converter *c, const struct event *event, 
     } else {
         add_row(c, event, buffer_text(&canonical));
     }
+    size_t line_bytes = c->exporting->form == FARTHING_TO_PARQUET ? canonical.size
+                                                                  : c->out.size - before - 1;
+    if (line_bytes > LINE_MAX_BYTES) {
+        c->out.size = before;
+        refuse_long(c, buffer_text(&canonical), line_bytes);
+    } else {
+        count_event(c, event);
+    }
     arena_rewind(&c->scratch, mark);
+    TRY(c->status);
     return c->out.size >= OUT_BYTES ? flush_out(c) : OK;
 }
 
@@ -257,8 +283,6 @@ static void take_event(void *context, const struct event *event, size_t record_o
     if (c->status != OK) {
         return;
     }
-    c->converted->events++;
-    c->converted->withdrawals += event->kind == EVENT_WITHDRAWAL;
     c->status = c->exporting ? export_event(c, event, record) : store_event(c, event, record);
 }
 
@@ -306,7 +330,9 @@ static void read_segment(struct converter *c)
     const char *fault;
     uint64_t count = 0;
     if (segment_open(c->reader, bytes, &fault)) {
+        c->line_offset = block->offset;
         for (; c->status == OK && (event = segment_next(c->reader, &fault)); count++) {
+            c->line = block->first_event + count + 1;
             struct text record = {0};
             struct arena_mark mark = arena_mark(&c->scratch);
             if (!c->exporting) { /* a writer takes events apart by their records */

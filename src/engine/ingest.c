@@ -32,33 +32,45 @@ struct pending {
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
 
-bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size)
+static bool kept_write(struct worker *worker, struct letter_stream *stream)
 {
     struct env *env = worker->run->env;
+    enum status status = OK;
+    if (!stream->file) {
+        status = env->file_temporary(env, worker->run->config->temporary_folder, &stream->file,
+                                     &worker->err);
+    }
+    if (status == OK) {
+        status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
+                                    stream->written, &worker->err);
+    }
+    if (status != OK) {
+        worker_fail(worker, status);
+        return false;
+    }
+    stream->written += stream->used;
+    stream->used = 0;
+    return true;
+}
+
+bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size)
+{
     enum { BUFFER_BYTES = 256 * 1024 };
     if (!stream->buffer) {
         stream->capacity = BUFFER_BYTES;
         stream->buffer = arena_alloc(&worker->arena, stream->capacity);
     }
-    if (stream->used + size > stream->capacity) {
-        enum status status = OK;
-        if (!stream->file) {
-            status = env->file_temporary(env, worker->run->config->temporary_folder, &stream->file,
-                                         &worker->err);
-        }
-        if (status == OK) {
-            status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
-                                        stream->written, &worker->err);
-        }
-        if (status != OK) {
-            worker_fail(worker, status);
+    for (const char *at = bytes; size > 0;) {
+        if (stream->used == stream->capacity && !kept_write(worker, stream)) {
             return false;
         }
-        stream->written += stream->used;
-        stream->used = 0;
+        size_t room = stream->capacity - stream->used;
+        size_t part = size < room ? size : room;
+        memcpy(stream->buffer + stream->used, at, part);
+        stream->used += part;
+        at += part;
+        size -= part;
     }
-    memcpy(stream->buffer + stream->used, bytes, size);
-    stream->used += size;
     return true;
 }
 

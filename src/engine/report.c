@@ -28,8 +28,10 @@ enum status kept_read(struct run *run, const struct letter_stream *stream, uint6
             return fail(run->err, ERR_IO, "a temporary file is shorter than it was written");
         }
     }
-    memcpy(to + from_file, stream->buffer + (offset + from_file - stream->written),
-           size - from_file);
+    if (from_file < size) {
+        memcpy(to + from_file, stream->buffer + (offset + from_file - stream->written),
+               size - from_file);
+    }
     return OK;
 }
 
