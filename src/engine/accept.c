@@ -26,6 +26,8 @@ static void add_verdict(struct worker *worker, uint32_t partition, const struct 
     struct verdict *to = spool_add(worker->verdicts, partition, 1);
     if (to) {
         *to = *verdict;
+    } else {
+        run_stop(worker->run); /* spool_flush tells why */
     }
 }
 
@@ -676,7 +678,7 @@ enum status run_accept(struct run *run)
         run->workers[i].dedup = (struct dedup_memory){0};
         arena_release(&run->workers[i].scratch);
     }
-    if (status == OK) {
+    if (status == OK && !run_is_stopped(run)) {
         struct worker *worker = &run->workers[0];
         struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->decoder_arena,
                                   &worker->segment_arena, &worker->header_arena};

@@ -254,6 +254,8 @@ static void emit_arrival(struct worker *worker, const struct arrival *arrival)
     struct arrival *to = spool_add(worker->arrivals, partition, 1);
     if (to) {
         *to = *arrival;
+    } else {
+        run_stop(worker->run); /* spool_flush tells why */
     }
     worker->block_events.count++;
     worker->block_events.print += arrival->print;
@@ -268,6 +270,8 @@ static inline void put_records(struct worker *worker, uint32_t partition,
         for (uint32_t i = 1; i < units; i++) {
             to[i] = records[i];
         }
+    } else {
+        run_stop(worker->run);
     }
 }
 
@@ -1278,10 +1282,13 @@ static enum status read_blocks(struct worker *worker)
     worker->pending = arena_calloc(&worker->arena, RING, sizeof *worker->pending);
     for (;;) {
         TRY(feed_next(run->feed, worker->index, &worker->block, &worker->err));
-        if (!worker->block.bytes || worker->failed) {
+        if (!worker->block.bytes) {
             return OK;
         }
         TRY(read_block(worker));
+        if (run_is_stopped(run)) {
+            return OK;
+        }
         run_progress(run, worker->index, "reading events", feed_bytes_read(run->feed),
                      feed_bytes_total(run->feed));
     }
@@ -1316,6 +1323,10 @@ static void read_work(void *argument, int index)
         worker->segment_arena.recover = worker->header_arena.recover = &recover;
         enum status status = read_blocks(worker);
         if (status != OK) {
+            const struct feed_block *block = &worker->block; /* without bytes: the feed failed */
+            worker->failed_at = block->bytes
+                                    ? (uint64_t)block->file_index << 32 | block->block_index
+                                    : UINT64_MAX;
             worker_fail(worker, status);
         }
     }

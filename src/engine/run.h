@@ -252,6 +252,7 @@ struct worker {
     struct memory memory; /* of the last four: room.h */
     struct error err;
     bool failed;
+    uint64_t failed_at; /* of reading: the block, in the order in which they are claimed */
     /* read */
     struct decoder *decoder;
     struct arena decoder_arena;
@@ -438,6 +439,7 @@ struct run {
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;
     uint32_t next_partition;
+    bool is_stopped; /* some thread has failed, so that no other begins anything more; atomic */
     int billing_threads; /* of the threads, those that claim partitions of payers */
     /* settle: a payer that finds less memory than it may take is tried again when no other thread
      * takes any */
@@ -616,8 +618,15 @@ enum status run_report(struct run *run, struct farthing_summary *summary);
 
 /* Work for each thread; the first error of any. */
 enum status run_threads(struct run *run, void (*work)(void *argument, int index));
-/* That error, for who has started the threads himself; OK: none has failed. */
+/* That error (of several threads that failed in reading, the one of the first block; a block that
+ * was claimed is read to its end, so it does not depend on who was quicker), for who has started the threads himself; OK: none has failed. */
 enum status run_failure(const struct run *run);
+/* From any thread: the others begin no block and no partition more. */
+void run_stop(struct run *run);
+static inline bool run_is_stopped(const struct run *run)
+{
+    return __atomic_load_n(&run->is_stopped, __ATOMIC_RELAXED);
+}
 /* The next partition to work on, or NONE. */
 uint32_t run_claim(struct run *run, uint32_t count);
 void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total);
