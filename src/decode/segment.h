@@ -70,7 +70,7 @@ enum {
     /* A block is full when it has so many values, or bytes of texts. */
     SEGMENT_VALUES_MAX = 512 * 1024,
     SEGMENT_TEXTS_MAX_BYTES = 16 * 1024 * 1024,
-    SEGMENT_PADDING_BYTES = 64,                /* that may be read behind a block */
+    SEGMENT_PADDING_BYTES = 64, /* that may be read behind a block */
 };
 
 /* Since the start of a file or its last end block: more than a GiB of blocks can have. */

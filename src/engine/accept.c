@@ -420,8 +420,7 @@ static enum status read_contender(struct run *run, struct worker *worker,
     key[source.size] = '\0'; /* which no attribute has */
     memcpy(key + source.size + 1, id.at, id.size);
     contender->key = hash_secret128(&run->secret, key, source.size + 1 + id.size);
-    contender->content =
-        hash_secret128(&run->secret, again.canonical.at, again.canonical.size);
+    contender->content = hash_secret128(&run->secret, again.canonical.at, again.canonical.size);
     contender->canonical_bytes = (uint32_t)again.canonical.size;
     arena_rewind(&worker->scratch, mark);
     return OK;
@@ -699,9 +698,9 @@ enum status run_accept(struct run *run)
             }
         }
         /* Billing needs the memory, and nothing of this. */
-        struct arena *arenas[] = {&worker->scratch, &worker->decoder_arena, &worker->meter_arena,
-                                  &worker->segment_arena, &worker->header_arena,
-                                  &worker->undecided_arena};
+        struct arena *arenas[] = {&worker->scratch,      &worker->decoder_arena,
+                                  &worker->meter_arena,  &worker->segment_arena,
+                                  &worker->header_arena, &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

@@ -26,8 +26,8 @@ struct converter {
     struct farthing *farthing;
     struct env *env;
     struct error *err;
-    struct arena arena;   /* of the whole call */
-    struct arena scratch; /* of an event */
+    struct arena arena;        /* of the whole call */
+    struct arena scratch;      /* of an event */
     struct arena header_arena; /* of the header of the file at hand: files may be many */
     struct arena decoder_arena, names_arena, writer_arena, reader_arena, parquet_arena;
     struct decoder *decoder, *names; /* names: takes apart what the first one has read */
@@ -260,8 +260,8 @@ static enum status export_event(struct converter *c, const struct event *event, 
     } else {
         add_row(c, event, buffer_text(&canonical));
     }
-    size_t line_bytes = c->exporting->form == FARTHING_TO_PARQUET ? canonical.size
-                                                                  : c->out.size - before - 1;
+    size_t line_bytes =
+        c->exporting->form == FARTHING_TO_PARQUET ? canonical.size : c->out.size - before - 1;
     if (line_bytes > LINE_MAX_BYTES) {
         c->out.size = before;
         refuse_long(c, buffer_text(&canonical), line_bytes);
@@ -696,8 +696,8 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
                             .err = &farthing->err,
                             .exporting = export,
                             .converted = converted};
-    struct arena *arenas[] = {&c->arena,        &c->scratch,      &c->decoder_arena,
-                              &c->names_arena,  &c->writer_arena, &c->reader_arena,
+    struct arena *arenas[] = {&c->arena,         &c->scratch,      &c->decoder_arena,
+                              &c->names_arena,   &c->writer_arena, &c->reader_arena,
                               &c->parquet_arena, &c->header_arena};
     jmp_buf recover;
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {

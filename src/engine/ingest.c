@@ -1229,8 +1229,7 @@ static void note_damage(struct worker *worker, struct damage *damage,
 
 const char *change_format(struct arena *arena, const char *path, uint32_t count)
 {
-    const char *others =
-        count > 1 ? text_format(arena, " (so with %u more)", count - 1).at : "";
+    const char *others = count > 1 ? text_format(arena, " (so with %u more)", count - 1).at : "";
     return text_format(arena,
                        "%s: the file changed while it was read%s: what was added or written over "
                        "may be missing; run it again when nobody writes to it",
@@ -1324,9 +1323,8 @@ static void read_work(void *argument, int index)
         enum status status = read_blocks(worker);
         if (status != OK) {
             const struct feed_block *block = &worker->block; /* without bytes: the feed failed */
-            worker->failed_at = block->bytes
-                                    ? (uint64_t)block->file_index << 32 | block->block_index
-                                    : UINT64_MAX;
+            worker->failed_at =
+                block->bytes ? (uint64_t)block->file_index << 32 | block->block_index : UINT64_MAX;
             worker_fail(worker, status);
         }
     }

@@ -138,8 +138,7 @@ static void add_position(struct run *run, struct buffer *out, uint64_t position)
                   (unsigned long long)(position & ((UINT64_C(1) << 48) - 1)));
 }
 
-static enum status write_conflict(struct run *run, struct arena *arena,
-                                  const struct listed *listed)
+static enum status write_conflict(struct run *run, struct arena *arena, const struct listed *listed)
 {
     const struct conflict *conflict = &listed->conflict;
     struct arena_mark mark = arena_mark(arena);

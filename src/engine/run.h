@@ -274,7 +274,7 @@ struct worker {
     uint32_t block_source_capacity, block_account_capacity;
     uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
-    struct total *read_totals; /* of the records of each meter, then of none */
+    struct total *read_totals;           /* of the records of each meter, then of none */
     const struct csv_header *csv_header; /* of the file csv_file; NULL: none was read yet */
     uint32_t csv_file;
     struct arena header_arena; /* of that alone: files may be many */
@@ -439,7 +439,7 @@ struct run {
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;
     uint32_t next_partition;
-    bool is_stopped; /* some thread has failed, so that no other begins anything more; atomic */
+    bool is_stopped;     /* some thread has failed, so that no other begins anything more; atomic */
     int billing_threads; /* of the threads, those that claim partitions of payers */
     /* settle: a payer that finds less memory than it may take is tried again when no other thread
      * takes any */
@@ -618,8 +618,9 @@ enum status run_report(struct run *run, struct farthing_summary *summary);
 
 /* Work for each thread; the first error of any. */
 enum status run_threads(struct run *run, void (*work)(void *argument, int index));
-/* That error (of several threads that failed in reading, the one of the first block; a block that
- * was claimed is read to its end, so it does not depend on who was quicker), for who has started the threads himself; OK: none has failed. */
+/* That error, for who has started the threads himself; OK: none has failed.  Of several that failed
+ * in reading it is the one of the first block: one that was claimed is read to its end, so that it
+ * does not matter who was quicker. */
 enum status run_failure(const struct run *run);
 /* From any thread: the others begin no block and no partition more. */
 void run_stop(struct run *run);

@@ -123,8 +123,7 @@ static bool is_letters(struct text name)
 {
     struct text letters = TEXT("dead_letters.ndjson");
     size_t before = name.size - letters.size;
-    return name.size >= letters.size &&
-           memcmp(name.at + before, letters.at, letters.size) == 0 &&
+    return name.size >= letters.size && memcmp(name.at + before, letters.at, letters.size) == 0 &&
            (before == 0 || name.at[before - 1] == '.');
 }
 

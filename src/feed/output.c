@@ -61,9 +61,9 @@ struct output {
     uint64_t turn;
     bool has_failed;
     struct error failure;
-    int appenders; /* threads that append while others write; 0: who appends writes */
-    bool is_lean;  /* so it is now, and no memory is taken */
-    char tag[17]; /* tells the temporary names of this run from others' */
+    int appenders;         /* threads that append while others write; 0: who appends writes */
+    bool is_lean;          /* so it is now, and no memory is taken */
+    char tag[17];          /* tells the temporary names of this run from others' */
     uint32_t made_folders; /* so many of the folder and those above it were not there */
     size_t folder_bytes;
     char folder[];

@@ -197,8 +197,8 @@ static void test_files(void **state)
 }
 
 /* Two periods that are closed, of which the first has changed: what is written of each is whole. */
-/* More events than the memory has room for, and no room for them on the disk: the run ends soon, not
- * when all of them are read. */
+/* More events than the memory has room for, and no room for them on the disk: the run ends soon,
+ * not when all of them are read. */
 static void test_no_room_for_temporary_files(void **state)
 {
     (void)state;
@@ -356,8 +356,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory),
                                        cmocka_unit_test(test_no_memory_and_no_place_for_files),
                                        cmocka_unit_test(test_files),
-        cmocka_unit_test(test_no_room_for_temporary_files),
-        cmocka_unit_test(test_the_first_error_is_told),
+                                       cmocka_unit_test(test_no_room_for_temporary_files),
+                                       cmocka_unit_test(test_the_first_error_is_told),
                                        cmocka_unit_test(test_correction)};
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

@@ -1214,8 +1214,7 @@ static void test_segments_that_say_too_much(void **state)
         for (uint32_t i = 0; i < block.finding_count; i++) {
             const char *reason = block.findings[i].reason;
             missing += strcmp(reason, "segment: blocks are missing before this one") == 0;
-            too_many +=
-                strcmp(reason, "segment: the file has more events than one can have") == 0;
+            too_many += strcmp(reason, "segment: the file has more events than one can have") == 0;
             assert_true(block.first_event < PLACES_EVENTS_MAX);
         }
     }

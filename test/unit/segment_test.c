@@ -580,8 +580,8 @@ static void claims_are_bounded(void **)
         struct buffer plan;
         buffer_init(&plan, &scratch, 64);
         add_varint(&plan, TEXTS_OF_ONE + more);
-        const char *fault = fault_of(1, (struct text){zeros, TEXTS_OF_ONE + more}, TEXT(""),
-                                     buffer_text(&plan));
+        const char *fault =
+            fault_of(1, (struct text){zeros, TEXTS_OF_ONE + more}, TEXT(""), buffer_text(&plan));
         assert_string_equal(fault, more ? "segment: the dictionary is cut"
                                         : "segment: a time that cannot be");
     }
@@ -713,11 +713,10 @@ static void blocks_end_by_what_is_new(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_events_come_back),      cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(worlds_come_back),          cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(claims_are_bounded),
-        cmocka_unit_test(headers_are_checked),       cmocka_unit_test(blocks_are_bounded),
-        cmocka_unit_test(blocks_end_by_what_is_new),
+        cmocka_unit_test(odd_events_come_back), cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(worlds_come_back),     cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(claims_are_bounded),   cmocka_unit_test(headers_are_checked),
+        cmocka_unit_test(blocks_are_bounded),   cmocka_unit_test(blocks_end_by_what_is_new),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
