@@ -270,7 +270,9 @@ struct farthing_converted {
     uint64_t events, withdrawals, refused;
     const struct farthing_count *reasons; /* of what was refused */
     size_t reason_count;
-    const char *letters; /* the file that lists it; NULL: nothing was refused */
+    const char *letters;                   /* the file that lists it; NULL: nothing was refused */
+    const struct farthing_count *warnings; /* name holds the text */
+    size_t warning_count;
     uint64_t bytes_read, bytes_written, files, blocks;
     int64_t total_ns;
     size_t memory_peak_bytes;

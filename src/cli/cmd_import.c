@@ -75,7 +75,12 @@ static void print_converted_json(const struct farthing_converted *c, const char 
     } else {
         fputs("null", stdout);
     }
-    printf(",\"seconds\":%.6f,\"memory_peak_bytes\":%zu}\n", (double)c->total_ns / 1e9,
+    fputs(",\"warnings\":[", stdout);
+    for (size_t i = 0; i < c->warning_count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        print_json_text(stdout, c->warnings[i].name);
+    }
+    printf("],\"seconds\":%.6f,\"memory_peak_bytes\":%zu}\n", (double)c->total_ns / 1e9,
            c->memory_peak_bytes);
 }
 
@@ -91,6 +96,9 @@ int finish_converted(const struct common *common, struct farthing *farthing,
         code = report_failure(farthing, status);
     } else {
         end_progress();
+        for (size_t i = 0; i < converted->warning_count; i++) {
+            fprintf(stderr, "warning: %s\n", converted->warnings[i].name);
+        }
         if (!out) { /* standard output is taken */
             if (converted->refused > 0) {
                 char digits[32];
@@ -165,7 +173,7 @@ const struct command cmd_import = {
         "  --memory SIZE     default 1GiB\n"
         "  --tmp FOLDER      for temporary files; default $TMPDIR or /tmp\n"
         "  --json            print what was done as JSON\n"
-        "  --quiet           print nothing but errors\n\n"
+        "  --quiet           print nothing but warnings and errors\n\n"
         "Exit codes: 0 done; 1 a file or a value is wrong, nothing was written; 2 the command\n"
         "line is wrong; 4 disk or pipe; 5 the memory or another limit; 6 internal.\n\n"
         "examples:\n"

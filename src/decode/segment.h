@@ -16,7 +16,8 @@
  *      8  2  version: 1
  *     10  2  kind: 1 events, 2 end
  *     12  4  count of events (end: 0)
- *     16  8  events of this file, since its start or the last end block: before this block
+ *     16  8  events of this file, since its start or the last end block: before this block; with
+ *            those of the block at most 2^40
  *     24  4  size of the body (end: 0)
  *     28  4  0
  *     32  8  hash of the body: XXH3-64, seed 1
@@ -66,8 +67,14 @@ enum {
     SEGMENT_HEADER_BYTES = 64,
     SEGMENT_EVENTS_MAX = 128 * 1024,
     SEGMENT_BODY_MAX_BYTES = 48 * 1024 * 1024, /* of a body, and of its streams unpacked */
-    SEGMENT_PADDING_BYTES = 64,                /* that may be read behind a block */
+    /* A block is full when it has so many values, or bytes of texts. */
+    SEGMENT_VALUES_MAX = 512 * 1024,
+    SEGMENT_TEXTS_MAX_BYTES = 16 * 1024 * 1024,
+    SEGMENT_PADDING_BYTES = 64, /* that may be read behind a block */
 };
+
+/* Since the start of a file or its last end block: more than a GiB of blocks can have. */
+#define SEGMENT_FILE_EVENTS_MAX (UINT64_C(1) << 40)
 
 enum segment_kind { SEGMENT_EVENTS = 1, SEGMENT_END = 2 };
 

@@ -39,7 +39,8 @@ bool segment_header_read(const void *bytes, struct segment_header *header, const
     bool is_events = header->kind == SEGMENT_EVENTS && header->event_count > 0 &&
                      header->event_count <= SEGMENT_EVENTS_MAX &&
                      header->body_bytes <= SEGMENT_BODY_MAX_BYTES;
-    if (!is_end && !is_events) {
+    bool is_counted = header->events_before <= SEGMENT_FILE_EVENTS_MAX - header->event_count;
+    if ((!is_end && !is_events) || !is_counted) {
         *fault = "segment: a block's header says what none can";
         return false;
     }

@@ -6,7 +6,9 @@
  * short hashes.
  *
  * A block whose hash is right was made by a writer, or by somebody who wants to see what happens:
- * so every size and code is checked, when the block is opened or when it is met.
+ * so every size and code is checked, when the block is opened or when it is met.  So is how much it
+ * says there is: packed, a few bytes can be millions of texts or values, which take memory; but no
+ * writer makes more of them than its events have.
  */
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
@@ -17,6 +19,8 @@ enum {
     TEXT_ROOM_BYTES = 2 * ATTRIBUTE_MAX_BYTES +
                       64, /* of a text made from a pattern, and what is written beyond */
     COPY_BYTES = 16,      /* at once, of what is shorter too */
+    SHAPES_MAX_BYTES = 2 * SEGMENT_TEXTS_MAX_BYTES, /* of full blocks, and one record more */
+    EVENT_TEXTS = 3, /* that are no values: source, type, and the shape's */
     TUPLES_MAX_BYTES = 32 * 1024 * 1024,
     FETCH_AHEAD = 12, /* events */
     LINE_BYTES = 64,  /* of a cache */
@@ -61,7 +65,7 @@ struct leaf {
     uint32_t next; /* event of the shape, for codes */
     struct cursor sizes, bytes;
     struct text_column texts;
-    char *room;
+    char *room; /* for the text of one event at a time: shapes share it */
 };
 
 struct shape {
@@ -99,7 +103,9 @@ struct segment_reader {
     const char *fault;
     struct segment_header header;
     struct cursor body;
-    size_t unpacked_bytes;
+    size_t unpacked_bytes, shape_bytes;
+    uint32_t leaf_count; /* of all shapes */
+    char *rooms[MEMBERS_MAX];
     struct text *texts;
     uint32_t text_count;
     struct subject *subjects;
@@ -416,12 +422,38 @@ static bool read_texts(struct segment_reader *reader, struct cursor sizes, struc
     return true;
 }
 
+/* Each event adds its values, and a block that is full gets no more. */
+static uint32_t values_max(const struct segment_reader *reader)
+{
+    uint64_t values = (uint64_t)reader->header.event_count * MEMBERS_MAX;
+    uint64_t most = SEGMENT_VALUES_MAX + MEMBERS_MAX;
+    return (uint32_t)(values < most ? values : most);
+}
+
+static char *take_room(struct segment_reader *reader, uint32_t leaf)
+{
+    static_assert((int)TEXT_ROOM_BYTES >= (int)DEC_FORMAT_MAX);
+    if (!reader->rooms[leaf]) {
+        reader->rooms[leaf] = arena_alloc(reader->arena, TEXT_ROOM_BYTES);
+    }
+    return reader->rooms[leaf];
+}
+
+/* Each shape is that of an event. */
+static bool count_shape(struct segment_reader *reader, uint32_t json, uint32_t leaf_count)
+{
+    reader->shape_bytes += reader->texts[json].size;
+    reader->leaf_count += leaf_count;
+    return (reader->shape_bytes <= SHAPES_MAX_BYTES && reader->leaf_count <= values_max(reader)) ||
+           find_fault(reader, "segment: the shapes have too many values");
+}
+
 static bool read_shape(struct segment_reader *reader, struct cursor *plan, struct shape *shape)
 {
     uint32_t json, count;
     struct shape_form *form = &shape->form;
     if (!next_number(reader, plan, (uint64_t)reader->text_count - 1, &json) ||
-        !next_number(reader, plan, MEMBERS_MAX, &count)) {
+        !next_number(reader, plan, MEMBERS_MAX, &count) || !count_shape(reader, json, count)) {
         return false;
     }
     if (!shape_form_read(reader->arena, reader->texts[json], true, form) ||
@@ -444,8 +476,7 @@ static bool read_shape(struct segment_reader *reader, struct cursor *plan, struc
             return false;
         }
         if (coding == DECIMAL_COLUMN || coding == TEXT_COLUMN) {
-            leaf->room = arena_alloc(reader->arena,
-                                     coding == TEXT_COLUMN ? TEXT_ROOM_BYTES : DEC_FORMAT_MAX);
+            leaf->room = take_room(reader, i);
         }
     }
     return true;
@@ -566,7 +597,8 @@ static bool read_plan(struct segment_reader *reader, struct cursor plan, struct 
     uint32_t text_count, unit;
     uint64_t first;
     uint32_t count = reader->header.event_count;
-    if (!next_number(reader, &plan, SEGMENT_BODY_MAX_BYTES / 2, &text_count) ||
+    uint32_t texts_max = EVENT_TEXTS * count + values_max(reader);
+    if (!next_number(reader, &plan, texts_max, &text_count) ||
         text_count > (size_t)(sizes.end - sizes.at) || text_count == 0) {
         return find_fault(reader, "segment: the dictionary is cut");
     }
@@ -681,7 +713,9 @@ bool segment_open(struct segment_reader *reader, struct text block, const char *
     arena_rewind(reader->arena, reader->empty);
     reader->next = reader->ids_first = reader->ids_count = 0;
     reader->fault = NULL;
-    reader->unpacked_bytes = 0;
+    reader->unpacked_bytes = reader->shape_bytes = 0;
+    reader->leaf_count = 0;
+    memset(reader->rooms, 0, sizeof reader->rooms);
     reader->header.event_count = 0;
     *fault = NULL;
     if (block.size < SEGMENT_HEADER_BYTES ||

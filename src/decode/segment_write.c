@@ -24,9 +24,7 @@
 #include <assert.h>
 
 enum {
-    LEVEL = 3, /* of zstd */
-    TEXTS_MAX_BYTES = 16 * 1024 * 1024,
-    VALUES_MAX = 512 * 1024,
+    LEVEL = 3,                      /* of zstd */
     PAIRS = 2 * SEGMENT_EVENTS_MAX, /* slots of the table of pairs */
     TUPLE_BYTES = 2,                /* that a tuple more costs, packed */
     DECIMAL_DIGITS_MAX = 18,
@@ -129,7 +127,8 @@ struct segment_writer *segment_writer_new(struct arena *arena)
     writer->times = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->times);
     writer->ids = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->ids);
     writer->first_values = arena_alloc(arena, SEGMENT_EVENTS_MAX * sizeof *writer->first_values);
-    writer->values = arena_alloc(arena, (VALUES_MAX + MEMBERS_MAX) * sizeof *writer->values);
+    writer->values =
+        arena_alloc(arena, (SEGMENT_VALUES_MAX + MEMBERS_MAX) * sizeof *writer->values);
     writer->empty = arena_mark(arena);
     return writer;
 }
@@ -141,9 +140,9 @@ uint32_t segment_count(const struct segment_writer *writer)
 
 bool segment_is_full(const struct segment_writer *writer)
 {
-    return segment_count(writer) > 0 &&
-           (writer->event_count == SEGMENT_EVENTS_MAX || writer->value_count >= VALUES_MAX ||
-            writer->text_bytes >= TEXTS_MAX_BYTES);
+    return segment_count(writer) > 0 && (writer->event_count == SEGMENT_EVENTS_MAX ||
+                                         writer->value_count >= SEGMENT_VALUES_MAX ||
+                                         writer->text_bytes >= SEGMENT_TEXTS_MAX_BYTES);
 }
 
 /* ---- adding -------------------------------------------------------------------------------- */
@@ -509,7 +508,8 @@ enum status segment_add(struct segment_writer *writer, const struct event *event
             break;
         }
     }
-    if (writer->text_bytes + writer->number_bytes + writer->waiting_bytes >= TEXTS_MAX_BYTES) {
+    if (writer->text_bytes + writer->number_bytes + writer->waiting_bytes >=
+        SEGMENT_TEXTS_MAX_BYTES) {
         find_waiting(writer);
         if (writer->number_bytes > 0) {
             stop_keeping_numbers(writer);

@@ -1,7 +1,8 @@
 /* accept.c - each event once: partitions of keys to verdicts on records, spooled by payer.
  *
  * What dedup cannot decide from hashes alone is decided from bytes: the records are read again, in
- * the order of the files, and compared by their full keys and canonical bytes.  Of the records
+ * the order of the files, and compared by prints of their full keys and canonical bytes; where
+ * contents of one key differ, by those bytes, which are read once more.  Of the records
  * of one key the one with the smallest canonical bytes is accepted, whatever came first; equal
  * content is a duplicate, other content a conflict; and a withdrawal wins in any order.  Where a
  * closed period is restated, what was accepted before stays: rounds come before bytes.
@@ -25,6 +26,8 @@ static void add_verdict(struct worker *worker, uint32_t partition, const struct 
     struct verdict *to = spool_add(worker->verdicts, partition, 1);
     if (to) {
         *to = *verdict;
+    } else {
+        run_stop(worker->run); /* spool_flush tells why */
     }
 }
 
@@ -95,15 +98,15 @@ static void keep_undecided(void *context, const struct arrival *const *arrivals,
     struct worker *worker = context;
     uint32_t group = worker->group_count++;
     for (uint32_t i = 0; i < count; i++) {
-        if (worker->undecided_count == worker->undecided_capacity) {
-            uint32_t capacity = worker->undecided_capacity ? worker->undecided_capacity * 2 : 64;
-            worker->undecided =
-                arena_grow(&worker->arena, worker->undecided, worker->undecided_count, capacity,
-                           sizeof *worker->undecided);
-            worker->undecided_capacity = capacity;
+        struct undecided_chunk *chunk = worker->undecided;
+        if (!chunk || chunk->count == UNDECIDED_A_CHUNK) {
+            chunk = arena_alloc(&worker->undecided_arena, sizeof *chunk);
+            chunk->next = worker->undecided;
+            chunk->count = 0;
+            worker->undecided = chunk;
         }
-        worker->undecided[worker->undecided_count++] =
-            (struct undecided){.group = group, .arrival = *arrivals[i]};
+        chunk->items[chunk->count++] = (struct undecided){.group = group, .arrival = *arrivals[i]};
+        worker->undecided_count++;
     }
 }
 
@@ -222,7 +225,7 @@ static void accept_work(void *argument, int index)
                       "the memory limit is reached while duplicates are looked for");
         (void)fail_hint(&worker->err, "allow more with --memory");
     } else {
-        worker->scratch.recover = &recover;
+        worker->scratch.recover = worker->undecided_arena.recover = &recover;
         status = accept_partitions(worker);
     }
     while (worker->split_count > 0) {
@@ -235,34 +238,57 @@ static void accept_work(void *argument, int index)
 
 /* ---- deciding by bytes ----------------------------------------------------------------------- */
 
-/* An undecided event with its bytes. */
+/* An undecided event, as it was read again: of its key and its canonical bytes there are keyed
+ * prints, since there may be as many as there are events.  The bytes themselves are asked for where
+ * an order matters, which is between different contents of one key. */
 struct contender {
-    uint32_t group; /* over all workers */
     const struct arrival *arrival;
-    bool is_withdrawal;
+    struct hash128 key; /* of the event, or of the target of a withdrawal */
+    struct hash128 content;
+    uint32_t group; /* over all workers */
     uint32_t round;
-    struct text source, id; /* of the event, or of the target of a withdrawal */
-    struct text canonical;
-    struct text bytes;
+    uint32_t canonical_bytes;
+    bool is_withdrawal;
 };
+
+static int compare_arrivals(const struct arrival *a, const struct arrival *b)
+{
+    return a->position < b->position ? -1 : a->position > b->position;
+}
 
 static int compare_positions(const void *a_item, const void *b_item)
 {
     const struct contender *a = a_item, *b = b_item;
-    uint64_t x = a->arrival->position, y = b->arrival->position;
-    return x < y ? -1 : x > y;
+    return compare_arrivals(a->arrival, b->arrival);
 }
 
+static int compare_prints(struct hash128 a, struct hash128 b)
+{
+    return a.high != b.high ? (a.high < b.high ? -1 : 1) : (a.low > b.low) - (a.low < b.low);
+}
+
+/* Those of a key one behind the other, withdrawals first, then by round and content. */
 static int compare_contenders(const void *a_item, const void *b_item)
 {
     const struct contender *a = a_item, *b = b_item;
     int order = a->group < b->group ? -1 : a->group > b->group;
-    order = order ? order : text_compare(a->source, b->source);
-    order = order ? order : text_compare(a->id, b->id);
+    order = order ? order : compare_prints(a->key, b->key);
     order = order ? order : (int)b->is_withdrawal - (int)a->is_withdrawal;
     order = order ? order : (a->round > b->round) - (a->round < b->round);
-    order = order ? order : text_compare(a->canonical, b->canonical);
-    return order ? order : compare_positions(a, b);
+    order = order ? order : compare_prints(a->content, b->content);
+    return order ? order : compare_arrivals(a->arrival, b->arrival);
+}
+
+/* A record that is read again; it lives until the next one is, or the scratch arena is rewound. */
+struct again {
+    struct event event;
+    struct text bytes, canonical;
+};
+
+static enum status fail_changed(const struct run *run, uint32_t file)
+{
+    return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
+                feed_file_path(run->feed, file));
 }
 
 static void keep_event(void *context, const struct event *event, size_t record_offset,
@@ -279,9 +305,9 @@ static void keep_refusal(void *context, const struct finding *finding)
     (void)finding;
 }
 
-/* The canonical form of an event of a segment, which is its record; in the scratch arena. */
+/* Of a segment: the canonical form of an event is its record, however long it is. */
 static enum status read_event_again(struct run *run, struct worker *worker, uint32_t file,
-                                    uint64_t number, struct text *bytes)
+                                    uint64_t number, struct again *again)
 {
     struct text block;
     uint64_t first;
@@ -294,107 +320,320 @@ static enum status read_event_again(struct run *run, struct worker *worker, uint
     bool is_open = worker->again_file == file && worker->again_first == first &&
                    segment_position(worker->segments) <= number - first;
     if (!is_open && !segment_open(worker->segments, block, &fault)) {
-        return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
-                    feed_file_path(run->feed, file));
+        return fail_changed(run, file);
     }
     worker->again_file = file;
     worker->again_first = first;
     do {
-        if (!segment_next(worker->segments, &fault)) {
-            return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
-                        feed_file_path(run->feed, file));
+        const struct event *event = segment_next(worker->segments, &fault);
+        if (!event) {
+            return fail_changed(run, file);
         }
+        again->event = *event;
     } while (segment_position(worker->segments) <= number - first);
     struct buffer canonical;
     buffer_init(&canonical, &worker->scratch, 1024);
     segment_canonical(worker->segments, &canonical);
-    *bytes = buffer_text(&canonical);
+    again->bytes = again->canonical = buffer_text(&canonical);
     return OK;
 }
 
-static enum status read_contender(struct run *run, struct worker *worker, char *buffer,
-                                  struct contender *contender)
+/* Rows of one file come one behind the other. */
+static enum status find_header(struct run *run, struct worker *worker, uint32_t file,
+                               const struct csv_header **header)
 {
-    uint32_t file = (uint32_t)(contender->arrival->position >> 48);
-    uint64_t offset = contender->arrival->position & ((UINT64_C(1) << 48) - 1);
-    size_t size;
-    struct text bytes;
-    struct arena_mark mark = arena_mark(&worker->scratch);
-    if (feed_file_format(run->feed, file) == FEED_SEGMENT) {
-        TRY(read_event_again(run, worker, file, offset, &bytes));
-    } else {
-        TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
-        bytes = (struct text){buffer, size};
+    *header = NULL;
+    if (run->file_headers[file].size == 0) {
+        return OK;
     }
-    const struct csv_header *header = NULL;
-    struct event event = {.at = 0};
-    struct sink sink = {.context = &event, .event = keep_event, .refused = keep_refusal};
-    if (run->file_headers[file].size > 0) {
-        TRY(csv_header_read(&worker->scratch, run->file_headers[file], run->csv_mapping, &header,
-                            run->err));
-        decode_csv_row(worker->decoder, header, bytes, &sink);
+    if (!worker->csv_header || worker->csv_file != file) {
+        worker->csv_header = NULL;
+        arena_rewind(&worker->header_arena, ARENA_EMPTY);
+        TRY(csv_header_read(&worker->header_arena, run->file_headers[file], run->csv_mapping,
+                            &worker->csv_header, run->err));
+        worker->csv_file = file;
+    }
+    *header = worker->csv_header;
+    return OK;
+}
+
+static enum status read_line_again(struct run *run, struct worker *worker, uint32_t file,
+                                   uint64_t offset, struct again *again)
+{
+    size_t size;
+    const struct csv_header *header;
+    struct sink sink = {.context = &again->event, .event = keep_event, .refused = keep_refusal};
+    char *buffer = worker->again_line;
+    worker->again_file = UINT32_MAX; /* the feed may give back the block that was open */
+    TRY(feed_reread(run->feed, file, offset, buffer, LINE_MAX_BYTES, &size, run->err));
+    TRY(find_header(run, worker, file, &header));
+    if (header) {
+        decode_csv_row(worker->decoder, header, (struct text){buffer, size}, &sink);
     } else {
         size_t end = 0; /* an event of a batch ends before its line does */
-        (void)json_value_end(bytes, &end);
-        bytes.size = end;
-        decode_json_line(worker->decoder, bytes, false, &sink);
+        (void)json_value_end((struct text){buffer, size}, &end);
+        size = end;
+        decode_json_line(worker->decoder, (struct text){buffer, size}, false, &sink);
     }
-    if (event.source.size == 0) {
-        return fail(run->err, ERR_INPUT, "%s: has changed while it was read",
-                    feed_file_path(run->feed, file));
+    if (again->event.source.size == 0) {
+        return fail_changed(run, file);
     }
-    contender->is_withdrawal = event.kind == EVENT_WITHDRAWAL;
-    contender->round = run_round(run, file);
-    contender->source =
-        text_copy(&run->arena, contender->is_withdrawal ? event.target_source : event.source);
-    contender->id = text_copy(&run->arena, contender->is_withdrawal ? event.target_id : event.id);
+    /* The texts of the event go when its record is decoded once more. */
+    struct event *event = &again->event;
+    struct text *texts[] = {&event->source, &event->id, &event->target_source, &event->target_id};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        *texts[i] = text_copy(&worker->scratch, *texts[i]);
+    }
+    again->bytes = (struct text){buffer, size};
     struct buffer canonical;
-    buffer_init(&canonical, &run->arena, bytes.size + 64);
-    TRY(decode_canonical(worker->decoder, bytes, header, &canonical, run->err));
-    contender->canonical = buffer_text(&canonical);
-    contender->bytes = text_copy(&run->arena, bytes);
+    buffer_init(&canonical, &worker->scratch, size + 64);
+    TRY(decode_canonical(worker->decoder, again->bytes, header, &canonical, run->err));
+    again->canonical = buffer_text(&canonical);
+    return OK;
+}
+
+/* In ascending order of positions. */
+static enum status read_again(struct run *run, struct worker *worker, uint64_t position,
+                              struct again *again)
+{
+    uint32_t file = (uint32_t)(position >> 48);
+    uint64_t place = position & ((UINT64_C(1) << 48) - 1);
+    *again = (struct again){.event = {.at = 0}};
+    return feed_file_format(run->feed, file) == FEED_SEGMENT
+               ? read_event_again(run, worker, file, place, again)
+               : read_line_again(run, worker, file, place, again);
+}
+
+static enum status read_contender(struct run *run, struct worker *worker,
+                                  struct contender *contender)
+{
+    struct again again;
+    struct arena_mark mark = arena_mark(&worker->scratch);
+    TRY(read_again(run, worker, contender->arrival->position, &again));
+    const struct event *event = &again.event;
+    contender->is_withdrawal = event->kind == EVENT_WITHDRAWAL;
+    contender->round = run_round(run, (uint32_t)(contender->arrival->position >> 48));
+    struct text source = contender->is_withdrawal ? event->target_source : event->source;
+    struct text id = contender->is_withdrawal ? event->target_id : event->id;
+    char key[2 * ATTRIBUTE_MAX_BYTES + 1];
+    memcpy(key, source.at, source.size);
+    key[source.size] = '\0'; /* which no attribute has */
+    memcpy(key + source.size + 1, id.at, id.size);
+    contender->key = hash_secret128(&run->secret, key, source.size + 1 + id.size);
+    contender->content = hash_secret128(&run->secret, again.canonical.at, again.canonical.size);
+    contender->canonical_bytes = (uint32_t)again.canonical.size;
     arena_rewind(&worker->scratch, mark);
     return OK;
 }
 
-static void add_conflict(struct run *run, uint32_t capacity, const struct contender *accepted,
+static void add_conflict(struct run *run, const struct contender *accepted,
                          const struct contender *refused)
 {
-    assert(run->conflict_count < capacity);
-    (void)capacity;
-    run->conflicts[run->conflict_count++] =
-        (struct conflict){.source = refused->source,
-                          .id = refused->id,
-                          .accepted = accepted->arrival->position,
-                          .refused = refused->arrival->position,
-                          .bytes = refused->bytes};
+    if (run->conflict_count == run->conflict_capacity) {
+        uint32_t capacity = run->conflict_capacity ? run->conflict_capacity * 2 : 64;
+        run->conflicts = arena_grow(&run->arena, run->conflicts, run->conflict_count, capacity,
+                                    sizeof *run->conflicts);
+        run->conflict_capacity = capacity;
+    }
+    run->conflicts[run->conflict_count++] = (struct conflict){
+        .accepted = accepted->arrival->position, .refused = refused->arrival->position};
 }
 
-/* All contenders of one key, withdrawals first, then by round and canonical bytes. */
+/* All contenders of one key; accepted is one of the events among them. */
 static void decide_key(struct run *run, struct worker *worker, const struct contender *items,
-                       uint32_t count, uint32_t capacity)
+                       uint32_t count, const struct contender *accepted)
 {
-    uint32_t first = 0;
-    while (first < count && items[first].is_withdrawal) {
-        first++;
-    }
-    if (first == count) {
-        return; /* a withdrawal of an event that is not here */
-    }
-    const struct contender *accepted = &items[first];
+    bool is_withdrawn = items[0].is_withdrawal;
     count_event(&worker->accepted, accepted->arrival->print);
-    if (first > 0) {
+    if (is_withdrawn) {
         count_event(&worker->withdrawn, accepted->arrival->print);
         give_verdict(worker, accepted->arrival, 0, true);
     }
-    for (uint32_t i = first + 1; i < count; i++) {
-        if (text_equal(items[i].canonical, accepted->canonical)) {
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i].is_withdrawal || &items[i] == accepted) {
+            continue;
+        }
+        if (hash_equal(items[i].content, accepted->content)) {
             worker->duplicates++;
         } else {
-            add_conflict(run, capacity, accepted, &items[i]);
+            add_conflict(run, accepted, &items[i]);
         }
         give_verdict(worker, items[i].arrival, 1, false);
     }
+}
+
+/* A key whose first round has events of several contents: the least canonical bytes so far. */
+struct contest {
+    const struct contender *items, *best; /* NULL: none was read yet */
+    uint32_t count;
+    char *bytes;
+    size_t size, size_max;
+};
+
+/* The first of its content. */
+struct candidate {
+    struct contest *contest;
+    const struct contender *contender;
+};
+
+static int compare_candidates(const void *a_item, const void *b_item)
+{
+    const struct candidate *a = a_item, *b = b_item;
+    return compare_positions(a->contender, b->contender);
+}
+
+/* Contests that are decided at once: as many as have their bytes in a share of the memory, since
+ * each time the files are gone through once more. */
+struct contests {
+    struct contest *items;
+    struct candidate *candidates;
+    uint32_t count, candidate_count;
+    size_t bytes;
+};
+
+static enum status decide_contests(struct run *run, struct worker *worker,
+                                   struct contests *contests)
+{
+    struct arena_mark start = arena_mark(&worker->scratch);
+    for (uint32_t i = 0; i < contests->count; i++) {
+        struct contest *contest = &contests->items[i];
+        contest->bytes = arena_alloc(&worker->scratch, contest->size_max);
+    }
+    qsort(contests->candidates, contests->candidate_count, sizeof *contests->candidates,
+          compare_candidates);
+    for (uint32_t i = 0; i < contests->candidate_count; i++) {
+        const struct candidate *candidate = &contests->candidates[i];
+        struct contest *contest = candidate->contest;
+        struct again again;
+        struct arena_mark mark = arena_mark(&worker->scratch);
+        TRY(read_again(run, worker, candidate->contender->arrival->position, &again));
+        struct text best = {contest->bytes, contest->size};
+        if (again.canonical.size > contest->size_max) {
+            return fail_changed(run, (uint32_t)(candidate->contender->arrival->position >> 48));
+        }
+        if (!contest->best || text_compare(again.canonical, best) < 0) {
+            contest->best = candidate->contender;
+            memcpy(contest->bytes, again.canonical.at, again.canonical.size);
+            contest->size = again.canonical.size;
+        }
+        arena_rewind(&worker->scratch, mark);
+    }
+    for (uint32_t i = 0; i < contests->count; i++) {
+        const struct contest *contest = &contests->items[i];
+        decide_key(run, worker, contest->items, contest->count, contest->best);
+    }
+    contests->count = contests->candidate_count = 0;
+    contests->bytes = 0;
+    arena_rewind(&worker->scratch, start);
+    return OK;
+}
+
+/* The contenders of one key that has events: [first, end) are those of the first round. */
+struct key {
+    const struct contender *items;
+    uint32_t count, first, end;
+    bool is_contested;
+};
+
+/* *at is behind the last key, of sorted contenders. */
+static bool next_key(const struct contender *items, uint32_t count, uint32_t *at, struct key *key)
+{
+    while (*at < count) {
+        const struct contender *from = &items[*at];
+        const uint32_t left = count - *at;
+        uint32_t end = 0, first = 0;
+        while (end < left && from[end].group == from->group &&
+               hash_equal(from[end].key, from->key)) {
+            first += from[end++].is_withdrawal;
+        }
+        *at += end;
+        *key = (struct key){.items = from, .count = end, .first = first, .end = first};
+        while (key->end < end && from[key->end].round == from[first].round) {
+            key->end++;
+        }
+        if (first < end) { /* else a withdrawal of an event that is not here */
+            key->is_contested = !hash_equal(from[first].content, from[key->end - 1].content);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_contest(struct contests *contests, const struct key *key)
+{
+    struct contest *contest = &contests->items[contests->count++];
+    *contest = (struct contest){.items = key->items, .count = key->count};
+    for (uint32_t i = key->first; i < key->end; i++) {
+        const struct contender *item = &key->items[i];
+        if (i == key->first || !hash_equal(item->content, item[-1].content)) {
+            contests->candidates[contests->candidate_count++] = (struct candidate){contest, item};
+            contest->size_max = item->canonical_bytes > contest->size_max ? item->canonical_bytes
+                                                                          : contest->size_max;
+        }
+    }
+    contests->bytes += contest->size_max;
+}
+
+/* Of sorted contenders. */
+static enum status decide_keys(struct run *run, struct worker *worker,
+                               const struct contender *items, uint32_t count)
+{
+    enum { BYTES_SHARE = 16 };
+    struct contests contests = {0};
+    struct key key;
+    uint32_t keys = 0, events = 0; /* that are contested */
+    for (uint32_t at = 0; next_key(items, count, &at, &key);) {
+        keys += key.is_contested;
+        events += key.is_contested ? key.end - key.first : 0;
+    }
+    contests.items = arena_alloc(&worker->scratch, (keys + 1ul) * sizeof *contests.items);
+    contests.candidates =
+        arena_alloc(&worker->scratch, (events + 1ul) * sizeof *contests.candidates);
+    for (uint32_t at = 0; next_key(items, count, &at, &key);) {
+        if (!key.is_contested) {
+            decide_key(run, worker, key.items, key.count, &key.items[key.first]);
+            continue;
+        }
+        add_contest(&contests, &key);
+        if (contests.bytes >= run->memory_bytes / BYTES_SHARE) {
+            TRY(decide_contests(run, worker, &contests));
+        }
+    }
+    return contests.count > 0 ? decide_contests(run, worker, &contests) : OK;
+}
+
+static int compare_refused(const void *a_item, const void *b_item)
+{
+    const struct conflict *a = a_item, *b = b_item;
+    return a->refused < b->refused ? -1 : a->refused > b->refused;
+}
+
+/* What is listed of the refused records; their bytes in a temporary file. */
+static enum status keep_conflicts(struct run *run, struct worker *worker)
+{
+    struct text source = {0}; /* the last one: most are like it */
+    if (run->conflict_count > 0) {
+        qsort(run->conflicts, run->conflict_count, sizeof *run->conflicts, compare_refused);
+    }
+    for (uint32_t i = 0; i < run->conflict_count; i++) {
+        struct conflict *conflict = &run->conflicts[i];
+        struct again again;
+        struct arena_mark mark = arena_mark(&worker->scratch);
+        TRY(read_again(run, worker, conflict->refused, &again));
+        if (i == 0 || !text_equal(source, again.event.source)) {
+            source = text_copy(&run->arena, again.event.source);
+        }
+        conflict->source = source;
+        conflict->id = text_copy(&run->arena, again.event.id);
+        conflict->print = hash_print(again.bytes.at, again.bytes.size);
+        conflict->size = again.bytes.size;
+        conflict->offset = worker->conflicts.written + worker->conflicts.used;
+        if (!kept_add(worker, &worker->conflicts, again.bytes.at, again.bytes.size)) {
+            return run_failure(run);
+        }
+        arena_rewind(&worker->scratch, mark);
+    }
+    return OK;
 }
 
 static enum status decide_all(struct run *run)
@@ -406,47 +645,45 @@ static enum status decide_all(struct run *run)
     if (count == 0) {
         return OK;
     }
-    struct contender *items = arena_calloc(&run->arena, count, sizeof *items);
+    struct worker *worker = &run->workers[0];
+    struct contender *items = arena_calloc(&worker->scratch, count, sizeof *items);
     uint32_t at = 0;
     for (int i = 0; i < run->threads; i++) {
-        const struct worker *worker = &run->workers[i];
-        for (uint32_t u = 0; u < worker->undecided_count; u++) {
-            items[at++] = (struct contender){.group = groups + worker->undecided[u].group,
-                                             .arrival = &worker->undecided[u].arrival};
+        const struct worker *from = &run->workers[i];
+        for (const struct undecided_chunk *c = from->undecided; c; c = c->next) {
+            for (uint32_t u = 0; u < c->count; u++) {
+                items[at++] = (struct contender){.group = groups + c->items[u].group,
+                                                 .arrival = &c->items[u].arrival};
+            }
         }
-        groups += worker->group_count;
+        groups += from->group_count;
     }
     qsort(items, count, sizeof *items, compare_positions);
-    struct worker *worker = &run->workers[0];
     worker->again_file = UINT32_MAX;
-    char *buffer = arena_alloc(&run->arena, LINE_MAX_BYTES + FEED_PADDING_BYTES);
+    worker->again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
     for (uint32_t i = 0; i < count; i++) {
-        TRY(read_contender(run, worker, buffer, &items[i]));
+        TRY(read_contender(run, worker, &items[i]));
     }
     qsort(items, count, sizeof *items, compare_contenders);
-    run->conflicts = arena_calloc(&run->arena, count, sizeof *run->conflicts);
-    for (uint32_t i = 0; i < count;) {
-        uint32_t end = i + 1;
-        while (end < count && items[end].group == items[i].group &&
-               text_equal(items[end].source, items[i].source) &&
-               text_equal(items[end].id, items[i].id)) {
-            end++;
-        }
-        decide_key(run, worker, &items[i], end - i, count);
-        i = end;
-    }
-    return OK;
+    TRY(decide_keys(run, worker, items, count));
+    return keep_conflicts(run, worker);
 }
 
 enum status run_accept(struct run *run)
 {
     run->next_partition = 0;
     enum status status = run_threads(run, accept_work);
-    if (status == OK) {
-        run->workers[0].decoder_arena.recover = &run->recover;
-        run->workers[0].scratch.recover = &run->recover;
-        run->workers[0].segment_arena.recover = &run->recover;
-        run->workers[0].arena.recover = &run->recover;
+    for (int i = 0; i < run->threads; i++) {
+        run->workers[i].dedup = (struct dedup_memory){0};
+        arena_release(&run->workers[i].scratch);
+    }
+    if (status == OK && !run_is_stopped(run)) {
+        struct worker *worker = &run->workers[0];
+        struct arena *arenas[] = {&worker->arena, &worker->scratch, &worker->decoder_arena,
+                                  &worker->segment_arena, &worker->header_arena};
+        for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
+            arenas[i]->recover = &run->recover;
+        }
         status = decide_all(run);
     }
     for (int i = 0; i < run->threads; i++) {
@@ -461,11 +698,12 @@ enum status run_accept(struct run *run)
             }
         }
         /* Billing needs the memory, and nothing of this. */
-        worker->dedup = (struct dedup_memory){0};
-        arena_release(&worker->scratch);
-        arena_release(&worker->decoder_arena);
-        arena_release(&worker->meter_arena);
-        arena_release(&worker->segment_arena);
+        struct arena *arenas[] = {&worker->scratch,      &worker->decoder_arena,
+                                  &worker->meter_arena,  &worker->segment_arena,
+                                  &worker->header_arena, &worker->undecided_arena};
+        for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
+            arena_release(arenas[a]);
+        }
     }
     return status;
 }

@@ -26,8 +26,9 @@ struct converter {
     struct farthing *farthing;
     struct env *env;
     struct error *err;
-    struct arena arena;   /* of the whole call */
-    struct arena scratch; /* of an event */
+    struct arena arena;        /* of the whole call */
+    struct arena scratch;      /* of an event */
+    struct arena header_arena; /* of the header of the file at hand: files may be many */
     struct arena decoder_arena, names_arena, writer_arena, reader_arena, parquet_arena;
     struct decoder *decoder, *names; /* names: takes apart what the first one has read */
     struct segment_writer *writer;   /* of import */
@@ -52,6 +53,8 @@ struct converter {
     struct buffer out;
     const char *rows_path, *parquet_path;
     uint64_t file_events, refused[REFUSALS];
+    const char *changed_path; /* of the first file that changed while it was read */
+    uint32_t changed_count;
     struct farthing_converted *converted;
 };
 
@@ -139,8 +142,15 @@ static enum status flush_segment(struct converter *c)
     return output_file_size(c->file) >= FILE_MAX_BYTES ? end_segment(c) : OK;
 }
 
+static void count_event(struct converter *c, const struct event *event)
+{
+    c->converted->events++;
+    c->converted->withdrawals += event->kind == EVENT_WITHDRAWAL;
+}
+
 static enum status store_event(struct converter *c, const struct event *event, struct text record)
 {
+    count_event(c, event);
     TRY(segment_add(c->writer, event, record, c->header, c->names, c->err));
     return segment_is_full(c->writer) ? flush_segment(c) : OK;
 }
@@ -223,9 +233,19 @@ static void add_row(struct converter *c, const struct event *event, struct text 
     buffer_add_char(out, '\n');
 }
 
+/* Canonical JSON may be longer than the record it is of: what is escaped there need not be in CSV.
+ * Then it has no line that could be read again. */
+static void refuse_long(struct converter *c, struct text canonical, size_t line_bytes)
+{
+    char detail[64];
+    (void)snprintf(detail, sizeof detail, "its line would have %zu bytes", line_bytes);
+    add_letter(c, REFUSE_LINE_LIMIT, c->line, c->line_offset, canonical, detail);
+}
+
 /* record: of a segment it has no place, and its reader gives the canonical form. */
 static enum status export_event(struct converter *c, const struct event *event, struct text record)
 {
+    const size_t before = c->out.size;
     struct arena_mark mark = arena_mark(&c->scratch);
     struct buffer canonical;
     buffer_init(&canonical, &c->scratch, record.size + 1024);
@@ -240,7 +260,16 @@ static enum status export_event(struct converter *c, const struct event *event, 
     } else {
         add_row(c, event, buffer_text(&canonical));
     }
+    size_t line_bytes =
+        c->exporting->form == FARTHING_TO_PARQUET ? canonical.size : c->out.size - before - 1;
+    if (line_bytes > LINE_MAX_BYTES) {
+        c->out.size = before;
+        refuse_long(c, buffer_text(&canonical), line_bytes);
+    } else {
+        count_event(c, event);
+    }
     arena_rewind(&c->scratch, mark);
+    TRY(c->status);
     return c->out.size >= OUT_BYTES ? flush_out(c) : OK;
 }
 
@@ -254,8 +283,6 @@ static void take_event(void *context, const struct event *event, size_t record_o
     if (c->status != OK) {
         return;
     }
-    c->converted->events++;
-    c->converted->withdrawals += event->kind == EVENT_WITHDRAWAL;
     c->status = c->exporting ? export_event(c, event, record) : store_event(c, event, record);
 }
 
@@ -269,8 +296,10 @@ static enum status read_header(struct converter *c)
         return OK;
     }
     struct error inner;
-    struct text line = text_copy(&c->arena, c->block.header);
-    enum status status = csv_header_read(&c->arena, line, c->mapping, &c->header, &inner);
+    c->header = NULL;
+    arena_rewind(&c->header_arena, (struct arena_mark){0});
+    enum status status =
+        csv_header_read(&c->header_arena, c->block.header, c->mapping, &c->header, &inner);
     c->header_file = c->block.file_index;
     if (status != OK) {
         (void)fail(c->err, status, "%s:1: %s", c->path, inner.message);
@@ -301,7 +330,9 @@ static void read_segment(struct converter *c)
     const char *fault;
     uint64_t count = 0;
     if (segment_open(c->reader, bytes, &fault)) {
+        c->line_offset = block->offset;
         for (; c->status == OK && (event = segment_next(c->reader, &fault)); count++) {
+            c->line = block->first_event + count + 1;
             struct text record = {0};
             struct arena_mark mark = arena_mark(&c->scratch);
             if (!c->exporting) { /* a writer takes events apart by their records */
@@ -337,10 +368,12 @@ static enum status read_block(struct converter *c)
     }
     for (uint32_t i = 0; i < block->finding_count && c->status == OK; i++) {
         const struct feed_finding *finding = &block->findings[i];
-        uint64_t line = block->format == FEED_SEGMENT ? block->first_event + 1 : ++c->line;
-        if (finding->refusal != REFUSE_NONE) {
-            add_letter(c, finding->refusal, line, finding->offset, finding->head, finding->reason);
+        if (finding->refusal == REFUSE_NONE) {
+            c->changed_path = c->changed_count++ == 0 ? c->path : c->changed_path;
+            continue;
         }
+        uint64_t line = block->format == FEED_SEGMENT ? block->first_event + 1 : ++c->line;
+        add_letter(c, finding->refusal, line, finding->offset, finding->head, finding->reason);
     }
     if (block->format != FEED_SEGMENT) {
         feed_count_lines(c->feed, block->file_index, block->block_index, 0);
@@ -462,6 +495,17 @@ static void list_reasons(struct converter *c)
     c->converted->reasons = reasons;
 }
 
+static void list_warnings(struct converter *c)
+{
+    if (c->changed_count > 0) {
+        struct arena *arena = &c->farthing->arena;
+        struct farthing_count *warning = arena_calloc(arena, 1, sizeof *warning);
+        warning->name = change_format(arena, c->changed_path, c->changed_count);
+        c->converted->warnings = warning;
+        c->converted->warning_count = 1;
+    }
+}
+
 /* ---- import ---------------------------------------------------------------------------------- */
 
 /* What an earlier run had more of. */
@@ -528,7 +572,23 @@ static const char *temporary_path(struct converter *c, const char *ending)
         .at;
 }
 
-/* The folder and name of export's file; replacing only that. */
+static const char *letters_path(struct converter *c, const struct farthing_export *options)
+{
+    return text_format(&c->farthing->arena, "%s." LETTERS_NAME, options->out).at;
+}
+
+static enum status check_absent(struct converter *c, const char *path)
+{
+    struct file_info info;
+    struct error ignored;
+    if (c->env->file_stat(c->env, path, &info, &ignored) == OK) {
+        (void)fail(c->err, ERR_CONFLICT, "%s is there already", path);
+        return fail_hint(c->err, "give another name, or --force to replace it");
+    }
+    return OK;
+}
+
+/* The folder and name of export's file; replacing only that, and what lists what it lacks. */
 static enum status open_export(struct converter *c, const struct farthing_export *options)
 {
     const char *slash = strrchr(options->out, '/');
@@ -539,11 +599,9 @@ static enum status open_export(struct converter *c, const struct farthing_export
             : (struct text){options->out, slash ? (size_t)(slash - options->out) : 0};
     c->folder = slash ? text_copy(&c->arena, folder).at : ".";
     c->letters_name = text_format(&c->arena, "%s." LETTERS_NAME, c->name).at;
-    struct file_info info;
-    struct error ignored;
-    if (!options->replace && c->env->file_stat(c->env, options->out, &info, &ignored) == OK) {
-        (void)fail(c->err, ERR_CONFLICT, "%s is there already", options->out);
-        return fail_hint(c->err, "give another name, or --force to replace it");
+    if (!options->replace) {
+        TRY(check_absent(c, options->out));
+        TRY(check_absent(c, letters_path(c, options)));
     }
     const struct output_options how = {.replace = true};
     TRY(output_open(c->env, c->folder, &how, &c->output, c->err));
@@ -614,6 +672,9 @@ static enum status export_all(struct converter *c, const struct farthing_export 
     if (has_letters) {
         c->converted->letters =
             text_format(&c->farthing->arena, "%s/%s", c->folder, c->letters_name).at;
+    } else if (options->replace) { /* what an earlier run has refused is no part of this file */
+        struct error ignored;
+        (void)c->env->file_remove(c->env, letters_path(c, options), &ignored);
     }
     return OK;
 }
@@ -635,9 +696,9 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
                             .err = &farthing->err,
                             .exporting = export,
                             .converted = converted};
-    struct arena *arenas[] = {&c->arena,        &c->scratch,      &c->decoder_arena,
-                              &c->names_arena,  &c->writer_arena, &c->reader_arena,
-                              &c->parquet_arena};
+    struct arena *arenas[] = {&c->arena,         &c->scratch,      &c->decoder_arena,
+                              &c->names_arena,   &c->writer_arena, &c->reader_arena,
+                              &c->parquet_arena, &c->header_arena};
     jmp_buf recover;
     for (size_t i = 0; i < sizeof arenas / sizeof *arenas; i++) {
         arena_init(arenas[i], &env->memory, 0);
@@ -653,6 +714,7 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
         status = import ? import_all(c, import) : export_all(c, export);
         if (status == OK) {
             list_reasons(c);
+            list_warnings(c);
         }
     }
     farthing->arena.recover = NULL;

@@ -1129,7 +1129,7 @@ static void count_conflicts(struct run *run)
         bool is_known = false;
         uint64_t late = 0;
         for (; i < run->conflict_count && text_equal(at->source, first->source) &&
-               text_equal(at->id, first->id) && text_equal(at->bytes, first->bytes);
+               text_equal(at->id, first->id) && hash_equal(at->print, first->print);
              at = &run->conflicts[++i]) {
             late += is_late(run, at);
             is_known |= !is_late(run, at);

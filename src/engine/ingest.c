@@ -32,33 +32,45 @@ struct pending {
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
 
-bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size)
+static bool kept_write(struct worker *worker, struct letter_stream *stream)
 {
     struct env *env = worker->run->env;
+    enum status status = OK;
+    if (!stream->file) {
+        status = env->file_temporary(env, worker->run->config->temporary_folder, &stream->file,
+                                     &worker->err);
+    }
+    if (status == OK) {
+        status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
+                                    stream->written, &worker->err);
+    }
+    if (status != OK) {
+        worker_fail(worker, status);
+        return false;
+    }
+    stream->written += stream->used;
+    stream->used = 0;
+    return true;
+}
+
+bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size)
+{
     enum { BUFFER_BYTES = 256 * 1024 };
     if (!stream->buffer) {
         stream->capacity = BUFFER_BYTES;
         stream->buffer = arena_alloc(&worker->arena, stream->capacity);
     }
-    if (stream->used + size > stream->capacity) {
-        enum status status = OK;
-        if (!stream->file) {
-            status = env->file_temporary(env, worker->run->config->temporary_folder, &stream->file,
-                                         &worker->err);
-        }
-        if (status == OK) {
-            status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
-                                        stream->written, &worker->err);
-        }
-        if (status != OK) {
-            worker_fail(worker, status);
+    for (const char *at = bytes; size > 0;) {
+        if (stream->used == stream->capacity && !kept_write(worker, stream)) {
             return false;
         }
-        stream->written += stream->used;
-        stream->used = 0;
+        size_t room = stream->capacity - stream->used;
+        size_t part = size < room ? size : room;
+        memcpy(stream->buffer + stream->used, at, part);
+        stream->used += part;
+        at += part;
+        size -= part;
     }
-    memcpy(stream->buffer + stream->used, bytes, size);
-    stream->used += size;
     return true;
 }
 
@@ -242,6 +254,8 @@ static void emit_arrival(struct worker *worker, const struct arrival *arrival)
     struct arrival *to = spool_add(worker->arrivals, partition, 1);
     if (to) {
         *to = *arrival;
+    } else {
+        run_stop(worker->run); /* spool_flush tells why */
     }
     worker->block_events.count++;
     worker->block_events.print += arrival->print;
@@ -256,6 +270,8 @@ static inline void put_records(struct worker *worker, uint32_t partition,
         for (uint32_t i = 1; i < units; i++) {
             to[i] = records[i];
         }
+    } else {
+        run_stop(worker->run);
     }
 }
 
@@ -1136,9 +1152,10 @@ static enum status open_csv(struct worker *worker)
         return OK;
     }
     struct error inner;
-    struct text header = text_copy(&worker->arena, worker->block.header);
-    enum status status =
-        csv_header_read(&worker->arena, header, run->csv_mapping, &worker->csv_header, &inner);
+    worker->csv_header = NULL;
+    arena_rewind(&worker->header_arena, (struct arena_mark){0});
+    enum status status = csv_header_read(&worker->header_arena, worker->block.header,
+                                         run->csv_mapping, &worker->csv_header, &inner);
     if (status != OK) {
         (void)fail(&worker->err, status, "%s:1: %s",
                    feed_file_path(run->feed, worker->block.file_index), inner.message);
@@ -1147,7 +1164,7 @@ static enum status open_csv(struct worker *worker)
     worker->csv_file = worker->block.file_index;
     struct env *env = run->env;
     env->lock_take(env, run->lock);
-    run->file_headers[worker->block.file_index] = header;
+    run->file_headers[worker->block.file_index] = worker->block.header;
     env->lock_give(env, run->lock);
     return OK;
 }
@@ -1236,10 +1253,10 @@ static void read_lines(struct worker *worker)
     feed_count_lines(worker->run->feed, block->file_index, block->block_index, (uint32_t)line);
 }
 
-/* What came of the stream before is billed all the same, so that who bills is told. */
-static void note_damage(struct worker *worker, const struct feed_finding *finding)
+/* The rest of the file is billed all the same, so that who bills is told. */
+static void note_damage(struct worker *worker, struct damage *damage,
+                        const struct feed_finding *finding)
 {
-    struct damage *damage = &worker->damage;
     bool is_first = damage->count++ == 0 || finding->file_index < damage->file ||
                     (finding->file_index == damage->file && finding->offset < damage->offset);
     if (is_first) {
@@ -1247,6 +1264,16 @@ static void note_damage(struct worker *worker, const struct feed_finding *findin
         damage->offset = finding->offset;
         damage->reason = text_format(&worker->arena, "%s", finding->reason).at;
     }
+}
+
+const char *change_format(struct arena *arena, const char *path, uint32_t count)
+{
+    const char *others = count > 1 ? text_format(arena, " (so with %u more)", count - 1).at : "";
+    return text_format(arena,
+                       "%s: the file changed while it was read%s: what was added or written over "
+                       "may be missing; run it again when nobody writes to it",
+                       path, others)
+        .at;
 }
 
 static enum status read_block(struct worker *worker)
@@ -1265,10 +1292,12 @@ static enum status read_block(struct worker *worker)
     drain_ring(worker);
     for (uint32_t i = 0; i < block->finding_count; i++) {
         const struct feed_finding *finding = &block->findings[i];
-        if (finding->refusal == REFUSE_ENCODING) {
-            note_damage(worker, finding);
-        }
-        if (finding->refusal != REFUSE_NONE) {
+        if (finding->refusal == REFUSE_NONE) {
+            note_damage(worker, &worker->change, finding);
+        } else {
+            if (finding->refusal == REFUSE_ENCODING) {
+                note_damage(worker, &worker->damage, finding);
+            }
             add_letter(worker, finding->refusal, FEED_LINE_LAST, finding->offset, finding->head,
                        finding->reason);
         }
@@ -1293,10 +1322,13 @@ static enum status read_blocks(struct worker *worker)
     worker->pending = arena_calloc(&worker->arena, RING, sizeof *worker->pending);
     for (;;) {
         TRY(feed_next(run->feed, worker->index, &worker->block, &worker->err));
-        if (!worker->block.bytes || worker->failed) {
+        if (!worker->block.bytes) {
             return OK;
         }
         TRY(read_block(worker));
+        if (run_is_stopped(run)) {
+            return OK;
+        }
         run_progress(run, worker->index, "reading events", feed_bytes_read(run->feed),
                      feed_bytes_total(run->feed));
     }
@@ -1328,9 +1360,12 @@ static void read_work(void *argument, int index)
         worker_fail(worker, status);
     } else {
         worker->decoder_arena.recover = worker->meter_arena.recover = &recover;
-        worker->segment_arena.recover = &recover;
+        worker->segment_arena.recover = worker->header_arena.recover = &recover;
         enum status status = read_blocks(worker);
         if (status != OK) {
+            const struct feed_block *block = &worker->block; /* without bytes: the feed failed */
+            worker->failed_at =
+                block->bytes ? (uint64_t)block->file_index << 32 | block->block_index : UINT64_MAX;
             worker_fail(worker, status);
         }
     }

@@ -29,8 +29,10 @@ enum status kept_read(struct run *run, const struct letter_stream *stream, uint6
             return fail(run->err, ERR_IO, "a temporary file is shorter than it was written");
         }
     }
-    memcpy(to + from_file, stream->buffer + (offset + from_file - stream->written),
-           size - from_file);
+    if (from_file < size) {
+        memcpy(to + from_file, stream->buffer + (offset + from_file - stream->written),
+               size - from_file);
+    }
     return OK;
 }
 
@@ -103,13 +105,30 @@ static enum status write_letters(struct run *run)
 
 /* ---- conflicts ------------------------------------------------------------------------------- */
 
-static int compare_conflicts(const void *a_item, const void *b_item)
+static bool is_of_key(const struct conflict *a, const struct conflict *b)
+{
+    return text_equal(a->source, b->source) && text_equal(a->id, b->id);
+}
+
+static int compare_keys(const void *a_item, const void *b_item)
 {
     const struct conflict *a = a_item, *b = b_item;
     int order = text_compare(a->source, b->source);
     order = order ? order : text_compare(a->id, b->id);
-    order = order ? order : text_compare(a->bytes, b->bytes);
     return order ? order : a->refused < b->refused ? -1 : a->refused > b->refused;
+}
+
+/* A conflict of a key, with the bytes of its record. */
+struct listed {
+    struct conflict conflict;
+    struct text bytes;
+};
+
+static int compare_listed(const void *a_item, const void *b_item)
+{
+    const struct listed *a = a_item, *b = b_item;
+    int order = text_compare(a->bytes, b->bytes);
+    return order ? order : compare_keys(&a->conflict, &b->conflict);
 }
 
 static void add_position(struct run *run, struct buffer *out, uint64_t position)
@@ -120,33 +139,63 @@ static void add_position(struct run *run, struct buffer *out, uint64_t position)
                   (unsigned long long)(position & ((UINT64_C(1) << 48) - 1)));
 }
 
+static enum status write_conflict(struct run *run, struct arena *arena, const struct listed *listed)
+{
+    const struct conflict *conflict = &listed->conflict;
+    struct arena_mark mark = arena_mark(arena);
+    struct buffer out;
+    buffer_init(&out, arena, 1024);
+    buffer_add_text(&out, TEXT("{\"source\":"));
+    buffer_add_json(&out, conflict->source);
+    buffer_add_text(&out, TEXT(",\"id\":"));
+    buffer_add_json(&out, conflict->id);
+    buffer_add_text(&out, TEXT(",\"accepted\":"));
+    add_position(run, &out, conflict->accepted);
+    buffer_add_text(&out, TEXT(",\"refused\":"));
+    add_position(run, &out, conflict->refused);
+    buffer_add_text(&out, TEXT(",\"bytes\":"));
+    buffer_add_json(&out, listed->bytes);
+    buffer_add_text(&out, TEXT("}\n"));
+    TRY(output_append_text(run->conflicts_file, buffer_text(&out), run->err));
+    arena_rewind(arena, mark);
+    return OK;
+}
+
+/* Those of one key, in the order of their bytes. */
+static enum status write_key(struct run *run, struct arena *arena, struct conflict *conflicts,
+                             uint32_t count)
+{
+    struct listed *listed = arena_alloc(arena, count * sizeof *listed);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t size = conflicts[i].size;
+        char *bytes = arena_alloc(arena, size + 1);
+        TRY(kept_read(run, &run->workers[0].conflicts, conflicts[i].offset, bytes, size));
+        listed[i] = (struct listed){conflicts[i], {bytes, size}};
+    }
+    qsort(listed, count, sizeof *listed, compare_listed);
+    for (uint32_t i = 0; i < count; i++) {
+        conflicts[i] = listed[i].conflict;
+        TRY(write_conflict(run, arena, &listed[i]));
+    }
+    return OK;
+}
+
 static enum status write_conflicts(struct run *run)
 {
-    struct output_file *file;
-    TRY(output_file_open(run->output, "conflicts.ndjson", &file, run->err));
-    run->conflicts_file = file;
+    TRY(output_file_open(run->output, "conflicts.ndjson", &run->conflicts_file, run->err));
+    struct conflict *conflicts = run->conflicts;
     if (run->conflict_count > 1) {
-        qsort(run->conflicts, run->conflict_count, sizeof *run->conflicts, compare_conflicts);
+        qsort(conflicts, run->conflict_count, sizeof *conflicts, compare_keys);
     }
     struct arena *arena = &run->workers[0].output;
     arena->recover = &run->recover;
     struct arena_mark mark = arena_mark(arena);
-    for (uint32_t i = 0; i < run->conflict_count; i++) {
-        const struct conflict *conflict = &run->conflicts[i];
-        struct buffer out;
-        buffer_init(&out, arena, 1024);
-        buffer_add_text(&out, TEXT("{\"source\":"));
-        buffer_add_json(&out, conflict->source);
-        buffer_add_text(&out, TEXT(",\"id\":"));
-        buffer_add_json(&out, conflict->id);
-        buffer_add_text(&out, TEXT(",\"accepted\":"));
-        add_position(run, &out, conflict->accepted);
-        buffer_add_text(&out, TEXT(",\"refused\":"));
-        add_position(run, &out, conflict->refused);
-        buffer_add_text(&out, TEXT(",\"bytes\":"));
-        buffer_add_json(&out, conflict->bytes);
-        buffer_add_text(&out, TEXT("}\n"));
-        TRY(output_append_text(file, buffer_text(&out), run->err));
+    for (uint32_t i = 0, end; i < run->conflict_count; i = end) {
+        end = i + 1;
+        while (end < run->conflict_count && is_of_key(&conflicts[i], &conflicts[end])) {
+            end++;
+        }
+        TRY(write_key(run, arena, &conflicts[i], end - i));
         arena_rewind(arena, mark);
     }
     return OK;
@@ -594,17 +643,29 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
              find_advice(run, most->name));
 }
 
-static void warn_of_damage(struct run *run)
+/* The first of what all threads have found. */
+static struct damage find_damage(const struct run *run, bool is_change)
 {
     struct damage first = {0};
     for (int i = 0; i < run->threads; i++) {
-        const struct damage *damage = &run->workers[i].damage;
+        const struct worker *worker = &run->workers[i];
+        const struct damage *damage = is_change ? &worker->change : &worker->damage;
         const uint32_t count = first.count + damage->count;
         bool is_first =
             damage->count > 0 && (first.count == 0 || damage->file < first.file ||
                                   (damage->file == first.file && damage->offset < first.offset));
         first = is_first ? *damage : first;
         first.count = count;
+    }
+    return first;
+}
+
+static void warn_of_damage(struct run *run)
+{
+    const struct damage first = find_damage(run, false), change = find_damage(run, true);
+    if (change.count > 0) {
+        const char *path = feed_file_path(run->feed, change.file);
+        run_warn(run, "%s", change_format(&run->arena, path, change.count));
     }
     if (first.count > 0) {
         const char *others =

@@ -13,10 +13,16 @@ enum {
     ARRIVALS_LEAST_BYTES = 8 * 1024 * 1024,
 };
 
+void run_stop(struct run *run)
+{
+    __atomic_store_n(&run->is_stopped, true, __ATOMIC_RELAXED);
+}
+
 void worker_fail(struct worker *worker, enum status status)
 {
     worker->failed = true;
     worker->err.status = status;
+    run_stop(worker->run);
 }
 
 struct thread_work {
@@ -32,13 +38,17 @@ static void call_work(void *argument, int index)
 
 enum status run_failure(const struct run *run)
 {
+    const struct worker *first = NULL;
     for (int i = 0; i < run->threads; i++) {
-        if (run->workers[i].failed) {
-            *run->err = run->workers[i].err;
-            return run->workers[i].err.status;
+        const struct worker *worker = &run->workers[i];
+        if (worker->failed && (!first || worker->failed_at < first->failed_at)) {
+            first = worker;
         }
     }
-    return OK;
+    if (first) {
+        *run->err = first->err;
+    }
+    return first ? first->err.status : OK;
 }
 
 enum status run_threads(struct run *run, void (*work)(void *argument, int index))
@@ -56,7 +66,8 @@ uint32_t run_claim(struct run *run, uint32_t count)
 {
     struct env *env = run->env;
     env->lock_take(env, run->lock);
-    uint32_t claimed = run->next_partition < count ? run->next_partition++ : NONE;
+    bool has_more = run->next_partition < count && !run_is_stopped(run);
+    uint32_t claimed = has_more ? run->next_partition++ : NONE;
     env->lock_give(env, run->lock);
     return claimed;
 }
@@ -252,8 +263,9 @@ static enum status set_up_workers(struct run *run)
         struct worker *worker = &run->workers[i];
         worker->run = run;
         worker->index = i;
-        struct arena *arenas[] = {&worker->arena, &worker->decoder_arena, &worker->meter_arena,
-                                  &worker->segment_arena};
+        struct arena *arenas[] = {&worker->arena,        &worker->decoder_arena,
+                                  &worker->meter_arena,  &worker->segment_arena,
+                                  &worker->header_arena, &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_init(arenas[a], &run->env->memory, 0);
             arenas[a]->block_max_bytes = a == 0 ? small_bytes : block_bytes;
@@ -282,24 +294,19 @@ static void tear_down(struct run *run)
     feed_close(run->feed);
     for (int i = 0; run->workers && i < run->threads; i++) {
         struct worker *worker = &run->workers[i];
-        if (worker->letters.file) {
+        struct file *files[] = {worker->letters.file, worker->conflicts.file, worker->sourced.file,
+                                worker->aside};
+        for (size_t f = 0; f < sizeof files / sizeof *files; f++) {
             struct error ignored;
-            enum status status = env->file_close(env, worker->letters.file, &ignored);
-            (void)status; /* a temporary file */
+            if (files[f]) {
+                (void)env->file_close(env, files[f], &ignored); /* a temporary file */
+            }
         }
-        if (worker->sourced.file) {
-            struct error ignored;
-            enum status status = env->file_close(env, worker->sourced.file, &ignored);
-            (void)status;
-        }
-        if (worker->aside) {
-            struct error ignored;
-            enum status status = env->file_close(env, worker->aside, &ignored);
-            (void)status;
-        }
-        struct arena *arenas[] = {
-            &worker->arena,  &worker->scratch,       &worker->output,      &worker->shelf,
-            &worker->handed, &worker->decoder_arena, &worker->meter_arena, &worker->segment_arena};
+        struct arena *arenas[] = {&worker->arena,        &worker->scratch,
+                                  &worker->output,       &worker->shelf,
+                                  &worker->handed,       &worker->decoder_arena,
+                                  &worker->meter_arena,  &worker->segment_arena,
+                                  &worker->header_arena, &worker->undecided_arena};
         for (size_t a = 0; a < sizeof arenas / sizeof *arenas; a++) {
             arena_release(arenas[a]);
         }

@@ -152,7 +152,8 @@ struct letter {
     struct digest digest;
 };
 
-/* Streams that are damaged or cut: how many, and of the first by name where and why. */
+/* Streams that are damaged or cut, or files that changed while they were read: how many, and of the
+ * first by name where and why. */
 struct damage {
     uint32_t count, file;
     uint64_t offset;
@@ -179,7 +180,8 @@ struct letter_stream {
 struct conflict {
     struct text source, id;
     uint64_t accepted, refused; /* positions */
-    struct text bytes;          /* of the refused record */
+    struct hash128 print;       /* of the refused record's bytes */
+    uint64_t offset, size;      /* of these in the first worker's stream `conflicts` */
 };
 
 struct failed_payer {
@@ -220,6 +222,12 @@ struct undecided {
     uint32_t group;
     struct arrival arrival;
 };
+enum { UNDECIDED_A_CHUNK = 1024 };
+struct undecided_chunk {
+    struct undecided_chunk *next;
+    uint32_t count;
+    struct undecided items[UNDECIDED_A_CHUNK];
+};
 
 enum { SERIES_CACHE = 16384, PLAIN_CACHE = 2048 };
 
@@ -252,6 +260,7 @@ struct worker {
     struct memory memory; /* of the last four: room.h */
     struct error err;
     bool failed;
+    uint64_t failed_at; /* of reading: the block, in the order in which they are claimed */
     /* read */
     struct decoder *decoder;
     struct arena decoder_arena;
@@ -259,6 +268,7 @@ struct worker {
     struct arena segment_arena;
     uint32_t again_file; /* whose block is open in `segments`, when records are read again */
     uint64_t again_first;
+    char *again_line; /* room for a line, and what may be read behind it */
     struct meter_scratch *meter_scratch;
     struct arena meter_arena;
     struct plain_series *plain_cache; /* of those met last; number NONE */
@@ -272,9 +282,10 @@ struct worker {
     uint32_t block_source_capacity, block_account_capacity;
     uint32_t *series_cache; /* numbers of series met last, by hash; NONE */
     struct spool_writer *arrivals, *records;
-    struct total *read_totals; /* of the records of each meter, then of none */
-    const struct csv_header *csv_header;
+    struct total *read_totals;           /* of the records of each meter, then of none */
+    const struct csv_header *csv_header; /* of the file csv_file; NULL: none was read yet */
     uint32_t csv_file;
+    struct arena header_arena; /* of that alone: files may be many */
     struct feed_block block;
     uint64_t line_in_block;
     uint64_t line_offset; /* in the file */
@@ -285,7 +296,7 @@ struct worker {
     bool is_late;     /* the event at hand comes too late to be billed */
     struct letter_stream letters;
     uint64_t lines_read, refused[REFUSALS], withdrawals;
-    struct damage damage;
+    struct damage damage, change;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
     uint64_t ring_added, ring_found, ring_finished; /* so many so far */
     /* accept */
@@ -296,8 +307,10 @@ struct worker {
     uint32_t split_count;
     struct event_count accepted, withdrawn; /* withdrawn ones are accepted too */
     uint64_t duplicates;
-    struct undecided *undecided;
-    uint32_t undecided_count, undecided_capacity, group_count;
+    struct undecided_chunk *undecided; /* the last first */
+    struct arena undecided_arena;
+    uint32_t undecided_count, group_count;
+    struct letter_stream conflicts; /* bytes of records that are in conflict */
     /* settle */
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
@@ -437,6 +450,7 @@ struct run {
     /* accept, settle: partitions are claimed from a counter */
     struct lock *lock;
     uint32_t next_partition;
+    bool is_stopped;     /* some thread has failed, so that no other begins anything more; atomic */
     int billing_threads; /* of the threads, those that claim partitions of payers */
     /* settle: a payer that finds less memory than it may take is tried again when no other thread
      * takes any */
@@ -446,7 +460,7 @@ struct run {
 
     struct worker *workers;
     struct conflict *conflicts;
-    uint32_t conflict_count;
+    uint32_t conflict_count, conflict_capacity;
     struct output *output;
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
     struct output_file *letters_file, *conflicts_file, *summary_file;
@@ -602,6 +616,8 @@ enum status taken_back_check(struct run *run);
 /* Who pays for whom through all of the period; before the partitions of the books are made. */
 void run_find_payers(struct run *run);
 enum status run_read(struct run *run);
+/* The warning of so many files that changed while they were read, the first of them at path. */
+const char *change_format(struct arena *arena, const char *path, uint32_t count);
 enum status run_accept(struct run *run);
 enum status run_settle(struct run *run);
 /* What the worker's bills in a currency come to so far; made when it is not there. */
@@ -615,8 +631,16 @@ enum status run_report(struct run *run, struct farthing_summary *summary);
 
 /* Work for each thread; the first error of any. */
 enum status run_threads(struct run *run, void (*work)(void *argument, int index));
-/* That error, for who has started the threads himself; OK: none has failed. */
+/* That error, for who has started the threads himself; OK: none has failed.  Of several that failed
+ * in reading it is the one of the first block: one that was claimed is read to its end, so that it
+ * does not matter who was quicker. */
 enum status run_failure(const struct run *run);
+/* From any thread: the others begin no block and no partition more. */
+void run_stop(struct run *run);
+static inline bool run_is_stopped(const struct run *run)
+{
+    return __atomic_load_n(&run->is_stopped, __ATOMIC_RELAXED);
+}
 /* The next partition to work on, or NONE. */
 uint32_t run_claim(struct run *run, uint32_t count);
 void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total);

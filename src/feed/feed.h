@@ -68,7 +68,8 @@ struct feed_block {
     bool is_first_of_file;
     enum feed_format format;
     uint64_t first_event; /* of a segment: how many events of the file are before the block's */
-    struct text header;   /* of a CSV file: its first line, which the first block has too */
+    struct text header;   /* of a CSV file: its first line, which the first block has too; lives
+                             until feed_close */
     const struct feed_finding *findings;
     uint32_t finding_count;
 };
@@ -81,11 +82,11 @@ enum { FEED_PADDING_BYTES = 64 };
 
 struct feed;
 
-/* Lists folders (recursively, names in order of bytes, hidden ones skipped) and looks at every
- * file, so that a missing one is known before anything is read.  The same file given twice is read
- * once.  "-" is standard input. ERR_NOT_FOUND; ERR_INPUT "PATH ..." for a device or a socket;
- * ERR_LIMIT. The arena keeps the list of files; buffers are of env->memory. paths must live as long
- * as the feed. */
+/* Lists folders (recursively, names in order of bytes, hidden ones and those of dead letters
+ * skipped) and looks at every file, so that a missing one is known before anything is read.  The
+ * same file given twice is read once.  "-" is standard input. ERR_NOT_FOUND; ERR_INPUT "PATH ..."
+ * for a device or a socket; ERR_LIMIT. The arena keeps the list of files; buffers are of
+ * env->memory. paths must live as long as the feed. */
 enum status feed_open(struct env *env, struct arena *arena, const char *const *paths, size_t count,
                       const struct feed_options *options, struct feed **feed, struct error *err);
 /* NULL is fine.  Before the arena is rewound. */

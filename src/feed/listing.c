@@ -118,6 +118,15 @@ static enum status add_file(struct listing *listing, const char *path, const str
 static enum status add_path(struct listing *listing, const char *path, bool is_named,
                             struct error *err);
 
+/* What farthing has refused lies beside what it has written: segments, or FILE of an export. */
+static bool is_letters(struct text name)
+{
+    struct text letters = TEXT("dead_letters.ndjson");
+    size_t before = name.size - letters.size;
+    return name.size >= letters.size && memcmp(name.at + before, letters.at, letters.size) == 0 &&
+           (before == 0 || name.at[before - 1] == '.');
+}
+
 static enum status add_folder(struct listing *listing, const char *path, struct error *err)
 {
     struct text *names;
@@ -128,9 +137,7 @@ static enum status add_folder(struct listing *listing, const char *path, struct 
         path_size--;
     }
     for (size_t i = 0; i < count; i++) {
-        /* What `farthing import` has refused lies beside its segments. */
-        if ((names[i].size > 0 && names[i].at[0] == '.') ||
-            text_equal(names[i], TEXT("dead_letters.ndjson"))) {
+        if ((names[i].size > 0 && names[i].at[0] == '.') || is_letters(names[i])) {
             continue;
         }
         char *joined = arena_alloc(listing->arena, path_size + names[i].size + 2);

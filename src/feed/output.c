@@ -1,9 +1,11 @@
 /* output.c - see output.h.
  *
- * Commit: all files are flushed, synced and closed under their temporary names; only then the
- * renames begin, which need no room on disk and nearly never fail.  A file to be replaced is set
- * aside first under a hidden name of its own, so that a rename that does fail can be undone; the
- * set-aside files are removed when all has worked.  Last the folder itself is synced.  A process
+ * Commit: all files are flushed and synced under their temporary names; only then the renames
+ * begin, which need no room on disk and nearly never fail.  A file to be replaced is set aside
+ * first under a hidden name of its own, so that a rename that does fail can be undone; the
+ * set-aside files are removed when all has worked.  Files are closed when they have their names:
+ * an open one is held, and so another run does not take it for a left-over.  Last the folder itself
+ * is synced, and those above it as far up as this run has made them.  A process
  * that dies between two renames leaves some files new and hidden ones behind: files are renamed in
  * the order they were opened, so the one opened last says that all are there.  The next run into
  * the folder removes the hidden ones.
@@ -19,6 +21,7 @@
 #include <string.h>
 
 enum { BUFFER_BYTES = 4 * HASH_BLOCK_BYTES, ALIGNMENT_BYTES = 4096, NAME_MAX_BYTES = 200 };
+enum { FOLDER_MAX_BYTES = 4096 }; /* no system takes longer paths */
 
 enum stage { STAGE_WRITTEN, STAGE_ASIDE, STAGE_RENAMED };
 
@@ -58,9 +61,10 @@ struct output {
     uint64_t turn;
     bool has_failed;
     struct error failure;
-    int appenders; /* threads that append while others write; 0: who appends writes */
-    bool is_lean;  /* so it is now, and no memory is taken */
-    char tag[17]; /* tells the temporary names of this run from others' */
+    int appenders;         /* threads that append while others write; 0: who appends writes */
+    bool is_lean;          /* so it is now, and no memory is taken */
+    char tag[17];          /* tells the temporary names of this run from others' */
+    uint32_t made_folders; /* so many of the folder and those above it were not there */
     size_t folder_bytes;
     char folder[];
 };
@@ -149,17 +153,60 @@ static enum status look_over(struct output *output, struct error *err)
     return OK;
 }
 
+/* Cuts off the last name, of a path that has no slash behind it: "a/b" is in "a", that in ".". */
+static void cut_name(char *path)
+{
+    size_t size = strlen(path);
+    while (size > 0 && path[size - 1] != '/') {
+        size--;
+    }
+    while (size > 1 && path[size - 1] == '/') {
+        size--;
+    }
+    memcpy(path, size > 0 ? path : ".", size > 0 ? size : 1);
+    path[size > 0 ? size : 1] = '\0';
+}
+
+static void copy_folder(const char *folder, char path[FOLDER_MAX_BYTES])
+{
+    size_t size = strlen(folder);
+    size = size < FOLDER_MAX_BYTES ? size : FOLDER_MAX_BYTES - 1;
+    while (size > 1 && folder[size - 1] == '/') {
+        size--;
+    }
+    memcpy(path, folder, size);
+    path[size] = '\0';
+}
+
+/* How many of the folder and those above it are to be made. */
+static uint32_t count_missing(struct env *env, const char *folder)
+{
+    char path[FOLDER_MAX_BYTES];
+    struct file_info info;
+    uint32_t count = 0;
+    for (copy_folder(folder, path);
+         strcmp(path, ".") != 0 && env->file_stat(env, path, &info, NULL) == ERR_NOT_FOUND;
+         cut_name(path)) {
+        count++;
+    }
+    return count;
+}
+
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err)
 {
+    uint32_t missing = count_missing(env, folder);
     TRY(env->folder_create(env, folder, err));
     size_t folder_bytes = strlen(folder) + 1;
     struct output *made = take_memory(env, sizeof *made + folder_bytes);
     if (!made) {
         return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
     }
-    *made = (struct output){
-        .env = env, .options = *options, .lock = env->lock_new(env), .folder_bytes = folder_bytes};
+    *made = (struct output){.env = env,
+                            .options = *options,
+                            .lock = env->lock_new(env),
+                            .made_folders = missing,
+                            .folder_bytes = folder_bytes};
     memcpy(made->folder, folder, folder_bytes);
     uint64_t chance;
     env->random_bytes(env, &chance, sizeof chance);
@@ -534,12 +581,16 @@ static enum status finish_file(struct output_file *file, struct error *err)
     struct error cause = {0};
     TRY(flush(file, err));
     enum status status = env->file_sync(env, file->file, &cause);
-    if (status != OK) {
-        return fail_file(file, status, "sync", &cause, err);
-    }
+    return status == OK ? OK : fail_file(file, status, "sync", &cause, err);
+}
+
+static enum status close_file(struct output_file *file, struct error *err)
+{
+    struct env *env = file->output->env;
+    struct error cause = {0};
     struct file *closing = file->file;
     file->file = NULL;
-    status = env->file_close(env, closing, &cause);
+    enum status status = env->file_close(env, closing, &cause);
     return status == OK ? OK : fail_file(file, status, "close", &cause, err);
 }
 
@@ -572,14 +623,30 @@ static enum status name_file(struct output_file *file, struct error *err)
     return OK;
 }
 
-static enum status sync_folder(struct output *output, struct error *err)
+static enum status sync_folder(struct env *env, struct file *folder, struct error *err)
 {
-    struct env *env = output->env;
-    struct file *folder;
-    TRY(env->file_open(env, output->folder, &folder, err));
     enum status status = env->file_sync(env, folder, err);
     enum status close_status = env->file_close(env, folder, status == OK ? err : NULL);
     return status != OK ? status : close_status;
+}
+
+/* The folder, which has the names of the files, and each that has the name of one this run made. */
+static enum status sync_folders(struct output *output, struct error *err)
+{
+    struct env *env = output->env;
+    char path[FOLDER_MAX_BYTES];
+    struct file *folder;
+    TRY(env->file_open(env, output->folder, &folder, err));
+    TRY(sync_folder(env, folder, err));
+    copy_folder(output->folder, path);
+    for (uint32_t i = 0; i < output->made_folders; i++) {
+        cut_name(path);
+        /* One may have let us make a folder in it, and yet not let us open it. */
+        if (env->file_open(env, path, &folder, NULL) == OK) {
+            TRY(sync_folder(env, folder, err));
+        }
+    }
+    return OK;
 }
 
 static enum status finish(struct output *output, struct error *err)
@@ -593,7 +660,10 @@ static enum status finish(struct output *output, struct error *err)
     for (struct output_file *file = output->files; file; file = file->next) {
         TRY(name_file(file, err));
     }
-    return sync_folder(output, err);
+    for (struct output_file *file = output->files; file; file = file->next) {
+        TRY(close_file(file, err));
+    }
+    return sync_folders(output, err);
 }
 
 enum status output_commit(struct output *output, struct error *err)

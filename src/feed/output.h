@@ -31,8 +31,9 @@ struct output_options {
 struct output;
 struct output_file;
 
-/* Makes the folder when it is not there.  ERR_CONFLICT when it has files and replace is not set
- * (hidden ones do not count). The output owns all its memory, from env->memory. */
+/* Makes the folder, and those above it, when it is not there.  ERR_CONFLICT when it has files and
+ * replace is not set (hidden ones do not count). The output owns all its memory, from env->memory.
+ */
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err);
 

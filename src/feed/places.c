@@ -88,6 +88,13 @@ static enum status skip_bad(struct search *search, const char *fault, struct err
     return OK;
 }
 
+/* Files may be put one behind another, so what each says of itself is not enough. */
+static bool has_room(const struct search *search, const struct segment_header *header)
+{
+    uint64_t before = header->events_before > search->seen ? header->events_before : search->seen;
+    return search->base + before + header->event_count < PLACES_EVENTS_MAX;
+}
+
 static enum status take_block(struct search *search, const struct segment_header *header,
                               struct error *err)
 {
@@ -133,6 +140,9 @@ enum status places_read(struct env *env, const char *path, struct file *file, ui
         } else if (header.body_bytes > size_bytes - search.at - SEGMENT_HEADER_BYTES) {
             search.is_ended = false;
             TRY(skip_bad(&search, "segment: a block is cut", err));
+        } else if (!has_room(&search, &header)) {
+            search.is_ended = false;
+            TRY(skip_bad(&search, "segment: the file has more events than one can have", err));
         } else {
             TRY(take_block(&search, &header, err));
         }

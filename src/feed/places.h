@@ -8,6 +8,9 @@
 #include "base/env.h"
 #include "base/error.h"
 
+/* The events of a file are numbered below this: with the file, a number has 64 bits. */
+#define PLACES_EVENTS_MAX (UINT64_C(1) << 48)
+
 struct place {
     uint64_t offset, first; /* first: how many events of the file are before it */
     uint32_t size, events;

@@ -90,15 +90,14 @@ static int count_lines(const char *name)
 
 static const char *temporary_folder; /* NULL: where temporary files go */
 
-static enum status bill(struct env *env, int threads, struct farthing_summary *summary,
-                        struct error *err)
+static enum status bill_events(struct env *env, int threads, const char *const *events,
+                               size_t count, struct farthing_summary *summary, struct error *err)
 {
     const char *catalog = path_of("catalog.yaml"), *accounts = path_of("accounts.csv");
-    const char *events = path_of("usage.csv");
     struct farthing_config config = {.threads = threads, .temporary_folder = temporary_folder};
     struct farthing_bill options = {.catalog = {&catalog, 1},
                                     .accounts = {&accounts, 1},
-                                    .events = {&events, 1},
+                                    .events = {events, count},
                                     .period = "2026-10",
                                     .out = path_of("out")};
     struct complaints complaints = {0};
@@ -108,6 +107,13 @@ static enum status bill(struct env *env, int threads, struct farthing_summary *s
         farthing_run_bill(env, &config, &options, &arena, summary, &complaints, err);
     arena_release(&arena);
     return status;
+}
+
+static enum status bill(struct env *env, int threads, struct farthing_summary *summary,
+                        struct error *err)
+{
+    const char *events = path_of("usage.csv");
+    return bill_events(env, threads, &events, 1, summary, err);
 }
 
 /* a: 4 x 2 = 8; org: 15 = 10 x 2 + 5 x 1 = 25, or less when a payer found no memory. */
@@ -191,6 +197,62 @@ static void test_files(void **state)
 }
 
 /* Two periods that are closed, of which the first has changed: what is written of each is whole. */
+/* More events than the memory has room for, and no room for them on the disk: the run ends soon,
+ * not when all of them are read. */
+static void test_no_room_for_temporary_files(void **state)
+{
+    (void)state;
+    enum { EVENTS = 500 * 1000, MEMORY_BYTES = 24 * 1024 * 1024 };
+    FILE *file = fopen(path_of("many.csv"), "w");
+    assert_non_null(file);
+    (void)fputs("id,subject,time,n\n", file);
+    for (int i = 0; i < EVENTS; i++) {
+        (void)fprintf(file, "%d,a,2026-10-05T00:00:00Z,1\n", i);
+    }
+    const uint64_t blocks = (uint64_t)ftell(file) / (256 * 1024);
+    assert_int_equal(fclose(file), 0);
+    char events[300], command[300];
+    (void)snprintf(events, sizeof events, "%s", path_of("many.csv"));
+    (void)snprintf(command, sizeof command, "rm -rf '%s'", path_of("out"));
+    assert_int_equal(system(command), 0);
+    const char *paths[] = {events};
+    struct env *inner = env_posix_new(MEMORY_BYTES);
+    struct env *env = env_faulty_new(inner);
+    const struct fault_plan plan = {.kind = FAULT_WRITE, .nth = 1, .is_sticky = true};
+    env_faulty_plan(env, &plan);
+    struct farthing_summary summary;
+    struct error err = {0};
+    assert_int_equal(bill_events(env, 1, paths, 1, &summary, &err), ERR_IO);
+    const uint64_t reads = env_faulty_calls(env, FAULT_READ);
+    print_message("%llu reads of %llu blocks\n", (unsigned long long)reads,
+                  (unsigned long long)blocks);
+    assert_true(reads < blocks * 2 / 3);
+    assert_int_equal(env_faulty_open_files(env), 0);
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    env_faulty_free(env);
+    env_posix_free(inner);
+}
+
+/* Two files that cannot be read: it is the first of them that is told, whoever was quicker. */
+static void test_the_first_error_is_told(void **state)
+{
+    (void)state;
+    write_file("bad1.csv", "a,b\n1,2\n");
+    write_file("bad2.csv", "id,id\n1,2\n");
+    char first[300], second[300];
+    (void)snprintf(first, sizeof first, "%s", path_of("bad1.csv"));
+    (void)snprintf(second, sizeof second, "%s", path_of("bad2.csv"));
+    for (int turn = 0; turn < 60; turn++) {
+        const char *events[] = {turn % 2 ? second : first, turn % 2 ? first : second};
+        struct env *env = env_posix_new(0);
+        struct farthing_summary summary;
+        struct error err = {0};
+        assert_int_equal(bill_events(env, 3, events, 2, &summary, &err), ERR_INPUT);
+        assert_non_null(strstr(err.message, turn % 2 ? "bad2.csv" : "bad1.csv"));
+        env_posix_free(env);
+    }
+}
+
 static void sweep_correction(enum fault_kind kind, bool is_sticky)
 {
     struct env *inner = env_posix_new(0);
@@ -294,6 +356,8 @@ int main(void)
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_no_memory),
                                        cmocka_unit_test(test_no_memory_and_no_place_for_files),
                                        cmocka_unit_test(test_files),
+                                       cmocka_unit_test(test_no_room_for_temporary_files),
+                                       cmocka_unit_test(test_the_first_error_is_told),
                                        cmocka_unit_test(test_correction)};
     return cmocka_run_group_tests(tests, make_files, remove_files);
 }

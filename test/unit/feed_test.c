@@ -23,7 +23,9 @@
 
 #include "engine/env_faulty.h"
 #include "engine/env_posix.h"
+#include "decode/segment.h"
 #include "feed/feed.h"
+#include "feed/places.h"
 
 #include <cmocka.h> /* last: it defines fail() */
 
@@ -1184,6 +1186,46 @@ static void test_a_file_that_shrinks(void **state)
     free(content.at);
 }
 
+/* Files of segments one behind another, each of which says that it has as many events as one can:
+ * from that on where all of them are more than the places of events have numbers for, their blocks
+ * are damaged, and what they say moves no event that comes behind. */
+static void test_segments_that_say_too_much(void **state)
+{
+    (void)state;
+    enum { FILES = 300, FIT = (1 << 8) - 1 };
+    struct bytes content = {0};
+    for (int i = 0; i < FILES; i++) {
+        char block[SEGMENT_HEADER_BYTES];
+        segment_end(SEGMENT_FILE_EVENTS_MAX, block);
+        add(&content, block, sizeof block);
+    }
+    const char *path = path_of("segments");
+    write_file(path, content.at, content.size);
+    struct env *env = env_posix_new(0);
+    struct arena arena;
+    arena_init(&arena, &env->memory, 0);
+    struct feed_options options = {.threads = 1};
+    struct feed *feed;
+    struct feed_block block;
+    struct error err;
+    uint32_t missing = 0, too_many = 0;
+    assert_int_equal(feed_open(env, &arena, &path, 1, &options, &feed, &err), OK);
+    while (feed_next(feed, 0, &block, &err) == OK && block.bytes) {
+        for (uint32_t i = 0; i < block.finding_count; i++) {
+            const char *reason = block.findings[i].reason;
+            missing += strcmp(reason, "segment: blocks are missing before this one") == 0;
+            too_many += strcmp(reason, "segment: the file has more events than one can have") == 0;
+            assert_true(block.first_event < PLACES_EVENTS_MAX);
+        }
+    }
+    assert_int_equal(missing, FIT);
+    assert_int_equal(too_many, FILES - FIT);
+    feed_close(feed);
+    arena_release(&arena);
+    env_posix_free(env);
+    free(content.at);
+}
+
 /* ---- faults of the environment ---- */
 
 /* Any call of any kind fails once, or from then on: a clean error, nothing left open or allocated.
@@ -1275,6 +1317,7 @@ int main(void)
         cmocka_unit_test(test_a_file_that_is_rewritten),
         cmocka_unit_test(test_a_file_that_grows),
         cmocka_unit_test(test_a_file_that_shrinks),
+        cmocka_unit_test(test_segments_that_say_too_much),
         cmocka_unit_test(test_fault_sweep),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

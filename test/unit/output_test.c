@@ -256,6 +256,85 @@ static void test_leftovers(void **state)
     env_posix_free(env);
 }
 
+/* Another run looks the folder over each time that this one syncs, names or closes a file. */
+static enum status (*real_sync)(struct env *, struct file *, struct error *);
+static enum status (*real_rename)(struct env *, const char *, const char *, struct error *);
+static char crowded[512];
+static unsigned visits;
+
+static void visit(void)
+{
+    static bool is_visiting;
+    if (!is_visiting) {
+        is_visiting = true;
+        struct env *env = env_posix_new(0);
+        struct output *output;
+        struct error err;
+        const struct output_options options = {.replace = true};
+        assert_int_equal(output_open(env, crowded, &options, &output, &err), OK);
+        output_abort(output);
+        env_posix_free(env);
+        is_visiting = false;
+        visits++;
+    }
+}
+
+static enum status sync_slowly(struct env *env, struct file *file, struct error *err)
+{
+    visit();
+    return real_sync(env, file, err);
+}
+
+static enum status rename_slowly(struct env *env, const char *from, const char *to,
+                                 struct error *err)
+{
+    visit();
+    return real_rename(env, from, to, err);
+}
+
+/* What a run has written and not yet named is no left-over to another one. */
+static void test_a_slow_commit(void **state)
+{
+    (void)state;
+    struct env *env = env_posix_new(0);
+    struct error err;
+    (void)snprintf(crowded, sizeof crowded, "%s/crowded", base);
+    real_sync = env->file_sync;
+    real_rename = env->file_rename;
+    env->file_sync = sync_slowly;
+    env->file_rename = rename_slowly;
+    visits = 0;
+    assert_int_equal(write_two(env, crowded, true, false, &err), OK);
+    assert_true(visits >= 4);
+    assert_string_equal(look(env, crowded), "a=new end b=new");
+    env_posix_free(env);
+}
+
+/* A folder that was not there is a name in the one above it, which is synced too, and so on. */
+static void test_new_folders_are_synced(void **state)
+{
+    (void)state;
+    struct env *posix = env_posix_new(0);
+    struct env *env = env_faulty_new(posix);
+    struct error err;
+    char folder[512];
+    uint64_t syncs[2];
+    for (int turn = 0; turn < 2; turn++) {
+        (void)snprintf(folder, sizeof folder, "%s/new/of//two%s", base, turn ? "" : "/");
+        env_faulty_plan(env, &(struct fault_plan){.kind = FAULT_NONE});
+        assert_int_equal(write_two(env, folder, true, false, &err), OK);
+        syncs[turn] = env_faulty_calls(env, FAULT_SYNC);
+    }
+    assert_int_equal(syncs[0], 2 + 1 + 3);
+    assert_int_equal(syncs[1], 2 + 1);
+    (void)snprintf(folder, sizeof folder, "%s/unsynced/x", base);
+    env_faulty_plan(env, &(struct fault_plan){.kind = FAULT_SYNC, .nth = 2 + 1 + 2});
+    assert_int_equal(write_two(env, folder, true, false, &err), ERR_IO);
+    assert_string_equal(look(posix, folder), "");
+    env_faulty_free(env);
+    env_posix_free(posix);
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -635,6 +714,8 @@ int main(void)
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_somebody_else_writes),
         cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_a_slow_commit),
+        cmocka_unit_test(test_new_folders_are_synced),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_fault_sweep),
         cmocka_unit_test(test_causes_name_the_path),

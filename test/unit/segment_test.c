@@ -543,6 +543,74 @@ static void damage_is_refused(void **)
     assert_true(opened > 0);
 }
 
+/* A body that is written by hand: streams as they are. */
+static void add_raw(struct buffer *body, struct text stream)
+{
+    char head[STREAM_HEAD_BYTES];
+    write_le(head, stream.size, 4);
+    write_le(head + 4, stream.size, 4);
+    buffer_add(body, head, sizeof head);
+    buffer_add_text(body, stream);
+}
+
+/* What is wrong with a block of so many events, whose hash is right. */
+static const char *fault_of(uint32_t events, struct text sizes, struct text texts, struct text plan)
+{
+    struct buffer block;
+    buffer_init(&block, &scratch, SEGMENT_HEADER_BYTES + sizes.size + texts.size + plan.size + 128);
+    block.size = SEGMENT_HEADER_BYTES;
+    add_raw(&block, sizes);
+    add_raw(&block, texts);
+    add_raw(&block, plan);
+    memset(block.at, 0, SEGMENT_HEADER_BYTES);
+    write_le(block.at + 12, events, 4);
+    reseal(block.at, block.size);
+    const char *fault = NULL;
+    assert_false(segment_open(reader, pad(buffer_text(&block)), &fault));
+    return fault;
+}
+
+/* A few packed bytes could say that there are millions of texts or of values: no more are believed
+ * than events can have.  One event has a source, a type, a shape and 256 values. */
+static void claims_are_bounded(void **)
+{
+    enum { TEXTS_OF_ONE = 3 + MEMBERS_MAX, SHAPES = 2200 };
+    static const char zeros[TEXTS_OF_ONE + 1];
+    for (uint32_t more = 0; more < 2; more++) {
+        struct buffer plan;
+        buffer_init(&plan, &scratch, 64);
+        add_varint(&plan, TEXTS_OF_ONE + more);
+        const char *fault =
+            fault_of(1, (struct text){zeros, TEXTS_OF_ONE + more}, TEXT(""), buffer_text(&plan));
+        assert_string_equal(fault, more ? "segment: the dictionary is cut"
+                                        : "segment: a time that cannot be");
+    }
+    struct buffer json, sizes, plan;
+    buffer_init(&json, &scratch, 4096);
+    buffer_init(&sizes, &scratch, 8);
+    buffer_init(&plan, &scratch, SHAPES * (MEMBERS_MAX + 8));
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        buffer_format(&json, "%c\"m%03u\":0", i == 0 ? '{' : ',', i);
+    }
+    buffer_add_char(&json, '}');
+    add_varint(&sizes, json.size);
+    const uint32_t head[] = {1, 0, 0, 1, SHAPES};
+    for (size_t i = 0; i < sizeof head / sizeof *head; i++) {
+        add_varint(&plan, head[i]);
+    }
+    for (uint32_t s = 0; s < SHAPES; s++) {
+        add_varint(&plan, 0);
+        add_varint(&plan, MEMBERS_MAX);
+        for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+            add_varint(&plan, WORD_IN_TUPLE);
+        }
+    }
+    assert_string_equal(
+        fault_of(SHAPES, buffer_text(&sizes), buffer_text(&json), buffer_text(&plan)),
+        "segment: the shapes have too many values");
+    arena_rewind(&scratch, (struct arena_mark){0});
+}
+
 static void headers_are_checked(void **)
 {
     char block[SEGMENT_HEADER_BYTES];
@@ -560,6 +628,12 @@ static void headers_are_checked(void **)
         assert_false(segment_header_read(block, &header, &fault));
         block[i] ^= 4;
     }
+    segment_end(SEGMENT_FILE_EVENTS_MAX, block);
+    assert_true(segment_header_read(block, &header, &fault));
+    segment_end(SEGMENT_FILE_EVENTS_MAX + 1, block);
+    assert_false(segment_header_read(block, &header, &fault));
+    assert_string_equal(fault, "segment: a block's header says what none can");
+    segment_end(12, block);
     write_le(block + 8, 2, 2);
     write_le(block + 56, hash_print64(block, 56, SEGMENT_HASH_HEADER), 8);
     assert_false(segment_header_read(block, &header, &fault));
@@ -639,10 +713,10 @@ static void blocks_end_by_what_is_new(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_events_come_back),      cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(worlds_come_back),          cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(headers_are_checked),       cmocka_unit_test(blocks_are_bounded),
-        cmocka_unit_test(blocks_end_by_what_is_new),
+        cmocka_unit_test(odd_events_come_back), cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(worlds_come_back),     cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(claims_are_bounded),   cmocka_unit_test(headers_are_checked),
+        cmocka_unit_test(blocks_are_bounded),   cmocka_unit_test(blocks_end_by_what_is_new),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
