@@ -259,11 +259,14 @@ enum status currency_convert(struct work *work)
     bool is_any = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[i];
+        if (!charge->has_amount) { /* a row that went on as another, or is on no line */
+            continue;
+        }
         /* What a source charges is in its bill's currency, whatever a price makes of it. */
         bool is_of_source = charge->price->takes_money && charge->step->kind != STEP_FIXED;
         const struct currency *from =
             is_of_source ? work->pricing->source_currency : price_currency(catalog, charge->price);
-        if (!charge->has_amount || from == work->currency) {
+        if (from == work->currency) {
             continue;
         }
         const struct used_rate *rate = NULL;
