@@ -289,6 +289,69 @@ static void check_orders(struct loader *loader)
     }
 }
 
+/* A step over charges adds up money, unless it says units; and what several prices share pools
+ * whatever they bring. */
+static bool adds_units(const struct step *step)
+{
+    if (step->shared != NONE) {
+        return false;
+    }
+    switch (step->kind) {
+    case STEP_CONVERT:
+    case STEP_AGGREGATE:
+    case STEP_ALLOWANCE:
+    case STEP_TIER:
+        return true;
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+        return step->adjust.worth == WORTH_QUANTITY;
+    case STEP_COMMIT:
+        return step->commit.is_quantity;
+    case STEP_CREDIT:
+        return step->credit.is_units;
+    default:
+        return false;
+    }
+}
+
+/* The unit that the SKUs of a price have; empty where they have several, or any. */
+static struct text unit_of_skus(const struct catalog *catalog, const struct price *price)
+{
+    if (!price->skus || price->sku_count == 0) {
+        return TEXT("");
+    }
+    struct text unit = catalog->skus[price->skus[0]].unit;
+    for (uint32_t i = 1; i < price->sku_count; i++) {
+        if (!text_equal(catalog->skus[price->skus[i]].unit, unit)) {
+            return TEXT("");
+        }
+    }
+    return unit;
+}
+
+/* Versions share buckets where they count in one unit (doc/pricing.md, Versions).  Behind
+ * components a row may have come in several. */
+static void name_units(const struct catalog *catalog, const struct price *price)
+{
+    struct step *steps = (struct step *)price->steps; /* of this loader */
+    struct text own = unit_of_skus(catalog, price), unit = own;
+    uint32_t component = 0;
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        while (component < price->component_count &&
+               i >= price->components[component].first + price->components[component].count) {
+            component++;
+        }
+        if (price->component_count > 0) {
+            unit = component == price->component_count       ? TEXT("")
+                   : i == price->components[component].first ? own
+                                                             : unit;
+        }
+        steps[i].unit = adds_units(&steps[i]) ? unit : TEXT("");
+        bool says_unit = steps[i].kind == STEP_CONVERT && steps[i].convert.to.size > 0;
+        unit = says_unit ? steps[i].convert.to : unit;
+    }
+}
+
 void number_nodes(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
@@ -300,6 +363,7 @@ void number_nodes(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p];
         struct step *steps = (struct step *)price->steps;
+        name_units(catalog, price);
         for (uint32_t i = 0; i < price->step_count; i++) {
             struct text name = step_node_name(loader, p, &steps[i]);
             steps[i].node = add_node(&graph, name, steps[i].place);

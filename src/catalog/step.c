@@ -70,6 +70,11 @@ static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NU
 static const char *const prorate_names[] = {"none",   "day",    "day_inclusive",
                                             "second", "30_day", NULL};
 
+struct text scope_text(enum scope scope)
+{
+    return text_of(scope_names[scope]);
+}
+
 /* Expressions are checked when they are evaluated. */
 void check_sign(struct work *work, const struct yaml_node *node, const char *name,
                 const struct number *number, enum sign wanted)

@@ -133,6 +133,7 @@ uint32_t work_add_charge(struct work *work, const struct charge *charge)
         uint32_t capacity = work->charge_capacity ? work->charge_capacity * 2 : 64;
         struct charge copy = *charge; /* it may lie in the array that moves */
         copy.converted = NULL;
+        copy.number = work->charge_count;
         work->charges = arena_grow(work->arena, work->charges, work->charge_count, capacity,
                                    sizeof *work->charges);
         work->charge_capacity = capacity;
@@ -141,6 +142,7 @@ uint32_t work_add_charge(struct work *work, const struct charge *charge)
     }
     work->charges[work->charge_count] = *charge;
     work->charges[work->charge_count].converted = NULL;
+    work->charges[work->charge_count].number = work->charge_count;
     return work->charge_count++;
 }
 

@@ -333,8 +333,9 @@ class Bill(ChargeSteps, CoverSteps):
     # ---- what all steps have ----
 
     def key(self, row, step):
+        """Versions with another scope or unit share no bucket; nor do turns that end at another time."""
         version = row.price.start if self.restarts(step) else None
-        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), version
+        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), (version, step.scope, step.unit)
 
     def turn(self, row, step):
         if step.clock == "row":
