@@ -113,8 +113,7 @@ struct work {
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
 
-    struct excluded *excluded;
-    uint32_t excluded_count, excluded_capacity;
+    struct exclusions excluded;
     struct trace *traces;
     uint32_t trace_count, trace_capacity;
 
