@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "price/line_key.h"
 #include "price/work.h"
 
 #include "base/nofloat.h"
@@ -174,54 +175,13 @@ static bool is_of_bill(const struct step *step)
     return is_of_line(step) || step->kind == STEP_ALLOCATE;
 }
 
-/* What tells lines apart. */
-static void add_line(struct work *work, const struct charge *charge, struct buffer *parts)
-{
-    uint64_t numbers[] = {
-        (uint64_t)(uintptr_t)charge->price,          (uint64_t)(uintptr_t)charge->step,
-        (uint64_t)(uintptr_t)charge->contract,       (uint64_t)charge->account << 32 | charge->sku,
-        (uint64_t)charge->kind << 32 | charge->tier, charge->has_rate};
-    buffer_add(parts, numbers, sizeof numbers);
-    char rate[DEC_FORMAT_MAX];
-    int size = dec_format(charge->rate, rate);
-    add_part(parts, (struct text){rate, (size_t)size});
-    add_part(parts, charge->unit);
-    if (charge->grant) {
-        add_part(parts, *charge->grant);
-    }
-    if (charge->series == NONE) { /* of a turn, which its line names */
-        buffer_add(parts, &charge->span, sizeof charge->span);
-        for (uint32_t i = 0; charge->keys && i < charge->keys->count; i++) {
-            add_part(parts, work->catalog->dimensions[charge->keys->dimensions[i]]);
-            add_part(parts, charge->keys->values[i]);
-        }
-        add_part(parts, charge->keys ? charge->keys->resource : TEXT(""));
-        return;
-    }
-    const struct series *series = charge_series(work->pricing, charge);
-    const struct meter *meter = &work->catalog->meters[series->meter];
-    for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        add_part(parts, work->catalog->dimensions[meter->dimensions[i].name]);
-        add_part(parts, series->dimensions[i]);
-    }
-    if (charge->price->grain != GRAIN_MONTH) {
-        buffer_add(parts, &charge->account, sizeof charge->account);
-        buffer_add(parts, &charge->series, sizeof charge->series);
-        buffer_add(parts, &charge->span, sizeof charge->span);
-    }
-    if (charge->event) {
-        add_part(parts, charge->event->source);
-        add_part(parts, charge->event->id);
-    }
-}
-
 static struct text make_parts(struct work *work, const struct step *step,
                               const struct charge *charge)
 {
     struct buffer parts;
     buffer_init(&parts, work->arena, 256);
     if (is_of_line(step)) {
-        add_line(work, charge, &parts);
+        line_key_add(work->arena, work->pricing, charge, &parts);
     }
     if (step->scope == SCOPE_RESOURCE) {
         add_part(&parts, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
