@@ -29,39 +29,11 @@ struct text bill_event(struct arena *arena, const struct event_name *event)
     return line_event(arena, event);
 }
 
-/* Of a charge of no row, its bucket's. */
-static struct text keys_dimensions(struct arena *arena, const struct catalog *catalog,
-                                   const struct bucket_keys *keys)
-{
-    struct buffer out;
-    buffer_init(&out, arena, 64);
-    for (uint32_t i = 0; i < keys->count; i++) {
-        if (i > 0) {
-            buffer_add_char(&out, ';');
-        }
-        buffer_add_encoded(&out, catalog->dimensions[keys->dimensions[i]], ";=");
-        buffer_add_char(&out, '=');
-        buffer_add_encoded(&out, keys->values[i], ";=");
-    }
-    return buffer_text(&out);
-}
-
 struct text bill_contract(const struct catalog *catalog, const struct accounts *accounts,
                           uint32_t payer)
 {
     uint32_t view = payer == NONE ? NONE : accounts_view(accounts, payer);
     return view == NONE ? TEXT("") : catalog->contracts[accounts->views[view].contract].id;
-}
-
-static struct period line_span(const struct pricing *pricing, const struct charge *charge)
-{
-    if (charge->row == NONE || charge->price->grain != GRAIN_MONTH) {
-        return charge->span;
-    }
-    struct period span = pricing->cut; /* while the version is in force */
-    span.from = charge->price->from > span.from ? charge->price->from : span.from;
-    span.to = charge->price->to < span.to ? charge->price->to : span.to;
-    return span;
 }
 
 static void fill_line(struct arena *arena, const struct pricing *pricing,
@@ -76,14 +48,8 @@ static void fill_line(struct arena *arena, const struct pricing *pricing,
     line->account = pricing->accounts->items[charge->account].id;
     line->sku = sku ? sku->name : TEXT("");
     line->dimensions = line_dimensions(arena, pricing, charge);
-    line->resource =
-        charge->price->grain == GRAIN_MONTH ? TEXT("") : line_resource(arena, pricing, charge);
-    if (charge->keys) {
-        line->dimensions = keys_dimensions(arena, catalog, charge->keys);
-        line->resource = bill_encode(arena, charge->keys->resource);
-    }
-    line->contract = charge->contract ? charge->contract->id
-                                      : bill_contract(catalog, pricing->accounts, pricing->payer);
+    line->resource = line_resource(arena, pricing, charge);
+    line->contract = line_contract(pricing, charge);
     line->price = charge->price->name;
     line->step = charge->step->name;
     line->kind = charge_kind_text(charge->kind);
@@ -168,7 +134,7 @@ static int compare_conversions(const struct line_conversion *a, const struct lin
     return order ? order : dec_compare(a->rate, b->rate);
 }
 
-/* The order of lines, by their key. */
+/* The order of lines, by their key: see line_key_add. */
 static int compare_lines(const void *a_line, const void *b_line)
 {
     const struct line *a = a_line, *b = b_line;

@@ -234,6 +234,7 @@ static inline bool step_kind_takes_charges(enum step_kind kind)
 }
 
 enum scope { SCOPE_RESOURCE, SCOPE_ACCOUNT, SCOPE_ORGANIZATION, SCOPE_CONTRACT };
+struct text scope_text(enum scope scope); /* "resource" */
 
 /* What a step's clock is. */
 enum step_clock {
@@ -604,6 +605,8 @@ struct step {
         struct step_credit credit;
         struct step_allocate allocate;
     };
+    struct text unit; /* of a step that adds up a quantity: what its version has it in, by the
+                         converts before it, else the SKU's; empty: any */
     const struct by_key *by;       /* by_count of them */
     const struct order_key *order; /* order_count */
     struct clock rule;             /* of CLOCK_RULE, CLOCK_CONTRACT, CLOCK_ACCOUNT */
@@ -701,6 +704,17 @@ bool price_has_sku(const struct price *price, uint32_t sku);
 static inline uint32_t price_step_after(const struct price *price, uint32_t step)
 {
     return step + 1 + price->steps[step].skip;
+}
+
+/* The step of a price that has the node; NULL. */
+static inline const struct step *price_step_of(const struct price *price, uint32_t node)
+{
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        if (price->steps[i].node == node) {
+            return &price->steps[i];
+        }
+    }
+    return NULL;
 }
 
 static inline bool price_is_version(const struct price *a, const struct price *b)

@@ -289,6 +289,150 @@ static void check_orders(struct loader *loader)
     }
 }
 
+/* What makes amounts may change from version to version. */
+static bool is_rating(const struct step *step)
+{
+    return step->kind >= STEP_RATE && step->kind <= STEP_FIXED;
+}
+
+/* A step of one name goes on in the next version of its price: so it is the same primitive, or what
+ * one has accumulated would be another's. */
+static void check_kinds(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    const struct step **first = arena_calloc(loader->arena, catalog->node_count + 1, sizeof *first);
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        for (uint32_t i = 0; i < catalog->prices[p].step_count; i++) {
+            const struct step *step = &catalog->prices[p].steps[i], *other = first[step->node];
+            first[step->node] = other == NULL ? step : other;
+            if (other != NULL && step->kind != other->kind &&
+                !(is_rating(step) && is_rating(other))) {
+                complain(
+                    loader->complaints, step->place, "KIND_DIFFERS",
+                    TEXT("give one of the steps another name"),
+                    "%s is called as the step on line %u, which is %s: steps of one name go on "
+                    "from version to version",
+                    step_kind_name(step->kind), other->place.line, step_kind_name(other->kind));
+            }
+        }
+    }
+}
+
+/* A cover asks what its rows would cost before those are known that a number asks for. */
+static void check_covers(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        const struct step *cover = NULL;
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            const struct step *step = &price->steps[i];
+            cover = step->kind == STEP_COVER ? step : cover;
+            bool is_asked = cover && (step->kind == STEP_CONVERT || is_rating(step));
+            if (is_asked && step_asks_usage(step)) {
+                complain(
+                    loader->complaints, step->place, "COVER_USAGE",
+                    TEXT("a rate that does not ask for usage, or a price without the cover"),
+                    "the cover on line %u asks what rows would cost, before the usage is known "
+                    "that %s asks for",
+                    cover->place.line, step_kind_name(step->kind));
+            }
+            bool is_last = price->component_count > 0 && step->skip > 0;
+            cover = is_last ? NULL : cover; /* another component begins */
+        }
+    }
+}
+
+/* Whose own price it is pays a fixed amount over the scope of a contract once; who has a price of
+ * the catalog or a plan is an account. */
+static void check_payers(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        for (uint32_t i = 0; i < price->step_count; i++) {
+            const struct step *step = &price->steps[i];
+            if (step->kind != STEP_FIXED || step->scope != SCOPE_CONTRACT) {
+                continue;
+            }
+            bool is_others = price_set_has(&catalog->public_prices, price);
+            for (uint32_t k = 0; k < catalog->plan_count && !is_others; k++) {
+                is_others = price_set_has(&catalog->plans[k].prices, price);
+            }
+            if (is_others) {
+                complain(loader->complaints, step->place, "BAD_VALUE",
+                         TEXT("put it into the contract's own prices, where it is paid once; or "
+                              "scope: organization"),
+                         "a fixed amount of the %s is paid by accounts, and not by a contract",
+                         price_set_has(&catalog->public_prices, price) ? "catalog" : "plan");
+            }
+        }
+    }
+}
+
+/* A step over charges adds up money, unless it says units; and what several prices share pools
+ * whatever they bring. */
+static bool adds_units(const struct step *step)
+{
+    if (step->shared != NONE) {
+        return false;
+    }
+    switch (step->kind) {
+    case STEP_CONVERT:
+    case STEP_AGGREGATE:
+    case STEP_ALLOWANCE:
+    case STEP_TIER:
+        return true;
+    case STEP_DISCOUNT:
+    case STEP_MARKUP:
+        return step->adjust.worth == WORTH_QUANTITY;
+    case STEP_COMMIT:
+        return step->commit.is_quantity;
+    case STEP_CREDIT:
+        return step->credit.is_units;
+    default:
+        return false;
+    }
+}
+
+/* The unit that the SKUs of a price have; empty where they have several, or any. */
+static struct text unit_of_skus(const struct catalog *catalog, const struct price *price)
+{
+    if (!price->skus || price->sku_count == 0) {
+        return TEXT("");
+    }
+    struct text unit = catalog->skus[price->skus[0]].unit;
+    for (uint32_t i = 1; i < price->sku_count; i++) {
+        if (!text_equal(catalog->skus[price->skus[i]].unit, unit)) {
+            return TEXT("");
+        }
+    }
+    return unit;
+}
+
+/* Versions share buckets where they count in one unit (doc/pricing.md, Versions).  Behind
+ * components a row may have come in several. */
+static void name_units(const struct catalog *catalog, const struct price *price)
+{
+    struct step *steps = (struct step *)price->steps; /* of this loader */
+    struct text own = unit_of_skus(catalog, price), unit = own;
+    uint32_t component = 0;
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        while (component < price->component_count &&
+               i >= price->components[component].first + price->components[component].count) {
+            component++;
+        }
+        if (price->component_count > 0) {
+            unit = component == price->component_count       ? TEXT("")
+                   : i == price->components[component].first ? own
+                                                             : unit;
+        }
+        steps[i].unit = adds_units(&steps[i]) ? unit : TEXT("");
+        bool says_unit = steps[i].kind == STEP_CONVERT && steps[i].convert.to.size > 0;
+        unit = says_unit ? steps[i].convert.to : unit;
+    }
+}
+
 void number_nodes(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
@@ -300,6 +444,7 @@ void number_nodes(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p];
         struct step *steps = (struct step *)price->steps;
+        name_units(catalog, price);
         for (uint32_t i = 0; i < price->step_count; i++) {
             struct text name = step_node_name(loader, p, &steps[i]);
             steps[i].node = add_node(&graph, name, steps[i].place);
@@ -385,6 +530,9 @@ void number_nodes(struct loader *loader)
     index_nodes(loader);
     index_steps(loader);
     check_orders(loader);
+    check_kinds(loader);
+    check_covers(loader);
+    check_payers(loader);
 }
 
 /* ---- ambiguity ---- */

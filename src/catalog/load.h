@@ -331,6 +331,8 @@ void step_visit_rows(const struct step *step, void (*visit)(void *context, const
                      void *context);
 /* True when a number of the step, or what it accumulates in, depends on the contract in force; a
  * prorated limit does in a contract's own price. */
+/* Whether its numbers ask for usage("x"). */
+bool step_asks_usage(const struct step *step);
 bool step_asks_contract(const struct step *step, bool of_contract);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);

@@ -78,6 +78,11 @@ void refuse_key(struct work *work, const char *name, const char *why)
     }
 }
 
+struct text scope_text(enum scope scope)
+{
+    return text_of(scope_names[scope]);
+}
+
 /* Expressions are checked when they are evaluated. */
 void check_sign(struct work *work, const struct yaml_node *node, const char *name,
                 const struct number *number, enum sign wanted)

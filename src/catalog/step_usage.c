@@ -768,4 +768,9 @@ void read_fixed(struct work *work)
         COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
                  TEXT("clock: period, or month, year ..."), "a fixed amount has no rows");
     }
+    if (work->step->scope == SCOPE_RESOURCE) {
+        COMPLAIN(loader, key(work, "scope"), "BAD_VALUE",
+                 TEXT("scope: account, or a rate for a meter that counts the resources"),
+                 "a fixed amount is of no resource");
+    }
 }

@@ -186,6 +186,22 @@ static void note_calls(void *context, const struct expr *expr)
     }
 }
 
+static void note_usage(void *context, const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *calls = expr == NULL ? NULL : expr_calls(expr, &count);
+    for (size_t i = 0; i < count; i++) {
+        *(bool *)context = *(bool *)context || (calls[i] >= CALL_USAGE && calls[i] < CALL_CHARGES);
+    }
+}
+
+bool step_asks_usage(const struct step *step)
+{
+    bool asks = false;
+    step_visit(step, note_usage, &asks);
+    return asks;
+}
+
 static void look_at_terms(struct loader *loader, const struct price *terms, struct text owner,
                           uint32_t stage)
 {

@@ -356,7 +356,7 @@ static int compare_opening(const void *a_item, const void *b_item)
     if (a->payer != b->payer) {
         return a->payer < b->payer ? -1 : 1;
     }
-    return text_compare(a->state.key, b->state.key);
+    return bucket_state_compare(&a->state, &b->state);
 }
 
 static int compare_carried(const void *a_item, const void *b_item)

@@ -689,8 +689,8 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         cut_values_find(arena, &book, &pricing, &priced, &cut_values);
     }
     struct bill bill;
-    TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded, book.excluded_count,
-                  &priced, &issued, &bill, err));
+    TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded.items,
+                  book.excluded.count, &priced, &issued, &bill, err));
     if (job->rehearses) {
         payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
         return OK;
@@ -851,11 +851,11 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
     enum status status = book_close(&book, &view, &worker->err);
     assert(status == OK); /* it has no rows */
     (void)status;
-    for (uint32_t i = 0; i < book.excluded_count; i++) {
-        worker->excluded[book.excluded[i].reason] += book.excluded[i].total.count;
+    for (uint32_t i = 0; i < book.excluded.count; i++) {
+        worker->excluded[book.excluded.items[i].reason] += book.excluded.items[i].total.count;
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, contract,
-                          book.excluded, book.excluded_count);
+                          book.excluded.items, book.excluded.count);
 }
 
 /* A payer whose clock has no turn that begins in the period: what was carried in is carried on. */

@@ -53,8 +53,7 @@ static struct dec sum_before(struct text key, const struct pricing *pricing)
 
 static int compare_states(const void *a, const void *b)
 {
-    return text_compare(((const struct bucket_state *)a)->key,
-                        ((const struct bucket_state *)b)->key);
+    return bucket_state_compare(a, b);
 }
 
 enum status threshold_close(struct arena *arena, const struct pricing *pricing,

@@ -118,14 +118,13 @@ uint32_t wallets_heir(const struct run *run, struct arena *arena, uint32_t payer
 
 static int compare_keys(const void *a_item, const void *b_item)
 {
-    const struct bucket_state *a = a_item, *b = b_item;
-    return text_compare(a->key, b->key);
+    return bucket_state_compare(a_item, b_item);
 }
 
-static bool has_key(const struct bucket_state *states, uint32_t count, struct text key)
+static bool has_state(const struct bucket_state *states, uint32_t count,
+                      const struct bucket_state *wanted)
 {
-    struct bucket_state wanted = {.key = key};
-    return count > 0 && bsearch(&wanted, states, count, sizeof *states, compare_keys);
+    return count > 0 && bsearch(wanted, states, count, sizeof *states, compare_keys);
 }
 
 static enum status fail_lost(const struct run *run, const struct moved_state *moved,
@@ -177,7 +176,7 @@ enum status wallets_hand_on(const struct run *run, struct arena *arena, struct p
         if (is_now && moved->is_lost) {
             return fail_lost(run, moved, err);
         }
-        if (is_now && !has_key(states, kept, moved->state.key)) {
+        if (is_now && !has_state(states, kept, &moved->state)) {
             states[count++] = moved->state;
         }
     }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "price/line_key.h"
 #include "price/work.h"
 
 #include "base/nofloat.h"
@@ -121,12 +122,15 @@ static struct bucket *add_bucket(struct work *work)
     return &work->buckets[work->bucket_count++];
 }
 
-static const struct bucket_state *find_opening(const struct pricing *pricing, struct text key)
+/* Turns of several clocks may begin at one instant, and their buckets then have one name. */
+static const struct bucket_state *find_opening(const struct pricing *pricing, struct text key,
+                                               instant turn_to)
 {
+    const struct bucket_state wanted = {.key = key, .turn.to = turn_to};
     uint32_t low = 0, high = pricing->opening_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = text_compare(pricing->opening[middle].key, key);
+        int order = bucket_state_compare(&pricing->opening[middle], &wanted);
         if (order == 0) {
             return &pricing->opening[middle];
         }
@@ -171,54 +175,13 @@ static bool is_of_bill(const struct step *step)
     return is_of_line(step) || step->kind == STEP_ALLOCATE;
 }
 
-/* What tells lines apart. */
-static void add_line(struct work *work, const struct charge *charge, struct buffer *parts)
-{
-    uint64_t numbers[] = {
-        (uint64_t)(uintptr_t)charge->price,          (uint64_t)(uintptr_t)charge->step,
-        (uint64_t)(uintptr_t)charge->contract,       (uint64_t)charge->account << 32 | charge->sku,
-        (uint64_t)charge->kind << 32 | charge->tier, charge->has_rate};
-    buffer_add(parts, numbers, sizeof numbers);
-    char rate[DEC_FORMAT_MAX];
-    int size = dec_format(charge->rate, rate);
-    add_part(parts, (struct text){rate, (size_t)size});
-    add_part(parts, charge->unit);
-    if (charge->grant) {
-        add_part(parts, *charge->grant);
-    }
-    if (charge->series == NONE) { /* of a turn, which its line names */
-        buffer_add(parts, &charge->span, sizeof charge->span);
-        for (uint32_t i = 0; charge->keys && i < charge->keys->count; i++) {
-            add_part(parts, work->catalog->dimensions[charge->keys->dimensions[i]]);
-            add_part(parts, charge->keys->values[i]);
-        }
-        add_part(parts, charge->keys ? charge->keys->resource : TEXT(""));
-        return;
-    }
-    const struct series *series = charge_series(work->pricing, charge);
-    const struct meter *meter = &work->catalog->meters[series->meter];
-    for (uint32_t i = 0; i < meter->dimension_count; i++) {
-        add_part(parts, work->catalog->dimensions[meter->dimensions[i].name]);
-        add_part(parts, series->dimensions[i]);
-    }
-    if (charge->price->grain != GRAIN_MONTH) {
-        buffer_add(parts, &charge->account, sizeof charge->account);
-        buffer_add(parts, &charge->series, sizeof charge->series);
-        buffer_add(parts, &charge->span, sizeof charge->span);
-    }
-    if (charge->event) {
-        add_part(parts, charge->event->source);
-        add_part(parts, charge->event->id);
-    }
-}
-
 static struct text make_parts(struct work *work, const struct step *step,
                               const struct charge *charge)
 {
     struct buffer parts;
     buffer_init(&parts, work->arena, 256);
     if (is_of_line(step)) {
-        add_line(work, charge, &parts);
+        line_key_add(work->arena, work->pricing, charge, &parts);
     }
     if (step->scope == SCOPE_RESOURCE) {
         add_part(&parts, charge_key_value(work, charge, (struct by_key){BY_RESOURCE, 0}));
@@ -240,7 +203,7 @@ static uint64_t hash_key(const struct bucket_key *key)
 {
     uint64_t hash = mix(0, (uint64_t)key->node << 32 | key->account);
     hash = mix(hash, (uint64_t)key->sku << 32 | key->contract);
-    hash = mix(hash, (uint64_t)key->turn);
+    hash = mix(hash, (uint64_t)key->turn.from);
     hash = mix(hash, (uint64_t)key->version);
     return key->parts.size > 0 ? hash_print64(key->parts.at, key->parts.size, hash) : hash;
 }
@@ -248,8 +211,17 @@ static uint64_t hash_key(const struct bucket_key *key)
 static bool equal_keys(const struct bucket_key *a, const struct bucket_key *b)
 {
     return a->node == b->node && a->account == b->account && a->sku == b->sku &&
-           a->contract == b->contract && a->turn == b->turn && a->version == b->version &&
-           a->is_whole == b->is_whole && text_equal(a->parts, b->parts);
+           a->contract == b->contract && a->turn.from == b->turn.from && a->turn.to == b->turn.to &&
+           a->version == b->version && a->scope == b->scope && a->is_whole == b->is_whole &&
+           text_equal(a->unit, b->unit) && text_equal(a->parts, b->parts);
+}
+
+/* On the clock of rows each is alone, and so is each charge of no row. */
+static struct period turn_of_row(const struct charge *charge)
+{
+    bool is_row = charge->order != CHARGE_OF_NO_ROW;
+    instant own = is_row ? charge->order : (instant)CHARGE_OF_NO_ROW + charge->number;
+    return (struct period){own, own};
 }
 
 static struct bucket_key make_key(struct work *work, const struct step *step,
@@ -262,7 +234,9 @@ static struct bucket_key make_key(struct work *work, const struct step *step,
         .sku = sku_of(step, charge),
         .contract = by_contract ? (uint32_t)(charge->contract - work->catalog->contracts) + 1 : 0,
         .is_whole = is_whole(step),
-        .turn = step->clock == CLOCK_ROW ? charge->order : turn.from,
+        .scope = step->scope,
+        .unit = step->unit,
+        .turn = step->clock == CLOCK_ROW ? turn_of_row(charge) : turn,
         .version = restart_of(step, charge),
         .parts = TEXT("")};
     if (step->scope == SCOPE_RESOURCE || step->by_count > 0 || is_of_line(step)) {
@@ -325,7 +299,8 @@ struct dec bucket_peek(struct work *work, const struct step *step, const struct 
     } else if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW) {
         struct bucket bucket = new_bucket(step, charge, &key, hash, turn);
         copy_parts(work, step, charge, &bucket);
-        const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, &bucket));
+        const struct bucket_state *state =
+            find_opening(work->pricing, bucket_name(work, &bucket), turn.to);
         x = state ? state->x : DEC_ZERO;
     }
     arena_rewind(work->arena, mark);
@@ -350,7 +325,8 @@ bool bucket_find_past(struct work *work, const struct step *step, const struct c
     } else if (turn.from >= work->opening_from && work->pricing->opening_count > 0) {
         struct bucket bucket = new_bucket(step, charge, &key, hash, turn);
         copy_parts(work, step, charge, &bucket);
-        const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, &bucket));
+        const struct bucket_state *state =
+            find_opening(work->pricing, bucket_name(work, &bucket), turn.to);
         is_there = state != NULL;
         if (is_there) {
             work->notes[state - work->pricing->opening].is_used = true;
@@ -387,7 +363,8 @@ enum status bucket_find(struct work *work, const struct step *step, const struct
     }
     work->bucket_slots[at] = *found;
     if (work->pricing->opening_count > 0 && step->clock != CLOCK_ROW && !is_of_bill(step)) {
-        const struct bucket_state *state = find_opening(work->pricing, bucket_name(work, bucket));
+        const struct bucket_state *state =
+            find_opening(work->pricing, bucket_name(work, bucket), turn.to);
         if (state) {
             work->notes[state - work->pricing->opening].is_used = true;
             bucket->is_opened = true;
@@ -429,7 +406,9 @@ bool bucket_find_lone(struct work *work, const struct step *step, const struct c
 /* ---- names -----------------------------------------------------------------------------------
  *
  * Node, account and turn, then what has a label, so that a name says of which version's scope and
- * keys its bucket is: contract=, override=, whole, version=, resource=, sku=, and key:value.
+ * keys its bucket is: contract=, override=, scope=, unit=, whole, version=, resource=, sku=, and
+ * key:value.  A scope and a unit are said where they are not those of the first version: so a later
+ * one that changes them leaves the names of what there was.
  */
 
 enum { NAME_LABELS = 3 }; /* parts before them */
@@ -447,6 +426,29 @@ static struct text node_name(const struct work *work, const struct bucket *bucke
     }
     return text_format(work->arena, "@override/%.*s/%.*s", TEXT_ARG(bucket->price->name),
                        TEXT_ARG(bucket->step->name));
+}
+
+/* The step of the first version of a price; NULL: of an override or a term, which has none. */
+static const struct step *first_version(const struct catalog *catalog, const struct step *step)
+{
+    uint32_t node = step->node;
+    uint32_t price = node < catalog->node_count ? catalog->node_price[node] : NONE;
+    return price == NONE || step->shared != NONE ? NULL
+                                                 : price_step_of(&catalog->prices[price], node);
+}
+
+/* What tells the buckets of a version from those of the first: empty when nothing does. */
+static struct text scope_label(const struct catalog *catalog, const struct step *step)
+{
+    const struct step *first = first_version(catalog, step);
+    return first && first->scope != step->scope ? scope_text(step->scope) : TEXT("");
+}
+
+static struct text unit_label(const struct catalog *catalog, const struct step *step)
+{
+    const struct step *first = first_version(catalog, step);
+    bool differs = first && !text_equal(first->unit, step->unit);
+    return !differs ? TEXT("") : step->unit.size > 0 ? step->unit : TEXT("any");
 }
 
 struct text bucket_name(struct work *work, const struct bucket *bucket)
@@ -471,6 +473,15 @@ struct text bucket_name(struct work *work, const struct bucket *bucket)
         uint32_t override = bucket->price->owner - OWNER_OVERRIDE;
         buffer_add_text(&out, TEXT("|override="));
         add_name(&out, accounts->items[accounts->overrides[override].account].id);
+    }
+    struct text scope = scope_label(work->catalog, step), unit = unit_label(work->catalog, step);
+    if (scope.size > 0) {
+        buffer_add_text(&out, TEXT("|scope="));
+        add_name(&out, scope);
+    }
+    if (unit.size > 0) {
+        buffer_add_text(&out, TEXT("|unit="));
+        add_name(&out, unit);
     }
     if (is_whole(step)) {
         buffer_add_text(&out, TEXT("|whole"));
@@ -528,6 +539,14 @@ bool bucket_name_label(struct arena *arena, struct text name, struct text label,
     return false;
 }
 
+/* Whether a name has that label with that value; with an empty one, whether it has none. */
+static bool has_label(struct arena *arena, struct text name, struct text label, struct text wanted)
+{
+    struct text value;
+    bool is_there = bucket_name_label(arena, name, label, &value);
+    return is_there == (wanted.size > 0) && text_equal(value, wanted);
+}
+
 bool bucket_name_fits(struct arena *arena, struct text name, const struct catalog *catalog,
                       const struct step *step)
 {
@@ -545,7 +564,9 @@ bool bucket_name_fits(struct arena *arena, struct text name, const struct catalo
         bucket_name_label(arena, name, TEXT("resource="), &value) !=
             (step->scope == SCOPE_RESOURCE) ||
         (bucket_name_label(arena, name, TEXT("contract="), &value) &&
-         step->scope != SCOPE_CONTRACT)) {
+         step->scope != SCOPE_CONTRACT) ||
+        !has_label(arena, name, TEXT("scope="), scope_label(catalog, step)) ||
+        !has_label(arena, name, TEXT("unit="), unit_label(catalog, step))) {
         return false;
     }
     for (uint32_t i = 0; i < step->by_count; i++) {
@@ -575,9 +596,9 @@ struct text bucket_commitment_name(struct work *work, uint32_t account, instant 
     return buffer_text(&out);
 }
 
-const struct bucket_state *bucket_opening(struct work *work, struct text name)
+const struct bucket_state *bucket_opening(struct work *work, struct text name, instant turn_to)
 {
-    const struct bucket_state *state = find_opening(work->pricing, name);
+    const struct bucket_state *state = find_opening(work->pricing, name, turn_to);
     if (state) {
         work->notes[state - work->pricing->opening].is_used = true;
     }
@@ -671,8 +692,7 @@ const struct bucket_keys *bucket_keys_of_name(const struct work *work, struct te
 
 static int compare_states(const void *a, const void *b)
 {
-    return text_compare(((const struct bucket_state *)a)->key,
-                        ((const struct bucket_state *)b)->key);
+    return bucket_state_compare(a, b);
 }
 
 /* True of a state whose step leaves something for the turns behind it: an allowance until there is

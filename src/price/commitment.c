@@ -248,7 +248,8 @@ static void open_turn(struct work *work, const struct held_commitment *held, str
         time.from < work->pricing->cut.from && held->term.from < work->pricing->cut.from;
     if (turn->has_begun && work->pricing->opening_count > 0) {
         const struct bucket_state *state = bucket_opening(
-            work, bucket_commitment_name(work, held->account, time.from, held->commitment->id));
+            work, bucket_commitment_name(work, held->account, time.from, held->commitment->id),
+            time.to);
         turn->before = state ? state->x : DEC_ZERO;
     }
 }

@@ -7,6 +7,7 @@
  * Adjustments that prices made are converted like the charges they are of; what is left of a charge
  * is summed anew.
  */
+#include "price/keys.h"
 #include "price/line_key.h"
 #include "price/work.h"
 
@@ -128,15 +129,23 @@ enum status pricing_rate(const struct pricing *pricing, const struct currency *f
 /* ---- amounts --------------------------------------------------------------------------------- */
 
 /* What one line has accumulated. */
-struct sum {
-    uint32_t first; /* of its charges */
-    const struct used_rate *rate;
+struct line_sum {
     struct dec x, f, list, f_list;
+};
+
+/* Charges that are equal by line_key_equal, and their line: several of them may be on one. */
+struct sum {
+    uint32_t first; /* of the charges */
+    uint32_t line;
+    const struct used_rate *rate;
 };
 
 struct sums {
     struct sum *items; /* by hash; rate NULL: free */
     uint32_t mask;
+    struct keys keys; /* of lines */
+    struct line_sum *lines;
+    uint32_t line_capacity;
 };
 
 struct rates {
@@ -172,8 +181,32 @@ static enum status find_rate(struct work *work, struct rates *rates, const struc
     return OK;
 }
 
-static struct sum *find_sum(const struct work *work, const struct sums *sums, uint32_t index,
-                            const struct used_rate *rate)
+/* The line of a charge that gets that rate. */
+static uint32_t find_line(const struct work *work, struct sums *sums, const struct charge *charge,
+                          const struct used_rate *rate)
+{
+    struct arena_mark mark = arena_mark(work->arena);
+    struct buffer key;
+    buffer_init(&key, work->arena, 256);
+    line_key_add(work->arena, work->pricing, charge, &key);
+    buffer_add(&key, (const char *)&rate, sizeof rate);
+    struct hash128 print = hash_print(key.at, key.size);
+    arena_rewind(work->arena, mark);
+    bool is_new;
+    uint32_t line = keys_add(work->arena, &sums->keys, print, &is_new);
+    if (line >= sums->line_capacity) {
+        uint32_t more = sums->line_capacity ? sums->line_capacity * 2 : 64;
+        sums->lines = arena_grow(work->arena, sums->lines, line, more, sizeof *sums->lines);
+        sums->line_capacity = more;
+    }
+    if (is_new) {
+        sums->lines[line] = (struct line_sum){DEC_ZERO, DEC_ZERO, DEC_ZERO, DEC_ZERO};
+    }
+    return line;
+}
+
+static struct line_sum *find_sum(const struct work *work, struct sums *sums, uint32_t index,
+                                 const struct used_rate *rate)
 {
     const struct charge *charge = &work->charges[index];
     uint64_t hash = line_key_hash(work->pricing, charge) ^ (uint64_t)(uintptr_t)rate >> 4;
@@ -185,10 +218,9 @@ static struct sum *find_sum(const struct work *work, const struct sums *sums, ui
     }
     struct sum *sum = &sums->items[at];
     if (!sum->rate) {
-        *sum = (struct sum){.first = index, .rate = rate};
-        sum->x = sum->f = sum->list = sum->f_list = DEC_ZERO;
+        *sum = (struct sum){index, find_line(work, sums, charge, rate), rate};
     }
-    return sum;
+    return &sums->lines[sum->line];
 }
 
 /* out = F(x + in) - F(x). */
@@ -204,12 +236,12 @@ static enum status move(const struct conversion *conversion, enum rounding mode,
     return OK;
 }
 
-static enum status convert(struct work *work, const struct sums *sums, uint32_t index,
+static enum status convert(struct work *work, struct sums *sums, uint32_t index,
                            const struct used_rate *rate, struct converted *converted)
 {
     const struct conversion *conversion = &work->catalog->conversion;
     struct charge *charge = &work->charges[index];
-    struct sum *sum = find_sum(work, sums, index, rate);
+    struct line_sum *sum = find_sum(work, sums, index, rate);
     *converted = (struct converted){.rate = rate, .amount = charge->amount};
     /* What takes a charge back is as much of the other currency as that one. */
     enum rounding mode = charge->kind == CHARGE_NEGATION ? rounding_mirrored(conversion->mode)
@@ -259,11 +291,14 @@ enum status currency_convert(struct work *work)
     bool is_any = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[i];
+        if (!charge->has_amount) { /* a row that went on as another, or is on no line */
+            continue;
+        }
         /* What a source charges is in its bill's currency, whatever a price makes of it. */
         bool is_of_source = charge->price->takes_money && charge->step->kind != STEP_FIXED;
         const struct currency *from =
             is_of_source ? work->pricing->source_currency : price_currency(catalog, charge->price);
-        if (!charge->has_amount || from == work->currency) {
+        if (from == work->currency) {
             continue;
         }
         const struct used_rate *rate = NULL;

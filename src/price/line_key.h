@@ -1,5 +1,10 @@
 /* line_key.h - which charges stand on one line of a bill; for bill.c, and for what is done line by
- * line before there are lines.
+ * line before there are lines: rounding and taxes `at: line`, and conversion.
+ *
+ * What a line tells of its charges is made here, and line_key_add puts it together: charges with
+ * one such key are one line, as compare_lines (bill.c) finds when it sorts lines.  line_key_hash
+ * and line_key_equal are quick, and finer: what they call equal is one line, but one line may be
+ * several of theirs.
  */
 #ifndef FARTHING_PRICE_LINE_KEY_H
 #define FARTHING_PRICE_LINE_KEY_H
@@ -14,9 +19,16 @@ struct text line_series_dimensions(struct arena *arena, const struct catalog *ca
                                    const struct series *series);
 struct text line_event(struct arena *arena, const struct event_name *event);
 struct text line_dimensions(struct arena *arena, const struct pricing *pricing,
-                            const struct charge *charge);
+                            const struct charge *charge); /* of a charge of no row, its bucket's */
 struct text line_resource(struct arena *arena, const struct pricing *pricing,
                           const struct charge *charge);
+
+/* The time that a line is for, and the contract that it names; empty. */
+struct period line_span(const struct pricing *pricing, const struct charge *charge);
+struct text line_contract(const struct pricing *pricing, const struct charge *charge);
+/* Adds all that tells the line of a charge from others. */
+void line_key_add(struct arena *arena, const struct pricing *pricing, const struct charge *charge,
+                  struct buffer *key);
 
 /* What tells the row of a covered line, whatever its price says now: see struct covered_before. */
 struct hash128 line_covered_row(struct arena *arena, struct text account, struct text sku,
@@ -52,7 +64,8 @@ static inline uint64_t line_key_hash(const struct pricing *pricing, const struct
     return hash;
 }
 
-/* Equal here is equal as lines; lines that are equal but not here meet when they are sorted. */
+/* Equal here is equal as lines; lines that are equal but not here meet by line_key_add, or when
+ * they are sorted. */
 static inline bool line_key_equal(const struct pricing *pricing, const struct charge *a,
                                   const struct charge *b)
 {

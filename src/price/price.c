@@ -133,6 +133,7 @@ uint32_t work_add_charge(struct work *work, const struct charge *charge)
         uint32_t capacity = work->charge_capacity ? work->charge_capacity * 2 : 64;
         struct charge copy = *charge; /* it may lie in the array that moves */
         copy.converted = NULL;
+        copy.number = work->charge_count;
         work->charges = arena_grow(work->arena, work->charges, work->charge_count, capacity,
                                    sizeof *work->charges);
         work->charge_capacity = capacity;
@@ -141,6 +142,7 @@ uint32_t work_add_charge(struct work *work, const struct charge *charge)
     }
     work->charges[work->charge_count] = *charge;
     work->charges[work->charge_count].converted = NULL;
+    work->charges[work->charge_count].number = work->charge_count;
     return work->charge_count++;
 }
 
@@ -232,22 +234,7 @@ enum status work_fail(struct work *work, enum status status, const struct price 
 void work_exclude(struct work *work, uint32_t account, enum exclusion reason, uint32_t meter,
                   const struct total *total)
 {
-    for (uint32_t i = 0; i < work->excluded_count; i++) {
-        struct excluded *item = &work->excluded[i];
-        if (item->account == account && item->reason == reason && item->meter == meter) {
-            total_add(&item->total, total);
-            return;
-        }
-    }
-    if (work->excluded_count == work->excluded_capacity) {
-        uint32_t capacity = work->excluded_capacity ? work->excluded_capacity * 2 : 8;
-        work->excluded = arena_grow(work->arena, work->excluded, work->excluded_count, capacity,
-                                    sizeof *work->excluded);
-        work->excluded_capacity = capacity;
-    }
-    struct excluded *item = &work->excluded[work->excluded_count++];
-    *item = (struct excluded){.account = account, .reason = reason, .meter = meter};
-    total_add(&item->total, total);
+    total_add(exclusions_find(&work->excluded, work->arena, account, reason, meter), total);
 }
 
 uint32_t work_meter_of(const struct work *work, const struct charge *charge)
@@ -956,16 +943,14 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
                         TEXT_ARG(pricing->accounts->items[rows[i].account].id));
         }
     }
+    exclusions_sort(&work.excluded);
     *priced = (struct priced){.money = money,
                               .charges = work.charges,
                               .charge_count = work.charge_count,
-                              .excluded = work.excluded,
-                              .excluded_count = work.excluded_count,
+                              .excluded = work.excluded.items,
+                              .excluded_count = work.excluded.count,
                               .traces = work.traces,
                               .trace_count = work.trace_count};
     TRY(commitments_effective(&work, priced));
-    if (priced->excluded_count > 1) {
-        qsort(priced->excluded, priced->excluded_count, sizeof *priced->excluded, excluded_compare);
-    }
     return bucket_closing(&work, priced);
 }

@@ -114,6 +114,7 @@ struct charge {
     uint32_t tier;      /* index of the tier that rated it, NONE */
     uint32_t next_step; /* private to pricing */
     uint32_t of;        /* index of the charge it adjusts, NONE */
+    uint32_t number;    /* its own index */
     instant at;         /* start of its slot, or of its turn */
     struct period span; /* the time it is for */
     const struct price *price;
@@ -154,6 +155,14 @@ struct bucket_state {
     const struct dec *samples; /* what a percentile is of, so far, ascending */
     uint32_t sample_count;
 };
+
+/* The order of states: by name, and those of one name, whose turns begin at one instant, by when
+ * these end. */
+static inline int bucket_state_compare(const struct bucket_state *a, const struct bucket_state *b)
+{
+    int order = text_compare(a->key, b->key);
+    return order ? order : (a->turn.to > b->turn.to) - (a->turn.to < b->turn.to);
+}
 
 /* One step's work on one charge or bucket, for explain. Recorded only when asked for. */
 struct trace {

@@ -145,33 +145,102 @@ static enum status find_value(struct work *work, const struct step *step, const 
     return find_percentile(work, body, bucket->samples, bucket->sample_count, samples, value);
 }
 
-/* The row that goes on has the keys in which all agree. */
-static void merge_keys(struct work *work, const struct group *group, struct charge *row)
+/* The first that stems from a row, NULL: of a view by source, all may be fees. */
+static const struct charge *first_of_row(const struct work *work, const struct group *group)
 {
-    const struct bucket *bucket = &work->buckets[group->bucket];
-    const struct series *first = charge_series(work->pricing, row);
-    uint32_t dimension_count = work->catalog->meters[first->meter].dimension_count;
-    struct text *dimensions = arena_alloc(work->arena, (dimension_count + 1) * sizeof *dimensions);
-    struct merged *merged = arena_alloc(work->arena, sizeof *merged);
-    uint32_t *rows = arena_alloc(work->arena, group->count * sizeof *rows);
-    *merged = (struct merged){.series = *first, .rows = rows};
-    memcpy(dimensions, first->dimensions, dimension_count * sizeof *dimensions);
-    merged->series.dimensions = dimensions;
     for (uint32_t i = 0; i < group->count; i++) {
         const struct charge *charge = &work->charges[group->charges[i]];
-        const struct series *series = charge_series(work->pricing, charge);
-        if (!text_equal(series->resource, merged->series.resource)) {
-            merged->series.resource = TEXT("");
+        if (charge->series != NONE) {
+            return charge;
         }
-        for (uint32_t d = 0; d < dimension_count; d++) {
-            struct text value = charge_dimension(
-                work, charge, work->catalog->meters[first->meter].dimensions[d].name);
-            if (!text_equal(value, dimensions[d])) {
-                dimensions[d] = TEXT("");
-            }
+    }
+    return NULL;
+}
+
+/* Adds the rows that a charge is of. Parts of one row are neighbours; one that was merged before
+ * stands for several, and a fee of a source for none. */
+static uint32_t *merge_rows(struct work *work, struct merged *merged, uint32_t *rows,
+                            const struct charge *charge, uint32_t more)
+{
+    const uint32_t *of = charge->merged ? charge->merged->rows : &charge->row;
+    uint32_t count = charge->merged ? charge->merged->row_count : charge->row != NONE;
+    if (charge->merged) {
+        rows = arena_grow(work->arena, rows, merged->row_count, merged->row_count + count + more,
+                          sizeof *rows);
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        if (merged->row_count == 0 || rows[merged->row_count - 1] != of[k]) {
+            rows[merged->row_count++] = of[k];
+            merged->print += work->rows[of[k]].total.print;
         }
+    }
+    return rows;
+}
+
+/* What all agree in, of the dimensions of those `count` names, where values begin as those of the
+ * first; and the resource. */
+static struct text keep_agreed(struct work *work, const struct group *group, const uint32_t *names,
+                               uint32_t count, struct text *values)
+{
+    struct by_key by_resource = {BY_RESOURCE, NONE};
+    struct text resource = charge_key_value(work, &work->charges[group->charges[0]], by_resource);
+    for (uint32_t i = 0; i < group->count; i++) {
+        const struct charge *charge = &work->charges[group->charges[i]];
+        for (uint32_t d = 0; d < count; d++) {
+            struct text value = charge_dimension(work, charge, names[d]);
+            values[d] = i == 0 || text_equal(value, values[d]) ? value : TEXT("");
+        }
+        if (!text_equal(charge_key_value(work, charge, by_resource), resource)) {
+            resource = TEXT("");
+        }
+    }
+    return resource;
+}
+
+/* The row that goes on has the keys in which all agree: as those of a row when one of them is, else
+ * as those of a fee. */
+static void merge_keys(struct work *work, const struct group *group, struct charge *row)
+{
+    const struct charge *like = first_of_row(work, group);
+    const struct series *series = like ? charge_series(work->pricing, like) : NULL;
+    const struct meter *meter = series ? &work->catalog->meters[series->meter] : NULL;
+    uint32_t count = meter ? meter->dimension_count : row->keys ? row->keys->count : 0;
+    uint32_t *names = arena_alloc(work->arena, (count + 1) * sizeof *names);
+    for (uint32_t d = 0; d < count; d++) {
+        names[d] = meter ? meter->dimensions[d].name : row->keys->dimensions[d];
+    }
+    struct text *values = arena_calloc(work->arena, count + 1, sizeof *values);
+    struct text resource = keep_agreed(work, group, names, count, values);
+    row->event = NULL;
+    if (!series) {
+        struct bucket_keys *keys = arena_alloc(work->arena, sizeof *keys);
+        *keys = (struct bucket_keys){resource, names, values, count};
+        row->keys = keys;
+        return;
+    }
+    struct merged *merged = arena_alloc(work->arena, sizeof *merged);
+    uint32_t *rows = arena_alloc(work->arena, group->count * sizeof *rows);
+    *merged = (struct merged){.series = *series, .rows = rows};
+    merged->series.dimensions = values;
+    merged->series.resource = resource;
+    for (uint32_t i = 0; i < group->count; i++) {
+        const struct charge *charge = &work->charges[group->charges[i]];
+        rows = merge_rows(work, merged, rows, charge, group->count);
+        merged->rows = rows;
+    }
+    row->merged = merged;
+    row->series = like->series;
+    row->row = like->row;
+    row->keys = NULL;
+}
+
+/* What else the row has of all of them. */
+static void merge_rest(struct work *work, const struct group *group, struct charge *row)
+{
+    for (uint32_t i = 0; i < group->count; i++) {
+        const struct charge *charge = &work->charges[group->charges[i]];
         if (charge->account != row->account) {
-            row->account = bucket->account;
+            row->account = work->buckets[group->bucket].account;
         }
         if (!text_equal(charge->unit, row->unit)) {
             row->unit = TEXT("");
@@ -181,23 +250,7 @@ static void merge_keys(struct work *work, const struct group *group, struct char
         }
         row->span.from = charge->span.from < row->span.from ? charge->span.from : row->span.from;
         row->span.to = charge->span.to > row->span.to ? charge->span.to : row->span.to;
-        /* Parts of one row are neighbours; one that was merged before stands for several. */
-        const uint32_t *of = charge->merged ? charge->merged->rows : &charge->row;
-        uint32_t of_count = charge->merged ? charge->merged->row_count : 1;
-        if (charge->merged) {
-            rows = arena_grow(work->arena, rows, merged->row_count,
-                              merged->row_count + of_count + group->count, sizeof *rows);
-            merged->rows = rows;
-        }
-        for (uint32_t k = 0; k < of_count; k++) {
-            if (merged->row_count == 0 || rows[merged->row_count - 1] != of[k]) {
-                rows[merged->row_count++] = of[k];
-                merged->print += work->rows[of[k]].total.print;
-            }
-        }
     }
-    row->merged = merged;
-    row->event = NULL;
 }
 
 static enum status settle_group(struct work *work, struct group *group)
@@ -219,6 +272,7 @@ static enum status settle_group(struct work *work, struct group *group)
     bucket->y = value;
     struct charge row = *first;
     merge_keys(work, group, &row);
+    merge_rest(work, group, &row);
     row.quantity = change;
     struct dec back;
     TRY(dec_subtract(DEC_ZERO, change, &back, work->err));

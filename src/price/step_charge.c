@@ -449,7 +449,8 @@ static enum status run_tax(struct work *work, struct entry *entry)
         return OK;
     }
     if (body->is_inclusive) {
-        TRY(step_charge_adjust(work, step, entry->charge, CHARGE_NEGATION, dec_negate(part)));
+        TRY(add_adjustment(work, step, entry->charge, CHARGE_NEGATION, &rate, dec_negate(part),
+                           NULL)); /* a line of its own for each that it takes out */
     }
     return is_reverse ? OK
                       : add_adjustment(work, step, entry->charge, CHARGE_TAX, &rate, part, NULL);

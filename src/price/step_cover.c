@@ -176,10 +176,9 @@ static enum status cover_part(struct cover *cover, struct row *row, struct held_
         struct charge negation = part;
         negation.kind = CHARGE_NEGATION;
         negation.of = index;
-        negation.list = negation.net = negation.rate = DEC_ZERO;
+        negation.list = negation.net = DEC_ZERO; /* its rate, as its line is that one's */
         negation.quantity = dec_negate(part.quantity);
         negation.amount = dec_negate(part.amount);
-        negation.has_rate = false;
         negation.events = 0;
         negation.next_step = negation.price->step_count;
         work->charges[index].net = DEC_ZERO;

@@ -119,7 +119,9 @@ static enum status exclude_unpriced(struct work *work, uint32_t index)
     struct total total = {0};
     wide_add_dec(&total.sum, charge->quantity);
     total.count = charge->events;
-    work_exclude(work, charge->account, EXCLUDE_UNPRICED, work_meter_of(work, charge), &total);
+    if (!charge->is_copy) { /* another component tells what is on no line */
+        work_exclude(work, charge->account, EXCLUDE_UNPRICED, work_meter_of(work, charge), &total);
+    }
     TRY(work_take_of_row(work, charge, charge->quantity));
     charge->next_step = charge->price->step_count;
     return OK;

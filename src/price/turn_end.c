@@ -95,16 +95,6 @@ static bool settles(const struct step *step)
     return step_settles(step) || step_is_whole(step);
 }
 
-static const struct step *step_of_node(const struct price *price, uint32_t node)
-{
-    for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].node == node) {
-            return &price->steps[i];
-        }
-    }
-    return NULL;
-}
-
 const struct step *turn_end_step(const struct work *work, const struct step *step, instant due,
                                  const struct price **price)
 {
@@ -126,14 +116,14 @@ const struct step *turn_end_step(const struct work *work, const struct step *ste
         for (uint32_t i = 0; i < at->step_count && at->from < due; i++) {
             /* One that begins anew has a bucket of its own. */
             if (at->steps[i].node == step->node && settles(&at->steps[i]) &&
-                !at->steps[i].on_change_restart) {
+                !at->steps[i].on_change_restart && text_equal(at->steps[i].unit, step->unit)) {
                 found = &at->steps[i];
                 *price = at;
             }
         }
     }
     if (!found && step->shared != NONE) {
-        found = step_of_node(*price, step->node);
+        found = price_step_of(*price, step->node);
     }
     return found ? found : step;
 }
@@ -200,7 +190,7 @@ static const struct price *find_version(const struct work *work, const struct pr
     for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
         char time[TIME_FORMAT_MAX];
         int size = time_format(at->from, time);
-        if (text_equal((struct text){time, (size_t)size}, from) && step_of_node(at, node)) {
+        if (text_equal((struct text){time, (size_t)size}, from) && price_step_of(at, node)) {
             return at;
         }
     }
@@ -214,7 +204,7 @@ static const struct price *find_opener(const struct work *work, const struct pri
 {
     const struct price *end = work->catalog->prices + work->catalog->price_count;
     for (const struct price *at = price; at < end && price_is_version(at, price); at++) {
-        const struct step *step = step_of_node(at, node);
+        const struct step *step = price_step_of(at, node);
         if (step && bucket_name_fits(work->arena, name, work->catalog, step)) {
             return at;
         }
@@ -227,7 +217,7 @@ static const struct price *first_of_sku(const struct price_set *set, uint32_t no
 {
     for (uint32_t i = 0; i < set->count; i++) {
         const struct price *price = &set->base[set->prices[i]];
-        if (step_of_node(price, node) && (!price->skus || price_has_sku(price, sku))) {
+        if (price_step_of(price, node) && (!price->skus || price_has_sku(price, sku))) {
             return price;
         }
     }
@@ -288,7 +278,7 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
     price = bucket_name_label(work->arena, state->key, TEXT("version="), &part)
                 ? find_version(work, price, node, part)
                 : find_opener(work, price, node, state->key);
-    const struct step *step = price ? step_of_node(price, node) : NULL;
+    const struct step *step = price ? price_step_of(price, node) : NULL;
     if (!step || (!step_kind_takes_charges(step->kind) && step->kind != STEP_TIER)) {
         return false;
     }
@@ -310,7 +300,7 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         due->sku = map_find(&catalog->sku_by_name, part);
         instant last = (state->turn.to < cut.to ? state->turn.to : cut.to) - 1;
         price = price_of_sku(work, node, due->sku, account, last, price);
-        step = step_of_node(price, node);
+        step = price_step_of(price, node);
     }
     const struct contract *contract = NULL;
     if (id.size > 0 || begins_with(name, TEXT("@contract/"))) {

@@ -18,7 +18,10 @@ struct bucket_key {
     uint32_t node, account, sku;
     uint32_t contract; /* its index + 1; 0: none, or the scope is not one */
     bool is_whole;     /* what is computed of it as a whole has no part in order */
-    instant turn, version;
+    enum scope scope;  /* of the version, as are its unit and clock: another has its own buckets */
+    struct text unit;
+    struct period turn; /* on the clock of rows, what tells the row */
+    instant version;
     struct text parts; /* resource and by values, each after its size; mostly empty */
 };
 
@@ -110,8 +113,7 @@ struct work {
     struct due *due;            /* sorted by node */
     uint32_t due_at, due_count;
 
-    struct excluded *excluded;
-    uint32_t excluded_count, excluded_capacity;
+    struct exclusions excluded;
     struct trace *traces;
     uint32_t trace_count, trace_capacity;
 
@@ -191,7 +193,7 @@ const struct bucket_keys *bucket_keys_of_name(const struct work *work, struct te
  * up; NULL. */
 struct text bucket_commitment_name(struct work *work, uint32_t account, instant turn,
                                    struct text id);
-const struct bucket_state *bucket_opening(struct work *work, struct text name);
+const struct bucket_state *bucket_opening(struct work *work, struct text name, instant turn_to);
 /* Buckets that live on at the period's end, and opening states that nothing touched, sorted by key.
  */
 enum status bucket_closing(struct work *work, struct priced *priced);

@@ -117,24 +117,43 @@ struct usage_row *book_find_row(struct book *book, uint32_t account, uint32_t se
     return find_row(book, account, series, slot_s, row_key(account, series, slot_s));
 }
 
-static struct total *find_excluded(struct book *book, uint32_t account, enum exclusion reason,
-                                   uint32_t meter)
+/* What tells one from another, as bytes. */
+struct excluded_key {
+    uint32_t account, reason, meter;
+};
+
+static bool is_excluded(const struct excluded *item, uint32_t account, enum exclusion reason,
+                        uint32_t meter)
 {
-    for (uint32_t i = 0; i < book->excluded_count; i++) {
-        struct excluded *item = &book->excluded[i];
-        if (item->account == account && item->reason == reason && item->meter == meter) {
-            return &item->total;
-        }
+    return item->account == account && item->reason == reason && item->meter == meter;
+}
+
+struct total *exclusions_find(struct exclusions *list, struct arena *arena, uint32_t account,
+                              enum exclusion reason, uint32_t meter)
+{
+    if (list->count > 0 && is_excluded(&list->items[list->last], account, reason, meter)) {
+        return &list->items[list->last].total; /* mostly the one before */
     }
-    if (book->excluded_count == book->excluded_capacity) {
-        uint32_t capacity = book->excluded_capacity ? book->excluded_capacity * 2 : 8;
-        book->excluded = arena_grow(book->arena, book->excluded, book->excluded_count, capacity,
-                                    sizeof *book->excluded);
-        book->excluded_capacity = capacity;
+    if (!list->places.arena) {
+        map_init(&list->places, arena, 8);
     }
-    struct excluded *item = &book->excluded[book->excluded_count++];
-    *item = (struct excluded){.account = account, .reason = reason, .meter = meter};
-    return &item->total;
+    struct excluded_key key = {account, (uint32_t)reason, meter};
+    struct map_slot *slot = map_take(&list->places, (struct text){(const char *)&key, sizeof key});
+    if (slot->value != MAP_NONE) {
+        list->last = slot->value;
+        return &list->items[list->last].total;
+    }
+    slot->value = list->count;
+    slot->key = text_copy(arena, slot->key);
+    if (list->count == list->capacity) {
+        uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
+        list->items = arena_grow(arena, list->items, list->count, capacity, sizeof *list->items);
+        list->capacity = capacity;
+    }
+    list->last = list->count++;
+    list->items[list->last] =
+        (struct excluded){.account = account, .reason = reason, .meter = meter};
+    return &list->items[list->last].total;
 }
 
 static inline void count_record(struct total *total, const struct record *record, uint64_t key)
@@ -283,8 +302,9 @@ void book_fold(struct book *book, const struct record *record, const struct seri
     struct total *total;
     if (record->flags & RECORD_EXCLUDED) {
         uint32_t coded = record->series & 0xFFFFu;
-        total = find_excluded(book, record->account, (enum exclusion)(record->series >> 16),
-                              coded == 0xFFFFu ? NONE : coded);
+        total = exclusions_find(&book->excluded, book->arena, record->account,
+                                (enum exclusion)(record->series >> 16),
+                                coded == 0xFFFFu ? NONE : coded);
     } else {
         item = series_at(series, record->series);
         row = item->grain == GRAIN_EVENT
@@ -433,7 +453,7 @@ static void sort_rows(struct book *book, instant base)
     arena_rewind(book->arena, mark);
 }
 
-int excluded_compare(const void *a_item, const void *b_item)
+static int compare_excluded(const void *a_item, const void *b_item)
 {
     const struct excluded *a = a_item, *b = b_item;
     if (a->account != b->account) {
@@ -443,6 +463,13 @@ int excluded_compare(const void *a_item, const void *b_item)
         return a->reason < b->reason ? -1 : 1;
     }
     return a->meter < b->meter ? -1 : a->meter > b->meter;
+}
+
+void exclusions_sort(struct exclusions *list)
+{
+    if (list->count > 1) {
+        qsort(list->items, list->count, sizeof *list->items, compare_excluded);
+    }
 }
 
 static enum status divide_sum(const struct wide *wide, uint64_t count, struct dec *quantity,
@@ -526,9 +553,7 @@ enum status book_close(struct book *book, const struct book_view *view, struct e
         }
     }
     sort_rows(book, view->base);
-    if (book->excluded_count > 1) {
-        qsort(book->excluded, book->excluded_count, sizeof *book->excluded, excluded_compare);
-    }
+    exclusions_sort(&book->excluded);
     return OK;
 }
 
@@ -539,8 +564,8 @@ void book_totals(const struct book *book, const struct series_table *series, str
         const struct usage_row *row = &book->rows[i];
         total_add(&totals[series_at(series, row->series)->meter], &row->total);
     }
-    for (uint32_t i = 0; i < book->excluded_count; i++) {
-        const struct excluded *item = &book->excluded[i];
+    for (uint32_t i = 0; i < book->excluded.count; i++) {
+        const struct excluded *item = &book->excluded.items[i];
         total_add(&totals[item->meter == NONE ? meter_count : item->meter], &item->total);
     }
 }

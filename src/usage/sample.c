@@ -106,13 +106,18 @@ void record_to_sample(struct record *record)
     record->flags &= RECORD_TAIL | RECORD_WIDE;
 }
 
-/* Changes at one instant are one change, if the sum is as simple as they are. */
+/* Changes at one instant are one change, if the sum is as simple as they are.  A value is
+ * canonical, so that what is said of it does not depend on which have met. */
 static bool join_changes(const struct record *first, struct record *second)
 {
     int64_t sum;
     if (((first->flags | second->flags) & RECORD_WIDE) || first->scale != second->scale ||
         __builtin_add_overflow(first->mantissa, second->mantissa, &sum)) {
         return false;
+    }
+    while (second->scale > 0 && sum % 10 == 0) {
+        sum /= 10;
+        second->scale--;
     }
     second->mantissa = sum;
     return true;

@@ -371,8 +371,18 @@ struct excluded {
     struct total total;
 };
 
-/* By (account, reason, meter), for qsort. */
-int excluded_compare(const void *a_item, const void *b_item);
+/* Those of a payer: one for each (account, reason, meter), found by a map, for there may be as many
+ * as accounts. */
+struct exclusions {
+    struct excluded *items; /* as they came, until they are sorted */
+    uint32_t count, capacity, last;
+    struct map places;
+};
+/* The total of one; made when it is not there.  Until the next is asked for. */
+struct total *exclusions_find(struct exclusions *list, struct arena *arena, uint32_t account,
+                              enum exclusion reason, uint32_t meter);
+/* By (account, reason, meter); none is found behind it. */
+void exclusions_sort(struct exclusions *list);
 
 /* The level of a time-weighted meter of one account and series. */
 struct level {
@@ -403,8 +413,7 @@ struct book {
     uint32_t row_count, row_capacity;
     struct usage_value *values;
     uint32_t value_count, value_capacity;
-    struct excluded *excluded;
-    uint32_t excluded_count, excluded_capacity;
+    struct exclusions excluded;
     uint32_t *slots;
     uint32_t slot_mask, slot_count; /* taken: rows of single events have none */
     bool has_events;                /* some rows are of one event */

@@ -318,7 +318,8 @@ class CoverSteps:
             is_shown = step.body.get("lines") == "negation"
             part.charge(step, part.listed if is_shown else ZERO, rate if is_shown else ZERO)
             if is_shown:
-                part.adjust(step.name, "negation", -part.listed, grant=commitment.id, quantity=-taken)
+                part.adjust(step.name, "negation", -part.listed, grant=commitment.id, quantity=-taken,
+                            rate=rate)
             out.append(part)
         flow.quantity = piece.left
         if piece.left > 0 or not out:

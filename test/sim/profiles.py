@@ -4,9 +4,11 @@ import copy
 from setting import SHORT
 
 PARTS = {"digits": 9, "mode": "half_up"}
+UP = {"digits": 5, "mode": "up"}
 PROFILES = {
     "none": {}, "flexprice": {},
-    "lago": {"tier": {"at_zero": "charge"}, "fixed": {"digits": 5, "mode": "up"}, "tax": {"at": "line"}},
+    "lago": {"tier": {"at_zero": "charge"}, "tax": {"at": "line"}, "fixed": UP, "allowance": UP, "bound": UP,
+             "commit": UP, **dict.fromkeys(("discount", "markup", "fee"), {"digits": 5, "part_mode": "up"})},
     "openmeter": {"tier": {"at_zero": "charge", "settle": "at_end"}, "round": {"at": "bucket"}, "credit": {"overage": "carry"}},
     "killbill": {"tier": {"past_last": "last"}, "fixed": {"stub": "back", **PARTS}, "allowance": PARTS, "bound": PARTS,
                  "commit": PARTS, **dict.fromkeys(("discount", "markup", "fee"), {"digits": 9, "part_mode": "half_up"})},

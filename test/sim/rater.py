@@ -173,6 +173,7 @@ class Bill(ChargeSteps, CoverSteps):
                 if flow.amount is None:
                     continue
                 rate = self.setup.rate(row.price.currency, self.currency, row, self.payer, self.cut)
+                flow.conversion = row.price.currency, rate
                 flow.amount = quantize(flow.amount * rate)
                 for adjustment in flow.adjustments:
                     adjustment.amount = quantize(adjustment.amount * rate)
@@ -333,8 +334,9 @@ class Bill(ChargeSteps, CoverSteps):
     # ---- what all steps have ----
 
     def key(self, row, step):
+        """Versions with another scope or unit share no bucket; nor do turns that end at another time."""
         version = row.price.start if self.restarts(step) else None
-        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), version
+        return self.bucket_scope(row, step), self.by(row, step), self.turn(row, step), (version, step.scope, step.unit)
 
     def turn(self, row, step):
         if step.clock == "row":
@@ -1257,10 +1259,11 @@ class Bill(ChargeSteps, CoverSteps):
 
     def line_key(self, row, flow, step):
         contract = self.contract(row)
-        return (row.account, row.sku, id(row.price), row.dims, flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
+        dims = tuple(item for item in row.dims if item[1])  # what a meter lacks is as what is empty
+        return (row.account, row.sku, id(row.price), dims, getattr(flow, "conversion", None), flow.tier, flow.rate, flow.step, flow.kind, flow.grant,
                 self.turn(row, step), contract and contract["id"],
                 (row.span, row.resource) if isinstance(getattr(row, "whole", row), ScopeRow) else
-                (row.slot, row.resource, row.meter, tuple(getattr(row, "event", ())) if row.price.by_event else ())
+                (row.slot, row.resource, tuple(getattr(row, "event", ())) if row.price.by_event else ())
                 if row.price.hourly else None)
 
     # ---- fixed amounts ----

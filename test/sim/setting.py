@@ -45,6 +45,7 @@ class Step:
         self.scope = body.get("scope", {"commit": "contract", "tax": "organization"}.get(self.kind, "account"))
         self.clock = body.get("clock", {"convert": "row", "cover": "hour"}.get(self.kind, "period"))
         self.by = body.get("by", [])
+        self.unit = None  # into which its version has converted what it adds up
 
     def by_contract(self, setup):
         return self.clock == "contract_year" or setup.catalog.get("clocks", {}).get(
@@ -99,10 +100,11 @@ class Price:
                         record.get("from") if restarts else None)
 
     def read(self, setup, steps, component=None):
-        out = []
+        out, unit = [], None
         for step in steps:
             if "use" in step:
                 out.append(Step(setup.catalog["steps"][step["use"]], ("shared",), step["use"]))
+                unit = out[-1].body.get("to", unit) if out[-1].kind == "convert" else unit
                 continue
             (kind, body), = step.items()
             if component and not (isinstance(body, dict) and "name" in body):
@@ -110,6 +112,8 @@ class Price:
                 rates = kind in ("rate", "tier", "percent", "formula", "fixed")
                 step = {kind: dict(body, name=component if rates else component + "/" + kind)}
             out.append(Step(step, (self.level, self.name), None))
+            out[-1].unit = unit
+            unit = out[-1].body.get("to", unit) if out[-1].kind == "convert" else unit
         return out
 
     def part(self, steps):

@@ -535,7 +535,7 @@ class ChargeSteps:
             before, position[key] = position[key], position[key] + exact
             tax = quantize(position[key], digits, mode) - quantize(before, digits, mode)
             if inclusive:
-                flow.adjust(step.name, "negation", -tax)
+                flow.adjust(step.name, "negation", -tax, rate=rate * 100)
             if not reverse:
                 flow.adjust(step.name, "tax", tax, rate=rate * 100)
 

@@ -515,7 +515,7 @@ static void test_defaults(void **state)
         int line_digits;
     } rows[] = {
         {"none", false, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_ROW, 10},
-        {"lago", true, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_ROW, 10},
+        {"lago", true, PAST_REFUSED, 5, ROUND_UP, ROUND_AT_ROW, 10},
         {"openmeter", true, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_BUCKET, 10},
         {"killbill", false, PAST_LAST, 9, ROUND_HALF_UP, ROUND_AT_ROW, 10},
         {"stripe", true, PAST_REFUSED, 18, ROUND_HALF_EVEN, ROUND_AT_ROW, DIGITS_OF_CURRENCY},

@@ -388,11 +388,37 @@ static void test_by_way_of_files(void **context)
     env_posix_free(env);
 }
 
+/* Two changes of a half at one instant are a change of 1, and not of 1.0. */
+static void test_joined_is_canonical(void **context)
+{
+    (void)context;
+    static struct world world;
+    make_world(&world, 1);
+    world.meters[AGGREGATE_TIME_WEIGHTED].states_level = false;
+    for (uint32_t i = 0; i < 2; i++) {
+        world.samples[i].record = (struct record){.series = AGGREGATE_TIME_WEIGHTED,
+                                                  .form = RECORD_SAMPLE,
+                                                  .print = 1,
+                                                  .mantissa = 5,
+                                                  .scale = 1,
+                                                  .flags = RECORD_TAIL,
+                                                  .tail_units = TAIL_UNITS};
+        world.samples[i].tail.at = NS_PER_SECOND;
+    }
+    struct record *second = &world.samples[1].record;
+    assert_int_equal(record_join(&world.samples[0].record, second, &world.series, &world.catalog),
+                     RECORDS_TAKEN);
+    assert_int_equal(second->mantissa, 1);
+    assert_int_equal(second->scale, 0);
+    arena_release(&world.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_any_order_and_split),
         cmocka_unit_test(test_by_way_of_files),
+        cmocka_unit_test(test_joined_is_canonical),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
