@@ -121,7 +121,9 @@ static bool holds_plan(const struct work *work, const struct step *step,
 static void add_parts(struct work *work, const struct step *step, const struct charge *charge,
                       uint32_t account, struct period stretch, struct parts *parts)
 {
-    for (instant at = stretch.from, next; at < stretch.to; at = next) {
+    const instant since = work->pricing->accounts->items[account].since;
+    const instant from = since > stretch.from ? since : stretch.from;
+    for (instant at = from, next; at < stretch.to; at = next) {
         (void)accounts_edge(work->pricing->accounts, work->catalog, account, at, &next);
         if (!holds_plan(work, step, charge, account, at)) {
             continue;

@@ -521,7 +521,7 @@ class Bill(ChargeSteps, CoverSteps):
         and has none."""
         parts, is_shared = [], step.scope in ("organization", "contract")
         for one in self.setup.accounts if is_shared else [account]:
-            since = self.setup.since(one) if step.term else None
+            since = self.setup.since(one)
             for start, end in self.setup.stretches(one):
                 start, end = max(start, time[0]), min(end, time[1])
                 if (start < end and self.setup.plan_of(one, start)[0] == plan
