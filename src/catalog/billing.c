@@ -93,7 +93,8 @@ struct period billing_turn(const struct billing_of *of, instant at)
     const struct billing billing = billing_at(of, at);
     const struct period whole = clock_turn(&billing.clock, at);
     struct period turn = whole;
-    for (instant edge = billing.span.from; edge > turn.from;) {
+    /* A turn may begin before the first instant there is, west of UTC. */
+    for (instant edge = billing.span.from; edge > turn.from && edge > INSTANT_MIN;) {
         struct billing before = billing_at(of, edge - 1);
         if (period_equal(clock_turn(&before.clock, edge), whole)) {
             edge = before.span.from;
