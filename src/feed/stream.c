@@ -202,7 +202,7 @@ static enum status inflate_some(struct stream *stream, char *out, size_t size, s
     } else if (result == Z_MEM_ERROR) {
         return fail(err, ERR_LIMIT, "gzip: the memory limit is reached");
     } else if (result != Z_OK && result != Z_BUF_ERROR) {
-        end_with_fault(stream, REFUSE_ENCODING, "the stream is damaged",
+        end_with_fault(stream, REFUSE_ENCODING, "damaged, so what it gave may be altered",
                        gzip->msg ? gzip->msg : "");
     }
     return OK;
@@ -225,7 +225,8 @@ static enum status unzstd_some(struct stream *stream, char *out, size_t size, si
         }
         bool is_wide = code == ZSTD_error_frameParameter_windowTooLarge;
         end_with_fault(stream, REFUSE_ENCODING,
-                       is_wide ? "a window of more than 8 MiB" : "the stream is damaged",
+                       is_wide ? "a window of more than 8 MiB"
+                               : "damaged, so what it gave may be altered",
                        is_wide ? "" : ZSTD_getErrorString(code));
     }
     return OK;
