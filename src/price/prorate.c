@@ -87,10 +87,7 @@ static struct period find_stretch(const struct work *work, const struct step *st
         stretch = period_intersect(stretch, (struct period){contract->from, contract->to});
     }
     instant since = work->pricing->accounts->items[step_scope_account(work, step, charge)].since;
-    if (since > stretch.from) {
-        stretch.from = since;
-    }
-    return stretch;
+    return period_intersect(stretch, (struct period){since, INSTANT_MAX});
 }
 
 /* ---- the parts of it in which a plan holds ----------------------------------------------------

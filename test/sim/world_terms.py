@@ -422,8 +422,8 @@ def long_world(world, rng):
         # One that is a component of another version would stand in front of its "behind", and behind it in its own.
         if steps and "fixed" not in steps[0] and not any(steps is part for part in parts) and rng.random() < 0.15:
             made = LongMaker(long, rng, long.period[0]).long(terms=False)
-            (body,) = made.values()
-            body["name"] = "lasting"
+            ((kind, body),) = made.items()
+            body["name"] = "lasting-" + kind  # of one name are steps of one kind
             steps.append(made)
     return long, periods
 
