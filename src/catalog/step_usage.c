@@ -761,9 +761,6 @@ void read_fixed(struct work *work)
     if (fixed->when == FIXED_ONCE || fixed->prorate == PRORATE_NONE) {
         refuse_key(work, "stub", "is of proration, and here is none");
     }
-    if (work->step->scope == SCOPE_RESOURCE) {
-        refuse_key(work, "scope", "is account or organization: a fixed amount has no resource");
-    }
     if (work->step->clock == CLOCK_ROW) {
         COMPLAIN(loader, key(work, "clock"), "STEP_CLOCK",
                  TEXT("clock: period, or month, year ..."), "a fixed amount has no rows");

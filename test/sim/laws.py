@@ -361,7 +361,8 @@ def scope(bench):
     chosen = bench.rng.choice(["account", "organization"] + ([] if dated else ["contract"]))
     for kind in ("aggregate", "allowance", "tier", "bound", "round", "convert"):
         for body in bodies(catalog, kind):  # one for all: versions go on in one bucket
-            if body.get("scope") != "resource":
+            alone = (kind == "convert" and body.get("clock", "row") == "row") or (kind == "round" and body.get("at", "row") == "row")
+            if body.get("scope") != "resource" and not alone:  # a row that is alone has none
                 body["scope"] = chosen
     if dated and any(b.get("scope") == "contract" for k in ("allowance", "tier", "bound", "round",
                                                             "convert")
