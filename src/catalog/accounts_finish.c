@@ -737,7 +737,8 @@ enum status accounts_finish(struct accounts_builder *builder, const struct catal
         }
         const struct complaint *complaint = &complaints->items[first];
         return fail(err, ERR_INPUT, "%s: %s (%u complaint%s)",
-                    place_text(builder->stage, complaint->place), complaint->message, complaints->errors, complaints->errors == 1 ? "" : "s");
+                    place_text(builder->stage, complaint->place), complaint->message,
+                    complaints->errors, complaints->errors == 1 ? "" : "s");
     }
     *accounts = finish.accounts;
     return OK;

@@ -73,11 +73,10 @@ void complain_softly(struct complaints *complaints, struct place place, const ch
 const char *place_text(struct arena *arena, struct place place)
 {
     struct text file = place.file;
-    return place.line == 0     ? text_format(arena, "%.*s", TEXT_ARG(file)).at
-           : place.column == 0 ? text_format(arena, "%.*s:%u", TEXT_ARG(file), place.line).at
-                               : text_format(arena, "%.*s:%u:%u", TEXT_ARG(file), place.line,
-                                             place.column)
-                                     .at;
+    return place.line == 0 ? text_format(arena, "%.*s", TEXT_ARG(file)).at
+           : place.column == 0
+               ? text_format(arena, "%.*s:%u", TEXT_ARG(file), place.line).at
+               : text_format(arena, "%.*s:%u:%u", TEXT_ARG(file), place.line, place.column).at;
 }
 
 static int compare_places(const struct complaint *a, const struct complaint *b)

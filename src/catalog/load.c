@@ -739,10 +739,10 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
         while (first->is_warning && first + 1 < complaints->items + complaints->count) {
             first++;
         }
-        enum status status = fail(
-            err, ERR_INPUT, "the catalog has %u error%s; the first is in %s: %s: %s",
-            complaints->errors, complaints->errors == 1 ? "" : "s",
-            place_text(loader.arena, first->place), first->code, first->message);
+        enum status status =
+            fail(err, ERR_INPUT, "the catalog has %u error%s; the first is in %s: %s: %s",
+                 complaints->errors, complaints->errors == 1 ? "" : "s",
+                 place_text(loader.arena, first->place), first->code, first->message);
         return first->hint[0] == '\0' ? status : fail_hint(err, "%s", first->hint);
     }
     collect_slots(&loader);

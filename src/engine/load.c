@@ -539,8 +539,8 @@ static int compare_members(const void *a_item, const void *b_item)
 static void make_members(struct run *run)
 {
     bool has_fixed = run->catalog->has_waiting_terms || run->catalog->has_sales ||
-                     run->catalog->has_shared_limits ||
-                     run->catalog->has_contract_currencies || run->accounts->commitment_count > 0;
+                     run->catalog->has_shared_limits || run->catalog->has_contract_currencies ||
+                     run->accounts->commitment_count > 0;
     for (uint32_t p = 0; p < run->catalog->price_count; p++) {
         has_fixed |= run->catalog->prices[p].has_fixed;
     }

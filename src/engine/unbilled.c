@@ -36,8 +36,8 @@ const struct unbilled *unbilled_find(const struct run *run, uint32_t payer)
                                    : NULL;
 }
 
-/* Which states come with an account to whom: none; what is left of its wallet, from whom had it as a
- * turn began to whom has it as one begins (wallets.c); levels, to the one that pays as the period
+/* Which states come with an account to whom: none; what is left of its wallet, from whom had it as
+ * a turn began to whom has it as one begins (wallets.c); levels, to the one that pays as the period
  * begins, or to all that pay in it. */
 enum heirs { NO_HEIRS, WALLET_HEIR, FIRST_HEIR, ALL_HEIRS };
 
