@@ -272,6 +272,11 @@ def conservation(bench):
     body_of(more).pop("clock", None)  # so does a clock of its own
     body_of(more).pop("targets", None)
     body_of(more).pop("largest", None)
+    body_of(more).pop("resets", None)  # and what its grants say of time
+    body_of(more).pop("keep_overage", None)
+    for grant in body_of(more).get("grants", []):
+        for name in ("from", "to", "void", "every", "rollover", "cost"):
+            grant.pop(name, None)
     catalog["terms"] = terms
     if not terms:
         del catalog["terms"]
