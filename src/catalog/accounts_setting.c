@@ -115,13 +115,12 @@ static bool any_is_odd(const struct accounts *accounts, const struct catalog *ca
     return is_any;
 }
 
-void finish_settings(struct finish *finish)
+static void take_settings(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
     const struct catalog *catalog = finish->catalog;
     const uint32_t count = builder->settings.count;
     if (count == 0) {
-        finish->accounts->has_odd_settings = any_is_odd(finish->accounts, catalog);
         return;
     }
     uint32_t *order = indices_take(builder, count);
@@ -161,7 +160,12 @@ void finish_settings(struct finish *finish)
             finish->accounts->setting_count++;
         }
     }
-    finish->accounts->has_odd_settings = any_is_odd(finish->accounts, catalog);
+}
+
+void finish_settings(struct finish *finish)
+{
+    take_settings(finish);
+    finish->accounts->has_odd_settings = any_is_odd(finish->accounts, finish->catalog);
 }
 
 uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t account)

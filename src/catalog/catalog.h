@@ -614,6 +614,11 @@ struct step {
     uint32_t shared;               /* index in catalog->shared when it is one (`use:`), else NONE */
     struct place place;
 };
+/* Whose body is `adjust`. */
+static inline bool step_adjusts(const struct step *step)
+{
+    return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
+}
 
 /* True of a credit whose wallets are with the payer that has their accounts as its turn begins. */
 static inline bool credit_goes_along(const struct step *step)

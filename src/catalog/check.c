@@ -198,13 +198,11 @@ static void index_nodes(struct loader *loader)
 
 static bool is_prorated(const struct step *step)
 {
-    enum prorate prorate =
-        step->kind == STEP_ALLOWANCE ? step->allowance.prorate
-        : step->kind == STEP_BOUND   ? step->bound.prorate
-        : step->kind == STEP_COMMIT  ? step->commit.prorate
-        : step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE
-            ? step->adjust.prorate
-            : PRORATE_NONE;
+    enum prorate prorate = step->kind == STEP_ALLOWANCE ? step->allowance.prorate
+                           : step->kind == STEP_BOUND   ? step->bound.prorate
+                           : step->kind == STEP_COMMIT  ? step->commit.prorate
+                           : step_adjusts(step)         ? step->adjust.prorate
+                                                        : PRORATE_NONE;
     return prorate != PRORATE_NONE;
 }
 

@@ -146,8 +146,8 @@ static struct book_view view_of(const struct run *run, const struct pricing *pri
                               .steady = is_steady ? run->steady_payer : NULL};
 }
 
-/* When the last turn of this run began behind an instant as which the payer had the account; that
- * instant when none did. */
+/* When the last of the payer's turns in this run began as which it had the account, if that was
+ * behind an instant; else that instant. */
 static instant last_had(const struct run *run, uint32_t account, uint32_t payer, instant at)
 {
     for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {

@@ -118,7 +118,7 @@ static int compare_keys(const void *a_item, const void *b_item)
     return order ? order : a->refused < b->refused ? -1 : a->refused > b->refused;
 }
 
-/* A conflict of a key, with the bytes of its record. */
+/* A conflict of one key, with the bytes of its record; in their order, then in that of places. */
 struct listed {
     struct conflict conflict;
     struct text bytes;
@@ -128,7 +128,8 @@ static int compare_listed(const void *a_item, const void *b_item)
 {
     const struct listed *a = a_item, *b = b_item;
     int order = text_compare(a->bytes, b->bytes);
-    return order ? order : compare_keys(&a->conflict, &b->conflict);
+    const uint64_t x = a->conflict.refused, y = b->conflict.refused;
+    return order ? order : (x > y) - (x < y);
 }
 
 static void add_position(struct run *run, struct buffer *out, uint64_t position)

@@ -8,11 +8,6 @@
 
 #include "price/work.h"
 
-static inline bool step_adjusts(const struct step *step)
-{
-    return step->kind == STEP_DISCOUNT || step->kind == STEP_MARKUP || step->kind == STEP_FEE;
-}
-
 /* The numbers of a step in a bucket. */
 struct charge_values {
     struct dec number, limit, min, max;

@@ -16,15 +16,6 @@
 /* ---- one stretch ------------------------------------------------------------------------------
  */
 
-static bool passes(const struct price *price, uint32_t node)
-{
-    uint32_t at = 0;
-    while (at < price->step_count && price->steps[at].node != node) {
-        at++;
-    }
-    return at < price->step_count;
-}
-
 /* Versions that go on in one bucket have one limit: the time in which a price has the step, in one
  * version or another, without a gap.  Its neighbours in the catalog's order are its versions. */
 static struct period all_versions(const struct work *work, const struct price *price, uint32_t node)
@@ -36,12 +27,12 @@ static struct period all_versions(const struct work *work, const struct price *p
         return all; /* an override */
     }
     for (const struct price *at = price; at > first && price_is_version(at - 1, price) &&
-                                         at[-1].to == all.from && passes(at - 1, node);
+                                         at[-1].to == all.from && price_step_of(at - 1, node);
          at--) {
         all.from = at[-1].from;
     }
     for (const struct price *at = price; at + 1 < end && price_is_version(at + 1, price) &&
-                                         at[1].from == all.to && passes(at + 1, node);
+                                         at[1].from == all.to && price_step_of(at + 1, node);
          at++) {
         all.to = at[1].to;
     }

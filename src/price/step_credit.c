@@ -89,17 +89,6 @@ static enum status find_grant(struct work *work, const struct step *step,
     return OK;
 }
 
-/* The step of a price that is at a node. */
-static const struct step *step_at(const struct price *price, uint32_t node)
-{
-    for (uint32_t i = 0; i < price->step_count; i++) {
-        if (price->steps[i].node == node && price->steps[i].kind == STEP_CREDIT) {
-            return &price->steps[i];
-        }
-    }
-    return NULL;
-}
-
 static bool has_same_keys(const struct step *a, const struct step *b)
 {
     bool same = a->scope == b->scope && a->by_count == b->by_count;
@@ -117,7 +106,7 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
     bool is_override = price < catalog->prices || price >= end;
     for (const struct price *at = price; !is_override && at < end && price_is_version(at, price);
          at++) {
-        const struct step *its = step_at(at, step->node);
+        const struct step *its = price_step_of(at, step->node);
         if (its && its->credit.is_sold && has_same_keys(its, step)) {
             return true;
         }
@@ -569,7 +558,7 @@ static enum status pass_versions(struct work *work, struct wallet *wallet, insta
         return OK;
     }
     for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
-        const struct step *step = step_at(at, wallet->step->node);
+        const struct step *step = price_step_of(at, wallet->step->node);
         if (!step || at->from <= wallet->price->from || at->from >= until ||
             !is_its_wallet(work, wallet, at, step)) {
             continue;

@@ -316,6 +316,7 @@ enum status step_allowance_run(struct work *work, const struct step *step, uint3
 enum status step_allowance_share(struct work *work, struct entry *entries, uint32_t count);
 /* What is above a limit: max(0, x - limit). */
 enum status step_above(struct dec x, struct dec limit, struct dec *value, struct error *err);
+
 /* ---- prorate.c ---- */
 
 /* The account that a step's scope is: which of those who share it has the first charge changes no
