@@ -247,7 +247,14 @@ enum step_clock {
 };
 
 enum attribution { ATTRIBUTE_IN_ORDER, ATTRIBUTE_PRO_RATA, ATTRIBUTE_NONE };
-enum prorate { PRORATE_NONE, PRORATE_DAY, PRORATE_DAY_INCLUSIVE, PRORATE_SECOND, PRORATE_30_DAY };
+enum prorate {
+    PRORATE_NONE,
+    PRORATE_DAY,
+    PRORATE_DAY_INCLUSIVE,
+    PRORATE_SECOND,
+    PRORATE_30_DAY,
+    PRORATE_AS_FIXED, /* as the fixed amount of its price; in no catalog that has been loaded */
+};
 
 /* What a bucket is split by, besides scope and clock. */
 enum by_kind {
@@ -696,7 +703,8 @@ struct price {
      * price that nobody compares, and of one that restarts its buckets with each version, there is
      * none. */
     bool has_content;
-    bool asks_contract; /* its numbers depend on the contract in force */
+    bool asks_contract;       /* what it makes of usage depends on the contract in force */
+    bool fixed_asks_contract; /* so does an amount of its fixed steps */
     struct hash128 content;
     const uint32_t *clocks; /* of its steps, in catalog->slot_clocks */
     uint32_t clock_count;

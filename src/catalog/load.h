@@ -329,10 +329,12 @@ void step_visit(const struct step *step, void (*visit)(void *context, const stru
 /* The same, of those alone that are evaluated for each row. */
 void step_visit_rows(const struct step *step, void (*visit)(void *context, const struct expr *expr),
                      void *context);
-/* True when a number of the step, or what it accumulates in, depends on the contract in force; a
- * prorated limit does in a contract's own price. */
 /* Whether its numbers ask for usage("x"). */
 bool step_asks_usage(const struct step *step);
+/* Whether its numbers and filters ask for contract.x. */
+bool step_asks_parameters(const struct step *step);
+/* True when a number of a step that takes usage, or what it accumulates in, depends on the contract
+ * in force; a prorated limit does in a contract's own price. */
 bool step_asks_contract(const struct step *step, bool of_contract);
 void load_prices(struct loader *loader, struct section prices, struct section plans,
                  struct section contracts);

@@ -158,10 +158,13 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
     const struct yaml_node *of_step = key(work, "prorate");
     *prorate = fallback;
     if (of_step != NULL && of_step->kind == YAML_TEXT && text_equal(of_step->text, TEXT("true"))) {
-        COMPLAIN(loader, of_step, "BAD_VALUE",
-                 TEXT("day, second ... by the time in which the step holds; a percent shrinks with "
-                      "the charge that it is on"),
-                 "nothing says by what it is prorated");
+        *prorate = PRORATE_AS_FIXED;
+        if (!step_adjusts(work->step) || kind == STEP_FEE || work->is_term) {
+            COMPLAIN(loader, of_step, "BAD_VALUE",
+                     TEXT("day, second ... by the time in which the step holds"),
+                     "true is of a discount in a price with a fixed amount: nothing says by what "
+                     "this is prorated");
+        }
     } else {
         *prorate = (enum prorate)read_option(work, "prorate", prorate_names, (int)fallback);
     }
@@ -170,6 +173,9 @@ void read_proration(struct work *work, enum prorate *prorate, int *digits, enum 
     }
     if (*prorate == PRORATE_NONE && !is_of_tiers) { /* of these it is graduated or volume */
         refuse_key(work, "mode", "is of proration, and here is none");
+    }
+    if (*prorate == PRORATE_AS_FIXED) {
+        refuse_key(work, "digits", "is that of the fixed amount, as its prorate is");
     }
     *digits = DEC_SCALE;
     *mode = ROUND_HALF_EVEN;
@@ -594,17 +600,22 @@ static void note_parameters(void *context, const struct expr *expr)
     }
 }
 
+bool step_asks_parameters(const struct step *step)
+{
+    bool asks = false;
+    step_visit(step, note_parameters, &asks);
+    return asks;
+}
+
 bool step_asks_contract(const struct step *step, bool of_contract)
 {
     if (step->scope == SCOPE_CONTRACT || step->clock == CLOCK_CONTRACT) {
         return true;
     }
     bool is_own = of_contract && step->shared == NONE;
-    bool asks =
-        is_own && ((step->kind == STEP_ALLOWANCE && step->allowance.prorate != PRORATE_NONE) ||
-                   (step->kind == STEP_BOUND && step->bound.prorate != PRORATE_NONE));
-    if (step->kind != STEP_FIXED) { /* which takes no rows */
-        step_visit(step, note_parameters, &asks);
+    if (is_own && ((step->kind == STEP_ALLOWANCE && step->allowance.prorate != PRORATE_NONE) ||
+                   (step->kind == STEP_BOUND && step->bound.prorate != PRORATE_NONE))) {
+        return true;
     }
-    return asks;
+    return step->kind != STEP_FIXED && step_asks_parameters(step); /* which takes no rows */
 }

@@ -112,6 +112,31 @@ static void check_order(struct loader *loader, const struct yaml_node *node,
     }
 }
 
+/* `prorate: true` of a discount is what its price's fixed amount says. */
+static void link_prorated(struct loader *loader, struct price *price)
+{
+    struct step *steps = (struct step *)price->steps; /* of this loader */
+    const struct step *fixed = NULL;
+    for (uint32_t i = 0; i < price->step_count && fixed == NULL; i++) {
+        fixed = steps[i].kind == STEP_FIXED ? &steps[i] : NULL;
+    }
+    for (uint32_t i = 0; i < price->step_count; i++) {
+        struct step *step = &steps[i];
+        if (!step_adjusts(step) || step->adjust.prorate != PRORATE_AS_FIXED) {
+            continue;
+        }
+        if (fixed == NULL || !step_has_same_clock(step, fixed)) {
+            complain(loader->complaints, step->place, "BAD_VALUE",
+                     TEXT("day, second ... by the time in which the step holds"),
+                     "prorate: true is of a price with a fixed amount, over its scope and clock");
+            continue;
+        }
+        step->adjust.prorate = fixed->fixed.prorate;
+        step->adjust.digits = fixed->fixed.digits;
+        step->adjust.mode = fixed->fixed.mode;
+    }
+}
+
 /* Behind components stand charge steps alone. */
 static void check_behind(struct loader *loader, const struct step *steps, uint32_t count)
 {
@@ -275,6 +300,7 @@ void load_steps(struct loader *loader, const struct yaml_node *node,
     }
     check_names(loader, price);
     check_sales(loader, price);
+    link_prorated(loader, price);
     /* With a step that could not be read, what the others lack is not known. */
     if (components == NULL && is_complete) {
         check_order(loader, node, steps, price->step_count);
@@ -283,7 +309,11 @@ void load_steps(struct loader *loader, const struct yaml_node *node,
         link_components(price);
     }
     for (uint32_t i = 0; i < price->step_count; i++) {
-        price->has_fixed = price->has_fixed || steps[i].kind == STEP_FIXED;
+        if (steps[i].kind == STEP_FIXED) {
+            price->has_fixed = true;
+            price->fixed_asks_contract =
+                price->fixed_asks_contract || step_asks_parameters(&steps[i]);
+        }
     }
 }
 
@@ -304,6 +334,7 @@ void load_shared_steps(struct loader *loader, struct section steps)
         shared[i].name = node->key;
         shared[i].shared = i;
         shared[i].place = yaml_key_place(node);
+        link_prorated(loader, &(struct price){.steps = &shared[i], .step_count = 1});
     }
     loader->catalog->shared_count = steps.count;
 }

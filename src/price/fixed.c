@@ -6,7 +6,7 @@
  *
  * For what: the parts of a turn of the step's clock in which the price is in force: payer, account,
  * contract and version hold, and no fixed price of its name or SKU on a narrower level stands in
- * its place.  In advance it falls due when such a part begins, in arrears when it ends; it is on
+ * its place.  A price that asks its account's contract for a number has a part with each.  In advance it falls due when such a part begins, in arrears when it ends; it is on
  * the bill whose time holds that instant.
  *
  * A prorated price is charged for each part.  One that is not prorated is charged once a turn,
@@ -97,17 +97,24 @@ static bool is_in_force(const struct work *work, const struct price *price,
     return plan == NONE || !has_instead(&catalog->plans[plan].prices, price, at);
 }
 
-/* The first part of the span, from its start on, in which the price is in force; false when there
- * is none. */
+/* The first part of the span, from its start on, in which the price is in force, and what it asks
+ * of a contract (seats) is asked of one; false when there is none. */
 static bool part_in_force(const struct work *work, const struct price *price,
                           const struct subscription *who, struct period span, struct period *part)
 {
+    const struct accounts *accounts = work->pricing->accounts;
+    bool asks = price->fixed_asks_contract && !who->contract;
+    const struct contract *asked = NULL;
     *part = (struct period){span.to, span.to};
     for (instant at = span.from, next; at < span.to; at = next) {
-        (void)accounts_edge(work->pricing->accounts, work->catalog, who->account, at, &next);
-        bool holds = is_in_force(work, price, who, at);
-        if (holds && part->from == span.to) {
+        (void)accounts_edge(accounts, work->catalog, who->account, at, &next);
+        const struct contract *contract =
+            asks ? accounts_contract(accounts, work->catalog, who->account, at) : NULL;
+        bool is_open = part->from < span.to;
+        bool holds = is_in_force(work, price, who, at) && (!is_open || contract == asked);
+        if (holds && !is_open) {
             part->from = at;
+            asked = contract;
         }
         if (!holds && part->from < span.to) {
             part->to = at;
