@@ -906,8 +906,18 @@ static void check_dimensions(struct loader *loader)
 
 static bool needs_events(const struct step *step)
 {
-    return step->kind == STEP_PERCENT &&
-           (step->percent.has_fixed || step->percent.has_min || step->percent.has_max);
+    return step->kind == STEP_PERCENT
+               ? step->percent.has_fixed || step->percent.has_min || step->percent.has_max
+               : step->kind == STEP_ALLOWANCE && step->allowance.has_events;
+}
+
+/* What is free of a row of several events is a part of its quantity: right of events that are one
+ * each.  Those with a duration have no rows of their own. */
+static bool holds_several(const struct meter *meter, const struct step *step)
+{
+    bool is_allowance = step != NULL && step->kind == STEP_ALLOWANCE;
+    bool may_be = meter->aggregate == AGGREGATE_COUNT || meter->spread_from != NULL;
+    return meter->grain != GRAIN_EVENT && !(is_allowance && may_be);
 }
 
 /* What is said of each event needs rows of single events.  A meter whose SKUs only events name is
@@ -927,15 +937,21 @@ static void check_grain(struct loader *loader)
         }
         for (uint32_t m = 0; m < catalog->meter_count && (step != NULL || is_by_event); m++) {
             const struct meter *meter = &catalog->meters[m];
-            if (meter->grain != GRAIN_EVENT && meter->sku != NONE && meter->sku != MAP_NONE &&
+            if (holds_several(meter, is_by_event ? NULL : step) && meter->sku != NONE &&
+                meter->sku != MAP_NONE &&
                 (price->skus == NULL || price_has_sku(price, meter->sku))) {
+                bool is_percent = step != NULL && step->kind == STEP_PERCENT;
                 complain(loader->complaints, is_by_event ? price->place : step->place,
-                         is_by_event ? "PRICE_GRAIN" : "PERCENT_GRAIN",
+                         is_by_event  ? "PRICE_GRAIN"
+                         : is_percent ? "PERCENT_GRAIN"
+                                      : "ALLOWANCE_GRAIN",
                          text_format(loader->arena, "grain: event in the meter %.*s",
                                      TEXT_ARG(meter->name)),
-                         "%s of %s, and a row of the meter %.*s holds several",
-                         is_by_event ? "its lines are" : "fixed, min and max are",
-                         is_by_event ? "single events" : "each event", TEXT_ARG(meter->name));
+                         "%s, and a row of the meter %.*s holds several",
+                         is_by_event  ? "its lines are of single events"
+                         : is_percent ? "fixed, min and max are of each event"
+                                      : "the first events are free",
+                         TEXT_ARG(meter->name));
                 break;
             }
         }
