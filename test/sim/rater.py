@@ -464,8 +464,8 @@ class Bill(ChargeSteps, CoverSteps):
         text = str(value)
         try:
             return num(text)
-        except ValueError:  # an expression: evaluated once per bucket, by its first row
-            key = (id(step), text, self.key(row, step), row if step.clock == "row" else None)
+        except ValueError:  # an expression: evaluated once per bucket, by its first row; of a fixed amount for each part
+            key = (id(step), text, self.key(row, step), row if step.clock == "row" or step.kind == "fixed" else None)
             if key not in self.numbers:
                 self.numbers[key] = self.evaluate(text, row, flow, step)
             return self.numbers[key]
@@ -1274,18 +1274,21 @@ class Bill(ChargeSteps, CoverSteps):
                 self.fix(account, *fee)
 
     def parts(self, account):
-        """(fee, from, to): the longest times in which this payer pays one fee for the account."""
+        """(fee, from, to): the longest times in which this payer pays one fee for the account, and asks one contract."""
         open_parts = {}
         for start, end in self.setup.stretches(account):
             now = {}
+            contract = self.setup.contract(account, start)
             if self.setup.payer(account, start) == self.payer:
                 for fee in self.setup.fees(account, start):
                     if fee.holder == account:
-                        now[fee] = open_parts.pop(fee, start)
-            for fee, since in open_parts.items():
+                        asks = contract is not None and "contract." in str(fee.step.body)
+                        key = fee, contract["id"] if asks else None
+                        now[key] = open_parts.pop(key, start)
+            for (fee, _), since in open_parts.items():
                 yield fee, since, start
             open_parts = now
-        for fee, since in open_parts.items():
+        for (fee, _), since in open_parts.items():
             yield fee, since, times.MAX
 
     def fix(self, account, fee, start, end):

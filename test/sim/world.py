@@ -149,6 +149,8 @@ class World:
         self.commitments = []
         if "commitments" not in LEFT:
             world_cover.add(self)
+        self.make_parameters(self.rng("parameters"))
+        self.fit_events()
         rng = self.rng("profile")
         if rng.random() < 0.25:
             self.catalog["profile"] = rng.choice(["lago", "openmeter", "killbill", "stripe", "flexprice"])
@@ -998,6 +1000,52 @@ class World:
                     self.has("contract.next")
                     return [contract, second]
         return [contract]
+
+    def priced_lists(self):
+        """(price, list of steps) of the catalog, its plans and contracts."""
+        catalog = self.catalog
+        owners = [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
+        for price in [p for owner in owners for p in owner.get("prices", []) if isinstance(p, dict)]:
+            for steps in [price.get("steps", []), *price.get("components", {}).values()]:
+                yield price, steps
+
+    def make_parameters(self, rng):
+        """Some contracts say a number, and some fees and allowances ask for it."""
+        if "contracts" not in self.catalog or rng.random() < 0.4:
+            return
+        for contract in self.catalog["contracts"]:
+            if rng.random() < 0.7:
+                contract["parameters"] = {"n": Raw(rng.choice(["1", "3", "10", "2.5"]))}
+                self.has("contract.parameters")
+        for _, steps in self.priced_lists() if "contract.parameters" in self.features else []:
+            for step in steps:
+                (kind, body), = step.items()
+                is_number = kind == "fixed" or (kind == "allowance" and "rollover" not in body and
+                                                isinstance(body.get("quantity"), Raw))
+                if is_number and rng.random() < 0.4:
+                    body["quantity"] = "has(contract.n) ? contract.n : 2"
+                    self.has(kind + ".parameter")
+
+    def fit_events(self):
+        """Allowances of events are of meters that have a row for each, or count them, or spread them."""
+        def fits(price):
+            names = price["sku"] if isinstance(price["sku"], list) else [price["sku"]]
+            return all(m.get("grain") == "event" or m.get("aggregate") == "count" or "spread" in m
+                       for m in self.meters.values() if "*" in names or m["sku"] in names)
+
+        for price, steps in self.priced_lists():
+            for i, step in enumerate(steps):
+                shared = self.catalog.get("steps", {}).get(step.get("use"))
+                body = (shared or step).get("allowance")
+                if not isinstance(body, dict) or "events" not in body or fits(price):
+                    continue
+                of = dict(body)
+                del of["events"]
+                of.setdefault("quantity", Raw("5"))
+                if shared:
+                    self.catalog["steps"][step["use"]] = {"allowance": of}
+                else:
+                    steps[i] = {"allowance": of}
 
     def make_overrides(self, rng):
         self.overrides = []
