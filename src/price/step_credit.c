@@ -249,7 +249,7 @@ static enum status reset(struct work *work, struct wallet *wallet)
 /* ---- buying ---------------------------------------------------------------------------------- */
 
 /* The fee for what comes into a wallet, so many times: a charge of its own, beside those of a price
- * or behind those that the term takes. */
+ * or behind those that the term takes, under the contract in force then. */
 static enum status buy(struct work *work, const struct wallet *wallet, const struct bucket *bucket,
                        const struct text *grant, instant at, struct dec count, struct dec cost)
 {
@@ -258,7 +258,9 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     struct period always = {INSTANT_MIN, INSTANT_MAX}, cut = work->pricing->cut;
     struct charge fee = *like;
     if (work->term) {
-        fee = term_charge(work, step, bucket->account, like->contract, always, cut.to, at);
+        fee = term_charge(work, step, bucket->account, like->contract, always, at + 1, at);
+    } else if (like->level != LEVEL_CONTRACT && step->scope != SCOPE_CONTRACT) {
+        fee.contract = work_contract(work, bucket->account, at);
     }
     fee.kind = CHARGE_FEE;
     fee.has_amount = fee.has_rate = true;

@@ -464,8 +464,11 @@ class Bill(ChargeSteps, CoverSteps):
         text = str(value)
         try:
             return num(text)
-        except ValueError:  # an expression: evaluated once per bucket, by its first row; of a fixed amount for each part
-            key = (id(step), text, self.key(row, step), row if step.clock == "row" or step.kind == "fixed" else None)
+        except ValueError:  # an expression: evaluated once per bucket, by its first row
+            body, kind = step.body, step.kind
+            is_alone = step.clock == "row" or kind == "fixed" or (  # each has its own
+                kind in ("discount", "markup") and "percent" in body and "limit" not in body and body.get("attribute", "in_order") == "in_order")
+            key = (id(step), text, self.key(row, step), row if is_alone else None)
             if key not in self.numbers:
                 self.numbers[key] = self.evaluate(text, row, flow, step)
             return self.numbers[key]

@@ -736,7 +736,9 @@ class ChargeSteps:
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             if not step.term:
                 sku = "" if step.shared else row.sku
-                sold = self.scope_row(account, sku, at, row.price, new, self.contract(row), self.cut)
+                contract = (self.contract(row) if step.scope == "contract" or row.price.level.startswith("contract")
+                            else self.setup.contract_under(account, self.payer, at))
+                sold = self.scope_row(account, sku, at, row.price, new, contract, self.cut)
                 sold.is_sold = True
                 self.priced.append(sold)
                 continue

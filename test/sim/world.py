@@ -1017,13 +1017,18 @@ class World:
             if rng.random() < 0.7:
                 contract["parameters"] = {"n": Raw(rng.choice(["1", "3", "10", "2.5"]))}
                 self.has("contract.parameters")
-        for _, steps in self.priced_lists() if "contract.parameters" in self.features else []:
+        owners = [self.catalog, *self.catalog.get("plans", {}).values(), *self.catalog["contracts"]]
+        lists = [steps for _, steps in self.priced_lists()] + [owner.get("terms", []) for owner in owners]
+        for steps in lists if "contract.parameters" in self.features else []:
             for step in steps:
                 (kind, body), = step.items()
-                is_number = kind == "fixed" or (kind == "allowance" and "rollover" not in body and
-                                                isinstance(body.get("quantity"), Raw))
-                if is_number and rng.random() < 0.4:
-                    body["quantity"] = "has(contract.n) ? contract.n : 2"
+                key = {"fixed": "quantity", "allowance": "quantity", "rate": "rate", "percent": "rate",
+                       "discount": "percent", "markup": "percent", "bound": "max"}.get(kind)
+                if key is None or not isinstance(body, dict) or rng.random() < 0.6:
+                    continue
+                known = isinstance(body.get(key), Raw) and "rollover" not in body and "min" not in body
+                if kind == "fixed" or known:
+                    body[key] = "has(contract.n) ? contract.n : 2"
                     self.has(kind + ".parameter")
 
     def fit_events(self):
