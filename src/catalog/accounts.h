@@ -139,7 +139,8 @@ struct accounts_builder *accounts_builder_new(struct arena *arena, struct arena 
                                               const struct catalog_input *zones);
 
 /* Feeds the next bytes of a file, cut anywhere; last: the file ends.  Complaints name file and
- * line; at most 100 are kept, the number goes on. */
+ * line, and keep the file's name, which lasts as long as they do; at most 100 are kept, the number
+ * goes on. */
 void accounts_feed(struct accounts_builder *builder, struct text file, struct text bytes, bool last,
                    struct complaints *complaints);
 

@@ -67,13 +67,13 @@ static struct accounts *load(struct arena *arena, const struct catalog *catalog,
     for (size_t i = 0; i < input->count; i++) {
         size_t index = is_reversed ? input->count - 1 - i : i;
         struct text left = input->files[index];
-        char name[2] = {(char)('0' + index), '\0'};
+        const struct text name = {"01234567" + index, 1}; /* complaints keep it */
         while (is_cut && left.size > input->step) {
-            accounts_feed(builder, text_of(name), (struct text){left.at, input->step}, false,
+            accounts_feed(builder, name, (struct text){left.at, input->step}, false,
                           &complaints);
             left = (struct text){left.at + input->step, left.size - input->step};
         }
-        accounts_feed(builder, text_of(name), left, true, &complaints);
+        accounts_feed(builder, name, left, true, &complaints);
     }
     struct accounts *accounts;
     struct error error;
