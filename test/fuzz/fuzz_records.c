@@ -69,8 +69,7 @@ static struct accounts *load(struct arena *arena, const struct catalog *catalog,
         struct text left = input->files[index];
         const struct text name = {"01234567" + index, 1}; /* complaints keep it */
         while (is_cut && left.size > input->step) {
-            accounts_feed(builder, name, (struct text){left.at, input->step}, false,
-                          &complaints);
+            accounts_feed(builder, name, (struct text){left.at, input->step}, false, &complaints);
             left = (struct text){left.at + input->step, left.size - input->step};
         }
         accounts_feed(builder, name, left, true, &complaints);
