@@ -67,7 +67,7 @@ static struct accounts *load(struct arena *arena, const struct catalog *catalog,
     for (size_t i = 0; i < input->count; i++) {
         size_t index = is_reversed ? input->count - 1 - i : i;
         struct text left = input->files[index];
-        const struct text name = {"01234567" + index, 1}; /* complaints keep it */
+        const struct text name = {&"01234567"[index], 1}; /* complaints keep it */
         while (is_cut && left.size > input->step) {
             accounts_feed(builder, name, (struct text){left.at, input->step}, false, &complaints);
             left = (struct text){left.at + input->step, left.size - input->step};
