@@ -47,7 +47,7 @@ static int tear_down(void **)
 
 /* ---- a world: lines, and what they must come back as ---------------------------------------- */
 
-enum { EVENTS_MAX = 4000 };
+enum { EVENTS_MAX = 10000 };
 
 struct world {
     const struct csv_header *header;
@@ -710,6 +710,34 @@ static void blocks_end_by_what_is_new(void **)
     arena_release(&arena);
 }
 
+/* An event with as many values as there may be, and as many sources as there are events of another
+ * shape: what a tuple of the one takes is not taken for each of the others. */
+static void shapes_of_a_block_differ(void **)
+{
+    begin_world(NULL);
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct buffer line;
+    buffer_init(&line, &arena, 8192);
+    buffer_add_text(&line, TEXT(HEAD "\"time\":\"2026-10-01T00:00:00Z\",\"data\":"));
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        buffer_format(&line, "%c\"m%u\":\"x\"", i == 0 ? '{' : ',', i);
+    }
+    buffer_add_text(&line, TEXT("}}"));
+    decode_json_line(decoder, buffer_text(&line), false, &SINK);
+    for (uint32_t i = 1; i < EVENTS_MAX; i++) {
+        line.size = 0;
+        buffer_format(&line,
+                      "{\"specversion\":\"1.0\",\"id\":\"e\",\"source\":\"vm/%u\",\"type\":\"t\","
+                      "\"subject\":\"a\",\"time\":\"2026-10-01T00:00:00Z\",\"data\":{\"n\":%u}}",
+                      i, i);
+        decode_json_line(decoder, buffer_text(&line), false, &SINK);
+    }
+    assert_int_equal(world.count, EVENTS_MAX);
+    check_world();
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +745,7 @@ int main(void)
         cmocka_unit_test(worlds_come_back),     cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(claims_are_bounded),   cmocka_unit_test(headers_are_checked),
         cmocka_unit_test(blocks_are_bounded),   cmocka_unit_test(blocks_end_by_what_is_new),
+        cmocka_unit_test(shapes_of_a_block_differ),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
