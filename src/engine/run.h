@@ -506,7 +506,6 @@ enum status kept_read(struct run *run, const struct letter_stream *stream, uint6
  * without one is no whole output. */
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
                           char print[33]);
-/* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
 /* pending.c: whether some step of the catalog may charge at a turn's end what it does not before.
  */
 bool pending_is_possible(const struct catalog *catalog);
