@@ -136,7 +136,7 @@ static void count_bill(struct worker *worker, const struct bill *bill,
     struct dec_sum *amount = &sums->products[catalog->product_count];
     for (uint32_t i = 0; i < bill->line_count; i++) {
         const struct line *line = &bill->lines[i];
-        bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+        bool is_rounding = line_is_rounding(line);
         if (is_rounding) {
             product = TEXT("");
             amount = &sums->products[catalog->product_count + 1];

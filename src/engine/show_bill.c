@@ -178,11 +178,6 @@ static void line_cells(struct show *show, const struct page *page, const struct 
     cells[CELL_LINE] = (struct text){id, 8};
 }
 
-static bool is_total_rounding(const struct line *line)
-{
-    return line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
-}
-
 typedef enum status take_line(struct show *show, struct page *page, const struct line *line,
                               struct text row);
 
@@ -221,7 +216,7 @@ static enum status measure_line(struct show *show, struct page *page, const stru
     (void)row;
     struct text cells[TABLE_COLUMNS_MAX];
     line_cells(show, page, line, cells);
-    if (is_total_rounding(line)) {
+    if (line_is_rounding(line)) {
         cells[CELL_WHAT] = TEXT("rounding");
     }
     table_measure(&show->table, cells);
@@ -256,19 +251,27 @@ static enum status end_section(struct show *show, const struct page *page)
     return table_end(&show->table, show->err);
 }
 
+/* What is behind all sections: rounding, and the total. */
+static enum status begin_sums(struct show *show)
+{
+    table_begin(&show->table, false);
+    return show_put(show, TEXT("\n"));
+}
+
 static enum status write_line(struct show *show, struct page *page, const struct line *line,
                               struct text row)
 {
     (void)row;
-    bool is_rounding = is_total_rounding(line);
+    bool is_rounding = line_is_rounding(line);
     if (is_rounding || !page->account.at || !text_equal(page->account, line->account)) {
         TRY(end_section(show, page));
         page->section_lines = 0;
         page->section = (struct dec_sum){0};
         if (is_rounding) {
-            page->sections = 0; /* the last one is done */
-            table_begin(&show->table, false);
-            TRY(show_put(show, TEXT("\n")));
+            if (page->sections > 0 || page->line_count == 0) { /* the first, behind all sections */
+                TRY(begin_sums(show));
+            }
+            page->sections = 0;
             return sum_row(show, "rounding",
                            show_decimal(&show->scratch, line->amount, page->digits));
         }
@@ -516,8 +519,7 @@ static enum status bill_table(struct show *show, struct page *page)
     TRY(each_line(show, page, write_line));
     if (page->sections > 0) { /* there was no rounding line */
         TRY(end_section(show, page));
-        table_begin(table, false);
-        TRY(show_put(show, TEXT("\n")));
+        TRY(begin_sums(show));
     }
     TRY(sum_row(show, total.at, page->head.total));
     TRY(table_end(table, show->err));
