@@ -350,19 +350,29 @@ static enum status check_opening_whole(struct run *run, struct text *bytes)
     return OK;
 }
 
+/* By their places in the file. */
+static int compare_lines(struct text a, struct text b)
+{
+    return (a.at > b.at) - (a.at < b.at);
+}
+
 static int compare_opening(const void *a_item, const void *b_item)
 {
     const struct opening_bucket *a = a_item, *b = b_item;
     if (a->payer != b->payer) {
         return a->payer < b->payer ? -1 : 1;
     }
-    return bucket_state_compare(&a->state, &b->state);
+    int order = bucket_state_compare(&a->state, &b->state);
+    return order ? order : compare_lines(a->raw, b->raw);
 }
 
 static int compare_carried(const void *a_item, const void *b_item)
 {
     const struct carried *a = a_item, *b = b_item;
-    return a->payer < b->payer ? -1 : a->payer > b->payer;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    return compare_lines(a->raw, b->raw);
 }
 
 enum status load_opening(struct run *run)
