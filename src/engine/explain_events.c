@@ -293,18 +293,12 @@ static enum status read_block(struct reading *reading, struct decoder *decoder,
     }
     uint64_t line = 0;
     for (size_t at = 0; at < block->size; line++) {
-        const char *end = memchr(block->bytes + at, '\n', block->size - at);
-        size_t size = end ? (size_t)(end - block->bytes) - at : block->size - at;
         reading->line_in_block = line;
         reading->line_offset = block->offset + at;
-        struct text text = {block->bytes + at, size};
+        struct text rest = {block->bytes + at, block->size - at};
         bool is_first = block->is_first_of_file && line == 0;
-        if (!is_csv) {
-            decode_json_line(decoder, text, is_first, &sink);
-        } else if (!is_first) {
-            decode_csv_row(decoder, *header, text, &sink);
-        }
-        at += size + 1;
+        at += is_csv ? decode_csv_next(decoder, *header, rest, is_first, &sink)
+                     : decode_json_next(decoder, rest, is_first, &sink);
     }
     feed_count_lines(run->feed, block->file_index, block->block_index, (uint32_t)line);
     return OK;
