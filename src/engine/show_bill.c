@@ -60,12 +60,9 @@ static bool days_of_fee(const struct line *line, int64_t *part, struct dec *whol
  */
 static bool is_named(struct text step)
 {
-    static const char *const primitives[] = {
-        "fixed", "tier", "bound",    "round", "discount", "markup",  "commit",   "credit",
-        "fee",   "tax",  "allocate", "rate",  "percent",  "formula", "allowance"};
     bool is_primitive = step.size == 0;
-    for (size_t i = 0; i < sizeof primitives / sizeof *primitives; i++) {
-        is_primitive = is_primitive || text_equal(step, text_of(primitives[i]));
+    for (enum step_kind kind = 0; kind < STEP_KINDS && !is_primitive; kind++) {
+        is_primitive = text_equal(step, text_of(step_kind_name(kind)));
     }
     return !is_primitive;
 }
