@@ -567,11 +567,10 @@ static enum status import_all(struct converter *c, const struct farthing_import 
 static const char *temporary_path(struct converter *c, const char *ending)
 {
     uint64_t number;
-    const char *folder = c->farthing->config.temporary_folder;
-    folder = folder ? folder : getenv("TMPDIR");
+    const char *folder = env_posix_temporary_folder(c->farthing->config.temporary_folder);
     c->env->random_bytes(c->env, &number, sizeof number);
-    return text_format(&c->arena, "%s/farthing-%016llx.%s", folder ? folder : "/tmp",
-                       (unsigned long long)number, ending)
+    return text_format(&c->arena, "%s/farthing-%016llx.%s", folder, (unsigned long long)number,
+                       ending)
         .at;
 }
 
