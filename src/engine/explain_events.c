@@ -22,7 +22,6 @@ struct row_place {
 /* A file by what is in it, wherever it lies. */
 struct read_file {
     uint64_t count, print;
-    bool is_known;
     instant late_before; /* of times before nothing in it counts */
 };
 
@@ -330,28 +329,61 @@ static enum status read_all(struct reading *reading)
 
 /* ---- what was accepted ---------------------------------------------------------------------- */
 
+static int compare_contents(const void *a_item, const void *b_item)
+{
+    const struct read_file *a = a_item, *b = b_item;
+    int order = (a->count > b->count) - (a->count < b->count);
+    return order ? order : (a->print > b->print) - (a->print < b->print);
+}
+
+static int compare_read(const void *a_item, const void *b_item)
+{
+    const struct read_file *a = a_item, *b = b_item;
+    int order = compare_contents(a, b);
+    return order ? order : (a->late_before > b->late_before) - (a->late_before < b->late_before);
+}
+
+/* What the run has read, by its contents; of equal ones the one that came first. */
+static const struct read_file *list_read(struct explain *x, size_t *count)
+{
+    size_t i, item_count, kept = 0;
+    yyjson_val *item;
+    struct read_file *read =
+        arena_calloc(&x->run->arena, yyjson_arr_size(x->read) + 1, sizeof *read);
+    *count = 0;
+    yyjson_arr_foreach(x->read, i, item_count, item)
+    {
+        const char *print = yyjson_get_str(yyjson_obj_get(item, "fingerprint"));
+        struct read_file file = {.count = yyjson_get_uint(yyjson_obj_get(item, "records")),
+                                 .print = print ? strtoull(print, NULL, 16) : 0,
+                                 .late_before = INSTANT_MIN};
+        (void)time_parse(json_text(item, "late_before"), &file.late_before);
+        if (print) {
+            read[(*count)++] = file;
+        }
+    }
+    qsort(read, *count, sizeof *read, compare_read);
+    for (size_t k = 0; k < *count; k++) {
+        if (kept == 0 || compare_contents(&read[kept - 1], &read[k]) != 0) {
+            read[kept++] = read[k];
+        }
+    }
+    *count = kept;
+    return read;
+}
+
 /* When files came, by the run that read them.  Of a run that did not write it, nobody knows. */
 static void find_files(struct reading *reading)
 {
     struct explain *x = reading->x;
+    size_t count;
+    const struct read_file *read = list_read(x, &count);
     for (uint32_t f = 0; f < reading->file_count && x->read; f++) {
         struct read_file *file = &reading->files[f];
-        size_t i, count;
-        yyjson_val *item;
-        yyjson_arr_foreach(x->read, i, count, item)
-        {
-            const char *print = yyjson_get_str(yyjson_obj_get(item, "fingerprint"));
-            if (!print || yyjson_get_uint(yyjson_obj_get(item, "records")) != file->count ||
-                strtoull(print, NULL, 16) != file->print) {
-                continue;
-            }
-            instant before = INSTANT_MIN;
-            (void)time_parse(json_text(item, "late_before"), &before);
-            bool is_earlier = !file->is_known || before < file->late_before;
-            file->late_before = is_earlier ? before : file->late_before;
-            file->is_known = true;
-        }
-        if (!file->is_known && file->count > 0) {
+        const struct read_file *known = bsearch(file, read, count, sizeof *read, compare_contents);
+        if (known) {
+            file->late_before = known->late_before;
+        } else if (file->count > 0) {
             x->stranger = feed_file_path(x->run->feed, f);
         }
     }
