@@ -380,15 +380,14 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
     const enum scope scope = wallet->step->scope;
-    uint32_t account = work->buckets[wallet->overage].account;
+    const bool is_shared = scope == SCOPE_ORGANIZATION || scope == SCOPE_CONTRACT;
+    const struct member_spans members =
+        pricing_members(pricing, is_shared ? NONE : work->buckets[wallet->overage].account);
     instant first = span.to;
-    for (uint32_t i = 0; i < pricing->member_count; i++) {
-        const struct member_span *member = &pricing->members[i];
+    for (uint32_t i = 0; i < members.count; i++) {
+        const struct member_span *member = &members.items[i];
         instant since = accounts->items[member->account].since, next;
         struct period in = period_intersect(member->span, span);
-        if ((scope == SCOPE_ACCOUNT || scope == SCOPE_RESOURCE) && member->account != account) {
-            continue;
-        }
         for (instant at = since > in.from ? since : in.from; at < in.to && at < first; at = next) {
             next = next_edge(work, member->account, at);
             first = is_held(work, wallet, grant, member->account, at) ? at : first;
