@@ -119,7 +119,8 @@ static enum status end_segment(struct converter *c)
     c->file_events = 0;
     struct output_file *file = c->file;
     c->file = NULL;
-    return output_append(file, block, sizeof block, c->err);
+    TRY(output_append(file, block, sizeof block, c->err));
+    return output_file_end(file, c->err); /* they may be many */
 }
 
 static enum status flush_segment(struct converter *c)
