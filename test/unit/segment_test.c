@@ -611,6 +611,39 @@ static void claims_are_bounded(void **)
     arena_rewind(&scratch, (struct arena_mark){0});
 }
 
+/* Nor more patterns than there are texts: one event has a subject, an id and 256 values, and here
+ * its subject 255 and its id the rest. */
+static void patterns_are_bounded(void **)
+{
+    enum { OF_SUBJECT = PATTERN_REST, OF_ID = 2 + MEMBERS_MAX - OF_SUBJECT };
+    static const char plan[] = {2, 9, 0, 1, 1, 0, 0, 1, 0, 1, 1};
+    const char of_subject[2 + OF_SUBJECT] = {(char)0xFF, 1}; /* 255, each of no bytes */
+    const struct text none = TEXT(""), one = {"", 1};
+    for (char more = 0; more < 2; more++) {
+        const char of_id[] = {(char)(OF_ID + more), 0, 0, 0, 0};
+        const struct text streams[] = {
+            TEXT("\2\1"), TEXT("{}s"), {plan, sizeof plan},
+            none, none, one, one, /* codes and times */
+            {of_subject, sizeof of_subject}, one, none, none,
+            {of_id, sizeof of_id}, one, none, none};
+        struct buffer block;
+        buffer_init(&block, &scratch, 4096);
+        block.size = SEGMENT_HEADER_BYTES;
+        memset(block.at, 0, SEGMENT_HEADER_BYTES);
+        write_le(block.at + 12, 1, 4);
+        for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+            add_raw(&block, streams[i]);
+        }
+        reseal(block.at, block.size);
+        const char *fault = NULL;
+        assert_int_equal(segment_open(reader, pad(buffer_text(&block)), &fault), !more);
+        if (more) {
+            assert_string_equal(fault, "segment: the columns have too many patterns");
+        }
+    }
+    arena_rewind(&scratch, (struct arena_mark){0});
+}
+
 static void headers_are_checked(void **)
 {
     char block[SEGMENT_HEADER_BYTES];
@@ -746,6 +779,7 @@ int main(void)
         cmocka_unit_test(claims_are_bounded),   cmocka_unit_test(headers_are_checked),
         cmocka_unit_test(blocks_are_bounded),   cmocka_unit_test(blocks_end_by_what_is_new),
         cmocka_unit_test(shapes_of_a_block_differ),
+        cmocka_unit_test(patterns_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
