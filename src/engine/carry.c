@@ -173,11 +173,11 @@ static bool is_told_elsewhere(const struct run *run, const struct meter_state *s
         return false;
     }
     const instant own = last_had(run, state->account, payer, state->at);
-    uint32_t payers[PAYERS_MAX];
-    const uint32_t count = payers_from(run, state->account, run->period.from, payers, NULL);
     bool is_elsewhere = false;
-    for (uint32_t i = 0; i < count; i++) {
-        is_elsewhere = is_elsewhere || last_had(run, state->account, payers[i], own) > own;
+    uint32_t other;
+    for (instant at = run->period.from;
+         !is_elsewhere && payers_next(run, state->account, &at, &other);) {
+        is_elsewhere = last_had(run, state->account, other, own) > own;
     }
     return is_elsewhere;
 }

@@ -221,20 +221,19 @@ static void copy_state(struct run *run, uint32_t index)
     if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
         return;
     }
-    uint32_t payers[PAYERS_MAX] = {first.payer}, count = 1;
-    instant at = is_level ? first.state.told : first.state.at, next;
-    for (at = at > run->period.from ? at : run->period.from;
-         at < run->cuts_end && count < PAYERS_MAX; at = next) {
-        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
-        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
-        if (is_level && run_was_billed(run, payer, at)) {
+    const uint32_t copies = run->carried_count; /* of this one, from here on */
+    const instant since = is_level ? first.state.told : first.state.at;
+    uint32_t payer;
+    for (instant at = since > run->period.from ? since : run->period.from, from = at;
+         payers_next(run, account, &at, &payer); from = at) {
+        if (is_level && run_was_billed(run, payer, from)) {
             return;
         }
-        while (known < count && payers[known] != payer) {
-            known++;
+        bool is_known = payer == first.payer;
+        for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
+            is_known = run->carried[i].payer == payer;
         }
-        if (known == count) {
-            payers[count++] = payer;
+        if (!is_known) {
             struct carried *copy = add_carried(run);
             *copy = first;
             copy->payer = payer;
