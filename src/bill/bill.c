@@ -641,10 +641,7 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
 static int compare_ids(const void *a_line, const void *b_line)
 {
     const struct line *a = a_line, *b = b_line;
-    if (a->id.high != b->id.high) {
-        return a->id.high < b->id.high ? -1 : 1;
-    }
-    return a->id.low < b->id.low ? -1 : a->id.low > b->id.low;
+    return hash_compare(a->id, b->id);
 }
 
 static void negate_line(struct arena *arena, struct line *line)

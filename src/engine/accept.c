@@ -249,20 +249,15 @@ static int compare_positions(const void *a_item, const void *b_item)
     return compare_arrivals(a->arrival, b->arrival);
 }
 
-static int compare_prints(struct hash128 a, struct hash128 b)
-{
-    return a.high != b.high ? (a.high < b.high ? -1 : 1) : (a.low > b.low) - (a.low < b.low);
-}
-
 /* Those of a key one behind the other, withdrawals first, then by round and content. */
 static int compare_contenders(const void *a_item, const void *b_item)
 {
     const struct contender *a = a_item, *b = b_item;
     int order = a->group < b->group ? -1 : a->group > b->group;
-    order = order ? order : compare_prints(a->key, b->key);
+    order = order ? order : hash_compare(a->key, b->key);
     order = order ? order : (int)b->is_withdrawal - (int)a->is_withdrawal;
     order = order ? order : (a->round > b->round) - (a->round < b->round);
-    order = order ? order : compare_prints(a->content, b->content);
+    order = order ? order : hash_compare(a->content, b->content);
     return order ? order : compare_arrivals(a->arrival, b->arrival);
 }
 

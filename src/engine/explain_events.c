@@ -51,10 +51,7 @@ struct reading {
 static int compare_hashes(const void *a_hash, const void *b_hash)
 {
     const struct hash128 *a = a_hash, *b = b_hash;
-    if (a->high != b->high) {
-        return a->high < b->high ? -1 : 1;
-    }
-    return a->low < b->low ? -1 : a->low > b->low;
+    return hash_compare(*a, *b);
 }
 
 static int compare_keys(const void *a_key, const void *b_key)
@@ -69,7 +66,7 @@ static int compare_keys(const void *a_key, const void *b_key)
     if (a->slot_s != b->slot_s) {
         return a->slot_s < b->slot_s ? -1 : 1;
     }
-    return compare_hashes(&a->event, &b->event);
+    return hash_compare(a->event, b->event);
 }
 
 static struct hash128 key_of(struct text source, struct text id)
@@ -444,7 +441,7 @@ static bool has_hash(const struct hash128 *hashes, uint64_t count, struct hash12
 static int compare_copies(const void *a_item, const void *b_item)
 {
     const struct explained_event *a = a_item, *b = b_item;
-    int order = compare_hashes(&a->key, &b->key);
+    int order = hash_compare(a->key, b->key);
     order = order ? order : (a->print > b->print) - (a->print < b->print);
     order = order ? order : (a->row > b->row) - (a->row < b->row);
     order = order ? order : a->is_late - b->is_late;
