@@ -60,5 +60,9 @@ static inline int hash_equal(struct hash128 a, struct hash128 b)
 {
     return a.low == b.low && a.high == b.high;
 }
+static inline int hash_compare(struct hash128 a, struct hash128 b)
+{
+    return a.high != b.high ? (a.high < b.high ? -1 : 1) : (a.low > b.low) - (a.low < b.low);
+}
 
 #endif

@@ -641,10 +641,7 @@ static enum status add_rounding_line(struct arena *arena, const struct line_roun
 static int compare_ids(const void *a_line, const void *b_line)
 {
     const struct line *a = a_line, *b = b_line;
-    if (a->id.high != b->id.high) {
-        return a->id.high < b->id.high ? -1 : 1;
-    }
-    return a->id.low < b->id.low ? -1 : a->id.low > b->id.low;
+    return hash_compare(a->id, b->id);
 }
 
 static void negate_line(struct arena *arena, struct line *line)
@@ -710,18 +707,23 @@ static enum status subtract_issued(struct arena *arena, struct bill *bill,
     return OK;
 }
 
-/* The rounding line goes last, whatever its account. */
-static void move_rounding_last(struct bill *bill)
+bool line_is_rounding(const struct line *line)
 {
-    for (uint32_t i = 0; i + 1 < bill->line_count; i++) {
-        struct line line = bill->lines[i];
-        if (line.price.size == 0 && text_equal(line.kind, TEXT("rounding")) &&
-            text_equal(line.step, TEXT("total"))) {
-            memmove(&bill->lines[i], &bill->lines[i + 1], (bill->line_count - i - 1) * sizeof line);
-            bill->lines[bill->line_count - 1] = line;
-            return;
-        }
+    return line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+}
+
+/* Rounding lines go last, whatever their account: there is one of each bill that is subtracted. */
+static void move_rounding_last(struct arena *arena, struct bill *bill)
+{
+    struct arena_mark mark = arena_mark(arena);
+    struct line *rounding = arena_alloc(arena, (bill->line_count + 1) * sizeof *rounding);
+    uint32_t kept = 0, count = 0;
+    for (uint32_t i = 0; i < bill->line_count; i++) {
+        const struct line line = bill->lines[i];
+        *(line_is_rounding(&line) ? &rounding[count++] : &bill->lines[kept++]) = line;
     }
+    memcpy(bill->lines + kept, rounding, count * sizeof *rounding);
+    arena_rewind(arena, mark);
 }
 
 /* ---- the bill -------------------------------------------------------------------------------- */
@@ -905,7 +907,7 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
     make_ids(arena, bill);
     if (issued && issued->count > 0) {
         TRY(subtract_issued(arena, bill, issued, err));
-        move_rounding_last(bill);
+        move_rounding_last(arena, bill);
     }
     status = add_sections(arena, bill, err);
     if (status != OK) {

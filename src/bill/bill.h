@@ -121,6 +121,9 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
  * would leave a unit of them. */
 enum rounding line_mode(const struct line *line, enum rounding mode);
 
+/* Whether it is no price's: it makes the lines of a bill add up to a total in the minor unit. */
+bool line_is_rounding(const struct line *line);
+
 /* What bill_make holds of every bill that has commitments: ids are each line's own (LINE_IDS),
  * covered lines and what takes them back come to nothing by commitment (LINE_NEGATION), lines and
  * sections to the total (LINE_TOTAL).  ERR_CORRUPT with the rule's name. */

@@ -7,9 +7,6 @@ static const struct option OPTIONS[] = {COMMON_OPTIONS, {"verbose", no_argument,
 
 static int test(struct common *common, const struct path_list *files, bool verbose)
 {
-    if (!common->config.temporary_folder) {
-        common->config.temporary_folder = getenv("TMPDIR");
-    }
     struct farthing *farthing = new_engine(common);
     struct farthing_tests tests;
     enum farthing_status status =

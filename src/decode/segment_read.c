@@ -88,7 +88,7 @@ struct tuple {
     struct tuple_code {
         uint64_t print; /* of the member */
         uint32_t code;
-    } codes[]; /* as many as the shape that has most */
+    } codes[]; /* as many as its shape has in tuples */
 };
 
 struct segment_reader {
@@ -104,7 +104,8 @@ struct segment_reader {
     struct segment_header header;
     struct cursor body;
     size_t unpacked_bytes, shape_bytes;
-    uint32_t leaf_count; /* of all shapes */
+    uint32_t leaf_count;    /* of all shapes */
+    uint32_t pattern_count; /* of all columns */
     char *rooms[MEMBERS_MAX];
     struct text *texts;
     uint32_t text_count;
@@ -113,8 +114,9 @@ struct segment_reader {
     uint32_t subject_count;
     struct shape *shapes;
     uint32_t shape_count;
-    char *tuples; /* struct tuple, each of tuple_bytes */
-    uint32_t tuple_count, tuple_bytes;
+    char *tuples;           /* struct tuple, one behind another */
+    uint32_t *tuple_places; /* of each in tuples */
+    uint32_t tuple_count;
     struct codes tuple_codes, subject_codes;
     const unsigned char *time_sizes;
     struct cursor times;
@@ -234,7 +236,21 @@ static inline uint32_t code_at(const struct codes *codes, uint32_t index)
 
 static inline struct tuple *tuple_at(const struct segment_reader *reader, uint32_t index)
 {
-    return (struct tuple *)(void *)(reader->tuples + (size_t)index * reader->tuple_bytes);
+    return (struct tuple *)(void *)(reader->tuples + reader->tuple_places[index]);
+}
+
+/* Each event adds its values, and a block that is full gets no more. */
+static uint32_t values_max(const struct segment_reader *reader)
+{
+    uint64_t values = (uint64_t)reader->header.event_count * MEMBERS_MAX;
+    uint64_t most = SEGMENT_VALUES_MAX + MEMBERS_MAX;
+    return (uint32_t)(values < most ? values : most);
+}
+
+/* No pattern is without a text, and those are subjects, ids and values. */
+static uint32_t patterns_max(const struct segment_reader *reader)
+{
+    return 2 * reader->header.event_count + values_max(reader);
 }
 
 /* ---- columns of text ----------------------------------------------------------------------- */
@@ -305,6 +321,10 @@ static bool open_texts(struct segment_reader *reader, uint32_t count, struct tex
         (column->has_choice ? (size_t)(column->choice.end - column->choice.at) < count
                             : count > 0 && pattern_count != 1)) {
         return find_fault(reader, "segment: a column of texts is cut");
+    }
+    reader->pattern_count += (uint32_t)pattern_count;
+    if (reader->pattern_count > patterns_max(reader)) {
+        return find_fault(reader, "segment: the columns have too many patterns");
     }
     struct pattern *patterns =
         arena_calloc(reader->arena, (size_t)pattern_count + 1, sizeof *patterns);
@@ -420,14 +440,6 @@ static bool read_texts(struct segment_reader *reader, struct cursor sizes, struc
         reader->texts[i] = text;
     }
     return true;
-}
-
-/* Each event adds its values, and a block that is full gets no more. */
-static uint32_t values_max(const struct segment_reader *reader)
-{
-    uint64_t values = (uint64_t)reader->header.event_count * MEMBERS_MAX;
-    uint64_t most = SEGMENT_VALUES_MAX + MEMBERS_MAX;
-    return (uint32_t)(values < most ? values : most);
 }
 
 static char *take_room(struct segment_reader *reader, uint32_t leaf)
@@ -558,21 +570,40 @@ static bool read_tuple_attributes(struct segment_reader *reader, struct cursor *
     return true;
 }
 
+/* Room for the tuples, each as large as its shape asks for: shapes that differ in that may be in one
+ * block. */
+static bool place_tuples(struct segment_reader *reader, struct cursor plan)
+{
+    /* A block has no more of them than events, and no more codes than values. */
+    static_assert(SEGMENT_EVENTS_MAX * (sizeof(struct tuple) + LINE_BYTES) +
+                      (SEGMENT_VALUES_MAX + MEMBERS_MAX) * sizeof(struct tuple_code) <=
+                  TUPLES_MAX_BYTES);
+    uint32_t count = reader->tuple_count;
+    size_t bytes = 0;
+    reader->tuple_places = arena_alloc(reader->arena, count * sizeof *reader->tuple_places);
+    for (uint32_t t = 0; t < count; t++) {
+        uint32_t shape;
+        if (!next_number(reader, &plan, (uint64_t)reader->shape_count - 1, &shape)) {
+            return false;
+        }
+        reader->tuple_places[t] = (uint32_t)bytes;
+        size_t codes_bytes = reader->shapes[shape].in_tuple_count * sizeof(struct tuple_code);
+        bytes += (sizeof(struct tuple) + codes_bytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+        if (bytes > TUPLES_MAX_BYTES) {
+            return find_fault(reader, "segment: the tuples have too many values");
+        }
+    }
+    char *tuples = arena_calloc(reader->arena, bytes + LINE_BYTES, 1);
+    reader->tuples = tuples + (-(uintptr_t)tuples & (LINE_BYTES - 1));
+    return true;
+}
+
 static bool read_tuples(struct segment_reader *reader, struct cursor *plan)
 {
-    uint32_t count = reader->tuple_count, most = 0;
-    for (uint32_t s = 0; s < reader->shape_count; s++) {
-        uint32_t values = reader->shapes[s].in_tuple_count;
-        most = values > most ? values : most;
+    uint32_t count = reader->tuple_count;
+    if (!place_tuples(reader, *plan)) {
+        return false;
     }
-    reader->tuple_bytes =
-        (uint32_t)((sizeof(struct tuple) + most * sizeof(struct tuple_code) + LINE_BYTES - 1) /
-                   LINE_BYTES * LINE_BYTES);
-    if ((size_t)count * reader->tuple_bytes > TUPLES_MAX_BYTES) {
-        return find_fault(reader, "segment: the tuples have too many values");
-    }
-    char *tuples = arena_calloc(reader->arena, count + 1ul, reader->tuple_bytes);
-    reader->tuples = tuples + (-(uintptr_t)tuples & (LINE_BYTES - 1));
     for (uint32_t t = 0; t < count; t++) {
         if (!next_number(reader, plan, (uint64_t)reader->shape_count - 1,
                          &tuple_at(reader, t)->shape)) {
@@ -714,7 +745,7 @@ bool segment_open(struct segment_reader *reader, struct text block, const char *
     reader->next = reader->ids_first = reader->ids_count = 0;
     reader->fault = NULL;
     reader->unpacked_bytes = reader->shape_bytes = 0;
-    reader->leaf_count = 0;
+    reader->leaf_count = reader->pattern_count = 0;
     memset(reader->rooms, 0, sizeof reader->rooms);
     reader->header.event_count = 0;
     *fault = NULL;

@@ -31,27 +31,21 @@ static void add_verdict(struct worker *worker, uint32_t partition, const struct 
     }
 }
 
-/* Of an account that views have: wherever it has a payer, and wherever they do. */
-static void give_verdict_to_copies(struct worker *worker, const struct arrival *arrival,
-                                   struct verdict verdict)
+/* Records of the event may be wherever the account has a payer. */
+static void give_verdict_to_payers(struct worker *worker, uint32_t main,
+                                   const struct verdict *verdict)
 {
     const struct run *run = worker->run;
-    const struct accounts *accounts = run->accounts;
-    uint32_t first = accounts->copy_first[arrival->account];
-    for (uint32_t i = first; i <= accounts->copy_first[arrival->account + 1]; i++) {
-        uint32_t payers[PAYERS_MAX];
-        bool has[SPOOL_PARTITIONS_MAX] = {false};
-        verdict.account = i == first ? arrival->account : accounts->copies[i - 1];
-        add_verdict(worker, arrival->partition, &verdict);
-        has[arrival->partition] = true;
-        uint32_t count = payers_from(run, verdict.account, run->period.from, payers, NULL);
-        for (uint32_t k = 0; k < count; k++) {
-            uint32_t partition = book_partition(run, payers[k]);
-            if (!has[partition]) {
-                add_verdict(worker, partition, &verdict);
-            }
-            has[partition] = true;
+    bool has[SPOOL_PARTITIONS_MAX] = {false};
+    uint32_t payer;
+    add_verdict(worker, main, verdict);
+    has[main] = true;
+    for (instant at = run->period.from; payers_next(run, verdict->account, &at, &payer);) {
+        uint32_t partition = book_partition(run, payer);
+        if (!has[partition]) {
+            add_verdict(worker, partition, verdict);
         }
+        has[partition] = true;
     }
 }
 
@@ -59,30 +53,23 @@ static void give_verdict(struct worker *worker, const struct arrival *arrival, u
                          bool is_withdrawn)
 {
     const struct run *run = worker->run;
-    const struct verdict verdict = {.print = arrival->print,
-                                    .account = arrival->account,
-                                    .copies = copies,
-                                    .is_withdrawn = is_withdrawn};
-    if (accounts_has_copies(run->accounts, arrival->account)) {
-        give_verdict_to_copies(worker, arrival, verdict);
-        return;
-    }
-    add_verdict(worker, arrival->partition, &verdict);
-    if (!run->is_scattered || arrival->account == NONE ||
-        run->steady_payer[arrival->account] != NONE) {
-        return;
-    }
-    /* Records of the event may be wherever the account has a payer. */
-    uint32_t payers[PAYERS_MAX];
-    bool has[SPOOL_PARTITIONS_MAX] = {false};
-    has[arrival->partition] = true;
-    uint32_t count = payers_from(run, arrival->account, run->period.from, payers, NULL);
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t partition = book_partition(run, payers[i]);
-        if (!has[partition]) {
-            add_verdict(worker, partition, &verdict);
+    const struct accounts *accounts = run->accounts;
+    const uint32_t account = arrival->account;
+    struct verdict verdict = {.print = arrival->print,
+                              .account = account,
+                              .copies = copies,
+                              .is_withdrawn = is_withdrawn};
+    if (accounts_has_copies(accounts, account)) { /* of views, each with payers of its own */
+        give_verdict_to_payers(worker, arrival->partition, &verdict);
+        for (uint32_t i = accounts->copy_first[account]; i < accounts->copy_first[account + 1];
+             i++) {
+            verdict.account = accounts->copies[i];
+            give_verdict_to_payers(worker, arrival->partition, &verdict);
         }
-        has[partition] = true;
+    } else if (run->is_scattered && account != NONE && run->steady_payer[account] == NONE) {
+        give_verdict_to_payers(worker, arrival->partition, &verdict);
+    } else {
+        add_verdict(worker, arrival->partition, &verdict);
     }
 }
 
@@ -262,20 +249,15 @@ static int compare_positions(const void *a_item, const void *b_item)
     return compare_arrivals(a->arrival, b->arrival);
 }
 
-static int compare_prints(struct hash128 a, struct hash128 b)
-{
-    return a.high != b.high ? (a.high < b.high ? -1 : 1) : (a.low > b.low) - (a.low < b.low);
-}
-
 /* Those of a key one behind the other, withdrawals first, then by round and content. */
 static int compare_contenders(const void *a_item, const void *b_item)
 {
     const struct contender *a = a_item, *b = b_item;
     int order = a->group < b->group ? -1 : a->group > b->group;
-    order = order ? order : compare_prints(a->key, b->key);
+    order = order ? order : hash_compare(a->key, b->key);
     order = order ? order : (int)b->is_withdrawal - (int)a->is_withdrawal;
     order = order ? order : (a->round > b->round) - (a->round < b->round);
-    order = order ? order : compare_prints(a->content, b->content);
+    order = order ? order : hash_compare(a->content, b->content);
     return order ? order : compare_arrivals(a->arrival, b->arrival);
 }
 

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 
+#include "engine/env_posix.h"
 #include "engine/handle.h"
 
 enum { CASES_FILE_MAX_BYTES = 64 * 1024 * 1024 };
@@ -123,11 +124,11 @@ static void remove_folder(struct session *session, const char *path, int depth)
 
 static enum status make_folder(struct session *session)
 {
-    const char *base = session->farthing->config.temporary_folder;
+    const char *base = env_posix_temporary_folder(session->farthing->config.temporary_folder);
     uint64_t random;
     session->env->random_bytes(session->env, &random, sizeof random);
-    session->folder = text_format(session->arena, "%s/farthing-test-%016llx", base ? base : "/tmp",
-                                  (unsigned long long)random);
+    session->folder =
+        text_format(session->arena, "%s/farthing-test-%016llx", base, (unsigned long long)random);
     return session->env->folder_create(session->env, session->folder.at, session->err);
 }
 

@@ -34,6 +34,7 @@ struct converter {
     struct segment_writer *writer;   /* of import */
     struct segment_reader *reader;
     struct feed *feed;
+    struct parquet *parquet; /* NULL: not needed so far */
     struct feed_block block;
     const struct csv_mapping *mapping;
     const struct csv_header *header; /* of the file at hand; NULL: JSON */
@@ -118,7 +119,8 @@ static enum status end_segment(struct converter *c)
     c->file_events = 0;
     struct output_file *file = c->file;
     c->file = NULL;
-    return output_append(file, block, sizeof block, c->err);
+    TRY(output_append(file, block, sizeof block, c->err));
+    return output_file_end(file, c->err); /* they may be many */
 }
 
 static enum status flush_segment(struct converter *c)
@@ -398,32 +400,34 @@ static int threads_of(const struct converter *c)
     return threads > 0 ? threads : c->env->processors(c->env);
 }
 
-static enum status start_parquet(struct converter *c, struct parquet **parquet)
+static enum status start_parquet(struct converter *c)
 {
     size_t limit = c->env->memory_limit_bytes ? c->env->memory_limit_bytes : (size_t)1 << 30;
-    return parquet_open(&c->parquet_arena, threads_of(c), limit / 2, parquet, c->err);
+    return parquet_open(&c->parquet_arena, threads_of(c), limit / 2, &c->parquet, c->err);
+}
+
+static void stop_parquet(struct converter *c)
+{
+    parquet_close(c->parquet);
+    c->parquet = NULL;
 }
 
 static enum status read_parquet_files(struct converter *c)
 {
-    struct parquet *parquet = NULL;
-    enum status status = OK;
-    for (uint32_t f = 0; f < feed_file_count(c->feed) && status == OK; f++) {
+    for (uint32_t f = 0; f < feed_file_count(c->feed); f++) {
         if (feed_file_format(c->feed, f) != FEED_PARQUET) {
             continue;
         }
-        if (!parquet) {
-            status = start_parquet(c, &parquet);
+        if (!c->parquet) {
+            TRY(start_parquet(c));
         }
-        if (status == OK) {
-            c->path = feed_file_path(c->feed, f);
-            c->line = 0;
-            c->header = NULL;
-            status = parquet_read(parquet, c->path, take_parquet_row, c, c->err);
-        }
+        c->path = feed_file_path(c->feed, f);
+        c->line = 0;
+        c->header = NULL;
+        TRY(parquet_read(c->parquet, c->path, take_parquet_row, c, c->err));
     }
-    parquet_close(parquet);
-    return status;
+    stop_parquet(c);
+    return OK;
 }
 
 static void tell_progress(struct converter *c)
@@ -564,11 +568,10 @@ static enum status import_all(struct converter *c, const struct farthing_import 
 static const char *temporary_path(struct converter *c, const char *ending)
 {
     uint64_t number;
-    const char *folder = c->farthing->config.temporary_folder;
-    folder = folder ? folder : getenv("TMPDIR");
+    const char *folder = env_posix_temporary_folder(c->farthing->config.temporary_folder);
     c->env->random_bytes(c->env, &number, sizeof number);
-    return text_format(&c->arena, "%s/farthing-%016llx.%s", folder ? folder : "/tmp",
-                       (unsigned long long)number, ending)
+    return text_format(&c->arena, "%s/farthing-%016llx.%s", folder, (unsigned long long)number,
+                       ending)
         .at;
 }
 
@@ -611,16 +614,13 @@ static enum status open_export(struct converter *c, const struct farthing_export
 /* The rows, which are in a temporary file, to Parquet, and that to the output. */
 static enum status finish_parquet(struct converter *c)
 {
-    struct parquet *parquet = NULL;
     struct file *rows = c->rows;
     c->rows = NULL;
     TRY(c->env->file_close(c->env, rows, c->err));
-    enum status status = start_parquet(c, &parquet);
-    if (status == OK) {
-        status = parquet_write(parquet, c->rows_path, c->parquet_path, c->err);
-    }
-    parquet_close(parquet);
-    TRY(status);
+    TRY(start_parquet(c));
+    TRY(parquet_write(c->parquet, c->rows_path, c->parquet_path, c->err));
+    stop_parquet(c);
+    enum status status = OK;
     struct file *made;
     TRY(c->env->file_open(c->env, c->parquet_path, &made, c->err));
     char *bytes = arena_alloc(&c->arena, OUT_BYTES);
@@ -645,10 +645,8 @@ static enum status export_all(struct converter *c, const struct farthing_export 
         TRY(open_export(c, options));
     }
     if (options->form == FARTHING_TO_PARQUET) {
-        struct parquet *parquet = NULL; /* is it there at all? */
-        enum status status = start_parquet(c, &parquet);
-        parquet_close(parquet);
-        TRY(status);
+        TRY(start_parquet(c)); /* is it there at all? */
+        stop_parquet(c);
         c->rows_path = temporary_path(c, "csv");
         c->parquet_path = temporary_path(c, "parquet");
         TRY(c->env->file_create(c->env, c->rows_path, true, &c->rows, c->err));
@@ -719,6 +717,7 @@ static enum farthing_status convert(struct farthing *farthing, const struct fart
     }
     farthing->arena.recover = NULL;
     struct error ignored;
+    stop_parquet(c);
     output_abort(c->output);
     if (c->rows) {
         (void)env->file_close(env, c->rows, &ignored);

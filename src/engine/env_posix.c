@@ -503,15 +503,16 @@ static void fill_random(void *bytes, size_t size)
     }
 }
 
-static enum status file_temporary(struct env *, const char *folder, struct file **file,
+const char *env_posix_temporary_folder(const char *named)
+{
+    const char *folder = named && *named ? named : getenv("TMPDIR");
+    return folder && *folder ? folder : "/tmp";
+}
+
+static enum status file_temporary(struct env *, const char *named, struct file **file,
                                   struct error *err)
 {
-    if (!folder || !*folder) {
-        folder = getenv("TMPDIR");
-    }
-    if (!folder || !*folder) {
-        folder = "/tmp";
-    }
+    const char *folder = env_posix_temporary_folder(named);
     int descriptor = open_patiently(folder, O_TMPFILE | O_RDWR | O_EXCL, 0600);
     if (descriptor < 0 && (errno == EISDIR || errno == EOPNOTSUPP || errno == EINVAL)) {
         /* Some file systems have no files without a name: it loses its name at once. */

@@ -13,6 +13,10 @@ struct env *env_posix_new(size_t memory_limit_bytes);
 /* Everything taken from it must have been given back. */
 void env_posix_free(struct env *env);
 
+/* Where temporary files go: the folder that was named, else $TMPDIR, else /tmp; an empty name is
+ * none. */
+const char *env_posix_temporary_folder(const char *named);
+
 /* The most memory that was in use at one time. */
 size_t env_posix_memory_peak_bytes(struct env *env);
 

@@ -22,7 +22,6 @@ struct row_place {
 /* A file by what is in it, wherever it lies. */
 struct read_file {
     uint64_t count, print;
-    bool is_known;
     instant late_before; /* of times before nothing in it counts */
 };
 
@@ -52,10 +51,7 @@ struct reading {
 static int compare_hashes(const void *a_hash, const void *b_hash)
 {
     const struct hash128 *a = a_hash, *b = b_hash;
-    if (a->high != b->high) {
-        return a->high < b->high ? -1 : 1;
-    }
-    return a->low < b->low ? -1 : a->low > b->low;
+    return hash_compare(*a, *b);
 }
 
 static int compare_keys(const void *a_key, const void *b_key)
@@ -70,7 +66,7 @@ static int compare_keys(const void *a_key, const void *b_key)
     if (a->slot_s != b->slot_s) {
         return a->slot_s < b->slot_s ? -1 : 1;
     }
-    return compare_hashes(&a->event, &b->event);
+    return hash_compare(a->event, b->event);
 }
 
 static struct hash128 key_of(struct text source, struct text id)
@@ -293,18 +289,12 @@ static enum status read_block(struct reading *reading, struct decoder *decoder,
     }
     uint64_t line = 0;
     for (size_t at = 0; at < block->size; line++) {
-        const char *end = memchr(block->bytes + at, '\n', block->size - at);
-        size_t size = end ? (size_t)(end - block->bytes) - at : block->size - at;
         reading->line_in_block = line;
         reading->line_offset = block->offset + at;
-        struct text text = {block->bytes + at, size};
+        struct text rest = {block->bytes + at, block->size - at};
         bool is_first = block->is_first_of_file && line == 0;
-        if (!is_csv) {
-            decode_json_line(decoder, text, is_first, &sink);
-        } else if (!is_first) {
-            decode_csv_row(decoder, *header, text, &sink);
-        }
-        at += size + 1;
+        at += is_csv ? decode_csv_next(decoder, *header, rest, is_first, &sink)
+                     : decode_json_next(decoder, rest, is_first, &sink);
     }
     feed_count_lines(run->feed, block->file_index, block->block_index, (uint32_t)line);
     return OK;
@@ -336,28 +326,61 @@ static enum status read_all(struct reading *reading)
 
 /* ---- what was accepted ---------------------------------------------------------------------- */
 
+static int compare_contents(const void *a_item, const void *b_item)
+{
+    const struct read_file *a = a_item, *b = b_item;
+    int order = (a->count > b->count) - (a->count < b->count);
+    return order ? order : (a->print > b->print) - (a->print < b->print);
+}
+
+static int compare_read(const void *a_item, const void *b_item)
+{
+    const struct read_file *a = a_item, *b = b_item;
+    int order = compare_contents(a, b);
+    return order ? order : (a->late_before > b->late_before) - (a->late_before < b->late_before);
+}
+
+/* What the run has read, by its contents; of equal ones the one that came first. */
+static const struct read_file *list_read(struct explain *x, size_t *count)
+{
+    size_t i, item_count, kept = 0;
+    yyjson_val *item;
+    struct read_file *read =
+        arena_calloc(&x->run->arena, yyjson_arr_size(x->read) + 1, sizeof *read);
+    *count = 0;
+    yyjson_arr_foreach(x->read, i, item_count, item)
+    {
+        const char *print = yyjson_get_str(yyjson_obj_get(item, "fingerprint"));
+        struct read_file file = {.count = yyjson_get_uint(yyjson_obj_get(item, "records")),
+                                 .print = print ? strtoull(print, NULL, 16) : 0,
+                                 .late_before = INSTANT_MIN};
+        (void)time_parse(json_text(item, "late_before"), &file.late_before);
+        if (print) {
+            read[(*count)++] = file;
+        }
+    }
+    qsort(read, *count, sizeof *read, compare_read);
+    for (size_t k = 0; k < *count; k++) {
+        if (kept == 0 || compare_contents(&read[kept - 1], &read[k]) != 0) {
+            read[kept++] = read[k];
+        }
+    }
+    *count = kept;
+    return read;
+}
+
 /* When files came, by the run that read them.  Of a run that did not write it, nobody knows. */
 static void find_files(struct reading *reading)
 {
     struct explain *x = reading->x;
+    size_t count;
+    const struct read_file *read = list_read(x, &count);
     for (uint32_t f = 0; f < reading->file_count && x->read; f++) {
         struct read_file *file = &reading->files[f];
-        size_t i, count;
-        yyjson_val *item;
-        yyjson_arr_foreach(x->read, i, count, item)
-        {
-            const char *print = yyjson_get_str(yyjson_obj_get(item, "fingerprint"));
-            if (!print || yyjson_get_uint(yyjson_obj_get(item, "records")) != file->count ||
-                strtoull(print, NULL, 16) != file->print) {
-                continue;
-            }
-            instant before = INSTANT_MIN;
-            (void)time_parse(json_text(item, "late_before"), &before);
-            bool is_earlier = !file->is_known || before < file->late_before;
-            file->late_before = is_earlier ? before : file->late_before;
-            file->is_known = true;
-        }
-        if (!file->is_known && file->count > 0) {
+        const struct read_file *known = bsearch(file, read, count, sizeof *read, compare_contents);
+        if (known) {
+            file->late_before = known->late_before;
+        } else if (file->count > 0) {
             x->stranger = feed_file_path(x->run->feed, f);
         }
     }
@@ -418,7 +441,7 @@ static bool has_hash(const struct hash128 *hashes, uint64_t count, struct hash12
 static int compare_copies(const void *a_item, const void *b_item)
 {
     const struct explained_event *a = a_item, *b = b_item;
-    int order = compare_hashes(&a->key, &b->key);
+    int order = hash_compare(a->key, b->key);
     order = order ? order : (a->print > b->print) - (a->print < b->print);
     order = order ? order : (a->row > b->row) - (a->row < b->row);
     order = order ? order : a->is_late - b->is_late;

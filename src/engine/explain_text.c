@@ -257,7 +257,8 @@ static void add_rounding(const struct explain *x, struct buffer *out)
         buffer_format(out, ", %d digits by largest remainder: the bill's total is rounded %s\n",
                       digits, rounding_name(rounding->mode));
     } else {
-        buffer_format(out, ", rounded %s to %d digits\n", rounding_name(rounding->mode), digits);
+        buffer_format(out, ", rounded %s to %d digits\n",
+                      rounding_name(line_mode(&x->line, rounding->mode)), digits);
     }
 }
 

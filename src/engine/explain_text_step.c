@@ -510,7 +510,6 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
     }
 }
 
-/* What a grant had before the line and has behind it. */
 /* As the catalog says it: what is there of it at a time is told as the step's. */
 static void add_granted(struct buffer *out, const struct explained_step *done)
 {
@@ -541,6 +540,7 @@ static void add_granted(struct buffer *out, const struct explained_step *done)
     }
 }
 
+/* What a grant had before the line and has behind it. */
 static void add_grant(struct buffer *out, const struct explained_step *done)
 {
     add_bucket(out, done);

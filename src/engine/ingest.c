@@ -610,6 +610,8 @@ static struct record no_meter_record(const struct event *event)
                            .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
 }
 
+enum { PAYERS_MAX = 64 }; /* of an account, to whom its levels and gauges are told */
+
 /* The first instant of a span that is in a cut of the payer; false when there is none. */
 static bool first_in_cut(const struct run *run, uint32_t payer, struct period span,
                          struct period *cut, instant *first)

@@ -531,7 +531,8 @@ static int compare_members(const void *a_item, const void *b_item)
     if (a->member.account != b->member.account) {
         return a->member.account < b->member.account ? -1 : 1;
     }
-    return a->member.span.from < b->member.span.from ? -1 : 1;
+    const instant from = a->member.span.from, other = b->member.span.from;
+    return (from > other) - (from < other);
 }
 
 /* Who pays for an account from when to when, over all time: fixed prices in advance look beyond the

@@ -45,7 +45,7 @@ void margins_count(struct worker *worker, const struct bill *bill)
     bool is_one = true;
     for (uint32_t i = 0; i < bill->line_count; i++) {
         const struct line *line = &bill->lines[i];
-        bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+        bool is_rounding = line_is_rounding(line);
         if (line->contract.size > 0 && !text_equal(line->contract, last)) {
             last = line->contract;
             uint32_t found = map_find(&catalog->contract_by_id, last);

@@ -221,20 +221,19 @@ static void copy_state(struct run *run, uint32_t index)
     if (!is_level && !(aggregate == AGGREGATE_LATEST && run->has_cuts)) {
         return;
     }
-    uint32_t payers[PAYERS_MAX] = {first.payer}, count = 1;
-    instant at = is_level ? first.state.told : first.state.at, next;
-    for (at = at > run->period.from ? at : run->period.from;
-         at < run->cuts_end && count < PAYERS_MAX; at = next) {
-        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
-        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
-        if (is_level && run_was_billed(run, payer, at)) {
+    const uint32_t copies = run->carried_count; /* of this one, from here on */
+    const instant since = is_level ? first.state.told : first.state.at;
+    uint32_t payer;
+    for (instant at = since > run->period.from ? since : run->period.from, from = at;
+         payers_next(run, account, &at, &payer); from = at) {
+        if (is_level && run_was_billed(run, payer, from)) {
             return;
         }
-        while (known < count && payers[known] != payer) {
-            known++;
+        bool is_known = payer == first.payer;
+        for (uint32_t i = copies; i < run->carried_count && !is_known; i++) {
+            is_known = run->carried[i].payer == payer;
         }
-        if (known == count) {
-            payers[count++] = payer;
+        if (!is_known) {
             struct carried *copy = add_carried(run);
             *copy = first;
             copy->payer = payer;
@@ -350,19 +349,29 @@ static enum status check_opening_whole(struct run *run, struct text *bytes)
     return OK;
 }
 
+/* By their places in the file. */
+static int compare_lines(struct text a, struct text b)
+{
+    return (a.at > b.at) - (a.at < b.at);
+}
+
 static int compare_opening(const void *a_item, const void *b_item)
 {
     const struct opening_bucket *a = a_item, *b = b_item;
     if (a->payer != b->payer) {
         return a->payer < b->payer ? -1 : 1;
     }
-    return bucket_state_compare(&a->state, &b->state);
+    int order = bucket_state_compare(&a->state, &b->state);
+    return order ? order : compare_lines(a->raw, b->raw);
 }
 
 static int compare_carried(const void *a_item, const void *b_item)
 {
     const struct carried *a = a_item, *b = b_item;
-    return a->payer < b->payer ? -1 : a->payer > b->payer;
+    if (a->payer != b->payer) {
+        return a->payer < b->payer ? -1 : 1;
+    }
+    return compare_lines(a->raw, b->raw);
 }
 
 enum status load_opening(struct run *run)

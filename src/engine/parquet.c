@@ -31,6 +31,10 @@ enum { DUCK_INLINED_MAX = 12, DUCK_OK = 0 };
 struct parquet {
     struct arena *arena;
     void *library, *database, *connection;
+    /* Of the query at hand, here since memory may run out while it is read: */
+    void *statement, *chunk;
+    struct duck_result result;
+    bool has_result;
     int (*create_config)(void **);
     int (*set_config)(void *, const char *, const char *);
     void (*destroy_config)(void **);
@@ -143,11 +147,26 @@ enum status parquet_open(struct arena *arena, int threads, size_t memory_bytes,
     return open_database(*parquet, threads, memory_bytes, err);
 }
 
+static void end_query(struct parquet *p)
+{
+    if (p->chunk) {
+        p->destroy_chunk(&p->chunk);
+    }
+    if (p->has_result) {
+        p->destroy_result(&p->result);
+        p->has_result = false;
+    }
+    if (p->statement) {
+        p->destroy_prepare(&p->statement);
+    }
+}
+
 void parquet_close(struct parquet *p)
 {
     if (!p) {
         return;
     }
+    end_query(p);
     if (p->connection) {
         p->disconnect(&p->connection);
     }
@@ -231,43 +250,37 @@ static enum status take_chunk(struct parquet *p, void *chunk, const struct rows 
     return OK;
 }
 
+static enum status start_query(struct parquet *p, const char *sql, const struct rows *rows,
+                               struct error *err)
+{
+    if (p->prepare(p->connection, sql, &p->statement) != DUCK_OK) {
+        return fail_query(rows->path, p->prepare_error(p->statement), err);
+    }
+    p->result = (struct duck_result){0};
+    p->has_result = true;
+    return p->execute_streaming(p->statement, &p->result) == DUCK_OK
+               ? OK
+               : fail_query(rows->path, p->result_error(&p->result), err);
+}
+
 /* Each row of a query whose columns are all texts; a value that is null has no place. */
 static enum status run_query(struct parquet *p, const char *sql, const struct rows *rows,
                              struct error *err)
 {
-    void *statement = NULL;
-    struct duck_result result = {0};
-    enum status status = OK;
-    bool has_result = false;
-    if (p->prepare(p->connection, sql, &statement) != DUCK_OK) {
-        status = fail_query(rows->path, p->prepare_error(statement), err);
-    } else {
-        has_result = true;
-        if (p->execute_streaming(statement, &result) != DUCK_OK) {
-            status = fail_query(rows->path, p->result_error(&result), err);
-        }
-    }
     struct text *values = arena_alloc(p->arena, (rows->column_count + 1) * sizeof *values);
-    while (status == OK) {
-        void *chunk = p->fetch_chunk(result);
-        if (!chunk) {
-            const char *why = p->result_error(&result);
+    enum status status = start_query(p, sql, rows, err);
+    for (bool is_end = false; status == OK && !is_end;) {
+        p->chunk = p->fetch_chunk(p->result);
+        if (!p->chunk) {
+            const char *why = p->result_error(&p->result);
             status = why ? fail_query(rows->path, why, err) : OK;
             break;
         }
-        bool is_end = p->chunk_size(chunk) == 0;
-        status = take_chunk(p, chunk, rows, values, err);
-        p->destroy_chunk(&chunk);
-        if (is_end) {
-            break;
-        }
+        is_end = p->chunk_size(p->chunk) == 0;
+        status = take_chunk(p, p->chunk, rows, values, err);
+        p->destroy_chunk(&p->chunk);
     }
-    if (has_result) {
-        p->destroy_result(&result);
-    }
-    if (statement) {
-        p->destroy_prepare(&statement);
-    }
+    end_query(p);
     return status;
 }
 
@@ -314,13 +327,10 @@ static bool find_kind(struct text type, enum column_kind *kind)
         "TINYINT",  "SMALLINT", "INTEGER",  "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT",
         "UINTEGER", "UBIGINT",  "UHUGEINT", "FLOAT",  "DOUBLE",  "REAL"};
     static const char *const TEXTS[] = {"VARCHAR", "UUID", "DATE", "TIME"};
-    if (type.size > 0 && (type.at[type.size - 1] == ']' || type.at[type.size - 1] == ')') &&
-        !begins(type, "DECIMAL(")) {
-        return false;
-    }
+    const char last = type.size > 0 ? type.at[type.size - 1] : '\0';
     *kind = COLUMN_NUMBER;
-    if (begins(type, "DECIMAL(")) {
-        return true;
+    if (last == ']' || last == ')') { /* lists, of decimals too, structures, choices */
+        return last == ')' && begins(type, "DECIMAL(");
     }
     for (size_t i = 0; i < sizeof NUMBERS / sizeof *NUMBERS; i++) {
         if (text_equal(type, text_of(NUMBERS[i]))) {
@@ -507,9 +517,10 @@ static void add_selected(struct buffer *sql, const struct column *column)
     buffer_add_text(sql, is_time ? TEXT(" AS VARCHAR))") : TEXT(" AS VARCHAR)"));
 }
 
-enum status parquet_read(struct parquet *parquet, const char *path,
-                         enum status (*take)(void *context, struct text line, struct error *err),
-                         void *context, struct error *err)
+static enum status read_file(struct parquet *parquet, const char *path,
+                             enum status (*take)(void *context, struct text line,
+                                                 struct error *err),
+                             void *context, struct error *err)
 {
     struct reading *reading = arena_calloc(parquet->arena, 1, sizeof *reading);
     *reading = (struct reading){.p = parquet, .path = path, .take = take, .context = context};
@@ -532,6 +543,16 @@ enum status parquet_read(struct parquet *parquet, const char *path,
     buffer_init(&reading->line, parquet->arena, 4096);
     const struct rows rows = {path, reading->column_count, take_row, reading};
     return run_query(parquet, sql.at, &rows, err);
+}
+
+enum status parquet_read(struct parquet *parquet, const char *path,
+                         enum status (*take)(void *context, struct text line, struct error *err),
+                         void *context, struct error *err)
+{
+    struct arena_mark mark = arena_mark(parquet->arena); /* files may be many */
+    enum status status = read_file(parquet, path, take, context, err);
+    arena_rewind(parquet->arena, mark);
+    return status;
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */

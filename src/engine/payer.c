@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stddef.h>
 
 #include "engine/gate.h"
 #include "engine/margins.h"
@@ -13,53 +12,6 @@
 #include "engine/samples.h"
 #include "engine/sourced.h"
 #include "engine/wallets.h"
-
-/* The first item of a payer, or of the one after it: items are sorted by payer, which is their
- * first member. */
-static uint32_t first_of(const void *items, uint32_t count, size_t item_bytes, uint32_t payer)
-{
-    static_assert(offsetof(struct opening_bucket, payer) == 0);
-    static_assert(offsetof(struct carried, payer) == 0);
-    uint32_t low = 0, high = count;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2, found;
-        memcpy(&found, (const char *)items + middle * item_bytes, sizeof found);
-        if (found < payer) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static uint32_t first_opening(const struct run *run, uint32_t payer)
-{
-    return first_of(run->opening, run->opening_count, sizeof *run->opening, payer);
-}
-
-uint32_t payer_first_carried(const struct run *run, uint32_t payer)
-{
-    return first_of(run->carried, run->carried_count, sizeof *run->carried, payer);
-}
-
-static void find_opening(const struct run *run, uint32_t payer, struct arena *arena,
-                         struct pricing *pricing)
-{
-    uint32_t low = first_opening(run, payer), end = low;
-    while (end < run->opening_count && run->opening[end].payer == payer) {
-        end++;
-    }
-    if (end == low) {
-        return;
-    }
-    struct bucket_state *states = arena_alloc(arena, (end - low) * sizeof *states);
-    for (uint32_t i = low; i < end; i++) {
-        states[i - low] = run->opening[i].state;
-    }
-    pricing->opening = states;
-    pricing->opening_count = end - low;
-}
 
 void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, struct period cut,
                  struct pricing *pricing)
@@ -84,55 +36,10 @@ void run_pricing(const struct run *run, struct arena *arena, uint32_t payer, str
         pricing->members = run->members + run->member_first[payer];
         pricing->member_count = run->member_first[payer + 1] - run->member_first[payer];
     }
-    find_opening(run, payer, arena, pricing);
+    payer_find_opening(run, payer, arena, pricing);
 }
 
-/* A state of an account that is another payer's now is kept for the next bill; so is one that was
- * told to another payer when this turn had begun, whose turns begin at other times. */
-static void carry_state(const struct run *run, const struct meter_state *state, uint32_t payer,
-                        struct period cut, bool begins_turn, struct book *book)
-{
-    uint32_t slot_s = (uint32_t)((cut.from - run->period.from) / NS_PER_SECOND);
-    const struct series *series = series_at(&run->series, state->series);
-    bool is_of_then =
-        run->catalog->meters[series->meter].aggregate == AGGREGATE_LATEST && state->at >= cut.from;
-    bool is_paid = !is_of_then && accounts_is_paid_by(run->accounts, run->catalog, state->account,
-                                                      payer, cut.from);
-    book_carry(book, state, slot_s, is_paid, begins_turn, &run->series);
-}
-
-/* Meter states that came with the opening, of accounts that this payer pays for: into the payer's
- * first cut.  A level goes into the one that it is told in. */
-static void carry_opening(const struct run *run, uint32_t payer, struct period cut, bool is_first,
-                          bool begins_turn, struct book *book)
-{
-    for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        const struct carried *carried = &run->carried[i];
-        bool takes = is_first;
-        if (carried_is_level(run, carried)) {
-            takes = carried->state.told < cut.to && (is_first || carried->state.told >= cut.from);
-        }
-        if (!carried->has_samples && takes) {
-            carry_state(run, &carried->state, payer, cut, begins_turn, book);
-        }
-    }
-}
-
-static void pass_levels(const struct run *run, uint32_t payer, struct buffer *closing)
-{
-    for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        const struct carried *carried = &run->carried[i];
-        if (carried_is_level(run, carried) && !carried->is_copy &&
-            run_tells_level(run, carried->state.account, carried->state.told)) {
-            buffer_add_text(closing, carried->raw);
-            buffer_add_char(closing, '\n');
-        }
-    }
-}
-
-static struct book_view view_of(const struct run *run, const struct pricing *pricing)
+struct book_view payer_view(const struct run *run, const struct pricing *pricing)
 {
     const struct catalog *catalog = run->catalog;
     bool is_steady = !run->has_cuts && catalog->slot_clock_count == 0 &&
@@ -144,98 +51,6 @@ static struct book_view view_of(const struct run *run, const struct pricing *pri
                               .base = pricing->base,
                               .cut = pricing->cut,
                               .steady = is_steady ? run->steady_payer : NULL};
-}
-
-/* When the last of the payer's turns in this run began as which it had the account, if that was
- * behind an instant; else that instant. */
-static instant last_had(const struct run *run, uint32_t account, uint32_t payer, instant at)
-{
-    for (uint32_t i = run->cut_first[payer]; i < run->cut_first[payer + 1]; i++) {
-        const instant from = run->cuts[i].from;
-        if (from > at && accounts_payer(run->accounts, account, from) == payer) {
-            at = from;
-        }
-    }
-    return at;
-}
-
-/* A gauge stands in the closing of whom its account was with last as a turn began. */
-static bool is_told_elsewhere(const struct run *run, const struct meter_state *state,
-                              uint32_t payer)
-{
-    const struct series *series = series_at(&run->series, state->series);
-    if (!run->has_cuts || run->catalog->meters[series->meter].aggregate != AGGREGATE_LATEST) {
-        return false;
-    }
-    const instant own = last_had(run, state->account, payer, state->at);
-    uint32_t payers[PAYERS_MAX];
-    const uint32_t count = payers_from(run, state->account, run->period.from, payers, NULL);
-    bool is_elsewhere = false;
-    for (uint32_t i = 0; i < count; i++) {
-        is_elsewhere = is_elsewhere || last_had(run, state->account, payers[i], own) > own;
-    }
-    return is_elsewhere;
-}
-
-/* As the run ends: a level goes on where its account is.  Of one that has left, the bill that it
- * went to is told by the events, unless that is of a later run.  That it is nothing is told only
- * where the next run may know what it was within this bill's time. */
-static uint32_t closing_states(const struct run *run, struct arena *arena,
-                               const struct pricing *pricing, struct book *book,
-                               struct meter_state **states)
-{
-    struct book_view view = view_of(run, pricing);
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < book->left.count; i++) {
-        const struct meter_state *left = &book->left.items[i];
-        bool is_needless = dec_is_zero(left->value) && left->told <= run->period.to;
-        if (!is_needless && run_tells_level(run, left->account, left->told)) {
-            book->left.items[kept++] = *left;
-        }
-    }
-    book->left.count = kept;
-    kept = 0;
-    for (uint32_t i = 0; i < book->kept.count; i++) {
-        const struct meter_state *state = &book->kept.items[i];
-        if (!is_told_elsewhere(run, state, pricing->payer)) {
-            book->kept.items[kept++] = *state;
-        }
-    }
-    book->kept.count = kept;
-    return book_states(arena, book, &view, pricing->turn.to, false, states);
-}
-
-/* Into memory of its own, since scratch memory goes between cuts. */
-void payer_hand_over(struct worker *worker, const struct pricing *pricing,
-                     const struct priced *priced, const struct book *book,
-                     struct handover *handover)
-{
-    struct arena *arena = &worker->handed;
-    handover->buckets = arena_calloc(arena, priced->closing_count + 1, sizeof *handover->buckets);
-    handover->bucket_count = priced->closing_count;
-    for (uint32_t i = 0; i < priced->closing_count; i++) {
-        handover->buckets[i] = priced->closing[i];
-        handover->buckets[i].key = text_copy(arena, priced->closing[i].key);
-        uint32_t samples = priced->closing[i].sample_count;
-        if (samples > 0) {
-            struct dec *copies = arena_alloc(arena, samples * sizeof *copies);
-            memcpy(copies, priced->closing[i].samples, samples * sizeof *copies);
-            handover->buckets[i].samples = copies;
-        }
-    }
-    struct meter_state *states;
-    uint32_t count = 0;
-    if (book) {
-        struct book_view view = view_of(worker->run, pricing);
-        count = book_states(&worker->scratch, book, &view, pricing->turn.to, true, &states);
-    }
-    handover->meters = arena_calloc(arena, count + 1, sizeof *handover->meters);
-    handover->meter_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        handover->meters[i] = states[i];
-        handover->meters[i].source = text_copy(arena, states[i].source);
-        handover->meters[i].id = text_copy(arena, states[i].id);
-    }
 }
 
 bool payer_has_issued(const struct run *run, uint32_t payer)
@@ -321,7 +136,7 @@ static void count_bill(struct worker *worker, const struct bill *bill,
     struct dec_sum *amount = &sums->products[catalog->product_count];
     for (uint32_t i = 0; i < bill->line_count; i++) {
         const struct line *line = &bill->lines[i];
-        bool is_rounding = line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
+        bool is_rounding = line_is_rounding(line);
         if (is_rounding) {
             product = TEXT("");
             amount = &sums->products[catalog->product_count + 1];
@@ -512,13 +327,10 @@ static enum status fold_cut(struct worker *worker, const struct job *job, struct
     run_pricing(run, arena, job->payer, cut, pricing);
     pricing->memory = worker->prices;
     bool begins_turn = pricing->turn.from == cut.from;
-    carry_opening(run, job->payer, cut, is_first, begins_turn, book);
+    payer_carry_in(run, job->payer, cut, is_first ? NULL : &job->handover, begins_turn, book);
     if (!is_first) {
         pricing->opening = job->handover.buckets;
         pricing->opening_count = job->handover.bucket_count;
-        for (uint32_t i = 0; i < job->handover.meter_count; i++) {
-            carry_state(run, &job->handover.meters[i], job->payer, cut, begins_turn, book);
-        }
     }
     return wallets_hand_on(run, arena, cut, pricing, err);
 }
@@ -567,7 +379,7 @@ static enum status divide_cut(struct worker *worker, struct job *job, struct per
         struct pricing pricing;
         struct priced priced;
         TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
-        struct book_view view = view_of(run, &pricing);
+        struct book_view view = payer_view(run, &pricing);
         TRY(book_close(&book, &view, err));
         TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
         cuts = arena_alloc(arena, (priced.charge_count + 1) * sizeof *cuts);
@@ -666,7 +478,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
         book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
-    struct book_view view = view_of(run, &pricing);
+    struct book_view view = payer_view(run, &pricing);
     struct samples samples = {.records = &records};
     if (run->has_samples) {
         TRY(samples_read(worker, &records, &view, is_first, &book, &samples, err));
@@ -714,7 +526,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, has_whole ? &whole : NULL,
                       book.rows, book.row_count, is_first, is_last, job->inputs, err));
     if (is_last) {
-        pass_levels(run, payer, &texts->closing);
+        payer_pass_levels(run, payer, &texts->closing);
     }
     if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
         priced.closing_count == 0 && book.kept.count == 0 && book.left.count == 0) {
@@ -723,7 +535,7 @@ static enum status settle_cut(struct worker *worker, struct job *job, struct per
     }
     if (is_last) {
         struct meter_state *states;
-        uint32_t state_count = closing_states(run, arena, &pricing, &book, &states);
+        uint32_t state_count = payer_close_states(run, arena, &pricing, &book, &states);
         render_closing(&texts->closing, &pricing, &priced, states, state_count);
     }
     struct buffer key = {0};
@@ -814,19 +626,6 @@ bool payer_pays(const struct run *run, uint32_t account)
     return false;
 }
 
-bool payer_has_opening(const struct run *run, uint32_t payer)
-{
-    if (run->unbilled_by && run->unbilled_by[payer] != NONE) {
-        return true;
-    }
-    if (run->moves && run->moved_first[payer] != NONE) {
-        return true;
-    }
-    uint32_t at = first_opening(run, payer), carried = payer_first_carried(run, payer);
-    return (at < run->opening_count && run->opening[at].payer == payer) ||
-           (carried < run->carried_count && run->carried[carried].payer == payer);
-}
-
 void payer_settle_excluded(struct worker *worker, struct text payer, struct text contract,
                            struct records records, struct texts *texts)
 {
@@ -856,29 +655,6 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
     }
     render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, contract,
                           book.excluded.items, book.excluded.count);
-}
-
-/* A payer whose clock has no turn that begins in the period: what was carried in is carried on. */
-void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *closing)
-{
-    for (uint32_t i = first_opening(run, payer);
-         i < run->opening_count && run->opening[i].payer == payer; i++) {
-        buffer_add_text(closing, run->opening[i].raw);
-        buffer_add_char(closing, '\n');
-    }
-    const struct unbilled *unbilled = unbilled_find(run, payer);
-    if (unbilled) {
-        buffer_add_text(closing, unbilled->raw);
-        buffer_add_char(closing, '\n');
-    }
-    for (uint32_t i = payer_first_carried(run, payer);
-         i < run->carried_count && run->carried[i].payer == payer; i++) {
-        if (!run->carried[i].is_copy && !carried_is_level(run, &run->carried[i])) {
-            buffer_add_text(closing, run->carried[i].raw);
-            buffer_add_char(closing, '\n');
-        }
-    }
-    pass_levels(run, payer, closing);
 }
 
 /* A cut failed, and those behind it depend on it: their events are counted, so that conservation

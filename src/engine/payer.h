@@ -32,6 +32,35 @@ void payer_settle_excluded(struct worker *worker, struct text payer, struct text
 /* Before all bills: finds what payers get from others as turns begin (wallets.h). */
 enum status payers_rehearse(struct run *run);
 
+/* What books of the payer are closed and told by. */
+struct book_view payer_view(const struct run *run, const struct pricing *pricing);
+
+/* ---- carry.c ---- */
+
+/* The buckets that came with the opening for the payer. */
+void payer_find_opening(const struct run *run, uint32_t payer, struct arena *arena,
+                        struct pricing *pricing);
+/* The first meter state that came with it for the payer, in run->carried. */
+uint32_t payer_first_carried(const struct run *run, uint32_t payer);
+/* Whether something waits for the payer that the run before, or who failed in it, has left. */
+bool payer_has_opening(const struct run *run, uint32_t payer);
+/* Meter states into the book of a cut: those of the opening that go there, and what the cut before
+ * has handed over (NULL: it is the first). */
+void payer_carry_in(const struct run *run, uint32_t payer, struct period cut,
+                    const struct handover *before, bool begins_turn, struct book *book);
+/* What a cut leaves to the next, into memory of its own; book NULL: without meters. */
+void payer_hand_over(struct worker *worker, const struct pricing *pricing,
+                     const struct priced *priced, const struct book *book,
+                     struct handover *handover);
+/* Meter states that the last cut leaves to the next run; what the book has otherwise is dropped. */
+uint32_t payer_close_states(const struct run *run, struct arena *arena,
+                            const struct pricing *pricing, struct book *book,
+                            struct meter_state **states);
+/* Levels of the opening that a later run tells, to the closing. */
+void payer_pass_levels(const struct run *run, uint32_t payer, struct buffer *closing);
+/* Of a payer without a cut in the run: all of the opening, to the closing. */
+void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *closing);
+
 /* ---- threshold.c ---- */
 
 /* When the payer is billed inside the turn that holds the instant; NULL: never. */
@@ -55,9 +84,6 @@ void cut_values_find(struct arena *arena, const struct book *book, const struct 
                      const struct priced *priced, struct cut_values *found);
 /* Of a bill that is written; takes no memory. */
 void cut_values_count(struct worker *worker, const struct cut_values *found);
-
-/* The first meter state that came with the opening for the payer, in run->carried. */
-uint32_t payer_first_carried(const struct run *run, uint32_t payer);
 
 /* ---- waiting.c ---- */
 
@@ -103,21 +129,15 @@ enum status pending_find_sourced(struct arena *arena, const struct pricing *pric
 bool payer_is_settled(const struct run *run, uint32_t payer);
 /* Whether there is something to settle without a record: it pays at some time of the period ... */
 bool payer_pays(const struct run *run, uint32_t account);
-/* ... pays no more, and may still have turns to settle, or not yet, and has what waits for it */
-bool payer_has_opening(const struct run *run, uint32_t payer);
-/* ... or pays for nobody any more, and has what was billed to it taken back. */
+/* ... pays no more, or not yet, and has what waits for it (payer_has_opening), since turns may be
+ * left to settle; or pays for nobody any more, and has what was billed to it taken back. */
 bool payer_has_issued(const struct run *run, uint32_t payer);
 
 /* For views by source (sourced.h), of which each has a payer: */
 enum status payer_find_issued(const struct run *run, struct arena *arena, uint32_t payer,
                               struct period cut, struct issued *issued, struct error *err);
-/* book NULL: without meters. */
-void payer_hand_over(struct worker *worker, const struct pricing *pricing,
-                     const struct priced *priced, const struct book *book,
-                     struct handover *handover);
 void payer_count_bill(struct worker *worker, const struct bill *bill);
 /* is_torn: a part of its bills is among the texts already. */
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn);
-void payer_pass_opening(const struct run *run, uint32_t payer, struct buffer *closing);
 
 #endif

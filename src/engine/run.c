@@ -83,25 +83,26 @@ uint32_t run_payer(const struct run *run, struct text payer, struct text contrac
     return is_known ? run->accounts->views[view].buyer : (uint32_t)MAP_NONE;
 }
 
-uint32_t payers_from(const struct run *run, uint32_t account, instant at, uint32_t *payers,
-                     instant *starts)
+bool payers_next(const struct run *run, uint32_t account, instant *at, uint32_t *payer)
 {
-    uint32_t count = 0;
-    for (instant next; at < run->cuts_end && count < PAYERS_MAX; at = next) {
-        uint32_t payer = accounts_payer(run->accounts, account, at), known = 0;
-        (void)accounts_edge(run->accounts, run->catalog, account, at, &next);
-        while (known < count && payers[known] != payer) {
-            known++;
-        }
-        if (known == count) {
-            payers[count] = payer;
-            if (starts) {
-                starts[count] = at;
-            }
-            count++;
-        }
+    if (*at >= run->cuts_end) {
+        return false;
     }
-    return count;
+    *payer = accounts_payer(run->accounts, account, *at);
+    (void)accounts_edge(run->accounts, run->catalog, account, *at, at);
+    return true;
+}
+
+bool payers_are_several(const struct run *run, uint32_t account)
+{
+    const uint32_t first = accounts_payer(run->accounts, account, run->period.from);
+    bool are_several = false;
+    uint32_t payer;
+    for (instant at = run->period.from;
+         !are_several && payers_next(run, account, &at, &payer);) {
+        are_several = payer != first;
+    }
+    return are_several;
 }
 
 void run_progress(struct run *run, int thread, const char *phase, uint64_t done, uint64_t total)

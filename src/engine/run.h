@@ -405,7 +405,7 @@ struct run {
     /* Accounts that are with several payers as turns of the run begin, and wallets that go along
      * (wallets.c): of each payer whether it is one of those, NULL when none is; what came to it
      * from another, the first in moved, or NONE. */
-    const bool *moves;
+    bool *moves;
     uint32_t *movers, mover_count, *moved_first;
     struct moved_state *moved;
     uint32_t moved_count, moved_capacity;
@@ -506,7 +506,6 @@ enum status kept_read(struct run *run, const struct letter_stream *stream, uint6
  * without one is no whole output. */
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
                           char print[33]);
-/* The clock of a payer's bills, and whether its turns are its own rather than the calendar's. */
 /* pending.c: whether some step of the catalog may charge at a turn's end what it does not before.
  */
 bool pending_is_possible(const struct catalog *catalog);
@@ -651,11 +650,14 @@ __attribute__((cold)) void worker_fail(struct worker *worker, enum status status
 
 /* The payer of a name, of a view when there is a contract; MAP_NONE when there is none. */
 uint32_t run_payer(const struct run *run, struct text payer, struct text contract);
-/* Who pays for the account from an instant in the period on: each once, in the order in which they
- * begin; starts, when not NULL, gets when.  Of more than PAYERS_MAX the first. */
-enum { PAYERS_MAX = 64 };
-uint32_t payers_from(const struct run *run, uint32_t account, instant at, uint32_t *payers,
-                     instant *starts);
+/* Who pays for the account from an instant in the period on, stretch by stretch; one may come
+ * again.
+ *
+ *     for (instant at = run->period.from; payers_next(run, account, &at, &payer);) { ... }
+ */
+bool payers_next(const struct run *run, uint32_t account, instant *at, uint32_t *payer);
+/* Whether they are more than one. */
+bool payers_are_several(const struct run *run, uint32_t account);
 
 /* The cut of the payer that holds an instant; false when none does. */
 bool run_cut(const struct run *run, uint32_t payer, instant at, struct period *cut);

@@ -348,6 +348,16 @@ static size_t edit_distance(struct text a, struct text b, size_t most)
     return row[b.size] < most ? row[b.size] : most;
 }
 
+/* A payer may have several bills. */
+static bool is_kept(const struct show *show, struct text payer)
+{
+    bool is = false;
+    for (int i = 0; i < show->nearest_count && !is; i++) {
+        is = text_equal(text_of(show->nearest[i].payer), payer);
+    }
+    return is;
+}
+
 static void keep_nearest(struct show *show, struct text payer)
 {
     size_t most =
@@ -399,10 +409,7 @@ static enum status match_head(struct show *show, const struct bill_head *head, v
     if (show->payer.size == 0 && has_account(head, name)) {
         show->payer = text_copy(show->folder.arena, head->payer);
     }
-    if (head->payer.size <= ATTRIBUTE_MAX_BYTES &&
-        (show->nearest_count == 0 ||
-         strncmp(show->nearest[0].payer, head->payer.at, head->payer.size) != 0 ||
-         show->nearest[0].payer[head->payer.size] != '\0')) {
+    if (head->payer.size <= ATTRIBUTE_MAX_BYTES && !is_kept(show, head->payer)) {
         keep_nearest(show, head->payer);
     }
     return OK;

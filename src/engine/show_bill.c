@@ -60,12 +60,9 @@ static bool days_of_fee(const struct line *line, int64_t *part, struct dec *whol
  */
 static bool is_named(struct text step)
 {
-    static const char *const primitives[] = {
-        "fixed", "tier", "bound",    "round", "discount", "markup",  "commit",   "credit",
-        "fee",   "tax",  "allocate", "rate",  "percent",  "formula", "allowance"};
     bool is_primitive = step.size == 0;
-    for (size_t i = 0; i < sizeof primitives / sizeof *primitives; i++) {
-        is_primitive = is_primitive || text_equal(step, text_of(primitives[i]));
+    for (enum step_kind kind = 0; kind < STEP_KINDS && !is_primitive; kind++) {
+        is_primitive = text_equal(step, text_of(step_kind_name(kind)));
     }
     return !is_primitive;
 }
@@ -178,11 +175,6 @@ static void line_cells(struct show *show, const struct page *page, const struct 
     cells[CELL_LINE] = (struct text){id, 8};
 }
 
-static bool is_total_rounding(const struct line *line)
-{
-    return line->price.size == 0 && text_equal(line->kind, TEXT("rounding"));
-}
-
 typedef enum status take_line(struct show *show, struct page *page, const struct line *line,
                               struct text row);
 
@@ -221,7 +213,7 @@ static enum status measure_line(struct show *show, struct page *page, const stru
     (void)row;
     struct text cells[TABLE_COLUMNS_MAX];
     line_cells(show, page, line, cells);
-    if (is_total_rounding(line)) {
+    if (line_is_rounding(line)) {
         cells[CELL_WHAT] = TEXT("rounding");
     }
     table_measure(&show->table, cells);
@@ -256,19 +248,27 @@ static enum status end_section(struct show *show, const struct page *page)
     return table_end(&show->table, show->err);
 }
 
+/* What is behind all sections: rounding, and the total. */
+static enum status begin_sums(struct show *show)
+{
+    table_begin(&show->table, false);
+    return show_put(show, TEXT("\n"));
+}
+
 static enum status write_line(struct show *show, struct page *page, const struct line *line,
                               struct text row)
 {
     (void)row;
-    bool is_rounding = is_total_rounding(line);
+    bool is_rounding = line_is_rounding(line);
     if (is_rounding || !page->account.at || !text_equal(page->account, line->account)) {
         TRY(end_section(show, page));
         page->section_lines = 0;
         page->section = (struct dec_sum){0};
         if (is_rounding) {
-            page->sections = 0; /* the last one is done */
-            table_begin(&show->table, false);
-            TRY(show_put(show, TEXT("\n")));
+            if (page->sections > 0 || page->line_count == 0) { /* the first, behind all sections */
+                TRY(begin_sums(show));
+            }
+            page->sections = 0;
             return sum_row(show, "rounding",
                            show_decimal(&show->scratch, line->amount, page->digits));
         }
@@ -516,8 +516,7 @@ static enum status bill_table(struct show *show, struct page *page)
     TRY(each_line(show, page, write_line));
     if (page->sections > 0) { /* there was no rounding line */
         TRY(end_section(show, page));
-        table_begin(table, false);
-        TRY(show_put(show, TEXT("\n")));
+        TRY(begin_sums(show));
     }
     TRY(sum_row(show, total.at, page->head.total));
     TRY(table_end(table, show->err));

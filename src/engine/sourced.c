@@ -53,13 +53,13 @@ void sourced_find(struct run *run)
             continue;
         }
         uint32_t depth = find_root(run, contract, &root);
-        uint32_t payers[PAYERS_MAX] = {accounts_buyer(accounts, root)}, payer_count = 1;
+        uint32_t payer = accounts_buyer(accounts, root);
         if (root->view == NONE) {
-            payer_count = payers_from(run, payers[0], run->period.from, payers, NULL);
+            run->sourced_is_split[v] = payers_are_several(run, payer);
+            payer = accounts_payer(accounts, payer, run->period.from);
         }
-        run->sourced_is_split[v] = payer_count > 1;
-        roots[v] = payers[0];
-        items[count++] = (struct standing){payers[0], depth, v, contract->id};
+        roots[v] = payer;
+        items[count++] = (struct standing){payer, depth, v, contract->id};
     }
     if (count == 0) {
         return;

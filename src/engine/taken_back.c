@@ -21,12 +21,8 @@
 
 static int compare_ids(const void *a_item, const void *b_item)
 {
-    const struct hash128 a = (*(const struct line *const *)a_item)->id;
-    const struct hash128 b = (*(const struct line *const *)b_item)->id;
-    if (a.high != b.high) {
-        return a.high < b.high ? -1 : 1;
-    }
-    return a.low < b.low ? -1 : a.low > b.low;
+    const struct line *const *a = a_item, *const *b = b_item;
+    return hash_compare((*a)->id, (*b)->id);
 }
 
 /* Whether lines of one id add up to something, be it events alone. */

@@ -73,11 +73,12 @@ static void spread_to_heirs(struct run *run, uint32_t account, uint32_t failed, 
         spread_to(run, accounts_payer(run->accounts, account, turn), failed);
         return;
     }
-    uint32_t payers[PAYERS_MAX];
-    uint32_t count = payers_from(run, account, run->period.from, payers, NULL);
-    count = heirs == FIRST_HEIR && count > 1 ? 1 : count;
-    for (uint32_t i = 0; i < count; i++) {
-        spread_to(run, payers[i], failed);
+    uint32_t payer;
+    for (instant at = run->period.from; payers_next(run, account, &at, &payer);) {
+        spread_to(run, payer, failed);
+        if (heirs == FIRST_HEIR) {
+            return;
+        }
     }
 }
 

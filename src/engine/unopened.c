@@ -148,6 +148,31 @@ static const struct contract *any_contract(const struct run *run, const struct b
     return NULL;
 }
 
+static void look_at_contract(const struct run *run, const struct contract *contract,
+                             const struct beginning *beginning, struct unopened *unopened)
+{
+    if (contract->from < beginning->at && contract->to > beginning->at) {
+        look_at_prices(run, &contract->prices, contract, beginning, unopened);
+        look_at_terms(run, &contract->terms, contract, beginning, unopened);
+    }
+}
+
+/* index: of accounts->overrides; NONE. */
+static void look_at_override(const struct run *run, uint32_t index,
+                             const struct beginning *beginning, struct unopened *unopened)
+{
+    const struct override *override = index == NONE ? NULL : &run->accounts->overrides[index];
+    if (!override || run->accounts->items[override->account].since >= beginning->at) {
+        return;
+    }
+    for (uint32_t i = 0; i < override->prices.count; i++) {
+        const struct price *price = &override->prices.base[override->prices.prices[i]];
+        if (price->from < beginning->at) {
+            look_at_price(run, override->prices.base, price, NULL, beginning, unopened);
+        }
+    }
+}
+
 static void look(const struct run *run, const struct beginning *beginning,
                  struct unopened *unopened)
 {
@@ -159,25 +184,18 @@ static void look(const struct run *run, const struct beginning *beginning,
         look_at_prices(run, &catalog->plans[i].prices, anchor, beginning, unopened);
         look_at_terms(run, &catalog->plans[i].terms, anchor, beginning, unopened);
     }
-    for (uint32_t i = 0; i < catalog->contract_count; i++) {
-        const struct contract *contract = &catalog->contracts[i];
-        if (contract->from < beginning->at && contract->to > beginning->at &&
-            (beginning->payer == NONE || contract == anchor)) {
-            look_at_prices(run, &contract->prices, contract, beginning, unopened);
-            look_at_terms(run, &contract->terms, contract, beginning, unopened);
+    if (beginning->payer != NONE) { /* its own alone: of all there may be as many as of payers */
+        if (anchor) {
+            look_at_contract(run, anchor, beginning, unopened);
         }
+        look_at_override(run, run->accounts->items[beginning->payer].override, beginning, unopened);
+        return;
+    }
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        look_at_contract(run, &catalog->contracts[i], beginning, unopened);
     }
     for (uint32_t i = 0; i < run->accounts->override_count; i++) {
-        const struct override *override = &run->accounts->overrides[i];
-        if (run->accounts->items[override->account].since < beginning->at &&
-            (beginning->payer == NONE || override->account == beginning->payer)) {
-            for (uint32_t p = 0; p < override->prices.count; p++) {
-                const struct price *price = &override->prices.base[override->prices.prices[p]];
-                if (price->from < beginning->at) {
-                    look_at_price(run, override->prices.base, price, NULL, beginning, unopened);
-                }
-            }
-        }
+        look_at_override(run, i, beginning, unopened);
     }
 }
 

@@ -47,38 +47,48 @@ static void warn_of_turns(struct run *run, uint32_t account, uint32_t a, uint32_
              TEXT_ARG(items[account].id), TEXT_ARG(items[a].id), TEXT_ARG(items[b].id));
 }
 
+static void add_move(struct run *run, uint32_t a, uint32_t b)
+{
+    const struct accounts *accounts = run->accounts;
+    if (!run->moves) {
+        run->moves = arena_calloc(&run->arena, accounts->count + 1u, sizeof *run->moves);
+        run->movers = arena_calloc(&run->arena, accounts->own_count + 1u, sizeof *run->movers);
+    }
+    run->moves[a] = run->moves[b] = true;
+}
+
 void wallets_find(struct run *run)
 {
     const struct accounts *accounts = run->accounts;
     if (!run->has_cuts || !run->catalog->has_moves) {
         return;
     }
-    bool *moves = NULL, has_warned = false;
+    bool has_warned = false;
     for (uint32_t a = 0; a < accounts->own_count; a++) {
-        uint32_t payers[PAYERS_MAX], with[PAYERS_MAX], found = 0;
-        uint32_t count = payers_from(run, a, run->period.from, payers, NULL);
-        for (uint32_t i = 0; count > 1 && i < count; i++) {
-            if (begins_with(run, payers[i], a)) {
-                with[found++] = payers[i];
-            }
-        }
-        if (found < 2) {
+        uint32_t first = NONE, payer;
+        bool is_mover = false;
+        if (!payers_are_several(run, a)) {
             continue;
         }
-        if (!moves) {
-            moves = arena_calloc(&run->arena, accounts->count + 1u, sizeof *moves);
-            run->movers = arena_calloc(&run->arena, accounts->own_count + 1u, sizeof *run->movers);
-        }
-        run->movers[run->mover_count++] = a;
-        for (uint32_t i = 0; i < found; i++) {
-            moves[with[i]] = true;
-            if (!has_warned && !begin_together(run, with[0], with[i])) {
-                warn_of_turns(run, a, with[0], with[i]);
+        for (instant at = run->period.from; payers_next(run, a, &at, &payer);) {
+            if (payer == first || !begins_with(run, payer, a)) {
+                continue;
+            }
+            if (first == NONE) {
+                first = payer;
+                continue;
+            }
+            add_move(run, first, payer);
+            is_mover = true;
+            if (!has_warned && !begin_together(run, first, payer)) {
+                warn_of_turns(run, a, first, payer);
                 has_warned = true;
             }
         }
+        if (is_mover) {
+            run->movers[run->mover_count++] = a;
+        }
     }
-    run->moves = moves;
 }
 
 /* A part of a state's name: up to a bar. */

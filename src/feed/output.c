@@ -452,6 +452,16 @@ enum status output_append(struct output_file *file, const void *bytes, size_t si
     return OK;
 }
 
+enum status output_file_end(struct output_file *file, struct error *err)
+{
+    struct env *env = file->output->env;
+    assert(file->output->appenders == 0 && !file->full.at);
+    TRY(flush(file, err));
+    release_block(env, &file->filling);
+    release_block(env, &file->spare);
+    return OK;
+}
+
 uint64_t output_file_size(const struct output_file *file)
 {
     return file->size_bytes;

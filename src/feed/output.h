@@ -52,6 +52,9 @@ static inline enum status output_append_text(struct output_file *file, struct te
 {
     return output_append(file, text.at, text.size, err);
 }
+/* No more is appended to the file: what it holds is written, and its buffers are given back.  Of an
+ * output that is not shared. */
+enum status output_file_end(struct output_file *file, struct error *err);
 /* What was appended so far: the offset of what comes next. */
 uint64_t output_file_size(const struct output_file *file);
 

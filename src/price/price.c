@@ -875,6 +875,26 @@ static uint32_t cuts_max(const struct pricing *pricing, uint32_t row_count)
     return most < row_count ? (uint32_t)most : row_count;
 }
 
+struct member_spans pricing_members(const struct pricing *pricing, uint32_t account)
+{
+    uint32_t low = 0, high = pricing->member_count;
+    if (account == NONE) {
+        return (struct member_spans){pricing->members, high};
+    }
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (pricing->members[middle].account < account) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    while (high < pricing->member_count && pricing->members[high].account == account) {
+        high++;
+    }
+    return (struct member_spans){pricing->members + low, high - low};
+}
+
 struct period pricing_turn(const struct pricing *pricing, instant at)
 {
     return period_has(pricing->turn, at) ? pricing->turn : billing_turn(&pricing->billing, at);

@@ -241,6 +241,12 @@ struct pricing {
 
 /* The turn of the payer's billing that holds the instant. */
 struct period pricing_turn(const struct pricing *pricing, instant at);
+/* The spans of one account among the payer's members; account NONE: all of them. */
+struct member_spans {
+    const struct member_span *items;
+    uint32_t count;
+};
+struct member_spans pricing_members(const struct pricing *pricing, uint32_t account);
 
 /* What a payer's bill is in: what its contract says, else its account, else the catalog. */
 struct bill_money {

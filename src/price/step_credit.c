@@ -22,7 +22,7 @@
 static const struct text OVERAGE = {"overage", 7}, TOP_UP = {"top_up", 6};
 
 struct grant_state {
-    uint32_t bucket;
+    uint32_t bucket; /* NONE: it is another account's, and nothing here */
     instant now; /* its history is told up to here */
     bool has_begun, has_ended;
 };
@@ -76,11 +76,15 @@ static enum status find_grant_bucket(struct work *work, const struct step *step,
     return bucket_find(work, step, charge, bucket);
 }
 
-/* As it was left by the bill before, or new. */
+/* As it was left by the bill before, or new; in the wallet of an account. */
 static enum status find_grant(struct work *work, const struct step *step,
                               const struct charge *charge, const struct grant *grant,
-                              struct grant_state *state)
+                              uint32_t account, struct grant_state *state)
 {
+    if (!is_granted(work, grant, account)) {
+        *state = (struct grant_state){.bucket = NONE, .has_begun = true, .has_ended = true};
+        return OK;
+    }
     TRY(find_grant_bucket(work, step, charge, grant->id, &state->bucket));
     const struct bucket *bucket = &work->buckets[state->bucket];
     state->now = state_now(bucket);
@@ -142,7 +146,7 @@ static enum status find_wallet(struct work *work, const struct step *step,
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant *grant = &body->grants[i];
         struct grant_state *state = &wallet->grants[i];
-        TRY(find_grant(work, step, charge, grant, state));
+        TRY(find_grant(work, step, charge, grant, work->buckets[at].account, state));
     }
     if (body->has_top_up) {
         TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
@@ -219,6 +223,9 @@ static enum status repay(struct work *work, const struct wallet *wallet)
     const struct step_credit *body = &wallet->step->credit;
     struct dec *debt = &work->buckets[wallet->overage].x;
     for (uint32_t i = 0; i < body->grant_count && !dec_is_zero(*debt); i++) {
+        if (wallet->grants[i].bucket == NONE) {
+            continue;
+        }
         struct dec *balance = &work->buckets[wallet->grants[i].bucket].x;
         struct dec part = dec_min(*debt, *balance);
         TRY(dec_subtract(*balance, part, balance, work->err));
@@ -375,15 +382,14 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
     const enum scope scope = wallet->step->scope;
-    uint32_t account = work->buckets[wallet->overage].account;
+    const bool is_shared = scope == SCOPE_ORGANIZATION || scope == SCOPE_CONTRACT;
+    const struct member_spans members =
+        pricing_members(pricing, is_shared ? NONE : work->buckets[wallet->overage].account);
     instant first = span.to;
-    for (uint32_t i = 0; i < pricing->member_count; i++) {
-        const struct member_span *member = &pricing->members[i];
+    for (uint32_t i = 0; i < members.count; i++) {
+        const struct member_span *member = &members.items[i];
         instant since = accounts->items[member->account].since, next;
         struct period in = period_intersect(member->span, span);
-        if ((scope == SCOPE_ACCOUNT || scope == SCOPE_RESOURCE) && member->account != account) {
-            continue;
-        }
         for (instant at = since > in.from ? since : in.from; at < in.to && at < first; at = next) {
             next = next_edge(work, member->account, at);
             first = is_held(work, wallet, grant, member->account, at) ? at : first;
@@ -399,8 +405,7 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
                              instant came)
 {
     struct period cut = work->pricing->cut, there = {came, grant->to};
-    if (!grant->has_cost || came >= cut.to ||
-        !is_granted(work, grant, work->buckets[wallet->overage].account)) {
+    if (!grant->has_cost || came >= cut.to) {
         return OK;
     }
     if (grant->recurs) {
@@ -435,10 +440,6 @@ static enum status happen(struct work *work, const struct grant *grant, struct g
                           enum moment event)
 {
     struct dec *balance = &work->buckets[state->bucket].x;
-    if (!is_granted(work, grant, work->buckets[state->bucket].account)) {
-        state->has_ended = state->has_begun = true;
-        return OK;
-    }
     switch (event) {
     case ENDS:
         state->has_ended = true;
@@ -522,11 +523,15 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     uint32_t old_count = wallet->grant_count, count = body->grant_count;
     struct grant_state *grants =
         arena_calloc(work->arena, count + old_count + 1u, sizeof *wallet->grants);
+    const uint32_t account = work->buckets[wallet->overage].account;
     for (uint32_t i = 0; i < count; i++) {
-        TRY(find_grant(work, step, charge, &body->grants[i], &grants[i]));
+        TRY(find_grant(work, step, charge, &body->grants[i], account, &grants[i]));
     }
     for (uint32_t o = 0; o < old_count; o++) {
         uint32_t i = 0;
+        if (old[o].bucket == NONE) {
+            continue;
+        }
         while (i < body->grant_count && grants[i].bucket != old[o].bucket) {
             i++;
         }
@@ -595,7 +600,9 @@ enum status credit_finish(struct work *work)
         TRY(advance(work, wallet, last));
         work->buckets[wallet->overage].events = dec_from_int(last);
         for (uint32_t g = 0; g < body->grant_count; g++) {
-            work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
+            if (wallet->grants[g].bucket != NONE) {
+                work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
+            }
         }
         if (body->has_top_up) {
             work->buckets[wallet->top_up].events = dec_from_int(last);
@@ -775,7 +782,7 @@ static enum status take_grant(struct work *work, struct wish *wish, struct walle
     const struct grant *grant = &wish->step->credit.grants[i];
     uint32_t bucket = wallet->grants[i].bucket;
     bool does = false;
-    if (dec_sign(wish->left) > 0 && dec_sign(work->buckets[bucket].x) > 0) {
+    if (dec_sign(wish->left) > 0 && bucket != NONE && dec_sign(work->buckets[bucket].x) > 0) {
         TRY(fits(work, grant, wish->asks, &does));
     }
     return does ? take_bucket(work, wish, bucket, is_own ? &grant->id : lent_name(work, wallet, i),
@@ -874,6 +881,9 @@ static bool is_spent(const struct work *work, const struct wallet *wallet, insta
     bool is_spent = true;
     for (uint32_t i = 0; i < body->grant_count; i++) {
         instant next;
+        if (wallet->grants[i].bucket == NONE) {
+            continue;
+        }
         (void)next_of_grant(&body->grants[i], &wallet->grants[i], INSTANT_MIN, &next);
         *at = next < *at ? next : *at;
         is_spent = is_spent && dec_sign(work->buckets[wallet->grants[i].bucket].x) <= 0;
@@ -930,7 +940,7 @@ static enum status top_up(struct work *work, const struct wish *wish, struct wal
     const struct step_credit *body = &wish->step->credit;
     struct dec balance = work->buckets[wallet->top_up].x, lacks, count, more;
     for (uint32_t i = 0; i < body->grant_count; i++) {
-        if (!body->grants[i].where) {
+        if (!body->grants[i].where && wallet->grants[i].bucket != NONE) {
             TRY(dec_add(balance, work->buckets[wallet->grants[i].bucket].x, &balance, work->err));
         }
     }

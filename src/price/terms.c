@@ -584,11 +584,13 @@ static instant start_of_turn(const struct work *work, const struct step *step, u
 {
     const struct pricing *pricing = work->pricing;
     const struct contract *const *own = step->scope == SCOPE_CONTRACT ? &contract : NULL;
+    const struct member_spans members =
+        pricing_members(pricing, step->scope == SCOPE_ACCOUNT ? account : NONE);
     instant start = turn.to;
-    for (uint32_t i = 0; i < pricing->member_count; i++) {
-        const struct member_span *member = &pricing->members[i];
+    for (uint32_t i = 0; i < members.count; i++) {
+        const struct member_span *member = &members.items[i];
         struct period span = period_intersect(member->span, turn);
-        if ((step->scope == SCOPE_ACCOUNT && member->account != account) || span.from >= span.to) {
+        if (span.from >= span.to) {
             continue;
         }
         instant since = pricing->accounts->items[member->account].since;

@@ -276,6 +276,24 @@ static void test_temporary_files(void **state)
     env_posix_free(env);
 }
 
+static void test_temporary_folder(void **)
+{
+    const char *was = getenv("TMPDIR");
+    char *kept = was ? strdup(was) : NULL;
+    assert_int_equal(setenv("TMPDIR", "/of/user", 1), 0);
+    assert_string_equal(env_posix_temporary_folder("/named"), "/named");
+    assert_string_equal(env_posix_temporary_folder(NULL), "/of/user");
+    assert_string_equal(env_posix_temporary_folder(""), "/of/user");
+    assert_int_equal(setenv("TMPDIR", "", 1), 0);
+    assert_string_equal(env_posix_temporary_folder(NULL), "/tmp");
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    assert_string_equal(env_posix_temporary_folder(NULL), "/tmp");
+    if (kept) {
+        assert_int_equal(setenv("TMPDIR", kept, 1), 0);
+        free(kept);
+    }
+}
+
 static void test_folders(void **state)
 {
     (void)state;
@@ -532,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_arenas_meet_the_limit),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_temporary_files),
+        cmocka_unit_test(test_temporary_folder),
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_a_broken_pipe_is_an_error),
         cmocka_unit_test(test_no_standard_input),

@@ -706,6 +706,42 @@ static void test_print(void **state)
     env_posix_free(env);
 }
 
+/* Files that have ended take no buffers: of any number there is room for one at a time. */
+static void test_files_that_end(void **state)
+{
+    (void)state;
+    enum { FILES = 40, MEMORY_BYTES = 4 * 1024 * 1024 };
+    struct env *env = env_posix_new(MEMORY_BYTES);
+    char folder[300];
+    struct error err;
+    struct output *output;
+    const struct output_options options = {0};
+    (void)snprintf(folder, sizeof folder, "%s/ended", base);
+    assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+    struct hash128 print = {0};
+    for (int i = 0; i < FILES; i++) {
+        char name[16];
+        struct output_file *file;
+        (void)snprintf(name, sizeof name, "f%02d", i);
+        assert_int_equal(output_file_open(output, name, &file, &err), OK);
+        assert_int_equal(output_append_text(file, TEXT("content"), &err), OK);
+        print = output_file_print(file);
+        assert_int_equal(output_file_end(file, &err), OK);
+        assert_int_equal(output_file_size(file), 7);
+        assert_true(hash_equal(output_file_print(file), print));
+    }
+    assert_int_equal(output_commit(output, &err), OK);
+    char path[320], content[8] = "";
+    (void)snprintf(path, sizeof path, "%s/f%02d", folder, FILES - 1);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fread(content, 1, sizeof content, file), 7);
+    (void)fclose(file);
+    assert_string_equal(content, "content");
+    env_posix_free(env);
+    remove_all(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -722,6 +758,7 @@ int main(void)
         cmocka_unit_test(test_a_full_disk),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_write_behind),
+        cmocka_unit_test(test_files_that_end),
         cmocka_unit_test(test_print),
     };
     return cmocka_run_group_tests(tests, make_base, remove_base);

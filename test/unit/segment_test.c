@@ -47,7 +47,7 @@ static int tear_down(void **)
 
 /* ---- a world: lines, and what they must come back as ---------------------------------------- */
 
-enum { EVENTS_MAX = 4000 };
+enum { EVENTS_MAX = 10000 };
 
 struct world {
     const struct csv_header *header;
@@ -611,6 +611,39 @@ static void claims_are_bounded(void **)
     arena_rewind(&scratch, (struct arena_mark){0});
 }
 
+/* Nor more patterns than there are texts: one event has a subject, an id and 256 values, and here
+ * its subject 255 and its id the rest. */
+static void patterns_are_bounded(void **)
+{
+    enum { OF_SUBJECT = PATTERN_REST, OF_ID = 2 + MEMBERS_MAX - OF_SUBJECT };
+    static const char plan[] = {2, 9, 0, 1, 1, 0, 0, 1, 0, 1, 1};
+    const char of_subject[2 + OF_SUBJECT] = {(char)0xFF, 1}; /* 255, each of no bytes */
+    const struct text none = TEXT(""), one = {"", 1};
+    for (char more = 0; more < 2; more++) {
+        const char of_id[] = {(char)(OF_ID + more), 0, 0, 0, 0};
+        const struct text streams[] = {
+            TEXT("\2\1"), TEXT("{}s"), {plan, sizeof plan},
+            none, none, one, one, /* codes and times */
+            {of_subject, sizeof of_subject}, one, none, none,
+            {of_id, sizeof of_id}, one, none, none};
+        struct buffer block;
+        buffer_init(&block, &scratch, 4096);
+        block.size = SEGMENT_HEADER_BYTES;
+        memset(block.at, 0, SEGMENT_HEADER_BYTES);
+        write_le(block.at + 12, 1, 4);
+        for (size_t i = 0; i < sizeof streams / sizeof *streams; i++) {
+            add_raw(&block, streams[i]);
+        }
+        reseal(block.at, block.size);
+        const char *fault = NULL;
+        assert_int_equal(segment_open(reader, pad(buffer_text(&block)), &fault), !more);
+        if (more) {
+            assert_string_equal(fault, "segment: the columns have too many patterns");
+        }
+    }
+    arena_rewind(&scratch, (struct arena_mark){0});
+}
+
 static void headers_are_checked(void **)
 {
     char block[SEGMENT_HEADER_BYTES];
@@ -710,6 +743,34 @@ static void blocks_end_by_what_is_new(void **)
     arena_release(&arena);
 }
 
+/* An event with as many values as there may be, and as many sources as there are events of another
+ * shape: what a tuple of the one takes is not taken for each of the others. */
+static void shapes_of_a_block_differ(void **)
+{
+    begin_world(NULL);
+    struct arena arena;
+    arena_init(&arena, NULL, 0);
+    struct buffer line;
+    buffer_init(&line, &arena, 8192);
+    buffer_add_text(&line, TEXT(HEAD "\"time\":\"2026-10-01T00:00:00Z\",\"data\":"));
+    for (uint32_t i = 0; i < MEMBERS_MAX; i++) {
+        buffer_format(&line, "%c\"m%u\":\"x\"", i == 0 ? '{' : ',', i);
+    }
+    buffer_add_text(&line, TEXT("}}"));
+    decode_json_line(decoder, buffer_text(&line), false, &SINK);
+    for (uint32_t i = 1; i < EVENTS_MAX; i++) {
+        line.size = 0;
+        buffer_format(&line,
+                      "{\"specversion\":\"1.0\",\"id\":\"e\",\"source\":\"vm/%u\",\"type\":\"t\","
+                      "\"subject\":\"a\",\"time\":\"2026-10-01T00:00:00Z\",\"data\":{\"n\":%u}}",
+                      i, i);
+        decode_json_line(decoder, buffer_text(&line), false, &SINK);
+    }
+    assert_int_equal(world.count, EVENTS_MAX);
+    check_world();
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -717,6 +778,8 @@ int main(void)
         cmocka_unit_test(worlds_come_back),     cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(claims_are_bounded),   cmocka_unit_test(headers_are_checked),
         cmocka_unit_test(blocks_are_bounded),   cmocka_unit_test(blocks_end_by_what_is_new),
+        cmocka_unit_test(shapes_of_a_block_differ),
+        cmocka_unit_test(patterns_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
