@@ -165,6 +165,8 @@ const struct yaml_node *want_member(struct loader *loader, const struct yaml_nod
 /* In {value: min(data.a, data.b)} the comma ends the value, and the rest is a key; in {rate: 0,10}
  * too.  What to say of such a key; empty of others. */
 struct text hint_rest(struct text key);
+/* The list ends with NULL. */
+bool is_listed(struct text word, const char *const *list);
 /* Complains about keys that are neither known nor of a later version. Lists end with NULL; later
  * may be NULL. */
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
@@ -178,6 +180,9 @@ bool read_bool(struct loader *loader, const struct yaml_node *node, bool *value)
 bool read_choice(struct loader *loader, const struct yaml_node *node, const char *const *names,
                  int *choice);
 bool read_rounding_mode(struct loader *loader, const struct yaml_node *node, enum rounding *mode);
+/* Into *rounding, which has what holds where the node says nothing. */
+void read_line_rounding(struct loader *loader, const struct yaml_node *node,
+                        struct line_rounding *rounding);
 bool read_int(struct loader *loader, const struct yaml_node *node, int min, int max, int *value);
 /* A number, and no expression. */
 bool read_plain_number(struct loader *loader, const struct yaml_node *node, struct dec *value);

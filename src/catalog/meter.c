@@ -346,7 +346,7 @@ static void check_event_meters(struct loader *loader, struct section meters,
         uint32_t before = weights[type];
         weights[type] += meter_keeps_key(&array[i]) ? EVENT_METER_WITH_KEY : 1;
         if (before <= EVENT_METERS_MAX && weights[type] > EVENT_METERS_MAX) {
-            COMPLAIN(loader, meters.items[i], "TOO_MANY",
+            COMPLAIN(loader, meters.items[i], "LIMIT",
                      TEXT("one meter with dimensions, or a sku made from the event"),
                      "more than %d meters take events of type %.*s (one with latest or grain event "
                      "counts as %d)",

@@ -454,15 +454,15 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
                                        "prices",      "terms",
                                        "billing",     "parameters",
                                        "currency",    "settlement_currency",
-                                       "commitments", NULL};
-    static const char *const later[] = {"rounding", NULL};
+                                       "commitments", "rounding",
+                                       NULL};
     contract->place = yaml_place(node);
     contract->plan = contract->source = contract->view = contract->cost = NONE;
     contract->to = INSTANT_MAX;
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a contract", keys, later);
+    check_keys(loader, node, "a contract", keys, NULL);
     read_parties(loader, node, contract);
     read_dates(loader, node, &contract->from, &contract->to);
     const struct yaml_node *member;
@@ -503,6 +503,13 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     member = yaml_member(node, "settlement_currency");
     if (member != NULL && read_currency(loader, member, &contract->settlement)) {
         loader->catalog->has_currencies = true;
+    }
+    member = yaml_member(node, "rounding");
+    if (member != NULL) {
+        struct line_rounding *rounding = arena_calloc(loader->arena, 1, sizeof *rounding);
+        *rounding = loader->catalog->rounding;
+        read_line_rounding(loader, member, rounding);
+        contract->rounding = rounding;
     }
     load_terms(loader, yaml_member(node, "terms"), &contract->terms);
     read_level(loader, node, level);

@@ -44,7 +44,7 @@ const struct yaml_node *want_member(struct loader *loader, const struct yaml_nod
     return member;
 }
 
-static bool is_listed(struct text word, const char *const *list)
+bool is_listed(struct text word, const char *const *list)
 {
     for (; list != NULL && *list != NULL; list++) {
         if (text_equal(word, text_of(*list))) {

@@ -809,13 +809,23 @@ static instant turn_start(const struct case_run *run, struct period period)
     return start;
 }
 
+static bool rounds_lines(const struct catalog *catalog)
+{
+    bool rounds = !catalog->rounding.exact;
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        const struct line_rounding *own = catalog->contracts[i].rounding;
+        rounds = rounds || (own && !own->exact);
+    }
+    return rounds;
+}
+
 /* Where lines are rounded, a bill that goes on inside a turn is that of the turn so far, less what
  * was billed: rounding is of the line that the turn has. */
 static instant line_start(const struct case_run *run, struct period period)
 {
     const struct catalog *catalog = run->loaded.catalog;
     struct period turn = clock_turn(&catalog->billing, period.from);
-    for (uint32_t i = run->period_count; i > 0 && !catalog->rounding.exact; i--) {
+    for (uint32_t i = run->period_count; i > 0 && rounds_lines(catalog); i--) {
         if (run->periods[i - 1].to == period.from && run->periods[i - 1].from >= turn.from) {
             period.from = run->periods[i - 1].from;
         }

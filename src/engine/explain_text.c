@@ -244,9 +244,8 @@ static void add_conversion(const struct explain *x, struct buffer *out)
 
 static void add_rounding(const struct explain *x, struct buffer *out)
 {
-    const struct line_rounding *rounding = &x->run->catalog->rounding;
-    const int digits =
-        rounding->digits != DIGITS_OF_CURRENCY ? rounding->digits : x->bill.minor_digits;
+    const struct line_rounding *rounding = x->bill.rounding;
+    const int digits = bill_digits(&x->bill);
     buffer_add_text(out, TEXT("\nrounding\n  exact     "));
     add_decimal(out, x->present.exact);
     buffer_add_text(out, TEXT("\n  amount    "));
@@ -257,7 +256,8 @@ static void add_rounding(const struct explain *x, struct buffer *out)
         buffer_format(out, ", %d digits by largest remainder: the bill's total is rounded %s\n",
                       digits, rounding_name(rounding->mode));
     } else {
-        buffer_format(out, ", rounded %s to %d digits\n", rounding_name(rounding->mode), digits);
+        buffer_format(out, ", rounded %s to %d digits\n",
+                      rounding_name(line_mode(&x->line, rounding->mode)), digits);
     }
 }
 

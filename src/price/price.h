@@ -246,6 +246,7 @@ struct period pricing_turn(const struct pricing *pricing, instant at);
 struct bill_money {
     const struct currency *currency;
     const struct currency *settlement; /* in which its total is said too; NULL */
+    const struct line_rounding *rounding;
 };
 
 struct priced {
