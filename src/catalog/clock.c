@@ -112,7 +112,7 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
         if (!want_kind(loader, node, YAML_MAP)) {
             return;
         }
-        check_keys(loader, node, "billing", keys, NULL);
+        check_keys(loader, node, "billing", keys);
         read_thresholds(loader, node, thresholds);
         member = yaml_member(node, "every");
     }
@@ -152,7 +152,7 @@ static struct own_clock read_own_clock(struct loader *loader, const struct yaml_
     if (!want_kind(loader, node, YAML_MAP)) {
         return own;
     }
-    check_keys(loader, node, "a clock", keys, NULL);
+    check_keys(loader, node, "a clock", keys);
     const struct zone *zone = loader->zone;
     const struct yaml_node *every_node = want_member(loader, node, "every");
     const struct yaml_node *anchor = yaml_member(node, "anchor");

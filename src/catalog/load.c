@@ -460,7 +460,7 @@ void read_line_rounding(struct loader *loader, const struct yaml_node *node,
     if (node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
         rounding->exact = true;
     } else if (want_kind(loader, node, YAML_MAP)) {
-        check_keys(loader, node, "rounding", keys, NULL);
+        check_keys(loader, node, "rounding", keys);
         rounding->exact = false;
         read_rounding_keys(loader, yaml_member(node, "digits"), yaml_member(node, "mode"),
                            yaml_member(node, "at"), rounding);
@@ -501,7 +501,7 @@ static void load_products(struct loader *loader, struct section section)
         if (!want_kind(loader, node, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, node, "a product", keys, NULL);
+        check_keys(loader, node, "a product", keys);
         if (yaml_member(node, "title") != NULL) {
             read_name(loader, yaml_member(node, "title"), &products[i].title);
         }
@@ -525,7 +525,7 @@ static void load_products(struct loader *loader, struct section section)
             if (item->kind == YAML_NONE || !want_kind(loader, item, YAML_MAP)) {
                 continue;
             }
-            check_keys(loader, item, "a SKU", sku_keys, NULL);
+            check_keys(loader, item, "a SKU", sku_keys);
             if (yaml_member(item, "unit") != NULL) {
                 read_name(loader, yaml_member(item, "unit"), &sku->unit);
             }
@@ -633,7 +633,7 @@ static bool read_files(struct loader *loader)
     }
     drop_profiles(loader);
     for (uint32_t i = 0; i < loader->root_count; i++) {
-        check_keys(loader, loader->roots[i], "a catalog", top_keys, NULL);
+        check_keys(loader, loader->roots[i], "a catalog", top_keys);
     }
     if (readable && loader->root_count == 0 && loader->complaints->errors == 0) {
         struct place place = {input->file_count > 0 ? files[0]->name : TEXT("catalog"), 1, 1};

@@ -167,10 +167,9 @@ const struct yaml_node *want_member(struct loader *loader, const struct yaml_nod
 struct text hint_rest(struct text key);
 /* The list ends with NULL. */
 bool is_listed(struct text word, const char *const *list);
-/* Complains about keys that are neither known nor of a later version. Lists end with NULL; later
- * may be NULL. */
+/* Complains about keys that are not known. */
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
-                const char *const *known, const char *const *later);
+                const char *const *known);
 bool read_name(struct loader *loader, const struct yaml_node *node, struct text *name);
 /* The text of a name that a key is: at most 255 bytes, no control characters, not empty, no @ in
  * front. */

@@ -196,7 +196,7 @@ static void read_limit(struct work *work, struct step_adjust *adjust)
     if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "limit", keys, NULL);
+    check_keys(loader, node, "limit", keys);
     const struct yaml_node *turns = yaml_member(node, "turns");
     const struct yaml_node *amount = yaml_member(node, "amount");
     int count = 0;
