@@ -61,7 +61,7 @@ enum name_slot {
     NAME_KIND,
     NAME_STEP,
     NAME_PRICE,
-    NAME_LIST, /* what it comes to at the list rate */
+    NAME_LIST,         /* what it comes to at the list rate */
     NAME_PERIOD_HOURS, /* of the bill's period */
     NAME_PERIOD_DAYS,
     NAME_PERIOD_SECONDS,

@@ -475,10 +475,10 @@ static void load_rounding(struct loader *loader)
     const struct yaml_node *mode = profile_option(loader, "rounding", "mode");
     const struct yaml_node *at = profile_option(loader, "rounding", "at");
     bool is_of_profile = digits != NULL || mode != NULL || at != NULL;
-    *rounding = (struct line_rounding){.exact = loader->input->exact_rounding_default &&
-                                                !is_of_profile,
-                                       .digits = 10,
-                                       .mode = ROUND_HALF_UP};
+    *rounding =
+        (struct line_rounding){.exact = loader->input->exact_rounding_default && !is_of_profile,
+                               .digits = 10,
+                               .mode = ROUND_HALF_UP};
     read_rounding_keys(loader, digits, mode, at, rounding);
     if (node != NULL) {
         read_line_rounding(loader, node, rounding);

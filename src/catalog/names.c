@@ -1,10 +1,10 @@
 /* names.c - what an expression may name, and where.
  *
  * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x`
- * and `contract.x` say which; `customer.tax.x` is what the account's record says.  Of `unit`, `price`
- * and `list` a dimension goes before the fixed name.  Where a name exists but not at this place (a
- * charge's amount before there are charges), the complaint is the same as for one that does not
- * exist, and the hint lists what there is.
+ * and `contract.x` say which; `customer.tax.x` is what the account's record says.  Of `unit`,
+ * `price` and `list` a dimension goes before the fixed name.  Where a name exists but not at this
+ * place (a charge's amount before there are charges), the complaint is the same as for one that
+ * does not exist, and the hint lists what there is.
  */
 #include "base/nearest.h"
 #include "catalog/load.h"
@@ -205,7 +205,7 @@ static bool resolve_attribute(const struct resolver *resolver, struct text name,
     return true;
 }
 
-/* Of words that usage is often told apart by: where somebody has a dimension called unit, it is what
+/* Of words that usage is often told apart by: where somebody has a dimension called so, it is what
  * is meant. */
 static bool is_dimension_instead(const struct loader *loader, struct text name)
 {
