@@ -254,6 +254,8 @@ bool read_number(struct loader *loader, const struct yaml_node *node,
                  const struct expr_context *context, struct number *number);
 /* `sku`, `region`, `dims.region`, `attributes.size` ... */
 bool find_by_key(struct loader *loader, struct text name, struct by_key *key);
+/* Of an expression over a row, whatever else is called so: quantity, sku ... */
+bool is_row_name(struct text name);
 bool read_by_key(struct loader *loader, const struct yaml_node *node, struct by_key *key);
 /* A list of such keys, each once. */
 bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by_key *keys,

@@ -60,6 +60,16 @@ static const char *const charge_kinds[] = {
     "usage",     "fee",     "covered",    "negation", "discount", "markup",   "minimum",   "cap",
     "shortfall", "overage", "commitment", "credit",   "tax",      "rounding", "allocated", NULL};
 
+bool is_row_name(struct text name)
+{
+    for (size_t i = 0; i < FIXED_NAME_COUNT; i++) {
+        if (fixed_names[i].from <= NAMES_ROW && text_equal(name, text_of(fixed_names[i].name))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct resolver {
     struct loader *loader;
     const struct expr_context *context;

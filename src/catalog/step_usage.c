@@ -425,6 +425,11 @@ static void read_results(struct work *work, const struct yaml_node *node,
                          "a result named %.*s stands before it", TEXT_ARG(result->key));
             }
         }
+        if (is_row_name(result->key)) {
+            complain(loader->complaints, yaml_key_place(result), "DUPLICATE_NAME",
+                     TEXT("give the result another name"),
+                     "%.*s is a name that a row has of its own", TEXT_ARG(result->key));
+        }
         if (check_name(loader, yaml_key_place(result), result->key) &&
             read_row_number(loader, result, context, &results[formula->result_count])) {
             names[formula->result_count++] = result->key;
