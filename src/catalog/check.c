@@ -715,11 +715,13 @@ static void check_contracts(struct loader *loader)
             longest->to > contract->from && contract->buyer.size > 0) {
             char from[TIME_FORMAT_MAX];
             time_format_short(contract->from, from);
-            complain(
-                loader->complaints, contract->place, "CONTRACT_OVERLAP",
-                text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id), from),
-                "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
-                TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
+            complain(loader->complaints, contract->place, "CONTRACT_OVERLAP",
+                     contract->from > longest->from
+                         ? text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id),
+                                       from)
+                         : TEXT("from: and to: say when each holds"),
+                     "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
+                     TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
         }
         if (longest == NULL || !text_equal(longest->buyer, contract->buyer) ||
             contract->to > longest->to) {
