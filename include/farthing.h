@@ -236,7 +236,7 @@ enum farthing_status farthing_explain(struct farthing *farthing, const char *out
                                       farthing_write *write, void *context);
 
 struct farthing_tests {
-    uint64_t passed, failed, skipped;
+    uint64_t passed, failed;
 };
 /* Runs pricing cases (YAML, JSON, or one JSON a line); writes a line for each that does not pass,
  * or for all when verbose. */

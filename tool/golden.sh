@@ -1,6 +1,6 @@
 #!/bin/sh
 # golden.sh - runs the worked cases of other systems that are handed over beside the tree, and says by family
-# of models how many pass, fail, or ask for what is not there yet, and why.
+# of models how many pass and fail.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -24,11 +24,11 @@ status=0
 
 # A case is "result: name (file:line)", what is said about it follows, indented.  A family is a name up to its first dash.
 awk '
-/^(passed|failed|not yet): / {
+/^(passed|failed): / {
     result = $0
     sub(/:.*/, "", result)
     name = $0
-    sub(/^[a-z ]*: /, "", name)
+    sub(/^[a-z]*: /, "", name)
     family = name
     sub(/[- ].*/, "", family)
     file = name
@@ -47,30 +47,18 @@ awk '
     next
 }
 /^    / {
-    reason = substr($0, 5)
-    if (result == "not yet") {
-        why[family] = why[family] (index(why[family], reason) ? "" : "; " reason)
-        reasons[reason]++
-    } else {
-        print
-    }
+    print
 }
 END {
     if (total["failed"] > 0) {
         print ""
     }
-    printf "%-18s %7s %7s %7s\n", "family", "passed", "failed", "not yet"
+    printf "%-18s %7s %7s\n", "family", "passed", "failed"
     for (i = 1; i <= count; i++) {
         f = order[i]
-        printf "%-18s %7d %7d %7d  %s\n", f, number[f, "passed"], number[f, "failed"],
-            number[f, "not yet"], substr(why[f], 3)
+        printf "%-18s %7d %7d\n", f, number[f, "passed"], number[f, "failed"]
     }
-    print "\nwhy not yet:"
-    for (reason in reasons) {
-        printf "%7d  %s\n", reasons[reason], reason | "sort -rn"
-    }
-    close("sort -rn")
-    printf "\n%d passed, %d failed, %d not yet\n", total["passed"], total["failed"], total["not yet"]
+    printf "\n%d passed, %d failed\n", total["passed"], total["failed"]
 }
 ' "$report"
 exit "$status"

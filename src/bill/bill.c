@@ -542,15 +542,15 @@ static int compare_shares(const void *a_share, const void *b_share)
     return order ? order : (a->line > b->line) - (a->line < b->line);
 }
 
-static int rounding_digits(const struct line_rounding *rounding, const struct bill *bill)
+int bill_digits(const struct bill *bill)
 {
-    return rounding->digits == DIGITS_OF_CURRENCY ? bill->minor_digits : rounding->digits;
+    const int digits = bill->rounding->digits;
+    return digits == DIGITS_OF_CURRENCY ? bill->minor_digits : digits;
 }
 
-static enum status round_at_total(struct arena *arena, const struct line_rounding *rounding,
-                                  struct bill *bill, struct error *err)
+static enum status round_at_total(struct arena *arena, struct bill *bill, struct error *err)
 {
-    const int digits = rounding_digits(rounding, bill);
+    const int digits = bill_digits(bill);
     struct dec exact = DEC_ZERO, total, given = DEC_ZERO;
     struct share *shares = arena_calloc(arena, bill->line_count + 1, sizeof *shares);
     for (uint32_t i = 0; i < bill->line_count; i++) {
@@ -561,7 +561,7 @@ static enum status round_at_total(struct arena *arena, const struct line_roundin
         shares[i].line = i;
         TRY(dec_subtract(line->exact, line->amount, &shares[i].lost, err));
     }
-    TRY(dec_round(exact, digits, rounding->mode, &total, err));
+    TRY(dec_round(exact, digits, bill->rounding->mode, &total, err));
     qsort(shares, bill->line_count, sizeof *shares, compare_shares);
     struct dec unit;
     TRY(dec_make(1, digits, &unit, err));
@@ -578,12 +578,12 @@ enum rounding line_mode(const struct line *line, enum rounding mode)
     return text_equal(line->kind, TEXT("negation")) ? rounding_mirrored(mode) : mode;
 }
 
-static enum status round_lines(struct arena *arena, const struct line_rounding *rounding,
-                               struct bill *bill, struct error *err)
+static enum status round_lines(struct arena *arena, struct bill *bill, struct error *err)
 {
-    const int digits = rounding_digits(rounding, bill);
+    const struct line_rounding *rounding = bill->rounding;
+    const int digits = bill_digits(bill);
     if (rounding->at_total && !rounding->exact) {
-        enum status status = round_at_total(arena, rounding, bill, err);
+        enum status status = round_at_total(arena, bill, err);
         return status == OK ? OK : fail_sum(bill->payer, status, err);
     }
     for (uint32_t i = 0; i < bill->line_count; i++) {
@@ -602,11 +602,10 @@ static enum status round_lines(struct arena *arena, const struct line_rounding *
 }
 
 /* The line that makes the lines add up to a total in the currency's minor unit. */
-static enum status add_rounding_line(struct arena *arena, const struct line_rounding *rounding,
-                                     struct bill *bill, struct error *err)
+static enum status add_rounding_line(struct arena *arena, struct bill *bill, struct error *err)
 {
     struct dec sum, total, difference;
-    if (rounding->exact) {
+    if (bill->rounding->exact) {
         return OK;
     }
     struct dec_sum amounts = {0};
@@ -897,10 +896,11 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                           .payer = payer,
                           .currency = text_of(priced->money.currency->code),
                           .minor_digits = priced->money.currency->digits,
+                          .rounding = priced->money.rounding,
                           .period = pricing->cut};
     TRY(collect_lines(arena, pricing, rows, row_count, priced, bill, err));
-    TRY(round_lines(arena, &catalog->rounding, bill, err));
-    enum status status = add_rounding_line(arena, &catalog->rounding, bill, err);
+    TRY(round_lines(arena, bill, err));
+    enum status status = add_rounding_line(arena, bill, err);
     if (status != OK) {
         return fail_sum(payer, status, err);
     }

@@ -71,6 +71,7 @@ struct bill {
     struct text provider, payer, currency;
     struct text contract, source, seller; /* of a view; empty: whatever the payer has */
     int minor_digits;
+    const struct line_rounding *rounding;
     bool has_settlement; /* its total is said in another currency too */
     struct used_rate settled;
     struct dec settlement; /* rounded to that one's minor unit */
@@ -116,6 +117,8 @@ enum status bill_make(struct arena *arena, const struct pricing *pricing,
                       const struct priced *priced, const struct issued *issued, struct bill *bill,
                       struct error *err);
 
+/* To how many digits its lines are rounded. */
+int bill_digits(const struct bill *bill);
 /* How a line is rounded where lines are rounded by mode.  One of kind `negation` is rounded to
  * minus what the line that it takes back is, so that both together are nothing: a ceiling by itself
  * would leave a unit of them. */

@@ -60,6 +60,8 @@ enum name_slot {
     NAME_RATE,
     NAME_KIND,
     NAME_STEP,
+    NAME_PRICE,
+    NAME_LIST,         /* what it comes to at the list rate */
     NAME_PERIOD_HOURS, /* of the bill's period */
     NAME_PERIOD_DAYS,
     NAME_PERIOD_SECONDS,
@@ -812,6 +814,16 @@ struct thresholds {
     struct dec recurring;
 };
 
+/* For digits: those of the minor unit of the currency that an amount is in. */
+enum { DIGITS_OF_CURRENCY = -1 };
+/* How a bill's lines and total are rounded. */
+struct line_rounding {
+    bool exact;         /* no rounding at all */
+    int digits;         /* of a line; default 10; DIGITS_OF_CURRENCY */
+    enum rounding mode; /* default half_up */
+    bool at_total;      /* round the total, lines by largest remainder */
+};
+
 /* What one buyer agreed to.  A contract with accounts or a source is a view: it prices what others
  * price too, for its buyer alone. */
 struct contract {
@@ -833,6 +845,7 @@ struct contract {
     struct clock billing;
     bool billing_at_start;                        /* anchored at the contract's start */
     const struct currency *currency, *settlement; /* of its buyer's bills; NULL: not said */
+    const struct line_rounding *rounding;         /* of its buyer's bills; NULL: the catalog's */
     struct thresholds thresholds;
     const struct parameter *parameters;
     uint32_t parameter_count;
@@ -860,16 +873,6 @@ struct account_sharing {
     enum sharing_mode mode;
     struct text group; /* empty: none */
     uint32_t next;     /* of the same account, in catalog->sharings; NONE */
-};
-
-/* For digits: those of the minor unit of the currency that an amount is in. */
-enum { DIGITS_OF_CURRENCY = -1 };
-/* How a bill's lines and total are rounded. */
-struct line_rounding {
-    bool exact;         /* no rounding at all: pricing cases */
-    int digits;         /* of a line; default 10; DIGITS_OF_CURRENCY */
-    enum rounding mode; /* default half_up */
-    bool at_total;      /* round the total, lines by largest remainder */
 };
 
 /* How amounts in the currency of a price become amounts of a bill in another one. */

@@ -715,11 +715,13 @@ static void check_contracts(struct loader *loader)
             longest->to > contract->from && contract->buyer.size > 0) {
             char from[TIME_FORMAT_MAX];
             time_format_short(contract->from, from);
-            complain(
-                loader->complaints, contract->place, "CONTRACT_OVERLAP",
-                text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id), from),
-                "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
-                TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
+            complain(loader->complaints, contract->place, "CONTRACT_OVERLAP",
+                     contract->from > longest->from
+                         ? text_format(loader->arena, "end %.*s with to: %s", TEXT_ARG(longest->id),
+                                       from)
+                         : TEXT("from: and to: say when each holds"),
+                     "the contracts %.*s and %.*s of %.*s hold at once", TEXT_ARG(longest->id),
+                     TEXT_ARG(contract->id), TEXT_ARG(contract->buyer));
         }
         if (longest == NULL || !text_equal(longest->buyer, contract->buyer) ||
             contract->to > longest->to) {
@@ -1086,9 +1088,67 @@ static void warn_of_misnamed(struct loader *loader, const bool *sold)
     }
 }
 
+/* Whether hours of a zone begin within those of UTC, in our time. */
+static bool has_odd_hours(const struct zone *zone)
+{
+    bool is_odd = false;
+    for (int month = 1; zone != NULL && month <= 7; month += 6) {
+        const instant at = civil_to_days(2026, month, 1) * NS_PER_DAY;
+        is_odd = is_odd || zone_offset_seconds(zone, at) % 3600 != 0;
+    }
+    return is_odd;
+}
+
+struct time_use {
+    bool any, is_odd; /* an hour, weekday or date of a row is asked for; in a zone of odd hours */
+};
+
+static void note_time(void *context, const struct expr *expr)
+{
+    struct time_use *use = context;
+    size_t count = 0;
+    const struct zone *const *zones =
+        expr != NULL && expr_uses(expr, NAME_TIME) ? expr_zones(expr, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        use->any = true;
+        use->is_odd = use->is_odd || has_odd_hours(zones[i]);
+    }
+}
+
+/* The time of a row is when its slot begins: of a month that says nothing of the usage in it. */
+static void warn_of_times(struct loader *loader)
+{
+    const struct catalog *catalog = loader->catalog;
+    for (uint32_t p = 0; p < catalog->price_count; p++) {
+        const struct price *price = &catalog->prices[p];
+        struct time_use use = {0};
+        for (uint32_t i = 0; i < price->step_count && !price->takes_money; i++) {
+            step_visit_rows(&price->steps[i], note_time, &use);
+        }
+        for (uint32_t m = 0; m < catalog->meter_count && use.any; m++) {
+            const struct meter *meter = &catalog->meters[m];
+            const bool is_month = meter->grain == GRAIN_MONTH;
+            if ((is_month || (use.is_odd && meter->grain == GRAIN_HOUR)) && meter->sku != NONE &&
+                meter->sku != MAP_NONE &&
+                (price->skus == NULL || price_has_sku(price, meter->sku))) {
+                complain_softly(loader->complaints, price->place, "TIME_OF_ROW",
+                                TEXT("in_calendar(\"...\") cuts rows at its hours; or grain: event "
+                                     "in the meter"),
+                                "it asks for the hour or date of a row, and those of the meter "
+                                "%.*s begin with %s",
+                                TEXT_ARG(meter->name),
+                                is_month ? "a month"
+                                         : "an hour of UTC, in which one of the zone begins");
+                break;
+            }
+        }
+    }
+}
+
 static void warn(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
+    warn_of_times(loader);
     for (uint32_t i = 0; i < catalog->shared_count; i++) {
         if (!loader->shared_used[i]) {
             complain_softly(

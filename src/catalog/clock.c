@@ -112,7 +112,7 @@ void load_billing(struct loader *loader, const struct yaml_node *node, struct cl
         if (!want_kind(loader, node, YAML_MAP)) {
             return;
         }
-        check_keys(loader, node, "billing", keys, NULL);
+        check_keys(loader, node, "billing", keys);
         read_thresholds(loader, node, thresholds);
         member = yaml_member(node, "every");
     }
@@ -152,7 +152,7 @@ static struct own_clock read_own_clock(struct loader *loader, const struct yaml_
     if (!want_kind(loader, node, YAML_MAP)) {
         return own;
     }
-    check_keys(loader, node, "a clock", keys, NULL);
+    check_keys(loader, node, "a clock", keys);
     const struct zone *zone = loader->zone;
     const struct yaml_node *every_node = want_member(loader, node, "every");
     const struct yaml_node *anchor = yaml_member(node, "anchor");
@@ -197,7 +197,11 @@ void read_step_clock(struct loader *loader, const struct yaml_node *node, struct
     }
     struct text name = node->text;
     enum clock_every every;
-    if (text_equal(name, TEXT("row"))) {
+    uint32_t index = map_find(&loader->clock_by_name, name);
+    if (index != MAP_NONE) { /* also one that is called as one of the language's */
+        step->clock = loader->own_clocks[index].clock;
+        step->rule = loader->own_clocks[index].rule;
+    } else if (text_equal(name, TEXT("row"))) {
         step->clock = CLOCK_ROW;
     } else if (text_equal(name, TEXT("period"))) {
         step->clock = CLOCK_PERIOD;
@@ -206,10 +210,6 @@ void read_step_clock(struct loader *loader, const struct yaml_node *node, struct
     } else if (text_equal(name, TEXT("contract_year"))) {
         step->clock = CLOCK_CONTRACT;
         step->rule = clock_calendar(EVERY_YEAR, loader->zone);
-    } else if (map_find(&loader->clock_by_name, name) != MAP_NONE) {
-        const struct own_clock *own = &loader->own_clocks[map_find(&loader->clock_by_name, name)];
-        step->clock = own->clock;
-        step->rule = own->rule;
     } else if (clock_every_parse(name, &every)) {
         step->clock = CLOCK_RULE;
         step->rule = clock_calendar(every, loader->zone);

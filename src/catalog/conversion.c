@@ -80,7 +80,7 @@ void load_conversion(struct loader *loader, const struct yaml_node *node)
     if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "currencies", keys, NULL);
+    check_keys(loader, node, "currencies", keys);
     const struct yaml_node *rates = want_member(loader, node, "rates");
     if (rates != NULL && want_kind(loader, rates, YAML_TEXT)) {
         const struct rate_table *table = find_rates(loader, rates);

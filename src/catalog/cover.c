@@ -72,7 +72,7 @@ static void read_pass(struct work *work, const struct yaml_node *node, struct co
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a pass", keys, NULL);
+    check_keys(loader, node, "a pass", keys);
     const struct yaml_node *member = want_member(loader, node, "offering");
     uint32_t offering = member == NULL ? NONE : find_offering(loader, member);
     if (offering != NONE) {
@@ -317,7 +317,7 @@ static void load_offering(struct loader *loader, const struct yaml_node *node, u
         return;
     }
     (void)check_name(loader, offering->place, offering->name);
-    check_keys(loader, node, "an offering", keys, NULL);
+    check_keys(loader, node, "an offering", keys);
     struct expr_context context = {.kind = NAMES_BUCKET, .has_turn = true, .has_commitment = true};
     int unit = 0;
     if (yaml_member(node, "unit") != NULL) {

@@ -19,7 +19,7 @@ static void read_recurrence(struct loader *loader, const struct yaml_node *node,
     const struct yaml_node *period = node;
     instant anchor = grant->from;
     if (node->kind == YAML_MAP) {
-        check_keys(loader, node, "every", keys, NULL);
+        check_keys(loader, node, "every", keys);
         period = want_member(loader, node, "period");
         if (yaml_member(node, "anchor") != NULL) {
             read_instant(loader, yaml_member(node, "anchor"), &anchor);
@@ -43,7 +43,7 @@ static void read_rollover(struct loader *loader, const struct yaml_node *node, s
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "rollover", keys, NULL);
+    check_keys(loader, node, "rollover", keys);
     if (yaml_member(node, "min") != NULL) {
         read_dec(loader, yaml_member(node, "min"), &grant->least);
     }
@@ -101,7 +101,7 @@ static void read_grant(struct work *work, const struct yaml_node *node, uint32_t
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a grant", keys, NULL);
+    check_keys(loader, node, "a grant", keys);
     const struct yaml_node *amount = want_member(loader, node, "amount");
     if (yaml_member(node, "id") != NULL) {
         read_name(loader, yaml_member(node, "id"), &grant->id);
@@ -294,7 +294,7 @@ static void read_top_up(struct work *work, struct step_credit *credit)
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "top_up", keys, NULL);
+    check_keys(loader, node, "top_up", keys);
     const struct yaml_node *below = want_member(loader, node, "below");
     const struct yaml_node *amount = want_member(loader, node, "amount");
     const struct yaml_node *cost = yaml_member(node, "cost");

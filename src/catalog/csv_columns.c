@@ -47,7 +47,7 @@ static void load_csv_columns(struct loader *loader, const struct yaml_node *node
         const struct yaml_node *target = item;
         columns[i] = item->key;
         if (item->kind == YAML_MAP) {
-            check_keys(loader, item, "a column", keys, NULL);
+            check_keys(loader, item, "a column", keys);
             target = want_member(loader, item, "to");
             if (yaml_member(item, "number") != NULL) {
                 read_bool(loader, yaml_member(item, "number"), &is_number[i]);
@@ -85,7 +85,7 @@ void load_csv(struct loader *loader, const struct yaml_node *node)
         return;
     }
     loader->catalog->has_csv = true;
-    check_keys(loader, node, "csv", keys, NULL);
+    check_keys(loader, node, "csv", keys);
     struct name_set targets;
     name_set_init(&targets, loader);
     const struct yaml_node *separator = yaml_member(node, "separator");

@@ -285,7 +285,7 @@ void load_calendars(struct loader *loader, struct section section)
         if (!want_kind(loader, node, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, node, "a calendar", keys, NULL);
+        check_keys(loader, node, "a calendar", keys);
         if (yaml_member(node, "zone") != NULL) {
             read_zone(loader, yaml_member(node, "zone"), &calendar->zone);
         }

@@ -433,52 +433,56 @@ bool digits_are_currency(const struct yaml_node *node)
     return node->kind == YAML_TEXT && text_equal(node->text, TEXT("currency"));
 }
 
-/* What the catalog says, else its profile. */
-static const struct yaml_node *rounding_option(const struct loader *loader,
-                                               const struct yaml_node *node, const char *name)
+/* Each NULL: it stays as it is. */
+static void read_rounding_keys(struct loader *loader, const struct yaml_node *digits,
+                               const struct yaml_node *mode, const struct yaml_node *at,
+                               struct line_rounding *rounding)
 {
-    const struct yaml_node *own = node == NULL ? NULL : yaml_member(node, name);
-    return own != NULL ? own : profile_option(loader, "rounding", name);
-}
-
-static void load_rounding(struct loader *loader)
-{
-    static const char *const keys[] = {"digits", "mode", "at", NULL};
     static const char *const ats[] = {"line", "total", NULL};
-    struct line_rounding *rounding = &loader->catalog->rounding;
-    const struct yaml_node *node = collect_single(loader, "rounding");
-    *rounding = (struct line_rounding){.digits = 10, .mode = ROUND_HALF_UP};
-    bool is_of_profile = profile_option(loader, "rounding", "digits") != NULL ||
-                         profile_option(loader, "rounding", "mode") != NULL ||
-                         profile_option(loader, "rounding", "at") != NULL;
-    if (node == NULL && !is_of_profile) {
-        rounding->exact = loader->input->exact_rounding_default;
-        return;
-    }
-    if (node != NULL && node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
-        rounding->exact = true;
-        return;
-    }
-    if (node != NULL && !want_kind(loader, node, YAML_MAP)) {
-        return;
-    }
-    if (node != NULL) {
-        check_keys(loader, node, "rounding", keys, NULL);
-    }
-    const struct yaml_node *digits = rounding_option(loader, node, "digits");
     if (digits != NULL && digits_are_currency(digits)) {
         rounding->digits = DIGITS_OF_CURRENCY;
     } else if (digits != NULL) {
         read_int(loader, digits, 0, DEC_SCALE, &rounding->digits);
     }
-    if (rounding_option(loader, node, "mode") != NULL) {
-        read_rounding_mode(loader, rounding_option(loader, node, "mode"), &rounding->mode);
+    if (mode != NULL) {
+        read_rounding_mode(loader, mode, &rounding->mode);
     }
-    int at = 0;
-    if (rounding_option(loader, node, "at") != NULL) {
-        read_choice(loader, rounding_option(loader, node, "at"), ats, &at);
+    int choice = 0;
+    if (at != NULL && read_choice(loader, at, ats, &choice)) {
+        rounding->at_total = choice == 1;
     }
-    rounding->at_total = at == 1;
+}
+
+void read_line_rounding(struct loader *loader, const struct yaml_node *node,
+                        struct line_rounding *rounding)
+{
+    static const char *const keys[] = {"digits", "mode", "at", NULL};
+    if (node->kind == YAML_TEXT && text_equal(node->text, TEXT("exact"))) {
+        rounding->exact = true;
+    } else if (want_kind(loader, node, YAML_MAP)) {
+        check_keys(loader, node, "rounding", keys);
+        rounding->exact = false;
+        read_rounding_keys(loader, yaml_member(node, "digits"), yaml_member(node, "mode"),
+                           yaml_member(node, "at"), rounding);
+    }
+}
+
+static void load_rounding(struct loader *loader)
+{
+    struct line_rounding *rounding = &loader->catalog->rounding;
+    const struct yaml_node *node = collect_single(loader, "rounding");
+    const struct yaml_node *digits = profile_option(loader, "rounding", "digits");
+    const struct yaml_node *mode = profile_option(loader, "rounding", "mode");
+    const struct yaml_node *at = profile_option(loader, "rounding", "at");
+    bool is_of_profile = digits != NULL || mode != NULL || at != NULL;
+    *rounding =
+        (struct line_rounding){.exact = loader->input->exact_rounding_default && !is_of_profile,
+                               .digits = 10,
+                               .mode = ROUND_HALF_UP};
+    read_rounding_keys(loader, digits, mode, at, rounding);
+    if (node != NULL) {
+        read_line_rounding(loader, node, rounding);
+    }
 }
 
 static void load_products(struct loader *loader, struct section section)
@@ -497,7 +501,7 @@ static void load_products(struct loader *loader, struct section section)
         if (!want_kind(loader, node, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, node, "a product", keys, NULL);
+        check_keys(loader, node, "a product", keys);
         if (yaml_member(node, "title") != NULL) {
             read_name(loader, yaml_member(node, "title"), &products[i].title);
         }
@@ -521,7 +525,7 @@ static void load_products(struct loader *loader, struct section section)
             if (item->kind == YAML_NONE || !want_kind(loader, item, YAML_MAP)) {
                 continue;
             }
-            check_keys(loader, item, "a SKU", sku_keys, NULL);
+            check_keys(loader, item, "a SKU", sku_keys);
             if (yaml_member(item, "unit") != NULL) {
                 read_name(loader, yaml_member(item, "unit"), &sku->unit);
             }
@@ -629,7 +633,7 @@ static bool read_files(struct loader *loader)
     }
     drop_profiles(loader);
     for (uint32_t i = 0; i < loader->root_count; i++) {
-        check_keys(loader, loader->roots[i], "a catalog", top_keys, NULL);
+        check_keys(loader, loader->roots[i], "a catalog", top_keys);
     }
     if (readable && loader->root_count == 0 && loader->complaints->errors == 0) {
         struct place place = {input->file_count > 0 ? files[0]->name : TEXT("catalog"), 1, 1};

@@ -165,10 +165,11 @@ const struct yaml_node *want_member(struct loader *loader, const struct yaml_nod
 /* In {value: min(data.a, data.b)} the comma ends the value, and the rest is a key; in {rate: 0,10}
  * too.  What to say of such a key; empty of others. */
 struct text hint_rest(struct text key);
-/* Complains about keys that are neither known nor of a later version. Lists end with NULL; later
- * may be NULL. */
+/* The list ends with NULL. */
+bool is_listed(struct text word, const char *const *list);
+/* Complains about keys that are not known. */
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
-                const char *const *known, const char *const *later);
+                const char *const *known);
 bool read_name(struct loader *loader, const struct yaml_node *node, struct text *name);
 /* The text of a name that a key is: at most 255 bytes, no control characters, not empty, no @ in
  * front. */
@@ -178,6 +179,9 @@ bool read_bool(struct loader *loader, const struct yaml_node *node, bool *value)
 bool read_choice(struct loader *loader, const struct yaml_node *node, const char *const *names,
                  int *choice);
 bool read_rounding_mode(struct loader *loader, const struct yaml_node *node, enum rounding *mode);
+/* Into *rounding, which has what holds where the node says nothing. */
+void read_line_rounding(struct loader *loader, const struct yaml_node *node,
+                        struct line_rounding *rounding);
 bool read_int(struct loader *loader, const struct yaml_node *node, int min, int max, int *value);
 /* A number, and no expression. */
 bool read_plain_number(struct loader *loader, const struct yaml_node *node, struct dec *value);
@@ -250,6 +254,8 @@ bool read_number(struct loader *loader, const struct yaml_node *node,
                  const struct expr_context *context, struct number *number);
 /* `sku`, `region`, `dims.region`, `attributes.size` ... */
 bool find_by_key(struct loader *loader, struct text name, struct by_key *key);
+/* Of an expression over a row, whatever else is called so: quantity, sku ... */
+bool is_row_name(struct text name);
 bool read_by_key(struct loader *loader, const struct yaml_node *node, struct by_key *key);
 /* A list of such keys, each once. */
 bool read_by_keys(struct loader *loader, const struct yaml_node *node, struct by_key *keys,

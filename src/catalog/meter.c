@@ -117,12 +117,12 @@ static void read_spread(struct meter_work *work)
 {
     struct loader *loader = work->loader;
     struct meter *meter = work->meter;
-    static const char *const keys[] = {"from", "to", NULL}, *const later[] = {NULL};
+    static const char *const keys[] = {"from", "to", NULL};
     const struct yaml_node *node = yaml_member(work->node, "spread");
     if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a spread", keys, later);
+    check_keys(loader, node, "a spread", keys);
     const struct yaml_node *from = yaml_member(node, "from"), *to = yaml_member(node, "to");
     if (from == NULL || to == NULL) {
         complain(loader->complaints, yaml_key_place(node), "MISSING_KEY",
@@ -263,7 +263,7 @@ static void read_meter(struct loader *loader, const struct yaml_node *node, stru
     } else if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, work.node, "a meter", meter_keys, NULL);
+    check_keys(loader, work.node, "a meter", meter_keys);
     const struct yaml_node *member = yaml_member(work.node, "event");
     if (member != NULL) {
         read_name(loader, member, &meter->event_type);
@@ -346,7 +346,7 @@ static void check_event_meters(struct loader *loader, struct section meters,
         uint32_t before = weights[type];
         weights[type] += meter_keeps_key(&array[i]) ? EVENT_METER_WITH_KEY : 1;
         if (before <= EVENT_METERS_MAX && weights[type] > EVENT_METERS_MAX) {
-            COMPLAIN(loader, meters.items[i], "TOO_MANY",
+            COMPLAIN(loader, meters.items[i], "LIMIT",
                      TEXT("one meter with dimensions, or a sku made from the event"),
                      "more than %d meters take events of type %.*s (one with latest or grain event "
                      "counts as %d)",

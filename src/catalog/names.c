@@ -1,10 +1,10 @@
 /* names.c - what an expression may name, and where.
  *
  * A bare name is a fixed one, else a dimension, else an attribute of SKUs; `dims.x`, `attributes.x`
- * and `contract.x` say which; `customer.tax.x` is what the account's record says.  Of `unit` a
- * dimension goes before the fixed name.  Where a name exists but not at this place (a charge's
- * amount before there are charges), the complaint is the same as for one that does not exist, and
- * the hint lists what there is.
+ * and `contract.x` say which; `customer.tax.x` is what the account's record says.  Of `unit`,
+ * `price` and `list` a dimension goes before the fixed name.  Where a name exists but not at this
+ * place (a charge's amount before there are charges), the complaint is the same as for one that
+ * does not exist, and the hint lists what there is.
  */
 #include "base/nearest.h"
 #include "catalog/load.h"
@@ -41,6 +41,8 @@ static const struct fixed_name fixed_names[] = {
     {"rate", NAMES_CHARGE, false, EXPR_NUMBER, NAME_RATE},
     {"kind", NAMES_CHARGE, false, EXPR_TEXT, NAME_KIND},
     {"step", NAMES_CHARGE, false, EXPR_TEXT, NAME_STEP},
+    {"price", NAMES_CHARGE, false, EXPR_TEXT, NAME_PRICE},
+    {"list", NAMES_CHARGE, false, EXPR_NUMBER, NAME_LIST},
 };
 enum { FIXED_NAME_COUNT = sizeof fixed_names / sizeof fixed_names[0] };
 
@@ -57,6 +59,16 @@ enum { METER_NAME_COUNT = sizeof meter_names / sizeof meter_names[0] };
 static const char *const charge_kinds[] = {
     "usage",     "fee",     "covered",    "negation", "discount", "markup",   "minimum",   "cap",
     "shortfall", "overage", "commitment", "credit",   "tax",      "rounding", "allocated", NULL};
+
+bool is_row_name(struct text name)
+{
+    for (size_t i = 0; i < FIXED_NAME_COUNT; i++) {
+        if (fixed_names[i].from <= NAMES_ROW && text_equal(name, text_of(fixed_names[i].name))) {
+            return true;
+        }
+    }
+    return false;
+}
 
 struct resolver {
     struct loader *loader;
@@ -203,10 +215,12 @@ static bool resolve_attribute(const struct resolver *resolver, struct text name,
     return true;
 }
 
-/* Units are the meters' own: where somebody has a dimension called unit, it is what is meant. */
+/* Of words that usage is often told apart by: where somebody has a dimension called so, it is what
+ * is meant. */
 static bool is_dimension_instead(const struct loader *loader, struct text name)
 {
-    return text_equal(name, TEXT("unit")) && map_find(&loader->dimension_by_name, name) != MAP_NONE;
+    static const char *const words[] = {"unit", "price", "list", NULL};
+    return is_listed(name, words) && map_find(&loader->dimension_by_name, name) != MAP_NONE;
 }
 
 /* What an account's record says.  Where none of the catalog says any, the records will: then a name
@@ -395,7 +409,8 @@ static enum status call_usage(struct resolver *resolver, const struct expr_call 
     const struct catalog *catalog = loader->catalog;
     const struct text *name = name_argument(called);
     if (!resolver->context->has_usage) {
-        return fail(err, ERR_INPUT, "usage is for the steps that rows come to");
+        (void)fail(err, ERR_INPUT, "usage is for the steps that rows come to");
+        return fail_hint(err, "what events count has a meter, and a price with a rate");
     }
     if (name == NULL || called->arg_count != 1) {
         return fail(err, ERR_INPUT, "usage wants the name of a SKU or a meter, in quotes");
@@ -591,14 +606,16 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
         hint = TEXT("what a commitment says is commitment.x, such as commitment.count");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET && hint.size == 0) {
         hint = TEXT(
-            "a number may name period, turn and contract; a row's values: rate's from and cases");
+            "a number may name period, turn, contract.x and customer.tax.x; a row's values: rate's "
+            "from and cases");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_ROW && hint.size == 0) {
         hint = TEXT("known of a row: quantity, sku, product, account, resource, time, a dimension "
                     "of the meter, attributes.x of the SKU, customer.tax.x of the account");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_CHARGE && hint.size == 0) {
         hint =
-            TEXT("known of a charge: kind, step, amount, net, sku, product, account, time, a "
-                 "dimension of the meter, attributes.x of the SKU, customer.tax.x of the account");
+            TEXT("known of a charge: kind, step, price, amount, net, list, sku, product, account, "
+                 "time, a dimension of the meter, attributes.x of the SKU, customer.tax.x of the "
+                 "account");
     } else if (status == ERR_NOT_FOUND && context->kind == NAMES_METER && hint.size == 0) {
         hint = hint_data(loader->arena, name_at(text, err.offset));
     }

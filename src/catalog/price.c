@@ -214,7 +214,7 @@ static void read_price(struct loader *loader, const struct yaml_node *node, uint
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a price", keys, NULL);
+    check_keys(loader, node, "a price", keys);
     loader->drafts = grow_array(loader, loader->drafts, loader->draft_count,
                                 &loader->draft_capacity, sizeof *loader->drafts);
     struct draft *draft = &loader->drafts[loader->draft_count++];
@@ -299,7 +299,7 @@ static void read_plan(struct loader *loader, const struct yaml_node *node, struc
     plan->name = node->key;
     plan->place = yaml_key_place(node);
     if (want_kind(loader, node, YAML_MAP)) {
-        check_keys(loader, node, "a plan", keys, NULL);
+        check_keys(loader, node, "a plan", keys);
         read_own_currency(loader, node, &plan->terms.currency);
         load_terms(loader, yaml_member(node, "terms"), &plan->terms);
         read_level(loader, node, level);
@@ -454,15 +454,15 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
                                        "prices",      "terms",
                                        "billing",     "parameters",
                                        "currency",    "settlement_currency",
-                                       "commitments", NULL};
-    static const char *const later[] = {"rounding", NULL};
+                                       "commitments", "rounding",
+                                       NULL};
     contract->place = yaml_place(node);
     contract->plan = contract->source = contract->view = contract->cost = NONE;
     contract->to = INSTANT_MAX;
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "a contract", keys, later);
+    check_keys(loader, node, "a contract", keys);
     read_parties(loader, node, contract);
     read_dates(loader, node, &contract->from, &contract->to);
     const struct yaml_node *member;
@@ -503,6 +503,13 @@ static void read_contract(struct loader *loader, const struct yaml_node *node,
     member = yaml_member(node, "settlement_currency");
     if (member != NULL && read_currency(loader, member, &contract->settlement)) {
         loader->catalog->has_currencies = true;
+    }
+    member = yaml_member(node, "rounding");
+    if (member != NULL) {
+        struct line_rounding *rounding = arena_calloc(loader->arena, 1, sizeof *rounding);
+        *rounding = loader->catalog->rounding;
+        read_line_rounding(loader, member, rounding);
+        contract->rounding = rounding;
     }
     load_terms(loader, yaml_member(node, "terms"), &contract->terms);
     read_level(loader, node, level);
@@ -705,7 +712,7 @@ static void read_membership(struct loader *loader, const struct yaml_node *node,
     if (node->kind == YAML_TEXT) {
         read_name(loader, node, &membership->organization);
     } else if (want_kind(loader, node, YAML_MAP)) {
-        check_keys(loader, node, "a membership", keys, NULL);
+        check_keys(loader, node, "a membership", keys);
         const struct yaml_node *name = want_member(loader, node, "organization");
         if (name != NULL) {
             read_name(loader, name, &membership->organization);
@@ -815,7 +822,7 @@ static void read_one_sharing(struct loader *loader, const struct yaml_node *node
         if (!want_kind(loader, node, YAML_MAP)) {
             return;
         }
-        check_keys(loader, node, "sharing", keys, NULL);
+        check_keys(loader, node, "sharing", keys);
         read_dates(loader, node, &sharing.from, &sharing.to);
         mode = yaml_member(node, "mode");
         group = yaml_member(node, "group");
@@ -875,7 +882,7 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "an account", keys, NULL);
+    check_keys(loader, node, "an account", keys);
     const struct yaml_node *member = want_member(loader, node, "id");
     if (member != NULL) {
         read_name(loader, member, &record.id);

@@ -115,7 +115,7 @@ static void check_section(struct loader *loader, const struct yaml_node *node)
     if (count == 0 || !want_kind(loader, node, YAML_MAP)) { /* no section: a complaint says so */
         return;
     }
-    check_keys(loader, node, "a profile", names, NULL);
+    check_keys(loader, node, "a profile", names);
     for (uint32_t k = 0; k < node->count; k++) {
         for (int i = 0; i < OPTION_COUNT; i++) {
             if (text_equal(node->key, text_of(options[i].section)) &&
@@ -229,7 +229,7 @@ static void add_profile(struct loader *loader, const struct yaml_node *root)
     if (!want_kind(loader, root, YAML_MAP)) {
         return;
     }
-    check_keys(loader, root, "a profile", names, NULL);
+    check_keys(loader, root, "a profile", names);
     uint32_t errors = loader->complaints->errors;
     for (uint32_t i = 0; i < root->count; i++) {
         if (!text_equal(root->items[i].key, TEXT("like"))) {

@@ -44,7 +44,7 @@ const struct yaml_node *want_member(struct loader *loader, const struct yaml_nod
     return member;
 }
 
-static bool is_listed(struct text word, const char *const *list)
+bool is_listed(struct text word, const char *const *list)
 {
     for (; list != NULL && *list != NULL; list++) {
         if (text_equal(word, text_of(*list))) {
@@ -81,24 +81,17 @@ struct text hint_rest(struct text key)
 }
 
 void check_keys(struct loader *loader, const struct yaml_node *map, const char *what,
-                const char *const *known, const char *const *later)
+                const char *const *known)
 {
     for (uint32_t i = 0; map->kind == YAML_MAP && i < map->count; i++) {
         const struct yaml_node *item = &map->items[i];
         if (is_listed(item->key, known)) {
             continue;
         }
-        struct place place = yaml_key_place(item);
-        if (is_listed(item->key, later)) {
-            complain(loader->complaints, place, "NOT_YET",
-                     TEXT("this version of Farthing does not have it; take it out"),
-                     "%s: the key %.*s comes in a later version", what, TEXT_ARG(item->key));
-            continue;
-        }
         struct text names[LIST_MAX];
         size_t count = list_texts(known, names, LIST_MAX);
         struct text rest = hint_rest(item->key);
-        complain(loader->complaints, place, "UNKNOWN_KEY",
+        complain(loader->complaints, yaml_key_place(item), "UNKNOWN_KEY",
                  rest.size > 0 ? rest : hint_choice(loader->arena, item->key, names, count),
                  "%s has no key %.*s", what, TEXT_ARG(item->key));
     }

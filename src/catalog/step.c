@@ -63,8 +63,6 @@ static const char *const step_keys[STEP_KINDS][24] = {
     [STEP_ALLOCATE] = {"name", "where", "scope", "by", "clock", "settings_at", "order", "to",
                        "weight", "idle", "digits"},
 };
-static const char *const later_keys[STEP_KINDS][8] = {};
-
 static const char *const scope_names[] = {"resource", "account", "organization", "contract", NULL};
 static const char *const attribute_names[] = {"in_order", "pro_rata", "none", NULL};
 static const char *const prorate_names[] = {"none",   "day",    "day_inclusive",
@@ -201,7 +199,7 @@ void read_round_part(struct work *work, const struct yaml_node *node, int *digit
     if (node->kind == YAML_TEXT) {
         read_int(loader, node, 0, DEC_SCALE, digits);
     } else if (want_kind(loader, node, YAML_MAP)) {
-        check_keys(loader, node, "round", keys, NULL);
+        check_keys(loader, node, "round", keys);
         if (want_member(loader, node, "digits") != NULL) {
             read_int(loader, yaml_member(node, "digits"), 0, DEC_SCALE, digits);
         }
@@ -424,7 +422,7 @@ bool read_step(struct loader *loader, const struct yaml_node *node, bool is_term
                         .step = step,
                         .is_term = is_term,
                         .bucket = {.kind = NAMES_BUCKET}};
-    check_keys(loader, body, kind_names[kind], step_keys[kind], later_keys[kind]);
+    check_keys(loader, body, kind_names[kind], step_keys[kind]);
     read_common(&work);
     readers[kind].read(&work);
     return true;

@@ -196,7 +196,7 @@ static void read_limit(struct work *work, struct step_adjust *adjust)
     if (node == NULL || !want_kind(loader, node, YAML_MAP)) {
         return;
     }
-    check_keys(loader, node, "limit", keys, NULL);
+    check_keys(loader, node, "limit", keys);
     const struct yaml_node *turns = yaml_member(node, "turns");
     const struct yaml_node *amount = yaml_member(node, "amount");
     int count = 0;
@@ -268,6 +268,9 @@ void read_fee(struct work *work)
     if (adjust->has_min && adjust->has_max && adjust->min.expr == NULL &&
         adjust->max.expr == NULL && dec_compare(adjust->min.value, adjust->max.value) > 0) {
         COMPLAIN(loader, key(work, "min"), "BOUND_ORDER", NO_HINT, "min is greater than max");
+    }
+    if (!adjust->has_min && !adjust->has_max) {
+        refuse_key(work, "prorate", "is of min and max, and here are none");
     }
     if (key(work, "sku") != NULL && want_kind(loader, key(work, "sku"), YAML_TEXT)) {
         uint32_t sku = map_find(&loader->catalog->sku_by_name, key(work, "sku")->text);
@@ -478,7 +481,7 @@ void read_round(struct work *work)
     round->at = (enum round_at)read_option(work, "at", at, ROUND_AT_ROW);
     round->small_up = read_option(work, "small", small, 0) == 1;
     read_flag(work, "show", &round->show);
-    static const char *const of_turns[] = {"scope", "by", "on_change", NULL};
+    static const char *const of_turns[] = {"scope", "by", "order", "on_change", NULL};
     for (int i = 0; round->at == ROUND_AT_ROW && of_turns[i] != NULL; i++) {
         refuse_key(work, of_turns[i], "is of sums, at: line or bucket: here each charge is alone");
     }

@@ -25,7 +25,7 @@ static void read_increments(struct work *work, struct step_convert *convert)
         const struct yaml_node *item = is_list ? &node->items[i] : node;
         const struct yaml_node *size = item, *up_to = NULL;
         if (item->kind == YAML_MAP) {
-            check_keys(loader, item, "an increment", keys, NULL);
+            check_keys(loader, item, "an increment", keys);
             up_to = yaml_member(item, "up_to");
             size = want_member(loader, item, "size");
         }
@@ -167,7 +167,7 @@ static void read_rollover(struct work *work, struct step_allowance *allowance)
     allowance->has_rollover = true;
     allowance->rollover_part = dec_from_int(1);
     if (node->kind == YAML_MAP) {
-        check_keys(loader, node, "rollover", keys, NULL);
+        check_keys(loader, node, "rollover", keys);
         part = yaml_member(node, "part");
         most = yaml_member(node, "amount");
     }
@@ -245,7 +245,7 @@ static void read_cases(struct work *work, struct step_rate *rate)
         if (!want_kind(loader, item, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, item, "a case", keys, NULL);
+        check_keys(loader, item, "a case", keys);
         const struct yaml_node *where = yaml_member(item, "where");
         const struct yaml_node *flat = yaml_member(item, "flat");
         const struct yaml_node *rated =
@@ -425,6 +425,11 @@ static void read_results(struct work *work, const struct yaml_node *node,
                          "a result named %.*s stands before it", TEXT_ARG(result->key));
             }
         }
+        if (is_row_name(result->key)) {
+            complain(loader->complaints, yaml_key_place(result), "DUPLICATE_NAME",
+                     TEXT("give the result another name"),
+                     "%.*s is a name that a row has of its own", TEXT_ARG(result->key));
+        }
         if (check_name(loader, yaml_key_place(result), result->key) &&
             read_row_number(loader, result, context, &results[formula->result_count])) {
             names[formula->result_count++] = result->key;
@@ -572,7 +577,7 @@ void read_tiers(struct work *work, const struct yaml_node *node, struct step_tie
         if (!want_kind(loader, item, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, item, "a tier", keys, NULL);
+        check_keys(loader, item, "a tier", keys);
         const struct yaml_node *up_to = yaml_member(item, "up_to");
         const struct yaml_node *below = yaml_member(item, "below");
         if (up_to != NULL && below != NULL) {
@@ -717,7 +722,7 @@ static void read_installments(struct work *work, struct step_fixed *fixed)
         if (!want_kind(loader, item, YAML_MAP)) {
             continue;
         }
-        check_keys(loader, item, "an installment", keys, NULL);
+        check_keys(loader, item, "an installment", keys);
         const struct yaml_node *date = want_member(loader, item, "date");
         const struct yaml_node *amount = want_member(loader, item, "amount");
         if (date == NULL || amount == NULL || !read_instant(loader, date, &items[i].at) ||

@@ -464,7 +464,7 @@ static void load_table(struct loader *loader, const struct yaml_node *node, uint
     }
     const char *rows_name = is_series ? "points" : "rows";
     check_keys(loader, node, is_series ? "a series" : "a table",
-               is_series ? series_keys : table_keys, NULL);
+               is_series ? series_keys : table_keys);
     check_rows_or_file(loader, node, rows_name);
     const struct yaml_node *names =
         is_series ? yaml_member(node, "keys") : want_member(loader, node, "keys");

@@ -102,8 +102,9 @@ int finish_converted(const struct common *common, struct farthing *farthing,
         if (!out) { /* standard output is taken */
             if (converted->refused > 0) {
                 char digits[32];
-                fprintf(stderr, "warning: %s records were refused\n",
-                        group_digits(converted->refused, digits));
+                fprintf(stderr, "warning: %s record%s refused\n",
+                        group_digits(converted->refused, digits),
+                        converted->refused == 1 ? " was" : "s were");
             }
         } else if (common->json) {
             print_converted_json(converted, out);

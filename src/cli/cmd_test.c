@@ -49,9 +49,8 @@ const struct command cmd_test = {
             "that fails, and a summary.\n\n"
             "  -v, --verbose     a line for every case\n"
             "  --json            one JSON object a line\n\n"
-            "Exit codes: 0 no case failed (some may ask for what is not there yet); 1 there is no "
-            "such\n"
-            "file, or no case in any; 2 the command line is wrong; 3 some cases failed; 4 disk.\n\n"
+            "Exit codes: 0 no case failed; 1 there is no such file, or no case in any; 2 the\n"
+            "command line is wrong; 3 some cases failed; 4 disk.\n\n"
             "examples:\n"
             "  farthing test storage.yaml --verbose\n"
             "  farthing test test/pricing\n",

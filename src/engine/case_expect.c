@@ -11,33 +11,19 @@
 
 enum { EXACTLY = -1 };
 
-static void add_note(struct case_run *run, struct buffer *buffer, const char *format, va_list args)
-{
-    char text[600];
-    (void)vsnprintf(text, sizeof text, format, args);
-    if (!buffer->arena) {
-        buffer_init(buffer, run->arena, 256);
-    }
-    buffer_add_text(buffer, text_of(text));
-    buffer_add_char(buffer, '\n');
-}
-
 void case_finding(struct case_run *run, const char *format, ...)
 {
+    char text[600];
     va_list args;
     va_start(args, format);
-    add_note(run, &run->findings, format, args);
+    (void)vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    if (!run->findings.arena) {
+        buffer_init(&run->findings, run->arena, 256);
+    }
+    buffer_add_text(&run->findings, text_of(text));
+    buffer_add_char(&run->findings, '\n');
     run->finding_count++;
-}
-
-void case_pending(struct case_run *run, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    add_note(run, &run->pending, format, args);
-    va_end(args);
-    run->pending_count++;
 }
 
 /* ---- numbers ------------------------------------------------------------------------------- */

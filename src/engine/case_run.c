@@ -656,7 +656,7 @@ static const char *show_place(struct case_run *run, struct place place)
     return text_format(run->arena, "%.*s:%u: ", TEXT_ARG(place.file), place.line).at;
 }
 
-/* True when the catalog loads; else it is a finding, or not yet, or what the case expects. */
+/* True when the catalog loads; else it is a finding, or what the case expects. */
 static enum status load_or_explain(struct case_run *run, const struct farthing_paths *catalog,
                                    const struct yaml_node *expect, bool *is_loaded,
                                    struct error *err)
@@ -695,13 +695,6 @@ static enum status load_or_explain(struct case_run *run, const struct farthing_p
     }
     if (is_expected) {
         return OK;
-    }
-    for (uint32_t i = 0; i < complaints.count; i++) {
-        const struct complaint *item = &complaints.items[i];
-        if (!item->is_warning && strcmp(item->code, "NOT_YET") == 0) {
-            case_pending(run, "%s", item->message);
-            return OK;
-        }
     }
     if (wanted) {
         case_finding(run, "error: expected %.*s, came %s: %s", TEXT_ARG(wanted->text), first->code,
@@ -809,13 +802,23 @@ static instant turn_start(const struct case_run *run, struct period period)
     return start;
 }
 
+static bool rounds_lines(const struct catalog *catalog)
+{
+    bool rounds = !catalog->rounding.exact;
+    for (uint32_t i = 0; i < catalog->contract_count; i++) {
+        const struct line_rounding *own = catalog->contracts[i].rounding;
+        rounds = rounds || (own && !own->exact);
+    }
+    return rounds;
+}
+
 /* Where lines are rounded, a bill that goes on inside a turn is that of the turn so far, less what
  * was billed: rounding is of the line that the turn has. */
 static instant line_start(const struct case_run *run, struct period period)
 {
     const struct catalog *catalog = run->loaded.catalog;
     struct period turn = clock_turn(&catalog->billing, period.from);
-    for (uint32_t i = run->period_count; i > 0 && !catalog->rounding.exact; i--) {
+    for (uint32_t i = run->period_count; i > 0 && rounds_lines(catalog); i--) {
         if (run->periods[i - 1].to == period.from && run->periods[i - 1].from >= turn.from) {
             period.from = run->periods[i - 1].from;
         }
@@ -879,7 +882,7 @@ enum status case_run(struct case_run *run, struct error *err)
     TRY(run->env->folder_create(run->env, run->folder.at, err));
     for (uint32_t i = 0; i < run->moment_count; i++) {
         TRY(run_moment(run, i, err));
-        if (run->finding_count > 0 || run->pending_count > 0) {
+        if (run->finding_count > 0) {
             break;
         }
     }

@@ -1,8 +1,7 @@
 /* cases.c - farthing_test: files of pricing cases, run one after the other, each with a verdict.
  *
  * A file holds YAML documents or JSON, each a case or a list of them; in .jsonl and .ndjson each
- * line is one.  A case that asks for what this version does not have is "not yet", with the reason:
- * neither a success nor a failure.
+ * line is one.
  */
 #include "engine/cases.h"
 
@@ -58,17 +57,13 @@ static void add_notes(struct buffer *out, struct text notes, bool is_json)
 static enum status report(struct session *session, struct text file, uint32_t line,
                           struct text name, const struct case_run *run)
 {
-    bool is_failed = run->finding_count > 0, is_pending = !is_failed && run->pending_count > 0;
-    *(is_failed    ? &session->tests->failed
-      : is_pending ? &session->tests->skipped
-                   : &session->tests->passed) += 1;
+    bool is_failed = run->finding_count > 0;
+    *(is_failed ? &session->tests->failed : &session->tests->passed) += 1;
     if (!is_failed && !session->verbose) {
         return OK;
     }
-    struct text notes = is_failed    ? buffer_text(&run->findings)
-                        : is_pending ? buffer_text(&run->pending)
-                                     : TEXT("");
-    const char *result = is_failed ? "failed" : is_pending ? "not yet" : "passed";
+    struct text notes = is_failed ? buffer_text(&run->findings) : TEXT("");
+    const char *result = is_failed ? "failed" : "passed";
     struct buffer out;
     buffer_init(&out, session->arena, 256);
     if (session->form == FARTHING_JSON) {
@@ -92,11 +87,9 @@ static enum status report_summary(struct session *session)
     buffer_init(&out, session->arena, 128);
     const struct farthing_tests *tests = session->tests;
     buffer_format(&out,
-                  session->form == FARTHING_JSON
-                      ? "{\"passed\":%llu,\"failed\":%llu,\"not_yet\":%llu}\n"
-                      : "%llu passed, %llu failed, %llu not yet\n",
-                  (unsigned long long)tests->passed, (unsigned long long)tests->failed,
-                  (unsigned long long)tests->skipped);
+                  session->form == FARTHING_JSON ? "{\"passed\":%llu,\"failed\":%llu}\n"
+                                                 : "%llu passed, %llu failed\n",
+                  (unsigned long long)tests->passed, (unsigned long long)tests->failed);
     return write_out(session, &out);
 }
 
@@ -312,7 +305,7 @@ static enum status run_all(struct session *session, struct farthing_paths files)
         TRY(run_path(session, files.items[i]));
     }
     const struct farthing_tests *tests = session->tests;
-    if (tests->passed + tests->failed + tests->skipped == 0) {
+    if (tests->passed + tests->failed == 0) {
         (void)fail(session->err, ERR_INPUT, "%s: no case here", files.items[0]);
         return fail_hint(session->err, "cases are files of .yaml, .yml, .json, .jsonl or .ndjson; "
                                        "folders are not searched below");

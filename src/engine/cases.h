@@ -103,13 +103,10 @@ struct case_run {
     const struct zone *zone; /* of the catalog's billing */
 
     struct buffer findings; /* a line each, of what failed */
-    struct buffer pending;  /* of what cannot be checked yet */
-    uint32_t finding_count, pending_count;
+    uint32_t finding_count;
 };
 
 void case_finding(struct case_run *run, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-void case_pending(struct case_run *run, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void name_list_add(struct arena *arena, struct name_list *list, struct text name);
 uint32_t name_list_find(const struct name_list *list, struct text name); /* or NONE */

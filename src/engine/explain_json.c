@@ -255,15 +255,13 @@ static void add_conversion(const struct explain *x, struct buffer *out)
 
 static void add_rounding(const struct explain *x, struct buffer *out)
 {
-    const struct line_rounding *rounding = &x->run->catalog->rounding;
+    const struct line_rounding *rounding = x->bill.rounding;
     add_json_key(out, "rounding");
     buffer_add_char(out, '{');
     add_json_decimal(out, "exact", x->present.exact);
     add_json_decimal(out, "amount", x->present.amount);
     if (!rounding->exact) {
-        int digits =
-            rounding->digits != DIGITS_OF_CURRENCY ? rounding->digits : x->bill.minor_digits;
-        add_json_count(out, "digits", (uint64_t)digits);
+        add_json_count(out, "digits", (uint64_t)bill_digits(&x->bill));
         add_json_text(out, "mode", text_of(rounding_name(line_mode(&x->line, rounding->mode))));
         add_json_text(out, "at", rounding->at_total ? TEXT("total") : TEXT("line"));
     }

@@ -244,9 +244,8 @@ static void add_conversion(const struct explain *x, struct buffer *out)
 
 static void add_rounding(const struct explain *x, struct buffer *out)
 {
-    const struct line_rounding *rounding = &x->run->catalog->rounding;
-    const int digits =
-        rounding->digits != DIGITS_OF_CURRENCY ? rounding->digits : x->bill.minor_digits;
+    const struct line_rounding *rounding = x->bill.rounding;
+    const int digits = bill_digits(&x->bill);
     buffer_add_text(out, TEXT("\nrounding\n  exact     "));
     add_decimal(out, x->present.exact);
     buffer_add_text(out, TEXT("\n  amount    "));

@@ -616,13 +616,15 @@ static const char *find_advice(const struct run *run, const char *reason)
     return "see exclusions.csv";
 }
 
-/* A run that bills nothing is no failure, and nearly never what was meant. */
+/* A run that bills nothing is no failure, and nearly never what was meant; but a closed period may
+ * have been one of fees alone, and has no bill when nothing is to correct. */
 static void warn_of_nothing(struct run *run, const struct farthing_summary *summary)
 {
+    const bool is_closed = run->restatement != NULL;
     if (summary->events_accepted == 0) {
         if (summary->events_refused > 0) {
             warn_of_refusals(run, summary);
-        } else if (summary->bills == 0) {
+        } else if (summary->bills == 0 && !is_closed) {
             run_warn(run, "nothing is billed: there is no event in what --events names");
         }
         return;
@@ -635,7 +637,7 @@ static void warn_of_nothing(struct run *run, const struct farthing_summary *summ
         return; /* on purpose */
     }
     bool is_outside = strcmp(most->name, exclusion_name(EXCLUDE_OUT_OF_PERIOD)) == 0;
-    if (is_outside && summary->usage_rows > 0) {
+    if (is_outside && (is_closed || summary->usage_rows > 0)) {
         return; /* what was carried from before is billed, and events of before came again */
     }
     run_warn(run, "%s is billed: all events were excluded, %s %s: %s",

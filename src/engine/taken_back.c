@@ -104,7 +104,8 @@ enum status taken_back_make(const struct run *run, struct arena *arena, uint32_t
     TRY(pricing_money(&pricing, &nothing.money, err));
     const struct currency *then = currency_find(issued.lines[0].currency);
     if (then != nothing.money.currency) {
-        nothing.money = (struct bill_money){.currency = then};
+        nothing.money.currency = then;
+        nothing.money.settlement = NULL;
     }
     return bill_make(arena, &pricing, NULL, 0, NULL, 0, &nothing, &issued, bill, err);
 }

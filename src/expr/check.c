@@ -809,3 +809,9 @@ const uint32_t *expr_calls(const struct expr *expr, size_t *count)
     *count = expr->call_slot_count;
     return expr->call_slots;
 }
+
+const struct zone *const *expr_zones(const struct expr *expr, size_t *count)
+{
+    *count = expr->zone_count;
+    return expr->zones;
+}

@@ -177,6 +177,7 @@ struct expr {
     uint32_t cost;
     enum expr_type type;
     const struct zone **zones;
+    size_t zone_count;
     const struct regex **patterns;
     const struct name_use *names;
     const struct call_use *calls;

@@ -68,6 +68,7 @@ static void view_code(const struct compiler *c, struct expr *expr)
                           .temp_count = (uint16_t)c->temp_count,
                           .cost = c->cost,
                           .zones = c->zones,
+                          .zone_count = c->zone_count,
                           .patterns = c->patterns,
                           .names = c->names,
                           .name_count = c->name_count,

@@ -199,6 +199,8 @@ bool expr_uses(const struct expr *expr, uint32_t slot);
 /* The slots it may read and the function slots it may call, ascending, each once. */
 const uint32_t *expr_slots(const struct expr *expr, size_t *count);
 const uint32_t *expr_calls(const struct expr *expr, size_t *count);
+/* The zones in whose time it asks for an hour, a weekday or a date; NULL: UTC. */
+const struct zone *const *expr_zones(const struct expr *expr, size_t *count);
 /* An upper bound of the work of one evaluation: about 1 for each operation, more for searches,
  * matches and calls. */
 uint32_t expr_cost(const struct expr *expr);

@@ -399,6 +399,7 @@ static enum status scan_text(struct parser *p, bool is_raw)
 }
 
 #define BARE_NUMBERS "numbers stand alone; currency: says what they are in"
+#define BARE_PERCENT "numbers stand alone: percent: 10 is 10 per cent"
 
 /* What to write in place of a sign that other languages, and word processors, have. */
 static const char *meant_sign(struct text rest)
@@ -478,6 +479,16 @@ static bool is_sign(const struct parser *p, const char *sign)
     return p->token.kind == TOKEN_SIGN && is_word(p->token.source, sign);
 }
 
+/* Whether the expression is cut off behind a %, as percentages are written elsewhere. */
+static bool ends_with_percent(const struct parser *p)
+{
+    size_t end = p->token.offset;
+    while (end > 0 && p->source.at[end - 1] == ' ') {
+        end--;
+    }
+    return end > 0 && p->source.at[end - 1] == '%';
+}
+
 /* Three capital letters, as people write them behind an amount. */
 static bool is_currency(struct text word)
 {
@@ -492,8 +503,10 @@ static bool is_currency(struct text word)
 static enum status fail_expected(struct parser *p, const char *what)
 {
     if (p->token.kind == TOKEN_END) {
-        return expr_fail(p->err, p->token.offset, ERR_INPUT, "expected %s, but the expression ends",
-                         what);
+        (void)expr_fail(p->err, p->token.offset, ERR_INPUT, "expected %s, but the expression ends",
+                        what);
+        hint(p->err, ends_with_percent(p) ? BARE_PERCENT : "");
+        return ERR_INPUT;
     }
     struct text found = p->token.source;
     bool is_long = found.size > 32;

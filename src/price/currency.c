@@ -47,10 +47,8 @@ enum status pricing_money(const struct pricing *pricing, struct bill_money *mone
     const struct currency *said = currency_of_number(payer->currency);
     const struct contract *contract;
     *money = (struct bill_money){.currency = said ? said : pricing->catalog->currency,
-                                 .settlement = currency_of_number(payer->settlement)};
-    if (!pricing->catalog->has_currencies) {
-        return OK;
-    }
+                                 .settlement = currency_of_number(payer->settlement),
+                                 .rounding = &pricing->catalog->rounding};
     bool is_of_contract = false;
     for (uint32_t at = 0;
          (contract = next_contract(pricing, pricing->payer, pricing->cut, &at)) != NULL;) {
@@ -59,6 +57,10 @@ enum status pricing_money(const struct pricing *pricing, struct bill_money *mone
             is_of_contract = true;
         }
         money->settlement = contract->settlement ? contract->settlement : money->settlement;
+        money->rounding = contract->rounding ? contract->rounding : money->rounding;
+    }
+    if (!pricing->catalog->has_currencies) {
+        return OK;
     }
     for (uint32_t i = 0; i < pricing->member_count; i++) {
         const struct member_span *member = &pricing->members[i];

@@ -252,6 +252,7 @@ struct member_spans pricing_members(const struct pricing *pricing, uint32_t acco
 struct bill_money {
     const struct currency *currency;
     const struct currency *settlement; /* in which its total is said too; NULL */
+    const struct line_rounding *rounding;
 };
 
 struct priced {

@@ -294,6 +294,10 @@ static struct expr_value slot_value(struct work *work, uint32_t slot, const stru
         return expr_text(text_of(charge_kind_name(charge->kind)));
     case NAME_STEP:
         return expr_text(charge->step ? charge->step->name : TEXT(""));
+    case NAME_PRICE:
+        return expr_text(charge->price ? charge->price->name : TEXT(""));
+    case NAME_LIST:
+        return expr_number(charge->list);
     case NAME_PERIOD_HOURS:
     case NAME_PERIOD_DAYS:
     case NAME_PERIOD_SECONDS:

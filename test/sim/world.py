@@ -713,6 +713,8 @@ class World:
             body["show"] = True
             self.has("round.show")
         self.sorts("round", body)
+        if "at" not in body:
+            body.pop("order", None)  # each charge is rounded alone
         return {"round": body}
 
     def steps(self, rng, sku, simple=False):

@@ -216,6 +216,8 @@ class Maker:
             body["sku"] = "fee"
         if self.rng.random() < 0.2:
             body["prorate"] = self.pick("day", "second")
+            if "min" not in body and "max" not in body:
+                del body["prorate"]  # it is of limits
         return self.place(body)
 
     def tax(self):

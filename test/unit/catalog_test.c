@@ -888,7 +888,7 @@ static const struct planted {
     {"{buyer: globex, ", "{accounts: [a, b, a], buyer: globex, ", "DUPLICATE_NAME"},
     {"{buyer: globex, ", "{source: cloud, buyer: globex, ", "UNKNOWN_NAME"},
     {"{buyer: globex, ", "{id: v, source: v, buyer: globex, ", "CYCLE"},
-    {"{buyer: globex, ", "{rounding: {digits: 2}, buyer: globex, ", "NOT_YET"},
+    {"{buyer: globex, ", "{rounding: {digits: 19}, buyer: globex, ", "NUM_RANGE"},
     {"from: 2026-03-10", "from: 10.03.2026", "TIME_SYNTAX"},
     {"sku: tokens,", "sku: tokens, where: {region: eu},", "DIMENSION_MISSING"},
     {"catalog: acme-cloud", "catalog: &a acme-cloud", "YAML_ANCHOR"},
