@@ -570,8 +570,8 @@ static bool read_tuple_attributes(struct segment_reader *reader, struct cursor *
     return true;
 }
 
-/* Room for the tuples, each as large as its shape asks for: shapes that differ in that may be in one
- * block. */
+/* Room for the tuples, each as large as its shape asks for: shapes that differ in that may be in
+ * one block. */
 static bool place_tuples(struct segment_reader *reader, struct cursor plan)
 {
     /* A block has no more of them than events, and no more codes than values. */

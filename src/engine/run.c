@@ -98,8 +98,7 @@ bool payers_are_several(const struct run *run, uint32_t account)
     const uint32_t first = accounts_payer(run->accounts, account, run->period.from);
     bool are_several = false;
     uint32_t payer;
-    for (instant at = run->period.from;
-         !are_several && payers_next(run, account, &at, &payer);) {
+    for (instant at = run->period.from; !are_several && payers_next(run, account, &at, &payer);) {
         are_several = payer != first;
     }
     return are_several;

@@ -246,8 +246,8 @@ static enum status convert(struct work *work, struct sums *sums, uint32_t index,
     struct line_sum *sum = find_sum(work, sums, index, rate);
     *converted = (struct converted){.rate = rate, .amount = charge->amount};
     /* What takes a charge back is as much of the other currency as that one. */
-    enum rounding mode = charge->kind == CHARGE_NEGATION ? rounding_mirrored(conversion->mode)
-                                                         : conversion->mode;
+    enum rounding mode =
+        charge->kind == CHARGE_NEGATION ? rounding_mirrored(conversion->mode) : conversion->mode;
     enum status status = move(conversion, mode, rate->rate, charge->amount, &sum->x, &sum->f,
                               &charge->amount, work->err);
     if (status == OK) {

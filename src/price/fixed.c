@@ -6,8 +6,9 @@
  *
  * For what: the parts of a turn of the step's clock in which the price is in force: payer, account,
  * contract and version hold, and no fixed price of its name or SKU on a narrower level stands in
- * its place.  A price that asks its account's contract for a number has a part with each.  In advance it falls due when such a part begins, in arrears when it ends; it is on
- * the bill whose time holds that instant.
+ * its place.  A price that asks its account's contract for a number has a part with each.  In
+ * advance it falls due when such a part begins, in arrears when it ends; it is on the bill whose
+ * time holds that instant.
  *
  * A prorated price is charged for each part.  One that is not prorated is charged once a turn,
  * whole: by what is in force first in it (in advance) or last (in arrears), whatever versions,

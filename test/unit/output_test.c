@@ -603,8 +603,8 @@ static enum status write_behind(struct env *env, const char *folder, struct erro
         return status;
     }
     output_share(behind.output, BEHIND_FILES);
-    assert_int_equal(
-        env->threads_run(env, BEHIND_FILES + BEHIND_WRITERS, run_behind, &behind, err), OK);
+    assert_int_equal(env->threads_run(env, BEHIND_FILES + BEHIND_WRITERS, run_behind, &behind, err),
+                     OK);
     return output_commit(behind.output, err);
 }
 

@@ -621,11 +621,21 @@ static void patterns_are_bounded(void **)
     const struct text none = TEXT(""), one = {"", 1};
     for (char more = 0; more < 2; more++) {
         const char of_id[] = {(char)(OF_ID + more), 0, 0, 0, 0};
-        const struct text streams[] = {
-            TEXT("\2\1"), TEXT("{}s"), {plan, sizeof plan},
-            none, none, one, one, /* codes and times */
-            {of_subject, sizeof of_subject}, one, none, none,
-            {of_id, sizeof of_id}, one, none, none};
+        const struct text streams[] = {TEXT("\2\1"),
+                                       TEXT("{}s"),
+                                       {plan, sizeof plan},
+                                       none,
+                                       none,
+                                       one,
+                                       one, /* codes and times */
+                                       {of_subject, sizeof of_subject},
+                                       one,
+                                       none,
+                                       none,
+                                       {of_id, sizeof of_id},
+                                       one,
+                                       none,
+                                       none};
         struct buffer block;
         buffer_init(&block, &scratch, 4096);
         block.size = SEGMENT_HEADER_BYTES;
@@ -774,12 +784,11 @@ static void shapes_of_a_block_differ(void **)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(odd_events_come_back), cmocka_unit_test(rows_come_back),
-        cmocka_unit_test(worlds_come_back),     cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(claims_are_bounded),   cmocka_unit_test(headers_are_checked),
-        cmocka_unit_test(blocks_are_bounded),   cmocka_unit_test(blocks_end_by_what_is_new),
-        cmocka_unit_test(shapes_of_a_block_differ),
-        cmocka_unit_test(patterns_are_bounded),
+        cmocka_unit_test(odd_events_come_back),     cmocka_unit_test(rows_come_back),
+        cmocka_unit_test(worlds_come_back),         cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(claims_are_bounded),       cmocka_unit_test(headers_are_checked),
+        cmocka_unit_test(blocks_are_bounded),       cmocka_unit_test(blocks_end_by_what_is_new),
+        cmocka_unit_test(shapes_of_a_block_differ), cmocka_unit_test(patterns_are_bounded),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
