@@ -915,6 +915,8 @@ struct slot_clock {
     const struct step_credit *credit; /* one whose grants pay what is of their time; NULL */
     bool of_customer;                 /* the records of what is asked of the customer */
     bool any_key;                     /* its keys are known to nobody before the row is priced */
+    bool of_exchange;                 /* the table has rates of exchange */
+    bool is_resold; /* and what is charged is another contract's source, in whatever currency */
 };
 
 struct csv_columns { /* the catalog's `csv:`; same shape as decode's csv_mapping, which is built

@@ -3,6 +3,8 @@
  */
 #include "catalog/hold.h"
 
+#include "base/money.h"
+
 #include "base/nofloat.h"
 
 const struct price *hold_price(const struct accounts *accounts, const struct catalog *catalog,
@@ -295,6 +297,23 @@ static void narrow_to_customer(const struct accounts *accounts, const struct cat
     }
 }
 
+/* True when a price is in the one currency that its payer is billed in, whatever the bill: where
+ * rates of exchange change, nothing does for what it prices. */
+static bool is_never_converted(const struct accounts *accounts, const struct catalog *catalog,
+                               const struct price *price, uint32_t payer)
+{
+    const struct currency *currency = price_currency(catalog, price);
+    const struct account *account = &accounts->items[payer];
+    const struct currency *said = currency_of_number(account->currency);
+    bool is_one = (said ? said : catalog->currency) == currency;
+    for (uint32_t i = 0; i < account->contract_count && is_one; i++) {
+        uint32_t index = accounts->contract_of[account->contract_first + i];
+        said = catalog->contracts[index].currency;
+        is_one = !said || said == currency;
+    }
+    return is_one;
+}
+
 static void narrow_to_turn(const struct accounts *accounts, const struct catalog *catalog,
                            const struct usage_kind *kind, const struct slot_clock *item,
                            const struct contract *contract, instant at, struct period *slot)
@@ -343,6 +362,11 @@ void hold_narrow_to_turns(const struct accounts *accounts, const struct catalog 
         for (uint32_t k = 0; k < count; k++) {
             const struct slot_clock *item = &catalog->slot_clocks[lists.items[i]->clocks[k]];
             bool is_odd = !item->hour_aligned || (item->of_customer && accounts->has_odd_settings);
+            if (item->of_exchange && !item->is_resold &&
+                is_never_converted(accounts, catalog, price,
+                                   accounts_payer(accounts, kind->account, at))) {
+                continue;
+            }
             if ((!hours_only || is_odd) &&
                 (!item->tally ||
                  (tally_counts(item->tally, catalog, kind) &&

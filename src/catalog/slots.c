@@ -184,7 +184,8 @@ static void note_calls(void *context, const struct expr *expr)
 
 /* A table with dates in catalog->slot_clocks; NONE when it has none. */
 static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table *table,
-                                bool any_key, struct slot_clock *items)
+                                bool any_key, bool of_exchange,
+                                struct slot_clock *items)
 {
     if (table == NULL || table->edge_count == 0) {
         return NONE;
@@ -194,13 +195,21 @@ static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table
         is_aligned = is_aligned && table->edges[i] % NS_PER_HOUR == 0;
     }
     for (uint32_t i = 0; i < catalog->slot_clock_count; i++) {
-        if (items[i].table == table && items[i].any_key == any_key) {
+        if (items[i].table == table && items[i].any_key == any_key &&
+            items[i].of_exchange == of_exchange) {
             return i;
         }
     }
     catalog->has_odd_clocks = catalog->has_odd_clocks || !is_aligned;
-    items[catalog->slot_clock_count] =
-        (struct slot_clock){.hour_aligned = is_aligned, .table = table, .any_key = any_key};
+    bool is_resold = false;
+    for (uint32_t i = 0; i < catalog->contract_count && of_exchange; i++) {
+        is_resold = is_resold || catalog->contracts[i].source_id.size > 0;
+    }
+    items[catalog->slot_clock_count] = (struct slot_clock){.hour_aligned = is_aligned,
+                                                           .table = table,
+                                                           .any_key = any_key,
+                                                           .of_exchange = of_exchange,
+                                                           .is_resold = is_resold};
     return catalog->slot_clock_count++;
 }
 
@@ -284,7 +293,7 @@ static uint32_t find_slot_named(struct catalog *catalog, uint32_t i, struct slot
     uint32_t table = i - catalog->calendar_count;
     return i < catalog->calendar_count
                ? find_slot_calendar(catalog, &catalog->calendars[i], items)
-               : find_slot_table(catalog, &catalog->tables[table], true, items);
+               : find_slot_table(catalog, &catalog->tables[table], true, false, items);
 }
 
 /* What the steps of a price, or of a list of terms, mean for where rows are cut: their clocks,
@@ -321,7 +330,7 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
         uint32_t found[] = {step->kind == STEP_CREDIT ? find_slot_credit(catalog, step, items)
                                                       : find_slot_clock(catalog, step, NULL, items),
                             step->kind == STEP_RATE
-                                ? find_slot_table(catalog, step->rate.table, false, items)
+                                ? find_slot_table(catalog, step->rate.table, false, false, items)
                                 : NONE};
         for (int k = 0; k < 2; k++) {
             if (found[k] != NONE) {
@@ -343,7 +352,7 @@ static void collect_clocks(struct loader *loader, struct price *price, bool of_c
     }
     bool is_dated = catalog->conversion.at == SETTINGS_AT_ROW && !price->is_terms;
     uint32_t rates =
-        is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, items) : NONE;
+        is_dated ? find_slot_table(catalog, catalog->conversion.rates, true, true, items) : NONE;
     if (rates != NONE) {
         clocks = clocks ? clocks : arena_alloc(loader->arena, room * sizeof *clocks);
         clocks[price->clock_count++] = rates;
@@ -359,7 +368,7 @@ static void collect_slot_clocks(struct loader *loader)
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         most += 2 * catalog->prices[p].step_count;
     }
-    struct slot_clock *items = arena_calloc(loader->arena, most + 2, sizeof *items);
+    struct slot_clock *items = arena_calloc(loader->arena, most + 3, sizeof *items);
     /* What is written to is of this loader. */
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         struct price *price = (struct price *)&catalog->prices[p];

@@ -775,13 +775,14 @@ bool case_own_turn(const struct case_run *run, struct text account, instant at, 
     return billing_at(&billing, turn->from).is_custom;
 }
 
-/* A bill that says no period is of the month of its usage; where the payer's bills follow a clock
- * of their own, of the month in which the turn of that usage begins. */
+/* A bill that says no period is of the month of its usage, in the zone of bills; where the payer's
+ * bills follow a clock of their own, of the month in which the turn of that usage begins. */
 static void find_month(struct case_run *run)
 {
-    struct period turn;
-    if (run->has_first_time && case_own_turn(run, run->first_account, run->first_time, &turn)) {
-        struct civil civil = zone_civil(run->zone, turn.from);
+    if (run->has_first_time) {
+        struct period turn;
+        bool is_own = case_own_turn(run, run->first_account, run->first_time, &turn);
+        struct civil civil = zone_civil(run->zone, is_own ? turn.from : run->first_time);
         run->month_default = text_format(run->arena, "%04d-%02d", civil.year, civil.month);
     }
 }

@@ -41,6 +41,15 @@ bool pending_is_possible(const struct catalog *catalog)
     return has;
 }
 
+/* True of what is charged as time goes, whatever waits for the end: it is on the bill of its time. */
+static bool comes_with_time(const struct charge *charge)
+{
+    const struct step *step = charge->step;
+    return charge->kind == CHARGE_COMMITMENT ||
+           (step->kind == STEP_FIXED && step->fixed.when != FIXED_IN_ARREARS) ||
+           (charge->kind == CHARGE_FEE && (step->kind == STEP_CREDIT || step->kind == STEP_COMMIT));
+}
+
 static const struct charge *base_of(const struct priced *priced, const struct charge *charge)
 {
     return charge->of == NONE ? charge : &priced->charges[charge->of];
@@ -72,8 +81,7 @@ static enum status collect(struct arena *arena, struct map *places, const struct
     for (uint32_t i = 0; i < priced->charge_count; i++) {
         const struct charge *charge = &priced->charges[i];
         const struct charge *base = base_of(priced, charge);
-        if (!charge_is_billed(charge) ||
-            (!pricing->source_charges && (!waits(base->step) || base->kind == CHARGE_CAP))) {
+        if (!charge_is_billed(charge) || (!pricing->source_charges && comes_with_time(base))) {
             continue;
         }
         struct pending_charge item = {

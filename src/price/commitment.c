@@ -338,11 +338,38 @@ void commitments_set_effective(struct work *work, const struct held_commitment *
 
 /* ---- charges --------------------------------------------------------------------------------- */
 
+static bool has_rates_by_time(const struct catalog *catalog)
+{
+    return catalog->conversion.rates && catalog->conversion.at == SETTINGS_AT_ROW;
+}
+
+/* The rate of exchange of a turn by its row in the table, where each turn has that of its time; so
+ * turns of two rates stand on two lines. */
+static enum status find_rate(struct work *work, struct dec cost, instant begin,
+                             const struct place **rate)
+{
+    const struct catalog *catalog = work->catalog;
+    struct used_rate used = {.place = NULL};
+    if (has_rates_by_time(catalog) && work->currency != catalog->currency && !dec_is_zero(cost)) {
+        TRY(pricing_rate(work->pricing, catalog->currency, work->currency, begin, &used,
+                         work->err));
+    }
+    *rate = used.place;
+    return OK;
+}
+
 /* Neighbouring turns with one fee stand on one line.  They are one charge too, unless there are
- * terms, which see each at its time, or thresholds, which fees reach one by one. */
+ * terms, or rates of exchange of a view by source, which see each at its time, or thresholds, which
+ * fees reach one by one. */
+static bool is_charged_by_turn(const struct catalog *catalog)
+{
+    return catalog->has_terms || catalog->has_thresholds || has_rates_by_time(catalog);
+}
+
 struct run {
     struct charge charge;
     struct dec fee;
+    const struct place *rate;
     uint32_t first, turns; /* in the list */
 };
 
@@ -379,7 +406,7 @@ static enum status end_run(struct work *work, const struct held_commitment *held
     const struct catalog *catalog = work->catalog;
     uint32_t turns = dec_is_zero(run->fee) ? 0 : run->turns;
     run->turns = 0;
-    if (turns == 0 || !(catalog->has_terms || catalog->has_thresholds)) {
+    if (turns == 0 || !is_charged_by_turn(catalog)) {
         return turns == 0 ? OK : add_fee(work, held, run, run->charge.at, turns);
     }
     for (uint32_t i = 0; i < turns; i++) {
@@ -403,13 +430,16 @@ static enum status charge_recurring(struct work *work, struct held_commitment *h
         if (is_due) {
             TRY(cost(work, held, FEE_RECURRING, &charge, time, &fee));
         }
-        bool goes_on = is_due && run.turns > 0 && dec_equal(fee, run.fee) &&
+        const struct place *rate;
+        TRY(find_rate(work, fee, begin, &rate));
+        bool goes_on = is_due && run.turns > 0 && dec_equal(fee, run.fee) && rate == run.rate &&
                        charge.contract == run.charge.contract && run.charge.span.to == begin;
         if (!goes_on) {
             TRY(end_run(work, held, &run));
             run.charge = charge;
             run.charge.span.from = begin;
             run.fee = fee;
+            run.rate = rate;
             run.first = i;
         }
         run.charge.span.to = time.to < held->term.to ? time.to : held->term.to;
@@ -430,11 +460,42 @@ static enum status charge_upfront(struct work *work, const struct held_commitmen
     return end_run(work, held, &run);
 }
 
-/* What is left of all turns, as one charge of no amount. */
+/* What is left of turns, which is a charge of no amount. */
+struct unused {
+    struct charge charge; /* `at` is INSTANT_MIN where there is none */
+    struct dec units, value;
+    const struct place *rate;
+};
+
+static enum status end_unused(struct work *work, const struct held_commitment *held,
+                              struct unused *unused)
+{
+    struct charge charge = unused->charge;
+    struct dec units = unused->units, value = unused->value;
+    *unused = (struct unused){{.at = INSTANT_MIN}, DEC_ZERO, DEC_ZERO, NULL};
+    if (charge.at == INSTANT_MIN || (dec_is_zero(units) && dec_is_zero(value))) {
+        return OK;
+    }
+    charge.kind = CHARGE_UNUSED;
+    charge.has_amount = false; /* terms see nothing of it */
+    charge.quantity = units;
+    charge.amount = charge.net = charge.list = DEC_ZERO;
+    uint32_t index = work_add_charge(work, &charge);
+    commitments_set_effective(work, held, index, value);
+    work_trace_step(work, index, NULL,
+                    (struct trace){.step = charge.step,
+                                   .after = units,
+                                   .limit = value,
+                                   .turn = charge.span,
+                                   .grant = charge.grant,
+                                   .tier = NONE});
+    return OK;
+}
+
+/* All turns are one charge, or those of one rate of exchange. */
 static enum status charge_unused(struct work *work, struct held_commitment *held)
 {
-    struct dec units = DEC_ZERO, value = DEC_ZERO;
-    struct charge charge = {.at = INSTANT_MIN};
+    struct unused unused = {{.at = INSTANT_MIN}, DEC_ZERO, DEC_ZERO, NULL};
     if (!held->offering->has_capacity) {
         return OK;
     }
@@ -455,34 +516,24 @@ static enum status charge_unused(struct work *work, struct held_commitment *held
         } else {
             TRY(dec_subtract(turn->cost, used, &used, work->err));
         }
-        TRY(dec_add(units, rest, &units, work->err));
-        TRY(dec_add(value, used, &value, work->err));
-        if (charge.at == INSTANT_MIN) {
-            instant begin = held->list->items[i].from;
-            begin = begin > held->term.from ? begin : held->term.from;
-            charge = charge_of(work, held, FEE_UNUSED, begin);
-            charge.span.from = begin;
+        instant begin = held->list->items[i].from;
+        begin = begin > held->term.from ? begin : held->term.from;
+        const struct place *rate;
+        TRY(find_rate(work, turn->cost, begin, &rate));
+        if (rate != unused.rate) {
+            TRY(end_unused(work, held, &unused));
+            unused.rate = rate;
+        }
+        TRY(dec_add(unused.units, rest, &unused.units, work->err));
+        TRY(dec_add(unused.value, used, &unused.value, work->err));
+        if (unused.charge.at == INSTANT_MIN) {
+            unused.charge = charge_of(work, held, FEE_UNUSED, begin);
+            unused.charge.span.from = begin;
         }
         instant end = held->list->items[i].to;
-        charge.span.to = end < held->term.to ? end : held->term.to;
+        unused.charge.span.to = end < held->term.to ? end : held->term.to;
     }
-    if (charge.at == INSTANT_MIN || (dec_is_zero(units) && dec_is_zero(value))) {
-        return OK;
-    }
-    charge.kind = CHARGE_UNUSED;
-    charge.has_amount = false; /* terms see nothing of it */
-    charge.quantity = units;
-    charge.amount = charge.net = charge.list = DEC_ZERO;
-    uint32_t index = work_add_charge(work, &charge);
-    commitments_set_effective(work, held, index, value);
-    work_trace_step(work, index, NULL,
-                    (struct trace){.step = charge.step,
-                                   .after = units,
-                                   .limit = value,
-                                   .turn = charge.span,
-                                   .grant = charge.grant,
-                                   .tier = NONE});
-    return OK;
+    return end_unused(work, held, &unused);
 }
 
 enum status commitments_charge(struct work *work)

@@ -817,9 +817,6 @@ static enum status run_step(struct run *run, const struct term *term, const stru
             run->entries[i].charge = charges[i];
         }
     }
-    if (step->has_money && (count > 0 || step_waits(step))) {
-        TRY(check_money(work, term, step));
-    }
     TRY(step_charge_run(work, run->entries, count));
     if (has_group(step) && !has_best(work, step)) {
         mark_taken(run, step, first, count);
@@ -838,6 +835,10 @@ static enum status run_step(struct run *run, const struct term *term, const stru
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }
+    }
+    bool is_asked = count > 0 || step_waits(step) || work->charge_count > first;
+    if (step->has_money && is_asked) { /* also by what is sold, and not used */
+        TRY(check_money(work, term, step));
     }
     add_bases(run, first);
     return OK;
