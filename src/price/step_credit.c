@@ -258,7 +258,10 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     struct period always = {INSTANT_MIN, INSTANT_MAX}, cut = work->pricing->cut;
     struct charge fee = *like;
     if (work->term) {
-        fee = term_charge(work, step, bucket->account, like->contract, always, cut.to, at);
+        fee = term_charge(work, step, bucket->account, like->contract, always, at + 1, at);
+    } else if (step->scope != SCOPE_CONTRACT &&
+               !turn_end_is_of_contract(work, step, like->price, like->contract)) {
+        fee.contract = work_contract(work, bucket->account, at);
     }
     fee.kind = CHARGE_FEE;
     fee.has_amount = fee.has_rate = true;
