@@ -23,7 +23,8 @@ static const struct text OVERAGE = {"overage", 7}, TOP_UP = {"top_up", 6};
 
 struct grant_state {
     uint32_t bucket;
-    instant now; /* its history is told up to here */
+    instant now;    /* its history is told up to here */
+    instant bought; /* last; a version may come again, with a charge that it makes as a turn ends */
     bool has_begun, has_ended;
 };
 
@@ -84,6 +85,7 @@ static enum status find_grant(struct work *work, const struct step *step,
     TRY(find_grant_bucket(work, step, charge, grant->id, &state->bucket));
     const struct bucket *bucket = &work->buckets[state->bucket];
     state->now = state_now(bucket);
+    state->bought = INSTANT_MIN;
     state->has_begun = bucket->is_opened && grant->from <= state->now;
     state->has_ended = bucket->is_opened && grant->to <= state->now;
     return OK;
@@ -115,7 +117,7 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
 }
 
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            const struct grant *grant, const struct grant_state *state);
+                            const struct grant *grant, struct grant_state *state);
 
 /* The wallet that a charge comes to: found by the bucket of its overage, which every wallet has. */
 static enum status find_wallet(struct work *work, const struct step *step,
@@ -394,11 +396,11 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
 }
 
 /* A grant is bought as it comes, or while it is there as soon as somebody has the wallet: whichever
- * bill that falls into. */
+ * bill that falls into, and by the version that is in force then. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
-                             const struct grant *grant, const struct grant_state *state,
-                             instant came)
+                             const struct grant *grant, struct grant_state *state, instant came)
 {
+    const struct price *price = wallet->price;
     struct period cut = work->pricing->cut, there = {came, grant->to};
     if (!grant->has_cost || came >= cut.to ||
         !is_granted(work, grant, work->buckets[wallet->overage].account)) {
@@ -412,14 +414,19 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
         return OK;
     }
     instant at = first_held(work, wallet, grant->id, there);
-    return at < there.to && period_has(cut, at) ? buy(work, wallet, &work->buckets[state->bucket],
-                                                      &grant->id, at, dec_from_int(1), grant->cost)
-                                                : OK;
+    bool is_its_own = work->term || wallet->step->shared != NONE ||
+                      period_has((struct period){price->from, price->to}, at);
+    if (at >= there.to || !period_has(cut, at) || !is_its_own || at <= state->bought) {
+        return OK;
+    }
+    state->bought = at;
+    return buy(work, wallet, &work->buckets[state->bucket], &grant->id, at, dec_from_int(1),
+               grant->cost);
 }
 
-/* What came in another bill, when nobody had the wallet. */
+/* What came in another bill, or in the time of another version, when nobody had the wallet. */
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            const struct grant *grant, const struct grant_state *state)
+                            const struct grant *grant, struct grant_state *state)
 {
     if (!grant->has_cost || !state->has_begun || state->has_ended) {
         return OK;
@@ -535,6 +542,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             grants[count++] = old[o];
             continue;
         }
+        grants[i].bought = old[o].bought;
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
         grants[i].has_ended = old[o].has_ended && body->grants[i].to <= wallet->now;
@@ -546,6 +554,9 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     wallet->lent = NULL;
     if (body->has_top_up) {
         TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
+    }
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        TRY(buy_late(work, wallet, &body->grants[i], &grants[i]));
     }
     return OK;
 }
