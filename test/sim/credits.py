@@ -145,10 +145,10 @@ class Wallet:
             grant.now = self.now
 
     def buy(self, grant, at):
-        """It is paid as it comes, or as somebody has the wallet, as long as it is there."""
-        if "cost" in grant.record:
+        """It is paid as it comes, or as somebody has the wallet, as long as it is there: what another version may sell, too."""
+        if "cost" in grant.record or self.selling:
             end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
-            self.bought.append((at, end, grant.id, 1, num(grant.record["cost"])))
+            self.bought.append((at, end, grant.id, 1, num(grant.record.get("cost", 0))))
 
     def repay(self):
         for grant in self.grants:

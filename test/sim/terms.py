@@ -730,13 +730,16 @@ class ChargeSteps:
             at = came if grant == "top_up" else self.first_held(row, step, came, end, grant) if end > self.cut[0] else None
             if (at is None or at >= self.cut[1]) and end > self.cut[1]:
                 wallet.bought.append((came, end, grant, count, cost))
+            if at is not None and grant != "top_up" and wallet.selling:
+                cost = self.cost_then(wallet, grant, at)
             if at is None or not self.cut[0] <= at < self.cut[1] or not cost:
                 continue
             new = self.flow_of(None).charge(step, count * cost, cost)
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             if not step.term:
                 sku = "" if step.shared else row.sku
-                sold = self.scope_row(account, sku, at, row.price, new, self.contract(row), self.cut)
+                contract = self.contract(row) if step.scope == "contract" else self.scope_contract(self.flow_of(row), step, at)
+                sold = self.scope_row(account, sku, at, row.price, new, contract, self.cut)
                 sold.is_sold = True
                 self.priced.append(sold)
                 continue
@@ -745,6 +748,13 @@ class ChargeSteps:
             sold = self.scope_row(account, "", at, step.price, new, contract, self.cut)
             sold.term_number = step.number
             self.priced.append(sold)
+
+    @staticmethod
+    def cost_then(wallet, grant, at):
+        """What the version in force at an instant wants for a grant."""
+        body = [body for start, body in wallet.selling if start <= at][-1:]
+        costs = [num(g.get("cost", 0)) for i, g in enumerate(body[0]["grants"] if body else []) if str(g.get("id", i)) == grant]
+        return costs[0] if costs else num(0)
 
     def spend_together(self, wallets, entries):
         """Of accounts that share: charges of all of them in their order."""
