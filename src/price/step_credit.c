@@ -234,7 +234,9 @@ static enum status reset(struct work *work, struct wallet *wallet)
     const struct step_credit *body = &wallet->step->credit;
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant_state *state = &wallet->grants[i];
-        if (state->has_begun && !state->has_ended) {
+        const struct bucket *bucket = &work->buckets[state->bucket];
+        if (state->has_begun && !state->has_ended &&
+            is_granted(work, &body->grants[i], bucket->account)) {
             struct dec *balance = &work->buckets[state->bucket].x;
             *balance = rolled_over(&body->grants[i], *balance);
         }
