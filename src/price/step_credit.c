@@ -33,7 +33,7 @@ struct wallet {
     const struct price *price; /* whose step it is: the version of now */
     struct charge like;        /* the charge by which it was found */
     instant now;
-    bool is_sold;             /* by a version of the price, from the one that opened it on */
+    bool is_of_price; /* and not of a term, which has no versions */
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
     struct grant_state
         *grants; /* of step->credit.grants, in their order; then those of versions before */
@@ -133,8 +133,7 @@ static enum status find_wallet(struct work *work, const struct step *step,
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
     wallet->price = charge->price;
-    wallet->is_sold =
-        !work->term && work->catalog->has_sales && sells(work->catalog, charge->price, step);
+    wallet->is_of_price = !work->term;
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
@@ -563,14 +562,14 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     return OK;
 }
 
-/* Versions between that of the wallet and an instant, where some sell grants: what somebody has of
- * them is bought, and what one has sold ends with it, whether or not a charge comes in their time.
- */
+/* Versions between that of the wallet and an instant, whether or not a charge comes in their time:
+ * what they give is there, also when a bill ends before one does; what somebody has of what they
+ * sell is bought, and what one has sold ends with it. */
 static enum status pass_versions(struct work *work, struct wallet *wallet, instant until)
 {
     const struct catalog *catalog = work->catalog;
     const struct price *end = catalog->prices + catalog->price_count, *first = wallet->price;
-    if (!wallet->is_sold) {
+    if (!wallet->is_of_price) {
         return OK;
     }
     for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
