@@ -526,6 +526,8 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     const struct step_credit *body = &step->credit;
     if (charge->price->from > wallet->now) {
         TRY(advance(work, wallet, charge->price->from - 1));
+    } else if (charge->price->from < wallet->price->from && charge->at > wallet->now) {
+        TRY(advance(work, wallet, charge->at)); /* it comes again, for what it owes as a turn ends */
     }
     const struct grant_state *old = wallet->grants;
     uint32_t old_count = wallet->grant_count, count = body->grant_count;
@@ -607,8 +609,11 @@ enum status credit_finish(struct work *work)
         const struct step_credit *body = &wallet->step->credit;
         TRY(advance(work, wallet, last));
         work->buckets[wallet->overage].events = dec_from_int(last);
-        for (uint32_t g = 0; g < body->grant_count; g++) {
-            work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
+        for (uint32_t g = 0; g < wallet->grant_count; g++) {
+            /* Of versions before, what has begun: one behind may have it again. */
+            if (g < body->grant_count || wallet->grants[g].has_begun) {
+                work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
+            }
         }
         if (body->has_top_up) {
             work->buckets[wallet->top_up].events = dec_from_int(last);
