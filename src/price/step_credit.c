@@ -593,10 +593,13 @@ static enum status pass_versions(struct work *work, struct wallet *wallet, insta
 static enum status follow_version(struct work *work, struct wallet *wallet, const struct step *step,
                                   const struct charge *charge)
 {
-    if (wallet->step == step) {
+    instant until = charge->price->from;
+    if (charge->row == NONE && charge->at > until) {
+        until = charge->at + 1; /* what a version owes as a turn ends is later than the next begins */
+    } else if (wallet->step == step) {
         return OK;
     }
-    TRY(pass_versions(work, wallet, charge->price->from));
+    TRY(pass_versions(work, wallet, until));
     return wallet->step == step ? OK : take_version(work, wallet, step, charge);
 }
 
