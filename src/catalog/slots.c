@@ -184,8 +184,7 @@ static void note_calls(void *context, const struct expr *expr)
 
 /* A table with dates in catalog->slot_clocks; NONE when it has none. */
 static uint32_t find_slot_table(struct catalog *catalog, const struct rate_table *table,
-                                bool any_key, bool of_exchange,
-                                struct slot_clock *items)
+                                bool any_key, bool of_exchange, struct slot_clock *items)
 {
     if (table == NULL || table->edge_count == 0) {
         return NONE;

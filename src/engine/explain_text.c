@@ -171,6 +171,26 @@ static void add_term(const struct explain *x, struct buffer *out)
     buffer_add_char(out, '\n');
 }
 
+/* The plan that the price was found in.  A charge on a scope stands on its account, which may have
+ * another plan than those whose usage made it, or none: then the plans that have the price. */
+static void add_plans(const struct explain *x, struct buffer *out)
+{
+    const struct catalog *catalog = x->run->catalog;
+    const struct charge *charge = x->charge;
+    const struct account *account = &x->run->accounts->items[charge->account];
+    uint32_t own = catalog_plan_of(catalog, charge->contract, account->plan);
+    bool is_own = own != NONE && price_set_has(&catalog->plans[own].prices, charge->price);
+    const char *before = ": plan ";
+    for (uint32_t i = 0; i < catalog->plan_count; i++) {
+        const struct plan *plan = &catalog->plans[i];
+        if (is_own ? i == own : price_set_has(&plan->prices, charge->price)) {
+            buffer_format(out, "%s", before);
+            add_shown(out, plan->name);
+            before = ", ";
+        }
+    }
+}
+
 static void add_price(const struct explain *x, struct buffer *out)
 {
     const struct charge *charge = x->charge;
@@ -202,10 +222,7 @@ static void add_price(const struct explain *x, struct buffer *out)
         buffer_add_text(out, TEXT(": contract "));
         add_shown(out, charge->contract->id);
     } else if (charge->level == LEVEL_PLAN) {
-        const struct account *account = &x->run->accounts->items[charge->account];
-        uint32_t plan = catalog_plan_of(x->run->catalog, charge->contract, account->plan);
-        buffer_add_text(out, TEXT(": plan "));
-        add_shown(out, x->run->catalog->plans[plan].name);
+        add_plans(x, out);
     }
     buffer_add_char(out, '\n');
 }

@@ -41,7 +41,8 @@ bool pending_is_possible(const struct catalog *catalog)
     return has;
 }
 
-/* True of what is charged as time goes, whatever waits for the end: it is on the bill of its time. */
+/* True of what is charged as time goes, whatever waits for the end: it is on the bill of its time.
+ */
 static bool comes_with_time(const struct charge *charge)
 {
     const struct step *step = charge->step;

@@ -23,7 +23,8 @@ static const struct text OVERAGE = {"overage", 7}, TOP_UP = {"top_up", 6};
 
 struct grant_state {
     uint32_t bucket; /* NONE: it is another account's, and nothing here */
-    instant now; /* its history is told up to here */
+    instant now;     /* its history is told up to here */
+    instant bought; /* last; a version may come again, with a charge that it makes as a turn ends */
     bool has_begun, has_ended;
 };
 
@@ -32,7 +33,7 @@ struct wallet {
     const struct price *price; /* whose step it is: the version of now */
     struct charge like;        /* the charge by which it was found */
     instant now;
-    bool is_sold;             /* by a version of the price, from the one that opened it on */
+    bool is_of_price;         /* and not of a term, which has no versions */
     uint32_t overage, top_up; /* buckets; what is not carried or refilled stays empty */
     struct grant_state
         *grants; /* of step->credit.grants, in their order; then those of versions before */
@@ -88,6 +89,7 @@ static enum status find_grant(struct work *work, const struct step *step,
     TRY(find_grant_bucket(work, step, charge, grant->id, &state->bucket));
     const struct bucket *bucket = &work->buckets[state->bucket];
     state->now = state_now(bucket);
+    state->bought = INSTANT_MIN;
     state->has_begun = bucket->is_opened && grant->from <= state->now;
     state->has_ended = bucket->is_opened && grant->to <= state->now;
     return OK;
@@ -119,7 +121,7 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
 }
 
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            const struct grant *grant, const struct grant_state *state);
+                            const struct grant *grant, struct grant_state *state);
 
 /* The wallet that a charge comes to: found by the bucket of its overage, which every wallet has. */
 static enum status find_wallet(struct work *work, const struct step *step,
@@ -135,8 +137,7 @@ static enum status find_wallet(struct work *work, const struct step *step,
     struct wallet *wallet = arena_calloc(work->arena, 1, sizeof *wallet);
     wallet->step = step;
     wallet->price = charge->price;
-    wallet->is_sold =
-        !work->term && work->catalog->has_sales && sells(work->catalog, charge->price, step);
+    wallet->is_of_price = !work->term;
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
@@ -266,7 +267,8 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     struct charge fee = *like;
     if (work->term) {
         fee = term_charge(work, step, bucket->account, like->contract, always, at + 1, at);
-    } else if (like->level != LEVEL_CONTRACT && step->scope != SCOPE_CONTRACT) {
+    } else if (step->scope != SCOPE_CONTRACT &&
+               !turn_end_is_of_contract(work, step, like->price, like->contract)) {
         fee.contract = work_contract(work, bucket->account, at);
     }
     fee.kind = CHARGE_FEE;
@@ -399,11 +401,11 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
 }
 
 /* A grant is bought as it comes, or while it is there as soon as somebody has the wallet: whichever
- * bill that falls into. */
+ * bill that falls into, and by the version that is in force then. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
-                             const struct grant *grant, const struct grant_state *state,
-                             instant came)
+                             const struct grant *grant, struct grant_state *state, instant came)
 {
+    const struct price *price = wallet->price;
     struct period cut = work->pricing->cut, there = {came, grant->to};
     if (!grant->has_cost || came >= cut.to) {
         return OK;
@@ -416,14 +418,19 @@ static enum status buy_grant(struct work *work, const struct wallet *wallet,
         return OK;
     }
     instant at = first_held(work, wallet, grant->id, there);
-    return at < there.to && period_has(cut, at) ? buy(work, wallet, &work->buckets[state->bucket],
-                                                      &grant->id, at, dec_from_int(1), grant->cost)
-                                                : OK;
+    bool is_its_own = work->term || wallet->step->shared != NONE ||
+                      period_has((struct period){price->from, price->to}, at);
+    if (at >= there.to || !period_has(cut, at) || !is_its_own || at <= state->bought) {
+        return OK;
+    }
+    state->bought = at;
+    return buy(work, wallet, &work->buckets[state->bucket], &grant->id, at, dec_from_int(1),
+               grant->cost);
 }
 
-/* What came in another bill, when nobody had the wallet. */
+/* What came in another bill, or in the time of another version, when nobody had the wallet. */
 static enum status buy_late(struct work *work, const struct wallet *wallet,
-                            const struct grant *grant, const struct grant_state *state)
+                            const struct grant *grant, struct grant_state *state)
 {
     if (!grant->has_cost || !state->has_begun || state->has_ended) {
         return OK;
@@ -518,6 +525,9 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     const struct step_credit *body = &step->credit;
     if (charge->price->from > wallet->now) {
         TRY(advance(work, wallet, charge->price->from - 1));
+    } else if (charge->price->from < wallet->price->from && charge->at > wallet->now) {
+        TRY(advance(work, wallet,
+                    charge->at)); /* it comes again, for what it owes as a turn ends */
     }
     const struct grant_state *old = wallet->grants;
     uint32_t old_count = wallet->grant_count, count = body->grant_count;
@@ -539,6 +549,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             grants[count++] = old[o];
             continue;
         }
+        grants[i].bought = old[o].bought;
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
         grants[i].has_ended = old[o].has_ended && body->grants[i].to <= wallet->now;
@@ -551,17 +562,20 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     if (body->has_top_up) {
         TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
     }
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        TRY(buy_late(work, wallet, &body->grants[i], &grants[i]));
+    }
     return OK;
 }
 
-/* Versions between that of the wallet and an instant, where some sell grants: what somebody has of
- * them is bought, and what one has sold ends with it, whether or not a charge comes in their time.
- */
+/* Versions between that of the wallet and an instant, whether or not a charge comes in their time:
+ * what they give is there, also when a bill ends before one does; what somebody has of what they
+ * sell is bought, and what one has sold ends with it. */
 static enum status pass_versions(struct work *work, struct wallet *wallet, instant until)
 {
     const struct catalog *catalog = work->catalog;
     const struct price *end = catalog->prices + catalog->price_count, *first = wallet->price;
-    if (!wallet->is_sold) {
+    if (!wallet->is_of_price) {
         return OK;
     }
     for (const struct price *at = first + 1; at < end && price_is_version(at, first); at++) {
@@ -583,10 +597,14 @@ static enum status pass_versions(struct work *work, struct wallet *wallet, insta
 static enum status follow_version(struct work *work, struct wallet *wallet, const struct step *step,
                                   const struct charge *charge)
 {
-    if (wallet->step == step) {
+    instant until = charge->price->from;
+    if (charge->row == NONE && charge->at > until) {
+        until =
+            charge->at + 1; /* what a version owes as a turn ends is later than the next begins */
+    } else if (wallet->step == step) {
         return OK;
     }
-    TRY(pass_versions(work, wallet, charge->price->from));
+    TRY(pass_versions(work, wallet, until));
     return wallet->step == step ? OK : take_version(work, wallet, step, charge);
 }
 
@@ -599,8 +617,10 @@ enum status credit_finish(struct work *work)
         const struct step_credit *body = &wallet->step->credit;
         TRY(advance(work, wallet, last));
         work->buckets[wallet->overage].events = dec_from_int(last);
-        for (uint32_t g = 0; g < body->grant_count; g++) {
-            if (wallet->grants[g].bucket != NONE) {
+        for (uint32_t g = 0; g < wallet->grant_count; g++) {
+            const struct grant_state *state = &wallet->grants[g];
+            /* Of versions before, what has begun: one behind may have it again. */
+            if (state->bucket != NONE && (g < body->grant_count || state->has_begun)) {
                 work->buckets[wallet->grants[g].bucket].events = dec_from_int(last);
             }
         }

@@ -630,10 +630,9 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
             continue;
         }
         bucket->is_bought = true;
-        struct charge fee = term_charge(work, step, account, contract, turn, turn.to, start);
+        struct charge fee = term_charge(work, step, account, contract, turn, start + 1, start);
         fee.kind = CHARGE_FEE;
         fee.quantity = dec_from_int(1);
-        fee.at = start;
         fee.span = (struct period){start, turn.to < INSTANT_MAX ? turn.to : cut.to};
         fee.grant = &step->name;
         like.at = start;

@@ -61,7 +61,7 @@ class Wallet:
         self.body, self.now, self.debt, self.top = body, times.MIN - 1, ZERO, ZERO
         self.bought = []  # [(time, until when, grant, how often, cost of each)]
         self.zone, self.known = zone, {}  # the last of each name
-        self.start, self.selling = times.MIN, []  # since when it has this body; [(start, body)] of versions that sell grants
+        self.start, self.versions = times.MIN, []  # since when it has this body; [(start, body)] of a price's
         self.read(body)
 
     def read(self, body):
@@ -72,13 +72,13 @@ class Wallet:
         self.resets = sorted(times.parse_date(t, self.zone) for t in body.get("resets", []))
 
     def follow(self, body, start):
-        """Another version of the price, behind those that sell something meanwhile."""
+        """Another version of the price, behind those that were in force meanwhile."""
         if body is not self.body:
             self.pass_versions(start)
             self.turn_to(body, start)
 
     def pass_versions(self, until):
-        for start, body in self.selling:
+        for start, body in self.versions:
             if self.start < start < until:
                 self.turn_to(body, start)
 
@@ -145,10 +145,10 @@ class Wallet:
             grant.now = self.now
 
     def buy(self, grant, at):
-        """It is paid as it comes, or as somebody has the wallet, as long as it is there."""
-        if "cost" in grant.record:
+        """It is paid as it comes, or as somebody has the wallet, as long as it is there: what another version may sell, too."""
+        if "cost" in grant.record or self.versions:
             end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
-            self.bought.append((at, end, grant.id, 1, num(grant.record["cost"])))
+            self.bought.append((at, end, grant.id, 1, num(grant.record.get("cost", 0))))
 
     def repay(self):
         for grant in self.grants:

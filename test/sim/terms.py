@@ -630,13 +630,20 @@ class ChargeSteps:
                        s.node == step.node and self.is_one_wallet(s, step) and grant in [str(g.get("id", i)) for i, g in enumerate(s.body.get("grants", []))]
                        for s in price.steps))
 
-    def selling(self, price, step):
-        """[(start, body)] of a step's versions from a price's on that have its wallets, if some of them sells grants."""
+    def versions(self, price, step):
+        """[(start, body)] of a step's versions from a price's on that have its wallets."""
         found = [(other.start, s.body) for other in self.setup.all_prices() for s in other.steps
                  if (other.level, other.name) == (price.level, price.name) and other.start >= price.start and s.node == step.node
                  and s.kind == "credit" and self.is_one_wallet(s, step)]
-        sells = any("cost" in grant for _, body in found for grant in body["grants"])
-        return sorted(found, key=lambda f: f[0]) if sells else []
+        return sorted(found, key=lambda f: f[0])
+
+    def new_wallet(self, row, step):
+        """Of a price it follows the versions, whether or not a charge comes in their time."""
+        from credits import Wallet
+        wallet = Wallet(step.body, self.setup.zone)
+        if not self.level and not step.shared:
+            wallet.start, wallet.versions = row.price.start, self.versions(row.price, step)
+        return wallet
 
     @staticmethod
     def is_one_wallet(one, other):
@@ -649,12 +656,11 @@ class ChargeSteps:
 
     def open_prices(self):
         """Wallets of prices with grants that are bought, of all that have the price: {node: {key: (row, step)}}."""
-        from credits import Wallet
         self.price_sold = {}
         for price in sorted(self.setup.all_prices(), key=lambda p: p.start):
             for step in price.steps if price.skus and not price.level.startswith("override") else ():
-                selling = self.selling(price, step) if step.kind == "credit" else []
-                if not selling:
+                versions = self.versions(price, step) if step.kind == "credit" else []
+                if not any("cost" in grant for _, body in versions for grant in body["grants"]):
                     continue
                 self.node = step.node
                 wallets, rows = self.memory("wallets", lambda: None), self.price_sold.setdefault(step.node, {})
@@ -666,10 +672,7 @@ class ChargeSteps:
                         row = TermRow(account, at, self.setup.contract(account, at), price)
                         row.sku = price.skus[0]
                         key = self.key(row, step)[:2]
-                        if not wallets[key]:
-                            wallets[key] = Wallet(step.body, self.setup.zone)
-                            wallets[key].start = price.start
-                        wallets[key].selling = wallets[key].selling or ([] if step.shared else selling)
+                        wallets[key] = wallets[key] or self.new_wallet(row, step)
                         rows.setdefault(key, (row, step))
 
     def has_price(self, price, account, at):
@@ -688,7 +691,6 @@ class ChargeSteps:
                 self.sell(self.memory("wallets", lambda: None)[key], row, step)
 
     def run_credit(self, entries):
-        from credits import Wallet
         wallets = self.memory("wallets", lambda: None)
         by_wallet = defaultdict(list)
         step, buyers = None, {}
@@ -701,7 +703,7 @@ class ChargeSteps:
                 by_wallet[self.key(row, step)[:2]].append((row, step))
         for key, row in self.sold_to.items() if self.level else ():
             buyers[key] = row, step = row, self.sold_step
-            wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+            wallets[key] = wallets[key] or self.new_wallet(row, step)
         if step is None:
             return
         shares = any("share" in one.body for _, one in entries)  # of some versions
@@ -709,7 +711,7 @@ class ChargeSteps:
             self.spend_together(wallets, entries)
         for key, own in by_wallet.items():
             if wallets[key] is None:
-                wallets[key] = Wallet(own[0][1].body, self.setup.zone)
+                wallets[key] = self.new_wallet(*own[0])
             if not shares:
                 self.spend(wallets[key], own)
             buyers.setdefault(key, own[0])
@@ -720,7 +722,7 @@ class ChargeSteps:
 
     def sell(self, wallet, row, step):
         """Fees for what has come in this bill."""
-        if not wallet.is_used() and not wallet.selling and not any("cost" in grant.record for grant in wallet.grants):
+        if not wallet.is_used() and not wallet.versions and not any("cost" in grant.record for grant in wallet.grants):
             return
         wallet.pass_versions(self.cut[1])
         wallet.advance(self.cut[1] - 1)
@@ -730,14 +732,15 @@ class ChargeSteps:
             at = came if grant == "top_up" else self.first_held(row, step, came, end, grant) if end > self.cut[0] else None
             if (at is None or at >= self.cut[1]) and end > self.cut[1]:
                 wallet.bought.append((came, end, grant, count, cost))
+            if at is not None and grant != "top_up" and wallet.versions:
+                cost = self.cost_then(wallet, grant, at)
             if at is None or not self.cut[0] <= at < self.cut[1] or not cost:
                 continue
             new = self.flow_of(None).charge(step, count * cost, cost)
             new.kind, new.gross, new.grant, new.quantity = "fee", count * cost, grant, Fraction(count)
             if not step.term:
                 sku = "" if step.shared else row.sku
-                contract = (self.contract(row) if step.scope == "contract" or row.price.level.startswith("contract")
-                            else self.setup.contract_under(account, self.payer, at))
+                contract = self.contract(row) if step.scope == "contract" else self.scope_contract(self.flow_of(row), step, at)
                 sold = self.scope_row(account, sku, at, row.price, new, contract, self.cut)
                 sold.is_sold = True
                 self.priced.append(sold)
@@ -748,9 +751,15 @@ class ChargeSteps:
             sold.term_number = step.number
             self.priced.append(sold)
 
+    @staticmethod
+    def cost_then(wallet, grant, at):
+        """What the version in force at an instant wants for a grant."""
+        body = [body for start, body in wallet.versions if start <= at][-1:]
+        costs = [num(g.get("cost", 0)) for i, g in enumerate(body[0]["grants"] if body else []) if str(g.get("id", i)) == grant]
+        return costs[0] if costs else num(0)
+
     def spend_together(self, wallets, entries):
         """Of accounts that share: charges of all of them in their order."""
-        from credits import Wallet
         step = entries[0][1] if entries else None
         if step is None:
             return
@@ -764,10 +773,10 @@ class ChargeSteps:
                 others, step = [], steps[id(row)]
                 for account, other in self.sharing(row, step) if "share" in step.body else ():
                     key = self.key(other, step)[:2]
-                    wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                    wallets[key] = wallets[key] or self.new_wallet(other, step)
                     others.append((account, wallets[key]))
                 key = self.key(row, step)[:2]
-                wallets[key] = wallets[key] or Wallet(step.body, self.setup.zone)
+                wallets[key] = wallets[key] or self.new_wallet(row, step)
                 self.pay(wallets[key], row, flow, step, others, own_only)
         self.wallets += [wallet for wallet in wallets.values() if wallet]
 
