@@ -402,6 +402,8 @@ def clock(bench):
             if "period" in str(body.get(key, "")):
                 body[key] = Raw("3")
     catalog.pop("contracts", None)
+    if "contract.n" in str(catalog):  # a name that is none without them
+        return False
     catalog["billing"] = {"every": "month"}
     for price in prices_of(catalog):
         price.pop("from", None)

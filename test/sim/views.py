@@ -236,6 +236,7 @@ def law(bench):
     made = chain(views, first)
     contracts = [first] + [contract for contract, *_ in made] + ([second] if second else [])
     views.catalog["contracts"] = views.catalog.get("contracts", []) + contracts
+    bench.world.fit_events(views.catalog)
     output = bench.bill("list", catalog=views.catalog)
     count = compare_list(bench, views, first, output)
     if second and bare:

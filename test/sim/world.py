@@ -150,7 +150,7 @@ class World:
         if "commitments" not in LEFT:
             world_cover.add(self)
         self.make_parameters(self.rng("parameters"))
-        self.fit_events()
+        self.fit_events(self.catalog)
         rng = self.rng("profile")
         if rng.random() < 0.25:
             self.catalog["profile"] = rng.choice(["lago", "openmeter", "killbill", "stripe", "flexprice"])
@@ -1003,9 +1003,9 @@ class World:
                     return [contract, second]
         return [contract]
 
-    def priced_lists(self):
+    @staticmethod
+    def priced_lists(catalog):
         """(price, list of steps) of the catalog, its plans and contracts."""
-        catalog = self.catalog
         owners = [catalog, *catalog.get("plans", {}).values(), *catalog.get("contracts", [])]
         for price in [p for owner in owners for p in owner.get("prices", []) if isinstance(p, dict)]:
             for steps in [price.get("steps", []), *price.get("components", {}).values()]:
@@ -1020,7 +1020,7 @@ class World:
                 contract["parameters"] = {"n": Raw(rng.choice(["1", "3", "10", "2.5"]))}
                 self.has("contract.parameters")
         owners = [self.catalog, *self.catalog.get("plans", {}).values(), *self.catalog["contracts"]]
-        lists = [steps for _, steps in self.priced_lists()] + [owner.get("terms", []) for owner in owners]
+        lists = [steps for _, steps in self.priced_lists(self.catalog)] + [owner.get("terms", []) for owner in owners]
         for steps in lists if "contract.parameters" in self.features else []:
             for step in steps:
                 (kind, body), = step.items()
@@ -1033,16 +1033,16 @@ class World:
                     body[key] = "has(contract.n) ? contract.n : 2"
                     self.has(kind + ".parameter")
 
-    def fit_events(self):
+    def fit_events(self, catalog):
         """Allowances of events are of meters that have a row for each, or count them, or spread them."""
         def fits(price):
             names = price["sku"] if isinstance(price["sku"], list) else [price["sku"]]
             return all(m.get("grain") == "event" or m.get("aggregate") == "count" or "spread" in m
                        for m in self.meters.values() if "*" in names or m["sku"] in names)
 
-        for price, steps in self.priced_lists():
+        for price, steps in self.priced_lists(catalog):
             for i, step in enumerate(steps):
-                shared = self.catalog.get("steps", {}).get(step.get("use"))
+                shared = catalog.get("steps", {}).get(step.get("use"))
                 body = (shared or step).get("allowance")
                 if not isinstance(body, dict) or "events" not in body or fits(price):
                     continue
@@ -1050,7 +1050,7 @@ class World:
                 del of["events"]
                 of.setdefault("quantity", Raw("5"))
                 if shared:
-                    self.catalog["steps"][step["use"]] = {"allowance": of}
+                    catalog["steps"][step["use"]] = {"allowance": of}
                 else:
                     steps[i] = {"allowance": of}
 
