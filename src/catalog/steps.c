@@ -112,20 +112,31 @@ static void check_order(struct loader *loader, const struct yaml_node *node,
     }
 }
 
-/* `prorate: true` of a discount is what its price's fixed amount says. */
-static void link_prorated(struct loader *loader, struct price *price)
+static bool is_prorated_alike(const struct step *a, const struct step *b)
 {
-    struct step *steps = (struct step *)price->steps; /* of this loader */
+    return a->fixed.prorate == b->fixed.prorate && a->fixed.digits == b->fixed.digits &&
+           a->fixed.mode == b->fixed.mode && step_has_same_turns(a, b);
+}
+
+/* `prorate: true` of a discount is what the fixed amount says that it is on: that of the price, in
+ * a component that of this; behind several, all of them say the same. */
+static void link_prorated(struct loader *loader, struct step *steps, uint32_t count,
+                          uint32_t first, uint32_t end)
+{
     const struct step *fixed = NULL;
-    for (uint32_t i = 0; i < price->step_count && fixed == NULL; i++) {
-        fixed = steps[i].kind == STEP_FIXED ? &steps[i] : NULL;
+    bool is_one = true;
+    for (uint32_t i = 0; i < count; i++) {
+        if (steps[i].kind == STEP_FIXED) {
+            is_one = is_one && (!fixed || is_prorated_alike(fixed, &steps[i]));
+            fixed = fixed ? fixed : &steps[i];
+        }
     }
-    for (uint32_t i = 0; i < price->step_count; i++) {
+    for (uint32_t i = first; i < end; i++) {
         struct step *step = &steps[i];
         if (!step_adjusts(step) || step->adjust.prorate != PRORATE_AS_FIXED) {
             continue;
         }
-        if (fixed == NULL || !step_has_same_clock(step, fixed)) {
+        if (fixed == NULL || !is_one || !step_has_same_turns(step, fixed)) {
             complain(loader->complaints, step->place, "BAD_VALUE",
                      TEXT("day, second ... by the time in which the step holds"),
                      "prorate: true is of a price with a fixed amount, over its scope and clock");
@@ -260,6 +271,7 @@ static void read_components(struct loader *loader, const struct yaml_node *node,
         if (is_complete) { /* else what the others lack is not known */
             check_order(loader, item, steps + component->first, component->count);
         }
+        link_prorated(loader, steps + component->first, component->count, 0, component->count);
         name_steps(loader, component, price);
         component->is_fixed = component->count > 0 && steps[component->first].kind == STEP_FIXED;
         price->is_fixed = price->is_fixed && component->is_fixed;
@@ -300,7 +312,7 @@ void load_steps(struct loader *loader, const struct yaml_node *node,
     }
     check_names(loader, price);
     check_sales(loader, price);
-    link_prorated(loader, price);
+    link_prorated(loader, steps, price->step_count, first, price->step_count);
     /* With a step that could not be read, what the others lack is not known. */
     if (components == NULL && is_complete) {
         check_order(loader, node, steps, price->step_count);
@@ -334,7 +346,7 @@ void load_shared_steps(struct loader *loader, struct section steps)
         shared[i].name = node->key;
         shared[i].shared = i;
         shared[i].place = yaml_key_place(node);
-        link_prorated(loader, &(struct price){.steps = &shared[i], .step_count = 1});
+        link_prorated(loader, &shared[i], 1, 0, 1);
     }
     loader->catalog->shared_count = steps.count;
 }

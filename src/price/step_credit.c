@@ -319,10 +319,13 @@ static bool is_its_wallet(struct work *work, const struct wallet *wallet, const 
     return bucket_is_of(work, wallet->overage, step, &like);
 }
 
-static bool has_grant(const struct step *step, struct text id)
+/* Whether the step has the grant for an account. */
+static bool has_grant(const struct work *work, const struct step *step, struct text id,
+                      uint32_t account)
 {
     for (uint32_t i = 0; i < step->credit.grant_count; i++) {
-        if (text_equal(step->credit.grants[i].id, id)) {
+        const struct grant *grant = &step->credit.grants[i];
+        if (text_equal(grant->id, id) && is_granted(work, grant, account)) {
             return true;
         }
     }
@@ -348,7 +351,7 @@ static bool is_held(struct work *work, const struct wallet *wallet, struct text 
         for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
             has =
                 has || (price->steps[i].node == step->node && price->steps[i].kind == STEP_CREDIT &&
-                        has_grant(&price->steps[i], grant) &&
+                        has_grant(work, &price->steps[i], grant, account) &&
                         is_its_wallet(work, wallet, price, &price->steps[i]));
         }
         struct arena_mark mark = arena_mark(work->arena);
