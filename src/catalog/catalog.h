@@ -424,6 +424,7 @@ struct step_fixed {
     bool stub_back; /* a first part-turn is measured against one turn counted back from its end */
     const struct installment *installments; /* in the order of time; instead of all but quantity */
     uint32_t installment_count;
+    bool asks_contract; /* amount or quantity depends on the contract in force */
 };
 
 struct step_bound {
@@ -705,8 +706,7 @@ struct price {
      * price that nobody compares, and of one that restarts its buckets with each version, there is
      * none. */
     bool has_content;
-    bool asks_contract;       /* what it makes of usage depends on the contract in force */
-    bool fixed_asks_contract; /* so does an amount of its fixed steps */
+    bool asks_contract; /* what it makes of usage depends on the contract in force */
     struct hash128 content;
     const uint32_t *clocks; /* of its steps, in catalog->slot_clocks */
     uint32_t clock_count;

@@ -323,8 +323,7 @@ void load_steps(struct loader *loader, const struct yaml_node *node,
     for (uint32_t i = 0; i < price->step_count; i++) {
         if (steps[i].kind == STEP_FIXED) {
             price->has_fixed = true;
-            price->fixed_asks_contract =
-                price->fixed_asks_contract || step_asks_parameters(&steps[i]);
+            steps[i].fixed.asks_contract = step_asks_parameters(&steps[i]);
         }
     }
 }

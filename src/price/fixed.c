@@ -6,7 +6,7 @@
  *
  * For what: the parts of a turn of the step's clock in which the price is in force: payer, account,
  * contract and version hold, and no fixed price of its name or SKU on a narrower level stands in
- * its place.  A price that asks its account's contract for a number has a part with each.  In
+ * its place.  A step that asks its account's contract for a number has a part with each.  In
  * advance it falls due when such a part begins, in arrears when it ends; it is on the bill whose
  * time holds that instant.
  *
@@ -101,10 +101,11 @@ static bool is_in_force(const struct work *work, const struct price *price,
 /* The first part of the span, from its start on, in which the price is in force, and what it asks
  * of a contract (seats) is asked of one; false when there is none. */
 static bool part_in_force(const struct work *work, const struct price *price,
-                          const struct subscription *who, struct period span, struct period *part)
+                          const struct step *step, const struct subscription *who,
+                          struct period span, struct period *part)
 {
     const struct accounts *accounts = work->pricing->accounts;
-    bool asks = price->fixed_asks_contract && !who->contract;
+    bool asks = step->fixed.asks_contract && !who->contract;
     const struct contract *asked = NULL;
     *part = (struct period){span.to, span.to};
     for (instant at = span.from, next; at < span.to; at = next) {
@@ -344,7 +345,7 @@ static enum status emit_installments(struct work *work, const struct price *pric
         struct period turn = billed_turn(work->pricing, item->at, &clock), part;
         struct period left = {item->at, turn.to < active.to ? turn.to : active.to};
         if (period_has(work->pricing->cut, item->at) && period_has(active, item->at) &&
-            part_in_force(work, price, who, left, &part) && part.from == item->at) {
+            part_in_force(work, price, step, who, left, &part) && part.from == item->at) {
             TRY(emit_turn(work, price, step, who, &clock, &item->amount, part, turn));
         }
     }
@@ -368,7 +369,7 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
         /* In force from before all time: due with the first bill there is, which is not this
          * function's to know. */
         if (active.to <= cut.from || active.from >= cut.to ||
-            !part_in_force(work, price, who, active, &part) || !period_has(cut, part.from) ||
+            !part_in_force(work, price, step, who, active, &part) || !period_has(cut, part.from) ||
             was_charged(work, price, step, who, part.from)) {
             return OK;
         }
@@ -381,7 +382,7 @@ static enum status emit_fixed(struct work *work, const struct price *price, cons
         struct period turn =
             fixed_turn(work, step, who->contract, who->account, at == cut.to ? at - 1 : at, &clock);
         struct period left = period_intersect(active, turn);
-        while (left.from < left.to && part_in_force(work, price, who, left, &part)) {
+        while (left.from < left.to && part_in_force(work, price, step, who, left, &part)) {
             if (falls_due(&step->fixed, part, cut) &&
                 !is_paid_by_other(work, price, step, who, part, turn)) {
                 TRY(emit_turn(work, price, step, who, &clock, &step->fixed.amount, part, turn));
