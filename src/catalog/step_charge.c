@@ -246,6 +246,10 @@ void read_discount(struct work *work)
             refuse_key(work, "prorate", "is of an amount or units");
         }
     }
+    if (adjust->worth == WORTH_QUANTITY && adjust->prorate == PRORATE_AS_FIXED) {
+        refuse_key(work, "prorate",
+                   "true is of an amount: a unit shrinks with the fixed amount that it is of");
+    }
     if (step->clock == CLOCK_ROW && step->attribute == ATTRIBUTE_NONE) {
         refuse_key(work, "attribute", "none is of a clock with turns");
     }
