@@ -120,8 +120,8 @@ static bool is_prorated_alike(const struct step *a, const struct step *b)
 
 /* `prorate: true` of a discount is what the fixed amount says that it is on: that of the price, in
  * a component that of this; behind several, all of them say the same. */
-static void link_prorated(struct loader *loader, struct step *steps, uint32_t count,
-                          uint32_t first, uint32_t end)
+static void link_prorated(struct loader *loader, struct step *steps, uint32_t count, uint32_t first,
+                          uint32_t end)
 {
     const struct step *fixed = NULL;
     bool is_one = true;
