@@ -922,40 +922,55 @@ static bool holds_several(const struct meter *meter, const struct step *step)
     return meter->grain != GRAIN_EVENT && !(is_allowance && may_be);
 }
 
-/* What is said of each event needs rows of single events.  A meter whose SKUs only events name is
- * looked at when there are rows. */
+/* Whether usage of the meter comes to the price.  Of a meter whose SKUs only events name it is
+ * known when there are rows. */
+static bool is_sold_at(const struct meter *meter, const struct price *price)
+{
+    return meter->sku != NONE && meter->sku != MAP_NONE &&
+           (price->skus == NULL || price_has_sku(price, meter->sku));
+}
+
+/* Of a step that asks for single events, or with NULL of the price's lines: the first meter whose
+ * rows hold several. */
+static bool complain_of_grain(struct loader *loader, const struct price *price,
+                              const struct step *step)
+{
+    const struct catalog *catalog = loader->catalog;
+    const bool is_percent = step != NULL && step->kind == STEP_PERCENT;
+    for (uint32_t m = 0; m < catalog->meter_count; m++) {
+        const struct meter *meter = &catalog->meters[m];
+        if (!holds_several(meter, step) || !is_sold_at(meter, price)) {
+            continue;
+        }
+        complain(
+            loader->complaints, step == NULL ? price->place : step->place,
+            step == NULL ? "PRICE_GRAIN"
+            : is_percent ? "PERCENT_GRAIN"
+                         : "ALLOWANCE_GRAIN",
+            text_format(loader->arena, "grain: event in the meter %.*s", TEXT_ARG(meter->name)),
+            "%s, and a row of the meter %.*s holds several",
+            step == NULL ? "its lines are of single events"
+            : is_percent ? "fixed, min and max are of each event"
+                         : "the first events are free",
+            TEXT_ARG(meter->name));
+        return true;
+    }
+    return false;
+}
+
+/* What is said of each event needs rows of single events. */
 static void check_grain(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         const struct price *price = &catalog->prices[p];
-        const struct step *step = NULL;
-        for (uint32_t i = 0; i < price->step_count && step == NULL; i++) {
-            step = needs_events(&price->steps[i]) ? &price->steps[i] : NULL;
-        }
-        bool is_by_event = price->grain == GRAIN_EVENT;
         if (price->takes_money) {
             continue; /* it is charges that it looks at, which may be of single events */
         }
-        for (uint32_t m = 0; m < catalog->meter_count && (step != NULL || is_by_event); m++) {
-            const struct meter *meter = &catalog->meters[m];
-            if (holds_several(meter, is_by_event ? NULL : step) && meter->sku != NONE &&
-                meter->sku != MAP_NONE &&
-                (price->skus == NULL || price_has_sku(price, meter->sku))) {
-                bool is_percent = step != NULL && step->kind == STEP_PERCENT;
-                complain(loader->complaints, is_by_event ? price->place : step->place,
-                         is_by_event  ? "PRICE_GRAIN"
-                         : is_percent ? "PERCENT_GRAIN"
-                                      : "ALLOWANCE_GRAIN",
-                         text_format(loader->arena, "grain: event in the meter %.*s",
-                                     TEXT_ARG(meter->name)),
-                         "%s, and a row of the meter %.*s holds several",
-                         is_by_event  ? "its lines are of single events"
-                         : is_percent ? "fixed, min and max are of each event"
-                                      : "the first events are free",
-                         TEXT_ARG(meter->name));
-                break;
-            }
+        bool has_complained = price->grain == GRAIN_EVENT && complain_of_grain(loader, price, NULL);
+        for (uint32_t i = 0; i < price->step_count && !has_complained; i++) {
+            const struct step *step = &price->steps[i];
+            has_complained = needs_events(step) && complain_of_grain(loader, price, step);
         }
     }
 }
@@ -1128,9 +1143,8 @@ static void warn_of_times(struct loader *loader)
         for (uint32_t m = 0; m < catalog->meter_count && use.any; m++) {
             const struct meter *meter = &catalog->meters[m];
             const bool is_month = meter->grain == GRAIN_MONTH;
-            if ((is_month || (use.is_odd && meter->grain == GRAIN_HOUR)) && meter->sku != NONE &&
-                meter->sku != MAP_NONE &&
-                (price->skus == NULL || price_has_sku(price, meter->sku))) {
+            if ((is_month || (use.is_odd && meter->grain == GRAIN_HOUR)) &&
+                is_sold_at(meter, price)) {
                 complain_softly(loader->complaints, price->place, "TIME_OF_ROW",
                                 TEXT("in_calendar(\"...\") cuts rows at its hours; or grain: event "
                                      "in the meter"),
