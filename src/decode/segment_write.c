@@ -907,8 +907,8 @@ static void add_leaf_column(struct segment_writer *writer, const struct shape *s
             } else if (shape->codings[leaf] == NUMBER_COLUMN) {
                 add_wide_number(&sizes, &bytes, writer->wide[value]);
             } else {
-                struct dec number;
-                (void)read_decimal(writer->texts[value], &number);
+                struct dec number = DEC_ZERO;
+                (void)read_decimal(writer->texts[value], &number); /* it could be read before */
                 add_wide_number(&sizes, &bytes, number);
             }
         }
