@@ -15,30 +15,21 @@
  */
 #include <stdlib.h>
 
-#include "price/work.h"
+#include "price/term_bases.h"
 
 #include "base/nofloat.h"
 
-/* A charge that terms take, and which apply to it. */
-struct base {
-    uint32_t charge, plan;
-    const struct contract *contract;
-    uint64_t groups;   /* those of which a term has taken it */
-    uint32_t *winners; /* of each group whose best applies: the node; NULL: none yet */
-};
-
-/* Which plans and contracts the payer has: indices, each once, ascending. */
-struct owners {
-    uint32_t *items;
-    uint32_t count, capacity;
+/* An opening state, by the step that made it. */
+struct opened {
+    uint32_t node, state;
 };
 
 struct run {
     struct work *work;
-    struct owners plans, contracts;
-    struct base *bases; /* in the total order */
-    uint32_t base_count, base_capacity;
-    uint32_t *opening_nodes; /* of pricing->opening; made when the first is asked for */
+    struct bases bases;
+    struct opened *openings; /* by node, then as they came; made when the first is asked for */
+    uint32_t *base_of;       /* of each charge; NONE: it is none; made for groups */
+    uint32_t base_of_count, base_of_capacity, based_count; /* so many bases are in it */
     struct entry *entries;
     uint32_t entry_capacity;
     struct dec *won; /* of each bucket, what the best of a group will take and has not yet */
@@ -56,145 +47,6 @@ static struct term term_of_catalog(const struct catalog *catalog)
     return (struct term){.list = &catalog->terms, .level = LEVEL_CATALOG, .plan = NONE};
 }
 
-/* ---- bases, in the total order --------------------------------------------------------------- */
-
-static struct text sku_name(const struct work *work, const struct charge *charge)
-{
-    return charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name;
-}
-
-/* Dimension values in name order, those that lack empty: as rows are in order (usage/series.c). */
-static int compare_dimensions(const struct work *work, const struct charge *a,
-                              const struct charge *b)
-{
-    int order = 0;
-    for (uint32_t name = 0; order == 0 && name < work->catalog->dimension_count; name++) {
-        order = text_compare(charge_dimension(work, a, name), charge_dimension(work, b, name));
-    }
-    return order;
-}
-
-/* What a row has become: its covered parts as they were taken, of which the last one may have the
- * row's own place, then the rest. */
-static int compare_parts(const struct work *work, uint32_t a, uint32_t b)
-{
-    const struct charge *x = &work->charges[a], *y = &work->charges[b];
-    int order = (x->kind != CHARGE_COVERED) - (y->kind != CHARGE_COVERED);
-    if (order == 0 && x->kind == CHARGE_COVERED) {
-        order = (x->events > 0) - (y->events > 0);
-    }
-    return order ? order : (a > b) - (a < b);
-}
-
-/* Rows have their order, which is that of their keys.  Of what has none, and of rows that were made
- * one, whose account may be another than the first row's, the keys say where among them it stands:
- * instant, account, resource and dimensions if its bucket has them, SKU; behind a row with all the
- * same, by what made it. */
-int charge_compare(const struct work *work, uint32_t a, uint32_t b)
-{
-    const struct charge *x = &work->charges[a], *y = &work->charges[b];
-    int order = 0;
-    if (x->row != NONE && y->row != NONE && !x->merged && !y->merged) {
-        order = (x->order > y->order) - (x->order < y->order);
-        return order ? order : compare_parts(work, a, b);
-    }
-    order = (x->at > y->at) - (x->at < y->at);
-    order = order ? order : (x->account > y->account) - (x->account < y->account);
-    struct by_key resource = {BY_RESOURCE, NONE};
-    struct text left = charge_key_value((struct work *)work, x, resource);
-    struct text right = charge_key_value((struct work *)work, y, resource);
-    order = order ? order : text_compare(left, right);
-    order = order ? order : text_compare(sku_name(work, x), sku_name(work, y));
-    order = order ? order : compare_dimensions(work, x, y);
-    order = order ? order : (x->row == NONE) - (y->row == NONE);
-    if (!order && x->row != NONE) {
-        order = (x->order > y->order) - (x->order < y->order);
-    }
-    if (order || x->row != NONE) {
-        return order ? order : compare_parts(work, a, b);
-    }
-    order = (x->step->node > y->step->node) - (x->step->node < y->step->node);
-    order = order ? order : text_compare(x->price->name, y->price->name);
-    order = order ? order : (x->price->from > y->price->from) - (x->price->from < y->price->from);
-    order = order ? order
-                  : text_compare(x->contract ? x->contract->id : TEXT(""),
-                                 y->contract ? y->contract->id : TEXT(""));
-    order = order ? order
-                  : text_compare(x->grant ? *x->grant : TEXT(""), y->grant ? *y->grant : TEXT(""));
-    order = order ? order : (x->tier > y->tier) - (x->tier < y->tier);
-    order = order ? order : (x->span.from > y->span.from) - (x->span.from < y->span.from);
-    order = order ? order : dec_compare(x->amount, y->amount);
-    return order ? order : (a > b) - (a < b);
-}
-
-/* Merge sort: the comparison needs the work. */
-static void sort_bases(const struct work *work, struct base *items, struct base *room,
-                       uint32_t count)
-{
-    if (count < 2) {
-        return;
-    }
-    uint32_t half = count / 2;
-    sort_bases(work, items, room, half);
-    sort_bases(work, items + half, room, count - half);
-    if (charge_compare(work, items[half - 1].charge, items[half].charge) <= 0) {
-        return;
-    }
-    memcpy(room, items, half * sizeof *items);
-    for (uint32_t a = 0, b = half, to = 0; a < half;) {
-        bool is_right = b < count && charge_compare(work, items[b].charge, room[a].charge) < 0;
-        items[to++] = is_right ? items[b++] : room[a++];
-    }
-}
-
-/* What an allowance took is no charge to terms: whether it is on a line changes no amount. */
-static bool is_base(const struct charge *charge)
-{
-    return charge->of == NONE && charge->has_amount && !charge->emitted_free;
-}
-
-/* Adds the charges from `first` on that adjust nothing, each at its place. */
-static void add_bases(struct run *run, uint32_t first)
-{
-    struct work *work = run->work;
-    uint32_t more = 0;
-    for (uint32_t i = first; i < work->charge_count; i++) {
-        more += is_base(&work->charges[i]);
-    }
-    if (more == 0) {
-        return;
-    }
-    if (run->base_count + more > run->base_capacity) {
-        uint32_t capacity = run->base_count + more + more / 4 + 16;
-        run->bases =
-            arena_grow(work->arena, run->bases, run->base_count, capacity, sizeof *run->bases);
-        run->base_capacity = capacity;
-    }
-    for (uint32_t i = first; i < work->charge_count; i++) {
-        const struct charge *charge = &work->charges[i];
-        if (!is_base(charge)) {
-            continue;
-        }
-        const struct base *last = run->base_count > 0 ? &run->bases[run->base_count - 1] : NULL;
-        const struct charge *like = last ? &work->charges[last->charge] : NULL;
-        struct base base = {.charge = i};
-        if (like && like->account == charge->account && like->at == charge->at &&
-            like->contract == charge->contract &&
-            (like->step == charge->step || (like->row != NONE && charge->row != NONE))) {
-            base.contract = last->contract;
-            base.plan = last->plan;
-        } else {
-            base.contract = term_contract(work, charge);
-            base.plan = term_plan_of(work, charge->account, base.contract);
-        }
-        run->bases[run->base_count++] = base;
-    }
-    struct arena_mark mark = arena_mark(work->arena);
-    struct base *room = arena_alloc(work->arena, run->base_count * sizeof *room);
-    sort_bases(work, run->bases, room, run->base_count);
-    arena_rewind(work->arena, mark);
-}
-
 /* ---- exclusive groups ------------------------------------------------------------------------ */
 
 static bool has_group(const struct step *step)
@@ -210,13 +62,6 @@ static uint64_t group_bit(const struct step *step)
 static bool has_best(const struct work *work, const struct step *step)
 {
     return has_group(step) && (work->catalog->best_groups & group_bit(step)) != 0;
-}
-
-static bool applies(const struct term *term, const struct base *base)
-{
-    return term->level == LEVEL_CATALOG ||
-           (term->level == LEVEL_PLAN ? base->plan == term->plan
-                                      : base->contract == term->contract);
 }
 
 /* A term of a group, what it saves on a charge, and the bucket to which that adds its base. */
@@ -342,29 +187,51 @@ static enum status takes_base(struct run *run, const struct step *step, struct b
     return OK;
 }
 
+/* The base that a charge is; NULL: none. */
+static struct base *base_of(struct run *run, uint32_t charge)
+{
+    struct work *work = run->work;
+    if (run->base_of_count < work->charge_count) {
+        if (work->charge_count > run->base_of_capacity) {
+            uint32_t more = work->charge_count + work->charge_count / 2;
+            run->base_of = arena_grow(work->arena, run->base_of, run->base_of_count, more,
+                                      sizeof *run->base_of);
+            run->base_of_capacity = more;
+        }
+        memset(run->base_of + run->base_of_count, 0xFF,
+               (work->charge_count - run->base_of_count) * sizeof *run->base_of);
+        run->base_of_count = work->charge_count;
+    }
+    for (; run->based_count < run->bases.count; run->based_count++) {
+        run->base_of[run->bases.items[run->based_count].charge] = run->based_count;
+    }
+    uint32_t found = run->base_of[charge];
+    return found == NONE ? NULL : &run->bases.items[found];
+}
+
+static void mark_base(struct run *run, const struct step *step, uint32_t charge)
+{
+    struct base *base = base_of(run, charge);
+    if (base) {
+        base->groups |= group_bit(step);
+    }
+}
+
 /* One that is over, or that takes nothing of a charge, leaves it to the next of its group. */
 static void mark_taken(struct run *run, const struct step *step, uint32_t first, uint32_t count)
 {
     struct work *work = run->work;
-    struct arena_mark mark = arena_mark(work->arena);
-    bool *is_taken = arena_calloc(work->arena, first + 1u, sizeof *is_taken);
     for (uint32_t i = first; i < work->charge_count; i++) {
         uint32_t of = work->charges[i].of;
         if (of < first) {
-            is_taken[of] = true;
+            mark_base(run, step, of);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
         if (step_charge_takes_whole(work, &run->entries[i])) {
-            is_taken[run->entries[i].charge] = true;
+            mark_base(run, step, run->entries[i].charge);
         }
     }
-    for (uint32_t i = 0; i < run->base_count; i++) {
-        if (is_taken[run->bases[i].charge]) {
-            run->bases[i].groups |= group_bit(step);
-        }
-    }
-    arena_rewind(work->arena, mark);
 }
 
 /* ---- what waits for the end of a turn -------------------------------------------------------- */
@@ -468,16 +335,17 @@ static bool pays_for_some(const struct pricing *pricing)
 }
 
 /* Every account, organization or contract to which the term applies. */
-static enum status settle_idle(struct work *work, const struct step *step)
+static enum status settle_idle(struct run *run, const struct step *step)
 {
+    struct work *work = run->work;
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
     if (!pays_for_some(pricing) || step->by_count > 0 || step->clock == CLOCK_ROW ||
         step->scope == SCOPE_RESOURCE) {
         return OK;
     }
-    for (uint32_t i = 0; i < pricing->member_count; i++) {
-        const struct member_span *member = &pricing->members[i];
+    for (uint32_t i = 0; i < run->bases.member_count; i++) {
+        const struct member_span *member = &pricing->members[run->bases.members[i]];
         struct period span = member->span;
         instant since = accounts->items[member->account].since;
         span.from = since > span.from ? since : span.from;
@@ -503,29 +371,41 @@ static enum status settle_idle(struct work *work, const struct step *step)
     return OK;
 }
 
-static void find_opening_nodes(struct run *run)
+static int compare_opened(const void *a, const void *b)
+{
+    const struct opened *left = a, *right = b;
+    int order = (left->node > right->node) - (left->node < right->node);
+    return order ? order : (left->state > right->state) - (left->state < right->state);
+}
+
+static void sort_openings(struct run *run)
 {
     struct work *work = run->work;
     const struct pricing *pricing = work->pricing;
-    run->opening_nodes =
-        arena_alloc(work->arena, (pricing->opening_count + 1) * sizeof *run->opening_nodes);
+    run->openings = arena_alloc(work->arena, pricing->opening_count * sizeof *run->openings);
     for (uint32_t i = 0; i < pricing->opening_count; i++) {
         struct arena_mark mark = arena_mark(work->arena);
         size_t at = 0;
         struct text name = bucket_name_part(work->arena, pricing->opening[i].key, &at);
-        run->opening_nodes[i] = map_find(&work->catalog->node_by_name, name);
+        run->openings[i] = (struct opened){map_find(&work->catalog->node_by_name, name), i};
         arena_rewind(work->arena, mark);
     }
+    qsort(run->openings, pricing->opening_count, sizeof *run->openings, compare_opened);
 }
 
-static const struct contract *find_contract(const struct work *work, struct text id)
+/* The first opening state of a node or behind it. */
+static uint32_t find_opened(const struct run *run, uint32_t node)
 {
-    for (uint32_t i = 0; i < work->catalog->contract_count; i++) {
-        if (text_equal(work->catalog->contracts[i].id, id)) {
-            return &work->catalog->contracts[i];
+    uint32_t low = 0, high = run->work->pricing->opening_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->openings[middle].node < node) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    return NULL;
+    return low;
 }
 
 /* Opening states that nothing entered: split by values that no row of this bill has. */
@@ -533,13 +413,17 @@ static enum status settle_openings(struct run *run, const struct step *step)
 {
     struct work *work = run->work;
     const struct pricing *pricing = work->pricing;
-    if (pricing->opening_count > 0 && !run->opening_nodes) {
-        find_opening_nodes(run);
+    if (pricing->opening_count == 0) {
+        return OK;
     }
-    for (uint32_t i = 0; i < pricing->opening_count; i++) {
+    if (!run->openings) {
+        sort_openings(run);
+    }
+    for (uint32_t o = find_opened(run, step->node);
+         o < pricing->opening_count && run->openings[o].node == step->node; o++) {
+        const uint32_t i = run->openings[o].state;
         const struct bucket_state *state = &pricing->opening[i];
-        if (run->opening_nodes[i] != step->node || work->notes[i].is_used ||
-            state->turn.to <= pricing->cut.from) {
+        if (work->notes[i].is_used || state->turn.to <= pricing->cut.from) {
             continue;
         }
         size_t at = 0;
@@ -552,7 +436,8 @@ static enum status settle_openings(struct run *run, const struct step *step)
         }
         const struct contract *contract = work->term->contract;
         if (bucket_name_label(work->arena, state->key, TEXT("contract="), &id)) {
-            contract = find_contract(work, id);
+            uint32_t found = map_find(&work->catalog->contract_by_id, id);
+            contract = found == MAP_NONE ? NULL : &work->catalog->contracts[found];
         }
         instant due = term_due(work, step, contract, account, state->turn);
         if (due <= pricing->cut.from || due > pricing->cut.to) {
@@ -577,18 +462,37 @@ static enum status open_wallets(struct work *work, const struct step *step, uint
     return credit_open(work, step, &like);
 }
 
+/* The place of the first member of an account among those whom the term may be for; NONE: of any. */
+static uint32_t first_of(const struct run *run, uint32_t account)
+{
+    const struct bases *bases = &run->bases;
+    uint32_t low = 0, high = account == NONE ? 0 : bases->member_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (run->work->pricing->members[bases->members[middle]].account < account) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* When a turn of a bucket begins to be the term's: it may come into force inside it, or the payer
  * begin to pay, for the first of those who share the bucket. */
-static instant start_of_turn(const struct work *work, const struct step *step, uint32_t account,
+static instant start_of_turn(const struct run *run, const struct step *step, uint32_t account,
                              const struct contract *contract, struct period turn)
 {
+    const struct work *work = run->work;
     const struct pricing *pricing = work->pricing;
     const struct contract *const *own = step->scope == SCOPE_CONTRACT ? &contract : NULL;
-    const struct member_spans members =
-        pricing_members(pricing, step->scope == SCOPE_ACCOUNT ? account : NONE);
     instant start = turn.to;
-    for (uint32_t i = 0; i < members.count; i++) {
-        const struct member_span *member = &members.items[i];
+    for (uint32_t i = first_of(run, step->scope == SCOPE_ACCOUNT ? account : NONE);
+         i < run->bases.member_count; i++) {
+        const struct member_span *member = &pricing->members[run->bases.members[i]];
+        if (step->scope == SCOPE_ACCOUNT && member->account != account) {
+            break;
+        }
         struct period span = period_intersect(member->span, turn);
         if (span.from >= span.to) {
             continue;
@@ -603,9 +507,10 @@ static instant start_of_turn(const struct work *work, const struct step *step, u
 
 /* A prepaid commit is paid for as its turn begins, or the term's force in it: before charges come;
  * what rolls over is known when they have, is_over. */
-static enum status buy_commits(struct work *work, const struct step *step, uint32_t account,
+static enum status buy_commits(struct run *run, const struct step *step, uint32_t account,
                                const struct contract *contract, struct period stretch, bool is_over)
 {
+    struct work *work = run->work;
     struct period cut = work->pricing->cut;
     for (instant at = stretch.from; at < stretch.to;) {
         struct period turn = turn_find(work, step, contract, account, at);
@@ -624,7 +529,7 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
         if (bucket->is_bought || bucket->is_told) {
             continue;
         }
-        instant start = start_of_turn(work, step, account, contract, turn);
+        instant start = start_of_turn(run, step, account, contract, turn);
         bucket->is_told = true; /* by the first of those who share it */
         if (!period_has(cut, start)) {
             continue;
@@ -655,16 +560,17 @@ static enum status buy_commits(struct work *work, const struct step *step, uint3
     return OK;
 }
 
-static enum status pay_before(struct work *work, const struct step *step, bool is_over)
+static enum status pay_before(struct run *run, const struct step *step, bool is_over)
 {
+    struct work *work = run->work;
     const struct pricing *pricing = work->pricing;
     const struct accounts *accounts = pricing->accounts;
     bool is_commit = step->kind == STEP_COMMIT && step->commit.is_prepaid;
     if (!is_commit && !(step->kind == STEP_CREDIT && step->credit.is_sold)) {
         return OK;
     }
-    for (uint32_t i = 0; i < pricing->member_count; i++) {
-        const struct member_span *member = &pricing->members[i];
+    for (uint32_t i = 0; i < run->bases.member_count; i++) {
+        const struct member_span *member = &pricing->members[run->bases.members[i]];
         struct period span = period_intersect(member->span, pricing->cut);
         for (instant at = span.from, next; at < span.to; at = next) {
             (void)accounts_edge(accounts, work->catalog, member->account, at, &next);
@@ -682,7 +588,7 @@ static enum status pay_before(struct work *work, const struct step *step, bool i
             if (step->scope == SCOPE_CONTRACT && contract) {
                 account = accounts_buyer(accounts, contract);
             }
-            TRY(is_commit ? buy_commits(work, step, account, contract, stretch, is_over)
+            TRY(is_commit ? buy_commits(run, step, account, contract, stretch, is_over)
                           : open_wallets(work, step, account, contract, stretch));
         }
     }
@@ -710,15 +616,17 @@ static enum status count_charges(struct run *run, const struct term *term, const
                                  bool goes)
 {
     struct work *work = run->work;
+    const struct bases *bases = &run->bases;
     work->term = term;
-    for (uint32_t i = 0; i < run->base_count && work->catalog->charge_tally_count > 0; i++) {
-        const struct base *base = &run->bases[i];
-        if (applies(term, base)) {
-            struct charge charge = work->charges[base->charge];
-            charge.contract = charge.contract ? charge.contract : base->contract;
-            charge.net = goes ? dec_negate(charge.net) : charge.net;
-            TRY(tally_count_charge(work, step, &charge));
-        }
+    if (work->catalog->charge_tally_count == 0) {
+        return OK;
+    }
+    for (uint32_t i = bases_first(bases, term); i != NONE; i = bases_next(bases, term, i)) {
+        const struct base *base = &bases->items[i];
+        struct charge charge = work->charges[base->charge];
+        charge.contract = charge.contract ? charge.contract : base->contract;
+        charge.net = goes ? dec_negate(charge.net) : charge.net;
+        TRY(tally_count_charge(work, step, &charge));
     }
     return OK;
 }
@@ -745,8 +653,10 @@ static enum status count_all_rivals(struct run *run, const struct term *term,
         return OK;
     }
     TRY(count_rivals(run, term, (size_t)(step - term->list->steps) + 1, step, goes));
-    for (uint32_t i = 0; i < run->contracts.count && term->level == LEVEL_PLAN; i++) {
-        const struct term other = term_of_contract(&catalog->contracts[run->contracts.items[i]]);
+    const struct owners *contracts = &run->bases.contracts;
+    for (uint32_t i = 0; i < contracts->count && term->level == LEVEL_PLAN; i++) {
+        const struct term other =
+            term_of_contract(&catalog->contracts[contracts->items[i].index]);
         TRY(count_rivals(run, &other, 0, step, goes));
     }
     if (term->level != LEVEL_CATALOG) {
@@ -769,10 +679,10 @@ static enum status choose_bases(struct run *run, const struct term *term, const 
     if (status != OK) {
         return work_fail(work, status, term->list, step, payer);
     }
-    for (uint32_t i = 0; i < run->base_count; i++) {
-        struct base *base = &run->bases[i];
-        bool takes = applies(term, base);
-        status = takes ? takes_base(run, step, base, &takes) : OK;
+    for (uint32_t i = 0; i < run->bases.list_count; i++) {
+        struct base *base = &run->bases.items[run->bases.list[i].base];
+        bool takes;
+        status = takes_base(run, step, base, &takes);
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->charges[base->charge].account);
         }
@@ -788,13 +698,14 @@ static enum status run_step(struct run *run, const struct term *term, const stru
 {
     struct work *work = run->work;
     uint32_t first = work->charge_count, count = 0;
-    if (run->base_count > run->entry_capacity) {
-        run->entries = arena_alloc(work->arena, run->base_count * sizeof *run->entries);
-        run->entry_capacity = run->base_count;
+    if (run->bases.list_count > run->entry_capacity) {
+        uint32_t more = run->bases.list_count + run->bases.list_count / 4;
+        run->entries = arena_alloc(work->arena, more * sizeof *run->entries);
+        run->entry_capacity = more;
     }
     TRY(choose_bases(run, term, step, &count));
     if (step->kind == STEP_CREDIT || step->kind == STEP_COMMIT) {
-        enum status status = pay_before(work, step, false);
+        enum status status = pay_before(run, step, false);
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }
@@ -823,13 +734,13 @@ static enum status run_step(struct run *run, const struct term *term, const stru
     if (step->kind == STEP_CREDIT || (step->kind == STEP_COMMIT && step->commit.has_rollover)) {
         /* Terms behind it see what is bought to the end of the bill. */
         enum status status =
-            step->kind == STEP_CREDIT ? credit_finish(work) : pay_before(work, step, true);
+            step->kind == STEP_CREDIT ? credit_finish(work) : pay_before(run, step, true);
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }
     }
     if (step_waits(step)) {
-        enum status status = settle_idle(work, step);
+        enum status status = settle_idle(run, step);
         status = status == OK ? settle_openings(run, step) : status;
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
@@ -839,142 +750,19 @@ static enum status run_step(struct run *run, const struct term *term, const stru
     if (step->has_money && is_asked) { /* also by what is sold, and not used */
         TRY(check_money(work, term, step));
     }
-    add_bases(run, first);
+    bases_add(&run->bases, term, first);
     return OK;
 }
 
 static enum status run_list(struct run *run, const struct term *term)
 {
+    if (term->list->step_count > 0) {
+        bases_open(&run->bases, term);
+    }
     for (uint32_t i = 0; i < term->list->step_count; i++) {
         TRY(run_step(run, term, &term->list->steps[i]));
     }
     return OK;
-}
-
-static void add_owner(struct work *work, struct owners *owners, uint32_t owner)
-{
-    if (owner == NONE || (owners->count > 0 && owners->items[owners->count - 1] == owner)) {
-        return;
-    }
-    if (owners->count == owners->capacity) {
-        uint32_t more = owners->capacity ? owners->capacity * 2 : 16;
-        owners->items =
-            arena_grow(work->arena, owners->items, owners->count, more, sizeof *owners->items);
-        owners->capacity = more;
-    }
-    owners->items[owners->count++] = owner;
-}
-
-static int compare_owners(const void *a, const void *b)
-{
-    const uint32_t *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
-static void finish_owners(struct owners *owners)
-{
-    uint32_t kept = 0;
-    if (owners->count > 1) {
-        qsort(owners->items, owners->count, sizeof *owners->items, compare_owners);
-    }
-    for (uint32_t i = 0; i < owners->count; i++) {
-        if (kept == 0 || owners->items[kept - 1] != owners->items[i]) {
-            owners->items[kept++] = owners->items[i];
-        }
-    }
-    owners->count = kept;
-}
-
-/* True where a term waits for the end of a turn that is not over as the bill begins, of those that
- * an instant is in. */
-static bool is_awaited(struct work *work, const struct price *list, const struct contract *contract,
-                       uint32_t account, instant at)
-{
-    bool found = false;
-    for (uint32_t i = 0; i < list->step_count && !found; i++) {
-        const struct step *step = &list->steps[i];
-        found = step_waits(step) &&
-                turn_find(work, step, contract, account, at).to > work->pricing->cut.from;
-    }
-    return found;
-}
-
-static void add_owners_at(struct work *work, uint32_t account, const struct contract *contract,
-                          struct owners *plans, struct owners *contracts)
-{
-    add_owner(work, plans, term_plan_of(work, account, contract));
-    if (contract) {
-        add_owner(work, contracts, (uint32_t)(contract - work->catalog->contracts));
-    }
-}
-
-/* Who had them in a bill before, for turns that go on; what is in another currency stays there. */
-static void add_owners_before(struct work *work, uint32_t account, instant last,
-                              struct owners *plans, struct owners *contracts)
-{
-    const struct catalog *catalog = work->catalog;
-    const struct contract *contract =
-        accounts_contract(work->pricing->accounts, catalog, account, last);
-    uint32_t plan = term_plan_of(work, account, contract);
-    const struct price *of_plan = plan == NONE ? NULL : &catalog->plans[plan].terms;
-    if (of_plan && price_currency(catalog, of_plan) == work->currency &&
-        is_awaited(work, of_plan, contract, account, last)) {
-        add_owner(work, plans, plan);
-    }
-    if (contract && contract->to > work->pricing->cut.from &&
-        price_currency(catalog, &contract->terms) == work->currency &&
-        is_awaited(work, &contract->terms, contract, account, last)) {
-        add_owner(work, contracts, (uint32_t)(contract - catalog->contracts));
-    }
-}
-
-static void find_owners(struct run *run, struct owners *plans, struct owners *contracts)
-{
-    struct work *work = run->work;
-    const struct pricing *pricing = work->pricing;
-    for (uint32_t i = 0; i < run->base_count; i++) {
-        const struct base *base = &run->bases[i];
-        add_owners_at(work, work->charges[base->charge].account, base->contract, plans, contracts);
-    }
-    /* Who had them earlier in a turn that is not over yet owes what it leaves. */
-    struct period known = {pricing_turn(pricing, pricing->cut.from).from, pricing->cut.to};
-    if (pricing->opening_count > 0 && work->opening_from < known.from) {
-        known.from = work->opening_from;
-    }
-    for (uint32_t i = 0; i < pricing->member_count && work->catalog->has_waiting_terms; i++) {
-        const struct member_span *member = &pricing->members[i];
-        instant end = member->span.to < known.to ? member->span.to : known.to;
-        for (instant at = member->span.from, next; at < end; at = next) {
-            (void)accounts_edge(pricing->accounts, work->catalog, member->account, at, &next);
-            if (next <= known.from) {
-                add_owners_before(work, member->account, next - 1, plans, contracts);
-                continue;
-            }
-            add_owners_at(work, member->account,
-                          accounts_contract(pricing->accounts, work->catalog, member->account, at),
-                          plans, contracts);
-        }
-    }
-    finish_owners(plans);
-    finish_owners(contracts);
-}
-
-/* Of charges that a plan's terms have made, too: of an account that has left, what it owes may be
- * the first that its contract has in this bill. */
-static void add_owners_made(struct work *work, uint32_t first, struct owners *plans,
-                            struct owners *contracts)
-{
-    if (first == work->charge_count) {
-        return;
-    }
-    for (uint32_t i = first; i < work->charge_count; i++) {
-        const struct charge *charge = &work->charges[i];
-        if (is_base(charge)) {
-            add_owners_at(work, charge->account, term_contract(work, charge), plans, contracts);
-        }
-    }
-    finish_owners(plans);
-    finish_owners(contracts);
 }
 
 /* The amounts of all charges are what is left of the bases and of the taxes. */
@@ -1008,26 +796,22 @@ enum status terms_run(struct work *work)
         return OK;
     }
     struct run run = {.work = work};
-    struct owners *plans = &run.plans, *contracts = &run.contracts;
-    add_bases(&run, 0);
+    struct owners *plans = &run.bases.plans, *contracts = &run.bases.contracts;
+    bases_begin(&run.bases, work);
     work->gross = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *work->gross);
     work->gross_count = work->charge_count;
     for (uint32_t i = 0; i < work->charge_count; i++) {
         work->gross[i] = work->charges[i].net;
     }
-    find_owners(&run, plans, contracts);
-    for (uint32_t i = 0; i < plans->count; i++) {
-        uint32_t plan = plans->items[i], first = work->charge_count;
+    for (uint32_t i = 0; i < plans->count;) {
+        uint32_t plan = plans->items[i].index;
         TRY(run_list(&run, &(struct term){.list = &catalog->plans[plan].terms,
                                           .level = LEVEL_PLAN,
                                           .plan = plan}));
-        add_owners_made(work, first, plans, contracts);
-        while (plans->items[i] < plan) { /* one has come before it, and is too late */
-            i++;
-        }
+        i = owners_find(plans, plan) + 1; /* what has come before it is too late */
     }
     for (uint32_t i = 0; i < contracts->count; i++) {
-        const struct term term = term_of_contract(&catalog->contracts[contracts->items[i]]);
+        const struct term term = term_of_contract(&catalog->contracts[contracts->items[i].index]);
         TRY(run_list(&run, &term));
     }
     const struct term term = term_of_catalog(catalog);

@@ -542,6 +542,9 @@ static inline int step_digits(const struct work *work, int digits, const struct 
 
 /* All terms of the payer over all its charges. */
 enum status terms_run(struct work *work);
+
+/* ---- term_bases.c ---- */
+
 /* The total order of charges that adjust nothing. */
 int charge_compare(const struct work *work, uint32_t a, uint32_t b);
 

@@ -1,0 +1,517 @@
+/* term_bases.c - see term_bases.h. */
+#include <stdlib.h>
+
+#include "price/term_bases.h"
+
+#include "base/nofloat.h"
+
+/* ---- the total order -------------------------------------------------------------------------- */
+
+static struct text sku_name(const struct work *work, const struct charge *charge)
+{
+    return charge->sku == NONE ? TEXT("") : work->catalog->skus[charge->sku].name;
+}
+
+/* Dimension values in name order, those that lack empty: as rows are in order (usage/series.c). */
+static int compare_dimensions(const struct work *work, const struct charge *a,
+                              const struct charge *b)
+{
+    int order = 0;
+    for (uint32_t name = 0; order == 0 && name < work->catalog->dimension_count; name++) {
+        order = text_compare(charge_dimension(work, a, name), charge_dimension(work, b, name));
+    }
+    return order;
+}
+
+/* What a row has become: its covered parts as they were taken, of which the last one may have the
+ * row's own place, then the rest. */
+static int compare_parts(const struct work *work, uint32_t a, uint32_t b)
+{
+    const struct charge *x = &work->charges[a], *y = &work->charges[b];
+    int order = (x->kind != CHARGE_COVERED) - (y->kind != CHARGE_COVERED);
+    if (order == 0 && x->kind == CHARGE_COVERED) {
+        order = (x->events > 0) - (y->events > 0);
+    }
+    return order ? order : (a > b) - (a < b);
+}
+
+/* Rows have their order, which is that of their keys.  Of what has none, and of rows that were made
+ * one, whose account may be another than the first row's, the keys say where among them it stands:
+ * instant, account, resource and dimensions if its bucket has them, SKU; behind a row with all the
+ * same, by what made it. */
+int charge_compare(const struct work *work, uint32_t a, uint32_t b)
+{
+    const struct charge *x = &work->charges[a], *y = &work->charges[b];
+    int order = 0;
+    if (x->row != NONE && y->row != NONE && !x->merged && !y->merged) {
+        order = (x->order > y->order) - (x->order < y->order);
+        return order ? order : compare_parts(work, a, b);
+    }
+    order = (x->at > y->at) - (x->at < y->at);
+    order = order ? order : (x->account > y->account) - (x->account < y->account);
+    struct by_key resource = {BY_RESOURCE, NONE};
+    struct text left = charge_key_value((struct work *)work, x, resource);
+    struct text right = charge_key_value((struct work *)work, y, resource);
+    order = order ? order : text_compare(left, right);
+    order = order ? order : text_compare(sku_name(work, x), sku_name(work, y));
+    order = order ? order : compare_dimensions(work, x, y);
+    order = order ? order : (x->row == NONE) - (y->row == NONE);
+    if (!order && x->row != NONE) {
+        order = (x->order > y->order) - (x->order < y->order);
+    }
+    if (order || x->row != NONE) {
+        return order ? order : compare_parts(work, a, b);
+    }
+    order = (x->step->node > y->step->node) - (x->step->node < y->step->node);
+    order = order ? order : text_compare(x->price->name, y->price->name);
+    order = order ? order : (x->price->from > y->price->from) - (x->price->from < y->price->from);
+    order = order ? order
+                  : text_compare(x->contract ? x->contract->id : TEXT(""),
+                                 y->contract ? y->contract->id : TEXT(""));
+    order = order ? order
+                  : text_compare(x->grant ? *x->grant : TEXT(""), y->grant ? *y->grant : TEXT(""));
+    order = order ? order : (x->tier > y->tier) - (x->tier < y->tier);
+    order = order ? order : (x->span.from > y->span.from) - (x->span.from < y->span.from);
+    order = order ? order : dec_compare(x->amount, y->amount);
+    return order ? order : (a > b) - (a < b);
+}
+
+/* Merge sort: the comparison needs the work. */
+static void sort_listed(const struct work *work, struct listed *items, struct listed *room,
+                        uint32_t count)
+{
+    if (count < 2) {
+        return;
+    }
+    uint32_t half = count / 2;
+    sort_listed(work, items, room, half);
+    sort_listed(work, items + half, room, count - half);
+    if (charge_compare(work, items[half - 1].charge, items[half].charge) <= 0) {
+        return;
+    }
+    memcpy(room, items, half * sizeof *items);
+    for (uint32_t a = 0, b = half, to = 0; a < half;) {
+        bool is_right = b < count && charge_compare(work, items[b].charge, room[a].charge) < 0;
+        items[to++] = is_right ? items[b++] : room[a++];
+    }
+}
+
+/* ---- owners ----------------------------------------------------------------------------------- */
+
+static bool plan_has_terms(const struct catalog *catalog, uint32_t plan)
+{
+    return plan != NONE && catalog->plans[plan].terms.step_count > 0;
+}
+
+static bool contract_has_terms(const struct contract *contract)
+{
+    return contract && contract->terms.step_count > 0;
+}
+
+static uint32_t contract_index(const struct catalog *catalog, const struct contract *contract)
+{
+    return (uint32_t)(contract - catalog->contracts);
+}
+
+/* Room for one more of `size` bytes. */
+static void *make_room(struct arena *arena, void *items, uint32_t count, uint32_t *capacity,
+                       size_t size)
+{
+    if (count < *capacity) {
+        return items;
+    }
+    uint32_t more = *capacity ? *capacity * 2 : 16;
+    *capacity = more;
+    return arena_grow(arena, items, count, more, size);
+}
+
+static struct owner make_owner(uint32_t index)
+{
+    return (struct owner){index, NONE, NONE, NONE, NONE};
+}
+
+static void add_owner(struct work *work, struct owners *owners, uint32_t index)
+{
+    if (owners->count > 0 && owners->items[owners->count - 1].index == index) {
+        return;
+    }
+    owners->items = make_room(work->arena, owners->items, owners->count, &owners->capacity,
+                              sizeof *owners->items);
+    owners->items[owners->count++] = make_owner(index);
+}
+
+static int compare_owners(const void *a, const void *b)
+{
+    const struct owner *left = a, *right = b;
+    return (left->index > right->index) - (left->index < right->index);
+}
+
+uint32_t owners_find(const struct owners *owners, uint32_t index)
+{
+    uint32_t low = 0, high = owners->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (owners->items[middle].index < index) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* NULL: it is none of them. */
+static struct owner *find_owner(const struct owners *owners, uint32_t index)
+{
+    uint32_t at = owners_find(owners, index);
+    return at < owners->count && owners->items[at].index == index ? &owners->items[at] : NULL;
+}
+
+static void chain_stay(struct owners *owners, struct owner *owner, uint32_t stay)
+{
+    if (owner->last_stay == NONE) {
+        owner->first_stay = stay;
+    } else {
+        owners->stays[owner->last_stay].next = stay;
+    }
+    owner->last_stay = stay;
+}
+
+static void finish_owners(struct owners *owners)
+{
+    uint32_t kept = 0;
+    if (owners->count > 1) {
+        qsort(owners->items, owners->count, sizeof *owners->items, compare_owners);
+    }
+    for (uint32_t i = 0; i < owners->count; i++) {
+        if (kept == 0 || owners->items[kept - 1].index != owners->items[i].index) {
+            owners->items[kept++] = owners->items[i];
+        }
+    }
+    owners->count = kept;
+    for (uint32_t i = 0; i < owners->stay_count; i++) {
+        struct owner *owner = find_owner(owners, owners->stays[i].owner);
+        if (owner) {
+            chain_stay(owners, owner, i);
+        }
+    }
+}
+
+/* One that nothing had when the terms began. */
+static struct owner *insert_owner(struct work *work, struct owners *owners, uint32_t index)
+{
+    uint32_t at = owners_find(owners, index);
+    owners->items = make_room(work->arena, owners->items, owners->count, &owners->capacity,
+                              sizeof *owners->items);
+    struct owner *owner = &owners->items[at];
+    memmove(owner + 1, owner, (owners->count - at) * sizeof *owner);
+    *owner = make_owner(index);
+    owners->count++;
+    for (uint32_t i = 0; i < owners->stay_count; i++) {
+        if (owners->stays[i].owner == index) {
+            chain_stay(owners, owner, i);
+        }
+    }
+    return owner;
+}
+
+/* ---- whom terms may be for -------------------------------------------------------------------- */
+
+static void add_stay(struct work *work, struct owners *owners, uint32_t index, uint32_t member)
+{
+    const struct stay *last = owners->stay_count ? &owners->stays[owners->stay_count - 1] : NULL;
+    if (last && last->owner == index && last->member == member) {
+        return;
+    }
+    owners->stays = make_room(work->arena, owners->stays, owners->stay_count,
+                              &owners->stay_capacity, sizeof *owners->stays);
+    owners->stays[owners->stay_count++] = (struct stay){index, member, NONE};
+}
+
+/* True where a term waits for the end of a turn that is not over as the bill begins, of those that
+ * an instant is in; what is in another currency stays there. */
+static bool is_awaited(struct work *work, const struct price *list, const struct contract *contract,
+                       uint32_t account, instant at)
+{
+    bool found = false;
+    if (price_currency(work->catalog, list) != work->currency) {
+        return false;
+    }
+    for (uint32_t i = 0; i < list->step_count && !found; i++) {
+        const struct step *step = &list->steps[i];
+        found = step_waits(step) &&
+                turn_find(work, step, contract, account, at).to > work->pricing->cut.from;
+    }
+    return found;
+}
+
+/* A stretch of a member.  One that ended before the turn began, at `last`, counts where turns go on
+ * that it was in. */
+static void add_stretch(struct bases *bases, uint32_t member, instant at, bool is_before)
+{
+    struct work *work = bases->work;
+    const struct catalog *catalog = work->catalog;
+    uint32_t account = work->pricing->members[member].account;
+    const struct contract *contract =
+        accounts_contract(work->pricing->accounts, catalog, account, at);
+    uint32_t plan = term_plan_of(work, account, contract);
+    if (plan_has_terms(catalog, plan)) {
+        add_stay(work, &bases->plans, plan, member);
+        if (!is_before || is_awaited(work, &catalog->plans[plan].terms, contract, account, at)) {
+            add_owner(work, &bases->plans, plan);
+        }
+    }
+    if (contract_has_terms(contract)) {
+        uint32_t index = contract_index(catalog, contract);
+        add_stay(work, &bases->contracts, index, member);
+        if (!is_before || (contract->to > work->pricing->cut.from &&
+                           is_awaited(work, &contract->terms, contract, account, at))) {
+            add_owner(work, &bases->contracts, index);
+        }
+    }
+}
+
+/* Who had terms that wait earlier in a turn that is not over yet owes what it leaves. */
+static void add_members(struct bases *bases)
+{
+    struct work *work = bases->work;
+    const struct pricing *pricing = work->pricing;
+    struct period known = {pricing_turn(pricing, pricing->cut.from).from, pricing->cut.to};
+    if (pricing->opening_count > 0 && work->opening_from < known.from) {
+        known.from = work->opening_from;
+    }
+    for (uint32_t i = 0; i < pricing->member_count; i++) {
+        const struct member_span *member = &pricing->members[i];
+        instant end = member->span.to < known.to ? member->span.to : known.to;
+        for (instant at = member->span.from, next; at < end; at = next) {
+            (void)accounts_edge(pricing->accounts, work->catalog, member->account, at, &next);
+            bool is_before = next <= known.from;
+            add_stretch(bases, i, is_before ? next - 1 : at, is_before);
+        }
+    }
+}
+
+/* ---- bases ------------------------------------------------------------------------------------ */
+
+/* What an allowance took is no charge to terms: whether it is on a line changes no amount. */
+static bool is_base(const struct charge *charge)
+{
+    return charge->of == NONE && charge->has_amount && !charge->emitted_free;
+}
+
+/* Adds the charges from `first` on that adjust nothing. */
+static void collect(struct bases *bases, uint32_t first)
+{
+    struct work *work = bases->work;
+    uint32_t more = 0;
+    for (uint32_t i = first; i < work->charge_count; i++) {
+        more += is_base(&work->charges[i]);
+    }
+    if (bases->count + more > bases->capacity) {
+        uint32_t capacity = bases->count + more + (bases->count + more) / 4 + 16;
+        bases->items =
+            arena_grow(work->arena, bases->items, bases->count, capacity, sizeof *bases->items);
+        bases->capacity = capacity;
+    }
+    for (uint32_t i = first; i < work->charge_count; i++) {
+        const struct charge *charge = &work->charges[i];
+        if (!is_base(charge)) {
+            continue;
+        }
+        const struct base *last = bases->count > 0 ? &bases->items[bases->count - 1] : NULL;
+        const struct charge *like = last ? &work->charges[last->charge] : NULL;
+        struct base base = {.charge = i, .next_of_plan = NONE, .next_of_contract = NONE};
+        if (like && like->account == charge->account && like->at == charge->at &&
+            like->contract == charge->contract &&
+            (like->step == charge->step || (like->row != NONE && charge->row != NONE))) {
+            base.contract = last->contract;
+            base.plan = last->plan;
+        } else {
+            base.contract = term_contract(work, charge);
+            base.plan = term_plan_of(work, charge->account, base.contract);
+        }
+        bases->items[bases->count++] = base;
+    }
+}
+
+static void chain_of_plan(struct bases *bases, struct owner *owner, uint32_t index)
+{
+    if (owner->last_base == NONE) {
+        owner->first_base = index;
+    } else {
+        bases->items[owner->last_base].next_of_plan = index;
+    }
+    owner->last_base = index;
+}
+
+static void chain_of_contract(struct bases *bases, struct owner *owner, uint32_t index)
+{
+    if (owner->last_base == NONE) {
+        owner->first_base = index;
+    } else {
+        bases->items[owner->last_base].next_of_contract = index;
+    }
+    owner->last_base = index;
+}
+
+/* Enters a base with its owners; those that are not there are made, or have no terms. */
+static void chain(struct bases *bases, uint32_t index, bool makes_owners)
+{
+    struct work *work = bases->work;
+    const struct catalog *catalog = work->catalog;
+    const struct base *base = &bases->items[index];
+    if (plan_has_terms(catalog, base->plan)) {
+        struct owner *owner = find_owner(&bases->plans, base->plan);
+        if (!owner && makes_owners) {
+            owner = insert_owner(work, &bases->plans, base->plan);
+        }
+        if (owner) {
+            chain_of_plan(bases, owner, index);
+        }
+    }
+    if (contract_has_terms(base->contract)) {
+        uint32_t contract = contract_index(catalog, base->contract);
+        struct owner *owner = find_owner(&bases->contracts, contract);
+        if (!owner && makes_owners) {
+            owner = insert_owner(work, &bases->contracts, contract);
+        }
+        if (owner) {
+            chain_of_contract(bases, owner, index);
+        }
+    }
+}
+
+void bases_begin(struct bases *bases, struct work *work)
+{
+    const struct catalog *catalog = work->catalog;
+    *bases = (struct bases){.work = work};
+    collect(bases, 0);
+    for (uint32_t i = 0; i < bases->count; i++) {
+        const struct base *base = &bases->items[i];
+        if (plan_has_terms(catalog, base->plan)) {
+            add_owner(work, &bases->plans, base->plan);
+        }
+        if (contract_has_terms(base->contract)) {
+            add_owner(work, &bases->contracts, contract_index(catalog, base->contract));
+        }
+    }
+    if (catalog->has_waiting_terms) {
+        add_members(bases);
+    }
+    finish_owners(&bases->plans);
+    finish_owners(&bases->contracts);
+    for (uint32_t i = 0; i < bases->count; i++) {
+        chain(bases, i, false);
+    }
+}
+
+bool term_applies(const struct term *term, const struct base *base)
+{
+    return term->level == LEVEL_CATALOG ||
+           (term->level == LEVEL_PLAN ? base->plan == term->plan
+                                      : base->contract == term->contract);
+}
+
+/* NULL: of the catalog's terms, or of an owner that has nothing here. */
+static const struct owner *owner_of(const struct bases *bases, const struct term *term)
+{
+    switch (term->level) {
+    case LEVEL_PLAN:
+        return find_owner(&bases->plans, term->plan);
+    case LEVEL_CONTRACT:
+        return find_owner(&bases->contracts, contract_index(bases->work->catalog, term->contract));
+    default:
+        return NULL;
+    }
+}
+
+uint32_t bases_first(const struct bases *bases, const struct term *term)
+{
+    if (term->level == LEVEL_CATALOG) {
+        return bases->count > 0 ? 0 : NONE;
+    }
+    const struct owner *owner = owner_of(bases, term);
+    return owner ? owner->first_base : NONE;
+}
+
+uint32_t bases_next(const struct bases *bases, const struct term *term, uint32_t index)
+{
+    switch (term->level) {
+    case LEVEL_PLAN:
+        return bases->items[index].next_of_plan;
+    case LEVEL_CONTRACT:
+        return bases->items[index].next_of_contract;
+    default:
+        return index + 1 < bases->count ? index + 1 : NONE;
+    }
+}
+
+/* ---- of the term at hand ---------------------------------------------------------------------- */
+
+static void list_base(struct bases *bases, uint32_t index)
+{
+    bases->list = make_room(bases->work->arena, bases->list, bases->list_count,
+                            &bases->list_capacity, sizeof *bases->list);
+    bases->list[bases->list_count++] = (struct listed){bases->items[index].charge, index};
+}
+
+static void sort_list(struct bases *bases)
+{
+    struct work *work = bases->work;
+    struct arena_mark mark = arena_mark(work->arena);
+    struct listed *room = arena_alloc(work->arena, bases->list_count * sizeof *room);
+    sort_listed(work, bases->list, room, bases->list_count);
+    arena_rewind(work->arena, mark);
+}
+
+static void list_member(struct bases *bases, uint32_t member)
+{
+    const uint32_t *last =
+        bases->member_count > 0 ? &bases->members[bases->member_count - 1] : NULL;
+    if (last && *last == member) {
+        return;
+    }
+    bases->members = make_room(bases->work->arena, bases->members, bases->member_count,
+                               &bases->member_capacity, sizeof *bases->members);
+    bases->members[bases->member_count++] = member;
+}
+
+static void list_members(struct bases *bases, const struct term *term)
+{
+    const struct owner *owner = owner_of(bases, term);
+    const struct owners *owners = term->level == LEVEL_PLAN ? &bases->plans : &bases->contracts;
+    bases->member_count = 0;
+    for (uint32_t i = owner ? owner->first_stay : NONE; i != NONE; i = owners->stays[i].next) {
+        list_member(bases, owners->stays[i].member);
+    }
+    if (term->level == LEVEL_CATALOG && bases->work->catalog->has_waiting_terms) {
+        for (uint32_t i = 0; i < bases->work->pricing->member_count; i++) {
+            list_member(bases, i);
+        }
+    }
+}
+
+void bases_open(struct bases *bases, const struct term *term)
+{
+    bases->list_count = 0;
+    for (uint32_t i = bases_first(bases, term); i != NONE; i = bases_next(bases, term, i)) {
+        list_base(bases, i);
+    }
+    sort_list(bases);
+    list_members(bases, term);
+}
+
+void bases_add(struct bases *bases, const struct term *term, uint32_t first)
+{
+    uint32_t before = bases->count, listed = bases->list_count;
+    collect(bases, first);
+    for (uint32_t i = before; i < bases->count; i++) {
+        chain(bases, i, term->level == LEVEL_PLAN);
+        if (term_applies(term, &bases->items[i])) {
+            list_base(bases, i);
+        }
+    }
+    if (bases->list_count > listed) {
+        sort_list(bases);
+    }
+}
