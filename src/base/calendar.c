@@ -26,6 +26,7 @@
 #include "base/calendar.h"
 
 #include <assert.h>
+#include <stdlib.h>
 
 #include "base/bytes.h"
 
@@ -73,6 +74,19 @@ static instant make_instant(int64_t seconds, int32_t nanosecond)
         return INT64_MAX;
     }
     return seconds <= SECOND_MIN ? INT64_MIN : seconds * NS_PER_SECOND + nanosecond;
+}
+
+static int compare_instants(const void *a, const void *b)
+{
+    const instant *left = a, *right = b;
+    return (*left > *right) - (*left < *right);
+}
+
+void instants_sort(instant *items, size_t count)
+{
+    if (count > 1) { /* there may be no items at all */
+        qsort(items, count, sizeof *items, compare_instants);
+    }
 }
 
 struct period period_intersect(struct period a, struct period b)

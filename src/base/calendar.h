@@ -36,12 +36,14 @@ static inline bool period_has(struct period period, instant at)
 {
     return period.from <= at && at < period.to;
 }
-/* The common part; from == to when there is none. */
 static inline bool period_equal(struct period a, struct period b)
 {
     return a.from == b.from && a.to == b.to;
 }
+/* The common part; from == to when there is none. */
 struct period period_intersect(struct period a, struct period b);
+/* Ascending, in place. */
+void instants_sort(instant *items, size_t count);
 
 /* A date and time of day in the proleptic Gregorian calendar, of no zone. */
 struct civil {

@@ -775,7 +775,7 @@ struct price_set {
     const uint32_t *prices; /* indices in base, in (name, from) order */
     uint32_t count;
     /* The same for each SKU of a price once, in the order of SKUs, then those of `*`; of one SKU
-     * more selectors first. */
+     * more selectors first, then as they begin. */
     uint32_t by_sku_count;
     const uint32_t *by_sku; /* indices in base */
     const uint32_t *skus;   /* of each of these; NONE: `*`.  NULL: of overrides, each of one SKU */
@@ -784,8 +784,12 @@ struct price_range {
     const uint32_t *prices; /* indices in base */
     uint32_t count;
 };
-/* Those that name a SKU, or, with NONE, those of every SKU; more selectors first. */
+/* Those that name a SKU, or, with NONE, those of every SKU; more selectors first, then as they begin. */
 struct price_range price_set_find(const struct price_set *set, uint32_t sku);
+/* Of those without selectors, which are from place `first` on, the first that begins behind an
+ * instant. */
+uint32_t price_range_begun(const struct price_set *set, struct price_range range, uint32_t first,
+                           instant at);
 bool price_set_has(const struct price_set *set, const struct price *price);
 
 /* Terms are steps over charges, in the order written: a plan's, then a contract's, then the
@@ -1032,7 +1036,7 @@ struct catalog {
     const instant *edges; /* effective dates of prices, sorted: no row may hold one inside */
     uint32_t edge_count;
     /* The same of each SKU alone: those of the catalog's and the plans' prices that it may meet, in
-     * sku_edges[sku_edge_first[sku] .. sku_edge_first[sku + 1]). */
+     * sku_edges[sku_edge_first[sku] .. sku_edge_first[sku + 1]), ascending. */
     const instant *sku_edges;
     const uint32_t *sku_edge_first;
     /* Dates of contracts with a source and of their prices, at which all rows are cut. */

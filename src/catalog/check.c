@@ -977,12 +977,6 @@ static void check_grain(struct loader *loader)
 
 /* ---- edges, warnings, all ---- */
 
-static int compare_instants(const void *a, const void *b)
-{
-    const instant *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
 static void collect_edges(struct loader *loader)
 {
     struct catalog *catalog = loader->catalog;
@@ -1000,9 +994,7 @@ static void collect_edges(struct loader *loader)
             edges[count++] = catalog->prices[i].to;
         }
     }
-    if (count > 0) {
-        qsort(edges, count, sizeof *edges, compare_instants);
-    }
+    instants_sort(edges, count);
     for (uint32_t i = 0; i < count; i++) {
         if (kept == 0 || edges[kept - 1] != edges[i]) {
             edges[kept++] = edges[i];

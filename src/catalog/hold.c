@@ -118,18 +118,65 @@ static void try_edge(const struct narrowing *n, instant edge)
     }
 }
 
+static const struct price *price_at(const struct price_set *set, struct price_range range,
+                                    uint32_t place)
+{
+    return &set->base[range.prices[place]];
+}
+
+static void try_price(const struct narrowing *n, const struct price *price)
+{
+    if (!price->is_fixed) {
+        try_edge(n, price->from);
+        try_edge(n, price->to);
+    }
+}
+
 static void try_prices(const struct narrowing *n, const struct price_set *set)
 {
     const uint32_t wanted[] = {n->kind->sku, NONE};
     for (int r = 0; r < 2; r++) {
         struct price_range range = price_set_find(set, wanted[r]);
-        for (uint32_t i = 0; i < range.count; i++) {
-            const struct price *price = &set->base[range.prices[i]];
-            if (!price->is_fixed) {
-                try_edge(n, price->from);
-                try_edge(n, price->to);
+        uint32_t plain = 0;
+        for (; plain < range.count && price_at(set, range, plain)->selector_count > 0; plain++) {
+            try_price(n, price_at(set, range, plain));
+        }
+        /* From the instant on, and from it back, as far as the slot still goes. */
+        const uint32_t next = price_range_begun(set, range, plain, n->at);
+        for (uint32_t i = next; i > plain; i--) {
+            const struct price *price = price_at(set, range, i - 1);
+            try_price(n, price);
+            if (price->from <= n->slot->from && !price->is_fixed) {
+                break;
             }
         }
+        for (uint32_t i = next;
+             i < range.count && price_at(set, range, i)->from < n->slot->to; i++) {
+            try_price(n, price_at(set, range, i));
+        }
+    }
+}
+
+/* From the instant on, and from it back, as far as the slot still goes. */
+static void try_sku_edges(const struct narrowing *n)
+{
+    const instant *edges = n->catalog->sku_edges;
+    const uint32_t first = n->catalog->sku_edge_first[n->kind->sku];
+    const uint32_t end = n->catalog->sku_edge_first[n->kind->sku + 1];
+    uint32_t next = first;
+    for (uint32_t high = end; next < high;) {
+        uint32_t middle = next + (high - next) / 2;
+        if (edges[middle] <= n->at) {
+            next = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (uint32_t i = next; i > first && edges[i - 1] > n->slot->from; i--) {
+        try_edge(n, edges[i - 1]);
+    }
+    for (uint32_t i = next; i < end && edges[i] < n->slot->to; i++) {
+        try_edge(n, edges[i]);
     }
 }
 
@@ -142,10 +189,7 @@ void hold_narrow(const struct accounts *accounts, const struct catalog *catalog,
         narrow_to_edge(catalog->source_edges[i], at, slot);
     }
     struct narrowing n = {accounts, catalog, kind, at, slot};
-    for (uint32_t i = catalog->sku_edge_first[kind->sku];
-         i < catalog->sku_edge_first[kind->sku + 1]; i++) {
-        try_edge(&n, catalog->sku_edges[i]);
-    }
+    try_sku_edges(&n);
     const struct account *own = &accounts->items[kind->account];
     if (own->override != NONE) {
         try_prices(&n, &accounts->overrides[own->override].prices);

@@ -1,8 +1,9 @@
 /* select.c - which price a row has, and where time is cut.
  *
- * The prices of a set stand in the order of their SKUs, more selectors first, so that those of a
- * SKU are found by bisection.  Of these the first match is the price, since check.c has shown that
- * no two with as many selectors can match.
+ * The prices of a set stand in the order of their SKUs, more selectors first, then of time, so that
+ * those of a SKU are found by bisection, and of those without selectors, which may be thousands of
+ * versions, the one that holds.  The first match is the price, since check.c has shown that no two
+ * with as many selectors can match.
  */
 #include "catalog/load.h"
 
@@ -17,6 +18,7 @@ struct entry {
     uint32_t sku; /* NONE: every SKU, behind all others */
     uint32_t selector_count;
     uint32_t price; /* in base */
+    instant from;
 };
 
 static int compare_entries(const void *a, const void *b)
@@ -26,6 +28,7 @@ static int compare_entries(const void *a, const void *b)
     order = order ? order
                   : (left->selector_count < right->selector_count) -
                         (left->selector_count > right->selector_count);
+    order = order ? order : (left->from > right->from) - (left->from < right->from);
     return order ? order : (left->price > right->price) - (left->price < right->price);
 }
 
@@ -46,7 +49,7 @@ void price_set_index(struct arena *arena, struct price_set *set)
         uint32_t times = price->skus == NULL ? 1 : price->sku_count;
         for (uint32_t k = 0; k < times; k++) {
             entries[used++] = (struct entry){price->skus == NULL ? NONE : price->skus[k],
-                                             price->selector_count, set->prices[i]};
+                                             price->selector_count, set->prices[i], price->from};
         }
     }
     if (count > 0) {
@@ -75,11 +78,38 @@ struct price_range price_set_find(const struct price_set *set, uint32_t sku)
         first += sku_at(set, first + half - 1) < sku ? half : 0;
         rest /= 2;
     }
-    uint32_t end = first;
-    while (end < set->by_sku_count && sku_at(set, end) == sku) {
-        end++;
+    /* Most have one, some thousands. */
+    uint32_t low = first, high = first, step = 1;
+    while (high < set->by_sku_count && sku_at(set, high) == sku) {
+        low = high + 1;
+        high += step;
+        step *= 2;
     }
-    return (struct price_range){set->by_sku + first, end - first};
+    high = high < set->by_sku_count ? high : set->by_sku_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (sku_at(set, middle) == sku) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return (struct price_range){set->by_sku + first, low - first};
+}
+
+uint32_t price_range_begun(const struct price_set *set, struct price_range range, uint32_t first,
+                           instant at)
+{
+    uint32_t low = first, high = range.count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (set->base[range.prices[middle]].from <= at) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
 }
 
 bool price_has_sku(const struct price *price, uint32_t sku)
@@ -164,11 +194,21 @@ static bool selects(const struct catalog *catalog, const struct price *price, ui
     return true;
 }
 
-static bool holds(const struct catalog *catalog, const struct price *price, uint32_t sku,
-                  const struct dimension_values *dimensions, instant at)
+static bool is_in_force(const struct price *price, instant at)
 {
-    return price->from <= at && at < price->to && !price->is_fixed &&
-           (price->selector_count == 0 || selects(catalog, price, sku, dimensions));
+    return price->from <= at && at < price->to && !price->is_fixed;
+}
+
+/* The one without selectors that holds: of those that have begun the last, unless it is over. */
+static const struct price *find_plain(const struct price_set *set, struct price_range range,
+                                      uint32_t first, instant at)
+{
+    const struct price *price = NULL;
+    uint32_t next = price_range_begun(set, range, first, at);
+    do {
+        price = next > first ? &set->base[range.prices[--next]] : NULL;
+    } while (price && price->is_fixed);
+    return price && is_in_force(price, at) ? price : NULL;
 }
 
 static const struct price *find_in(const struct catalog *catalog, const struct price_set *set,
@@ -180,7 +220,14 @@ static const struct price *find_in(const struct catalog *catalog, const struct p
         struct price_range range = price_set_find(set, wanted[r]);
         for (uint32_t i = 0; i < range.count; i++) {
             const struct price *price = &set->base[range.prices[i]];
-            if (holds(catalog, price, sku, dimensions, at)) {
+            if (price->selector_count == 0) {
+                price = find_plain(set, range, i, at);
+                if (price) {
+                    return price;
+                }
+                break;
+            }
+            if (is_in_force(price, at) && selects(catalog, price, sku, dimensions)) {
                 return price;
             }
         }

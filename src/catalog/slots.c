@@ -85,6 +85,9 @@ static void collect_sku_edges(struct loader *loader)
     for (uint32_t p = 0; p < dated_count; p++) {
         put_dates(catalog, dated[p], first + 1, edges);
     }
+    for (uint32_t sku = 0; sku < catalog->sku_count; sku++) {
+        instants_sort(edges + first[sku], first[sku + 1] - first[sku]);
+    }
     catalog->sku_edges = edges;
     catalog->sku_edge_first = first;
 }

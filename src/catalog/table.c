@@ -35,17 +35,11 @@ static int compare_values(const struct text *a, const struct text *b, uint32_t c
     return order;
 }
 
-static int compare_instants(const void *a, const void *b)
-{
-    const instant *left = a, *right = b;
-    return (*left > *right) - (*left < *right);
-}
-
 static int compare_rows(const void *a, const void *b)
 {
     const struct table_row *left = a, *right = b;
     int order = compare_values(left->values, right->values, left->key_count);
-    return order != 0 ? order : compare_instants(&left->from, &right->from);
+    return order != 0 ? order : (left->from > right->from) - (left->from < right->from);
 }
 
 static bool is_behind(struct place a, struct place b)
@@ -92,7 +86,7 @@ static void collect_edges(struct loader *loader, struct rate_table *table)
             edges[count++] = table->to[i];
         }
     }
-    qsort(edges, count, sizeof *edges, compare_instants);
+    instants_sort(edges, count);
     for (uint32_t i = 0; i < count; i++) {
         if (kept == 0 || edges[kept - 1] != edges[i]) {
             edges[kept++] = edges[i];
