@@ -784,7 +784,8 @@ struct price_range {
     const uint32_t *prices; /* indices in base */
     uint32_t count;
 };
-/* Those that name a SKU, or, with NONE, those of every SKU; more selectors first, then as they begin. */
+/* Those that name a SKU, or, with NONE, those of every SKU; more selectors first, then as they
+ * begin. */
 struct price_range price_set_find(const struct price_set *set, uint32_t sku);
 /* Of those without selectors, which are from place `first` on, the first that begins behind an
  * instant. */

@@ -150,8 +150,8 @@ static void try_prices(const struct narrowing *n, const struct price_set *set)
                 break;
             }
         }
-        for (uint32_t i = next;
-             i < range.count && price_at(set, range, i)->from < n->slot->to; i++) {
+        for (uint32_t i = next; i < range.count && price_at(set, range, i)->from < n->slot->to;
+             i++) {
             try_price(n, price_at(set, range, i));
         }
     }

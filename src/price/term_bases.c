@@ -5,7 +5,7 @@
 
 #include "base/nofloat.h"
 
-/* ---- the total order -------------------------------------------------------------------------- */
+/* ---- the total order ------------------------------------------------------------------------- */
 
 static struct text sku_name(const struct work *work, const struct charge *charge)
 {
@@ -96,7 +96,7 @@ static void sort_listed(const struct work *work, struct listed *items, struct li
     }
 }
 
-/* ---- owners ----------------------------------------------------------------------------------- */
+/* ---- owners ---------------------------------------------------------------------------------- */
 
 static bool plan_has_terms(const struct catalog *catalog, uint32_t plan)
 {
@@ -215,7 +215,7 @@ static struct owner *insert_owner(struct work *work, struct owners *owners, uint
     return owner;
 }
 
-/* ---- whom terms may be for -------------------------------------------------------------------- */
+/* ---- whom terms may be for ------------------------------------------------------------------- */
 
 static void add_stay(struct work *work, struct owners *owners, uint32_t index, uint32_t member)
 {
@@ -291,7 +291,7 @@ static void add_members(struct bases *bases)
     }
 }
 
-/* ---- bases ------------------------------------------------------------------------------------ */
+/* ---- bases ----------------------------------------------------------------------------------- */
 
 /* What an allowance took is no charge to terms: whether it is on a line changes no amount. */
 static bool is_base(const struct charge *charge)
@@ -446,7 +446,7 @@ uint32_t bases_next(const struct bases *bases, const struct term *term, uint32_t
     }
 }
 
-/* ---- of the term at hand ---------------------------------------------------------------------- */
+/* ---- of the term at hand --------------------------------------------------------------------- */
 
 static void list_base(struct bases *bases, uint32_t index)
 {

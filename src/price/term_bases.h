@@ -20,7 +20,7 @@ struct base {
 
 /* A plan or contract with terms. */
 struct owner {
-    uint32_t index; /* in the catalog */
+    uint32_t index;                 /* in the catalog */
     uint32_t first_base, last_base; /* NONE: none */
     uint32_t first_stay, last_stay;
 };

@@ -462,7 +462,8 @@ static enum status open_wallets(struct work *work, const struct step *step, uint
     return credit_open(work, step, &like);
 }
 
-/* The place of the first member of an account among those whom the term may be for; NONE: of any. */
+/* The place of the first member of an account among those whom the term may be for; NONE: of any.
+ */
 static uint32_t first_of(const struct run *run, uint32_t account)
 {
     const struct bases *bases = &run->bases;
@@ -655,8 +656,7 @@ static enum status count_all_rivals(struct run *run, const struct term *term,
     TRY(count_rivals(run, term, (size_t)(step - term->list->steps) + 1, step, goes));
     const struct owners *contracts = &run->bases.contracts;
     for (uint32_t i = 0; i < contracts->count && term->level == LEVEL_PLAN; i++) {
-        const struct term other =
-            term_of_contract(&catalog->contracts[contracts->items[i].index]);
+        const struct term other = term_of_contract(&catalog->contracts[contracts->items[i].index]);
         TRY(count_rivals(run, &other, 0, step, goes));
     }
     if (term->level != LEVEL_CATALOG) {

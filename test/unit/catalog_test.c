@@ -1122,7 +1122,8 @@ static void check_index(const struct catalog *catalog, const struct price_set *s
     assert_int_equal(set->by_sku_count, found);
 }
 
-/* Of each SKU the dates of all prices that may be its own, but for those of contracts, ascending. */
+/* Of each SKU the dates of all prices that may be its own, but for those of contracts, ascending.
+ */
 static void check_sku_edges(const struct catalog *catalog)
 {
     instant *dates = malloc((2 * (size_t)catalog->price_count + 1) * sizeof *dates);
