@@ -748,7 +748,7 @@ static void check_units(struct loader *loader)
 {
     const struct catalog *catalog = loader->catalog;
     bool *converted = arena_calloc(loader->arena, catalog->sku_count, sizeof *converted);
-    bool *plain = arena_calloc(loader->arena, catalog->sku_count, sizeof *plain);
+    const struct price **plain = arena_calloc(loader->arena, catalog->sku_count, sizeof(void *));
     for (uint32_t p = 0; p < catalog->price_count; p++) {
         const struct price *price = &catalog->prices[p];
         const struct step *convert = last_convert(price);
@@ -756,7 +756,9 @@ static void check_units(struct loader *loader)
             const struct sku *sku = &catalog->skus[price->skus[i]];
             bool is_many = price->component_count > 0; /* each has a unit of its own */
             converted[price->skus[i]] |= convert != NULL || is_many;
-            plain[price->skus[i]] |= convert == NULL && !is_many;
+            if (convert == NULL && !is_many && plain[price->skus[i]] == NULL) {
+                plain[price->skus[i]] = price;
+            }
             if (convert != NULL && sku->unit.size > 0 &&
                 !text_equal(convert->convert.to, sku->unit)) {
                 complain(loader->complaints, convert->place, "UNIT_MISMATCH",
@@ -774,10 +776,12 @@ static void check_units(struct loader *loader)
         }
         const struct sku *sku = &catalog->skus[meter->sku];
         if (sku->unit.size > 0 && !text_equal(sku->unit, meter->unit) &&
-            (plain[meter->sku] || !converted[meter->sku])) {
+            (plain[meter->sku] != NULL || !converted[meter->sku])) {
+            const struct price *price = plain[meter->sku];
             complain(loader->complaints, meter->place, "UNIT_MISMATCH",
-                     text_format(loader->arena, "add convert: {..., to: %.*s} to its price",
-                                 TEXT_ARG(sku->unit)),
+                     text_format(loader->arena, "add convert: {..., to: %.*s} to its price%s%s",
+                                 TEXT_ARG(sku->unit), price == NULL ? "" : ", ",
+                                 price == NULL ? "" : place_text(loader->arena, price->place)),
                      "the meter %.*s counts %.*s, and the SKU %.*s is sold by the %.*s",
                      TEXT_ARG(meter->name), TEXT_ARG(meter->unit), TEXT_ARG(sku->name),
                      TEXT_ARG(sku->unit));

@@ -121,7 +121,8 @@ struct loader {
     struct section tables, series, clocks;
     struct own_clock *own_clocks;
     struct rate_table *rate_tables; /* of tables, then of series */
-    bool *table_needs_keys;         /* its keys are no dimensions: a rate must say which to use */
+    struct text *table_key_unknown; /* the first that is no dimension or attribute, so that a rate
+                                       must say which to use; empty: none */
     struct digest *table_digests;   /* of the file that each is read from */
     bool *table_has_file;
     struct text *shared_names, *series_names, *table_names, *plan_names, *calendar_names;
