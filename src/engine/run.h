@@ -91,7 +91,7 @@ struct event_count {
     uint64_t count, print;
 };
 
-/* What a run is that restates a closed period: correct.c. */
+/* What a run is that restates a closed period: correct.c says it, restatement.c holds the run to it. */
 struct known_file {
     const char *path;
     const char *recorded; /* its path then */
@@ -562,7 +562,7 @@ struct known_events issued_events(const struct run *run, uint32_t payer, instant
 /* The most that were known to the bills of one run, whoever pays now. */
 struct known_events issued_events_total(const struct run *run);
 
-/* ---- correct.c; OK where nothing is restated ---- */
+/* ---- restatement.c; OK where nothing is restated ---- */
 
 /* Catalog and accounts are those of the closed run, where no others were given. */
 enum status restatement_check_inputs(struct run *run);
