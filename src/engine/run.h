@@ -91,7 +91,7 @@ struct event_count {
     uint64_t count, print;
 };
 
-/* What a run is that restates a closed period: correct.c says it, restatement.c holds the run to it. */
+/* What a run is that restates a closed period: correct.c says it, restatement.c holds it to that. */
 struct known_file {
     const char *path;
     const char *recorded; /* its path then */
