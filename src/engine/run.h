@@ -2,12 +2,14 @@
  *
  *     load      catalog, accounts, opening, bills issued before
  *     read      blocks --decode, meter--> arrivals, spooled by key,
- *                                     and records, spooled by payer          any thread, any order
- *     accept    partition of keys --dedup--> verdicts, spooled by payer      any thread
+ *                                     and records, spooled by payer
+ *     accept    partition of keys --dedup--> verdicts, spooled by payer
  *     settle    partition of payers: records less what verdicts take out
- *               --fold, price, bill--> files in order                        any thread, turns for
- * output report    dead letters, conflicts, summary; conservation is checked before anything gets
- *               its name
+ *               --fold, price, bill--> files, in order
+ *     report    dead letters, conflicts, summary; conservation is checked before anything
+ *               gets its name
+ *
+ * Blocks and partitions are any thread's, in any order; only for output do threads take turns.
  */
 #ifndef FARTHING_ENGINE_RUN_H
 #define FARTHING_ENGINE_RUN_H
