@@ -4,8 +4,8 @@
  *
  * The real one is env_posix (engine/env_posix.c); a test hands in one that fails the n-th write,
  * stops the clock, or runs threads in another order.  Base holds the shape only: nothing here does
- * anything. All calls are safe from any thread; a struct file may be read with read_at from
- * several.
+ * anything. All calls are safe from any thread; a struct file may be read with
+ * file_read_at from several.
  */
 #ifndef FARTHING_BASE_ENV_H
 #define FARTHING_BASE_ENV_H

@@ -65,6 +65,11 @@ static inline bool text_equal(struct text a, struct text b)
     return differ == 0;
 }
 
+static inline bool text_starts_with(struct text text, struct text start)
+{
+    return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
+}
+
 /* Negative, zero, positive: by bytes, a prefix before what it is a prefix of. */
 int text_compare(struct text a, struct text b);
 

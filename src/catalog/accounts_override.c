@@ -339,124 +339,177 @@ static uint32_t find_node(const struct finish *finish, struct curves *curves,
     return node_first + curves->node_count++;
 }
 
+/* What is made of the rows. */
+struct making {
+    struct price *prices; /* on the stage until their number is known */
+    uint32_t price_count, price_capacity;
+    struct override *overrides; /* one for each account that has some */
+    uint32_t override_count;
+    uint32_t *indices; /* of prices, in the order of the rows */
+    uint32_t index_count;
+    uint32_t *skus; /* each by its number, for prices to point at */
+    struct curves curves;
+    struct covers *covers; /* by their value */
+};
+
+/* The row behind those that are tiers of one price with the first. */
+static uint32_t price_end(const struct accounts_builder *builder, const struct override_rows *rows,
+                          uint32_t first)
+{
+    const struct staged_override *row = override_at(builder, rows->items[first]);
+    uint32_t end = first + 1;
+    while (end < rows->count && is_same_price(row, override_at(builder, rows->items[end]))) {
+        end++;
+    }
+    return end;
+}
+
+/* Makes room; the most tiers that a price has. */
+static uint32_t prepare(const struct finish *finish, const struct override_rows *rows,
+                        struct making *making)
+{
+    const struct accounts_builder *builder = finish->builder;
+    struct arena *arena = builder->arena, *stage = builder->stage;
+    const uint32_t sku_count = finish->catalog->sku_count;
+    uint32_t price_count = 0, override_count = 0, longest = 0, account = NONE;
+    for (uint32_t first = 0, next; first < rows->count; first = next) {
+        const struct staged_override *row = override_at(builder, rows->items[first]);
+        next = price_end(builder, rows, first);
+        longest = next - first > longest ? next - first : longest;
+        price_count++;
+        override_count += row->account != account;
+        account = row->account;
+    }
+    *making = (struct making){.curves = {.items = {.item_bytes = sizeof(struct curve)}}};
+    making->overrides = arena_calloc(arena, override_count, sizeof *making->overrides);
+    making->indices = arena_alloc(arena, price_count * sizeof *making->indices);
+    making->skus = arena_alloc(arena, (sku_count + 1) * sizeof *making->skus);
+    making->covers =
+        arena_calloc(stage, builder->values.items.count + 1u, sizeof *making->covers);
+    struct curves *curves = &making->curves;
+    curves->key = arena_alloc(stage, (3 * (size_t)longest + 3) * sizeof *curves->key);
+    curves->node_of_sku = arena_alloc(stage, (sku_count + 1) * sizeof *curves->node_of_sku);
+    map_init(&curves->by_content, stage, 64);
+    for (uint32_t i = 0; i < sku_count; i++) {
+        making->skus[i] = i;
+        curves->node_of_sku[i] = NONE;
+    }
+    return longest;
+}
+
+/* The account's override; rows come by account, so its prices are one behind the other. */
+static uint32_t find_override(struct finish *finish, struct making *making, uint32_t account)
+{
+    uint32_t *override = &finish->accounts->items[account].override;
+    if (*override == NONE) {
+        const uint32_t *own = &making->indices[making->index_count]; /* by SKU already */
+        *override = making->override_count++;
+        making->overrides[*override] = (struct override){account, {.prices = own, .by_sku = own}};
+    }
+    return *override;
+}
+
+static uint32_t make_price(const struct finish *finish, struct making *making,
+                           const struct staged_override *row, const struct covers *covers,
+                           const struct step *steps, uint32_t override)
+{
+    const struct accounts_builder *builder = finish->builder;
+    const uint32_t sku = finish->skus[row->sku];
+    if (making->price_count == making->price_capacity) {
+        making->price_capacity = making->price_count ? making->price_count * 2 : 1024;
+        making->prices = arena_grow(builder->stage, making->prices, making->price_count,
+                                    making->price_capacity, sizeof *making->prices);
+    }
+    making->prices[making->price_count] = (struct price){
+        .name = finish->catalog->skus[sku].name,
+        .skus = &making->skus[sku],
+        .sku_count = 1,
+        .from = row->from,
+        .to = row->to,
+        .grain = GRAIN_MONTH,
+        .steps = steps,
+        .step_count = covers->count + 1,
+        .clocks = covers->clocks,
+        .clock_count = covers->clock_count,
+        .owner = OWNER_OVERRIDE + override,
+        .place = where_unpack(builder, row->where),
+    };
+    return making->price_count++;
+}
+
+/* A price of rows that are right: tiers are in their order. */
+static void add_price(struct finish *finish, struct making *making,
+                      const struct staged_override *row, const struct covers *covers,
+                      const uint32_t *tiers, uint32_t tier_count, uint32_t node)
+{
+    uint32_t override = find_override(finish, making, finish->rank[row->account]);
+    struct curve *curve = find_curve(finish, &making->curves, covers, tiers, tier_count, node);
+    bool is_shared = row->from == INSTANT_MIN && row->to == INSTANT_MAX && is_of_account(row);
+    uint32_t price = is_shared ? curve->price : NONE;
+    if (price == NONE) {
+        price = make_price(finish, making, row, covers, curve->steps, override);
+        curve->price = is_shared ? price : curve->price;
+    }
+    making->indices[making->index_count++] = price;
+    making->overrides[override].prices.count++;
+    for (uint32_t i = 0; i < tier_count; i++) {
+        finish_hash_override(finish, override_at(finish->builder, tiers[i]));
+    }
+}
+
+static void complain_of_overlap(const struct finish *finish, const struct staged_override *row)
+{
+    struct accounts_builder *builder = finish->builder;
+    COMPLAIN(builder, where_unpack(builder, row->where), "PRICE_OVERLAP",
+             "end the first where the second begins",
+             "two prices of \"%.*s\" for \"%.*s\" at one time",
+             SHOWN(name_at(&builder->skus, row->sku)->text),
+             SHOWN(id_text(account_at(builder, row->account))));
+}
+
 void finish_overrides(struct finish *finish)
 {
     struct accounts_builder *builder = finish->builder;
     struct accounts *accounts = finish->accounts;
-    struct arena *arena = builder->arena;
-    const struct catalog *catalog = finish->catalog;
     struct override_rows rows = sort_overrides(finish);
-    accounts->node_first = catalog->node_count;
+    accounts->node_first = finish->catalog->node_count;
     if (rows.count == 0) {
         return;
     }
-
-    uint32_t price_count = 0, override_count = 0, longest = 0;
-    for (uint32_t first = 0, next; first < rows.count; first = next) {
-        const struct staged_override *row = override_at(builder, rows.items[first]);
-        for (next = first + 1;
-             next < rows.count && is_same_price(row, override_at(builder, rows.items[next]));
-             next++) {
-        }
-        longest = next - first > longest ? next - first : longest;
-        price_count++;
-        override_count +=
-            first == 0 || override_at(builder, rows.items[first - 1])->account != row->account;
-    }
-    struct arena *stage = builder->stage;
-    struct price *prices = NULL; /* on the stage until their number is known */
-    uint32_t price_capacity = 0;
-    struct override *overrides = arena_calloc(arena, override_count, sizeof *overrides);
-    uint32_t *indices = arena_alloc(arena, price_count * sizeof *indices);
-    uint32_t *skus = arena_alloc(arena, (catalog->sku_count + 1) * sizeof *skus);
-    uint32_t *kept = arena_alloc(stage, longest * sizeof *kept);
-    struct curves curves = {.items = {.item_bytes = sizeof(struct curve)}};
-    curves.key = arena_alloc(stage, (3 * (size_t)longest + 3) * sizeof *curves.key);
-    curves.node_of_sku = arena_alloc(stage, (catalog->sku_count + 1) * sizeof *skus);
-    map_init(&curves.by_content, stage, 64);
-    struct covers *all_covers =
-        arena_calloc(stage, builder->values.items.count + 1u, sizeof *all_covers);
-    for (uint32_t i = 0; i < catalog->sku_count; i++) {
-        skus[i] = i;
-        curves.node_of_sku[i] = NONE;
-    }
-
-    uint32_t used = 0, made = 0, override_used = 0, node = NONE;
+    struct making making;
+    const uint32_t longest = prepare(finish, &rows, &making);
+    uint32_t *tiers = arena_alloc(builder->stage, longest * sizeof *tiers), node = NONE;
     const struct staged_override *before = NULL; /* of the price before */
     instant end = INSTANT_MIN;                   /* of those of the SKU so far */
     for (uint32_t first = 0, next; first < rows.count; first = next) {
         const struct staged_override *row = override_at(builder, rows.items[first]);
-        for (next = first + 1;
-             next < rows.count && is_same_price(row, override_at(builder, rows.items[next]));
-             next++) {
-        }
-        uint32_t kept_count;
-        bool is_price = check_tiers(finish, rows.items + first, next - first, kept, &kept_count);
-        if (before && is_same_sku(before, row) && row->from < end) {
-            COMPLAIN(builder, where_unpack(builder, row->where), "PRICE_OVERLAP",
-                     "end the first where the second begins",
-                     "two prices of \"%.*s\" for \"%.*s\" at one time",
-                     SHOWN(name_at(&builder->skus, row->sku)->text),
-                     SHOWN(id_text(account_at(builder, row->account))));
+        next = price_end(builder, &rows, first);
+        uint32_t tier_count;
+        bool is_price = check_tiers(finish, rows.items + first, next - first, tiers, &tier_count);
+        bool goes_on = before && is_same_sku(before, row);
+        if (goes_on && row->from < end) {
+            complain_of_overlap(finish, row);
             is_price = false;
         }
-        end = before && is_same_sku(before, row) && end > row->to ? end : row->to;
-        const struct covers *covers = covers_of(finish, all_covers, row);
+        end = goes_on && end > row->to ? end : row->to;
+        const struct covers *covers = covers_of(finish, making.covers, row);
         if (is_price && covers) {
-            uint32_t sku = finish->skus[row->sku];
-            uint32_t account = finish->rank[row->account];
-            uint32_t known = accounts->items[account].override;
-            node = find_node(finish, &curves, row, before, node);
-            if (known == NONE) {
-                known = accounts->items[account].override = override_used++;
-                const uint32_t *own = &indices[used]; /* in the order of SKUs already */
-                overrides[known] = (struct override){account, {.prices = own, .by_sku = own}};
-            }
-            struct curve *curve = find_curve(finish, &curves, covers, kept, kept_count, node);
-            bool is_shared =
-                row->from == INSTANT_MIN && row->to == INSTANT_MAX && is_of_account(row);
-            uint32_t price = is_shared ? curve->price : NONE;
-            if (price == NONE) {
-                if (made == price_capacity) {
-                    price_capacity = made ? made * 2 : 1024;
-                    prices = arena_grow(stage, prices, made, price_capacity, sizeof *prices);
-                }
-                price = made++;
-                prices[price] = (struct price){
-                    .name = catalog->skus[sku].name,
-                    .skus = &skus[sku],
-                    .sku_count = 1,
-                    .from = row->from,
-                    .to = row->to,
-                    .grain = GRAIN_MONTH,
-                    .steps = curve->steps,
-                    .step_count = covers->count + 1,
-                    .clocks = covers->clocks,
-                    .clock_count = covers->clock_count,
-                    .owner = OWNER_OVERRIDE + known,
-                    .place = where_unpack(builder, row->where),
-                };
-                curve->price = is_shared ? price : curve->price;
-            }
-            indices[used++] = price;
-            overrides[known].prices.count++;
-            for (uint32_t i = 0; i < kept_count; i++) {
-                finish_hash_override(finish, override_at(builder, kept[i]));
-            }
+            node = find_node(finish, &making.curves, row, before, node);
+            add_price(finish, &making, row, covers, tiers, tier_count, node);
         }
         before = row;
     }
-    struct price *all = arena_alloc(arena, (made + 1u) * sizeof *all);
-    if (made > 0) {
-        memcpy(all, prices, made * sizeof *all);
+    struct price *all = arena_alloc(builder->arena, (making.price_count + 1u) * sizeof *all);
+    if (making.price_count > 0) {
+        memcpy(all, making.prices, making.price_count * sizeof *all);
     }
-    for (uint32_t i = 0; i < override_used; i++) {
-        overrides[i].prices.base = all;
-        overrides[i].prices.by_sku_count = overrides[i].prices.count;
+    for (uint32_t i = 0; i < making.override_count; i++) {
+        making.overrides[i].prices.base = all;
+        making.overrides[i].prices.by_sku_count = making.overrides[i].prices.count;
     }
     accounts->prices = all;
-    accounts->price_count = made;
-    accounts->overrides = overrides;
-    accounts->override_count = override_used;
-    accounts->node_count = curves.node_count;
+    accounts->price_count = making.price_count;
+    accounts->overrides = making.overrides;
+    accounts->override_count = making.override_count;
+    accounts->node_count = making.curves.node_count;
 }

@@ -1,7 +1,8 @@
 /* catalog.h - what is sold and to whom: meters, products, prices, plans, contracts, accounts.
  *
- *     YAML of a folder --catalog_load--> struct catalog     checked, typed, immutable, named by its
- * digest CSV, NDJSON ------records_load---> struct accounts    a million in seconds
+ *     YAML of a folder --catalog_load----> struct catalog    checked, typed, immutable, named by
+ *                                                            its digest
+ *     CSV, NDJSON -------accounts_feed---> struct accounts   a million in seconds
  *
  * Everything a bill may depend on is resolved when it loads: names to indices, dates to
  * instants, numbers to decimals, expressions to code.  Nothing here is looked up by text while

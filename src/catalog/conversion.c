@@ -143,18 +143,28 @@ static bool sells(const struct price_set *set, uint32_t sku)
     return found;
 }
 
-/* A price of the catalog that a contract has in another currency than it is billed in; NULL. */
+/* A price that a contract has in another currency than it is billed in, of those that give way to
+ * no price of a narrower level; NULL. */
 static const struct price *foreign_price(const struct catalog *catalog,
                                          const struct contract *contract)
 {
-    const struct price_set *public = &catalog->public_prices;
-    for (uint32_t i = 0; i < public->count; i++) {
-        const struct price *price = &public->base[public->prices[i]];
-        uint32_t sku = price->sku_count > 0 ? price->skus[0] : NONE;
-        if (price_currency(catalog, price) != contract->currency &&
-            !sells(&contract->prices, sku) &&
-            (contract->plan == NONE || !sells(&catalog->plans[contract->plan].prices, sku))) {
-            return price;
+    const struct price_set none = {0};
+    const struct price_set *levels[] = {
+        &contract->prices,
+        contract->plan == NONE ? &none : &catalog->plans[contract->plan].prices,
+        &catalog->public_prices,
+    };
+    for (size_t level = 0; level < sizeof levels / sizeof levels[0]; level++) {
+        for (uint32_t i = 0; i < levels[level]->count; i++) {
+            const struct price *price = &levels[level]->base[levels[level]->prices[i]];
+            uint32_t sku = price->sku_count > 0 ? price->skus[0] : NONE;
+            bool gives_way = false;
+            for (size_t narrower = 0; narrower < level; narrower++) {
+                gives_way |= sells(levels[narrower], sku);
+            }
+            if (!gives_way && price_currency(catalog, price) != contract->currency) {
+                return price;
+            }
         }
     }
     return NULL;

@@ -77,7 +77,7 @@ static void read_cost(struct work *work, const struct yaml_node *node, struct gr
     struct loader *loader = work->loader;
     const struct yaml_node *cost = yaml_member(node, "cost");
     grant->has_cost = read_money(work, cost, "cost", &grant->cost);
-    if (grant->from == INSTANT_MIN) {
+    if (yaml_member(node, "from") == NULL) {
         COMPLAIN(loader, cost, "MISSING_KEY", TEXT("from: in the grant"),
                  "a grant is bought as it begins");
     }

@@ -732,7 +732,9 @@ enum status catalog_load(struct arena *arena, const struct catalog_input *input,
     if (read_files(&loader)) {
         load_sections(&loader);
         make_tallies(&loader);
-        number_nodes(&loader);
+        if (number_nodes(&loader)) {
+            check_nodes(&loader);
+        }
         check_currencies(&loader);
         check_catalog(&loader);
         check_thresholds(&loader);

@@ -12,7 +12,8 @@
  *                               terms.c    lists of these
  *                               price.c    prices, plans, contracts, accounts
  *                               cover.c    what commitments cover; those that contracts have
- *                               check.c    what only the whole shows: nodes, ambiguity, units
+ *                               nodes.c    where rows meet: steps in one order
+ *                               check.c    what only the whole shows: ambiguity, units
  *                               slots.c    where prices cut usage into slots
  *                               views.c    contracts that price what others price too
  *                               digest.c   the version
@@ -121,7 +122,8 @@ struct loader {
     struct section tables, series, clocks;
     struct own_clock *own_clocks;
     struct rate_table *rate_tables; /* of tables, then of series */
-    bool *table_needs_keys;         /* its keys are no dimensions: a rate must say which to use */
+    struct text *table_key_unknown; /* the first that is no dimension or attribute, so that a rate
+                                       must say which to use; empty: none */
     struct digest *table_digests;   /* of the file that each is read from */
     bool *table_has_file;
     struct text *shared_names, *series_names, *table_names, *plan_names, *calendar_names;
@@ -383,8 +385,11 @@ bool tally_fits(const struct tally *tally, const struct price *price);
 /* The name of the node in which the rows of a step meet. */
 struct text step_node_name(struct loader *loader, uint32_t price, const struct step *step);
 
-/* check.c */
-void number_nodes(struct loader *loader);
+/* nodes.c: once all steps are read; false, with a complaint, where steps wait for each other. */
+bool number_nodes(struct loader *loader);
+
+/* check.c: of steps whose nodes have numbers, and of all else */
+void check_nodes(struct loader *loader);
 void check_catalog(struct loader *loader);
 
 /* slots.c, digest.c: of a catalog without errors */

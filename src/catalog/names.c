@@ -563,6 +563,36 @@ static struct text hint_data(struct arena *arena, struct text name)
     return text_format(arena, "what an event says is in its data: data.%.*s", TEXT_ARG(name));
 }
 
+/* For a name that is none of its place, and near to none. */
+static struct text hint_names(struct arena *arena, const struct expr_context *context,
+                              struct text name)
+{
+    const struct text parameter = TEXT("contract.");
+    switch (context->kind) {
+    case NAMES_BUCKET:
+        if (context->has_commitment) {
+            return TEXT("what a commitment says is commitment.x, such as commitment.count");
+        }
+        if (text_starts_with(name, parameter)) {
+            return text_format(arena, "no contract has it among its parameters: {%.*s: ...}",
+                               (int)(name.size - parameter.size), name.at + parameter.size);
+        }
+        return TEXT("a number may name period, turn, contract.x and customer.tax.x; a row's "
+                    "values: rate's from and cases");
+    case NAMES_ROW:
+        return TEXT("known of a row: quantity, sku, product, account, resource, time, a dimension "
+                    "of the meter, attributes.x of the SKU, customer.tax.x of the account");
+    case NAMES_CHARGE:
+        return TEXT("known of a charge: kind, step, price, amount, net, list, sku, product, "
+                    "account, time, a dimension of the meter, attributes.x of the SKU, "
+                    "customer.tax.x of the account");
+    case NAMES_METER:
+        return hint_data(arena, name);
+    default:
+        return TEXT("");
+    }
+}
+
 static struct expr_scope scope_of(struct resolver *resolver)
 {
     return (struct expr_scope){
@@ -601,23 +631,8 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     if (status == ERR_NOT_FOUND && context->kind == NAMES_NONE) {
         code = "NOT_CONSTANT";
         hint = TEXT("a plain number: no names are known here");
-    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET &&
-               context->has_commitment && hint.size == 0) {
-        hint = TEXT("what a commitment says is commitment.x, such as commitment.count");
-    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_BUCKET && hint.size == 0) {
-        hint = TEXT(
-            "a number may name period, turn, contract.x and customer.tax.x; a row's values: rate's "
-            "from and cases");
-    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_ROW && hint.size == 0) {
-        hint = TEXT("known of a row: quantity, sku, product, account, resource, time, a dimension "
-                    "of the meter, attributes.x of the SKU, customer.tax.x of the account");
-    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_CHARGE && hint.size == 0) {
-        hint =
-            TEXT("known of a charge: kind, step, price, amount, net, list, sku, product, account, "
-                 "time, a dimension of the meter, attributes.x of the SKU, customer.tax.x of the "
-                 "account");
-    } else if (status == ERR_NOT_FOUND && context->kind == NAMES_METER && hint.size == 0) {
-        hint = hint_data(loader->arena, name_at(text, err.offset));
+    } else if (status == ERR_NOT_FOUND && hint.size == 0) {
+        hint = hint_names(loader->arena, context, name_at(text, err.offset));
     }
     complain(loader->complaints, yaml_place_in(node, err.offset), code, hint, "%s",
              err.error.message);

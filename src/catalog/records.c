@@ -208,7 +208,7 @@ static bool is_yaml(struct text line)
 {
     const char *colon = memchr(line.at, ':', line.size), *comma = memchr(line.at, ',', line.size);
     size_t size = colon ? (size_t)(colon - line.at) : 0;
-    return line.at[0] == '#' || (line.size >= 3 && memcmp(line.at, "---", 3) == 0) ||
+    return line.at[0] == '#' || text_starts_with(line, TEXT("---")) ||
            (colon && (!comma || colon < comma) &&
             (size + 1 == line.size || line.at[size + 1] == ' '));
 }

@@ -287,11 +287,13 @@ static void read_table_use(struct work *work, struct step_rate *rate)
     const struct rate_table *table = &loader->rate_tables[index];
     rate->table = table;
     if (key(work, "keys") == NULL) {
-        if (loader->table_needs_keys[index]) {
+        struct text unknown = loader->table_key_unknown[index];
+        if (unknown.size > 0) {
             COMPLAIN(loader, node, "MISSING_KEY",
                      TEXT("rate: {table: name, keys: [dimension, ...]}"),
-                     "the keys of the %s %.*s are no dimensions or attributes: say which to use",
-                     table->is_series ? "series" : "table", TEXT_ARG(table->name));
+                     "the key %.*s of the %s %.*s is no dimension or attribute: say which to use",
+                     TEXT_ARG(unknown), table->is_series ? "series" : "table",
+                     TEXT_ARG(table->name));
         }
         return;
     }

@@ -478,7 +478,9 @@ static void load_table(struct loader *loader, const struct yaml_node *node, uint
     for (uint32_t k = 0; k < count; k++) {
         if (!want_kind(loader, &names->items[k], YAML_TEXT) ||
             !find_by_key(loader, names->items[k].text, &table->keys[k])) {
-            loader->table_needs_keys[index] = true;
+            if (loader->table_key_unknown[index].size == 0) {
+                loader->table_key_unknown[index] = names->items[k].text;
+            }
         }
     }
     if (has_file) {
@@ -496,7 +498,8 @@ void load_tables(struct loader *loader)
 {
     uint32_t count = loader->tables.count + loader->series.count;
     loader->rate_tables = arena_calloc(loader->arena, count + 1, sizeof *loader->rate_tables);
-    loader->table_needs_keys = arena_calloc(loader->arena, count + 1, sizeof(bool));
+    loader->table_key_unknown =
+        arena_calloc(loader->arena, count + 1, sizeof *loader->table_key_unknown);
     loader->table_has_file = arena_calloc(loader->arena, count + 1, sizeof(bool));
     loader->table_digests = arena_calloc(loader->arena, count + 1, sizeof *loader->table_digests);
     for (uint32_t i = 0; i < loader->tables.count; i++) {

@@ -153,11 +153,6 @@ static enum status make_path(struct arena *arena, struct text names, struct csv_
     return OK;
 }
 
-static bool starts_with(struct text text, struct text start)
-{
-    return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
-}
-
 /* Fills target from its name: an attribute, data, data.x, or "" for nowhere. */
 static enum status resolve(struct arena *arena, struct csv_target *target, struct text *key,
                            struct error *err)
@@ -171,7 +166,7 @@ static enum status resolve(struct arena *arena, struct csv_target *target, struc
     if (target->is_json) {
         return OK;
     }
-    if (!starts_with(target->name, data)) {
+    if (!text_starts_with(target->name, data)) {
         (void)fail(err, ERR_INPUT, "unknown target %.*s", TEXT_ARG(target->name));
         return fail_hint(err,
                          "id, source, type, subject, time, data, data.NAME, or \"\" to ignore");
@@ -198,7 +193,8 @@ static struct text default_target(struct arena *arena, struct text column)
     if (attribute_find(column) != ATTRIBUTE_NONE || text_equal(column, TEXT("data"))) {
         return column;
     }
-    return starts_with(column, TEXT("data.")) ? column : text_join(arena, TEXT("data."), column);
+    return text_starts_with(column, TEXT("data.")) ? column
+                                                   : text_join(arena, TEXT("data."), column);
 }
 
 static enum status check_columns(struct text line, const struct text *names, uint32_t count,
@@ -248,7 +244,7 @@ static enum status check_targets(struct text line, const struct csv_header *head
         const struct entry *a = &header->sorted[i - 1];
         const struct entry *b = &header->sorted[i];
         const struct csv_target *below = b->value;
-        if (starts_with(b->key, a->key) &&
+        if (text_starts_with(b->key, a->key) &&
             (b->key.size == a->key.size || b->key.at[a->key.size] == '\0')) {
             const struct csv_target *above = a->value;
             return fail(err, ERR_INPUT, "two columns give %.*s and %.*s, which exclude each other",
@@ -308,8 +304,8 @@ enum status csv_header_read(struct arena *arena, struct text line,
 {
     line = drop_return(line);
     if (line.size >= 2 &&
-        (starts_with(line, TEXT("\xEF\xBB\xBF")) || starts_with(line, TEXT("\xFF\xFE")) ||
-         starts_with(line, TEXT("\xFE\xFF")) || !line.at[0] != !line.at[1])) {
+        (text_starts_with(line, TEXT("\xEF\xBB\xBF")) || text_starts_with(line, TEXT("\xFF\xFE")) ||
+         text_starts_with(line, TEXT("\xFE\xFF")) || !line.at[0] != !line.at[1])) {
         (void)fail(err, ERR_INPUT, "the header begins with a byte order mark, or is no UTF-8");
         return fail_hint(err, "save the file as UTF-8 without a byte order mark");
     }

@@ -609,7 +609,7 @@ static enum status keep_conflicts(struct run *run, struct worker *worker)
         conflict->id = text_copy(&run->arena, again.event.id);
         conflict->print = hash_print(again.bytes.at, again.bytes.size);
         conflict->size = again.bytes.size;
-        conflict->offset = worker->conflicts.written + worker->conflicts.used;
+        conflict->offset = kept_end(&worker->conflicts);
         if (!kept_add(worker, &worker->conflicts, again.bytes.at, again.bytes.size)) {
             return run_failure(run);
         }

@@ -130,8 +130,8 @@ static bool is_of_time(const struct case_run *run, const struct case_line *item,
     return case_time(key, &at) && at == item->period_from;
 }
 
-/* `quantity: {x.kind: n}` and `net: {x: n}` find what they name by more than one field. */
-/* The names, with points between them. */
+/* The names, with points between them: `quantity: {x.kind: n}` and the like find what they name by
+ * more than one field. */
 static bool is_joined(struct text key, const struct text *names, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -214,7 +214,7 @@ static enum status run_document(struct session *session, struct text name, struc
 
 static bool begins_document(struct text line)
 {
-    return line.size >= 3 && memcmp(line.at, "---", 3) == 0 &&
+    return text_starts_with(line, TEXT("---")) &&
            (line.size == 3 || line.at[3] == ' ' || line.at[3] == '\r');
 }
 

@@ -304,7 +304,7 @@ static int compare_used(const void *a_item, const void *b_item)
 static struct text take_event(struct text *dimensions)
 {
     struct text start = TEXT("@id="), event = {dimensions->at, 0};
-    if (dimensions->size < start.size || memcmp(dimensions->at, start.at, start.size) != 0) {
+    if (!text_starts_with(*dimensions, start)) {
         return event;
     }
     for (int parts = 0; event.size < dimensions->size; event.size++) {

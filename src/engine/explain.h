@@ -1,9 +1,10 @@
 /* explain.h - all that is known about one line of a bill.  Private to this room.
  *
  *     lines.csv, bills.ndjson, run.json --explain_find--> line, bill, inputs
- *     usage.csv --explain_price--> rows --price_payer, bill_make--> the line again, with the traces
- * of its steps events    --explain_events--> the very events of its rows explain_write: the same as
- * text or JSON
+ *     usage.csv --explain_price--> rows --price_payer, bill_make--> the line again, and the traces
+ *                                                                   of its steps
+ *     events    --explain_events--> the very events of its rows
+ *     explain_write: the same as text or JSON
  *
  * Nothing is believed: catalog and accounts must have the digests that the bill names, the line
  * must come out with the same amounts, and events must add up to the rows' counts and fingerprints.

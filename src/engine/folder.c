@@ -329,7 +329,7 @@ enum status folder_find_head(struct folder *folder, struct text bill, struct bil
             reader_close(bills);
             return fail(err, ERR_NOT_FOUND, "%s: no bill %.*s", folder->path, TEXT_ARG(bill));
         }
-        if (row.size > start.size && memcmp(row.at, start.at, start.size) == 0) {
+        if (text_starts_with(row, buffer_text(&start))) {
             struct text json = text_copy(folder->arena, row);
             reader_close(bills);
             return head_parse(folder->arena, json, head, err);
@@ -352,7 +352,7 @@ enum status folder_find_lines(struct folder *folder, struct text bill, struct re
             return fail(err, ERR_NOT_FOUND, "%s: no lines of bill %.*s", folder->path,
                         TEXT_ARG(bill));
         }
-        if (row.size > start.size && memcmp(row.at, start.at, start.size) == 0) {
+        if (text_starts_with(row, buffer_text(&start))) {
             reader_seek(*lines, *offset);
             return OK;
         }

@@ -1,7 +1,7 @@
 /* folder.h - an output folder read back: rows of its files one at a time, in memory that does not
  * grow with them.  Private to this room; show and explain stand on it.
  *
- *     folder_open --> reader_open(lines.csv) --reader_next--> row, row, ... end
+ *     folder_open --> folder_read(lines.csv) --reader_next--> row, row, ... end
  *                                            --reader_seek--> the same rows again
  *
  * A folder holds at most one open reader of each file; folder_close closes what is open, also after

@@ -32,58 +32,11 @@ struct pending {
 
 /* ---- dead letters ---------------------------------------------------------------------------- */
 
-static bool kept_write(struct worker *worker, struct letter_stream *stream)
-{
-    struct env *env = worker->run->env;
-    enum status status = OK;
-    if (!stream->file) {
-        status = env->file_temporary(env, worker->run->config->temporary_folder, &stream->file,
-                                     &worker->err);
-    }
-    if (status == OK) {
-        status = env->file_write_at(env, stream->file, stream->buffer, stream->used,
-                                    stream->written, &worker->err);
-    }
-    if (status != OK) {
-        worker_fail(worker, status);
-        return false;
-    }
-    stream->written += stream->used;
-    stream->used = 0;
-    return true;
-}
-
-bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size)
-{
-    enum { BUFFER_BYTES = 256 * 1024 };
-    if (!stream->buffer) {
-        stream->capacity = BUFFER_BYTES;
-        stream->buffer = arena_alloc(&worker->arena, stream->capacity);
-    }
-    for (const char *at = bytes; size > 0;) {
-        if (stream->used == stream->capacity && !kept_write(worker, stream)) {
-            return false;
-        }
-        size_t room = stream->capacity - stream->used;
-        size_t part = size < room ? size : room;
-        memcpy(stream->buffer + stream->used, at, part);
-        stream->used += part;
-        at += part;
-        size -= part;
-    }
-    return true;
-}
-
-static bool add_letter_bytes(struct worker *worker, const void *bytes, size_t size)
-{
-    return kept_add(worker, &worker->letters, bytes, size);
-}
-
 __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal refusal,
                                              uint64_t line_in_block, uint64_t offset,
                                              struct text record, const char *detail)
 {
-    struct letter_stream *stream = &worker->letters;
+    struct kept_stream *stream = &worker->letters;
     uint32_t bytes_size = record.size > FEED_HEAD_BYTES ? FEED_HEAD_BYTES : (uint32_t)record.size;
     struct letter letter = {.line_in_block = line_in_block,
                             .offset = offset,
@@ -92,24 +45,15 @@ __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal
                             .detail_size = (uint32_t)strlen(detail),
                             .bytes_size = bytes_size,
                             .digest = hash_digest(record)};
-    struct letter_run *last = stream->run_count > 0 ? &stream->runs[stream->run_count - 1] : NULL;
-    if (!last || last->file != worker->block.file_index ||
-        last->block != worker->block.block_index) {
-        if (stream->run_count == stream->run_capacity) {
-            uint32_t capacity = stream->run_capacity ? stream->run_capacity * 2 : 64;
-            stream->runs = arena_grow(&worker->arena, stream->runs, stream->run_count, capacity,
-                                      sizeof *stream->runs);
-            stream->run_capacity = capacity;
-        }
-        last = &stream->runs[stream->run_count++];
-        *last = (struct letter_run){.file = worker->block.file_index,
-                                    .block = worker->block.block_index,
-                                    .stream = (uint32_t)worker->index,
-                                    .offset = stream->written + stream->used};
+    struct kept_piece *last =
+        stream->piece_count > 0 ? &stream->pieces[stream->piece_count - 1] : NULL;
+    if (!last || last->of != worker->block.file_index ||
+        last->part != worker->block.block_index) {
+        last = kept_begin(worker, stream, worker->block.file_index, worker->block.block_index);
     }
-    if (add_letter_bytes(worker, &letter, sizeof letter) &&
-        add_letter_bytes(worker, detail, letter.detail_size) &&
-        add_letter_bytes(worker, record.at, bytes_size)) {
+    if (kept_add(worker, stream, &letter, sizeof letter) &&
+        kept_add(worker, stream, detail, letter.detail_size) &&
+        kept_add(worker, stream, record.at, bytes_size)) {
         last->size += sizeof letter + letter.detail_size + bytes_size;
     }
     uint64_t print;

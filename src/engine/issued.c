@@ -119,7 +119,7 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
     }
     TRY(loaded);
     struct text header = text_of(LINES_HEADER);
-    if (bytes.size < header.size || memcmp(bytes.at, header.at, header.size) != 0) {
+    if (!text_starts_with(bytes, header)) {
         (void)fail(run->err, ERR_INPUT, "%s:1: these are no lines of bills", path.at);
         return fail_hint(run->err, "give the output folder of an earlier bill run");
     }

@@ -128,13 +128,50 @@ static uint32_t sum_contract(const struct run *run, uint32_t contract, struct co
     return count;
 }
 
-void margins_sum(struct run *run, struct farthing_summary *summary)
+/* What is sold, by contract, and what it comes to for sellers and buyers. */
+struct sales {
+    struct arena *arena;
+    const struct catalog *catalog;
+    struct farthing_sale *items;
+    struct dec *amounts;   /* of each */
+    uint32_t *contract_of; /* in catalog->contracts */
+    size_t count;
+    struct parties parties;
+    bool is_lost; /* an amount has left its range */
+};
+
+static struct text seller_of(const struct catalog *catalog, const struct contract *contract)
 {
-    const struct catalog *catalog = run->catalog;
-    struct arena *arena = &run->arena;
-    if (!catalog->has_sellers) {
+    return contract->seller.size > 0 ? contract->seller : catalog->name;
+}
+
+static void add_sale(struct sales *sales, uint32_t index, const struct contract_sum *sum)
+{
+    const struct contract *contract = &sales->catalog->contracts[index];
+    const struct text seller = seller_of(sales->catalog, contract), source = contract->source_id;
+    struct arena *arena = sales->arena;
+    struct dec *amount = &sales->amounts[sales->count], tax = DEC_ZERO;
+    sales->is_lost = sales->is_lost || dec_sum_read(&sum->amount, amount, NULL) != OK ||
+                     dec_sum_read(&sum->tax, &tax, NULL) != OK;
+    if (sales->is_lost) {
         return;
     }
+    sales->contract_of[sales->count] = index;
+    sales->items[sales->count++] =
+        (struct farthing_sale){.contract = text_copy(arena, contract->id).at,
+                               .seller = text_copy(arena, seller).at,
+                               .buyer = text_copy(arena, contract->buyer).at,
+                               .source = source.size > 0 ? text_copy(arena, source).at : NULL,
+                               .currency = sum->currency->code,
+                               .amount = format(arena, *amount),
+                               .tax = format(arena, tax)};
+    (void)find_party(arena, &sales->parties, seller, sum->currency, true);
+}
+
+static void find_sales(const struct run *run, struct sales *sales)
+{
+    const struct catalog *catalog = run->catalog;
+    struct arena *arena = sales->arena;
     size_t currencies;
     (void)currency_table(&currencies);
     uint32_t most = catalog->contract_count;
@@ -142,76 +179,90 @@ void margins_sum(struct run *run, struct farthing_summary *summary)
         most += run->workers[i].contract_sum_count;
     }
     struct contract_sum *sums = arena_calloc(arena, currencies + 1, sizeof *sums);
-    struct farthing_sale *sales = arena_calloc(arena, most + 1u, sizeof *sales);
-    struct dec *amounts = arena_calloc(arena, most + 1u, sizeof *amounts);
-    uint32_t *contract_of = arena_calloc(arena, most + 1u, sizeof *contract_of);
-    struct parties parties = {.items = arena_calloc(arena, 2 * most + 1u, sizeof *parties.items)};
-    map_init(&parties.by_key, arena, most);
-    size_t count = 0;
-    bool is_lost = false;
-    for (uint32_t c = 0; c < catalog->contract_count; c++) {
-        const struct contract *contract = &catalog->contracts[c];
-        struct text seller = contract->seller.size > 0 ? contract->seller : catalog->name;
-        uint32_t sum_count = sum_contract(run, c, sums, &is_lost);
+    sales->items = arena_calloc(arena, most + 1u, sizeof *sales->items);
+    sales->amounts = arena_calloc(arena, most + 1u, sizeof *sales->amounts);
+    sales->contract_of = arena_calloc(arena, most + 1u, sizeof *sales->contract_of);
+    sales->parties.items = arena_calloc(arena, 2 * most + 1u, sizeof *sales->parties.items);
+    map_init(&sales->parties.by_key, arena, most);
+    for (uint32_t c = 0; c < catalog->contract_count && !sales->is_lost; c++) {
+        uint32_t sum_count = sum_contract(run, c, sums, &sales->is_lost);
         for (uint32_t i = 0; i < sum_count; i++) {
-            struct dec tax = DEC_ZERO;
-            is_lost = is_lost || dec_sum_read(&sums[i].amount, &amounts[count], NULL) != OK ||
-                      dec_sum_read(&sums[i].tax, &tax, NULL) != OK;
-            if (is_lost) {
-                return; /* the summary has no amounts then, and says so */
-            }
-            struct text source = contract->source_id;
-            contract_of[count] = c;
-            sales[count] = (struct farthing_sale){
-                .contract = text_copy(arena, contract->id).at,
-                .seller = text_copy(arena, seller).at,
-                .buyer = text_copy(arena, contract->buyer).at,
-                .source = source.size > 0 ? text_copy(arena, source).at : NULL,
-                .currency = sums[i].currency->code,
-                .amount = format(arena, amounts[count]),
-                .tax = format(arena, tax)};
-            count++;
-            (void)find_party(arena, &parties, seller, sums[i].currency, true);
+            add_sale(sales, c, &sums[i]);
         }
     }
+}
+
+/* A seller may pay in a currency that it sells nothing in. */
+static void add_paying_sellers(struct sales *sales)
+{
     struct map sellers;
-    map_init(&sellers, arena, (uint32_t)count);
-    for (size_t i = 0; i < count; i++) {
-        (void)map_put(&sellers, text_of(sales[i].seller), (uint32_t)i);
+    map_init(&sellers, sales->arena, (uint32_t)sales->count);
+    for (size_t i = 0; i < sales->count; i++) {
+        (void)map_put(&sellers, text_of(sales->items[i].seller), (uint32_t)i);
     }
-    for (size_t i = 0; i < count;
-         i++) { /* a seller may pay in a currency that it sells nothing in */
-        struct text buyer = catalog->contracts[contract_of[i]].buyer;
+    for (size_t i = 0; i < sales->count; i++) {
+        struct text buyer = sales->catalog->contracts[sales->contract_of[i]].buyer;
         if (map_find(&sellers, buyer) != MAP_NONE) {
-            (void)find_party(arena, &parties, buyer, currency_find(text_of(sales[i].currency)),
-                             true);
+            (void)find_party(sales->arena, &sales->parties, buyer,
+                             currency_find(text_of(sales->items[i].currency)), true);
         }
     }
-    struct farthing_margin *margins = arena_calloc(arena, parties.count + 1u, sizeof *margins);
-    for (size_t i = 0; i < count; i++) {
-        const struct contract *contract = &catalog->contracts[contract_of[i]];
-        const struct currency *currency = currency_find(text_of(sales[i].currency));
-        struct text seller = contract->seller.size > 0 ? contract->seller : catalog->name;
-        struct party *receives = find_party(arena, &parties, seller, currency, true);
-        struct party *pays = find_party(arena, &parties, contract->buyer, currency, false);
-        is_lost |= dec_add(receives->received, amounts[i], &receives->received, NULL) != OK;
-        is_lost |= pays && dec_add(pays->paid, amounts[i], &pays->paid, NULL) != OK;
+}
+
+static void sum_parties(struct sales *sales)
+{
+    for (size_t i = 0; i < sales->count; i++) {
+        const struct contract *contract = &sales->catalog->contracts[sales->contract_of[i]];
+        const struct currency *currency = currency_find(text_of(sales->items[i].currency));
+        const struct dec amount = sales->amounts[i];
+        struct party *receives = find_party(sales->arena, &sales->parties,
+                                            seller_of(sales->catalog, contract), currency, true);
+        struct party *pays =
+            find_party(sales->arena, &sales->parties, contract->buyer, currency, false);
+        sales->is_lost |= dec_add(receives->received, amount, &receives->received, NULL) != OK;
+        sales->is_lost |= pays && dec_add(pays->paid, amount, &pays->paid, NULL) != OK;
     }
-    for (uint32_t i = 0; i < parties.count && !is_lost; i++) {
-        const struct party *party = &parties.items[i];
+}
+
+static struct farthing_margin *make_margins(struct sales *sales)
+{
+    const struct parties *parties = &sales->parties;
+    struct farthing_margin *margins =
+        arena_calloc(sales->arena, parties->count + 1u, sizeof *margins);
+    for (uint32_t i = 0; i < parties->count; i++) {
+        const struct party *party = &parties->items[i];
         struct dec margin;
-        is_lost |= dec_subtract(party->received, party->paid, &margin, NULL) != OK;
-        margins[i] = (struct farthing_margin){.party = text_copy(arena, party->name).at,
+        if (dec_subtract(party->received, party->paid, &margin, NULL) != OK) {
+            sales->is_lost = true;
+            break;
+        }
+        margins[i] = (struct farthing_margin){.party = text_copy(sales->arena, party->name).at,
                                               .currency = party->currency->code,
-                                              .received = format(arena, party->received),
-                                              .paid = format(arena, party->paid),
-                                              .margin = format(arena, margin)};
+                                              .received = format(sales->arena, party->received),
+                                              .paid = format(sales->arena, party->paid),
+                                              .margin = format(sales->arena, margin)};
     }
-    if (!is_lost) {
-        summary->sales = sales;
-        summary->sale_count = count;
+    return margins;
+}
+
+void margins_sum(struct run *run, struct farthing_summary *summary)
+{
+    struct sales sales = {.arena = &run->arena, .catalog = run->catalog};
+    if (!run->catalog->has_sellers) {
+        return;
+    }
+    find_sales(run, &sales);
+    if (sales.is_lost) {
+        return; /* the summary has no amounts then, and says so */
+    }
+    add_paying_sellers(&sales);
+    sum_parties(&sales);
+    struct farthing_margin *margins = sales.is_lost ? NULL : make_margins(&sales);
+    if (!sales.is_lost) {
+        summary->sales = sales.items;
+        summary->sale_count = sales.count;
         summary->margins = margins;
-        summary->margin_count = parties.count;
+        summary->margin_count = sales.parties.count;
     }
 }
 

@@ -457,123 +457,178 @@ static enum status write_lines(struct worker *worker, struct texts *texts, const
     return OK;
 }
 
-/* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
-static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
-                              bool is_first, bool is_last, struct error *err)
+/* A cut of a payer on its way from records to text. */
+struct settling {
+    struct period cut;
+    bool is_first, is_last; /* of the payer's cuts */
+    struct book book;
+    struct book_view view;
+    struct samples samples;
+    struct pricing pricing;
+    struct priced priced;
+    struct cut_values cut_values;
+    struct bill bill;
+};
+
+/* From its records to the bill. */
+static enum status bill_cut(struct worker *worker, struct job *job, struct settling *s,
+                            struct error *err)
 {
     struct run *run = worker->run;
     struct arena *arena = &worker->scratch;
-    const uint32_t payer = job->payer;
-    struct records records = job->records;
-    struct texts *texts = job->texts;
-    const size_t text_bytes = whole_text_bytes(texts);
-    const struct account *account = &run->accounts->items[payer];
-    struct book book;
-    struct pricing pricing;
-    TRY(fold_cut(worker, job, cut, is_first, &book, &pricing, err));
+    struct book *book = &s->book;
+    TRY(fold_cut(worker, job, s->cut, s->is_first, book, &s->pricing, err));
     if (!job->rehearses) {
-        TRY(wait_when_heavy(worker, job, book.row_count));
+        TRY(wait_when_heavy(worker, job, book->row_count));
     }
     if (!worker->is_booked && !job->rehearses) {
-        book_totals(&book, &run->series, worker->booked_totals, run->catalog->meter_count);
+        book_totals(book, &run->series, worker->booked_totals, run->catalog->meter_count);
         worker->is_booked = true;
     }
-    struct book_view view = payer_view(run, &pricing);
-    struct samples samples = {.records = &records};
+    s->view = payer_view(run, &s->pricing);
+    s->samples = (struct samples){.records = &job->records};
     if (run->has_samples) {
-        TRY(samples_read(worker, &records, &view, is_first, &book, &samples, err));
+        TRY(samples_read(worker, &job->records, &s->view, s->is_first, book, &s->samples, err));
     }
-    TRY(book_close(&book, &view, err));
+    TRY(book_close(book, &s->view, err));
     struct issued issued = {NULL, 0};
     if (run->issued_count > 0) {
-        TRY(payer_find_issued(run, arena, payer, cut, &issued, err));
+        TRY(payer_find_issued(run, arena, job->payer, s->cut, &issued, err));
     }
     if (run->catalog->has_frozen) {
-        pricing.covered = bill_covered(arena, &issued, &pricing.covered_count);
+        s->pricing.covered = bill_covered(arena, &issued, &s->pricing.covered_count);
     }
-    struct priced priced;
-    TRY(price_payer(arena, &pricing, book.rows, book.row_count, &priced, err));
+    TRY(price_payer(arena, &s->pricing, book->rows, book->row_count, &s->priced, err));
     if (run->catalog->has_thresholds) {
-        TRY(threshold_close(arena, &pricing, &priced, err));
+        TRY(threshold_close(arena, &s->pricing, &s->priced, err));
     }
-    struct cut_values cut_values = {.count = 0};
+    s->cut_values = (struct cut_values){.count = 0};
     if (run->catalog->has_one_value_meters) {
-        cut_values_find(arena, &book, &pricing, &priced, &cut_values);
+        cut_values_find(arena, book, &s->pricing, &s->priced, &s->cut_values);
     }
-    struct bill bill;
-    TRY(bill_make(arena, &pricing, book.rows, book.row_count, book.excluded.items,
-                  book.excluded.count, &priced, &issued, &bill, err));
-    if (job->rehearses) {
-        payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
-        return OK;
-    }
-    if (run->taxes) {
-        payer_count_taxes(worker, &priced);
-    }
-    if (job->part_count > 1) {
-        bill.parts = job->parts;
-        bill.part_count = job->part + 1;
-    }
-    bool is_unfinished = pricing.turn.to > cut.to;
+    return bill_make(arena, &s->pricing, book->rows, book->row_count, book->excluded.items,
+                     book->excluded.count, &s->priced, &issued, &s->bill, err);
+}
+
+/* What ends a turn of billing that the cut is but a part of; and the bills of views by source. */
+static enum status bill_beyond(struct worker *worker, struct job *job, struct settling *s,
+                               struct error *err)
+{
+    const struct run *run = worker->run;
+    const struct book *book = &s->book;
+    bool is_unfinished = s->pricing.turn.to > s->cut.to;
     struct turn_to_end whole;
     bool has_whole = is_unfinished && job->part + 1 == job->part_count && run->has_pending;
     if (has_whole) {
-        TRY(pending_find(arena, &pricing, book.rows, book.row_count, &priced, &whole, &bill, err));
+        TRY(pending_find(&worker->scratch, &s->pricing, book->rows, book->row_count, &s->priced,
+                         &whole, &s->bill, err));
     }
-    if (!is_last) {
-        payer_hand_over(worker, &pricing, &priced, &book, &job->handover);
+    if (!s->is_last) {
+        payer_hand_over(worker, &s->pricing, &s->priced, &s->book, &job->handover);
     }
-    TRY(sourced_price(worker, job->sourced, &bill, &pricing, &priced, has_whole ? &whole : NULL,
-                      book.rows, book.row_count, is_first, is_last, job->inputs, err));
-    if (is_last) {
-        payer_pass_levels(run, payer, &texts->closing);
+    return sourced_price(worker, job->sourced, &s->bill, &s->pricing, &s->priced,
+                         has_whole ? &whole : NULL, book->rows, book->row_count, s->is_first,
+                         s->is_last, job->inputs, err);
+}
+
+static bool is_nothing(const struct settling *s)
+{
+    return s->bill.line_count == 0 && s->bill.excluded_count == 0 && s->bill.row_count == 0 &&
+           s->priced.closing_count == 0 && s->book.kept.count == 0 && s->book.left.count == 0;
+}
+
+static enum status write_usage(struct worker *worker, struct texts *texts,
+                               const struct settling *s, struct text payer)
+{
+    const struct book *book = &s->book;
+    for (uint32_t i = 0; i < book->row_count; i += RENDER_AT_ONCE) {
+        uint32_t left = book->row_count - i;
+        render_usage_csv(worker->writer, &texts->usage, &s->pricing, payer, book->rows + i,
+                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
+        TRY(texts_write_when_full(worker, texts));
     }
-    if (bill.line_count == 0 && bill.excluded_count == 0 && bill.row_count == 0 &&
-        priced.closing_count == 0 && book.kept.count == 0 && book.left.count == 0) {
-        tell_known(worker, job, &bill);
-        return sourced_keep(worker, job->sourced);
-    }
-    if (is_last) {
+    return OK;
+}
+
+/* text_bytes: what there was as a whole before anything of the cut. */
+static enum status write_cut(struct worker *worker, const struct job *job, struct settling *s,
+                             size_t text_bytes, struct error *err)
+{
+    const struct run *run = worker->run;
+    struct arena *arena = &worker->scratch;
+    struct texts *texts = job->texts;
+    const struct bill *bill = &s->bill;
+    const struct text payer = run->accounts->items[job->payer].id;
+    if (s->is_last) {
         struct meter_state *states;
-        uint32_t state_count = payer_close_states(run, arena, &pricing, &book, &states);
-        render_closing(&texts->closing, &pricing, &priced, states, state_count);
+        uint32_t state_count = payer_close_states(run, arena, &s->pricing, &s->book, &states);
+        render_closing(&texts->closing, &s->pricing, &s->priced, states, state_count);
     }
     struct buffer key = {0};
-    const instant turn_to = pricing.turn.to;
-    bool samples_stay = is_last && samples_go_on(&book, &view, turn_to);
+    const instant turn_to = s->pricing.turn.to;
+    bool samples_stay = s->is_last && samples_go_on(&s->book, &s->view, turn_to);
     if (samples_stay) {
         arena_charge(arena, RENDER_ROOM_BYTES);
         buffer_init(&key, arena, 2 * ATTRIBUTE_MAX_BYTES);
         (void)buffer_reserve(&texts->closing, RENDER_ROOM_BYTES);
     }
-    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, account->id,
-                          bill.contract, bill.excluded, bill.excluded_count);
-    if (bill.line_count > 0) {
-        render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, &bill,
+    render_exclusions_csv(&texts->exclusions, run->catalog, run->accounts, payer, bill->contract,
+                          bill->excluded, bill->excluded_count);
+    if (bill->line_count > 0) {
+        render_bill_json(worker->writer, &texts->bills, run->catalog, run->accounts, bill,
                          job->inputs);
     }
-    bool is_long = bill.line_count > RENDER_AT_ONCE || book.row_count > RENDER_AT_ONCE;
+    bool is_long = bill->line_count > RENDER_AT_ONCE || s->book.row_count > RENDER_AT_ONCE;
     charge_texts(arena, whole_text_bytes(texts) - text_bytes,
-                 is_long ? NONE : bill.line_count + book.row_count);
+                 is_long ? NONE : bill->line_count + s->book.row_count);
     if (is_long) {
         (void)buffer_reserve(&texts->lines, RENDER_ROOM_BYTES);
         (void)buffer_reserve(&texts->usage, RENDER_ROOM_BYTES);
     }
-    TRY(write_lines(worker, texts, &bill));
-    for (uint32_t i = 0; i < book.row_count; i += RENDER_AT_ONCE) {
-        uint32_t left = book.row_count - i;
-        render_usage_csv(worker->writer, &texts->usage, &pricing, account->id, book.rows + i,
-                         left < RENDER_AT_ONCE ? left : RENDER_AT_ONCE);
-        TRY(texts_write_when_full(worker, texts));
-    }
+    TRY(write_lines(worker, texts, bill));
+    TRY(write_usage(worker, texts, s, payer));
     if (samples_stay) {
-        TRY(samples_close(worker, &samples, &pricing, &book, &view, turn_to, &key, texts, err));
+        TRY(samples_close(worker, &s->samples, &s->pricing, &s->book, &s->view, turn_to, &key,
+                          texts, err));
     }
+    return OK;
+}
+
+/* Folds, prices and bills one payer for one cut; nothing is written when it fails. */
+static enum status settle_cut(struct worker *worker, struct job *job, struct period cut,
+                              bool is_first, bool is_last, struct error *err)
+{
+    const size_t text_bytes = whole_text_bytes(job->texts);
+    struct settling s;
+    s.cut = cut;
+    s.is_first = is_first;
+    s.is_last = is_last;
+    TRY(bill_cut(worker, job, &s, err));
+    if (job->rehearses) {
+        payer_hand_over(worker, &s.pricing, &s.priced, &s.book, &job->handover);
+        return OK;
+    }
+    if (worker->run->taxes) {
+        payer_count_taxes(worker, &s.priced);
+    }
+    if (job->part_count > 1) {
+        s.bill.parts = job->parts;
+        s.bill.part_count = job->part + 1;
+    }
+    TRY(bill_beyond(worker, job, &s, err));
+    if (is_last) {
+        payer_pass_levels(worker->run, job->payer, &job->texts->closing);
+    }
+    if (is_nothing(&s)) {
+        tell_known(worker, job, &s.bill);
+        return sourced_keep(worker, job->sourced);
+    }
+    TRY(write_cut(worker, job, &s, text_bytes, err));
     /* Nothing takes memory from here on. */
-    cut_values_count(worker, &cut_values);
-    tell_known(worker, job, &bill);
-    count_bill(worker, &bill, priced.money.currency, book.rows, book.row_count);
-    if (book.row_count > 0) {
+    cut_values_count(worker, &s.cut_values);
+    tell_known(worker, job, &s.bill);
+    count_bill(worker, &s.bill, s.priced.money.currency, s.book.rows, s.book.row_count);
+    if (s.book.row_count > 0) {
         note_usage(worker->run, job->payer);
     }
     return sourced_keep(worker, job->sourced);

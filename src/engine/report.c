@@ -8,40 +8,22 @@
 #include "engine/letter.h"
 #include "engine/run.h"
 
-static int compare_runs(const void *a_run, const void *b_run)
+/* By file, then by block. */
+static int compare_pieces(const void *a_piece, const void *b_piece)
 {
-    const struct letter_run *a = a_run, *b = b_run;
-    if (a->file != b->file) {
-        return a->file < b->file ? -1 : 1;
+    const struct kept_piece *a = a_piece, *b = b_piece;
+    if (a->of != b->of) {
+        return a->of < b->of ? -1 : 1;
     }
-    return a->block < b->block ? -1 : a->block > b->block;
+    return a->part < b->part ? -1 : a->part > b->part;
 }
 
-enum status kept_read(struct run *run, const struct letter_stream *stream, uint64_t offset,
-                      char *to, size_t size)
-{
-    size_t from_file = 0;
-    if (offset < stream->written) {
-        from_file = stream->written - offset < size ? (size_t)(stream->written - offset) : size;
-        size_t got;
-        TRY(run->env->file_read_at(run->env, stream->file, to, from_file, offset, &got, run->err));
-        if (got != from_file) {
-            return fail(run->err, ERR_IO, "a temporary file is shorter than it was written");
-        }
-    }
-    if (from_file < size) {
-        memcpy(to + from_file, stream->buffer + (offset + from_file - stream->written),
-               size - from_file);
-    }
-    return OK;
-}
-
-static void render_letter(struct run *run, struct buffer *out, const struct letter_run *where,
+static void render_letter(struct run *run, struct buffer *out, const struct kept_piece *where,
                           const struct letter *letter, struct text detail, struct text bytes)
 {
     const struct dead_letter dead = {
-        .path = feed_file_path(run->feed, where->file),
-        .line = feed_line_number(run->feed, where->file, where->block, letter->line_in_block),
+        .path = feed_file_path(run->feed, where->of),
+        .line = feed_line_number(run->feed, where->of, where->part, letter->line_in_block),
         .offset = letter->offset,
         .refusal = (enum refusal)letter->refusal,
         .detail = detail,
@@ -51,10 +33,10 @@ static void render_letter(struct run *run, struct buffer *out, const struct lett
     letter_render(out, &dead);
 }
 
-static enum status write_run(struct run *run, struct output_file *file, struct arena *arena,
-                             const struct letter_run *where)
+static enum status write_piece(struct run *run, struct output_file *file, struct arena *arena,
+                             const struct kept_piece *where)
 {
-    const struct letter_stream *stream = &run->workers[where->stream].letters;
+    const struct kept_stream *stream = &run->workers[where->stream].letters;
     struct arena_mark mark = arena_mark(arena);
     for (uint64_t at = where->offset; at < where->offset + where->size;) {
         struct letter letter;
@@ -81,24 +63,24 @@ static enum status write_letters(struct run *run)
     run->letters_file = file;
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].letters.run_count;
+        count += run->workers[i].letters.piece_count;
     }
     if (count == 0) {
         return OK;
     }
-    struct letter_run *runs = arena_calloc(&run->arena, count, sizeof *runs);
+    struct kept_piece *pieces = arena_calloc(&run->arena, count, sizeof *pieces);
     uint32_t at = 0;
     for (int i = 0; i < run->threads; i++) {
-        const struct letter_stream *stream = &run->workers[i].letters;
-        for (uint32_t r = 0; r < stream->run_count; r++) {
-            runs[at++] = stream->runs[r];
+        const struct kept_stream *stream = &run->workers[i].letters;
+        for (uint32_t p = 0; p < stream->piece_count; p++) {
+            pieces[at++] = stream->pieces[p];
         }
     }
-    qsort(runs, count, sizeof *runs, compare_runs);
+    qsort(pieces, count, sizeof *pieces, compare_pieces);
     struct arena *arena = &run->workers[0].output;
     arena->recover = &run->recover;
     for (uint32_t i = 0; i < count; i++) {
-        TRY(write_run(run, file, arena, &runs[i]));
+        TRY(write_piece(run, file, arena, &pieces[i]));
     }
     return OK;
 }

@@ -366,11 +366,22 @@ static enum status open_inputs(struct run *run)
     return output_open(run->env, options->out, &output_options, &run->output, run->err);
 }
 
-static enum status run_all(struct run *run, struct complaints *complaints,
-                           struct farthing_summary *summary)
+/* What the meters need that most catalogs do not have. */
+static void note_meters(struct run *run)
+{
+    for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
+        const struct meter *meter = &run->catalog->meters[i];
+        run->has_samples |= aggregate_is_sampled(meter->aggregate);
+        run->is_scattered |= meter->aggregate == AGGREGATE_TIME_WEIGHTED ||
+                             (meter->aggregate == AGGREGATE_LATEST && run->has_cuts) ||
+                             meter->spread_from;
+    }
+}
+
+/* Catalog, accounts, what was before, and all that reading needs. */
+static enum status run_load(struct run *run, struct complaints *complaints)
 {
     struct env *env = run->env;
-    int64_t start = env->clock_mono_ns(env), cpu_start = env->clock_cpu_ns(env);
     struct loaded loaded = {0};
     TRY((run->is_case ? load_catalog_exact
                       : load_catalog)(env, &run->arena, run->config, run->options->catalog,
@@ -391,49 +402,73 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     TRY(open_inputs(run));
     run->has_pending = pending_is_possible(run->catalog);
     run->plan = meter_plan_new(&run->arena, run->catalog);
-    for (uint32_t i = 0; i < run->catalog->meter_count; i++) {
-        enum aggregate aggregate = run->catalog->meters[i].aggregate;
-        run->has_samples |= aggregate_is_sampled(aggregate);
-        run->is_scattered |= aggregate == AGGREGATE_TIME_WEIGHTED ||
-                             (aggregate == AGGREGATE_LATEST && run->has_cuts) ||
-                             run->catalog->meters[i].spread_from;
-    }
+    note_meters(run);
     env->random_bytes(env, run->secret.bytes, sizeof run->secret.bytes);
     run_find_payers(run);
     TRY(set_up_spools(run));
     room_count_set_up(run);
-    int64_t loaded_at = env->clock_mono_ns(env), cpu_loaded = env->clock_cpu_ns(env);
-    TRY(carry_samples(run));
-    TRY(run_read(run));
-    TRY(restatement_check_events(run));
-    int64_t read_at = env->clock_mono_ns(env), cpu_read = env->clock_cpu_ns(env);
-    TRY(run_accept(run));
-    spool_free(run->arrivals);
-    run->arrivals = NULL;
-    int64_t accepted_at = env->clock_mono_ns(env), cpu_accepted = env->clock_cpu_ns(env);
-    run->series_arena.recover = run->table_arena.recover = &run->recover;
-    TRY(run_settle(run));
-    TRY(run_report(run, summary));
-    summary->bytes_read = feed_bytes_read(run->feed);
+    return OK;
+}
+
+/* Files get their names, unless nothing may be written or nothing has changed. */
+static enum status finish_output(struct run *run, const struct farthing_summary *summary)
+{
     struct output *output = run->output;
     run->output = NULL;
     if (restatement_is_torn(run)) {
         output_abort(output);
-    } else if (run->restatement && !restatement_has_changed(run, summary)) {
-        TRY(output_clear(output, &run->restatement->was_cleared, run->err));
-    } else {
-        TRY(output_commit(output, run->err));
+        return OK;
     }
-    int64_t done = env->clock_mono_ns(env);
-    summary->load_ns = loaded_at - start;
-    summary->read_ns = read_at - loaded_at;
-    summary->accept_ns = accepted_at - read_at;
-    summary->bill_ns = done - accepted_at;
-    summary->total_ns = done - start;
-    summary->load_cpu_ns = cpu_loaded - cpu_start;
-    summary->read_cpu_ns = cpu_read - cpu_loaded;
-    summary->accept_cpu_ns = cpu_accepted - cpu_read;
-    summary->bill_cpu_ns = env->clock_cpu_ns(env) - cpu_accepted;
+    return run->restatement && !restatement_has_changed(run, summary)
+               ? output_clear(output, &run->restatement->was_cleared, run->err)
+               : output_commit(output, run->err);
+}
+
+/* When a part of the run began: by the clock, and by what all threads have computed. */
+struct moment {
+    int64_t ns, cpu_ns;
+};
+
+static struct moment now_of(struct env *env)
+{
+    return (struct moment){env->clock_mono_ns(env), env->clock_cpu_ns(env)};
+}
+
+/* What a part took; the next one begins. */
+static void end_part(struct env *env, struct moment *from, int64_t *ns, int64_t *cpu_ns)
+{
+    struct moment now = now_of(env);
+    *ns = now.ns - from->ns;
+    *cpu_ns = now.cpu_ns - from->cpu_ns;
+    *from = now;
+}
+
+static enum status run_all(struct run *run, struct complaints *complaints,
+                           struct farthing_summary *summary)
+{
+    struct env *env = run->env;
+    struct moment at = now_of(env);
+    TRY(run_load(run, complaints));
+    end_part(env, &at, &summary->load_ns, &summary->load_cpu_ns);
+
+    TRY(carry_samples(run));
+    TRY(run_read(run));
+    TRY(restatement_check_events(run));
+    end_part(env, &at, &summary->read_ns, &summary->read_cpu_ns);
+
+    TRY(run_accept(run));
+    spool_free(run->arrivals);
+    run->arrivals = NULL;
+    end_part(env, &at, &summary->accept_ns, &summary->accept_cpu_ns);
+
+    run->series_arena.recover = run->table_arena.recover = &run->recover;
+    TRY(run_settle(run));
+    TRY(run_report(run, summary));
+    summary->bytes_read = feed_bytes_read(run->feed);
+    TRY(finish_output(run, summary));
+    end_part(env, &at, &summary->bill_ns, &summary->bill_cpu_ns);
+    summary->total_ns =
+        summary->load_ns + summary->read_ns + summary->accept_ns + summary->bill_ns;
     summary->dedup_peak_bytes = run->dedup_peak_bytes > run->arrival_bound.peak_bytes
                                     ? run->dedup_peak_bytes
                                     : run->arrival_bound.peak_bytes;

@@ -2,12 +2,14 @@
  *
  *     load      catalog, accounts, opening, bills issued before
  *     read      blocks --decode, meter--> arrivals, spooled by key,
- *                                     and records, spooled by payer          any thread, any order
- *     accept    partition of keys --dedup--> verdicts, spooled by payer      any thread
+ *                                     and records, spooled by payer
+ *     accept    partition of keys --dedup--> verdicts, spooled by payer
  *     settle    partition of payers: records less what verdicts take out
- *               --fold, price, bill--> files in order                        any thread, turns for
- * output report    dead letters, conflicts, summary; conservation is checked before anything gets
- *               its name
+ *               --fold, price, bill--> files, in order
+ *     report    dead letters, conflicts, summary; conservation is checked before anything
+ *               gets its name
+ *
+ * Blocks and partitions are any thread's, in any order; only for output do threads take turns.
  */
 #ifndef FARTHING_ENGINE_RUN_H
 #define FARTHING_ENGINE_RUN_H
@@ -18,6 +20,7 @@
 #include "bill/bill.h"
 #include "catalog/finder.h"
 #include "decode/decode.h"
+#include "engine/kept.h"
 #include "engine/sorted.h"
 #include "engine/spool.h"
 #include "farthing.h"
@@ -90,7 +93,7 @@ struct event_count {
     uint64_t count, print;
 };
 
-/* What a run is that restates a closed period: correct.c. */
+/* What a run is that restates a closed period: correct.c says it, restatement.c holds it to that. */
 struct known_file {
     const char *path;
     const char *recorded; /* its path then */
@@ -158,23 +161,6 @@ struct damage {
     uint32_t count, file;
     uint64_t offset;
     const char *reason;
-};
-
-/* What is written out at the end, in order of (file, block): each block's dead letters are one run
- * of a stream. */
-struct letter_run {
-    uint32_t file, block; /* of views by source: see sourced.c */
-    uint32_t stream;      /* thread */
-    uint64_t offset;
-    uint64_t size;
-};
-struct letter_stream {
-    struct file *file;
-    char *buffer;
-    size_t used, capacity;
-    uint64_t written;
-    struct letter_run *runs;
-    uint32_t run_count, run_capacity;
 };
 
 struct conflict {
@@ -294,7 +280,7 @@ struct worker {
     struct outside block_outside;
     instant late_max; /* that of the run; of a block of late events none, so that all are looked at */
     bool is_late;     /* the event at hand comes too late to be billed */
-    struct letter_stream letters;
+    struct kept_stream letters; /* a piece for each block that has some */
     uint64_t lines_read, refused[REFUSALS], withdrawals;
     struct damage damage, change;
     struct pending *pending; /* ring of events whose account is being looked up; ingest.c */
@@ -310,7 +296,7 @@ struct worker {
     struct undecided_chunk *undecided; /* the last first */
     struct arena undecided_arena;
     uint32_t undecided_count, group_count;
-    struct letter_stream conflicts; /* bytes of records that are in conflict */
+    struct kept_stream conflicts; /* bytes of records that are in conflict */
     /* settle */
     bool is_busy;   /* within the gate: it may take memory */
     bool is_alone;  /* there */
@@ -339,7 +325,7 @@ struct worker {
     struct known_events events_known;
     struct failed_payer *failures;
     uint32_t failure_count, failure_capacity;
-    struct letter_stream sourced; /* text of views by source: sourced.c */
+    struct kept_stream sourced; /* text of views by source: sourced.c */
     /* What contracts come to, in each currency: margins.c. NULL: there are no sellers. */
     struct contract_sum *contract_sums;
     uint32_t contract_sum_count, contract_sum_capacity;
@@ -496,12 +482,6 @@ struct zone_source *zone_source_new(struct env *env, struct arena *arena, const 
 struct text zone_source_digest(struct zone_source *source);
 /* Period, cuts, members, opening, issued. */
 enum status load_state(struct run *run);
-/* Bytes of a worker's temporary file; false when they cannot be written, and the worker has failed.
- */
-bool kept_add(struct worker *worker, struct letter_stream *stream, const void *bytes, size_t size);
-/* From its file, or from the buffer that was not yet written. */
-enum status kept_read(struct run *run, const struct letter_stream *stream, uint64_t offset,
-                      char *to, size_t size);
 /* Holds a file of an output folder against the folder's run.json, and gives its print.  A folder
  * without one is no whole output. */
 enum status check_written(struct run *run, const char *folder, const char *name, struct text bytes,
@@ -584,7 +564,7 @@ struct known_events issued_events(const struct run *run, uint32_t payer, instant
 /* The most that were known to the bills of one run, whoever pays now. */
 struct known_events issued_events_total(const struct run *run);
 
-/* ---- correct.c; OK where nothing is restated ---- */
+/* ---- restatement.c; OK where nothing is restated ---- */
 
 /* Catalog and accounts are those of the closed run, where no others were given. */
 enum status restatement_check_inputs(struct run *run);

@@ -440,9 +440,10 @@ static enum status fail_unknown(struct show *show)
     (void)fail(show->err, ERR_NOT_FOUND, "%s: no bill and no payer '%s'", show->folder.path,
                show->name);
     if (count == 0) {
-        return fail_hint(show->err, show->nearest_count == 0
-                                        ? "the folder has no bills"
-                                        : "without a name all bills are listed");
+        return fail_hint(show->err,
+                         show->nearest_count == 0
+                             ? "the folder has no bills"
+                             : "without a name all bills are listed; who has no line has none");
     }
     return fail_hint(show->err, "the nearest payer%s: %.*s", count > 1 ? "s" : "", (int)out.size,
                      out.at);

@@ -97,10 +97,8 @@ bool sourced_wait(const struct run *run, uint32_t payer)
 
 void sourced_prepare(struct worker *worker)
 {
-    enum { BUFFER_BYTES = 256 * 1024 };
     if (worker->run->sourced) {
-        worker->sourced.capacity = BUFFER_BYTES;
-        worker->sourced.buffer = arena_alloc(&worker->arena, BUFFER_BYTES);
+        kept_prepare(worker, &worker->sourced);
     }
 }
 
@@ -270,30 +268,12 @@ enum status sourced_price(struct worker *worker, struct sourced_views *views,
 static bool keep_text(struct worker *worker, const struct sourced_views *views, uint32_t view,
                       enum text_kind kind, struct text text)
 {
-    enum { PIECE_BYTES = 64 * 1024 };
-    struct letter_stream *stream = &worker->sourced;
+    struct kept_stream *stream = &worker->sourced;
     if (text.size == 0) {
         return true;
     }
-    if (stream->run_count == stream->run_capacity) {
-        uint32_t capacity = stream->run_capacity ? stream->run_capacity * 2 : 64;
-        stream->runs = arena_grow(&worker->arena, stream->runs, stream->run_count, capacity,
-                                  sizeof *stream->runs);
-        stream->run_capacity = capacity;
-    }
-    stream->runs[stream->run_count++] =
-        (struct letter_run){.file = view,
-                            .block = views->cut * TEXTS + kind,
-                            .stream = (uint32_t)worker->index,
-                            .offset = stream->written + stream->used,
-                            .size = text.size};
-    for (size_t at = 0; at < text.size; at += PIECE_BYTES) {
-        size_t left = text.size - at;
-        if (!kept_add(worker, stream, text.at + at, left < PIECE_BYTES ? left : PIECE_BYTES)) {
-            return false;
-        }
-    }
-    return true;
+    kept_begin(worker, stream, view, views->cut * TEXTS + kind)->size = text.size;
+    return kept_add(worker, stream, text.at, text.size);
 }
 
 static enum status keep_bill(struct worker *worker, const struct sourced_views *views,
@@ -378,32 +358,32 @@ void sourced_pass(struct worker *worker, struct sourced_views *views)
 }
 
 /* In the order of the files, of contracts' ids, of cuts. */
-struct kept {
-    struct letter_run run;
+struct kept_view {
+    struct kept_piece piece;
     struct text id;
 };
 
 static int compare_kept(const void *a_item, const void *b_item)
 {
-    const struct kept *a = a_item, *b = b_item;
-    uint32_t x = a->run.block % TEXTS, y = b->run.block % TEXTS;
+    const struct kept_view *a = a_item, *b = b_item;
+    uint32_t x = a->piece.part % TEXTS, y = b->piece.part % TEXTS;
     if (x != y) {
         return x < y ? -1 : 1;
     }
     int order = text_compare(a->id, b->id);
-    return order ? order : (a->run.block > b->run.block) - (a->run.block < b->run.block);
+    return order ? order : (a->piece.part > b->piece.part) - (a->piece.part < b->piece.part);
 }
 
-static enum status write_kept(struct run *run, const struct letter_run *kept, char *room,
+static enum status write_kept(struct run *run, const struct kept_piece *kept, char *room,
                               size_t room_size)
 {
     struct output_file *files[TEXTS] = {run->bills, run->lines, run->usage, run->closing,
                                         run->exclusions};
-    const struct letter_stream *stream = &run->workers[kept->stream].sourced;
+    const struct kept_stream *stream = &run->workers[kept->stream].sourced;
     for (uint64_t at = 0; at < kept->size; at += room_size) {
         size_t size = kept->size - at < room_size ? (size_t)(kept->size - at) : room_size;
         TRY(kept_read(run, stream, kept->offset + at, room, size));
-        TRY(output_append(files[kept->block % TEXTS], room, size, run->err));
+        TRY(output_append(files[kept->part % TEXTS], room, size, run->err));
     }
     return OK;
 }
@@ -413,24 +393,24 @@ enum status sourced_write(struct run *run)
     enum { ROOM_BYTES = 64 * 1024 };
     uint32_t count = 0;
     for (int i = 0; i < run->threads; i++) {
-        count += run->workers[i].sourced.run_count;
+        count += run->workers[i].sourced.piece_count;
     }
     if (count == 0) {
         return OK;
     }
-    struct kept *kept = arena_calloc(&run->arena, count, sizeof *kept);
+    struct kept_view *kept = arena_calloc(&run->arena, count, sizeof *kept);
     char *room = arena_alloc(&run->arena, ROOM_BYTES);
     count = 0;
     for (int i = 0; i < run->threads; i++) {
-        const struct letter_stream *stream = &run->workers[i].sourced;
-        for (uint32_t k = 0; k < stream->run_count; k++) {
-            kept[count++] =
-                (struct kept){stream->runs[k], contract_of(run, stream->runs[k].file)->id};
+        const struct kept_stream *stream = &run->workers[i].sourced;
+        for (uint32_t p = 0; p < stream->piece_count; p++) {
+            const struct kept_piece *piece = &stream->pieces[p];
+            kept[count++] = (struct kept_view){*piece, contract_of(run, piece->of)->id};
         }
     }
     qsort(kept, count, sizeof *kept, compare_kept);
     for (uint32_t i = 0; i < count; i++) {
-        TRY(write_kept(run, &kept[i].run, room, ROOM_BYTES));
+        TRY(write_kept(run, &kept[i].piece, room, ROOM_BYTES));
     }
     return OK;
 }

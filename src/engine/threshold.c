@@ -1,7 +1,7 @@
 /* threshold.c - bills inside a turn: as what its charges come to reaches an amount.
  *
- *     charges of the time that is billed, in order --sum--> hours at whose end a threshold is
- * reached
+ *     charges of the time that is billed, in order --sum--> hours at whose end a threshold
+ *                                                           is reached
  *                                                            |
  *                       the time is billed in parts, each a split of the turn
  *

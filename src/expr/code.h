@@ -9,8 +9,7 @@
  * Code is three-address code over three arrays of values, so that a comparison of a slot with a
  * literal is one instruction that copies nothing:
  *
- *     operand = kind << 14 | index          constants[], slots[] (the caller's) or temps[] (on the
- * stack)
+ *     operand = kind << 14 | index      constants[], slots[] (the caller's), temps[] (on the stack)
  *
  * An error is a value like any other: an instruction with a failed operand has that failure as its
  * result, so absorbing one in && and || is choosing the other operand.

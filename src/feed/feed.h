@@ -2,8 +2,7 @@
  *
  *     files, folders, pipes --feed_open--> feed --feed_next, each thread--> block, block, ... end
  *                                            |                              + findings
- *     lines of each block --feed_count_lines-+--> feed_line_number, feed_reread   (when all is
- * read)
+ *     lines of each block --feed_count_lines-+--> feed_line_number, feed_reread, when all is read
  *
  * Each line of each file comes once, whole, in one block; which thread gets it and in what order is
  * chance.  Files are plain, gzip or zstd (concatenated members and skippable frames too), told by

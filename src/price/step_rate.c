@@ -683,11 +683,18 @@ enum status step_whole_value(struct work *work, const struct step *step,
     return whole_curve(work, &step->tier, bucket, tier, y);
 }
 
-/* Volume, and graduated that is not in order: the version in force at the turn's end sets the curve
- * (doc/pricing.md, Versions). */
-enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count)
+/* What a bucket that is computed as a whole comes to. */
+struct whole {
+    struct dec total; /* on this bill */
+    struct dec sum;   /* of what its rows measure */
+    struct dec rest;  /* of the total, on no row */
+    uint32_t tier;    /* that of all of it; NONE */
+    bool waits;       /* for the end of its turn */
+};
+
+/* Takes the rows into their buckets: the place of each in what this bill brings to its own. */
+static enum status place_rows(struct work *work, struct entry *entries, uint32_t count)
 {
-    /* x of each bucket and the place of each row in it. */
     for (uint32_t i = 0; i < count; i++) {
         const struct charge *charge = &work->charges[entries[i].charge];
         const struct step *own = &charge->price->steps[charge->next_step];
@@ -707,108 +714,133 @@ enum status step_whole_run(struct work *work, struct entry *entries, uint32_t co
         entries[i].is_first = bucket->last_charge == NONE;
         bucket->last_charge = entries[i].charge;
     }
-    uint32_t count_before = work->bucket_count;
-    struct dec *totals = arena_calloc(work->arena, count_before + 1, sizeof *totals);
-    struct dec *sums = arena_calloc(work->arena, count_before + 1, sizeof *sums);
-    struct dec *rests = arena_calloc(work->arena, count_before + 1, sizeof *rests);
-    uint32_t *tiers = arena_calloc(work->arena, count_before + 1, sizeof *tiers);
-    bool *waits = arena_calloc(work->arena, count_before + 1, sizeof *waits);
+    return OK;
+}
+
+/* Its numbers; of none the first's. */
+static const struct tier_values *tier_of(const struct bucket *bucket, const struct whole *whole)
+{
+    const struct tier_values *values = bucket->values;
+    return &values[whole->tier == NONE ? 0 : whole->tier];
+}
+
+/* The version in force at the turn's end sets the curve (doc/pricing.md, Versions). */
+static enum status total_bucket(struct work *work, struct bucket *bucket, struct whole *whole)
+{
+    const struct charge *last = &work->charges[bucket->last_charge];
+    const struct price *price = last->price;
+    instant due =
+        turn_end_due(work, bucket->step, price, last->contract, bucket->account, bucket->turn);
+    const struct step *own = turn_end_step(work, bucket->step, due, &price);
+    work->asking = own;
+    if (own != bucket->step) {
+        const struct tier_values *values;
+        TRY(tier_numbers(work, own, last, bucket->turn, &values));
+        bucket->values = values;
+        bucket->step = own;
+    }
+    struct dec y;
+    TRY(whole_curve(work, &own->tier, bucket, &whole->tier, &y));
+    whole->waits = own->tier.settle_at_end && due > work->pricing->cut.to;
+    if (whole->waits) {
+        y = bucket->y;
+    }
+    TRY(dec_subtract(y, bucket->y, &whole->total, work->err));
+    TRY(dec_subtract(bucket->x, bucket->opening_x, &whole->sum, work->err));
+    TRY(find_rest(work, bucket, y, whole->total, &whole->rest));
+    const struct tier_values *tier = tier_of(bucket, whole);
+    work_trace_bucket(work, bucket,
+                      (struct trace){.step = own,
+                                     .before = bucket->opening_x,
+                                     .after = bucket->x,
+                                     .f_before = bucket->y,
+                                     .f_after = y,
+                                     .tier = whole->tier,
+                                     .tier_from = tier->from,
+                                     .tier_to = tier->up_to});
+    bucket->y = y;
+    return OK;
+}
+
+/* What is on no row is a charge of its own, on the bucket's scope. */
+static enum status charge_rest(struct work *work, const struct bucket *bucket,
+                               const struct whole *whole, const struct charge *like,
+                               struct dec rest)
+{
+    const struct step *own = bucket->step;
+    const struct price *price = like->price;
+    instant due = turn_end_due(work, own, price, like->contract, bucket->account, bucket->turn);
+    (void)turn_end_step(work, own, due, &price);
+    struct charge extra = turn_end_charge(work, bucket, own, price, due, like);
+    extra.amount = extra.net = extra.list = rest;
+    extra.tier = whole->tier;
+    extra.has_rate = whole->tier != NONE;
+    if (extra.has_rate) { /* what it is so much of: of the turn, or of the bill */
+        extra.rate = tier_of(bucket, whole)->rate;
+        extra.quantity = bucket->x;
+    }
+    if (extra.has_rate && !own->tier.settle_at_end) {
+        TRY(subtract(bucket->x, bucket->opening_x, &extra.quantity, work->err));
+    }
+    work_push(work, work_add_charge(work, &extra));
+    return OK;
+}
+
+/* Gives a row its part of the total; what is left of that goes with the last one. */
+static enum status charge_row(struct work *work, const struct entry *entry,
+                              const struct whole *whole)
+{
+    const struct bucket *bucket = &work->buckets[entry->bucket];
+    const struct step *own = bucket->step;
+    const struct charge like = work->charges[entry->charge];
+    const struct step *version = &like.price->steps[like.next_step];
+    const uint32_t tier = whole->tier;
+    const struct tier_values *values = tier_of(bucket, whole);
+    bool on_scope = whole->waits || own->attribute == ATTRIBUTE_NONE ||
+                    (own->attribute == ATTRIBUTE_PRO_RATA && dec_is_zero(whole->sum));
+    struct dec before = DEC_ZERO, after = DEC_ZERO, amount, measured, list;
+    if (!on_scope) {
+        TRY(attribute_entry(work, own, entry, whole->total, whole->sum, &before, &after));
+    }
+    TRY(dec_subtract(after, before, &amount, work->err));
+    if (!on_scope || whole->waits) {
+        work_trace_step(work, entry->charge, bucket,
+                        (struct trace){.step = version,
+                                       .curve = own,
+                                       .before = entry->before,
+                                       .after = entry->after,
+                                       .f_before = before,
+                                       .f_after = after,
+                                       .tier = tier,
+                                       .tier_from = values->from,
+                                       .tier_to = values->up_to});
+    }
+    TRY(subtract(entry->after, entry->before, &measured, work->err));
+    TRY(list_amount(like.price, bucket->values, measured, &list, work->err));
+    TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values->rate, amount,
+                    list, tier));
+    work->charges[entry->charge].has_rate = tier != NONE && !on_scope;
+    struct dec rest = on_scope ? whole->total : whole->rest;
+    if (bucket->last_charge == entry->charge && !dec_is_zero(rest)) {
+        TRY(charge_rest(work, bucket, whole, &like, rest));
+    }
+    return OK;
+}
+
+/* Volume, and graduated that is not in order: what all rows of a bucket come to, then what of that
+ * is each one's. */
+enum status step_whole_run(struct work *work, struct entry *entries, uint32_t count)
+{
+    TRY(place_rows(work, entries, count));
+    struct whole *wholes = arena_calloc(work->arena, work->bucket_count + 1, sizeof *wholes);
     for (uint32_t i = 0; i < count; i++) {
         struct bucket *bucket = &work->buckets[entries[i].bucket];
-        if (bucket->last_charge != entries[i].charge) {
-            continue; /* once a bucket, at its last row */
+        if (bucket->last_charge == entries[i].charge) { /* once a bucket, at its last row */
+            TRY(total_bucket(work, bucket, &wholes[entries[i].bucket]));
         }
-        uint32_t b = entries[i].bucket;
-        const struct charge *last = &work->charges[entries[i].charge];
-        const struct price *price = last->price;
-        instant due =
-            turn_end_due(work, bucket->step, price, last->contract, bucket->account, bucket->turn);
-        const struct step *own = turn_end_step(work, bucket->step, due, &price);
-        work->asking = own;
-        if (own != bucket->step) {
-            const struct tier_values *values;
-            TRY(tier_numbers(work, own, last, bucket->turn, &values));
-            bucket->values = values;
-            bucket->step = own;
-        }
-        struct dec y;
-        TRY(whole_curve(work, &own->tier, bucket, &tiers[b], &y));
-        waits[b] = own->tier.settle_at_end && due > work->pricing->cut.to;
-        if (waits[b]) {
-            y = bucket->y;
-        }
-        TRY(dec_subtract(y, bucket->y, &totals[b], work->err));
-        TRY(dec_subtract(bucket->x, bucket->opening_x, &sums[b], work->err));
-        const struct tier_values *tier = bucket->values;
-        tier += tiers[b] == NONE ? 0 : tiers[b];
-        TRY(find_rest(work, bucket, y, totals[b], &rests[b]));
-        work_trace_bucket(work, bucket,
-                          (struct trace){.step = own,
-                                         .before = bucket->opening_x,
-                                         .after = bucket->x,
-                                         .f_before = bucket->y,
-                                         .f_after = y,
-                                         .tier = tiers[b],
-                                         .tier_from = tier->from,
-                                         .tier_to = tier->up_to});
-        bucket->y = y;
     }
     for (uint32_t i = 0; i < count; i++) {
-        const struct entry *entry = &entries[i];
-        const struct bucket *bucket = &work->buckets[entry->bucket];
-        const struct step *own = bucket->step;
-        const struct step *version =
-            &work->charges[entry->charge].price->steps[work->charges[entry->charge].next_step];
-        struct dec total = totals[entry->bucket], sum = sums[entry->bucket], amount, list;
-        const struct tier_values *values = bucket->values;
-        uint32_t tier = tiers[entry->bucket];
-        bool is_last = bucket->last_charge == entry->charge;
-        bool on_scope = waits[entry->bucket] || own->attribute == ATTRIBUTE_NONE ||
-                        (own->attribute == ATTRIBUTE_PRO_RATA && dec_is_zero(sum));
-        struct dec rest = on_scope ? total : rests[entry->bucket];
-        struct dec before = DEC_ZERO, after = DEC_ZERO;
-        if (!on_scope) {
-            TRY(attribute_entry(work, own, entry, total, sum, &before, &after));
-        }
-        TRY(dec_subtract(after, before, &amount, work->err));
-        if (!on_scope || waits[entry->bucket]) {
-            work_trace_step(work, entry->charge, bucket,
-                            (struct trace){.step = version,
-                                           .curve = own,
-                                           .before = entry->before,
-                                           .after = entry->after,
-                                           .f_before = before,
-                                           .f_after = after,
-                                           .tier = tier,
-                                           .tier_from = values[tier == NONE ? 0 : tier].from,
-                                           .tier_to = values[tier == NONE ? 0 : tier].up_to});
-        }
-        const struct charge *charge = &work->charges[entry->charge];
-        struct dec measured;
-        TRY(subtract(entry->after, entry->before, &measured, work->err));
-        TRY(list_amount(charge->price, &values[0], measured, &list, work->err));
-        struct charge like = *charge;
-        TRY(rate_charge(work, version, entry->charge, tier == NONE ? DEC_ZERO : values[tier].rate,
-                        amount, list, tier));
-        work->charges[entry->charge].has_rate = tier != NONE && !on_scope;
-        if (is_last && !dec_is_zero(rest)) {
-            const struct price *price = like.price;
-            instant due =
-                turn_end_due(work, own, price, like.contract, bucket->account, bucket->turn);
-            (void)turn_end_step(work, own, due, &price);
-            struct charge extra = turn_end_charge(work, bucket, own, price, due, &like);
-            extra.amount = extra.net = extra.list = rest;
-            extra.tier = tier;
-            extra.has_rate = tier != NONE;
-            if (extra.has_rate) { /* what it is so much of: of the turn, or of the bill */
-                extra.rate = values[tier].rate;
-                extra.quantity = bucket->x;
-            }
-            if (extra.has_rate && !own->tier.settle_at_end) {
-                TRY(subtract(bucket->x, bucket->opening_x, &extra.quantity, work->err));
-            }
-            work_push(work, work_add_charge(work, &extra));
-        }
+        TRY(charge_row(work, &entries[i], &wholes[entries[i].bucket]));
     }
     return OK;
 }

@@ -13,11 +13,6 @@
 
 #include "base/nofloat.h"
 
-static bool begins_with(struct text text, struct text start)
-{
-    return text.size >= start.size && memcmp(text.at, start.at, start.size) == 0;
-}
-
 static bool is_of_catalog(const struct work *work, const struct price *price)
 {
     return price >= work->catalog->prices &&
@@ -49,14 +44,14 @@ bool turn_end_is_of_contract(const struct work *work, const struct step *step,
                              const struct price *price, const struct contract *contract)
 {
     return contract && step->shared == NONE && is_of_catalog(work, price) &&
-           begins_with(work->catalog->node_names[step->node], TEXT("@contract/")) &&
+           text_starts_with(work->catalog->node_names[step->node], TEXT("@contract/")) &&
            price_set_has(&contract->prices, price);
 }
 
 bool turn_end_is_of_plan(const struct work *work, const struct step *step)
 {
     return step->shared == NONE &&
-           begins_with(work->catalog->node_names[step->node], TEXT("@plan/"));
+           text_starts_with(work->catalog->node_names[step->node], TEXT("@plan/"));
 }
 
 instant turn_end_due(const struct work *work, const struct step *step, const struct price *price,
@@ -303,7 +298,7 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
         step = price_step_of(price, node);
     }
     const struct contract *contract = NULL;
-    if (id.size > 0 || begins_with(name, TEXT("@contract/"))) {
+    if (id.size > 0 || text_starts_with(name, TEXT("@contract/"))) {
         contract = find_contract(work, price, account, id);
     }
     instant end = turn_end_due(work, step, price, contract, account, state->turn);
@@ -367,9 +362,10 @@ static enum status settle_due(struct work *work, const struct due *due)
                             .turn = state->turn,
                             .x = state->x,
                             .high = state->high};
-    struct charge like = {.level = (int8_t)(begins_with(node, TEXT("@contract/")) ? LEVEL_CONTRACT
-                                            : begins_with(node, TEXT("@plan/"))   ? LEVEL_PLAN
-                                                                                  : LEVEL_CATALOG),
+    int8_t level = text_starts_with(node, TEXT("@contract/")) ? LEVEL_CONTRACT
+                   : text_starts_with(node, TEXT("@plan/"))   ? LEVEL_PLAN
+                                                              : LEVEL_CATALOG;
+    struct charge like = {.level = level,
                           .sku = due->sku,
                           .contract = due->contract,
                           .unit = TEXT("")};

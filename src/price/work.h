@@ -235,7 +235,6 @@ enum status charge_try(struct work *work, const struct expr *expr, const struct 
 int order_compare(const struct order_key *keys, uint32_t count, const struct expr_value *a,
                   const struct expr_value *b);
 
-/* Charges in the order that their step declares, or the term; they come in the total order. */
 /* Where a charge stands among the targets of a credit, by its kind, SKU or step; 0 of another step.
  */
 uint32_t order_target(const struct work *work, const struct step *step,
@@ -245,6 +244,7 @@ uint32_t order_target(const struct work *work, const struct step *step,
  * whose each entry is. */
 enum status order_largest(struct work *work, const struct step *step, struct entry *entries,
                           const uint32_t *wallets, uint32_t count);
+/* Charges in the order that their step declares, or the term; they come in the total order. */
 enum status order_charges(struct work *work, const struct step *term, uint32_t *charges,
                           uint32_t count);
 /* Puts charges, some of no row and so behind all rows, in the order of time where what one leaves

@@ -407,8 +407,6 @@ static void sort_ties(struct book *book, struct sort_key *keys)
     }
 }
 
-/* Sorts the rows. Slot, account, rank and index of each are in its key; of a book with rows of
- * single events, whose times are finer, time, account and index. */
 /* Puts each row where its key is, in place: there may be millions.  What a key has in its last bits
  * is gone then. */
 static void permute_rows(struct usage_row *rows, struct sort_key *keys, uint32_t count)
@@ -430,6 +428,8 @@ static void permute_rows(struct usage_row *rows, struct sort_key *keys, uint32_t
     }
 }
 
+/* Slot, account, rank and index of each are in its key; of a book with rows of single events, whose
+ * times are finer, time, account and index. */
 static void sort_rows(struct book *book, instant base)
 {
     const struct arena_mark mark = arena_mark(book->arena);
