@@ -490,6 +490,40 @@ static bool file_is_held(struct env *, const char *path)
     return is_held;
 }
 
+struct folder_hold {
+    int descriptor;
+};
+
+static bool folder_hold(struct env *, const char *path, bool waits, struct folder_hold **hold)
+{
+    *hold = NULL;
+    int descriptor = open_patiently(path, O_RDONLY | O_DIRECTORY, 0);
+    if (descriptor < 0) {
+        return true;
+    }
+    int failed;
+    do {
+        failed = flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB);
+    } while (failed != 0 && errno == EINTR);
+    bool is_taken = failed != 0 && errno == EWOULDBLOCK;
+    struct folder_hold *made = failed == 0 ? malloc(sizeof *made) : NULL;
+    if (!made) {
+        close(descriptor);
+        return !is_taken;
+    }
+    made->descriptor = descriptor;
+    *hold = made;
+    return true;
+}
+
+static void folder_let_go(struct env *, struct folder_hold *hold)
+{
+    if (hold) {
+        close(hold->descriptor);
+        free(hold);
+    }
+}
+
 static void fill_random(void *bytes, size_t size)
 {
     unsigned char *at = bytes;
@@ -980,6 +1014,8 @@ struct env *env_posix_new(size_t memory_limit_bytes)
         .file_open = file_open,
         .file_create = file_create,
         .file_is_held = file_is_held,
+        .folder_hold = folder_hold,
+        .folder_let_go = folder_let_go,
         .file_temporary = file_temporary,
         .file_read = file_read,
         .file_read_at = file_read_at,
