@@ -713,7 +713,8 @@ static void add_gauge_echoes(struct worker *worker, struct event_records *record
                              const struct record *record, const struct record *made, instant at)
 {
     const struct run *run = worker->run;
-    uint32_t payers[PAYERS_MAX] = {accounts_payer(run->accounts, record->account, at)}, count = 1;
+    uint32_t payers[PAYERS_MAX], count = 1;
+    payers[0] = accounts_payer(run->accounts, record->account, at);
     struct period span = {at, 0};
     for (; span.from < run->cuts_end; span.from = span.to) {
         uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;
