@@ -275,7 +275,11 @@ static enum status check_name(const struct output *output, const char *name, str
         is_plain = is_plain && name[i] != '/' && (unsigned char)name[i] >= 0x20 && name[i] != 0x7f;
     }
     if (!is_plain) {
-        return fail(err, ERR_INPUT, "an output file cannot have this name (of %zu bytes)", size);
+        (void)fail(err, ERR_INPUT, "%s: an output file cannot have this name", name);
+        (void)fail_hint(err, "a name of at most %d bytes that does not begin with a dot and has no "
+                             "control characters",
+                        NAME_MAX_BYTES);
+        return ERR_INPUT;
     }
     for (const struct output_file *file = output->files; file; file = file->next) {
         if (strcmp(file->path + output->folder_bytes, name) == 0) {
