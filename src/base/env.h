@@ -20,6 +20,7 @@
 
 struct file; /* of the env that opened it */
 struct lock; /* mutex with one condition */
+struct folder_hold;
 
 enum file_kind { FILE_REGULAR, FILE_FOLDER, FILE_PIPE, FILE_DEVICE, FILE_OTHER };
 
@@ -45,6 +46,10 @@ struct env {
                                struct error *);
     /* Some process that still runs has made this file as an exclusive one and not closed it yet. */
     bool (*file_is_held)(struct env *, const char *path);
+    /* Of all who ask so, one at a time has a folder: waits for it, or is false at once.  *hold is
+     * given to folder_let_go; where folders cannot be locked it is NULL, and nobody waits. */
+    bool (*folder_hold)(struct env *, const char *path, bool waits, struct folder_hold **hold);
+    void (*folder_let_go)(struct env *, struct folder_hold *);
     /* A file without a name in folder (NULL: where temporary files go), gone when closed. */
     enum status (*file_temporary)(struct env *, const char *folder, struct file **, struct error *);
     /* *got is 0 at the end only; interrupted reads are gone on with. */

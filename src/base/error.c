@@ -4,6 +4,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+/* Names of files, and other words of the input, may have any bytes. */
+static void make_one_line(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+            *text = '?';
+        }
+    }
+}
+
 enum status fail(struct error *err, enum status status, const char *format, ...)
 {
     if (err) {
@@ -11,6 +21,7 @@ enum status fail(struct error *err, enum status status, const char *format, ...)
         va_start(args, format);
         vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
+        make_one_line(err->message);
         err->status = status;
         err->hint[0] = '\0';
     }
@@ -26,5 +37,6 @@ enum status fail_hint(struct error *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->hint, sizeof err->hint, format, args);
     va_end(args);
+    make_one_line(err->hint);
     return err->status;
 }

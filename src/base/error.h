@@ -24,7 +24,7 @@ enum [[nodiscard]] status {
 
 struct error {
     enum status status;
-    char message[512]; /* one line, factual, names the place */
+    char message[512]; /* one line whatever was in it, factual, names the place */
     char hint[256];    /* what would be right; may be empty */
 };
 

@@ -182,6 +182,12 @@ static const struct {
     {"parent", "organization", NULL},
     {"parent_id", "organization", NULL},
     {"organization_id", "organization", NULL},
+    {"organization", "member_of", NULL},
+    {"org", "member_of", NULL},
+    {"parent", "member_of", NULL},
+    {"parent_id", "member_of", NULL},
+    {"organization_id", "member_of", NULL},
+    {"members", "children", NULL},
     {"plan_id", "plan", NULL},
 };
 

@@ -441,6 +441,10 @@ static void read_rounding_keys(struct loader *loader, const struct yaml_node *di
     static const char *const ats[] = {"line", "total", NULL};
     if (digits != NULL && digits_are_currency(digits)) {
         rounding->digits = DIGITS_OF_CURRENCY;
+    } else if (digits != NULL && digits->kind == YAML_TEXT && digits->text.size > 0 &&
+               (digits->text.at[0] < '-' || digits->text.at[0] > '9')) { /* no number of any form */
+        COMPLAIN(loader, digits, "BAD_VALUE", TEXT("a whole number from 0 to 18, or currency"),
+                 "'%.*s' is no number of digits", TEXT_ARG(digits->text));
     } else if (digits != NULL) {
         read_int(loader, digits, 0, DEC_SCALE, &rounding->digits);
     }

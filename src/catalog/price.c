@@ -879,6 +879,12 @@ static void read_account(struct loader *loader, const struct yaml_node *node)
         "currency", "tax",      "settlement_currency", "sharing", NULL};
     struct account_record record = {.place = yaml_place(node), .since = INSTANT_MIN};
     uint32_t errors = loader->complaints->errors;
+    if (node->kind == YAML_TEXT) {
+        COMPLAIN(loader, node, "WRONG_TYPE",
+                 text_format(loader->arena, "{id: %.*s}", TEXT_ARG(node->text)),
+                 "an account: a mapping is wanted here, and this is a text");
+        return;
+    }
     if (!want_kind(loader, node, YAML_MAP)) {
         return;
     }

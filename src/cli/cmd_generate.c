@@ -74,7 +74,13 @@ static int run(int argc, char **argv)
         code = report_failure(farthing, status);
     } else {
         end_progress();
-        if (!common.quiet && !common.json) {
+        if (common.json) {
+            printf("{\"out\":");
+            print_json_text(stdout, generate.out);
+            printf(",\"files\":[\"accounts.csv\",\"memberships.csv\",\"overrides.csv\","
+                   "\"usage.ndjson%s\"]}\n",
+                   generate.compress ? ".zst" : "");
+        } else if (!common.quiet) {
             printf("written to %s: accounts.csv, memberships.csv, overrides.csv, usage.ndjson%s\n",
                    generate.out, generate.compress ? ".zst" : "");
         }
@@ -99,6 +105,7 @@ const struct command cmd_generate = {
         "  --seed N          default 1\n"
         "  --compress        usage.ndjson.zst\n"
         "  --force           replace files of an earlier run\n"
+        "  --json            print what was written as JSON\n"
         "  --quiet           print nothing but errors\n\n"
         "Exit codes: 0 done; 1 a value is wrong; 2 the command line is wrong; 4 disk; 5 a "
         "limit.\n\n"

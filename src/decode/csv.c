@@ -217,6 +217,10 @@ static enum status check_columns(struct text line, const struct text *names, uin
             (void)fail(err, ERR_INPUT,
                        "the header lacks column %.*s, which csv: of the catalog declares",
                        TEXT_ARG(declared));
+            if (text_equal(line, TEXT("id,source,type,subject,time,data"))) { /* of export */
+                return fail_hint(err, "a file that farthing export wrote is read with a catalog "
+                                      "without csv:, or exported again as NDJSON or segments");
+            }
             return hint_header(line, mapping->separator, "", err);
         }
     }

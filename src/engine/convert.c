@@ -513,33 +513,20 @@ static void list_warnings(struct converter *c)
 /* ---- import ---------------------------------------------------------------------------------- */
 
 /* What an earlier run had more of. */
-static void remove_rest(struct converter *c)
+static bool is_outdated_segment(const void *context, struct text name)
 {
-    struct text *names;
-    size_t count;
-    struct error ignored;
-    if (c->env->folder_list(c->env, c->folder, &c->arena, &names, &count, &ignored) != OK) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        unsigned long long number = 0;
-        bool is_segment = names[i].size == 20 && memcmp(names[i].at, "events-", 7) == 0 &&
-                          memcmp(names[i].at + 12, ".segment", 8) == 0;
-        if (is_segment) {
-            number = strtoull(names[i].at + 7, NULL, 10);
-        }
-        bool is_letters = text_equal(names[i], TEXT(LETTERS_NAME)) && !c->letters;
-        if ((is_segment && number > c->converted->files) || is_letters) {
-            const char *path = text_format(&c->arena, "%s/%.*s", c->folder, TEXT_ARG(names[i])).at;
-            (void)c->env->file_remove(c->env, path, &ignored);
-        }
-    }
+    const struct converter *c = context;
+    bool is_segment = name.size == 20 && memcmp(name.at, "events-", 7) == 0 &&
+                      memcmp(name.at + 12, ".segment", 8) == 0;
+    return is_segment ? strtoull(name.at + 7, NULL, 10) > c->converted->files
+                      : text_equal(name, TEXT(LETTERS_NAME)) && !c->letters;
 }
 
 static enum status import_all(struct converter *c, const struct farthing_import *options)
 {
     TRY(open_feed(c, options->events, options->format, options->catalog, options->accounts));
-    const struct output_options output_options = {.replace = options->replace != 0};
+    const struct output_options output_options = {
+        .replace = options->replace != 0, .is_outdated = is_outdated_segment, .context = c};
     TRY(output_open(c->env, options->out, &output_options, &c->output, c->err));
     c->folder = options->out;
     c->letters_name = LETTERS_NAME;
@@ -553,9 +540,6 @@ static enum status import_all(struct converter *c, const struct farthing_import 
     bool has_letters = c->letters != NULL;
     c->output = c->letters_output = NULL;
     TRY(output_commit(output, c->err));
-    if (options->replace) {
-        remove_rest(c);
-    }
     if (has_letters) {
         c->converted->letters =
             text_format(&c->farthing->arena, "%s/" LETTERS_NAME, options->out).at;
@@ -591,6 +575,13 @@ static enum status check_absent(struct converter *c, const char *path)
     return OK;
 }
 
+/* What an earlier run has refused is no part of this file. */
+static bool is_outdated_list(const void *context, struct text name)
+{
+    const struct converter *c = context;
+    return !c->letters && text_equal(name, text_of(c->letters_name));
+}
+
 /* The folder and name of export's file; replacing only that, and what lists what it lacks. */
 static enum status open_export(struct converter *c, const struct farthing_export *options)
 {
@@ -606,7 +597,10 @@ static enum status open_export(struct converter *c, const struct farthing_export
         TRY(check_absent(c, options->out));
         TRY(check_absent(c, letters_path(c, options)));
     }
-    const struct output_options how = {.replace = true};
+    const struct output_options how = {.replace = options->replace != 0,
+                                       .beside = true,
+                                       .is_outdated = is_outdated_list,
+                                       .context = c};
     TRY(output_open(c->env, c->folder, &how, &c->output, c->err));
     return output_file_open(c->output, c->name, &c->file, c->err);
 }
@@ -670,9 +664,6 @@ static enum status export_all(struct converter *c, const struct farthing_export 
     if (has_letters) {
         c->converted->letters =
             text_format(&c->farthing->arena, "%s/%s", c->folder, c->letters_name).at;
-    } else if (options->replace) { /* what an earlier run has refused is no part of this file */
-        struct error ignored;
-        (void)c->env->file_remove(c->env, letters_path(c, options), &ignored);
     }
     return OK;
 }

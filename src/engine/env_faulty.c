@@ -206,6 +206,16 @@ static bool file_is_held(struct env *env, const char *path)
     return inner_of(env)->file_is_held(inner_of(env), path);
 }
 
+static bool folder_hold(struct env *env, const char *path, bool waits, struct folder_hold **hold)
+{
+    return inner_of(env)->folder_hold(inner_of(env), path, waits, hold);
+}
+
+static void folder_let_go(struct env *env, struct folder_hold *hold)
+{
+    inner_of(env)->folder_let_go(inner_of(env), hold);
+}
+
 static enum status file_rename(struct env *env, const char *from, const char *to, struct error *err)
 {
     return strikes(env, FAULT_RENAME) ? fail_planned(env, to, err)
@@ -366,6 +376,8 @@ struct env *env_faulty_new(struct env *inner)
         .file_open = file_open,
         .file_create = file_create,
         .file_is_held = file_is_held,
+        .folder_hold = folder_hold,
+        .folder_let_go = folder_let_go,
         .file_temporary = file_temporary,
         .file_read = file_read,
         .file_read_at = file_read_at,

@@ -80,7 +80,6 @@ struct lock {
 
 static const char LOOK[] = "look at it"; /* what is done first with whatever is given */
 
-/* A message is one line, whatever bytes a path has. */
 static enum status fail_path(struct error *err, const char *what, const char *path, int number)
 {
     enum status status = number == ENOENT || number == ENOTDIR                      ? ERR_NOT_FOUND
@@ -93,10 +92,8 @@ static enum status fail_path(struct error *err, const char *what, const char *pa
     } else {
         (void)fail(err, status, "%s: cannot %s: %s", path, what, cause ? cause : "unknown error");
     }
-    for (char *at = err ? err->message : NULL; at && *at; at++) {
-        if ((unsigned char)*at < 0x20 || *at == 0x7f) {
-            *at = '?';
-        }
+    if (number == EMFILE) {
+        (void)fail_hint(err, "a process may have more files open: `ulimit -n`");
     }
     return status;
 }
@@ -490,6 +487,40 @@ static bool file_is_held(struct env *, const char *path)
     return is_held;
 }
 
+struct folder_hold {
+    int descriptor;
+};
+
+static bool folder_hold(struct env *, const char *path, bool waits, struct folder_hold **hold)
+{
+    *hold = NULL;
+    int descriptor = open_patiently(path, O_RDONLY | O_DIRECTORY, 0);
+    if (descriptor < 0) {
+        return true;
+    }
+    int failed;
+    do {
+        failed = flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB);
+    } while (failed != 0 && errno == EINTR);
+    bool is_taken = failed != 0 && errno == EWOULDBLOCK;
+    struct folder_hold *made = failed == 0 ? malloc(sizeof *made) : NULL;
+    if (!made) {
+        close(descriptor);
+        return !is_taken;
+    }
+    made->descriptor = descriptor;
+    *hold = made;
+    return true;
+}
+
+static void folder_let_go(struct env *, struct folder_hold *hold)
+{
+    if (hold) {
+        close(hold->descriptor);
+        free(hold);
+    }
+}
+
 static void fill_random(void *bytes, size_t size)
 {
     unsigned char *at = bytes;
@@ -530,7 +561,11 @@ static enum status file_temporary(struct env *, const char *named, struct file *
         }
     }
     if (descriptor < 0) {
-        return fail_path(err, "create a temporary file in it", folder, errno);
+        enum status status = fail_path(err, "create a temporary file in it", folder, errno);
+        if (status != ERR_LIMIT) {
+            (void)fail_hint(err, "give another folder with --tmp, or with TMPDIR");
+        }
+        return status;
     }
     return make_file(descriptor, folder, file, err);
 }
@@ -909,8 +944,10 @@ static enum status threads_run(struct env *, int count, void (*work)(void *argum
     free(workers);
     if (number != 0) {
         const char *cause = strerrordesc_np(number);
-        return fail(err, ERR_LIMIT, "cannot start %d threads: number %d: %s", count, started,
-                    cause ? cause : "unknown error");
+        (void)fail(err, ERR_LIMIT, "cannot start %d threads: number %d: %s", count, started,
+                   cause ? cause : "unknown error");
+        (void)fail_hint(err, "use fewer with --threads, or allow the process more");
+        return ERR_LIMIT;
     }
     return OK;
 }
@@ -980,6 +1017,8 @@ struct env *env_posix_new(size_t memory_limit_bytes)
         .file_open = file_open,
         .file_create = file_create,
         .file_is_held = file_is_held,
+        .folder_hold = folder_hold,
+        .folder_let_go = folder_let_go,
         .file_temporary = file_temporary,
         .file_read = file_read,
         .file_read_at = file_read_at,

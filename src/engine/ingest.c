@@ -554,7 +554,8 @@ static struct record no_meter_record(const struct event *event)
                            .series = (uint32_t)EXCLUDE_NO_METER << 16 | 0xFFFFu};
 }
 
-enum { PAYERS_MAX = 64 }; /* of an account, to whom its levels and gauges are told */
+/* To how many payers of an account its levels and gauges are told: each takes a record. */
+enum { PAYERS_MAX = UNITS_MAX };
 
 /* The first instant of a span that is in a cut of the payer; false when there is none. */
 static bool first_in_cut(const struct run *run, uint32_t payer, struct period span,
@@ -591,9 +592,13 @@ static bool add_echo(struct worker *worker, struct event_records *records,
 
 static void fail_payers(struct worker *worker, uint32_t account)
 {
-    worker_fail(worker, fail(&worker->err, ERR_LIMIT,
-                             "account %.*s has too many payers for levels and gauges in one period",
-                             TEXT_ARG(worker->run->accounts->items[account].id)));
+    (void)fail(&worker->err, ERR_LIMIT,
+               "account %.*s has too many payers in one period for its levels and gauges",
+               TEXT_ARG(worker->run->accounts->items[account].id));
+    worker_fail(worker,
+                fail_hint(&worker->err,
+                          "about 1,500 have room, fewer where several meters keep a level of one "
+                          "event: bill the time in shorter periods, one after the other"));
 }
 
 /* A level is known to all that pay for its account later in the period; and where no bill of the
@@ -652,7 +657,8 @@ static void add_gauge_echoes(struct worker *worker, struct event_records *record
                              const struct record *record, const struct record *made, instant at)
 {
     const struct run *run = worker->run;
-    uint32_t payers[PAYERS_MAX] = {accounts_payer(run->accounts, record->account, at)}, count = 1;
+    uint32_t payers[PAYERS_MAX], count = 1;
+    payers[0] = accounts_payer(run->accounts, record->account, at);
     struct period span = {at, 0};
     for (; span.from < run->cuts_end; span.from = span.to) {
         uint32_t payer = accounts_payer(run->accounts, record->account, span.from), known = 0;

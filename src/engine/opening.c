@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <yyjson.h>
 
+#include "engine/folder.h"
 #include "engine/run.h"
 #include "engine/wallets.h"
 
@@ -289,6 +290,27 @@ static enum status read_opening_line(struct run *run, struct text line, instant 
 
 /* ---- the file ------------------------------------------------------------------------------ */
 
+/* One that has no state says nothing of its time, and would go with any period. */
+static void warn_of_other_period(struct run *run, struct text run_file)
+{
+    struct text json, text;
+    struct period period;
+    if (run->restatement ||
+        load_bytes(run->env, &run->arena, run_file.at, RUN_FILE_MAX_BYTES, &json, NULL) != OK) {
+        return;
+    }
+    yyjson_doc *doc = arena_read_json(&run->arena, json);
+    if (member_text(yyjson_doc_get_root(doc), "period", &text) &&
+        period_parse(text, run->catalog->billing.zone, &period) == TIME_OK &&
+        period.to != run->period.from) {
+        run_warn(run,
+                 "%s is of a run of %.*s, which does not end where this period begins: what was "
+                 "used between them is in no state; give the closing.ndjson of the period just "
+                 "before",
+                 run->options->opening, TEXT_ARG(text));
+    }
+}
+
 /* A closing that lies in its output folder must be that of the folder's run; a copy elsewhere is
  * taken as it is. */
 static enum status check_opening_written(struct run *run, struct text bytes)
@@ -310,7 +332,9 @@ static enum status check_opening_written(struct run *run, struct text bytes)
         return OK;
     }
     char print[33];
-    return check_written(run, folder.at, name.at, bytes, print);
+    TRY(check_written(run, folder.at, name.at, bytes, print));
+    warn_of_other_period(run, run_file);
+    return OK;
 }
 
 /* Takes off the last line, which tells how much comes before it. */

@@ -127,11 +127,30 @@ static bool is_letters(struct text name)
            (before == 0 || name.at[before - 1] == '.');
 }
 
+/* Bills that an earlier run has written here are no events; without this its tables would be taken
+ * for events of a wrong form. */
+static enum status check_no_bills(const char *path, const struct text *names, size_t count,
+                                  struct error *err)
+{
+    bool has_bills = false, has_run = false;
+    for (size_t i = 0; i < count; i++) {
+        has_bills |= text_equal(names[i], TEXT("bills.ndjson"));
+        has_run |= text_equal(names[i], TEXT("run.json"));
+    }
+    if (!has_bills || !has_run) {
+        return OK;
+    }
+    (void)fail(err, ERR_INPUT, "%s: these are bills that a run has written, and no events", path);
+    (void)fail_hint(err, "give the files of events, or --out a folder that lies elsewhere");
+    return ERR_INPUT;
+}
+
 static enum status add_folder(struct listing *listing, const char *path, struct error *err)
 {
     struct text *names;
     size_t count = 0;
     TRY(listing->env->folder_list(listing->env, path, listing->arena, &names, &count, err));
+    TRY(check_no_bills(path, names, count, err));
     size_t path_size = strlen(path);
     while (path_size > 1 && path[path_size - 1] == '/') {
         path_size--;
@@ -159,12 +178,14 @@ static enum status add_path(struct listing *listing, const char *path, bool is_n
     bool is_readable = info.kind == FILE_REGULAR || info.kind == FILE_FOLDER ||
                        (info.kind == FILE_PIPE && is_named);
     if (!is_readable) {
-        (void)fail(err, ERR_INPUT, "%s is %s", path,
+        bool is_standard = strcmp(path, "-") == 0;
+        (void)fail(err, ERR_INPUT, "%s is %s", is_standard ? "standard input" : path,
                    info.kind == FILE_DEVICE ? "a device"
                    : info.kind == FILE_PIPE ? "a pipe in a folder"
                                             : "neither a file, a folder nor a pipe");
-        return err ? fail_hint(err, "give files, folders, pipes, or - for standard input")
-                   : ERR_INPUT;
+        (void)fail_hint(err, is_standard ? "put a file or a pipe there: < FILE, or COMMAND |"
+                                         : "give files, folders, pipes, or - for standard input");
+        return ERR_INPUT;
     }
     if (is_seen_before(listing, &info)) {
         return OK;

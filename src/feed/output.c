@@ -3,10 +3,11 @@
  * Commit: all files are flushed and synced under their temporary names; only then the renames
  * begin, which need no room on disk and nearly never fail.  A file to be replaced is set aside
  * first under a hidden name of its own, so that a rename that does fail can be undone; the
- * set-aside files are removed when all has worked.  Files are closed when they have their names:
- * an open one is held, and so another run does not take it for a left-over.  Last the folder itself
- * is synced, and those above it as far up as this run has made them.  A process
- * that dies between two renames leaves some files new and hidden ones behind: files are renamed in
+ * set-aside files are removed when all has worked.  While names are given the folder is held: of
+ * two runs that end at once the files of one are there, and not some of each.  Files are closed
+ * when they have their names: an open one is held, and so another run takes no file of the same run
+ * for a left-over.  Last the folder itself is synced, and those above it as far up as this run has
+ * made them.  A process that dies between two renames leaves some files new and hidden ones behind: files are renamed in
  * the order they were opened, so the one opened last says that all are there.  The next run into
  * the folder removes the hidden ones.
  *
@@ -35,6 +36,7 @@ struct output_file {
     struct output *output;
     struct output_file *next;
     struct file *file; /* NULL: closed */
+    bool has_ended;
     bool is_named;
     bool has_aside;
     enum status status; /* of the first failure */
@@ -49,6 +51,12 @@ struct output_file {
     bool is_taken;            /* full is in a writer's hands */
 };
 
+/* A file of an earlier run that goes, set aside until the others have their names. */
+struct outdated {
+    struct outdated *next;
+    const char *path, *aside_path;
+};
+
 struct output {
     struct env *env;
     struct output_options options;
@@ -57,6 +65,7 @@ struct output {
     struct arena arena;        /* of the names */
     struct text *names;        /* that were in the folder before */
     size_t name_count;
+    struct outdated *outdated;
     /* Under the lock: */
     uint64_t turn;
     bool has_failed;
@@ -95,10 +104,11 @@ static void release_block(struct env *env, struct block *block)
     *block = (struct block){NULL, NULL};
 }
 
+enum { TAG_DIGITS = 16 };
+
 /* ".NAME.0123456789abcdef.new": as a run of ours names what it writes (output_file_open). */
 static bool is_leftover(struct text name, struct text ending)
 {
-    enum { TAG_DIGITS = 16 };
     size_t end = 1 + TAG_DIGITS + ending.size;
     if (name.size < 2 + end || name.at[0] != '.' || name.at[name.size - end] != '.' ||
         memcmp(name.at + name.size - ending.size, ending.at, ending.size) != 0) {
@@ -112,19 +122,49 @@ static bool is_leftover(struct text name, struct text ending)
     return digits == TAG_DIGITS;
 }
 
+static struct text tag_of(struct text name, struct text ending)
+{
+    return (struct text){name.at + name.size - ending.size - TAG_DIGITS, TAG_DIGITS};
+}
+
+static bool path_of(const struct output *output, struct text name, char path[FOLDER_MAX_BYTES])
+{
+    int size = snprintf(path, FOLDER_MAX_BYTES, "%s/%.*s", output->folder, TEXT_ARG(name));
+    return size > 0 && size < FOLDER_MAX_BYTES;
+}
+
+/* Whether the run that wrote under this tag is still there: it has one of its files open. */
+static bool is_alive(const struct output *output, struct text tag, struct text ending)
+{
+    char path[FOLDER_MAX_BYTES];
+    for (size_t i = 0; i < output->name_count; i++) {
+        struct text name = output->names[i];
+        if (is_leftover(name, ending) && text_equal(tag_of(name, ending), tag) &&
+            path_of(output, name, path) && output->env->file_is_held(output->env, path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What a run that was killed has left; not what one that still runs is writing.  That it cannot be
  * removed is no reason to bill nothing. */
 static void remove_leftovers(const struct output *output, struct text ending)
 {
-    struct env *env = output->env;
-    char path[4096];
+    char path[FOLDER_MAX_BYTES];
+    struct text tag = {"", 0};
+    bool lives = false;
     for (size_t i = 0; i < output->name_count; i++) {
         struct text name = output->names[i];
-        if (is_leftover(name, ending)) {
-            int size = snprintf(path, sizeof path, "%s/%.*s", output->folder, TEXT_ARG(name));
-            if (size > 0 && (size_t)size < sizeof path && !env->file_is_held(env, path)) {
-                (void)env->file_remove(env, path, NULL);
-            }
+        if (!is_leftover(name, ending)) {
+            continue;
+        }
+        if (!text_equal(tag_of(name, ending), tag)) { /* mostly all are of one run */
+            tag = tag_of(name, ending);
+            lives = is_alive(output, tag, ending);
+        }
+        if (!lives && path_of(output, name, path)) {
+            (void)output->env->file_remove(output->env, path, NULL);
         }
     }
 }
@@ -141,7 +181,8 @@ static enum status look_over(struct output *output, struct error *err)
         return fail(err, ERR_LIMIT, "%s: the memory limit is reached", folder);
     }
     TRY(env->folder_list(env, folder, &output->arena, &output->names, &output->name_count, err));
-    for (size_t i = 0; i < output->name_count && !output->options.replace; i++) {
+    bool is_welcome = output->options.replace || output->options.beside;
+    for (size_t i = 0; i < output->name_count && !is_welcome; i++) {
         struct text name = output->names[i];
         if (name.at[0] != '.') {
             (void)fail(err, ERR_CONFLICT, "%s: the output folder is not empty: it has %.*s", folder,
@@ -149,7 +190,11 @@ static enum status look_over(struct output *output, struct error *err)
             return fail_hint(err, "give another folder, or --force to replace its files");
         }
     }
-    remove_leftovers(output, TEXT(".new"));
+    struct folder_hold *hold;
+    if (env->folder_hold(env, folder, false, &hold)) { /* else a run gives its names: it lives */
+        remove_leftovers(output, TEXT(".new"));
+        env->folder_let_go(env, hold);
+    }
     return OK;
 }
 
@@ -230,7 +275,11 @@ static enum status check_name(const struct output *output, const char *name, str
         is_plain = is_plain && name[i] != '/' && (unsigned char)name[i] >= 0x20 && name[i] != 0x7f;
     }
     if (!is_plain) {
-        return fail(err, ERR_INPUT, "an output file cannot have this name (of %zu bytes)", size);
+        (void)fail(err, ERR_INPUT, "%s: an output file cannot have this name", name);
+        (void)fail_hint(err, "a name of at most %d bytes that does not begin with a dot and has no "
+                             "control characters",
+                        NAME_MAX_BYTES);
+        return ERR_INPUT;
     }
     for (const struct output_file *file = output->files; file; file = file->next) {
         if (strcmp(file->path + output->folder_bytes, name) == 0) {
@@ -273,7 +322,10 @@ enum status output_file_open(struct output *output, const char *name, struct out
                    output->tag);
     (void)snprintf(made->aside_path, made->path_bytes, "%s/.%s.%s.old", output->folder, name,
                    output->tag);
+    struct folder_hold *hold; /* that nobody takes it for a left-over before it is held itself */
+    (void)env->folder_hold(env, output->folder, true, &hold);
     enum status status = env->file_create(env, made->temporary_path, true, &made->file, err);
+    env->folder_let_go(env, hold);
     if (status != OK) {
         free_file(made);
         return status;
@@ -452,16 +504,6 @@ enum status output_append(struct output_file *file, const void *bytes, size_t si
     return OK;
 }
 
-enum status output_file_end(struct output_file *file, struct error *err)
-{
-    struct env *env = file->output->env;
-    assert(file->output->appenders == 0 && !file->full.at);
-    TRY(flush(file, err));
-    release_block(env, &file->filling);
-    release_block(env, &file->spare);
-    return OK;
-}
-
 uint64_t output_file_size(const struct output_file *file)
 {
     return file->size_bytes;
@@ -554,6 +596,9 @@ void output_abort(struct output *output)
             (void)env->file_rename(env, file->aside_path, file->path, NULL);
         }
     }
+    for (struct outdated *outdated = output->outdated; outdated; outdated = outdated->next) {
+        (void)env->file_rename(env, outdated->aside_path, outdated->path, NULL);
+    }
     free_output(output);
 }
 
@@ -579,9 +624,13 @@ static enum status remove_earlier(struct output *output, struct output_file *fil
 enum status output_clear(struct output *output, bool *was_there, struct error *err)
 {
     *was_there = false;
+    struct env *env = output->env;
+    struct folder_hold *hold;
+    (void)env->folder_hold(env, output->folder, true, &hold);
     enum status status =
         output->options.replace ? remove_earlier(output, output->files, was_there, err) : OK;
     output_abort(output);
+    env->folder_let_go(env, hold);
     return status;
 }
 
@@ -602,6 +651,25 @@ static enum status close_file(struct output_file *file, struct error *err)
     file->file = NULL;
     enum status status = env->file_close(env, closing, &cause);
     return status == OK ? OK : fail_file(file, status, "close", &cause, err);
+}
+
+/* The file that has ended last stays open: it gets its name after those before it, and until then
+ * tells others that they are no left-overs. */
+enum status output_file_end(struct output_file *file, struct error *err)
+{
+    struct env *env = file->output->env;
+    assert(file->output->appenders == 0 && !file->full.at);
+    TRY(flush(file, err));
+    release_block(env, &file->filling);
+    release_block(env, &file->spare);
+    file->has_ended = true;
+    for (struct output_file *before = file->output->files; before != file; before = before->next) {
+        if (before->has_ended && before->file) {
+            TRY(finish_file(before, err));
+            TRY(close_file(before, err));
+        }
+    }
+    return OK;
 }
 
 static enum status name_file(struct output_file *file, struct error *err)
@@ -659,37 +727,105 @@ static enum status sync_folders(struct output *output, struct error *err)
     return OK;
 }
 
-static enum status finish(struct output *output, struct error *err)
+static enum status set_aside(struct output *output, struct text name, struct error *err)
 {
-    if (output->has_failed) {
-        return return_failure(output, err);
+    struct env *env = output->env;
+    struct error cause = {0};
+    struct outdated *outdated = arena_alloc(&output->arena, sizeof *outdated);
+    *outdated = (struct outdated){
+        .next = output->outdated,
+        .path = text_format(&output->arena, "%s/%.*s", output->folder, TEXT_ARG(name)).at,
+        .aside_path = text_format(&output->arena, "%s/.%.*s.%s.old", output->folder, TEXT_ARG(name),
+                                  output->tag)
+                          .at};
+    enum status status = env->file_rename(env, outdated->path, outdated->aside_path, &cause);
+    if (status != OK) {
+        return fail(err, status, "%s: cannot remove it: %s", outdated->path, cause.message);
     }
-    for (struct output_file *file = output->files; file; file = file->next) {
-        TRY(finish_file(file, err));
+    output->outdated = outdated;
+    return OK;
+}
+
+/* Looked for now, since another run may have made some while this one was running. */
+static enum status set_outdated_aside(struct output *output, struct error *err)
+{
+    struct text *names;
+    size_t count;
+    jmp_buf recover;
+    if (ARENA_RECOVER(&output->arena, recover)) {
+        return fail(err, ERR_LIMIT, "%s: the memory limit is reached", output->folder);
+    }
+    TRY(output->env->folder_list(output->env, output->folder, &output->arena, &names, &count, err));
+    for (size_t i = 0; i < count; i++) {
+        if (output->options.is_outdated(output->options.context, names[i])) {
+            TRY(set_aside(output, names[i], err));
+        }
+    }
+    return OK;
+}
+
+/* In a folder in which no other run gives names meanwhile. */
+static enum status name_files(struct output *output, struct error *err)
+{
+    if (output->options.replace && output->options.is_outdated) {
+        TRY(set_outdated_aside(output, err));
     }
     for (struct output_file *file = output->files; file; file = file->next) {
         TRY(name_file(file, err));
     }
     for (struct output_file *file = output->files; file; file = file->next) {
-        TRY(close_file(file, err));
+        if (file->file) {
+            TRY(close_file(file, err));
+        }
     }
     return sync_folders(output, err);
 }
 
+/* They are hidden, and the output is whole. */
+static void remove_asides(const struct output *output)
+{
+    struct env *env = output->env;
+    for (struct output_file *file = output->files; file; file = file->next) {
+        if (file->has_aside) {
+            (void)env->file_remove(env, file->aside_path, NULL);
+        }
+    }
+    for (struct outdated *outdated = output->outdated; outdated; outdated = outdated->next) {
+        (void)env->file_remove(env, outdated->aside_path, NULL);
+    }
+    remove_leftovers(output, TEXT(".old"));
+}
+
+static enum status finish_files(struct output *output, struct error *err)
+{
+    if (output->has_failed) {
+        return return_failure(output, err);
+    }
+    for (struct output_file *file = output->files; file; file = file->next) {
+        if (file->file) {
+            TRY(finish_file(file, err));
+        }
+    }
+    return OK;
+}
+
 enum status output_commit(struct output *output, struct error *err)
 {
-    enum status status = finish(output, err);
+    struct env *env = output->env;
+    enum status status = finish_files(output, err);
     if (status != OK) {
         output_abort(output);
         return status;
     }
-    struct env *env = output->env;
-    for (struct output_file *file = output->files; file; file = file->next) {
-        if (file->has_aside) {
-            (void)env->file_remove(env, file->aside_path, NULL); /* hidden; the output is whole */
-        }
+    struct folder_hold *hold;
+    (void)env->folder_hold(env, output->folder, true, &hold);
+    status = name_files(output, err);
+    if (status == OK) {
+        remove_asides(output);
+        free_output(output);
+    } else {
+        output_abort(output);
     }
-    remove_leftovers(output, TEXT(".old"));
-    free_output(output);
-    return OK;
+    env->folder_let_go(env, hold);
+    return status;
 }

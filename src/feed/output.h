@@ -5,7 +5,7 @@
  *                                                        \-> output_abort:  none has
  *
  * Files are written under hidden temporary names in their folder and renamed at the end, all or
- * none.  Threads append in an order that is known beforehand by taking turns:
+ * none.  Of two runs that end at once in one folder, each gives its names alone.  Threads append in an order that is known beforehand by taking turns:
  *
  *     make the bytes of partition p; output_turn_take(output, p); output_append ...;
  * output_turn_give(output)
@@ -26,13 +26,18 @@
 
 struct output_options {
     bool replace; /* files of an earlier run may be there, and are replaced at the commit */
+    bool beside;  /* other files may be there, and stay */
+    /* Which other files of the folder go with those that are replaced: what an earlier run has
+     * written besides, and would be taken for a part of this one.  NULL: none. */
+    bool (*is_outdated)(const void *context, struct text name);
+    const void *context;
 };
 
 struct output;
 struct output_file;
 
 /* Makes the folder, and those above it, when it is not there.  ERR_CONFLICT when it has files and
- * replace is not set (hidden ones do not count). The output owns all its memory, from env->memory.
+ * neither replace nor beside is set (hidden ones do not count). The output owns all its memory, from env->memory.
  */
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err);
@@ -52,8 +57,8 @@ static inline enum status output_append_text(struct output_file *file, struct te
 {
     return output_append(file, text.at, text.size, err);
 }
-/* No more is appended to the file: what it holds is written, and its buffers are given back.  Of an
- * output that is not shared. */
+/* No more is appended to the file: what it holds is written, its buffers are given back, and files
+ * that have ended before it are closed.  Of an output that is not shared. */
 enum status output_file_end(struct output_file *file, struct error *err);
 /* What was appended so far: the offset of what comes next. */
 uint64_t output_file_size(const struct output_file *file);

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "engine/env_faulty.h"
@@ -254,6 +256,107 @@ static void test_leftovers(void **state)
     assert_null(strstr(look(env, folder), ".held."));
     assert_non_null(strstr(look(env, folder), "held="));
     env_posix_free(env);
+}
+
+/* What a run has made of eight files that have its mark: 0, or 1 when it could not. */
+static int mark_all(const char *folder, bool replace, const char *mark)
+{
+    struct env *env = env_posix_new(0);
+    struct error err;
+    struct output *output;
+    const struct output_options options = {.replace = replace};
+    enum status status = output_open(env, folder, &options, &output, &err);
+    if (status == OK) {
+        for (char name[2] = "a"; name[0] <= 'h' && status == OK; name[0]++) {
+            struct output_file *file;
+            status = output_file_open(output, name, &file, &err);
+            status = status != OK ? status : output_append_text(file, text_of(mark), &err);
+        }
+        if (status == OK) {
+            status = output_commit(output, &err);
+        } else {
+            output_abort(output);
+        }
+    }
+    env_posix_free(env);
+    return status != OK;
+}
+
+/* Two runs that end at once: the files of one are there, and none of the other's. */
+static void test_two_at_once(void **state)
+{
+    (void)state;
+    static const char *const whole[] = {"a=0 b=0 c=0 d=0 e=0 f=0 g=0 h=0",
+                                        "a=1 b=1 c=1 d=1 e=1 f=1 g=1 h=1"};
+    enum { ROUNDS = 100 };
+    struct env *env = env_posix_new(0);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/both", base);
+    for (int round = 0; round < ROUNDS; round++) {
+        bool replace = round % 2 != 0;
+        if (!replace) {
+            remove_all(folder);
+        }
+        pid_t children[2];
+        for (int i = 0; i < 2; i++) {
+            children[i] = fork();
+            assert_true(children[i] >= 0);
+            if (children[i] == 0) {
+                _exit(mark_all(folder, replace, i == 0 ? "0" : "1"));
+            }
+        }
+        int ends[2];
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(waitpid(children[i], &ends[i], 0), children[i]);
+            assert_true(WIFEXITED(ends[i]));
+        }
+        const char *seen = look(env, folder);
+        if (replace) {
+            assert_int_equal(WEXITSTATUS(ends[0]) + WEXITSTATUS(ends[1]), 0);
+            assert_true(strcmp(seen, whole[0]) == 0 || strcmp(seen, whole[1]) == 0);
+        } else {
+            assert_int_equal(WEXITSTATUS(ends[0]) + WEXITSTATUS(ends[1]), 1);
+            assert_string_equal(seen, whole[WEXITSTATUS(ends[0]) == 0 ? 0 : 1]);
+        }
+    }
+    env_posix_free(env);
+}
+
+static bool is_of_letters(const void *context, struct text name)
+{
+    return name.size == 1 && strchr(context, name.at[0]) != NULL;
+}
+
+/* What an earlier run has written besides goes with what is replaced, or comes back with it. */
+static void test_outdated(void **state)
+{
+    (void)state;
+    struct env *posix = env_posix_new(0), *env = env_faulty_new(posix);
+    char folder[512];
+    (void)snprintf(folder, sizeof folder, "%s/outdated", base);
+    const struct output_options options = {
+        .replace = true, .is_outdated = is_of_letters, .context = "xy"};
+    for (uint64_t nth = 1; nth <= 5; nth++) { /* renames: x, y, a aside, a; the fifth is none */
+        remove_all(folder);
+        assert_int_equal(mkdir(folder, 0777), 0);
+        write_file(folder, "a", "old");
+        write_file(folder, "x", "old");
+        write_file(folder, "y", "old");
+        write_file(folder, "z", "old");
+        struct output *output;
+        struct output_file *file;
+        struct error err;
+        assert_int_equal(output_open(env, folder, &options, &output, &err), OK);
+        assert_int_equal(output_file_open(output, "a", &file, &err), OK);
+        const struct fault_plan plan = {.kind = FAULT_RENAME, .nth = nth};
+        env_faulty_plan(env, &plan);
+        enum status status = output_commit(output, &err);
+        env_faulty_plan(env, NULL);
+        assert_int_equal(status, nth < 5 ? ERR_IO : OK);
+        assert_string_equal(look(env, folder), nth < 5 ? "a=old x=old y=old z=old" : "a= z=old");
+    }
+    env_faulty_free(env);
+    env_posix_free(posix);
 }
 
 /* Another run looks the folder over each time that this one syncs, names or closes a file. */
@@ -706,11 +809,16 @@ static void test_print(void **state)
     env_posix_free(env);
 }
 
-/* Files that have ended take no buffers: of any number there is room for one at a time. */
+/* Files that have ended take no buffers and no descriptors: of any number there is room for one at
+ * a time.  That one says that those before it are no left-overs. */
 static void test_files_that_end(void **state)
 {
     (void)state;
-    enum { FILES = 40, MEMORY_BYTES = 4 * 1024 * 1024 };
+    enum { FILES = 40, MEMORY_BYTES = 4 * 1024 * 1024, DESCRIPTORS = 16 };
+    struct rlimit many;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &many), 0);
+    const struct rlimit few = {DESCRIPTORS, many.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
     struct env *env = env_posix_new(MEMORY_BYTES);
     char folder[300];
     struct error err;
@@ -730,7 +838,10 @@ static void test_files_that_end(void **state)
         assert_int_equal(output_file_size(file), 7);
         assert_true(hash_equal(output_file_print(file), print));
     }
+    (void)snprintf(crowded, sizeof crowded, "%s", folder);
+    visit();
     assert_int_equal(output_commit(output, &err), OK);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &many), 0);
     char path[320], content[8] = "";
     (void)snprintf(path, sizeof path, "%s/f%02d", folder, FILES - 1);
     FILE *file = fopen(path, "rb");
@@ -750,6 +861,8 @@ int main(void)
         cmocka_unit_test(test_clear),
         cmocka_unit_test(test_somebody_else_writes),
         cmocka_unit_test(test_leftovers),
+        cmocka_unit_test(test_two_at_once),
+        cmocka_unit_test(test_outdated),
         cmocka_unit_test(test_a_slow_commit),
         cmocka_unit_test(test_new_folders_are_synced),
         cmocka_unit_test(test_names),
