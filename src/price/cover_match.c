@@ -15,6 +15,20 @@
 
 /* ---- what expressions depend on ------------------------------------------------------------ */
 
+/* Whether what an expression calls says the same at all times: a table without dates. */
+static bool has_steady_calls(const struct work *work, const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *calls = expr ? expr_calls(expr, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
+        if (!is_table || work->catalog->tables[calls[i] - CALL_LOOKUP].edge_count > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What an expression asks that no kind has: the quantity of a row, its time. */
 static bool is_steady_expr(const struct work *work, const struct expr *expr)
 {
@@ -29,14 +43,7 @@ static bool is_steady_expr(const struct work *work, const struct expr *expr)
             return false;
         }
     }
-    const uint32_t *calls = expr ? expr_calls(expr, &count) : NULL;
-    for (size_t i = 0; expr && i < count; i++) {
-        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
-        if (!is_table || work->catalog->tables[calls[i] - CALL_LOOKUP].edge_count > 0) {
-            return false;
-        }
-    }
-    return true;
+    return has_steady_calls(work, expr);
 }
 
 static bool asks_for_list(const struct cover_pass *pass)
@@ -607,7 +614,8 @@ enum status matching_start(struct matching *m, const uint32_t *charges, uint32_t
         if (at == m->offering_count) {
             m->offering_count++;
             of->offering = offering;
-            of->by_kind = offering->is_amount;
+            of->by_kind = offering->is_amount || !has_steady_calls(work, offering->eligible) ||
+                          !has_steady_calls(work, offering->weight);
             const struct slots slots = collect_slots(work, offering, true);
             of->row_slots = slots.items;
             of->row_slot_count = slots.count;
