@@ -544,7 +544,10 @@ static enum status find_claims(struct matching *m, struct cover_pass_state *stat
     const struct cover_pass *pass = state->pass;
     struct ranked_claim *claims = arena_alloc(work->arena, (all->count + 1u) * sizeof *claims);
     work->is_filter = true;
-    struct charge nobody = {.account = work->pricing->payer, .sku = NONE, .series = NONE};
+    struct charge nobody = {.account = work->pricing->payer,
+                            .sku = NONE,
+                            .series = NONE,
+                            .at = pricing_turn(work->pricing, work->pricing->cut.from).from};
     uint32_t count = 0;
     for (uint32_t i = 0; i < all->count; i++) {
         const struct held_commitment *held = &all->items[i];
