@@ -179,10 +179,11 @@ uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t accoun
  * say something of it then, under whatever name. */
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
                       struct expr_value *value, bool *is_there);
-/* With whom an account of the records shares its commitments at an instant: what it says then, else
- * its payer. *group gets its group, empty: none. */
+/* With whom an account of the records shares its commitments at an instant, on a bill of this payer:
+ * what it says then, else that payer. *group gets its group, empty: none. */
 enum sharing_mode accounts_sharing(const struct accounts *accounts, const struct catalog *catalog,
-                                   uint32_t account, instant at, struct text *group);
+                                   uint32_t account, uint32_t payer, instant at,
+                                   struct text *group);
 /* The organization's root at an instant: the payer; the account itself when it is in none. */
 uint32_t accounts_payer(const struct accounts *accounts, uint32_t account, instant at);
 /* The contract of the account at an instant: its own, else that of the nearest organization above;

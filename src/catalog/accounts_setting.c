@@ -236,12 +236,11 @@ static bool find_sharing(const struct accounts *accounts, const struct catalog *
 }
 
 enum sharing_mode accounts_sharing(const struct accounts *accounts, const struct catalog *catalog,
-                                   uint32_t account, instant at, struct text *group)
+                                   uint32_t account, uint32_t payer, instant at, struct text *group)
 {
     enum sharing_mode mode;
     if (!find_sharing(accounts, catalog, account, at, &mode, group)) {
         struct text of_payer; /* groups are of accounts, not of all below one */
-        uint32_t payer = accounts_payer(accounts, account, at);
         (void)find_sharing(accounts, catalog, payer, at, &mode, &of_payer);
     }
     return mode;

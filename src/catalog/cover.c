@@ -60,6 +60,27 @@ static void note_cover(struct work *work, const struct yaml_node *node, uint32_t
     }
 }
 
+/* Units have no rate, so a row saves all that it costs, and an order by that is none. */
+static void check_savings(struct loader *loader, const struct yaml_node *order, uint32_t offering,
+                          const struct cover_pass *pass)
+{
+    const struct yaml_node *unit = yaml_member(loader->offerings.items[offering], "unit");
+    bool is_amount =
+        unit != NULL && unit->kind == YAML_TEXT && text_equal(unit->text, TEXT("amount"));
+    for (uint32_t i = 0; i < pass->order_count && !is_amount; i++) {
+        size_t count = 0;
+        const struct expr *expr = pass->order[i].expr; /* NULL of one that is wrong */
+        const uint32_t *slots = expr ? expr_slots(expr, &count) : NULL;
+        for (size_t k = 0; k < count; k++) {
+            if (slots[k] == NAME_SAVINGS) {
+                COMPLAIN(loader, order, "CHOOSE_ONE", TEXT("order: [-list] is the dearest first"),
+                         "savings are of commitments of money");
+                return;
+            }
+        }
+    }
+}
+
 static void read_pass(struct work *work, const struct yaml_node *node, struct cover_pass *pass)
 {
     static const char *const keys[] = {"offering", "commitments", "for",   "where",
@@ -101,6 +122,9 @@ static void read_pass(struct work *work, const struct yaml_node *node, struct co
     member = yaml_member(node, "order");
     if (member != NULL) {
         read_order_keys(loader, member, &of_row, &pass->order, &pass->order_count);
+        if (offering != NONE) {
+            check_savings(loader, member, offering, pass);
+        }
     }
     member = yaml_member(node, "rank");
     if (member != NULL) {

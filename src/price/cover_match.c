@@ -15,6 +15,20 @@
 
 /* ---- what expressions depend on ------------------------------------------------------------ */
 
+/* Whether what an expression calls says the same at all times: a table without dates. */
+static bool has_steady_calls(const struct work *work, const struct expr *expr)
+{
+    size_t count = 0;
+    const uint32_t *calls = expr ? expr_calls(expr, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
+        if (!is_table || work->catalog->tables[calls[i] - CALL_LOOKUP].edge_count > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* What an expression asks that no kind has: the quantity of a row, its time. */
 static bool is_steady_expr(const struct work *work, const struct expr *expr)
 {
@@ -29,14 +43,21 @@ static bool is_steady_expr(const struct work *work, const struct expr *expr)
             return false;
         }
     }
-    const uint32_t *calls = expr ? expr_calls(expr, &count) : NULL;
-    for (size_t i = 0; expr && i < count; i++) {
-        bool is_table = calls[i] >= CALL_LOOKUP && calls[i] < CALL_USAGE;
-        if (!is_table || work->catalog->tables[calls[i] - CALL_LOOKUP].edge_count > 0) {
-            return false;
+    return has_steady_calls(work, expr);
+}
+
+static bool asks_for_list(const struct cover_pass *pass)
+{
+    for (uint32_t i = 0; i < pass->order_count; i++) {
+        size_t count = 0;
+        const uint32_t *slots = expr_slots(pass->order[i].expr, &count);
+        for (size_t k = 0; k < count; k++) {
+            if (slots[k] == NAME_LIST_RATE) {
+                return true;
+            }
         }
     }
-    return true;
+    return false;
 }
 
 static bool asks_of_class(const struct expr *expr)
@@ -69,7 +90,8 @@ static bool are_lists_steady(const struct work *work, const struct step *step,
 {
     bool asks = false, asks_own = false;
     for (uint32_t i = 0; i < step->cover.pass_count; i++) {
-        asks = asks || step->cover.passes[i].offering->is_amount;
+        asks = asks || step->cover.passes[i].offering->is_amount ||
+               asks_for_list(&step->cover.passes[i]);
         asks_own = asks_own || step->cover.passes[i].offering->takes_better;
     }
     const struct price *last = NULL;
@@ -87,34 +109,41 @@ static bool are_lists_steady(const struct work *work, const struct step *step,
 
 /* ---- classes --------------------------------------------------------------------------------- */
 
-/* The slots of an offering's expressions in [from, to), each once. */
-static uint32_t *collect_slots(struct work *work, const struct offering *offering, bool of_rows,
-                               uint32_t *out_count)
+struct slots {
+    uint32_t *items; /* each once */
+    uint32_t count, capacity;
+};
+
+static void add_slots(struct work *work, const struct expr *expr, bool of_rows, struct slots *slots)
 {
-    const struct expr *exprs[] = {offering->eligible, offering->weight, offering->rate};
-    uint32_t total = 0, kept = 0;
-    size_t count;
-    for (size_t i = 0; i < sizeof exprs / sizeof *exprs; i++) {
-        if (exprs[i]) {
-            (void)expr_slots(exprs[i], &count);
-            total += (uint32_t)count;
+    size_t count = 0;
+    const uint32_t *asked = expr ? expr_slots(expr, &count) : NULL;
+    for (size_t i = 0; i < count; i++) {
+        bool is_there = (asked[i] < NAME_COMMITMENT) != of_rows;
+        for (uint32_t n = 0; n < slots->count && !is_there; n++) {
+            is_there = slots->items[n] == asked[i];
         }
-    }
-    uint32_t *out = arena_alloc(work->arena, (total + 1u) * sizeof *out);
-    for (size_t i = 0; i < sizeof exprs / sizeof *exprs; i++) {
-        const uint32_t *slots = exprs[i] ? expr_slots(exprs[i], &count) : NULL;
-        for (size_t k = 0; slots && k < count; k++) {
-            bool is_there = (slots[k] < NAME_COMMITMENT) != of_rows;
-            for (uint32_t n = 0; n < kept && !is_there; n++) {
-                is_there = out[n] == slots[k];
-            }
-            if (!is_there) {
-                out[kept++] = slots[k];
-            }
+        if (is_there) {
+            continue;
         }
+        if (slots->count == slots->capacity) {
+            uint32_t more = slots->capacity ? slots->capacity * 2 : 8;
+            slots->items =
+                arena_grow(work->arena, slots->items, slots->count, more, sizeof *slots->items);
+            slots->capacity = more;
+        }
+        slots->items[slots->count++] = asked[i];
     }
-    *out_count = kept;
-    return out;
+}
+
+/* What an offering's expressions ask of rows, or of commitments. */
+static struct slots collect_slots(struct work *work, const struct offering *offering, bool of_rows)
+{
+    struct slots slots = {0};
+    add_slots(work, offering->eligible, of_rows, &slots);
+    add_slots(work, offering->weight, of_rows, &slots);
+    add_slots(work, offering->rate, of_rows, &slots);
+    return slots;
 }
 
 static void add_value(struct buffer *key, const struct expr_value *value)
@@ -134,8 +163,13 @@ static void find_classes(struct matching *m, struct cover_offering *of)
 {
     struct work *work = m->work;
     const struct commitments *all = work->commitments;
-    uint32_t slot_count;
-    const uint32_t *slots = collect_slots(work, of->offering, false, &slot_count);
+    struct slots slots = collect_slots(work, of->offering, false);
+    for (uint32_t i = 0; i < m->step->cover.pass_count; i++) { /* an order may ask of them too */
+        const struct cover_pass *pass = &m->step->cover.passes[i];
+        for (uint32_t k = 0; k < pass->order_count && pass->offering == of->offering; k++) {
+            add_slots(work, pass->order[k].expr, false, &slots);
+        }
+    }
     of->class_of = arena_alloc(work->arena, (all->count + 1u) * sizeof *of->class_of);
     of->classes = arena_alloc(work->arena, (all->count + 1u) * sizeof(const struct commitment *));
     struct keys keys = {0};
@@ -147,8 +181,8 @@ static void find_classes(struct matching *m, struct cover_offering *of)
             continue;
         }
         key.size = 0;
-        for (uint32_t s = 0; s < slot_count; s++) {
-            add_value(&key, &all->items[i].commitment->values[slots[s] - NAME_COMMITMENT]);
+        for (uint32_t s = 0; s < slots.count; s++) {
+            add_value(&key, &all->items[i].commitment->values[slots.items[s] - NAME_COMMITMENT]);
         }
         bool is_new;
         of->class_of[i] = keys_add(work->arena, &keys, hash_print(key.at, key.size), &is_new);
@@ -222,14 +256,17 @@ static enum status find_match(struct matching *m, const struct cover_offering *o
         return OK;
     }
     match->weight = dec_from_int(1);
+    bool has_list;
     if (!offering->is_amount) {
+        if (of->asks_for_list) {
+            TRY(find_list_rate(m, row, false, &has_list, &match->list_rate));
+        }
         if (offering->weight) {
             TRY(charge_eval(work, offering->weight, row, m->time, &value));
             match->weight = value.number;
         }
         return dec_sign(match->weight) > 0 ? OK : fail_weight(work, "weight", match->weight);
     }
-    bool has_list;
     TRY(find_list_rate(m, row, false, &has_list, &match->list_rate));
     work->list_rate = match->list_rate;
     TRY(charge_try(work, offering->rate, row, m->time, &value));
@@ -466,8 +503,10 @@ static uint64_t owner_of(const struct matching *m, const struct cover_pass *pass
     if (pass->whose == COVER_OWN) {
         return account;
     }
-    enum sharing_mode mode = accounts_sharing(
-        accounts, m->work->catalog, accounts_own(accounts, account), sharing_instant(m), &group);
+    const uint32_t payer = accounts_own(accounts, m->work->pricing->payer);
+    enum sharing_mode mode =
+        accounts_sharing(accounts, m->work->catalog, accounts_own(accounts, account), payer,
+                         sharing_instant(m), &group);
     if (mode == SHARING_NONE || (mode == SHARING_GROUP && pass->whose == COVER_SHARED)) {
         return NOBODY;
     }
@@ -505,7 +544,10 @@ static enum status find_claims(struct matching *m, struct cover_pass_state *stat
     const struct cover_pass *pass = state->pass;
     struct ranked_claim *claims = arena_alloc(work->arena, (all->count + 1u) * sizeof *claims);
     work->is_filter = true;
-    struct charge nobody = {.account = work->pricing->payer, .sku = NONE, .series = NONE};
+    struct charge nobody = {.account = work->pricing->payer,
+                            .sku = NONE,
+                            .series = NONE,
+                            .at = pricing_turn(work->pricing, work->pricing->cut.from).from};
     uint32_t count = 0;
     for (uint32_t i = 0; i < all->count; i++) {
         const struct held_commitment *held = &all->items[i];
@@ -575,8 +617,11 @@ enum status matching_start(struct matching *m, const uint32_t *charges, uint32_t
         if (at == m->offering_count) {
             m->offering_count++;
             of->offering = offering;
-            of->by_kind = offering->is_amount;
-            of->row_slots = collect_slots(work, offering, true, &of->row_slot_count);
+            of->by_kind = offering->is_amount || !has_steady_calls(work, offering->eligible) ||
+                          !has_steady_calls(work, offering->weight);
+            const struct slots slots = collect_slots(work, offering, true);
+            of->row_slots = slots.items;
+            of->row_slot_count = slots.count;
             find_classes(m, of);
         }
         state->offering = of;
@@ -586,6 +631,7 @@ enum status matching_start(struct matching *m, const uint32_t *charges, uint32_t
                 state->sorts_matches || asks_of_class(state->pass->order[k].expr);
         }
         of->by_kind = of->by_kind || state->sorts_matches;
+        of->asks_for_list = of->asks_for_list || asks_for_list(state->pass);
     }
     for (uint32_t i = 0; i < body->pass_count; i++) {
         TRY(find_claims(m, &m->passes[i]));

@@ -34,6 +34,7 @@ struct cover_offering {
     const uint32_t *row_slots; /* what its expressions ask of rows */
     uint32_t row_slot_count;
     bool by_kind; /* a signature is a kind */
+    bool asks_for_list; /* an order does */
     struct keys signatures;
     uint32_t *signature_of; /* of each kind */
     uint32_t signature_capacity;

@@ -198,7 +198,7 @@ class CoverSteps:
         if whom == "own":
             return account == owner
         at = self.setting_instant(piece.row, step)
-        (mine, group), (theirs, other) = self.setup.sharing(owner, at), self.setup.sharing(account, at)
+        (mine, group), (theirs, other) = (self.setup.sharing(each, self.payer, at) for each in (owner, account))
         if "none" in (mine, theirs):  # neither gives nor takes
             return False
         return "group" not in (mine, theirs) if whom == "shared" else group != "" and group == other

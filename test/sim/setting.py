@@ -244,9 +244,9 @@ class Setup:
             raise expressions.Failure("EXPRESSION")
         return num(max(found, key=lambda item: item[0])[1])
 
-    def sharing(self, account, at):
-        """(how, group) of an account: what it says, else its payer: all, none, or group, with its group alone."""
-        for one in (account, self.payer(account, at)):
+    def sharing(self, account, payer, at):
+        """(how, group) of an account on a payer's bill: what it says, else that payer: all, none, or group, with its group alone."""
+        for one in (account, payer):
             value = self.records.get(one, {}).get("sharing", [])
             for item in value if isinstance(value, list) else [value]:
                 item = {"mode": item} if isinstance(item, str) else item

@@ -113,7 +113,8 @@ class Maker:
             for one in whom:
                 item = {"offering": offering, "for": one}
                 if offering == "flexible" and rng.random() < 0.7:
-                    item["order"] = rng.choice([["attributes.weight", "resource"], ["weight"], ["-weight", "sku"], ["-quantity"]])
+                    item["order"] = rng.choice([["attributes.weight", "resource"], ["weight"], ["-weight", "sku"], ["-quantity"], ["-list", "sku"],
+                                                ["commitment.count > 1 ? quantity : -quantity"]])
                 if offering in ("narrow", "wide") and rng.random() < 0.2:
                     item["order"] = rng.choice([["rate"], ["-list", "sku"], ["savings"]])
                 if rng.random() < 0.15:
