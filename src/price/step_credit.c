@@ -219,37 +219,37 @@ static struct dec rolled_over(const struct grant *grant, struct dec balance)
     return grant->has_most ? dec_min(kept, grant->most) : kept;
 }
 
-static enum status repay(struct work *work, const struct wallet *wallet)
+/* What comes into a grant repays a debt; what it had stays, and it may be for other charges. */
+static enum status repay(struct work *work, const struct wallet *wallet,
+                         const struct grant_state *state, struct dec had)
 {
-    const struct step_credit *body = &wallet->step->credit;
     struct dec *debt = &work->buckets[wallet->overage].x;
-    for (uint32_t i = 0; i < body->grant_count && !dec_is_zero(*debt); i++) {
-        if (wallet->grants[i].bucket == NONE) {
-            continue;
-        }
-        struct dec *balance = &work->buckets[wallet->grants[i].bucket].x;
-        struct dec part = dec_min(*debt, *balance);
-        TRY(dec_subtract(*balance, part, balance, work->err));
-        TRY(dec_subtract(*debt, part, debt, work->err));
+    struct dec *balance = &work->buckets[state->bucket].x, came, part;
+    TRY(dec_subtract(*balance, had, &came, work->err));
+    part = dec_min(*debt, came);
+    if (dec_sign(part) <= 0) {
+        return OK;
     }
-    return OK;
+    TRY(dec_subtract(*balance, part, balance, work->err));
+    return dec_subtract(*debt, part, debt, work->err);
 }
 
 static enum status reset(struct work *work, struct wallet *wallet)
 {
     const struct step_credit *body = &wallet->step->credit;
+    if (!body->keeps_overage) {
+        work->buckets[wallet->overage].x = DEC_ZERO;
+    }
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant_state *state = &wallet->grants[i];
         if (state->has_begun && !state->has_ended) {
-            struct dec *balance = &work->buckets[state->bucket].x;
+            struct dec *balance = &work->buckets[state->bucket].x, had = *balance;
             *balance = rolled_over(&body->grants[i], *balance);
+            TRY(repay(work, wallet, state, had));
         }
     }
     if (body->has_top_up) {
         work->buckets[wallet->top_up].x = DEC_ZERO;
-    }
-    if (!body->keeps_overage) {
-        work->buckets[wallet->overage].x = DEC_ZERO;
     }
     return OK;
 }
@@ -446,26 +446,29 @@ static enum status buy_late(struct work *work, const struct wallet *wallet,
     return buy_grant(work, wallet, grant, state, came);
 }
 
-static enum status happen(struct work *work, const struct grant *grant, struct grant_state *state,
-                          enum moment event)
+static enum status happen(struct work *work, const struct wallet *wallet, const struct grant *grant,
+                          struct grant_state *state, enum moment event)
 {
-    struct dec *balance = &work->buckets[state->bucket].x;
+    struct dec *balance = &work->buckets[state->bucket].x, had = DEC_ZERO, kept;
     switch (event) {
     case ENDS:
         state->has_ended = true;
         *balance = DEC_ZERO;
-        break;
+        return OK;
     case BEGINS:
         state->has_begun = true;
         *balance = grant->amount;
         break;
     case RECURS:
-        return dec_add(grant->amount, rolled_over(grant, *balance), balance, work->err);
+        kept = rolled_over(grant, *balance);
+        had = dec_min(*balance, kept);
+        TRY(dec_add(grant->amount, kept, balance, work->err));
+        break;
     case RESETS:
     case NOTHING:
-        break;
+        return OK;
     }
-    return OK;
+    return repay(work, wallet, state, had);
 }
 
 /* From when on it matters what comes into a wallet: what does before the bill is neither taken nor
@@ -510,13 +513,12 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
             wallet->now = first;
         } else {
             struct grant_state *state = &wallet->grants[which];
-            TRY(happen(work, &body->grants[which], state, event));
+            TRY(happen(work, wallet, &body->grants[which], state, event));
             if (event == BEGINS || event == RECURS) {
                 TRY(buy_grant(work, wallet, &body->grants[which], state, first));
             }
             state->now = state->now > first ? state->now : first;
         }
-        TRY(repay(work, wallet));
     }
     wallet->now = wallet->now > until ? wallet->now : until;
     return OK;
