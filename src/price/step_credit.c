@@ -256,6 +256,20 @@ static enum status reset(struct work *work, struct wallet *wallet)
 
 /* ---- buying ---------------------------------------------------------------------------------- */
 
+/* Of a step that prices share, the first that passes it: the version in force, whatever asked. */
+static const struct price *first_price(const struct work *work, const struct step *step, instant at)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct price *found = &catalog->prices[catalog->node_price[step->node]];
+    const struct price *end = catalog->prices + catalog->price_count;
+    for (const struct price *next = found + 1; next < end && price_is_version(next, found); next++) {
+        if (next->from <= at && price_step_of(next, step->node)) {
+            found = next;
+        }
+    }
+    return found;
+}
+
 /* The fee for what comes into a wallet, so many times: a charge of its own, beside those of a price
  * or behind those that the term takes, under the contract in force then. */
 static enum status buy(struct work *work, const struct wallet *wallet, const struct bucket *bucket,
@@ -274,7 +288,10 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     fee.kind = CHARGE_FEE;
     fee.has_amount = fee.has_rate = true;
     fee.account = bucket->account;
-    fee.sku = work->term || step->shared != NONE ? NONE : like->sku;
+    if (!work->term && turn_end_is_pooled(step)) {
+        fee.price = first_price(work, step, at);
+    }
+    fee.sku = work->term || turn_end_is_pooled(step) ? NONE : like->sku;
     fee.series = fee.row = fee.tier = fee.of = NONE;
     fee.order = CHARGE_OF_NO_ROW;
     fee.merged = NULL;
