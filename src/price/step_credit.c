@@ -123,11 +123,42 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
 static enum status buy_late(struct work *work, const struct wallet *wallet,
                             const struct grant *grant, struct grant_state *state);
 
+/* Whether a step of another version, or of another price that shares it, has the wallet as its own:
+ * a version with another scope or other keys has wallets of its own. */
+static bool is_its_wallet(struct work *work, const struct wallet *wallet, const struct price *price,
+                          const struct step *step)
+{
+    struct charge like = wallet->like;
+    like.price = price;
+    work->grant = OVERAGE;
+    return bucket_is_of(work, wallet->overage, step, &like);
+}
+
+/* The version that a new wallet begins with: the one in force up to when its history is told, the
+ * first when nothing is.  So what one gave is there in the next, whichever a charge comes to. */
+static void find_version(struct work *work, struct wallet *wallet)
+{
+    const struct price *first = work->catalog->prices, *at = wallet->price;
+    const struct price *end = first + work->catalog->price_count;
+    if (!wallet->is_of_price || wallet->step->shared != NONE || at < first || at >= end) {
+        return;
+    }
+    for (; at > first && price_is_version(at - 1, wallet->price); at--) {
+        const struct price *before = at - 1;
+        const struct step *step = price_step_of(before, wallet->step->node);
+        bool is_told = wallet->like.price->from <= wallet->now;
+        if (!is_told && step && is_its_wallet(work, wallet, before, step)) {
+            wallet->step = step;
+            wallet->like.price = before;
+        }
+    }
+    wallet->price = wallet->like.price;
+}
+
 /* The wallet that a charge comes to: found by the bucket of its overage, which every wallet has. */
 static enum status find_wallet(struct work *work, const struct step *step,
                                const struct charge *charge, struct wallet **found)
 {
-    const struct step_credit *body = &step->credit;
     uint32_t at;
     TRY(find_grant_bucket(work, step, charge, OVERAGE, &at));
     if (work->buckets[at].values) {
@@ -141,16 +172,18 @@ static enum status find_wallet(struct work *work, const struct step *step,
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
+    find_version(work, wallet);
+    const struct step_credit *body = &wallet->step->credit;
     wallet->grants = arena_calloc(work->arena, body->grant_count + 1, sizeof *wallet->grants);
     wallet->grant_count = body->grant_count;
     work->buckets[at].values = wallet;
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant *grant = &body->grants[i];
         struct grant_state *state = &wallet->grants[i];
-        TRY(find_grant(work, step, charge, grant, work->buckets[at].account, state));
+        TRY(find_grant(work, wallet->step, &wallet->like, grant, work->buckets[at].account, state));
     }
     if (body->has_top_up) {
-        TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
+        TRY(find_grant_bucket(work, wallet->step, &wallet->like, TOP_UP, &wallet->top_up));
     }
     if (work->wallet_count == work->wallet_capacity) {
         uint32_t more = work->wallet_capacity ? work->wallet_capacity * 2 : 8;
@@ -324,17 +357,6 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
 
 static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
                       const struct contract **contract, int *level);
-
-/* Whether a step of another version, or of another price that shares it, has the wallet as its own:
- * a version with another scope or other keys has wallets of its own. */
-static bool is_its_wallet(struct work *work, const struct wallet *wallet, const struct price *price,
-                          const struct step *step)
-{
-    struct charge like = wallet->like;
-    like.price = price;
-    work->grant = OVERAGE;
-    return bucket_is_of(work, wallet->overage, step, &like);
-}
 
 /* Whether the step has the grant for an account. */
 static bool has_grant(const struct work *work, const struct step *step, struct text id,

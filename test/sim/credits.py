@@ -87,10 +87,9 @@ class Wallet:
         self.start = start
         if body is self.body:
             return
-        if self.is_used():
-            if start > self.now:
-                self.advance(start - 1)
-            self.known.update({grant.id: grant for grant in self.grants})
+        if start > self.now:
+            self.advance(start - 1)
+        self.known.update({grant.id: grant for grant in self.grants})
         self.read(body)
         for grant in self.grants:
             old = self.known.get(grant.id)
