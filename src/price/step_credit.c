@@ -294,8 +294,8 @@ static const struct price *first_price(const struct work *work, const struct ste
 {
     const struct catalog *catalog = work->catalog;
     const struct price *found = &catalog->prices[catalog->node_price[step->node]];
-    const struct price *end = catalog->prices + catalog->price_count;
-    for (const struct price *next = found + 1; next < end && price_is_version(next, found); next++) {
+    const struct price *end = catalog->prices + catalog->price_count, *next = found + 1;
+    for (; next < end && price_is_version(next, found); next++) {
         if (next->from <= at && price_step_of(next, step->node)) {
             found = next;
         }
@@ -430,7 +430,7 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
     const struct member_spans members =
         pricing_members(pricing, is_shared ? NONE : work->buckets[wallet->overage].account);
     instant first = span.to;
-    for (uint32_t i = 0; i < members.count; i++) {
+    for (uint32_t i = 0; i < members.count && first > span.from; i++) {
         const struct member_span *member = &members.items[i];
         instant since = accounts->items[member->account].since, next;
         struct period in = period_intersect(member->span, span);
@@ -442,19 +442,38 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
     return first;
 }
 
+/* While a grant that came is there. */
+static struct period time_there(const struct grant *grant, instant came)
+{
+    struct period there = {came, grant->to};
+    if (grant->recurs) {
+        instant turn = clock_turn(&grant->every, came == INSTANT_MIN ? 0 : came).to;
+        there.to = turn < there.to ? turn : there.to;
+    }
+    return there;
+}
+
+/* True of what nobody had as long as it was there, who would have bought it: nothing of it rolls
+ * over. */
+static bool is_nobodys(struct work *work, const struct wallet *wallet, const struct grant *grant,
+                       instant came)
+{
+    if (!grant->has_cost || !grant->has_rollover) {
+        return false;
+    }
+    struct period there = time_there(grant, came);
+    return first_held(work, wallet, grant->id, there) >= there.to;
+}
+
 /* A grant is bought as it comes, or while it is there as soon as somebody has the wallet: whichever
  * bill that falls into, and by the version that is in force then. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
                              const struct grant *grant, struct grant_state *state, instant came)
 {
     const struct price *price = wallet->price;
-    struct period cut = work->pricing->cut, there = {came, grant->to};
+    struct period cut = work->pricing->cut, there = time_there(grant, came);
     if (!grant->has_cost || came >= cut.to) {
         return OK;
-    }
-    if (grant->recurs) {
-        instant turn = clock_turn(&grant->every, came == INSTANT_MIN ? 0 : came).to;
-        there.to = turn < there.to ? turn : there.to;
     }
     if (there.to <= cut.from) {
         return OK;
@@ -486,8 +505,10 @@ static enum status buy_late(struct work *work, const struct wallet *wallet,
 }
 
 static enum status happen(struct work *work, const struct wallet *wallet, const struct grant *grant,
-                          struct grant_state *state, enum moment event)
+                          struct grant_state *state, enum moment event, instant at)
 {
+    const bool is_gone = event != ENDS && is_nobodys(work, wallet, grant, at);
+    const struct dec amount = is_gone ? DEC_ZERO : grant->amount;
     struct dec *balance = &work->buckets[state->bucket].x, had = DEC_ZERO, kept;
     switch (event) {
     case ENDS:
@@ -496,27 +517,27 @@ static enum status happen(struct work *work, const struct wallet *wallet, const 
         return OK;
     case BEGINS:
         state->has_begun = true;
-        *balance = grant->amount;
+        *balance = amount;
         break;
     case RECURS:
         kept = rolled_over(grant, *balance);
         had = dec_min(*balance, kept);
-        TRY(dec_add(grant->amount, kept, balance, work->err));
+        TRY(dec_add(amount, kept, balance, work->err));
         break;
     case RESETS:
     case NOTHING:
         return OK;
     }
-    return repay(work, wallet, state, had);
+    return at > wallet->now ? repay(work, wallet, state, had) : OK;
 }
 
 /* From when on it matters what comes into a wallet: what does before the bill is neither taken nor
- * bought in it, but repays a debt. */
+ * bought in it, but repays a debt that was there then. */
 static instant matters_from(const struct work *work, const struct wallet *wallet, instant until)
 {
-    instant cut = work->pricing->cut.from;
+    instant cut = work->pricing->cut.from, from = until < cut ? until : cut;
     bool is_in_debt = !dec_is_zero(work->buckets[wallet->overage].x);
-    return is_in_debt ? INSTANT_MIN : until < cut ? until : cut;
+    return is_in_debt && wallet->now < from ? wallet->now : from;
 }
 
 /* All that happens up to an instant: ends, resets, turns, beginnings, of equal ones in the order in
@@ -552,7 +573,7 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
             wallet->now = first;
         } else {
             struct grant_state *state = &wallet->grants[which];
-            TRY(happen(work, wallet, &body->grants[which], state, event));
+            TRY(happen(work, wallet, &body->grants[which], state, event, first));
             if (event == BEGINS || event == RECURS) {
                 TRY(buy_grant(work, wallet, &body->grants[which], state, first));
             }
@@ -560,6 +581,23 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
         }
     }
     wallet->now = wallet->now > until ? wallet->now : until;
+    return OK;
+}
+
+/* What a version has given up to now comes in with it, and repays a debt once, if it does not come
+ * anew as the version begins. */
+static enum status advance_new(struct work *work, struct wallet *wallet, const bool *is_new)
+{
+    const struct step_credit *body = &wallet->step->credit;
+    TRY(advance(work, wallet, wallet->now));
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        const struct grant_state *state = &wallet->grants[i];
+        instant next;
+        if (is_new[i] && state->has_begun && !state->has_ended) {
+            (void)next_of_grant(&body->grants[i], state, wallet->now, &next);
+            TRY(next > wallet->now + 1 ? repay(work, wallet, state, DEC_ZERO) : OK);
+        }
+    }
     return OK;
 }
 
@@ -577,9 +615,15 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     uint32_t old_count = wallet->grant_count, count = body->grant_count;
     struct grant_state *grants =
         arena_calloc(work->arena, count + old_count + 1u, sizeof *wallet->grants);
+    bool *is_new = arena_alloc(work->arena, count + 1u);
     const uint32_t account = work->buckets[wallet->overage].account;
     for (uint32_t i = 0; i < count; i++) {
         TRY(find_grant(work, step, charge, &body->grants[i], account, &grants[i]));
+        is_new[i] = grants[i].bucket != NONE && !work->buckets[grants[i].bucket].is_opened;
+        if (grants[i].bucket != NONE && !is_new[i] && grants[i].now < wallet->now) {
+            grants[i].now = wallet->now; /* in the time of versions without it nothing came */
+            grants[i].has_begun = body->grants[i].from <= wallet->now;
+        }
     }
     for (uint32_t o = 0; o < old_count; o++) {
         uint32_t i = 0;
@@ -593,6 +637,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             grants[count++] = old[o];
             continue;
         }
+        is_new[i] = false;
         grants[i].bought = old[o].bought;
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
@@ -609,7 +654,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     for (uint32_t i = 0; i < body->grant_count; i++) {
         TRY(buy_late(work, wallet, &body->grants[i], &grants[i]));
     }
-    return OK;
+    return advance_new(work, wallet, is_new);
 }
 
 /* Versions between that of the wallet and an instant, whether or not a charge comes in their time:

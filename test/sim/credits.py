@@ -91,12 +91,17 @@ class Wallet:
             self.advance(start - 1)
         self.known.update({grant.id: grant for grant in self.grants})
         self.read(body)
+        new = [grant for grant in self.grants if grant.id not in self.known]
         for grant in self.grants:
             old = self.known.get(grant.id)
             if old:
                 grant.balance, grant.now = old.balance, max(old.now, self.now)
                 grant.begun = old.begun and grant.start <= self.now
                 grant.ended = old.ended and grant.end <= self.now
+        self.advance(self.now)
+        for grant in new:  # comes with the version
+            if grant.begun and not grant.ended and not any(at == self.now + 1 for at, _ in grant.moments(self.now, self.now + 1)):
+                self.fill(grant, ZERO, grant.balance)
 
     def is_used(self):
         return self.now >= times.MIN
@@ -133,12 +138,12 @@ class Wallet:
             elif what == "begin":
                 if not self.grants[i].ended:
                     self.grants[i].begun = True
-                    self.fill(self.grants[i], ZERO, self.grants[i].amount)
+                    self.fill(self.grants[i], ZERO, self.grants[i].amount, at <= self.now)
                     self.buy(self.grants[i], at)
             elif not self.grants[i].ended:
                 grant = self.grants[i]
                 kept = grant.rolled() if "rollover" in grant.record else ZERO
-                self.fill(grant, min(grant.balance, kept), grant.amount + kept)
+                self.fill(grant, min(grant.balance, kept), grant.amount + kept, at <= self.now)
                 self.buy(grant, at)
         self.now = max(self.now, until)
         for grant in self.grants:
@@ -150,9 +155,9 @@ class Wallet:
             end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
             self.bought.append((at, end, grant.id, 1, num(grant.record.get("cost", 0))))
 
-    def fill(self, grant, had, has):
+    def fill(self, grant, had, has, is_past=False):
         """What comes in repays a debt."""
-        part = max(min(self.debt, has - had), ZERO)
+        part = max(min(self.debt, has - had), ZERO) if not is_past else ZERO
         grant.balance = has - part
         self.debt -= part
 
