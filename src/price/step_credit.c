@@ -123,11 +123,42 @@ static bool sells(const struct catalog *catalog, const struct price *price, cons
 static enum status buy_late(struct work *work, const struct wallet *wallet,
                             const struct grant *grant, struct grant_state *state);
 
+/* Whether a step of another version, or of another price that shares it, has the wallet as its own:
+ * a version with another scope or other keys has wallets of its own. */
+static bool is_its_wallet(struct work *work, const struct wallet *wallet, const struct price *price,
+                          const struct step *step)
+{
+    struct charge like = wallet->like;
+    like.price = price;
+    work->grant = OVERAGE;
+    return bucket_is_of(work, wallet->overage, step, &like);
+}
+
+/* The version that a new wallet begins with: the one in force up to when its history is told, the
+ * first when nothing is.  So what one gave is there in the next, whichever a charge comes to. */
+static void find_version(struct work *work, struct wallet *wallet)
+{
+    const struct price *first = work->catalog->prices, *at = wallet->price;
+    const struct price *end = first + work->catalog->price_count;
+    if (!wallet->is_of_price || wallet->step->shared != NONE || at < first || at >= end) {
+        return;
+    }
+    for (; at > first && price_is_version(at - 1, wallet->price); at--) {
+        const struct price *before = at - 1;
+        const struct step *step = price_step_of(before, wallet->step->node);
+        bool is_told = wallet->like.price->from <= wallet->now;
+        if (!is_told && step && is_its_wallet(work, wallet, before, step)) {
+            wallet->step = step;
+            wallet->like.price = before;
+        }
+    }
+    wallet->price = wallet->like.price;
+}
+
 /* The wallet that a charge comes to: found by the bucket of its overage, which every wallet has. */
 static enum status find_wallet(struct work *work, const struct step *step,
                                const struct charge *charge, struct wallet **found)
 {
-    const struct step_credit *body = &step->credit;
     uint32_t at;
     TRY(find_grant_bucket(work, step, charge, OVERAGE, &at));
     if (work->buckets[at].values) {
@@ -141,16 +172,18 @@ static enum status find_wallet(struct work *work, const struct step *step,
     wallet->like = *charge;
     wallet->overage = wallet->top_up = at;
     wallet->now = state_now(&work->buckets[at]);
+    find_version(work, wallet);
+    const struct step_credit *body = &wallet->step->credit;
     wallet->grants = arena_calloc(work->arena, body->grant_count + 1, sizeof *wallet->grants);
     wallet->grant_count = body->grant_count;
     work->buckets[at].values = wallet;
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant *grant = &body->grants[i];
         struct grant_state *state = &wallet->grants[i];
-        TRY(find_grant(work, step, charge, grant, work->buckets[at].account, state));
+        TRY(find_grant(work, wallet->step, &wallet->like, grant, work->buckets[at].account, state));
     }
     if (body->has_top_up) {
-        TRY(find_grant_bucket(work, step, charge, TOP_UP, &wallet->top_up));
+        TRY(find_grant_bucket(work, wallet->step, &wallet->like, TOP_UP, &wallet->top_up));
     }
     if (work->wallet_count == work->wallet_capacity) {
         uint32_t more = work->wallet_capacity ? work->wallet_capacity * 2 : 8;
@@ -219,42 +252,56 @@ static struct dec rolled_over(const struct grant *grant, struct dec balance)
     return grant->has_most ? dec_min(kept, grant->most) : kept;
 }
 
-static enum status repay(struct work *work, const struct wallet *wallet)
+/* What comes into a grant repays a debt; what it had stays, and it may be for other charges. */
+static enum status repay(struct work *work, const struct wallet *wallet,
+                         const struct grant_state *state, struct dec had)
 {
-    const struct step_credit *body = &wallet->step->credit;
     struct dec *debt = &work->buckets[wallet->overage].x;
-    for (uint32_t i = 0; i < body->grant_count && !dec_is_zero(*debt); i++) {
-        if (wallet->grants[i].bucket == NONE) {
-            continue;
-        }
-        struct dec *balance = &work->buckets[wallet->grants[i].bucket].x;
-        struct dec part = dec_min(*debt, *balance);
-        TRY(dec_subtract(*balance, part, balance, work->err));
-        TRY(dec_subtract(*debt, part, debt, work->err));
+    struct dec *balance = &work->buckets[state->bucket].x, came, part;
+    TRY(dec_subtract(*balance, had, &came, work->err));
+    part = dec_min(*debt, came);
+    if (dec_sign(part) <= 0) {
+        return OK;
     }
-    return OK;
+    TRY(dec_subtract(*balance, part, balance, work->err));
+    return dec_subtract(*debt, part, debt, work->err);
 }
 
 static enum status reset(struct work *work, struct wallet *wallet)
 {
     const struct step_credit *body = &wallet->step->credit;
+    if (!body->keeps_overage) {
+        work->buckets[wallet->overage].x = DEC_ZERO;
+    }
     for (uint32_t i = 0; i < body->grant_count; i++) {
         const struct grant_state *state = &wallet->grants[i];
         if (state->has_begun && !state->has_ended) {
-            struct dec *balance = &work->buckets[state->bucket].x;
+            struct dec *balance = &work->buckets[state->bucket].x, had = *balance;
             *balance = rolled_over(&body->grants[i], *balance);
+            TRY(repay(work, wallet, state, had));
         }
     }
     if (body->has_top_up) {
         work->buckets[wallet->top_up].x = DEC_ZERO;
     }
-    if (!body->keeps_overage) {
-        work->buckets[wallet->overage].x = DEC_ZERO;
-    }
     return OK;
 }
 
 /* ---- buying ---------------------------------------------------------------------------------- */
+
+/* Of a step that prices share, the first that passes it: the version in force, whatever asked. */
+static const struct price *first_price(const struct work *work, const struct step *step, instant at)
+{
+    const struct catalog *catalog = work->catalog;
+    const struct price *found = &catalog->prices[catalog->node_price[step->node]];
+    const struct price *end = catalog->prices + catalog->price_count, *next = found + 1;
+    for (; next < end && price_is_version(next, found); next++) {
+        if (next->from <= at && price_step_of(next, step->node)) {
+            found = next;
+        }
+    }
+    return found;
+}
 
 /* The fee for what comes into a wallet, so many times: a charge of its own, beside those of a price
  * or behind those that the term takes, under the contract in force then. */
@@ -274,7 +321,10 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
     fee.kind = CHARGE_FEE;
     fee.has_amount = fee.has_rate = true;
     fee.account = bucket->account;
-    fee.sku = work->term || step->shared != NONE ? NONE : like->sku;
+    if (!work->term && turn_end_is_pooled(step)) {
+        fee.price = first_price(work, step, at);
+    }
+    fee.sku = work->term || turn_end_is_pooled(step) ? NONE : like->sku;
     fee.series = fee.row = fee.tier = fee.of = NONE;
     fee.order = CHARGE_OF_NO_ROW;
     fee.merged = NULL;
@@ -307,17 +357,6 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
 
 static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
                       const struct contract **contract, int *level);
-
-/* Whether a step of another version, or of another price that shares it, has the wallet as its own:
- * a version with another scope or other keys has wallets of its own. */
-static bool is_its_wallet(struct work *work, const struct wallet *wallet, const struct price *price,
-                          const struct step *step)
-{
-    struct charge like = wallet->like;
-    like.price = price;
-    work->grant = OVERAGE;
-    return bucket_is_of(work, wallet->overage, step, &like);
-}
 
 /* Whether the step has the grant for an account. */
 static bool has_grant(const struct work *work, const struct step *step, struct text id,
@@ -391,7 +430,7 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
     const struct member_spans members =
         pricing_members(pricing, is_shared ? NONE : work->buckets[wallet->overage].account);
     instant first = span.to;
-    for (uint32_t i = 0; i < members.count; i++) {
+    for (uint32_t i = 0; i < members.count && first > span.from; i++) {
         const struct member_span *member = &members.items[i];
         instant since = accounts->items[member->account].since, next;
         struct period in = period_intersect(member->span, span);
@@ -403,19 +442,38 @@ static instant first_held(struct work *work, const struct wallet *wallet, struct
     return first;
 }
 
+/* While a grant that came is there. */
+static struct period time_there(const struct grant *grant, instant came)
+{
+    struct period there = {came, grant->to};
+    if (grant->recurs) {
+        instant turn = clock_turn(&grant->every, came == INSTANT_MIN ? 0 : came).to;
+        there.to = turn < there.to ? turn : there.to;
+    }
+    return there;
+}
+
+/* True of what nobody had as long as it was there, who would have bought it: nothing of it rolls
+ * over. */
+static bool is_nobodys(struct work *work, const struct wallet *wallet, const struct grant *grant,
+                       instant came)
+{
+    if (!grant->has_cost || !grant->has_rollover) {
+        return false;
+    }
+    struct period there = time_there(grant, came);
+    return first_held(work, wallet, grant->id, there) >= there.to;
+}
+
 /* A grant is bought as it comes, or while it is there as soon as somebody has the wallet: whichever
  * bill that falls into, and by the version that is in force then. */
 static enum status buy_grant(struct work *work, const struct wallet *wallet,
                              const struct grant *grant, struct grant_state *state, instant came)
 {
     const struct price *price = wallet->price;
-    struct period cut = work->pricing->cut, there = {came, grant->to};
+    struct period cut = work->pricing->cut, there = time_there(grant, came);
     if (!grant->has_cost || came >= cut.to) {
         return OK;
-    }
-    if (grant->recurs) {
-        instant turn = clock_turn(&grant->every, came == INSTANT_MIN ? 0 : came).to;
-        there.to = turn < there.to ? turn : there.to;
     }
     if (there.to <= cut.from) {
         return OK;
@@ -446,35 +504,40 @@ static enum status buy_late(struct work *work, const struct wallet *wallet,
     return buy_grant(work, wallet, grant, state, came);
 }
 
-static enum status happen(struct work *work, const struct grant *grant, struct grant_state *state,
-                          enum moment event)
+static enum status happen(struct work *work, const struct wallet *wallet, const struct grant *grant,
+                          struct grant_state *state, enum moment event, instant at)
 {
-    struct dec *balance = &work->buckets[state->bucket].x;
+    const bool is_gone = event != ENDS && is_nobodys(work, wallet, grant, at);
+    const struct dec amount = is_gone ? DEC_ZERO : grant->amount;
+    struct dec *balance = &work->buckets[state->bucket].x, had = DEC_ZERO, kept;
     switch (event) {
     case ENDS:
         state->has_ended = true;
         *balance = DEC_ZERO;
-        break;
+        return OK;
     case BEGINS:
         state->has_begun = true;
-        *balance = grant->amount;
+        *balance = amount;
         break;
     case RECURS:
-        return dec_add(grant->amount, rolled_over(grant, *balance), balance, work->err);
+        kept = rolled_over(grant, *balance);
+        had = dec_min(*balance, kept);
+        TRY(dec_add(amount, kept, balance, work->err));
+        break;
     case RESETS:
     case NOTHING:
-        break;
+        return OK;
     }
-    return OK;
+    return at > wallet->now ? repay(work, wallet, state, had) : OK;
 }
 
 /* From when on it matters what comes into a wallet: what does before the bill is neither taken nor
- * bought in it, but repays a debt. */
+ * bought in it, but repays a debt that was there then. */
 static instant matters_from(const struct work *work, const struct wallet *wallet, instant until)
 {
-    instant cut = work->pricing->cut.from;
+    instant cut = work->pricing->cut.from, from = until < cut ? until : cut;
     bool is_in_debt = !dec_is_zero(work->buckets[wallet->overage].x);
-    return is_in_debt ? INSTANT_MIN : until < cut ? until : cut;
+    return is_in_debt && wallet->now < from ? wallet->now : from;
 }
 
 /* All that happens up to an instant: ends, resets, turns, beginnings, of equal ones in the order in
@@ -510,15 +573,31 @@ static enum status advance(struct work *work, struct wallet *wallet, instant unt
             wallet->now = first;
         } else {
             struct grant_state *state = &wallet->grants[which];
-            TRY(happen(work, &body->grants[which], state, event));
+            TRY(happen(work, wallet, &body->grants[which], state, event, first));
             if (event == BEGINS || event == RECURS) {
                 TRY(buy_grant(work, wallet, &body->grants[which], state, first));
             }
             state->now = state->now > first ? state->now : first;
         }
-        TRY(repay(work, wallet));
     }
     wallet->now = wallet->now > until ? wallet->now : until;
+    return OK;
+}
+
+/* What a version has given up to now comes in with it, and repays a debt once, if it does not come
+ * anew as the version begins. */
+static enum status advance_new(struct work *work, struct wallet *wallet, const bool *is_new)
+{
+    const struct step_credit *body = &wallet->step->credit;
+    TRY(advance(work, wallet, wallet->now));
+    for (uint32_t i = 0; i < body->grant_count; i++) {
+        const struct grant_state *state = &wallet->grants[i];
+        instant next;
+        if (is_new[i] && state->has_begun && !state->has_ended) {
+            (void)next_of_grant(&body->grants[i], state, wallet->now, &next);
+            TRY(next > wallet->now + 1 ? repay(work, wallet, state, DEC_ZERO) : OK);
+        }
+    }
     return OK;
 }
 
@@ -536,9 +615,15 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     uint32_t old_count = wallet->grant_count, count = body->grant_count;
     struct grant_state *grants =
         arena_calloc(work->arena, count + old_count + 1u, sizeof *wallet->grants);
+    bool *is_new = arena_alloc(work->arena, count + 1u);
     const uint32_t account = work->buckets[wallet->overage].account;
     for (uint32_t i = 0; i < count; i++) {
         TRY(find_grant(work, step, charge, &body->grants[i], account, &grants[i]));
+        is_new[i] = grants[i].bucket != NONE && !work->buckets[grants[i].bucket].is_opened;
+        if (grants[i].bucket != NONE && !is_new[i] && grants[i].now < wallet->now) {
+            grants[i].now = wallet->now; /* in the time of versions without it nothing came */
+            grants[i].has_begun = body->grants[i].from <= wallet->now;
+        }
     }
     for (uint32_t o = 0; o < old_count; o++) {
         uint32_t i = 0;
@@ -552,6 +637,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             grants[count++] = old[o];
             continue;
         }
+        is_new[i] = false;
         grants[i].bought = old[o].bought;
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
@@ -568,7 +654,7 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
     for (uint32_t i = 0; i < body->grant_count; i++) {
         TRY(buy_late(work, wallet, &body->grants[i], &grants[i]));
     }
-    return OK;
+    return advance_new(work, wallet, is_new);
 }
 
 /* Versions between that of the wallet and an instant, whether or not a charge comes in their time:

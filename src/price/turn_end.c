@@ -79,8 +79,7 @@ static bool is_by_sku(const struct step *step)
     return at < step->by_count;
 }
 
-/* A step where the rows of several prices meet in one bucket; on the clock of rows, none do. */
-static bool is_pooled(const struct step *step)
+bool turn_end_is_pooled(const struct step *step)
 {
     return step->shared != NONE && step->clock != CLOCK_ROW && !is_by_sku(step);
 }
@@ -96,7 +95,7 @@ const struct step *turn_end_step(const struct work *work, const struct step *ste
     if (step->on_change_restart || step->clock == CLOCK_ROW || !is_of_catalog(work, *price)) {
         return step;
     }
-    if (is_pooled(step)) {
+    if (turn_end_is_pooled(step)) {
         *price = &work->catalog->prices[work->catalog->node_price[step->node]];
     }
     /* Versions are neighbours, in the order of their dates. */
@@ -137,7 +136,7 @@ struct charge turn_end_charge(const struct work *work, const struct bucket *buck
                            .has_amount = true,
                            .level = like->level,
                            .account = bucket->account,
-                           .sku = is_pooled(step) ? NONE : like->sku,
+                           .sku = turn_end_is_pooled(step) ? NONE : like->sku,
                            .series = NONE,
                            .row = NONE,
                            .order = CHARGE_OF_NO_ROW,
@@ -290,7 +289,7 @@ static bool find_due(struct work *work, uint32_t opening, struct due *due)
     if (step->shared == NONE) {
         bool has_other = bucket_name_label(work->arena, state->key, TEXT("sku="), &part);
         due->sku = map_find(&catalog->sku_by_name, has_other ? part : price->name);
-    } else if (!is_pooled(step)) {
+    } else if (!turn_end_is_pooled(step)) {
         (void)bucket_name_label(work->arena, state->key, TEXT("sku:"), &part);
         due->sku = map_find(&catalog->sku_by_name, part);
         instant last = (state->turn.to < cut.to ? state->turn.to : cut.to) - 1;

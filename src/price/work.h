@@ -591,6 +591,8 @@ instant turn_end_due(const struct work *work, const struct step *step, const str
                      const struct contract *contract, uint32_t account, struct period turn);
 /* True of a private step of a plan's price. */
 bool turn_end_is_of_plan(const struct work *work, const struct step *step);
+/* A step where the rows of several prices meet in one bucket; on the clock of rows, none do. */
+bool turn_end_is_pooled(const struct step *step);
 /* True of a private step of the contract's own price. */
 bool turn_end_is_of_contract(const struct work *work, const struct step *step,
                              const struct price *price, const struct contract *contract);

@@ -87,17 +87,21 @@ class Wallet:
         self.start = start
         if body is self.body:
             return
-        if self.is_used():
-            if start > self.now:
-                self.advance(start - 1)
-            self.known.update({grant.id: grant for grant in self.grants})
+        if start > self.now:
+            self.advance(start - 1)
+        self.known.update({grant.id: grant for grant in self.grants})
         self.read(body)
+        new = [grant for grant in self.grants if grant.id not in self.known]
         for grant in self.grants:
             old = self.known.get(grant.id)
             if old:
                 grant.balance, grant.now = old.balance, max(old.now, self.now)
                 grant.begun = old.begun and grant.start <= self.now
                 grant.ended = old.ended and grant.end <= self.now
+        self.advance(self.now)
+        for grant in new:  # comes with the version
+            if grant.begun and not grant.ended and not any(at == self.now + 1 for at, _ in grant.moments(self.now, self.now + 1)):
+                self.fill(grant, ZERO, grant.balance)
 
     def is_used(self):
         return self.now >= times.MIN
@@ -123,23 +127,24 @@ class Wallet:
         rank = {"end": 0, "reset": 1, "recur": 2, "begin": 3}
         for at, what, i in sorted(moments, key=lambda m: (m[0], rank[m[1]], m[2])):
             if what == "reset":
-                for grant in self.grants:
-                    if grant.begun and not grant.ended:
-                        grant.balance = grant.rolled()
-                self.top = ZERO
                 if str(self.body.get("keep_overage", False)).lower() != "true":
                     self.debt = ZERO
+                for grant in self.grants:
+                    if grant.begun and not grant.ended:
+                        self.fill(grant, grant.balance, grant.rolled())
+                self.top = ZERO
             elif what == "end":
                 self.grants[i].balance, self.grants[i].ended = ZERO, True
             elif what == "begin":
                 if not self.grants[i].ended:
-                    self.grants[i].balance, self.grants[i].begun = self.grants[i].amount, True
+                    self.grants[i].begun = True
+                    self.fill(self.grants[i], ZERO, self.grants[i].amount, at <= self.now)
                     self.buy(self.grants[i], at)
             elif not self.grants[i].ended:
                 grant = self.grants[i]
-                grant.balance = grant.amount + (grant.rolled() if "rollover" in grant.record else ZERO)
+                kept = grant.rolled() if "rollover" in grant.record else ZERO
+                self.fill(grant, min(grant.balance, kept), grant.amount + kept, at <= self.now)
                 self.buy(grant, at)
-            self.repay()
         self.now = max(self.now, until)
         for grant in self.grants:
             grant.now = self.now
@@ -150,11 +155,11 @@ class Wallet:
             end = min(grant.end, grant.clock.turn(at)[1]) if grant.clock else grant.end
             self.bought.append((at, end, grant.id, 1, num(grant.record.get("cost", 0))))
 
-    def repay(self):
-        for grant in self.grants:
-            part = min(self.debt, grant.balance)
-            grant.balance -= part
-            self.debt -= part
+    def fill(self, grant, had, has, is_past=False):
+        """What comes in repays a debt."""
+        part = max(min(self.debt, has - had), ZERO) if not is_past else ZERO
+        grant.balance = has - part
+        self.debt -= part
 
     def take(self, at, wanted, fits, others=(), own_only=False, of=None):
         """[(grant, part)]; with overage carried, all of it is taken, the rest as a debt of the wallet.  others: [(account, wallet)]."""

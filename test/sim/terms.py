@@ -631,18 +631,19 @@ class ChargeSteps:
                        for s in price.steps))
 
     def versions(self, price, step):
-        """[(start, body)] of a step's versions from a price's on that have its wallets."""
+        """[(start, body)] of a step's versions that have its wallets."""
         found = [(other.start, s.body) for other in self.setup.all_prices() for s in other.steps
-                 if (other.level, other.name) == (price.level, price.name) and other.start >= price.start and s.node == step.node
+                 if (other.level, other.name) == (price.level, price.name) and s.node == step.node
                  and s.kind == "credit" and self.is_one_wallet(s, step)]
         return sorted(found, key=lambda f: f[0])
 
     def new_wallet(self, row, step):
-        """Of a price it follows the versions, whether or not a charge comes in their time."""
+        """Of a price it follows the versions from the first on, whether or not a charge comes in their time."""
         from credits import Wallet
-        wallet = Wallet(step.body, self.setup.zone)
-        if not self.level and not step.shared:
-            wallet.start, wallet.versions = row.price.start, self.versions(row.price, step)
+        versions = [] if self.level or step.shared else self.versions(row.price, step)
+        wallet = Wallet(versions[0][1] if versions else step.body, self.setup.zone)
+        if versions:
+            wallet.start, wallet.versions = versions[0][0], versions
         return wallet
 
     @staticmethod
