@@ -74,6 +74,8 @@ struct resolver {
     struct loader *loader;
     const struct expr_context *context;
     bool too_many_members;
+    struct text no_product; /* the first that a product is compared with and that is none */
+    uint32_t no_product_offset;
 };
 
 /* If path is prefix.rest: the rest, without brackets and quotes when it is one key in brackets. */
@@ -593,6 +595,37 @@ static struct text hint_names(struct arena *arena, const struct expr_context *co
     }
 }
 
+static void see_compared(void *context, uint32_t slot, struct text value, uint32_t offset)
+{
+    struct resolver *resolver = context;
+    const struct catalog *catalog = resolver->loader->catalog;
+    if (slot != NAME_PRODUCT || value.size == 0 || resolver->no_product.size > 0 ||
+        resolver->context->kind == NAMES_METER) {
+        return;
+    }
+    for (uint32_t i = 0; i < catalog->product_count; i++) {
+        if (text_equal(catalog->products[i].name, value)) {
+            return;
+        }
+    }
+    resolver->no_product = value;
+    resolver->no_product_offset = offset;
+}
+
+static void warn_of_no_product(const struct resolver *resolver, const struct yaml_node *node)
+{
+    struct loader *loader = resolver->loader;
+    const struct catalog *catalog = loader->catalog;
+    struct text *names = arena_alloc(loader->arena, (catalog->product_count + 1u) * sizeof *names);
+    for (uint32_t i = 0; i < catalog->product_count; i++) {
+        names[i] = catalog->products[i].name;
+    }
+    complain_softly(
+        loader->complaints, yaml_place_in(node, resolver->no_product_offset), "NO_PRODUCT",
+        hint_nearest(loader->arena, resolver->no_product, names, catalog->product_count),
+        "there is no product %.*s: nothing is equal to it", TEXT_ARG(resolver->no_product));
+}
+
 static struct expr_scope scope_of(struct resolver *resolver)
 {
     return (struct expr_scope){
@@ -600,6 +633,7 @@ static struct expr_scope scope_of(struct resolver *resolver)
         .resolve = resolve,
         .call = call,
         .zone = resolve_zone,
+        .compared = see_compared,
         .zone_default = resolver->loader->zone,
     };
 }
@@ -613,6 +647,9 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     struct expr_error err = {0};
     enum status status = expr_compile(loader->arena, text, &scope, wanted, expr, &err);
     if (status == OK) {
+        if (resolver.no_product.size > 0) {
+            warn_of_no_product(&resolver, node);
+        }
         return true;
     }
     if (status ==

@@ -238,7 +238,13 @@ static enum status check_choice(struct compiler *c, const struct node *node,
     size_t count = 0;
     struct expr_name name;
     const struct expr_value *value = constant_of(c, operand);
-    if (!value || value->type != EXPR_TEXT || !find_name(c, node, &name) || !name.choices) {
+    if (!value || value->type != EXPR_TEXT || !find_name(c, node, &name)) {
+        return OK;
+    }
+    if (!name.choices) {
+        if (c->scope->compared) {
+            c->scope->compared(c->scope->context, name.slot, value->text, other->offset);
+        }
         return OK;
     }
     for (; name.choices[count]; count++) {

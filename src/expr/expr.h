@@ -168,6 +168,9 @@ struct expr_scope {
     bool (*zone)(void *context, struct text name, const struct zone **zone);
     const struct zone *zone_default; /* when none is named; NULL is UTC */
 
+    /* Is told that the name of a slot is compared with a text, which stands at that byte; NULL. */
+    void (*compared)(void *context, uint32_t slot, struct text value, uint32_t offset);
+
     /* Only to say which name was meant when one is unknown. */
     const struct text *names;
     size_t name_count;
