@@ -179,8 +179,8 @@ uint32_t accounts_first_setting(const struct accounts *accounts, uint32_t accoun
  * say something of it then, under whatever name. */
 bool accounts_setting(const struct accounts *accounts, uint32_t account, uint32_t name, instant at,
                       struct expr_value *value, bool *is_there);
-/* With whom an account of the records shares its commitments at an instant, on a bill of this payer:
- * what it says then, else that payer. *group gets its group, empty: none. */
+/* With whom an account of the records shares its commitments at an instant, on the payer's bill:
+ * what it says then, else the payer. *group gets its group, empty: none. */
 enum sharing_mode accounts_sharing(const struct accounts *accounts, const struct catalog *catalog,
                                    uint32_t account, uint32_t payer, instant at,
                                    struct text *group);

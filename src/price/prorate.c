@@ -16,29 +16,6 @@
 /* ---- one stretch ------------------------------------------------------------------------------
  */
 
-/* Versions that go on in one bucket have one limit: the time in which a price has the step, in one
- * version or another, without a gap.  Its neighbours in the catalog's order are its versions. */
-static struct period all_versions(const struct work *work, const struct price *price, uint32_t node)
-{
-    struct period all = {price->from, price->to};
-    const struct price *first = work->catalog->prices;
-    const struct price *end = first + work->catalog->price_count;
-    if (price < first || price >= end) {
-        return all; /* an override */
-    }
-    for (const struct price *at = price; at > first && price_is_version(at - 1, price) &&
-                                         at[-1].to == all.from && price_step_of(at - 1, node);
-         at--) {
-        all.from = at[-1].from;
-    }
-    for (const struct price *at = price; at + 1 < end && price_is_version(at + 1, price) &&
-                                         at[1].from == all.to && price_step_of(at + 1, node);
-         at++) {
-        all.to = at[1].to;
-    }
-    return all;
-}
-
 uint32_t step_scope_account(const struct work *work, const struct step *step,
                             const struct charge *charge)
 {
@@ -62,17 +39,11 @@ static const struct contract *own_contract(const struct work *work, const struct
     return is_own ? charge->contract : NULL;
 }
 
-/* In which all holds but a plan, which may come and go. */
+/* In which all holds but versions and a plan, which may come and go. */
 static struct period find_stretch(const struct work *work, const struct step *step,
                                   const struct charge *charge, struct period turn)
 {
     struct period stretch = turn;
-    if (!work->term) {
-        struct period version = {charge->price->from, charge->price->to};
-        stretch = period_intersect(stretch, step->on_change_restart
-                                                ? version
-                                                : all_versions(work, charge->price, step->node));
-    }
     const struct contract *contract = own_contract(work, step, charge);
     if (contract) {
         stretch = period_intersect(stretch, (struct period){contract->from, contract->to});
@@ -81,13 +52,53 @@ static struct period find_stretch(const struct work *work, const struct step *st
     return period_intersect(stretch, (struct period){since, INSTANT_MAX});
 }
 
-/* ---- the parts of it in which a plan holds ----------------------------------------------------
+/* ---- the parts of it in which versions and a plan hold ----------------------------------------
  */
 
 struct parts {
     struct period *items; /* apart from each other once they are joined */
     uint32_t count, capacity;
 };
+
+static void add_part(struct work *work, struct parts *parts, struct period part)
+{
+    if (parts->count > 0 && parts->items[parts->count - 1].to == part.from) {
+        parts->items[parts->count - 1].to = part.to;
+        return;
+    }
+    if (parts->count == parts->capacity) {
+        uint32_t more = parts->capacity ? parts->capacity * 2 : 8;
+        parts->items =
+            arena_grow(work->arena, parts->items, parts->count, more, sizeof *parts->items);
+        parts->capacity = more;
+    }
+    parts->items[parts->count++] = part;
+}
+
+/* Versions that go on in one bucket have one limit: for the time in which the price has the step,
+ * in one version or another.  Its neighbours in the catalog's order are its versions. */
+static struct parts version_parts(struct work *work, const struct step *step,
+                                  const struct price *price, struct period stretch)
+{
+    struct parts parts = {0};
+    const struct price *first = work->catalog->prices;
+    const struct price *end = first + work->catalog->price_count;
+    const bool is_alone = price < first || price >= end || step->on_change_restart; /* override */
+    const struct price *at = price;
+    while (!is_alone && at > first && price_is_version(at - 1, price)) {
+        at--;
+    }
+    for (; at == price || (!is_alone && at < end && price_is_version(at, price)); at++) {
+        struct period part = period_intersect(stretch, (struct period){at->from, at->to});
+        if (part.from < part.to && (at == price || price_step_of(at, step->node))) {
+            add_part(work, &parts, part);
+        }
+    }
+    if (parts.count == 0) {
+        add_part(work, &parts, (struct period){stretch.from, stretch.from});
+    }
+    return parts;
+}
 
 /* Whether the account has the plan whose price or term it is; of a scope of contracts, without one:
  * what it has in a contract is in that one's bucket. */
@@ -116,13 +127,7 @@ static void add_parts(struct work *work, const struct step *step, const struct c
         if (!holds_plan(work, step, charge, account, at)) {
             continue;
         }
-        if (parts->count == parts->capacity) {
-            uint32_t more = parts->capacity ? parts->capacity * 2 : 8;
-            parts->items =
-                arena_grow(work->arena, parts->items, parts->count, more, sizeof *parts->items);
-            parts->capacity = more;
-        }
-        parts->items[parts->count++] = (struct period){at, next < stretch.to ? next : stretch.to};
+        add_part(work, parts, (struct period){at, next < stretch.to ? next : stretch.to});
     }
 }
 
@@ -152,18 +157,21 @@ static void join_parts(struct parts *parts)
 
 /* Of a scope that accounts share, the time in which any of them has the plan. */
 static struct parts find_parts(struct work *work, const struct step *step,
-                               const struct charge *charge, struct period stretch)
+                               const struct charge *charge, const struct parts *within)
 {
     const struct pricing *pricing = work->pricing;
     struct parts parts = {0};
-    if (step->scope == SCOPE_ORGANIZATION || step->scope == SCOPE_CONTRACT) {
+    for (uint32_t k = 0; k < within->count; k++) {
+        const struct period stretch = within->items[k];
+        if (step->scope != SCOPE_ORGANIZATION && step->scope != SCOPE_CONTRACT) {
+            add_parts(work, step, charge, charge->account, stretch, &parts);
+            continue;
+        }
         for (uint32_t i = 0; i < pricing->member_count; i++) {
             const struct member_span *member = &pricing->members[i];
             add_parts(work, step, charge, member->account, period_intersect(stretch, member->span),
                       &parts);
         }
-    } else {
-        add_parts(work, step, charge, charge->account, stretch, &parts);
     }
     join_parts(&parts);
     return parts;
@@ -181,10 +189,13 @@ enum status step_prorated(struct work *work, const struct step *step, enum prora
     }
     struct period stretch = find_stretch(work, step, charge, turn);
     struct parts parts = {.items = &stretch, .count = 1};
+    if (!work->term) {
+        parts = version_parts(work, step, charge->price, stretch);
+    }
     bool is_of_plan =
         work->term ? work->term->level == LEVEL_PLAN : turn_end_is_of_plan(work, step);
     if (is_of_plan && !(step->scope == SCOPE_CONTRACT && charge->contract)) {
-        parts = find_parts(work, step, charge, stretch);
+        parts = find_parts(work, step, charge, &parts);
     }
     struct period whole = turn;
     const struct zone *zone = step->rule.zone;

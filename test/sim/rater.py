@@ -496,6 +496,7 @@ class Bill(ChargeSteps, CoverSteps):
     def active_part(self, step, row, turn, account, contract):
         level = step.level if step.term else row.price.level
         start, end = turn
+        held = [turn]  # while one of the versions that have it is in force
         if step.term:
             start, end = max(start, step.start), min(end, step.end)
         else:
@@ -503,8 +504,7 @@ class Bill(ChargeSteps, CoverSteps):
                         if (p.level, p.name) == (row.price.level, row.price.name) and any(s.node == step.node for s in p.steps)]
             if self.restarts(step):
                 versions = [row.price]
-            start = max(start, min(p.start for p in versions))
-            end = min(end, max(p.end for p in versions))
+            held = sorted((p.start, p.end) for p in versions)
         kind, _, name = level.partition("/")
         if contract and (step.scope == "contract" or (kind == "contract" and (
                 step.term or not step.shared and contract["id"] == name))):
@@ -513,10 +513,16 @@ class Bill(ChargeSteps, CoverSteps):
         since = self.setup.since(account)
         if since is not None:
             start = max(start, since)
-        parts = [(start, max(start, end))]
+        parts = []
+        for a, b in held:
+            a, b = max(start, a), min(end, b)
+            if a < b and parts and parts[-1][1] == a:
+                parts[-1] = (parts[-1][0], b)
+            elif a < b:
+                parts.append((a, b))
         plan = name if kind == "plan" and (step.term or not step.shared) else None
         if plan and not (step.scope == "contract" and contract):
-            parts = self.parts_of(plan, account, parts[0], step)
+            parts = [part for time in parts for part in self.parts_of(plan, account, time, step)]
         return self.part(step, parts, self.setup.whole_turn(step, self.payer, turn), turn[1])
 
     def parts_of(self, plan, account, time, step):
