@@ -7,9 +7,9 @@
  * two runs that end at once the files of one are there, and not some of each.  Files are closed
  * when they have their names: an open one is held, and so another run takes no file of the same run
  * for a left-over.  Last the folder itself is synced, and those above it as far up as this run has
- * made them.  A process that dies between two renames leaves some files new and hidden ones behind: files are renamed in
- * the order they were opened, so the one opened last says that all are there.  The next run into
- * the folder removes the hidden ones.
+ * made them.  A process that dies between two renames leaves some files new and hidden ones behind:
+ * files are renamed in the order they were opened, so the one opened last says that all are there.
+ * The next run into the folder removes the hidden ones.
  *
  * Bytes go through one buffer a file.  Where others write, a full one changes places with a spare
  * one: filling -> full (a writer takes it) -> spare.  A file has one full buffer at most, so its
