@@ -46,8 +46,9 @@ struct env {
                                struct error *);
     /* Some process that still runs has made this file as an exclusive one and not closed it yet. */
     bool (*file_is_held)(struct env *, const char *path);
-    /* Of all who ask so, one at a time has a folder: waits for it, or is false at once.  *hold is
-     * given to folder_let_go; where folders cannot be locked it is NULL, and nobody waits. */
+    /* Of all who ask so, one at a time has a folder: false when another one has it, at once or
+     * after some seconds of waiting.  *hold is given to folder_let_go; where folders cannot be
+     * locked it is NULL, and nobody waits. */
     bool (*folder_hold)(struct env *, const char *path, bool waits, struct folder_hold **hold);
     void (*folder_let_go)(struct env *, struct folder_hold *);
     /* A file without a name in folder (NULL: where temporary files go), gone when closed. */

@@ -498,10 +498,15 @@ static bool folder_hold(struct env *, const char *path, bool waits, struct folde
     if (descriptor < 0) {
         return true;
     }
-    int failed;
-    do {
-        failed = flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB);
-    } while (failed != 0 && errno == EINTR);
+    /* Who has it gives it back soon; but somebody may have locked the folder for as long as this
+     * process runs: `flock out farthing ...`. */
+    enum { TRIES = 500, WAIT_NS = 10 * 1000 * 1000 };
+    const struct timespec wait = {0, WAIT_NS};
+    int failed = flock(descriptor, LOCK_EX | LOCK_NB);
+    for (int i = 0; failed != 0 && errno == EWOULDBLOCK && waits && i < TRIES; i++) {
+        (void)nanosleep(&wait, NULL);
+        failed = flock(descriptor, LOCK_EX | LOCK_NB);
+    }
     bool is_taken = failed != 0 && errno == EWOULDBLOCK;
     struct folder_hold *made = failed == 0 ? malloc(sizeof *made) : NULL;
     if (!made) {

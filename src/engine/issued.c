@@ -90,7 +90,12 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 {
     struct error *err = run->err;
     struct text path = text_format(&run->arena, "%s/run.json", folder), json;
-    if (load_bytes(run->env, &run->arena, path.at, RUN_FILE_MAX_BYTES, &json, NULL) != OK) {
+    enum status loaded =
+        load_bytes(run->env, &run->arena, path.at, RUN_FILE_MAX_BYTES, &json, err);
+    if (loaded != OK && loaded != ERR_NOT_FOUND) {
+        return loaded; /* it is there, and cannot be read */
+    }
+    if (loaded != OK) {
         (void)fail(err, ERR_INPUT, "%s: there is no run.json, so this is no whole output folder",
                    folder);
         return fail_hint(err, "give a folder as `farthing bill` left it");

@@ -7,9 +7,9 @@
  * two runs that end at once the files of one are there, and not some of each.  Files are closed
  * when they have their names: an open one is held, and so another run takes no file of the same run
  * for a left-over.  Last the folder itself is synced, and those above it as far up as this run has
- * made them.  A process that dies between two renames leaves some files new and hidden ones behind: files are renamed in
- * the order they were opened, so the one opened last says that all are there.  The next run into
- * the folder removes the hidden ones.
+ * made them.  A process that dies between two renames leaves some files new and hidden ones behind:
+ * files are renamed in the order they were opened, so the one opened last says that all are there.
+ * The next run into the folder removes the hidden ones.
  *
  * Bytes go through one buffer a file.  Where others write, a full one changes places with a spare
  * one: filling -> full (a writer takes it) -> spare.  A file has one full buffer at most, so its
@@ -73,6 +73,7 @@ struct output {
     int appenders;         /* threads that append while others write; 0: who appends writes */
     bool is_lean;          /* so it is now, and no memory is taken */
     char tag[17];          /* tells the temporary names of this run from others' */
+    bool is_kept;          /* the folder, by another process, for long */
     uint32_t made_folders; /* so many of the folder and those above it were not there */
     size_t folder_bytes;
     char folder[];
@@ -167,6 +168,15 @@ static void remove_leftovers(const struct output *output, struct text ending)
             (void)output->env->file_remove(output->env, path, NULL);
         }
     }
+}
+
+/* NULL too when another process keeps it: that is waited for once. */
+static struct folder_hold *hold_folder(struct output *output)
+{
+    struct env *env = output->env;
+    struct folder_hold *hold = NULL;
+    output->is_kept |= !output->is_kept && !env->folder_hold(env, output->folder, true, &hold);
+    return hold;
 }
 
 /* Refuses a folder with files that are not to be replaced, and clears what killed runs have left.
@@ -322,8 +332,8 @@ enum status output_file_open(struct output *output, const char *name, struct out
                    output->tag);
     (void)snprintf(made->aside_path, made->path_bytes, "%s/.%s.%s.old", output->folder, name,
                    output->tag);
-    struct folder_hold *hold; /* that nobody takes it for a left-over before it is held itself */
-    (void)env->folder_hold(env, output->folder, true, &hold);
+    /* that nobody takes it for a left-over before it is held itself */
+    struct folder_hold *hold = hold_folder(output);
     enum status status = env->file_create(env, made->temporary_path, true, &made->file, err);
     env->folder_let_go(env, hold);
     if (status != OK) {
@@ -625,8 +635,7 @@ enum status output_clear(struct output *output, bool *was_there, struct error *e
 {
     *was_there = false;
     struct env *env = output->env;
-    struct folder_hold *hold;
-    (void)env->folder_hold(env, output->folder, true, &hold);
+    struct folder_hold *hold = hold_folder(output);
     enum status status =
         output->options.replace ? remove_earlier(output, output->files, was_there, err) : OK;
     output_abort(output);
@@ -817,8 +826,7 @@ enum status output_commit(struct output *output, struct error *err)
         output_abort(output);
         return status;
     }
-    struct folder_hold *hold;
-    (void)env->folder_hold(env, output->folder, true, &hold);
+    struct folder_hold *hold = hold_folder(output);
     status = name_files(output, err);
     if (status == OK) {
         remove_asides(output);

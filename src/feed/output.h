@@ -5,7 +5,8 @@
  *                                                        \-> output_abort:  none has
  *
  * Files are written under hidden temporary names in their folder and renamed at the end, all or
- * none.  Of two runs that end at once in one folder, each gives its names alone.  Threads append in an order that is known beforehand by taking turns:
+ * none.  Of two runs that end at once in one folder, each gives its names alone.  Threads append in
+ * an order that is known beforehand by taking turns:
  *
  *     make the bytes of partition p; output_turn_take(output, p); output_append ...;
  * output_turn_give(output)
@@ -37,8 +38,8 @@ struct output;
 struct output_file;
 
 /* Makes the folder, and those above it, when it is not there.  ERR_CONFLICT when it has files and
- * neither replace nor beside is set (hidden ones do not count). The output owns all its memory, from env->memory.
- */
+ * neither replace nor beside is set (hidden ones do not count). The output owns all its memory,
+ * from env->memory. */
 enum status output_open(struct env *env, const char *folder, const struct output_options *options,
                         struct output **output, struct error *err);
 
