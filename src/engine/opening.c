@@ -85,6 +85,7 @@ static enum status read_bucket(struct run *run, yyjson_val *object, uint32_t pay
     }
     state->key = text_copy(&run->arena, key);
     out->payer = wallets_heir(run, &run->arena, payer, state->key, at);
+    out->is_moved = out->payer != payer;
     return OK;
 }
 
@@ -386,7 +387,25 @@ static int compare_opening(const void *a_item, const void *b_item)
         return a->payer < b->payer ? -1 : 1;
     }
     int order = bucket_state_compare(&a->state, &b->state);
+    order = order ? order : (int)a->is_moved - (int)b->is_moved;
     return order ? order : compare_lines(a->raw, b->raw);
+}
+
+/* A wallet that goes along with its account comes to no payer who has one of its own, from when it
+ * did not: as within a run (wallets_hand_on). */
+static void drop_moved(struct run *run)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < run->opening_count; i++) {
+        const struct opening_bucket *bucket = &run->opening[i];
+        const struct opening_bucket *last = kept > 0 ? &run->opening[kept - 1] : NULL;
+        bool has_own = last && bucket->is_moved && last->payer == bucket->payer &&
+                       bucket_state_compare(&last->state, &bucket->state) == 0;
+        if (!has_own) {
+            run->opening[kept++] = *bucket;
+        }
+    }
+    run->opening_count = kept;
 }
 
 static int compare_carried(const void *a_item, const void *b_item)
@@ -457,6 +476,7 @@ enum status load_opening(struct run *run)
     }
     if (run->opening_count > 0) {
         qsort(run->opening, run->opening_count, sizeof *run->opening, compare_opening);
+        drop_moved(run);
     }
     for (uint32_t i = 0, count = run->carried_count; i < count; i++) {
         copy_state(run, i);

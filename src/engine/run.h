@@ -43,6 +43,7 @@ enum { CLOSING_FORM = 2 };
 
 struct opening_bucket {
     uint32_t payer;
+    bool is_moved; /* it was another payer's */
     struct bucket_state state;
     struct text raw; /* its line */
 };

@@ -358,13 +358,14 @@ static enum status buy(struct work *work, const struct wallet *wallet, const str
 static bool has_price(struct work *work, const struct price *price, uint32_t account, instant at,
                       const struct contract **contract, int *level);
 
-/* Whether the step has the grant for an account. */
+/* Whether the step has the grant for an account at a time. */
 static bool has_grant(const struct work *work, const struct step *step, struct text id,
-                      uint32_t account)
+                      uint32_t account, instant at)
 {
     for (uint32_t i = 0; i < step->credit.grant_count; i++) {
         const struct grant *grant = &step->credit.grants[i];
-        if (text_equal(grant->id, id) && is_granted(work, grant, account)) {
+        if (text_equal(grant->id, id) && is_granted(work, grant, account) && at >= grant->from &&
+            at < grant->to) {
             return true;
         }
     }
@@ -390,7 +391,7 @@ static bool is_held(struct work *work, const struct wallet *wallet, struct text 
         for (uint32_t i = 0; i < price->step_count && price->skus; i++) {
             has =
                 has || (price->steps[i].node == step->node && price->steps[i].kind == STEP_CREDIT &&
-                        has_grant(work, &price->steps[i], grant, account) &&
+                        has_grant(work, &price->steps[i], grant, account, at) &&
                         is_its_wallet(work, wallet, price, &price->steps[i]));
         }
         struct arena_mark mark = arena_mark(work->arena);
@@ -637,8 +638,13 @@ static enum status take_version(struct work *work, struct wallet *wallet, const 
             grants[count++] = old[o];
             continue;
         }
-        is_new[i] = false;
+        is_new[i] = !old[o].has_begun;
         grants[i].bought = old[o].bought;
+        if (is_new[i]) { /* whatever one before says of later */
+            grants[i].now = INSTANT_MIN;
+            grants[i].has_begun = grants[i].has_ended = false;
+            continue;
+        }
         grants[i].now = old[o].now > wallet->now ? old[o].now : wallet->now;
         grants[i].has_begun = old[o].has_begun && body->grants[i].from <= wallet->now;
         grants[i].has_ended = old[o].has_ended && body->grants[i].to <= wallet->now;

@@ -91,10 +91,10 @@ class Wallet:
             self.advance(start - 1)
         self.known.update({grant.id: grant for grant in self.grants})
         self.read(body)
-        new = [grant for grant in self.grants if grant.id not in self.known]
+        new = [grant for grant in self.grants if grant.id not in self.known or not self.known[grant.id].begun]
         for grant in self.grants:
             old = self.known.get(grant.id)
-            if old:
+            if old and old.begun:
                 grant.balance, grant.now = old.balance, max(old.now, self.now)
                 grant.begun = old.begun and grant.start <= self.now
                 grant.ended = old.ended and grant.end <= self.now
