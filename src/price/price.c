@@ -953,7 +953,7 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
     TRY(run_nodes(&work));
     TRY(commitments_charge(&work));
     TRY(commitments_close(&work));
-    TRY(credit_finish(&work)); /* of prices: terms see what is bought */
+    TRY(credit_finish(&work, 0)); /* of prices: terms see what is bought */
     TRY(currency_convert(&work));
     TRY(terms_run(&work));
     for (uint32_t i = 0; i < row_count; i++) {

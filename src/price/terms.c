@@ -697,7 +697,8 @@ static enum status choose_bases(struct run *run, const struct term *term, const 
 static enum status run_step(struct run *run, const struct term *term, const struct step *step)
 {
     struct work *work = run->work;
-    uint32_t first = work->charge_count, count = 0;
+    const uint32_t first = work->charge_count, wallets = work->wallet_count;
+    uint32_t count = 0;
     if (run->bases.list_count > run->entry_capacity) {
         uint32_t more = run->bases.list_count + run->bases.list_count / 4;
         run->entries = arena_alloc(work->arena, more * sizeof *run->entries);
@@ -734,7 +735,7 @@ static enum status run_step(struct run *run, const struct term *term, const stru
     if (step->kind == STEP_CREDIT || (step->kind == STEP_COMMIT && step->commit.has_rollover)) {
         /* Terms behind it see what is bought to the end of the bill. */
         enum status status =
-            step->kind == STEP_CREDIT ? credit_finish(work) : pay_before(run, step, true);
+            step->kind == STEP_CREDIT ? credit_finish(work, wallets) : pay_before(run, step, true);
         if (status != OK) {
             return work_fail(work, status, term->list, step, work->pricing->payer);
         }

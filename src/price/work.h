@@ -502,6 +502,15 @@ enum status step_allocate_enter(struct work *work, struct entry *entry);
 /* Shares what is given in a bucket, when all have. */
 enum status step_allocate_settle(struct work *work, uint32_t bucket);
 
+/* ---- wallet.c ---- */
+
+/* Makes the wallet of a charge on its scope, so that what comes into it is bought. */
+enum status credit_open(struct work *work, const struct step *step, const struct charge *like);
+/* The same of all accounts that have prices with grants that are bought. */
+enum status credit_open_prices(struct work *work);
+/* Tells the history of wallets to the end of the bill: from the first-th on that was made. */
+enum status credit_finish(struct work *work, uint32_t first);
+
 /* ---- step_credit.c ---- */
 
 /* Whose grants a charge meets: with `share: own_first` over a whole period, all charges meet their
@@ -511,12 +520,6 @@ enum credit_pass { CREDIT_ALL, CREDIT_OWN };
 enum status step_credit_run(struct work *work, const struct step *step, uint32_t charge,
                             const struct charge *asks, enum credit_pass pass);
 enum status step_credit_units(struct work *work, const struct step *step, uint32_t charge);
-/* Makes the wallet of a charge on its scope, so that what comes into it is bought. */
-enum status credit_open(struct work *work, const struct step *step, const struct charge *like);
-/* The same of all accounts that have prices with grants that are bought. */
-enum status credit_open_prices(struct work *work);
-/* Tells all wallets' history to the end of the bill. */
-enum status credit_finish(struct work *work);
 /* True of the kinds that a credit pays. */
 bool credit_is_meant(const struct step_credit *body, enum charge_kind kind);
 /* Makes of the charges that a credit takes those in the order of its targets, or from the largest
