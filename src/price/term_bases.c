@@ -98,19 +98,27 @@ static void sort_listed(const struct work *work, struct listed *items, struct li
 
 /* ---- owners ---------------------------------------------------------------------------------- */
 
-static bool plan_has_terms(const struct catalog *catalog, uint32_t plan)
-{
-    return plan != NONE && catalog->plans[plan].terms.step_count > 0;
-}
-
-static bool contract_has_terms(const struct contract *contract)
-{
-    return contract && contract->terms.step_count > 0;
-}
-
 static uint32_t contract_index(const struct catalog *catalog, const struct contract *contract)
 {
     return (uint32_t)(contract - catalog->contracts);
+}
+
+/* The plan and the contract that have terms; NONE: that one has none. */
+struct owned {
+    uint32_t by[OWNER_KINDS];
+};
+
+static struct owned owned_by(const struct catalog *catalog, uint32_t plan,
+                             const struct contract *contract)
+{
+    struct owned owned = {{NONE, NONE}};
+    if (plan != NONE && catalog->plans[plan].terms.step_count > 0) {
+        owned.by[OWNER_PLAN] = plan;
+    }
+    if (contract && contract->terms.step_count > 0) {
+        owned.by[OWNER_CONTRACT] = contract_index(catalog, contract);
+    }
+    return owned;
 }
 
 /* Room for one more of `size` bytes. */
@@ -254,19 +262,18 @@ static void add_stretch(struct bases *bases, uint32_t member, instant at, bool i
     uint32_t account = work->pricing->members[member].account;
     const struct contract *contract =
         accounts_contract(work->pricing->accounts, catalog, account, at);
-    uint32_t plan = term_plan_of(work, account, contract);
-    if (plan_has_terms(catalog, plan)) {
-        add_stay(work, &bases->plans, plan, member);
-        if (!is_before || is_awaited(work, &catalog->plans[plan].terms, contract, account, at)) {
-            add_owner(work, &bases->plans, plan);
+    const struct owned owned = owned_by(catalog, term_plan_of(work, account, contract), contract);
+    for (int kind = 0; kind < OWNER_KINDS; kind++) {
+        struct owners *owners = &bases->owners[kind];
+        if (owned.by[kind] == NONE) {
+            continue;
         }
-    }
-    if (contract_has_terms(contract)) {
-        uint32_t index = contract_index(catalog, contract);
-        add_stay(work, &bases->contracts, index, member);
-        if (!is_before || (contract->to > work->pricing->cut.from &&
-                           is_awaited(work, &contract->terms, contract, account, at))) {
-            add_owner(work, &bases->contracts, index);
+        const struct price *terms =
+            kind == OWNER_PLAN ? &catalog->plans[owned.by[kind]].terms : &contract->terms;
+        bool is_over = kind == OWNER_CONTRACT && contract->to <= work->pricing->cut.from;
+        add_stay(work, owners, owned.by[kind], member);
+        if (!is_before || (!is_over && is_awaited(work, terms, contract, account, at))) {
+            add_owner(work, owners, owned.by[kind]);
         }
     }
 }
@@ -320,7 +327,7 @@ static void collect(struct bases *bases, uint32_t first)
         }
         const struct base *last = bases->count > 0 ? &bases->items[bases->count - 1] : NULL;
         const struct charge *like = last ? &work->charges[last->charge] : NULL;
-        struct base base = {.charge = i, .next_of_plan = NONE, .next_of_contract = NONE};
+        struct base base = {.charge = i, .next = {NONE, NONE}};
         if (like && like->account == charge->account && like->at == charge->at &&
             like->contract == charge->contract &&
             (like->step == charge->step || (like->row != NONE && charge->row != NONE))) {
@@ -334,72 +341,51 @@ static void collect(struct bases *bases, uint32_t first)
     }
 }
 
-static void chain_of_plan(struct bases *bases, struct owner *owner, uint32_t index)
-{
-    if (owner->last_base == NONE) {
-        owner->first_base = index;
-    } else {
-        bases->items[owner->last_base].next_of_plan = index;
-    }
-    owner->last_base = index;
-}
-
-static void chain_of_contract(struct bases *bases, struct owner *owner, uint32_t index)
-{
-    if (owner->last_base == NONE) {
-        owner->first_base = index;
-    } else {
-        bases->items[owner->last_base].next_of_contract = index;
-    }
-    owner->last_base = index;
-}
-
 /* Enters a base with its owners; those that are not there are made, or have no terms. */
 static void chain(struct bases *bases, uint32_t index, bool makes_owners)
 {
     struct work *work = bases->work;
-    const struct catalog *catalog = work->catalog;
-    const struct base *base = &bases->items[index];
-    if (plan_has_terms(catalog, base->plan)) {
-        struct owner *owner = find_owner(&bases->plans, base->plan);
+    const struct owned owned =
+        owned_by(work->catalog, bases->items[index].plan, bases->items[index].contract);
+    for (int kind = 0; kind < OWNER_KINDS; kind++) {
+        if (owned.by[kind] == NONE) {
+            continue;
+        }
+        struct owner *owner = find_owner(&bases->owners[kind], owned.by[kind]);
         if (!owner && makes_owners) {
-            owner = insert_owner(work, &bases->plans, base->plan);
+            owner = insert_owner(work, &bases->owners[kind], owned.by[kind]);
         }
-        if (owner) {
-            chain_of_plan(bases, owner, index);
+        if (!owner) {
+            continue;
         }
-    }
-    if (contract_has_terms(base->contract)) {
-        uint32_t contract = contract_index(catalog, base->contract);
-        struct owner *owner = find_owner(&bases->contracts, contract);
-        if (!owner && makes_owners) {
-            owner = insert_owner(work, &bases->contracts, contract);
+        if (owner->last_base == NONE) {
+            owner->first_base = index;
+        } else {
+            bases->items[owner->last_base].next[kind] = index;
         }
-        if (owner) {
-            chain_of_contract(bases, owner, index);
-        }
+        owner->last_base = index;
     }
 }
 
 void bases_begin(struct bases *bases, struct work *work)
 {
-    const struct catalog *catalog = work->catalog;
     *bases = (struct bases){.work = work};
     collect(bases, 0);
     for (uint32_t i = 0; i < bases->count; i++) {
         const struct base *base = &bases->items[i];
-        if (plan_has_terms(catalog, base->plan)) {
-            add_owner(work, &bases->plans, base->plan);
-        }
-        if (contract_has_terms(base->contract)) {
-            add_owner(work, &bases->contracts, contract_index(catalog, base->contract));
+        const struct owned owned = owned_by(work->catalog, base->plan, base->contract);
+        for (int kind = 0; kind < OWNER_KINDS; kind++) {
+            if (owned.by[kind] != NONE) {
+                add_owner(work, &bases->owners[kind], owned.by[kind]);
+            }
         }
     }
-    if (catalog->has_waiting_terms) {
+    if (work->catalog->has_waiting_terms) {
         add_members(bases);
     }
-    finish_owners(&bases->plans);
-    finish_owners(&bases->contracts);
+    for (int kind = 0; kind < OWNER_KINDS; kind++) {
+        finish_owners(&bases->owners[kind]);
+    }
     for (uint32_t i = 0; i < bases->count; i++) {
         chain(bases, i, false);
     }
@@ -412,17 +398,21 @@ bool term_applies(const struct term *term, const struct base *base)
                                       : base->contract == term->contract);
 }
 
+static enum owner_kind kind_of(const struct term *term)
+{
+    return term->level == LEVEL_PLAN ? OWNER_PLAN : OWNER_CONTRACT;
+}
+
 /* NULL: of the catalog's terms, or of an owner that has nothing here. */
 static const struct owner *owner_of(const struct bases *bases, const struct term *term)
 {
-    switch (term->level) {
-    case LEVEL_PLAN:
-        return find_owner(&bases->plans, term->plan);
-    case LEVEL_CONTRACT:
-        return find_owner(&bases->contracts, contract_index(bases->work->catalog, term->contract));
-    default:
+    if (term->level == LEVEL_CATALOG) {
         return NULL;
     }
+    uint32_t index = term->level == LEVEL_PLAN
+                         ? term->plan
+                         : contract_index(bases->work->catalog, term->contract);
+    return find_owner(&bases->owners[kind_of(term)], index);
 }
 
 uint32_t bases_first(const struct bases *bases, const struct term *term)
@@ -436,14 +426,10 @@ uint32_t bases_first(const struct bases *bases, const struct term *term)
 
 uint32_t bases_next(const struct bases *bases, const struct term *term, uint32_t index)
 {
-    switch (term->level) {
-    case LEVEL_PLAN:
-        return bases->items[index].next_of_plan;
-    case LEVEL_CONTRACT:
-        return bases->items[index].next_of_contract;
-    default:
+    if (term->level == LEVEL_CATALOG) {
         return index + 1 < bases->count ? index + 1 : NONE;
     }
+    return bases->items[index].next[kind_of(term)];
 }
 
 /* ---- of the term at hand --------------------------------------------------------------------- */
@@ -479,7 +465,7 @@ static void list_member(struct bases *bases, uint32_t member)
 static void list_members(struct bases *bases, const struct term *term)
 {
     const struct owner *owner = owner_of(bases, term);
-    const struct owners *owners = term->level == LEVEL_PLAN ? &bases->plans : &bases->contracts;
+    const struct owners *owners = &bases->owners[kind_of(term)];
     bases->member_count = 0;
     for (uint32_t i = owner ? owner->first_stay : NONE; i != NONE; i = owners->stays[i].next) {
         list_member(bases, owners->stays[i].member);

@@ -9,13 +9,15 @@
 
 #include "price/work.h"
 
+enum owner_kind { OWNER_PLAN, OWNER_CONTRACT, OWNER_KINDS };
+
 /* A charge that adjusts nothing, and whose terms apply to it. */
 struct base {
     uint32_t charge, plan;
     const struct contract *contract;
-    uint64_t groups;   /* those of which a term has taken it */
-    uint32_t *winners; /* of each group whose best applies: the node; NULL: none yet */
-    uint32_t next_of_plan, next_of_contract; /* NONE: the last */
+    uint64_t groups;            /* those of which a term has taken it */
+    uint32_t *winners;          /* of each group whose best applies: the node; NULL: none yet */
+    uint32_t next[OWNER_KINDS]; /* of the same owner; NONE: the last */
 };
 
 /* A plan or contract with terms. */
@@ -48,7 +50,7 @@ struct bases {
     struct work *work;
     struct base *items; /* as they came */
     uint32_t count, capacity;
-    struct owners plans, contracts;
+    struct owners owners[OWNER_KINDS];
     /* Of the term at hand: its bases in the total order, and whom it may be for, ascending. */
     struct listed *list;
     uint32_t list_count, list_capacity;

@@ -654,7 +654,7 @@ static enum status count_all_rivals(struct run *run, const struct term *term,
         return OK;
     }
     TRY(count_rivals(run, term, (size_t)(step - term->list->steps) + 1, step, goes));
-    const struct owners *contracts = &run->bases.contracts;
+    const struct owners *contracts = &run->bases.owners[OWNER_CONTRACT];
     for (uint32_t i = 0; i < contracts->count && term->level == LEVEL_PLAN; i++) {
         const struct term other = term_of_contract(&catalog->contracts[contracts->items[i].index]);
         TRY(count_rivals(run, &other, 0, step, goes));
@@ -797,7 +797,8 @@ enum status terms_run(struct work *work)
         return OK;
     }
     struct run run = {.work = work};
-    struct owners *plans = &run.bases.plans, *contracts = &run.bases.contracts;
+    struct owners *plans = &run.bases.owners[OWNER_PLAN];
+    struct owners *contracts = &run.bases.owners[OWNER_CONTRACT];
     bases_begin(&run.bases, work);
     work->gross = arena_alloc(work->arena, (work->charge_count + 1) * sizeof *work->gross);
     work->gross_count = work->charge_count;
