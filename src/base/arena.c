@@ -194,6 +194,17 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
     return grown;
 }
 
+void *arena_room(struct arena *arena, void *array, uint32_t count, uint32_t *capacity,
+                 size_t size_bytes)
+{
+    enum { FIRST = 8 };
+    if (count < *capacity) {
+        return array;
+    }
+    *capacity = *capacity ? *capacity * 2 : FIRST;
+    return arena_grow(arena, array, count, *capacity, size_bytes);
+}
+
 struct arena_mark arena_mark(const struct arena *arena)
 {
     return (struct arena_mark){.block = arena->current,

@@ -61,6 +61,9 @@ void *arena_calloc(struct arena *arena, size_t count, size_t size_bytes)
  * used. */
 void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_count,
                  size_t size_bytes) __attribute__((returns_nonnull));
+/* An array with room for one more: itself, or one of twice the capacity. */
+void *arena_room(struct arena *arena, void *array, uint32_t count, uint32_t *capacity,
+                 size_t size_bytes);
 
 /* How much of an arena is in use depends on what comes behind what, and on blocks that are there
  * from before.  What an allocation is charged with is a function of its size alone: of the same

@@ -126,12 +126,8 @@ static void add_slots(struct work *work, const struct expr *expr, bool of_rows, 
         if (is_there) {
             continue;
         }
-        if (slots->count == slots->capacity) {
-            uint32_t more = slots->capacity ? slots->capacity * 2 : 8;
-            slots->items =
-                arena_grow(work->arena, slots->items, slots->count, more, sizeof *slots->items);
-            slots->capacity = more;
-        }
+        slots->items = arena_room(work->arena, slots->items, slots->count, &slots->capacity,
+                                  sizeof *slots->items);
         slots->items[slots->count++] = asked[i];
     }
 }

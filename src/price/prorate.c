@@ -66,12 +66,8 @@ static void add_part(struct work *work, struct parts *parts, struct period part)
         parts->items[parts->count - 1].to = part.to;
         return;
     }
-    if (parts->count == parts->capacity) {
-        uint32_t more = parts->capacity ? parts->capacity * 2 : 8;
-        parts->items =
-            arena_grow(work->arena, parts->items, parts->count, more, sizeof *parts->items);
-        parts->capacity = more;
-    }
+    parts->items =
+        arena_room(work->arena, parts->items, parts->count, &parts->capacity, sizeof *parts->items);
     parts->items[parts->count++] = part;
 }
 

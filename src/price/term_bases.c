@@ -121,18 +121,6 @@ static struct owned owned_by(const struct catalog *catalog, uint32_t plan,
     return owned;
 }
 
-/* Room for one more of `size` bytes. */
-static void *make_room(struct arena *arena, void *items, uint32_t count, uint32_t *capacity,
-                       size_t size)
-{
-    if (count < *capacity) {
-        return items;
-    }
-    uint32_t more = *capacity ? *capacity * 2 : 16;
-    *capacity = more;
-    return arena_grow(arena, items, count, more, size);
-}
-
 static struct owner make_owner(uint32_t index)
 {
     return (struct owner){index, NONE, NONE, NONE, NONE};
@@ -143,8 +131,8 @@ static void add_owner(struct work *work, struct owners *owners, uint32_t index)
     if (owners->count > 0 && owners->items[owners->count - 1].index == index) {
         return;
     }
-    owners->items = make_room(work->arena, owners->items, owners->count, &owners->capacity,
-                              sizeof *owners->items);
+    owners->items = arena_room(work->arena, owners->items, owners->count, &owners->capacity,
+                               sizeof *owners->items);
     owners->items[owners->count++] = make_owner(index);
 }
 
@@ -209,8 +197,8 @@ static void finish_owners(struct owners *owners)
 static struct owner *insert_owner(struct work *work, struct owners *owners, uint32_t index)
 {
     uint32_t at = owners_find(owners, index);
-    owners->items = make_room(work->arena, owners->items, owners->count, &owners->capacity,
-                              sizeof *owners->items);
+    owners->items = arena_room(work->arena, owners->items, owners->count, &owners->capacity,
+                               sizeof *owners->items);
     struct owner *owner = &owners->items[at];
     memmove(owner + 1, owner, (owners->count - at) * sizeof *owner);
     *owner = make_owner(index);
@@ -231,8 +219,8 @@ static void add_stay(struct work *work, struct owners *owners, uint32_t index, u
     if (last && last->owner == index && last->member == member) {
         return;
     }
-    owners->stays = make_room(work->arena, owners->stays, owners->stay_count,
-                              &owners->stay_capacity, sizeof *owners->stays);
+    owners->stays = arena_room(work->arena, owners->stays, owners->stay_count,
+                               &owners->stay_capacity, sizeof *owners->stays);
     owners->stays[owners->stay_count++] = (struct stay){index, member, NONE};
 }
 
@@ -436,8 +424,8 @@ uint32_t bases_next(const struct bases *bases, const struct term *term, uint32_t
 
 static void list_base(struct bases *bases, uint32_t index)
 {
-    bases->list = make_room(bases->work->arena, bases->list, bases->list_count,
-                            &bases->list_capacity, sizeof *bases->list);
+    bases->list = arena_room(bases->work->arena, bases->list, bases->list_count,
+                             &bases->list_capacity, sizeof *bases->list);
     bases->list[bases->list_count++] = (struct listed){bases->items[index].charge, index};
 }
 
@@ -457,8 +445,8 @@ static void list_member(struct bases *bases, uint32_t member)
     if (last && *last == member) {
         return;
     }
-    bases->members = make_room(bases->work->arena, bases->members, bases->member_count,
-                               &bases->member_capacity, sizeof *bases->members);
+    bases->members = arena_room(bases->work->arena, bases->members, bases->member_count,
+                                &bases->member_capacity, sizeof *bases->members);
     bases->members[bases->member_count++] = member;
 }
 
