@@ -19,8 +19,8 @@ static bool is_of_catalog(const struct work *work, const struct price *price)
            price < work->catalog->prices + work->catalog->price_count;
 }
 
-/* When the plan of a contract that has the price ends for the account inside the turn; the turn's
- * end when it does not. */
+/* When the account has the price of a plan for the last time in the turn: a contract that ends, or
+ * one that begins and brings another plan; the turn's end when it keeps it. */
 static instant plan_end(const struct work *work, const struct price *price, uint32_t account,
                         struct period turn)
 {
@@ -34,7 +34,7 @@ static instant plan_end(const struct work *work, const struct price *price, uint
         uint32_t plan = catalog_plan_of(catalog, contract, accounts->items[account].plan);
         holds = plan != NONE && price_set_has(&catalog->plans[plan].prices, price);
         if (holds) {
-            end = contract && contract->plan != NONE ? next : turn.to;
+            end = next;
         }
     }
     return holds || end > turn.to ? turn.to : end;

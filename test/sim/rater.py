@@ -1029,7 +1029,7 @@ class Bill(ChargeSteps, CoverSteps):
         return min(due, ends[-1]) if ends and ends[-1] > turn[0] else due
 
     def own_due(self, flow, step, turn):
-        """When a bucket's turn ends, or the contract or contract's plan that it belongs to."""
+        """When a bucket's turn ends, or the contract that it belongs to, or the time of its plan."""
         row, level = flow.row, flow.row.price.level
         contract = self.contract(row)
         if step.term:
@@ -1045,9 +1045,8 @@ class Bill(ChargeSteps, CoverSteps):
             account, end = self.scope_account(flow, step), turn[1]
             for a, b in self.setup.stretches(account):
                 if max(a, turn[0]) < min(b, turn[1]):
-                    plan, of_contract = self.setup.plan_of(account, max(a, turn[0]))
-                    if "plan/%s" % plan == level:
-                        end = min(b, turn[1]) if of_contract else turn[1]
+                    if "plan/%s" % self.setup.plan_of(account, max(a, turn[0]))[0] == level:
+                        end = min(b, turn[1])
             return end
         return turn[1]
 
