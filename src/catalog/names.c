@@ -74,8 +74,8 @@ struct resolver {
     struct loader *loader;
     const struct expr_context *context;
     bool too_many_members;
-    struct text no_product; /* the first that a product is compared with and that is none */
-    uint32_t no_product_offset;
+    struct text no_such; /* the first that a product or a SKU is compared with and that is none */
+    uint32_t no_such_slot, no_such_offset;
 };
 
 /* If path is prefix.rest: the rest, without brackets and quotes when it is one key in brackets. */
@@ -595,35 +595,48 @@ static struct text hint_names(struct arena *arena, const struct expr_context *co
     }
 }
 
+static bool is_known_product(const struct catalog *catalog, struct text name)
+{
+    for (uint32_t i = 0; i < catalog->product_count; i++) {
+        if (text_equal(catalog->products[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void see_compared(void *context, uint32_t slot, struct text value, uint32_t offset)
 {
     struct resolver *resolver = context;
     const struct catalog *catalog = resolver->loader->catalog;
-    if (slot != NAME_PRODUCT || value.size == 0 || resolver->no_product.size > 0 ||
-        resolver->context->kind == NAMES_METER) {
+    if ((slot != NAME_PRODUCT && slot != NAME_SKU) || value.size == 0 ||
+        resolver->no_such.size > 0 || resolver->context->kind == NAMES_METER) {
         return;
     }
-    for (uint32_t i = 0; i < catalog->product_count; i++) {
-        if (text_equal(catalog->products[i].name, value)) {
-            return;
-        }
+    if (slot == NAME_SKU ? map_find(&catalog->sku_by_name, value) != MAP_NONE
+                         : is_known_product(catalog, value)) {
+        return;
     }
-    resolver->no_product = value;
-    resolver->no_product_offset = offset;
+    resolver->no_such = value;
+    resolver->no_such_slot = slot;
+    resolver->no_such_offset = offset;
 }
 
-static void warn_of_no_product(const struct resolver *resolver, const struct yaml_node *node)
+static void warn_of_no_such(const struct resolver *resolver, const struct yaml_node *node)
 {
     struct loader *loader = resolver->loader;
     const struct catalog *catalog = loader->catalog;
-    struct text *names = arena_alloc(loader->arena, (catalog->product_count + 1u) * sizeof *names);
-    for (uint32_t i = 0; i < catalog->product_count; i++) {
-        names[i] = catalog->products[i].name;
+    bool is_sku = resolver->no_such_slot == NAME_SKU;
+    uint32_t count = is_sku ? catalog->sku_count : catalog->product_count;
+    struct text *names = arena_alloc(loader->arena, (count + 1u) * sizeof *names);
+    for (uint32_t i = 0; i < count; i++) {
+        names[i] = is_sku ? catalog->skus[i].name : catalog->products[i].name;
     }
-    complain_softly(
-        loader->complaints, yaml_place_in(node, resolver->no_product_offset), "NO_PRODUCT",
-        hint_nearest(loader->arena, resolver->no_product, names, catalog->product_count),
-        "there is no product %.*s: nothing is equal to it", TEXT_ARG(resolver->no_product));
+    complain_softly(loader->complaints, yaml_place_in(node, resolver->no_such_offset),
+                    is_sku ? "NO_SKU" : "NO_PRODUCT",
+                    hint_nearest(loader->arena, resolver->no_such, names, count),
+                    "there is no %s %.*s: nothing is equal to it", is_sku ? "SKU" : "product",
+                    TEXT_ARG(resolver->no_such));
 }
 
 static struct expr_scope scope_of(struct resolver *resolver)
@@ -647,8 +660,8 @@ bool read_expr_text(struct loader *loader, const struct yaml_node *node, struct 
     struct expr_error err = {0};
     enum status status = expr_compile(loader->arena, text, &scope, wanted, expr, &err);
     if (status == OK) {
-        if (resolver.no_product.size > 0) {
-            warn_of_no_product(&resolver, node);
+        if (resolver.no_such.size > 0) {
+            warn_of_no_such(&resolver, node);
         }
         return true;
     }
