@@ -72,22 +72,21 @@ class Run:
     """A process that has ended: its CPU seconds, wall seconds, peak of memory, output."""
 
     def __init__(self, arguments, stdin=b"", folder=None):
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as given:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as told:
             given.write(stdin)
             given.seek(0)
-            begin = time.monotonic()
-            process = subprocess.Popen(
-                [str(a) for a in arguments], stdin=given, stdout=out, cwd=folder
+            launcher = [sys.executable, "-S", str(HERE / "launch.py"), str(told.fileno())]
+            subprocess.run(
+                launcher + [str(a) for a in arguments], stdin=given, stdout=out, cwd=folder, pass_fds=[told.fileno()], check=True
             )
-            # wait4 tells of this very child; RUSAGE_CHILDREN would have the peak of all.
-            _, status, usage = os.wait4(process.pid, 0)
-            self.wall_s = time.monotonic() - begin
-            process.returncode = self.code = os.waitstatus_to_exitcode(status)
             out.seek(0)
             self.out = out.read().decode()
-        self.cpu_s = usage.ru_utime + usage.ru_stime
-        self.user_s = usage.ru_utime
-        self.rss_mb = usage.ru_maxrss / 1024
+            told.seek(0)
+            took = json.load(told)
+        self.code, self.wall_s = took["code"], took["wall_s"]
+        self.user_s = took["user_s"]
+        self.cpu_s = took["user_s"] + took["system_s"]
+        self.rss_mb = took["rss_kib"] / 1024
         if self.code != 0:
             sys.exit(f"bench: exit code {self.code}: {' '.join(map(str, arguments))}")
 
