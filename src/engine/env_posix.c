@@ -1,9 +1,9 @@
 /* env_posix.c - see env_posix.h.
  *
  * Memory: large blocks come from mmap and are kept when they are released, since the first touch
- * of a page costs ten times what using it again does.  The size of a mapping is a function of the
- * size asked for (eight steps a doubling), so that a block of the same step fits exactly and a
- * release needs no header.  Kept blocks count against the limit as long as they are kept, and are
+ * of a page costs ten times what using it again does.  A block is the first part of the kept one
+ * that fits best; kept ones that touch are one.  Blocks are whole pages and a release says how
+ * many, so they need no header.  Kept ones count against the limit as long as they are kept, and are
  * unmapped when the limit would else refuse an allocation.  Small blocks are malloc's, which keeps
  * what is freed between blocks in use: that is asked back when it and what is used come near the
  * limit, which is one of the process.  Under a sanitizer every block is malloc's, so that it sees
@@ -45,10 +45,11 @@
 #endif
 
 #define LARGE_PAGE_BYTES ((size_t)2 * 1024 * 1024)
+#define PAGE_BYTES ((size_t)64 * 1024) /* the largest page of any machine */
 
 enum { IO_MAX_BYTES = 1 << 30 };
 
-/* A released mapping, in its own first bytes. */
+/* Released pages, in their own first bytes; a list in the order of their addresses. */
 struct spare {
     struct spare *next;
     size_t size_bytes;
@@ -110,11 +111,9 @@ static struct env_posix *posix_of_tables(struct memory *tables)
     return (struct env_posix *)(void *)((char *)tables - offsetof(struct env, tables));
 }
 
-static size_t step_up(size_t size_bytes)
+static size_t whole_pages(size_t size_bytes)
 {
-    size_t top = (size_t)1 << (63 - __builtin_clzll(size_bytes | 1));
-    size_t step = top / 8;
-    return (size_bytes + step - 1) & ~(step - 1);
+    return (size_bytes + PAGE_BYTES - 1) & ~(PAGE_BYTES - 1);
 }
 
 /* No large pages are asked for here: clearing two megabytes at once, often for a part of them,
@@ -142,28 +141,63 @@ static void *map_tables(size_t size_bytes)
     return room + before;
 }
 
+/* Puts what is left of a spare block behind its first bytes in its place. */
+static void cut_spare(struct spare **link, size_t size_bytes)
+{
+    struct spare *cut = *link;
+    if (cut->size_bytes == size_bytes) {
+        *link = cut->next;
+        return;
+    }
+    struct spare *rest = (void *)((char *)cut + size_bytes);
+    *rest = (struct spare){.next = cut->next, .size_bytes = cut->size_bytes - size_bytes};
+    *link = rest;
+}
+
 static void *take_spare(struct env_posix *posix, size_t size_bytes)
 {
     pthread_mutex_lock(&posix->spare_lock);
-    struct spare **link = &posix->spare;
-    while (*link && (*link)->size_bytes != size_bytes) {
-        link = &(*link)->next;
+    struct spare **best = NULL;
+    for (struct spare **link = &posix->spare; *link; link = &(*link)->next) {
+        if ((*link)->size_bytes >= size_bytes &&
+            (!best || (*link)->size_bytes < (*best)->size_bytes)) {
+            best = link;
+        }
     }
-    struct spare *found = *link;
+    struct spare *found = best ? *best : NULL;
     if (found) {
-        *link = found->next;
+        cut_spare(best, size_bytes);
         atomic_fetch_sub(&posix->spare_bytes, size_bytes);
     }
     pthread_mutex_unlock(&posix->spare_lock);
     return found;
 }
 
+/* One with the next, if that begins where it ends. */
+static void join_spare(struct spare *spare)
+{
+    struct spare *next = spare->next;
+    if (next && (char *)spare + spare->size_bytes == (char *)next) {
+        spare->size_bytes += next->size_bytes;
+        spare->next = next->next;
+    }
+}
+
 static void keep_spare(struct env_posix *posix, void *block, size_t size_bytes)
 {
-    struct spare *spare = block;
+    struct spare *spare = block, *before = NULL;
     pthread_mutex_lock(&posix->spare_lock);
-    *spare = (struct spare){.next = posix->spare, .size_bytes = size_bytes};
-    posix->spare = spare;
+    struct spare **link = &posix->spare;
+    while (*link && (uintptr_t)*link < (uintptr_t)spare) {
+        before = *link;
+        link = &before->next;
+    }
+    *spare = (struct spare){.next = *link, .size_bytes = size_bytes};
+    *link = spare;
+    join_spare(spare);
+    if (before) {
+        join_spare(before);
+    }
     atomic_fetch_add(&posix->spare_bytes, size_bytes);
     pthread_mutex_unlock(&posix->spare_lock);
 }
@@ -236,7 +270,7 @@ static size_t count_bytes(enum block_kind kind, size_t size_bytes)
     case BLOCK_SMALL:
         return size_bytes;
     case BLOCK_LARGE:
-        return step_up(size_bytes);
+        return whole_pages(size_bytes);
     case BLOCK_TABLE:
         break;
     }
