@@ -338,6 +338,14 @@ static void release(struct memory *memory, void *block, size_t size_bytes)
     inner->release(inner, block, size_bytes);
 }
 
+static void *resize(struct memory *memory, void *block, size_t old_bytes, size_t new_bytes)
+{
+    struct env *env = env_of_memory(memory);
+    struct memory *inner = &inner_of(env)->memory;
+    bool fails = new_bytes > old_bytes && strikes(env, FAULT_ALLOCATE);
+    return fails ? NULL : inner->resize(inner, block, old_bytes, new_bytes);
+}
+
 static struct env *env_of_tables(struct memory *tables)
 {
     return (struct env *)(void *)((char *)tables - offsetof(struct env, tables));
@@ -401,7 +409,7 @@ struct env *env_faulty_new(struct env *inner)
         .lock_give = lock_give,
         .lock_wait = lock_wait,
         .lock_wake_all = lock_wake_all,
-        .memory = {.allocate = allocate, .release = release},
+        .memory = {.allocate = allocate, .release = release, .resize = resize},
         .tables = {.allocate = allocate_table, .release = release_table},
         .memory_limit_bytes = inner->memory_limit_bytes,
         .memory_used_bytes = memory_used_bytes,

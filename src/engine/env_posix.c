@@ -338,6 +338,48 @@ static void give_block(struct env_posix *posix, void *block, size_t size_bytes, 
     assert(used >= counted && "released more memory than was allocated");
 }
 
+static void *grow_large(void *block, size_t old_bytes, size_t new_bytes)
+{
+    void *grown = mremap(block, old_bytes, new_bytes, MREMAP_MAYMOVE);
+    if (grown != MAP_FAILED) {
+        return grown;
+    }
+    grown = map_large(new_bytes); /* pages that came to lie together need not be one mapping */
+    if (grown) {
+        memcpy(grown, block, old_bytes);
+        munmap(block, old_bytes);
+    }
+    return grown;
+}
+
+/* Large blocks stay large ones; where there are none, small ones. */
+static void *resize_block(struct env_posix *posix, void *block, size_t old_bytes, size_t new_bytes)
+{
+    enum block_kind kind = kind_of(new_bytes, false);
+    assert(kind == kind_of(old_bytes, false));
+    size_t old = count_bytes(kind, old_bytes), new = count_bytes(kind, new_bytes);
+    if (new > old && !count_memory(posix, new - old)) {
+        return NULL;
+    }
+    if (new > old && posix->env.memory_limit_bytes > 0) {
+        stay_within(posix, posix->env.memory_limit_bytes);
+    }
+    void *resized = block;
+    if (kind == BLOCK_SMALL) {
+        resized = realloc(block, new);
+    } else if (new > old) {
+        resized = grow_large(block, old, new);
+    } else if (new < old) {
+        keep_spare(posix, (char *)block + new, old - new);
+    }
+    if (new < old) {
+        atomic_fetch_sub(&posix->used_bytes, old - new);
+    } else if (!resized) {
+        atomic_fetch_sub(&posix->used_bytes, new - old);
+    }
+    return resized;
+}
+
 static void *allocate(struct memory *memory, size_t size_bytes)
 {
     return take_block(posix_of_memory(memory), size_bytes, false);
@@ -346,6 +388,11 @@ static void *allocate(struct memory *memory, size_t size_bytes)
 static void release(struct memory *memory, void *block, size_t size_bytes)
 {
     give_block(posix_of_memory(memory), block, size_bytes, false);
+}
+
+static void *resize(struct memory *memory, void *block, size_t old_bytes, size_t new_bytes)
+{
+    return resize_block(posix_of_memory(memory), block, old_bytes, new_bytes);
 }
 
 static void *allocate_table(struct memory *tables, size_t size_bytes)
@@ -1081,7 +1128,7 @@ struct env *env_posix_new(size_t memory_limit_bytes)
         .lock_give = lock_give,
         .lock_wait = lock_wait,
         .lock_wake_all = lock_wake_all,
-        .memory = {.allocate = allocate, .release = release},
+        .memory = {.allocate = allocate, .release = release, .resize = resize},
         .tables = {.allocate = allocate_table, .release = release_table},
         .memory_limit_bytes = memory_limit_bytes,
         .memory_used_bytes = memory_used_bytes,

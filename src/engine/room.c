@@ -19,31 +19,47 @@ int room_threads(size_t memory_bytes)
 
 /* ---- arenas ---------------------------------------------------------------------------------- */
 
-static void *allocate(struct memory *memory, size_t size_bytes)
+static struct worker *worker_of(struct memory *memory)
 {
-    struct worker *worker =
-        (struct worker *)(void *)((char *)memory - offsetof(struct worker, memory));
+    return (struct worker *)(void *)((char *)memory - offsetof(struct worker, memory));
+}
+
+/* Whether a worker may take so much more. */
+static bool may_take(const struct worker *worker, size_t size_bytes)
+{
     const struct run *run = worker->run;
     struct env *env = run->env;
     bool is_counted_on = !worker->is_trying || worker->is_alone || env->memory_limit_bytes == 0;
-    if (!is_counted_on &&
-        env->memory_used_bytes(env) + size_bytes > run->memory_bytes - run->spare_bytes) {
-        return NULL;
-    }
-    return env->memory.allocate(&env->memory, size_bytes);
+    return is_counted_on ||
+           env->memory_used_bytes(env) + size_bytes <= run->memory_bytes - run->spare_bytes;
+}
+
+static void *allocate(struct memory *memory, size_t size_bytes)
+{
+    const struct worker *worker = worker_of(memory);
+    struct env *env = worker->run->env;
+    return may_take(worker, size_bytes) ? env->memory.allocate(&env->memory, size_bytes) : NULL;
 }
 
 static void release(struct memory *memory, void *block, size_t size_bytes)
 {
-    const struct worker *worker =
-        (const struct worker *)(const void *)((char *)memory - offsetof(struct worker, memory));
-    struct env *env = worker->run->env;
+    struct env *env = worker_of(memory)->run->env;
     env->memory.release(&env->memory, block, size_bytes);
+}
+
+static void *resize(struct memory *memory, void *block, size_t old_bytes, size_t new_bytes)
+{
+    const struct worker *worker = worker_of(memory);
+    struct env *env = worker->run->env;
+    if (new_bytes > old_bytes && !may_take(worker, new_bytes - old_bytes)) {
+        return NULL;
+    }
+    return env->memory.resize(&env->memory, block, old_bytes, new_bytes);
 }
 
 void room_init(struct worker *worker, struct arena *arena, size_t block_bytes)
 {
-    worker->memory = (struct memory){.allocate = allocate, .release = release};
+    worker->memory = (struct memory){.allocate = allocate, .release = release, .resize = resize};
     arena_init(arena, &worker->memory, 0);
     arena->block_max_bytes = block_bytes;
 }
@@ -77,7 +93,7 @@ void room_count_set_up(struct run *run)
     enum { FILE_BYTES = 512, TABLE_ROUNDING_BYTES = 2 * 1024 * 1024 };
     run->loaded_bytes += run->table_arena.held_bytes + TABLE_ROUNDING_BYTES +
                          feed_file_count(run->feed) * FILE_BYTES;
-    run->set_up_charged_bytes = run->arena.charged_bytes;
+    run->set_up_charged_bytes = arena_charged_bytes(&run->arena);
 }
 
 size_t room_record_unit_bytes(const struct run *run)
@@ -111,8 +127,8 @@ enum status room_divide(struct run *run, size_t opened_bytes)
     };
     const size_t memory = run->memory_bytes;
     size_t loaded = run->loaded_bytes + opened_bytes +
-                    arena_bytes(&run->series_arena, run->series_arena.charged_bytes) +
-                    arena_bytes(&run->arena, run->arena.charged_bytes - run->set_up_charged_bytes);
+                    arena_bytes(&run->series_arena, arena_charged_bytes(&run->series_arena)) +
+                    arena_bytes(&run->arena, arena_charged_bytes(&run->arena) - run->set_up_charged_bytes);
     size_t left = memory > loaded ? memory - loaded : 0;
     run->records_bytes = least_of(least_of(memory / RECORDS_SHARE, left / RECORDS_LEFT_SHARE),
                                   records_all_bytes(run));

@@ -16,7 +16,7 @@
 struct counted {
     struct memory memory;
     size_t held_bytes, largest_bytes;
-    int block_count;
+    int block_count, resize_count;
 };
 
 static void *allocate(struct memory *memory, size_t size_bytes)
@@ -37,9 +37,17 @@ static void release(struct memory *memory, void *block, size_t size_bytes)
     free(block);
 }
 
+static void *resize(struct memory *memory, void *block, size_t old_bytes, size_t new_bytes)
+{
+    struct counted *counted = (struct counted *)(void *)memory;
+    counted->held_bytes += new_bytes - old_bytes;
+    counted->resize_count++;
+    return realloc(block, new_bytes);
+}
+
 static struct counted counted_new(void)
 {
-    return (struct counted){.memory = {allocate, release}};
+    return (struct counted){.memory = {.allocate = allocate, .release = release, .resize = resize}};
 }
 
 /* Three arrays of different sizes, again and again: after a while in the same blocks, whatever
@@ -47,11 +55,11 @@ static struct counted counted_new(void)
 static void uses_blocks_again_in_any_order(void **)
 {
     static const size_t orders[][3] = {{3, 1, 2}, {1, 2, 3}, {2, 3, 1}, {3, 2, 1}, {1, 3, 2}};
-    enum { STEP = 1 << 20 };
+    enum { STEP = ARENA_LARGE_BYTES / 4 };
     struct counted counted = counted_new();
     struct arena arena;
     arena_init(&arena, &counted.memory, 0);
-    arena.block_max_bytes = 64 * 1024;
+    arena.block_max_bytes = STEP / 4;
     (void)arena_alloc(&arena, 100);
     struct arena_mark mark = arena_mark(&arena);
     int blocks = 0;
@@ -68,7 +76,7 @@ static void uses_blocks_again_in_any_order(void **)
     assert_in_range(blocks, 3, 8);
     assert_int_equal(counted.block_count, blocks);
     arena_trim(&arena);
-    assert_true(counted.held_bytes <= 128 * 1024);
+    assert_true(counted.held_bytes <= 64 * 1024 + STEP);
     arena_release(&arena);
     assert_int_equal(counted.held_bytes, 0);
 }
@@ -152,15 +160,63 @@ static void charges_the_same_in_any_order(void **)
                                                  size, 1);
                 memset(at, 1, size);
             }
-            charged = order == 0 ? arena.charged_bytes : charged;
-            if (arena.charged_bytes != charged ||
+            charged = order == 0 ? arena_charged_bytes(&arena) : charged;
+            if (arena_charged_bytes(&arena) != charged ||
                 counted.held_bytes > charged + charged / CHARGE_SLACK_SHARE + BLOCK) {
                 fail_msg("seed %llu: charged %zu and %zu, %zu held", (unsigned long long)seed,
-                         charged, arena.charged_bytes, counted.held_bytes);
+                         charged, arena_charged_bytes(&arena), counted.held_bytes);
             }
             arena_release(&arena);
         }
         state = seed;
+    }
+}
+
+/* Large arrays among others: they grow where they are, however many come in between, and their
+ * memory goes as they are rewound, fitted or dropped; in a memory that can resize, and without. */
+static void grows_large_ones_alone(void **)
+{
+    enum { LARGE = ARENA_LARGE_BYTES, COUNT = 3 * LARGE, LITTLE = 64 * 1024 + 4096 };
+    for (int can_resize = 0; can_resize < 2; can_resize++) {
+        struct counted counted = counted_new();
+        counted.memory.resize = can_resize ? resize : NULL;
+        struct arena arena;
+        arena_init(&arena, &counted.memory, 0);
+        uint32_t capacity = LARGE, count = 0;
+        unsigned char *array = arena_alloc(&arena, capacity);
+        struct arena_mark mark = arena_mark(&arena);
+        for (; count < COUNT; count++) {
+            if (count % (LARGE / 2) == 0) {
+                memset(arena_alloc(&arena, 1000), 0xFF, 1000);
+                memset(arena_alloc(&arena, LARGE), 0xFF, LARGE);
+            }
+            array = arena_room(&arena, array, count, &capacity, 1);
+            array[count] = (unsigned char)(count * 2654435761u >> 24);
+        }
+        assert_true(capacity <= COUNT + COUNT / 8);
+        assert_int_equal(counted.resize_count > 0, can_resize);
+        /* What came behind the mark goes; what has grown since stays, with its charge. */
+        arena_rewind(&arena, mark);
+        assert_true(counted.held_bytes <= capacity + LARGE / 16 + LITTLE);
+        assert_true(arena_charged_bytes(&arena) >= capacity);
+        array = arena_fit(&arena, array, capacity, COUNT, 1);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            assert_int_equal(array[i], (unsigned char)(i * 2654435761u >> 24));
+        }
+        assert_true(counted.held_bytes <= COUNT + LARGE / 16 + LITTLE);
+        /* One that is dropped leaves the ones beside it. */
+        unsigned char *second = arena_alloc(&arena, LARGE);
+        memset(second, 2, LARGE);
+        mark = arena_mark(&arena);
+        (void)arena_alloc(&arena, LARGE);
+        arena_drop(&arena, array);
+        arena_drop(&arena, NULL);
+        arena_rewind(&arena, mark);
+        assert_int_equal(second[LARGE - 1], 2);
+        assert_true(counted.held_bytes <= LARGE + LARGE / 16 + LITTLE);
+        assert_true(arena_charged_bytes(&arena) <= counted.held_bytes);
+        arena_release(&arena);
+        assert_int_equal(counted.held_bytes, 0);
     }
 }
 
@@ -196,6 +252,7 @@ int main(void)
         cmocka_unit_test(keeps_to_the_size_of_blocks),
         cmocka_unit_test(rewinds_to_marks),
         cmocka_unit_test(charges_the_same_in_any_order),
+        cmocka_unit_test(grows_large_ones_alone),
         cmocka_unit_test(runs_out_of_what_may_be_charged),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
