@@ -325,7 +325,7 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
 void *arena_room(struct arena *arena, void *array, uint32_t count, uint32_t *capacity,
                  size_t size_bytes)
 {
-    enum { FIRST = 8 };
+    enum { FIRST = 16 };
     if (count < *capacity) {
         return array;
     }

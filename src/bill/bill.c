@@ -381,12 +381,8 @@ static const uint32_t FREE = 0xFFFFFFFFu;
 /* Room for one more line; lines move when they grow. */
 static struct line *add_line(struct arena *arena, struct bill *bill)
 {
-    if (bill->line_count == bill->line_capacity) {
-        uint32_t capacity = bill->line_capacity ? bill->line_capacity * 2 : 16;
-        bill->lines =
-            arena_grow(arena, bill->lines, bill->line_count, capacity, sizeof *bill->lines);
-        bill->line_capacity = capacity;
-    }
+    bill->lines =
+        arena_room(arena, bill->lines, bill->line_count, &bill->line_capacity, sizeof *bill->lines);
     return &bill->lines[bill->line_count++];
 }
 

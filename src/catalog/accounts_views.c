@@ -38,11 +38,8 @@ struct build {
 
 static void push(struct build *build, struct list *list, uint32_t item)
 {
-    if (list->count == list->capacity) {
-        uint32_t more = list->capacity ? list->capacity * 2 : 16;
-        list->items = arena_grow(build->arena, list->items, list->count, more, sizeof *list->items);
-        list->capacity = more;
-    }
+    list->items =
+        arena_room(build->arena, list->items, list->count, &list->capacity, sizeof *list->items);
     list->items[list->count++] = item;
 }
 
@@ -100,12 +97,8 @@ static void add_membership(struct build *build, uint32_t account, uint32_t organ
         last->to = to;
         return;
     }
-    if (build->membership_count == build->membership_capacity) {
-        uint32_t more = build->membership_capacity ? build->membership_capacity * 2 : 64;
-        build->memberships = arena_grow(build->arena, build->memberships, build->membership_count,
-                                        more, sizeof *build->memberships);
-        build->membership_capacity = more;
-    }
+    build->memberships = arena_room(build->arena, build->memberships, build->membership_count,
+                                    &build->membership_capacity, sizeof *build->memberships);
     build->memberships[build->membership_count++] =
         (struct membership){account, organization, from, to};
 }

@@ -411,12 +411,8 @@ static enum status read_contender(struct run *run, struct worker *worker,
 static void add_conflict(struct run *run, const struct contender *accepted,
                          const struct contender *refused)
 {
-    if (run->conflict_count == run->conflict_capacity) {
-        uint32_t capacity = run->conflict_capacity ? run->conflict_capacity * 2 : 64;
-        run->conflicts = arena_grow(&run->arena, run->conflicts, run->conflict_count, capacity,
-                                    sizeof *run->conflicts);
-        run->conflict_capacity = capacity;
-    }
+    run->conflicts = arena_room(&run->arena, run->conflicts, run->conflict_count,
+                                &run->conflict_capacity, sizeof *run->conflicts);
     run->conflicts[run->conflict_count++] = (struct conflict){
         .accepted = accepted->arrival->position, .refused = refused->arrival->position};
 }

@@ -169,12 +169,8 @@ static void set_section(struct case_run *run, struct text key, const struct yaml
             return;
         }
     }
-    if (run->section_count == run->section_capacity) {
-        uint32_t capacity = run->section_capacity ? run->section_capacity * 2 : 16;
-        run->sections = arena_grow(run->arena, run->sections, run->section_count, capacity,
-                                   sizeof *run->sections);
-        run->section_capacity = capacity;
-    }
+    run->sections = arena_room(run->arena, run->sections, run->section_count,
+                               &run->section_capacity, sizeof *run->sections);
     run->sections[run->section_count++] = (struct case_section){key, node};
 }
 
@@ -353,12 +349,8 @@ static const char *path_in(struct case_run *run, const char *folder, const char 
 
 static struct case_line *add_line(struct case_run *run)
 {
-    if (run->line_count == run->line_capacity) {
-        uint32_t capacity = run->line_capacity ? run->line_capacity * 2 : 64;
-        run->lines =
-            arena_grow(run->arena, run->lines, run->line_count, capacity, sizeof *run->lines);
-        run->line_capacity = capacity;
-    }
+    run->lines = arena_room(run->arena, run->lines, run->line_count, &run->line_capacity,
+                            sizeof *run->lines);
     return &run->lines[run->line_count++];
 }
 
@@ -409,12 +401,8 @@ static void note_waiting(struct case_run *run, yyjson_val *bill)
             case_finding(run, "what is pending of a bill cannot be read");
             return;
         }
-        if (run->waiting_count == run->waiting_capacity) {
-            uint32_t more = run->waiting_capacity ? run->waiting_capacity * 2 : 8;
-            run->waiting = arena_grow(run->arena, run->waiting, run->waiting_count, more,
-                                      sizeof *run->waiting);
-            run->waiting_capacity = more;
-        }
+        run->waiting = arena_room(run->arena, run->waiting, run->waiting_count,
+                                  &run->waiting_capacity, sizeof *run->waiting);
         run->waiting[run->waiting_count++] =
             (struct case_balance){text_copy(run->arena, text_of(kind)), amount};
     }
@@ -478,12 +466,8 @@ static enum status read_balances(struct case_run *run, const char *folder, struc
         struct dec amount;
         if (last && strncmp(last, label, label_size) == 0 && from && from[0] == '\0' && x &&
             dec_parse(text_of(x), &amount) == NUMBER_OK) {
-            if (run->balance_count == run->balance_capacity) {
-                uint32_t more = run->balance_capacity ? run->balance_capacity * 2 : 8;
-                run->balances = arena_grow(run->arena, run->balances, run->balance_count, more,
-                                           sizeof *run->balances);
-                run->balance_capacity = more;
-            }
+            run->balances = arena_room(run->arena, run->balances, run->balance_count,
+                                       &run->balance_capacity, sizeof *run->balances);
             run->balances[run->balance_count++] =
                 (struct case_balance){text_copy(run->arena, text_of(last + label_size)), amount};
         }
@@ -505,12 +489,8 @@ static const char *period_text(struct case_run *run, struct period period)
 
 static void add_folder(struct case_run *run, const char *folder)
 {
-    if (run->folder_count == run->folder_capacity) {
-        uint32_t capacity = run->folder_capacity ? run->folder_capacity * 2 : 8;
-        run->folders =
-            arena_grow(run->arena, run->folders, run->folder_count, capacity, sizeof *run->folders);
-        run->folder_capacity = capacity;
-    }
+    run->folders = arena_room(run->arena, run->folders, run->folder_count, &run->folder_capacity,
+                              sizeof *run->folders);
     run->folders[run->folder_count++] = folder;
 }
 
@@ -545,11 +525,8 @@ static void note_summary(struct case_run *run, const struct farthing_summary *su
 static void add_taxes(struct case_run *run, const struct tax_sums *sums, struct period period,
                       uint32_t moment)
 {
-    if (run->tax_count == run->tax_capacity) {
-        uint32_t more = run->tax_capacity ? run->tax_capacity * 2 : 8;
-        run->taxes = arena_grow(run->arena, run->taxes, run->tax_count, more, sizeof *run->taxes);
-        run->tax_capacity = more;
-    }
+    run->taxes =
+        arena_room(run->arena, run->taxes, run->tax_count, &run->tax_capacity, sizeof *run->taxes);
     struct case_taxes *taxes = &run->taxes[run->tax_count++];
     *taxes = (struct case_taxes){.moment = moment, .period = period};
     bool is_lost = sums->is_lost;
@@ -731,12 +708,8 @@ static void add_period(struct case_run *run, struct period period)
         }
     }
     run->period_count = count;
-    if (run->period_count == run->period_capacity) {
-        uint32_t capacity = run->period_capacity ? run->period_capacity * 2 : 8;
-        run->periods =
-            arena_grow(run->arena, run->periods, run->period_count, capacity, sizeof *run->periods);
-        run->period_capacity = capacity;
-    }
+    run->periods = arena_room(run->arena, run->periods, run->period_count, &run->period_capacity,
+                              sizeof *run->periods);
     run->periods[run->period_count++] = period;
     qsort(run->periods, run->period_count, sizeof *run->periods, compare_periods);
 }

@@ -17,11 +17,7 @@ void name_list_add(struct arena *arena, struct name_list *list, struct text name
     if (name_list_find(list, name) != NONE) {
         return;
     }
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
-        list->items = arena_grow(arena, list->items, list->count, capacity, sizeof *list->items);
-        list->capacity = capacity;
-    }
+    list->items = arena_room(arena, list->items, list->count, &list->capacity, sizeof *list->items);
     list->items[list->count++] = name;
 }
 

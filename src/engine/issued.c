@@ -90,8 +90,7 @@ enum status check_written(struct run *run, const char *folder, const char *name,
 {
     struct error *err = run->err;
     struct text path = text_format(&run->arena, "%s/run.json", folder), json;
-    enum status loaded =
-        load_bytes(run->env, &run->arena, path.at, RUN_FILE_MAX_BYTES, &json, err);
+    enum status loaded = load_bytes(run->env, &run->arena, path.at, RUN_FILE_MAX_BYTES, &json, err);
     if (loaded != OK && loaded != ERR_NOT_FOUND) {
         return loaded; /* it is there, and cannot be read */
     }
@@ -133,12 +132,8 @@ static enum status load_lines(struct run *run, struct issued_folder *folder, uin
     struct text last = {NULL, 0};
     for (size_t at = header.size; at < bytes.size; number++) {
         size_t size = row_size(bytes, at);
-        if (run->issued_count == *capacity) {
-            uint32_t more = *capacity ? *capacity * 2 : 1024;
-            run->issued =
-                arena_grow(&run->arena, run->issued, run->issued_count, more, sizeof *run->issued);
-            *capacity = more;
-        }
+        run->issued =
+            arena_room(&run->arena, run->issued, run->issued_count, capacity, sizeof *run->issued);
         struct issued_line *issued = &run->issued[run->issued_count++];
         struct error inner = {0};
         struct text bill;
@@ -222,12 +217,8 @@ static enum status read_bill(struct run *run, struct issued_folder *folder, stru
     }
     folder->events.on_rows += events.on_rows;
     folder->events.excluded += events.excluded;
-    if (run->issued_bill_count == *capacity) {
-        uint32_t more = *capacity ? *capacity * 2 : 1024;
-        run->issued_bills = arena_grow(&run->arena, run->issued_bills, run->issued_bill_count, more,
-                                       sizeof *run->issued_bills);
-        *capacity = more;
-    }
+    run->issued_bills = arena_room(&run->arena, run->issued_bills, run->issued_bill_count, capacity,
+                                   sizeof *run->issued_bills);
     run->issued_bills[run->issued_bill_count++] = (struct issued_bill){
         .payer = payer,
         .cut = cut,

@@ -15,12 +15,8 @@ void kept_prepare(struct worker *worker, struct kept_stream *stream)
 struct kept_piece *kept_begin(struct worker *worker, struct kept_stream *stream, uint32_t of,
                               uint32_t part)
 {
-    if (stream->piece_count == stream->piece_capacity) {
-        uint32_t capacity = stream->piece_capacity ? stream->piece_capacity * 2 : 64;
-        stream->pieces = arena_grow(&worker->arena, stream->pieces, stream->piece_count, capacity,
-                                    sizeof *stream->pieces);
-        stream->piece_capacity = capacity;
-    }
+    stream->pieces = arena_room(&worker->arena, stream->pieces, stream->piece_count,
+                                &stream->piece_capacity, sizeof *stream->pieces);
     struct kept_piece *piece = &stream->pieces[stream->piece_count++];
     *piece = (struct kept_piece){
         .of = of, .part = part, .stream = (uint32_t)worker->index, .offset = kept_end(stream)};

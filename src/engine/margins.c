@@ -22,13 +22,9 @@ static struct contract_sum *find_sum(struct worker *worker, uint32_t contract,
             return &worker->contract_sums[at];
         }
     }
-    if (worker->contract_sum_count == worker->contract_sum_capacity) {
-        uint32_t more = worker->contract_sum_capacity ? worker->contract_sum_capacity * 2 : 16;
-        worker->contract_sums =
-            arena_grow(&worker->arena, worker->contract_sums, worker->contract_sum_count, more,
-                       sizeof *worker->contract_sums);
-        worker->contract_sum_capacity = more;
-    }
+    worker->contract_sums =
+        arena_room(&worker->arena, worker->contract_sums, worker->contract_sum_count,
+                   &worker->contract_sum_capacity, sizeof *worker->contract_sums);
     struct contract_sum *made = &worker->contract_sums[worker->contract_sum_count];
     *made = (struct contract_sum){.contract = contract, .next = *first, .currency = currency};
     *first = worker->contract_sum_count++;

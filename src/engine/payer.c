@@ -113,12 +113,8 @@ struct money_sums *money_sums_of(struct worker *worker, const struct currency *c
             return &worker->sums[i];
         }
     }
-    if (worker->sum_count == worker->sum_capacity) {
-        uint32_t more = worker->sum_capacity ? worker->sum_capacity * 2 : 2;
-        worker->sums =
-            arena_grow(&worker->arena, worker->sums, worker->sum_count, more, sizeof *worker->sums);
-        worker->sum_capacity = more;
-    }
+    worker->sums = arena_room(&worker->arena, worker->sums, worker->sum_count,
+                              &worker->sum_capacity, sizeof *worker->sums);
     struct money_sums *made = &worker->sums[worker->sum_count++];
     *made = (struct money_sums){.currency = currency};
     made->products = arena_calloc(&worker->arena, worker->run->catalog->product_count + 2,
@@ -244,12 +240,8 @@ void payer_count_bill(struct worker *worker, const struct bill *bill)
 
 void payer_fail(struct worker *worker, uint32_t payer, const struct error *err, bool is_torn)
 {
-    if (worker->failure_count == worker->failure_capacity) {
-        uint32_t capacity = worker->failure_capacity ? worker->failure_capacity * 2 : 16;
-        worker->failures = arena_grow(&worker->arena, worker->failures, worker->failure_count,
-                                      capacity, sizeof *worker->failures);
-        worker->failure_capacity = capacity;
-    }
+    worker->failures = arena_room(&worker->arena, worker->failures, worker->failure_count,
+                                  &worker->failure_capacity, sizeof *worker->failures);
     worker->failures[worker->failure_count++] =
         (struct failed_payer){.index = payer,
                               .payer = worker->run->accounts->items[payer].id,
@@ -537,8 +529,8 @@ static bool is_nothing(const struct settling *s)
            s->priced.closing_count == 0 && s->book.kept.count == 0 && s->book.left.count == 0;
 }
 
-static enum status write_usage(struct worker *worker, struct texts *texts,
-                               const struct settling *s, struct text payer)
+static enum status write_usage(struct worker *worker, struct texts *texts, const struct settling *s,
+                               struct text payer)
 {
     const struct book *book = &s->book;
     for (uint32_t i = 0; i < book->row_count; i += RENDER_AT_ONCE) {
@@ -843,12 +835,8 @@ static void add_billed(struct worker *worker, struct billed *billed, struct peri
     if (!worker->run->takes_back) {
         return;
     }
-    if (billed->count == billed->capacity) {
-        uint32_t more = billed->capacity ? billed->capacity * 2 : 4;
-        billed->items =
-            arena_grow(&worker->handed, billed->items, billed->count, more, sizeof *billed->items);
-        billed->capacity = more;
-    }
+    billed->items = arena_room(&worker->handed, billed->items, billed->count, &billed->capacity,
+                               sizeof *billed->items);
     billed->items[billed->count++] = part;
 }
 

@@ -124,12 +124,8 @@ void run_warn(struct run *run, const char *format, ...)
     va_start(args, format);
     vsnprintf(message, sizeof message, format, args);
     va_end(args);
-    if (run->warning_count == run->warning_capacity) {
-        uint32_t capacity = run->warning_capacity ? run->warning_capacity * 2 : 8;
-        run->warnings = arena_grow(&run->arena, run->warnings, run->warning_count, capacity,
-                                   sizeof *run->warnings);
-        run->warning_capacity = capacity;
-    }
+    run->warnings = arena_room(&run->arena, run->warnings, run->warning_count,
+                               &run->warning_capacity, sizeof *run->warnings);
     run->warnings[run->warning_count++] =
         (struct farthing_count){.name = text_copy(&run->arena, text_of(message)).at};
 }
@@ -467,8 +463,7 @@ static enum status run_all(struct run *run, struct complaints *complaints,
     summary->bytes_read = feed_bytes_read(run->feed);
     TRY(finish_output(run, summary));
     end_part(env, &at, &summary->bill_ns, &summary->bill_cpu_ns);
-    summary->total_ns =
-        summary->load_ns + summary->read_ns + summary->accept_ns + summary->bill_ns;
+    summary->total_ns = summary->load_ns + summary->read_ns + summary->accept_ns + summary->bill_ns;
     summary->dedup_peak_bytes = run->dedup_peak_bytes > run->arrival_bound.peak_bytes
                                     ? run->dedup_peak_bytes
                                     : run->arrival_bound.peak_bytes;

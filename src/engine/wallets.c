@@ -240,12 +240,8 @@ static struct turn *list_turns(struct run *run, instant before, uint32_t *count)
 
 static void add_moved(struct run *run, uint32_t payer, struct moved_state moved)
 {
-    if (run->moved_count == run->moved_capacity) {
-        uint32_t more = run->moved_capacity ? run->moved_capacity * 2 : 16;
-        run->moved =
-            arena_grow(&run->arena, run->moved, run->moved_count, more, sizeof *run->moved);
-        run->moved_capacity = more;
-    }
+    run->moved = arena_room(&run->arena, run->moved, run->moved_count, &run->moved_capacity,
+                            sizeof *run->moved);
     moved.next = run->moved_first[payer];
     run->moved_first[payer] = run->moved_count;
     run->moved[run->moved_count++] = moved;

@@ -54,12 +54,8 @@ static const struct turn_list *make_list(struct work *work, const struct step *c
     *list = (struct turn_list){.clock = clock};
     uint32_t capacity = 0;
     for (instant at = cut.from; at < cut.to;) {
-        if (list->count == capacity) {
-            uint32_t more = capacity ? capacity * 2 : 32;
-            list->items =
-                arena_grow(work->arena, list->items, list->count, more, sizeof *list->items);
-            capacity = more;
-        }
+        list->items =
+            arena_room(work->arena, list->items, list->count, &capacity, sizeof *list->items);
         list->items[list->count] = turn_find(work, clock, NULL, work->pricing->payer, at);
         at = list->items[list->count++].to;
     }
@@ -114,11 +110,7 @@ static void add(struct work *work, const struct member_span *member,
         work->commitments = arena_calloc(work->arena, 1, sizeof *work->commitments);
     }
     struct commitments *all = work->commitments;
-    if (all->count == *capacity) {
-        uint32_t more = *capacity ? *capacity * 2 : 8;
-        all->items = arena_grow(work->arena, all->items, all->count, more, sizeof *all->items);
-        *capacity = more;
-    }
+    all->items = arena_room(work->arena, all->items, all->count, capacity, sizeof *all->items);
     const struct offering *offering = &work->catalog->offerings[commitment->offering];
     const struct turn_list *list = make_list(work, &offering->steps[FEE_RECURRING]);
     all->items[all->count++] = (struct held_commitment){
@@ -325,13 +317,8 @@ void commitments_set_effective(struct work *work, const struct held_commitment *
                                uint32_t charge, struct dec value)
 {
     struct commitments *all = work->commitments;
-    if (all->effective_count == all->effective_capacity) {
-        uint32_t more =
-            all->effective_capacity ? all->effective_capacity * 2 : work->charge_count + 64;
-        all->effective = arena_grow(work->arena, all->effective, all->effective_count, more,
-                                    sizeof *all->effective);
-        all->effective_capacity = more;
-    }
+    all->effective = arena_room(work->arena, all->effective, all->effective_count,
+                                &all->effective_capacity, sizeof *all->effective);
     all->effective[all->effective_count++] =
         (struct effective){charge, (uint32_t)(held - all->items), value};
 }

@@ -311,12 +311,8 @@ static enum status find_matches(struct matching *m, struct cover_offering *of,
         if (!is_eligible) {
             continue;
         }
-        if (of->match_count == of->match_capacity) {
-            uint32_t more = of->match_capacity ? of->match_capacity * 2 : 64;
-            of->matches =
-                arena_grow(work->arena, of->matches, of->match_count, more, sizeof *of->matches);
-            of->match_capacity = more;
-        }
+        of->matches = arena_room(work->arena, of->matches, of->match_count, &of->match_capacity,
+                                 sizeof *of->matches);
         of->matches[of->match_count++] = match;
     }
     range->count = of->match_count - range->first;

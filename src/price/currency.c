@@ -171,12 +171,8 @@ static enum status find_rate(struct work *work, struct rates *rates, const struc
             return OK;
         }
     }
-    if (rates->count == rates->capacity) {
-        uint32_t more = rates->capacity ? rates->capacity * 2 : 8;
-        rates->items =
-            arena_grow(work->arena, rates->items, rates->count, more, sizeof *rates->items);
-        rates->capacity = more;
-    }
+    rates->items =
+        arena_room(work->arena, rates->items, rates->count, &rates->capacity, sizeof *rates->items);
     struct used_rate *kept = arena_alloc(work->arena, sizeof *kept);
     *kept = used;
     *found = rates->items[rates->count++] = kept;

@@ -59,12 +59,8 @@ const char *price_level_name(int level)
 
 static void heap_push(struct work *work, struct sort_key item)
 {
-    if (work->heap_count == work->heap_capacity) {
-        uint32_t capacity = work->heap_capacity ? work->heap_capacity * 2 : work->queue_count + 64;
-        work->heap =
-            arena_grow(work->arena, work->heap, work->heap_count, capacity, sizeof *work->heap);
-        work->heap_capacity = capacity;
-    }
+    work->heap = arena_room(work->arena, work->heap, work->heap_count, &work->heap_capacity,
+                            sizeof *work->heap);
     uint32_t at = work->heap_count++;
     while (at > 0 && sort_is_before(&item, &work->heap[(at - 1) / 2])) {
         work->heap[at] = work->heap[(at - 1) / 2];
@@ -99,10 +95,8 @@ static struct sort_key heap_pop(struct work *work)
 static void queue_push(struct work *work, struct sort_key item)
 {
     if (work->queue_count == work->queue_capacity) {
-        uint32_t capacity = work->queue_capacity * 2;
-        work->queue =
-            arena_grow(work->arena, work->queue, work->queue_count, capacity, sizeof *work->queue);
-        work->queue_capacity = capacity;
+        work->queue = arena_room(work->arena, work->queue, work->queue_count, &work->queue_capacity,
+                                 sizeof *work->queue);
     }
     work->queue[work->queue_count++] = item;
 }
@@ -130,13 +124,11 @@ static void take_first(struct work *work, const struct sort_key *first)
 uint32_t work_add_charge(struct work *work, const struct charge *charge)
 {
     if (work->charge_count == work->charge_capacity) {
-        uint32_t capacity = work->charge_capacity ? work->charge_capacity * 2 : 64;
         struct charge copy = *charge; /* it may lie in the array that moves */
         copy.converted = NULL;
         copy.number = work->charge_count;
-        work->charges = arena_grow(work->arena, work->charges, work->charge_count, capacity,
-                                   sizeof *work->charges);
-        work->charge_capacity = capacity;
+        work->charges = arena_room(work->arena, work->charges, work->charge_count,
+                                   &work->charge_capacity, sizeof *work->charges);
         work->charges[work->charge_count] = copy;
         return work->charge_count++;
     }
@@ -179,12 +171,8 @@ void work_trace(struct work *work, const struct trace *trace)
     if (!is_traced(work, trace->row)) {
         return;
     }
-    if (work->trace_count == work->trace_capacity) {
-        uint32_t capacity = work->trace_capacity ? work->trace_capacity * 2 : 64;
-        work->traces = arena_grow(work->arena, work->traces, work->trace_count, capacity,
-                                  sizeof *work->traces);
-        work->trace_capacity = capacity;
-    }
+    work->traces = arena_room(work->arena, work->traces, work->trace_count, &work->trace_capacity,
+                              sizeof *work->traces);
     work->traces[work->trace_count++] = *trace;
 }
 
@@ -352,12 +340,8 @@ static void gather_scope_charges(struct work *work, uint32_t node, struct scope_
     uint32_t capacity = 0;
     for (const struct sort_key *first;
          (first = first_waiting(work)) != NULL && first->high >> 32 == node;) {
-        if (scope->count == capacity) {
-            uint32_t more = capacity ? capacity * 2 : 16;
-            scope->items =
-                arena_grow(work->arena, scope->items, scope->count, more, sizeof *scope->items);
-            capacity = more;
-        }
+        scope->items =
+            arena_room(work->arena, scope->items, scope->count, &capacity, sizeof *scope->items);
         uint32_t index = (uint32_t)first->low;
         const struct charge *charge = &work->charges[index];
         scope->items[scope->count++] = (struct scope_charge){
@@ -408,12 +392,8 @@ struct entries {
 static void add_entry(struct work *work, struct entries *entries, uint32_t index,
                       const struct step *step)
 {
-    if (entries->count == entries->capacity) {
-        uint32_t more = entries->capacity ? entries->capacity * 2 : 16;
-        entries->items =
-            arena_grow(work->arena, entries->items, entries->count, more, sizeof *entries->items);
-        entries->capacity = more;
-    }
+    entries->items = arena_room(work->arena, entries->items, entries->count, &entries->capacity,
+                                sizeof *entries->items);
     entries->items[entries->count++] = (struct entry){.charge = index, .step = step};
 }
 
@@ -425,12 +405,8 @@ struct indices {
 
 static void add_index(struct work *work, struct indices *indices, uint32_t index)
 {
-    if (indices->count == indices->capacity) {
-        uint32_t more = indices->capacity ? indices->capacity * 2 : 16;
-        indices->items =
-            arena_grow(work->arena, indices->items, indices->count, more, sizeof *indices->items);
-        indices->capacity = more;
-    }
+    indices->items = arena_room(work->arena, indices->items, indices->count, &indices->capacity,
+                                sizeof *indices->items);
     indices->items[indices->count++] = index;
 }
 
@@ -484,12 +460,8 @@ static enum status line_up(struct work *work, uint32_t node, struct scope_charge
         if (!takes) {
             continue;
         }
-        if (ordered->count == capacity) {
-            uint32_t more = capacity ? capacity * 2 : 16;
-            ordered->items = arena_grow(work->arena, ordered->items, ordered->count, more,
-                                        sizeof *ordered->items);
-            capacity = more;
-        }
+        ordered->items = arena_room(work->arena, ordered->items, ordered->count, &capacity,
+                                    sizeof *ordered->items);
         ordered->items[ordered->count++] = index;
     }
     return order_charges(work, NULL, ordered->items, ordered->count);
@@ -867,14 +839,6 @@ static void push_rows(struct work *work)
     }
 }
 
-/* How many rows commitments may cut in two, more or less: each one an hour. */
-static uint32_t cuts_max(const struct pricing *pricing, uint32_t row_count)
-{
-    uint64_t hours = (uint64_t)(pricing->cut.to - pricing->cut.from) / NS_PER_HOUR + 1;
-    uint64_t most = pricing->accounts->commitment_count * hours;
-    return most < row_count ? (uint32_t)most : row_count;
-}
-
 struct member_spans pricing_members(const struct pricing *pricing, uint32_t account)
 {
     uint32_t low = 0, high = pricing->member_count;
@@ -919,12 +883,12 @@ enum status price_payer(struct arena *arena, const struct pricing *pricing,
             work.opening_from = is_first ? from : work.opening_from;
         }
     }
-    /* Most rows become one charge, and of a common payer's some meet the end of a tier: room for
-     * them at once, so that little is copied. */
+    /* Most rows become one charge, and of a common payer's some meet the end of a tier, or of a
+     * commitment: room for them at once, so that little is copied. */
     enum { ENDS_MOST = 256 };
     const uint32_t ends = row_count / 2 < ENDS_MOST ? row_count / 2 : ENDS_MOST;
     work.queue_capacity = row_count + 16;
-    work.charge_capacity = work.queue_capacity + ends + cuts_max(pricing, row_count);
+    work.charge_capacity = work.queue_capacity + ends;
     work.charges = arena_alloc(arena, work.charge_capacity * sizeof *work.charges);
     work.queue = arena_alloc(arena, work.queue_capacity * sizeof *work.queue);
     work.last_row.account = NONE;

@@ -299,12 +299,8 @@ static enum status hand_out(struct cover *cover, struct cover_pass_state *state)
                 continue;
             }
             struct group *group = &state->groups[at];
-            if (group->count == group->capacity) {
-                uint32_t more = group->capacity ? group->capacity * 2 : 16;
-                group->items =
-                    arena_grow(work->arena, group->items, group->count, more, sizeof *group->items);
-                group->capacity = more;
-            }
+            group->items = arena_room(work->arena, group->items, group->count, &group->capacity,
+                                      sizeof *group->items);
             group->items[group->count++] = (struct item){i, m};
         }
     }

@@ -169,11 +169,7 @@ static enum status roll_over(struct work *work, const struct step *step,
         struct charge before = *charge;
         before.at = at.from - 1;
         at = charge_turn(work, step, &before);
-        if (count == capacity) {
-            uint32_t more = capacity ? capacity * 2 : 16;
-            turns = arena_grow(work->arena, turns, count, more, sizeof *turns);
-            capacity = more;
-        }
+        turns = arena_room(work->arena, turns, count, &capacity, sizeof *turns);
         turns[count++] = at;
         if (bucket_find_past(work, step, &before, at, &x, rolled, NULL)) {
             for (uint32_t i = count; i > 0; i--) {

@@ -149,12 +149,8 @@ enum status wallet_find(struct work *work, const struct step *step, const struct
     if (body->has_top_up) {
         TRY(wallet_bucket(work, wallet->step, &wallet->like, WALLET_TOP_UP, &wallet->top_up));
     }
-    if (work->wallet_count == work->wallet_capacity) {
-        uint32_t more = work->wallet_capacity ? work->wallet_capacity * 2 : 8;
-        work->wallets =
-            arena_grow(work->arena, work->wallets, work->wallet_count, more, sizeof *work->wallets);
-        work->wallet_capacity = more;
-    }
+    work->wallets = arena_room(work->arena, work->wallets, work->wallet_count,
+                               &work->wallet_capacity, sizeof *work->wallets);
     work->wallets[work->wallet_count++] = wallet;
     *found = wallet;
     for (uint32_t i = 0; i < body->grant_count; i++) {

@@ -56,13 +56,8 @@ void book_init(struct book *book, struct arena *arena, size_t records_expected)
 static struct usage_row *add_row(struct book *book, uint32_t account, uint32_t series,
                                  uint32_t slot_s)
 {
-    enum { ROWS_MIN = 32 };
-    if (book->row_count == book->row_capacity) {
-        uint32_t capacity = book->row_capacity ? book->row_capacity * 2 : ROWS_MIN;
-        book->rows =
-            arena_grow(book->arena, book->rows, book->row_count, capacity, sizeof *book->rows);
-        book->row_capacity = capacity;
-    }
+    book->rows = arena_room(book->arena, book->rows, book->row_count, &book->row_capacity,
+                            sizeof *book->rows);
     struct usage_row *row = &book->rows[book->row_count++];
     *row =
         (struct usage_row){.account = account, .series = series, .slot_s = slot_s, .value = NONE};
@@ -97,6 +92,7 @@ static struct usage_row *find_row(struct book *book, uint32_t account, uint32_t 
     book->slot_count++;
     if (book->slot_count * 2 > book->slot_mask) {
         uint32_t slot_count = (book->slot_mask + 1) * 4;
+        arena_drop(book->arena, book->slots);
         book->slots = arena_alloc(book->arena, slot_count * sizeof *book->slots);
         memset(book->slots, 0xFF, slot_count * sizeof *book->slots);
         book->slot_mask = slot_count - 1;
@@ -145,11 +141,7 @@ struct total *exclusions_find(struct exclusions *list, struct arena *arena, uint
     }
     slot->value = list->count;
     slot->key = text_copy(arena, slot->key);
-    if (list->count == list->capacity) {
-        uint32_t capacity = list->capacity ? list->capacity * 2 : 8;
-        list->items = arena_grow(arena, list->items, list->count, capacity, sizeof *list->items);
-        list->capacity = capacity;
-    }
+    list->items = arena_room(arena, list->items, list->count, &list->capacity, sizeof *list->items);
     list->last = list->count++;
     list->items[list->last] =
         (struct excluded){.account = account, .reason = reason, .meter = meter};
@@ -199,12 +191,8 @@ static bool is_later(const struct usage_value *value, instant at, struct text so
 struct usage_value *book_value(struct book *book, struct usage_row *row)
 {
     if (row->value == NONE) {
-        if (book->value_count == book->value_capacity) {
-            uint32_t capacity = book->value_capacity ? book->value_capacity * 2 : 16;
-            book->values = arena_grow(book->arena, book->values, book->value_count, capacity,
-                                      sizeof *book->values);
-            book->value_capacity = capacity;
-        }
+        book->values = arena_room(book->arena, book->values, book->value_count,
+                                  &book->value_capacity, sizeof *book->values);
         row->value = book->value_count++;
         book->values[row->value] = (struct usage_value){0};
     }
@@ -324,23 +312,15 @@ void book_fold(struct book *book, const struct record *record, const struct seri
 
 void book_add_state(struct book *book, struct meter_states *states, const struct meter_state *state)
 {
-    if (states->count == states->capacity) {
-        uint32_t capacity = states->capacity ? states->capacity * 2 : 16;
-        states->items =
-            arena_grow(book->arena, states->items, states->count, capacity, sizeof *states->items);
-        states->capacity = capacity;
-    }
+    states->items = arena_room(book->arena, states->items, states->count, &states->capacity,
+                               sizeof *states->items);
     states->items[states->count++] = *state;
 }
 
 struct level *book_add_level(struct book *book)
 {
-    if (book->level_count == book->level_capacity) {
-        uint32_t capacity = book->level_capacity ? book->level_capacity * 2 : 16;
-        book->levels = arena_grow(book->arena, book->levels, book->level_count, capacity,
-                                  sizeof *book->levels);
-        book->level_capacity = capacity;
-    }
+    book->levels = arena_room(book->arena, book->levels, book->level_count, &book->level_capacity,
+                              sizeof *book->levels);
     return &book->levels[book->level_count++];
 }
 
@@ -552,6 +532,10 @@ enum status book_close(struct book *book, const struct book_view *view, struct e
             return fail_hint(err, "measure in a larger unit, or split the usage by a dimension");
         }
     }
+    arena_drop(book->arena, book->slots); /* no row is looked for any more */
+    book->slots = NULL;
+    book->rows =
+        arena_fit(book->arena, book->rows, book->row_capacity, book->row_count, sizeof *book->rows);
     sort_rows(book, view->base);
     exclusions_sort(&book->excluded);
     return OK;

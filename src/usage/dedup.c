@@ -52,12 +52,8 @@ static uint32_t slot_of(const struct dedup_memory *memory, uint64_t key)
 
 static void add_more(struct dedup_memory *memory, uint32_t first, uint32_t place)
 {
-    if (memory->more_count == memory->more_capacity) {
-        uint32_t capacity = memory->more_capacity ? memory->more_capacity * 2 : 1024;
-        memory->more = arena_grow(memory->arena, memory->more, memory->more_count, capacity,
-                                  sizeof *memory->more);
-        memory->more_capacity = capacity;
-    }
+    memory->more = arena_room(memory->arena, memory->more, memory->more_count,
+                              &memory->more_capacity, sizeof *memory->more);
     memory->more[memory->more_count++] = (uint64_t)first << 32 | place;
 }
 
