@@ -92,7 +92,7 @@ void arena_drop(struct arena *arena, void *array);
 /* How much of an arena is in use depends on what comes behind what, and on blocks that are there
  * from before.  What an allocation is charged with is a function of its size alone: of the same
  * allocations, in any order, in any arena, the sum is the same, and what an empty arena takes for
- * them is the sum at most, CHARGE_SLACK_SHARE of it and a block.  An array that grows is charged as
+ * them is the sum at most, CHARGE_SLACK_SHARE of what is not large of it, and a block.  An array that grows is charged as
  * if it moved each time, a large one with what it grows by.  Charges go back with arena_rewind. */
 enum { CHARGE_SLACK_SHARE = 16, CHARGE_WHOLE_BYTES = 4096 };
 /* For what is in no arena. */
@@ -103,9 +103,10 @@ static inline void arena_uncharge(struct arena *arena, size_t charged_bytes)
 {
     arena->charged_bytes = charged_bytes;
 }
+/* What all that was allocated takes at most, but for a block. */
 static inline size_t arena_charged_bytes(const struct arena *arena)
 {
-    return arena->charged_bytes + arena->large_bytes;
+    return arena->charged_bytes + arena->charged_bytes / CHARGE_SLACK_SHARE + arena->large_bytes;
 }
 static inline bool arena_is_overcharged(const struct arena *arena)
 {

@@ -77,12 +77,6 @@ static size_t least_of(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* What an arena takes for what it was charged with. */
-static size_t arena_bytes(const struct arena *arena, size_t charged_bytes)
-{
-    return charged_bytes + charged_bytes / CHARGE_SLACK_SHARE + arena->block_max_bytes;
-}
-
 void room_count_loaded(struct run *run)
 {
     run->loaded_bytes = run->outer_bytes + run->arena.held_bytes;
@@ -126,9 +120,9 @@ enum status room_divide(struct run *run, size_t opened_bytes)
         LEAST_BYTES = 512 * 1024
     };
     const size_t memory = run->memory_bytes;
-    size_t loaded = run->loaded_bytes + opened_bytes +
-                    arena_bytes(&run->series_arena, arena_charged_bytes(&run->series_arena)) +
-                    arena_bytes(&run->arena, arena_charged_bytes(&run->arena) - run->set_up_charged_bytes);
+    size_t loaded = run->loaded_bytes + opened_bytes + arena_charged_bytes(&run->series_arena) +
+                    run->series_arena.block_max_bytes + arena_charged_bytes(&run->arena) -
+                    run->set_up_charged_bytes + run->arena.block_max_bytes;
     size_t left = memory > loaded ? memory - loaded : 0;
     run->records_bytes = least_of(least_of(memory / RECORDS_SHARE, left / RECORDS_LEFT_SHARE),
                                   records_all_bytes(run));
@@ -143,7 +137,6 @@ enum status room_divide(struct run *run, size_t opened_bytes)
         (void)fail(run->err, ERR_LIMIT, "the memory limit is reached while bills are made");
         return fail_hint(run->err, "allow more with --memory");
     }
-    left -= taken;
-    run->room_bytes = left - left / (CHARGE_SLACK_SHARE + 1);
+    run->room_bytes = left - taken;
     return OK;
 }
