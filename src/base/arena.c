@@ -25,7 +25,33 @@ struct arena_large {
 };
 
 /* What sizes of large ones are multiples of: a page of any machine. */
-enum { LARGE_ROUNDING_BYTES = ARENA_LARGE_BYTES / 16 };
+enum { LARGE_ROUNDING_BYTES = 64 * 1024 };
+
+/* ---- what may not be read ------------------------------------------------------------------- */
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+
+static void forbid(const void *at, size_t size_bytes)
+{
+    ASAN_POISON_MEMORY_REGION(at, size_bytes);
+}
+
+static void permit(const void *at, size_t size_bytes)
+{
+    ASAN_UNPOISON_MEMORY_REGION(at, size_bytes);
+}
+#else
+static void forbid(const void *, size_t)
+{
+}
+
+static void permit(const void *, size_t)
+{
+}
+#endif
+
+/* ---- blocks ---------------------------------------------------------------------------------- */
 
 void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes)
 {
@@ -36,6 +62,7 @@ void arena_init(struct arena *arena, struct memory *memory, size_t limit_bytes)
 static void give(struct arena *arena, void *block, size_t size_bytes)
 {
     arena->held_bytes -= size_bytes;
+    permit(block, size_bytes);
     if (arena->memory) {
         arena->memory->release(arena->memory, block, size_bytes);
     } else {
@@ -239,8 +266,7 @@ static void *resize(struct arena *arena, void *block, size_t old_bytes, size_t n
         }
         return copy;
     }
-    return memory ? memory->resize(memory, block, old_bytes, new_bytes)
-                  : realloc(block, new_bytes);
+    return memory ? memory->resize(memory, block, old_bytes, new_bytes) : realloc(block, new_bytes);
 }
 
 static void *resize_large(struct arena *arena, struct arena_large **link, size_t size_bytes)
@@ -278,6 +304,7 @@ void *arena_alloc(struct arena *arena, size_t size_bytes)
     }
     void *memory = arena->current->data + arena->used_bytes;
     arena->used_bytes += need;
+    permit(memory, need);
     return memory;
 }
 
@@ -308,16 +335,18 @@ void *arena_grow(struct arena *arena, void *array, size_t old_count, size_t new_
     size_t old = (old_count * size_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     size_t need = (total + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     struct arena_block *block = arena->current;
-    if (array && block && old_count > 0 && total < SIZE_MAX / 2 && old <= arena->used_bytes &&
+    if (array && block && old_count > 0 && total < ARENA_LARGE_BYTES && old <= arena->used_bytes &&
         (unsigned char *)array == block->data + (arena->used_bytes - old) &&
         need - old <= block->size_bytes - arena->used_bytes) {
         charge_block(arena, need);
         arena->used_bytes += need - old;
+        permit(array, need);
         return array;
     }
     void *grown = arena_alloc(arena, total);
     if (old_count > 0) {
         memcpy(grown, array, old_count * size_bytes);
+        forbid(array, old_count * size_bytes);
     }
     return grown;
 }
@@ -361,6 +390,11 @@ struct arena_mark arena_mark(const struct arena *arena)
 
 void arena_rewind(struct arena *arena, struct arena_mark mark)
 {
+    struct arena_block *block = mark.block ? mark.block : arena->first;
+    for (size_t used = mark.block ? mark.used_bytes : 0; arena->current && block; used = 0) {
+        forbid(block->data + used, block->size_bytes - used);
+        block = block == arena->current ? NULL : block->next;
+    }
     arena->current = mark.block;
     arena->used_bytes = mark.block ? mark.used_bytes : 0;
     arena->charged_bytes = mark.charged_bytes;

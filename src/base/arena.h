@@ -10,7 +10,8 @@
  * Blocks are kept after a rewind, since the first touch of fresh memory is ten times dearer
  * than the second.  What is of ARENA_LARGE_BYTES or more has a block of its own, which grows
  * without a copy where the memory can do that, and goes as it is rewound.  An arena belongs to one
- * thread at a time.
+ * thread at a time.  In a build with the address sanitizer, who reads what was rewound, or what has
+ * grown where it was before, is stopped.
  */
 #ifndef FARTHING_BASE_ARENA_H
 #define FARTHING_BASE_ARENA_H
@@ -23,11 +24,7 @@
 struct arena_block;
 struct arena_large;
 
-#if defined(__SANITIZE_ADDRESS__)
-enum { ARENA_LARGE_BYTES = 4096 }; /* who keeps a pointer into an array that has grown is seen */
-#else
 enum { ARENA_LARGE_BYTES = 1024 * 1024 };
-#endif
 
 /* Where an arena gets its blocks.  allocate returns NULL when there is no memory.  The
  * engine hands one down that counts bytes against the limit of the whole run. */

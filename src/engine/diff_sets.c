@@ -41,11 +41,11 @@ static enum status read_json(struct sets *s, const char *path, const char *name,
 static enum status add_source(struct sets *s, const char *path, yyjson_val *run, bool is_usage,
                               int side)
 {
-    struct source *source = &s->sources[s->source_count];
+    struct source *source = arena_alloc(s->arena, sizeof *source); /* stays: its reader is in it */
     const char *name = is_usage ? "usage.csv" : "lines.csv";
     *source = (struct source){.is_usage = is_usage, .side = side};
     TRY(folder_open(s->env, s->arena, path, &source->folder, s->err));
-    s->source_count++;
+    s->sources[s->source_count++] = source;
     TRY(folder_check(&source->folder, run, name, s->err));
     return folder_read(&source->folder, name, is_usage ? USAGE_HEADER : LINES_HEADER, &source->rows,
                        s->err);
@@ -258,7 +258,7 @@ enum status sets_open(struct sets *s, const char *a, const char *b)
     TRY(open_set(s, b, SIDE_B));
     TRY(check_currencies(s));
     for (size_t i = 0; i < s->source_count; i++) {
-        TRY(advance(s, &s->sources[i]));
+        TRY(advance(s, s->sources[i]));
     }
     return OK;
 }
@@ -271,7 +271,7 @@ enum status sets_next(struct sets *s, struct text *payer)
     s->piece_count = s->piece_capacity = s->used_count = s->used_capacity = 0;
     payer->at = NULL;
     for (size_t i = 0; i < s->source_count; i++) {
-        const struct source *at = &s->sources[i];
+        const struct source *at = s->sources[i];
         if (at->row.at &&
             (!least || compare_payer(least, (struct text){at->payer, at->payer_size}) > 0)) {
             least = at;
@@ -282,7 +282,7 @@ enum status sets_next(struct sets *s, struct text *payer)
     }
     struct text key = text_copy(s->arena, (struct text){least->payer, least->payer_size});
     for (size_t i = 0; i < s->source_count; i++) {
-        struct source *source = &s->sources[i];
+        struct source *source = s->sources[i];
         while (source->row.at && compare_payer(source, key) == 0) {
             TRY(take_row(s, source));
             TRY(advance(s, source));
@@ -301,6 +301,6 @@ bool sets_share_digest(const struct sets *s, const char *name)
 void sets_close(struct sets *s)
 {
     for (size_t i = 0; i < s->source_count; i++) {
-        folder_close(&s->sources[i].folder);
+        folder_close(&s->sources[i]->folder);
     }
 }

@@ -28,7 +28,7 @@ struct sets {
     struct arena *arena;   /* for the whole call */
     struct arena *scratch; /* of a payer */
     struct error *err;
-    struct source *sources;
+    struct source **sources;
     size_t source_count, source_capacity;
     const char *paths[SIDES];
     yyjson_val *digests[SIDES];
