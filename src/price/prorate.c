@@ -72,7 +72,8 @@ static void add_part(struct work *work, struct parts *parts, struct period part)
 }
 
 /* Versions that go on in one bucket have one limit: for the time in which the price has the step,
- * in one version or another.  Its neighbours in the catalog's order are its versions. */
+ * in one version or another.  Its neighbours in the catalog's order are its versions, by their
+ * dates, of which those that lie in the stretch are looked at. */
 static struct parts version_parts(struct work *work, const struct step *step,
                                   const struct price *price, struct period stretch)
 {
@@ -81,10 +82,12 @@ static struct parts version_parts(struct work *work, const struct step *step,
     const struct price *end = first + work->catalog->price_count;
     const bool is_alone = price < first || price >= end || step->on_change_restart; /* override */
     const struct price *at = price;
-    while (!is_alone && at > first && price_is_version(at - 1, price)) {
+    while (!is_alone && at > first && at[-1].to > stretch.from && price_is_version(at - 1, price)) {
         at--;
     }
-    for (; at == price || (!is_alone && at < end && price_is_version(at, price)); at++) {
+    for (; at == price ||
+           (!is_alone && at < end && at->from < stretch.to && price_is_version(at, price));
+         at++) {
         struct period part = period_intersect(stretch, (struct period){at->from, at->to});
         if (part.from < part.to && (at == price || price_step_of(at, step->node))) {
             add_part(work, &parts, part);
