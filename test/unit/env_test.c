@@ -110,11 +110,30 @@ static void test_large_blocks_are_reused(void **state)
     unsigned char *again = memory->allocate(memory, 8 * mib + 64);
     assert_ptr_equal(again, block);
     assert_int_equal(again[5 * mib], 7); /* the very pages, not fresh ones */
-    memory->release(memory, again, 8 * mib + 64);
+    /* What is let go of a block is used for smaller ones, and what touches is one again. */
+    memset(again, 7, 8 * mib);
+    again = memory->resize(memory, again, 8 * mib + 64, 2 * mib);
+    assert_ptr_equal(again, block);
+    unsigned char *third = memory->allocate(memory, 3 * mib);
+    assert_true(third > block && third < block + 8 * mib);
+    assert_int_equal(third[2 * mib], 7);
+    memory->release(memory, third, 3 * mib);
+    memory->release(memory, again, 2 * mib);
+    assert_int_equal(env->memory_used_bytes(env), 0);
+    again = memory->allocate(memory, 8 * mib + 32);
+    assert_ptr_equal(again, block);
+    /* It grows with what it holds, maybe in another place. */
+    again = memory->resize(memory, again, 8 * mib + 32, 40 * mib);
+    assert_non_null(again);
+    assert_int_equal(again[6 * mib], 7);
+    again[40 * mib - 1] = 1;
+    memory->release(memory, again, 40 * mib);
+    assert_int_equal(env->memory_used_bytes(env), 0);
     env_posix_free(env);
 }
 
-/* Random sizes from several threads: the count ends at nothing, blocks do not overlap. */
+/* Random sizes, and other ones for the same block, from several threads: the count ends at nothing,
+ * blocks do not overlap. */
 struct stress {
     struct env *env;
     atomic_int wrong;
@@ -136,6 +155,17 @@ static void stress_memory(void *argument, int index)
             size_t last = held[at].size - 1;
             stress->wrong += held[at].at[0] != (unsigned char)(index + 1) ||
                              held[at].at[last] != (unsigned char)(index + 1);
+            size_t size = mib + (size_t)(state >> 40) % (3 * mib);
+            if (held[at].size >= mib && (state >> 59) % 4 != 0) {
+                unsigned char *resized = memory->resize(memory, held[at].at, held[at].size, size);
+                if (resized) { /* else it is as it was */
+                    held[at].at = resized;
+                    held[at].size = size;
+                    stress->wrong += resized[0] != (unsigned char)(index + 1);
+                    resized[size - 1] = (unsigned char)(index + 1);
+                }
+                continue;
+            }
             memory->release(memory, held[at].at, held[at].size);
             held[at].at = NULL;
             continue;
