@@ -126,6 +126,8 @@ struct farthing_summary {
     size_t refused_count;
     const struct farthing_count *excluded; /* by reason, WITHDRAWN first */
     size_t excluded_count;
+    const char *const *no_account; /* of NO_ACCOUNT: the first subjects, three at most */
+    size_t no_account_count;
     const struct farthing_count *products; /* amount by product, by name */
     size_t product_count;
     uint64_t bills, bill_lines, usage_rows;

@@ -114,6 +114,16 @@ static void print_listed(const char *what, uint64_t count, const char *out, cons
     }
 }
 
+/* Names come from events and may have anything in them: as JSON. */
+static void print_no_account(const struct farthing_summary *s)
+{
+    for (size_t i = 0; i < s->no_account_count; i++) {
+        fputs(i == 0 ? "                   no account: " : ", ", stdout);
+        print_json_text(stdout, s->no_account[i]);
+    }
+    fputs(s->no_account_count > 0 ? "\n" : "", stdout);
+}
+
 static void print_summary(const struct farthing_bill *bill, const struct farthing_summary *s)
 {
     print_number("events accepted", s->events_accepted);
@@ -126,6 +136,7 @@ static void print_summary(const struct farthing_bill *bill, const struct farthin
     print_counts("", s->refused, s->refused_count);
     print_number("billed (event and meter)", s->events_billed);
     print_counts("excluded", s->excluded, s->excluded_count);
+    print_no_account(s);
     print_number("usage rows", s->usage_rows);
     print_number("bills", s->bills);
     print_number("lines", s->bill_lines);
@@ -194,6 +205,14 @@ static void print_json(const struct farthing_bill *bill, const struct farthing_s
            (unsigned long long)s->bill_lines);
     print_json_counts("refused_by_reason", s->refused, s->refused_count, false);
     print_json_counts("excluded_by_reason", s->excluded, s->excluded_count, false);
+    if (s->no_account_count > 0) {
+        printf(",\"no_account\":[");
+        for (size_t i = 0; i < s->no_account_count; i++) {
+            fputs(i > 0 ? "," : "", stdout);
+            print_json_text(stdout, s->no_account[i]);
+        }
+        fputc(']', stdout);
+    }
     print_json_counts("amount_by_product", s->products, s->product_count, true);
     print_json_sales(s);
     print_json_counts("failed", s->failed, s->failed_count, true);

@@ -362,7 +362,8 @@ static enum status read_line_again(struct run *run, struct worker *worker, uint3
     }
     /* The texts of the event go when its record is decoded once more. */
     struct event *event = &again->event;
-    struct text *texts[] = {&event->source, &event->id, &event->target_source, &event->target_id};
+    struct text *texts[] = {&event->source, &event->id, &event->subject, &event->target_source,
+                            &event->target_id};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         *texts[i] = text_copy(&worker->scratch, *texts[i]);
     }
@@ -647,6 +648,47 @@ static enum status decide_all(struct run *run)
     return keep_conflicts(run, worker);
 }
 
+static int compare_strangers(const void *a_item, const void *b_item)
+{
+    const struct stranger *a = a_item, *b = b_item;
+    return a->position < b->position ? -1 : a->position > b->position;
+}
+
+/* The names of the first subjects that are no account: read again, since nothing is kept of them.
+ * They are told and not written, so that what cannot be read is left out. */
+static void name_strangers(struct run *run)
+{
+    struct worker *worker = &run->workers[0];
+    uint32_t count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        count += run->workers[i].stranger_count;
+    }
+    if (count == 0) {
+        return;
+    }
+    struct stranger *all = arena_alloc(&worker->scratch, count * sizeof *all);
+    count = 0;
+    for (int i = 0; i < run->threads; i++) {
+        const struct worker *from = &run->workers[i];
+        for (uint32_t k = 0; k < from->stranger_count; k++) {
+            all[count++] = from->strangers[k];
+        }
+    }
+    qsort(all, count, sizeof *all, compare_strangers);
+    worker->again_file = UINT32_MAX;
+    worker->again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
+    for (uint32_t i = 0; i < count && run->stranger_count < STRANGERS_MOST; i++) {
+        uint32_t before = 0;
+        while (hash_compare(all[before].subject, all[i].subject) != 0) {
+            before++;
+        }
+        struct again again;
+        if (before == i && read_again(run, worker, all[i].position, &again) == OK) {
+            run->strangers[run->stranger_count++] = text_copy(&run->arena, again.event.subject).at;
+        }
+    }
+}
+
 enum status run_accept(struct run *run)
 {
     run->next_partition = 0;
@@ -663,6 +705,9 @@ enum status run_accept(struct run *run)
             arenas[i]->recover = &run->recover;
         }
         status = decide_all(run);
+        if (status == OK) {
+            name_strangers(run);
+        }
     }
     for (int i = 0; i < run->threads; i++) {
         struct worker *worker = &run->workers[i];

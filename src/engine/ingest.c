@@ -47,8 +47,7 @@ __attribute__((cold)) static void add_letter(struct worker *worker, enum refusal
                             .digest = hash_digest(record)};
     struct kept_piece *last =
         stream->piece_count > 0 ? &stream->pieces[stream->piece_count - 1] : NULL;
-    if (!last || last->of != worker->block.file_index ||
-        last->part != worker->block.block_index) {
+    if (!last || last->of != worker->block.file_index || last->part != worker->block.block_index) {
         last = kept_begin(worker, stream, worker->block.file_index, worker->block.block_index);
     }
     if (kept_add(worker, stream, &letter, sizeof letter) &&
@@ -403,9 +402,36 @@ __attribute__((noinline)) static void finish_several(struct worker *worker, stru
     emit_parts(worker, &records, main);
 }
 
+/* Keeps the first places of so many subjects: which these are depends on no order. */
+__attribute__((cold, noinline)) static void note_stranger(struct worker *worker,
+                                                          const struct pending *pending)
+{
+    struct stranger found = {pending->subject, pending->arrival.position};
+    uint32_t at = 0, count = worker->stranger_count;
+    while (at < count && hash_compare(worker->strangers[at].subject, found.subject) != 0) {
+        at++;
+    }
+    if (at == count && count < STRANGERS_MOST) {
+        worker->stranger_count++;
+    } else if (at == count) {
+        at--; /* the last of them gives way, if it comes later */
+    }
+    if (at < count && worker->strangers[at].position <= found.position) {
+        return;
+    }
+    for (; at > 0 && worker->strangers[at - 1].position > found.position; at--) {
+        worker->strangers[at] = worker->strangers[at - 1];
+    }
+    worker->strangers[at] = found;
+}
+
 static void finish_pending(struct worker *worker, struct pending *pending)
 {
     uint32_t account = pending->arrival.account;
+    if (account == NONE && !pending->is_found &&
+        excluded_of(pending->records) != EXCLUDE_NO_METER) {
+        note_stranger(worker, pending);
+    }
     if (accounts_has_copies(worker->run->accounts, account)) {
         finish_copies(worker, pending);
         return;

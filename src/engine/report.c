@@ -34,7 +34,7 @@ static void render_letter(struct run *run, struct buffer *out, const struct kept
 }
 
 static enum status write_piece(struct run *run, struct output_file *file, struct arena *arena,
-                             const struct kept_piece *where)
+                               const struct kept_piece *where)
 {
     const struct kept_stream *stream = &run->workers[where->stream].letters;
     struct arena_mark mark = arena_mark(arena);
@@ -330,6 +330,8 @@ static void sum_counts(struct run *run, struct farthing_summary *summary)
     }
     summary->refused = refused;
     summary->excluded = excluded;
+    summary->no_account = run->strangers;
+    summary->no_account_count = run->stranger_count;
     char *hex = arena_alloc(&run->arena, 17);
     hash64_format(print, hex);
     summary->fingerprint = hex;

@@ -236,6 +236,13 @@ struct money_sums {
 
 enum { PRODUCTS_KNOWN_BITS = 8, PARTITION_RANGES = 4096 };
 
+/* A subject that is no account, and where it came first, as in an arrival. */
+enum { STRANGERS_MOST = 3 };
+struct stranger {
+    struct hash128 subject;
+    uint64_t position;
+};
+
 struct worker {
     struct run *run;
     int index;
@@ -320,6 +327,8 @@ struct worker {
     bool is_amount_lost; /* one of these has left its range */
     uint64_t bills, bill_lines, usage_rows, events_billed;
     uint64_t excluded[EXCLUSIONS];
+    struct stranger strangers[STRANGERS_MOST]; /* by position */
+    uint32_t stranger_count;
     struct fewer fewer; /* the first of them */
     uint64_t fewer_count;
     struct cut_values cut_values;
@@ -448,6 +457,8 @@ struct run {
     struct worker *workers;
     struct conflict *conflicts;
     uint32_t conflict_count, conflict_capacity;
+    const char *strangers[STRANGERS_MOST]; /* the first subjects that are no account */
+    uint32_t stranger_count;
     struct output *output;
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
     struct output_file *letters_file, *conflicts_file, *summary_file;
