@@ -675,6 +675,7 @@ static void name_strangers(struct run *run)
         }
     }
     qsort(all, count, sizeof *all, compare_strangers);
+    run->strangers = arena_calloc(&run->arena, STRANGERS_MOST, sizeof *run->strangers);
     worker->again_file = UINT32_MAX;
     worker->again_line = arena_alloc(&worker->scratch, LINE_MAX_BYTES + FEED_PADDING_BYTES);
     for (uint32_t i = 0; i < count && run->stranger_count < STRANGERS_MOST; i++) {

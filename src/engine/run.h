@@ -457,7 +457,7 @@ struct run {
     struct worker *workers;
     struct conflict *conflicts;
     uint32_t conflict_count, conflict_capacity;
-    const char *strangers[STRANGERS_MOST]; /* the first subjects that are no account */
+    const char **strangers; /* the first subjects that are no account; NULL: none */
     uint32_t stranger_count;
     struct output *output;
     struct output_file *bills, *lines, *usage, *closing, *exclusions;
