@@ -57,12 +57,15 @@ static enum status collect_rows(struct explain *x, const uint8_t *marks)
             x->rows[count++].row = row;
         }
     }
-    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+    for (uint32_t i = 0; i < x->priced.charge_count && x->row_count > 0; i++) {
         const struct charge *charge = &x->priced.charges[i];
-        if ((marks[i] & OWN) && charge->row != NONE) {
-            struct explained_row *row = &x->rows[place[charge->row]];
-            TRY(dec_add(row->taken, charge->quantity, &row->taken, x->err));
-            TRY(dec_add(row->amount, charge->amount, &row->amount, x->err));
+        struct explained_row *row =
+            charge->row == NONE || place[charge->row] == NONE ? NULL : &x->rows[place[charge->row]];
+        struct dec *taken = row ? &row->taken : &x->beside_taken;
+        struct dec *amount = row ? &row->amount : &x->beside_amount;
+        if (marks[i] & OWN) {
+            TRY(dec_add(*taken, charge->quantity, taken, x->err));
+            TRY(dec_add(*amount, charge->amount, amount, x->err));
         }
     }
     return OK;
@@ -104,21 +107,69 @@ static bool is_of_component(const struct explain *x, uint32_t place)
     return its == own || its == NONE || own == NONE;
 }
 
+/* True of one that is on the line, and was made of the bucket as a whole. */
+static bool is_made_of(const struct explain *x, uint32_t index, const struct trace *trace,
+                       const uint8_t *marks)
+{
+    const struct charge *charge = &x->priced.charges[index];
+    if (trace->made_from < trace->made_to) {
+        return (marks[index] & OWN) && index >= trace->made_from && index < trace->made_to;
+    }
+    bool is_then = charge->at == trace->turn.from || period_has(trace->turn, charge->at);
+    return (marks[index] & OWN) && charge->row == NONE && charge->step == trace->step &&
+           charge->account == trace->account && is_then; /* the turn of a row is an instant */
+}
+
 static bool is_of_bucket(const struct explain *x, const struct trace *trace, const uint8_t *marks)
 {
     for (uint32_t i = 0; i < x->priced.charge_count; i++) {
-        const struct charge *charge = &x->priced.charges[i];
-        if ((marks[i] & OWN) && charge->row == NONE && charge->step == trace->step &&
-            charge->account == trace->account && period_has(trace->turn, charge->at)) {
+        if (is_made_of(x, i, trace, marks)) {
             return true;
         }
     }
     return false;
 }
 
+/* Of a minimum or a fee, what the line has of it: where each tier has a line, or an earlier bill of
+ * the turn had its part, that is not all of it. */
+static enum status add_own(struct explain *x, struct explained_step *into,
+                           const struct trace *trace, const uint8_t *marks)
+{
+    enum step_kind kind = trace->step->kind;
+    bool is_owed = kind == STEP_BOUND || kind == STEP_FEE || kind == STEP_COMMIT;
+    if (!is_owed || !is_of_bucket(x, trace, marks)) {
+        return OK;
+    }
+    into->out = DEC_ZERO;
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        const struct charge *charge = &x->priced.charges[i];
+        if (is_made_of(x, i, trace, marks)) {
+            struct dec amount = charge->converted ? charge->converted->amount : charge->amount;
+            TRY(dec_add(into->out, amount, &into->out, x->err));
+        }
+    }
+    return OK;
+}
+
 static bool is_term(const struct explain *x, const struct step *step)
 {
     return step_kind_takes_charges(step->kind) && step->shared == x->pricing.catalog->shared_count;
+}
+
+/* Before a charge has its amount it is known by its row, since it may be cut into several.  Of a
+ * view by source it is a charge of the source: one of another kind may be of the same row, and one
+ * that stems from no row, such as a fee, is known by itself. */
+static bool is_of_rows(const struct explain *x, const struct trace *trace, const uint8_t *marks,
+                       const bool *row_on_line)
+{
+    const struct charge *own = x->charge;
+    own = own->of == NONE ? own : &x->priced.charges[own->of];
+    if (!x->charge->price->takes_money) {
+        return trace->row != NONE && row_on_line[trace->row];
+    }
+    return trace->row == NONE ? marks[trace->charge] != 0
+                              : row_on_line[trace->row] &&
+                                    x->priced.charges[trace->charge].kind == own->kind;
 }
 
 /* Whether what a trace tells of a charge was done for the line. */
@@ -131,6 +182,10 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
         !text_equal(*trace->grant, *x->charge->grant)) {
         return false; /* another grant's line */
     }
+    if (trace->step->kind == STEP_COMMIT && trace->step == x->charge->step &&
+        x->charge->of != NONE && !trace->grant != !x->charge->grant) {
+        return false; /* what was prepaid pays, or what exceeds it is dear */
+    }
     if (is_term(x, trace->step)) { /* of an adjustment, those up to the one that made it */
         return trace->charge != NONE && marks[trace->charge] != 0 &&
                (x->charge->of == NONE || trace->step->node <= x->charge->step->node);
@@ -141,6 +196,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     }
     /* What came after the line was made is another line's, but for steps that change the amount. */
     bool is_later = place > step_place(price, x->charge->step);
+    bool is_on_line = is_of_rows(x, trace, marks, row_on_line);
     switch (trace->step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
@@ -148,13 +204,15 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_RATE:
     case STEP_PERCENT:
     case STEP_FORMULA:
-        return !is_later && trace->row != NONE && row_on_line[trace->row];
+        return !is_later && is_on_line;
     case STEP_COVER:
         return trace->row == NONE ? marks[trace->charge] != 0
                                   : !is_later && row_on_line[trace->row];
-    case STEP_TIER:
-        return !is_later && trace->row != NONE && row_on_line[trace->row] &&
-               (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1);
+    case STEP_TIER: /* what is free behind the last tier is of that tier, on a line of its own */
+        return !is_later && is_on_line &&
+               (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1) &&
+               (x->charge->of != NONE || !x->charge->has_rate || !trace->has_rate ||
+                dec_equal(trace->limit, x->charge->rate));
     case STEP_CREDIT:
         if (trace->step->credit.is_units && trace->row != NONE) {
             return !is_later && row_on_line[trace->row];
@@ -210,6 +268,9 @@ static enum status add_trace(struct explain *x, struct explained_step *into,
     if (into->count == 0) {
         into->before = trace->before;
         into->f_before = trace->f_before;
+    } else if (into->step->kind == STEP_RATE) {
+        into->has_other_rates |=
+            !dec_equal(into->limit, trace->limit) || into->row_place != trace->row_place;
     }
     into->count += !trace->is_more;
     into->after = trace->after;
@@ -222,8 +283,9 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                         const struct trace *trace, uint32_t *capacity)
 {
     struct arena *arena = &x->run->arena;
-    struct text key = text_format(arena, "%p%d%.*s", (const void *)trace->step,
-                                  trace->charge == NONE, TEXT_ARG(trace->bucket));
+    bool pays = trace->step->kind == STEP_COMMIT && trace->grant; /* beside what exceeds it */
+    struct text key = text_format(arena, "%p%d%d%.*s", (const void *)trace->step,
+                                  trace->charge == NONE, pays, TEXT_ARG(trace->bucket));
     uint32_t place = map_put(places, key, x->step_count);
     if (place == x->step_count) {
         if (x->step_count == *capacity) {
@@ -245,6 +307,30 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                                             .tier_to = trace->tier_to};
     }
     return &x->steps[place];
+}
+
+/* Units off are told in units; this is what they cost on the line. */
+static enum status find_worth(struct explain *x, const uint8_t *marks)
+{
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        struct explained_step *done = &x->steps[i];
+        const struct step *step = done->step;
+        done->has_worth = step->kind == STEP_DISCOUNT && step->adjust.worth == WORTH_QUANTITY;
+        for (uint32_t k = 0; k < i; k++) { /* of several buckets nobody knows whose it is */
+            if (done->has_worth && x->steps[k].step == step) {
+                done->has_worth = x->steps[k].has_worth = false;
+            }
+        }
+        for (uint32_t k = 0; done->has_worth && k < x->priced.charge_count; k++) {
+            const struct charge *charge = &x->priced.charges[k];
+            bool is_own = (marks[k] & OWN) || (charge->of != NONE && (marks[charge->of] & OWN));
+            if (is_own && charge->step == step) {
+                struct dec amount = charge->converted ? charge->converted->amount : charge->amount;
+                TRY(dec_subtract(done->worth, amount, &done->worth, x->err));
+            }
+        }
+    }
+    return OK;
 }
 
 /* What made a charge of its own (a fee, a minimum) goes before what took that charge. */
@@ -282,37 +368,19 @@ static enum status collect_steps(struct explain *x, const uint8_t *marks)
     for (uint32_t i = 0; i < x->priced.trace_count; i++) {
         const struct trace *trace = &x->priced.traces[i];
         if (is_whole_of_line(x, trace, marks)) {
-            TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
+            struct explained_step *step = find_step(x, &places, trace, &capacity);
+            TRY(add_trace(x, step, trace));
+            TRY(add_own(x, step, trace, marks));
         }
     }
     put_maker_first(x);
-    return OK;
+    return find_worth(x, marks);
 }
 
-/* The line that the line's charges adjust: a cap names what it takes from. */
-static void find_adjusted(struct explain *x)
+static bool is_told(const struct told_lines *told, struct hash128 line)
 {
-    if (!x->charge || x->charge->of == NONE) {
-        return;
-    }
-    const struct charge *base = &x->priced.charges[x->charge->of];
-    for (uint32_t i = 0; i < x->bill.line_count; i++) {
-        struct arena_mark mark = arena_mark(&x->scratch);
-        bool is_base = line_has_charge(&x->scratch, &x->pricing, &x->bill.lines[i], base);
-        arena_rewind(&x->scratch, mark);
-        if (is_base) {
-            char *id = arena_alloc(&x->run->arena, 33);
-            hash128_format(x->bill.lines[i].id, id);
-            x->of_line = (struct text){id, 32};
-            return;
-        }
-    }
-}
-
-static bool is_held(const struct explain *x, struct hash128 line)
-{
-    for (uint32_t i = 0; i < x->held_against_count; i++) {
-        if (hash_equal(x->held_against[i], line)) {
+    for (uint32_t i = 0; i < told->count; i++) {
+        if (hash_equal(told->ids[i], line)) {
             return true;
         }
     }
@@ -320,7 +388,7 @@ static bool is_held(const struct explain *x, struct hash128 line)
 }
 
 /* Adds the line that the charge is on; false when there is no room for another. */
-static bool hold_against(struct explain *x, const struct charge *charge)
+static bool tell_line(struct explain *x, struct told_lines *told, const struct charge *charge)
 {
     const struct line *found = NULL;
     /* Those that are known come first: most charges are on them. */
@@ -328,22 +396,33 @@ static bool hold_against(struct explain *x, const struct charge *charge)
         for (uint32_t i = 0; i < x->bill.line_count && !found; i++) {
             const struct line *line = &x->bill.lines[i];
             struct arena_mark mark = arena_mark(&x->scratch);
-            if (is_held(x, line->id) == (pass == 0) &&
+            if (is_told(told, line->id) == (pass == 0) &&
                 line_has_charge(&x->scratch, &x->pricing, line, charge)) {
                 found = line;
             }
             arena_rewind(&x->scratch, mark);
         }
     }
-    if (!found || is_held(x, found->id) || hash_equal(found->id, x->line.id)) {
+    if (!found || is_told(told, found->id) || hash_equal(found->id, x->line.id)) {
         return true;
     }
-    if (x->held_against_count == HELD_AGAINST_MAX) {
-        x->has_more_held = true;
+    if (told->count == LINES_TOLD_MAX) {
+        told->has_more = true;
         return false;
     }
-    x->held_against[x->held_against_count++] = found->id;
+    told->ids[told->count++] = found->id;
     return true;
+}
+
+/* The lines that the line's charges adjust: a cap names what it takes from. */
+static void find_adjusted(struct explain *x, const uint8_t *marks)
+{
+    for (uint32_t i = 0; i < x->priced.charge_count; i++) {
+        uint32_t of = x->priced.charges[i].of;
+        if ((marks[i] & OWN) && of != NONE && !tell_line(x, &x->adjusted, &x->priced.charges[of])) {
+            return;
+        }
+    }
 }
 
 /* The lines whose amounts came to the bucket of the minimum. */
@@ -359,7 +438,7 @@ static void find_held_against(struct explain *x)
         const struct trace *trace = &x->priced.traces[i];
         if (trace->charge != NONE && trace->step->node == minimum->step->node &&
             text_equal(trace->bucket, minimum->bucket) &&
-            !hold_against(x, &x->priced.charges[trace->charge])) {
+            !tell_line(x, &x->held_against, &x->priced.charges[trace->charge])) {
             return;
         }
     }
@@ -498,7 +577,7 @@ enum status explain_steps(struct explain *x)
     if (x->charge) {
         TRY(collect_rows(x, marks));
         TRY(collect_steps(x, marks));
-        find_adjusted(x);
+        find_adjusted(x, marks);
         if (x->charge->kind == CHARGE_MINIMUM ||
             (x->charge->row == NONE && step_kind_takes_charges(x->charge->step->kind))) {
             find_held_against(x);

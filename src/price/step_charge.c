@@ -521,12 +521,21 @@ enum status step_commit_promise(struct work *work, const struct step *step,
 /* What was prepaid pays, in order; its grant has the commit's name. */
 static enum status use_up(struct work *work, const struct entry *entry, struct dec limit)
 {
-    struct dec part;
-    TRY(dec_subtract(dec_min(entry->after, limit), dec_min(entry->before, limit), &part,
-                     work->err));
-    return dec_is_zero(part)
-               ? OK
-               : step_pay_charge(work, entry->step, entry->charge, &entry->step->name, part);
+    struct dec before = dec_min(entry->before, limit), after = dec_min(entry->after, limit), part;
+    TRY(dec_subtract(after, before, &part, work->err));
+    if (dec_is_zero(part)) {
+        return OK;
+    }
+    work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
+                    (struct trace){.step = entry->step,
+                                   .before = entry->before,
+                                   .after = entry->after,
+                                   .f_before = before,
+                                   .f_after = after,
+                                   .limit = limit,
+                                   .grant = &entry->step->name,
+                                   .tier = NONE});
+    return step_pay_charge(work, entry->step, entry->charge, &entry->step->name, part);
 }
 
 /* What exceeds a promise, in order, at its factor.  A bucket's events are what rolled over into it,
@@ -772,6 +781,28 @@ static enum status add_fees(struct work *work, const struct step *step,
     return OK;
 }
 
+/* What a bucket comes to on this bill: on its charges, or on its scope. */
+static enum status charge_total(struct work *work, const struct step *step, uint32_t at,
+                                const struct charge *scope, struct dec total)
+{
+    const struct bucket *bucket = &work->buckets[at];
+    struct dec sum;
+    TRY(dec_subtract(bucket->x, bucket->opening_x, &sum, work->err));
+    if (step->attribute == ATTRIBUTE_PRO_RATA && !dec_is_zero(sum)) {
+        return share(work, step, at, total, sum);
+    }
+    if (step->attribute == ATTRIBUTE_IN_ORDER) {
+        TRY(share_in_order(work, step, at, &total));
+    }
+    if (step->kind == STEP_FEE) {
+        TRY(add_fees(work, step, bucket->values, bucket->opening_x, bucket->x, scope, &total));
+    }
+    if (!dec_is_zero(total)) {
+        add_scope_charge(work, scope, total);
+    }
+    return OK;
+}
+
 static enum status settle(struct work *work, uint32_t at, const struct step **settled)
 {
     struct bucket *bucket = &work->buckets[at];
@@ -802,7 +833,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     last.price = price;
     struct charge scope = scope_charge(work, bucket, step, price, due, &last);
     struct charge_values *values = arena_alloc(work->arena, sizeof *values);
-    struct dec f, y, total, sum;
+    struct dec f, y, total;
     struct charge asking = scope; /* its numbers may ask for usage on the scope */
     asking.series = last.series;
     asking.merged = last.merged;
@@ -823,27 +854,19 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
         return OK;
     }
     bucket->y = y;
+    const uint32_t made_from = work->charge_count;
+    TRY(charge_total(work, step, at, &scope, total));
+    bucket = &work->buckets[at];
     work_trace_bucket(work, bucket,
-                      (struct trace){.step = step,
+                      (struct trace){.made_from = made_from,
+                                     .made_to = work->charge_count,
+                                     .step = step,
                                      .before = bucket->x,
                                      .after = bucket->x,
                                      .f_before = bucket->x,
                                      .f_after = f,
                                      .limit = f,
                                      .tier = NONE});
-    TRY(dec_subtract(bucket->x, bucket->opening_x, &sum, work->err));
-    if (step->attribute == ATTRIBUTE_PRO_RATA && !dec_is_zero(sum)) {
-        return share(work, step, at, total, sum);
-    }
-    if (step->attribute == ATTRIBUTE_IN_ORDER) {
-        TRY(share_in_order(work, step, at, &total));
-    }
-    if (step->kind == STEP_FEE) {
-        TRY(add_fees(work, step, values, bucket->opening_x, bucket->x, &scope, &total));
-    }
-    if (!dec_is_zero(total)) {
-        add_scope_charge(work, &scope, total);
-    }
     return OK;
 }
 

@@ -258,6 +258,8 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
     }
     work_trace(work, &(struct trace){.row = NONE,
                                      .charge = NONE,
+                                     .made_from = work->charge_count,
+                                     .made_to = work->charge_count + 1,
                                      .account = account,
                                      .price = scope.price,
                                      .step = step,

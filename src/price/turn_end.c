@@ -403,6 +403,8 @@ static enum status settle_due(struct work *work, const struct due *due)
     if (!dec_is_zero(charge.amount)) {
         charge.net = charge.list = charge.amount;
         work->notes[due->opening].emitted = charge.amount;
+        trace.made_from = work->charge_count;
+        trace.made_to = work->charge_count + 1;
         work_trace(work, &trace);
         work_push(work, work_add_charge(work, &charge));
     }
