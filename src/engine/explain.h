@@ -44,8 +44,9 @@ struct explained_step {
     struct text formula;           /* with the values of the first row */
     const struct place *row_place; /* of a table, for the first row; NULL */
     bool has_other_rates;          /* among the rows: than the first one's */
+    struct told_lines held_against; /* of a bucket as a whole: what came to it */
     bool has_worth;
-    struct dec worth; /* of units off: what they cost */
+    struct dec worth; /* of units off, or beyond a promise: what they come to */
 };
 
 /* A usage row and what the line takes of it. */
@@ -116,7 +117,7 @@ struct explain {
     /* What of the line stems from no row, where some of it does: a discount on a minimum, too. */
     struct dec beside_taken, beside_amount;
     struct told_lines adjusted;     /* that it takes from or adds to */
-    struct told_lines held_against; /* of a minimum or a fee: what came to its bucket */
+    struct told_lines held_against; /* of a minimum or a fee: what came to its buckets */
 
     /* explain_events */
     bool has_events;

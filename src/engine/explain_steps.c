@@ -309,13 +309,15 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
     return &x->steps[place];
 }
 
-/* Units off are told in units; this is what they cost on the line. */
+/* Units off, and those beyond a promise, are told in units; this is what they come to on the line. */
 static enum status find_worth(struct explain *x, const uint8_t *marks)
 {
     for (uint32_t i = 0; i < x->step_count; i++) {
         struct explained_step *done = &x->steps[i];
         const struct step *step = done->step;
-        done->has_worth = step->kind == STEP_DISCOUNT && step->adjust.worth == WORTH_QUANTITY;
+        const bool is_off = step->kind == STEP_DISCOUNT;
+        done->has_worth = (is_off && step->adjust.worth == WORTH_QUANTITY) ||
+                          (step->kind == STEP_COMMIT && step->commit.is_quantity && !done->is_whole);
         for (uint32_t k = 0; k < i; k++) { /* of several buckets nobody knows whose it is */
             if (done->has_worth && x->steps[k].step == step) {
                 done->has_worth = x->steps[k].has_worth = false;
@@ -326,7 +328,8 @@ static enum status find_worth(struct explain *x, const uint8_t *marks)
             bool is_own = (marks[k] & OWN) || (charge->of != NONE && (marks[charge->of] & OWN));
             if (is_own && charge->step == step) {
                 struct dec amount = charge->converted ? charge->converted->amount : charge->amount;
-                TRY(dec_subtract(done->worth, amount, &done->worth, x->err));
+                amount = is_off ? dec_negate(amount) : amount;
+                TRY(dec_add(done->worth, amount, &done->worth, x->err));
             }
         }
     }
@@ -425,21 +428,30 @@ static void find_adjusted(struct explain *x, const uint8_t *marks)
     }
 }
 
-/* The lines whose amounts came to the bucket of the minimum. */
-static void find_held_against(struct explain *x)
+/* The lines whose amounts came to a bucket of a minimum or a fee. */
+static void find_held_of(struct explain *x, struct explained_step *whole)
 {
-    const struct explained_step *minimum = NULL;
-    for (uint32_t i = 0; i < x->step_count; i++) {
-        if (x->steps[i].is_whole && step_kind_takes_charges(x->steps[i].step->kind)) {
-            minimum = &x->steps[i];
+    whole->held_against.has_more = x->held_against.has_more;
+    for (uint32_t i = 0; i < x->priced.trace_count; i++) {
+        const struct trace *trace = &x->priced.traces[i];
+        if (trace->charge == NONE || trace->step->node != whole->step->node ||
+            !text_equal(trace->bucket, whole->bucket)) {
+            continue;
+        }
+        const struct charge *charge = &x->priced.charges[trace->charge];
+        (void)tell_line(x, &x->held_against, charge);
+        if (!tell_line(x, &whole->held_against, charge)) {
+            return;
         }
     }
-    for (uint32_t i = 0; minimum && i < x->priced.trace_count; i++) {
-        const struct trace *trace = &x->priced.traces[i];
-        if (trace->charge != NONE && trace->step->node == minimum->step->node &&
-            text_equal(trace->bucket, minimum->bucket) &&
-            !tell_line(x, &x->held_against, &x->priced.charges[trace->charge])) {
-            return;
+}
+
+/* A line may be of several buckets, such as a minimum of each product. */
+static void find_held_against(struct explain *x)
+{
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (x->steps[i].is_whole && step_kind_takes_charges(x->steps[i].step->kind)) {
+            find_held_of(x, &x->steps[i]);
         }
     }
 }

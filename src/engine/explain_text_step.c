@@ -372,7 +372,7 @@ static void add_what(const struct explain *x, struct buffer *out, const struct e
         add_decimal(out, done->limit);
         buffer_add_text(out, step->commit.is_quantity ? TEXT(" units") : TEXT(""));
         if (done->grant) {
-            buffer_add_text(out, TEXT(", which is paid before"));
+            buffer_add_text(out, TEXT(", prepaid"));
         } else if (!done->is_whole) {
             buffer_add_text(out, TEXT(", beyond it x "));
             add_number(out, &step->commit.overage);
@@ -429,10 +429,9 @@ static bool has_others_between(const struct explained_step *done)
 }
 
 /* As show and lines.csv begin them. */
-static void add_held_against(const struct explain *x, struct buffer *out)
+static void add_held_against(struct buffer *out, const struct told_lines *told)
 {
     enum { SHOWN_DIGITS = 8 };
-    const struct told_lines *told = &x->held_against;
     for (uint32_t i = 0; i < told->count; i++) {
         char id[33];
         hash128_format(told->ids[i], id);
@@ -444,14 +443,13 @@ static void add_held_against(const struct explain *x, struct buffer *out)
 }
 
 /* What lacks to a minimum, or what a fee on the sum comes to. */
-static void add_of_sum(const struct explain *x, struct buffer *out,
-                       const struct explained_step *done)
+static void add_of_sum(struct buffer *out, const struct explained_step *done)
 {
     add_bucket(out, done);
     buffer_add_text(out, TEXT("     sum       "));
     add_decimal(out, done->f_before);
     buffer_add_char(out, '\n');
-    add_held_against(x, out);
+    add_held_against(out, &done->held_against);
     struct dec all = done->f_after;
     bool is_fee = done->step->kind == STEP_FEE;
     if (is_fee || dec_subtract(done->f_after, done->f_before, &all, NULL) == OK) {
@@ -637,7 +635,7 @@ void explain_write_step(const struct explain *x, struct buffer *out, uint32_t nu
     } else if (step->kind == STEP_FIXED) {
         add_fixed(x, out, done);
     } else if ((step->kind == STEP_BOUND || step->kind == STEP_FEE) && done->is_whole) {
-        add_of_sum(x, out, done);
+        add_of_sum(out, done);
     } else if (step->kind == STEP_CREDIT && !is_bought(x, done) && done->bucket.size > 0) {
         add_grant(out, done);
     } else if (done->bucket.size > 0) {
