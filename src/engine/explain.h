@@ -138,6 +138,8 @@ enum status explain_steps(struct explain *x);
 const uint32_t *explain_rows_of(const struct charge *charge, uint32_t *count);
 /* Of each charge of x->priced: 1 on the line, 2 adjusted by one on it. Sets x->charge. */
 uint8_t *explain_marks(struct explain *x);
+/* Whether the line is one of nothing, of that tax, which the buyer owes. */
+bool explain_is_reverse(const struct explain *x, const struct step *step);
 enum status explain_events(struct explain *x);
 enum status explain_write(struct explain *x, enum farthing_form form);
 

@@ -156,25 +156,43 @@ static bool is_term(const struct explain *x, const struct step *step)
     return step_kind_takes_charges(step->kind) && step->shared == x->pricing.catalog->shared_count;
 }
 
-/* Before a charge has its amount it is known by its row, since it may be cut into several.  Of a
- * view by source it is a charge of the source: one of another kind may be of the same row, and one
- * that stems from no row, such as a fee, is known by itself. */
-static bool is_of_rows(const struct explain *x, const struct trace *trace, const uint8_t *marks,
-                       const bool *row_on_line)
+/* What of the usage, or of a source's charges, is on the line: by index of the row, or by rank. */
+struct on_line {
+    bool *is_on;
+    uint32_t count;
+    bool of_source; /* of which a row may have several charges, on several lines, and a fee has none */
+};
+
+static struct on_line find_on_line(const struct explain *x, const uint8_t *marks)
 {
-    const struct charge *own = x->charge;
-    own = own->of == NONE ? own : &x->priced.charges[own->of];
-    if (!x->charge->price->takes_money) {
-        return trace->row != NONE && row_on_line[trace->row];
+    struct on_line on = {.of_source = x->charge->price->takes_money, .count = x->usage_count};
+    for (uint32_t i = 0; on.of_source && i < x->priced.charge_count; i++) {
+        uint32_t order = x->priced.charges[i].order;
+        on.count = order != NONE && order >= on.count ? order + 1 : on.count;
     }
-    return trace->row == NONE ? marks[trace->charge] != 0
-                              : row_on_line[trace->row] &&
-                                    x->priced.charges[trace->charge].kind == own->kind;
+    on.is_on = arena_calloc(&x->run->arena, on.count + 1u, sizeof *on.is_on);
+    for (uint32_t i = 0; !on.of_source && i < x->row_count; i++) {
+        on.is_on[x->rows[i].row] = true;
+    }
+    for (uint32_t i = 0; on.of_source && i < x->priced.charge_count; i++) {
+        if (marks[i] != 0 && x->priced.charges[i].order < on.count) {
+            on.is_on[x->priced.charges[i].order] = true;
+        }
+    }
+    return on;
+}
+
+/* Before a charge has its amount it is known by what it came from, since it may be cut into several.
+ */
+static bool is_of_rows(const struct explain *x, const struct trace *trace, const struct on_line *on)
+{
+    uint32_t at = on->of_source ? x->priced.charges[trace->charge].order : trace->row;
+    return at < on->count && on->is_on[at];
 }
 
 /* Whether what a trace tells of a charge was done for the line. */
 static bool is_of_line(const struct explain *x, const struct trace *trace, const uint8_t *marks,
-                       const bool *row_on_line)
+                       const struct on_line *on)
 {
     const struct price *price = x->charge->price;
     uint32_t place = step_place(price, trace->step);
@@ -196,7 +214,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     }
     /* What came after the line was made is another line's, but for steps that change the amount. */
     bool is_later = place > step_place(price, x->charge->step);
-    bool is_on_line = is_of_rows(x, trace, marks, row_on_line);
+    bool is_on_line = is_of_rows(x, trace, on);
     switch (trace->step->kind) {
     case STEP_CONVERT:
     case STEP_AGGREGATE:
@@ -206,8 +224,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
     case STEP_FORMULA:
         return !is_later && is_on_line;
     case STEP_COVER:
-        return trace->row == NONE ? marks[trace->charge] != 0
-                                  : !is_later && row_on_line[trace->row];
+        return trace->row == NONE ? marks[trace->charge] != 0 : !is_later && is_on_line;
     case STEP_TIER: /* what is free behind the last tier is of that tier, on a line of its own */
         return !is_later && is_on_line &&
                (x->line.tier == 0 || trace->tier == (uint32_t)x->line.tier - 1) &&
@@ -215,7 +232,7 @@ static bool is_of_line(const struct explain *x, const struct trace *trace, const
                 dec_equal(trace->limit, x->charge->rate));
     case STEP_CREDIT:
         if (trace->step->credit.is_units && trace->row != NONE) {
-            return !is_later && row_on_line[trace->row];
+            return !is_later && is_on_line;
         }
         return marks[trace->charge] != 0 && !(x->charge->emitted_free && is_later);
     case STEP_FIXED:
@@ -253,18 +270,28 @@ static bool is_whole_of_line(const struct explain *x, const struct trace *trace,
     return is_of_bucket(x, trace, marks);
 }
 
+/* True of one whose F is in units, with which its amount goes at what they cost. */
+static bool is_of_units(const struct step *step)
+{
+    return (step_adjusts(step) && step->adjust.worth == WORTH_QUANTITY) ||
+           (step->kind == STEP_COMMIT && step->commit.is_quantity);
+}
+
 static enum status add_trace(struct explain *x, struct explained_step *into,
                              const struct trace *trace)
 {
     struct dec in, out;
     if (!dec_is_zero(trace->lost)) {
+        struct dec *from = is_of_units(trace->step) ? &into->worth : &into->out;
         TRY(dec_add(into->lost, trace->lost, &into->lost, x->err));
-        return dec_subtract(into->out, trace->lost, &into->out, x->err);
+        return dec_subtract(*from, trace->lost, from, x->err);
     }
     TRY(dec_subtract(trace->after, trace->before, &in, x->err));
     TRY(dec_subtract(trace->f_after, trace->f_before, &out, x->err));
     TRY(dec_add(into->in, in, &into->in, x->err));
     TRY(dec_add(into->out, out, &into->out, x->err));
+    TRY(dec_add(into->worth, trace->worth, &into->worth, x->err));
+    into->has_worth = trace->charge != NONE && is_of_units(trace->step);
     if (into->count == 0) {
         into->before = trace->before;
         into->f_before = trace->f_before;
@@ -309,31 +336,10 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
     return &x->steps[place];
 }
 
-/* Units off, and those beyond a promise, are told in units; this is what they come to on the line. */
-static enum status find_worth(struct explain *x, const uint8_t *marks)
+bool explain_is_reverse(const struct explain *x, const struct step *step)
 {
-    for (uint32_t i = 0; i < x->step_count; i++) {
-        struct explained_step *done = &x->steps[i];
-        const struct step *step = done->step;
-        const bool is_off = step->kind == STEP_DISCOUNT;
-        done->has_worth = (is_off && step->adjust.worth == WORTH_QUANTITY) ||
-                          (step->kind == STEP_COMMIT && step->commit.is_quantity && !done->is_whole);
-        for (uint32_t k = 0; k < i; k++) { /* of several buckets nobody knows whose it is */
-            if (done->has_worth && x->steps[k].step == step) {
-                done->has_worth = x->steps[k].has_worth = false;
-            }
-        }
-        for (uint32_t k = 0; done->has_worth && k < x->priced.charge_count; k++) {
-            const struct charge *charge = &x->priced.charges[k];
-            bool is_own = (marks[k] & OWN) || (charge->of != NONE && (marks[charge->of] & OWN));
-            if (is_own && charge->step == step) {
-                struct dec amount = charge->converted ? charge->converted->amount : charge->amount;
-                amount = is_off ? dec_negate(amount) : amount;
-                TRY(dec_add(done->worth, amount, &done->worth, x->err));
-            }
-        }
-    }
-    return OK;
+    return step->kind == STEP_TAX && x->charge->step == step && x->charge->kind == CHARGE_TAX &&
+           step->tax.reverse_charge && dec_is_zero(x->charge->rate);
 }
 
 /* What made a charge of its own (a fee, a minimum) goes before what took that charge. */
@@ -355,16 +361,13 @@ static void put_maker_first(struct explain *x)
 static enum status collect_steps(struct explain *x, const uint8_t *marks)
 {
     struct arena *arena = &x->run->arena;
-    bool *row_on_line = arena_calloc(arena, x->usage_count + 1, sizeof *row_on_line);
-    for (uint32_t i = 0; i < x->row_count; i++) {
-        row_on_line[x->rows[i].row] = true;
-    }
+    struct on_line on = find_on_line(x, marks);
     struct map places;
     map_init(&places, arena, 64);
     uint32_t capacity = 0;
     for (uint32_t i = 0; i < x->priced.trace_count; i++) {
         const struct trace *trace = &x->priced.traces[i];
-        if (is_of_line(x, trace, marks, row_on_line)) {
+        if (is_of_line(x, trace, marks, &on)) {
             TRY(add_trace(x, find_step(x, &places, trace, &capacity), trace));
         }
     }
@@ -377,7 +380,12 @@ static enum status collect_steps(struct explain *x, const uint8_t *marks)
         }
     }
     put_maker_first(x);
-    return find_worth(x, marks);
+    for (uint32_t i = 0; i < x->step_count; i++) {
+        if (explain_is_reverse(x, x->steps[i].step)) {
+            x->steps[i].out = DEC_ZERO; /* what it takes out of an amount is on a line of its own */
+        }
+    }
+    return OK;
 }
 
 static bool is_told(const struct told_lines *told, struct hash128 line)

@@ -223,6 +223,13 @@ static void add_tax(const struct explain *x, struct buffer *out, const struct st
                     const struct explained_step *done)
 {
     static const char *const ats[] = {"each line", "the sum of each rate", "the whole tax"};
+    if (explain_is_reverse(x, step)) {
+        buffer_add_text(out, TEXT("reverse charge: the buyer owes it, and none is added"));
+        if (!step->tax.is_inclusive) {
+            return;
+        }
+        buffer_add_text(out, TEXT("; taken out is "));
+    }
     add_decimal(out, done->limit);
     buffer_add_text(out, step->tax.is_inclusive ? TEXT(" %, which is in the amount") : TEXT(" %"));
     if (step->tax.has_round) {

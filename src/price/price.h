@@ -176,6 +176,7 @@ struct trace {
     struct period turn;           /* of the bucket; of a fixed amount: what its part is a part of */
     struct dec before, after;     /* x */
     struct dec f_before, f_after; /* F(x), quantized at 18 digits */
+    struct dec worth;             /* where F is of units: what they come to */
     struct dec lost;              /* of F: what a discount does not take, as nothing is left */
     bool is_more;                 /* what another trace of the charge does not tell yet */
     struct dec limit; /* what is free, the maximum or minimum; of a fixed amount: the factor */

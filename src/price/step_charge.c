@@ -195,8 +195,8 @@ static enum status measure(struct work *work, const struct entry *entry, struct 
     return charge_measure(work, entry->step, charge, charge->net, in);
 }
 
-static void trace_entry(struct work *work, const struct entry *entry, struct dec f_before,
-                        struct dec f_after, struct dec limit)
+static void trace_units(struct work *work, const struct entry *entry, struct dec f_before,
+                        struct dec f_after, struct dec limit, struct dec worth)
 {
     work_trace_step(work, entry->charge, &work->buckets[entry->bucket],
                     (struct trace){.step = entry->step,
@@ -204,8 +204,15 @@ static void trace_entry(struct work *work, const struct entry *entry, struct dec
                                    .after = entry->after,
                                    .f_before = f_before,
                                    .f_after = f_after,
+                                   .worth = worth,
                                    .limit = limit,
                                    .tier = NONE});
+}
+
+static void trace_entry(struct work *work, const struct entry *entry, struct dec f_before,
+                        struct dec f_after, struct dec limit)
+{
+    trace_units(work, entry, f_before, f_after, limit, DEC_ZERO);
 }
 
 /* The maximum, in order: what a charge adds beyond it is taken back. */
@@ -280,7 +287,6 @@ static enum status run_units(struct work *work, struct entry *entry)
         TRY(dec_multiply_divide(base, taken, quantity, DEC_SCALE, ROUND_HALF_EVEN, &worth,
                                 work->err));
     }
-    trace_entry(work, entry, before, after, values->number);
     if (entry->step->adjust.has_limit) { /* along what all units are worth, within it */
         struct bucket *bucket = &work->buckets[entry->bucket];
         struct dec y = bucket->y, total;
@@ -289,6 +295,7 @@ static enum status run_units(struct work *work, struct entry *entry)
         TRY(dec_subtract(charge_within(total, values->limit), charge_within(y, values->limit),
                          &worth, work->err));
     }
+    trace_units(work, entry, before, after, values->number, worth);
     if (entry->step->kind == STEP_DISCOUNT) {
         worth = dec_negate(worth);
     }
@@ -429,6 +436,8 @@ static enum status run_tax(struct work *work, struct entry *entry)
                            NULL));
     }
     if (is_reverse && !body->is_inclusive) {
+        work_trace_step(work, entry->charge, NULL,
+                        (struct trace){.step = step, .after = in, .tier = NONE});
         return OK;
     }
     TRY(tax_rate(work, step, charge, &rate));
@@ -577,7 +586,7 @@ static enum status run_commit(struct work *work, struct entry *entry)
         TRY(dec_multiply_round(after, more, DEC_SCALE, ROUND_HALF_EVEN, &after, work->err));
         TRY(dec_subtract(after, before, &part, work->err));
     }
-    trace_entry(work, entry, before, after, limit);
+    trace_units(work, entry, before, after, limit, step->commit.is_quantity ? part : DEC_ZERO);
     return step_charge_adjust(work, step, entry->charge, CHARGE_OVERAGE, part);
 }
 
