@@ -545,6 +545,7 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
     }
     bill->line_capacity = line_count + 1; /* the rounding line */
     bill->lines = arena_alloc(arena, bill->line_capacity * sizeof *bill->lines);
+    uint32_t last_row = NONE, last_number = NONE;
     for (uint32_t k = 0; k < count; k++) {
         uint32_t i = (uint32_t)order[k].low, number = table.lines ? table.lines[i] : k;
         const struct charge *charge = &priced->charges[i];
@@ -553,6 +554,10 @@ static enum status collect_lines(struct arena *arena, const struct pricing *pric
         if (charge->row != NONE && charge->of == NONE && pricing->source_count == 0) {
             assert(charge->row < row_count);
             print = charge->merged ? charge->merged->print : rows[charge->row].total.print;
+            /* Parts of a row that cost the same, such as in and behind a last tier of 0. */
+            print = charge->row == last_row && number == last_number ? 0 : print;
+            last_row = charge->row;
+            last_number = number;
         }
         struct line *line = &bill->lines[number];
         if (number < bill->line_count) {
