@@ -21,6 +21,7 @@
 enum { LINES_TOLD_MAX = 10 };
 struct told_lines {
     struct hash128 ids[LINES_TOLD_MAX];
+    uint32_t lines[LINES_TOLD_MAX]; /* in the bill */
     uint32_t count;
     bool has_more;
 };

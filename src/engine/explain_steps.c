@@ -388,40 +388,35 @@ static enum status collect_steps(struct explain *x, const uint8_t *marks)
     return OK;
 }
 
-static bool is_told(const struct told_lines *told, struct hash128 line)
+static bool is_on(struct explain *x, uint32_t line, const struct charge *charge)
 {
-    for (uint32_t i = 0; i < told->count; i++) {
-        if (hash_equal(told->ids[i], line)) {
-            return true;
-        }
-    }
-    return false;
+    struct arena_mark mark = arena_mark(&x->scratch);
+    bool is = line_has_charge(&x->scratch, &x->pricing, &x->bill.lines[line], charge);
+    arena_rewind(&x->scratch, mark);
+    return is;
 }
 
 /* Adds the line that the charge is on; false when there is no room for another. */
 static bool tell_line(struct explain *x, struct told_lines *told, const struct charge *charge)
 {
-    const struct line *found = NULL;
-    /* Those that are known come first: most charges are on them. */
-    for (int pass = 0; pass < 2 && !found; pass++) {
-        for (uint32_t i = 0; i < x->bill.line_count && !found; i++) {
-            const struct line *line = &x->bill.lines[i];
-            struct arena_mark mark = arena_mark(&x->scratch);
-            if (is_told(told, line->id) == (pass == 0) &&
-                line_has_charge(&x->scratch, &x->pricing, line, charge)) {
-                found = line;
-            }
-            arena_rewind(&x->scratch, mark);
+    for (uint32_t i = 0; i < told->count; i++) { /* most charges are on those that are known */
+        if (is_on(x, told->lines[i], charge)) {
+            return true;
         }
     }
-    if (!found || is_told(told, found->id) || hash_equal(found->id, x->line.id)) {
+    uint32_t at = 0;
+    while (at < x->bill.line_count && !is_on(x, at, charge)) {
+        at++;
+    }
+    if (at == x->bill.line_count || hash_equal(x->bill.lines[at].id, x->line.id)) {
         return true;
     }
     if (told->count == LINES_TOLD_MAX) {
         told->has_more = true;
         return false;
     }
-    told->ids[told->count++] = found->id;
+    told->lines[told->count] = at;
+    told->ids[told->count++] = x->bill.lines[at].id;
     return true;
 }
 
