@@ -73,11 +73,18 @@ static enum status collect_rows(struct explain *x, const uint8_t *marks)
 
 /* ---- what the steps did --------------------------------------------------------------------- */
 
+/* True of what is the same step in another version of the price, too: what a bucket comes to is
+ * settled by the one that is in force as its turn ends. */
+static bool is_same_step(const struct step *a, const struct step *b)
+{
+    return a == b || (step_adjusts(a) && a->kind == b->kind && a->node == b->node);
+}
+
 /* Where a step stands in the line's price; beyond all when it is none of its. */
 static uint32_t step_place(const struct price *price, const struct step *step)
 {
     uint32_t at = 0;
-    while (at < price->step_count && &price->steps[at] != step) {
+    while (at < price->step_count && !is_same_step(&price->steps[at], step)) {
         at++;
     }
     return at;
@@ -291,6 +298,11 @@ static enum status add_trace(struct explain *x, struct explained_step *into,
     TRY(dec_add(into->in, in, &into->in, x->err));
     TRY(dec_add(into->out, out, &into->out, x->err));
     TRY(dec_add(into->worth, trace->worth, &into->worth, x->err));
+    if (trace->is_more) { /* its share of what the bucket came to, of which nothing was known before */
+        into->f_before = into->is_shared ? into->f_before : trace->f_before;
+        into->is_shared = true;
+        into->step = trace->step;
+    }
     into->has_worth = trace->charge != NONE && is_of_units(trace->step);
     if (into->count == 0) {
         into->before = trace->before;
@@ -310,9 +322,11 @@ static struct explained_step *find_step(struct explain *x, struct map *places,
                                         const struct trace *trace, uint32_t *capacity)
 {
     struct arena *arena = &x->run->arena;
-    bool pays = trace->step->kind == STEP_COMMIT && trace->grant; /* beside what exceeds it */
-    struct text key = text_format(arena, "%p%d%d%.*s", (const void *)trace->step,
-                                  trace->charge == NONE, pays, TEXT_ARG(trace->bucket));
+    const struct step *step = trace->step;
+    bool pays = step->kind == STEP_COMMIT && trace->grant; /* beside what exceeds it */
+    struct text key = text_format(
+        arena, "%p %u %d%d%.*s", step_adjusts(step) ? NULL : (const void *)step,
+        step_adjusts(step) ? step->node : 0, trace->charge == NONE, pays, TEXT_ARG(trace->bucket));
     uint32_t place = map_put(places, key, x->step_count);
     if (place == x->step_count) {
         if (x->step_count == *capacity) {

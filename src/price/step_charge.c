@@ -790,6 +790,17 @@ static enum status add_fees(struct work *work, const struct step *step,
     return OK;
 }
 
+/* True of a discount or a markup; what is owed is seen as what there is and what there should be. */
+static bool is_curve(const struct step *step)
+{
+    return step_adjusts(step) && step->kind != STEP_FEE;
+}
+
+struct dec step_charge_f_before(const struct step *step, struct dec x, struct dec y)
+{
+    return !is_curve(step) ? x : step->kind == STEP_DISCOUNT ? dec_negate(y) : y;
+}
+
 /* What a bucket comes to on this bill: on its charges, or on its scope. */
 static enum status charge_total(struct work *work, const struct step *step, uint32_t at,
                                 const struct charge *scope, struct dec total)
@@ -862,6 +873,7 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
     if (dec_is_zero(total)) {
         return OK;
     }
+    const struct dec f_before = step_charge_f_before(step, bucket->x, bucket->y);
     bucket->y = y;
     const uint32_t made_from = work->charge_count;
     TRY(charge_total(work, step, at, &scope, total));
@@ -870,9 +882,9 @@ static enum status settle(struct work *work, uint32_t at, const struct step **se
                       (struct trace){.made_from = made_from,
                                      .made_to = work->charge_count,
                                      .step = step,
-                                     .before = bucket->x,
+                                     .before = is_curve(step) ? bucket->opening_x : bucket->x,
                                      .after = bucket->x,
-                                     .f_before = bucket->x,
+                                     .f_before = f_before,
                                      .f_after = f,
                                      .limit = f,
                                      .tier = NONE});

@@ -267,7 +267,7 @@ static enum status settle_scope(struct work *work, const struct step *step, uint
                                      .turn = turn,
                                      .before = x,
                                      .after = x,
-                                     .f_before = x,
+                                     .f_before = step_charge_f_before(step, x, state->y),
                                      .f_after = f,
                                      .limit = f,
                                      .tier = NONE});

@@ -386,6 +386,7 @@ static enum status settle_due(struct work *work, const struct due *due)
     asking.merged = &of_resource;
     if (step_kind_takes_charges(step->kind)) {
         TRY(step_charge_due(work, step, state, &asking, &charge, &trace.f_after));
+        trace.f_before = step_charge_f_before(step, state->x, state->y);
         trace.limit = trace.f_after;
     } else {
         trace.f_before = state->y;
