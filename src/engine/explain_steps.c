@@ -167,7 +167,7 @@ static bool is_term(const struct explain *x, const struct step *step)
 struct on_line {
     bool *is_on;
     uint32_t count;
-    bool of_source; /* of which a row may have several charges, on several lines, and a fee has none */
+    bool of_source; /* a row may have several of its charges, on several lines, and a fee has none */
 };
 
 static struct on_line find_on_line(const struct explain *x, const uint8_t *marks)
@@ -189,8 +189,7 @@ static struct on_line find_on_line(const struct explain *x, const uint8_t *marks
     return on;
 }
 
-/* Before a charge has its amount it is known by what it came from, since it may be cut into several.
- */
+/* Before a charge has its amount it is known by what it came from: it may be cut into several. */
 static bool is_of_rows(const struct explain *x, const struct trace *trace, const struct on_line *on)
 {
     uint32_t at = on->of_source ? x->priced.charges[trace->charge].order : trace->row;
@@ -298,7 +297,7 @@ static enum status add_trace(struct explain *x, struct explained_step *into,
     TRY(dec_add(into->in, in, &into->in, x->err));
     TRY(dec_add(into->out, out, &into->out, x->err));
     TRY(dec_add(into->worth, trace->worth, &into->worth, x->err));
-    if (trace->is_more) { /* its share of what the bucket came to, of which nothing was known before */
+    if (trace->is_more) { /* its share of what the bucket came to: nothing was known before */
         into->f_before = into->is_shared ? into->f_before : trace->f_before;
         into->is_shared = true;
         into->step = trace->step;

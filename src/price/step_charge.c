@@ -790,7 +790,7 @@ static enum status add_fees(struct work *work, const struct step *step,
     return OK;
 }
 
-/* True of a discount or a markup; what is owed is seen as what there is and what there should be. */
+/* True of a discount or a markup; of what is owed is told what there is and what should be. */
 static bool is_curve(const struct step *step)
 {
     return step_adjusts(step) && step->kind != STEP_FEE;
