@@ -167,7 +167,7 @@ static bool is_term(const struct explain *x, const struct step *step)
 struct on_line {
     bool *is_on;
     uint32_t count;
-    bool of_source; /* a row may have several of its charges, on several lines, and a fee has none */
+    bool of_source; /* a row may have several charges of it, on several lines; a fee has none */
 };
 
 static struct on_line find_on_line(const struct explain *x, const uint8_t *marks)
