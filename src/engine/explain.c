@@ -201,8 +201,11 @@ static enum status find_inputs(struct explain *x, const struct farthing_bill *gi
         x->inputs.period = text_format(arena, "%s/%s", from, to).at;
     }
     if (x->inputs.catalog.count == 0) {
-        (void)fail(x->err, ERR_INPUT, "%s: run.json does not name the catalog", x->folder.path);
-        return fail_hint(x->err, "give it with --catalog");
+        (void)fail(x->err, ERR_INPUT,
+                   yyjson_is_obj(run) ? "%s: run.json does not name the catalog"
+                                      : "%s: there is no run.json, or it is damaged",
+                   x->folder.path);
+        return fail_hint(x->err, "give the catalog with --catalog, and what else the run was given");
     }
     return OK;
 }
