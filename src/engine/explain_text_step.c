@@ -530,6 +530,14 @@ static void add_curve(struct buffer *out, const struct explained_step *done)
     add_pair(out, is_allowance ? "left" : "F", done->f_before, done->f_after);
     if (done->is_whole) {
         buffer_add_text(out, TEXT("     the bucket as a whole, with all lines of it\n"));
+        struct dec all;
+        if (done->step->kind == STEP_COMMIT && /* of units, or a part was owed before */
+            dec_subtract(done->f_after, done->f_before, &all, NULL) == OK &&
+            !dec_equal(all, done->out)) {
+            buffer_add_text(out, TEXT("     this line "));
+            add_decimal(out, done->out);
+            buffer_add_char(out, '\n');
+        }
         return;
     }
     buffer_add_text(out, TEXT("     this line "));
